@@ -1,0 +1,1 @@
+//! Creators: the tenants, with their public profile.

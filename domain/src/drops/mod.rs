@@ -1,0 +1,1 @@
+//! Drops: one preorder run each, from draft to completion.

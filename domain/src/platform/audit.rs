@@ -1,0 +1,90 @@
+//! The audit log: who did what, when, to which fields; never personal values.
+
+#![expect(clippy::disallowed_methods, reason = "the audit table's own finders")]
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ActiveValue::Set, DbErr, entity::prelude::*};
+
+use super::{
+    db::{Db, Tx},
+    ids::{AuditId, EntityId},
+    page::{Page, Slice, SortKey, SortValue, slice},
+    trace::TraceParent,
+};
+use crate::accounts::AdminScope;
+
+mod entity {
+    use super::*;
+
+    /// One write, as the audit log keeps it.
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "audit")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: AuditId,
+        /// The actor's public id, or `system:reason`.
+        pub actor: String,
+        /// Noun and verb, such as `drop.publish`.
+        pub action: String,
+        /// The public id of what was changed.
+        pub subject: String,
+        /// Names of the fields that were changed, comma-separated.
+        pub fields: String,
+        pub trace_id: Option<String>,
+        pub created_at: DateTime<Utc>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+    impl ActiveModelBehavior for ActiveModel {}
+}
+pub use entity::Model as AuditEntry;
+
+/// Adds a row to the transaction of the write it tells of.
+pub async fn record(tx: &Tx, action: &'static str, subject: impl EntityId, fields: &[&str]) -> Result<(), DbErr> {
+    record_all(tx, action, std::iter::once(subject), fields).await
+}
+
+/// Adds a row for each subject, with one statement.
+pub async fn record_all<I: EntityId>(
+    tx: &Tx,
+    action: &'static str,
+    subjects: impl IntoIterator<Item = I>,
+    fields: &[&str],
+) -> Result<(), DbErr> {
+    let trace_id = TraceParent::current().map(|trace| trace.trace_id().to_owned());
+    let rows = subjects.into_iter().map(|subject| entity::ActiveModel {
+        id: Set(tx.new_id()),
+        actor: Set(tx.actor().to_string()),
+        action: Set(action.to_owned()),
+        subject: Set(subject.public()),
+        fields: Set(fields.join(",")),
+        trace_id: Set(trace_id.clone()),
+        created_at: Set(tx.now()),
+    });
+    let rows: Vec<_> = rows.collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    entity::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// The log, newest first, optionally of one subject or one actor (public ids).
+pub async fn list(
+    db: &Db,
+    _scope: &AdminScope,
+    subject: Option<&str>,
+    actor: Option<&str>,
+    page: &Page,
+) -> Result<Slice<AuditEntry>, DbErr> {
+    let mut select = entity::Entity::find();
+    if let Some(subject) = subject {
+        select = select.filter(entity::Column::Subject.eq(subject));
+    }
+    if let Some(actor) = actor {
+        select = select.filter(entity::Column::Actor.eq(actor));
+    }
+    let sort = (entity::Column::CreatedAt, entity::Column::Id);
+    slice(db, select, sort, true, page, |row| SortKey::new(SortValue::Time(row.created_at), row.id)).await
+}

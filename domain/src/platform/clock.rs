@@ -1,0 +1,68 @@
+//! Time: UTC, cut to microseconds (what PostgreSQL keeps), from one injected [`Clock`].
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement};
+
+/// Where the time comes from.
+#[async_trait]
+pub trait Clock: Send + Sync {
+    /// The time of this process, for timestamps and for the arrival of a request.
+    fn now(&self) -> DateTime<Utc>;
+
+    /// The time that decides, to be read after the lock of a decision is granted: the database's
+    /// on PostgreSQL, where several processes share it; this process's on SQLite.
+    async fn decision_now(&self, tx: &DatabaseTransaction) -> Result<DateTime<Utc>, DbErr>;
+}
+
+/// The clock of the machine and of the database.
+#[derive(Debug, Default)]
+pub struct SystemClock;
+
+#[async_trait]
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
+    fn now(&self) -> DateTime<Utc> {
+        Utc::now().trunc_subsecs(6)
+    }
+
+    async fn decision_now(&self, tx: &DatabaseTransaction) -> Result<DateTime<Utc>, DbErr> {
+        if tx.get_database_backend() != DbBackend::Postgres {
+            return Ok(self.now());
+        }
+        let statement = Statement::from_string(DbBackend::Postgres, "SELECT clock_timestamp() AS now");
+        let row = tx.query_one_raw(statement).await?;
+        let row = row.ok_or_else(|| DbErr::RecordNotFound("clock_timestamp".to_owned()))?;
+        row.try_get::<DateTime<Utc>>("", "now")
+    }
+}
+
+/// A clock that moves only when it is told to: for tests and simulations.
+#[derive(Debug)]
+pub struct ManualClock(Mutex<DateTime<Utc>>);
+
+impl ManualClock {
+    /// A clock that stands at `now`.
+    pub fn new(now: DateTime<Utc>) -> Self {
+        Self(Mutex::new(now))
+    }
+
+    /// Moves the clock forward (or, by a negative span, back).
+    pub fn advance(&self, by: TimeDelta) {
+        let mut now = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *now = now.checked_add_signed(by).unwrap_or(*now);
+    }
+}
+
+#[async_trait]
+impl Clock for ManualClock {
+    fn now(&self) -> DateTime<Utc> {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    async fn decision_now(&self, _tx: &DatabaseTransaction) -> Result<DateTime<Utc>, DbErr> {
+        Ok(self.now())
+    }
+}

@@ -1,0 +1,30 @@
+//! What every capability stands on.
+//!
+//! [`db`] the database and `in_tx`; [`outbox`] and [`facts`] what happened; [`tasks`] and [`timers`]
+//! what is to happen; [`audit`] who did it; [`idempotency`] once only; [`budget`] not too often;
+//! [`ids`], [`money`], [`clock`], [`entropy`], [`text`], [`slugs`], [`page`] the values;
+//! [`errors`] how an operation says no; [`mail`] the port for letters; [`trace`] what caused what.
+
+pub mod audit;
+pub mod budget;
+pub mod clock;
+pub mod db;
+pub mod entropy;
+pub mod errors;
+pub mod facts;
+pub mod idempotency;
+pub mod ids;
+pub mod mail;
+pub mod money;
+pub mod outbox;
+pub mod page;
+pub mod slugs;
+pub mod tasks;
+pub mod text;
+pub mod timers;
+pub mod trace;
+
+pub use db::{Actor, Db, Tx, in_tx};
+pub use errors::{OpError, PathStep, Refused};
+pub use ids::EntityId;
+pub use money::{Currency, Money};

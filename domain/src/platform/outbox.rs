@@ -1,0 +1,197 @@
+//! The outbox: facts, written in the transaction that made them true.
+//!
+//! The relay stamps committed rows with a gapless `position`: ids are made before the commit, so
+//! their order is not the order of commits and a cursor on them would skip rows.
+
+#![expect(clippy::disallowed_methods, unreachable_pub, reason = "the outbox table's own finders, and what its derive makes public")]
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sea_orm::{ActiveValue::Set, DbErr, QueryOrder, QuerySelect, entity::prelude::*, sea_query::Expr};
+
+use super::{
+    db::{Db, Tx},
+    facts::Fact,
+    ids::FactId,
+    tasks::{self, NewTask},
+    trace::TraceParent,
+};
+
+mod entity {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "outbox")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: FactId,
+        pub position: Option<i64>,
+        pub kind: String,
+        pub aggregate: String,
+        pub version: i64,
+        pub payload: Json,
+        pub traceparent: Option<String>,
+        pub created_at: DateTime<Utc>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+mod lease {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "relay_lease")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: i32,
+        pub holder: Option<Uuid>,
+        pub fence: i64,
+        pub expires_at: DateTime<Utc>,
+        pub position_last: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// A fact with its place in the sequence of all facts.
+#[derive(Debug, Clone)]
+pub struct Stamped {
+    /// The fact's own id.
+    pub id: FactId,
+    /// Its place, from 1, without gaps.
+    pub position: i64,
+    /// The version of the aggregate that it speaks of.
+    pub version: i64,
+    /// What happened.
+    pub fact: Fact,
+    /// The trace of the request that caused it.
+    pub trace: Option<TraceParent>,
+}
+
+/// Writes a fact of the aggregate's `version` into the transaction that makes it true.
+pub async fn publish(tx: &Tx, version: i64, fact: &Fact) -> Result<(), DbErr> {
+    publish_all(tx, &[(version, fact.clone())]).await
+}
+
+/// Writes several facts with one statement.
+pub async fn publish_all(tx: &Tx, facts: &[(i64, Fact)]) -> Result<(), DbErr> {
+    if facts.is_empty() {
+        return Ok(());
+    }
+    let trace = TraceParent::current().map(|trace| trace.header());
+    let mut rows = Vec::with_capacity(facts.len());
+    for (version, fact) in facts {
+        rows.push(entity::ActiveModel {
+            id: Set(tx.new_id()),
+            position: Set(None),
+            kind: Set(fact.kind().to_owned()),
+            aggregate: Set(fact.aggregate()),
+            version: Set(*version),
+            payload: Set(serde_json::to_value(fact).map_err(|error| DbErr::Json(error.to_string()))?),
+            traceparent: Set(trace.clone()),
+            created_at: Set(tx.now()),
+        });
+    }
+    entity::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+    tx.leaves_work();
+    Ok(())
+}
+
+/// How long a relay may be silent before another takes over.
+pub const LEASE_SECS: i64 = 5;
+
+/// Takes or renews the relay's lease for `holder`: the fencing token, or `None` while another holds it.
+pub async fn lease(tx: &Tx, holder: Uuid) -> Result<Option<i64>, DbErr> {
+    use lease::Column as C;
+    let now = tx.decision_now().await?;
+    let held = lease::Entity::find_by_id(1).lock_exclusive().one(tx.conn()).await?;
+    let Some(held) = held else { return Ok(None) };
+    let mine = held.holder == Some(holder);
+    if !mine && held.expires_at > now {
+        return Ok(None);
+    }
+    let fence = if mine { held.fence } else { held.fence.saturating_add(1) };
+    let expires_at = now.checked_add_signed(TimeDelta::seconds(LEASE_SECS)).unwrap_or(now);
+    lease::Entity::update_many()
+        .col_expr(C::Holder, Expr::value(holder))
+        .col_expr(C::Fence, Expr::value(fence))
+        .col_expr(C::ExpiresAt, Expr::value(expires_at))
+        .filter(C::Id.eq(1))
+        .exec(tx.conn())
+        .await?;
+    Ok(Some(fence))
+}
+
+/// Gives the lease back, so that another relay need not wait for it to run out.
+pub async fn release_lease(tx: &Tx, holder: Uuid) -> Result<(), DbErr> {
+    use lease::Column as C;
+    let update = lease::Entity::update_many()
+        .col_expr(C::Holder, Expr::value(Option::<Uuid>::None))
+        .col_expr(C::ExpiresAt, Expr::value(tx.now()));
+    update.filter(C::Id.eq(1)).filter(C::Holder.eq(holder)).exec(tx.conn()).await?;
+    Ok(())
+}
+
+/// Stamps up to `limit` unstamped rows under the lease and, in the same transaction, queues the
+/// tasks that `react` answers for each fact: so every fact has its effects queued exactly once.
+/// Answers nothing when the fencing token is no longer the newest.
+pub async fn stamp<F>(tx: &Tx, fence: i64, limit: u64, react: F) -> Result<Vec<Stamped>, DbErr>
+where
+    F: Fn(&Stamped) -> Vec<NewTask> + Send + Sync,
+{
+    let held = lease::Entity::find_by_id(1).lock_exclusive().one(tx.conn()).await?;
+    let Some(held) = held.filter(|held| held.fence == fence) else { return Ok(Vec::new()) };
+    let rows = entity::Entity::find()
+        .filter(entity::Column::Position.is_null())
+        .order_by_asc(entity::Column::Id)
+        .limit(limit)
+        .all(tx.conn())
+        .await?;
+    let mut position = held.position_last;
+    let mut stamped = Vec::with_capacity(rows.len());
+    let mut places = sea_orm::sea_query::CaseStatement::new();
+    let mut ids = Vec::with_capacity(rows.len());
+    for row in rows {
+        position = position.saturating_add(1);
+        places = places.case(entity::Column::Id.eq(row.id), position);
+        ids.push(row.id);
+        let fact = serde_json::from_value(row.payload).map_err(|error| DbErr::Json(error.to_string()))?;
+        let trace = row.traceparent.as_deref().and_then(TraceParent::parse);
+        stamped.push(Stamped { id: row.id, position, version: row.version, fact, trace });
+    }
+    if stamped.is_empty() {
+        return Ok(stamped);
+    }
+    entity::Entity::update_many()
+        .col_expr(entity::Column::Position, places.into())
+        .filter(entity::Column::Id.is_in(ids))
+        .exec(tx.conn())
+        .await?;
+    lease::Entity::update_many()
+        .col_expr(lease::Column::PositionLast, Expr::value(position))
+        .filter(lease::Column::Id.eq(1))
+        .exec(tx.conn())
+        .await?;
+    let mut reactions = Vec::new();
+    for fact in &stamped {
+        reactions.extend(react(fact).into_iter().map(|task| task.traced(fact.trace.clone())));
+    }
+    tasks::enqueue_all(tx, reactions).await?;
+    Ok(stamped)
+}
+
+/// Rows that wait for their stamp.
+pub async fn unstamped_count(db: &Db) -> Result<u64, DbErr> {
+    entity::Entity::find().filter(entity::Column::Position.is_null()).count(db.reader()).await
+}
+
+/// Deletes rows stamped before `before`; a reader with an older cursor rebuilds. Answers how many.
+pub async fn sweep(tx: &Tx, before: DateTime<Utc>) -> Result<u64, DbErr> {
+    let old =
+        entity::Entity::delete_many().filter(entity::Column::Position.is_not_null()).filter(entity::Column::CreatedAt.lt(before));
+    Ok(old.exec(tx.conn()).await?.rows_affected)
+}

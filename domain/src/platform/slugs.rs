@@ -1,0 +1,159 @@
+//! Slugs: the readable names in public URLs, with redirects kept when a slug changes.
+//!
+//! Present and past slugs stand in one table, so that an old address never leads to a stranger.
+
+#![expect(clippy::disallowed_methods, unreachable_pub, reason = "the slugs table's own finders, and what its derive makes public")]
+
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ActiveValue::Set, DbErr, DeriveActiveEnum, entity::prelude::*, sea_query::OnConflict};
+
+use super::db::Tx;
+
+/// A slug: 2 to 80 characters of `a-z`, `0-9` and single inner hyphens, not a bare number, not a reserved word.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Slug(String);
+
+/// Words that storefronts need for their own paths.
+const RESERVED: &[&str] = &[
+    "about",
+    "account",
+    "admin",
+    "api",
+    "assets",
+    "auth",
+    "checkout",
+    "creators",
+    "docs",
+    "drops",
+    "edit",
+    "events",
+    "feed",
+    "graphql",
+    "help",
+    "legal",
+    "login",
+    "logout",
+    "metrics",
+    "new",
+    "null",
+    "playground",
+    "products",
+    "search",
+    "settings",
+    "sitemap",
+    "static",
+    "undefined",
+    "webhooks",
+    "www",
+];
+
+impl Slug {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// A slug made from a title: lower-cased ASCII, the rest hyphens; `None` when too little is left.
+    pub fn from_title(title: &str) -> Option<Self> {
+        let mut text = String::new();
+        for sign in title.chars() {
+            if sign.is_ascii_alphanumeric() {
+                text.push(sign.to_ascii_lowercase());
+            } else if !text.is_empty() && !text.ends_with('-') {
+                text.push('-');
+            }
+        }
+        let text: String = text.chars().take(80).collect();
+        Self::from_str(text.trim_end_matches('-')).ok()
+    }
+}
+
+impl FromStr for Slug {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let plain = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        let hyphens = text.starts_with('-') || text.ends_with('-') || text.contains("--");
+        let number = text.bytes().all(|byte| byte.is_ascii_digit());
+        let fits = (2..=80).contains(&text.len()) && plain && !hyphens && !number && !RESERVED.contains(&text);
+        if fits { Ok(Self(text.to_owned())) } else { Err(()) }
+    }
+}
+
+/// What a slug names. Creators' slugs are unique in the marketplace, the others within their creator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text")]
+pub enum SlugKind {
+    /// A creator; the owner is the nil UUID.
+    #[sea_orm(string_value = "creator")]
+    Creator,
+    /// A product of the owning creator.
+    #[sea_orm(string_value = "product")]
+    Product,
+    /// A drop of the owning creator.
+    #[sea_orm(string_value = "drop")]
+    Drop,
+}
+
+mod entity {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "slugs")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub kind: SlugKind,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub owner: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub slug: String,
+        pub subject: Uuid,
+        pub created_at: DateTime<Utc>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Takes a slug for a subject; `false` when it is, or once was, another's.
+pub(crate) async fn take(tx: &Tx, kind: SlugKind, owner: Uuid, slug: &Slug, subject: Uuid) -> Result<bool, DbErr> {
+    let row = entity::ActiveModel {
+        kind: Set(kind),
+        owner: Set(owner),
+        slug: Set(slug.0.clone()),
+        subject: Set(subject),
+        created_at: Set(tx.now()),
+    };
+    let columns = [entity::Column::Kind, entity::Column::Owner, entity::Column::Slug];
+    let known = OnConflict::columns(columns).do_nothing().to_owned();
+    let inserted = entity::Entity::insert(row).on_conflict(known).exec_without_returning(tx.conn()).await?;
+    if inserted == 1 {
+        return Ok(true);
+    }
+    Ok(find(tx.conn(), kind, owner, slug.as_str()).await? == Some(subject))
+}
+
+/// What a present or past slug leads to.
+pub(crate) async fn find(conn: &impl ConnectionTrait, kind: SlugKind, owner: Uuid, slug: &str) -> Result<Option<Uuid>, DbErr> {
+    let row = entity::Entity::find_by_id((kind, owner, slug.to_owned())).one(conn).await?;
+    Ok(row.map(|row| row.subject))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slugs_are_plain_and_not_reserved() {
+        for good in ["ab", "salt-glaze", "run-2", "7-cups"] {
+            assert!(Slug::from_str(good).is_ok(), "{good}");
+        }
+        for bad in ["", "a", "-ab", "ab-", "a--b", "Ab", "ä-b", "42", "graphql", "a/b", &"x".repeat(81)] {
+            assert!(Slug::from_str(bad).is_err(), "{bad}");
+        }
+        assert_eq!(Slug::from_title("Salt & Glaze, 2nd!").map(|slug| slug.0).as_deref(), Some("salt-glaze-2nd"));
+        assert_eq!(Slug::from_title("益子"), None);
+    }
+}

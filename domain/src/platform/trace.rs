@@ -1,0 +1,81 @@
+//! The W3C `traceparent` that ties a request to everything that follows from it.
+//!
+//! It travels HTTP → outbox and task rows → worker in a task-local; the log carries its trace id.
+
+use std::future::Future;
+
+use super::entropy::Entropy;
+
+tokio::task_local! {
+    static CURRENT: TraceParent;
+}
+
+/// A trace id and the id of the span that caused the present work (W3C Trace Context, level 1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceParent {
+    trace: String,
+    span: String,
+}
+
+impl TraceParent {
+    /// Starts a new trace.
+    pub fn start(entropy: &dyn Entropy) -> Self {
+        let mut bytes = [0_u8; 24];
+        entropy.fill(&mut bytes);
+        let text = hex::encode(bytes);
+        let (trace, span) = text.split_at(32);
+        Self { trace: trace.to_owned(), span: span.to_owned() }
+    }
+
+    /// Reads a `traceparent` header; `None` when it is not of version 00.
+    pub fn parse(header: &str) -> Option<Self> {
+        let mut parts = header.split('-');
+        let (version, trace, span) = (parts.next()?, parts.next()?, parts.next()?);
+        let hexadecimal = |text: &str, length: usize| {
+            text.len() == length
+                && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+                && text.bytes().any(|byte| byte != b'0')
+        };
+        (version == "00" && hexadecimal(trace, 32) && hexadecimal(span, 16))
+            .then(|| Self { trace: trace.to_owned(), span: span.to_owned() })
+    }
+
+    /// The trace id: 32 hexadecimal digits.
+    pub fn trace_id(&self) -> &str {
+        &self.trace
+    }
+
+    /// The header, flags `01` (sampled).
+    pub fn header(&self) -> String {
+        format!("00-{}-{}-01", self.trace, self.span)
+    }
+
+    /// Runs the work under this trace.
+    pub async fn scope<F: Future>(self, work: F) -> F::Output {
+        CURRENT.scope(self, work).await
+    }
+
+    /// The trace of the present work, if there is one.
+    pub fn current() -> Option<Self> {
+        CURRENT.try_with(Clone::clone).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_is_read_and_written_back_and_nonsense_is_ignored() {
+        let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(TraceParent::parse(header).map(|trace| trace.header()).as_deref(), Some(header));
+        for bad in [
+            "",
+            "00-x-y-01",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+        ] {
+            assert_eq!(TraceParent::parse(bad), None, "{bad}");
+        }
+    }
+}

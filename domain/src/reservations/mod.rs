@@ -1,0 +1,1 @@
+//! Checkouts, quotes, holds and reservations.

@@ -1,0 +1,34 @@
+//! The database schema, step by step: one file a capability and change, the same on SQLite and PostgreSQL.
+//!
+//! Rules: a migration that has been released is never edited; a column goes only one release after the
+//! last code that read it, because during a deploy old code meets the new schema.
+
+use sea_orm_migration::prelude::*;
+
+mod columns;
+mod m0001_platform;
+mod m0002_accounts;
+mod m0003_creators;
+mod m0004_catalog;
+mod m0005_drops;
+mod m0006_reservations;
+mod m0007_payments;
+
+/// Runs the steps in order and remembers which were run.
+#[derive(Debug)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m0001_platform::Migration),
+            Box::new(m0002_accounts::Migration),
+            Box::new(m0003_creators::Migration),
+            Box::new(m0004_catalog::Migration),
+            Box::new(m0005_drops::Migration),
+            Box::new(m0006_reservations::Migration),
+            Box::new(m0007_payments::Migration),
+        ]
+    }
+}

@@ -1,0 +1,118 @@
+//! Payments, allocations, refunds, the ledger, the webhook inbox, and the sandbox gateway's own state.
+
+use sea_orm_migration::prelude::*;
+
+use crate::columns::{migration, table};
+
+migration!(|manager| {
+    table("payments")
+        .id()
+        .of("checkout_id", "checkouts")
+        .text("purpose")
+        .text("gateway")
+        .text("state")
+        .bigint("amount_minor")
+        .bigint("captured_minor")
+        .bigint("refunded_minor")
+        .text("currency")
+        .text_or_null("intent")
+        // What the buyer chose, until the gateway was told.
+        .text_or_null("method")
+        .text_or_null("return_url")
+        .integer("attempt")
+        .text_or_null("action_url")
+        .text_or_null("decline_code")
+        // Since when, and with how many seconds of the hold left, the payment waits in our own queue.
+        .at_or_null("queued_at")
+        .bigint_or_null("hold_left_secs")
+        .bigint("version")
+        .at("created_at")
+        .at("updated_at")
+        .check("state IN ('PREPARING', 'REQUIRES_METHOD', 'REQUIRES_ACTION', 'PROCESSING', 'SUCCEEDED', 'CANCELLED')")
+        .check("captured_minor >= 0 AND captured_minor <= amount_minor")
+        .check("refunded_minor >= 0 AND refunded_minor <= captured_minor")
+        .unique(&["checkout_id", "purpose"])
+        .unique(&["gateway", "intent"])
+        .create(manager)
+        .await?;
+
+    table("payment_allocations")
+        .of("payment_id", "payments")
+        .of("reservation_id", "reservations")
+        .bigint("amount_minor")
+        .key(&["payment_id", "reservation_id"])
+        .create(manager)
+        .await?;
+
+    table("refunds")
+        .id()
+        .of("payment_id", "payments")
+        .bigint("amount_minor")
+        .text("currency")
+        .text("reason")
+        .text("state")
+        .text_or_null("gateway_refund")
+        .at("created_at")
+        .at("updated_at")
+        .check("amount_minor > 0")
+        .check("state IN ('PENDING', 'DONE', 'FAILED')")
+        .index(&["payment_id"])
+        .create(manager)
+        .await?;
+
+    // Double entry: the entries of one movement sum to zero.
+    table("ledger_entries")
+        .id()
+        .uuid("movement")
+        .text("account")
+        .uuid_or_null("creator_id")
+        .of("payment_id", "payments")
+        .bigint("amount_minor")
+        .text("currency")
+        .at("created_at")
+        .index(&["movement"])
+        .index(&["payment_id"])
+        .create(manager)
+        .await?;
+
+    table("webhook_inbox")
+        .text("gateway")
+        .text("event")
+        .text("body")
+        .at("received_at")
+        .at_or_null("applied_at")
+        .key(&["gateway", "event"])
+        .create(manager)
+        .await?;
+
+    // The sandbox is a gateway in its own right: nothing of ours refers to these tables.
+    table("sandbox_intents")
+        .id()
+        .text("reference")
+        .text("secret")
+        .text("state")
+        .bigint("amount_minor")
+        .bigint("captured_minor")
+        .bigint("refunded_minor")
+        .text("currency")
+        .text_or_null("method")
+        .text_or_null("return_url")
+        .text_or_null("decline_code")
+        .at_or_null("settles_at")
+        .at("created_at")
+        .unique(&["secret"])
+        .index(&["reference"])
+        .create(manager)
+        .await?;
+
+    table("sandbox_keys").text("key").text("answer").at("created_at").key(&["key"]).create(manager).await?;
+
+    table("sandbox_events")
+        .id()
+        .of("intent_id", "sandbox_intents")
+        .text("kind")
+        .json_or_null("body")
+        .at("created_at")
+        .create(manager)
+        .await
+});

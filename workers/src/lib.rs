@@ -1,0 +1,1 @@
+//! The relay, the bus, timers and task queues.
