@@ -22,45 +22,15 @@ struct Rule {
 /// The front of every crate that speaks HTTP or GraphQL to the world, for those that must not.
 const EDGE: &[&str] = &["actix", "async-graphql", "axum", "hyper"];
 /// What reaches over the network, for those that must not even be able to.
-const OUTSIDE: &[&str] = &[
-    "actix",
-    "async-graphql",
-    "axum",
-    "hyper",
-    "lapin",
-    "reqwest",
-    "lettre",
-    "async-stripe",
-    "object_store",
-];
+const OUTSIDE: &[&str] = &["actix", "async-graphql", "axum", "hyper", "lapin", "reqwest", "lettre", "async-stripe", "object_store"];
 /// Pixels or jobs in, answer out: an engine has nothing to wait for.
-const ANY_IO: &[&str] = &[
-    "actix",
-    "async-graphql",
-    "axum",
-    "hyper",
-    "lapin",
-    "reqwest",
-    "sea-orm",
-    "sqlx",
-    "tokio",
-    "object_store",
-];
+const ANY_IO: &[&str] =
+    &["actix", "async-graphql", "axum", "hyper", "lapin", "reqwest", "sea-orm", "sqlx", "tokio", "object_store"];
 
 const RULES: &[Rule] = &[
     Rule {
         package: "smallrun",
-        ours: &[
-            "api",
-            "domain",
-            "imaging",
-            "migrations",
-            "payments",
-            "routing",
-            "search",
-            "storefront",
-            "workers",
-        ],
+        ours: &["api", "domain", "imaging", "migrations", "payments", "routing", "search", "storefront", "workers"],
         never: &[],
     },
     Rule { package: "api", ours: &["domain", "imaging", "payments", "routing", "search"], never: &["lapin"] },
@@ -113,25 +83,20 @@ fn dependencies_point_one_way() {
 
 #[test]
 fn every_crate_takes_the_workspace_lints() {
-    let without: Vec<_> =
-        manifests().into_iter().filter(|m| !m.takes_workspace_lints).map(|m| m.package).collect();
+    let without: Vec<_> = manifests().into_iter().filter(|m| !m.takes_workspace_lints).map(|m| m.package).collect();
     assert!(without.is_empty(), "`[lints] workspace = true` is missing in: {without:?}");
 }
 
 #[test]
 fn every_rust_file_says_what_it_is_for() {
-    let silent: Vec<_> =
-        rust_files().into_iter().filter(|(_, text)| !text.starts_with("//!")).map(|(path, _)| path).collect();
+    let silent: Vec<_> = rust_files().into_iter().filter(|(_, text)| !text.starts_with("//!")).map(|(path, _)| path).collect();
     assert!(silent.is_empty(), "these files do not open with a `//!` comment: {silent:#?}");
 }
 
 #[test]
 fn every_rust_file_is_read_in_one_sitting() {
-    let long: Vec<_> = rust_files()
-        .into_iter()
-        .map(|(path, text)| (path, text.lines().count()))
-        .filter(|(_, lines)| *lines > LINES_MAX)
-        .collect();
+    let long: Vec<_> =
+        rust_files().into_iter().map(|(path, text)| (path, text.lines().count())).filter(|(_, lines)| *lines > LINES_MAX).collect();
     assert!(long.is_empty(), "more than {LINES_MAX} lines, split by sub-capability: {long:#?}");
 }
 
@@ -140,9 +105,7 @@ fn folders_and_modules_are_named_by_capability() {
     let vague: Vec<_> = paths()
         .into_iter()
         .filter(|path| path.is_dir() || path.extension() == Some(OsStr::new("rs")))
-        .filter(|path| {
-            path.file_stem().and_then(OsStr::to_str).is_some_and(|stem| SAYS_NOTHING.contains(&stem))
-        })
+        .filter(|path| path.file_stem().and_then(OsStr::to_str).is_some_and(|stem| SAYS_NOTHING.contains(&stem)))
         .collect();
     assert!(vague.is_empty(), "these names say nothing about what is inside: {vague:#?}");
 }
@@ -175,9 +138,7 @@ fn manifest(file: &toml::Table) -> Manifest {
     let package = file.get("package").and_then(|package| package.get("name")).and_then(toml::Value::as_str);
     let mut dependencies = dependencies_of(file);
     // Dependencies of one platform stand under `[target.'cfg(…)']`.
-    for platform in
-        file.get("target").and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::values)
-    {
+    for platform in file.get("target").and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::values) {
         dependencies.extend(platform.as_table().into_iter().flat_map(dependencies_of));
     }
     let lints = file.get("lints").and_then(|lints| lints.get("workspace")).and_then(toml::Value::as_bool);
@@ -190,9 +151,7 @@ fn manifest(file: &toml::Table) -> Manifest {
 
 fn dependencies_of(table: &toml::Table) -> Vec<Dependency> {
     let mut found = Vec::new();
-    for (kind, for_tests) in
-        [("dependencies", false), ("build-dependencies", false), ("dev-dependencies", true)]
-    {
+    for (kind, for_tests) in [("dependencies", false), ("build-dependencies", false), ("dev-dependencies", true)] {
         let Some(entries) = table.get(kind).and_then(toml::Value::as_table) else { continue };
         for (key, entry) in entries {
             // `key = { package = "name" }` renames.
@@ -210,8 +169,7 @@ fn toml_file(path: &Path) -> toml::Table {
 
 /// Every Rust file of the project, with its text.
 fn rust_files() -> Vec<(PathBuf, String)> {
-    let rust =
-        paths().into_iter().filter(|path| path.is_file() && path.extension() == Some(OsStr::new("rs")));
+    let rust = paths().into_iter().filter(|path| path.is_file() && path.extension() == Some(OsStr::new("rs")));
     rust.map(|path| {
         let text = std::fs::read_to_string(&path).expect("a source file is UTF-8");
         (path, text)
