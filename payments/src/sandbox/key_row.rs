@@ -1,0 +1,76 @@
+//! The sandbox's idempotency keys: what was asked with a key, and what was answered.
+
+#![expect(
+    clippy::disallowed_methods,
+    unreachable_pub,
+    reason = "the sandbox_keys table's own finders, and what its derive makes public"
+)]
+
+use chrono::{DateTime, Utc};
+use domain::platform::Tx;
+use sea_orm::{
+    ActiveValue::Set,
+    DbErr,
+    entity::prelude::*,
+    sea_query::{Expr, OnConflict},
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
+
+use super::CallError;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "sandbox_keys")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub key: String,
+    /// A [`Kept`] as JSON.
+    pub answer: String,
+    pub created_at: DateTime<Utc>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+impl ActiveModelBehavior for ActiveModel {}
+
+#[derive(Serialize, Deserialize)]
+struct Kept<T> {
+    input_hash: String,
+    answer: T,
+}
+
+fn hash(input: &impl Serialize) -> Result<String, DbErr> {
+    let input = serde_json::to_vec(input).map_err(|error| DbErr::Json(error.to_string()))?;
+    Ok(hex::encode(Sha256::digest(&input)))
+}
+
+/// Takes a key: `None` when it is new and the call goes on, else what was answered before. The
+/// insert waits for a concurrent call with the same key; a call that is refused leaves the key free.
+pub(super) async fn claim<T: DeserializeOwned>(tx: &Tx, key: &str, input: &impl Serialize) -> Result<Option<T>, CallError> {
+    let row = ActiveModel { key: Set(key.to_owned()), answer: Set(String::new()), created_at: Set(tx.now()) };
+    let taken = OnConflict::column(Column::Key).do_nothing().to_owned();
+    if Entity::insert(row).on_conflict(taken).exec_without_returning(tx.conn()).await? == 1 {
+        return Ok(None);
+    }
+    let known = Entity::find_by_id(key.to_owned()).one(tx.conn()).await?;
+    let known = known.ok_or_else(|| DbErr::RecordNotFound("sandbox key".to_owned()))?;
+    // The answer is read only once the input is known to be the same: another call answers another type.
+    let kept: Kept<serde_json::Value> = serde_json::from_str(&known.answer).map_err(|error| DbErr::Json(error.to_string()))?;
+    if kept.input_hash != hash(input)? {
+        return Err(CallError::Refused("this idempotency key was used for another call"));
+    }
+    Ok(Some(serde_json::from_value(kept.answer).map_err(|error| DbErr::Json(error.to_string()))?))
+}
+
+/// Keeps the answer to the call that claimed the key.
+pub(super) async fn keep(tx: &Tx, key: &str, input: &impl Serialize, answer: &impl Serialize) -> Result<(), DbErr> {
+    let kept = Kept { input_hash: hash(input)?, answer };
+    let kept = serde_json::to_string(&kept).map_err(|error| DbErr::Json(error.to_string()))?;
+    let update = Entity::update_many().col_expr(Column::Answer, Expr::value(kept));
+    update.filter(Column::Key.eq(key)).exec(tx.conn()).await?;
+    Ok(())
+}
+
+pub(super) async fn sweep(tx: &Tx, before: DateTime<Utc>) -> Result<u64, DbErr> {
+    Ok(Entity::delete_many().filter(Column::CreatedAt.lt(before)).exec(tx.conn()).await?.rows_affected)
+}

@@ -1,0 +1,318 @@
+//! The sandbox: a payment gateway without money, with intents, keys and events of its own.
+//!
+//! It behaves as a gateway at the other end of a network does: calls are idempotent by key, outcomes
+//! come as signed webhooks, some of them late, and one method sends the buyer to a page ([`page`]).
+//! [`methods`] says what each method of payment does; [`delivery`] sends the webhooks.
+//!
+//! Architecture invariant: nothing of ours refers to its tables, and it reads none of ours.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::{
+    payments::gateway::{GatewayError, GatewayEvent, Intent, IntentState, NewIntent, PaymentGateway, WebhookError},
+    platform::{
+        Actor, Db, Money, Tx, in_tx,
+        tasks::{self, NewTask, Task},
+    },
+};
+use sea_orm::DbErr;
+use serde::Serialize;
+use uuid::Uuid;
+
+mod delivery;
+mod event_row;
+mod intent_row;
+mod key_row;
+pub mod methods;
+mod page;
+
+pub use delivery::{DeliverError, Webhook};
+use event_row::EventKind;
+pub use intent_row::SandboxState;
+use methods::Outcome;
+pub use page::{PageView, SettleError};
+
+/// Where the sandbox is reached, and how it signs.
+#[derive(Clone)]
+pub struct SandboxSettings {
+    /// What stands before `/sandbox/confirm/…`: how a buyer's browser reaches this deployment.
+    pub public_url: String,
+    /// Where webhooks go: `…/webhooks/sandbox` as this process reaches itself.
+    pub webhook_url: String,
+    /// The key of the webhooks' signatures.
+    pub webhook_secret: String,
+    /// How long a late method takes.
+    pub late: TimeDelta,
+}
+
+impl SandboxSettings {
+    /// How long a late method takes unless a setting says otherwise, in seconds: long enough to be seen
+    /// as "processing", short enough to wait for.
+    pub const LATE_SECS: i64 = 20;
+}
+
+impl std::fmt::Debug for SandboxSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let urls = (&self.public_url, &self.webhook_url);
+        f.debug_struct("SandboxSettings").field("urls", &urls).field("late", &self.late).finish_non_exhaustive()
+    }
+}
+
+/// The sandbox gateway.
+pub struct Sandbox {
+    db: Db,
+    settings: SandboxSettings,
+    http: reqwest::Client,
+}
+
+/// Why the sandbox does not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+enum CallError {
+    #[error(transparent)]
+    Db(#[from] DbErr),
+    #[error("{0}")]
+    Refused(&'static str),
+}
+
+impl From<CallError> for GatewayError {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Db(error) => Self::Later(error.to_string()),
+            CallError::Refused(why) => Self::Refused(why.to_owned()),
+        }
+    }
+}
+
+/// What a key was used for, so that it cannot be used for anything else.
+#[derive(Serialize)]
+#[serde(tag = "call", rename_all = "snake_case")]
+enum Input<'a> {
+    Create { payment: String, minor: i64, currency: &'static str },
+    Confirm { intent: &'a str, method: &'a str, return_url: Option<&'a str> },
+    Cancel { intent: &'a str },
+    Refund { intent: &'a str, minor: i64, currency: &'static str },
+}
+
+const NAME: &str = "sandbox";
+const ACTOR: Actor = Actor::System(NAME);
+/// The header of a webhook's signature.
+pub const SIGNATURE_HEADER: &str = "Smallrun-Signature";
+
+impl Sandbox {
+    /// A sandbox over its tables in our database.
+    pub fn new(db: Db, settings: SandboxSettings) -> Result<Self, reqwest::Error> {
+        Ok(Self { db, settings, http: delivery::client()? })
+    }
+
+    /// The same, to be shared.
+    pub fn shared(db: Db, settings: SandboxSettings) -> Result<Arc<Self>, reqwest::Error> {
+        Self::new(db, settings).map(Arc::new)
+    }
+
+    /// Forgets keys and delivered events made before `before`. Answers how many.
+    pub async fn sweep(&self, before: DateTime<Utc>) -> Result<u64, DbErr> {
+        in_tx(&self.db, ACTOR, async |tx| {
+            let keys = key_row::sweep(tx, before).await?;
+            Ok(keys.saturating_add(event_row::sweep(tx, before).await?))
+        })
+        .await
+    }
+
+    fn view(&self, row: &intent_row::Model) -> Result<Intent, CallError> {
+        let payment = row.reference.parse().map_err(|_| DbErr::Type(format!("sandbox reference {}", row.reference)))?;
+        let state = match row.state {
+            SandboxState::RequiresMethod => IntentState::RequiresMethod,
+            SandboxState::RequiresAction => IntentState::RequiresAction,
+            SandboxState::Processing => IntentState::Processing,
+            SandboxState::Succeeded => IntentState::Succeeded,
+            SandboxState::Cancelled => IntentState::Cancelled,
+        };
+        let action_url = (row.state == SandboxState::RequiresAction)
+            .then(|| format!("{}/sandbox/confirm/{}", self.settings.public_url.trim_end_matches('/'), row.secret));
+        Ok(Intent {
+            id: intent_row::public_id(row.id),
+            payment,
+            state,
+            amount: Money::new(row.amount_minor, row.currency),
+            captured: Money::new(row.captured_minor, row.currency),
+            action_url,
+            decline_code: row.decline_code.clone(),
+        })
+    }
+
+    async fn create_in(&self, tx: &Tx, new: &NewIntent, key: &str) -> Result<intent_row::Model, CallError> {
+        let (payment, minor, currency) = (new.payment.to_string(), new.amount.minor, new.amount.currency.code());
+        let input = Input::Create { payment, minor, currency };
+        if let Some(answer) = key_row::claim(tx, key, &input).await? {
+            return Ok(answer);
+        }
+        if new.amount.minor <= 0 {
+            return Err(CallError::Refused("the amount must be positive"));
+        }
+        let row = intent_row::insert(tx, new.payment, new.amount).await?;
+        key_row::keep(tx, key, &input, &row).await?;
+        Ok(row)
+    }
+
+    async fn confirm_in(
+        &self,
+        tx: &Tx,
+        intent: &str,
+        method: &str,
+        return_url: Option<&str>,
+        key: &str,
+    ) -> Result<intent_row::Model, CallError> {
+        let input = Input::Confirm { intent, method, return_url };
+        if let Some(answer) = key_row::claim(tx, key, &input).await? {
+            return Ok(answer);
+        }
+        let mut row = locked(tx, intent).await?;
+        match row.state {
+            SandboxState::RequiresMethod | SandboxState::RequiresAction => {}
+            SandboxState::Processing => return Err(CallError::Refused("the payment is being processed")),
+            SandboxState::Succeeded => return Err(CallError::Refused("the payment has succeeded")),
+            SandboxState::Cancelled => return Err(CallError::Refused("the payment was cancelled")),
+        }
+        if return_url.is_some_and(|url| !page::may_return_to(url)) {
+            return Err(CallError::Refused("the return URL must be an http or https URL"));
+        }
+        row.method = Some(method.to_owned());
+        row.return_url = return_url.map(ToOwned::to_owned);
+        match methods::outcome(method) {
+            Outcome::Pays => pays(tx, &mut row).await?,
+            Outcome::Declines(code) => declines(tx, &mut row, code).await?,
+            Outcome::Asks => {
+                row.state = SandboxState::RequiresAction;
+                row.decline_code = None;
+                happened(tx, &row, EventKind::RequiresAction, tx.now()).await?;
+            }
+            Outcome::PaysLate | Outcome::DeclinesLate(_) => {
+                let settles_at = tx.now().checked_add_signed(self.settings.late).unwrap_or(tx.now());
+                row.state = SandboxState::Processing;
+                row.decline_code = None;
+                row.settles_at = Some(settles_at);
+                happened(tx, &row, EventKind::Processing, tx.now()).await?;
+                happened(tx, &row, EventKind::Settled, settles_at).await?;
+            }
+        }
+        intent_row::update(tx, &row).await?;
+        key_row::keep(tx, key, &input, &row).await?;
+        Ok(row)
+    }
+
+    async fn cancel_in(&self, tx: &Tx, intent: &str, key: &str) -> Result<intent_row::Model, CallError> {
+        let input = Input::Cancel { intent };
+        if let Some(answer) = key_row::claim(tx, key, &input).await? {
+            return Ok(answer);
+        }
+        let mut row = locked(tx, intent).await?;
+        match row.state {
+            SandboxState::RequiresMethod | SandboxState::RequiresAction => {
+                row.state = SandboxState::Cancelled;
+                intent_row::update(tx, &row).await?;
+                happened(tx, &row, EventKind::Cancelled, tx.now()).await?;
+            }
+            // What is on its way, or has arrived, cannot be called back.
+            SandboxState::Processing | SandboxState::Succeeded | SandboxState::Cancelled => {}
+        }
+        key_row::keep(tx, key, &input, &row).await?;
+        Ok(row)
+    }
+
+    async fn refund_in(&self, tx: &Tx, intent: &str, amount: Money, key: &str) -> Result<String, CallError> {
+        let input = Input::Refund { intent, minor: amount.minor, currency: amount.currency.code() };
+        if let Some(answer) = key_row::claim(tx, key, &input).await? {
+            return Ok(answer);
+        }
+        let mut row = locked(tx, intent).await?;
+        if amount.currency != row.currency {
+            return Err(CallError::Refused("the refund is of another currency"));
+        }
+        let refunded = row.refunded_minor.checked_add(amount.minor);
+        match refunded.filter(|refunded| amount.minor > 0 && *refunded <= row.captured_minor) {
+            Some(refunded) => row.refunded_minor = refunded,
+            None => return Err(CallError::Refused("the refund must be positive and within what was captured")),
+        }
+        intent_row::update(tx, &row).await?;
+        happened(tx, &row, EventKind::Refunded, tx.now()).await?;
+        let refund = format!("sbxr_{}", tx.entropy().uuid(tx.now()).simple());
+        key_row::keep(tx, key, &input, &refund).await?;
+        Ok(refund)
+    }
+}
+
+/// An intent, locked against others until the end of the transaction.
+async fn locked(tx: &Tx, intent: &str) -> Result<intent_row::Model, CallError> {
+    let id = intent_row::parse_id(intent).ok_or(CallError::Refused("no such intent"))?;
+    intent_row::lock(tx, id).await?.ok_or(CallError::Refused("no such intent"))
+}
+
+async fn pays(tx: &Tx, row: &mut intent_row::Model) -> Result<(), DbErr> {
+    row.state = SandboxState::Succeeded;
+    row.captured_minor = row.amount_minor;
+    row.decline_code = None;
+    row.settles_at = None;
+    happened(tx, row, EventKind::Succeeded, tx.now()).await
+}
+
+async fn declines(tx: &Tx, row: &mut intent_row::Model, code: &str) -> Result<(), DbErr> {
+    row.state = SandboxState::RequiresMethod;
+    row.decline_code = Some(code.to_owned());
+    row.settles_at = None;
+    happened(tx, row, EventKind::Declined, tx.now()).await
+}
+
+/// Notes an event, and queues what is to happen at `run_at`: its webhook, or the settling of a late payment.
+async fn happened(tx: &Tx, row: &intent_row::Model, kind: EventKind, run_at: DateTime<Utc>) -> Result<(), DbErr> {
+    let event: Uuid = event_row::insert(tx, row.id, kind).await?;
+    tasks::enqueue(tx, NewTask::from(Task::SandboxOutcome { event }).at(run_at)).await
+}
+
+#[async_trait]
+impl PaymentGateway for Sandbox {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn signature_header(&self) -> &'static str {
+        SIGNATURE_HEADER
+    }
+
+    async fn create(&self, new: &NewIntent, key: &str) -> Result<Intent, GatewayError> {
+        let row = in_tx(&self.db, ACTOR, async |tx| self.create_in(tx, new, key).await).await?;
+        Ok(self.view(&row)?)
+    }
+
+    async fn confirm(&self, intent: &str, method: &str, return_url: Option<&str>, key: &str) -> Result<Intent, GatewayError> {
+        let row = in_tx(&self.db, ACTOR, async |tx| self.confirm_in(tx, intent, method, return_url, key).await).await?;
+        Ok(self.view(&row)?)
+    }
+
+    async fn retrieve(&self, intent: &str) -> Result<Intent, GatewayError> {
+        let id = intent_row::parse_id(intent).ok_or(CallError::Refused("no such intent"))?;
+        let row = intent_row::by_id(&self.db, id).await.map_err(CallError::Db)?;
+        Ok(self.view(&row.ok_or(CallError::Refused("no such intent"))?)?)
+    }
+
+    async fn cancel(&self, intent: &str, key: &str) -> Result<Intent, GatewayError> {
+        let row = in_tx(&self.db, ACTOR, async |tx| self.cancel_in(tx, intent, key).await).await?;
+        Ok(self.view(&row)?)
+    }
+
+    async fn refund(&self, intent: &str, amount: Money, key: &str) -> Result<String, GatewayError> {
+        Ok(in_tx(&self.db, ACTOR, async |tx| self.refund_in(tx, intent, amount, key).await).await?)
+    }
+
+    fn verify_webhook(&self, signature: Option<&str>, body: &[u8]) -> Result<GatewayEvent, WebhookError> {
+        let secret = self.settings.webhook_secret.as_bytes();
+        if !signature.is_some_and(|header| crate::signature::is_right(secret, self.db.now(), header, body)) {
+            return Err(WebhookError::BadSignature);
+        }
+        let webhook: Webhook = serde_json::from_slice(body).map_err(|_| WebhookError::Malformed)?;
+        // Refunds are answered at once; their events tell nothing new.
+        let concerns_us = webhook.kind.starts_with("payment.");
+        Ok(GatewayEvent { id: webhook.id, intent: concerns_us.then_some(webhook.intent) })
+    }
+}
