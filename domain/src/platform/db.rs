@@ -4,7 +4,7 @@ use std::{
     ops::AsyncFnOnce,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -30,19 +30,50 @@ struct Inner {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     commits: watch::Sender<u64>,
+    statements: Arc<AtomicU64>,
 }
 
 impl Db {
     /// Joins the connections and the ports. On PostgreSQL `writer` and `readers` are one pool; on
     /// SQLite the writer is a single connection, so that writers queue in order instead of failing.
-    pub fn new(writer: DatabaseConnection, readers: DatabaseConnection, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+    pub fn new(
+        mut writer: DatabaseConnection,
+        mut readers: DatabaseConnection,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
         let commits = watch::Sender::new(0);
-        Self(Arc::new(Inner { writer, readers, clock, entropy, commits }))
+        let statements = Arc::new(AtomicU64::new(0));
+        for connection in [&mut writer, &mut readers] {
+            let statements = Arc::clone(&statements);
+            connection.set_metric_callback(move |run| {
+                statements.fetch_add(1, Ordering::Relaxed);
+                metrics::histogram!("smallrun_db_statement_seconds").record(run.elapsed);
+            });
+        }
+        Self(Arc::new(Inner { writer, readers, clock, entropy, commits, statements }))
+    }
+
+    /// The same database at another time: the demo marketplace is loaded as if days had passed.
+    pub fn with_clock(&self, clock: Arc<dyn Clock>) -> Self {
+        let (writer, readers) = (self.0.writer.clone(), self.0.readers.clone());
+        let (entropy, statements) = (Arc::clone(&self.0.entropy), Arc::clone(&self.0.statements));
+        Self(Arc::new(Inner { writer, readers, clock, entropy, commits: self.0.commits.clone(), statements }))
     }
 
     /// The connection for reads outside a transaction.
     pub fn reader(&self) -> &DatabaseConnection {
         &self.0.readers
+    }
+
+    /// The connection that may change the schema: for migrations, which run before anything else does.
+    pub fn schema_connection(&self) -> &DatabaseConnection {
+        &self.0.writer
+    }
+
+    /// How many statements were run so far, `BEGIN` and `COMMIT` aside.
+    pub fn statements(&self) -> u64 {
+        self.0.statements.load(Ordering::Relaxed)
     }
 
     /// The time of this process.

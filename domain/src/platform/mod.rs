@@ -1,13 +1,14 @@
 //! What every capability stands on.
 //!
-//! [`db`] the database and `in_tx`; [`outbox`] and [`facts`] what happened; [`tasks`] and [`timers`]
-//! what is to happen; [`audit`] who did it; [`idempotency`] once only; [`budget`] not too often;
+//! [`mod@connect`] opens the database, [`db`] reads and writes it (`in_tx`); [`outbox`] and [`facts`] what
+//! happened; [`tasks`] and [`timers`] what is to happen; [`audit`] who did it; [`idempotency`] once only; [`budget`] not too often;
 //! [`ids`], [`money`], [`clock`], [`entropy`], [`text`], [`slugs`], [`page`] the values;
 //! [`errors`] how an operation says no; [`mail`] the port for letters; [`trace`] what caused what.
 
 pub mod audit;
 pub mod budget;
 pub mod clock;
+pub mod connect;
 pub mod db;
 pub mod entropy;
 pub mod errors;
@@ -24,6 +25,7 @@ pub mod text;
 pub mod timers;
 pub mod trace;
 
+pub use connect::{DatabaseUrl, DatabaseUrlError, connect};
 pub use db::{Actor, Db, Tx, in_tx};
 pub use errors::{OpError, PathStep, Refused};
 pub use ids::EntityId;

@@ -1,0 +1,81 @@
+//! What operations leave behind: facts, tasks, letters, audit rows, and the whole state.
+
+use std::collections::BTreeMap;
+
+use domain::platform::{Db, mail::Letter, tasks::Task};
+use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement};
+
+use crate::Kit;
+
+/// The kinds of all facts, in the order in which they were written.
+pub async fn facts(kit: &Kit) -> Vec<String> {
+    texts(&kit.db, "SELECT kind FROM outbox ORDER BY created_at, id").await
+}
+
+/// The actions of all audit rows, in the order in which they were written.
+pub async fn audit_actions(kit: &Kit) -> Vec<String> {
+    texts(&kit.db, "SELECT action FROM audit ORDER BY created_at, id").await
+}
+
+/// All tasks that wait, in the order in which they were queued.
+pub async fn tasks(kit: &Kit) -> Vec<Task> {
+    let rows = rows(&kit.db, "SELECT payload FROM tasks ORDER BY created_at, id").await;
+    let payload = |row: QueryResult| row.try_get_by_index::<serde_json::Value>(0).expect("a payload is JSON");
+    rows.into_iter().map(|row| serde_json::from_value(payload(row)).expect("a task that is known")).collect()
+}
+
+/// All letters that wait to be sent, in the order in which they were queued.
+pub async fn letters(kit: &Kit) -> Vec<Letter> {
+    let letter = |task| match task {
+        Task::SendMail { letter } => Some(letter),
+        _ => None,
+    };
+    tasks(kit).await.into_iter().filter_map(letter).collect()
+}
+
+/// Every row of every table: equal states are equal databases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State(BTreeMap<String, Vec<String>>);
+
+/// Tables that are no part of the state: a refusal spends its budget, and the schema is not data.
+const NOT_STATE: [&str; 2] = ["budgets", "seaql_migrations"];
+
+impl State {
+    pub(crate) async fn read(db: &Db) -> Self {
+        let names = match db.backend() {
+            DbBackend::Postgres => "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'",
+            _ => "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
+        };
+        let mut tables = BTreeMap::new();
+        for table in texts(db, names).await {
+            if NOT_STATE.contains(&table.as_str()) {
+                continue;
+            }
+            let all = match db.backend() {
+                DbBackend::Postgres => format!("SELECT t::text FROM {table} t ORDER BY 1"),
+                _ => {
+                    let columns = texts(db, &format!("SELECT name FROM pragma_table_info('{table}') ORDER BY cid")).await;
+                    let values: Vec<_> = columns.iter().map(|column| format!("'{column}=' || quote(\"{column}\")")).collect();
+                    format!("SELECT {} FROM {table} ORDER BY 1", values.join(" || ' ' || "))
+                }
+            };
+            tables.insert(table, texts(db, &all).await);
+        }
+        Self(tables)
+    }
+
+    /// How many rows a table has.
+    pub fn count(&self, table: &str) -> usize {
+        self.0.get(table).expect("a table of the schema").len()
+    }
+}
+
+async fn texts(db: &Db, sql: &str) -> Vec<String> {
+    let text = |row: QueryResult| row.try_get_by_index::<String>(0).expect("a text");
+    rows(db, sql).await.into_iter().map(text).collect()
+}
+
+async fn rows(db: &Db, sql: &str) -> Vec<QueryResult> {
+    let statement = Statement::from_string(db.backend(), sql);
+    db.reader().query_all_raw(statement).await.expect("the database answers")
+}

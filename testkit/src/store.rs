@@ -1,0 +1,183 @@
+//! Databases that live as long as a test.
+//!
+//! On PostgreSQL migrations run once, into a template that every test's database is copied from. Its name holds a hash
+//! of the migrations, so a changed one makes a new template; tests are processes, so an advisory lock guards the making.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use domain::platform::{DatabaseUrl, clock::SystemClock, entropy::SystemEntropy};
+use migrations::Migrator;
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement};
+use sea_orm_migration::MigratorTrait;
+use sha2::{Digest, Sha256};
+
+/// The variable that names a PostgreSQL server, as a role that may create databases.
+pub const POSTGRES_VARIABLE: &str = "SMALLRUN_TEST_POSTGRES_URL";
+
+/// A database of a test's own, without rows; it is removed when this is dropped.
+#[derive(Debug)]
+pub struct TestDb {
+    url: DatabaseUrl,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    Folder(PathBuf),
+    Server { admin_url: String, name: String },
+}
+
+impl TestDb {
+    /// A new SQLite file in a folder of its own.
+    pub async fn sqlite() -> Self {
+        let folder = std::env::temp_dir().join(unique("smallrun-test"));
+        std::fs::create_dir(&folder).expect("a folder for temporary files can be made");
+        let url = DatabaseUrl::sqlite(folder.join("smallrun.db"));
+        let this = Self { url, place: Place::Folder(folder) };
+        migrate(&this.url).await;
+        this
+    }
+
+    /// A new database on the server of [`POSTGRES_VARIABLE`].
+    pub async fn postgres() -> Self {
+        let Ok(admin_url) = std::env::var(POSTGRES_VARIABLE) else {
+            panic!("no PostgreSQL to test on: run scripts/test, or set {POSTGRES_VARIABLE}");
+        };
+        let admin = open(&admin_url).await;
+        let template = template(&admin, &admin_url).await;
+        let name = unique("smallrun_test");
+        run(&admin, &format!("CREATE DATABASE {name} TEMPLATE {template}")).await.expect("a database can be made");
+        close(admin).await;
+        let url = database_url(&admin_url, &name).parse().expect("a PostgreSQL URL");
+        Self { url, place: Place::Server { admin_url, name } }
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &DatabaseUrl {
+        &self.url
+    }
+
+    /// The folder it lies in, on SQLite: free for whatever else a test writes.
+    pub fn folder(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Folder(folder) => Some(folder),
+            Place::Server { .. } => None,
+        }
+    }
+}
+
+impl Drop for TestDb {
+    fn drop(&mut self) {
+        match &self.place {
+            Place::Folder(folder) => drop(std::fs::remove_dir_all(folder)),
+            Place::Server { admin_url, name } => {
+                // A drop cannot wait for a future, and the runtime of the test may be ending: a thread with its own can.
+                let (admin_url, name) = (admin_url.clone(), name.clone());
+                let removed = std::thread::spawn(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                    runtime.block_on(async {
+                        let admin = open(&admin_url).await;
+                        drop(run(&admin, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await);
+                        close(admin).await;
+                    });
+                    std::io::Result::Ok(())
+                });
+                drop(removed.join());
+            }
+        }
+    }
+}
+
+/// The name of the template, made now if this is the first test that needs it.
+async fn template(admin: &DatabaseConnection, admin_url: &str) -> String {
+    let hash = migrations_hash();
+    let name = format!("smallrun_template_{}", hex::encode(hash.iter().take(8).copied().collect::<Vec<_>>()));
+    let exists = format!("SELECT 1 FROM pg_database WHERE datname = '{name}'");
+    if found(admin, &exists).await {
+        return name;
+    }
+    // The lock belongs to the one connection of `admin` and goes with it.
+    let key = hash.iter().take(7).fold(0_i64, |key, byte| (key << 8) | i64::from(*byte));
+    run(admin, &format!("SELECT pg_advisory_lock({key})")).await.expect("the lock is granted");
+    if !found(admin, &exists).await {
+        // Under another name until it is whole: a run that was interrupted leaves no half template.
+        let unfinished = format!("{name}_unfinished");
+        let steps = [format!("DROP DATABASE IF EXISTS {unfinished} WITH (FORCE)"), format!("CREATE DATABASE {unfinished}")];
+        for step in steps {
+            run(admin, &step).await.expect("a template can be made");
+        }
+        migrate(&database_url(admin_url, &unfinished).parse().expect("a PostgreSQL URL")).await;
+        run(admin, &format!("ALTER DATABASE {unfinished} RENAME TO {name}")).await.expect("the template can be renamed");
+    }
+    run(admin, &format!("SELECT pg_advisory_unlock({key})")).await.expect("the lock is given back");
+    name
+}
+
+/// A hash of the migrations' sources, names included.
+fn migrations_hash() -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations/src");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .expect("the migrations lie beside this crate")
+        .map(|entry| entry.expect("the folder of the migrations can be listed").path())
+        .collect();
+    files.sort();
+    let mut hash = Sha256::new();
+    for file in files {
+        hash.update(file.file_name().expect("a file has a name").as_encoded_bytes());
+        hash.update(std::fs::read(&file).expect("a migration can be read"));
+    }
+    hash.finalize().to_vec()
+}
+
+/// The same server, another database.
+fn database_url(admin_url: &str, name: &str) -> String {
+    let (url, options) = admin_url.split_once('?').map_or((admin_url, None), |(url, options)| (url, Some(options)));
+    let server = url.split_once("://").map_or(url, |(_, rest)| rest).split('/').next().unwrap_or_default();
+    let options = options.map(|options| format!("?{options}")).unwrap_or_default();
+    format!("postgres://{server}/{name}{options}")
+}
+
+async fn migrate(url: &DatabaseUrl) {
+    let db = domain::platform::connect(url, 1, Arc::new(SystemClock), Arc::new(SystemEntropy)).await;
+    let db = db.expect("a new database can be opened");
+    Migrator::up(db.schema_connection(), None).await.expect("the migrations run");
+    close(db.schema_connection().clone()).await;
+    close(db.reader().clone()).await;
+}
+
+async fn open(url: &str) -> DatabaseConnection {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(1).sqlx_logging(false);
+    match Database::connect(options).await {
+        Ok(connection) => connection,
+        Err(error) => panic!("no answer from the PostgreSQL server that {POSTGRES_VARIABLE} names: {error}"),
+    }
+}
+
+async fn close(connection: DatabaseConnection) {
+    drop(connection.close().await);
+}
+
+async fn run(connection: &DatabaseConnection, sql: &str) -> Result<(), DbErr> {
+    connection.execute_raw(Statement::from_string(DbBackend::Postgres, sql)).await.map(drop)
+}
+
+async fn found(connection: &DatabaseConnection, sql: &str) -> bool {
+    let row = connection.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await;
+    row.expect("the server answers").is_some()
+}
+
+/// A name that no other test has, on this machine and on a shared server.
+fn unique(prefix: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let mut random = [0_u8; 6];
+    domain::platform::entropy::Entropy::fill(&SystemEntropy, &mut random);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("{prefix}_{}_{count}_{}", std::process::id(), hex::encode(random))
+}
