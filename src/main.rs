@@ -1,2 +1,17 @@
-//! The binary.
-fn main() {}
+//! The program `smallrun`: command line, configuration, and the wiring of all crates.
+
+mod commands;
+mod config;
+mod data_folder;
+mod database;
+mod exit;
+mod telemetry;
+mod terminal;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Two TLS providers may be compiled in; without a choice the first connection would panic.
+    let _chosen_before = rustls::crypto::ring::default_provider().install_default();
+    commands::run()
+}

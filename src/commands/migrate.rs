@@ -1,0 +1,43 @@
+//! `smallrun migrate`: the steps of the database's schema.
+
+use crate::{
+    config::Config,
+    data_folder::DataFolder,
+    database::{self, Schema},
+    exit::Outcome,
+    terminal,
+};
+
+/// What can be said after `migrate`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Apply the steps that are missing.
+    Up,
+    /// Show which steps are applied; changes nothing.
+    Status,
+}
+
+pub(super) async fn run(config: &Config, arguments: &Arguments) -> Outcome {
+    match arguments.what {
+        What::Up => {
+            DataFolder::open(&config.data)?;
+            let (_db, applied) = database::migrate(config).await?;
+            if applied == 0 {
+                terminal::answer("The database is up to date.\n");
+            }
+        }
+        What::Status => {
+            let Schema { applied, pending } = database::status(config).await?;
+            let applied = applied.iter().map(|name| format!("applied  {name}\n"));
+            let pending = pending.iter().map(|name| format!("pending  {name}\n"));
+            terminal::answer(&applied.chain(pending).collect::<String>());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,237 @@
+//! The configuration: one typed struct with defaults, read from a TOML file, from `SMALLRUN_…` variables
+//! and from the command line; the later wins. Anything unknown or bad stops the start with a sentence.
+//!
+//! [`values`] the types of the settings; [`layers`] reading them from the three places.
+
+mod layers;
+mod values;
+
+use std::{collections::BTreeMap, fmt, path::PathBuf};
+
+pub(crate) use layers::{Flags, load};
+pub(crate) use values::{
+    BusUrl, DatabaseUrl, Flag, Gateway, ListenAddress, LogFilter, LogFormat, MailUrl, MailboxText, MediaUrl, Number, ProxyList,
+    PublicUrl, SecretText,
+};
+use values::{Raw, Setting};
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Nobody set it.
+    Default,
+    /// The configuration file.
+    File,
+    /// That environment variable.
+    Variable(String),
+    /// That option of the command line.
+    Option(&'static str),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File => f.write_str("configuration file"),
+            Self::Variable(name) => f.write_str(name),
+            Self::Option(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Makes the struct, the list of its keys, and the reading and showing of each.
+macro_rules! settings {
+    ($( #[doc = $about:literal] $key:ident: $kind:ty = $default:expr; )*) => {
+        /// Everything that can be set.
+        #[derive(Debug, Clone)]
+        pub(crate) struct Config {
+            $( #[doc = $about] pub(crate) $key: $kind, )*
+            sources: BTreeMap<&'static str, Source>,
+        }
+
+        /// The keys in the order of the struct.
+        const KEYS: &[&str] = &[$(stringify!($key)),*];
+
+        /// What one or several places have set so far.
+        #[derive(Default)]
+        struct Partial {
+            $( $key: Option<($kind, Source)>, )*
+        }
+
+        impl Partial {
+            /// Sets one key; the error is the rest of a sentence that begins with the key.
+            fn set(&mut self, key: &str, raw: &Raw<'_>, source: Source) -> Result<(), String> {
+                match key {
+                    $( stringify!($key) => self.$key = Some((<$kind as Setting>::read(raw)?, source)), )*
+                    _ => return Err("is not a setting".to_owned()),
+                }
+                Ok(())
+            }
+
+            /// Fills in the defaults, of which some depend on settings above them.
+            fn complete(self) -> Config {
+                let mut sources = BTreeMap::new();
+                $(
+                    let ($key, source): ($kind, Source) = self.$key.unwrap_or_else(|| ($default, Source::Default));
+                    sources.insert(stringify!($key), source);
+                )*
+                Config { $($key,)* sources }
+            }
+        }
+
+        impl Config {
+            /// Key, value as TOML with secrets masked, source, and what it is.
+            pub(crate) fn describe(&self) -> Vec<(&'static str, Option<String>, &Source, &'static str)> {
+                vec![$( (stringify!($key), self.$key.show(), self.source(stringify!($key)), $about.trim()), )*]
+            }
+        }
+    };
+}
+
+settings! {
+    /// The address the API listens on.
+    listen: ListenAddress = ListenAddress::default();
+    /// The folder that holds what this deployment keeps: the database, letters, media, secrets.
+    data: PathBuf = PathBuf::from("./data");
+    /// The database: sqlite://PATH or postgres://USER:PASSWORD@HOST/NAME. Default: sqlite://DATA/smallrun.sqlite.
+    database_url: DatabaseUrl = DatabaseUrl::in_folder(&data);
+    /// The most connections to the database.
+    database_pool_max: Number<2, 200> = Number::of(16);
+    /// The bus between processes: embedded:// is inside this process.
+    bus_url: BusUrl = BusUrl::Embedded;
+    /// Where pictures and files are kept: file://FOLDER. Default: file://DATA/media.
+    media_url: MediaUrl = MediaUrl::in_folder(&data);
+    /// The address under which people reach this deployment, for links in letters. Default: http://LISTEN.
+    public_url: PublicUrl = PublicUrl::of(&listen);
+    /// How letters go: file://FOLDER keeps them there, smtp://USER:PASSWORD@HOST:587 and smtps:// send them. Default: file://DATA/mail.
+    mail_url: MailUrl = MailUrl::in_folder(&data);
+    /// The sender of all letters.
+    mail_from: MailboxText = MailboxText::default();
+    /// What is logged, such as `info` or `info,domain=debug`.
+    log: LogFilter = LogFilter::default();
+    /// How it is logged: auto is pretty on a terminal and json elsewhere.
+    log_format: LogFormat = LogFormat::Auto;
+    /// Whether the API answers questions about its schema.
+    introspection: Flag = Flag(true);
+    /// Whether /playground is served.
+    playground: Flag = Flag(true);
+    /// The payment gateway.
+    gateway: Gateway = Gateway::Sandbox;
+    /// Signs the sandbox gateway's webhooks. Default: made at the first start and kept in DATA/secrets.
+    sandbox_webhook_secret: SecretText = SecretText::absent();
+    /// The most calls a second to the payment gateway, of all processes together.
+    gateway_calls_per_second: Number<1, 10_000> = Number::of(80);
+    /// Proxies in front of this server, whose Forwarded or X-Forwarded-For header is believed.
+    trusted_proxies: ProxyList = ProxyList::default();
+    /// How long a stop waits for what is in flight, in seconds.
+    shutdown_secs: Number<1, 600> = Number::of(10);
+}
+
+impl Config {
+    /// Where the value of a key came from.
+    pub(crate) fn source(&self, key: &str) -> &Source {
+        self.sources.get(key).unwrap_or(&Source::Default)
+    }
+}
+
+/// The environment variable of a key.
+fn variable_of(key: &str) -> String {
+    format!("SMALLRUN_{}", key.to_ascii_uppercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(file: Option<&str>, variables: &[(&str, &str)], flags: Flags) -> Result<Config, String> {
+        let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let file = file.map(|text| ("smallrun.toml".to_owned(), text.to_owned()));
+        layers::merge(file, variables, flags).map_err(|failure| failure.to_string())
+    }
+
+    fn complaint(file: Option<&str>, variables: &[(&str, &str)]) -> String {
+        read(file, variables, Flags::default()).err().unwrap_or_else(|| "accepted".to_owned())
+    }
+
+    #[test]
+    fn the_command_line_wins_over_variables_over_the_file_over_defaults() {
+        let file = "listen = \"127.0.0.1:1\"\ndata = \"/one\"\nshutdown_secs = 5\n";
+        let variables = [("SMALLRUN_LISTEN", "127.0.0.1:2"), ("SMALLRUN_DATA", "/two")];
+        let flags = Flags { data: Some("/three".into()), ..Flags::default() };
+        let config = read(Some(file), &variables, flags).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:2");
+        assert_eq!(config.data, PathBuf::from("/three"));
+        assert_eq!(config.shutdown_secs.get(), 5);
+        assert_eq!(config.database_url.show().as_deref(), Some("\"sqlite:///three/smallrun.sqlite\""));
+        let source = |key| config.source(key).to_string();
+        assert_eq!(source("listen"), "SMALLRUN_LISTEN");
+        assert_eq!(source("data"), "--data");
+        assert_eq!(source("shutdown_secs"), "configuration file");
+        assert_eq!(source("log"), "default");
+    }
+
+    #[test]
+    fn every_setting_has_a_variable() {
+        for key in KEYS {
+            let complaint = complaint(None, &[(&variable_of(key), "\u{1}")]);
+            assert!(!complaint.contains("unknown"), "{key}: {complaint}");
+        }
+    }
+
+    #[test]
+    fn what_is_unknown_is_named_with_what_is_near() {
+        let file = complaint(Some("\nlisten = \"127.0.0.1:1\"\npublick_url = \"x\"\n"), &[]);
+        assert_eq!(
+            file,
+            "smallrun.toml, line 3: unknown setting `publick_url`. Did you mean `public_url`? `smallrun config` lists all settings."
+        );
+        let variable = complaint(None, &[("SMALLRUN_LISTN", "x")]);
+        assert!(variable.starts_with("unknown variable SMALLRUN_LISTN. Did you mean SMALLRUN_LISTEN?"), "{variable}");
+    }
+
+    #[test]
+    fn names_kept_for_tests_and_fault_points_are_no_settings() {
+        let variables = [("SMALLRUN_FAULT", "x"), ("SMALLRUN_TEST_POSTGRES_URL", "x"), ("SMALLRUN_CONFIG", "x"), ("HOME", "x")];
+        assert!(read(None, &variables, Flags::default()).is_ok());
+    }
+
+    #[test]
+    fn a_bad_value_is_named_with_what_would_be_good() {
+        for (file, expected) in [
+            ("listen = 8080", "line 1: `listen` must be a text in quotes"),
+            ("listen = \"nowhere\"", "line 1: `listen` must be an address and a port, such as 127.0.0.1:8080"),
+            ("\nshutdown_secs = 0", "line 2: `shutdown_secs` must be a whole number from 1 to 600"),
+            ("introspection = \"yes\"", "line 1: `introspection` must be true or false"),
+            ("database_url = \"mysql://x\"", "`database_url` cannot be used: a database URL begins with `sqlite://`"),
+            ("bus_url = \"amqp://localhost\"", "amqp:// is not supported by this version"),
+            ("bus_url = \"kafka://localhost\"", "`bus_url` must be embedded://"),
+            ("media_url = \"s3://bucket\"", "`media_url` must begin with file://"),
+            ("public_url = \"shop.example\"", "`public_url` must begin with http:// or https://"),
+            ("mail_url = \"imap://x\"", "`mail_url` must begin with file://, smtp:// or smtps://"),
+            ("log_format = \"loud\"", "`log_format` must be auto, pretty or json"),
+            ("gateway = \"gold\"", "`gateway` must be sandbox"),
+            ("trusted_proxies = [\"10.0.0.1\", \"ten\"]", "`trusted_proxies` must be a list of addresses"),
+            ("sandbox_webhook_secret = \"short\"", "`sandbox_webhook_secret` must have 16 to 200 characters"),
+            ("listen = ", "line 1"),
+            ("[listen]\nport = 1", "line 1: `listen` must be a text in quotes"),
+        ] {
+            let complaint = complaint(Some(file), &[]);
+            assert!(complaint.contains(expected), "{file}: {complaint}");
+        }
+        let variable = complaint(None, &[("SMALLRUN_PLAYGROUND", "perhaps")]);
+        assert!(variable.starts_with("SMALLRUN_PLAYGROUND must be true or false"), "{variable}");
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let variables = [
+            ("SMALLRUN_DATABASE_URL", "postgres://smallrun:hunter-two@db/smallrun?password=hunter-two"),
+            ("SMALLRUN_MAIL_URL", "smtp://post:hunter-two@mail.example:587"),
+            ("SMALLRUN_SANDBOX_WEBHOOK_SECRET", "hunter-two-hunter-two"),
+        ];
+        let config = read(None, &variables, Flags::default()).unwrap();
+        let shown = format!("{:?} {config:?}", config.describe());
+        assert!(!shown.contains("hunter"), "{shown}");
+        assert!(shown.contains("postgres://smallrun:***@db/smallrun?password=***"), "{shown}");
+    }
+}

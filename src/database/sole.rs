@@ -1,0 +1,140 @@
+//! With the bus inside the process exactly one server may run on a database: two would each believe
+//! that they saw every change. A file lock guards SQLite, an advisory lock PostgreSQL.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    path::Path,
+    time::Duration,
+};
+
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement};
+use tokio::sync::oneshot;
+
+use super::failure;
+use crate::{
+    config::Config,
+    exit::{Exit, Failure, Outcome},
+};
+
+/// PostgreSQL's key of the lock; advisory locks are per database.
+const SERVER_LOCK: i64 = 0x736d_6c72_0002;
+/// The key of the lock that keeps two processes from applying one step of the schema twice.
+const MIGRATION_LOCK: i64 = 0x736d_6c72_0001;
+/// How long a start waits for the database to answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
+/// How often the session that holds PostgreSQL's lock is looked after.
+const WATCH_EVERY: Duration = Duration::from_secs(5);
+
+/// Held while a server runs; let go when it is dropped, and by the system when the process dies.
+pub(crate) struct SoleServer {
+    _held: Held,
+    /// Answers when the lock was lost to another server.
+    lost: Option<oneshot::Receiver<()>>,
+}
+
+enum Held {
+    File(#[expect(dead_code, reason = "the lock lives as long as the open file")] File),
+    Session(#[expect(dead_code, reason = "the lock lives as long as the watched session")] tokio_util::task::AbortOnDropHandle<()>),
+}
+
+impl SoleServer {
+    /// Takes the lock, or says that another server has it.
+    pub(crate) async fn take(config: &Config) -> Outcome<Self> {
+        match config.database_url.sqlite_file() {
+            Some(file) => take_file(file),
+            None => take_session(config).await,
+        }
+    }
+
+    /// Waits until the lock is lost, which happens only when PostgreSQL's session broke and another server was quicker.
+    pub(crate) async fn lost(&mut self) {
+        match &mut self.lost {
+            Some(lost) => {
+                let _lost_or_watcher_gone = lost.await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+fn take_file(database: &Path) -> Outcome<SoleServer> {
+    let mut name = database.file_name().unwrap_or_default().to_owned();
+    name.push(".serve-lock");
+    let path = database.with_file_name(name);
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|cause| Failure::writing(folder, &cause))?;
+    }
+    let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let file = opened.map_err(|cause| Failure::writing(&path, &cause))?;
+    match file.try_lock() {
+        Ok(()) => Ok(SoleServer { _held: Held::File(file), lost: None }),
+        Err(TryLockError::WouldBlock) => Err(taken(format_args!("`{}`", database.display()))),
+        Err(TryLockError::Error(cause)) => Err(Failure::writing(&path, &cause)),
+    }
+}
+
+fn taken(database: impl std::fmt::Display) -> Failure {
+    let what = format!("another `smallrun serve` runs on the database {database}");
+    Failure::new(Exit::Unavailable, what, "Stop it first, or choose another database; `admin` and `demo` run beside it")
+}
+
+async fn take_session(config: &Config) -> Outcome<SoleServer> {
+    let explain = |error: DbErr| failure(config, "take the lock for one server", &error);
+    let connection = one_session(config).await.map_err(explain)?;
+    if !lock(&connection).await.map_err(explain)? {
+        return Err(taken(&config.database_url));
+    }
+    let mut session = session_of(&connection).await.map_err(explain)?;
+    let (tell, lost) = oneshot::channel();
+    let watch = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(WATCH_EVERY).await;
+            match session_of(&connection).await {
+                Ok(same) if same == session => {}
+                // The session broke and the pool made a new one: the lock must be taken anew.
+                Ok(new) => match lock(&connection).await {
+                    Ok(true) => session = new,
+                    Ok(false) => break,
+                    Err(error) => tracing::warn!(%error, "the lock for one server could not be renewed"),
+                },
+                Err(error) => tracing::warn!(%error, "the session that holds the lock for one server does not answer"),
+            }
+        }
+        let _server_stops = tell.send(());
+    });
+    let held = Held::Session(tokio_util::task::AbortOnDropHandle::new(watch));
+    Ok(SoleServer { _held: held, lost: Some(lost) })
+}
+
+/// Waits for the right to change PostgreSQL's schema; SQLite's writer is one anyway. Held until the connection is dropped.
+pub(super) async fn migration_lock(config: &Config) -> Outcome<Option<DatabaseConnection>> {
+    if config.database_url.sqlite_file().is_some() {
+        return Ok(None);
+    }
+    let explain = |error: DbErr| failure(config, "take the lock for changing the schema", &error);
+    let connection = one_session(config).await.map_err(explain)?;
+    let lock = Statement::from_sql_and_values(DbBackend::Postgres, "SELECT pg_advisory_lock($1)", [MIGRATION_LOCK.into()]);
+    connection.query_one_raw(lock).await.map_err(explain)?;
+    Ok(Some(connection))
+}
+
+/// One connection that the pool never replaces of its own accord: a lock belongs to its session.
+async fn one_session(config: &Config) -> Result<DatabaseConnection, DbErr> {
+    let mut options = ConnectOptions::new(config.database_url.expose().to_owned());
+    options.min_connections(1).max_connections(1).idle_timeout(None::<Duration>).max_lifetime(None::<Duration>);
+    options.connect_timeout(CONNECT_TIMEOUT).acquire_timeout(CONNECT_TIMEOUT).sqlx_logging(false);
+    Database::connect(options).await
+}
+
+async fn lock(connection: &DatabaseConnection) -> Result<bool, DbErr> {
+    let sql = "SELECT pg_try_advisory_lock($1) AS taken";
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, [SERVER_LOCK.into()]);
+    let row = connection.query_one_raw(statement).await?;
+    row.map_or(Ok(false), |row| row.try_get("", "taken"))
+}
+
+async fn session_of(connection: &DatabaseConnection) -> Result<i32, DbErr> {
+    let statement = Statement::from_string(DbBackend::Postgres, "SELECT pg_backend_pid() AS pid");
+    let row = connection.query_one_raw(statement).await?;
+    row.ok_or_else(|| DbErr::RecordNotFound("pg_backend_pid".to_owned()))?.try_get("", "pid")
+}

@@ -1,0 +1,58 @@
+//! Logs and metrics of this process.
+
+use std::{io::IsTerminal, time::Duration};
+
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::{
+    config::{Config, LogFormat},
+    exit::{Exit, Failure, Outcome},
+};
+
+/// Libraries that tell more than an operator wants; the filter of the configuration comes after and may ask for it.
+const QUIET: &str = "actix_server=warn,actix_http=warn,sqlx=warn,sea_orm=warn,sea_orm_migration=warn,lettre=warn,hyper=warn";
+
+/// Upper bounds of the histograms, in seconds: from a cached read to a deadline.
+const BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// How often the recorder folds its histograms; without it their samples stay in memory.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Starts logging to the standard error stream.
+pub(crate) fn log(config: &Config) -> Outcome {
+    let pretty = match config.log_format {
+        LogFormat::Auto => std::io::stderr().is_terminal(),
+        LogFormat::Pretty => true,
+        LogFormat::Json => false,
+    };
+    let filter = EnvFilter::new(format!("{QUIET},{}", config.log.as_str()));
+    let registry = tracing_subscriber::registry().with(filter);
+    let started = if pretty {
+        let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let lines = tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(std::io::stderr);
+        registry.with(lines.compact()).try_init()
+    } else {
+        let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_span_list(false);
+        registry.with(lines.with_writer(std::io::stderr)).try_init()
+    };
+    started.map_err(|cause| Failure::unexpected("start logging", &cause))
+}
+
+/// Installs the recorder behind `/metrics` and keeps it small.
+pub(crate) fn metrics() -> Outcome<PrometheusHandle> {
+    let builder = PrometheusBuilder::new().set_buckets(BUCKETS).map_err(|cause| unexpected(&cause))?;
+    let handle = builder.install_recorder().map_err(|cause| unexpected(&cause))?;
+    let upkeep = handle.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(UPKEEP_EVERY).await;
+            upkeep.run_upkeep();
+        }
+    });
+    Ok(handle)
+}
+
+fn unexpected(cause: &dyn std::error::Error) -> Failure {
+    Failure::new(Exit::Failed, format_args!("could not start the metrics: {cause}"), "This is a defect: please report it")
+}

@@ -1,0 +1,406 @@
+//! Starts the real binary for black-box tests: on a port of its own, with a data folder of its own, on SQLite or on
+//! PostgreSQL; and speaks GraphQL to it as a storefront would.
+//!
+//! ```ignore
+//! mod harness;
+//! let server = harness::Server::start(harness::Setup::demo()).await;
+//! let drops = server.graphql(None, "{ drops { nodes { title } } }", json!({})).await;
+//! ```
+//!
+//! A server ends with its value, and its folder and database with it. Nothing here sleeps for a fixed time: it polls.
+
+#![expect(dead_code, reason = "each test binary uses its part")]
+
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+        mpsc::{self, Receiver},
+    },
+    time::{Duration, Instant},
+};
+
+use sea_orm::{ConnectionTrait, Database};
+use serde_json::{Value, json};
+
+/// How long a start may take, the demo's load included, on a busy machine.
+const START_WITHIN: Duration = Duration::from_secs(90);
+/// How long anything else may take that is waited for.
+pub const SOON: Duration = Duration::from_secs(20);
+/// How often a condition is looked at.
+const POLL_EVERY: Duration = Duration::from_millis(20);
+
+/// A folder that goes with its value.
+#[derive(Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes an empty folder.
+    pub fn new() -> Arc<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("smallrun-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).unwrap();
+        Arc::new(Self(path))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Tests may have taken the right to write away.
+        let _gone_or_kept = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The binary, with no setting from outside.
+pub fn smallrun() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_smallrun"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("SMALLRUN_")) {
+            command.env_remove(name);
+        }
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Runs the binary to its end.
+pub fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Ended {
+    Ended::of(smallrun().args(arguments))
+}
+
+/// A command that has ended, with what it said.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ended {
+    pub fn of(command: &mut Command) -> Self {
+        let Output { status, stdout, stderr } = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Self { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+    }
+}
+
+/// How a server is to be started.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    folder: Option<Arc<Folder>>,
+    database: Option<Arc<PostgresDatabase>>,
+    demo: bool,
+    variables: Vec<(String, String)>,
+}
+
+impl Setup {
+    /// Empty, on SQLite in a new folder.
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// With the demo marketplace.
+    pub fn demo() -> Self {
+        Self { demo: true, ..Self::default() }
+    }
+
+    /// In a folder that another server has used, or will use.
+    pub fn in_folder(mut self, folder: &Arc<Folder>) -> Self {
+        self.folder = Some(Arc::clone(folder));
+        self
+    }
+
+    /// On a PostgreSQL database of its own.
+    pub async fn on_postgres(mut self) -> Self {
+        self.database = Some(PostgresDatabase::create().await);
+        self
+    }
+
+    /// With one more setting, by its variable.
+    pub fn with(mut self, variable: &str, value: impl Into<String>) -> Self {
+        self.variables.push((variable.to_owned(), value.into()));
+        self
+    }
+
+    /// The command, ready to be started.
+    pub fn command(&self, folder: &Folder) -> Command {
+        let mut command = smallrun();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path());
+        if self.demo {
+            command.arg("--demo");
+        }
+        if let Some(database) = &self.database {
+            command.env("SMALLRUN_DATABASE_URL", &database.url);
+        }
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    url: String,
+    folder: Arc<Folder>,
+    client: reqwest::Client,
+    lines: Vec<String>,
+    setup: Setup,
+}
+
+impl Server {
+    /// Starts a server and waits until it is ready.
+    pub async fn start(mut setup: Setup) -> Self {
+        let folder = setup.folder.take().unwrap_or_else(Folder::new);
+        setup.folder = Some(Arc::clone(&folder));
+        let log = File::options().create(true).append(true).open(folder.join("stderr.log")).unwrap();
+        let mut command = setup.command(&folder);
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let out = lines_of(child.stdout.take().unwrap());
+        let mut server = Self { child, url: String::new(), folder, client: reqwest::Client::new(), lines: Vec::new(), setup };
+        server.wait_for_address(&out).await;
+        server.wait_until_ready().await;
+        // What is said once it is ready; the last line is empty or the pipe is closed.
+        while let Ok(line) = out.recv_timeout(POLL_EVERY) {
+            server.lines.push(line);
+        }
+        // The rest is read and dropped, so that the server never waits for a reader.
+        std::thread::spawn(move || while out.recv().is_ok() {});
+        server
+    }
+
+    async fn wait_for_address(&mut self, out: &Receiver<String>) {
+        let patience = Instant::now();
+        loop {
+            match out.recv_timeout(POLL_EVERY) {
+                Ok(line) => {
+                    let address = line.split_once("http://").map(|(_, rest)| rest.split(['/', ' ']).next().unwrap().to_owned());
+                    self.lines.push(line);
+                    if let Some(address) = address {
+                        self.url = format!("http://{address}");
+                        return;
+                    }
+                }
+                Err(mpsc::RecvTimeoutError::Timeout) => tokio::task::yield_now().await,
+                Err(mpsc::RecvTimeoutError::Disconnected) => self.give_up("ended before it listened"),
+            }
+            if patience.elapsed() > START_WITHIN {
+                self.give_up("did not say where it listens");
+            }
+        }
+    }
+
+    async fn wait_until_ready(&mut self) {
+        let patience = Instant::now();
+        loop {
+            let answer = self.client.get(self.at("/readyz")).timeout(SOON).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return;
+            }
+            if self.child.try_wait().unwrap().is_some() || patience.elapsed() > START_WITHIN {
+                self.give_up("did not become ready");
+            }
+            tokio::time::sleep(POLL_EVERY).await;
+        }
+    }
+
+    fn give_up(&mut self, why: &str) -> ! {
+        let _ended = self.child.kill();
+        panic!("the server {why}; it said:\n{}\n{}", self.lines.join("\n"), self.log());
+    }
+
+    /// The address of a path of this server.
+    pub fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    /// The lines it wrote to the output when it started.
+    pub fn greeting(&self) -> String {
+        self.lines.join("\n")
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("stderr.log")).unwrap_or_default()
+    }
+
+    pub fn folder(&self) -> &Arc<Folder> {
+        &self.folder
+    }
+
+    pub fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A setup that starts the same again: same folder, same database.
+    pub fn same_again(&self) -> Setup {
+        self.setup.clone()
+    }
+
+    /// A bearer token of the demo: `buyer`, `creator` or `admin`.
+    pub fn demo_token(&self, role: &str) -> String {
+        let text = fs::read_to_string(self.folder.join("demo-tokens.json")).unwrap();
+        let tokens: Value = serde_json::from_str(&text).unwrap();
+        tokens[role].as_str().unwrap().to_owned()
+    }
+
+    /// Sends one operation; answers the status and the whole body.
+    pub async fn send(&self, token: Option<&str>, query: &str, variables: Value) -> (u16, Value) {
+        let mut request = self.client.post(self.at("/graphql")).json(&json!({ "query": query, "variables": variables }));
+        request = request.header("accept", "application/graphql-response+json").timeout(SOON);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    /// Sends one operation that must go well; answers its `data`.
+    pub async fn graphql(&self, token: Option<&str>, query: &str, variables: Value) -> Value {
+        let (status, body) = self.send(token, query, variables).await;
+        assert!(status == 200 && body.get("errors").is_none(), "{status} {body:#} for {query}");
+        body["data"].clone()
+    }
+
+    /// Repeats an operation until its data satisfy the condition.
+    pub async fn until(&self, token: Option<&str>, query: &str, variables: Value, good: impl Fn(&Value) -> bool) -> Value {
+        let patience = Instant::now();
+        loop {
+            let data = self.graphql(token, query, variables.clone()).await;
+            if good(&data) {
+                return data;
+            }
+            assert!(patience.elapsed() < SOON, "in {SOON:?} it did not come to that: {data:#}");
+            tokio::time::sleep(POLL_EVERY).await;
+        }
+    }
+
+    /// The newest letter to an address that holds a text, from the mail folder.
+    pub async fn letter(&self, to: &str, holding: &str) -> String {
+        let patience = Instant::now();
+        loop {
+            if let Some(letter) = newest_letter(&self.folder.join("mail"), to, holding) {
+                return letter;
+            }
+            assert!(patience.elapsed() < SOON, "no letter to {to} with {holding:?}");
+            tokio::time::sleep(POLL_EVERY).await;
+        }
+    }
+
+    /// Asks it to stop, as an operator does, and waits for its end.
+    pub async fn stop(mut self) -> (ExitStatus, Duration) {
+        let asked = Instant::now();
+        self.signal(rustix::process::Signal::TERM);
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return (status, asked.elapsed());
+            }
+            assert!(asked.elapsed() < SOON, "it did not stop; it said:\n{}", self.log());
+            tokio::time::sleep(POLL_EVERY).await;
+        }
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let id = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        rustix::process::kill_process(id, signal).unwrap();
+    }
+
+    /// Ends it at once, as a power cut would.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ended_before = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+fn lines_of(out: impl std::io::Read + Send + 'static) -> Receiver<String> {
+    let (send, receive) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(out).lines().map_while(Result::ok) {
+            if send.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receive
+}
+
+fn newest_letter(folder: &Path, to: &str, holding: &str) -> Option<String> {
+    let mut names: Vec<PathBuf> = fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    names.retain(|path| path.extension() == Some(OsStr::new("eml")));
+    // Names begin with the time.
+    names.sort();
+    let letters = names.iter().rev().filter_map(|path| fs::read_to_string(path).ok());
+    let mut letters = letters.map(|text| text.replace("=\r\n", "").replace("=3D", "="));
+    letters.find(|text| text.contains(to) && text.contains(holding))
+}
+
+/// A database on the test server, dropped with its value.
+#[derive(Debug)]
+pub struct PostgresDatabase {
+    server: String,
+    name: String,
+    pub url: String,
+}
+
+impl PostgresDatabase {
+    /// Makes an empty database on the server that `SMALLRUN_TEST_POSTGRES_URL` names.
+    pub async fn create() -> Arc<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let server = std::env::var("SMALLRUN_TEST_POSTGRES_URL").expect("run scripts/test, or set SMALLRUN_TEST_POSTGRES_URL");
+        let name = format!("smallrun_binary_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let (base, _) = server.rsplit_once('/').unwrap();
+        let url = format!("{base}/{name}");
+        let made = Self { server, name, url };
+        made.run(&format!("CREATE DATABASE {}", made.name)).await;
+        Arc::new(made)
+    }
+
+    async fn run(&self, sql: &str) {
+        let connection = Database::connect(self.server.as_str()).await.unwrap();
+        connection.execute_unprepared(sql).await.unwrap();
+        connection.close().await.unwrap();
+    }
+}
+
+impl Drop for PostgresDatabase {
+    fn drop(&mut self) {
+        let (server, name) = (self.server.clone(), self.name.clone());
+        // A runtime of its own: this may run within one, where blocking is forbidden.
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                if let Ok(connection) = Database::connect(server.as_str()).await {
+                    let _left_for_the_next_run =
+                        connection.execute_unprepared(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
+                }
+            });
+        });
+        let _left_for_the_next_run = dropping.join();
+    }
+}
