@@ -2,7 +2,7 @@
 //!
 //! [`mod@connect`] opens the database, [`db`] reads and writes it (`in_tx`); [`outbox`] and [`facts`] what
 //! happened; [`tasks`] and [`timers`] what is to happen; [`audit`] who did it; [`idempotency`] once only; [`budget`] not too often;
-//! [`ids`], [`money`], [`clock`], [`entropy`], [`text`], [`slugs`], [`page`] the values;
+//! [`ids`], [`money`], [`clock`], [`entropy`], [`text`], [`slugs`], [`tags`], [`page`] the values;
 //! [`errors`] how an operation says no; [`mail`] the port for letters; [`trace`] what caused what.
 
 pub mod audit;
@@ -20,6 +20,7 @@ pub mod money;
 pub mod outbox;
 pub mod page;
 pub mod slugs;
+pub mod tags;
 pub mod tasks;
 pub mod text;
 pub mod timers;

@@ -1,0 +1,49 @@
+//! To take a product out of sight, and to bring it back.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
+
+use super::{Product, product};
+use crate::{
+    accounts::CreatorScope,
+    platform::{Db, OpError, Tx, audit, facts::Fact, ids::ProductId, in_tx, outbox},
+};
+
+/// Why a product is not archived, or not brought back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ArchiveProductRefusal {
+    /// The creator has no such product.
+    #[error("not found")]
+    NotFound,
+}
+
+/// Takes a product out of lists and pages. Drops that sell it already go on. Doing it again changes nothing.
+pub async fn archive_product(db: &Db, scope: &CreatorScope, id: ProductId) -> Result<Product, OpError<ArchiveProductRefusal>> {
+    in_tx(db, scope.actor(), async |tx| set_archived(tx, scope, id, Some(tx.now()), "product.archive").await).await
+}
+
+/// Brings an archived product back. Doing it again changes nothing.
+pub async fn unarchive_product(db: &Db, scope: &CreatorScope, id: ProductId) -> Result<Product, OpError<ArchiveProductRefusal>> {
+    in_tx(db, scope.actor(), async |tx| set_archived(tx, scope, id, None, "product.unarchive").await).await
+}
+
+async fn set_archived(
+    tx: &Tx,
+    scope: &CreatorScope,
+    id: ProductId,
+    at: Option<DateTime<Utc>>,
+    action: &'static str,
+) -> Result<Product, OpError<ArchiveProductRefusal>> {
+    let row = product::lock(tx, scope, id).await?;
+    let row = row.ok_or_else(|| OpError::refuse(ArchiveProductRefusal::NotFound))?;
+    let (creator, version) = (row.creator_id, row.version);
+    let done = row.archived_at.is_some() == at.is_some();
+    let mut row = row.into_active_model();
+    if !done {
+        row.archived_at = Set(at);
+    }
+    let product = row.update(tx.conn()).await?;
+    outbox::publish(tx, version, &Fact::ProductChanged { creator, product: id }).await?;
+    audit::record(tx, action, id, &["archived_at"]).await?;
+    Ok(product)
+}

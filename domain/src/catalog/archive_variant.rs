@@ -1,0 +1,56 @@
+//! To take a variant out of sight, and to bring it back.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
+
+use super::{
+    Variant,
+    product::{self, reprice},
+    variant,
+};
+use crate::{
+    accounts::CreatorScope,
+    platform::{Db, OpError, Tx, audit, facts::Fact, ids::VariantId, in_tx, outbox},
+};
+
+/// Why a variant is not archived, or not brought back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ArchiveVariantRefusal {
+    /// The creator has no such variant.
+    #[error("not found")]
+    NotFound,
+}
+
+/// Takes a variant out of its product's list; its SKU stays taken. Drops that sell it already go on.
+/// Doing it again changes nothing.
+pub async fn archive_variant(db: &Db, scope: &CreatorScope, id: VariantId) -> Result<Variant, OpError<ArchiveVariantRefusal>> {
+    in_tx(db, scope.actor(), async |tx| set_archived(tx, scope, id, Some(tx.now()), "variant.archive").await).await
+}
+
+/// Brings an archived variant back. Doing it again changes nothing.
+pub async fn unarchive_variant(db: &Db, scope: &CreatorScope, id: VariantId) -> Result<Variant, OpError<ArchiveVariantRefusal>> {
+    in_tx(db, scope.actor(), async |tx| set_archived(tx, scope, id, None, "variant.unarchive").await).await
+}
+
+async fn set_archived(
+    tx: &Tx,
+    scope: &CreatorScope,
+    id: VariantId,
+    at: Option<DateTime<Utc>>,
+    action: &'static str,
+) -> Result<Variant, OpError<ArchiveVariantRefusal>> {
+    let not_found = || OpError::refuse(ArchiveVariantRefusal::NotFound);
+    let product = product::lock_of_variant(tx, scope, id).await?.ok_or_else(not_found)?;
+    let row = variant::owned(tx, scope, id).await?.ok_or_else(not_found)?;
+    let done = row.archived_at.is_some() == at.is_some();
+    let mut row = row.into_active_model();
+    if !done {
+        row.archived_at = Set(at);
+        row.updated_at = Set(tx.now());
+    }
+    let variant = row.update(tx.conn()).await?;
+    reprice(tx, &product).await?;
+    outbox::publish(tx, product.version, &Fact::ProductChanged { creator: product.creator_id, product: product.id }).await?;
+    audit::record(tx, action, id, &["archived_at"]).await?;
+    Ok(variant)
+}

@@ -1,0 +1,130 @@
+//! To add a variant to a product.
+
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, DbErr, SqlErr};
+
+use super::{
+    Grams, Millimetres, Sku, TaxClass, Variant, VariantTitle,
+    policy::{PriceError, VARIANTS_MAX, check_price},
+    product::{self, reprice},
+    variant::{self, ActiveModel},
+};
+use crate::{
+    accounts::CreatorScope,
+    platform::{
+        Db, Money, OpError, Refused, audit,
+        facts::Fact,
+        ids::{ProductId, VariantId},
+        in_tx, outbox,
+    },
+};
+
+/// A variant to be added.
+#[derive(Debug, Clone)]
+pub struct CreateVariant {
+    /// To which product.
+    pub product: ProductId,
+    /// The creator's name for it.
+    pub sku: Sku,
+    /// What sets it apart.
+    pub title: VariantTitle,
+    /// Of one unit, in the creator's currency.
+    pub price: Money,
+    /// Of one unit, packed.
+    pub weight: Grams,
+    /// The longest side of the parcel.
+    pub length: Millimetres,
+    /// The second side.
+    pub width: Millimetres,
+    /// The third side.
+    pub height: Millimetres,
+    /// For which tax rate it counts.
+    pub tax_class: TaxClass,
+}
+
+/// Why a variant is not added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CreateVariantRefusal {
+    /// The creator has no such product.
+    #[error("not found")]
+    NotFound,
+    /// Another variant of the creator, perhaps an archived one, has this SKU.
+    #[error("another variant has this SKU")]
+    SkuTaken,
+    /// The product has as many variants as it may have.
+    #[error("a product can have at most 100 variants")]
+    TooManyVariants,
+    /// The price is not in the creator's currency.
+    #[error("the price must be in the creator's currency")]
+    CurrencyMismatch,
+    /// The price is nothing, less, or too much.
+    #[error("a price must be more than zero and at most 1,000,000,000 minor units")]
+    PriceOutOfRange,
+}
+
+impl From<PriceError> for CreateVariantRefusal {
+    fn from(error: PriceError) -> Self {
+        match error {
+            PriceError::CurrencyMismatch => Self::CurrencyMismatch,
+            PriceError::OutOfRange => Self::PriceOutOfRange,
+        }
+    }
+}
+
+const FIELDS: &[&str] = &["sku", "title", "price", "weight_grams", "length_mm", "width_mm", "height_mm", "tax_class"];
+
+/// Adds a variant behind the others of its product.
+pub async fn create_variant(
+    db: &Db,
+    scope: &CreatorScope,
+    request: CreateVariant,
+) -> Result<Variant, OpError<CreateVariantRefusal>> {
+    in_tx(db, scope.actor(), async |tx| {
+        let product = product::lock(tx, scope, request.product).await?;
+        let product = product.ok_or_else(|| OpError::refuse_field(CreateVariantRefusal::NotFound, "product"))?;
+        let count = variant::count_of(tx, product.id).await?;
+        if count >= VARIANTS_MAX {
+            return Err(OpError::refuse(CreateVariantRefusal::TooManyVariants));
+        }
+        let mut complaints = Vec::new();
+        if let Err(error) = check_price(request.price, product.currency) {
+            complaints.push(Refused::field(error.into(), "price"));
+        }
+        if variant::sku_taken(tx, scope, request.sku.as_str(), None).await? {
+            complaints.push(Refused::field(CreateVariantRefusal::SkuTaken, "sku"));
+        }
+        OpError::refuse_if_any(complaints)?;
+        let id: VariantId = tx.new_id();
+        let row = ActiveModel {
+            id: Set(id),
+            product_id: Set(product.id),
+            creator_id: Set(product.creator_id),
+            position: Set(i32::try_from(count).unwrap_or(i32::MAX)),
+            sku: Set(request.sku.as_str().to_owned()),
+            title: Set(request.title.into_string()),
+            price_minor: Set(request.price.minor),
+            currency: Set(product.currency),
+            weight_grams: Set(request.weight.get()),
+            length_mm: Set(request.length.get()),
+            width_mm: Set(request.width.get()),
+            height_mm: Set(request.height.get()),
+            tax_class: Set(request.tax_class),
+            created_at: Set(tx.now()),
+            updated_at: Set(tx.now()),
+            archived_at: Set(None),
+        };
+        let variant = row.insert(tx.conn()).await.map_err(sku_taken)?;
+        reprice(tx, &product).await?;
+        outbox::publish(tx, product.version, &Fact::ProductChanged { creator: product.creator_id, product: product.id }).await?;
+        audit::record(tx, "variant.create", id, FIELDS).await?;
+        Ok(variant)
+    })
+    .await
+}
+
+/// A variant of another product took the SKU since it was asked for: products are locked one by one.
+fn sku_taken(error: DbErr) -> OpError<CreateVariantRefusal> {
+    match error.sql_err() {
+        Some(SqlErr::UniqueConstraintViolation(_)) => OpError::refuse_field(CreateVariantRefusal::SkuTaken, "sku"),
+        Some(_) | None => OpError::Db(error),
+    }
+}

@@ -1,0 +1,73 @@
+//! Weight and size of one unit's parcel, for shipping and couriers.
+
+/// Beyond the bounds of a parcel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ParcelError {
+    /// A weight below zero or above [`Grams::MAX`].
+    #[error("must be 0 to 100,000 g")]
+    Weight,
+    /// A length below zero or above [`Millimetres::MAX`].
+    #[error("must be 0 to 5,000 mm")]
+    Length,
+}
+
+/// The weight of one unit, packed. 0 is unknown, or nothing to carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Grams(i32);
+
+impl Grams {
+    /// 100 kg: more is no parcel.
+    pub const MAX: i32 = 100_000;
+
+    /// In grams.
+    pub fn get(self) -> i32 {
+        self.0
+    }
+}
+
+impl TryFrom<i32> for Grams {
+    type Error = ParcelError;
+    fn try_from(grams: i32) -> Result<Self, ParcelError> {
+        if (0..=Self::MAX).contains(&grams) { Ok(Self(grams)) } else { Err(ParcelError::Weight) }
+    }
+}
+
+/// One side of the parcel of one unit. 0 is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Millimetres(i32);
+
+impl Millimetres {
+    /// 5 m: more is no parcel.
+    pub const MAX: i32 = 5_000;
+
+    /// In millimetres.
+    pub fn get(self) -> i32 {
+        self.0
+    }
+}
+
+impl TryFrom<i32> for Millimetres {
+    type Error = ParcelError;
+    fn try_from(millimetres: i32) -> Result<Self, ParcelError> {
+        if (0..=Self::MAX).contains(&millimetres) { Ok(Self(millimetres)) } else { Err(ParcelError::Length) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_and_sides_are_bounded() {
+        for (number, weight, side) in [
+            (-1, false, false),
+            (0, true, true),
+            (5_000, true, true),
+            (5_001, true, false),
+            (100_000, true, false),
+            (100_001, false, false),
+        ] {
+            assert_eq!((Grams::try_from(number).is_ok(), Millimetres::try_from(number).is_ok()), (weight, side), "{number}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! To change what a product says.
+
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
+
+use super::{Product, ProductTitle, Summary, product};
+use crate::{
+    accounts::CreatorScope,
+    platform::{
+        Db, EntityId, OpError, audit,
+        facts::Fact,
+        ids::ProductId,
+        in_tx, outbox,
+        slugs::{self, Slug, SlugKind},
+        tags::{self, TagKind, Tags},
+        text::Markdown,
+    },
+};
+
+/// What is to change of a product; `None` leaves a field as it is.
+#[derive(Debug, Clone)]
+pub struct UpdateProduct {
+    /// Which.
+    pub product: ProductId,
+    /// The version that the change was made on; `None` changes whatever version there is.
+    pub version: Option<i64>,
+    /// A new slug; the old one leads here still.
+    pub slug: Option<Slug>,
+    /// A new title.
+    pub title: Option<ProductTitle>,
+    /// A new summary; `Some(None)` takes it away.
+    pub summary: Option<Option<Summary>>,
+    /// A new description.
+    pub description: Option<Markdown>,
+    /// New tags, instead of all present ones.
+    pub tags: Option<Tags>,
+}
+
+impl UpdateProduct {
+    /// A request that changes nothing yet.
+    pub fn of(product: ProductId) -> Self {
+        Self { product, version: None, slug: None, title: None, summary: None, description: None, tags: None }
+    }
+}
+
+/// Why a product is not changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UpdateProductRefusal {
+    /// The creator has no such product.
+    #[error("not found")]
+    NotFound,
+    /// Somebody else has changed it, or a variant of it, since that version.
+    #[error("this was changed in the meantime: read it again")]
+    Conflict,
+    /// Another product of the creator has, or once had, this slug.
+    #[error("this slug is taken")]
+    SlugTaken,
+}
+
+/// Changes a product of the scope's creator, archived or not.
+pub async fn update_product(
+    db: &Db,
+    scope: &CreatorScope,
+    request: UpdateProduct,
+) -> Result<Product, OpError<UpdateProductRefusal>> {
+    in_tx(db, scope.actor(), async |tx| {
+        let row = product::lock(tx, scope, request.product).await?;
+        let row = row.ok_or_else(|| OpError::refuse(UpdateProductRefusal::NotFound))?;
+        // The lock counted the version up.
+        if request.version.is_some_and(|seen| seen.checked_add(1) != Some(row.version)) {
+            return Err(OpError::refuse_field(UpdateProductRefusal::Conflict, "version"));
+        }
+        let (id, creator, version) = (row.id, row.creator_id, row.version);
+        let mut row = row.into_active_model();
+        let mut fields = Vec::new();
+        if let Some(slug) = request.slug {
+            if !slugs::take(tx, SlugKind::Product, creator.uuid(), &slug, id.uuid()).await? {
+                return Err(OpError::refuse_field(UpdateProductRefusal::SlugTaken, "slug"));
+            }
+            row.slug = Set(slug.as_str().to_owned());
+            fields.push("slug");
+        }
+        if let Some(title) = request.title {
+            row.title = Set(title.into_string());
+            fields.push("title");
+        }
+        if let Some(summary) = request.summary {
+            row.summary = Set(summary.map(Summary::into_string).unwrap_or_default());
+            fields.push("summary");
+        }
+        if let Some(description) = request.description {
+            row.description_markdown = Set(description.source().to_owned());
+            row.description_html = Set(description.html().to_owned());
+            fields.push("description");
+        }
+        if let Some(tags) = request.tags {
+            tags::set(tx, TagKind::Product, id, &tags).await?;
+            fields.push("tags");
+        }
+        let product = row.update(tx.conn()).await?;
+        outbox::publish(tx, version, &Fact::ProductChanged { creator, product: id }).await?;
+        audit::record(tx, "product.update", id, &fields).await?;
+        Ok(product)
+    })
+    .await
+}

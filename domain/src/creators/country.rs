@@ -1,0 +1,60 @@
+//! Countries by their codes of ISO 3166-1 alpha-2.
+
+use std::str::FromStr;
+
+/// An officially assigned country code, such as `DE`; upper-case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Country(&'static str);
+
+/// Not an assigned code of ISO 3166-1 alpha-2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is not a country code of ISO 3166-1 alpha-2, such as DE")]
+pub struct UnknownCountry;
+
+impl Country {
+    /// The code.
+    pub fn code(self) -> &'static str {
+        self.0
+    }
+}
+
+impl FromStr for Country {
+    type Err = UnknownCountry;
+    fn from_str(code: &str) -> Result<Self, UnknownCountry> {
+        let place = ASSIGNED.binary_search(&code).ok();
+        place.and_then(|place| ASSIGNED.get(place)).map(|code| Self(code)).ok_or(UnknownCountry)
+    }
+}
+
+/// The officially assigned codes, sorted.
+#[rustfmt::skip]
+const ASSIGNED: &[&str] = &[
+    "AD", "AE", "AF", "AG", "AI", "AL", "AM", "AO", "AQ", "AR", "AS", "AT", "AU", "AW", "AX", "AZ",
+    "BA", "BB", "BD", "BE", "BF", "BG", "BH", "BI", "BJ", "BL", "BM", "BN", "BO", "BQ", "BR", "BS", "BT", "BV", "BW", "BY", "BZ",
+    "CA", "CC", "CD", "CF", "CG", "CH", "CI", "CK", "CL", "CM", "CN", "CO", "CR", "CU", "CV", "CW", "CX", "CY", "CZ",
+    "DE", "DJ", "DK", "DM", "DO", "DZ", "EC", "EE", "EG", "EH", "ER", "ES", "ET", "FI", "FJ", "FK", "FM", "FO", "FR",
+    "GA", "GB", "GD", "GE", "GF", "GG", "GH", "GI", "GL", "GM", "GN", "GP", "GQ", "GR", "GS", "GT", "GU", "GW", "GY",
+    "HK", "HM", "HN", "HR", "HT", "HU", "ID", "IE", "IL", "IM", "IN", "IO", "IQ", "IR", "IS", "IT", "JE", "JM", "JO", "JP",
+    "KE", "KG", "KH", "KI", "KM", "KN", "KP", "KR", "KW", "KY", "KZ", "LA", "LB", "LC", "LI", "LK", "LR", "LS", "LT", "LU", "LV", "LY",
+    "MA", "MC", "MD", "ME", "MF", "MG", "MH", "MK", "ML", "MM", "MN", "MO", "MP", "MQ", "MR", "MS", "MT", "MU", "MV", "MW", "MX", "MY", "MZ",
+    "NA", "NC", "NE", "NF", "NG", "NI", "NL", "NO", "NP", "NR", "NU", "NZ", "OM",
+    "PA", "PE", "PF", "PG", "PH", "PK", "PL", "PM", "PN", "PR", "PS", "PT", "PW", "PY", "QA", "RE", "RO", "RS", "RU", "RW",
+    "SA", "SB", "SC", "SD", "SE", "SG", "SH", "SI", "SJ", "SK", "SL", "SM", "SN", "SO", "SR", "SS", "ST", "SV", "SX", "SY", "SZ",
+    "TC", "TD", "TF", "TG", "TH", "TJ", "TK", "TL", "TM", "TN", "TO", "TR", "TT", "TV", "TW", "TZ",
+    "UA", "UG", "UM", "US", "UY", "UZ", "VA", "VC", "VE", "VG", "VI", "VN", "VU", "WF", "WS", "YE", "YT", "ZA", "ZM", "ZW",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_assigned_codes_in_capitals_are_countries() {
+        assert!(ASSIGNED.is_sorted_by(|left, right| left < right));
+        assert_eq!(ASSIGNED.len(), 249);
+        for (code, known) in [("DE", true), ("JP", true), ("de", false), ("UK", false), ("XX", false), ("", false), ("DEU", false)]
+        {
+            assert_eq!(code.parse::<Country>().is_ok(), known, "{code}");
+        }
+    }
+}

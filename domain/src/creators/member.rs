@@ -1,0 +1,58 @@
+//! The table of who works for which creator, with its finders.
+
+#![expect(clippy::disallowed_methods, reason = "the members table's own finders")]
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ActiveValue::Set, DbErr, QueryOrder, entity::prelude::*};
+
+use crate::{
+    accounts::{CreatorScope, MemberRole},
+    platform::{
+        Tx,
+        ids::{AccountId, CreatorId},
+    },
+};
+
+/// That an account works for a creator.
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "creator_members")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub creator_id: CreatorId,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub account_id: AccountId,
+    pub role: MemberRole,
+    pub created_at: DateTime<Utc>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+impl ActiveModelBehavior for ActiveModel {}
+
+/// The most creators that one account may have: every request of a member reads its memberships.
+pub(crate) const MEMBERSHIPS_MAX: u64 = 20;
+
+/// Makes an account a member. An account that is one already is a defect of the caller.
+pub(crate) async fn add(tx: &Tx, creator: CreatorId, account: AccountId, role: MemberRole) -> Result<(), DbErr> {
+    let row = ActiveModel { creator_id: Set(creator), account_id: Set(account), role: Set(role), created_at: Set(tx.now()) };
+    Entity::insert(row).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// Of which creators an account is a member, oldest first: what authorisation needs to know.
+pub(crate) async fn of_account(conn: &impl ConnectionTrait, account: AccountId) -> Result<Vec<(CreatorId, MemberRole)>, DbErr> {
+    let select = Entity::find().filter(Column::AccountId.eq(account)).order_by_asc(Column::CreatedAt);
+    let rows = select.order_by_asc(Column::CreatorId).all(conn).await?;
+    Ok(rows.into_iter().map(|row| (row.creator_id, row.role)).collect())
+}
+
+/// How many creators an account is a member of.
+pub(crate) async fn count_of_account(conn: &impl ConnectionTrait, account: AccountId) -> Result<u64, DbErr> {
+    Entity::find().filter(Column::AccountId.eq(account)).count(conn).await
+}
+
+/// Who works for a creator, oldest first.
+pub(crate) async fn of_creator(conn: &impl ConnectionTrait, scope: &CreatorScope) -> Result<Vec<Model>, DbErr> {
+    let select = Entity::find().filter(Column::CreatorId.eq(scope.creator())).order_by_asc(Column::CreatedAt);
+    select.order_by_asc(Column::AccountId).all(conn).await
+}

@@ -1,0 +1,78 @@
+//! Reads of creators: lists, loaders, and slugs present and past.
+
+use std::collections::HashMap;
+
+use sea_orm::{ColumnTrait, DbErr, QueryFilter};
+use uuid::Uuid;
+
+use super::{
+    Creator, Member,
+    creator::{self, Column},
+    member,
+};
+use crate::{
+    accounts::{AccountScope, CreatorScope, MemberRole, PublicScope},
+    platform::{
+        Db,
+        ids::CreatorId,
+        page::{Page, Slice, SortKey, SortValue, count_capped, slice},
+        slugs::{self, SlugKind},
+    },
+};
+
+/// In which order creators are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CreatorSort {
+    /// Those that opened last first.
+    Newest,
+    /// By name.
+    Name,
+}
+
+/// The public creators in scope.
+pub async fn list(db: &Db, scope: &PublicScope, sort: CreatorSort, page: &Page) -> Result<Slice<Creator>, DbErr> {
+    let select = creator::published(scope);
+    match sort {
+        CreatorSort::Newest => {
+            let key = |row: &Creator| SortKey::new(SortValue::Time(row.created_at), row.id);
+            slice(db, select, (Column::CreatedAt, Column::Id), true, page, key).await
+        }
+        CreatorSort::Name => {
+            let key = |row: &Creator| SortKey::new(SortValue::Text(row.name.clone()), row.id);
+            slice(db, select, (Column::Name, Column::Id), false, page, key).await
+        }
+    }
+}
+
+/// How many creators [`list`] has in all, up to the cap of counts.
+pub async fn count(db: &Db, scope: &PublicScope) -> Result<u64, DbErr> {
+    count_capped(db, creator::published(scope)).await
+}
+
+/// Creators by id, those in scope, with one statement.
+pub async fn by_ids(db: &Db, scope: &PublicScope, ids: &[CreatorId]) -> Result<HashMap<CreatorId, Creator>, DbErr> {
+    let rows = creator::published(scope).filter(Column::Id.is_in(ids.iter().copied())).all(db.reader()).await?;
+    Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+}
+
+/// The creator that a present or past slug leads to. With a past one the answer's own slug is another:
+/// redirect to that.
+pub async fn by_slug(db: &Db, scope: &PublicScope, slug: &str) -> Result<Option<Creator>, DbErr> {
+    let Some(subject) = slugs::find(db.reader(), SlugKind::Creator, Uuid::nil(), slug).await? else { return Ok(None) };
+    creator::published(scope).filter(Column::Id.eq(subject)).one(db.reader()).await
+}
+
+/// The scope's own creator.
+pub async fn own(db: &Db, scope: &CreatorScope) -> Result<Option<Creator>, DbErr> {
+    creator::own(db.reader(), scope).await
+}
+
+/// Who works for the scope's creator, oldest first.
+pub async fn members(db: &Db, scope: &CreatorScope) -> Result<Vec<Member>, DbErr> {
+    member::of_creator(db.reader(), scope).await
+}
+
+/// Of which creators an account is a member, oldest first.
+pub async fn memberships(db: &Db, scope: &AccountScope) -> Result<Vec<(CreatorId, MemberRole)>, DbErr> {
+    member::of_account(db.reader(), scope.account()).await
+}

@@ -1,0 +1,40 @@
+//! Time zones by their names in the IANA database.
+
+use std::str::FromStr;
+
+use chrono_tz::Tz;
+
+/// A time zone such as `Europe/Lisbon`: due dates of a creator are dates there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TimeZone(Tz);
+
+/// Not a name of the IANA time zone database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is not a time zone of the IANA database, such as Europe/Lisbon")]
+pub struct UnknownTimeZone;
+
+impl TimeZone {
+    /// The name.
+    pub fn name(self) -> &'static str {
+        self.0.name()
+    }
+}
+
+impl FromStr for TimeZone {
+    type Err = UnknownTimeZone;
+    fn from_str(name: &str) -> Result<Self, UnknownTimeZone> {
+        name.parse().map(Self).map_err(|_| UnknownTimeZone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zones_are_named_as_the_database_names_them() {
+        for (name, known) in [("Europe/Lisbon", true), ("UTC", true), ("europe/lisbon", false), ("Lisbon", false), ("", false)] {
+            assert_eq!(name.parse::<TimeZone>().map(|zone| zone.name()).ok(), known.then_some(name));
+        }
+    }
+}

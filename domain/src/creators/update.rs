@@ -1,0 +1,137 @@
+//! To change a creator's profile.
+
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
+use uuid::Uuid;
+
+use super::{Country, Creator, CreatorName, Place, Tagline, TimeZone, creator};
+use crate::{
+    accounts::CreatorScope,
+    catalog,
+    platform::{
+        Currency, Db, EntityId, OpError, Refused, Tx, audit,
+        facts::Fact,
+        in_tx, outbox,
+        slugs::{self, Slug, SlugKind},
+        text::Markdown,
+    },
+};
+
+/// What is to change of a creator; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default)]
+pub struct UpdateCreator {
+    /// The version that the change was made on; `None` changes whatever version there is.
+    pub version: Option<i64>,
+    /// A new slug; the old one leads here still.
+    pub slug: Option<Slug>,
+    /// A new name.
+    pub name: Option<CreatorName>,
+    /// A new tagline; `Some(None)` takes it away.
+    pub tagline: Option<Option<Tagline>>,
+    /// A new place; `Some(None)` takes it away.
+    pub place: Option<Option<Place>>,
+    /// A new country.
+    pub country: Option<Country>,
+    /// A new time zone.
+    pub time_zone: Option<TimeZone>,
+    /// A new currency, while there is no product.
+    pub currency: Option<Currency>,
+    /// Whether prices are gross.
+    pub prices_include_tax: Option<bool>,
+    /// A new story.
+    pub story: Option<Markdown>,
+}
+
+/// Why a creator is not changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UpdateCreatorRefusal {
+    /// Somebody else has changed it since that version.
+    #[error("this was changed in the meantime: read it again")]
+    Conflict,
+    /// Another creator has, or once had, this slug.
+    #[error("this slug is taken")]
+    SlugTaken,
+    /// There are products with prices in the present currency.
+    #[error("the currency cannot change once there is a product")]
+    CurrencyFixed,
+}
+
+/// Changes the profile of the scope's creator.
+pub async fn update(db: &Db, scope: &CreatorScope, request: UpdateCreator) -> Result<Creator, OpError<UpdateCreatorRefusal>> {
+    in_tx(db, scope.actor(), async |tx| {
+        let row = creator::lock(tx, scope).await?;
+        // The lock counted the version up.
+        if request.version.is_some_and(|seen| seen.checked_add(1) != Some(row.version)) {
+            return Err(OpError::refuse_field(UpdateCreatorRefusal::Conflict, "version"));
+        }
+        OpError::refuse_if_any(complaints(tx, scope, &row, &request).await?)?;
+        let (id, version) = (row.id, row.version);
+        let (changed, fields) = apply(row, request);
+        let creator = changed.update(tx.conn()).await?;
+        outbox::publish(tx, version, &Fact::CreatorChanged { creator: id }).await?;
+        audit::record(tx, "creator.update", id, &fields).await?;
+        Ok(creator)
+    })
+    .await
+}
+
+async fn complaints(
+    tx: &Tx,
+    scope: &CreatorScope,
+    row: &Creator,
+    request: &UpdateCreator,
+) -> Result<Vec<Refused<UpdateCreatorRefusal>>, sea_orm::DbErr> {
+    let mut complaints = Vec::new();
+    if let Some(slug) = &request.slug
+        && !slugs::take(tx, SlugKind::Creator, Uuid::nil(), slug, row.id.uuid()).await?
+    {
+        complaints.push(Refused::field(UpdateCreatorRefusal::SlugTaken, "slug"));
+    }
+    if request.currency.is_some_and(|currency| currency != row.currency) && catalog::product::any(tx.conn(), scope).await? {
+        complaints.push(Refused::field(UpdateCreatorRefusal::CurrencyFixed, "currency"));
+    }
+    Ok(complaints)
+}
+
+/// The row with what changes, and the names of the fields that are given.
+fn apply(row: Creator, request: UpdateCreator) -> (creator::ActiveModel, Vec<&'static str>) {
+    let mut row = row.into_active_model();
+    let mut fields = Vec::new();
+    if let Some(slug) = request.slug {
+        row.slug = Set(slug.as_str().to_owned());
+        fields.push("slug");
+    }
+    if let Some(name) = request.name {
+        row.name = Set(name.into_string());
+        fields.push("name");
+    }
+    if let Some(tagline) = request.tagline {
+        row.tagline = Set(tagline.map(Tagline::into_string).unwrap_or_default());
+        fields.push("tagline");
+    }
+    if let Some(place) = request.place {
+        row.place = Set(place.map(Place::into_string).unwrap_or_default());
+        fields.push("place");
+    }
+    if let Some(country) = request.country {
+        row.country = Set(country.code().to_owned());
+        fields.push("country");
+    }
+    if let Some(time_zone) = request.time_zone {
+        row.time_zone = Set(time_zone.name().to_owned());
+        fields.push("time_zone");
+    }
+    if let Some(currency) = request.currency {
+        row.currency = Set(currency);
+        fields.push("currency");
+    }
+    if let Some(included) = request.prices_include_tax {
+        row.prices_include_tax = Set(included);
+        fields.push("prices_include_tax");
+    }
+    if let Some(story) = request.story {
+        row.story_markdown = Set(story.source().to_owned());
+        row.story_html = Set(story.html().to_owned());
+        fields.push("story");
+    }
+    (row, fields)
+}
