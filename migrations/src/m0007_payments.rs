@@ -60,6 +60,14 @@ migration!(|manager| {
         .create(manager)
         .await?;
 
+    table("refund_allocations")
+        .of("refund_id", "refunds")
+        .of("reservation_id", "reservations")
+        .bigint("amount_minor")
+        .key(&["refund_id", "reservation_id"])
+        .create(manager)
+        .await?;
+
     // Double entry: the entries of one movement sum to zero.
     table("ledger_entries")
         .id()
@@ -78,6 +86,7 @@ migration!(|manager| {
     table("webhook_inbox")
         .text("gateway")
         .text("event")
+        .text_or_null("intent")
         .text("body")
         .at("received_at")
         .at_or_null("applied_at")

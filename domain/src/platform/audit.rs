@@ -45,6 +45,11 @@ pub async fn record(tx: &Tx, action: &'static str, subject: impl EntityId, field
     record_all(tx, action, std::iter::once(subject), fields).await
 }
 
+/// Adds a row about something that has no id of its own, such as a country's tax rate.
+pub async fn record_text(tx: &Tx, action: &'static str, subject: &str, fields: &[&str]) -> Result<(), DbErr> {
+    insert(tx, action, vec![subject.to_owned()], fields).await
+}
+
 /// Adds a row for each subject, with one statement.
 pub async fn record_all<I: EntityId>(
     tx: &Tx,
@@ -52,12 +57,16 @@ pub async fn record_all<I: EntityId>(
     subjects: impl IntoIterator<Item = I>,
     fields: &[&str],
 ) -> Result<(), DbErr> {
+    insert(tx, action, subjects.into_iter().map(I::public).collect(), fields).await
+}
+
+async fn insert(tx: &Tx, action: &'static str, subjects: Vec<String>, fields: &[&str]) -> Result<(), DbErr> {
     let trace_id = TraceParent::current().map(|trace| trace.trace_id().to_owned());
     let rows = subjects.into_iter().map(|subject| entity::ActiveModel {
         id: Set(tx.new_id()),
         actor: Set(tx.actor().to_string()),
         action: Set(action.to_owned()),
-        subject: Set(subject.public()),
+        subject: Set(subject),
         fields: Set(fields.join(",")),
         trace_id: Set(trace_id.clone()),
         created_at: Set(tx.now()),

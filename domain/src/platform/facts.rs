@@ -55,7 +55,9 @@ impl Fact {
             Self::AccountChanged { account } => account.public(),
             Self::CreatorChanged { creator } => creator.public(),
             Self::ProductChanged { product, .. } => product.public(),
-            Self::DropChanged { drop, .. } | Self::StockChanged { drop, .. } => drop.public(),
+            Self::DropChanged { drop, .. } => drop.public(),
+            // Stock has a counter of its own, the gate's: it changes far more often than the drop.
+            Self::StockChanged { drop, .. } => format!("{}/stock", drop.public()),
             Self::Reserved { checkout }
             | Self::Confirmed { checkout }
             | Self::Lapsed { checkout }

@@ -1,0 +1,140 @@
+//! The table of drops, with its scoped finders.
+
+#![expect(clippy::disallowed_methods, reason = "the drops table's own finders")]
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    DbErr, EntityTrait, QuerySelect, Select,
+    entity::prelude::*,
+    sea_query::{Expr, ExprTrait},
+};
+
+use super::{
+    state::{DropPhase, DropState, phase},
+    terms::{Balance, BalanceKind, CLOSING_SOON_HOURS, Deposit, DepositKind},
+};
+use crate::{
+    accounts::CreatorScope,
+    platform::{
+        Currency, Tx,
+        ids::{CreatorId, DropId},
+    },
+};
+
+/// One preorder run.
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "drops")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: DropId,
+    pub creator_id: CreatorId,
+    pub slug: String,
+    /// The series that this run belongs to, if it is one of several.
+    pub series: Option<String>,
+    pub title: String,
+    pub summary: String,
+    pub description_markdown: String,
+    pub description_html: String,
+    pub state: DropState,
+    pub opens_at: DateTime<Utc>,
+    pub closes_at: DateTime<Utc>,
+    pub hold_secs: i32,
+    pub currency: Currency,
+    pub deposit_kind: DepositKind,
+    pub deposit_value: i64,
+    pub balance_kind: BalanceKind,
+    pub balance_due_on: Option<Date>,
+    pub lead_time_days: i32,
+    pub pickup: bool,
+    pub shipping: bool,
+    /// The lowest price of a unit, in minor units; 0 while there is no item.
+    pub price_min_minor: i64,
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    pub published_at: Option<DateTime<Utc>>,
+    pub first_held_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// What is paid at reservation.
+    pub fn deposit(&self) -> Deposit {
+        Deposit::from_stored(self.deposit_kind, self.deposit_value)
+    }
+
+    /// When the rest is due.
+    pub fn balance(&self) -> Balance {
+        Balance::from_stored(self.balance_kind, self.balance_due_on)
+    }
+
+    /// Where the drop stands at `now`.
+    pub fn phase(&self, now: DateTime<Utc>) -> DropPhase {
+        phase(self.state, self.opens_at, self.closes_at, now)
+    }
+
+    /// Whether the window is open and ends within [`CLOSING_SOON_HOURS`].
+    pub fn closing_soon(&self, now: DateTime<Utc>) -> bool {
+        let left = self.closes_at.signed_duration_since(now);
+        self.phase(now) == DropPhase::Open && left <= chrono::TimeDelta::hours(CLOSING_SOON_HOURS)
+    }
+}
+
+/// All drops, to be narrowed by what somebody may see.
+pub(crate) fn all() -> Select<Entity> {
+    Entity::find()
+}
+
+/// A creator's drops, in any state.
+pub(crate) fn owned(scope: &CreatorScope) -> Select<Entity> {
+    Entity::find().filter(Column::CreatorId.eq(scope.creator()))
+}
+
+/// Drops by id whoever asks: for operations that checked the ids they were led to.
+pub(crate) async fn by_ids(conn: &impl ConnectionTrait, ids: &[DropId]) -> Result<Vec<Model>, DbErr> {
+    Entity::find().filter(Column::Id.is_in(ids.iter().copied())).all(conn).await
+}
+
+/// Takes the lock of a creator's drop by counting its version up, then reads it.
+pub(crate) async fn lock(tx: &Tx, scope: &CreatorScope, id: DropId) -> Result<Option<Model>, DbErr> {
+    let update = Entity::update_many()
+        .col_expr(Column::Version, Expr::col(Column::Version).add(1))
+        .col_expr(Column::UpdatedAt, Expr::value(tx.now()));
+    let update = update.filter(Column::Id.eq(id)).filter(Column::CreatorId.eq(scope.creator()));
+    if update.exec(tx.conn()).await?.rows_affected == 0 {
+        return Ok(None);
+    }
+    owned(scope).filter(Column::Id.eq(id)).one(tx.conn()).await
+}
+
+/// Notes the first hold of drops: their deposit terms freeze with it.
+pub(crate) async fn freeze(tx: &Tx, ids: &[DropId], at: DateTime<Utc>) -> Result<(), DbErr> {
+    let update = Entity::update_many().col_expr(Column::FirstHeldAt, Expr::value(at));
+    let update = update.filter(Column::Id.is_in(ids.iter().copied())).filter(Column::FirstHeldAt.is_null());
+    update.exec(tx.conn()).await?;
+    Ok(())
+}
+
+/// The run numbers that a creator's series has: slugs of its drops.
+pub(crate) async fn series_slugs(conn: &impl ConnectionTrait, creator: CreatorId, series: &str) -> Result<Vec<String>, DbErr> {
+    let select = Entity::find().filter(Column::CreatorId.eq(creator)).filter(Column::Series.eq(series));
+    select.select_only().column(Column::Slug).into_tuple().all(conn).await
+}
+
+/// Notes the lowest price of a drop's items.
+pub(crate) async fn set_price_min(tx: &Tx, id: DropId, price_minor: i64) -> Result<(), DbErr> {
+    let update = Entity::update_many().col_expr(Column::PriceMinMinor, Expr::value(price_minor));
+    update.filter(Column::Id.eq(id)).exec(tx.conn()).await?;
+    Ok(())
+}
+
+/// Moves a drop to a state that `state::transition` answered.
+pub(crate) async fn set_state(tx: &Tx, id: DropId, state: DropState, published_at: Option<DateTime<Utc>>) -> Result<(), DbErr> {
+    let update =
+        Entity::update_many().col_expr(Column::State, Expr::value(state)).col_expr(Column::PublishedAt, Expr::value(published_at));
+    update.filter(Column::Id.eq(id)).exec(tx.conn()).await?;
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! The tables of drop items and their price tiers, with their finders.
+
+#![expect(clippy::disallowed_methods, unreachable_pub, reason = "these tables' own finders, and what their derives make public")]
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ActiveValue::Set,
+    DbErr, QueryOrder, QuerySelect, QueryTrait,
+    entity::prelude::*,
+    sea_query::{Expr, ExprTrait, SelectStatement},
+};
+
+use super::terms::Tier;
+use crate::{
+    platform::{
+        Tx,
+        ids::{CreatorId, DropId, DropItemId, VariantId},
+    },
+    reservations::reservation_row,
+};
+
+/// A variant within a drop.
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "drop_items")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: DropItemId,
+    pub drop_id: DropId,
+    pub creator_id: CreatorId,
+    pub variant_id: VariantId,
+    pub position: i32,
+    /// How many may be sold.
+    pub units: i32,
+    /// How many one person may have.
+    pub per_buyer_max: i32,
+    /// How many are paid for; held ones are counted from the reservations.
+    pub confirmed_units: i32,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+impl ActiveModelBehavior for ActiveModel {}
+
+pub(crate) mod tier_row {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "price_tiers")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub drop_item_id: DropItemId,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub position: i32,
+        pub price_minor: i64,
+        pub up_to_units: Option<i64>,
+        pub until: Option<DateTime<Utc>>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// The items of drops, each drop's in order: one statement.
+pub(crate) async fn of_drops(conn: &impl ConnectionTrait, drops: &[DropId]) -> Result<Vec<Model>, DbErr> {
+    let select = Entity::find().filter(Column::DropId.is_in(drops.iter().copied()));
+    select.order_by_asc(Column::DropId).order_by_asc(Column::Position).all(conn).await
+}
+
+/// Items by id: one statement.
+pub(crate) async fn by_ids(conn: &impl ConnectionTrait, ids: &[DropItemId]) -> Result<Vec<Model>, DbErr> {
+    Entity::find().filter(Column::Id.is_in(ids.iter().copied())).all(conn).await
+}
+
+/// The tiers of items, in order: one statement.
+pub(crate) async fn tiers_of(conn: &impl ConnectionTrait, items: &[DropItemId]) -> Result<HashMap<DropItemId, Vec<Tier>>, DbErr> {
+    let rows = tier_row::Entity::find()
+        .filter(tier_row::Column::DropItemId.is_in(items.iter().copied()))
+        .order_by_asc(tier_row::Column::Position)
+        .all(conn)
+        .await?;
+    let mut tiers: HashMap<DropItemId, Vec<Tier>> = HashMap::new();
+    for row in rows {
+        let up_to_units = row.up_to_units.map(|units| u32::try_from(units).unwrap_or(u32::MAX));
+        let tier = Tier { price_minor: row.price_minor, up_to_units, until: row.until };
+        tiers.entry(row.drop_item_id).or_default().push(tier);
+    }
+    Ok(tiers)
+}
+
+/// Replaces the tiers of an item.
+pub(crate) async fn set_tiers(tx: &Tx, item: DropItemId, tiers: &[Tier]) -> Result<(), DbErr> {
+    tier_row::Entity::delete_many().filter(tier_row::Column::DropItemId.eq(item)).exec(tx.conn()).await?;
+    let rows = tiers.iter().enumerate().map(|(position, tier)| tier_row::ActiveModel {
+        drop_item_id: Set(item),
+        position: Set(i32::try_from(position).unwrap_or(i32::MAX)),
+        price_minor: Set(tier.price_minor),
+        up_to_units: Set(tier.up_to_units.map(i64::from)),
+        until: Set(tier.until),
+    });
+    tier_row::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// Removes an item and its tiers.
+pub(crate) async fn remove(tx: &Tx, item: DropItemId) -> Result<(), DbErr> {
+    tier_row::Entity::delete_many().filter(tier_row::Column::DropItemId.eq(item)).exec(tx.conn()).await?;
+    Entity::delete_by_id(item).exec(tx.conn()).await?;
+    Ok(())
+}
+
+/// Changes the count of paid units of an item; under the gate only.
+pub(crate) async fn add_confirmed(tx: &Tx, item: DropItemId, units: i32) -> Result<(), DbErr> {
+    let update = Entity::update_many().col_expr(Column::ConfirmedUnits, Expr::col(Column::ConfirmedUnits).add(units));
+    update.filter(Column::Id.eq(item)).exec(tx.conn()).await?;
+    Ok(())
+}
+
+/// Writes an item's bounds; under the gate only.
+pub(crate) async fn save(tx: &Tx, item: &Model) -> Result<(), DbErr> {
+    let update = Entity::update_many()
+        .col_expr(Column::Units, Expr::value(item.units))
+        .col_expr(Column::PerBuyerMax, Expr::value(item.per_buyer_max));
+    update.filter(Column::Id.eq(item.id)).exec(tx.conn()).await?;
+    Ok(())
+}
+
+/// The drops that have an item with units left at `now`, as a subquery.
+pub(crate) fn with_units_left(now: DateTime<Utc>) -> SelectStatement {
+    let held = reservation_row::held_of_item(now);
+    let left = Expr::col((Entity, Column::Units)).sub(Expr::col((Entity, Column::ConfirmedUnits))).gt(held);
+    Entity::find().select_only().column(Column::DropId).filter(left).into_query()
+}

@@ -1,0 +1,192 @@
+//! Reads of drops: lists, one by its slug, stock.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sea_orm::{ColumnTrait, Condition, DbErr, QueryFilter, Select};
+
+use super::{
+    drop_row::{self, Column as C, Entity, Model as Drop},
+    item_row::{self, Model as DropItem},
+    state::{DropPhase, DropState},
+    terms::{CLOSING_SOON_HOURS, Tier},
+};
+use crate::{
+    catalog::Sight,
+    platform::{
+        Currency, Db, EntityId,
+        ids::{CreatorId, DropId, DropItemId},
+        page::{Page, Slice, SortKey, SortValue, count_capped, slice},
+        slugs::{self, SlugKind},
+        tags::{self, Tag, TagKind},
+    },
+    reservations::reservation_row,
+};
+
+/// Which drops.
+#[derive(Debug, Clone, Default)]
+pub struct DropFilter {
+    /// Of one creator.
+    pub creator: Option<CreatorId>,
+    /// With this tag.
+    pub tag: Option<Tag>,
+    /// In one of these phases; `None` is all but drafts and cancelled ones.
+    pub phases: Option<Vec<DropPhase>>,
+    /// Open, and closing within [`CLOSING_SOON_HOURS`].
+    pub closing_soon: bool,
+    /// Open, and with units left.
+    pub available: bool,
+    /// With a lowest price at or above this, in minor units of [`DropFilter::currency`].
+    pub price_min_minor: Option<i64>,
+    /// With a lowest price at or below this, in minor units of [`DropFilter::currency`].
+    pub price_max_minor: Option<i64>,
+    /// Priced in this currency.
+    pub currency: Option<Currency>,
+}
+
+/// In which order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum DropSort {
+    /// The youngest first.
+    #[default]
+    Newest,
+    /// By the opening of the window.
+    OpensSoonest,
+    /// By the end of the window.
+    ClosesSoonest,
+    /// By the lowest price of a unit; of use with one currency.
+    PriceAscending,
+    /// By the lowest price of a unit, falling.
+    PriceDescending,
+}
+
+impl DropSort {
+    /// The key of a drop in this order.
+    pub fn key(self, drop: &Drop) -> SortKey {
+        let value = match self {
+            Self::Newest => SortValue::Time(drop.created_at),
+            Self::OpensSoonest => SortValue::Time(drop.opens_at),
+            Self::ClosesSoonest => SortValue::Time(drop.closes_at),
+            Self::PriceAscending | Self::PriceDescending => SortValue::Int(drop.price_min_minor),
+        };
+        SortKey::new(value, drop.id)
+    }
+}
+
+fn phase_condition(phase: DropPhase, now: DateTime<Utc>) -> Condition {
+    let published = Condition::all().add(C::State.eq(DropState::Published));
+    match phase {
+        DropPhase::Draft => Condition::all().add(C::State.eq(DropState::Draft)),
+        DropPhase::Scheduled => published.add(C::OpensAt.gt(now)),
+        DropPhase::Open => published.add(C::OpensAt.lte(now)).add(C::ClosesAt.gt(now)),
+        DropPhase::Closed => published.add(C::ClosesAt.lte(now)),
+        DropPhase::Cancelled => Condition::all().add(C::State.eq(DropState::Cancelled)),
+    }
+}
+
+fn seen(sight: &Sight) -> Select<Entity> {
+    drop_row::all().filter(sight.condition(C::CreatorId, Condition::all().add(C::State.ne(DropState::Draft))))
+}
+
+fn filtered(sight: &Sight, filter: &DropFilter, now: DateTime<Utc>) -> Select<Entity> {
+    let mut select = seen(sight);
+    if let Some(creator) = filter.creator {
+        select = select.filter(C::CreatorId.eq(creator));
+    }
+    if let Some(tag) = &filter.tag {
+        select = select.filter(C::Id.in_subquery(tags::tagged(TagKind::Drop, tag)));
+    }
+    let phases = filter.phases.clone().unwrap_or_else(|| vec![DropPhase::Scheduled, DropPhase::Open, DropPhase::Closed]);
+    select = select.filter(phases.into_iter().fold(Condition::any(), |any, phase| any.add(phase_condition(phase, now))));
+    if filter.closing_soon {
+        let soon = now.checked_add_signed(TimeDelta::hours(CLOSING_SOON_HOURS)).unwrap_or(now);
+        select = select.filter(phase_condition(DropPhase::Open, now)).filter(C::ClosesAt.lte(soon));
+    }
+    if filter.available {
+        select = select.filter(phase_condition(DropPhase::Open, now)).filter(C::Id.in_subquery(item_row::with_units_left(now)));
+    }
+    if let Some(price) = filter.price_min_minor {
+        select = select.filter(C::PriceMinMinor.gte(price));
+    }
+    if let Some(price) = filter.price_max_minor {
+        select = select.filter(C::PriceMinMinor.lte(price));
+    }
+    if let Some(currency) = filter.currency {
+        select = select.filter(C::Currency.eq(currency));
+    }
+    select
+}
+
+/// A page of drops: one statement.
+pub async fn list(db: &Db, sight: &Sight, filter: &DropFilter, sort: DropSort, page: &Page) -> Result<Slice<Drop>, DbErr> {
+    let (column, descending) = match sort {
+        DropSort::Newest => (C::CreatedAt, true),
+        DropSort::OpensSoonest => (C::OpensAt, false),
+        DropSort::ClosesSoonest => (C::ClosesAt, false),
+        DropSort::PriceAscending => (C::PriceMinMinor, false),
+        DropSort::PriceDescending => (C::PriceMinMinor, true),
+    };
+    slice(db, filtered(sight, filter, db.now()), (column, C::Id), descending, page, |drop| sort.key(drop)).await
+}
+
+/// How many drops a filter finds, capped.
+pub async fn count(db: &Db, sight: &Sight, filter: &DropFilter) -> Result<u64, DbErr> {
+    count_capped(db, filtered(sight, filter, db.now())).await
+}
+
+/// A drop by a present or past slug of its creator.
+pub async fn by_slug(db: &Db, sight: &Sight, creator: CreatorId, slug: &str) -> Result<Option<Drop>, DbErr> {
+    let Some(id) = slugs::find(db.reader(), SlugKind::Drop, creator.uuid(), slug).await? else { return Ok(None) };
+    seen(sight).filter(C::Id.eq(id)).one(db.reader()).await
+}
+
+/// Drops by id, those that are seen: one statement.
+pub async fn by_ids(db: &Db, sight: &Sight, ids: &[DropId]) -> Result<HashMap<DropId, Drop>, DbErr> {
+    let rows = seen(sight).filter(C::Id.is_in(ids.iter().copied())).all(db.reader()).await?;
+    Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+}
+
+/// Drops that reservations in the caller's scope refer to, whatever became of them: one statement.
+pub async fn referred(db: &Db, ids: &[DropId]) -> Result<HashMap<DropId, Drop>, DbErr> {
+    Ok(drop_row::by_ids(db.reader(), ids).await?.into_iter().map(|row| (row.id, row)).collect())
+}
+
+/// The items of drops that the caller was led to, in order: one statement.
+pub async fn items_of(db: &Db, drops: &[DropId]) -> Result<HashMap<DropId, Vec<DropItem>>, DbErr> {
+    let mut items: HashMap<DropId, Vec<DropItem>> = HashMap::new();
+    for row in item_row::of_drops(db.reader(), drops).await? {
+        items.entry(row.drop_id).or_default().push(row);
+    }
+    Ok(items)
+}
+
+/// Items by id, of drops that are seen or that the caller's reservations refer to: one statement.
+pub async fn items_by_ids(db: &Db, ids: &[DropItemId]) -> Result<HashMap<DropItemId, DropItem>, DbErr> {
+    Ok(item_row::by_ids(db.reader(), ids).await?.into_iter().map(|row| (row.id, row)).collect())
+}
+
+/// The tiers of items, in order: one statement.
+pub async fn tiers_of(db: &Db, items: &[DropItemId]) -> Result<HashMap<DropItemId, Vec<Tier>>, DbErr> {
+    item_row::tiers_of(db.reader(), items).await
+}
+
+/// How many units of an item are where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ItemStockView {
+    /// Kept for somebody who has not paid yet.
+    pub held: u32,
+    /// When the first of those holds ends, unless it is paid.
+    pub next_hold_ends_at: Option<DateTime<Utc>>,
+}
+
+/// Held units of the items of drops, as of now: one statement.
+pub async fn held_of(db: &Db, drops: &[DropId]) -> Result<HashMap<DropItemId, ItemStockView>, DbErr> {
+    let rows = reservation_row::held_units(db.reader(), drops, db.now()).await?;
+    let view = |(held, next): (u32, DateTime<Utc>)| ItemStockView { held, next_hold_ends_at: Some(next) };
+    Ok(rows.into_iter().map(|(item, row)| (item, view(row))).collect())
+}
+
+/// The slugs of a creator's runs of one series.
+pub async fn series_slugs(db: &Db, creator: CreatorId, series: &str) -> Result<Vec<String>, DbErr> {
+    drop_row::series_slugs(db.reader(), creator, series).await
+}

@@ -1,0 +1,206 @@
+//! To change a drop: freely while it is a draft, within what was promised once it is announced.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
+
+use super::{
+    drop_row::{self, Model as Drop},
+    gate,
+    state::DropState,
+    terms::{Balance, Deposit, WINDOW_DAYS_MAX},
+};
+use crate::{
+    accounts::CreatorScope,
+    catalog::{ProductTitle, Summary},
+    platform::{
+        Db, EntityId, OpError, Refused, audit,
+        facts::Fact,
+        ids::DropId,
+        in_tx, outbox,
+        slugs::{self, Slug, SlugKind},
+        tags::{self, Tag, TagKind},
+        text::Markdown,
+    },
+};
+
+/// What is to be changed; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default)]
+pub struct UpdateDrop {
+    /// The version that the caller has seen: refused when it changed meanwhile.
+    pub version: Option<i64>,
+    /// The old slug goes on leading here.
+    pub slug: Option<Slug>,
+    /// Texts may be mended at any time.
+    pub title: Option<ProductTitle>,
+    /// Texts may be mended at any time.
+    pub summary: Option<Summary>,
+    /// Texts may be mended at any time.
+    pub description: Option<Markdown>,
+    /// All tags.
+    pub tags: Option<Vec<Tag>>,
+    /// Once announced: only earlier, and only before it opened.
+    pub opens_at: Option<DateTime<Utc>>,
+    /// Once announced: only later.
+    pub closes_at: Option<DateTime<Utc>>,
+    /// Frozen by the announcement.
+    pub hold_secs: Option<u32>,
+    /// Frozen by the first hold.
+    pub deposit: Option<Deposit>,
+    /// Frozen by the first hold.
+    pub balance: Option<Balance>,
+    /// Frozen by the announcement.
+    pub lead_time_days: Option<u32>,
+    /// Frozen by the announcement.
+    pub pickup: Option<bool>,
+    /// Frozen by the announcement.
+    pub shipping: Option<bool>,
+}
+
+/// Why a drop stays as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UpdateDropRefusal {
+    /// No such drop of this creator.
+    #[error("not found")]
+    NotFound,
+    /// It was changed meanwhile.
+    #[error("the drop was changed meanwhile; load it again")]
+    Conflict,
+    /// Another drop of the creator has, or once had, this slug.
+    #[error("this slug is taken")]
+    SlugTaken,
+    /// The window would end before it begins, or last too long.
+    #[error("the window must close after it opens, within 31 days")]
+    WindowInvalid,
+    /// An announced window may only be lengthened.
+    #[error("an announced window can only be lengthened, and a window that is over stays over")]
+    WindowShortened,
+    /// Deposit terms froze with the first hold.
+    #[error("deposit terms cannot change after the first reservation")]
+    DepositFrozen,
+    /// A fixed deposit above the lowest price of an item.
+    #[error("a fixed deposit can be at most the lowest price of a unit")]
+    DepositAbovePrice,
+    /// What was announced stays.
+    #[error("this cannot change after the drop was published")]
+    Frozen,
+    /// The drop was called off.
+    #[error("the drop was cancelled")]
+    Cancelled,
+}
+
+/// Changes a drop; every complaint comes in one answer.
+pub async fn update(db: &Db, scope: &CreatorScope, id: DropId, request: UpdateDrop) -> Result<Drop, OpError<UpdateDropRefusal>> {
+    in_tx(db, scope.actor(), async |tx| {
+        gate::take(tx, &[id]).await?;
+        let now = tx.decision_now().await?;
+        let unknown = || OpError::refuse_field(UpdateDropRefusal::NotFound, "id");
+        let drop = drop_row::lock(tx, scope, id).await?.ok_or_else(unknown)?;
+        if request.version.is_some_and(|seen| seen != drop.version.saturating_sub(1)) {
+            return Err(OpError::refuse_field(UpdateDropRefusal::Conflict, "version"));
+        }
+        OpError::refuse_if_any(complaints(&drop, &request, now))?;
+        if let Some(slug) = &request.slug {
+            if !slugs::take(tx, SlugKind::Drop, drop.creator_id.uuid(), slug, id.uuid()).await? {
+                return Err(OpError::refuse_field(UpdateDropRefusal::SlugTaken, "slug"));
+            }
+        }
+        if let Some(tags) = &request.tags {
+            tags::set(tx, TagKind::Drop, id, tags).await?;
+        }
+        let creator = drop.creator_id;
+        let (changed, fields) = changed(drop, request);
+        let drop = changed.update(tx.conn()).await?;
+        outbox::publish(tx, drop.version, &Fact::DropChanged { creator, drop: id }).await?;
+        audit::record(tx, "drop.update", id, &fields).await?;
+        Ok(drop)
+    })
+    .await
+}
+
+/// What speaks against a change. Pure.
+fn complaints(drop: &Drop, request: &UpdateDrop, now: DateTime<Utc>) -> Vec<Refused<UpdateDropRefusal>> {
+    use UpdateDropRefusal as R;
+    if drop.state == DropState::Cancelled {
+        return vec![Refused::whole(R::Cancelled)];
+    }
+    let mut complaints = Vec::new();
+    let (opens_at, closes_at) = (request.opens_at.unwrap_or(drop.opens_at), request.closes_at.unwrap_or(drop.closes_at));
+    if opens_at >= closes_at || closes_at.signed_duration_since(opens_at).num_days() > WINDOW_DAYS_MAX {
+        complaints.push(Refused::field(R::WindowInvalid, "closesAt"));
+    }
+    let deposit_changes = request.deposit.is_some_and(|deposit| deposit != drop.deposit());
+    let balance_changes = request.balance.is_some_and(|balance| balance != drop.balance());
+    if drop.first_held_at.is_some() {
+        if deposit_changes {
+            complaints.push(Refused::field(R::DepositFrozen, "deposit"));
+        }
+        if balance_changes {
+            complaints.push(Refused::field(R::DepositFrozen, "balance"));
+        }
+    }
+    if drop.state == DropState::Published {
+        let over = now >= drop.closes_at;
+        if opens_at > drop.opens_at || (opens_at != drop.opens_at && now >= drop.opens_at) {
+            complaints.push(Refused::field(R::WindowShortened, "opensAt"));
+        }
+        if closes_at < drop.closes_at || (closes_at != drop.closes_at && over) {
+            complaints.push(Refused::field(R::WindowShortened, "closesAt"));
+        }
+        if deposit_changes && fixed_above(request.deposit, drop.price_min_minor) {
+            complaints.push(Refused::field(R::DepositAbovePrice, "deposit"));
+        }
+        let frozen = |name, changes: bool| changes.then(|| Refused::field(R::Frozen, name));
+        let number = |stored: i32, asked: Option<u32>| asked.is_some_and(|asked| i64::from(asked) != i64::from(stored));
+        complaints.extend(frozen("holdSeconds", number(drop.hold_secs, request.hold_secs)));
+        complaints.extend(frozen("leadTimeDays", number(drop.lead_time_days, request.lead_time_days)));
+        complaints.extend(frozen("pickup", request.pickup.is_some_and(|pickup| pickup != drop.pickup)));
+        complaints.extend(frozen("shipping", request.shipping.is_some_and(|shipping| shipping != drop.shipping)));
+    }
+    complaints
+}
+
+fn fixed_above(deposit: Option<Deposit>, price_min_minor: i64) -> bool {
+    matches!(deposit, Some(Deposit::Fixed(minor)) if minor > price_min_minor)
+}
+
+fn changed(drop: Drop, request: UpdateDrop) -> (drop_row::ActiveModel, Vec<&'static str>) {
+    let mut row = drop.into_active_model();
+    let mut fields = Vec::new();
+    macro_rules! set {
+        ($field:ident = $value:expr) => {
+            if let Some(value) = $value {
+                row.$field = Set(value);
+                fields.push(stringify!($field));
+            }
+        };
+    }
+    let number = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
+    set!(slug = request.slug.map(|slug| slug.as_str().to_owned()));
+    set!(title = request.title.map(ProductTitle::into_string));
+    set!(summary = request.summary.map(Summary::into_string));
+    set!(opens_at = request.opens_at);
+    set!(closes_at = request.closes_at);
+    set!(hold_secs = request.hold_secs.map(number));
+    set!(lead_time_days = request.lead_time_days.map(number));
+    set!(pickup = request.pickup);
+    set!(shipping = request.shipping);
+    if let Some(description) = request.description {
+        row.description_markdown = Set(description.source().to_owned());
+        row.description_html = Set(description.html().to_owned());
+        fields.push("description");
+    }
+    if let Some(deposit) = request.deposit {
+        let (kind, value) = deposit.stored();
+        (row.deposit_kind, row.deposit_value) = (Set(kind), Set(value));
+        fields.push("deposit");
+    }
+    if let Some(balance) = request.balance {
+        let (kind, due_on) = balance.stored();
+        (row.balance_kind, row.balance_due_on) = (Set(kind), Set(due_on));
+        fields.push("balance");
+    }
+    if request.tags.is_some() {
+        fields.push("tags");
+    }
+    (row, fields)
+}

@@ -1,0 +1,207 @@
+//! Apply: what the gateway says of an intent becomes what we know of the payment and its lines.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{
+    gateway::{Intent, IntentState},
+    ledger,
+    pay::URGENCY_REFUND,
+    payment_row::{self, Model as Payment, RefundReason},
+    state::{PaymentEvent, PaymentState, transition},
+    webhook,
+};
+use crate::{
+    accounts::SystemScope,
+    drops::{gate, item_row},
+    platform::{
+        Db, OpError, Tx, audit,
+        facts::Fact,
+        ids::{CreatorId, DropId, ReservationId},
+        in_tx, outbox,
+        tasks::{self, NewTask, Task},
+        timers::{self, TimerKind},
+    },
+    reservations::{
+        checkout_row::{self, Model as Checkout},
+        decide::{Decision, LineClaim, Request, decide},
+        load,
+        reservation_row::{self, Model as Line},
+        reserve::stock_changed,
+        state::{self as line_state, ReservationEvent, ReservationState},
+    },
+};
+
+/// How long a payment in process extends its hold: once, in seconds.
+pub const PROCESSING_SECS: i64 = 600;
+
+/// Why what a gateway says is not applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyRefusal {
+    /// No payment of ours, or of another gateway.
+    #[error("no such payment")]
+    UnknownPayment,
+    /// Another amount or currency than we asked for.
+    #[error("the amount is not what was asked for")]
+    WrongAmount,
+}
+
+/// Brings a payment and its lines to what the gateway says, whatever came before, in whatever order,
+/// however often. `event` is the webhook that told, marked as applied in the same transaction.
+pub async fn apply(
+    db: &Db,
+    scope: &SystemScope,
+    gateway: &str,
+    intent: &Intent,
+    event: Option<&str>,
+) -> Result<(), OpError<ApplyRefusal>> {
+    let unknown = || OpError::refuse(ApplyRefusal::UnknownPayment);
+    let payment = payment_row::by_id(db.reader(), intent.payment).await?.ok_or_else(unknown)?;
+    let lines = reservation_row::of_checkouts(db.reader(), &[payment.checkout_id]).await?;
+    let drops: Vec<DropId> = lines.iter().map(|line| line.drop_id).collect::<BTreeSet<_>>().into_iter().collect();
+    in_tx(db, scope.actor(), async |tx| {
+        gate::take(tx, &drops).await?;
+        let now = tx.decision_now().await?;
+        let payment = payment_row::lock_of_checkout(tx, payment.checkout_id).await?.ok_or_else(unknown)?;
+        let foreign = payment.gateway != gateway || payment.intent.as_ref().is_some_and(|known| *known != intent.id);
+        if foreign {
+            return Err(unknown());
+        }
+        if intent.amount != payment.amount() || intent.captured.minor > payment.amount_minor {
+            return Err(OpError::refuse(ApplyRefusal::WrongAmount));
+        }
+        if let Some(event) = event {
+            webhook::mark_applied(tx, gateway, event).await?;
+        }
+        let repeated = payment.state == PaymentState::Succeeded;
+        let Ok(next) = transition(payment.state, PaymentEvent::Mirror(intent.state)) else { return Ok(()) };
+        if repeated {
+            return Ok(());
+        }
+        let checkout = checkout_row::by_id(tx.conn(), payment.checkout_id).await?.ok_or_else(unknown)?;
+        let lines = reservation_row::of_checkouts(tx.conn(), &[checkout.id]).await?;
+        let step = Step { tx, now, checkout: &checkout, lines: &lines, drops: &drops };
+        step.take(payment, intent, next).await
+    })
+    .await
+}
+
+/// One payment under the gates of its drops.
+struct Step<'a> {
+    tx: &'a Tx,
+    now: DateTime<Utc>,
+    checkout: &'a Checkout,
+    lines: &'a [Line],
+    drops: &'a [DropId],
+}
+
+impl Step<'_> {
+    async fn take(&self, mut payment: Payment, intent: &Intent, next: PaymentState) -> Result<(), OpError<ApplyRefusal>> {
+        let (id, hold_left) = (payment.id, payment.queued_at.and(payment.hold_left_secs));
+        payment.state = next;
+        payment.intent = Some(intent.id.clone());
+        payment.action_url = intent.action_url.clone();
+        payment.decline_code = intent.decline_code.clone();
+        payment.queued_at = None;
+        payment.hold_left_secs = None;
+        if next == PaymentState::Succeeded {
+            payment.captured_minor = payment.amount_minor;
+        }
+        let paid = payment.clone();
+        let version = payment_row::save(self.tx, payment).await?;
+        match intent.state {
+            IntentState::Succeeded => self.settle(&paid).await?,
+            IntentState::RequiresMethod | IntentState::RequiresAction => self.resume(hold_left, 0).await?,
+            // A payment in process extends the hold once.
+            IntentState::Processing if self.checkout.extended => self.resume(hold_left, 0).await?,
+            IntentState::Processing => self.resume(hold_left, PROCESSING_SECS).await?,
+            IntentState::Cancelled => {}
+        }
+        let checkout = self.checkout.id;
+        outbox::publish(self.tx, version, &Fact::PaymentChanged { checkout, payment: id }).await?;
+        Ok(audit::record(self.tx, "payment.apply", id, &["state"]).await?)
+    }
+
+    /// The hold goes on from where it stood when the choice was queued, `extra_secs` longer.
+    async fn resume(&self, hold_left: Option<i64>, extra_secs: i64) -> Result<(), OpError<ApplyRefusal>> {
+        let held: Vec<_> = self.lines.iter().filter(|line| line.state == ReservationState::Held).collect();
+        let Some(ends) = held.iter().map(|line| line.expires_at).min() else { return Ok(()) };
+        if ends <= self.now || (hold_left.is_none() && extra_secs == 0) {
+            return Ok(());
+        }
+        let seconds = |count: i64| TimeDelta::try_seconds(count).unwrap_or_default();
+        let resumed = hold_left.and_then(|left| self.now.checked_add_signed(seconds(left))).unwrap_or(ends);
+        let expires_at = resumed.checked_add_signed(seconds(extra_secs)).unwrap_or(resumed);
+        reservation_row::set_expiry(self.tx, self.checkout.id, expires_at).await?;
+        checkout_row::touch(self.tx, self.checkout.id, Some(expires_at), extra_secs > 0).await?;
+        Ok(timers::set(self.tx, TimerKind::HoldLapse, self.checkout.id, expires_at).await?)
+    }
+
+    /// The money is here: every line is confirmed, or, where the units are gone, all of it goes back.
+    async fn settle(&self, payment: &Payment) -> Result<(), OpError<ApplyRefusal>> {
+        let parts: Vec<(ReservationId, i64)> = self.lines.iter().map(|line| (line.id, line.due_now_minor)).collect();
+        let owed: Vec<(CreatorId, i64)> = self.lines.iter().map(|line| (line.creator_id, line.due_now_minor)).collect();
+        payment_row::allocate(self.tx, payment.id, &parts).await?;
+        ledger::deposit_captured(self.tx, payment.id, payment.amount(), &owed).await?;
+        timers::drop(self.tx, TimerKind::HoldLapse, self.checkout.id).await?;
+        if self.confirm().await? {
+            let version = checkout_row::touch(self.tx, self.checkout.id, None, false).await?;
+            outbox::publish(self.tx, version, &Fact::Confirmed { checkout: self.checkout.id }).await?;
+            stock_changed(self.tx, self.drops).await?;
+            return Ok(audit::record(self.tx, "checkout.confirm", self.checkout.id, &["state"]).await?);
+        }
+        for line in self.lines {
+            let from = match line.state {
+                // A hold that ran out a moment ago and has not been swept yet.
+                ReservationState::Held => {
+                    line_state::transition(line.state, ReservationEvent::Lapse).map_err(OpError::inconsistent)?
+                }
+                ReservationState::Confirmed
+                | ReservationState::Expired
+                | ReservationState::Cancelled
+                | ReservationState::Refunded => line.state,
+            };
+            let state = line_state::transition(from, ReservationEvent::Refund).map_err(OpError::inconsistent)?;
+            reservation_row::set_state(self.tx, &[line.id], state).await?;
+        }
+        queue_refund(self.tx, payment, &parts, RefundReason::PaidTooLate).await?;
+        checkout_row::touch(self.tx, self.checkout.id, None, false).await?;
+        stock_changed(self.tx, self.drops).await?;
+        Ok(audit::record(self.tx, "checkout.refund_late", self.checkout.id, &["state"]).await?)
+    }
+
+    /// Confirms all lines, held or lapsed, if the units are theirs or free; none otherwise.
+    async fn confirm(&self) -> Result<bool, OpError<ApplyRefusal>> {
+        let may = |line: &Line| line_state::transition(line.state, ReservationEvent::Pay).is_ok();
+        let Some(first) = self.lines.first() else { return Ok(false) };
+        if !self.lines.iter().all(may) {
+            return Ok(false);
+        }
+        let persons = std::slice::from_ref(&first.person_key);
+        let stock = load::stock(self.tx.conn(), self.drops, persons, self.now).await?;
+        let claims = self.lines.iter().map(|line| LineClaim { item: line.drop_item_id, units: line.units_u32() });
+        let request = Request::Confirm { checkout: self.checkout.id, person: first.person_key.clone(), lines: claims.collect() };
+        if decide(&stock, &[request], self.now) != [Decision::Confirmed] {
+            return Ok(false);
+        }
+        let ids: Vec<ReservationId> = self.lines.iter().map(|line| line.id).collect();
+        reservation_row::set_state(self.tx, &ids, ReservationState::Confirmed).await?;
+        for line in self.lines {
+            item_row::add_confirmed(self.tx, line.drop_item_id, line.units).await?;
+        }
+        Ok(true)
+    }
+}
+
+/// Makes a refund of reservations' deposits and queues the call to the gateway.
+pub(crate) async fn queue_refund(
+    tx: &Tx,
+    payment: &Payment,
+    parts: &[(ReservationId, i64)],
+    reason: RefundReason,
+) -> Result<(), sea_orm::DbErr> {
+    let refund = payment_row::insert_refund(tx, payment.id, parts, payment.currency, reason).await?;
+    let task = NewTask::from(Task::MakeRefund { refund }).unique(refund).ranked(URGENCY_REFUND, payment.created_at);
+    tasks::enqueue(tx, task).await
+}

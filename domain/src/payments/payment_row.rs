@@ -1,0 +1,276 @@
+//! The tables of payments, their allocations and refunds, with their finders.
+
+#![expect(clippy::disallowed_methods, unreachable_pub, reason = "these tables' own finders, and what their derives make public")]
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ActiveValue::Set, DbErr, DeriveActiveEnum, IntoActiveModel, QuerySelect, entity::prelude::*, sea_query::Expr};
+
+use super::state::PaymentState;
+use crate::platform::{
+    Currency, Money, Tx,
+    ids::{CheckoutId, PaymentId, RefundId, ReservationId},
+};
+
+/// What a payment is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text")]
+pub enum Purpose {
+    /// Paid at reservation.
+    #[sea_orm(string_value = "DEPOSIT")]
+    Deposit,
+}
+
+/// An amount asked of a gateway.
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "payments")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: PaymentId,
+    pub checkout_id: CheckoutId,
+    pub purpose: Purpose,
+    /// The gateway's constant name; empty until the buyer pays.
+    pub gateway: String,
+    pub state: PaymentState,
+    pub amount_minor: i64,
+    pub captured_minor: i64,
+    pub refunded_minor: i64,
+    pub currency: Currency,
+    /// The gateway's intent.
+    pub intent: Option<String>,
+    pub method: Option<String>,
+    pub return_url: Option<String>,
+    /// Counts the buyer's choices of a method.
+    pub attempt: i32,
+    pub action_url: Option<String>,
+    pub decline_code: Option<String>,
+    /// Since when the choice waits in our own queue.
+    pub queued_at: Option<DateTime<Utc>>,
+    /// How much of the hold was left then, in seconds.
+    pub hold_left_secs: Option<i64>,
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// What is asked for.
+    pub fn amount(&self) -> Money {
+        Money::new(self.amount_minor, self.currency)
+    }
+}
+
+pub(crate) mod allocation_row {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "payment_allocations")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub payment_id: PaymentId,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub reservation_id: ReservationId,
+        pub amount_minor: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Why money goes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text")]
+pub enum RefundReason {
+    /// The buyer gave a reservation up.
+    #[sea_orm(string_value = "BUYER_CANCELLED")]
+    BuyerCancelled,
+    /// The creator called the drop off.
+    #[sea_orm(string_value = "DROP_CANCELLED")]
+    DropCancelled,
+    /// Paid after the hold had lapsed, and the units were gone.
+    #[sea_orm(string_value = "PAID_TOO_LATE")]
+    PaidTooLate,
+}
+
+/// Where a refund stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text")]
+pub enum RefundState {
+    /// The gateway is to be asked.
+    #[sea_orm(string_value = "PENDING")]
+    Pending,
+    /// The gateway has taken it.
+    #[sea_orm(string_value = "DONE")]
+    Done,
+    /// The gateway refuses: a person must look.
+    #[sea_orm(string_value = "FAILED")]
+    Failed,
+}
+
+pub(crate) mod refund_row {
+    use super::*;
+
+    /// An amount given back.
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "refunds")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: RefundId,
+        pub payment_id: PaymentId,
+        pub amount_minor: i64,
+        pub currency: Currency,
+        pub reason: RefundReason,
+        pub state: RefundState,
+        pub gateway_refund: Option<String>,
+        pub created_at: DateTime<Utc>,
+        pub updated_at: DateTime<Utc>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+    impl ActiveModelBehavior for ActiveModel {}
+}
+pub use refund_row::Model as Refund;
+
+pub(crate) mod refund_part_row {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "refund_allocations")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub refund_id: RefundId,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub reservation_id: ReservationId,
+        pub amount_minor: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Makes the payment of a new checkout.
+pub(crate) async fn insert(tx: &Tx, checkout: CheckoutId, amount: Money) -> Result<PaymentId, DbErr> {
+    let id: PaymentId = tx.new_id();
+    let row = ActiveModel {
+        id: Set(id),
+        checkout_id: Set(checkout),
+        purpose: Set(Purpose::Deposit),
+        gateway: Set(String::new()),
+        state: Set(PaymentState::Preparing),
+        amount_minor: Set(amount.minor),
+        captured_minor: Set(0),
+        refunded_minor: Set(0),
+        currency: Set(amount.currency),
+        attempt: Set(0),
+        version: Set(1),
+        created_at: Set(tx.now()),
+        updated_at: Set(tx.now()),
+        ..<ActiveModel as sea_orm::ActiveModelTrait>::default()
+    };
+    Entity::insert(row).exec_without_returning(tx.conn()).await?;
+    Ok(id)
+}
+
+/// One payment, whoever asks.
+pub(crate) async fn by_id(conn: &impl ConnectionTrait, id: PaymentId) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).one(conn).await
+}
+
+/// The payments of checkouts that the caller was led to by its own scope: one statement.
+pub(crate) async fn of_checkouts(conn: &impl ConnectionTrait, ids: &[CheckoutId]) -> Result<Vec<Model>, DbErr> {
+    Entity::find().filter(Column::CheckoutId.is_in(ids.iter().copied())).all(conn).await
+}
+
+/// Locks and reads the payment of a checkout; after the gates.
+pub(crate) async fn lock_of_checkout(tx: &Tx, checkout: CheckoutId) -> Result<Option<Model>, DbErr> {
+    Entity::find().filter(Column::CheckoutId.eq(checkout)).lock_exclusive().one(tx.conn()).await
+}
+
+/// Writes a payment that was locked and changed, and counts its version up. Answers the version.
+pub(crate) async fn save(tx: &Tx, mut payment: Model) -> Result<i64, DbErr> {
+    payment.version = payment.version.saturating_add(1);
+    payment.updated_at = tx.now();
+    let version = payment.version;
+    let row = payment.into_active_model().reset_all();
+    Entity::update(row).exec(tx.conn()).await?;
+    Ok(version)
+}
+
+/// Writes which part of a payment belongs to which reservation.
+pub(crate) async fn allocate(tx: &Tx, payment: PaymentId, parts: &[(ReservationId, i64)]) -> Result<(), DbErr> {
+    let rows = parts.iter().map(|(reservation, amount)| allocation_row::ActiveModel {
+        payment_id: Set(payment),
+        reservation_id: Set(*reservation),
+        amount_minor: Set(*amount),
+    });
+    allocation_row::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// What was allocated to reservations.
+pub(crate) async fn allocations(conn: &impl ConnectionTrait, ids: &[ReservationId]) -> Result<Vec<allocation_row::Model>, DbErr> {
+    allocation_row::Entity::find().filter(allocation_row::Column::ReservationId.is_in(ids.iter().copied())).all(conn).await
+}
+
+/// Makes a refund that the gateway is to be asked for: so much of each reservation's deposit.
+pub(crate) async fn insert_refund(
+    tx: &Tx,
+    payment: PaymentId,
+    parts: &[(ReservationId, i64)],
+    currency: Currency,
+    reason: RefundReason,
+) -> Result<RefundId, DbErr> {
+    let id: RefundId = tx.new_id();
+    let amount = Money::new(parts.iter().map(|(_, minor)| *minor).fold(0, i64::saturating_add), currency);
+    let row = refund_row::ActiveModel {
+        id: Set(id),
+        payment_id: Set(payment),
+        amount_minor: Set(amount.minor),
+        currency: Set(amount.currency),
+        reason: Set(reason),
+        state: Set(RefundState::Pending),
+        gateway_refund: Set(None),
+        created_at: Set(tx.now()),
+        updated_at: Set(tx.now()),
+    };
+    refund_row::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+    let rows = parts.iter().map(|(reservation, minor)| refund_part_row::ActiveModel {
+        refund_id: Set(id),
+        reservation_id: Set(*reservation),
+        amount_minor: Set(*minor),
+    });
+    refund_part_row::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+    Ok(id)
+}
+
+/// Which reservations' deposits a refund gives back, and how much of each.
+pub(crate) async fn refund_parts(conn: &impl ConnectionTrait, id: RefundId) -> Result<Vec<refund_part_row::Model>, DbErr> {
+    refund_part_row::Entity::find().filter(refund_part_row::Column::RefundId.eq(id)).all(conn).await
+}
+
+/// One refund.
+pub(crate) async fn refund(conn: &impl ConnectionTrait, id: RefundId) -> Result<Option<Refund>, DbErr> {
+    refund_row::Entity::find_by_id(id).one(conn).await
+}
+
+/// The refunds of payments: one statement.
+pub(crate) async fn refunds_of(conn: &impl ConnectionTrait, ids: &[PaymentId]) -> Result<Vec<Refund>, DbErr> {
+    refund_row::Entity::find().filter(refund_row::Column::PaymentId.is_in(ids.iter().copied())).all(conn).await
+}
+
+/// Ends a refund that is pending; `false` when it was ended before.
+pub(crate) async fn end_refund(tx: &Tx, id: RefundId, state: RefundState, gateway_refund: Option<&str>) -> Result<bool, DbErr> {
+    use refund_row::Column as C;
+    let update = refund_row::Entity::update_many()
+        .col_expr(C::State, Expr::value(state))
+        .col_expr(C::GatewayRefund, Expr::value(gateway_refund.map(str::to_owned)))
+        .col_expr(C::UpdatedAt, Expr::value(tx.now()));
+    let done = update.filter(C::Id.eq(id)).filter(C::State.eq(RefundState::Pending)).exec(tx.conn()).await?;
+    Ok(done.rows_affected == 1)
+}

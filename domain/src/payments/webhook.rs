@@ -1,0 +1,99 @@
+//! Webhooks: taken into the inbox at once, applied by a task, each once.
+
+#![expect(clippy::disallowed_methods, unreachable_pub, reason = "the inbox's own finders, and what its derive makes public")]
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ActiveValue::Set,
+    DbErr,
+    entity::prelude::*,
+    sea_query::{Expr, OnConflict},
+};
+
+use super::{
+    advance::StepError,
+    apply::{ApplyRefusal, apply},
+    gateway::{GatewayEvent, PaymentGateway},
+};
+use crate::{
+    accounts::SystemScope,
+    platform::{
+        Db, OpError, Tx, in_tx,
+        tasks::{self, Task},
+    },
+};
+
+mod entity {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "webhook_inbox")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub gateway: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub event: String,
+        pub intent: Option<String>,
+        pub body: String,
+        pub received_at: DateTime<Utc>,
+        pub applied_at: Option<DateTime<Utc>>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+    impl ActiveModelBehavior for ActiveModel {}
+}
+use entity::{ActiveModel, Column as C, Entity};
+
+/// Takes in a webhook whose signature was right; the second delivery of one changes nothing.
+pub async fn receive_webhook(
+    db: &Db,
+    scope: &SystemScope,
+    gateway: &'static str,
+    event: &GatewayEvent,
+    body: &str,
+) -> Result<(), DbErr> {
+    in_tx(db, scope.actor(), async |tx| {
+        let row = ActiveModel {
+            gateway: Set(gateway.to_owned()),
+            event: Set(event.id.clone()),
+            intent: Set(event.intent.clone()),
+            body: Set(body.to_owned()),
+            received_at: Set(tx.now()),
+            applied_at: Set(None),
+        };
+        let known = OnConflict::columns([C::Gateway, C::Event]).do_nothing().to_owned();
+        let inserted = Entity::insert(row).on_conflict(known).exec_without_returning(tx.conn()).await?;
+        if inserted == 1 && event.intent.is_some() {
+            let task = Task::ApplyWebhook { gateway: gateway.to_owned(), event: event.id.clone() };
+            tasks::enqueue(tx, task).await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Applies a webhook of the inbox. What it tells may be old by now, so the intent is fetched.
+pub async fn apply_webhook(db: &Db, gateway: &dyn PaymentGateway, scope: &SystemScope, event: &str) -> Result<(), StepError> {
+    let row = Entity::find_by_id((gateway.name().to_owned(), event.to_owned())).one(db.reader()).await?;
+    let Some(intent) = row.filter(|row| row.applied_at.is_none()).and_then(|row| row.intent) else { return Ok(()) };
+    let intent = gateway.retrieve(&intent).await?;
+    match apply(db, scope, gateway.name(), &intent, Some(event)).await {
+        // Another system's intent on the same account of the gateway is none of our business.
+        Err(OpError::Refused(why)) if why.iter().all(|refused| refused.code == ApplyRefusal::UnknownPayment) => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// Notes that a webhook was applied, in the transaction that did.
+pub(crate) async fn mark_applied(tx: &Tx, gateway: &str, event: &str) -> Result<(), DbErr> {
+    let update = Entity::update_many().col_expr(C::AppliedAt, Expr::value(tx.now()));
+    update.filter(C::Gateway.eq(gateway)).filter(C::Event.eq(event)).exec(tx.conn()).await?;
+    Ok(())
+}
+
+/// Forgets webhooks that were taken in before `before`. Answers how many.
+pub async fn sweep_inbox(tx: &Tx, before: DateTime<Utc>) -> Result<u64, DbErr> {
+    let old = Entity::delete_many().filter(C::ReceivedAt.lt(before)).filter(C::AppliedAt.is_not_null());
+    Ok(old.exec(tx.conn()).await?.rows_affected)
+}

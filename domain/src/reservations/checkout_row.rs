@@ -1,0 +1,202 @@
+//! The tables of checkouts, their addresses and the legal texts accepted with them.
+
+#![expect(clippy::disallowed_methods, unreachable_pub, reason = "these tables' own finders, and what their derives make public")]
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ActiveValue::Set,
+    DbErr, QuerySelect, Select,
+    entity::prelude::*,
+    sea_query::{Expr, ExprTrait},
+};
+
+use super::{address::Address, quote::Quote};
+use crate::{
+    accounts::{Buyer, BuyerScope},
+    platform::{
+        Currency, Money, Tx,
+        ids::{AccountId, CheckoutId, GuestId, LegalTextId},
+    },
+};
+
+/// What one reserve call made.
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "checkouts")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: CheckoutId,
+    pub account_id: Option<AccountId>,
+    pub guest_id: Option<GuestId>,
+    pub currency: Currency,
+    pub country: String,
+    pub total_minor: i64,
+    pub due_now_minor: i64,
+    pub due_later_minor: i64,
+    pub expires_at: DateTime<Utc>,
+    /// Whether a payment in process extended the hold already.
+    pub extended: bool,
+    pub quote: Json,
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// Whose it is.
+    pub fn buyer(&self) -> Option<Buyer> {
+        self.account_id.map(Buyer::Account).or(self.guest_id.map(Buyer::Guest))
+    }
+    /// The quote that priced it.
+    pub fn quote(&self) -> Result<Quote, DbErr> {
+        serde_json::from_value(self.quote.clone()).map_err(|error| DbErr::Json(error.to_string()))
+    }
+    /// The deposits together.
+    pub fn due_now(&self) -> Money {
+        Money::new(self.due_now_minor, self.currency)
+    }
+}
+
+pub(crate) mod address_row {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "checkout_addresses")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub checkout_id: CheckoutId,
+        pub name: String,
+        pub line1: String,
+        pub line2: Option<String>,
+        pub postal_code: String,
+        pub city: String,
+        pub country: String,
+        pub phone: Option<String>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+    impl ActiveModelBehavior for ActiveModel {}
+}
+pub use address_row::Model as AddressView;
+
+pub(crate) mod accepted_row {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "checkout_legal_texts")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub checkout_id: CheckoutId,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub legal_text_id: LegalTextId,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// A buyer's own checkouts.
+pub(crate) fn of_buyer(scope: &BuyerScope) -> Select<Entity> {
+    match scope.buyer() {
+        Buyer::Account(id) => Entity::find().filter(Column::AccountId.eq(id)),
+        Buyer::Guest(id) => Entity::find().filter(Column::GuestId.eq(id)),
+    }
+}
+
+/// One checkout whoever asks: for operations of the system, and those that checked the id.
+pub(crate) async fn by_id(conn: &impl ConnectionTrait, id: CheckoutId) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).one(conn).await
+}
+
+/// A new checkout with its address and what was accepted.
+pub(crate) struct NewCheckout<'a> {
+    pub(crate) id: CheckoutId,
+    pub(crate) buyer: Buyer,
+    pub(crate) address: &'a Address,
+    pub(crate) quote: &'a Quote,
+    pub(crate) expires_at: DateTime<Utc>,
+    pub(crate) accepted: &'a [LegalTextId],
+}
+
+pub(crate) async fn insert(tx: &Tx, new: &NewCheckout<'_>) -> Result<(), DbErr> {
+    let (account_id, guest_id) = match new.buyer {
+        Buyer::Account(id) => (Some(id), None),
+        Buyer::Guest(id) => (None, Some(id)),
+    };
+    let row = ActiveModel {
+        id: Set(new.id),
+        account_id: Set(account_id),
+        guest_id: Set(guest_id),
+        currency: Set(new.quote.currency),
+        country: Set(new.address.country.code().to_owned()),
+        total_minor: Set(new.quote.total_minor),
+        due_now_minor: Set(new.quote.due_now_minor),
+        due_later_minor: Set(new.quote.due_later_minor),
+        expires_at: Set(new.expires_at),
+        extended: Set(false),
+        quote: Set(serde_json::to_value(new.quote).map_err(|error| DbErr::Json(error.to_string()))?),
+        version: Set(1),
+        created_at: Set(tx.now()),
+        updated_at: Set(tx.now()),
+    };
+    Entity::insert(row).exec_without_returning(tx.conn()).await?;
+    let address = address_row::ActiveModel {
+        checkout_id: Set(new.id),
+        name: Set(new.address.name.as_str().to_owned()),
+        line1: Set(new.address.line1.as_str().to_owned()),
+        line2: Set(new.address.line2.as_ref().map(|line| line.as_str().to_owned())),
+        postal_code: Set(new.address.postal_code.as_str().to_owned()),
+        city: Set(new.address.city.as_str().to_owned()),
+        country: Set(new.address.country.code().to_owned()),
+        phone: Set(new.address.phone.as_ref().map(|line| line.as_str().to_owned())),
+    };
+    address_row::Entity::insert(address).exec_without_returning(tx.conn()).await?;
+    if !new.accepted.is_empty() {
+        let rows =
+            new.accepted.iter().map(|text| accepted_row::ActiveModel { checkout_id: Set(new.id), legal_text_id: Set(*text) });
+        accepted_row::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+    }
+    Ok(())
+}
+
+/// Counts a checkout's version up and answers it; with a new deadline where there is one.
+pub(crate) async fn touch(tx: &Tx, id: CheckoutId, expires_at: Option<DateTime<Utc>>, extended: bool) -> Result<i64, DbErr> {
+    let mut update = Entity::update_many()
+        .col_expr(Column::Version, Expr::col(Column::Version).add(1))
+        .col_expr(Column::UpdatedAt, Expr::value(tx.now()));
+    if let Some(expires_at) = expires_at {
+        update = update.col_expr(Column::ExpiresAt, Expr::value(expires_at));
+    }
+    if extended {
+        update = update.col_expr(Column::Extended, Expr::value(true));
+    }
+    update.filter(Column::Id.eq(id)).exec(tx.conn()).await?;
+    let version = Entity::find_by_id(id).select_only().column(Column::Version).into_tuple::<i64>().one(tx.conn()).await?;
+    Ok(version.unwrap_or(1))
+}
+
+/// The addresses of checkouts: one statement.
+pub(crate) async fn addresses(conn: &impl ConnectionTrait, ids: &[CheckoutId]) -> Result<HashMap<CheckoutId, AddressView>, DbErr> {
+    let rows = address_row::Entity::find().filter(address_row::Column::CheckoutId.is_in(ids.iter().copied())).all(conn).await?;
+    Ok(rows.into_iter().map(|row| (row.checkout_id, row)).collect())
+}
+
+/// The legal texts accepted with checkouts: one statement.
+pub(crate) async fn accepted(
+    conn: &impl ConnectionTrait,
+    ids: &[CheckoutId],
+) -> Result<HashMap<CheckoutId, Vec<LegalTextId>>, DbErr> {
+    let rows = accepted_row::Entity::find().filter(accepted_row::Column::CheckoutId.is_in(ids.iter().copied())).all(conn).await?;
+    let mut accepted: HashMap<CheckoutId, Vec<LegalTextId>> = HashMap::new();
+    for row in rows {
+        accepted.entry(row.checkout_id).or_default().push(row.legal_text_id);
+    }
+    Ok(accepted)
+}

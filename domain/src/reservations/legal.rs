@@ -1,0 +1,100 @@
+//! Legal texts of the marketplace: versions are added, never changed; a checkout keeps which it accepted.
+
+#![expect(clippy::disallowed_methods, reason = "the legal texts' own finders")]
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ActiveValue::Set, DbErr, DeriveActiveEnum, QueryOrder, entity::prelude::*};
+
+use crate::{
+    accounts::AdminScope,
+    platform::{
+        Db, audit,
+        ids::LegalTextId,
+        in_tx,
+        text::{Line, Markdown},
+    },
+};
+
+/// Which text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text")]
+pub enum LegalKind {
+    /// Terms of sale.
+    #[sea_orm(string_value = "TERMS")]
+    Terms,
+    /// Privacy notice.
+    #[sea_orm(string_value = "PRIVACY")]
+    Privacy,
+    /// Right of withdrawal.
+    #[sea_orm(string_value = "WITHDRAWAL")]
+    Withdrawal,
+}
+
+mod entity {
+    use super::*;
+
+    /// One version of a legal text.
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "legal_texts")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: LegalTextId,
+        pub kind: LegalKind,
+        /// Counts from 1 within the kind.
+        pub number: i32,
+        pub title: String,
+        pub body_markdown: String,
+        pub body_html: String,
+        pub published_at: DateTime<Utc>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+    impl ActiveModelBehavior for ActiveModel {}
+}
+pub use entity::Model as LegalText;
+use entity::{ActiveModel, Column, Entity};
+
+/// The newest version of each kind: what must be accepted to reserve.
+pub async fn current(conn: &impl ConnectionTrait) -> Result<Vec<LegalText>, DbErr> {
+    let rows = Entity::find().order_by_asc(Column::Kind).order_by_desc(Column::Number).all(conn).await?;
+    let mut newest: Vec<LegalText> = Vec::new();
+    for row in rows {
+        if newest.last().is_none_or(|last| last.kind != row.kind) {
+            newest.push(row);
+        }
+    }
+    Ok(newest)
+}
+
+/// Versions by id: one statement.
+pub async fn by_ids(db: &Db, ids: &[LegalTextId]) -> Result<Vec<LegalText>, DbErr> {
+    Entity::find().filter(Column::Id.is_in(ids.iter().copied())).all(db.reader()).await
+}
+
+/// Publishes the next version of a kind.
+pub async fn publish(
+    db: &Db,
+    scope: &AdminScope,
+    kind: LegalKind,
+    title: &Line<160>,
+    body: &Markdown,
+) -> Result<LegalTextId, DbErr> {
+    in_tx(db, scope.actor(), async |tx| {
+        let last = Entity::find().filter(Column::Kind.eq(kind)).order_by_desc(Column::Number).one(tx.conn()).await?;
+        let id: LegalTextId = tx.new_id();
+        let row = ActiveModel {
+            id: Set(id),
+            kind: Set(kind),
+            number: Set(last.map_or(0, |text| text.number).saturating_add(1)),
+            title: Set(title.as_str().to_owned()),
+            body_markdown: Set(body.source().to_owned()),
+            body_html: Set(body.html().to_owned()),
+            published_at: Set(tx.now()),
+        };
+        Entity::insert(row).exec_without_returning(tx.conn()).await?;
+        audit::record(tx, "legal_text.publish", id, &["body"]).await?;
+        Ok(id)
+    })
+    .await
+}

@@ -1,0 +1,129 @@
+//! Reads of checkouts and reservations: a buyer's own, a creator's own lines.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ColumnTrait, DbErr, QueryFilter};
+
+use super::{
+    checkout_row::{self, AddressView, Model as Checkout},
+    reservation_row::{self, Model as Reservation},
+    state::ReservationState,
+};
+use crate::{
+    accounts::{BuyerScope, CreatorScope, SystemScope},
+    platform::{
+        Db,
+        ids::{CheckoutId, DropId, LegalTextId, ReservationId},
+        page::{Page, Slice, SortKey, SortValue, count_capped, slice},
+    },
+};
+
+/// A buyer's checkouts, newest first.
+pub async fn checkouts(db: &Db, scope: &BuyerScope, page: &Page) -> Result<Slice<Checkout>, DbErr> {
+    use checkout_row::Column as C;
+    let key = |row: &Checkout| SortKey::new(SortValue::Time(row.created_at), row.id);
+    slice(db, checkout_row::of_buyer(scope), (C::CreatedAt, C::Id), true, page, key).await
+}
+
+/// How many checkouts a buyer has, capped.
+pub async fn checkouts_count(db: &Db, scope: &BuyerScope) -> Result<u64, DbErr> {
+    count_capped(db, checkout_row::of_buyer(scope)).await
+}
+
+/// One checkout of a buyer.
+pub async fn checkout(db: &Db, scope: &BuyerScope, id: CheckoutId) -> Result<Option<Checkout>, DbErr> {
+    checkout_row::of_buyer(scope).filter(checkout_row::Column::Id.eq(id)).one(db.reader()).await
+}
+
+/// A buyer's checkouts by id: one statement.
+pub async fn checkouts_by_ids(db: &Db, scope: &BuyerScope, ids: &[CheckoutId]) -> Result<HashMap<CheckoutId, Checkout>, DbErr> {
+    let select = checkout_row::of_buyer(scope).filter(checkout_row::Column::Id.is_in(ids.iter().copied()));
+    Ok(select.all(db.reader()).await?.into_iter().map(|row| (row.id, row)).collect())
+}
+
+/// The lines of checkouts that the caller was led to by its own scope: one statement.
+pub async fn lines_of(db: &Db, checkouts: &[CheckoutId]) -> Result<HashMap<CheckoutId, Vec<Reservation>>, DbErr> {
+    let mut lines: HashMap<CheckoutId, Vec<Reservation>> = HashMap::new();
+    for row in reservation_row::of_checkouts(db.reader(), checkouts).await? {
+        lines.entry(row.checkout_id).or_default().push(row);
+    }
+    Ok(lines)
+}
+
+/// The addresses of a buyer's checkouts: one statement.
+pub async fn addresses_of(db: &Db, checkouts: &[CheckoutId]) -> Result<HashMap<CheckoutId, AddressView>, DbErr> {
+    checkout_row::addresses(db.reader(), checkouts).await
+}
+
+/// The legal texts accepted with checkouts: one statement.
+pub async fn accepted_of(db: &Db, checkouts: &[CheckoutId]) -> Result<HashMap<CheckoutId, Vec<LegalTextId>>, DbErr> {
+    checkout_row::accepted(db.reader(), checkouts).await
+}
+
+/// A buyer's reservations by id: those of other buyers are absent.
+pub async fn own_reservations(
+    db: &Db,
+    scope: &BuyerScope,
+    ids: &[ReservationId],
+) -> Result<HashMap<ReservationId, Reservation>, DbErr> {
+    let rows = reservation_row::by_ids(db.reader(), ids).await?;
+    let checkouts: Vec<CheckoutId> = rows.iter().map(|row| row.checkout_id).collect();
+    let own = checkouts_by_ids(db, scope, &checkouts).await?;
+    Ok(rows.into_iter().filter(|row| own.contains_key(&row.checkout_id)).map(|row| (row.id, row)).collect())
+}
+
+/// Which of a creator's reservations.
+#[derive(Debug, Clone, Default)]
+pub struct ReservationFilter {
+    /// Of one drop.
+    pub drop: Option<DropId>,
+    /// In these states.
+    pub states: Option<Vec<ReservationState>>,
+    /// Made at or after.
+    pub since: Option<DateTime<Utc>>,
+    /// Made before.
+    pub until: Option<DateTime<Utc>>,
+}
+
+fn of_creator(scope: &CreatorScope, filter: &ReservationFilter) -> sea_orm::Select<reservation_row::Entity> {
+    use reservation_row::Column as C;
+    let mut select = reservation_row::of_creator(scope);
+    if let Some(drop) = filter.drop {
+        select = select.filter(C::DropId.eq(drop));
+    }
+    if let Some(states) = &filter.states {
+        select = select.filter(C::State.is_in(states.iter().copied()));
+    }
+    if let Some(since) = filter.since {
+        select = select.filter(C::CreatedAt.gte(since));
+    }
+    if let Some(until) = filter.until {
+        select = select.filter(C::CreatedAt.lt(until));
+    }
+    select
+}
+
+/// A creator's reservations, newest first.
+pub async fn reservations(
+    db: &Db,
+    scope: &CreatorScope,
+    filter: &ReservationFilter,
+    page: &Page,
+) -> Result<Slice<Reservation>, DbErr> {
+    use reservation_row::Column as C;
+    let key = |row: &Reservation| SortKey::new(SortValue::Time(row.created_at), row.id);
+    slice(db, of_creator(scope, filter), (C::CreatedAt, C::Id), true, page, key).await
+}
+
+/// How many of a creator's reservations there are, capped.
+pub async fn reservations_count(db: &Db, scope: &CreatorScope, filter: &ReservationFilter) -> Result<u64, DbErr> {
+    count_capped(db, of_creator(scope, filter)).await
+}
+
+/// A checkout with its lines, for the letters that are written about it.
+pub async fn for_letter(db: &Db, _scope: &SystemScope, id: CheckoutId) -> Result<Option<(Checkout, Vec<Reservation>)>, DbErr> {
+    let Some(checkout) = checkout_row::by_id(db.reader(), id).await? else { return Ok(None) };
+    let lines = reservation_row::of_checkouts(db.reader(), &[id]).await?;
+    Ok(Some((checkout, lines)))
+}

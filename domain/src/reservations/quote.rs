@@ -1,0 +1,562 @@
+//! What it costs: one pure function, [`quote`], shared by asking and by reserving.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    catalog::TaxClass,
+    drops::terms::{Balance, Deposit, Tier},
+    platform::{
+        Currency, Money,
+        ids::{CreatorId, DropId, DropItemId, VariantId},
+        money::MoneyError,
+    },
+};
+
+/// How a line reaches its buyer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, sea_orm::EnumIter, sea_orm::DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text")]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Delivery {
+    /// Sent to the address of the checkout.
+    #[sea_orm(string_value = "SHIPPING")]
+    Shipping,
+    /// Fetched at the creator's place.
+    #[sea_orm(string_value = "PICKUP")]
+    Pickup,
+}
+
+/// A tax rate of a country and class, from an instant on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaxRate {
+    /// ISO 3166-1 alpha-2.
+    pub country: String,
+    /// For which goods.
+    pub class: TaxClass,
+    /// From when.
+    pub starts_at: DateTime<Utc>,
+    /// Basis points: 1,900 is 19 %.
+    pub rate_bp: i32,
+}
+
+/// A flat price for parcels of a creator to a country, up to a weight.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShippingTariff {
+    /// Whose.
+    pub creator: CreatorId,
+    /// ISO 3166-1 alpha-2.
+    pub country: String,
+    /// For parcels up to this weight, in grams.
+    pub weight_grams_max: i32,
+    /// Gross or net as the creator's prices are.
+    pub price: Money,
+}
+
+/// All that a quote needs to know of one drop item.
+#[derive(Debug, Clone)]
+pub struct ItemTerms {
+    /// The item.
+    pub item: DropItemId,
+    /// Its drop.
+    pub drop: DropId,
+    /// Its creator.
+    pub creator: CreatorId,
+    /// Its variant.
+    pub variant: VariantId,
+    /// The drop's currency.
+    pub currency: Currency,
+    /// Price tiers, in order.
+    pub tiers: Vec<Tier>,
+    /// What is due now.
+    pub deposit: Deposit,
+    /// When the rest is due.
+    pub balance: Balance,
+    /// When the window ends: the lead time counts from then.
+    pub closes_at: DateTime<Utc>,
+    /// Days from the end of the window to shipping.
+    pub lead_time_days: u32,
+    /// Whether the line may be fetched.
+    pub pickup: bool,
+    /// Whether the line may be sent.
+    pub shipping: bool,
+    /// Whether prices include tax.
+    pub prices_include_tax: bool,
+    /// Where the creator is: the tax country of a pickup (ISO 3166-1 alpha-2).
+    pub origin_country: String,
+    /// The creator's time zone: due dates are dates there.
+    pub time_zone: Tz,
+    /// For which tax.
+    pub tax_class: TaxClass,
+    /// Weight of one unit, in grams.
+    pub weight_grams: i32,
+}
+
+/// One line that is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct LineAsked<'a> {
+    /// The item's terms.
+    pub terms: &'a ItemTerms,
+    /// How many, from 1.
+    pub units: u32,
+    /// How it reaches the buyer.
+    pub delivery: Delivery,
+    /// Units of the item that are held or confirmed already: which tier comes next.
+    pub taken: u32,
+}
+
+/// Tax and tariffs that may be needed.
+#[derive(Debug, Clone, Default)]
+pub struct Tables {
+    /// Rates, of any country and date.
+    pub rates: Vec<TaxRate>,
+    /// Tariffs, of any creator and country.
+    pub tariffs: Vec<ShippingTariff>,
+}
+
+/// An amount with the tax in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taxed {
+    /// Without tax, in minor units.
+    pub net: i64,
+    /// The tax, in minor units.
+    pub tax: i64,
+}
+
+impl Taxed {
+    /// With tax, in minor units.
+    pub fn gross(self) -> i64 {
+        self.net.saturating_add(self.tax)
+    }
+}
+
+/// So many units at one price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PricePart {
+    /// How many.
+    pub units: u32,
+    /// Price of one, in minor units, gross or net as the creator's prices are.
+    pub price_minor: i64,
+}
+
+/// What one line costs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotedLine {
+    /// The item.
+    pub item: DropItemId,
+    /// Its drop.
+    pub drop: DropId,
+    /// Its creator.
+    pub creator: CreatorId,
+    /// Its variant.
+    pub variant: VariantId,
+    /// How many.
+    pub units: u32,
+    /// How it reaches the buyer.
+    pub delivery: Delivery,
+    /// The tiers that the units fall into.
+    pub parts: Vec<PricePart>,
+    /// Whether the prices of the parts include tax.
+    pub prices_include_tax: bool,
+    /// The tax rate, in basis points.
+    pub tax_rate_bp: i32,
+    /// The goods.
+    pub goods: Taxed,
+    /// This line's share of the parcel.
+    pub shipping: Taxed,
+    /// The deposit, in minor units.
+    pub due_now_minor: i64,
+    /// The balance with shipping, in minor units.
+    pub due_later_minor: i64,
+    /// When the balance is due, a date in the creator's time zone; before shipping: about then.
+    pub balance_due_on: NaiveDate,
+    /// Whether that date is an estimate.
+    pub balance_estimated: bool,
+}
+
+impl QuotedLine {
+    /// Goods, shipping and tax, in minor units.
+    pub fn total_minor(&self) -> i64 {
+        self.goods.gross().saturating_add(self.shipping.gross())
+    }
+}
+
+/// What lines cost together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quote {
+    /// The one currency.
+    pub currency: Currency,
+    /// In the order in which they were asked for.
+    pub lines: Vec<QuotedLine>,
+    /// All, tax included, in minor units.
+    pub total_minor: i64,
+    /// The deposits, in minor units.
+    pub due_now_minor: i64,
+    /// The balances, in minor units.
+    pub due_later_minor: i64,
+}
+
+impl Quote {
+    /// All, tax included.
+    pub fn total(&self) -> Money {
+        Money::new(self.total_minor, self.currency)
+    }
+    /// The deposits.
+    pub fn due_now(&self) -> Money {
+        Money::new(self.due_now_minor, self.currency)
+    }
+}
+
+/// Why lines have no price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum QuoteRefusal {
+    /// Lines of drops with different currencies.
+    #[error("all lines must be of one currency; make one checkout a currency")]
+    MixedCurrencies,
+    /// There is no tax rate for the destination.
+    #[error("this cannot be sold to that country")]
+    CountryNotServed,
+    /// The creator has no tariff for the destination.
+    #[error("the creator does not ship to that country")]
+    NotShippedThere,
+    /// The drop is not shipped, or not fetched.
+    #[error("this drop is not offered with that kind of delivery")]
+    DeliveryNotOffered,
+    /// Beyond what can be reckoned.
+    #[error("the amount is too large")]
+    AmountTooLarge,
+}
+
+impl From<MoneyError> for QuoteRefusal {
+    fn from(_: MoneyError) -> Self {
+        Self::AmountTooLarge
+    }
+}
+
+/// Prices lines for a destination (ISO 3166-1 alpha-2) at an instant. Pure. The error names the line.
+///
+/// Units fall into tiers by their number, counted over held and confirmed units; a line may straddle
+/// two. Tax is that of the destination, or of the creator's country for a pickup, rounded once a
+/// line. Lines of one drop that are shipped share a parcel. The deposit is a part of the goods;
+/// shipping is due with the balance.
+pub fn quote(
+    lines: &[LineAsked<'_>],
+    destination: &str,
+    tables: &Tables,
+    at: DateTime<Utc>,
+) -> Result<Quote, (usize, QuoteRefusal)> {
+    let Some(first) = lines.first() else { return Err((0, QuoteRefusal::AmountTooLarge)) };
+    let currency = first.terms.currency;
+    let mut asked_before: BTreeMap<DropItemId, u32> = BTreeMap::new();
+    let mut quoted = Vec::with_capacity(lines.len());
+    let parcels = parcels(lines, destination, tables)?;
+    for (at_line, (line, parcel)) in lines.iter().zip(parcels).enumerate() {
+        let fail = |refusal: QuoteRefusal| (at_line, refusal);
+        if line.terms.currency != currency {
+            return Err(fail(QuoteRefusal::MixedCurrencies));
+        }
+        let before = asked_before.entry(line.terms.item).or_default();
+        let taken = line.taken.saturating_add(*before);
+        *before = before.saturating_add(line.units);
+        quoted.push(quote_line(line, taken, parcel, destination, tables, at).map_err(fail)?);
+    }
+    let sum = |part: fn(&QuotedLine) -> i64| {
+        let total = quoted.iter().map(part).try_fold(0_i64, i64::checked_add);
+        total.ok_or((0, QuoteRefusal::AmountTooLarge))
+    };
+    let (total_minor, due_now_minor) = (sum(QuotedLine::total_minor)?, sum(|line| line.due_now_minor)?);
+    let due_later_minor = sum(|line| line.due_later_minor)?;
+    Ok(Quote { currency, total_minor, due_now_minor, due_later_minor, lines: quoted })
+}
+
+fn quote_line(
+    line: &LineAsked<'_>,
+    taken: u32,
+    parcel_minor: i64,
+    destination: &str,
+    tables: &Tables,
+    at: DateTime<Utc>,
+) -> Result<QuotedLine, QuoteRefusal> {
+    let terms = line.terms;
+    let parts = price_parts(&terms.tiers, taken, line.units, at);
+    let goods_minor =
+        parts.iter().try_fold(0_i64, |sum, part| sum.checked_add(part.price_minor.checked_mul(i64::from(part.units))?));
+    let goods_minor = goods_minor.ok_or(QuoteRefusal::AmountTooLarge)?;
+    let country = match line.delivery {
+        Delivery::Shipping => destination,
+        Delivery::Pickup => terms.origin_country.as_str(),
+    };
+    let tax_rate_bp = tax_rate(tables, country, terms.tax_class, at).ok_or(QuoteRefusal::CountryNotServed)?;
+    let taxed = |minor| with_tax(Money::new(minor, terms.currency), tax_rate_bp, terms.prices_include_tax);
+    let (goods, shipping) = (taxed(goods_minor)?, taxed(parcel_minor)?);
+    let gross = Money::new(goods.gross(), terms.currency);
+    let due_now_minor = match terms.deposit {
+        Deposit::Percent(points) => gross.ratio(i64::from(points), 10_000)?.minor.max(1),
+        Deposit::Fixed(minor) => Money::new(minor, terms.currency).times(i64::from(line.units))?.minor,
+    };
+    let due_now_minor = due_now_minor.min(gross.minor);
+    let total = gross.minor.checked_add(shipping.gross()).ok_or(QuoteRefusal::AmountTooLarge)?;
+    let (balance_due_on, balance_estimated) = match terms.balance {
+        Balance::OnDate(date) => (date, false),
+        Balance::BeforeShipping => {
+            let closes_on = terms.closes_at.with_timezone(&terms.time_zone).date_naive();
+            (closes_on.checked_add_days(Days::new(u64::from(terms.lead_time_days))).unwrap_or(closes_on), true)
+        }
+    };
+    Ok(QuotedLine {
+        item: terms.item,
+        drop: terms.drop,
+        creator: terms.creator,
+        variant: terms.variant,
+        units: line.units,
+        delivery: line.delivery,
+        parts,
+        prices_include_tax: terms.prices_include_tax,
+        tax_rate_bp,
+        goods,
+        shipping,
+        due_now_minor,
+        due_later_minor: total.saturating_sub(due_now_minor),
+        balance_due_on,
+        balance_estimated,
+    })
+}
+
+/// The prices of units number `taken + 1` to `taken + units`.
+pub fn price_parts(tiers: &[Tier], taken: u32, units: u32, at: DateTime<Utc>) -> Vec<PricePart> {
+    let mut parts: Vec<PricePart> = Vec::new();
+    let end = taken.saturating_add(units);
+    let mut next = taken;
+    while next < end {
+        let Some(tier) = tiers.iter().find(|tier| tier.holds(next, at)) else { break };
+        // The tier goes on to its own bound: no earlier tier begins to hold at a higher number.
+        let until = tier.up_to_units.map_or(end, |bound| bound.min(end)).max(next.saturating_add(1));
+        let units = until.saturating_sub(next);
+        match parts.last_mut() {
+            Some(part) if part.price_minor == tier.price_minor => part.units = part.units.saturating_add(units),
+            Some(_) | None => parts.push(PricePart { units, price_minor: tier.price_minor }),
+        }
+        next = until;
+    }
+    parts
+}
+
+/// The rate of a class in a country at an instant: the newest that has begun.
+pub fn tax_rate(tables: &Tables, country: &str, class: TaxClass, at: DateTime<Utc>) -> Option<i32> {
+    let begun = tables.rates.iter().filter(|rate| rate.country == country && rate.class == class && rate.starts_at <= at);
+    begun.max_by_key(|rate| rate.starts_at).map(|rate| rate.rate_bp)
+}
+
+fn with_tax(amount: Money, rate_bp: i32, included: bool) -> Result<Taxed, MoneyError> {
+    let rate = i64::from(rate_bp);
+    if included {
+        let tax = amount.ratio(rate, rate.saturating_add(10_000))?;
+        Ok(Taxed { net: amount.minus(tax)?.minor, tax: tax.minor })
+    } else {
+        Ok(Taxed { net: amount.minor, tax: amount.ratio(rate, 10_000)?.minor })
+    }
+}
+
+/// Each line's share of its drop's parcel, in minor units as the creator prices: by weight, without losing a unit.
+fn parcels(lines: &[LineAsked<'_>], destination: &str, tables: &Tables) -> Result<Vec<i64>, (usize, QuoteRefusal)> {
+    let mut by_drop: BTreeMap<DropId, Vec<(usize, u64)>> = BTreeMap::new();
+    for (at, line) in lines.iter().enumerate() {
+        let offered = match line.delivery {
+            Delivery::Shipping => line.terms.shipping,
+            Delivery::Pickup => line.terms.pickup,
+        };
+        if !offered {
+            return Err((at, QuoteRefusal::DeliveryNotOffered));
+        }
+        if line.delivery == Delivery::Shipping {
+            let weight = u64::try_from(line.terms.weight_grams).unwrap_or(0).saturating_mul(u64::from(line.units));
+            by_drop.entry(line.terms.drop).or_default().push((at, weight));
+        }
+    }
+    let mut shares = vec![0_i64; lines.len()];
+    for parcel in by_drop.values() {
+        let Some(&(first, _)) = parcel.first() else { continue };
+        let Some(terms) = lines.get(first).map(|line| line.terms) else { continue };
+        let weight = parcel.iter().map(|(_, weight)| *weight).fold(0_u64, u64::saturating_add);
+        let price = parcel_price(tables, terms.creator, destination, weight).ok_or((first, QuoteRefusal::NotShippedThere))?;
+        if price.currency != terms.currency {
+            return Err((first, QuoteRefusal::NotShippedThere));
+        }
+        let weights: Vec<u64> = parcel.iter().map(|(_, weight)| *weight).collect();
+        let parts = price.split(&weights).map_err(|error| (first, error.into()))?;
+        for ((at, _), part) in parcel.iter().zip(parts) {
+            if let Some(share) = shares.get_mut(*at) {
+                *share = part.minor;
+            }
+        }
+    }
+    Ok(shares)
+}
+
+/// What a parcel of that weight costs; heavier than the heaviest tariff: several of those.
+fn parcel_price(tables: &Tables, creator: CreatorId, country: &str, weight_grams: u64) -> Option<Money> {
+    let bound = |tariff: &&ShippingTariff| u64::try_from(tariff.weight_grams_max).unwrap_or(0).max(1);
+    let fits = || tables.tariffs.iter().filter(|tariff| tariff.creator == creator && tariff.country == country);
+    if let Some(tariff) = fits().filter(|tariff| bound(tariff) >= weight_grams).min_by_key(bound) {
+        return Some(tariff.price);
+    }
+    let heaviest = fits().max_by_key(bound)?;
+    let count = weight_grams.div_ceil(bound(&heaviest));
+    heaviest.price.times(i64::try_from(count).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::TimeDelta;
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    fn now() -> DateTime<Utc> {
+        "2026-11-23T12:00:00Z".parse().unwrap()
+    }
+
+    fn terms(number: u128) -> ItemTerms {
+        ItemTerms {
+            item: DropItemId(Uuid::from_u128(number)),
+            drop: DropId(Uuid::from_u128(1)),
+            creator: CreatorId(Uuid::from_u128(2)),
+            variant: VariantId(Uuid::from_u128(number)),
+            currency: Currency::from_code("EUR").unwrap(),
+            tiers: vec![
+                Tier { price_minor: 4_000, up_to_units: Some(10), until: None },
+                Tier { price_minor: 4_500, up_to_units: None, until: Some(now() + TimeDelta::hours(1)) },
+                Tier { price_minor: 5_000, up_to_units: None, until: None },
+            ],
+            deposit: Deposit::Percent(3_000),
+            balance: Balance::BeforeShipping,
+            closes_at: now() + TimeDelta::hours(10),
+            lead_time_days: 30,
+            pickup: true,
+            shipping: true,
+            prices_include_tax: true,
+            origin_country: "DE".to_owned(),
+            time_zone: chrono_tz::Europe::Berlin,
+            tax_class: TaxClass::Standard,
+            weight_grams: 400,
+        }
+    }
+
+    fn tables() -> Tables {
+        let rate = |country: &str, starts_at, rate_bp| TaxRate {
+            country: country.to_owned(),
+            class: TaxClass::Standard,
+            starts_at,
+            rate_bp,
+        };
+        let tariff = |weight_grams_max, minor| ShippingTariff {
+            creator: CreatorId(Uuid::from_u128(2)),
+            country: "DE".to_owned(),
+            weight_grams_max,
+            price: Money::new(minor, Currency::from_code("EUR").unwrap()),
+        };
+        let past = now() - TimeDelta::days(100);
+        Tables {
+            rates: vec![rate("DE", past, 1_900), rate("DE", now() + TimeDelta::days(1), 2_500), rate("FR", past, 2_000)],
+            tariffs: vec![tariff(1_000, 490), tariff(5_000, 690)],
+        }
+    }
+
+    fn line(terms: &ItemTerms, units: u32, taken: u32) -> LineAsked<'_> {
+        LineAsked { terms, units, delivery: Delivery::Shipping, taken }
+    }
+
+    #[test]
+    fn a_line_that_straddles_tiers_is_priced_unit_by_unit() {
+        let terms = terms(3);
+        for (taken, units, at, expected) in [
+            (0, 2, now(), vec![(2, 4_000)]),
+            (9, 3, now(), vec![(1, 4_000), (2, 4_500)]),
+            (10, 1, now(), vec![(1, 4_500)]),
+            (9, 2, now() + TimeDelta::hours(1), vec![(1, 4_000), (1, 5_000)]),
+        ] {
+            let parts = price_parts(&terms.tiers, taken, units, at);
+            let parts: Vec<_> = parts.iter().map(|part| (part.units, part.price_minor)).collect();
+            assert_eq!(parts, expected, "{taken} {units}");
+        }
+    }
+
+    #[test]
+    fn gross_prices_hold_their_tax_and_net_prices_get_it_on_top() {
+        let gross = terms(3);
+        let net = ItemTerms { prices_include_tax: false, ..terms(3) };
+        let priced = quote(&[line(&gross, 1, 0)], "DE", &tables(), now()).unwrap();
+        let only = priced.lines.first().unwrap();
+        assert_eq!((only.goods, only.shipping), (Taxed { net: 3_361, tax: 639 }, Taxed { net: 412, tax: 78 }));
+        assert_eq!((priced.total_minor, priced.due_now_minor, priced.due_later_minor), (4_490, 1_200, 3_290));
+        let priced = quote(&[line(&net, 1, 0)], "DE", &tables(), now()).unwrap();
+        assert_eq!(priced.lines.first().unwrap().goods, Taxed { net: 4_000, tax: 760 });
+        assert_eq!(priced.total_minor, 4_760 + 583);
+    }
+
+    #[test]
+    fn the_balance_of_an_estimate_is_a_date_at_the_creators_place() {
+        let terms = ItemTerms { closes_at: "2026-11-23T23:30:00Z".parse().unwrap(), ..terms(3) };
+        let priced = quote(&[line(&terms, 1, 0)], "DE", &tables(), now()).unwrap();
+        let due = priced.lines.first().unwrap();
+        assert_eq!((due.balance_due_on.to_string().as_str(), due.balance_estimated), ("2026-12-24", true));
+    }
+
+    #[test]
+    fn lines_of_a_drop_share_a_parcel_and_pickup_needs_none() {
+        let (one, two) = (terms(3), terms(4));
+        let priced = quote(&[line(&one, 1, 0), line(&two, 2, 0)], "DE", &tables(), now()).unwrap();
+        assert_eq!(priced.lines.iter().map(|line| line.shipping.gross()).collect::<Vec<_>>(), [230, 460]);
+        let fetched = LineAsked { delivery: Delivery::Pickup, ..line(&one, 1, 0) };
+        assert_eq!(quote(&[fetched], "JP", &tables(), now()).unwrap().total_minor, 4_000);
+        let heavy = quote(&[line(&one, 30, 0)], "DE", &tables(), now()).unwrap();
+        assert_eq!(heavy.lines.first().unwrap().shipping.gross(), 3 * 690);
+    }
+
+    #[test]
+    fn what_cannot_be_sold_says_why_and_where() {
+        let one = terms(3);
+        let yen = ItemTerms { currency: Currency::from_code("JPY").unwrap(), drop: DropId(Uuid::from_u128(9)), ..terms(4) };
+        let shipped_only = ItemTerms { pickup: false, ..terms(5) };
+        let pickup = |terms| LineAsked { delivery: Delivery::Pickup, ..line(terms, 1, 0) };
+        for (lines, country, expected) in [
+            (vec![line(&one, 1, 0), pickup(&yen)], "DE", (1, QuoteRefusal::MixedCurrencies)),
+            (vec![line(&one, 1, 0)], "FR", (0, QuoteRefusal::NotShippedThere)),
+            (vec![line(&one, 1, 0)], "XX", (0, QuoteRefusal::NotShippedThere)),
+            (vec![pickup(&shipped_only)], "DE", (0, QuoteRefusal::DeliveryNotOffered)),
+        ] {
+            assert_eq!(quote(&lines, country, &tables(), now()).unwrap_err(), expected);
+        }
+    }
+
+    #[test]
+    fn the_rate_is_the_newest_that_has_begun() {
+        let rate = |at| tax_rate(&tables(), "DE", TaxClass::Standard, at);
+        assert_eq!((rate(now()), rate(now() + TimeDelta::days(1))), (Some(1_900), Some(2_500)));
+        assert_eq!(tax_rate(&tables(), "DE", TaxClass::Books, now()), None);
+    }
+
+    proptest! {
+        #[test]
+        fn parts_sum_up_and_nothing_is_lost(units in 1_u32..40, taken in 0_u32..30, points in 1_u32..=10_000, net in any::<bool>()) {
+            let terms = ItemTerms { deposit: Deposit::Percent(points), prices_include_tax: !net, ..terms(3) };
+            let priced = quote(&[line(&terms, units, taken)], "DE", &tables(), now()).unwrap();
+            let only = priced.lines.first().unwrap();
+            prop_assert_eq!(only.parts.iter().map(|part| part.units).sum::<u32>(), units);
+            prop_assert_eq!(priced.due_now_minor + priced.due_later_minor, priced.total_minor);
+            prop_assert_eq!(only.total_minor(), priced.total_minor);
+            prop_assert!(priced.due_now_minor >= 1 && priced.due_later_minor >= 0);
+        }
+
+        #[test]
+        fn two_lines_of_an_item_cost_what_one_does(first in 1_u32..10, second in 1_u32..10, taken in 0_u32..15) {
+            let terms = terms(3);
+            let whole: i64 = price_parts(&terms.tiers, taken, first + second, now()).iter().map(|part| part.price_minor * i64::from(part.units)).sum();
+            let pickup = |units| LineAsked { delivery: Delivery::Pickup, ..line(&terms, units, taken) };
+            let priced = quote(&[pickup(first), pickup(second)], "DE", &tables(), now()).unwrap();
+            prop_assert_eq!(priced.total_minor, whole);
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The table of reservations, with its scoped finders.
+
+#![expect(clippy::disallowed_methods, reason = "the reservations table's own finders")]
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ActiveValue::Set,
+    DbErr, QueryOrder, QuerySelect, Select,
+    entity::prelude::*,
+    sea_query::{Expr, ExprTrait, Func, Query},
+};
+
+use super::{
+    decide::PersonKey,
+    quote::{Delivery, Quote},
+    state::ReservationState,
+};
+use crate::{
+    accounts::CreatorScope,
+    drops::item_row,
+    platform::{
+        Currency, Tx,
+        ids::{CheckoutId, CreatorId, DropId, DropItemId, ReservationId, VariantId},
+    },
+};
+
+/// A buyer's claim on units of one drop item.
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "reservations")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: ReservationId,
+    pub checkout_id: CheckoutId,
+    /// The line of the checkout, from 0.
+    pub position: i32,
+    pub drop_id: DropId,
+    pub drop_item_id: DropItemId,
+    pub creator_id: CreatorId,
+    pub variant_id: VariantId,
+    pub person_key: Vec<u8>,
+    pub units: i32,
+    pub state: ReservationState,
+    pub expires_at: DateTime<Utc>,
+    pub currency: Currency,
+    pub goods_minor: i64,
+    pub tax_minor: i64,
+    pub shipping_minor: i64,
+    pub total_minor: i64,
+    pub due_now_minor: i64,
+    pub due_later_minor: i64,
+    pub balance_due_on: Option<Date>,
+    pub delivery: Delivery,
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    pub confirmed_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// How many units, never negative.
+    pub fn units_u32(&self) -> u32 {
+        u32::try_from(self.units).unwrap_or(0)
+    }
+}
+
+/// A creator's lines, of whatever checkout.
+pub(crate) fn of_creator(scope: &CreatorScope) -> Select<Entity> {
+    Entity::find().filter(Column::CreatorId.eq(scope.creator()))
+}
+
+/// The lines of checkouts, in order: one statement.
+pub(crate) async fn of_checkouts(conn: &impl ConnectionTrait, ids: &[CheckoutId]) -> Result<Vec<Model>, DbErr> {
+    let select = Entity::find().filter(Column::CheckoutId.is_in(ids.iter().copied()));
+    select.order_by_asc(Column::CheckoutId).order_by_asc(Column::Position).all(conn).await
+}
+
+/// One line whoever asks: for operations that check the checkout next.
+pub(crate) async fn by_id(conn: &impl ConnectionTrait, id: ReservationId) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).one(conn).await
+}
+
+/// Lines by id whoever asks.
+pub(crate) async fn by_ids(conn: &impl ConnectionTrait, ids: &[ReservationId]) -> Result<Vec<Model>, DbErr> {
+    Entity::find().filter(Column::Id.is_in(ids.iter().copied())).all(conn).await
+}
+
+/// The lines of a drop that are held or paid for: those that a cancelled drop gives back.
+pub(crate) async fn alive_in_drop(conn: &impl ConnectionTrait, drop: DropId) -> Result<Vec<Model>, DbErr> {
+    let alive = Column::State.is_in([ReservationState::Held, ReservationState::Confirmed]);
+    Entity::find().filter(Column::DropId.eq(drop)).filter(alive).order_by_asc(Column::Id).all(conn).await
+}
+
+/// The holds of drops that count at `now`: one statement.
+pub(crate) async fn active_holds(conn: &impl ConnectionTrait, drops: &[DropId], now: DateTime<Utc>) -> Result<Vec<Model>, DbErr> {
+    let select = Entity::find().filter(Column::DropId.is_in(drops.iter().copied()));
+    select.filter(Column::State.eq(ReservationState::Held)).filter(Column::ExpiresAt.gt(now)).all(conn).await
+}
+
+/// Units of items that are held at `now`, and when the next of these holds ends: one statement.
+pub(crate) async fn held_units(
+    conn: &impl ConnectionTrait,
+    drops: &[DropId],
+    now: DateTime<Utc>,
+) -> Result<HashMap<DropItemId, (u32, DateTime<Utc>)>, DbErr> {
+    let rows: Vec<(DropItemId, i64, DateTime<Utc>)> = Entity::find()
+        .select_only()
+        .column(Column::DropItemId)
+        .column_as(Expr::col(Column::Units).sum().cast_as("bigint"), "held")
+        .column_as(Column::ExpiresAt.min(), "next")
+        .filter(Column::DropId.is_in(drops.iter().copied()))
+        .filter(Column::State.eq(ReservationState::Held))
+        .filter(Column::ExpiresAt.gt(now))
+        .group_by(Column::DropItemId)
+        .into_tuple()
+        .all(conn)
+        .await?;
+    Ok(rows.into_iter().map(|(item, held, next)| (item, (u32::try_from(held).unwrap_or(u32::MAX), next))).collect())
+}
+
+/// Paid units of items by person: one statement.
+pub(crate) async fn confirmed_by_person(
+    conn: &impl ConnectionTrait,
+    items: &[DropItemId],
+    persons: &[PersonKey],
+) -> Result<HashMap<(DropItemId, PersonKey), u32>, DbErr> {
+    let rows: Vec<(DropItemId, Vec<u8>, i64)> = Entity::find()
+        .select_only()
+        .column(Column::DropItemId)
+        .column(Column::PersonKey)
+        .column_as(Expr::col(Column::Units).sum().cast_as("bigint"), "paid")
+        .filter(Column::DropItemId.is_in(items.iter().copied()))
+        .filter(Column::PersonKey.is_in(persons.iter().cloned()))
+        .filter(Column::State.eq(ReservationState::Confirmed))
+        .group_by(Column::DropItemId)
+        .group_by(Column::PersonKey)
+        .into_tuple()
+        .all(conn)
+        .await?;
+    Ok(rows.into_iter().map(|(item, person, paid)| ((item, person), u32::try_from(paid).unwrap_or(u32::MAX))).collect())
+}
+
+/// Writes the lines of a new checkout, held until `expires_at`: one statement. Answers their ids in order.
+pub(crate) async fn insert_held(
+    tx: &Tx,
+    checkout: CheckoutId,
+    person: &PersonKey,
+    quote: &Quote,
+    expires_at: DateTime<Utc>,
+) -> Result<Vec<ReservationId>, DbErr> {
+    let mut ids = Vec::with_capacity(quote.lines.len());
+    let rows = quote.lines.iter().enumerate().map(|(position, line)| {
+        let id: ReservationId = tx.new_id();
+        ids.push(id);
+        ActiveModel {
+            id: Set(id),
+            checkout_id: Set(checkout),
+            position: Set(i32::try_from(position).unwrap_or(i32::MAX)),
+            drop_id: Set(line.drop),
+            drop_item_id: Set(line.item),
+            creator_id: Set(line.creator),
+            variant_id: Set(line.variant),
+            person_key: Set(person.clone()),
+            units: Set(i32::try_from(line.units).unwrap_or(i32::MAX)),
+            state: Set(ReservationState::Held),
+            expires_at: Set(expires_at),
+            currency: Set(quote.currency),
+            goods_minor: Set(line.goods.net),
+            tax_minor: Set(line.goods.tax.saturating_add(line.shipping.tax)),
+            shipping_minor: Set(line.shipping.net),
+            total_minor: Set(line.total_minor()),
+            due_now_minor: Set(line.due_now_minor),
+            due_later_minor: Set(line.due_later_minor),
+            balance_due_on: Set(Some(line.balance_due_on)),
+            delivery: Set(line.delivery),
+            version: Set(1),
+            created_at: Set(tx.now()),
+            updated_at: Set(tx.now()),
+            confirmed_at: Set(None),
+        }
+    });
+    let rows: Vec<_> = rows.collect();
+    Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+    Ok(ids)
+}
+
+/// Moves lines to a state that `state::transition` answered; under the gate only.
+pub(crate) async fn set_state(tx: &Tx, ids: &[ReservationId], state: ReservationState) -> Result<(), DbErr> {
+    let mut update = Entity::update_many()
+        .col_expr(Column::State, Expr::value(state))
+        .col_expr(Column::Version, Expr::col(Column::Version).add(1))
+        .col_expr(Column::UpdatedAt, Expr::value(tx.now()));
+    if state == ReservationState::Confirmed {
+        update = update.col_expr(Column::ConfirmedAt, Expr::value(tx.now()));
+    }
+    update.filter(Column::Id.is_in(ids.iter().copied())).exec(tx.conn()).await?;
+    Ok(())
+}
+
+/// Moves the end of a checkout's holds; under the gate only.
+pub(crate) async fn set_expiry(tx: &Tx, checkout: CheckoutId, expires_at: DateTime<Utc>) -> Result<(), DbErr> {
+    let update = Entity::update_many()
+        .col_expr(Column::ExpiresAt, Expr::value(expires_at))
+        .col_expr(Column::UpdatedAt, Expr::value(tx.now()));
+    update.filter(Column::CheckoutId.eq(checkout)).filter(Column::State.eq(ReservationState::Held)).exec(tx.conn()).await?;
+    Ok(())
+}
+
+/// The units of the item of an outer query on `drop_items` that are held at `now`, as an expression.
+pub(crate) fn held_of_item(now: DateTime<Utc>) -> Expr {
+    let held = Query::select()
+        .expr(Func::coalesce([Expr::col((Entity, Column::Units)).sum().cast_as("bigint"), Expr::val(0_i64)]))
+        .from(Entity)
+        .and_where(Expr::col((Entity, Column::DropItemId)).equals((item_row::Entity, item_row::Column::Id)))
+        .and_where(Column::State.eq(ReservationState::Held))
+        .and_where(Column::ExpiresAt.gt(now))
+        .to_owned();
+    Expr::SubQuery(None, Box::new(held.into()))
+}

@@ -1,0 +1,203 @@
+//! Tax rates of the marketplace and shipping tariffs of creators: what [`quote`](super::quote::quote) looks up.
+
+#![expect(clippy::disallowed_methods, unreachable_pub, reason = "these tables' own finders, and what their derives make public")]
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ActiveValue::Set, DbErr, QueryOrder, entity::prelude::*, sea_query::OnConflict};
+
+use super::quote::{ShippingTariff, Tables, TaxRate};
+use crate::{
+    accounts::{AdminScope, CreatorScope},
+    catalog::TaxClass,
+    creators::{self, Country},
+    platform::{Currency, Db, Money, OpError, Refused, audit, facts::Fact, ids::CreatorId, in_tx, outbox},
+};
+
+mod rate_row {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "tax_rates")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub country: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub tax_class: TaxClass,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub starts_at: DateTime<Utc>,
+        pub rate_bp: i32,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+mod tariff_row {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "shipping_tariffs")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub creator_id: CreatorId,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub country: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub weight_grams_max: i32,
+        pub price_minor: i64,
+        pub currency: Currency,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// What a quote for these creators and countries may need: two statements.
+pub(crate) async fn load(
+    conn: &impl ConnectionTrait,
+    creators: &[CreatorId],
+    destination: &str,
+    origins: &[String],
+) -> Result<Tables, DbErr> {
+    let countries = origins.iter().map(String::as_str).chain(std::iter::once(destination));
+    let rates = rate_row::Entity::find().filter(rate_row::Column::Country.is_in(countries)).all(conn).await?;
+    let tariffs = tariff_row::Entity::find()
+        .filter(tariff_row::Column::CreatorId.is_in(creators.iter().copied()))
+        .filter(tariff_row::Column::Country.eq(destination))
+        .all(conn)
+        .await?;
+    Ok(Tables { rates: rates.into_iter().map(rate_of).collect(), tariffs: tariffs.into_iter().map(tariff_of).collect() })
+}
+
+fn rate_of(row: rate_row::Model) -> TaxRate {
+    TaxRate { country: row.country, class: row.tax_class, starts_at: row.starts_at, rate_bp: row.rate_bp }
+}
+
+fn tariff_of(row: tariff_row::Model) -> ShippingTariff {
+    let price = Money::new(row.price_minor, row.currency);
+    ShippingTariff { creator: row.creator_id, country: row.country, weight_grams_max: row.weight_grams_max, price }
+}
+
+/// The tax table of the marketplace, by country, class and start.
+pub async fn tax_rates(db: &Db) -> Result<Vec<TaxRate>, DbErr> {
+    let rows = rate_row::Entity::find()
+        .order_by_asc(rate_row::Column::Country)
+        .order_by_asc(rate_row::Column::TaxClass)
+        .order_by_asc(rate_row::Column::StartsAt)
+        .all(db.reader())
+        .await?;
+    Ok(rows.into_iter().map(rate_of).collect())
+}
+
+/// Why a rate or a tariff is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TableRefusal {
+    /// Below 0 or above 100 %.
+    #[error("a tax rate lies between 0 and 100 percent")]
+    RateOutOfRange,
+    /// More tariffs than anyone needs.
+    #[error("a creator has at most 500 shipping tariffs")]
+    TooManyTariffs,
+    /// Of another currency than the creator's.
+    #[error("a tariff is in the creator's currency")]
+    CurrencyMismatch,
+    /// Two tariffs for one country and weight.
+    #[error("there is already a tariff for that country and weight")]
+    Duplicate,
+    /// A price below zero, or a weight that is not positive.
+    #[error("a price is not negative and a weight is more than zero")]
+    OutOfRange,
+}
+
+/// Sets a tax rate from an instant on: basis points of the net price.
+pub async fn set_tax_rate(
+    db: &Db,
+    scope: &AdminScope,
+    country: &Country,
+    class: TaxClass,
+    starts_at: DateTime<Utc>,
+    rate_bp: i32,
+) -> Result<(), OpError<TableRefusal>> {
+    if !(0..=10_000).contains(&rate_bp) {
+        return Err(OpError::refuse_field(TableRefusal::RateOutOfRange, "rate"));
+    }
+    in_tx(db, scope.actor(), async |tx| {
+        let row = rate_row::ActiveModel {
+            country: Set(country.code().to_owned()),
+            tax_class: Set(class),
+            starts_at: Set(starts_at),
+            rate_bp: Set(rate_bp),
+        };
+        let key = [rate_row::Column::Country, rate_row::Column::TaxClass, rate_row::Column::StartsAt];
+        let known = OnConflict::columns(key).update_column(rate_row::Column::RateBp).to_owned();
+        rate_row::Entity::insert(row).on_conflict(known).exec_without_returning(tx.conn()).await?;
+        Ok(audit::record_text(tx, "tax_rate.set", country.code(), &["rate"]).await?)
+    })
+    .await
+}
+
+/// One tariff of a creator, about to be set.
+#[derive(Debug, Clone)]
+pub struct NewTariff {
+    /// To which country.
+    pub country: Country,
+    /// For parcels up to this weight, in grams.
+    pub weight_grams_max: i32,
+    /// How much, gross or net as the creator's prices are.
+    pub price: Money,
+}
+
+/// The tariffs of creators, by country and weight: one statement.
+pub async fn tariffs_of(db: &Db, creators: &[CreatorId]) -> Result<Vec<ShippingTariff>, DbErr> {
+    let rows = tariff_row::Entity::find()
+        .filter(tariff_row::Column::CreatorId.is_in(creators.iter().copied()))
+        .order_by_asc(tariff_row::Column::Country)
+        .order_by_asc(tariff_row::Column::WeightGramsMax)
+        .all(db.reader())
+        .await?;
+    Ok(rows.into_iter().map(tariff_of).collect())
+}
+
+/// Replaces all tariffs of a creator.
+pub async fn set_tariffs(db: &Db, scope: &CreatorScope, tariffs: &[NewTariff]) -> Result<(), OpError<TableRefusal>> {
+    if tariffs.len() > 500 {
+        return Err(OpError::refuse_field(TableRefusal::TooManyTariffs, "tariffs"));
+    }
+    let mut complaints = Vec::new();
+    for (at, tariff) in tariffs.iter().enumerate() {
+        let earlier = tariffs.iter().take(at);
+        let twice = earlier.filter(|other| other.country == tariff.country && other.weight_grams_max == tariff.weight_grams_max);
+        if twice.count() > 0 {
+            complaints.push(Refused::item(TableRefusal::Duplicate, "tariffs", at, "country"));
+        }
+        if tariff.price.minor < 0 || tariff.weight_grams_max < 1 {
+            complaints.push(Refused::item(TableRefusal::OutOfRange, "tariffs", at, "price"));
+        }
+    }
+    in_tx(db, scope.actor(), async |tx| {
+        let creator = creators::lock(tx, scope).await?;
+        for (at, tariff) in tariffs.iter().enumerate() {
+            if tariff.price.currency != creator.currency {
+                complaints.push(Refused::item(TableRefusal::CurrencyMismatch, "tariffs", at, "price"));
+            }
+        }
+        OpError::refuse_if_any(complaints)?;
+        tariff_row::Entity::delete_many().filter(tariff_row::Column::CreatorId.eq(scope.creator())).exec(tx.conn()).await?;
+        let rows = tariffs.iter().map(|tariff| tariff_row::ActiveModel {
+            creator_id: Set(scope.creator()),
+            country: Set(tariff.country.code().to_owned()),
+            weight_grams_max: Set(tariff.weight_grams_max),
+            price_minor: Set(tariff.price.minor),
+            currency: Set(tariff.price.currency),
+        });
+        let rows: Vec<_> = rows.collect();
+        if !rows.is_empty() {
+            tariff_row::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+        }
+        outbox::publish(tx, creator.version, &Fact::CreatorChanged { creator: creator.id }).await?;
+        Ok(audit::record(tx, "creator.set_tariffs", creator.id, &["tariffs"]).await?)
+    })
+    .await
+}
