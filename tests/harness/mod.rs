@@ -9,7 +9,7 @@
 //!
 //! A server ends with its value, and its folder and database with it. Nothing here sleeps for a fixed time: it polls.
 
-#![expect(dead_code, reason = "each test binary uses its part")]
+#![expect(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
 use std::{
     ffi::OsStr,

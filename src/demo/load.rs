@@ -1,0 +1,215 @@
+//! Puts the demo's content into the database, step by step as the operator and the creators would.
+
+use std::{collections::HashMap, fmt};
+
+use domain::{
+    accounts::{Browse, CreatorScope, PublicScope, SystemScope, Viewer, authorize},
+    catalog::{self, CreateProduct, CreateVariant, Sight},
+    creators::{self, CreateCreator},
+    platform::{
+        Currency, Db, Money, OpError,
+        ids::{AccountId, CreatorId, ProductId, VariantId},
+    },
+    reservations::{
+        legal,
+        tables::{NewTariff, set_tariffs, set_tax_rate, tariffs_of, tax_rates},
+    },
+};
+use sea_orm::DbErr;
+
+use super::{
+    content::{self, Content},
+    people, runs, tables,
+};
+use crate::{
+    exit::{Exit, Failure, Outcome, chain},
+    terminal::Step,
+};
+
+/// For the audit log.
+const REASON: &str = "demo";
+
+/// What goes wrong while loading. The content is ours, so it is a defect, or the database.
+#[derive(Debug)]
+pub(super) struct LoadError(String);
+
+impl LoadError {
+    pub(super) fn new(what: impl fmt::Display) -> Self {
+        Self(what.to_string())
+    }
+
+    /// Says what was being loaded.
+    pub(super) fn within(self, what: impl fmt::Display) -> Self {
+        Self(format!("{what}: {}", self.0))
+    }
+}
+
+impl From<DbErr> for LoadError {
+    fn from(error: DbErr) -> Self {
+        Self(chain(&error))
+    }
+}
+
+impl<R: fmt::Debug> From<OpError<R>> for LoadError {
+    fn from(error: OpError<R>) -> Self {
+        match error {
+            OpError::Refused(why) => Self(format!("{why:?}")),
+            OpError::Db(cause) => cause.into(),
+            OpError::Inconsistent(what) => Self(what),
+        }
+    }
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        let what = format!("the demo could not be loaded: {}", error.0);
+        Self::new(Exit::Failed, what, "Start again to go on where it stopped, or choose an empty folder with --data")
+    }
+}
+
+/// A creator of the demo as it stands in the database.
+pub(super) struct Shop<'a> {
+    pub(super) content: &'a content::Creator,
+    pub(super) scope: CreatorScope,
+    /// Its variants by SKU.
+    pub(super) variants: HashMap<String, VariantId>,
+}
+
+/// Loads what is missing, and adds the next runs where a phase has become empty.
+pub(crate) async fn load(db: &Db) -> Outcome {
+    let content = Content::read().map_err(LoadError)?;
+    let system = SystemScope::new(REASON);
+    let owner = people::ensure(db, &system).await?;
+    let step = Step::begin("Loading the demo marketplace");
+    publish_legal_texts(db, &system, &content).await?;
+    set_rates(db, &system).await?;
+    let public = authorize(&Viewer::Public, Browse).map_err(LoadError::new)?;
+    let sight = Sight::system(&system).map_err(LoadError::new)?;
+    let mut shops = Vec::new();
+    for (place, creator) in content.creators.iter().enumerate() {
+        step.at(place, content.creators.len());
+        let opened = open_shop(db, &system, (&public, &sight), owner, creator).await;
+        shops.push(opened.map_err(|error| error.within(creator.slug.as_str()))?);
+    }
+    let added = runs::add(db, &system, &sight, &shops, &step).await?;
+    step.done_with(&match added {
+        0 => "nothing to add".to_owned(),
+        1 => "added 1 drop".to_owned(),
+        count => format!("added {count} drops"),
+    });
+    Ok(())
+}
+
+async fn publish_legal_texts(db: &Db, system: &SystemScope, content: &Content) -> Result<(), LoadError> {
+    let published = legal::current(db.reader()).await?;
+    for text in &content.legal {
+        if published.iter().all(|known| known.kind != text.kind) {
+            legal::publish(db, &system.as_admin(), text.kind, &text.title, &text.body).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn set_rates(db: &Db, system: &SystemScope) -> Result<(), LoadError> {
+    let known = tax_rates(db).await?;
+    let since = "2026-01-01T00:00:00Z".parse().map_err(LoadError::new)?;
+    for (country, class, rate_bp) in tables::rates() {
+        if known.iter().all(|rate| rate.country != country || rate.class != class) {
+            let country = country.parse().map_err(LoadError::new)?;
+            set_tax_rate(db, &system.as_admin(), &country, class, since, rate_bp).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn open_shop<'a>(
+    db: &Db,
+    system: &SystemScope,
+    (public, sight): (&PublicScope, &Sight),
+    owner: AccountId,
+    content: &'a content::Creator,
+) -> Result<Shop<'a>, LoadError> {
+    let creator = match creators::queries::by_slug(db, public, content.slug.as_str()).await? {
+        Some(known) => known.id,
+        None => create_creator(db, system, owner, content).await?,
+    };
+    let scope = system.as_creator(creator);
+    if tariffs_of(db, &[creator]).await?.is_empty() {
+        let tariffs = tables::tariffs(content.country, content.currency).map(|(country, weight_grams_max, minor)| {
+            let country = country.parse().map_err(LoadError::new)?;
+            Ok(NewTariff { country, weight_grams_max, price: Money::new(minor, content.currency) })
+        });
+        set_tariffs(db, &scope, &tariffs.collect::<Result<Vec<_>, LoadError>>()?).await?;
+    }
+    let mut variants = HashMap::new();
+    for product in &content.products {
+        let made = make_product(db, sight, &scope, content.currency, product).await;
+        variants.extend(made.map_err(|error| error.within(product.slug.as_str()))?);
+    }
+    Ok(Shop { content, scope, variants })
+}
+
+async fn create_creator(
+    db: &Db,
+    system: &SystemScope,
+    owner: AccountId,
+    content: &content::Creator,
+) -> Result<CreatorId, LoadError> {
+    let request = CreateCreator {
+        slug: Some(content.slug.clone()),
+        name: content.name.clone(),
+        tagline: Some(content.tagline.clone()),
+        place: Some(content.place.clone()),
+        country: content.country,
+        time_zone: content.time_zone,
+        currency: content.currency,
+        prices_include_tax: content.prices_include_tax,
+        story: content.story.clone(),
+    };
+    Ok(creators::create_for(db, system, Some(owner), request).await?.id)
+}
+
+/// Makes a product with its variants, or what is missing of them; answers the variants by SKU.
+async fn make_product(
+    db: &Db,
+    sight: &Sight,
+    scope: &CreatorScope,
+    currency: Currency,
+    content: &content::Product,
+) -> Result<HashMap<String, VariantId>, LoadError> {
+    let known = catalog::queries::by_slug(db, sight, scope.creator(), content.slug.as_str()).await?;
+    let product: ProductId = match known {
+        Some(known) => known.id,
+        None => {
+            let request = CreateProduct {
+                slug: Some(content.slug.clone()),
+                title: content.title.clone(),
+                summary: Some(content.summary.clone()),
+                description: content.description.clone(),
+                tags: content.tags.clone(),
+            };
+            catalog::create_product(db, scope, request).await?.id
+        }
+    };
+    let known = catalog::queries::variants_of(db, sight, &[product]).await?.remove(&product).unwrap_or_default();
+    let mut variants: HashMap<String, VariantId> = known.into_iter().map(|variant| (variant.sku, variant.id)).collect();
+    for variant in &content.variants {
+        if variants.contains_key(variant.sku.as_str()) {
+            continue;
+        }
+        let request = CreateVariant {
+            product,
+            sku: variant.sku.clone(),
+            title: variant.title.clone(),
+            price: Money::parse(&variant.price, currency).map_err(LoadError::new)?,
+            weight: variant.weight_grams,
+            length: variant.length_mm,
+            width: variant.width_mm,
+            height: variant.height_mm,
+            tax_class: content.tax_class,
+        };
+        let made = catalog::create_variant(db, scope, request).await?;
+        variants.insert(made.sku, made.id);
+    }
+    Ok(variants)
+}

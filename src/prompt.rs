@@ -1,0 +1,50 @@
+//! Asks for a secret: on a terminal without showing what is typed, elsewhere as one line of the input.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+
+/// The most bytes read for a secret.
+const BYTES_MAX: u64 = 4096;
+
+/// Whether somebody can be asked.
+pub(crate) fn somebody_is_there() -> bool {
+    io::stdin().is_terminal()
+}
+
+/// Reads one line of the input as it is.
+pub(crate) fn read_line() -> io::Result<String> {
+    let mut line = String::new();
+    io::Read::take(io::stdin().lock(), BYTES_MAX).read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// Asks on the terminal; what is typed is not shown.
+pub(crate) fn ask_secretly(question: &str) -> io::Result<String> {
+    eprint!("{question} ");
+    io::stderr().flush()?;
+    let silent = Silence::begin()?;
+    let answer = read_line();
+    drop(silent);
+    eprintln!();
+    answer
+}
+
+/// The terminal's echo, off until this value goes.
+struct Silence(Termios);
+
+impl Silence {
+    fn begin() -> io::Result<Self> {
+        let before = tcgetattr(io::stdin())?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(io::stdin(), OptionalActions::Flush, &silent)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for Silence {
+    fn drop(&mut self) {
+        let _terminal_went_away = tcsetattr(io::stdin(), OptionalActions::Flush, &self.0);
+    }
+}
