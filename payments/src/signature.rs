@@ -22,7 +22,8 @@ pub fn sign(secret: &[u8], at: DateTime<Utc>, body: &[u8]) -> String {
 pub fn is_right(secret: &[u8], now: DateTime<Utc>, header: &str, body: &[u8]) -> bool {
     // A header is some 80 bytes; more signatures than a change of secrets needs are not looked at.
     let fields = header.split(',').take(8).filter_map(|field| field.trim().split_once('='));
-    let (times, codes): (Vec<_>, Vec<_>) = fields.filter(|(name, _)| matches!(*name, "t" | "v1")).partition(|(name, _)| *name == "t");
+    let (times, codes): (Vec<_>, Vec<_>) =
+        fields.filter(|(name, _)| matches!(*name, "t" | "v1")).partition(|(name, _)| *name == "t");
     let [(_, unix)] = times.as_slice() else { return false };
     let Ok(at) = unix.parse::<i64>() else { return false };
     if now.timestamp().abs_diff(at) > TOLERANCE_SECS.unsigned_abs() {

@@ -115,4 +115,3 @@ pub(super) async fn update(tx: &Tx, row: &Model) -> Result<(), DbErr> {
     Entity::update_many().set(changes).filter(Column::Id.eq(row.id)).exec(tx.conn()).await?;
     Ok(())
 }
-

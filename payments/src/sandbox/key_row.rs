@@ -71,6 +71,12 @@ pub(super) async fn keep(tx: &Tx, key: &str, input: &impl Serialize, answer: &im
     Ok(())
 }
 
+/// Frees a key whose call had no effect and may have one later.
+pub(super) async fn forget(tx: &Tx, key: &str) -> Result<(), DbErr> {
+    Entity::delete_by_id(key.to_owned()).exec(tx.conn()).await?;
+    Ok(())
+}
+
 pub(super) async fn sweep(tx: &Tx, before: DateTime<Utc>) -> Result<u64, DbErr> {
     Ok(Entity::delete_many().filter(Column::CreatedAt.lt(before)).exec(tx.conn()).await?.rows_affected)
 }

@@ -214,8 +214,12 @@ impl Sandbox {
                 intent_row::update(tx, &row).await?;
                 happened(tx, &row, EventKind::Cancelled, tx.now()).await?;
             }
-            // What is on its way, or has arrived, cannot be called back.
-            SandboxState::Processing | SandboxState::Succeeded | SandboxState::Cancelled => {}
+            // What is on its way cannot be called back now; the same call may end it after a late decline.
+            SandboxState::Processing => {
+                key_row::forget(tx, key).await?;
+                return Ok(row);
+            }
+            SandboxState::Succeeded | SandboxState::Cancelled => {}
         }
         key_row::keep(tx, key, &input, &row).await?;
         Ok(row)

@@ -68,7 +68,8 @@ mod tests {
         for url in ["https://shop.example/thanks?x=1#y", "http://127.0.0.1:8080/"] {
             assert!(may_return_to(url), "{url}");
         }
-        for url in ["javascript:alert(1)", "data:text/html,x", "//shop.example", "https://", "https://a b", "https://a\r\nX: y", ""] {
+        for url in ["javascript:alert(1)", "data:text/html,x", "//shop.example", "https://", "https://a b", "https://a\r\nX: y", ""]
+        {
             assert!(!may_return_to(url), "{url}");
         }
     }

@@ -1,0 +1,105 @@
+//! The sandbox's run of the cases, on both databases.
+
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use domain::{
+    payments::gateway::{Intent, PaymentGateway},
+    platform::tasks::Task,
+};
+use payments::{
+    Sandbox, SandboxSettings,
+    sandbox::{Webhook, methods},
+    signature,
+};
+use testkit::Kit;
+
+use crate::cases::{self, Driver, Method};
+
+const SECRET: &str = "whsec_of_the_tests";
+
+struct SandboxDriver {
+    kit: Kit,
+    sandbox: Sandbox,
+}
+
+impl SandboxDriver {
+    fn new(kit: Kit) -> Self {
+        let settings = SandboxSettings {
+            public_url: "http://shop.example/".to_owned(),
+            // Nothing listens there.
+            webhook_url: "http://127.0.0.1:9/webhooks/sandbox".to_owned(),
+            webhook_secret: SECRET.to_owned(),
+            late: TimeDelta::seconds(SandboxSettings::LATE_SECS),
+        };
+        Self { sandbox: Sandbox::new(kit.db.clone(), settings).unwrap(), kit }
+    }
+}
+
+#[async_trait]
+impl Driver for SandboxDriver {
+    fn gateway(&self) -> &dyn PaymentGateway {
+        &self.sandbox
+    }
+
+    fn method(&self, method: Method) -> &'static str {
+        match method {
+            Method::Succeeds => methods::SUCCESS,
+            Method::Declined => methods::INSUFFICIENT_FUNDS,
+            Method::NeedsAction => methods::CONFIRM,
+            Method::Late => methods::LATE,
+            Method::LateDeclined => methods::LATE_DECLINED,
+            Method::Unknown => "pm_nobody_knows",
+        }
+    }
+
+    async fn choose(&self, intent: &Intent, approve: bool) {
+        let url = intent.action_url.as_deref().unwrap();
+        let secret = url.strip_prefix("http://shop.example/sandbox/confirm/").unwrap();
+        assert_eq!(self.sandbox.page(secret).await.unwrap().unwrap().amount, intent.amount);
+        let back = self.sandbox.settle(secret, approve).await.unwrap();
+        assert_eq!(back.as_deref(), Some("https://shop.example/back"));
+        // A second click changes nothing, whatever it says.
+        let settled = self.sandbox.retrieve(&intent.id).await.unwrap();
+        self.sandbox.settle(secret, !approve).await.unwrap();
+        assert_eq!(self.sandbox.retrieve(&intent.id).await.unwrap(), settled);
+    }
+
+    async fn wait_for_late(&self) {
+        self.kit.clock.advance(TimeDelta::seconds(SandboxSettings::LATE_SECS));
+        for task in testkit::tasks(&self.kit).await {
+            let Task::SandboxOutcome { event } = task else { panic!("the sandbox queues its own tasks only: {task:?}") };
+            // Webhooks find nobody; what settles needs nobody.
+            let _delivered = self.sandbox.deliver(event).await;
+        }
+    }
+
+    fn webhook(&self, intent: &str, age: TimeDelta) -> (String, Vec<u8>) {
+        let webhook = Webhook { id: "sbxe_1".into(), kind: "payment.succeeded".into(), intent: intent.into() };
+        let body = format!(r#"{{"id":"{}","kind":"{}","intent":"{}"}}"#, webhook.id, webhook.kind, webhook.intent).into_bytes();
+        (signature::sign(SECRET.as_bytes(), self.kit.db.now() - age, &body), body)
+    }
+}
+
+macro_rules! run_on_the_sandbox {
+    ($($case:ident),+ $(,)?) => {
+        $(async fn $case(kit: Kit) {
+            cases::$case(&SandboxDriver::new(kit)).await;
+        })+
+        testkit::on_both! { $($case),+ }
+    };
+}
+
+run_on_the_sandbox! {
+    the_same_call_with_the_same_key_has_one_effect,
+    a_key_is_not_good_for_another_call,
+    the_same_call_many_times_at_once_has_one_effect,
+    after_a_decline_another_method_may_succeed,
+    a_paid_intent_cannot_be_paid_again_or_cancelled,
+    a_cancelled_intent_cannot_be_paid,
+    refunds_never_exceed_what_was_captured,
+    an_action_is_the_buyers_to_take,
+    a_late_method_settles_later_and_cannot_be_called_back_meanwhile,
+    a_late_decline_leaves_an_intent_that_can_be_cancelled_by_the_same_call,
+    an_intent_that_nobody_made_is_refused,
+    only_webhooks_signed_now_by_the_gateway_are_believed,
+}
