@@ -1,0 +1,95 @@
+//! What every resolver reaches for: who asks, the database, the loaders.
+
+use std::{net::IpAddr, sync::Arc};
+
+use async_graphql::{Context, ID, dataloader::DataLoader};
+use chrono::{DateTime, Utc};
+use domain::{
+    accounts::{Action, Viewer, authorize},
+    catalog::Sight,
+    payments::gateway::PaymentGateway,
+    platform::{
+        Db, EntityId,
+        ids::{IdError, parse_id},
+    },
+};
+
+use super::{
+    errors::{Stop, denied},
+    loaders::Loaders,
+};
+
+/// What belongs to one request.
+pub struct RequestContext {
+    /// Who asks.
+    pub viewer: Viewer,
+    /// From where: limits on guessing count by it.
+    pub address: Option<IpAddr>,
+    /// When the request came in: it counts for the opening of a window.
+    pub arrived_at: DateTime<Utc>,
+}
+
+/// What belongs to the schema.
+pub(crate) struct Shared {
+    pub(crate) db: Db,
+    pub(crate) gateways: Vec<Arc<dyn PaymentGateway>>,
+}
+
+/// Access to the context, in words.
+pub(crate) trait Reach {
+    fn db(&self) -> &Db;
+    fn request(&self) -> &RequestContext;
+    fn viewer(&self) -> &Viewer;
+    fn gateways(&self) -> &[Arc<dyn PaymentGateway>];
+    fn loader(&self) -> &DataLoader<Loaders>;
+    /// The scope in which an action may be done, or the error that says why not.
+    fn scope<A: Action>(&self, action: A) -> async_graphql::Result<A::Scope>;
+    /// The same for a mutation, where `path` names somebody's thing.
+    fn scope_at<A: Action, C: super::errors::CommonCode>(&self, action: A, path: &str) -> Result<A::Scope, Stop<C>>;
+    /// All that the viewer may see of catalogue and drops.
+    fn sight(&self) -> async_graphql::Result<Sight>;
+}
+
+impl Reach for Context<'_> {
+    fn db(&self) -> &Db {
+        &self.data_unchecked::<Shared>().db
+    }
+
+    fn request(&self) -> &RequestContext {
+        self.data_unchecked::<RequestContext>()
+    }
+
+    fn viewer(&self) -> &Viewer {
+        &self.request().viewer
+    }
+
+    fn gateways(&self) -> &[Arc<dyn PaymentGateway>] {
+        &self.data_unchecked::<Shared>().gateways
+    }
+
+    fn loader(&self) -> &DataLoader<Loaders> {
+        self.data_unchecked::<DataLoader<Loaders>>()
+    }
+
+    fn scope<A: Action>(&self, action: A) -> async_graphql::Result<A::Scope> {
+        authorize(self.viewer(), action).map_err(denied)
+    }
+
+    fn scope_at<A: Action, C: super::errors::CommonCode>(&self, action: A, path: &str) -> Result<A::Scope, Stop<C>> {
+        authorize(self.viewer(), action).map_err(|why| Stop::denied(why, path))
+    }
+
+    fn sight(&self) -> async_graphql::Result<Sight> {
+        Sight::of_viewer(self.viewer()).map_err(denied)
+    }
+}
+
+/// Reads a global id of one kind.
+pub(crate) fn id<I: EntityId>(id: &ID) -> Result<I, IdError> {
+    parse_id(id.as_str())
+}
+
+/// Writes a global id.
+pub(crate) fn global(id: impl EntityId) -> ID {
+    ID(id.public())
+}
