@@ -1,1 +1,173 @@
-//! The relay, the bus, timers and task queues.
+//! What happens later: the relay, the bus, timers, and one module a queue of tasks.
+//!
+//! [`relay`] stamps facts and queues what follows from them by the table [`reactions`]; [`timers`] turns what is
+//! due into tasks; [`run`] runs the tasks of a queue: [`mail`], [`payments`], [`reservations`], [`sandbox`]. [`bus`]
+//! wakes them; [`housekeeping`] clears away.
+//!
+//! Architecture invariant: a row in the database is the only memory. Any of these may stop at any
+//! instant, or run in several processes at once, and nothing is lost or done twice.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use ::payments::Sandbox;
+use domain::{
+    payments::gateway::PaymentGateway,
+    platform::{
+        Db,
+        mail::Mailer,
+        outbox::Stamped,
+        tasks::{Claimed, Queue},
+    },
+};
+use tokio::{sync::broadcast, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+pub mod bus;
+pub mod failure;
+mod gauges;
+pub mod housekeeping;
+mod loops;
+pub mod mail;
+pub mod payments;
+mod pulse;
+pub mod reactions;
+pub mod relay;
+mod reservations;
+pub mod run;
+mod sandbox;
+pub mod timers;
+
+pub use failure::TaskError;
+pub use mail::LinkBase;
+
+use bus::{Bus, embedded::EmbeddedBus};
+use run::{Handler, QueueWorker, Stop, TASK_SECS_MAX};
+
+/// What the workers work with.
+pub struct WorkerDeps {
+    /// The database.
+    pub db: Db,
+    /// Sends letters.
+    pub mailer: Arc<dyn Mailer>,
+    /// The gateways of this deployment.
+    pub gateways: Vec<Arc<dyn PaymentGateway>>,
+    /// The sandbox, when it is among the gateways.
+    pub sandbox: Option<Arc<Sandbox>>,
+    /// What the links in letters begin with.
+    pub links: LinkBase,
+    /// Calls to each gateway a second, of all processes together.
+    pub gateway_calls_per_second: u32,
+}
+
+/// The workers of a process.
+pub struct Workers;
+
+/// How many tasks of a queue one process runs at once. Payments wait for a gateway on the network, most
+/// others for the database, which on SQLite has one writer.
+fn concurrency(queue: Queue) -> usize {
+    match queue {
+        Queue::Payments => 16,
+        Queue::Reservations | Queue::Sandbox => 8,
+        Queue::Mail => 4,
+    }
+}
+
+impl Workers {
+    /// Starts everything on the present runtime.
+    pub fn start(deps: WorkerDeps) -> WorkersHandle {
+        let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::new(deps.db.clone()));
+        let mut handle = WorkersHandle { bus: Arc::clone(&bus), stop: Stop::default(), looping: JoinSet::new() };
+        let db = &deps.db;
+        let gateways = payments::Gateways::new(db, &deps.gateways, deps.gateway_calls_per_second);
+        handle.queue(db, Queue::Payments, payments::PaymentsQueue { db: db.clone(), gateways: gateways.clone() });
+        handle.queue(db, Queue::Reservations, reservations::ReservationsQueue { db: db.clone(), gateways });
+        handle.queue(db, Queue::Mail, mail::MailQueue { db: db.clone(), mailer: deps.mailer, links: deps.links });
+        if let Some(sandbox) = &deps.sandbox {
+            handle.queue(db, Queue::Sandbox, sandbox::SandboxQueue { sandbox: Arc::clone(sandbox) });
+        }
+        handle.keep("relay", {
+            let (db, bus) = (db.clone(), bus);
+            move |stop| relay::run(db.clone(), Arc::clone(&bus), stop)
+        });
+        handle.keep("timers", {
+            let db = db.clone();
+            move |stop| timers::run(db.clone(), stop)
+        });
+        handle.keep("housekeeping", {
+            let (db, sandbox) = (db.clone(), deps.sandbox);
+            move |stop| housekeeping::run(db.clone(), sandbox.clone(), stop)
+        });
+        handle.keep("gauges", {
+            let db = db.clone();
+            move |stop| gauges::run(db.clone(), stop)
+        });
+        handle
+    }
+}
+
+/// Running workers. Dropped without [`WorkersHandle::stop`], they end where they stand, as in a crash.
+pub struct WorkersHandle {
+    bus: Arc<dyn Bus>,
+    stop: Stop,
+    looping: JoinSet<()>,
+}
+
+/// The part of the time of a stop in which running tasks may end; the rest is for handing back those that did not.
+const DRAIN_PERCENT: u32 = 80;
+
+impl WorkersHandle {
+    /// The facts from now on, in the order of their positions.
+    pub fn facts(&self) -> broadcast::Receiver<Stamped> {
+        self.bus.facts()
+    }
+
+    /// Claims nothing more, lets running tasks end, hands back those that take longer than four fifths of
+    /// `within`, and answers when all is still or `within` is over.
+    pub async fn stop(mut self, within: Duration) {
+        self.stop.claiming.cancel();
+        let running = self.stop.running.clone();
+        let drain = within.saturating_mul(DRAIN_PERCENT).checked_div(100).unwrap_or(within);
+        let hand_back = async move {
+            tokio::time::sleep(drain).await;
+            running.cancel();
+            std::future::pending::<()>().await;
+        };
+        let all_still = async { while self.looping.join_next().await.is_some() {} };
+        let ended = tokio::time::timeout(within, async {
+            tokio::select! {
+                () = all_still => {}
+                () = hand_back => {}
+            }
+        });
+        if ended.await.is_err() {
+            tracing::warn!("workers did not end in time; what they had in hand runs again elsewhere");
+        }
+    }
+
+    fn queue(&mut self, db: &Db, queue: Queue, handler: impl Handler + 'static) {
+        let worker = QueueWorker {
+            db: db.clone(),
+            bus: Arc::clone(&self.bus),
+            queue,
+            concurrency: concurrency(queue),
+            task_time_max: Duration::from_secs(TASK_SECS_MAX),
+            handler: Arc::new(handler),
+        };
+        let stop = self.stop.clone();
+        self.keep(queue.name(), move |_| worker.clone().run(stop.clone()));
+    }
+
+    fn keep<F, Fut>(&mut self, name: &'static str, start: F)
+    where
+        F: Fn(CancellationToken) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let stop = self.stop.claiming.clone();
+        self.looping.spawn(loops::keep(name, stop.clone(), move || start(stop.clone())));
+    }
+}
+
+/// A task on a queue that is not its own: a defect, for which another attempt is no cure.
+fn misplaced(claimed: &Claimed) -> TaskError {
+    TaskError::discard(format!("the task {} is on the wrong queue", claimed.task.kind()))
+}

@@ -1,0 +1,60 @@
+//! Housekeeping: once an hour, what is no longer needed goes.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+use domain::{
+    accounts,
+    payments::webhook::sweep_inbox,
+    platform::{Actor, Db, budget, idempotency, in_tx, outbox},
+};
+use payments::Sandbox;
+use sea_orm::DbErr;
+use tokio_util::sync::CancellationToken;
+
+use crate::loops::until;
+
+const ACTOR: Actor = Actor::System("housekeeping");
+
+/// Time between two rounds.
+const EVERY: Duration = Duration::from_secs(3_600);
+/// The first round waits until a start is over.
+const FIRST_AFTER: Duration = Duration::from_secs(60);
+
+/// Facts are read by position for so long; a reader with an older cursor rebuilds.
+const FACTS_DAYS: i64 = 7;
+/// The same request is recognised for so long …
+const KEYS_DAYS: i64 = 7;
+/// … and by the sandbox gateway for somewhat longer than any task of ours is tried.
+const SANDBOX_DAYS: i64 = 30;
+/// A link that ran out, or a session that ended, can be told from one that never was for so long.
+const ENTRIES_DAYS: i64 = 7;
+/// A webhook that is delivered again is recognised for so long; gateways try for some days.
+const WEBHOOKS_DAYS: i64 = 30;
+
+/// Sweeps until it is told to stop.
+pub async fn run(db: Db, sandbox: Option<Arc<Sandbox>>, stop: CancellationToken) {
+    let mut wait = FIRST_AFTER;
+    while until(&stop, tokio::time::sleep(wait)).await.is_some() {
+        if let Err(error) = sweep(&db, sandbox.as_deref()).await {
+            tracing::warn!(%error, "housekeeping was not finished; it goes on in an hour");
+        }
+        wait = EVERY;
+    }
+}
+
+/// One round, each table in a transaction of its own. Answers how many rows went.
+pub async fn sweep(db: &Db, sandbox: Option<&Sandbox>) -> Result<u64, DbErr> {
+    let ago = |days| db.now().checked_sub_signed(TimeDelta::days(days)).unwrap_or(db.now());
+    let facts = in_tx(db, ACTOR, async |tx| outbox::sweep(tx, ago(FACTS_DAYS)).await).await?;
+    let keys = in_tx(db, ACTOR, async |tx| idempotency::sweep(tx, ago(KEYS_DAYS)).await).await?;
+    let budgets = in_tx(db, ACTOR, async |tx| budget::sweep(tx).await).await?;
+    let entries = in_tx(db, ACTOR, async |tx| accounts::sweep(tx, ago(ENTRIES_DAYS)).await).await?;
+    let webhooks = in_tx(db, ACTOR, async |tx| sweep_inbox(tx, ago(WEBHOOKS_DAYS)).await).await?;
+    let sandbox = match sandbox {
+        Some(sandbox) => sandbox.sweep(ago(SANDBOX_DAYS)).await?,
+        None => 0,
+    };
+    tracing::info!(facts, keys, budgets, entries, webhooks, sandbox, "housekeeping is done");
+    Ok([facts, keys, budgets, entries, webhooks, sandbox].into_iter().fold(0, u64::saturating_add))
+}

@@ -1,0 +1,122 @@
+//! Letters as messages (RFC 5322), and addresses as they may be shown in logs.
+
+use domain::platform::mail::{Mail, MailError};
+use lettre::{
+    Message,
+    message::{
+        Body, Mailbox,
+        header::{ContentTransferEncoding, ContentType},
+    },
+};
+
+/// An address of the sender that is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a sender such as Shop <post@shop.example>: {0}")]
+pub struct SenderError(String);
+
+/// Reads a sender such as `Shop <post@shop.example>`.
+pub(super) fn sender(text: &str) -> Result<Mailbox, SenderError> {
+    text.parse().map_err(|error| SenderError(format!("{error}")))
+}
+
+/// Where a message goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Into a file, which a person opens as it stands.
+    File,
+    /// To a server, which need not take more than ASCII.
+    Wire,
+}
+
+/// The message of a letter. Its Message-ID is the letter's id at the sender's host: the same at each attempt.
+pub(super) fn message(from: &Mailbox, mail: &Mail, place: Place) -> Result<Message, MailError> {
+    let never = |error: &dyn std::fmt::Display| MailError::Never(error.to_string());
+    let to = mail.to.parse().map_err(|_| never(&"the recipient's address is none"))?;
+    let builder = Message::builder()
+        .from(from.clone())
+        .to(Mailbox::new(None, to))
+        .subject(&mail.subject)
+        .message_id(Some(format!("<{}@{}>", mail.id, from.email.domain())))
+        .header(ContentType::TEXT_PLAIN);
+    let body = body(&mail.text, place);
+    builder.body(body).map_err(|error| never(&error))
+}
+
+/// The text unchanged where it may be, so that a link is in one piece; else encoded.
+fn body(text: &str, place: Place) -> Body {
+    // RFC 5322, section 2.1.1: 998 characters a line.
+    let plain = text.lines().all(|line| line.len() <= 998 && !line.contains(['\0', '\r']));
+    let encoding = match place {
+        _ if plain && text.is_ascii() => ContentTransferEncoding::SevenBit,
+        Place::File if plain => ContentTransferEncoding::EightBit,
+        Place::File | Place::Wire => return Body::new(text.to_owned()),
+    };
+    let lines: String = text.lines().flat_map(|line| [line, "\r\n"]).collect();
+    Body::dangerous_pre_encoded(lines.into_bytes(), encoding)
+}
+
+/// An address that can be told apart from others by who knows it, and by nobody else: `a…@e….org`.
+pub(super) fn masked(address: &str) -> String {
+    let (name, host) = address.rsplit_once('@').unwrap_or((address, ""));
+    let first = |text: &str| text.chars().next().map(String::from).unwrap_or_default();
+    let (host, top) = host.rsplit_once('.').unwrap_or((host, ""));
+    format!("{}…@{}….{top}", first(name), first(host))
+}
+
+/// What a server says, without the address that it repeats.
+pub(super) fn without(address: &str, text: &str) -> String {
+    text.replace(address, &masked(address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mail(to: &str, text: &str) -> Mail {
+        let (id, subject) = ("task_01".to_owned(), "Reserved – café".to_owned());
+        Mail { id, to: to.to_owned(), subject, text: text.to_owned() }
+    }
+
+    #[test]
+    fn a_message_has_its_id_its_parties_and_its_link_in_one_piece() {
+        let from = sender("Shop <post@shop.example>").unwrap();
+        let link =
+            "https://shop.example/confirm-email?code=sr_link_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+        let text = |words: &str, place| {
+            let formatted = message(&from, &mail("ada@example.org", &format!("{words}\n{link}\n")), place).unwrap().formatted();
+            String::from_utf8(formatted).unwrap()
+        };
+        let file = text("Grüße", Place::File);
+        for part in
+            ["Message-ID: <task_01@shop.example>\r\n", "To: ada@example.org\r\n", "Date: ", "charset=utf-8", link, "Grüße\r\n"]
+        {
+            assert!(file.contains(part), "{part}: {file}");
+        }
+        assert!(text("Greetings", Place::Wire).contains(&format!("\r\n\r\nGreetings\r\n{link}\r\n")));
+        assert!(text("Grüße", Place::Wire).is_ascii());
+    }
+
+    #[test]
+    fn an_address_that_is_none_never_goes() {
+        let from = sender("post@shop.example").unwrap();
+        for to in ["", "ada", "ada@example.org\r\nBcc: eve@example.org", "a b@example.org"] {
+            assert!(matches!(message(&from, &mail(to, "x"), Place::Wire), Err(MailError::Never(_))), "{to}");
+        }
+        assert!(sender("nobody").is_err());
+    }
+
+    #[test]
+    fn a_subject_cannot_add_a_header() {
+        let from = sender("post@shop.example").unwrap();
+        let mail = Mail { subject: "x\r\nBcc: eve@example.org".to_owned(), ..mail("ada@example.org", "x") };
+        let text = String::from_utf8(message(&from, &mail, Place::Wire).unwrap().formatted()).unwrap();
+        assert!(!text.contains("\r\nBcc:"), "{text}");
+    }
+
+    #[test]
+    fn logs_show_no_full_address() {
+        assert_eq!(masked("ada.lovelace@mail.example.org"), "a…@m….org");
+        assert_eq!(masked("nobody"), "n…@….");
+        assert_eq!(without("ada@example.org", "550 <ada@example.org>: unknown"), "550 <a…@e….org>: unknown");
+    }
+}

@@ -1,0 +1,96 @@
+//! A mailer that hands letters to an SMTP server.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::platform::mail::{Mail, MailError, Mailer};
+use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor, message::Mailbox, transport::smtp};
+
+use super::envelope::{Place, SenderError, masked, message, sender, without};
+
+/// Well within the time of a task.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Why there is no mailer.
+#[derive(Debug, thiserror::Error)]
+pub enum SmtpError {
+    /// The sender.
+    #[error(transparent)]
+    Sender(#[from] SenderError),
+    /// The server's URL.
+    #[error("not an SMTP server such as smtps://user:password@mail.example: {0}")]
+    Url(smtp::Error),
+}
+
+/// Letters by SMTP, over a pool of connections.
+pub struct SmtpMailer {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    from: Mailbox,
+}
+
+impl SmtpMailer {
+    /// A mailer to `smtps://…` (TLS from the first byte) or `smtp://…` (STARTTLS is required, unless
+    /// the server is on this machine or the URL says otherwise with `?tls=…`). To be called on a Tokio runtime.
+    pub fn new(url: &str, from: &str) -> Result<Self, SmtpError> {
+        let url = demand_tls(url);
+        let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(&url).map_err(SmtpError::Url)?;
+        Ok(Self { transport: builder.timeout(Some(TIMEOUT)).build::<Tokio1Executor>(), from: sender(from)? })
+    }
+}
+
+fn demand_tls(url: &str) -> String {
+    let Some(rest) = url.strip_prefix("smtp://") else { return url.to_owned() };
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let here = ["localhost", "127.", "[::1]"].iter().any(|local| host.starts_with(local));
+    match (here || rest.contains("tls="), rest.contains('?')) {
+        (true, _) => url.to_owned(),
+        (false, true) => format!("{url}&tls=required"),
+        (false, false) => format!("{url}?tls=required"),
+    }
+}
+
+#[async_trait]
+impl Mailer for SmtpMailer {
+    async fn send(&self, mail: &Mail) -> Result<(), MailError> {
+        let message = message(&self.from, mail, Place::Wire)?;
+        match self.transport.send(message).await {
+            Ok(_) => {
+                tracing::info!(to = masked(&mail.to), id = mail.id, "a letter was handed to the mail server");
+                Ok(())
+            }
+            Err(error) => {
+                let text = without(&mail.to, &crate::failure::chain(&error));
+                if is_of_the_address(&error) { Err(MailError::Never(text)) } else { Err(MailError::Later(text)) }
+            }
+        }
+    }
+}
+
+/// Whether the server refuses this recipient: 550, 551, 553 (RFC 5321, section 4.2.2) and 556 (RFC 7504).
+/// All else, wrong credentials and full boxes included, may change.
+fn is_of_the_address(error: &smtp::Error) -> bool {
+    error.status().is_some_and(|code| ["550", "551", "553", "556"].contains(&code.to_string().as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn passwords_do_not_travel_in_clear() {
+        for (url, expected) in [
+            ("smtp://post:secret@mail.example:587", "smtp://post:secret@mail.example:587?tls=required"),
+            ("smtp://mail.example", "smtp://mail.example?tls=required"),
+            ("smtp://mail.example?tls=opportunistic", "smtp://mail.example?tls=opportunistic"),
+            ("smtp://127.0.0.1:2525", "smtp://127.0.0.1:2525"),
+            ("smtp://localhost:2525", "smtp://localhost:2525"),
+            ("smtps://post:secret@mail.example", "smtps://post:secret@mail.example"),
+        ] {
+            assert_eq!(demand_tls(url), expected);
+            assert!(SmtpMailer::new(url, "post@shop.example").is_ok(), "{url}");
+        }
+        assert!(SmtpMailer::new("smtp:/", "post@shop.example").is_err());
+        assert!(SmtpMailer::new("smtp://localhost", "nobody").is_err());
+    }
+}

@@ -1,0 +1,230 @@
+//! Runs the tasks of one queue: claims them, runs each on its own, and settles what came of it.
+//!
+//! A task may run more than once (a worker can vanish between its work and its row's end), so what
+//! a task calls has its effect once however often it is called.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use domain::platform::{
+    Actor, Db,
+    entropy::Entropy,
+    in_tx,
+    tasks::{self, ATTEMPTS_MAX, Claimed, Queue},
+    trace::TraceParent,
+};
+use sea_orm::DbErr;
+use tokio::{task::JoinSet, time::Instant};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::{
+    bus::Bus,
+    failure::{TaskError, chain},
+    loops::{AbortOnDrop, until},
+};
+
+/// How long a task may take: half of its lease, so that no other worker takes it meanwhile.
+pub const TASK_SECS_MAX: u64 = 30;
+
+/// The first wait before a task is tried again, at most.
+const BACKOFF_BASE_MILLIS: u64 = 1_000;
+/// And any later one, at most.
+const BACKOFF_CAP_MILLIS: u64 = 600_000;
+
+/// Does what the tasks of a queue say.
+#[async_trait]
+pub trait Handler: Send + Sync {
+    /// Does one task. Called again, with the same [`Claimed::id`], when it failed or when nobody
+    /// knows whether it succeeded.
+    async fn handle(&self, claimed: &Claimed) -> Result<(), TaskError>;
+}
+
+/// The worker of one queue.
+#[derive(Clone)]
+pub struct QueueWorker {
+    /// The database.
+    pub db: Db,
+    /// Tells when to look.
+    pub bus: Arc<dyn Bus>,
+    /// Which queue.
+    pub queue: Queue,
+    /// How many tasks at once.
+    pub concurrency: usize,
+    /// How long a task may take.
+    pub task_time_max: Duration,
+    /// Does them.
+    pub handler: Arc<dyn Handler>,
+}
+
+/// When to stop, in two steps.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    /// Claim no more.
+    pub claiming: CancellationToken,
+    /// Hand back what still runs.
+    pub running: CancellationToken,
+}
+
+impl QueueWorker {
+    /// Works until it is told to stop and nothing runs any more.
+    pub async fn run(self, stop: Stop) {
+        let worker = Arc::new(self);
+        let mut consumer = worker.bus.consumer(worker.queue);
+        let mut running = JoinSet::new();
+        while !stop.claiming.is_cancelled() {
+            while running.try_join_next().is_some() {}
+            let free = worker.concurrency.saturating_sub(running.len());
+            match worker.claim(free).await {
+                Ok(claimed) => {
+                    for task in claimed {
+                        running.spawn(Arc::clone(&worker).attempt(task, stop.running.clone()));
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(queue = worker.queue.name(), %error, "tasks could not be claimed; it is tried again");
+                    until(&stop.claiming, tokio::time::sleep(Duration::from_secs(1))).await;
+                }
+            }
+            tokio::select! {
+                () = stop.claiming.cancelled() => {}
+                Some(_) = running.join_next() => {}
+                () = consumer.wait(), if running.len() < worker.concurrency => {}
+            }
+        }
+        while running.join_next().await.is_some() {}
+    }
+
+    fn actor(&self) -> Actor {
+        Actor::System(self.queue.name())
+    }
+
+    async fn claim(&self, free: usize) -> Result<Vec<Claimed>, DbErr> {
+        let limit = u64::try_from(free).unwrap_or(0);
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        in_tx(&self.db, self.actor(), async |tx| tasks::claim(tx, self.queue, limit).await).await
+    }
+
+    /// One attempt at a task, and its end.
+    async fn attempt(self: Arc<Self>, claimed: Claimed, hand_back: CancellationToken) {
+        let trace = claimed.trace.clone().unwrap_or_else(|| TraceParent::start(self.db.entropy()));
+        let span = tracing::info_span!(
+            "task",
+            queue = self.queue.name(),
+            kind = claimed.task.kind(),
+            id = %claimed.id,
+            attempt = claimed.attempt,
+            trace_id = trace.trace_id(),
+        );
+        let work = async {
+            let began = Instant::now();
+            let ended = self.ended(&claimed, &trace, &hand_back).await;
+            let labels = [("queue", self.queue.name()), ("kind", claimed.task.kind()), ("outcome", ended.word())];
+            metrics::counter!("smallrun_tasks_total", &labels).increment(1);
+            metrics::histogram!("smallrun_task_seconds", "queue" => self.queue.name()).record(began.elapsed());
+            if let Err(error) = self.settle(&claimed, &ended).await {
+                tracing::error!(%error, "a task's end could not be written; it runs again when its lease is over");
+            }
+        };
+        trace.clone().scope(work).instrument(span).await;
+    }
+
+    /// Runs the handler on a task of its own, so that a panic ends that alone.
+    async fn ended(&self, claimed: &Claimed, trace: &TraceParent, hand_back: &CancellationToken) -> Ended {
+        if claimed.attempt > ATTEMPTS_MAX {
+            return Ended::Failed(TaskError::discard("its worker fell silent each time"));
+        }
+        let (handler, task) = (Arc::clone(&self.handler), claimed.clone());
+        let handling = trace.clone().scope(async move { handler.handle(&task).await });
+        let mut running = AbortOnDrop(tokio::spawn(handling.in_current_span()));
+        tokio::select! {
+            ended = &mut running.0 => match ended {
+                Ok(Ok(())) => Ended::Done,
+                Ok(Err(error)) => Ended::Failed(error),
+                Err(error) => {
+                    metrics::counter!("smallrun_task_panics_total", "queue" => self.queue.name()).increment(1);
+                    Ended::Failed(TaskError::retry(error))
+                }
+            },
+            () = tokio::time::sleep(self.task_time_max) => {
+                Ended::Failed(TaskError::retry(format!("it took longer than {:?}", self.task_time_max)))
+            }
+            () = hand_back.cancelled() => Ended::HandedBack,
+        }
+    }
+
+    async fn settle(&self, claimed: &Claimed, ended: &Ended) -> Result<(), DbErr> {
+        let (id, now) = (claimed.id, self.db.now());
+        match ended {
+            Ended::Done => in_tx(&self.db, self.actor(), async |tx| tasks::finish(tx, id).await).await,
+            Ended::HandedBack => {
+                tracing::info!("a task is handed back");
+                in_tx(&self.db, self.actor(), async |tx| tasks::retry(tx, id, now, "handed back at shutdown").await).await?;
+                self.bus.announce(self.queue, &[id]).await;
+                Ok(())
+            }
+            Ended::Failed(TaskError::Retry(error)) if claimed.attempt < ATTEMPTS_MAX => {
+                let (error, wait) = (chain(error.as_ref()), backoff(self.db.entropy(), claimed.attempt));
+                tracing::warn!(error, ?wait, "a task failed; it is tried again");
+                let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::zero());
+                let run_at = now.checked_add_signed(wait).unwrap_or(now);
+                in_tx(&self.db, self.actor(), async |tx| tasks::retry(tx, id, run_at, &error).await).await?;
+                self.bus.announce(self.queue, &[id]).await;
+                Ok(())
+            }
+            Ended::Failed(TaskError::Retry(error) | TaskError::Discard(error)) => {
+                let error = chain(error.as_ref());
+                tracing::error!(error, "a task failed for good; it waits for a person");
+                in_tx(&self.db, self.actor(), async |tx| tasks::bury(tx, id, &error).await).await
+            }
+        }
+    }
+}
+
+/// How an attempt ended.
+enum Ended {
+    Done,
+    Failed(TaskError),
+    HandedBack,
+}
+
+impl Ended {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed(TaskError::Retry(_)) => "retry",
+            Self::Failed(TaskError::Discard(_)) => "discard",
+            Self::HandedBack => "handed_back",
+        }
+    }
+}
+
+/// The wait before the next attempt: "full jitter" of Brooker, "Exponential Backoff And Jitter" (2015), so that
+/// tasks that failed together do not come back together.
+fn backoff(entropy: &dyn Entropy, attempt: i32) -> Duration {
+    let doublings = u32::try_from(attempt.saturating_sub(1)).unwrap_or(0);
+    let longest = 2_u64.saturating_pow(doublings).saturating_mul(BACKOFF_BASE_MILLIS).min(BACKOFF_CAP_MILLIS);
+    let mut random = [0_u8; 8];
+    entropy.fill(&mut random);
+    Duration::from_millis(u64::from_le_bytes(random).checked_rem(longest.saturating_add(1)).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::platform::entropy::SystemEntropy;
+
+    use super::*;
+
+    #[test]
+    fn the_wait_grows_to_its_cap_and_is_spread() {
+        for (attempt, longest) in [(1, 1_000), (2, 2_000), (4, 8_000), (10, 512_000), (11, 600_000), (i32::MAX, 600_000)] {
+            let waits: Vec<_> = (0..200).map(|_| backoff(&SystemEntropy, attempt)).collect();
+            let longest = Duration::from_millis(longest);
+            assert!(waits.iter().all(|wait| *wait <= longest), "{attempt}");
+            assert!(waits.iter().any(|wait| *wait > longest / 2) && waits.iter().any(|wait| *wait < longest / 2), "{attempt}");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Timers: turns those that are due into tasks.
+
+use std::time::Duration;
+
+use domain::platform::{Actor, Db, in_tx, timers};
+use sea_orm::DbErr;
+use tokio_util::sync::CancellationToken;
+
+use crate::{loops::until, pulse::Pulse};
+
+/// Timers fired in one transaction.
+const BATCH: u64 = 200;
+
+/// Fires timers until it is told to stop.
+pub async fn run(db: Db, stop: CancellationToken) {
+    let mut pulse = Pulse::new(&db);
+    while !stop.is_cancelled() {
+        pulse.before_look().await;
+        match fire_due(&db).await {
+            Ok(next) => {
+                until(&stop, pulse.wait(next)).await;
+            }
+            Err(error) => {
+                tracing::error!(%error, "timers could not be fired; they are tried again");
+                until(&stop, tokio::time::sleep(Duration::from_secs(1))).await;
+            }
+        }
+    }
+}
+
+/// Fires all that are due; answers when the next one is.
+async fn fire_due(db: &Db) -> Result<Option<chrono::DateTime<chrono::Utc>>, DbErr> {
+    loop {
+        let next = timers::next_due(db).await?;
+        if next.is_none_or(|next| next > db.now()) {
+            return Ok(next);
+        }
+        let fired = in_tx(db, Actor::System("timers"), async |tx| timers::fire(tx, BATCH).await).await?;
+        let fired = u64::try_from(fired).unwrap_or(0);
+        metrics::counter!("smallrun_timers_fired_total").increment(fired);
+        if fired < BATCH {
+            // Others may have the rest in hand, or the database's clock is a little behind ours.
+            return timers::next_due(db).await;
+        }
+    }
+}

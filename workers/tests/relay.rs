@@ -1,0 +1,162 @@
+//! The relay: every fact gets one place in one gapless sequence, whoever writes and whoever relays.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+use domain::platform::{
+    Actor, Db,
+    facts::Fact,
+    ids::{AccountId, CheckoutId},
+    in_tx, outbox,
+};
+use sea_orm::DbErr;
+use testkit::{Kit, on_both};
+use tokio::{sync::broadcast::Receiver, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use workers::{
+    bus::{Bus, embedded::EmbeddedBus},
+    reactions::react,
+    relay,
+};
+
+const ACTOR: Actor = Actor::System("test");
+
+async fn publish(db: &Db, fact: Fact) {
+    in_tx(db, ACTOR, async |tx| outbox::publish(tx, 1, &fact).await).await.unwrap();
+}
+
+fn changed(number: u128) -> Fact {
+    Fact::AccountChanged { account: AccountId(Uuid::from_u128(number)) }
+}
+
+async fn eventually_stamped(db: &Db) {
+    let waiting = async {
+        while outbox::unstamped_count(db).await.unwrap() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("every fact is stamped in time");
+}
+
+struct Running {
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+    facts: Receiver<outbox::Stamped>,
+}
+
+fn start(db: Db) -> Running {
+    let (bus, stop) = (Arc::new(EmbeddedBus::new(db.clone())), CancellationToken::new());
+    let facts = bus.facts();
+    Running { task: tokio::spawn(relay::run(db, bus, stop.clone())), stop, facts }
+}
+
+impl Running {
+    fn positions(&mut self) -> Vec<i64> {
+        std::iter::from_fn(|| self.facts.try_recv().ok()).map(|fact| fact.position).collect()
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        self.task.await.unwrap();
+    }
+}
+
+on_both! {
+    async fn positions_have_no_gap_with_many_writers_and_two_relays(kit: Kit) {
+        const WRITERS: u128 = 6;
+        const EACH: u128 = 20;
+        let mut first = start(kit.db.clone());
+        let mut second = start(kit.connect(4).await);
+        let mut writers = JoinSet::new();
+        for writer in 0..WRITERS {
+            let db = kit.connect(2).await;
+            writers.spawn(async move {
+                for number in 0..EACH {
+                    publish(&db, changed(writer * EACH + number)).await;
+                    // What is rolled back leaves no gap either.
+                    let undone = in_tx(&db, ACTOR, async |tx| {
+                        outbox::publish(tx, 1, &changed(9_999)).await?;
+                        Err::<(), _>(DbErr::Custom("changed my mind".to_owned()))
+                    });
+                    assert!(undone.await.is_err());
+                }
+            });
+        }
+        while let Some(ended) = writers.join_next().await {
+            ended.unwrap();
+        }
+        eventually_stamped(&kit.db).await;
+        let (a, b) = (first.positions(), second.positions());
+        assert!(a.is_sorted() && b.is_sorted());
+        first.end().await;
+        second.end().await;
+        let mut all = [a, b].concat();
+        all.sort_unstable();
+        assert_eq!(all, (1..=i64::try_from(WRITERS * EACH).unwrap()).collect::<Vec<_>>());
+    }
+
+    async fn another_relay_goes_on_at_once_when_the_lease_is_given_back(kit: Kit) {
+        let first = start(kit.db.clone());
+        publish(&kit.db, changed(1)).await;
+        eventually_stamped(&kit.db).await;
+        let mut second = start(kit.connect(2).await);
+        first.end().await;
+        publish(&kit.db, changed(2)).await;
+        eventually_stamped(&kit.db).await;
+        assert_eq!(second.positions(), [2]);
+        second.end().await;
+    }
+
+    async fn another_relay_goes_on_when_the_lease_of_a_vanished_one_is_over(kit: Kit) {
+        let first = start(kit.db.clone());
+        publish(&kit.db, changed(1)).await;
+        eventually_stamped(&kit.db).await;
+        first.task.abort();
+        let mut second = start(kit.connect(2).await);
+        kit.clock.advance(TimeDelta::seconds(outbox::LEASE_SECS + 1));
+        publish(&kit.db, changed(2)).await;
+        eventually_stamped(&kit.db).await;
+        assert_eq!(second.positions(), [2]);
+        second.end().await;
+    }
+
+    async fn a_relay_that_lost_its_lease_stamps_nothing(kit: Kit) {
+        let lease = async |holder: u128| {
+            in_tx(&kit.db, ACTOR, async |tx| outbox::lease(tx, Uuid::from_u128(holder)).await).await.unwrap()
+        };
+        let stamp = async |fence| in_tx(&kit.db, ACTOR, async |tx| outbox::stamp(tx, fence, 10, react).await).await.unwrap().len();
+        publish(&kit.db, changed(1)).await;
+        let old = lease(1).await.unwrap();
+        assert_eq!(lease(2).await, None);
+        assert_eq!(lease(1).await, Some(old), "renewed");
+        kit.clock.advance(TimeDelta::seconds(outbox::LEASE_SECS + 1));
+        let new = lease(2).await.unwrap();
+        assert!(new > old);
+        assert_eq!(stamp(old).await, 0);
+        assert_eq!(stamp(new).await, 1);
+    }
+
+    async fn what_follows_from_a_fact_is_queued_once(kit: Kit) {
+        let (first, second) = (start(kit.db.clone()), start(kit.connect(2).await));
+        for number in 0..10 {
+            publish(&kit.db, Fact::Reserved { checkout: CheckoutId(Uuid::from_u128(number)) }).await;
+        }
+        eventually_stamped(&kit.db).await;
+        first.end().await;
+        second.end().await;
+        assert_eq!(testkit::letters(&kit).await.len(), 10);
+    }
+
+    async fn more_facts_than_one_round_takes_are_stamped_all_the_same(kit: Kit) {
+        let many: Vec<_> = (0..1_100).map(|number| (1, changed(number))).collect();
+        in_tx(&kit.db, ACTOR, async |tx| outbox::publish_all(tx, &many).await).await.unwrap();
+        let mut relay = start(kit.db.clone());
+        eventually_stamped(&kit.db).await;
+        relay.stop.cancel();
+        (&mut relay.task).await.unwrap();
+        assert_eq!(relay.positions(), (1..=1_100).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,359 @@
+//! Tasks: each is done, once if nothing goes wrong, and what goes wrong is seen and tried again.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use domain::{
+    accounts::SystemScope,
+    platform::{
+        Actor, Db,
+        ids::{AccountId, TaskId},
+        in_tx,
+        mail::Letter,
+        page::Page,
+        tasks::{self, ATTEMPTS_MAX, Claimed, LEASE_SECS, NewTask, Queue, Task, TaskRow, TaskState},
+        trace::TraceParent,
+    },
+};
+use testkit::{Kit, on_both};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+use workers::{
+    TaskError,
+    bus::embedded::EmbeddedBus,
+    run::{Handler, QueueWorker, Stop},
+};
+
+const ACTOR: Actor = Actor::System("test");
+
+/// What the handler does with a task.
+#[derive(Clone, Copy)]
+enum Then {
+    Done,
+    Retry,
+    Discard,
+    Panic,
+    Hang,
+}
+
+type Behave = Box<dyn Fn(&Claimed) -> Then + Send + Sync>;
+
+/// Notes what it was given, and behaves as it is told.
+struct Recorder {
+    seen: Mutex<Vec<(u128, i32)>>,
+    traces: Mutex<Vec<Option<String>>>,
+    behave: Behave,
+}
+
+impl Recorder {
+    fn new(behave: impl Fn(&Claimed) -> Then + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { seen: Mutex::default(), traces: Mutex::default(), behave: Box::new(behave) })
+    }
+
+    /// The numbers of the tasks and the attempts, in order.
+    fn seen(&self) -> Vec<(u128, i32)> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    async fn saw(&self, count: usize) {
+        eventually(async || self.seen().len() >= count).await;
+    }
+}
+
+#[async_trait]
+impl Handler for Recorder {
+    async fn handle(&self, claimed: &Claimed) -> Result<(), TaskError> {
+        self.seen.lock().unwrap().push((number_of(claimed), claimed.attempt));
+        self.traces.lock().unwrap().push(TraceParent::current().map(|trace| trace.header()));
+        match (self.behave)(claimed) {
+            Then::Done => Ok(()),
+            Then::Retry => Err(TaskError::retry("not yet")),
+            Then::Discard => Err(TaskError::discard("never")),
+            Then::Panic => panic!("a defect"),
+            Then::Hang => std::future::pending().await,
+        }
+    }
+}
+
+fn task(number: u128) -> Task {
+    Task::SendMail { letter: Letter::ConfirmEmail { account: AccountId(Uuid::from_u128(number)) } }
+}
+
+fn number_of(claimed: &Claimed) -> u128 {
+    match &claimed.task {
+        Task::SendMail { letter: Letter::ConfirmEmail { account } } => account.0.as_u128(),
+        other => panic!("not of this test: {other:?}"),
+    }
+}
+
+async fn enqueue(db: &Db, new: impl Into<NewTask>) {
+    let new = new.into();
+    in_tx(db, ACTOR, async |tx| tasks::enqueue(tx, new).await).await.unwrap();
+}
+
+async fn eventually(mut holds: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("it comes true in time");
+}
+
+async fn depth(db: &Db, state: TaskState) -> i64 {
+    let depths = tasks::depths(db).await.unwrap();
+    depths.iter().filter(|(_, of, _)| *of == state).map(|(_, _, depth)| depth).sum()
+}
+
+async fn peace(db: &Db) {
+    eventually(async || tasks::depths(db).await.unwrap().is_empty()).await;
+}
+
+async fn dead(db: &Db) -> Vec<TaskRow> {
+    tasks::dead_letters(db, &SystemScope::new("test").as_admin(), &Page::first(10))
+        .await
+        .unwrap()
+        .rows
+        .into_iter()
+        .map(|(_, row)| row)
+        .collect()
+}
+
+struct Worker {
+    stop: Stop,
+    task: JoinHandle<()>,
+}
+
+impl Worker {
+    fn start(db: &Db, handler: &Arc<Recorder>, concurrency: usize) -> Self {
+        Self::with_time(db, handler, concurrency, Duration::from_secs(30))
+    }
+
+    fn with_time(db: &Db, handler: &Arc<Recorder>, concurrency: usize, task_time_max: Duration) -> Self {
+        let bus = Arc::new(EmbeddedBus::new(db.clone()));
+        let handler: Arc<dyn Handler> = handler.clone();
+        let worker = QueueWorker { db: db.clone(), bus, queue: Queue::Mail, concurrency, task_time_max, handler };
+        let stop = Stop::default();
+        Self { task: tokio::spawn(worker.run(stop.clone())), stop }
+    }
+
+    async fn end(self) {
+        self.stop.claiming.cancel();
+        self.task.await.unwrap();
+    }
+}
+
+/// Lets backed-off tasks come due.
+fn later(kit: &Kit) {
+    kit.clock.advance(TimeDelta::minutes(11));
+    kit.db.wake();
+}
+
+on_both! {
+    async fn each_task_is_done_once_by_one_of_several_workers(kit: Kit) {
+        const COUNT: u128 = 60;
+        let recorder = Recorder::new(|_| Then::Done);
+        let mut workers = vec![Worker::start(&kit.db, &recorder, 4)];
+        for _ in 0..2 {
+            workers.push(Worker::start(&kit.connect(4).await, &recorder, 4));
+        }
+        for number in 0..COUNT {
+            enqueue(&kit.db, task(number)).await;
+        }
+        peace(&kit.db).await;
+        for worker in workers {
+            worker.end().await;
+        }
+        let seen: BTreeSet<_> = recorder.seen().into_iter().collect();
+        assert_eq!(recorder.seen().len(), seen.len(), "none twice");
+        assert_eq!(seen, (0..COUNT).map(|number| (number, 1)).collect());
+    }
+
+    async fn a_task_starts_as_soon_as_it_is_committed(kit: Kit) {
+        let recorder = Recorder::new(|_| Then::Done);
+        let worker = Worker::start(&kit.db, &recorder, 1);
+        let began = Instant::now();
+        for number in 0..40 {
+            enqueue(&kit.db, task(number)).await;
+            peace(&kit.db).await;
+        }
+        // Looking once a second would take some 40 s.
+        assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+        worker.end().await;
+    }
+
+    async fn a_task_waits_for_its_time(kit: Kit) {
+        let recorder = Recorder::new(|_| Then::Done);
+        let worker = Worker::start(&kit.db, &recorder, 1);
+        enqueue(&kit.db, NewTask::from(task(1)).at(kit.db.now() + TimeDelta::seconds(20))).await;
+        enqueue(&kit.db, task(2)).await;
+        recorder.saw(1).await;
+        assert_eq!(recorder.seen(), [(2, 1)]);
+        kit.clock.advance(TimeDelta::seconds(20));
+        recorder.saw(2).await;
+        worker.end().await;
+    }
+
+    async fn the_lower_class_runs_first_and_within_it_the_older_concern(kit: Kit) {
+        let (now, ago) = (kit.db.now(), |minutes| kit.db.now() - TimeDelta::minutes(minutes));
+        for (number, urgency, since) in [(5, 1, ago(60)), (3, 0, ago(5)), (4, 0, now), (1, 0, ago(30)), (2, 0, ago(10))] {
+            enqueue(&kit.db, NewTask::from(task(number)).ranked(urgency, since)).await;
+        }
+        let recorder = Recorder::new(|_| Then::Done);
+        let worker = Worker::start(&kit.db, &recorder, 1);
+        peace(&kit.db).await;
+        worker.end().await;
+        assert_eq!(recorder.seen().iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    }
+
+    async fn what_failed_is_tried_again_after_a_wait(kit: Kit) {
+        let recorder = Recorder::new(|claimed| if claimed.attempt < 3 { Then::Retry } else { Then::Done });
+        let worker = Worker::start(&kit.db, &recorder, 1);
+        enqueue(&kit.db, task(1)).await;
+        for attempt in 1..3 {
+            recorder.saw(attempt).await;
+            eventually(async || depth(&kit.db, TaskState::Ready).await == 1).await;
+            later(&kit);
+        }
+        peace(&kit.db).await;
+        assert_eq!(recorder.seen(), [(1, 1), (1, 2), (1, 3)]);
+        worker.end().await;
+    }
+
+    async fn what_fails_for_good_becomes_a_dead_letter_at_once(kit: Kit) {
+        let recorder = Recorder::new(|_| Then::Discard);
+        let worker = Worker::start(&kit.db, &recorder, 1);
+        enqueue(&kit.db, task(1)).await;
+        eventually(async || depth(&kit.db, TaskState::Dead).await == 1).await;
+        assert_eq!(dead(&kit.db).await.iter().map(|row| row.last_error.as_deref()).collect::<Vec<_>>(), [Some("never")]);
+        worker.end().await;
+    }
+
+    async fn what_fails_too_often_becomes_a_dead_letter_and_can_be_put_back(kit: Kit) {
+        let recorder = Recorder::new(|_| Then::Retry);
+        let worker = Worker::start(&kit.db, &recorder, 1);
+        enqueue(&kit.db, task(1)).await;
+        eventually(async || {
+            later(&kit);
+            depth(&kit.db, TaskState::Dead).await == 1
+        })
+        .await;
+        let attempts = usize::try_from(ATTEMPTS_MAX).unwrap();
+        assert_eq!(recorder.seen().len(), attempts);
+        let admin = SystemScope::new("test").as_admin();
+        for row in dead(&kit.db).await {
+            assert!(in_tx(&kit.db, ACTOR, async |tx| tasks::requeue(tx, &admin, row.id).await).await.unwrap());
+        }
+        recorder.saw(attempts + 1).await;
+        worker.end().await;
+    }
+
+    async fn a_panic_ends_its_task_alone(kit: Kit) {
+        let recorder = Recorder::new(|claimed| if (number_of(claimed), claimed.attempt) == (1, 1) { Then::Panic } else { Then::Done });
+        let worker = Worker::start(&kit.db, &recorder, 2);
+        enqueue(&kit.db, task(1)).await;
+        recorder.saw(1).await;
+        enqueue(&kit.db, task(2)).await;
+        recorder.saw(2).await;
+        eventually(async || depth(&kit.db, TaskState::Ready).await == 1).await;
+        later(&kit);
+        peace(&kit.db).await;
+        assert_eq!(recorder.seen(), [(1, 1), (2, 1), (1, 2)]);
+        worker.end().await;
+    }
+
+    async fn a_task_that_hangs_is_cut_off_and_tried_again(kit: Kit) {
+        let recorder = Recorder::new(|claimed| if claimed.attempt == 1 { Then::Hang } else { Then::Done });
+        let worker = Worker::with_time(&kit.db, &recorder, 1, Duration::from_millis(50));
+        enqueue(&kit.db, task(1)).await;
+        recorder.saw(1).await;
+        eventually(async || depth(&kit.db, TaskState::Ready).await == 1).await;
+        later(&kit);
+        peace(&kit.db).await;
+        worker.end().await;
+    }
+
+    async fn a_task_of_a_vanished_worker_is_taken_over_when_its_lease_is_over(kit: Kit) {
+        enqueue(&kit.db, task(1)).await;
+        let vanished = in_tx(&kit.db, ACTOR, async |tx| tasks::claim(tx, Queue::Mail, 10).await).await.unwrap();
+        assert_eq!(vanished.len(), 1);
+        let recorder = Recorder::new(|_| Then::Done);
+        let worker = Worker::start(&kit.db, &recorder, 1);
+        enqueue(&kit.db, task(2)).await;
+        recorder.saw(1).await;
+        assert_eq!(recorder.seen(), [(2, 1)], "the lease holds");
+        kit.clock.advance(TimeDelta::seconds(LEASE_SECS + 1));
+        recorder.saw(2).await;
+        assert_eq!(recorder.seen(), [(2, 1), (1, 2)]);
+        worker.end().await;
+    }
+
+    async fn a_task_that_takes_its_worker_down_each_time_is_set_aside(kit: Kit) {
+        enqueue(&kit.db, task(1)).await;
+        for _ in 0..ATTEMPTS_MAX {
+            let claimed = in_tx(&kit.db, ACTOR, async |tx| tasks::claim(tx, Queue::Mail, 10).await).await.unwrap();
+            assert_eq!(claimed.len(), 1);
+            kit.clock.advance(TimeDelta::seconds(LEASE_SECS + 1));
+        }
+        let recorder = Recorder::new(|_| Then::Done);
+        let worker = Worker::start(&kit.db, &recorder, 1);
+        eventually(async || depth(&kit.db, TaskState::Dead).await == 1).await;
+        assert!(recorder.seen().is_empty(), "it was not run once more");
+        worker.end().await;
+    }
+
+    async fn a_stop_lets_running_tasks_end_and_hands_back_the_others(kit: Kit) {
+        let recorder = Recorder::new(|_| Then::Hang);
+        let worker = Worker::start(&kit.db, &recorder, 2);
+        for number in 0..3 {
+            enqueue(&kit.db, task(number)).await;
+        }
+        recorder.saw(2).await;
+        worker.stop.claiming.cancel();
+        worker.stop.running.cancel();
+        worker.task.await.unwrap();
+        assert_eq!(recorder.seen().len(), 2, "none was claimed after the stop");
+        assert_eq!((depth(&kit.db, TaskState::Ready).await, depth(&kit.db, TaskState::Running).await), (3, 0));
+        let successor = Recorder::new(|_| Then::Done);
+        let worker = Worker::start(&kit.db, &successor, 2);
+        peace(&kit.db).await;
+        worker.end().await;
+    }
+
+    async fn a_task_runs_under_the_trace_of_what_queued_it(kit: Kit) {
+        let trace = TraceParent::start(kit.db.entropy());
+        trace.clone().scope(enqueue(&kit.db, task(1))).await;
+        enqueue(&kit.db, task(2)).await;
+        let recorder = Recorder::new(|_| Then::Done);
+        let worker = Worker::start(&kit.db, &recorder, 1);
+        peace(&kit.db).await;
+        worker.end().await;
+        let traces = recorder.traces.lock().unwrap().clone();
+        let numbers = recorder.seen().into_iter().map(|(number, _)| number);
+        for (number, seen) in numbers.zip(traces) {
+            match number {
+                1 => assert_eq!(seen, Some(trace.header())),
+                _ => assert!(seen.is_some_and(|seen| seen != trace.header()), "a trace of its own"),
+            }
+        }
+    }
+
+    async fn a_second_task_with_the_same_subject_is_queued_while_the_first_runs(kit: Kit) {
+        let subject = TaskId(Uuid::from_u128(7));
+        let new = || NewTask::from(task(1)).unique(subject);
+        enqueue(&kit.db, new()).await;
+        enqueue(&kit.db, new()).await;
+        let claim = async || in_tx(&kit.db, ACTOR, async |tx| tasks::claim(tx, Queue::Mail, 10).await).await.unwrap();
+        assert_eq!(claim().await.len(), 1, "one waits for both");
+        // What made the second necessary may have been committed after the first had looked.
+        enqueue(&kit.db, new()).await;
+        assert_eq!(claim().await.len(), 1);
+    }
+}

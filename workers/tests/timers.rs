@@ -1,0 +1,88 @@
+//! Timers: those that are due become tasks, once, and no sooner.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+use std::{collections::BTreeSet, time::Duration};
+
+use chrono::TimeDelta;
+use domain::platform::{
+    Actor, Db,
+    ids::CheckoutId,
+    in_tx,
+    tasks::Task,
+    timers::{self, TimerKind},
+};
+use testkit::{Kit, on_both};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+const ACTOR: Actor = Actor::System("test");
+
+async fn set(db: &Db, numbers: std::ops::Range<u128>, due_in: TimeDelta) {
+    in_tx(db, ACTOR, async |tx| {
+        for number in numbers {
+            timers::set(tx, TimerKind::HoldLapse, CheckoutId(Uuid::from_u128(number)), tx.now() + due_in).await?;
+        }
+        Ok::<_, sea_orm::DbErr>(())
+    })
+    .await
+    .unwrap();
+}
+
+async fn fired(kit: &Kit) -> Vec<u128> {
+    let number = |task| match task {
+        Task::LapseCheckout { checkout } => Some(checkout.0.as_u128()),
+        _ => None,
+    };
+    testkit::tasks(kit).await.into_iter().filter_map(number).collect()
+}
+
+async fn eventually_fired(kit: &Kit, count: usize) {
+    let waiting = async {
+        while fired(kit).await.len() < count {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("timers fire in time");
+}
+
+on_both! {
+    async fn due_timers_become_tasks_once_though_two_processes_fire_them(kit: Kit) {
+        let stop = CancellationToken::new();
+        let loops = [
+            tokio::spawn(workers::timers::run(kit.db.clone(), stop.clone())),
+            tokio::spawn(workers::timers::run(kit.connect(2).await, stop.clone())),
+        ];
+        set(&kit.db, 0..450, TimeDelta::minutes(10)).await;
+        set(&kit.db, 450..451, TimeDelta::seconds(1)).await;
+        kit.clock.advance(TimeDelta::seconds(1));
+        eventually_fired(&kit, 1).await;
+        assert_eq!(fired(&kit).await, [450], "the others are not due");
+        kit.clock.advance(TimeDelta::minutes(10));
+        eventually_fired(&kit, 451).await;
+        stop.cancel();
+        for ended in loops {
+            ended.await.unwrap();
+        }
+        let fired = fired(&kit).await;
+        assert_eq!((fired.len(), fired.iter().collect::<BTreeSet<_>>().len()), (451, 451));
+        assert_eq!(timers::next_due(&kit.db).await.unwrap(), None);
+    }
+
+    async fn a_timer_that_was_moved_fires_at_its_new_time_and_a_dropped_one_never(kit: Kit) {
+        set(&kit.db, 1..3, TimeDelta::minutes(10)).await;
+        set(&kit.db, 1..2, TimeDelta::minutes(20)).await;
+        in_tx(&kit.db, ACTOR, async |tx| timers::drop(tx, TimerKind::HoldLapse, CheckoutId(Uuid::from_u128(2))).await).await.unwrap();
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(workers::timers::run(kit.db.clone(), stop.clone()));
+        kit.clock.advance(TimeDelta::minutes(19));
+        set(&kit.db, 3..4, TimeDelta::zero()).await;
+        eventually_fired(&kit, 1).await;
+        assert_eq!(fired(&kit).await, [3]);
+        kit.clock.advance(TimeDelta::minutes(1));
+        eventually_fired(&kit, 2).await;
+        stop.cancel();
+        running.await.unwrap();
+        assert_eq!(fired(&kit).await, [3, 1]);
+    }
+}
