@@ -264,15 +264,15 @@ on_both! {
         for (product, variant) in ids {
             let db = &kit.db;
             let asked = UpdateProduct { title: Some(Line::new("Mine").unwrap()), ..UpdateProduct::of(product) };
-            assert_eq!(codes(update_product(db, &scope, asked).await), one(UpdateProductRefusal::NotFound, ""));
-            assert_eq!(codes(archive_product(db, &scope, product).await), one(ArchiveProductRefusal::NotFound, ""));
-            assert_eq!(codes(unarchive_product(db, &scope, product).await), one(ArchiveProductRefusal::NotFound, ""));
+            assert_eq!(codes(update_product(db, &scope, asked).await), one(UpdateProductRefusal::NotFound, "id"));
+            assert_eq!(codes(archive_product(db, &scope, product).await), one(ArchiveProductRefusal::NotFound, "id"));
+            assert_eq!(codes(unarchive_product(db, &scope, product).await), one(ArchiveProductRefusal::NotFound, "id"));
             let asked = variant_request(product, "MINE", euros(1));
-            assert_eq!(codes(create_variant(db, &scope, asked).await), one(CreateVariantRefusal::NotFound, "product"));
+            assert_eq!(codes(create_variant(db, &scope, asked).await), one(CreateVariantRefusal::NotFound, "productId"));
             let asked = UpdateVariant { price: Some(euros(1)), ..UpdateVariant::of(variant) };
-            assert_eq!(codes(update_variant(db, &scope, asked).await), one(UpdateVariantRefusal::NotFound, ""));
-            assert_eq!(codes(archive_variant(db, &scope, variant).await), one(ArchiveVariantRefusal::NotFound, ""));
-            assert_eq!(codes(unarchive_variant(db, &scope, variant).await), one(ArchiveVariantRefusal::NotFound, ""));
+            assert_eq!(codes(update_variant(db, &scope, asked).await), one(UpdateVariantRefusal::NotFound, "id"));
+            assert_eq!(codes(archive_variant(db, &scope, variant).await), one(ArchiveVariantRefusal::NotFound, "id"));
+            assert_eq!(codes(unarchive_variant(db, &scope, variant).await), one(ArchiveVariantRefusal::NotFound, "id"));
         }
         assert_eq!(kit.state().await, before);
     }
@@ -540,8 +540,8 @@ on_both! {
         variant(&kit, &scope, &twin, "BRAVO-2", 200).await;
         for (sort, expected) in [
             (ProductSort::Newest, ["bravo-2", "bravo", "charlie", "alfa", "delta"]),
-            (ProductSort::PriceAsc, ["alfa", "bravo", "bravo-2", "delta", "charlie"]),
-            (ProductSort::PriceDesc, ["charlie", "delta", "bravo-2", "bravo", "alfa"]),
+            (ProductSort::PriceAscending, ["alfa", "bravo", "bravo-2", "delta", "charlie"]),
+            (ProductSort::PriceDescending, ["charlie", "delta", "bravo-2", "bravo", "alfa"]),
             (ProductSort::Title, ["alfa", "bravo", "bravo-2", "charlie", "delta"]),
         ] {
             for size in 1..=6 {

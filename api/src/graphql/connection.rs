@@ -1,7 +1,12 @@
 //! Relay connections over keyset pages: opaque, typed cursors, and a count that is capped and made only when asked for.
 
+use std::future::Future;
+
 use async_graphql::{SimpleObject, futures_util::future::BoxFuture};
-use domain::platform::page::{PAGE_SIZE_MAX, Page, SortKey};
+use domain::platform::{
+    Db,
+    page::{PAGE_SIZE_MAX, Page, SortKey},
+};
 use sea_orm::DbErr;
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +80,17 @@ impl PageArgs {
 
 /// Counts a list when the field is asked for.
 pub(crate) type Counting = Box<dyn Fn() -> BoxFuture<'static, Result<u64, DbErr>> + Send + Sync>;
+
+/// A [`Counting`] of what a query counts by these arguments.
+pub(crate) fn counting<A, F, R>(db: &Db, args: A, count: F) -> Counting
+where
+    A: Clone + Send + Sync + 'static,
+    F: Fn(Db, A) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<u64, DbErr>> + Send + 'static,
+{
+    let db = db.clone();
+    Box::new(move || Box::pin(count(db.clone(), args.clone())))
+}
 
 /// Makes the connection and the edge of a node type: `connection!(DropConnection, DropEdge, Drop);`
 macro_rules! connection {

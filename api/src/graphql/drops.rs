@@ -3,38 +3,32 @@
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::{
-    accounts::{Manage, Permission},
     drops::{
-        self as rules,
-        create::{CreateDrop, CreateDropRefusal},
-        items::{ItemChange, ItemRefusal, NewItem},
-        publish::{CancelDropRefusal, PublishRefusal, WithdrawRefusal},
-        queries,
+        self as rules, queries,
         state::DropPhase as Phase,
-        terms::{Balance, Deposit, HOLD_SECS_DEFAULT, Tier},
-        update::{UpdateDrop, UpdateDropRefusal},
+        terms::{Balance, Deposit, Tier},
     },
     platform::{
         self,
-        ids::{CreatorId, DropId, DropItemId},
-        slugs::Slug,
-        tags::{self, Tag, TagKind, Tags},
-        text::Markdown,
+        ids::{DropId, DropItemId},
+        tags::{self, Tag, TagKind},
     },
     reservations::quote::price_parts,
 };
 
 use super::{
     catalog::{ReferredVariant, Variant},
-    connection::{PageArgs, connection},
+    connection::{PageArgs, connection, counting},
     context::{Reach, global, id},
     creators::{Creator, CreatorById},
-    errors::{Complaints, Internal, Stop, payload, user_error},
+    errors::Internal,
     list_cost,
     loaders::edge,
     money::{Money, MoneyInput},
     scalars::{CurrencyCode, Decimal, Html},
 };
+
+pub mod mutations;
 
 edge!(
     /// The items of a drop, in order.
@@ -432,13 +426,7 @@ impl DropsQuery {
         let filter = filter.unwrap_or_default().parse()?;
         let sight = ctx.sight()?;
         let slice = queries::list(ctx.db(), &sight, &filter, sort.into(), &page).await.internal()?;
-        let db = ctx.db().clone();
-        let counting = Box::new(move || {
-            let (db, sight, filter) = (db.clone(), sight.clone(), filter.clone());
-            let counted: async_graphql::futures_util::future::BoxFuture<'static, _> =
-                Box::pin(async move { queries::count(&db, &sight, &filter).await });
-            counted
-        });
+        let counting = counting(ctx.db(), (sight, filter), |db, (sight, filter)| async move { queries::count(&db, &sight, &filter).await });
         Ok(DropConnection::new(list, slice.map(Drop), counting))
     }
 

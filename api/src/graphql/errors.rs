@@ -130,9 +130,9 @@ impl<C: CommonCode> Complaints<C> {
         parsed.and_then(|parsed| self.take(path, parsed))
     }
 
-    /// What was collected.
-    pub(crate) fn into_inner(self) -> Vec<Complaint<C>> {
-        self.0
+    /// Whether all of it parses.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -253,7 +253,6 @@ macro_rules! payload {
 
         impl $payload {
             /// The payload of what was done, or of why not.
-            #[allow(dead_code, reason = "not every mutation has a use for it")]
             fn of<C>(done: Result<Self, crate::graphql::errors::Stop<C>>) -> async_graphql::Result<Self>
             where
                 $error: From<crate::graphql::errors::Complaint<C>>,

@@ -1,7 +1,73 @@
 //! People, guests, sessions, API tokens, and what each of them may do.
 //!
-//! [`scope`]: authorisation as a value.
+//! [`scope`] authorisation as a value; [`viewer_of`](fn@viewer_of) who a bearer token is. A file for each operation,
+//! named by its verb; [`queries`] the reads. [`email`] and [`password`] the values, [`links`] what letters carry,
+//! [`recipient`] whom they go to, [`throttle`] the budgets at the door.
+//!
+//! Architecture invariant: whether an address is known shows in no answer, neither by its text nor by its time. What an
+//! unknown address does is what a known one does, but for the letter.
 
+pub(crate) mod account;
+pub(crate) mod api_token;
+pub mod change_name;
+pub mod change_password;
+pub mod confirm_email;
+pub mod confirm_guest;
+pub mod create_account;
+pub mod create_token;
+pub mod email;
+pub(crate) mod guest;
+pub mod links;
+pub mod open_session;
+pub mod password;
+pub mod queries;
+pub mod recipient;
+pub mod request_password_reset;
+pub mod request_session;
+pub mod reset_password;
+pub mod revoke_session;
+pub mod revoke_token;
 pub mod scope;
+pub(crate) mod session;
+pub mod sign_in;
+pub mod sign_out;
+pub mod sign_up;
+pub mod start_guest;
+pub mod sweep;
+pub mod throttle;
+pub mod viewer_of;
 
+pub use account::Account;
+pub use api_token::ApiToken;
+pub use change_name::change_name;
+pub use change_password::{ChangePassword, ChangePasswordRefusal, change_password};
+pub use confirm_email::{ConfirmEmailRefusal, confirm_email};
+pub use confirm_guest::{ConfirmGuestRefusal, confirm_guest};
+pub use create_account::{
+    CreateAccount, CreateAdminRefusal, NeverRefused, create_account, create_admin, create_buyers, open_session_for,
+};
+pub use create_token::{CreateToken, CreateTokenRefusal, TokenCreated, create_token};
+pub use email::{Email, EmailError, person_key};
+pub use open_session::{OpenSessionRefusal, open_session};
+pub use password::{Password, PasswordError};
+pub use recipient::{Addressed, Addressing, address, email_of, own_email, person_key_of};
+pub use request_password_reset::{RequestPasswordResetRefusal, request_password_reset};
+pub use request_session::{RequestSessionRefusal, request_session};
+pub use reset_password::{ResetPassword, ResetPasswordRefusal, reset_password};
+pub use revoke_session::{RevokeSessionRefusal, revoke_session};
+pub use revoke_token::{RevokeTokenRefusal, revoke_token};
 pub use scope::*;
+pub use session::{GUEST_SESSION_LASTS, SESSION_LASTS, Session, SignedIn};
+pub use sign_in::{SignIn, SignInRefusal, sign_in};
+pub use sign_out::sign_out;
+pub use sign_up::{SignUp, SignUpRefusal, sign_up};
+pub use start_guest::{StartGuestRefusal, start_guest};
+pub use sweep::sweep;
+pub use viewer_of::viewer_of;
+
+use crate::platform::text::Line;
+
+/// What a person wants to be called.
+pub type AccountName = Line<80>;
+/// What an API token is for, such as `web shop`.
+pub type TokenName = Line<80>;

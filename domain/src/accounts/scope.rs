@@ -1,7 +1,7 @@
 //! Authorisation as a value: who asks ([`Viewer`]), what for ([`Action`]), and the scope that
 //! [`authorize`] answers. Scopes are made here only, so an unchecked query does not compile.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use sea_orm::DeriveActiveEnum;
 use sea_orm::entity::prelude::*;
@@ -194,6 +194,69 @@ impl AccountScope {
     }
 }
 
+/// One's own session, of an account or of a guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionScope {
+    session: SessionId,
+    actor: Actor,
+}
+
+impl SessionScope {
+    /// Which session.
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+    /// For the audit log.
+    pub fn actor(&self) -> Actor {
+        self.actor
+    }
+}
+
+/// Anybody at the door: to sign up, to sign in, to use a link that came by e-mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryScope {
+    origin: Origin,
+    actor: Actor,
+}
+
+impl EntryScope {
+    /// Whose budget the tries count against.
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+    /// For the audit log.
+    pub fn actor(&self) -> Actor {
+        self.actor
+    }
+}
+
+/// Where somebody at the door comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A browser or another program, by its network address.
+    Address(IpAddr),
+    /// A storefront's server with its secret token: many buyers behind one address.
+    Storefront(TokenId),
+}
+
+/// The API tokens of one creator, or of the marketplace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokensScope {
+    creator: Option<CreatorId>,
+    actor: Actor,
+}
+
+impl TokensScope {
+    /// Whose tokens; `None` is the marketplace.
+    pub fn creator(&self) -> Option<CreatorId> {
+        self.creator
+    }
+    /// For the audit log.
+    pub fn actor(&self) -> Actor {
+        self.actor
+    }
+}
+
 /// One creator's things, for its members and its tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CreatorScope {
@@ -265,6 +328,10 @@ impl SystemScope {
     pub fn as_creator(&self, creator: CreatorId) -> CreatorScope {
         CreatorScope { creator, actor: self.actor() }
     }
+    /// The operator makes tokens as an owner, or an administrator, would.
+    pub fn as_tokens(&self, creator: Option<CreatorId>) -> TokensScope {
+        TokensScope { creator, actor: self.actor() }
+    }
     /// The operator's demo acts as a buyer would.
     pub fn as_buyer(&self, buyer: Buyer) -> BuyerScope {
         BuyerScope { buyer }
@@ -328,6 +395,72 @@ impl Action for OwnAccount {
             Viewer::Public => Err(Denied::Unauthenticated),
             Viewer::Guest(..) | Viewer::Token(_) => Err(Denied::Forbidden),
         }
+    }
+}
+
+/// To end one's own session, of an account or of a guest.
+#[derive(Debug, Clone, Copy)]
+pub struct OwnSession;
+
+impl Action for OwnSession {
+    type Scope = SessionScope;
+    fn decide(&self, viewer: &Viewer) -> Result<SessionScope, Denied> {
+        match viewer {
+            Viewer::Account(account) => Ok(SessionScope { session: account.session, actor: viewer.actor() }),
+            Viewer::Guest(_, session) => Ok(SessionScope { session: *session, actor: viewer.actor() }),
+            Viewer::Public => Err(Denied::Unauthenticated),
+            Viewer::Token(_) => Err(Denied::Forbidden),
+        }
+    }
+}
+
+/// To sign up, to sign in, to buy as a guest, to use a link that came by e-mail. Open to everybody.
+#[derive(Debug, Clone, Copy)]
+pub struct Enter {
+    /// The network address that the request came from.
+    pub address: IpAddr,
+}
+
+impl Action for Enter {
+    type Scope = EntryScope;
+    fn decide(&self, viewer: &Viewer) -> Result<EntryScope, Denied> {
+        let origin = match viewer {
+            Viewer::Token(token) if token.kind == TokenKind::Secret => Origin::Storefront(token.token),
+            Viewer::Token(_) | Viewer::Public | Viewer::Account(_) | Viewer::Guest(..) => Origin::Address(self.address),
+        };
+        Ok(EntryScope { origin, actor: viewer.actor() })
+    }
+}
+
+/// To see, make and revoke API tokens. A token outlives a session and hands rights on: this is for an owner of the
+/// creator, or for an administrator of the marketplace, in person; never for a token.
+#[derive(Debug, Clone, Copy)]
+pub struct ManageTokens {
+    /// Whose tokens; `None` is the marketplace.
+    pub creator: Option<CreatorId>,
+}
+
+impl Action for ManageTokens {
+    type Scope = TokensScope;
+    fn decide(&self, viewer: &Viewer) -> Result<TokensScope, Denied> {
+        let account = match viewer {
+            Viewer::Public => return Err(Denied::Unauthenticated),
+            Viewer::Guest(..) | Viewer::Token(_) => return Err(Denied::Forbidden),
+            Viewer::Account(account) => account,
+        };
+        match self.creator {
+            None if !account.admin => return Err(Denied::Forbidden),
+            None => {}
+            Some(creator) => match account.memberships.iter().find(|(member_of, _)| *member_of == creator) {
+                None => return Err(Denied::NotFound),
+                Some((_, MemberRole::Staff)) => return Err(Denied::Forbidden),
+                Some((_, MemberRole::Owner)) => {}
+            },
+        }
+        if !account.confirmed {
+            return Err(Denied::Unconfirmed);
+        }
+        Ok(TokensScope { creator: self.creator, actor: viewer.actor() })
     }
 }
 
@@ -425,6 +558,8 @@ mod tests {
             ("unconfirmed", account(false, false, vec![])),
             ("buyer", account(true, false, vec![])),
             ("member", account(true, false, vec![(creator, MemberRole::Staff)])),
+            ("owner", account(true, false, vec![(creator, MemberRole::Owner)])),
+            ("unconfirmed owner", account(false, false, vec![(creator, MemberRole::Owner)])),
             ("other member", account(true, false, vec![(other, MemberRole::Owner)])),
             ("admin", account(true, true, vec![])),
             ("guest", Viewer::Guest(GuestId(id(4)), SessionId(id(5)))),
@@ -457,23 +592,39 @@ mod tests {
                     word(authorize(viewer, OwnAccount).map(drop)),
                     word(authorize(viewer, OpenSessions).map(drop)),
                     word(authorize(viewer, Administer).map(drop)),
+                    word(authorize(viewer, OwnSession).map(drop)),
+                    word(authorize(viewer, ManageTokens { creator: Some(creator) }).map(drop)),
+                    word(authorize(viewer, ManageTokens { creator: None }).map(drop)),
                 )
             })
             .collect();
+        // Buy, Manage, OwnAccount, OpenSessions, Administer, OwnSession, ManageTokens of the creator, of the marketplace.
         let expected = [
-            ("public", "sign-in", "sign-in", "sign-in", "sign-in", "sign-in"),
-            ("unconfirmed", "confirm", "unknown", "yes", "no", "no"),
-            ("buyer", "yes", "unknown", "yes", "no", "no"),
-            ("member", "yes", "yes", "yes", "no", "no"),
-            ("other member", "yes", "unknown", "yes", "no", "no"),
-            ("admin", "yes", "unknown", "yes", "no", "yes"),
-            ("guest", "yes", "no", "no", "no", "no"),
-            ("publishable", "no", "no", "no", "no", "no"),
-            ("secret with", "no", "yes", "no", "yes", "no"),
-            ("secret without", "no", "no", "no", "no", "no"),
-            ("other's secret", "no", "unknown", "no", "no", "no"),
-            ("marketplace secret", "no", "unknown", "no", "no", "no"),
+            ("public", "sign-in", "sign-in", "sign-in", "sign-in", "sign-in", "sign-in", "sign-in", "sign-in"),
+            ("unconfirmed", "confirm", "unknown", "yes", "no", "no", "yes", "unknown", "no"),
+            ("buyer", "yes", "unknown", "yes", "no", "no", "yes", "unknown", "no"),
+            ("member", "yes", "yes", "yes", "no", "no", "yes", "no", "no"),
+            ("owner", "yes", "yes", "yes", "no", "no", "yes", "yes", "no"),
+            ("unconfirmed owner", "confirm", "yes", "yes", "no", "no", "yes", "confirm", "no"),
+            ("other member", "yes", "unknown", "yes", "no", "no", "yes", "unknown", "no"),
+            ("admin", "yes", "unknown", "yes", "no", "yes", "yes", "unknown", "yes"),
+            ("guest", "yes", "no", "no", "no", "no", "yes", "no", "no"),
+            ("publishable", "no", "no", "no", "no", "no", "no", "no", "no"),
+            ("secret with", "no", "yes", "no", "yes", "no", "no", "no", "no"),
+            ("secret without", "no", "no", "no", "no", "no", "no", "no", "no"),
+            ("other's secret", "no", "unknown", "no", "no", "no", "no", "no", "no"),
+            ("marketplace secret", "no", "unknown", "no", "no", "no", "no", "no", "no"),
         ];
         assert_eq!(seen, expected);
+    }
+    #[test]
+    fn everybody_may_enter_and_only_a_storefronts_server_is_not_told_by_its_address() {
+        let address = IpAddr::from([192, 0, 2, 7]);
+        for (name, viewer) in viewers(CreatorId(Uuid::from_u128(7))) {
+            let scope = authorize(&viewer, Enter { address }).unwrap();
+            let server = name.contains("secret");
+            let expected = if server { Origin::Storefront(TokenId(Uuid::from_u128(3))) } else { Origin::Address(address) };
+            assert_eq!(scope.origin(), expected, "{name}");
+        }
     }
 }

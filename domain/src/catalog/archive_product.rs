@@ -35,7 +35,7 @@ async fn set_archived(
     action: &'static str,
 ) -> Result<Product, OpError<ArchiveProductRefusal>> {
     let row = product::lock(tx, scope, id).await?;
-    let row = row.ok_or_else(|| OpError::refuse(ArchiveProductRefusal::NotFound))?;
+    let row = row.ok_or_else(|| OpError::refuse_field(ArchiveProductRefusal::NotFound, "id"))?;
     let (creator, version) = (row.creator_id, row.version);
     let done = row.archived_at.is_some() == at.is_some();
     let mut row = row.into_active_model();

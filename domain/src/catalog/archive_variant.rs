@@ -39,7 +39,7 @@ async fn set_archived(
     at: Option<DateTime<Utc>>,
     action: &'static str,
 ) -> Result<Variant, OpError<ArchiveVariantRefusal>> {
-    let not_found = || OpError::refuse(ArchiveVariantRefusal::NotFound);
+    let not_found = || OpError::refuse_field(ArchiveVariantRefusal::NotFound, "id");
     let product = product::lock_of_variant(tx, scope, id).await?.ok_or_else(not_found)?;
     let row = variant::owned(tx, scope, id).await?.ok_or_else(not_found)?;
     let done = row.archived_at.is_some() == at.is_some();

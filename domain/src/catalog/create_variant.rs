@@ -80,7 +80,7 @@ pub async fn create_variant(
 ) -> Result<Variant, OpError<CreateVariantRefusal>> {
     in_tx(db, scope.actor(), async |tx| {
         let product = product::lock(tx, scope, request.product).await?;
-        let product = product.ok_or_else(|| OpError::refuse_field(CreateVariantRefusal::NotFound, "product"))?;
+        let product = product.ok_or_else(|| OpError::refuse_field(CreateVariantRefusal::NotFound, "productId"))?;
         let count = variant::count_of(tx, product.id).await?;
         if count >= VARIANTS_MAX {
             return Err(OpError::refuse(CreateVariantRefusal::TooManyVariants));

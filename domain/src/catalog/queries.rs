@@ -48,9 +48,9 @@ pub enum ProductSort {
     /// Those made last first.
     Newest,
     /// The cheapest first, by the number of minor units: filter by currency.
-    PriceAsc,
+    PriceAscending,
     /// The dearest first, by the number of minor units: filter by currency.
-    PriceDesc,
+    PriceDescending,
     /// By title.
     Title,
 }
@@ -116,8 +116,8 @@ async fn sorted(db: &Db, select: Select<product::Entity>, sort: ProductSort, pag
     let by_title = |row: &Product| SortKey::new(SortValue::Text(row.title.clone()), row.id);
     match sort {
         ProductSort::Newest => slice(db, select, (Column::CreatedAt, Column::Id), true, page, by_time).await,
-        ProductSort::PriceAsc => slice(db, select, (Column::PriceMinMinor, Column::Id), false, page, by_price).await,
-        ProductSort::PriceDesc => slice(db, select, (Column::PriceMinMinor, Column::Id), true, page, by_price).await,
+        ProductSort::PriceAscending => slice(db, select, (Column::PriceMinMinor, Column::Id), false, page, by_price).await,
+        ProductSort::PriceDescending => slice(db, select, (Column::PriceMinMinor, Column::Id), true, page, by_price).await,
         ProductSort::Title => slice(db, select, (Column::Title, Column::Id), false, page, by_title).await,
     }
 }

@@ -64,7 +64,7 @@ pub async fn update_product(
 ) -> Result<Product, OpError<UpdateProductRefusal>> {
     in_tx(db, scope.actor(), async |tx| {
         let row = product::lock(tx, scope, request.product).await?;
-        let row = row.ok_or_else(|| OpError::refuse(UpdateProductRefusal::NotFound))?;
+        let row = row.ok_or_else(|| OpError::refuse_field(UpdateProductRefusal::NotFound, "id"))?;
         // The lock counted the version up.
         if request.version.is_some_and(|seen| seen.checked_add(1) != Some(row.version)) {
             return Err(OpError::refuse_field(UpdateProductRefusal::Conflict, "version"));

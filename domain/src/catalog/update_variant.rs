@@ -86,7 +86,7 @@ pub async fn update_variant(
     request: UpdateVariant,
 ) -> Result<Variant, OpError<UpdateVariantRefusal>> {
     in_tx(db, scope.actor(), async |tx| {
-        let not_found = || OpError::refuse(UpdateVariantRefusal::NotFound);
+        let not_found = || OpError::refuse_field(UpdateVariantRefusal::NotFound, "id");
         let product = product::lock_of_variant(tx, scope, request.variant).await?.ok_or_else(not_found)?;
         let row = variant::owned(tx, scope, request.variant).await?.ok_or_else(not_found)?;
         OpError::refuse_if_any(complaints(tx, scope, &product, &request).await?)?;

@@ -179,11 +179,13 @@ pub struct ItemStockView {
     pub next_hold_ends_at: Option<DateTime<Utc>>,
 }
 
-/// Held units of the items of drops, as of now: one statement.
-pub async fn held_of(db: &Db, drops: &[DropId]) -> Result<HashMap<DropItemId, ItemStockView>, DbErr> {
-    let rows = reservation_row::held_units(db.reader(), drops, db.now()).await?;
-    let view = |(held, next): (u32, DateTime<Utc>)| ItemStockView { held, next_hold_ends_at: Some(next) };
-    Ok(rows.into_iter().map(|(item, row)| (item, view(row))).collect())
+/// Held units of the items of drops, as of now, by drop: one statement.
+pub async fn held_by_drop(db: &Db, drops: &[DropId]) -> Result<HashMap<DropId, Vec<(DropItemId, ItemStockView)>>, DbErr> {
+    let mut held: HashMap<DropId, Vec<(DropItemId, ItemStockView)>> = HashMap::new();
+    for (drop, item, units, next) in reservation_row::held_units(db.reader(), drops, db.now()).await? {
+        held.entry(drop).or_default().push((item, ItemStockView { held: units, next_hold_ends_at: Some(next) }));
+    }
+    Ok(held)
 }
 
 /// The slugs of a creator's runs of one series.

@@ -73,6 +73,11 @@ impl Tags {
         tags.dedup();
         if tags.len() > TAGS_MAX { Err(TagError::TooMany) } else { Ok(Self(tags)) }
     }
+
+    /// The tags, sorted.
+    pub fn as_slice(&self) -> &[Tag] {
+        &self.0
+    }
 }
 
 impl std::ops::Deref for Tags {

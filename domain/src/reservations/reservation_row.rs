@@ -102,25 +102,27 @@ pub(crate) async fn active_holds(conn: &impl ConnectionTrait, drops: &[DropId], 
     select.filter(Column::State.eq(ReservationState::Held)).filter(Column::ExpiresAt.gt(now)).all(conn).await
 }
 
-/// Units of items that are held at `now`, and when the next of these holds ends: one statement.
+/// Units of the items of drops that are held at `now`, and when the first of an item's holds ends: one statement.
 pub(crate) async fn held_units(
     conn: &impl ConnectionTrait,
     drops: &[DropId],
     now: DateTime<Utc>,
-) -> Result<HashMap<DropItemId, (u32, DateTime<Utc>)>, DbErr> {
-    let rows: Vec<(DropItemId, i64, DateTime<Utc>)> = Entity::find()
+) -> Result<Vec<(DropId, DropItemId, u32, DateTime<Utc>)>, DbErr> {
+    let rows: Vec<(DropId, DropItemId, i64, DateTime<Utc>)> = Entity::find()
         .select_only()
+        .column(Column::DropId)
         .column(Column::DropItemId)
         .column_as(Expr::col(Column::Units).sum().cast_as("bigint"), "held")
         .column_as(Column::ExpiresAt.min(), "next")
         .filter(Column::DropId.is_in(drops.iter().copied()))
         .filter(Column::State.eq(ReservationState::Held))
         .filter(Column::ExpiresAt.gt(now))
+        .group_by(Column::DropId)
         .group_by(Column::DropItemId)
         .into_tuple()
         .all(conn)
         .await?;
-    Ok(rows.into_iter().map(|(item, held, next)| (item, (u32::try_from(held).unwrap_or(u32::MAX), next))).collect())
+    Ok(rows.into_iter().map(|(drop, item, held, next)| (drop, item, u32::try_from(held).unwrap_or(u32::MAX), next)).collect())
 }
 
 /// Paid units of items by person: one statement.

@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_methods, unreachable_pub, reason = "these tables' own finders, and what their derives make public")]
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveValue::Set, DbErr, QueryOrder, entity::prelude::*, sea_query::OnConflict};
 
@@ -150,14 +152,18 @@ pub struct NewTariff {
 }
 
 /// The tariffs of creators, by country and weight: one statement.
-pub async fn tariffs_of(db: &Db, creators: &[CreatorId]) -> Result<Vec<ShippingTariff>, DbErr> {
+pub async fn tariffs_of(db: &Db, creators: &[CreatorId]) -> Result<HashMap<CreatorId, Vec<ShippingTariff>>, DbErr> {
     let rows = tariff_row::Entity::find()
         .filter(tariff_row::Column::CreatorId.is_in(creators.iter().copied()))
         .order_by_asc(tariff_row::Column::Country)
         .order_by_asc(tariff_row::Column::WeightGramsMax)
         .all(db.reader())
         .await?;
-    Ok(rows.into_iter().map(tariff_of).collect())
+    let mut tariffs: HashMap<CreatorId, Vec<ShippingTariff>> = HashMap::new();
+    for row in rows {
+        tariffs.entry(row.creator_id).or_default().push(tariff_of(row));
+    }
+    Ok(tariffs)
 }
 
 /// Replaces all tariffs of a creator.

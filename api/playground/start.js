@@ -1,0 +1,323 @@
+// Starts GraphiQL on the endpoint beside this page, and joins it to the bar: examples, authorization, demo roles.
+'use strict';
+
+(() => {
+  const AUTHORIZATION_KEY = 'smallrun.playground.authorization';
+  const ROLES = [
+    ['storefront', 'Storefront'],
+    ['buyer', 'Buyer'],
+    ['creator', 'Creator'],
+    ['admin', 'Admin'],
+  ];
+  // Relative to the page, so that all of it may live under a prefix of a proxy.
+  const address = (path) => new URL(path, document.baseURI).href;
+  const element = (id) => document.getElementById(id);
+
+  const INTRO = [
+    '# Welcome. This editor speaks to the GraphQL endpoint of this server.',
+    '#',
+    '#   Run           Ctrl-Enter (or the round button)',
+    '#   Complete      Ctrl-Space; the book on the left opens the documentation of every type and field',
+    '#   Examples      the list at the top opens ready operations in a new tab, with their variables',
+    '#   Authorization a token in the field at the top is sent with every request; empty means public.',
+    '#                 It is kept until this browser tab is closed, and so is what you type here',
+  ].join('\n');
+  const INTRO_DEMO = [
+    '#   Act as        the buttons at the top right fill in a token of the demo accounts; opening an',
+    '#                 example switches to the account it is written for',
+  ].join('\n');
+  const FALLBACK_QUERY = 'query Hello {\n  __typename\n}\n';
+
+  // --- Storage -----------------------------------------------------------------------------------------------------
+
+  // What is typed may hold a password or a token (a sign-in is an operation like any other), so it ends with the browser
+  // tab; only the look of the page is remembered for longer. A browser may refuse storage altogether: then nothing is kept.
+  const LASTING = new Set(['theme', 'docExplorerFlex', 'editorFlex', 'secondaryEditorFlex', 'visiblePlugin'].map((key) => `graphiql:${key}`));
+
+  function kept(area) {
+    try {
+      return window[area];
+    } catch {
+      return null;
+    }
+  }
+
+  const session = kept('sessionStorage');
+  const local = kept('localStorage');
+
+  const storage = {
+    getItem: (key) => (LASTING.has(key) ? local : session)?.getItem(key) ?? null,
+    setItem: (key, value) => (LASTING.has(key) ? local : session)?.setItem(key, value),
+    removeItem: (key) => (LASTING.has(key) ? local : session)?.removeItem(key),
+    clear() {
+      for (const area of [local, session]) {
+        for (const key of Object.keys(area ?? {})) {
+          if (key.startsWith('graphiql:')) area.removeItem(key);
+        }
+      }
+    },
+    get length() {
+      return [local, session].reduce((sum, area) => sum + Object.keys(area ?? {}).filter((key) => key.startsWith('graphiql:')).length, 0);
+    },
+  };
+
+  // --- Authorization -----------------------------------------------------------------------------------------------
+
+  const authorization = {
+    input: element('authorization'),
+    show: element('authorization-show'),
+    note: element('authorization-note'),
+    /** Called after each change. */
+    changed: [],
+
+    /** The token alone, whatever form it was pasted in: with `Bearer`, or as the whole header. */
+    token() {
+      return this.input.value.trim().replace(/^authorization:\s*/i, '').replace(/^bearer(\s+|$)/i, '');
+    },
+
+    /** A header can carry visible ASCII only; anything else was pasted by mistake. */
+    valid() {
+      return /^[\x21-\x7e]*$/.test(this.token());
+    },
+
+    headers() {
+      const token = this.token();
+      return token !== '' && this.valid() ? { authorization: `Bearer ${token}` } : {};
+    },
+
+    set(value) {
+      this.input.value = value;
+      this.update();
+    },
+
+    update() {
+      const valid = this.valid();
+      this.input.setAttribute('aria-invalid', String(!valid));
+      this.note.textContent = valid ? '' : 'This is not a token, and is not sent: a token has no spaces and no accented letters.';
+      try {
+        session?.setItem(AUTHORIZATION_KEY, this.input.value);
+      } catch {
+        // A full or forbidden storage costs the memory of the field, nothing else.
+      }
+      for (const changed of this.changed) changed();
+    },
+
+    start() {
+      this.input.value = session?.getItem(AUTHORIZATION_KEY) ?? '';
+      this.input.addEventListener('input', () => this.update());
+      this.show.addEventListener('click', () => {
+        const shown = this.input.type === 'password';
+        this.input.type = shown ? 'text' : 'password';
+        this.show.textContent = shown ? 'Hide' : 'Show';
+        this.show.setAttribute('aria-pressed', String(shown));
+      });
+      this.update();
+    },
+  };
+
+  // --- Requests ----------------------------------------------------------------------------------------------------
+
+  /** An answer that GraphiQL can show, for what is no GraphQL answer. */
+  function failure(message) {
+    return new Response(JSON.stringify({ errors: [{ message }] }), { headers: { 'content-type': 'application/json' } });
+  }
+
+  async function send(init, headers) {
+    let response;
+    try {
+      response = await fetch(address('graphql'), {
+        ...init,
+        credentials: 'same-origin',
+        headers: { accept: 'application/graphql-response+json, application/json;q=0.9', ...headers, ...init.headers },
+      });
+    } catch (error) {
+      if (error.name === 'AbortError') throw error;
+      return failure(`The server did not answer (${error.message}). Is it still running?`);
+    }
+    const type = (response.headers.get('content-type') ?? '').split(';')[0].trim();
+    if (/^application\/([\w.-]+\+)?json$/.test(type)) return response;
+    const text = (await response.text()).trim().slice(0, 300);
+    return failure(`HTTP ${response.status} ${response.statusText}`.trim() + (text === '' ? '' : `: ${text}`));
+  }
+
+  function fetcher() {
+    const url = address('graphql');
+    const asViewer = (_url, init) => send(init, authorization.headers());
+    // The documentation needs no token where introspection is open, and a stale token must not take it away. Where it is
+    // not open, the token decides.
+    const asAnyone = GraphiQL.createFetcher({ url, fetch: (_url, init) => send(init, {}), enableIncrementalDelivery: false });
+    const withToken = GraphiQL.createFetcher({ url, fetch: asViewer, enableIncrementalDelivery: false });
+    return GraphiQL.createFetcher({
+      url,
+      fetch: asViewer,
+      enableIncrementalDelivery: false,
+      schemaFetcher: async (parameters, options) => {
+        const open = await asAnyone(parameters, options);
+        return open?.data?.__schema || authorization.token() === '' ? open : withToken(parameters, options);
+      },
+    });
+  }
+
+  // --- GraphiQL ----------------------------------------------------------------------------------------------------
+
+  /** What the bar may ask of GraphiQL, once it is there: `open(query, variables)` and `refresh()`. */
+  const editor = {};
+
+  /** Renders nothing: it stands inside GraphiQL, where the hooks are, and hands their functions to the bar. */
+  function Bridge({ variables }) {
+    const { useEffect, useRef } = React;
+    const { addTab, tabs, queryEditor, variableEditor } = GraphiQL.React.useEditorContext({ nonNull: true });
+    const { introspect, schema } = GraphiQL.React.useSchemaStore();
+    const waiting = useRef(null);
+    const first = useRef(true);
+
+    editor.open = (query, text) => {
+      waiting.current = { query, text, count: tabs.length + 1 };
+      addTab();
+    };
+    editor.refresh = () => {
+      if (!schema) introspect();
+    };
+
+    // A new tab is filled after GraphiQL has made it and put its empty query into the editors.
+    useEffect(() => {
+      if (!queryEditor || !variableEditor || waiting.current?.count !== tabs.length) return;
+      const { query, text } = waiting.current;
+      waiting.current = null;
+      variableEditor.setValue(text);
+      queryEditor.setValue(query);
+      queryEditor.setCursor(0, 0);
+      queryEditor.focus();
+    }, [tabs.length, queryEditor, variableEditor]);
+
+    // GraphiQL shows the first tab's query by itself, but not its variables.
+    useEffect(() => {
+      if (!variableEditor || !first.current) return;
+      first.current = false;
+      if (variables !== '' && variableEditor.getValue() === '') variableEditor.setValue(variables);
+    }, [variableEditor, variables]);
+
+    return null;
+  }
+
+  function startEditor(examples, demo) {
+    const isFirst = storage.getItem('graphiql:tabState') === null;
+    const chosen = examples.find((example) => example.default);
+    const query = `${demo ? `${INTRO}\n${INTRO_DEMO}` : INTRO}\n\n${chosen ? chosen.query : FALLBACK_QUERY}`;
+    const variables = chosen ? variablesText(chosen) : '';
+    const root = element('graphiql');
+    root.textContent = '';
+    ReactDOM.createRoot(root).render(
+      React.createElement(
+        GraphiQL,
+        {
+          fetcher: fetcher(),
+          storage,
+          defaultTabs: [{ query, variables: variables || null }],
+          // An empty query for the tabs that the reader adds.
+          defaultQuery: '\n',
+          defaultEditorToolsVisibility: 'variables',
+          shouldPersistHeaders: false,
+          inputValueDeprecation: true,
+          schemaDescription: true,
+        },
+        React.createElement(GraphiQL.Logo, null, React.createElement(Bridge, { variables: isFirst ? variables : '' })),
+      ),
+    );
+  }
+
+  // --- Examples ----------------------------------------------------------------------------------------------------
+
+  /** `crypto.randomUUID` exists on secure origins only; a playground on a local network is none. */
+  function uuid() {
+    if (crypto.randomUUID) return crypto.randomUUID();
+    const bytes = crypto.getRandomValues(new Uint8Array(16));
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+    return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+  }
+
+  function variablesText(example) {
+    if (example.variables === null) return '';
+    return JSON.stringify(example.variables, null, 2).replace(/\{\{uuid\}\}/g, uuid);
+  }
+
+  function startExamples(examples, actAs) {
+    const select = element('examples');
+    for (const [role, label] of ROLES) {
+      const ofRole = examples.filter((example) => example.role === role);
+      if (ofRole.length === 0) continue;
+      const group = document.createElement('optgroup');
+      group.label = label;
+      for (const example of ofRole) group.append(new Option(example.title, example.name));
+      select.append(group);
+    }
+    select.disabled = examples.length === 0;
+    select.addEventListener('change', () => {
+      const example = examples.find(({ name }) => name === select.value);
+      select.value = '';
+      if (!example || !editor.open) return;
+      actAs(example.role);
+      editor.open(example.query, variablesText(example));
+    });
+  }
+
+  // --- Demo roles --------------------------------------------------------------------------------------------------
+
+  /** Shows the buttons, and answers the function by which an example switches to its role. */
+  function startRoles(tokens) {
+    const known = ROLES.filter(([role]) => tokens[role]);
+    if (known.length === 0) return () => {};
+    const choices = [['', 'Public', ''], ...known.map(([role, label]) => [role, label, tokens[role]])];
+    const buttons = choices.map(([, label, token]) => {
+      const button = document.createElement('button');
+      button.type = 'button';
+      button.textContent = label;
+      button.addEventListener('click', () => authorization.set(token));
+      return button;
+    });
+    element('roles-buttons').append(...buttons);
+    element('roles').hidden = false;
+    const mark = () => {
+      choices.forEach(([, , token], index) => buttons[index].setAttribute('aria-pressed', String(authorization.token() === token)));
+    };
+    authorization.changed.push(mark);
+    mark();
+    return (role) => {
+      // A token that the reader brought is the reader's choice.
+      const isOurs = choices.some(([, , token]) => token === authorization.token());
+      if (isOurs && tokens[role]) authorization.set(tokens[role]);
+    };
+  }
+
+  // --- Start -------------------------------------------------------------------------------------------------------
+
+  async function json(path, otherwise) {
+    try {
+      const response = await fetch(address(path), { headers: { accept: 'application/json' } });
+      return response.ok ? await response.json() : otherwise;
+    } catch {
+      return otherwise;
+    }
+  }
+
+  async function start() {
+    authorization.start();
+    if (!window.React || !window.ReactDOM || !window.GraphiQL) {
+      element('graphiql').innerHTML = '<p class="message">The editor could not be loaded. Reload the page; if that does not help, the proxy before this server may be holding back its scripts.</p>';
+      return;
+    }
+    const [examples, demo] = await Promise.all([json('playground/examples.json', []), json('playground/demo.json', { demo: false })]);
+    const actAs = startRoles(demo.demo ? demo.tokens : {});
+    startExamples(examples, actAs);
+    startEditor(examples, demo.demo);
+    let asked;
+    authorization.changed.push(() => {
+      clearTimeout(asked);
+      asked = setTimeout(() => editor.refresh?.(), 400);
+    });
+  }
+
+  start();
+})();

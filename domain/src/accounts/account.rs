@@ -1,0 +1,115 @@
+//! The table of accounts, with its finders.
+
+#![expect(clippy::disallowed_methods, reason = "the accounts table's own finders")]
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    DbErr, QuerySelect,
+    entity::prelude::*,
+    sea_query::{Expr, ExprTrait},
+};
+
+use super::{Email, password::PasswordHash};
+use crate::platform::{Tx, audit, facts::Fact, ids::AccountId, outbox};
+
+/// A person who can sign in, as it is stored.
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "accounts")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: AccountId,
+    pub email: Email,
+    pub email_confirmed_at: Option<DateTime<Utc>>,
+    pub name: String,
+    pub password_hash: Option<PasswordHash>,
+    pub admin: bool,
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+impl ActiveModelBehavior for ActiveModel {}
+
+/// A person who can sign in, as the person itself and administrators see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Who.
+    pub id: AccountId,
+    /// The address, lower-cased.
+    pub email: Email,
+    /// Since when the address is known to be the person's; `None` while it is not.
+    pub email_confirmed_at: Option<DateTime<Utc>>,
+    /// What the person wants to be called.
+    pub name: String,
+    /// Whether this is an administrator of the marketplace.
+    pub admin: bool,
+    /// Counts changes.
+    pub version: i64,
+    /// When the person signed up.
+    pub created_at: DateTime<Utc>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl From<Model> for Account {
+    fn from(row: Model) -> Self {
+        let Model { id, email, email_confirmed_at, name, password_hash: _, admin, version, created_at, updated_at } = row;
+        Self { id, email, email_confirmed_at, name, admin, version, created_at, updated_at }
+    }
+}
+
+/// By address.
+pub(crate) async fn by_email(conn: &impl ConnectionTrait, email: &Email) -> Result<Option<Model>, DbErr> {
+    Entity::find().filter(Column::Email.eq(email.clone())).one(conn).await
+}
+
+/// By address, several with one statement.
+pub(crate) async fn by_emails(conn: &impl ConnectionTrait, emails: &[Email]) -> Result<Vec<Model>, DbErr> {
+    Entity::find().filter(Column::Email.is_in(emails.iter().cloned())).all(conn).await
+}
+
+/// By id.
+pub(crate) async fn by_id(conn: &impl ConnectionTrait, id: AccountId) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).one(conn).await
+}
+
+/// Several, with one statement.
+pub(crate) async fn by_ids(conn: &impl ConnectionTrait, ids: &[AccountId]) -> Result<Vec<Model>, DbErr> {
+    Entity::find().filter(Column::Id.is_in(ids.iter().copied())).all(conn).await
+}
+
+/// Locks an account against changes without changing it.
+pub(crate) async fn hold(tx: &Tx, id: AccountId) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await
+}
+
+/// Locks an account in order to change it: its version is counted up, and the row has the new one.
+pub(crate) async fn lock(tx: &Tx, id: AccountId) -> Result<Model, DbErr> {
+    let rows = Entity::update_many()
+        .col_expr(Column::Version, Expr::col(Column::Version).add(1))
+        .col_expr(Column::UpdatedAt, Expr::value(tx.now()))
+        .filter(Column::Id.eq(id))
+        .exec_with_returning(tx.conn())
+        .await?;
+    rows.into_iter().next().ok_or_else(|| DbErr::RecordNotFound(format!("{id}")))
+}
+
+/// All accounts, for administrators.
+pub(crate) fn all() -> Select<Entity> {
+    Entity::find()
+}
+
+/// Tells others, and the audit log, that an account came to be or was changed.
+pub(crate) async fn tell(tx: &Tx, row: &Model, action: &'static str, fields: &[&str]) -> Result<(), DbErr> {
+    outbox::publish(tx, row.version, &Fact::AccountChanged { account: row.id }).await?;
+    audit::record(tx, action, row.id, fields).await
+}
+
+/// [`tell`] of several, with two statements.
+pub(crate) async fn tell_all(tx: &Tx, rows: &[&Model], action: &'static str, fields: &[&str]) -> Result<(), DbErr> {
+    let facts: Vec<_> = rows.iter().map(|row| (row.version, Fact::AccountChanged { account: row.id })).collect();
+    outbox::publish_all(tx, &facts).await?;
+    audit::record_all(tx, action, rows.iter().map(|row| row.id), fields).await
+}

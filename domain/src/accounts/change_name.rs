@@ -1,0 +1,18 @@
+//! To change one's name.
+
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, DbErr, IntoActiveModel};
+
+use super::{Account, AccountName, AccountScope, account};
+use crate::platform::{Db, in_tx};
+
+/// Changes what the person wants to be called. Nothing speaks against it.
+pub async fn change_name(db: &Db, scope: &AccountScope, name: AccountName) -> Result<Account, DbErr> {
+    in_tx(db, scope.actor(), async |tx| {
+        let mut row = account::lock(tx, scope.account()).await?.into_active_model();
+        row.name = Set(name.into_string());
+        let row = row.update(tx.conn()).await?;
+        account::tell(tx, &row, "account.change_name", &["name"]).await?;
+        Ok(row.into())
+    })
+    .await
+}

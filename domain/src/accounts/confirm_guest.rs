@@ -1,0 +1,24 @@
+//! To go on as a guest.
+
+use super::{EntryScope, SignedIn, guest, links, session};
+use crate::platform::{Db, OpError, audit, entropy::Secret, in_tx};
+
+/// Why somebody is no guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ConfirmGuestRefusal {
+    /// Unknown, used, run out, or for something else.
+    #[error("this link is not valid any more: ask for a new one")]
+    LinkInvalid,
+}
+
+/// Begins a guest's session of 24 hours.
+pub async fn confirm_guest(db: &Db, scope: &EntryScope, link: &Secret) -> Result<SignedIn, OpError<ConfirmGuestRefusal>> {
+    in_tx(db, scope.actor(), async |tx| {
+        let guest = links::redeem_confirm_guest(tx, link).await?;
+        let guest = guest.ok_or_else(|| OpError::refuse_field(ConfirmGuestRefusal::LinkInvalid, "link"))?;
+        guest::confirm(tx, guest).await?;
+        audit::record(tx, "guest.confirm", guest, &["email_confirmed_at"]).await?;
+        Ok(session::open_guest(tx, guest).await?)
+    })
+    .await
+}

@@ -1,0 +1,88 @@
+//! Reads of accounts, sessions and tokens.
+
+use std::collections::HashMap;
+
+use sea_orm::{ColumnTrait, DbErr, PaginatorTrait, QueryFilter};
+
+use super::{
+    Account, AccountScope, AdminScope, ApiToken, CreatorScope, Email, Session, SystemScope, TokensScope, account, api_token,
+    session,
+};
+use crate::{
+    creators::member,
+    platform::{
+        Db,
+        ids::AccountId,
+        page::{Page, Slice, SortKey, SortValue, count_capped, slice},
+    },
+};
+
+/// One's own account.
+pub async fn own_account(db: &Db, scope: &AccountScope) -> Result<Option<Account>, DbErr> {
+    Ok(account::by_id(db.reader(), scope.account()).await?.map(Account::from))
+}
+
+/// All accounts, newest first; with `email`, the one with this address.
+pub async fn accounts(db: &Db, _scope: &AdminScope, email: Option<&Email>, page: &Page) -> Result<Slice<Account>, DbErr> {
+    let sort = (account::Column::CreatedAt, account::Column::Id);
+    let key = |row: &account::Model| SortKey::new(SortValue::Time(row.created_at), row.id);
+    Ok(slice(db, with_email(email), sort, true, page, key).await?.map(Account::from))
+}
+
+/// How many accounts [`accounts`] lists, capped.
+pub async fn accounts_count(db: &Db, _scope: &AdminScope, email: Option<&Email>) -> Result<u64, DbErr> {
+    count_capped(db, with_email(email)).await
+}
+
+fn with_email(email: Option<&Email>) -> sea_orm::Select<account::Entity> {
+    let wanted = email.map(|email| account::Column::Email.eq(email.clone()));
+    account::all().filter(sea_orm::Condition::all().add_option(wanted))
+}
+
+/// Accounts by id, for administrators. Unknown ids are left out.
+pub async fn accounts_by_ids(db: &Db, _scope: &AdminScope, ids: &[AccountId]) -> Result<HashMap<AccountId, Account>, DbErr> {
+    let rows = account::by_ids(db.reader(), ids).await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.into())).collect())
+}
+
+/// The names of those who work for the scope's creator: members see each other's names, not their addresses.
+pub async fn member_names(db: &Db, scope: &CreatorScope) -> Result<HashMap<AccountId, String>, DbErr> {
+    let members: Vec<AccountId> =
+        member::of_creator(db.reader(), scope).await?.into_iter().map(|member| member.account_id).collect();
+    let rows = account::by_ids(db.reader(), &members).await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.name)).collect())
+}
+
+/// The account with an address, for the operator.
+pub async fn account_by_email(db: &Db, _scope: &SystemScope, email: &Email) -> Result<Option<Account>, DbErr> {
+    Ok(account::by_email(db.reader(), email).await?.map(Account::from))
+}
+
+/// Whether there is an administrator: without one the operator is told how to make one.
+pub async fn any_admin(db: &Db, _scope: &SystemScope) -> Result<bool, DbErr> {
+    Ok(account::all().filter(account::Column::Admin.eq(true)).count(db.reader()).await? > 0)
+}
+
+/// One's own living sessions, newest first.
+pub async fn own_sessions(db: &Db, scope: &AccountScope, page: &Page) -> Result<Slice<Session>, DbErr> {
+    let sort = (session::Column::CreatedAt, session::Column::Id);
+    let key = |row: &session::Model| SortKey::new(SortValue::Time(row.created_at), row.id);
+    Ok(slice(db, session::of_account(scope, db.now()), sort, true, page, key).await?.map(Session::from))
+}
+
+/// How many sessions [`own_sessions`] lists, capped.
+pub async fn own_sessions_count(db: &Db, scope: &AccountScope) -> Result<u64, DbErr> {
+    count_capped(db, session::of_account(scope, db.now())).await
+}
+
+/// The tokens of a creator or of the marketplace, newest first, revoked ones too.
+pub async fn tokens(db: &Db, scope: &TokensScope, page: &Page) -> Result<Slice<ApiToken>, DbErr> {
+    let sort = (api_token::Column::CreatedAt, api_token::Column::Id);
+    let key = |row: &api_token::Model| SortKey::new(SortValue::Time(row.created_at), row.id);
+    Ok(slice(db, api_token::owned(scope), sort, true, page, key).await?.map(ApiToken::from))
+}
+
+/// How many tokens [`tokens`] lists, capped.
+pub async fn tokens_count(db: &Db, scope: &TokensScope) -> Result<u64, DbErr> {
+    count_capped(db, api_token::owned(scope)).await
+}

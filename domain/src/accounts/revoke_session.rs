@@ -1,0 +1,23 @@
+//! To end another session of one's own.
+
+use super::{AccountScope, session};
+use crate::platform::{Db, OpError, audit, ids::SessionId, in_tx};
+
+/// Why no session is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RevokeSessionRefusal {
+    /// Unknown, somebody else's, or ended already.
+    #[error("not found")]
+    NotFound,
+}
+
+/// Ends one session of one's own account.
+pub async fn revoke_session(db: &Db, scope: &AccountScope, id: SessionId) -> Result<(), OpError<RevokeSessionRefusal>> {
+    in_tx(db, scope.actor(), async |tx| {
+        if !session::revoke_one(tx, scope, id).await? {
+            return Err(OpError::refuse_field(RevokeSessionRefusal::NotFound, "id"));
+        }
+        Ok(audit::record(tx, "session.end", id, &["revoked_at"]).await?)
+    })
+    .await
+}

@@ -1,0 +1,214 @@
+//! The table of sessions, with its finders, and how a session begins.
+
+#![expect(clippy::disallowed_methods, reason = "the sessions table's own finders")]
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sea_orm::{
+    ActiveValue::Set, Condition, DbErr, FromQueryResult, JoinType, QuerySelect, RelationDef, entity::prelude::*, sea_query::Expr,
+};
+
+use super::{AccountScope, AccountViewer, SessionScope, Viewer, account};
+use crate::{
+    creators::member,
+    platform::{
+        Tx, audit,
+        entropy::Secret,
+        ids::{AccountId, GuestId, SessionId, TokenId},
+    },
+};
+
+/// How long a session of an account lasts.
+pub const SESSION_LASTS: TimeDelta = TimeDelta::days(30);
+/// How long a session of a guest lasts: a purchase, and a look at what became of it.
+pub const GUEST_SESSION_LASTS: TimeDelta = TimeDelta::days(1);
+
+/// A signed-in session, as it is stored.
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "sessions")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: SessionId,
+    pub account_id: Option<AccountId>,
+    pub guest_id: Option<GuestId>,
+    pub opened_by: Option<TokenId>,
+    pub secret_hash: Vec<u8>,
+    pub created_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+    pub last_used_at: DateTime<Utc>,
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+impl ActiveModelBehavior for ActiveModel {}
+
+/// A signed-in session, as its owner sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Which.
+    pub id: SessionId,
+    /// The storefront's token that opened it, if one did.
+    pub opened_by: Option<TokenId>,
+    /// Since when.
+    pub created_at: DateTime<Utc>,
+    /// Until when.
+    pub expires_at: DateTime<Utc>,
+    /// When it was last used, to the minute.
+    pub last_used_at: DateTime<Utc>,
+}
+
+impl From<Model> for Session {
+    fn from(row: Model) -> Self {
+        let Model { id, opened_by, created_at, expires_at, last_used_at, .. } = row;
+        Self { id, opened_by, created_at, expires_at, last_used_at }
+    }
+}
+
+/// A session that has just begun.
+#[derive(Debug, Clone)]
+pub struct SignedIn {
+    /// The bearer token: shown this once.
+    pub secret: Secret,
+    /// The session.
+    pub session: Session,
+    /// Who the bearer is from now on.
+    pub viewer: Viewer,
+}
+
+/// Begins a session of an account.
+pub(crate) async fn open(tx: &Tx, account: &account::Model, opened_by: Option<TokenId>) -> Result<SignedIn, DbErr> {
+    let (row, secret) = new(tx, Some(account.id), None, opened_by, SESSION_LASTS);
+    let row = row.insert(tx.conn()).await?;
+    audit::record(tx, "session.open", row.id, &[]).await?;
+    // As in `viewer_of`: a session that a storefront holds is a buyer's and no more.
+    let memberships = if opened_by.is_some() { Vec::new() } else { member::of_account(tx.conn(), account.id).await? };
+    let viewer = AccountViewer {
+        account: account.id,
+        session: row.id,
+        confirmed: account.email_confirmed_at.is_some(),
+        admin: account.admin && opened_by.is_none(),
+        memberships,
+    };
+    Ok(SignedIn { secret, session: row.into(), viewer: Viewer::Account(viewer) })
+}
+
+/// Begins a session of a guest.
+pub(crate) async fn open_guest(tx: &Tx, guest: GuestId) -> Result<SignedIn, DbErr> {
+    let (row, secret) = new(tx, None, Some(guest), None, GUEST_SESSION_LASTS);
+    let row = row.insert(tx.conn()).await?;
+    audit::record(tx, "session.open", row.id, &[]).await?;
+    Ok(SignedIn { secret, viewer: Viewer::Guest(guest, row.id), session: row.into() })
+}
+
+/// Begins a session for each account, with one statement; they are listed in the order of the accounts.
+pub(crate) async fn open_many(tx: &Tx, accounts: &[AccountId]) -> Result<Vec<Secret>, DbErr> {
+    let (rows, secrets): (Vec<_>, Vec<_>) =
+        accounts.iter().map(|account| new(tx, Some(*account), None, None, SESSION_LASTS)).unzip();
+    if !rows.is_empty() {
+        Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+    }
+    Ok(secrets)
+}
+
+fn new(
+    tx: &Tx,
+    account: Option<AccountId>,
+    guest: Option<GuestId>,
+    opened_by: Option<TokenId>,
+    lasts: TimeDelta,
+) -> (ActiveModel, Secret) {
+    let secret = tx.entropy().secret("sr_ses");
+    let row = ActiveModel {
+        id: Set(tx.new_id()),
+        account_id: Set(account),
+        guest_id: Set(guest),
+        opened_by: Set(opened_by),
+        secret_hash: Set(secret.hash()),
+        created_at: Set(tx.now()),
+        expires_at: Set(tx.now().checked_add_signed(lasts).unwrap_or(DateTime::<Utc>::MAX_UTC)),
+        last_used_at: Set(tx.now()),
+        revoked_at: Set(None),
+    };
+    (row, secret)
+}
+
+fn live(now: DateTime<Utc>) -> Condition {
+    Condition::all().add(Column::RevokedAt.is_null()).add(Column::ExpiresAt.gt(now))
+}
+
+/// What authorisation needs to know of a session and its account.
+#[derive(Debug, FromQueryResult)]
+pub(crate) struct Presented {
+    pub(crate) id: SessionId,
+    pub(crate) account_id: Option<AccountId>,
+    pub(crate) guest_id: Option<GuestId>,
+    pub(crate) opened_by: Option<TokenId>,
+    pub(crate) last_used_at: DateTime<Utc>,
+    pub(crate) admin: Option<bool>,
+    pub(crate) email_confirmed_at: Option<DateTime<Utc>>,
+}
+
+/// The live session of a secret, with its account: one statement over a unique index.
+pub(crate) async fn presented(
+    conn: &impl ConnectionTrait,
+    secret_hash: Vec<u8>,
+    now: DateTime<Utc>,
+) -> Result<Option<Presented>, DbErr> {
+    let its_account: RelationDef = Entity::belongs_to(account::Entity).from(Column::AccountId).to(account::Column::Id).into();
+    Entity::find()
+        .select_only()
+        .columns([Column::Id, Column::AccountId, Column::GuestId, Column::OpenedBy, Column::LastUsedAt])
+        .column_as(account::Column::Admin, "admin")
+        .column_as(account::Column::EmailConfirmedAt, "email_confirmed_at")
+        .join(JoinType::LeftJoin, its_account)
+        .filter(Column::SecretHash.eq(secret_hash))
+        .filter(live(now))
+        .into_model()
+        .one(conn)
+        .await
+}
+
+/// Notes that a session was used.
+pub(crate) async fn touch(tx: &Tx, id: SessionId) -> Result<(), DbErr> {
+    let update = Entity::update_many().col_expr(Column::LastUsedAt, Expr::value(tx.now()));
+    update.filter(Column::Id.eq(id)).exec(tx.conn()).await?;
+    Ok(())
+}
+
+/// The live sessions of one's own account.
+pub(crate) fn of_account(scope: &AccountScope, now: DateTime<Utc>) -> Select<Entity> {
+    Entity::find().filter(Column::AccountId.eq(scope.account())).filter(live(now))
+}
+
+/// Ends the scope's session; `false` when it has ended already.
+pub(crate) async fn revoke_own(tx: &Tx, scope: &SessionScope) -> Result<bool, DbErr> {
+    Ok(revoke(tx, Condition::all().add(Column::Id.eq(scope.session()))).await? == 1)
+}
+
+/// Ends one session of one's own account; `false` when there is no such live one.
+pub(crate) async fn revoke_one(tx: &Tx, scope: &AccountScope, id: SessionId) -> Result<bool, DbErr> {
+    let which = Condition::all().add(Column::Id.eq(id)).add(Column::AccountId.eq(scope.account()));
+    Ok(revoke(tx, which).await? == 1)
+}
+
+/// Ends all sessions of an account but one. Answers how many.
+pub(crate) async fn revoke_all(tx: &Tx, account: AccountId, but: Option<SessionId>) -> Result<u64, DbErr> {
+    let others = but.map(|session| Column::Id.ne(session));
+    revoke(tx, Condition::all().add(Column::AccountId.eq(account)).add_option(others)).await
+}
+
+/// Ends all sessions that a storefront's token opened. Answers how many.
+pub(crate) async fn revoke_opened_by(tx: &Tx, token: TokenId) -> Result<u64, DbErr> {
+    revoke(tx, Condition::all().add(Column::OpenedBy.eq(token))).await
+}
+
+async fn revoke(tx: &Tx, which: Condition) -> Result<u64, DbErr> {
+    let update = Entity::update_many().col_expr(Column::RevokedAt, Expr::value(tx.now()));
+    Ok(update.filter(which).filter(live(tx.now())).exec(tx.conn()).await?.rows_affected)
+}
+
+/// Forgets sessions that ended before `before`. Answers how many.
+pub(crate) async fn sweep(tx: &Tx, before: DateTime<Utc>) -> Result<u64, DbErr> {
+    let ended = Condition::any().add(Column::ExpiresAt.lt(before)).add(Column::RevokedAt.lt(before));
+    Ok(Entity::delete_many().filter(ended).exec(tx.conn()).await?.rows_affected)
+}

@@ -1,0 +1,17 @@
+//! To sign out.
+
+use sea_orm::DbErr;
+
+use super::{SessionScope, session};
+use crate::platform::{Db, audit, in_tx};
+
+/// Ends this session, of an account or of a guest. A session that has ended already stays so.
+pub async fn sign_out(db: &Db, scope: &SessionScope) -> Result<(), DbErr> {
+    in_tx(db, scope.actor(), async |tx| {
+        if session::revoke_own(tx, scope).await? {
+            audit::record(tx, "session.end", scope.session(), &["revoked_at"]).await?;
+        }
+        Ok(())
+    })
+    .await
+}

@@ -1,0 +1,36 @@
+//! To begin to buy as a guest.
+
+use super::{
+    Email, EntryScope, guest,
+    throttle::{Charge, charge},
+};
+use crate::platform::{
+    Db, OpError, audit, in_tx,
+    mail::Letter,
+    tasks::{self, Task},
+};
+
+/// Why no link is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum StartGuestRefusal {
+    /// Too often from there, or too many letters to this address.
+    #[error("too many tries: wait {wait_secs} seconds")]
+    TooManyTries {
+        /// How long to wait.
+        wait_secs: u32,
+    },
+}
+
+/// Sends a link to the address; whoever reads it may buy as its guest. The answer is the same for every address.
+pub async fn start_guest(db: &Db, scope: &EntryScope, email: &Email) -> Result<(), OpError<StartGuestRefusal>> {
+    let charges = [Charge::origin("start_guest", scope.origin()), Charge::letter(email)];
+    if let Some(wait_secs) = charge(db, scope.actor(), &charges).await? {
+        return Err(OpError::refuse(StartGuestRefusal::TooManyTries { wait_secs }));
+    }
+    in_tx(db, scope.actor(), async |tx| {
+        let guest = guest::of_email(tx, email).await?.id;
+        audit::record(tx, "guest.start", guest, &["email"]).await?;
+        Ok(tasks::enqueue(tx, Task::SendMail { letter: Letter::ConfirmGuest { guest } }).await?)
+    })
+    .await
+}

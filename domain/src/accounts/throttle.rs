@@ -1,0 +1,109 @@
+//! The budgets at the door: how often somebody may try, and how many letters go to one address.
+//!
+//! A budget is charged in a transaction of its own and before the work, so a refusal does not give it back; and for the
+//! address that was named whether it is known or not, so running out of it tells nothing.
+
+use std::net::IpAddr;
+
+use chrono::TimeDelta;
+use sea_orm::DbErr;
+
+use super::{Email, Origin, person_key};
+use crate::platform::{
+    Actor, Db,
+    budget::{self, Rate},
+    in_tx,
+};
+
+/// Tries to sign in a minute, for one account and for one address. Guessing a password of eight random letters
+/// at this rate takes longer than there are computers.
+const SIGN_INS_PER_MINUTE: u32 = 20;
+/// The same for a storefront's server, behind which many buyers are.
+const STOREFRONT_PER_MINUTE: u32 = 600;
+/// Letters to one address: so many at once, then one each [`LETTER_INTERVAL`]. Nobody's mailbox is flooded from here.
+const LETTERS_BURST: u32 = 5;
+const LETTER_INTERVAL: TimeDelta = TimeDelta::minutes(5);
+
+/// One budget to charge.
+pub(crate) struct Charge {
+    name: String,
+    rate: Rate,
+}
+
+impl Charge {
+    /// What `what` costs its origin.
+    pub(crate) fn origin(what: &str, origin: Origin) -> Self {
+        match origin {
+            Origin::Address(address) => {
+                Self { name: format!("{what}:address:{}", network(address)), rate: Rate::per_minute(SIGN_INS_PER_MINUTE) }
+            }
+            Origin::Storefront(token) => Self { name: format!("{what}:{token}"), rate: Rate::per_minute(STOREFRONT_PER_MINUTE) },
+        }
+    }
+
+    /// Tries against one account, known or not.
+    pub(crate) fn tries(what: &str, email: &Email) -> Self {
+        Self { name: format!("{what}:person:{}", person(email)), rate: Rate::per_minute(SIGN_INS_PER_MINUTE) }
+    }
+
+    /// A letter to one address, of whatever kind.
+    pub(crate) fn letter(email: &Email) -> Self {
+        let rate = Rate { interval: LETTER_INTERVAL, burst: LETTERS_BURST };
+        Self { name: format!("letter:person:{}", person(email)), rate }
+    }
+}
+
+/// Charges the budgets in their order; `Some` is the seconds to wait, because one of them was empty.
+pub(crate) async fn charge(db: &Db, actor: Actor, charges: &[Charge]) -> Result<Option<u32>, DbErr> {
+    let wait: Result<Option<TimeDelta>, DbErr> = in_tx(db, actor, async |tx| {
+        for Charge { name, rate } in charges {
+            if let Err(wait) = budget::take(tx, name, *rate).await? {
+                return Ok(Some(wait));
+            }
+        }
+        Ok(None)
+    })
+    .await;
+    Ok(wait?.map(whole_secs))
+}
+
+/// The next whole number of seconds, at least one.
+fn whole_secs(wait: TimeDelta) -> u32 {
+    u32::try_from(wait.num_seconds().saturating_add(1)).unwrap_or(u32::MAX)
+}
+
+fn person(email: &Email) -> String {
+    hex::encode(person_key(email))
+}
+
+/// What one subscriber has: an IPv4 address, or the /64 of an IPv6 one.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subscriber_is_one_origin_whatever_address_it_takes() {
+        for (address, expected) in [
+            ("192.0.2.7", "192.0.2.7"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("2001:db8:1:2::9", "2001:db8:1:2::"),
+        ] {
+            assert_eq!(network(address.parse().unwrap()).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn a_wait_is_never_told_too_short() {
+        assert_eq!(whole_secs(TimeDelta::milliseconds(1)), 1);
+        assert_eq!(whole_secs(TimeDelta::milliseconds(2_999)), 3);
+        assert_eq!(whole_secs(TimeDelta::MAX), u32::MAX);
+    }
+}

@@ -1,0 +1,111 @@
+//! Accounts: who signs up and in, what links, sessions and tokens are worth, and that nothing tells who exists.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails has said what it must")]
+
+mod by_link;
+mod door;
+mod operator;
+mod sessions;
+mod tokens;
+
+use std::{fmt::Debug, net::IpAddr};
+
+use domain::{
+    accounts::{
+        Account, AccountScope, Addressed, Addressing, CreateAccount, Email, Enter, EntryScope, OwnAccount, Password, SignIn,
+        SignInRefusal, SignUp, SignedIn, SystemScope, Viewer, address, authorize, create_account, sign_in, sign_up, viewer_of,
+    },
+    platform::{OpError, entropy::Secret, mail::Letter, text::Line},
+};
+use testkit::{Kit, letters};
+
+const ADA: &str = "ada@example.org";
+const EVE: &str = "eve@example.org";
+const PASSWORD: &str = "correct horse";
+
+fn email(text: &str) -> Email {
+    Email::new(text).unwrap()
+}
+
+fn password(text: &str) -> Password {
+    Password::new(text).unwrap()
+}
+
+fn operator() -> SystemScope {
+    SystemScope::new("test")
+}
+
+/// Nobody known, from a network address.
+fn from(address: &str) -> EntryScope {
+    let address: IpAddr = address.parse().unwrap();
+    authorize(&Viewer::Public, Enter { address }).unwrap()
+}
+
+/// Nobody known, from the address that most tests come from.
+fn door() -> EntryScope {
+    from("192.0.2.1")
+}
+
+fn me(viewer: &Viewer) -> AccountScope {
+    authorize(viewer, OwnAccount).unwrap()
+}
+
+/// The one refusal of a call, with the input that it is about.
+fn refusal<T: Debug, R: Debug + Copy>(result: Result<T, OpError<R>>) -> (R, String) {
+    match result {
+        Err(OpError::Refused(refused)) if refused.len() == 1 => {
+            let path = refused[0].path.iter().map(ToString::to_string).collect::<Vec<_>>().join(".");
+            (refused[0].code, path)
+        }
+        other => panic!("not one refusal: {other:?}"),
+    }
+}
+
+fn wants_account(address: &str, word: &str) -> SignUp {
+    SignUp { email: email(address), password: password(word), name: Line::new("Ada").unwrap() }
+}
+
+async fn signs_up(kit: &Kit, address: &str, word: &str) {
+    sign_up(&kit.db, &door(), wants_account(address, word)).await.unwrap();
+}
+
+/// An account with a confirmed address and the usual password.
+async fn account(kit: &Kit, address: &str) -> Account {
+    let request = CreateAccount { email: email(address), name: Line::new("Ada").unwrap(), password: Some(password(PASSWORD)) };
+    create_account(&kit.db, &operator(), request).await.unwrap()
+}
+
+async fn tries(kit: &Kit, address: &str, word: &str) -> Result<SignedIn, OpError<SignInRefusal>> {
+    sign_in(&kit.db, &door(), &SignIn { email: email(address), password: password(word) }).await
+}
+
+async fn signs_in(kit: &Kit, address: &str) -> SignedIn {
+    tries(kit, address, PASSWORD).await.unwrap()
+}
+
+async fn viewer(kit: &Kit, secret: &Secret) -> Option<Viewer> {
+    viewer_of(&kit.db, secret).await.unwrap()
+}
+
+/// Writes a letter, as the worker does.
+async fn written(kit: &Kit, letter: &Letter) -> Addressed {
+    match address(&kit.db, &operator(), letter).await.unwrap() {
+        Addressing::To(addressed) => addressed,
+        other => panic!("not a letter to somebody: {other:?}"),
+    }
+}
+
+/// What the link of a letter carries.
+async fn link_of(kit: &Kit, letter: &Letter) -> Secret {
+    written(kit, letter).await.link.unwrap().0
+}
+
+/// What the link of the newest letter carries.
+async fn newest_link(kit: &Kit) -> Secret {
+    link_of(kit, letters(kit).await.last().unwrap()).await
+}
+
+/// A bearer token or a link that nobody was given.
+fn unknown(prefix: &str) -> Secret {
+    Secret::presented(&format!("{prefix}_{}", "0".repeat(64))).unwrap()
+}
