@@ -330,7 +330,6 @@ mod tests {
 
     use actix_web::{
         App,
-        body::MessageBody,
         dev::ServiceResponse,
         http::Method,
         test::{self as http, TestRequest},
@@ -338,7 +337,7 @@ mod tests {
 
     use super::*;
 
-    async fn ask(demo: Option<DemoTokens>, request: TestRequest) -> ServiceResponse<impl MessageBody> {
+    async fn ask(demo: Option<DemoTokens>, request: TestRequest) -> ServiceResponse {
         let mut app = App::new().configure(configure);
         if let Some(demo) = demo {
             app = app.app_data(web::Data::new(demo));
@@ -346,11 +345,11 @@ mod tests {
         http::call_service(&http::init_service(app).await, request.to_request()).await
     }
 
-    async fn get(path: &str) -> ServiceResponse<impl MessageBody> {
+    async fn get(path: &str) -> ServiceResponse {
         ask(None, TestRequest::get().uri(path)).await
     }
 
-    fn header_of(response: &ServiceResponse<impl MessageBody>, name: header::HeaderName) -> &str {
+    fn header_of(response: &ServiceResponse, name: header::HeaderName) -> &str {
         response.headers().get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
     }
 
