@@ -92,7 +92,7 @@ connection!(ProductConnection, ProductEdge, Product);
 #[Object]
 impl Product {
     /// Global id.
-    async fn id(&self) -> ID {
+    pub(crate) async fn id(&self) -> ID {
         global(self.0.id)
     }
     /// The present slug, unique within the creator. If you asked by another one, redirect to this.
@@ -164,7 +164,7 @@ pub struct Variant(pub(crate) rules::Variant);
 #[Object]
 impl Variant {
     /// Global id.
-    async fn id(&self) -> ID {
+    pub(crate) async fn id(&self) -> ID {
         global(self.0.id)
     }
     /// The creator's own name for it, unique within the creator.
@@ -235,7 +235,8 @@ pub struct ProductFilter {
 impl ProductFilter {
     fn parse(self) -> async_graphql::Result<queries::ProductFilter> {
         let bad = |name: &str, error: &dyn std::fmt::Display| bad_input(format!("`filter.{name}`: {error}"));
-        let price = |name, price: Option<MoneyInput>| price.map(|price| price.parse().map_err(|error| bad(name, &error))).transpose();
+        let price =
+            |name, price: Option<MoneyInput>| price.map(|price| price.parse().map_err(|error| bad(name, &error))).transpose();
         let (min, max) = (price("priceMin", self.price_min)?, price("priceMax", self.price_max)?);
         if let (Some(min), Some(max)) = (min, max)
             && min.currency != max.currency
@@ -357,15 +358,22 @@ pub struct ProductCreateInput {
     pub tags: Vec<String>,
 }
 
-user_error!(ProductCreateError, ProductCreateErrorCode, CreateProductRefusal {
-    SlugTaken: "Another product of the creator has, or once had, this slug.",
-    SlugNeeded: "No slug was given, and none can be made of the title.",
-    TooManyProducts: "The creator has as many products as it may have.",
-});
-payload!(ProductCreatePayload, ProductCreateError {
-    /// The new product.
-    product: Product,
-});
+user_error!(
+    ProductCreateError,
+    ProductCreateErrorCode,
+    CreateProductRefusal {
+        SlugTaken: "Another product of the creator has, or once had, this slug.",
+        SlugNeeded: "No slug was given, and none can be made of the title.",
+        TooManyProducts: "The creator has as many products as it may have.",
+    }
+);
+payload!(
+    ProductCreatePayload,
+    ProductCreateError {
+        /// The new product.
+        product: Product,
+    }
+);
 
 async fn create_product(
     ctx: &Context<'_>,
@@ -411,10 +419,13 @@ user_error!(ProductUpdateError, ProductUpdateErrorCode, UpdateProductRefusal {
     Conflict: "Somebody has changed the product, or a variant of it, since that version. Read it again.",
     SlugTaken: "Another product of the creator has, or once had, this slug.",
 } not_found: NotFound);
-payload!(ProductUpdatePayload, ProductUpdateError {
-    /// The product as it is now.
-    product: Product,
-});
+payload!(
+    ProductUpdatePayload,
+    ProductUpdateError {
+        /// The product as it is now.
+        product: Product,
+    }
+);
 
 async fn update_product(
     ctx: &Context<'_>,
@@ -443,10 +454,13 @@ pub struct ProductArchiveInput {
 }
 
 user_error!(ProductArchiveError, ProductArchiveErrorCode, ArchiveProductRefusal {} not_found: NotFound);
-payload!(ProductArchivePayload, ProductArchiveError {
-    /// The product as it is now.
-    product: Product,
-});
+payload!(
+    ProductArchivePayload,
+    ProductArchiveError {
+        /// The product as it is now.
+        product: Product,
+    }
+);
 
 async fn archive_product(
     ctx: &Context<'_>,
@@ -468,10 +482,13 @@ pub struct ProductUnarchiveInput {
 }
 
 user_error!(ProductUnarchiveError, ProductUnarchiveErrorCode, ArchiveProductRefusal {} not_found: NotFound);
-payload!(ProductUnarchivePayload, ProductUnarchiveError {
-    /// The product as it is now.
-    product: Product,
-});
+payload!(
+    ProductUnarchivePayload,
+    ProductUnarchiveError {
+        /// The product as it is now.
+        product: Product,
+    }
+);
 
 async fn unarchive_product(
     ctx: &Context<'_>,
@@ -519,10 +536,13 @@ user_error!(VariantCreateError, VariantCreateErrorCode, CreateVariantRefusal {
     CurrencyMismatch: "The price is not in the creator's currency.",
     PriceOutOfRange: "The price is zero, less, or too much.",
 } not_found: NotFound);
-payload!(VariantCreatePayload, VariantCreateError {
-    /// The new variant.
-    variant: Variant,
-});
+payload!(
+    VariantCreatePayload,
+    VariantCreateError {
+        /// The new variant.
+        variant: Variant,
+    }
+);
 
 async fn create_variant(
     ctx: &Context<'_>,
@@ -577,10 +597,13 @@ user_error!(VariantUpdateError, VariantUpdateErrorCode, UpdateVariantRefusal {
     CurrencyMismatch: "The price is not in the creator's currency.",
     PriceOutOfRange: "The price is zero, less, or too much.",
 } not_found: NotFound);
-payload!(VariantUpdatePayload, VariantUpdateError {
-    /// The variant as it is now.
-    variant: Variant,
-});
+payload!(
+    VariantUpdatePayload,
+    VariantUpdateError {
+        /// The variant as it is now.
+        variant: Variant,
+    }
+);
 
 async fn update_variant(
     ctx: &Context<'_>,
@@ -611,10 +634,13 @@ pub struct VariantArchiveInput {
 }
 
 user_error!(VariantArchiveError, VariantArchiveErrorCode, ArchiveVariantRefusal {} not_found: NotFound);
-payload!(VariantArchivePayload, VariantArchiveError {
-    /// The variant as it is now.
-    variant: Variant,
-});
+payload!(
+    VariantArchivePayload,
+    VariantArchiveError {
+        /// The variant as it is now.
+        variant: Variant,
+    }
+);
 
 async fn archive_variant(
     ctx: &Context<'_>,
@@ -636,10 +662,13 @@ pub struct VariantUnarchiveInput {
 }
 
 user_error!(VariantUnarchiveError, VariantUnarchiveErrorCode, ArchiveVariantRefusal {} not_found: NotFound);
-payload!(VariantUnarchivePayload, VariantUnarchiveError {
-    /// The variant as it is now.
-    variant: Variant,
-});
+payload!(
+    VariantUnarchivePayload,
+    VariantUnarchiveError {
+        /// The variant as it is now.
+        variant: Variant,
+    }
+);
 
 async fn unarchive_variant(
     ctx: &Context<'_>,

@@ -41,7 +41,7 @@ connection!(CreatorConnection, CreatorEdge, Creator);
 #[Object]
 impl Creator {
     /// Global id.
-    async fn id(&self) -> ID {
+    pub(crate) async fn id(&self) -> ID {
         global(self.0.id)
     }
     /// The present slug, unique in the marketplace. If you asked by another one, redirect to this.
@@ -130,7 +130,8 @@ pub(crate) fn manage<C: CommonCode>(
 
 /// Reads a slug.
 pub(crate) fn slug(text: &str) -> Result<Slug, &'static str> {
-    text.parse().map_err(|()| "is not a slug: 2 to 80 of a-z, 0-9 and single inner hyphens; neither a bare number nor a reserved word")
+    text.parse()
+        .map_err(|()| "is not a slug: 2 to 80 of a-z, 0-9 and single inner hyphens; neither a bare number nor a reserved word")
 }
 
 /// Reads a text that may be left empty.
@@ -226,15 +227,22 @@ pub struct CreatorCreateInput {
     pub story: Option<String>,
 }
 
-user_error!(CreatorCreateError, CreatorCreateErrorCode, CreateCreatorRefusal {
-    SlugTaken: "Another creator has, or once had, this slug.",
-    SlugNeeded: "No slug was given, and none can be made of the name.",
-    TooManyCreators: "The account has as many creators as it may have.",
-});
-payload!(CreatorCreatePayload, CreatorCreateError {
-    /// The new creator.
-    creator: Creator,
-});
+user_error!(
+    CreatorCreateError,
+    CreatorCreateErrorCode,
+    CreateCreatorRefusal {
+        SlugTaken: "Another creator has, or once had, this slug.",
+        SlugNeeded: "No slug was given, and none can be made of the name.",
+        TooManyCreators: "The account has as many creators as it may have.",
+    }
+);
+payload!(
+    CreatorCreatePayload,
+    CreatorCreateError {
+        /// The new creator.
+        creator: Creator,
+    }
+);
 
 async fn create(ctx: &Context<'_>, input: CreatorCreateInput) -> Result<CreatorCreatePayload, Stop<CreatorCreateErrorCode>> {
     let scope = ctx.scope(OwnAccount)?;
@@ -283,15 +291,22 @@ pub struct CreatorUpdateInput {
     pub story: Option<String>,
 }
 
-user_error!(CreatorUpdateError, CreatorUpdateErrorCode, UpdateCreatorRefusal {
-    Conflict: "Somebody has changed the profile since that version. Read it again.",
-    SlugTaken: "Another creator has, or once had, this slug.",
-    CurrencyFixed: "There is a product, so the currency cannot change.",
-});
-payload!(CreatorUpdatePayload, CreatorUpdateError {
-    /// The creator as it is now.
-    creator: Creator,
-});
+user_error!(
+    CreatorUpdateError,
+    CreatorUpdateErrorCode,
+    UpdateCreatorRefusal {
+        Conflict: "Somebody has changed the profile since that version. Read it again.",
+        SlugTaken: "Another creator has, or once had, this slug.",
+        CurrencyFixed: "There is a product, so the currency cannot change.",
+    }
+);
+payload!(
+    CreatorUpdatePayload,
+    CreatorUpdateError {
+        /// The creator as it is now.
+        creator: Creator,
+    }
+);
 
 async fn update(ctx: &Context<'_>, input: CreatorUpdateInput) -> Result<CreatorUpdatePayload, Stop<CreatorUpdateErrorCode>> {
     let mut wrong = Complaints::new();
