@@ -1,7 +1,11 @@
 //! The command line: what can be said, and what is done for it.
 
+mod admin;
 mod config;
+mod demo;
 mod migrate;
+mod schema;
+mod serve;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
@@ -39,9 +43,25 @@ struct Everywhere {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serve the API, with the workers inside.
+    ///
+    /// Makes the data folder and brings the database up to date first. Stops on SIGTERM or Ctrl-C, after what is in
+    /// flight has ended.
+    #[command(after_help = EXIT_CODES)]
+    Serve(serve::Arguments),
     /// Bring the database up to date, or show how it stands.
     #[command(after_help = EXIT_CODES)]
     Migrate(migrate::Arguments),
+    /// Load the demo marketplace, or make buyers for load tests.
+    ///
+    /// Runs beside a running `serve`. Loads nothing twice.
+    #[command(after_help = EXIT_CODES)]
+    Demo(demo::Arguments),
+    /// Make an administrator.
+    #[command(after_help = EXIT_CODES)]
+    Admin(admin::Arguments),
+    /// Print the GraphQL schema (SDL).
+    Schema,
     /// Print the effective configuration: secrets masked, with where each value came from.
     ///
     /// Settings come from the file that --config or SMALLRUN_CONFIG names, then from variables (SMALLRUN_ and the
@@ -68,12 +88,22 @@ pub(crate) fn run() -> ExitCode {
 fn dispatch(line: CommandLine) -> Outcome {
     let mut flags = Flags { config: line.everywhere.config, data: line.everywhere.data, listen: None };
     match line.command {
+        Command::Schema => {
+            schema::run();
+            Ok(())
+        }
         Command::Config(arguments) => {
             flags.listen = arguments.listen;
             config::run(&load(flags)?);
             Ok(())
         }
+        Command::Serve(arguments) => {
+            flags.listen = arguments.listen.clone();
+            with_runtime(flags, async |config| serve::run(config, &arguments).await)
+        }
         Command::Migrate(arguments) => with_runtime(flags, async |config| migrate::run(&config, &arguments).await),
+        Command::Demo(arguments) => with_runtime(flags, async |config| demo::run(&config, &arguments).await),
+        Command::Admin(arguments) => with_runtime(flags, async |config| admin::run(&config, &arguments).await),
     }
 }
 

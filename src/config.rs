@@ -115,6 +115,8 @@ settings! {
     introspection: Flag = Flag(true);
     /// Whether /playground is served.
     playground: Flag = Flag(true);
+    /// A query that takes longer is given up, in seconds; a mutation that began runs to its end.
+    query_secs_max: Number<1, 300> = Number::of(10);
     /// The payment gateway.
     gateway: Gateway = Gateway::Sandbox;
     /// Signs the sandbox gateway's webhooks. Default: made at the first start and kept in DATA/secrets.

@@ -1,9 +1,9 @@
 //! The data folder: made when it is missing, checked before anything is begun, and the private files in it.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{ErrorKind, Read, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -17,6 +17,7 @@ const SECRETS: &str = "secrets";
 const SANDBOX_WEBHOOK_SECRET: &str = "sandbox_webhook_secret";
 /// Readable for its owner only: it grants access.
 const PRIVATE: u32 = 0o600;
+const PRIVATE_FOLDER: u32 = 0o700;
 
 /// A folder that exists and can be written.
 #[derive(Debug, Clone)]
@@ -25,7 +26,9 @@ pub(crate) struct DataFolder(PathBuf);
 impl DataFolder {
     /// Makes the folder if it is missing, and tries to write into it.
     pub(crate) fn open(path: &Path) -> Outcome<Self> {
-        fs::create_dir_all(path).map_err(|cause| Failure::writing(path, &cause))?;
+        // For its owner only: it holds addresses, and letters with links that grant access.
+        let made = DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(path);
+        made.map_err(|cause| Failure::writing(path, &cause))?;
         // Permission bits do not tell the whole truth (read-only mounts, quotas): only writing does.
         let probe = path.join(format!(".writable-{}", std::process::id()));
         let tried = File::create(&probe).and_then(|mut file| file.write_all(b"x")).and_then(|()| fs::remove_file(&probe));

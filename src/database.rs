@@ -66,7 +66,10 @@ pub(crate) async fn status(config: &Config) -> Outcome<Schema> {
     if is_absent(config) {
         return Ok(Schema { applied: Vec::new(), pending: known_steps() });
     }
-    schema(config, &open(config).await?).await
+    let db = open(config).await?;
+    let schema = schema(config, &db).await;
+    close(db).await;
+    schema
 }
 
 fn is_absent(config: &Config) -> bool {
@@ -86,6 +89,15 @@ pub(crate) async fn migrate(config: &Config) -> Outcome<(Db, usize)> {
         step.done();
     }
     Ok((db, pending.len()))
+}
+
+/// Closes the connections. The last one to a SQLite file folds its log into it, so that a copy of the file is whole.
+pub(crate) async fn close(db: Db) {
+    for connection in [db.reader().clone(), db.schema_connection().clone()] {
+        if let Err(error) = connection.close().await {
+            tracing::warn!(%error, "a connection to the database could not be closed");
+        }
+    }
 }
 
 async fn schema(config: &Config, db: &Db) -> Outcome<Schema> {

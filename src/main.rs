@@ -4,7 +4,11 @@ mod commands;
 mod config;
 mod data_folder;
 mod database;
+mod demo;
 mod exit;
+mod mailer;
+mod prompt;
+mod sandbox_page;
 mod telemetry;
 mod terminal;
 

@@ -58,7 +58,7 @@ fn unknown() -> HttpResponse {
 }
 
 fn failed(error: &dyn std::error::Error) -> HttpResponse {
-    tracing::error!(error, "the sandbox's page could not be shown");
+    tracing::error!(%error, "the sandbox's page could not be shown");
     answer(
         HttpResponse::InternalServerError(),
         &document("Something went wrong", "<p role=\"alert\">Please try again in a moment.</p>"),

@@ -27,7 +27,8 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Outcome {
     match arguments.what {
         What::Up => {
             DataFolder::open(&config.data)?;
-            let (_db, applied) = database::migrate(config).await?;
+            let (db, applied) = database::migrate(config).await?;
+            database::close(db).await;
             if applied == 0 {
                 terminal::answer("The database is up to date.\n");
             }

@@ -129,10 +129,6 @@ pub(super) enum Phase {
     Closed,
 }
 
-impl Phase {
-    pub(super) const ALL: [Self; 5] = [Self::Scheduled, Self::Open, Self::ClosingSoon, Self::SoldOut, Self::Closed];
-}
-
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum DepositText {
@@ -255,7 +251,7 @@ mod tests {
         for series in content.creators.iter().flat_map(|creator| &creator.series) {
             *phases.entry(series.phase).or_insert(0) += 1;
         }
-        for phase in Phase::ALL {
+        for phase in [Phase::Scheduled, Phase::Open, Phase::ClosingSoon, Phase::SoldOut, Phase::Closed] {
             assert!(phases.get(&phase).is_some_and(|count| *count >= 3), "{phase:?}: {phases:?}");
         }
     }

@@ -1,13 +1,15 @@
 //! Puts the demo's content into the database, step by step as the operator and the creators would.
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, fmt, sync::Arc};
 
+use chrono::TimeDelta;
 use domain::{
     accounts::{Browse, CreatorScope, PublicScope, SystemScope, Viewer, authorize},
     catalog::{self, CreateProduct, CreateVariant, Sight},
     creators::{self, CreateCreator},
     platform::{
         Currency, Db, Money, OpError,
+        clock::ManualClock,
         ids::{AccountId, CreatorId, ProductId, VariantId},
     },
     reservations::{
@@ -18,6 +20,7 @@ use domain::{
 use sea_orm::DbErr;
 
 use super::{
+    buyers::Buyers,
     content::{self, Content},
     people, runs, tables,
 };
@@ -27,7 +30,9 @@ use crate::{
 };
 
 /// For the audit log.
-const REASON: &str = "demo";
+pub(super) const REASON: &str = "demo";
+/// How old the demo's oldest creator is.
+const OPENED_DAYS_AGO: i64 = 80;
 
 /// What goes wrong while loading. The content is ours, so it is a defect, or the database.
 #[derive(Debug)]
@@ -79,19 +84,26 @@ pub(super) struct Shop<'a> {
 pub(crate) async fn load(db: &Db) -> Outcome {
     let content = Content::read().map_err(LoadError)?;
     let system = SystemScope::new(REASON);
-    let owner = people::ensure(db, &system).await?;
+    // What is old is as old as in a marketplace that has been open for a while.
+    let earlier = |days: i64| {
+        let then = db.now().checked_sub_signed(TimeDelta::days(days)).unwrap_or(db.now());
+        db.with_clock(Arc::new(ManualClock::new(then)))
+    };
     let step = Step::begin("Loading the demo marketplace");
-    publish_legal_texts(db, &system, &content).await?;
+    let people = people::ensure(&earlier(OPENED_DAYS_AGO), &system).await?;
+    publish_legal_texts(&earlier(OPENED_DAYS_AGO), &system, &content).await?;
     set_rates(db, &system).await?;
     let public = authorize(&Viewer::Public, Browse).map_err(LoadError::new)?;
     let sight = Sight::system(&system).map_err(LoadError::new)?;
     let mut shops = Vec::new();
     for (place, creator) in content.creators.iter().enumerate() {
         step.at(place, content.creators.len());
-        let opened = open_shop(db, &system, (&public, &sight), owner, creator).await;
+        let days = OPENED_DAYS_AGO.saturating_sub(i64::try_from(place).unwrap_or(0).saturating_mul(7));
+        let opened = open_shop(&earlier(days), &system, (&public, &sight), people.creator, creator).await;
         shops.push(opened.map_err(|error| error.within(creator.slug.as_str()))?);
     }
-    let added = runs::add(db, &system, &sight, &shops, &step).await?;
+    let buyers = Buyers::new(db, &system, people.crowd).await?;
+    let added = runs::add(db, &buyers, &sight, &shops, &step).await?;
     step.done_with(&match added {
         0 => "nothing to add".to_owned(),
         1 => "added 1 drop".to_owned(),
@@ -112,7 +124,7 @@ async fn publish_legal_texts(db: &Db, system: &SystemScope, content: &Content) -
 
 async fn set_rates(db: &Db, system: &SystemScope) -> Result<(), LoadError> {
     let known = tax_rates(db).await?;
-    let since = "2026-01-01T00:00:00Z".parse().map_err(LoadError::new)?;
+    let since = "2020-01-01T00:00:00Z".parse().map_err(LoadError::new)?;
     for (country, class, rate_bp) in tables::rates() {
         if known.iter().all(|rate| rate.country != country || rate.class != class) {
             let country = country.parse().map_err(LoadError::new)?;

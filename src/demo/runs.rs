@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use chrono::{TimeDelta, Utc};
 use domain::{
-    accounts::SystemScope,
     catalog::Sight,
     drops::{
         Drop,
@@ -19,6 +18,7 @@ use domain::{
 };
 
 use super::{
+    buyers::{Buyers, Demand},
     content::{BalanceText, DepositText, Phase, Series, TierText},
     load::{LoadError, Shop},
     series::{Window, next_number, wanting, window},
@@ -28,15 +28,18 @@ use crate::terminal::Step;
 /// A run is announced at least so long before its window opens.
 const ANNOUNCED_BEFORE: TimeDelta = TimeDelta::days(3);
 
+/// Buyers come so long after a window has opened.
+const BOUGHT_AFTER: TimeDelta = TimeDelta::minutes(20);
+
 /// Adds the next run of each series whose phase no run is in; answers how many.
-pub(super) async fn add(db: &Db, system: &SystemScope, sight: &Sight, shops: &[Shop<'_>], step: &Step) -> Result<usize, LoadError> {
+pub(super) async fn add(db: &Db, buyers: &Buyers, sight: &Sight, shops: &[Shop<'_>], step: &Step) -> Result<usize, LoadError> {
     let all: Vec<(&Shop<'_>, &Series)> =
         shops.iter().flat_map(|shop| shop.content.series.iter().map(move |series| (shop, series))).collect();
     let phases: Vec<Phase> = all.iter().map(|(_, series)| series.phase).collect();
     let next = wanting(&present(db, sight, shops).await?, &phases);
     for (place, (shop, series)) in next.iter().filter_map(|place| all.get(*place)).enumerate() {
         step.at(place, next.len());
-        add_run(db, shop, series, place).await.map_err(|error| error.within(series.slug.as_str()))?;
+        add_run(db, buyers, shop, series, place).await.map_err(|error| error.within(series.slug.as_str()))?;
     }
     Ok(next.len())
 }
@@ -71,14 +74,15 @@ async fn sold_out(db: &Db, drops: &[Drop]) -> Result<Vec<DropId>, LoadError> {
     Ok(ids.into_iter().filter(gone).collect())
 }
 
-async fn add_run(db: &Db, shop: &Shop<'_>, series: &Series, place: usize) -> Result<(), LoadError> {
+async fn add_run(db: &Db, buyers: &Buyers, shop: &Shop<'_>, series: &Series, place: usize) -> Result<(), LoadError> {
     let window = window(series.phase, series.window_hours, place, db.now());
     // What lies in the past is done as if it were then: nobody announces a run that is over.
     let announced_at = db.now().min(window.opens_at.checked_sub_signed(ANNOUNCED_BEFORE).unwrap_or(window.opens_at));
     let then = db.with_clock(Arc::new(ManualClock::new(announced_at)));
     let known = queries::series_slugs(db, shop.scope.creator(), series.slug.as_str()).await?;
     let number = next_number(series.slug.as_str(), known.iter().map(String::as_str));
-    let slug: Slug = format!("{}-{number}", series.slug.as_str()).parse().map_err(|()| LoadError::new("not a slug"))?;
+    let name = format!("{}-{number}", series.slug.as_str());
+    let slug: Slug = name.parse().map_err(|()| LoadError::new("not a slug"))?;
     let currency = shop.content.currency;
     let request = CreateDrop {
         slug: Some(slug),
@@ -97,15 +101,26 @@ async fn add_run(db: &Db, shop: &Shop<'_>, series: &Series, place: usize) -> Res
         shipping: true,
     };
     let drop = create(&then, &shop.scope, request).await?;
+    let mut made = Vec::new();
     for item in &series.items {
         let variant = shop.variants.get(item.sku.as_str()).copied();
         let variant = variant.ok_or_else(|| LoadError::new(format_args!("no variant {}", item.sku.as_str())))?;
         let tiers = item.tiers.iter().map(|text| tier(text, currency, window)).collect::<Result<_, _>>()?;
         let new = NewItem { variant, units: item.units, per_buyer_max: item.per_buyer_max, tiers };
-        items::add(&then, &shop.scope, drop.id, new).await?;
+        made.push(items::add(&then, &shop.scope, drop.id, new).await?);
     }
     publish(&then, &shop.scope, drop.id).await?;
-    Ok(())
+    let demand = match series.phase {
+        Phase::Scheduled => Demand::None,
+        Phase::Open => Demand::Some(1 + place % 3),
+        Phase::ClosingSoon => Demand::Some(5),
+        Phase::Closed => Demand::Some(7),
+        Phase::SoldOut => Demand::All,
+    };
+    let bought_at = window.opens_at.checked_add_signed(BOUGHT_AFTER).unwrap_or(window.opens_at);
+    let then = db.with_clock(Arc::new(ManualClock::new(bought_at)));
+    let run = format!("{}.{name}", shop.content.slug.as_str());
+    buyers.buy(&then, &run, &made, shop.content.country, series.pickup, demand).await
 }
 
 fn deposit(text: &DepositText, currency: Currency) -> Result<Deposit, LoadError> {

@@ -1,0 +1,241 @@
+//! `smallrun serve`: the API and, with the bus inside the process, the workers.
+
+use std::{
+    io::ErrorKind,
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use actix_web::{App, HttpServer, dev::ServerHandle, middleware::from_fn};
+use chrono::TimeDelta;
+use domain::{
+    accounts::{SystemScope, queries::any_admin},
+    platform::Db,
+};
+use payments::{Sandbox, SandboxSettings};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinHandle,
+};
+use workers::{LinkBase, WorkerDeps, Workers, WorkersHandle};
+
+use crate::{
+    config::{BusUrl, Config, Gateway, ListenAddress, MailUrl, PublicUrl, Source},
+    data_folder::DataFolder,
+    database::{self, SoleServer},
+    demo,
+    exit::{Exit, Failure, Outcome},
+    mailer::mailer,
+    sandbox_page, telemetry, terminal,
+};
+
+/// The part of a stop's time in which requests may end; what is left then is for the workers.
+const REQUESTS_PERCENT: u64 = 50;
+
+/// What can be said after `serve`.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Arguments {
+    /// The address to listen on; port 0 takes a free one [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDR")]
+    pub(super) listen: Option<String>,
+    /// Load the demo marketplace first, or what is missing of it.
+    #[arg(long)]
+    demo: bool,
+}
+
+pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
+    let folder = DataFolder::open(&config.data)?;
+    let mut sole = match config.bus_url {
+        BusUrl::Embedded => SoleServer::take(&config).await?,
+    };
+    let (listener, address) = listen(&config.listen)?;
+    let public_url = match config.source("public_url") {
+        // With port 0 only the listener knows the port.
+        Source::Default => PublicUrl::of(&ListenAddress(address)),
+        Source::File | Source::Variable(_) | Source::Option(_) => config.public_url.clone(),
+    };
+    let (db, _applied) = database::migrate(&config).await?;
+    let demo = if arguments.demo {
+        demo::load(&db).await?;
+        Some(demo::tokens(&db, &folder).await?)
+    } else {
+        None
+    };
+    let (tokens, tokens_file) = demo.unzip();
+    let mut signals = Signals::listen()?;
+    let place = Place { listener, address, public_url: public_url.clone() };
+    let running = start(&config, &folder, &db, place, tokens.as_ref())?;
+    greet(&config, &db, address, &public_url, tokens_file.as_ref()).await?;
+    let why = tokio::select! {
+        () = signals.next() => Ok(()),
+        () = sole.lost() => {
+            let what = "another server took over the database while this one had lost its session";
+            Err(Failure::new(Exit::Unavailable, what, "Run one server on a database, or start this one again"))
+        }
+    };
+    let within = Duration::from_secs(config.shutdown_secs.get().into());
+    let stop = async {
+        running.stop(within).await;
+        database::close(db).await;
+    };
+    tokio::select! {
+        () = stop => why,
+        () = signals.next() => {
+            Err(Failure::new(Exit::Failed, "stopped at once, before what was in flight had ended", "Nothing is lost: it runs again"))
+        }
+    }
+}
+
+/// Takes the address, before anything is begun that would have to be undone.
+fn listen(listen: &ListenAddress) -> Outcome<(TcpListener, SocketAddr)> {
+    let bound = TcpListener::bind(listen.0).and_then(|listener| {
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    });
+    bound.map_err(|cause| match cause.kind() {
+        ErrorKind::AddrInUse => {
+            let what = format!("{listen} is in use by another program");
+            Failure::new(Exit::Unavailable, what, "Stop it, or choose another address, such as --listen 127.0.0.1:8081")
+        }
+        ErrorKind::PermissionDenied => {
+            let what = format!("this user may not listen on {listen}");
+            Failure::new(Exit::Unavailable, what, "Choose a port above 1023, such as --listen 127.0.0.1:8080")
+        }
+        _ => {
+            let what = format!("{listen} cannot be listened on: {cause}");
+            Failure::new(Exit::Unavailable, what, "Choose an address of this machine, such as --listen 127.0.0.1:8080")
+        }
+    })
+}
+
+/// All that runs.
+struct Running {
+    server: ServerHandle,
+    serving: JoinHandle<std::io::Result<()>>,
+    workers: WorkersHandle,
+}
+
+/// Where this server is, as itself and as people see it.
+struct Place {
+    listener: TcpListener,
+    address: SocketAddr,
+    public_url: PublicUrl,
+}
+
+fn start(config: &Config, folder: &DataFolder, db: &Db, place: Place, tokens: Option<&demo::Tokens>) -> Outcome<Running> {
+    let metrics = telemetry::metrics()?;
+    let sandbox = match config.gateway {
+        Gateway::Sandbox => sandbox(config, folder, db, &place)?,
+    };
+    let mailer = mailer(config)?;
+    let api = api::Api {
+        db: db.clone(),
+        gateways: vec![sandbox.clone()],
+        introspection: config.introspection.0,
+        playground: config.playground.0.then(|| api::DemoTokens(tokens.map(demo::Tokens::by_role))),
+        metrics: Arc::new(move || metrics.render()),
+        trusted_proxies: config.trusted_proxies.addresses().to_vec(),
+        query_deadline: Duration::from_secs(config.query_secs_max.get().into()),
+    };
+    let edge = api::http::edge(api);
+    let page = Arc::clone(&sandbox);
+    let server = HttpServer::new(move || {
+        let (edge, page) = (edge.clone(), Arc::clone(&page));
+        let app = App::new().configure(|routes| api::http::configure(routes, &edge));
+        app.configure(|routes| sandbox_page::configure(routes, page)).wrap(from_fn(api::http::around))
+    });
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let requests_secs = u64::from(config.shutdown_secs.get()).saturating_mul(REQUESTS_PERCENT).div_ceil(100);
+    let server = server.workers(cores).disable_signals().shutdown_timeout(requests_secs);
+    let server = server.listen(place.listener).map_err(|cause| Failure::unexpected("listen", &cause))?.run();
+    let handle = server.handle();
+    let serving = tokio::spawn(server);
+    let workers = Workers::start(WorkerDeps {
+        db: db.clone(),
+        mailer,
+        gateways: vec![sandbox.clone()],
+        sandbox: Some(sandbox),
+        links: LinkBase::new(place.public_url.as_str()),
+        gateway_calls_per_second: config.gateway_calls_per_second.get(),
+    });
+    Ok(Running { server: handle, serving, workers })
+}
+
+fn sandbox(config: &Config, folder: &DataFolder, db: &Db, place: &Place) -> Outcome<Arc<Sandbox>> {
+    let webhook_secret = match config.sandbox_webhook_secret.expose() {
+        Some(secret) => secret.to_owned(),
+        None => folder.sandbox_webhook_secret()?,
+    };
+    let settings = SandboxSettings {
+        public_url: place.public_url.as_str().to_owned(),
+        // To itself directly: a proxy in front may not let webhooks of its own server in.
+        webhook_url: format!("{}/webhooks/sandbox", PublicUrl::of(&ListenAddress(place.address)).as_str()),
+        webhook_secret,
+        late: TimeDelta::seconds(SandboxSettings::LATE_SECS),
+    };
+    Sandbox::shared(db.clone(), settings).map_err(|cause| Failure::unexpected("start the sandbox gateway", &cause))
+}
+
+impl Running {
+    /// Accepts nothing more, lets requests end, then the workers.
+    async fn stop(self, within: Duration) {
+        let began = Instant::now();
+        tracing::info!("stopping");
+        // Answers when requests have ended, or their part of the time is over.
+        self.server.stop(true).await;
+        match self.serving.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the server ended with an error"),
+            Err(error) => tracing::error!(%error, "the server ended by a defect"),
+        }
+        self.workers.stop(within.saturating_sub(began.elapsed())).await;
+        tracing::info!(took = ?began.elapsed(), "stopped");
+    }
+}
+
+/// SIGTERM from a supervisor, SIGINT from a terminal.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Outcome<Self> {
+        let unheard = |cause: std::io::Error| Failure::unexpected("listen for signals", &cause);
+        let terminate = signal(SignalKind::terminate()).map_err(unheard)?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt()).map_err(unheard)? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Says where everything is, once, on the output.
+async fn greet(config: &Config, db: &Db, address: SocketAddr, public_url: &PublicUrl, demo: Option<&PathBuf>) -> Outcome {
+    let url = public_url.as_str();
+    let mut text = format!("Smallrun listens on http://{address}\n\n");
+    if config.playground.0 {
+        text.push_str(&format!("  Playground  {url}/playground\n"));
+    }
+    text.push_str(&format!("  GraphQL     {url}/graphql\n"));
+    if let MailUrl::Folder(folder) = &config.mail_url {
+        text.push_str(&format!("  Letters     {}\n", folder.display()));
+    }
+    let admins = any_admin(db, &SystemScope::new("start")).await;
+    match demo {
+        Some(tokens) => text.push_str(&demo::introduction(url, tokens)),
+        None if !admins.map_err(|error| database::failure(config, "look for an administrator", &error))? => text.push_str(
+            "\nThere is no administrator yet. Make one, in another terminal:\n\n  smallrun admin create --email you@example.org\n",
+        ),
+        None => {}
+    }
+    text.push_str("\nCtrl-C stops it.\n");
+    terminal::answer(&text);
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! Buyers of the demo's runs: they reserve and pay by the sandbox as anybody would, so that some runs are sold out and
+//! others are on their way.
+
+use chrono::TimeDelta;
+use domain::{
+    accounts::{Browse, Buyer, SystemScope, Viewer, authorize},
+    creators::Country,
+    drops::DropItem,
+    payments::{
+        advance::advance,
+        gateway::PaymentGateway,
+        pay::{PayRequest, PaymentMethod, pay},
+    },
+    platform::{
+        Db,
+        idempotency::IdempotencyKey,
+        ids::{AccountId, LegalTextId},
+        text::{Line as TextLine, TextError},
+    },
+    reservations::{
+        address::Address,
+        legal,
+        lines::{Line, ask},
+        quote::Delivery,
+        reserve::{ReserveRequest, Reserved, reserve},
+    },
+};
+use payments::{Sandbox, SandboxSettings, sandbox::methods};
+
+use super::load::LoadError;
+
+/// How much of a run is bought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Demand {
+    /// Nothing.
+    None,
+    /// One or two units of each item, by so many buyers.
+    Some(usize),
+    /// Every unit.
+    All,
+}
+
+/// The buyers, and what they need for buying.
+pub(super) struct Buyers {
+    system: SystemScope,
+    accounts: Vec<AccountId>,
+    accepted: Vec<LegalTextId>,
+    method: PaymentMethod,
+}
+
+impl Buyers {
+    pub(super) async fn new(db: &Db, system: &SystemScope, accounts: Vec<AccountId>) -> Result<Self, LoadError> {
+        let accepted = legal::current(db.reader()).await?.into_iter().map(|text| text.id).collect();
+        let method = PaymentMethod::new(methods::SUCCESS).ok_or_else(|| LoadError::new("not a method of payment"))?;
+        Ok(Self { system: *system, accounts, accepted, method })
+    }
+
+    /// Buys of one run, one buyer after the other. `then` is the database at the time of it.
+    pub(super) async fn buy(
+        &self,
+        then: &Db,
+        run: &str,
+        items: &[DropItem],
+        home: Country,
+        pickup: bool,
+        demand: Demand,
+    ) -> Result<(), LoadError> {
+        let mut left: Vec<(&DropItem, u32)> = items.iter().map(|item| (item, u32::try_from(item.units).unwrap_or(0))).collect();
+        for (turn, account) in self.accounts.iter().enumerate() {
+            let delivery = if pickup && turn % 3 == 2 { Delivery::Pickup } else { Delivery::Shipping };
+            let wanted = |item: &DropItem| match demand {
+                Demand::None => 0,
+                Demand::Some(buyers) if turn < buyers => 1 + u32::from(turn % 2 == 1),
+                Demand::Some(_) => 0,
+                Demand::All => u32::try_from(item.per_buyer_max).unwrap_or(1),
+            };
+            let mut lines = Vec::new();
+            for (item, left) in &mut left {
+                let units = wanted(item).min(*left).min(u32::try_from(item.per_buyer_max).unwrap_or(1));
+                *left = left.saturating_sub(units);
+                if units > 0 {
+                    lines.push(Line { item: item.id, units, delivery });
+                }
+            }
+            if lines.is_empty() {
+                break;
+            }
+            self.buy_lines(then, *account, &format!("{run}.{turn}"), lines, home).await?;
+        }
+        Ok(())
+    }
+
+    async fn buy_lines(&self, then: &Db, account: AccountId, name: &str, lines: Vec<Line>, home: Country) -> Result<(), LoadError> {
+        let public = authorize(&Viewer::Public, Browse).map_err(LoadError::new)?;
+        let buyer = self.system.as_buyer(Buyer::Account(account));
+        let expected_total = ask(then, &public, &lines, &home).await?.total();
+        let request = ReserveRequest {
+            lines,
+            address: address(home).map_err(LoadError::new)?,
+            expected_total,
+            accepted: self.accepted.clone(),
+            arrived_at: then.now(),
+            key: key("demo.reserve", name)?,
+        };
+        let Reserved::Made { checkout, .. } = reserve(then, &buyer, &request).await? else {
+            return Err(LoadError::new("the price rose"));
+        };
+        let sandbox = sandbox(then)?;
+        let key = key("demo.pay", name)?;
+        let request = PayRequest { checkout, method: self.method.clone(), return_url: None, gateway: sandbox.name(), key };
+        let (payment, _) = pay(then, &buyer, &request).await?;
+        // The task that `pay` has queued finds this done.
+        advance(then, &sandbox, &self.system, payment).await.map_err(|error| LoadError::new(crate::exit::chain(&error)))
+    }
+}
+
+/// The gateway at that time. It sends nothing itself: the workers deliver its webhooks later.
+fn sandbox(then: &Db) -> Result<Sandbox, LoadError> {
+    let settings = SandboxSettings {
+        public_url: String::new(),
+        webhook_url: String::new(),
+        webhook_secret: String::new(),
+        late: TimeDelta::seconds(SandboxSettings::LATE_SECS),
+    };
+    Sandbox::new(then.clone(), settings).map_err(LoadError::new)
+}
+
+fn key(what: &str, name: &str) -> Result<IdempotencyKey, LoadError> {
+    // Names of runs are longer than keys may be.
+    let short: String = name.chars().rev().take(40).collect::<Vec<_>>().into_iter().rev().collect();
+    IdempotencyKey::new(&format!("{what}.{short}")).ok_or_else(|| LoadError::new(format_args!("{name} makes no key")))
+}
+
+fn address(country: Country) -> Result<Address, TextError> {
+    Ok(Address {
+        name: TextLine::new("Robin Example")?,
+        line1: TextLine::new("12 Sample Street")?,
+        line2: None,
+        postal_code: TextLine::new("10000")?,
+        city: TextLine::new("Exampleton")?,
+        country,
+        phone: None,
+    })
+}

@@ -1,0 +1,136 @@
+//! The people of the demo: three to sign in as, a crowd that buys, and as many more as a load test wants.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use domain::{
+    accounts::{
+        AccountName, CreateAccount, Email, Password, SystemScope, Viewer, create_account, create_admin, create_buyers,
+        open_session_for, queries::account_by_email, viewer_of,
+    },
+    platform::{Db, entropy::Secret, ids::AccountId},
+};
+use serde::{Deserialize, Serialize};
+
+use super::load::{LoadError, REASON};
+use crate::{data_folder::DataFolder, exit::Outcome};
+
+/// The password of the three.
+pub(crate) const PASSWORD: &str = "smallrun-demo";
+/// Roles and addresses of the three.
+pub(crate) const PEOPLE: [(&str, &str); 3] =
+    [("buyer", "buyer@demo.example"), ("creator", "creator@demo.example"), ("admin", "admin@demo.example")];
+
+/// How many buy in the demo's runs: the largest sold-out run has so many units, at one each.
+const CROWD: usize = 12;
+
+const TOKENS_FILE: &str = "demo-tokens.json";
+const BUYERS_FILE: &str = "demo-buyers.json";
+
+/// Who is there.
+pub(super) struct People {
+    /// Owns every creator of the demo.
+    pub(super) creator: AccountId,
+    /// Buys of the demo's runs.
+    pub(super) crowd: Vec<AccountId>,
+}
+
+/// Makes who is missing.
+pub(super) async fn ensure(db: &Db, system: &SystemScope) -> Result<People, LoadError> {
+    let password = Password::new(PASSWORD).map_err(LoadError::new)?;
+    for (role, email) in PEOPLE {
+        if account(db, system, email).await?.is_some() {
+            continue;
+        }
+        let name = match role {
+            "buyer" => "Bo Buyer",
+            "creator" => "Cleo Creator",
+            _ => "Ada Admin",
+        };
+        let new = person(email, name, Some(password.clone()))?;
+        if role == "admin" {
+            create_admin(db, system, new).await?;
+        } else {
+            create_account(db, system, new).await?;
+        }
+    }
+    let mut crowd = Vec::with_capacity(CROWD);
+    for number in 1..=CROWD {
+        let email = format!("guest-{number}@demo.example");
+        crowd.push(match account(db, system, &email).await? {
+            Some(known) => known,
+            None => create_account(db, system, person(&email, &format!("Guest {number}"), None)?).await?.id,
+        });
+    }
+    let [_, (_, creator), _] = PEOPLE;
+    let creator = account(db, system, creator).await?.ok_or_else(|| LoadError::new("no account of the creator"))?;
+    Ok(People { creator, crowd })
+}
+
+async fn account(db: &Db, system: &SystemScope, email: &str) -> Result<Option<AccountId>, LoadError> {
+    let email = Email::new(email).map_err(LoadError::new)?;
+    Ok(account_by_email(db, system, &email).await?.map(|account| account.id))
+}
+
+fn person(email: &str, name: &str, password: Option<Password>) -> Result<CreateAccount, LoadError> {
+    let email = Email::new(email).map_err(LoadError::new)?;
+    Ok(CreateAccount { email, name: AccountName::new(name).map_err(LoadError::new)?, password })
+}
+
+/// A bearer token for each of the three.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Tokens {
+    buyer: String,
+    creator: String,
+    admin: String,
+}
+
+impl Tokens {
+    /// The tokens by the names of the roles.
+    pub(crate) fn by_role(&self) -> BTreeMap<String, String> {
+        let pairs = [("buyer", &self.buyer), ("creator", &self.creator), ("admin", &self.admin)];
+        pairs.into_iter().map(|(role, token)| (role.to_owned(), token.clone())).collect()
+    }
+}
+
+/// The tokens in DATA/demo-tokens.json: those of an earlier start where they still hold, else new ones.
+pub(crate) async fn tokens(db: &Db, folder: &DataFolder) -> Outcome<(Tokens, PathBuf)> {
+    let kept = folder.read(TOKENS_FILE)?.and_then(|text| serde_json::from_str::<Tokens>(&text).ok());
+    let kept = kept.map_or([None, None, None], |kept| [Some(kept.buyer), Some(kept.creator), Some(kept.admin)]);
+    let [buyer, creator, admin] = PEOPLE.map(|(_, email)| email);
+    let [kept_buyer, kept_creator, kept_admin] = kept;
+    let tokens = Tokens {
+        buyer: token(db, buyer, kept_buyer).await?,
+        creator: token(db, creator, kept_creator).await?,
+        admin: token(db, admin, kept_admin).await?,
+    };
+    let text = serde_json::to_string_pretty(&tokens).map_err(LoadError::new)?;
+    let path = folder.write_private(TOKENS_FILE, &format!("{text}\n"))?;
+    Ok((tokens, path))
+}
+
+async fn token(db: &Db, email: &str, kept: Option<String>) -> Result<String, LoadError> {
+    let system = SystemScope::new(REASON);
+    let gone = || LoadError::new(format_args!("no account {email}"));
+    let account = account(db, &system, email).await?.ok_or_else(gone)?;
+    if let Some(secret) = kept.as_deref().and_then(Secret::presented) {
+        match viewer_of(db, &secret).await? {
+            Some(Viewer::Account(viewer)) if viewer.account == account => return Ok(secret.expose().to_owned()),
+            Some(Viewer::Account(_) | Viewer::Public | Viewer::Guest(..) | Viewer::Token(_)) | None => {}
+        }
+    }
+    let signed_in = open_session_for(db, &system, account).await?.ok_or_else(gone)?;
+    Ok(signed_in.secret.expose().to_owned())
+}
+
+/// Makes signed-in buyers, or new sessions of those that exist, and writes their tokens to DATA/demo-buyers.json.
+pub(crate) async fn buyers(db: &Db, folder: &DataFolder, count: u32) -> Outcome<PathBuf> {
+    let buyer = |number: u32| {
+        let email = Email::new(&format!("load-{number}@demo.example")).map_err(LoadError::new)?;
+        Ok((email, AccountName::new(&format!("Load {number}")).map_err(LoadError::new)?))
+    };
+    let new = (1..=count).map(buyer).collect::<Result<Vec<_>, LoadError>>()?;
+    let secrets = create_buyers(db, &SystemScope::new(REASON), &new).await.map_err(LoadError::from)?;
+    let tokens: Vec<&str> = secrets.iter().map(Secret::expose).collect();
+    let text = serde_json::to_string(&tokens).map_err(LoadError::new)?;
+    folder.write_private(BUYERS_FILE, &format!("{text}\n"))
+}
