@@ -1,0 +1,111 @@
+//! The smallest HTTP/1.1 client that keeps its connection. What it costs is taken from the same processors as what is
+//! measured, so it does nothing but write a request and find the end of the answer.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::{Outcome, Trouble};
+
+/// Ends the head of an answer.
+const HEAD_END: &[u8] = b"\r\n\r\n";
+/// Room for a page, so that the buffer does not grow while time is taken.
+const BUFFER_BYTES: usize = 128 * 1024;
+
+/// A connection, with the answer that came last.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    received: Vec<u8>,
+}
+
+/// An answer, until the next request.
+pub(crate) struct Answer<'a> {
+    pub(crate) status: u16,
+    pub(crate) body: &'a [u8],
+}
+
+/// Status, and where the body begins and ends in what was received.
+struct Head {
+    status: u16,
+    body: std::ops::Range<usize>,
+}
+
+impl Connection {
+    pub(crate) async fn open(address: SocketAddr) -> Outcome<Self> {
+        let opening = async {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            Ok::<_, std::io::Error>(stream)
+        };
+        let stream = opening.await.map_err(Trouble::doing(format_args!("connect to {address}")))?;
+        Ok(Self { stream, received: Vec::with_capacity(BUFFER_BYTES) })
+    }
+
+    /// Sends a request and waits for the whole answer.
+    pub(crate) async fn exchange(&mut self, request: &[u8]) -> Outcome<Answer<'_>> {
+        self.received.clear();
+        self.stream.write_all(request).await.map_err(Trouble::doing("send a request"))?;
+        let mut head = None;
+        loop {
+            if head.is_none() {
+                head = read_head(&self.received)?;
+            }
+            if head.as_ref().is_some_and(|head| self.received.len() >= head.body.end) {
+                break;
+            }
+            let count = self.stream.read_buf(&mut self.received).await.map_err(Trouble::doing("read an answer"))?;
+            if count == 0 {
+                return Err(Trouble::new("the server closed the connection"));
+            }
+        }
+        let complete = head.and_then(|head| Some(Answer { status: head.status, body: self.received.get(head.body)? }));
+        complete.ok_or_else(|| Trouble::new("an answer ended before its end"))
+    }
+}
+
+/// Reads the head once all of it has come.
+fn read_head(received: &[u8]) -> Outcome<Option<Head>> {
+    let Some(at) = received.windows(HEAD_END.len()).position(|bytes| bytes == HEAD_END) else { return Ok(None) };
+    let text = received.get(..at).and_then(|bytes| std::str::from_utf8(bytes).ok());
+    let mut lines = text.ok_or_else(|| Trouble::new("the head of an answer is not text"))?.lines();
+    let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok());
+    let length = lines.filter_map(|line| line.split_once(':')).find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    let length = length.and_then(|(_, length)| length.trim().parse::<usize>().ok());
+    let (Some(status), Some(length)) = (status, length) else {
+        return Err(Trouble::new("an answer has no status or no content-length"));
+    };
+    let begin = at.saturating_add(HEAD_END.len());
+    Ok(Some(Head { status, body: begin..begin.saturating_add(length) }))
+}
+
+/// A GET request.
+pub(crate) fn get(address: SocketAddr, path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: {address}\r\n\r\n").into_bytes()
+}
+
+/// A GraphQL request.
+pub(crate) fn graphql(address: SocketAddr, token: Option<&str>, query: &str, variables: &Value) -> Vec<u8> {
+    let body = json!({ "query": query, "variables": variables }).to_string();
+    let authorization = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+    let accept = "accept: application/graphql-response+json\r\ncontent-type: application/json\r\n";
+    let length = body.len();
+    format!("POST /graphql HTTP/1.1\r\nhost: {address}\r\n{accept}{authorization}content-length: {length}\r\n\r\n{body}")
+        .into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_read_once_it_is_complete() {
+        assert!(read_head(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n").unwrap().is_none());
+        let head = read_head(b"HTTP/1.1 404 Not Found\r\nx: y\r\nContent-Length: 2\r\n\r\n{").unwrap().unwrap();
+        assert_eq!((head.status, head.body.len()), (404, 2));
+        assert!(read_head(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").is_err());
+    }
+}

@@ -1,0 +1,107 @@
+//! The floor of a reservation: the least that a transaction must do so that nothing is sold twice. It locks one row,
+//! takes a unit from it, writes one row, and commits, on the same kind of database with the same settings as the product's.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait, Value,
+    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+};
+
+use crate::{
+    Outcome, Trouble,
+    load::{self, Plan, Summary, Work},
+    store::{Place, Store},
+};
+
+/// How long a transaction waits for its turn.
+const TURN: Duration = Duration::from_secs(20);
+
+const SCHEMA: [&str; 3] = [
+    "CREATE TABLE items (id BIGINT PRIMARY KEY, units BIGINT NOT NULL, held BIGINT NOT NULL)",
+    "CREATE TABLE holds (id BIGINT PRIMARY KEY, item_id BIGINT NOT NULL, buyer_id BIGINT NOT NULL, units BIGINT NOT NULL)",
+    "INSERT INTO items VALUES (1, 100000000, 0)",
+];
+const UPDATE: &str = "UPDATE items SET held = held + 1 WHERE id = $1 AND held < units";
+const INSERT: &str = "INSERT INTO holds (id, item_id, buyer_id, units) VALUES ($1, $2, $3, 1)";
+
+/// Makes the tables in the store's place for it, and measures.
+pub(crate) async fn run(store: &Store, plan: Plan) -> Outcome<Summary> {
+    let database = connect(store, plan.connections).await.map_err(Trouble::doing("open the floor's database"))?;
+    for statement in SCHEMA {
+        database.execute_unprepared(statement).await.map_err(Trouble::doing("make the floor's tables"))?;
+    }
+    let ids = Arc::new(AtomicI64::new(0));
+    let summary = load::run(plan, |_| Transactions { database: database.clone(), ids: Arc::clone(&ids) }).await;
+    database.close().await.map_err(Trouble::doing("close the floor's database"))?;
+    summary
+}
+
+/// As the product opens it: SQLite with one writer, in whose queue the others wait, and no commit forgotten when the power
+/// fails; PostgreSQL as the server is set.
+async fn connect(store: &Store, connections: u32) -> Result<DatabaseConnection, DbErr> {
+    let (url, connections) = match store.floor_place() {
+        Place::Sqlite(_) => ("sqlite://".to_owned(), 1),
+        Place::Postgres(url) => (url.clone(), connections),
+    };
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(connections).sqlx_logging(false).acquire_timeout(TURN).test_before_acquire(false);
+    if let Place::Sqlite(file) = store.floor_place() {
+        let file = file.clone();
+        options.map_sqlx_sqlite_opts(move |options| {
+            let options = options.filename(&file).create_if_missing(true);
+            options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full)
+        });
+    }
+    Database::connect(options).await
+}
+
+/// One transaction after the other.
+struct Transactions {
+    database: DatabaseConnection,
+    ids: Arc<AtomicI64>,
+}
+
+impl Work for Transactions {
+    async fn prepare(&mut self) -> Outcome<()> {
+        Ok(())
+    }
+
+    async fn once(&mut self) -> Outcome<()> {
+        let id = self.ids.fetch_add(1, Ordering::Relaxed);
+        let done = self.transaction(id).await.map_err(Trouble::doing("do the floor's transaction"))?;
+        if done == 1 { Ok(()) } else { Err(Trouble::new("the floor's units ran out")) }
+    }
+}
+
+impl Transactions {
+    async fn transaction(&self, id: i64) -> Result<u64, DbErr> {
+        let backend = self.database.get_database_backend();
+        let statement = |sql: &str, values: Vec<Value>| Statement::from_sql_and_values(backend, sql, values);
+        let transaction = begin(&self.database).await?;
+        // SQLite's transaction has the only lock there is since it began.
+        let lock = match backend {
+            sea_orm::DbBackend::Postgres => "SELECT held FROM items WHERE id = $1 FOR UPDATE",
+            _ => "SELECT held FROM items WHERE id = $1",
+        };
+        transaction.query_one_raw(statement(lock, vec![1_i64.into()])).await?;
+        let updated = transaction.execute_raw(statement(UPDATE, vec![1_i64.into()])).await?.rows_affected();
+        transaction.execute_raw(statement(INSERT, vec![id.into(), 1_i64.into(), id.into()])).await?;
+        transaction.commit().await?;
+        Ok(updated)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this database is the floor's own, and no tenant's")]
+async fn begin(database: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    let options =
+        TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..TransactionOptions::default() };
+    database.begin_with_options(options).await
+}

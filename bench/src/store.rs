@@ -1,0 +1,148 @@
+//! Where the measured server and the floor keep their records: a temporary folder and, on PostgreSQL, databases of their own.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process,
+};
+
+use sea_orm::{ConnectionTrait as _, Database};
+
+use crate::{Outcome, Trouble};
+
+/// Names a PostgreSQL server, as it does for the product.
+const DATABASE_URL: &str = "SMALLRUN_DATABASE_URL";
+
+/// A database's place.
+#[derive(Debug, Clone)]
+pub(crate) enum Place {
+    Sqlite(PathBuf),
+    Postgres(String),
+}
+
+/// The folder and the databases of one run.
+#[derive(Debug)]
+pub(crate) struct Store {
+    folder: PathBuf,
+    /// The server's address and the databases made there.
+    postgres: Option<Postgres>,
+    floor: Place,
+}
+
+#[derive(Debug)]
+struct Postgres {
+    server: String,
+    names: [String; 2],
+    product: String,
+}
+
+impl Store {
+    /// Makes the folder, and databases where the environment names a PostgreSQL server.
+    pub(crate) async fn make() -> Outcome<Self> {
+        let name = format!("smallrun-bench-{}", process::id());
+        let folder = std::env::temp_dir().join(&name);
+        fs::create_dir_all(&folder).map_err(Trouble::doing(format_args!("make the folder `{}`", folder.display())))?;
+        let mut store = Self { floor: Place::Sqlite(folder.join("floor.sqlite")), folder, postgres: None };
+        let server = std::env::var(DATABASE_URL).unwrap_or_default();
+        if server.starts_with("postgres://") || server.starts_with("postgresql://") {
+            let (product, floor) = (name.replace('-', "_"), format!("{}_floor", name.replace('-', "_")));
+            let product_url = with_database(&server, &product)?;
+            store.floor = Place::Postgres(with_database(&server, &floor)?);
+            store.postgres = Some(Postgres { server, names: [product, floor], product: product_url });
+            if let Err(trouble) = store.on_server(|name| format!("CREATE DATABASE {name}")).await {
+                store.remove().await;
+                return Err(trouble);
+            }
+        }
+        Ok(store)
+    }
+
+    /// The product's data folder.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// Where the server's output goes.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.folder.join("server.log")
+    }
+
+    /// The product's database, when it is not in the data folder.
+    pub(crate) fn database_url(&self) -> Option<(&'static str, &str)> {
+        self.postgres.as_ref().map(|postgres| (DATABASE_URL, postgres.product.as_str()))
+    }
+
+    /// The floor's database.
+    pub(crate) fn floor_place(&self) -> &Place {
+        &self.floor
+    }
+
+    /// Which kind of database.
+    pub(crate) fn kind(&self) -> &'static str {
+        if self.postgres.is_some() { "PostgreSQL" } else { "SQLite" }
+    }
+
+    /// Where things are, for people.
+    pub(crate) fn describe(&self) -> String {
+        let kind = self.kind();
+        format!("on {kind}, in {}", self.folder.display())
+    }
+
+    /// Takes the folder and the databases away.
+    pub(crate) async fn remove(&self) {
+        if let Err(trouble) = self.on_server(|name| format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await {
+            eprintln!("warning: {trouble}.");
+        }
+        if let Err(error) = fs::remove_dir_all(&self.folder) {
+            eprintln!("warning: could not remove {}: {error}.", self.folder.display());
+        }
+    }
+
+    async fn on_server(&self, statement: impl Fn(&str) -> String) -> Outcome<()> {
+        let Some(postgres) = &self.postgres else { return Ok(()) };
+        let doing = async {
+            let connection = Database::connect(postgres.server.as_str()).await?;
+            for name in &postgres.names {
+                connection.execute_unprepared(&statement(name)).await?;
+            }
+            connection.close().await
+        };
+        doing.await.map_err(Trouble::doing("make or drop databases for the measurement"))
+    }
+}
+
+/// The URL of another database on the same server.
+fn with_database(url: &str, name: &str) -> Outcome<String> {
+    let (address, options) = match url.split_once('?') {
+        Some((address, options)) => (address, format!("?{options}")),
+        None => (url, String::new()),
+    };
+    match address.rsplit_once('/') {
+        Some((server, _)) if !server.ends_with('/') => Ok(format!("{server}/{name}{options}")),
+        Some(_) => Ok(format!("{address}/{name}{options}")),
+        None => Err(Trouble::new(format_args!("{DATABASE_URL} is not a PostgreSQL URL"))),
+    }
+}
+
+/// The last lines of a file, to show why something failed.
+pub(crate) fn tail(file: &Path) -> String {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().rev().take(8).collect();
+    lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_database_on_the_same_server() {
+        for (url, expected) in [
+            ("postgres://me:pw@db:5432/shop", "postgres://me:pw@db:5432/bench"),
+            ("postgres://me@db/shop?sslmode=require", "postgres://me@db/bench?sslmode=require"),
+            ("postgres://db", "postgres://db/bench"),
+        ] {
+            assert_eq!(with_database(url, "bench").unwrap(), expected);
+        }
+    }
+}
