@@ -1,6 +1,6 @@
 //! Accounts: who signs up and in, what links, sessions and tokens are worth, and that nothing tells who exists.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails has said what it must")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that fails has said what it must")]
 
 mod by_link;
 mod door;
