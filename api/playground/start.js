@@ -3,6 +3,7 @@
 
 (() => {
   const AUTHORIZATION_KEY = 'smallrun.playground.authorization';
+  const ROLE_KEY = 'smallrun.playground.role';
   const ROLES = [
     ['storefront', 'Storefront'],
     ['buyer', 'Buyer'],
@@ -13,19 +14,19 @@
   const address = (path) => new URL(path, document.baseURI).href;
   const element = (id) => document.getElementById(id);
 
-  const INTRO = [
-    '# Welcome. This editor speaks to the GraphQL endpoint of this server.',
-    '#',
-    '#   Run           Ctrl-Enter (or the round button)',
-    '#   Complete      Ctrl-Space; the book on the left opens the documentation of every type and field',
-    '#   Examples      the list at the top opens ready operations in a new tab, with their variables',
-    '#   Authorization a token in the field at the top is sent with every request; empty means public.',
-    '#                 It is kept until this browser tab is closed, and so is what you type here',
-  ].join('\n');
-  const INTRO_DEMO = [
-    '#   Act as        the buttons at the top right fill in a token of the demo accounts; opening an',
-    '#                 example switches to the account it is written for',
-  ].join('\n');
+  // Narrow enough for the editor's half of a laptop's screen.
+  const INTRO = `# Welcome! This is the GraphQL API of this server.
+#
+# Run       Ctrl-Enter, or the arrow button
+# Complete  Ctrl-Space
+# Docs      the book on the left: every type
+# Examples  the list at the top opens one
+#           in a new tab, with its variables
+# Token     the Authorization field: sent with every
+#           request, forgotten with this browser tab`;
+  const INTRO_DEMO = `
+# Act as    takes the token of a demo account;
+#           an example switches to its own`;
   const FALLBACK_QUERY = 'query Hello {\n  __typename\n}\n';
 
   // --- Storage -----------------------------------------------------------------------------------------------------
@@ -44,6 +45,14 @@
 
   const session = kept('sessionStorage');
   const local = kept('localStorage');
+
+  function remember(key, value) {
+    try {
+      session?.setItem(key, value);
+    } catch {
+      // A full or forbidden storage costs the memory of the bar, nothing else.
+    }
+  }
 
   const storage = {
     getItem: (key) => (LASTING.has(key) ? local : session)?.getItem(key) ?? null,
@@ -94,17 +103,16 @@
       const valid = this.valid();
       this.input.setAttribute('aria-invalid', String(!valid));
       this.note.textContent = valid ? '' : 'This is not a token, and is not sent: a token has no spaces and no accented letters.';
-      try {
-        session?.setItem(AUTHORIZATION_KEY, this.input.value);
-      } catch {
-        // A full or forbidden storage costs the memory of the field, nothing else.
-      }
+      remember(AUTHORIZATION_KEY, this.input.value);
       for (const changed of this.changed) changed();
     },
 
     start() {
       this.input.value = session?.getItem(AUTHORIZATION_KEY) ?? '';
-      this.input.addEventListener('input', () => this.update());
+      this.input.addEventListener('input', () => {
+        remember(ROLE_KEY, '');
+        this.update();
+      });
       this.show.addEventListener('click', () => {
         const shown = this.input.type === 'password';
         this.input.type = shown ? 'text' : 'password';
@@ -166,7 +174,7 @@
   /** Renders nothing: it stands inside GraphiQL, where the hooks are, and hands their functions to the bar. */
   function Bridge({ variables }) {
     const { useEffect, useRef } = React;
-    const { addTab, tabs, queryEditor, variableEditor } = GraphiQL.React.useEditorContext({ nonNull: true });
+    const { addTab, tabs, queryEditor, variableEditor, setOperationName } = GraphiQL.React.useEditorContext({ nonNull: true });
     const { introspect, schema } = GraphiQL.React.useSchemaStore();
     const waiting = useRef(null);
     const first = useRef(true);
@@ -186,9 +194,12 @@
       waiting.current = null;
       variableEditor.setValue(text);
       queryEditor.setValue(query);
+      // GraphiQL finds the name by itself, a moment later; who runs at once must not run the last tab's.
+      const named = /^\s*(?:query|mutation|subscription)\s+(\w+)/m.exec(query);
+      if (named) setOperationName(named[1]);
       queryEditor.setCursor(0, 0);
       queryEditor.focus();
-    }, [tabs.length, queryEditor, variableEditor]);
+    }, [tabs.length, queryEditor, variableEditor, setOperationName]);
 
     // GraphiQL shows the first tab's query by itself, but not its variables.
     useEffect(() => {
@@ -203,7 +214,7 @@
   function startEditor(examples, demo) {
     const isFirst = storage.getItem('graphiql:tabState') === null;
     const chosen = examples.find((example) => example.default);
-    const query = `${demo ? `${INTRO}\n${INTRO_DEMO}` : INTRO}\n\n${chosen ? chosen.query : FALLBACK_QUERY}`;
+    const query = `${INTRO}${demo ? INTRO_DEMO : ''}\n\n${chosen ? chosen.query : FALLBACK_QUERY}`;
     const variables = chosen ? variablesText(chosen) : '';
     const root = element('graphiql');
     root.textContent = '';
@@ -270,11 +281,15 @@
     const known = ROLES.filter(([role]) => tokens[role]);
     if (known.length === 0) return () => {};
     const choices = [['', 'Public', ''], ...known.map(([role, label]) => [role, label, tokens[role]])];
-    const buttons = choices.map(([, label, token]) => {
+    const take = (role, token) => {
+      remember(ROLE_KEY, role);
+      authorization.set(token);
+    };
+    const buttons = choices.map(([role, label, token]) => {
       const button = document.createElement('button');
       button.type = 'button';
       button.textContent = label;
-      button.addEventListener('click', () => authorization.set(token));
+      button.addEventListener('click', () => take(role, token));
       return button;
     });
     element('roles-buttons').append(...buttons);
@@ -283,11 +298,14 @@
       choices.forEach(([, , token], index) => buttons[index].setAttribute('aria-pressed', String(authorization.token() === token)));
     };
     authorization.changed.push(mark);
+    // A demo that was set up anew has other tokens for the same roles.
+    const role = session?.getItem(ROLE_KEY);
+    if (role && tokens[role]) take(role, tokens[role]);
     mark();
     return (role) => {
       // A token that the reader brought is the reader's choice.
       const isOurs = choices.some(([, , token]) => token === authorization.token());
-      if (isOurs && tokens[role]) authorization.set(tokens[role]);
+      if (isOurs && tokens[role]) take(role, tokens[role]);
     };
   }
 
