@@ -1,0 +1,175 @@
+//! Drops: announced as a whole, changed within what was promised, taken back, called off.
+
+use chrono::TimeDelta;
+use domain::{
+    drops::{
+        create::{CreateDropRefusal, create},
+        items::{self, ItemChange, ItemRefusal, NewItem},
+        publish::{CancelDropRefusal, PublishRefusal, WithdrawRefusal, cancel, publish, withdraw},
+        state::DropPhase,
+        terms::{Balance, Deposit},
+        update::{UpdateDrop, UpdateDropRefusal, update},
+    },
+    payments::{
+        apply::apply,
+        gateway::{Intent, IntentState},
+        of_checkouts,
+        pay::{PayRequest, PaymentMethod, pay},
+    },
+    platform::ids::{DropId, DropItemId},
+    reservations::{queries, state::ReservationState as State},
+};
+use testkit::{Kit, on_both};
+use uuid::Uuid;
+
+use crate::market::{buyer, check_books, codes, creator, draft_of, key, market, number, system, tiers, variant};
+
+on_both! {
+    async fn publishing_tells_every_complaint_at_once(kit: Kit) {
+        let market = market(&kit).await;
+        let mut bad = draft_of(&kit, "Bad");
+        bad.deposit = Deposit::Fixed(9_000);
+        bad.hold_secs = 10;
+        bad.lead_time_days = 1_000;
+        bad.balance = Balance::OnDate(kit.db.now().date_naive() - TimeDelta::days(1));
+        (bad.pickup, bad.shipping) = (false, false);
+        bad.opens_at = kit.db.now() - TimeDelta::hours(30);
+        bad.closes_at = kit.db.now();
+        let drop = create(&kit.db, &market.creator, bad).await.unwrap();
+        let new = NewItem { variant: market.cup.variant_id, units: 2, per_buyer_max: 3, tiers: tiers(&[(4_000, Some(2)), (5_000, None)]) };
+        items::add(&kit.db, &market.creator, drop.id, new).await.unwrap();
+        let before = kit.state().await;
+        use PublishRefusal as R;
+        let expected = [
+            R::WindowInvalid, R::HoldOutOfRange, R::BalanceTooEarly, R::LeadTimeTooLong, R::NoDelivery,
+            R::LimitAboveUnits, R::TierBeyondUnits, R::DepositInvalid,
+        ];
+        assert_eq!(codes(publish(&kit.db, &market.creator, drop.id).await), expected);
+        assert_eq!(kit.state().await, before);
+        let empty = create(&kit.db, &market.creator, draft_of(&kit, "Empty")).await.unwrap();
+        assert_eq!(codes(publish(&kit.db, &market.creator, empty.id).await), [R::NoItems]);
+        assert_eq!(codes(publish(&kit.db, &market.creator, market.drop.id).await), [R::NotDraft]);
+    }
+
+    async fn another_creators_drop_reads_like_an_unknown_one(kit: Kit) {
+        let market = market(&kit).await;
+        let other = creator(&kit, "Blue Loom").await;
+        let before = kit.state().await;
+        let unknown = DropId(Uuid::from_u128(1));
+        let (foreign, item) = (market.drop.id, market.cup.id);
+        assert_eq!(codes(publish(&kit.db, &other, foreign).await), codes(publish(&kit.db, &other, unknown).await));
+        assert_eq!(codes(withdraw(&kit.db, &other, foreign).await), [WithdrawRefusal::NotFound]);
+        assert_eq!(codes(cancel(&kit.db, &other, foreign).await), [CancelDropRefusal::NotFound]);
+        assert_eq!(codes(update(&kit.db, &other, foreign, UpdateDrop::default()).await), [UpdateDropRefusal::NotFound]);
+        assert_eq!(codes(items::change(&kit.db, &other, item, ItemChange::default()).await), [ItemRefusal::NotFound]);
+        assert_eq!(codes(items::remove(&kit.db, &other, item).await), [ItemRefusal::NotFound]);
+        assert_eq!(codes(items::remove(&kit.db, &other, DropItemId(Uuid::from_u128(1))).await), [ItemRefusal::NotFound]);
+        assert_eq!(kit.state().await, before);
+    }
+
+    async fn after_publication_only_what_keeps_the_promise_may_change(kit: Kit) {
+        let market = market(&kit).await;
+        let (creator, drop) = (&market.creator, &market.drop);
+        let ada = buyer(&kit, "ada").await;
+        let longer = UpdateDrop { closes_at: Some(drop.closes_at + TimeDelta::hours(1)), ..UpdateDrop::default() };
+        let longer = update(&kit.db, creator, drop.id, longer).await.unwrap();
+        assert_eq!(longer.phase(kit.db.now()), DropPhase::Open);
+        let deposit = UpdateDrop { deposit: Some(Deposit::Percent(5_000)), ..UpdateDrop::default() };
+        update(&kit.db, creator, drop.id, deposit.clone()).await.unwrap();
+        market.held(&kit.db, &ada, &[(&market.cup, 3)], "one").await;
+        let before = kit.state().await;
+        use UpdateDropRefusal as R;
+        for (change, expected) in [
+            (UpdateDrop { closes_at: Some(drop.closes_at), ..UpdateDrop::default() }, vec![R::WindowShortened]),
+            (UpdateDrop { opens_at: Some(drop.opens_at + TimeDelta::hours(1)), ..UpdateDrop::default() }, vec![R::WindowShortened]),
+            (UpdateDrop { deposit: Some(Deposit::Percent(1_000)), ..UpdateDrop::default() }, vec![R::DepositFrozen]),
+            (UpdateDrop { hold_secs: Some(900), lead_time_days: Some(1), pickup: Some(false), shipping: Some(false), ..UpdateDrop::default() },
+             vec![R::Frozen, R::Frozen, R::Frozen, R::Frozen]),
+            (UpdateDrop { version: Some(1), ..UpdateDrop::default() }, vec![R::Conflict]),
+            (UpdateDrop { closes_at: Some(drop.opens_at), ..UpdateDrop::default() }, vec![R::WindowInvalid, R::WindowShortened]),
+        ] {
+            assert_eq!(codes(update(&kit.db, creator, drop.id, change).await), expected);
+        }
+        let units = |units| ItemChange { units: Some(units), ..ItemChange::default() };
+        assert_eq!(codes(items::change(&kit.db, creator, market.cup.id, units(2)).await), [ItemRefusal::BelowReserved]);
+        let limit = ItemChange { per_buyer_max: Some(9), ..ItemChange::default() };
+        assert_eq!(codes(items::change(&kit.db, creator, market.cup.id, limit).await), [ItemRefusal::Frozen]);
+        assert_eq!(codes(items::remove(&kit.db, creator, market.cup.id).await), [ItemRefusal::Frozen]);
+        assert_eq!(codes(withdraw(&kit.db, creator, drop.id).await), [WithdrawRefusal::Reserved]);
+        assert_eq!(kit.state().await, before);
+        assert_eq!(items::change(&kit.db, creator, market.cup.id, units(3)).await.unwrap().units, 3);
+        let dearer = ItemChange { tiers: Some(tiers(&[(9_000, None)])), ..ItemChange::default() };
+        items::change(&kit.db, creator, market.cup.id, dearer).await.unwrap();
+        check_books(&kit.db).await;
+    }
+
+    async fn items_are_checked_and_belong_to_their_creator(kit: Kit) {
+        let market = market(&kit).await;
+        let other = creator(&kit, "Blue Loom").await;
+        let drop = create(&kit.db, &market.creator, draft_of(&kit, "Draft")).await.unwrap();
+        let foreign = variant(&kit, &other, "THEIRS").await;
+        let new = |variant, units, limit, prices: &[(i64, Option<u32>)]| NewItem { variant, units, per_buyer_max: limit, tiers: tiers(prices) };
+        let cup = market.cup.variant_id;
+        items::add(&kit.db, &market.creator, drop.id, new(market.bowl.variant_id, 1, 1, &[(1, None)])).await.unwrap();
+        let before = kit.state().await;
+        use ItemRefusal as R;
+        for (item, expected) in [
+            (new(foreign, 1, 1, &[(1, None)]), vec![R::VariantNotFound]),
+            (new(market.bowl.variant_id, 1, 1, &[(1, None)]), vec![R::Duplicate]),
+            (new(cup, 0, 0, &[]), vec![R::UnitsOutOfRange, R::LimitOutOfRange, R::TierCount]),
+            (new(cup, 1, 1, &[(1, Some(1))]), vec![R::LastTierBounded]),
+            (new(cup, 1, 1, &[(1, None), (2, None)]), vec![R::TierUnbounded]),
+            (new(cup, 9, 1, &[(1, Some(2)), (2, Some(2)), (3, None)]), vec![R::TiersNotGrowing]),
+            (new(cup, 1, 1, &[(0, None)]), vec![R::PriceOutOfRange]),
+        ] {
+            assert_eq!(codes(items::add(&kit.db, &market.creator, drop.id, item).await), expected);
+        }
+        let late = items::add(&kit.db, &market.creator, market.drop.id, new(cup, 1, 1, &[(1, None)])).await;
+        assert_eq!(codes(late), [R::Frozen]);
+        assert_eq!(kit.state().await, before);
+    }
+
+    async fn slugs_are_unique_in_a_creator_and_old_ones_go_on_leading_there(kit: Kit) {
+        let market = market(&kit).await;
+        let change = UpdateDrop { slug: Some("second-name".parse().unwrap()), ..UpdateDrop::default() };
+        update(&kit.db, &market.creator, market.drop.id, change).await.unwrap();
+        let sight = domain::catalog::Sight::of_viewer(&domain::accounts::Viewer::Public).unwrap();
+        for slug in ["first-firing", "second-name"] {
+            let found = domain::drops::queries::by_slug(&kit.db, &sight, market.creator.creator(), slug).await.unwrap();
+            assert_eq!(found.map(|drop| drop.slug).as_deref(), Some("second-name"));
+        }
+        let again = create(&kit.db, &market.creator, draft_of(&kit, "First firing")).await;
+        assert_eq!(codes(again), [CreateDropRefusal::SlugTaken]);
+        create(&kit.db, &creator(&kit, "Blue Loom").await, draft_of(&kit, "First firing")).await.unwrap();
+    }
+
+    async fn a_cancelled_drop_ends_holds_and_gives_deposits_back(kit: Kit) {
+        let market = market(&kit).await;
+        let (ada, bob) = (buyer(&kit, "ada").await, buyer(&kit, "bob").await);
+        let paid = market.held(&kit.db, &ada, &[(&market.cup, 1)], "paid").await;
+        let request = PayRequest {
+            checkout: paid,
+            method: PaymentMethod::new("pm_x").unwrap(),
+            return_url: None,
+            gateway: "sandbox",
+            key: key("pay"),
+        };
+        pay(&kit.db, &ada, &request).await.unwrap();
+        let payment = of_checkouts(&kit.db, &[paid]).await.unwrap().remove(&paid).unwrap();
+        let amount = payment.amount();
+        let intent = Intent {
+            id: "pi_1".to_owned(), payment: payment.id, state: IntentState::Succeeded, amount, captured: amount,
+            action_url: None, decline_code: None,
+        };
+        apply(&kit.db, &system(), "sandbox", &intent, None).await.unwrap();
+        let held = market.held(&kit.db, &bob, &[(&market.cup, 1)], "held").await;
+        cancel(&kit.db, &market.creator, market.drop.id).await.unwrap();
+        let lines = queries::lines_of(&kit.db, &[paid, held]).await.unwrap();
+        assert_eq!(lines[&paid][0].state, State::Refunded);
+        assert_eq!(lines[&held][0].state, State::Cancelled);
+        assert_eq!(number(&kit.db, "SELECT COUNT(*) FROM refunds WHERE reason = 'DROP_CANCELLED'").await, 1);
+        assert_eq!(number(&kit.db, "SELECT COUNT(*) FROM timers").await, 0);
+        assert_eq!(codes(cancel(&kit.db, &market.creator, market.drop.id).await), [CancelDropRefusal::AlreadyCancelled]);
+        check_books(&kit.db).await;
+    }
+}

@@ -1,0 +1,8 @@
+//! Reservations, drops and payments: every operation and every refusal, on both databases.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails has said what it must")]
+
+mod drops;
+mod market;
+mod paying;
+mod reserving;

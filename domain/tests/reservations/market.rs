@@ -1,0 +1,227 @@
+//! A small marketplace: one creator, one open drop of two items, buyers.
+
+use std::fmt::Debug;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::{
+    accounts::{AccountName, Buyer, BuyerScope, CreateAccount, CreatorScope, SystemScope, create_account},
+    catalog::{CreateProduct, CreateVariant, ProductTitle, TaxClass, create_product, create_variant},
+    creators::{CreateCreator, create_for},
+    drops::{
+        Drop, DropItem,
+        create::{CreateDrop, create},
+        items::{self, NewItem},
+        publish::publish,
+        terms::{Balance, Deposit, Tier},
+    },
+    platform::{
+        Currency, Db, Money, OpError,
+        idempotency::IdempotencyKey,
+        ids::{CheckoutId, LegalTextId, VariantId},
+        tags::Tags,
+        text::{Line as Text, Markdown},
+    },
+    reservations::{
+        address::Address,
+        legal::{self, LegalKind},
+        lines::Line,
+        quote::Delivery,
+        reserve::{ReserveRefusal, ReserveRequest, Reserved, reserve},
+        tables::{NewTariff, set_tariffs, set_tax_rate},
+    },
+};
+use sea_orm::{ConnectionTrait, Statement};
+use testkit::Kit;
+
+pub(crate) const SYSTEM: &str = "test";
+
+pub(crate) fn system() -> SystemScope {
+    SystemScope::new(SYSTEM)
+}
+
+pub(crate) fn euros(minor: i64) -> Money {
+    Money::new(minor, Currency::from_code("EUR").unwrap())
+}
+
+pub(crate) fn key(text: &str) -> IdempotencyKey {
+    IdempotencyKey::new(&format!("key-for-{text}")).unwrap()
+}
+
+/// The codes of a refusal, or a panic when it was none.
+pub(crate) fn codes<T: Debug, R: Debug + Copy>(result: Result<T, OpError<R>>) -> Vec<R> {
+    match result {
+        Err(OpError::Refused(why)) => why.iter().map(|refused| refused.code).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) struct Market {
+    pub(crate) creator: CreatorScope,
+    pub(crate) drop: Drop,
+    /// Ten units, at most three a person: 40.00, then 50.00 from the fifth on.
+    pub(crate) cup: DropItem,
+    /// Two units, at most two a person: 20.00.
+    pub(crate) bowl: DropItem,
+    pub(crate) legal: Vec<LegalTextId>,
+}
+
+pub(crate) async fn creator(kit: &Kit, name: &str) -> CreatorScope {
+    let request = CreateCreator {
+        slug: None,
+        name: Text::new(name).unwrap(),
+        tagline: None,
+        place: None,
+        country: "DE".parse().unwrap(),
+        time_zone: "Europe/Berlin".parse().unwrap(),
+        currency: Currency::from_code("EUR").unwrap(),
+        prices_include_tax: true,
+        story: Markdown::new("").unwrap(),
+    };
+    let creator = create_for(&kit.db, &system(), None, request).await.unwrap();
+    let scope = system().as_creator(creator.id);
+    let tariff = NewTariff { country: "DE".parse().unwrap(), weight_grams_max: 10_000, price: euros(500) };
+    set_tariffs(&kit.db, &scope, &[tariff]).await.unwrap();
+    scope
+}
+
+pub(crate) async fn variant(kit: &Kit, scope: &CreatorScope, sku: &str) -> VariantId {
+    let product = CreateProduct {
+        slug: None,
+        title: ProductTitle::new(&format!("A thing called {sku}")).unwrap(),
+        summary: None,
+        description: Markdown::new("").unwrap(),
+        tags: Tags::default(),
+    };
+    let product = create_product(&kit.db, scope, product).await.unwrap();
+    let variant = CreateVariant {
+        product: product.id,
+        sku: sku.parse().unwrap(),
+        title: Text::new("One size").unwrap(),
+        price: euros(5_000),
+        weight: 400.try_into().unwrap(),
+        length: 100.try_into().unwrap(),
+        width: 100.try_into().unwrap(),
+        height: 100.try_into().unwrap(),
+        tax_class: TaxClass::Standard,
+    };
+    create_variant(&kit.db, scope, variant).await.unwrap().id
+}
+
+pub(crate) fn draft_of(kit: &Kit, title: &str) -> CreateDrop {
+    let now = kit.db.now();
+    CreateDrop {
+        slug: None,
+        series: None,
+        title: ProductTitle::new(title).unwrap(),
+        summary: None,
+        description: Markdown::new("").unwrap(),
+        tags: Vec::new(),
+        opens_at: now,
+        closes_at: now + TimeDelta::hours(24),
+        hold_secs: 600,
+        deposit: Deposit::Percent(2_500),
+        balance: Balance::BeforeShipping,
+        lead_time_days: 30,
+        pickup: true,
+        shipping: true,
+    }
+}
+
+pub(crate) fn tiers(prices: &[(i64, Option<u32>)]) -> Vec<Tier> {
+    prices
+        .iter()
+        .map(|(price_minor, up_to_units)| Tier { price_minor: *price_minor, up_to_units: *up_to_units, until: None })
+        .collect()
+}
+
+pub(crate) async fn market(kit: &Kit) -> Market {
+    let creator = creator(kit, "Salt Glaze").await;
+    let admin = system().as_admin();
+    let long_ago = kit.db.now() - TimeDelta::days(365);
+    set_tax_rate(&kit.db, &admin, &"DE".parse().unwrap(), TaxClass::Standard, long_ago, 1_900).await.unwrap();
+    let (title, body) = (Text::new("Terms").unwrap(), Markdown::new("Terms.").unwrap());
+    let legal = legal::publish(&kit.db, &admin, LegalKind::Terms, &title, &body).await.unwrap();
+    let drop = create(&kit.db, &creator, draft_of(kit, "First firing")).await.unwrap();
+    let (cup, bowl) = (variant(kit, &creator, "CUP").await, variant(kit, &creator, "BOWL").await);
+    let cup = NewItem { variant: cup, units: 10, per_buyer_max: 3, tiers: tiers(&[(4_000, Some(4)), (5_000, None)]) };
+    let cup = items::add(&kit.db, &creator, drop.id, cup).await.unwrap();
+    let bowl = NewItem { variant: bowl, units: 2, per_buyer_max: 2, tiers: tiers(&[(2_000, None)]) };
+    let bowl = items::add(&kit.db, &creator, drop.id, bowl).await.unwrap();
+    let drop = publish(&kit.db, &creator, drop.id).await.unwrap();
+    Market { creator, drop, cup, bowl, legal: vec![legal] }
+}
+
+pub(crate) async fn buyer(kit: &Kit, name: &str) -> BuyerScope {
+    let email = domain::accounts::Email::new(&format!("{name}@shop.example")).unwrap();
+    let request = CreateAccount { email, name: AccountName::new(name).unwrap(), password: None };
+    let account = create_account(&kit.db, &system(), request).await.unwrap();
+    system().as_buyer(Buyer::Account(account.id))
+}
+
+impl Market {
+    pub(crate) fn request(&self, at: DateTime<Utc>, lines: &[(&DropItem, u32)], total: i64, name: &str) -> ReserveRequest {
+        let line = |(item, units): &(&DropItem, u32)| Line { item: item.id, units: *units, delivery: Delivery::Pickup };
+        ReserveRequest {
+            lines: lines.iter().map(line).collect(),
+            address: address(),
+            expected_total: euros(total),
+            accepted: self.legal.clone(),
+            arrived_at: at,
+            key: key(name),
+        }
+    }
+
+    pub(crate) async fn reserve(
+        &self,
+        db: &Db,
+        buyer: &BuyerScope,
+        lines: &[(&DropItem, u32)],
+        total: i64,
+        name: &str,
+    ) -> Result<Reserved, OpError<ReserveRefusal>> {
+        reserve(db, buyer, &self.request(db.now(), lines, total, name)).await
+    }
+
+    /// Reserves, and expects that it works.
+    pub(crate) async fn held(&self, db: &Db, buyer: &BuyerScope, lines: &[(&DropItem, u32)], name: &str) -> CheckoutId {
+        match self.reserve(db, buyer, lines, 100_000, name).await.unwrap() {
+            Reserved::Made { checkout, replayed: false } => checkout,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+pub(crate) fn address() -> Address {
+    Address {
+        name: Text::new("Ada Example").unwrap(),
+        line1: Text::new("Kiln Lane 1").unwrap(),
+        line2: None,
+        postal_code: Text::new("10115").unwrap(),
+        city: Text::new("Berlin").unwrap(),
+        country: "DE".parse().unwrap(),
+        phone: None,
+    }
+}
+
+/// One number that SQL answers.
+pub(crate) async fn number(db: &Db, sql: &str) -> i64 {
+    let statement = Statement::from_string(db.backend(), format!("SELECT CAST(({sql}) AS BIGINT)"));
+    db.reader().query_one_raw(statement).await.unwrap().unwrap().try_get_by_index::<Option<i64>>(0).unwrap().unwrap_or(0)
+}
+
+/// The books: no unit twice, none below zero; captured is allocated; the ledger sums to zero.
+pub(crate) async fn check_books(db: &Db) {
+    let oversold = "SELECT COUNT(*) FROM drop_items i WHERE i.confirmed_units + COALESCE((SELECT SUM(r.units) FROM reservations r \
+                    WHERE r.drop_item_id = i.id AND r.state = 'HELD'), 0) > i.units AND NOT EXISTS (SELECT 1 FROM reservations r \
+                    WHERE r.drop_item_id = i.id AND r.state = 'HELD')";
+    let miscounted = "SELECT COUNT(*) FROM drop_items i WHERE i.confirmed_units <> COALESCE((SELECT SUM(r.units) FROM reservations r \
+                      WHERE r.drop_item_id = i.id AND r.state = 'CONFIRMED'), 0)";
+    let unallocated = "SELECT COUNT(*) FROM payments p WHERE p.captured_minor <> COALESCE((SELECT SUM(a.amount_minor) FROM \
+                       payment_allocations a WHERE a.payment_id = p.id), 0)";
+    let uncovered = "SELECT COUNT(*) FROM payment_allocations a JOIN reservations r ON r.id = a.reservation_id \
+                     WHERE r.state NOT IN ('CONFIRMED', 'REFUNDED')";
+    let unbalanced = "SELECT COUNT(*) FROM (SELECT movement FROM ledger_entries GROUP BY movement HAVING SUM(amount_minor) <> 0) m";
+    for sql in [oversold, miscounted, unallocated, uncovered, unbalanced] {
+        assert_eq!(number(db, sql).await, 0, "{sql}");
+    }
+}
