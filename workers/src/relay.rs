@@ -33,7 +33,8 @@ pub async fn run(db: Db, bus: Arc<dyn Bus>, stop: CancellationToken) {
             }
             Err(error) => {
                 tracing::error!(%error, "the relay could not work; it tries again");
-                relay.lease = None;
+                // Another process may be able to: a newer version knows facts that this one does not.
+                relay.give_back().await;
                 until(&stop, tokio::time::sleep(Duration::from_secs(1))).await;
             }
         }
@@ -83,9 +84,9 @@ impl Relay {
         Ok(fence)
     }
 
-    async fn give_back(&self) {
+    async fn give_back(&mut self) {
         let holder = self.holder;
-        if self.lease.is_some()
+        if self.lease.take().is_some()
             && let Err(error) = in_tx(&self.db, ACTOR, async |tx| outbox::release_lease(tx, holder).await).await
         {
             tracing::warn!(%error, "the relay's lease was not given back; it runs out by itself");

@@ -22,6 +22,7 @@ use domain::{
         trace::TraceParent,
     },
 };
+use sea_orm::ConnectionTrait;
 use testkit::{Kit, on_both};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -355,5 +356,22 @@ on_both! {
         // What made the second necessary may have been committed after the first had looked.
         enqueue(&kit.db, new()).await;
         assert_eq!(claim().await.len(), 1);
+    }
+
+    async fn a_task_of_an_unknown_kind_does_not_stop_its_queue(kit: Kit) {
+        enqueue(&kit.db, task(1)).await;
+        let unknown = "UPDATE tasks SET payload = '{\"task\": \"of_a_newer_version\"}'";
+        in_tx(&kit.db, ACTOR, async |tx| tx.conn().execute_unprepared(unknown).await).await.unwrap();
+        enqueue(&kit.db, task(2)).await;
+        let recorder = Recorder::new(|_| Then::Done);
+        let worker = Worker::start(&kit.db, &recorder, 1);
+        recorder.saw(1).await;
+        eventually(async || {
+            later(&kit);
+            depth(&kit.db, TaskState::Dead).await == 1
+        })
+        .await;
+        assert_eq!(recorder.seen(), [(2, 1)]);
+        worker.end().await;
     }
 }

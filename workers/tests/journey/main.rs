@@ -1,0 +1,7 @@
+//! Whole journeys with all workers running: what a buyer sees happen after each call.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod letters;
+mod payments;
+mod shop;

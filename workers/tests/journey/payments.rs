@@ -1,0 +1,145 @@
+//! From the reservation to its end: paid, lapsed, paid too late.
+
+use ::payments::sandbox::methods;
+use chrono::TimeDelta;
+use domain::{
+    payments::{RefundState, advance::advance, state::PaymentState, webhook::apply_webhook},
+    platform::tasks::Task,
+    reservations::state::ReservationState,
+};
+use testkit::{Kit, on_both};
+
+use crate::shop::{HOLD_SECS, Shop, system};
+
+fn late() -> TimeDelta {
+    TimeDelta::seconds(20)
+}
+
+fn hold() -> TimeDelta {
+    TimeDelta::seconds(i64::from(HOLD_SECS))
+}
+
+on_both! {
+    async fn a_deposit_that_is_paid_confirms_the_reservation(kit: Kit) {
+        let shop = Shop::open(kit, late(), 3).await;
+        let ada = shop.buyer("ada").await;
+        let checkout = shop.reserve(&ada, "reserve-1").await;
+        shop.eventually("the held letter", async || shop.subjects("ada").len() == 1).await;
+        shop.pay(&ada, checkout, methods::SUCCESS, "pay-00001").await;
+        shop.eventually("the second letter", async || shop.subjects("ada").len() == 2).await;
+        assert_eq!(shop.subjects("ada"), ["Reserved until Monday, 2 March 2026, 10:10 UTC", "Your reservation is confirmed"]);
+        shop.peace().await;
+        let payment = shop.payment(checkout).await;
+        assert_eq!((payment.state, payment.captured_minor), (PaymentState::Succeeded, 1_000));
+        assert_eq!(shop.line(checkout).await.state, ReservationState::Confirmed);
+        let held = shop.mails("ada").swap_remove(0).text;
+        for part in ["Hello ada,", "1 x Water Jug, Blue: 100.00 EUR", "Deposit: 10.00 EUR", "10:10 UTC"] {
+            assert!(held.contains(part), "{part}: {held}");
+        }
+        shop.close().await;
+    }
+
+    async fn a_payment_in_process_is_confirmed_when_it_settles(kit: Kit) {
+        let shop = Shop::open(kit, late(), 3).await;
+        let ada = shop.buyer("ada").await;
+        let checkout = shop.reserve(&ada, "reserve-1").await;
+        shop.pay(&ada, checkout, methods::LATE, "pay-00001").await;
+        shop.eventually("it is processed", async || shop.payment(checkout).await.state == PaymentState::Processing).await;
+        shop.later(late());
+        shop.eventually("it settles", async || shop.payment(checkout).await.state == PaymentState::Succeeded).await;
+        assert_eq!(shop.line(checkout).await.state, ReservationState::Confirmed);
+        shop.close().await;
+    }
+
+    async fn a_payment_confirmed_on_its_page_confirms_the_reservation(kit: Kit) {
+        let shop = Shop::open(kit, late(), 3).await;
+        let ada = shop.buyer("ada").await;
+        let checkout = shop.reserve(&ada, "reserve-1").await;
+        shop.pay(&ada, checkout, methods::CONFIRM, "pay-00001").await;
+        shop.eventually("it asks", async || shop.payment(checkout).await.action_url.is_some()).await;
+        let url = shop.payment(checkout).await.action_url.unwrap();
+        shop.sandbox.settle(url.rsplit('/').next().unwrap(), true).await.unwrap();
+        // Only the webhook can tell this.
+        shop.eventually("it is paid", async || shop.payment(checkout).await.state == PaymentState::Succeeded).await;
+        shop.close().await;
+    }
+
+    async fn a_hold_that_runs_out_ends_with_its_payment(kit: Kit) {
+        let shop = Shop::open(kit, late(), 1).await;
+        let (ada, bob) = (shop.buyer("ada").await, shop.buyer("bob").await);
+        let checkout = shop.reserve(&ada, "reserve-1").await;
+        shop.pay(&ada, checkout, methods::DECLINED, "pay-00001").await;
+        shop.eventually("it is declined", async || shop.payment(checkout).await.decline_code.is_some()).await;
+        shop.peace().await;
+        shop.later(hold());
+        shop.eventually("it lapses", async || shop.line(checkout).await.state == ReservationState::Expired).await;
+        shop.peace().await;
+        assert_eq!(shop.payment(checkout).await.state, PaymentState::Cancelled);
+        assert_eq!(shop.subjects("ada").last().map(String::as_str), Some("Your reservation has ended"));
+        // The unit is free again.
+        shop.reserve(&bob, "reserve-2").await;
+        shop.close().await;
+    }
+
+    async fn money_that_comes_after_the_unit_has_gone_is_given_back_whole(kit: Kit) {
+        let shop = Shop::open(kit, TimeDelta::hours(2), 1).await;
+        let (ada, bob) = (shop.buyer("ada").await, shop.buyer("bob").await);
+        let first = shop.reserve(&ada, "reserve-1").await;
+        let payment = shop.pay(&ada, first, methods::LATE, "pay-00001").await;
+        shop.eventually("it is processed", async || shop.payment(first).await.state == PaymentState::Processing).await;
+        // A payment in process extends the hold once.
+        shop.later(hold());
+        assert_eq!(shop.line(first).await.state, ReservationState::Held);
+        shop.later(hold());
+        shop.eventually("it lapses", async || shop.line(first).await.state == ReservationState::Expired).await;
+        let second = shop.reserve(&bob, "reserve-2").await;
+        shop.pay(&bob, second, methods::SUCCESS, "pay-00002").await;
+        shop.eventually("it is Bob's", async || shop.line(second).await.state == ReservationState::Confirmed).await;
+        shop.later(TimeDelta::hours(2));
+        shop.eventually("it is given back", async || {
+            shop.refunds(payment).await.iter().map(|refund| (refund.amount_minor, refund.state)).collect::<Vec<_>>() == [(1_000, RefundState::Done)]
+        })
+        .await;
+        assert_eq!(shop.line(first).await.state, ReservationState::Refunded);
+        shop.close().await;
+    }
+
+    async fn money_that_comes_after_the_lapse_takes_the_unit_again_if_it_is_free(kit: Kit) {
+        let shop = Shop::open(kit, TimeDelta::hours(2), 1).await;
+        let ada = shop.buyer("ada").await;
+        let checkout = shop.reserve(&ada, "reserve-1").await;
+        let payment = shop.pay(&ada, checkout, methods::LATE, "pay-00001").await;
+        shop.eventually("it is processed", async || shop.payment(checkout).await.state == PaymentState::Processing).await;
+        shop.later(hold() + hold());
+        shop.eventually("it lapses", async || shop.line(checkout).await.state == ReservationState::Expired).await;
+        shop.later(TimeDelta::hours(2));
+        shop.eventually("it is Ada's after all", async || shop.line(checkout).await.state == ReservationState::Confirmed).await;
+        shop.peace().await;
+        assert!(shop.refunds(payment).await.is_empty());
+        shop.close().await;
+    }
+
+    async fn the_news_of_an_old_decline_does_not_undo_a_new_choice(kit: Kit) {
+        let shop = Shop::closed(kit, late(), 1).await;
+        let (db, system) = (&shop.kit.db, system());
+        let ada = shop.buyer("ada").await;
+        let checkout = shop.reserve(&ada, "reserve-1").await;
+        let payment = shop.pay(&ada, checkout, methods::DECLINED, "pay-00001").await;
+        advance(db, shop.sandbox.as_ref(), &system, payment).await.unwrap();
+        assert_eq!(shop.payment(checkout).await.state, PaymentState::RequiresMethod);
+        // The webhook of the decline is on its way while the buyer already chooses again.
+        for task in testkit::tasks(&shop.kit).await {
+            if let Task::SandboxOutcome { event } = task {
+                shop.sandbox.deliver(event).await.unwrap();
+            }
+        }
+        shop.pay(&ada, checkout, methods::SUCCESS, "pay-00002").await;
+        for task in testkit::tasks(&shop.kit).await {
+            if let Task::ApplyWebhook { event, .. } = task {
+                apply_webhook(db, shop.sandbox.as_ref(), &system, &event).await.unwrap();
+            }
+        }
+        advance(db, shop.sandbox.as_ref(), &system, payment).await.unwrap();
+        assert_eq!(shop.payment(checkout).await.state, PaymentState::Succeeded);
+    }
+}
