@@ -1,1 +1,80 @@
 //! The GraphQL schema and the HTTP surface.
+//!
+//! [`graphql`] the schema, one module a capability; [`http`] the edge: `/graphql`, `/playground`, `/webhooks/{gateway}`, `/metrics`,
+//! `/livez`, `/readyz`. Architecture invariant: no rule, no SQL and no transaction here; a resolver names a
+//! domain function and shapes its answer.
+
+pub mod graphql;
+pub mod http;
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use async_graphql::{EmptySubscription, MergedObject, SDLExportOptions};
+use domain::{payments::gateway::PaymentGateway, platform::Db};
+
+use graphql::{
+    accounts::{AccountsQuery, mutations::AccountsMutation},
+    catalog::{CatalogMutation, CatalogQuery},
+    context::Shared,
+    creators::{CreatorsMutation, CreatorsQuery},
+    drops::{DropsQuery, mutations::DropsMutation},
+    guard::LIMITS,
+    node::NodeQuery,
+    platform::{PlatformMutation, PlatformQuery},
+    reservations::{
+        ReservationsQuery,
+        mutations::{QuoteQuery, ReservationsMutation},
+    },
+    user_error::UserError,
+};
+
+pub use http::playground::DemoTokens;
+
+/// What may be asked.
+#[derive(MergedObject, Default)]
+pub struct Query(NodeQuery, AccountsQuery, CreatorsQuery, CatalogQuery, DropsQuery, ReservationsQuery, QuoteQuery, PlatformQuery);
+
+/// What may be done.
+#[derive(MergedObject, Default)]
+pub struct Mutation(AccountsMutation, CreatorsMutation, CatalogMutation, DropsMutation, ReservationsMutation, PlatformMutation);
+
+/// The schema.
+pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
+
+/// What the edge is made of.
+#[derive(Clone)]
+pub struct Api {
+    /// The database.
+    pub db: Db,
+    /// The gateways of this deployment; the first one takes new payments.
+    pub gateways: Vec<Arc<dyn PaymentGateway>>,
+    /// Whether the schema may be asked for.
+    pub introspection: bool,
+    /// The playground, if it is served, with the demo's tokens.
+    pub playground: Option<DemoTokens>,
+    /// Renders what `/metrics` shows.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// The proxies whose `Forwarded` and `X-Forwarded-For` are believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// A query that takes longer is given up; a mutation that began runs to its end.
+    pub query_deadline: Duration,
+}
+
+/// The schema over a database.
+pub fn schema(api: &Api) -> Schema {
+    let shared = Shared { db: api.db.clone(), gateways: api.gateways.clone() };
+    let builder = builder().data(shared).limit_depth(LIMITS.depth_max).limit_complexity(LIMITS.complexity_max);
+    if api.introspection { builder.finish() } else { builder.disable_introspection().disable_suggestions().finish() }
+}
+
+fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, EmptySubscription> {
+    Schema::build(Query::default(), Mutation::default(), EmptySubscription).register_output_type::<UserError>()
+}
+
+/// The schema in the schema definition language, sorted: what is committed as `schema.graphql`.
+pub fn sdl() -> String {
+    let options = SDLExportOptions::new().sorted_fields().sorted_arguments().sorted_enum_items().prefer_single_line_descriptions();
+    let mut text = builder().finish().sdl_with_options(options).trim().to_owned();
+    text.push('\n');
+    text
+}

@@ -112,7 +112,7 @@ macro_rules! connection {
         }
 
         impl $connection {
-            fn new(list: impl Into<String>, slice: domain::platform::page::Slice<$node>, counting: crate::graphql::connection::Counting) -> Self {
+            pub(crate) fn new(list: impl Into<String>, slice: domain::platform::page::Slice<$node>, counting: crate::graphql::connection::Counting) -> Self {
                 Self { list: list.into(), slice, counting }
             }
 

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use async_graphql::{Context, ID, dataloader::DataLoader};
+use async_graphql::{Context, ID};
 use chrono::{DateTime, Utc};
 use domain::{
     accounts::{Action, Viewer, authorize},
@@ -16,7 +16,7 @@ use domain::{
 
 use super::{
     errors::{Stop, denied},
-    loaders::Loaders,
+    loaders::Loader,
 };
 
 /// What belongs to one request.
@@ -41,7 +41,7 @@ pub(crate) trait Reach {
     fn request(&self) -> &RequestContext;
     fn viewer(&self) -> &Viewer;
     fn gateways(&self) -> &[Arc<dyn PaymentGateway>];
-    fn loader(&self) -> &DataLoader<Loaders>;
+    fn loader(&self) -> &Loader;
     /// The scope in which an action may be done, or the error that says why not.
     fn scope<A: Action>(&self, action: A) -> async_graphql::Result<A::Scope>;
     /// The same for a mutation, where `path` names somebody's thing.
@@ -67,8 +67,8 @@ impl Reach for Context<'_> {
         &self.data_unchecked::<Shared>().gateways
     }
 
-    fn loader(&self) -> &DataLoader<Loaders> {
-        self.data_unchecked::<DataLoader<Loaders>>()
+    fn loader(&self) -> &Loader {
+        self.data_unchecked::<Loader>()
     }
 
     fn scope<A: Action>(&self, action: A) -> async_graphql::Result<A::Scope> {

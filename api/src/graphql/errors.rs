@@ -4,9 +4,7 @@
 //! What a programmer must mend is a GraphQL error with one of the codes of [`Code`]. Everything else is
 //! `INTERNAL`: logged once with its chain, shown without anything of the inside.
 
-use std::error::Error as _;
-
-use async_graphql::{Error, ErrorExtensions, Interface};
+use async_graphql::{Error, ErrorExtensions, Pos, ServerError};
 use domain::{
     accounts::Denied,
     platform::{OpError, PathStep, Refused, trace::TraceParent},
@@ -23,6 +21,16 @@ pub enum Code {
     EmailUnconfirmed,
     /// An argument is out of bounds.
     BadUserInput,
+    /// The request is no GraphQL request: no JSON, no `query`, an operation that the document does not have.
+    BadRequest,
+    /// The document is not GraphQL.
+    ParseFailed,
+    /// The document, or a variable, does not fit the schema.
+    ValidationFailed,
+    /// Running the document would cost more than one request may.
+    TooCostly,
+    /// The answer took longer than it may.
+    DeadlineExceeded,
     /// Our fault.
     Internal,
 }
@@ -35,8 +43,25 @@ impl Code {
             Self::Forbidden => "FORBIDDEN",
             Self::EmailUnconfirmed => "EMAIL_UNCONFIRMED",
             Self::BadUserInput => "BAD_USER_INPUT",
+            Self::BadRequest => "BAD_REQUEST",
+            Self::ParseFailed => "GRAPHQL_PARSE_FAILED",
+            Self::ValidationFailed => "GRAPHQL_VALIDATION_FAILED",
+            Self::TooCostly => "DOCUMENT_TOO_COSTLY",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::Internal => "INTERNAL",
         }
+    }
+
+    /// The same error outside of a resolver.
+    pub(crate) fn server_error(self, message: impl Into<String>, at: Option<Pos>) -> ServerError {
+        let mut error = ServerError::new(message, at);
+        self.mark(&mut error);
+        error
+    }
+
+    /// Gives an error this code.
+    pub(crate) fn mark(self, error: &mut ServerError) {
+        error.extensions.get_or_insert_default().set("code", self.name());
     }
 
     /// An error of this code.
@@ -215,7 +240,7 @@ macro_rules! user_error {
             fn from(refusal: $refusal) -> Self {
                 match refusal {
                     $($refusal::$missing => Self::NotFound,)?
-                    $($refusal::$variant => Self::$variant,)*
+                    $($refusal::$variant { .. } => Self::$variant,)*
                 }
             }
         }

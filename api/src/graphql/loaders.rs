@@ -1,14 +1,48 @@
 //! Data loaders: every edge of the graph is one batched statement, whatever the size of the page.
 //!
-//! There is one [`Loaders`] a request, for its viewer. An edge is a key type (`ItemsOf(DropId)`) with a
-//! [`Loader`] of it beside the types that need it; [`edge!`] writes one in a line.
+//! There is one [`Loader`] a request, for its viewer. An edge is a key type (`ItemsOf(DropId)`) beside the types that need
+//! it; [`edge!`] writes one in a line.
+//!
+//! Resolvers that ask for keys of an edge wait, and their keys gather, until no resolver of the request can go on: then the
+//! batches are loaded. So what is batched depends on the document alone, never on a timer, and a request that is given up
+//! takes its loads with it.
 
-use domain::{catalog::Sight, platform::Db};
+use std::{
+    any::{Any, TypeId},
+    collections::HashMap,
+    future::{Future, poll_fn},
+    hash::Hash,
+    mem,
+    pin::{Pin, pin},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+};
 
-/// What all loaders of one request know.
-pub struct Loaders {
+use domain::{accounts::Viewer, catalog::Sight, platform::Db};
+use futures_util::{
+    future::BoxFuture,
+    stream::{FuturesUnordered, Stream},
+    task::AtomicWaker,
+};
+use sea_orm::DbErr;
+
+/// What all edges of one request know.
+pub(crate) struct Loaders {
     pub(crate) db: Db,
+    pub(crate) viewer: Viewer,
     pub(crate) sight: Sight,
+}
+
+/// One edge of the graph; the key says which.
+pub(crate) trait Edge: Copy + Eq + Hash + Send + Sync + 'static {
+    /// What a key leads to.
+    type Value: Clone + Send + Sync + 'static;
+
+    /// Finds what many keys lead to; keys that lead nowhere are left out.
+    fn load(loaders: Arc<Loaders>, keys: Vec<Self>) -> BoxFuture<'static, Result<HashMap<Self, Self::Value>, DbErr>>;
 }
 
 /// An edge: `edge!(ItemsOf(DropId) -> Vec<DropItem>, |loaders, ids| items_of(&loaders.db, ids));`
@@ -20,18 +54,181 @@ macro_rules! edge {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub(crate) struct $key(pub(crate) $id);
 
-        impl async_graphql::dataloader::Loader<$key> for crate::graphql::loaders::Loaders {
+        impl crate::graphql::loaders::Edge for $key {
             type Value = $value;
-            type Error = std::sync::Arc<sea_orm::DbErr>;
 
-            async fn load(&self, keys: &[$key]) -> Result<std::collections::HashMap<$key, $value>, Self::Error> {
-                let $loaders = self;
-                let ids: Vec<$id> = keys.iter().map(|key| key.0).collect();
-                let $ids = ids.as_slice();
-                let found: std::collections::HashMap<$id, $value> = $query.await.map_err(std::sync::Arc::new)?;
-                Ok(found.into_iter().map(|(id, value)| ($key(id), value)).collect())
+            fn load(
+                loaders: std::sync::Arc<crate::graphql::loaders::Loaders>,
+                keys: Vec<Self>,
+            ) -> futures_util::future::BoxFuture<'static, Result<std::collections::HashMap<Self, $value>, sea_orm::DbErr>> {
+                Box::pin(async move {
+                    let $loaders = &*loaders;
+                    let ids: Vec<$id> = keys.iter().map(|key| key.0).collect();
+                    let $ids = ids.as_slice();
+                    let found: std::collections::HashMap<$id, $value> = $query.await?;
+                    Ok(found.into_iter().map(|(id, value)| ($key(id), value)).collect())
+                })
             }
         }
     };
 }
 pub(crate) use edge;
+
+/// What a batch found. All that wait for it share it, and its failure.
+type Found<K> = Result<Arc<HashMap<K, <K as Edge>::Value>>, Arc<DbErr>>;
+
+/// Keys of one edge that are loaded together.
+struct Batch<K: Edge>(Mutex<BatchState<K>>);
+
+struct BatchState<K: Edge> {
+    keys: Vec<K>,
+    waiting: Vec<Waker>,
+    found: Option<Found<K>>,
+}
+
+impl<K: Edge> Batch<K> {
+    fn new() -> Self {
+        Self(Mutex::new(BatchState { keys: Vec::new(), waiting: Vec::new(), found: None }))
+    }
+
+    fn poll(&self, context: &Context<'_>) -> Poll<Found<K>> {
+        let mut state = locked(&self.0);
+        match &state.found {
+            Some(found) => Poll::Ready(found.clone()),
+            None => {
+                state.waiting.push(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    async fn run(&self, loaders: Arc<Loaders>) {
+        let mut keys = mem::take(&mut locked(&self.0).keys);
+        let mut known = std::collections::HashSet::with_capacity(keys.len());
+        keys.retain(|key| known.insert(*key));
+        let found = K::load(loaders, keys).await.map(Arc::new).map_err(Arc::new);
+        let waiting = {
+            let mut state = locked(&self.0);
+            state.found = Some(found);
+            mem::take(&mut state.waiting)
+        };
+        waiting.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// The loader of one request.
+#[derive(Clone)]
+pub(crate) struct Loader(Arc<Shared>);
+
+struct Shared {
+    loaders: Arc<Loaders>,
+    /// The batch of each edge that still takes keys.
+    open: Mutex<HashMap<TypeId, Box<dyn Any + Send>>>,
+    /// The same batches, ready to be run.
+    queued: Mutex<Vec<BoxFuture<'static, ()>>>,
+}
+
+impl Loader {
+    /// A loader for one request.
+    pub(crate) fn new(loaders: Loaders) -> Self {
+        Self(Arc::new(Shared { loaders: Arc::new(loaders), open: Mutex::default(), queued: Mutex::default() }))
+    }
+
+    /// What a key leads to.
+    pub(crate) async fn load_one<K: Edge>(&self, key: K) -> Result<Option<K::Value>, Arc<DbErr>> {
+        Ok(self.found([key]).await?.get(&key).cloned())
+    }
+
+    /// What many keys lead to.
+    pub(crate) async fn load_many<K: Edge>(&self, keys: &[K]) -> Result<HashMap<K, K::Value>, Arc<DbErr>> {
+        if keys.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let found = self.found(keys.iter().copied()).await?;
+        Ok(keys.iter().filter_map(|key| Some((*key, found.get(key)?.clone()))).collect())
+    }
+
+    async fn found<K: Edge>(&self, keys: impl IntoIterator<Item = K>) -> Found<K> {
+        let batch = self.batch::<K>();
+        locked(&batch.0).keys.extend(keys);
+        poll_fn(|context| batch.poll(context)).await
+    }
+
+    /// The batch of an edge that takes keys now.
+    fn batch<K: Edge>(&self) -> Arc<Batch<K>> {
+        let mut open = locked(&self.0.open);
+        if let Some(batch) = open.get(&TypeId::of::<K>()).and_then(|batch| batch.downcast_ref::<Arc<Batch<K>>>()) {
+            return Arc::clone(batch);
+        }
+        let batch = Arc::new(Batch::<K>::new());
+        open.insert(TypeId::of::<K>(), Box::new(Arc::clone(&batch)));
+        let (run, loaders) = (Arc::clone(&batch), Arc::clone(&self.0.loaders));
+        locked(&self.0.queued).push(Box::pin(async move { run.run(loaders).await }));
+        batch
+    }
+
+    /// Closes the open batches and answers them, ready to be run.
+    fn close(&self) -> Vec<BoxFuture<'static, ()>> {
+        locked(&self.0.open).clear();
+        mem::take(&mut *locked(&self.0.queued))
+    }
+
+    /// Runs the resolvers of a request to their end, and the batches that they wait for.
+    pub(crate) async fn drive<F: Future>(&self, resolvers: F) -> F::Output {
+        let mut resolvers = pin!(resolvers);
+        let mut running: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        poll_fn(move |context| {
+            woken.outer.register(context.waker());
+            loop {
+                // A set of futures hands the turn back after each round although some of it can go on, and says so by waking.
+                // Bounded, because one that has used up its turn says the same until the next.
+                for _ in 0..ROUNDS_MAX {
+                    woken.inside.store(false, Ordering::Release);
+                    if let Poll::Ready(done) = resolvers.as_mut().poll(&mut Context::from_waker(&waker)) {
+                        return Poll::Ready(done);
+                    }
+                    if !woken.inside.load(Ordering::Acquire) {
+                        break;
+                    }
+                }
+                running.extend(self.close());
+                let mut landed = false;
+                while let Poll::Ready(Some(())) = Pin::new(&mut running).poll_next(context) {
+                    landed = true;
+                }
+                if !landed {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await
+    }
+}
+
+/// How often resolvers are asked again before their batches are loaded, however complete.
+const ROUNDS_MAX: usize = 32;
+
+/// Whether a resolver woke; passes it on.
+#[derive(Default)]
+struct Woken {
+    inside: AtomicBool,
+    outer: AtomicWaker,
+}
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.inside.store(true, Ordering::Release);
+        self.outer.wake();
+    }
+}
+
+/// A lock that a panic elsewhere does not close: what it guards is whole between any two statements.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

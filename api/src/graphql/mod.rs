@@ -14,15 +14,23 @@
 //!   `ctx.scope_at(Manage { … }, "creatorId")?`, calls one operation and shapes its outcome.
 //! - **who may**: `ctx.scope(Action)` answers the scope or the error that says why not. Nothing else decides.
 
+pub mod accounts;
+pub mod catalog;
 pub(crate) mod connection;
 pub(crate) mod context;
 pub mod creators;
 pub mod drops;
 pub mod errors;
+pub(crate) mod execute;
+pub(crate) mod guard;
 pub(crate) mod loaders;
 pub mod money;
 pub mod node;
+pub mod payments;
+pub mod platform;
+pub mod reservations;
 pub mod scalars;
+pub mod user_error;
 
 pub use context::RequestContext;
 

@@ -1,0 +1,57 @@
+//! From an admitted document to its answer: resolve, load, and give every error a code of ours.
+
+use async_graphql::{Pos, Request, Response, ServerError, Value};
+use domain::{catalog::Sight, platform::Db};
+
+use super::{
+    RequestContext,
+    errors::{Code, denied, internal},
+    loaders::{Loader, Loaders},
+};
+use crate::Schema;
+
+/// The most errors that one answer shows: a document can be wrong in every place.
+const ERRORS_MAX: usize = 20;
+
+/// Runs a request for whoever asks.
+pub(crate) async fn execute(schema: &Schema, db: &Db, request: Request, context: RequestContext) -> Response {
+    let sight = match Sight::of_viewer(&context.viewer) {
+        Ok(sight) => sight,
+        Err(why) => return Response::from_errors(vec![denied(why).into_server_error(Pos::default())]),
+    };
+    let loader = Loader::new(Loaders { db: db.clone(), viewer: context.viewer.clone(), sight });
+    let request = request.data(context).data(loader.clone());
+    let mut response = loader.drive(schema.execute(request)).await;
+    response.errors.truncate(ERRORS_MAX);
+    response.errors.iter_mut().for_each(settle);
+    response
+}
+
+/// Whether nothing was run: then an answer has no `data` (GraphQL, October 2021, section 7.1).
+pub(crate) fn is_request_error(response: &Response) -> bool {
+    response.data == Value::Null && !response.errors.is_empty() && response.errors.iter().all(|error| error.path.is_empty())
+}
+
+/// Gives an error of the library a code of ours. What came from a resolver without one is a failure that nobody meant to show.
+fn settle(error: &mut ServerError) {
+    if error.extensions.as_ref().is_some_and(|extensions| extensions.get("code").is_some()) {
+        return;
+    }
+    if error.source.is_some() {
+        let shown = internal(&Unmarked(error.message.clone()));
+        error.message = shown.message;
+        error.extensions = shown.extensions;
+        error.source = None;
+    } else if !error.path.is_empty() {
+        Code::BadUserInput.mark(error);
+    } else if error.message.starts_with("Query is too complex") || error.message.starts_with("Query is nested too deep") {
+        Code::TooCostly.mark(error);
+    } else {
+        Code::ValidationFailed.mark(error);
+    }
+}
+
+/// A failure that reached the edge without `internal()`.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Unmarked(String);

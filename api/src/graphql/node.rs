@@ -1,0 +1,156 @@
+//! Global ids: everything that has one can be read again by it.
+
+use std::collections::HashMap;
+
+use async_graphql::{Context, ID, Interface, Object};
+use domain::{
+    accounts::{self as rules, Administer, Buy, OwnAccount, authorize},
+    platform::{
+        EntityId,
+        ids::{
+            AccountId, CheckoutId, CreatorId, DropId, DropItemId, LegalTextId, ProductId, ReservationId, VariantId,
+            parse_typeid,
+        },
+    },
+    reservations,
+};
+use sea_orm::DbErr;
+
+use super::{
+    accounts::Account,
+    catalog::{Product, SeenProduct, SeenVariant, Variant},
+    context::Reach,
+    creators::{Creator, CreatorById},
+    drops::{Drop, DropItem, ReferredItem, SeenDrop},
+    errors::{Internal, bad_input},
+    loaders::{Loaders, edge},
+    reservations::{Checkout, LegalText, LegalTextById, Reservation},
+};
+
+/// The most ids that `nodes` takes.
+const NODES_MAX: usize = 100;
+
+/// A thing with a global id.
+#[derive(Interface)]
+#[graphql(field(name = "id", ty = "ID", desc = "Global id: a readable prefix that says the kind, and 26 characters."))]
+pub enum Node {
+    /// A person who can sign in.
+    Account(Account),
+    /// A workshop.
+    Creator(Creator),
+    /// What is made.
+    Product(Product),
+    /// What is ordered.
+    Variant(Variant),
+    /// A preorder run.
+    Drop(Drop),
+    /// A variant within a drop.
+    DropItem(DropItem),
+    /// What one buyer reserved at once.
+    Checkout(Checkout),
+    /// A claim on units.
+    Reservation(Reservation),
+    /// One version of a legal text.
+    LegalText(LegalText),
+}
+
+edge!(
+    /// The viewer's own account, or any for an administrator.
+    SeenAccount(AccountId) -> rules::Account, |loaders, ids| seen_accounts(loaders, ids)
+);
+edge!(
+    /// One of the viewer's own checkouts.
+    OwnCheckout(CheckoutId) -> reservations::Checkout, |loaders, ids| own_checkouts(loaders, ids)
+);
+edge!(
+    /// One of the viewer's own reservations.
+    OwnReservation(ReservationId) -> reservations::Reservation, |loaders, ids| own_reservations(loaders, ids)
+);
+
+async fn seen_accounts(loaders: &Loaders, ids: &[AccountId]) -> Result<HashMap<AccountId, rules::Account>, DbErr> {
+    if let Ok(scope) = authorize(&loaders.viewer, Administer) {
+        return rules::queries::accounts_by_ids(&loaders.db, &scope, ids).await;
+    }
+    match authorize(&loaders.viewer, OwnAccount) {
+        Ok(scope) if ids.contains(&scope.account()) => {
+            let own = rules::queries::own_account(&loaders.db, &scope).await?;
+            Ok(own.into_iter().map(|account| (account.id, account)).collect())
+        }
+        Ok(_) | Err(_) => Ok(HashMap::new()),
+    }
+}
+
+async fn own_checkouts(loaders: &Loaders, ids: &[CheckoutId]) -> Result<HashMap<CheckoutId, reservations::Checkout>, DbErr> {
+    match authorize(&loaders.viewer, Buy) {
+        Ok(scope) => reservations::queries::checkouts_by_ids(&loaders.db, &scope, ids).await,
+        Err(_) => Ok(HashMap::new()),
+    }
+}
+
+async fn own_reservations(
+    loaders: &Loaders,
+    ids: &[ReservationId],
+) -> Result<HashMap<ReservationId, reservations::Reservation>, DbErr> {
+    match authorize(&loaders.viewer, Buy) {
+        Ok(scope) => reservations::queries::own_reservations(&loaders.db, &scope, ids).await,
+        Err(_) => Ok(HashMap::new()),
+    }
+}
+
+/// The thing that an id names, if the viewer may see it.
+async fn find(ctx: &Context<'_>, id: &ID) -> async_graphql::Result<Option<Node>> {
+    let Ok((prefix, uuid)) = parse_typeid(id) else { return Ok(None) };
+    let loader = ctx.loader();
+    // One arm a kind of thing; whatever has no arm cannot be read by its id.
+    Ok(match prefix.as_str() {
+        AccountId::PREFIX => {
+            let row = loader.load_one(SeenAccount(AccountId(uuid))).await.internal()?;
+            row.map(|row| Node::Account(Account::seen_by(ctx.viewer(), row)))
+        }
+        CreatorId::PREFIX => loader.load_one(CreatorById(CreatorId(uuid))).await.internal()?.map(|row| Node::Creator(Creator(row))),
+        ProductId::PREFIX => loader.load_one(SeenProduct(ProductId(uuid))).await.internal()?.map(|row| Node::Product(Product(row))),
+        VariantId::PREFIX => loader.load_one(SeenVariant(VariantId(uuid))).await.internal()?.map(|row| Node::Variant(Variant(row))),
+        DropId::PREFIX => loader.load_one(SeenDrop(DropId(uuid))).await.internal()?.map(|row| Node::Drop(Drop(row))),
+        DropItemId::PREFIX => drop_item(ctx, DropItemId(uuid)).await?.map(Node::DropItem),
+        CheckoutId::PREFIX => loader.load_one(OwnCheckout(CheckoutId(uuid))).await.internal()?.map(|row| Node::Checkout(Checkout(row))),
+        ReservationId::PREFIX => {
+            loader.load_one(OwnReservation(ReservationId(uuid))).await.internal()?.map(|row| Node::Reservation(Reservation(row)))
+        }
+        LegalTextId::PREFIX => {
+            loader.load_one(LegalTextById(LegalTextId(uuid))).await.internal()?.map(|row| Node::LegalText(LegalText(row)))
+        }
+        _ => None,
+    })
+}
+
+/// An item is seen with its drop.
+async fn drop_item(ctx: &Context<'_>, id: DropItemId) -> async_graphql::Result<Option<DropItem>> {
+    let Some(item) = ctx.loader().load_one(ReferredItem(id)).await.internal()? else { return Ok(None) };
+    let drop = ctx.loader().load_one(SeenDrop(item.drop_id)).await.internal()?;
+    Ok(drop.map(|drop| DropItem { item, currency: drop.currency }))
+}
+
+/// Reads by global id.
+#[derive(Default)]
+pub struct NodeQuery;
+
+#[Object]
+impl NodeQuery {
+    /// A thing by its global id. Null when there is none, or when it is not yours to see.
+    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "Its global id.")] id: ID) -> async_graphql::Result<Option<Node>> {
+        find(ctx, &id).await
+    }
+
+    /// Things by their global ids, in the order of the ids; null for each that there is not, or that is not yours to see.
+    #[graphql(complexity = "ids.len() * child_complexity + 1")]
+    async fn nodes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Their global ids, at most 100.")] ids: Vec<ID>,
+    ) -> async_graphql::Result<Vec<Option<Node>>> {
+        if ids.len() > NODES_MAX {
+            return Err(bad_input(format!("`ids` are more than {NODES_MAX}")));
+        }
+        futures_util::future::try_join_all(ids.iter().map(|id| find(ctx, id))).await
+    }
+}

@@ -1,0 +1,48 @@
+//! The HTTP surface.
+//!
+//! [`graphql`] the endpoint; [`playground`]; [`webhooks`]; [`health`]: liveness, readiness, metrics. [`around`] is wrapped around all of
+//! them: trace, log line, metrics, security headers.
+
+mod address;
+mod around;
+mod graphql;
+mod health;
+pub mod playground;
+mod webhooks;
+
+use actix_web::web;
+
+pub use around::around;
+
+use crate::Api;
+
+/// What handlers share.
+struct Edge {
+    api: Api,
+    schema: crate::Schema,
+}
+
+/// Adds all routes. Make the edge once a process, with [`edge`], and wrap the application in [`around`].
+pub fn configure(config: &mut web::ServiceConfig, shared: &SharedEdge) {
+    let edge = &shared.0;
+    config.app_data(edge.clone());
+    config.service(web::resource("/graphql").route(web::post().to(graphql::post)).route(web::get().to(graphql::get)));
+    config.service(web::resource("/webhooks/{gateway}").route(web::post().to(webhooks::receive)));
+    config.service(web::resource("/livez").route(web::get().to(health::livez)));
+    config.service(web::resource("/readyz").route(web::get().to(health::readyz)));
+    config.service(web::resource("/metrics").route(web::get().to(health::metrics)));
+    if let Some(tokens) = &edge.api.playground {
+        config.app_data(web::Data::new(tokens.clone()));
+        config.configure(playground::configure);
+    }
+}
+
+/// The edge, shared by the workers of a server.
+#[derive(Clone)]
+pub struct SharedEdge(web::Data<Edge>);
+
+/// Makes the edge: the schema is built here.
+pub fn edge(api: Api) -> SharedEdge {
+    let schema = crate::schema(&api);
+    SharedEdge(web::Data::new(Edge { api, schema }))
+}

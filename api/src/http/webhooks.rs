@@ -1,0 +1,39 @@
+//! Webhooks of payment gateways: checked, taken into the inbox, answered; applied by a task.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use domain::{
+    accounts::SystemScope,
+    payments::{gateway::WebhookError, receive_webhook},
+};
+
+use super::{Edge, graphql::read_body};
+
+/// The longest body of a webhook, in bytes.
+const BODY_MAX: usize = 256 * 1024;
+
+/// `POST /webhooks/{gateway}`.
+pub(super) async fn receive(request: HttpRequest, gateway: web::Path<String>, body: web::Payload, edge: web::Data<Edge>) -> HttpResponse {
+    let text = |status: actix_web::http::StatusCode, text: &'static str| HttpResponse::build(status).content_type("text/plain").body(text);
+    use actix_web::http::StatusCode as S;
+    let Some(gateway) = edge.api.gateways.iter().find(|known| known.name() == gateway.as_str()) else {
+        return text(S::NOT_FOUND, "no such gateway\n");
+    };
+    let body = match read_body(body, BODY_MAX).await {
+        Ok(body) => body,
+        Err(status) => return text(status, "the body cannot be read\n"),
+    };
+    let signature = request.headers().get(gateway.signature_header()).and_then(|value| value.to_str().ok());
+    let event = match gateway.verify_webhook(signature, &body) {
+        Ok(event) => event,
+        Err(WebhookError::BadSignature) => return text(S::BAD_REQUEST, "bad signature\n"),
+        Err(WebhookError::Malformed) => return text(S::BAD_REQUEST, "not an event\n"),
+    };
+    let body = String::from_utf8_lossy(&body);
+    match receive_webhook(&edge.api.db, &SystemScope::new("webhook"), gateway.name(), &event, &body).await {
+        Ok(()) => text(S::OK, "taken\n"),
+        Err(error) => {
+            tracing::error!(%error, gateway = gateway.name(), "a webhook could not be taken in");
+            text(S::SERVICE_UNAVAILABLE, "try again\n")
+        }
+    }
+}
