@@ -1,0 +1,263 @@
+//! What runs the marketplace: accounts, the audit log, and work that failed. For administrators.
+
+use async_graphql::{Context, Enum, ID, InputObject, Json, Object};
+use chrono::{DateTime, Utc};
+use domain::{
+    accounts::{AdminScope, Administer, Email, NeverRefused, queries},
+    platform::{
+        Db,
+        audit::{self, AuditEntry as Entry},
+        ids::TaskId,
+        in_tx,
+        page::{PAGE_SIZE_MAX, Page, TOTAL_COUNT_MAX},
+        tasks::{self, TaskRow, TaskState},
+        trace::TraceParent,
+    },
+};
+use sea_orm::DbErr;
+
+use super::{
+    accounts::{Account, AccountConnection},
+    connection::{PageArgs, connection, counting},
+    context::{Reach, global, id},
+    errors::{Complaints, Internal, Stop, bad_input, payload, user_error},
+    list_cost,
+};
+
+/// One write, as the audit log keeps it.
+#[derive(Clone)]
+pub struct AuditEntry(Entry);
+
+connection!(AuditConnection, AuditEdge, AuditEntry);
+
+/// One write, as the audit log keeps it: who did what, when, to which fields; never their values.
+#[Object]
+impl AuditEntry {
+    /// Global id.
+    async fn id(&self) -> ID {
+        global(self.0.id)
+    }
+    /// Who: the id of an account, a guest or an API token; `public` for somebody unknown; `system:` and a reason for the system itself.
+    async fn actor(&self) -> &str {
+        &self.0.actor
+    }
+    /// What was done, as noun and verb, such as `drop.publish`.
+    async fn action(&self) -> &str {
+        &self.0.action
+    }
+    /// To what: its id, or a word for what has none.
+    async fn subject(&self) -> &str {
+        &self.0.subject
+    }
+    /// The names of the fields that were changed.
+    async fn fields(&self) -> Vec<&str> {
+        self.0.fields.split(',').filter(|field| !field.is_empty()).collect()
+    }
+    /// The trace of the request or the task that did it.
+    async fn trace_id(&self) -> Option<&str> {
+        self.0.trace_id.as_deref()
+    }
+    /// When.
+    async fn created_at(&self) -> DateTime<Utc> {
+        self.0.created_at
+    }
+}
+
+/// The queues of background work.
+#[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
+#[graphql(remote = "tasks::Queue")]
+pub enum TaskQueue {
+    /// Calls to the payment gateway.
+    Payments,
+    /// Changes of our own state that are due: holds that lapse, webhooks that came in.
+    Reservations,
+    /// Letters.
+    Mail,
+    /// What the sandbox gateway does in its own time.
+    Sandbox,
+}
+
+/// A piece of background work that was set aside.
+#[derive(Clone)]
+pub struct DeadLetter(TaskRow);
+
+connection!(DeadLetterConnection, DeadLetterEdge, DeadLetter);
+
+/// A piece of background work that failed too often, or for good, and was set aside for a person to look at.
+#[Object]
+impl DeadLetter {
+    /// Global id, for `taskRequeue`.
+    async fn id(&self) -> ID {
+        global(self.0.id)
+    }
+    /// What was to be done, such as `send_mail`.
+    async fn kind(&self) -> &str {
+        &self.0.kind
+    }
+    /// The queue that it waited in.
+    async fn queue(&self) -> TaskQueue {
+        self.0.queue.into()
+    }
+    /// What it was to be done to: ids, never personal values.
+    async fn payload(&self) -> Json<&serde_json::Value> {
+        Json(&self.0.payload)
+    }
+    /// How often it was tried.
+    async fn attempts(&self) -> i32 {
+        self.0.attempt
+    }
+    /// What went wrong the last time.
+    async fn last_error(&self) -> Option<&str> {
+        self.0.last_error.as_deref()
+    }
+    /// The trace of what made it necessary.
+    async fn trace_id(&self) -> Option<String> {
+        let trace = self.0.traceparent.as_deref().and_then(TraceParent::parse)?;
+        Some(trace.trace_id().to_owned())
+    }
+    /// When it became necessary.
+    async fn created_at(&self) -> DateTime<Utc> {
+        self.0.created_at
+    }
+}
+
+/// Counts the audit log, or a part of it, up to the cap of counts.
+async fn audit_count(db: &Db, scope: &AdminScope, subject: Option<&str>, actor: Option<&str>) -> Result<u64, DbErr> {
+    let mut page = Page::first(PAGE_SIZE_MAX);
+    let mut count = 0_u64;
+    while count < TOTAL_COUNT_MAX {
+        let slice = audit::list(db, scope, subject, actor, &page).await?;
+        count = count.saturating_add(u64::try_from(slice.rows.len()).unwrap_or(u64::MAX));
+        page.after = slice.rows.last().map(|(key, _)| key.clone());
+        if !slice.has_next || page.after.is_none() {
+            break;
+        }
+    }
+    Ok(count.min(TOTAL_COUNT_MAX))
+}
+
+/// Counts the dead letters of all queues, up to the cap of counts.
+async fn dead_letters_count(db: &Db) -> Result<u64, DbErr> {
+    let depths = tasks::depths(db).await?;
+    let dead = depths.iter().filter(|(_, state, _)| *state == TaskState::Dead).map(|(_, _, depth)| *depth);
+    Ok(u64::try_from(dead.sum::<i64>()).unwrap_or(0).min(TOTAL_COUNT_MAX))
+}
+
+/// Reads for those who run the marketplace.
+#[derive(Default)]
+pub struct PlatformQuery;
+
+#[Object]
+impl PlatformQuery {
+    /// All accounts, newest first. For administrators.
+    #[graphql(complexity = "list_cost(first, last, child_complexity)")]
+    async fn accounts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only the account with this e-mail address.")] email: Option<String>,
+        #[graphql(desc = "The first so many rows, 1 to 100; 20 if neither `first` nor `last` is given.")] first: Option<i32>,
+        #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many rows, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
+    ) -> async_graphql::Result<AccountConnection> {
+        let scope = ctx.scope(Administer)?;
+        let page = PageArgs { first, after, last, before }.page("accounts")?;
+        let email = email.map(|email| Email::new(&email)).transpose().map_err(|error| bad_input(format!("`email` {error}")))?;
+        let slice = queries::accounts(ctx.db(), &scope, email.as_ref(), &page).await.internal()?;
+        let slice = slice.map(|row| Account::seen_by(ctx.viewer(), row));
+        let counting = counting(ctx.db(), (scope, email), |db, (scope, email)| async move {
+            queries::accounts_count(&db, &scope, email.as_ref()).await
+        });
+        Ok(AccountConnection::new("accounts", slice, counting))
+    }
+
+    /// The audit log: every write, newest first. For administrators.
+    #[graphql(complexity = "list_cost(first, last, child_complexity)")]
+    #[expect(clippy::too_many_arguments, reason = "a list field has the arguments of the Relay specification")]
+    async fn audit_log(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only what was done to this: an id, such as that of a drop.")] subject: Option<String>,
+        #[graphql(desc = "Only what this one did: an id, `public`, or `system:` and a reason.")] actor: Option<String>,
+        #[graphql(desc = "The first so many rows, 1 to 100; 20 if neither `first` nor `last` is given.")] first: Option<i32>,
+        #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many rows, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
+    ) -> async_graphql::Result<AuditConnection> {
+        let scope = ctx.scope(Administer)?;
+        let page = PageArgs { first, after, last, before }.page("auditLog")?;
+        let slice = audit::list(ctx.db(), &scope, subject.as_deref(), actor.as_deref(), &page).await.internal()?;
+        let counting = counting(ctx.db(), (scope, subject, actor), |db, (scope, subject, actor)| async move {
+            audit_count(&db, &scope, subject.as_deref(), actor.as_deref()).await
+        });
+        Ok(AuditConnection::new("auditLog", slice.map(AuditEntry), counting))
+    }
+
+    /// Background work that failed too often, or for good, newest first. For administrators.
+    #[graphql(complexity = "list_cost(first, last, child_complexity)")]
+    async fn dead_letters(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many rows, 1 to 100; 20 if neither `first` nor `last` is given.")] first: Option<i32>,
+        #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many rows, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
+    ) -> async_graphql::Result<DeadLetterConnection> {
+        let scope = ctx.scope(Administer)?;
+        let page = PageArgs { first, after, last, before }.page("deadLetters")?;
+        let slice = tasks::dead_letters(ctx.db(), &scope, &page).await.internal()?;
+        let counting = counting(ctx.db(), (), |db, ()| async move { dead_letters_count(&db).await });
+        Ok(DeadLetterConnection::new("deadLetters", slice.map(DeadLetter), counting))
+    }
+}
+
+user_error!(TaskRequeueError, TaskRequeueErrorCode, NeverRefused {});
+payload!(
+    TaskRequeuePayload,
+    TaskRequeueError {
+        /// The task that waits for a worker again.
+        id: ID,
+    }
+);
+
+/// Which dead letter is to be tried again.
+#[derive(InputObject)]
+pub struct TaskRequeueInput {
+    /// One of `deadLetters`.
+    pub id: ID,
+}
+
+async fn requeue(ctx: &Context<'_>, input: TaskRequeueInput) -> Result<TaskRequeuePayload, Stop<TaskRequeueErrorCode>> {
+    let scope = ctx.scope(Administer)?;
+    let mut wrong = Complaints::new();
+    let Some(task) = wrong.take(&["id"], id::<TaskId>(&input.id)) else { return Err(wrong.into()) };
+    let done: Result<bool, DbErr> = in_tx(ctx.db(), scope.actor(), async |tx| {
+        let done = tasks::requeue(tx, &scope, task).await?;
+        if done {
+            audit::record(tx, "task.requeue", task, &["state"]).await?;
+        }
+        Ok(done)
+    })
+    .await;
+    if done.internal()? {
+        Ok(TaskRequeuePayload { id: Some(global(task)), ..Default::default() })
+    } else {
+        Err(Stop::not_found("id"))
+    }
+}
+
+/// Writes for those who run the marketplace.
+#[derive(Default)]
+pub struct PlatformMutation;
+
+#[Object]
+impl PlatformMutation {
+    /// Put a dead letter back into its queue, to be tried anew from now on. For administrators.
+    async fn task_requeue(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which dead letter.")] input: TaskRequeueInput,
+    ) -> async_graphql::Result<TaskRequeuePayload> {
+        TaskRequeuePayload::of(requeue(ctx, input).await)
+    }
+}
