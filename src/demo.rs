@@ -14,7 +14,7 @@ mod tables;
 
 use std::{fmt::Write as _, path::Path};
 
-pub(crate) use load::load;
+pub(crate) use load::{load, settle};
 use people::{PASSWORD, PEOPLE};
 pub(crate) use people::{Tokens, buyers, tokens};
 

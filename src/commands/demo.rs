@@ -21,7 +21,7 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Outcome {
         }
         None => {
             let (db, _applied) = database::migrate(config).await?;
-            demo::load(&db).await?;
+            let _added = demo::load(&db).await?;
             let (_tokens, file) = demo::tokens(&db, &folder).await?;
             database::close(db).await;
             terminal::answer(&demo::introduction(config.public_url.as_str(), &file));

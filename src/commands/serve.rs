@@ -57,16 +57,15 @@ pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
         Source::File | Source::Variable(_) | Source::Option(_) => config.public_url.clone(),
     };
     let (db, _applied) = database::migrate(&config).await?;
-    let demo = if arguments.demo {
-        demo::load(&db).await?;
-        Some(demo::tokens(&db, &folder).await?)
-    } else {
-        None
-    };
+    let (added, demo) = if arguments.demo { (demo::load(&db).await?, Some(demo::tokens(&db, &folder).await?)) } else { (0, None) };
     let (tokens, tokens_file) = demo.unzip();
     let mut signals = Signals::listen()?;
     let place = Place { listener, address, public_url: public_url.clone() };
     let running = start(&config, &folder, &db, place, tokens.as_ref())?;
+    if added > 0 {
+        // So that what is said next is the last on the terminal.
+        demo::settle(&db).await;
+    }
     greet(&config, &db, address, &public_url, tokens_file.as_ref()).await?;
     let why = tokio::select! {
         () = signals.next() => Ok(()),

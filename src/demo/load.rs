@@ -1,6 +1,11 @@
 //! Puts the demo's content into the database, step by step as the operator and the creators would.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use chrono::TimeDelta;
 use domain::{
@@ -11,6 +16,8 @@ use domain::{
         Currency, Db, Money, OpError,
         clock::ManualClock,
         ids::{AccountId, CreatorId, ProductId, VariantId},
+        outbox,
+        tasks::{self, TaskState},
     },
     reservations::{
         legal,
@@ -33,6 +40,9 @@ use crate::{
 pub(super) const REASON: &str = "demo";
 /// How old the demo's oldest creator is.
 const OPENED_DAYS_AGO: i64 = 80;
+/// How long a start waits for the workers, and how often it looks.
+const SETTLES_WITHIN: Duration = Duration::from_secs(20);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// What goes wrong while loading. The content is ours, so it is a defect, or the database.
 #[derive(Debug)]
@@ -80,8 +90,8 @@ pub(super) struct Shop<'a> {
     pub(super) variants: HashMap<String, VariantId>,
 }
 
-/// Loads what is missing, and adds the next runs where a phase has become empty.
-pub(crate) async fn load(db: &Db) -> Outcome {
+/// Loads what is missing, and adds the next runs where a phase has become empty; answers how many runs.
+pub(crate) async fn load(db: &Db) -> Outcome<usize> {
     let content = Content::read().map_err(LoadError)?;
     let system = SystemScope::new(REASON);
     // What is old is as old as in a marketplace that has been open for a while.
@@ -109,7 +119,36 @@ pub(crate) async fn load(db: &Db) -> Outcome {
         1 => "added 1 drop".to_owned(),
         count => format!("added {count} drops"),
     });
-    Ok(())
+    Ok(added)
+}
+
+/// Waits until the workers have dealt with what was loaded: letters to the buyers, and the gateway's webhooks. It goes on
+/// by itself where it takes longer than anybody wants to wait.
+pub(crate) async fn settle(db: &Db) {
+    let step = Step::begin("Sending the letters of the demo's buyers");
+    let patience = Instant::now();
+    while patience.elapsed() < SETTLES_WITHIN {
+        match busy(db).await {
+            Ok(false) => return step.done(),
+            Ok(true) => tokio::time::sleep(LOOK_EVERY).await,
+            Err(error) => {
+                tracing::warn!(%error, "what is left to do could not be read");
+                break;
+            }
+        }
+    }
+    step.done_with("goes on");
+}
+
+async fn busy(db: &Db) -> Result<bool, DbErr> {
+    if outbox::unstamped_count(db).await? > 0 {
+        return Ok(true);
+    }
+    let waits = |state: &TaskState| match state {
+        TaskState::Ready | TaskState::Running => true,
+        TaskState::Dead => false,
+    };
+    Ok(tasks::depths(db).await?.iter().any(|(_, state, count)| waits(state) && *count > 0))
 }
 
 async fn publish_legal_texts(db: &Db, system: &SystemScope, content: &Content) -> Result<(), LoadError> {
