@@ -112,7 +112,11 @@ macro_rules! connection {
         }
 
         impl $connection {
-            pub(crate) fn new(list: impl Into<String>, slice: domain::platform::page::Slice<$node>, counting: crate::graphql::connection::Counting) -> Self {
+            pub(crate) fn new(
+                list: impl Into<String>,
+                slice: domain::platform::page::Slice<$node>,
+                counting: crate::graphql::connection::Counting,
+            ) -> Self {
                 Self { list: list.into(), slice, counting }
             }
 
@@ -179,7 +183,8 @@ mod tests {
 
     #[test]
     fn page_sizes_are_bounded() {
-        let size = |first, last| PageArgs { first, last, ..PageArgs::default() }.page("x").map(|page| (page.size, page.backward)).ok();
+        let size =
+            |first, last| PageArgs { first, last, ..PageArgs::default() }.page("x").map(|page| (page.size, page.backward)).ok();
         for (first, last, expected) in [
             (None, None, Some((20, false))),
             (Some(1), None, Some((1, false))),

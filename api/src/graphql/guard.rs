@@ -57,6 +57,8 @@ pub(crate) const LIMITS: DocumentLimits = DocumentLimits {
 #[derive(Debug)]
 pub(crate) struct Admitted {
     pub(crate) document: ExecutableDocument,
+    /// The name of the operation that is to be run, if it has one.
+    pub(crate) name: Option<String>,
     /// What kind of operation is to be run.
     pub(crate) operation: OperationType,
 }
@@ -71,23 +73,21 @@ pub(crate) fn admit(text: &str, operation_name: Option<&str>) -> Result<Admitted
         error
     })?;
     check_document(&document, limits).map_err(|Complaint { message, at }| Code::TooCostly.server_error(message, at))?;
-    let operation = chosen(&document, operation_name)?;
-    Ok(Admitted { document, operation })
+    let (name, operation) = chosen(&document, operation_name)?;
+    Ok(Admitted { document, name, operation })
 }
 
 /// Which operation is meant (GraphQL, October 2021, section 6.1).
-fn chosen(document: &ExecutableDocument, name: Option<&str>) -> Result<OperationType, ServerError> {
+fn chosen(document: &ExecutableDocument, wanted: Option<&str>) -> Result<(Option<String>, OperationType), ServerError> {
     let mut operations = document.operations.iter();
-    let found = match (name, operations.next(), operations.next()) {
-        (None, Some((_, only)), None) => Some(only),
-        (None, _, _) => return Err(Code::BadRequest.server_error("several operations: say which by `operationName`", None)),
-        (Some(name), _, _) => {
-            let named = |known: Option<&Name>| known.is_some_and(|known| known.as_str() == name);
-            document.operations.iter().find(|(known, _)| named(*known)).map(|(_, operation)| operation)
-        }
+    let found = match (wanted, operations.next(), operations.next()) {
+        (None, only, None) => only,
+        (None, _, Some(_)) => return Err(Code::BadRequest.server_error("several operations: say which by `operationName`", None)),
+        (Some(wanted), _, _) => document.operations.iter().find(|(name, _)| name.is_some_and(|name| name.as_str() == wanted)),
     };
     let unknown = || Code::BadRequest.server_error("the document has no operation of that `operationName`", None);
-    Ok(found.ok_or_else(unknown)?.node.ty)
+    let (name, operation) = found.ok_or_else(unknown)?;
+    Ok((name.map(ToString::to_string), operation.node.ty))
 }
 
 /// Bounds that need no parser. Whatever the parser would not take either is left to it.
@@ -223,7 +223,10 @@ impl<'a> Scales<'a> {
                     if field.node.alias.is_some() {
                         self.aliases = self.aliases.saturating_add(1);
                         if self.aliases > self.limits.aliases_max {
-                            return Err(Complaint::at(field.pos, format!("the document has more than {} aliases", self.limits.aliases_max)));
+                            return Err(Complaint::at(
+                                field.pos,
+                                format!("the document has more than {} aliases", self.limits.aliases_max),
+                            ));
                         }
                     }
                     self.weigh(&field.node.selection_set)?
@@ -257,7 +260,8 @@ impl<'a> Scales<'a> {
         if weight <= self.limits.selections_max {
             return Ok(());
         }
-        let message = format!("the document selects more than {} fields, counting fragments where they are used", self.limits.selections_max);
+        let message =
+            format!("the document selects more than {} fields, counting fragments where they are used", self.limits.selections_max);
         Err(Complaint::at(at, message))
     }
 
@@ -324,10 +328,7 @@ mod tests {
             (format!("{{ {} }}", (0..101).map(|n| format!("a{n}: b ")).collect::<String>()), "aliases"),
             (format!("{{ a {} }}", "@skip(if: false) ".repeat(101)), "directives"),
             (format!("query({}) {{ a }}", (0..101).map(|n| format!("$a{n}: Int ")).collect::<String>()), "variables"),
-            (
-                format!("{{ {} }} fragment F on Query {{ {} }}", "...F ".repeat(100), "a ".repeat(60)),
-                "selections",
-            ),
+            (format!("{{ {} }} fragment F on Query {{ {} }}", "...F ".repeat(100), "a ".repeat(60)), "selections"),
         ] {
             assert_eq!(code(&text).as_deref(), costly, "{what}");
         }

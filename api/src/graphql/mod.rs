@@ -16,7 +16,7 @@
 
 pub mod accounts;
 pub mod catalog;
-pub(crate) mod connection;
+pub mod connection;
 pub(crate) mod context;
 pub mod creators;
 pub mod drops;

@@ -8,8 +8,7 @@ use domain::{
     platform::{
         EntityId,
         ids::{
-            AccountId, CheckoutId, CreatorId, DropId, DropItemId, LegalTextId, ProductId, ReservationId, VariantId,
-            parse_typeid,
+            AccountId, CheckoutId, CreatorId, DropId, DropItemId, LegalTextId, ProductId, ReservationId, VariantId, parse_typeid,
         },
     },
     reservations,
@@ -112,7 +111,9 @@ async fn find(ctx: &Context<'_>, id: &ID) -> async_graphql::Result<Option<Node>>
         VariantId::PREFIX => loader.load_one(SeenVariant(VariantId(uuid))).await.internal()?.map(|row| Node::Variant(Variant(row))),
         DropId::PREFIX => loader.load_one(SeenDrop(DropId(uuid))).await.internal()?.map(|row| Node::Drop(Drop(row))),
         DropItemId::PREFIX => drop_item(ctx, DropItemId(uuid)).await?.map(Node::DropItem),
-        CheckoutId::PREFIX => loader.load_one(OwnCheckout(CheckoutId(uuid))).await.internal()?.map(|row| Node::Checkout(Checkout(row))),
+        CheckoutId::PREFIX => {
+            loader.load_one(OwnCheckout(CheckoutId(uuid))).await.internal()?.map(|row| Node::Checkout(Checkout(row)))
+        }
         ReservationId::PREFIX => {
             loader.load_one(OwnReservation(ReservationId(uuid))).await.internal()?.map(|row| Node::Reservation(Reservation(row)))
         }

@@ -2,11 +2,17 @@
 //!
 //! A simple cross-site request can have no effect: POST needs a JSON content type, GET never mutates.
 
+use std::time::Duration;
+
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpMessage, HttpRequest, HttpResponse,
     http::{
         StatusCode,
-        header::{ACCEPT, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, VARY, WWW_AUTHENTICATE},
+        header::{
+            ACCEPT, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+            ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH,
+            CONTENT_TYPE, VARY, WWW_AUTHENTICATE,
+        },
     },
     web,
 };
@@ -19,7 +25,7 @@ use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use tracing::Instrument;
 
-use super::{Edge, address};
+use super::{Edge, address, around::OperationName};
 use crate::graphql::{
     RequestContext,
     errors::{Code, internal},
@@ -29,6 +35,10 @@ use crate::graphql::{
 
 /// The longest body of a request, in bytes.
 const BODY_MAX: usize = 100 * 1024;
+/// The longest that a client may take to send a body: a hundred kilobytes over a bad phone line.
+const BODY_WITHIN: Duration = Duration::from_secs(20);
+/// How long a browser may remember that it is allowed to ask from another origin.
+const PREFLIGHT_SECS: &str = "86400";
 const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
 
 /// A request as GraphQL over HTTP has it.
@@ -50,8 +60,17 @@ struct AskedByUrl {
     variables: Option<String>,
 }
 
-/// Reads a bounded body.
-pub(super) async fn read_body(mut body: web::Payload, bytes_max: usize) -> Result<Vec<u8>, StatusCode> {
+/// Reads a body, bounded in bytes and in time.
+pub(super) async fn read_body(request: &HttpRequest, body: web::Payload, bytes_max: usize) -> Result<Vec<u8>, StatusCode> {
+    let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > bytes_max) {
+        return Err(StatusCode::PAYLOAD_TOO_LARGE);
+    }
+    let read = tokio::time::timeout(BODY_WITHIN, read_chunks(body, bytes_max)).await;
+    read.unwrap_or(Err(StatusCode::REQUEST_TIMEOUT))
+}
+
+async fn read_chunks(mut body: web::Payload, bytes_max: usize) -> Result<Vec<u8>, StatusCode> {
     let mut read = Vec::new();
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|_| StatusCode::BAD_REQUEST)?;
@@ -71,7 +90,7 @@ pub(super) async fn post(request: HttpRequest, body: web::Payload, edge: web::Da
     if !essence.eq_ignore_ascii_case("application/json") {
         return media.refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::BadRequest, "send `Content-Type: application/json`");
     }
-    let body = match read_body(body, BODY_MAX).await {
+    let body = match read_body(&request, body, BODY_MAX).await {
         Ok(body) => body,
         Err(StatusCode::PAYLOAD_TOO_LARGE) => {
             let most = format!("the request is larger than {BODY_MAX} bytes");
@@ -90,6 +109,17 @@ pub(super) async fn post(request: HttpRequest, body: web::Payload, edge: web::Da
             media.refuse(StatusCode::BAD_REQUEST, Code::BadRequest, why)
         }
     }
+}
+
+/// `OPTIONS /graphql`: a storefront in a browser may ask from any origin. There are no cookies here, so its origin gives a page no
+/// right that its token does not.
+pub(super) async fn preflight() -> HttpResponse {
+    HttpResponse::NoContent()
+        .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
+        .insert_header((ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"))
+        .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, "accept, authorization, content-type, traceparent"))
+        .insert_header((ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECS))
+        .finish()
 }
 
 /// `GET /graphql?query=…`: queries only.
@@ -125,10 +155,13 @@ async fn answer(request: &HttpRequest, edge: &Edge, asked: Asked, media: Media, 
         }
     };
     let operation_name = asked.operation_name.filter(|name| !name.is_empty());
-    let Admitted { document, operation } = match admit(&query, operation_name.as_deref()) {
+    let Admitted { document, name, operation } = match admit(&query, operation_name.as_deref()) {
         Ok(admitted) => admitted,
         Err(why) => return media.answer(&Response::from_errors(vec![why])),
     };
+    if let Some(name) = name {
+        request.extensions_mut().insert(OperationName(name.chars().take(64).collect()));
+    }
     if by_get && operation != OperationType::Query {
         return media.refuse(StatusCode::METHOD_NOT_ALLOWED, Code::BadRequest, "GET is for queries: send anything else by POST");
     }
@@ -254,7 +287,9 @@ impl Media {
         response
             .content_type(self.content_type())
             .insert_header((CACHE_CONTROL, "private, no-store"))
-            .insert_header((VARY, "Accept, Authorization"));
+            .insert_header((VARY, "Accept, Authorization"))
+            .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
+            .insert_header((ACCESS_CONTROL_EXPOSE_HEADERS, "traceparent, x-request-id"));
         match status {
             StatusCode::UNAUTHORIZED => drop(response.insert_header((WWW_AUTHENTICATE, "Bearer"))),
             StatusCode::METHOD_NOT_ALLOWED => drop(response.insert_header((ALLOW, "POST"))),

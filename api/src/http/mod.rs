@@ -10,7 +10,7 @@ mod health;
 pub mod playground;
 mod webhooks;
 
-use actix_web::web;
+use actix_web::{http::Method, web};
 
 pub use around::around;
 
@@ -26,7 +26,8 @@ struct Edge {
 pub fn configure(config: &mut web::ServiceConfig, shared: &SharedEdge) {
     let edge = &shared.0;
     config.app_data(edge.clone());
-    config.service(web::resource("/graphql").route(web::post().to(graphql::post)).route(web::get().to(graphql::get)));
+    let graphql = web::resource("/graphql").route(web::post().to(graphql::post)).route(web::get().to(graphql::get));
+    config.service(graphql.route(web::method(Method::OPTIONS).to(graphql::preflight)));
     config.service(web::resource("/webhooks/{gateway}").route(web::post().to(webhooks::receive)));
     config.service(web::resource("/livez").route(web::get().to(health::livez)));
     config.service(web::resource("/readyz").route(web::get().to(health::readyz)));

@@ -12,13 +12,19 @@ use super::{Edge, graphql::read_body};
 const BODY_MAX: usize = 256 * 1024;
 
 /// `POST /webhooks/{gateway}`.
-pub(super) async fn receive(request: HttpRequest, gateway: web::Path<String>, body: web::Payload, edge: web::Data<Edge>) -> HttpResponse {
-    let text = |status: actix_web::http::StatusCode, text: &'static str| HttpResponse::build(status).content_type("text/plain").body(text);
+pub(super) async fn receive(
+    request: HttpRequest,
+    gateway: web::Path<String>,
+    body: web::Payload,
+    edge: web::Data<Edge>,
+) -> HttpResponse {
+    let text =
+        |status: actix_web::http::StatusCode, text: &'static str| HttpResponse::build(status).content_type("text/plain").body(text);
     use actix_web::http::StatusCode as S;
     let Some(gateway) = edge.api.gateways.iter().find(|known| known.name() == gateway.as_str()) else {
         return text(S::NOT_FOUND, "no such gateway\n");
     };
-    let body = match read_body(body, BODY_MAX).await {
+    let body = match read_body(&request, body, BODY_MAX).await {
         Ok(body) => body,
         Err(status) => return text(status, "the body cannot be read\n"),
     };
