@@ -225,6 +225,10 @@ async fn the_first_start_tells_how_to_make_an_admin_and_the_admin_can_sign_in() 
     assert_sentence(&admin(&server, "other@example.org", "short"), 2, "password");
     assert_sentence(&admin(&server, "nobody", "correct horse battery"), 2, "e-mail");
 
+    let token = server.sign_in("boss@example.org", "correct horse battery").await;
+    let seen = server.graphql(Some(&token), "{ accounts { nodes { email admin } } }", json!({})).await;
+    assert_eq!(seen["accounts"]["nodes"], json!([{ "email": "boss@example.org", "admin": true }]));
+
     let again = server.same_again();
     assert!(server.stop().await.0.success());
     let server = Server::start(again).await;
@@ -263,4 +267,40 @@ async fn secrets_are_made_once_and_private() {
     let server = Server::start(again).await;
     assert_eq!(fs::read_to_string(&path).unwrap(), first);
     assert!(!server.log().contains("sr_whk_"), "the log holds a secret");
+}
+
+#[tokio::test]
+async fn the_log_is_json_with_trace_ids_and_without_secrets() {
+    let server = Server::start(Setup::empty().with("SMALLRUN_LOG", "debug")).await;
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let (status, _) = server.send(Some("sr_ses_hunter-two"), "{ viewer { kind } }", json!({})).await;
+    assert_eq!(status, 401);
+    let traced = server.client().get(server.at("/livez")).header("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"));
+    assert!(traced.send().await.unwrap().status().is_success());
+    let sign_up = "mutation($input: AccountSignUpInput!) { accountSignUp(input: $input) { errors { code } } }";
+    let person = json!({ "input": { "email": "somebody@example.org", "name": "Some Body", "password": "correct horse battery" } });
+    server.graphql(None, sign_up, person).await;
+    server.letter("somebody@example.org", "confirm-email").await;
+    let log = server.log();
+    // Progress of the start stands on lines of its own.
+    for line in log.lines().filter(|line| !line.contains(" … ")) {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"));
+        assert!(event["level"].is_string() && event["timestamp"].is_string(), "{line}");
+    }
+    assert!(log.contains(trace), "the trace of a request is logged");
+    for secret in ["hunter-two", "correct horse", "somebody@example.org", "sr_lnk_"] {
+        assert!(!log.contains(secret), "{secret} stands in the log");
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_done_before_a_crash_is_done_after_the_next_start() {
+    let server = Server::start(Setup::empty()).await;
+    let again = server.same_again();
+    let sign_up = "mutation($input: AccountSignUpInput!) { accountSignUp(input: $input) { errors { code } } }";
+    let person = json!({ "input": { "email": "somebody@example.org", "name": "Some Body", "password": "correct horse battery" } });
+    server.graphql(None, sign_up, person).await;
+    server.kill();
+    let server = Server::start(again).await;
+    server.letter("somebody@example.org", "confirm-email").await;
 }

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt};
 use harness::{Ended, Server, Setup, smallrun};
 use serde_json::{Value, json};
 
-const DROPS: &str = "{ drops(first: 100) { totalCount nodes { slug phase closingSoon soldOut creator { slug } } } }";
+const DROPS: &str = "{ drops(first: 100) { totalCount nodes { id slug phase closingSoon soldOut creator { slug } } } }";
 
 async fn drops(server: &Server) -> Vec<Value> {
     let data = server.graphql(None, DROPS, json!({})).await;
@@ -65,8 +65,13 @@ async fn the_demo_is_a_marketplace_with_something_in_every_phase_and_loads_once(
     assert_eq!(server.graphql(None, counts, json!({})).await, counted);
     let kept: Vec<String> = ["buyer", "creator", "admin"].iter().map(|role| server.demo_token(role)).collect();
     assert_eq!(kept, tokens, "tokens that still hold are kept");
-    for token in &kept {
-        server.graphql(Some(token), "{ viewer { __typename } }", json!({})).await;
+    for (role, token) in ["buyer", "creator", "admin"].iter().zip(&kept) {
+        let email = format!("{role}@demo.example");
+        let typed = server.sign_in(&email, "smallrun-demo").await;
+        for token in [token, &typed] {
+            let data = server.graphql(Some(token), "{ viewer { account { email } } }", json!({})).await;
+            assert_eq!(data["viewer"]["account"]["email"], email.as_str());
+        }
     }
 }
 
@@ -89,6 +94,36 @@ async fn buyers_for_load_tests_are_made_beside_a_running_server() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let tokens: Vec<String> = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     assert_eq!(tokens.len(), 250);
-    let viewer = server.graphql(Some(&tokens[249]), "{ viewer { __typename } }", json!({})).await;
-    assert!(viewer["viewer"].is_object(), "{viewer}");
+    let data = server.graphql(Some(&tokens[249]), "{ viewer { kind account { email } } }", json!({})).await;
+    assert_eq!(data["viewer"]["kind"], "ACCOUNT");
+}
+
+#[tokio::test]
+async fn a_later_start_adds_the_next_runs_of_a_phase_that_has_become_empty() {
+    let server = Server::start(Setup::demo()).await;
+    let before = drops(&server).await;
+    let token = server.demo_token("creator");
+    let open: Vec<&Value> = before.iter().filter(|drop| is_open(drop)).collect();
+    for drop in &open {
+        let cancel = "mutation($input: DropIdInput!) { dropCancel(input: $input) { errors { code message } } }";
+        let data = server.graphql(Some(&token), cancel, json!({ "input": { "id": drop["id"] } })).await;
+        assert_eq!(data["dropCancel"]["errors"], json!([]), "{drop}");
+    }
+    assert_eq!(phases(&drops(&server).await).get("open"), None);
+
+    let again = server.same_again();
+    assert!(server.stop().await.0.success());
+    let server = Server::start(again).await;
+    let after = drops(&server).await;
+    let mut expected: Vec<String> = open.iter().map(|drop| drop["slug"].as_str().unwrap().replace("-1", "-2")).collect();
+    let mut new: Vec<String> =
+        after.iter().filter(|drop| is_open(drop)).map(|drop| drop["slug"].as_str().unwrap().to_owned()).collect();
+    expected.sort();
+    new.sort();
+    assert_eq!(new, expected);
+    assert_eq!(after.len(), before.len(), "the other phases stay as they were");
+}
+
+fn is_open(drop: &Value) -> bool {
+    drop["phase"] == "OPEN" && drop["closingSoon"] == false && drop["soldOut"] == false
 }

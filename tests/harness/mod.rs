@@ -280,6 +280,15 @@ impl Server {
         body["data"].clone()
     }
 
+    /// Signs in with a password; answers the bearer token.
+    pub async fn sign_in(&self, email: &str, password: &str) -> String {
+        let query = "mutation($input: SessionSignInInput!) { sessionSignIn(input: $input) { token errors { code } } }";
+        let input = json!({ "input": { "email": email, "password": password } });
+        let data = self.graphql(None, query, input).await;
+        let token = data["sessionSignIn"]["token"].as_str();
+        token.unwrap_or_else(|| panic!("{email} could not sign in: {data}")).to_owned()
+    }
+
     /// Repeats an operation until its data satisfy the condition.
     pub async fn until(&self, token: Option<&str>, query: &str, variables: Value, good: impl Fn(&Value) -> bool) -> Value {
         let patience = Instant::now();
