@@ -1,6 +1,6 @@
 //! The face of creators and the catalogue, over HTTP as a storefront and a creator's staff use it.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails has said what it must")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test that fails has said what it must")]
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,6 +1,6 @@
 //! The catalogue: products and variants, who sees them, and in which order.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails has said what it must")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test that fails has said what it must")]
 
 use std::fmt::Debug;
 

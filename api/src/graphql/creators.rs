@@ -168,7 +168,6 @@ pub struct CreatorsQuery;
 impl CreatorsQuery {
     /// The creators of the marketplace, as a list to page through. With a creator's token: that creator only.
     #[graphql(complexity = "list_cost(first, last, child_complexity)")]
-    #[expect(clippy::too_many_arguments, reason = "a list field has the arguments of the Relay specification")]
     async fn creators(
         &self,
         ctx: &Context<'_>,
