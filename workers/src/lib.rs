@@ -1,7 +1,7 @@
 //! What happens later: the relay, the bus, timers, and one module a queue of tasks.
 //!
 //! [`relay`] stamps facts and queues what follows from them by the table [`reactions`]; [`timers`] turns what is
-//! due into tasks; [`run`] runs the tasks of a queue: [`mail`], [`payments`], [`reservations`], [`sandbox`]. [`bus`]
+//! due into tasks; [`run`] runs the tasks of a queue: [`mail`], [`payments`], `reservations`, `sandbox`. [`bus`]
 //! wakes them; [`housekeeping`] clears away.
 //!
 //! Architecture invariant: a row in the database is the only memory. Any of these may stop at any

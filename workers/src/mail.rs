@@ -83,7 +83,7 @@ impl MailQueue {
             Addressing::Unwanted => None,
         };
         let Some((email, words)) = written else {
-            tracing::info!("the letter is not wanted any more");
+            tracing::debug!("the letter is not wanted any more");
             return Ok(());
         };
         let mail = Mail { id: claimed.id.to_string(), to: email.as_str().to_owned(), subject: words.subject, text: words.text };

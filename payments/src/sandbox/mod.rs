@@ -1,8 +1,8 @@
 //! The sandbox: a payment gateway without money, with intents, keys and events of its own.
 //!
 //! It behaves as a gateway at the other end of a network does: calls are idempotent by key, outcomes
-//! come as signed webhooks, some of them late, and one method sends the buyer to a page ([`page`]).
-//! [`methods`] says what each method of payment does; [`delivery`] sends the webhooks.
+//! come as signed webhooks, some of them late, and one method sends the buyer to a page (`page`).
+//! [`methods`] says what each method of payment does; `delivery` sends the webhooks.
 //!
 //! Architecture invariant: nothing of ours refers to its tables, and it reads none of ours.
 

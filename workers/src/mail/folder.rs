@@ -37,7 +37,7 @@ impl Mailer for FolderMailer {
         let aside = self.folder.join(format!(".{name}.part"));
         tokio::fs::write(&aside, message).await.map_err(later)?;
         tokio::fs::rename(&aside, self.folder.join(&name)).await.map_err(later)?;
-        tracing::info!(to = masked(&mail.to), file = name, "a letter was put into the folder");
+        tracing::debug!(to = masked(&mail.to), file = name, "a letter was put into the folder");
         Ok(())
     }
 }

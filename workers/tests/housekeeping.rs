@@ -1,0 +1,49 @@
+//! Housekeeping: what is old goes, what is young stays.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use chrono::TimeDelta;
+use domain::platform::{
+    Actor,
+    budget::{self, Rate},
+    facts::Fact,
+    idempotency::{self, IdempotencyKey},
+    ids::AccountId,
+    in_tx, outbox,
+};
+use sea_orm::DbErr;
+use testkit::{Kit, on_both};
+use uuid::Uuid;
+use workers::{housekeeping::sweep, reactions::react};
+
+const ACTOR: Actor = Actor::System("test");
+const BUDGET: &str = "test:budget";
+
+/// A stamped fact, an idempotency key and a budget.
+async fn leave(kit: &Kit, key: &str) {
+    in_tx(&kit.db, ACTOR, async |tx| {
+        outbox::publish(tx, 1, &Fact::AccountChanged { account: AccountId(Uuid::from_u128(1)) }).await?;
+        let fence = outbox::lease(tx, Uuid::from_u128(1)).await?.unwrap();
+        outbox::stamp(tx, fence, 10, react).await?;
+        let key = IdempotencyKey::new(key).unwrap();
+        idempotency::claim(tx, ACTOR, "test", &key, &(), Uuid::from_u128(2)).await?;
+        budget::take(tx, BUDGET, Rate::per_minute(10)).await?.unwrap();
+        Ok::<_, DbErr>(())
+    })
+    .await
+    .unwrap();
+}
+
+on_both! {
+    async fn what_is_older_than_a_week_goes(kit: Kit) {
+        leave(&kit, "old-key-1").await;
+        kit.clock.advance(TimeDelta::days(6));
+        leave(&kit, "young-key-1").await;
+        // Both budgets are one row, which is whole again in a moment.
+        assert_eq!(sweep(&kit.db, None).await.unwrap(), 0);
+        kit.clock.advance(TimeDelta::days(1) + TimeDelta::seconds(1));
+        assert_eq!(sweep(&kit.db, None).await.unwrap(), 3, "a fact, a key and the budget");
+        let state = kit.state().await;
+        assert_eq!((state.count("outbox"), state.count("idempotency_keys")), (1, 1));
+    }
+}

@@ -1,0 +1,95 @@
+//! Letters on the wire: what a mail server is told, and what its answers mean.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use domain::platform::mail::{Mail, MailError, Mailer};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+use workers::mail::SmtpMailer;
+
+/// A server for one connection, which answers `RCPT` so; ends with all that it was told.
+async fn server(to_recipient: &'static str) -> (String, JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("smtp://{}", listener.local_addr().unwrap());
+    let told = tokio::spawn(async move { converse(listener.accept().await.unwrap().0, to_recipient).await });
+    (url, told)
+}
+
+async fn converse(stream: TcpStream, to_recipient: &str) -> String {
+    let (read, mut write) = stream.into_split();
+    let mut lines = BufReader::new(read).lines();
+    let (mut told, mut in_data) = (String::new(), false);
+    write.write_all(b"220 mail.example ESMTP\r\n").await.unwrap();
+    while let Ok(Some(line)) = lines.next_line().await {
+        told.push_str(&line);
+        told.push('\n');
+        let verb = line.split([' ', ':']).next().unwrap_or_default().to_uppercase();
+        let answer = match verb.as_str() {
+            _ if in_data && line != "." => continue,
+            "RCPT" => to_recipient,
+            "DATA" => {
+                in_data = true;
+                "354 go on"
+            }
+            "QUIT" => "221 bye",
+            _ => {
+                in_data = false;
+                "250 fine"
+            }
+        };
+        write.write_all(format!("{answer}\r\n").as_bytes()).await.unwrap();
+        if verb == "QUIT" {
+            break;
+        }
+    }
+    told
+}
+
+fn mail() -> Mail {
+    Mail {
+        id: "task_01".to_owned(),
+        to: "ada@example.org".to_owned(),
+        subject: "Confirm your e-mail address".to_owned(),
+        text: "Hello Ada,\n\nhttps://shop.example/confirm-email?code=sr_link_0\n.\n".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_letter_is_handed_over_with_its_message_id() {
+    let (url, told) = server("250 fine").await;
+    let mailer = SmtpMailer::new(&url, "Shop <post@shop.example>").unwrap();
+    mailer.send(&mail()).await.unwrap();
+    drop(mailer);
+    let told = told.await.unwrap();
+    for part in [
+        "MAIL FROM:<post@shop.example>",
+        "RCPT TO:<ada@example.org>",
+        "Message-ID: <task_01@shop.example>",
+        "\nhttps://shop.example/confirm-email?code=sr_link_0\n..\n",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_the_server_does_not_know_is_not_tried_again_and_not_shown() {
+    let (url, _told) = server("550 5.1.1 <ada@example.org> unknown").await;
+    match SmtpMailer::new(&url, "post@shop.example").unwrap().send(&mail()).await {
+        Err(MailError::Never(why)) => assert!(why.contains("unknown") && !why.contains("ada@"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_the_server_may_do_later_is_tried_again() {
+    for answer in ["451 4.7.1 greylisted", "552 5.2.2 box full", "421 closing"] {
+        let (url, _told) = server(answer).await;
+        let sent = SmtpMailer::new(&url, "post@shop.example").unwrap().send(&mail()).await;
+        assert!(matches!(sent, Err(MailError::Later(_))), "{answer}: {sent:?}");
+    }
+    let nobody = SmtpMailer::new("smtp://127.0.0.1:9", "post@shop.example").unwrap().send(&mail()).await;
+    assert!(matches!(nobody, Err(MailError::Later(_))), "{nobody:?}");
+}
