@@ -152,7 +152,8 @@ impl Stage {
 
 /// Whether a checkout was made.
 fn was_reserved(body: &[u8]) -> bool {
-    has_no_errors(body) && body.starts_with(br#"{"data":{"checkoutReserve":{"checkout":{"#)
+    const MADE: &[u8] = br#""checkout":{"id":"#;
+    has_no_errors(body) && body.windows(MADE.len()).any(|part| part == MADE)
 }
 
 /// A drop that was announced.
