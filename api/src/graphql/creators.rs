@@ -22,6 +22,7 @@ use super::{
     errors::{CommonCode, Complaints, Internal, Stop, payload, user_error},
     list_cost,
     loaders::edge,
+    reservations::{ShippingTariff, TariffsOf},
     scalars::{CurrencyCode, Html},
 };
 
@@ -83,6 +84,11 @@ impl Creator {
     /// Its story, rendered and sanitised.
     async fn story_html(&self) -> Html {
         Html(self.0.story_html.clone())
+    }
+    /// What it asks for parcels, by country and weight.
+    async fn shipping_tariffs(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<ShippingTariff>> {
+        let tariffs = ctx.loader().load_one(TariffsOf(self.0.id)).await.internal()?.unwrap_or_default();
+        Ok(tariffs.into_iter().map(ShippingTariff::from).collect())
     }
     /// Counts changes of the profile; give it to `creatorUpdate` to be told of a change in between.
     async fn version(&self) -> i64 {

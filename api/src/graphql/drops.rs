@@ -167,7 +167,7 @@ connection!(DropConnection, DropEdge, Drop);
 #[Object]
 impl Drop {
     /// Global id.
-    async fn id(&self) -> ID {
+    pub(crate) async fn id(&self) -> ID {
         global(self.0.id)
     }
     /// The present slug, unique within the creator. If you asked by another one, redirect to this.
@@ -316,7 +316,7 @@ impl DropItem {
 #[Object]
 impl DropItem {
     /// Global id: name it in the lines of a checkout.
-    async fn id(&self) -> ID {
+    pub(crate) async fn id(&self) -> ID {
         global(self.item.id)
     }
     /// The drop.
@@ -382,12 +382,13 @@ pub struct DropFilter {
 impl DropFilter {
     fn parse(self) -> async_graphql::Result<queries::DropFilter> {
         let bad = |name: &str, error: &dyn std::fmt::Display| super::errors::bad_input(format!("`filter.{name}`: {error}"));
-        let price = |name, price: Option<MoneyInput>| price.map(|price| price.parse().map_err(|error| bad(name, &error))).transpose();
+        let price =
+            |name, price: Option<MoneyInput>| price.map(|price| price.parse().map_err(|error| bad(name, &error))).transpose();
         let (min, max) = (price("priceMin", self.price_min)?, price("priceMax", self.price_max)?);
-        if let (Some(min), Some(max)) = (min, max) {
-            if min.currency != max.currency {
-                return Err(bad("priceMax", &"must be of the currency of `priceMin`"));
-            }
+        if let (Some(min), Some(max)) = (min, max)
+            && min.currency != max.currency
+        {
+            return Err(bad("priceMax", &"must be of the currency of `priceMin`"));
         }
         Ok(queries::DropFilter {
             creator: self.creator_id.map(|creator| id(&creator).map_err(|error| bad("creatorId", &error))).transpose()?,
@@ -426,7 +427,8 @@ impl DropsQuery {
         let filter = filter.unwrap_or_default().parse()?;
         let sight = ctx.sight()?;
         let slice = queries::list(ctx.db(), &sight, &filter, sort.into(), &page).await.internal()?;
-        let counting = counting(ctx.db(), (sight, filter), |db, (sight, filter)| async move { queries::count(&db, &sight, &filter).await });
+        let counting =
+            counting(ctx.db(), (sight, filter), |db, (sight, filter)| async move { queries::count(&db, &sight, &filter).await });
         Ok(DropConnection::new(list, slice.map(Drop), counting))
     }
 

@@ -1,11 +1,13 @@
 //! Checkouts, reservations, quotes, and what they refer to: legal texts, tax rates, shipping tariffs.
 
+use std::collections::HashMap;
+
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::{
     accounts::{Buy, Manage, Permission},
     platform::{
-        Currency,
+        Currency, Db,
         ids::{CheckoutId, CreatorId, LegalTextId},
     },
     reservations::{
@@ -15,6 +17,7 @@ use domain::{
         tables,
     },
 };
+use sea_orm::DbErr;
 
 use super::{
     catalog::{ReferredVariant, TaxClass, Variant},
@@ -50,8 +53,12 @@ edge!(
 );
 edge!(
     /// One version of a legal text.
-    LegalTextById(LegalTextId) -> legal::LegalText, |loaders, ids| legal::by_ids(&loaders.db, ids)
+    LegalTextById(LegalTextId) -> legal::LegalText, |loaders, ids| legal_texts(&loaders.db, ids)
 );
+
+async fn legal_texts(db: &Db, ids: &[LegalTextId]) -> Result<HashMap<LegalTextId, legal::LegalText>, DbErr> {
+    Ok(legal::by_ids(db, ids).await?.into_iter().map(|text| (text.id, text)).collect())
+}
 
 /// How a line reaches its buyer.
 #[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
@@ -201,7 +208,7 @@ impl Checkout {
 #[Object]
 impl Checkout {
     /// Global id.
-    async fn id(&self) -> ID {
+    pub(crate) async fn id(&self) -> ID {
         global(self.0.id)
     }
     /// Where it stands now. A hold that ran out is LAPSED at once, whoever notices when.
@@ -256,7 +263,8 @@ impl Checkout {
     /// The versions of the legal texts that were accepted.
     async fn legal_texts(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<LegalText>> {
         let ids = ctx.loader().load_one(AcceptedOf(self.0.id)).await.internal()?.unwrap_or_default();
-        let texts = ctx.loader().load_many(ids.iter().copied().map(LegalTextById)).await.internal()?;
+        let keys: Vec<_> = ids.into_iter().map(LegalTextById).collect();
+        let texts = ctx.loader().load_many(&keys).await.internal()?;
         let mut texts: Vec<_> = texts.into_values().collect();
         texts.sort_by_key(|text| text.id);
         Ok(texts.into_iter().map(LegalText).collect())
@@ -329,7 +337,7 @@ impl Reservation {
 #[Object]
 impl Reservation {
     /// Global id.
-    async fn id(&self) -> ID {
+    pub(crate) async fn id(&self) -> ID {
         global(self.0.id)
     }
     /// Where it stands.
@@ -415,7 +423,7 @@ pub struct LegalText(pub(crate) legal::LegalText);
 #[Object]
 impl LegalText {
     /// Global id: give it in `acceptedLegalTextIds`.
-    async fn id(&self) -> ID {
+    pub(crate) async fn id(&self) -> ID {
         global(self.0.id)
     }
     /// Which text.
@@ -495,7 +503,11 @@ pub struct ReservationsQuery;
 #[Object]
 impl ReservationsQuery {
     /// One of the viewer's own checkouts. Null when there is none of that id.
-    async fn checkout(&self, ctx: &Context<'_>, #[graphql(desc = "Which checkout.")] id: ID) -> async_graphql::Result<Option<Checkout>> {
+    async fn checkout(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which checkout.")] id: ID,
+    ) -> async_graphql::Result<Option<Checkout>> {
         let scope = ctx.scope(Buy)?;
         let Ok(id) = super::context::id(&id) else { return Ok(None) };
         Ok(queries::checkout(ctx.db(), &scope, id).await.internal()?.map(Checkout))
@@ -540,7 +552,8 @@ impl ReservationsQuery {
             Err(why) => return Err(denied(why)),
         };
         let filter = filter.unwrap_or_default();
-        let drop = filter.drop_id.map(|drop| id(&drop).map_err(|error| bad_input(format!("`filter.dropId`: {error}")))).transpose()?;
+        let drop =
+            filter.drop_id.map(|drop| id(&drop).map_err(|error| bad_input(format!("`filter.dropId`: {error}")))).transpose()?;
         let states = filter.states.map(|states| states.into_iter().map(Into::into).collect());
         let filter = queries::ReservationFilter { drop, states, since: filter.since, until: filter.until };
         let slice = queries::reservations(ctx.db(), &scope, &filter, &page).await.internal()?;

@@ -117,10 +117,8 @@ fn complaints(drop: &Drop, now: DateTime<Utc>) -> Vec<Refused<PublishRefusal>> {
     if !valid {
         complaints.push(Refused::field(R::DepositInvalid, "deposit"));
     }
-    if let Balance::OnDate(date) = drop.balance() {
-        if date < drop.closes_at.date_naive() {
-            complaints.push(Refused::field(R::BalanceTooEarly, "balance"));
-        }
+    if matches!(drop.balance(), Balance::OnDate(date) if date < drop.closes_at.date_naive()) {
+        complaints.push(Refused::field(R::BalanceTooEarly, "balance"));
     }
     if !u32::try_from(drop.lead_time_days).is_ok_and(|days| days <= LEAD_TIME_DAYS_MAX) {
         complaints.push(Refused::field(R::LeadTimeTooLong, "leadTimeDays"));

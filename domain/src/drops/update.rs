@@ -99,10 +99,10 @@ pub async fn update(db: &Db, scope: &CreatorScope, id: DropId, request: UpdateDr
             return Err(OpError::refuse_field(UpdateDropRefusal::Conflict, "version"));
         }
         OpError::refuse_if_any(complaints(&drop, &request, now))?;
-        if let Some(slug) = &request.slug {
-            if !slugs::take(tx, SlugKind::Drop, drop.creator_id.uuid(), slug, id.uuid()).await? {
-                return Err(OpError::refuse_field(UpdateDropRefusal::SlugTaken, "slug"));
-            }
+        if let Some(slug) = &request.slug
+            && !slugs::take(tx, SlugKind::Drop, drop.creator_id.uuid(), slug, id.uuid()).await?
+        {
+            return Err(OpError::refuse_field(UpdateDropRefusal::SlugTaken, "slug"));
         }
         if let Some(tags) = &request.tags {
             tags::set(tx, TagKind::Drop, id, tags).await?;

@@ -1,6 +1,6 @@
 //! The ledger: every amount that moved, in double entry. The entries of one movement sum to zero.
 
-#![expect(clippy::disallowed_methods, unreachable_pub, reason = "the ledger's own finders, and what its derive makes public")]
+#![expect(unreachable_pub, reason = "the derive of an entity makes public items")]
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveValue::Set, DbErr, entity::prelude::*};

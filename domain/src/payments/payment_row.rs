@@ -2,7 +2,7 @@
 
 #![expect(clippy::disallowed_methods, unreachable_pub, reason = "these tables' own finders, and what their derives make public")]
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{ActiveValue::Set, DbErr, DeriveActiveEnum, IntoActiveModel, QuerySelect, entity::prelude::*, sea_query::Expr};
 
 use super::state::PaymentState;
@@ -60,6 +60,12 @@ impl Model {
     /// What is asked for.
     pub fn amount(&self) -> Money {
         Money::new(self.amount_minor, self.currency)
+    }
+
+    /// When the hold would end if time in our own queue counted; `None` when nothing waits there.
+    pub fn hold_would_end_at(&self) -> Option<DateTime<Utc>> {
+        let left = TimeDelta::try_seconds(self.hold_left_secs?)?;
+        self.queued_at?.checked_add_signed(left)
     }
 }
 

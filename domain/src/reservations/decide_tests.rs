@@ -154,7 +154,7 @@ proptest! {
         let mut held: Vec<(u128, u8, u32)> = Vec::new();
         let mut requests = Vec::new();
         for (at, (who, units, kind)) in asked.iter().enumerate() {
-            let number = at as u128;
+            let number = u128::try_from(at).unwrap();
             match (kind, held.last().copied()) {
                 (0, Some((mine, ..))) => requests.push((Request::Release { checkout: checkout(mine) }, None)),
                 (1, Some((mine, owner, units))) => {
@@ -183,7 +183,7 @@ proptest! {
     /// between batches what was decided.
     #[test]
     fn batching_changes_no_answer(asked in prop::collection::vec((0_u8..6, 1_u32..4), 1..40), cut in 0_usize..40) {
-        let requests: Vec<_> = asked.iter().enumerate().map(|(at, (who, units))| reserve(at as u128, *who, *units)).collect();
+        let requests: Vec<_> = asked.iter().enumerate().map(|(at, (who, units))| reserve(u128::try_from(at).unwrap(), *who, *units)).collect();
         let whole = words(&decide(&stock(), &requests, now()));
         let cut = cut.min(requests.len());
         let (head, tail) = requests.split_at(cut);

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     accounts::{BuyerScope, CreatorScope, SystemScope},
+    payments,
     platform::{
         Db,
         ids::{CheckoutId, DropId, LegalTextId, ReservationId},
@@ -121,9 +122,13 @@ pub async fn reservations_count(db: &Db, scope: &CreatorScope, filter: &Reservat
     count_capped(db, of_creator(scope, filter)).await
 }
 
-/// A checkout with its lines, for the letters that are written about it.
+/// A checkout with its lines, for the letters that are written about it. While a choice of payment waits in our own
+/// queue the deadline stands still: the letter then names the one that counts if the choice comes to nothing.
 pub async fn for_letter(db: &Db, _scope: &SystemScope, id: CheckoutId) -> Result<Option<(Checkout, Vec<Reservation>)>, DbErr> {
-    let Some(checkout) = checkout_row::by_id(db.reader(), id).await? else { return Ok(None) };
+    let Some(mut checkout) = checkout_row::by_id(db.reader(), id).await? else { return Ok(None) };
     let lines = reservation_row::of_checkouts(db.reader(), &[id]).await?;
+    if let Some(payment) = payments::of_checkouts(db, &[id]).await?.get(&id) {
+        checkout.expires_at = payment.hold_would_end_at().unwrap_or(checkout.expires_at);
+    }
     Ok(Some((checkout, lines)))
 }

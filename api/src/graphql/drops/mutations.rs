@@ -28,11 +28,15 @@ use crate::graphql::{
     scalars::Decimal,
 };
 
-user_error!(DropCreateError, DropCreateErrorCode, CreateDropRefusal {
-    SlugTaken: "Another drop of the creator has, or once had, this slug.",
-    SlugNeeded: "No slug was given, and none can be made of the title.",
-    WindowEmpty: "The window ends before it begins.",
-});
+user_error!(
+    DropCreateError,
+    DropCreateErrorCode,
+    CreateDropRefusal {
+        SlugTaken: "Another drop of the creator has, or once had, this slug.",
+        SlugNeeded: "No slug was given, and none can be made of the title.",
+        WindowEmpty: "The window ends before it begins.",
+    }
+);
 user_error!(DropUpdateError, DropUpdateErrorCode, UpdateDropRefusal {
     Conflict: "The drop was changed since the version that you gave.",
     SlugTaken: "Another drop of the creator has, or once had, this slug.",
@@ -80,38 +84,62 @@ user_error!(DropCancelError, DropCancelErrorCode, CancelDropRefusal {
     AlreadyCancelled: "The drop was cancelled before.",
 } not_found: NotFound);
 
-payload!(DropCreatePayload, DropCreateError {
-    /// The draft.
-    drop: Drop
-});
-payload!(DropUpdatePayload, DropUpdateError {
-    /// The drop as it is now.
-    drop: Drop
-});
-payload!(DropItemAddPayload, DropItemError {
-    /// The new item.
-    item: DropItem
-});
-payload!(DropItemUpdatePayload, DropItemError {
-    /// The item as it is now.
-    item: DropItem
-});
-payload!(DropItemRemovePayload, DropItemError {
-    /// The drop without the item.
-    drop: Drop
-});
-payload!(DropPublishPayload, DropPublishError {
-    /// The announced drop.
-    drop: Drop
-});
-payload!(DropWithdrawPayload, DropWithdrawError {
-    /// The draft that it is again.
-    drop: Drop
-});
-payload!(DropCancelPayload, DropCancelError {
-    /// The drop that was called off.
-    drop: Drop
-});
+payload!(
+    DropCreatePayload,
+    DropCreateError {
+        /// The draft.
+        drop: Drop
+    }
+);
+payload!(
+    DropUpdatePayload,
+    DropUpdateError {
+        /// The drop as it is now.
+        drop: Drop
+    }
+);
+payload!(
+    DropItemAddPayload,
+    DropItemError {
+        /// The new item.
+        item: DropItem
+    }
+);
+payload!(
+    DropItemUpdatePayload,
+    DropItemError {
+        /// The item as it is now.
+        item: DropItem
+    }
+);
+payload!(
+    DropItemRemovePayload,
+    DropItemError {
+        /// The drop without the item.
+        drop: Drop
+    }
+);
+payload!(
+    DropPublishPayload,
+    DropPublishError {
+        /// The announced drop.
+        drop: Drop
+    }
+);
+payload!(
+    DropWithdrawPayload,
+    DropWithdrawError {
+        /// The draft that it is again.
+        drop: Drop
+    }
+);
+payload!(
+    DropCancelPayload,
+    DropCancelError {
+        /// The drop that was called off.
+        drop: Drop
+    }
+);
 
 /// What is paid at reservation: one of two ways.
 #[derive(OneofObject)]
@@ -301,14 +329,21 @@ fn tiers<C: CommonCode>(complaints: &mut Complaints<C>, input: &[PriceTierInput]
 }
 
 /// The creator of a thing that an id names, as a scope: a thing that is unknown or another's reads the same.
-async fn scope_of_drop<C: CommonCode>(ctx: &Context<'_>, text: &ID, path: &str) -> Result<(CreatorScope, domain::drops::Drop), Stop<C>> {
+async fn scope_of_drop<C: CommonCode>(
+    ctx: &Context<'_>,
+    text: &ID,
+    path: &str,
+) -> Result<(CreatorScope, domain::drops::Drop), Stop<C>> {
     let drop: DropId = id(text).map_err(|_| Stop::not_found(path))?;
     let row = ctx.loader().load_one(ReferredDrop(drop)).await.internal()?.ok_or_else(|| Stop::not_found(path))?;
     let scope = ctx.scope_at(Manage { creator: row.creator_id, permission: Permission::CatalogWrite }, path)?;
     Ok((scope, row))
 }
 
-async fn scope_of_item<C: CommonCode>(ctx: &Context<'_>, text: &ID) -> Result<(CreatorScope, DropItemId, platform::Currency), Stop<C>> {
+async fn scope_of_item<C: CommonCode>(
+    ctx: &Context<'_>,
+    text: &ID,
+) -> Result<(CreatorScope, DropItemId, platform::Currency), Stop<C>> {
     let item: DropItemId = id(text).map_err(|_| Stop::not_found("id"))?;
     let rows = queries::items_by_ids(ctx.db(), &[item]).await.internal()?;
     let row = rows.get(&item).ok_or_else(|| Stop::not_found("id"))?;
@@ -369,12 +404,20 @@ impl DropsMutation {
     }
 
     /// Change an item: its units at any time, its prices for new quotes.
-    async fn drop_item_update(&self, ctx: &Context<'_>, input: DropItemUpdateInput) -> async_graphql::Result<DropItemUpdatePayload> {
+    async fn drop_item_update(
+        &self,
+        ctx: &Context<'_>,
+        input: DropItemUpdateInput,
+    ) -> async_graphql::Result<DropItemUpdatePayload> {
         DropItemUpdatePayload::of(update_item(ctx, input).await)
     }
 
     /// Take an item out of a draft.
-    async fn drop_item_remove(&self, ctx: &Context<'_>, input: DropItemRemoveInput) -> async_graphql::Result<DropItemRemovePayload> {
+    async fn drop_item_remove(
+        &self,
+        ctx: &Context<'_>,
+        input: DropItemRemoveInput,
+    ) -> async_graphql::Result<DropItemRemovePayload> {
         let work = async {
             let (scope, item, _) = scope_of_item::<DropItemErrorCode>(ctx, &input.id).await?;
             let drop = items::remove(ctx.db(), &scope, item).await?;

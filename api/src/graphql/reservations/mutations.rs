@@ -5,9 +5,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     accounts::{Administer, Browse, Buy, Manage, Permission},
     creators::Country,
-    payments::{
-        pay::{self, PayRefusal, PayRequest, PaymentMethod, ReturnUrl},
-    },
+    payments::pay::{self, PayRefusal, PayRequest, PaymentMethod, ReturnUrl},
     platform::{
         idempotency::IdempotencyKey,
         ids::{CheckoutId, CreatorId, LegalTextId, ReservationId},
@@ -69,38 +67,54 @@ user_error!(ReservationCancelError, ReservationCancelErrorCode, CancelRefusal {
     PaymentInProcess: "A payment is under way: wait for its outcome.",
     KeyReused: "The idempotency key was used for another request.",
 } not_found: NotFound);
-user_error!(TableError, TableErrorCode, TableRefusal {
-    RateOutOfRange: "A tax rate lies between 0 and 100 percent.",
-    TooManyTariffs: "A creator has at most 500 shipping tariffs.",
-    CurrencyMismatch: "A tariff is in the creator's currency.",
-    Duplicate: "Two tariffs for one country and weight.",
-    OutOfRange: "A price is negative, or a weight is not positive.",
-});
+user_error!(
+    TableError,
+    TableErrorCode,
+    TableRefusal {
+        RateOutOfRange: "A tax rate lies between 0 and 100 percent.",
+        TooManyTariffs: "A creator has at most 500 shipping tariffs.",
+        CurrencyMismatch: "A tariff is in the creator's currency.",
+        Duplicate: "Two tariffs for one country and weight.",
+        OutOfRange: "A price is negative, or a weight is not positive.",
+    }
+);
 
-payload!(CheckoutQuotePayload, CheckoutQuoteError {
-    /// What the lines would cost now.
-    quote: Quote
-});
-payload!(CheckoutReservePayload, CheckoutReserveError {
-    /// The checkout with its held lines.
-    checkout: Checkout,
-    /// Whether an earlier call with the same key made it.
-    replayed: bool,
-    /// The new price, when the error is PRICE_CHANGED.
-    quote: Quote
-});
-payload!(CheckoutPayPayload, CheckoutPayError {
-    /// The payment: follow its `status` and `action`.
-    payment: Payment,
-    /// Whether an earlier call with the same key did this.
-    replayed: bool
-});
-payload!(ReservationCancelPayload, ReservationCancelError {
-    /// The checkout as it is now.
-    checkout: Checkout,
-    /// Whether an earlier call with the same key did this.
-    replayed: bool
-});
+payload!(
+    CheckoutQuotePayload,
+    CheckoutQuoteError {
+        /// What the lines would cost now.
+        quote: Quote
+    }
+);
+payload!(
+    CheckoutReservePayload,
+    CheckoutReserveError {
+        /// The checkout with its held lines.
+        checkout: Checkout,
+        /// Whether an earlier call with the same key made it.
+        replayed: bool,
+        /// The new price, when the error is PRICE_CHANGED.
+        quote: Quote
+    }
+);
+payload!(
+    CheckoutPayPayload,
+    CheckoutPayError {
+        /// The payment: follow its `status` and `action`.
+        payment: Payment,
+        /// Whether an earlier call with the same key did this.
+        replayed: bool
+    }
+);
+payload!(
+    ReservationCancelPayload,
+    ReservationCancelError {
+        /// The checkout as it is now.
+        checkout: Checkout,
+        /// Whether an earlier call with the same key did this.
+        replayed: bool
+    }
+);
 payload!(TaxRateSetPayload, TableError {
     /// The whole table.
     tax_rates: Vec<TaxRate>
@@ -251,11 +265,13 @@ fn lines<C: CommonCode>(complaints: &mut Complaints<C>, input: &[CheckoutLineInp
 fn address<C: CommonCode>(complaints: &mut Complaints<C>, input: &AddressInput) -> Option<Address> {
     let name = complaints.take(&["address", "name"], TextLine::new(&input.name));
     let line1 = complaints.take(&["address", "line1"], TextLine::new(&input.line1));
-    let line2 = complaints.take_some(&["address", "line2"], input.line2.as_deref().filter(|text| !text.is_empty()).map(TextLine::new));
+    let line2 =
+        complaints.take_some(&["address", "line2"], input.line2.as_deref().filter(|text| !text.is_empty()).map(TextLine::new));
     let postal_code = complaints.take(&["address", "postalCode"], TextLine::new(&input.postal_code));
     let city = complaints.take(&["address", "city"], TextLine::new(&input.city));
     let country = complaints.take(&["address", "country"], input.country.parse::<Country>());
-    let phone = complaints.take_some(&["address", "phone"], input.phone.as_deref().filter(|text| !text.is_empty()).map(TextLine::new));
+    let phone =
+        complaints.take_some(&["address", "phone"], input.phone.as_deref().filter(|text| !text.is_empty()).map(TextLine::new));
     Some(Address { name: name?, line1: line1?, line2, postal_code: postal_code?, city: city?, country: country?, phone })
 }
 
@@ -293,7 +309,11 @@ pub struct ReservationsMutation;
 impl ReservationsMutation {
     /// Hold the units of all lines, or of none, until the one deadline of the checkout. The gateway is not called: the payment is
     /// PREPARING until `checkoutPay`.
-    async fn checkout_reserve(&self, ctx: &Context<'_>, input: CheckoutReserveInput) -> async_graphql::Result<CheckoutReservePayload> {
+    async fn checkout_reserve(
+        &self,
+        ctx: &Context<'_>,
+        input: CheckoutReserveInput,
+    ) -> async_graphql::Result<CheckoutReservePayload> {
         CheckoutReservePayload::of(reserve_checkout(ctx, input).await)
     }
 
@@ -305,7 +325,11 @@ impl ReservationsMutation {
 
     /// Give a reservation up. An unpaid checkout is released whole, because one payment covers its lines; of a paid one, this
     /// line's deposit goes back, as long as the window is open.
-    async fn reservation_cancel(&self, ctx: &Context<'_>, input: ReservationCancelInput) -> async_graphql::Result<ReservationCancelPayload> {
+    async fn reservation_cancel(
+        &self,
+        ctx: &Context<'_>,
+        input: ReservationCancelInput,
+    ) -> async_graphql::Result<ReservationCancelPayload> {
         ReservationCancelPayload::of(cancel_reservation(ctx, input).await)
     }
 
@@ -356,7 +380,11 @@ impl ReservationsMutation {
     }
 
     /// Publish the next version of a legal text: from now on buyers accept that one. For administrators.
-    async fn legal_text_publish(&self, ctx: &Context<'_>, input: LegalTextPublishInput) -> async_graphql::Result<Option<LegalText>> {
+    async fn legal_text_publish(
+        &self,
+        ctx: &Context<'_>,
+        input: LegalTextPublishInput,
+    ) -> async_graphql::Result<Option<LegalText>> {
         let scope = ctx.scope(Administer)?;
         let title = TextLine::new(&input.title).map_err(|error| bad_input(format!("`title` {error}")))?;
         let body = Markdown::new(&input.body).map_err(|error| bad_input(format!("`body` {error}")))?;
@@ -381,7 +409,7 @@ async fn reserve_checkout(
     let expected_total = complaints.take(&["expectedTotal", "amount"], input.expected_total.parse());
     let mut accepted: Vec<LegalTextId> = Vec::new();
     for text in input.accepted_legal_text_ids.iter().take(20) {
-        accepted.extend(complaints.take(&["acceptedLegalTextIds"], id(text)));
+        accepted.extend(complaints.take(&["acceptedLegalTextIds"], id::<LegalTextId>(text)));
     }
     let key = key(&mut complaints, &input.idempotency_key);
     let (Some(address), Some(expected_total), Some(key), true) = (address, expected_total, key, complaints.is_empty()) else {
