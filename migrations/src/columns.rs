@@ -130,12 +130,6 @@ impl TableOf {
         })
     }
 
-    pub(crate) fn json_or_null(self, name: &'static str) -> Self {
-        self.add_nullable(name, |column| {
-            column.json_binary();
-        })
-    }
-
     pub(crate) fn at(self, name: &'static str) -> Self {
         self.add(name, |column| {
             column.timestamp_with_time_zone();

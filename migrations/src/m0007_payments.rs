@@ -120,7 +120,6 @@ migration!(|manager| {
         .id()
         .of("intent_id", "sandbox_intents")
         .text("kind")
-        .json_or_null("body")
         .at("created_at")
         .create(manager)
         .await

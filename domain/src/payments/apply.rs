@@ -74,6 +74,11 @@ pub async fn apply(
         if let Some(event) = event {
             webhook::mark_applied(tx, gateway, event).await?;
         }
+        // Our own call is still to be made, or its answer to be applied: the news is of an earlier choice.
+        let waits = payment.queued_at.is_some() && event.is_some();
+        if waits && matches!(intent.state, IntentState::RequiresMethod | IntentState::RequiresAction) {
+            return Ok(());
+        }
         let repeated = payment.state == PaymentState::Succeeded;
         let Ok(next) = transition(payment.state, PaymentEvent::Mirror(intent.state)) else { return Ok(()) };
         if repeated {

@@ -269,16 +269,26 @@ pub async fn claim(tx: &Tx, queue: Queue, limit: u64) -> Result<Vec<Claimed>, Db
         .col_expr(C::State, Expr::value(TaskState::Running))
         .col_expr(C::Attempt, ExprTrait::add(Expr::col(C::Attempt), 1))
         .col_expr(C::LeaseUntil, Expr::value(lease_until))
+        // Free from now on: what makes the same task necessary again may come after this one has looked.
+        .col_expr(C::UniqueKey, Expr::value(Option::<String>::None))
         .filter(C::Id.is_in(rows.iter().map(|row| row.id)))
         .exec(tx.conn())
         .await?;
-    rows.into_iter()
-        .map(|row| {
-            let task = serde_json::from_value(row.payload).map_err(|error| DbErr::Json(error.to_string()))?;
-            let trace = row.traceparent.as_deref().and_then(TraceParent::parse);
-            Ok(Claimed { id: row.id, task, attempt: row.attempt.saturating_add(1), trace })
-        })
-        .collect()
+    let mut claimed = Vec::with_capacity(rows.len());
+    for row in rows {
+        let (id, attempt) = (row.id, row.attempt.saturating_add(1));
+        let trace = row.traceparent.as_deref().and_then(TraceParent::parse);
+        match serde_json::from_value(row.payload) {
+            Ok(task) => claimed.push(Claimed { id, task, attempt, trace }),
+            // Perhaps of a newer version, in the middle of a deploy, whose workers know it.
+            Err(error) if attempt < ATTEMPTS_MAX => {
+                let run_at = now.checked_add_signed(TimeDelta::minutes(1)).unwrap_or(now);
+                retry(tx, id, run_at, &format!("not a task of this version: {error}")).await?;
+            }
+            Err(error) => bury(tx, id, &format!("not a task of this version: {error}")).await?,
+        }
+    }
+    Ok(claimed)
 }
 
 /// Ends a task that was done: its row goes.
