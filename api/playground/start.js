@@ -22,8 +22,8 @@
 # Docs      the book on the left: every type
 # Examples  the list at the top opens one
 #           in a new tab, with its variables
-# Token     the Authorization field: sent with every
-#           request, forgotten with this browser tab`;
+# Token     the Authorization field: sent with
+#           every request, forgotten with this tab`;
   const INTRO_DEMO = `
 # Act as    takes the token of a demo account;
 #           an example switches to its own`;
@@ -211,11 +211,10 @@
     return null;
   }
 
-  function startEditor(examples, demo) {
+  function startEditor(chosen, demo) {
     const isFirst = storage.getItem('graphiql:tabState') === null;
-    const chosen = examples.find((example) => example.default);
-    const query = `${INTRO}${demo ? INTRO_DEMO : ''}\n\n${chosen ? chosen.query : FALLBACK_QUERY}`;
-    const variables = chosen ? variablesText(chosen) : '';
+    const { variables } = chosen;
+    const query = `${INTRO}${demo ? INTRO_DEMO : ''}\n\n${chosen.query}`;
     const root = element('graphiql');
     root.textContent = '';
     ReactDOM.createRoot(root).render(
@@ -249,9 +248,80 @@
     return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
   }
 
-  function variablesText(example) {
-    if (example.variables === null) return '';
-    return JSON.stringify(example.variables, null, 2).replace(/\{\{uuid\}\}/g, uuid);
+  const MILLIS = { m: 60_000, h: 3_600_000, d: 86_400_000 };
+  const PREPARED_WITHIN_MILLIS = 10_000;
+
+  /** What a placeholder stands for; undefined or null if there is no such thing. */
+  function meaning(name, data) {
+    if (name === 'uuid') return uuid();
+    if (name === 'UUID') return uuid().toUpperCase();
+    const later = /^in:(\d+)([mhd])$/.exec(name);
+    if (later) return new Date(Date.now() + Number(later[1]) * MILLIS[later[2]]).toISOString().replace(/\.\d+/, '');
+    return name.split('.').reduce((value, key) => value?.[key], data);
+  }
+
+  /** A text with its placeholders filled; alone, a placeholder takes the value as it is. What has no value stays, and is noted. */
+  function filledText(text, data, missing) {
+    const value = (as, name) => {
+      const found = meaning(name, data) ?? null;
+      if (found === null) missing.add(as);
+      return found ?? as;
+    };
+    const alone = /^\{\{([\w.:]+)\}\}$/.exec(text);
+    if (alone) return value(...alone);
+    return text.replace(/\{\{([\w.:]+)\}\}/g, (as, name) => {
+      const found = value(as, name);
+      return typeof found === 'object' ? JSON.stringify(found) : String(found);
+    });
+  }
+
+  function filled(value, data, missing) {
+    if (typeof value === 'string') return filledText(value, data, missing);
+    if (Array.isArray(value)) return value.map((each) => filled(each, data, missing));
+    if (value === null || typeof value !== 'object') return value;
+    return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, filled(each, data, missing)]));
+  }
+
+  async function ask(query) {
+    const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ query }) };
+    if (AbortSignal.timeout) init.signal = AbortSignal.timeout(PREPARED_WITHIN_MILLIS);
+    try {
+      return await (await send(init, authorization.headers())).json();
+    } catch (error) {
+      return { errors: [{ message: `The server's answer could not be read (${error.message}).` }] };
+    }
+  }
+
+  /** As comment lines, no longer than the editor's half of a laptop's screen. */
+  function comment(text) {
+    const lines = [''];
+    for (const word of text.split(/\s+/)) {
+      if (lines.at(-1).length + word.length > 48) lines.push('');
+      lines.push(`${lines.pop()} ${word}`);
+    }
+    return lines.map((line) => `#${line}\n`).join('');
+  }
+
+  /** The query and the variables of an example as they are opened: asks for what its placeholders name. */
+  async function prepared(example) {
+    const data = {};
+    const missing = new Set();
+    let refused = '';
+    for (const query of example.prepare) {
+      const text = filledText(query, data, missing);
+      if (missing.size > 0) break;
+      const answer = await ask(text);
+      if (answer.errors) {
+        refused = answer.errors[0]?.message ?? 'The server gave no reason.';
+        break;
+      }
+      Object.assign(data, answer.data);
+    }
+    const variables = example.variables === null ? '' : JSON.stringify(filled(example.variables, data, missing), null, 2);
+    if (refused === '' && missing.size === 0) return { query: example.query, variables };
+    const why = refused === '' ? `There is nothing now for ${[...missing].join(', ')}.` : `The server answered: ${refused}`;
+    const note = `NOT READY TO RUN: the variables could not all be filled in. ${why} Read below what this example needs, then open it again.`;
+    return { query: `${comment(note)}\n${example.query}`, variables };
   }
 
   function startExamples(examples, actAs) {
@@ -265,12 +335,18 @@
       select.append(group);
     }
     select.disabled = examples.length === 0;
-    select.addEventListener('change', () => {
+    let last;
+    select.addEventListener('change', async () => {
       const example = examples.find(({ name }) => name === select.value);
       select.value = '';
       if (!example || !editor.open) return;
       actAs(example.role);
-      editor.open(example.query, variablesText(example));
+      // Who chooses another one meanwhile wants that one.
+      last = example;
+      const { query, variables } = await prepared(example);
+      if (last !== example) return;
+      last = undefined;
+      editor.open(query, variables);
     });
   }
 
@@ -329,7 +405,8 @@
     const [examples, demo] = await Promise.all([json('playground/examples.json', []), json('playground/demo.json', { demo: false })]);
     const actAs = startRoles(demo.demo ? demo.tokens : {});
     startExamples(examples, actAs);
-    startEditor(examples, demo.demo);
+    const chosen = examples.find((example) => example.default);
+    startEditor(chosen ? await prepared(chosen) : { query: FALLBACK_QUERY, variables: '' }, demo.demo);
     let asked;
     authorization.changed.push(() => {
       clearTimeout(asked);

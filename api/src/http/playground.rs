@@ -61,7 +61,39 @@ macro_rules! example {
 }
 
 /// Name and text of the examples, in the order of the list in the playground.
-const EXAMPLE_FILES: &[(&str, &str)] = &[example!("01-storefront-schema"), example!("02-storefront-type")];
+const EXAMPLE_FILES: &[(&str, &str)] = &[
+    example!("10-storefront-drops"),
+    example!("11-storefront-closing-soon"),
+    example!("12-storefront-drop"),
+    example!("13-storefront-creators"),
+    example!("14-storefront-products"),
+    example!("15-storefront-product"),
+    example!("16-storefront-quote"),
+    example!("17-storefront-legal-texts"),
+    example!("18-storefront-node"),
+    example!("19-storefront-guest"),
+    example!("30-buyer-viewer"),
+    example!("31-buyer-reserve"),
+    example!("32-buyer-pay"),
+    example!("33-buyer-checkout"),
+    example!("34-buyer-checkouts"),
+    example!("35-buyer-cancel"),
+    example!("50-creator-product"),
+    example!("51-creator-variant"),
+    example!("52-creator-drop"),
+    example!("53-creator-drop-item"),
+    example!("54-creator-publish"),
+    example!("55-creator-drop-update"),
+    example!("56-creator-reservations"),
+    example!("57-creator-profile"),
+    example!("58-creator-shipping"),
+    example!("59-creator-api-token"),
+    example!("70-admin-accounts"),
+    example!("71-admin-audit-log"),
+    example!("72-admin-dead-letters"),
+    example!("73-admin-tax-rates"),
+    example!("74-admin-tax-rate"),
+];
 
 /// The bearer tokens of the demo accounts by role (`buyer`, `creator`, `admin`), or `None` where there is no demo.
 ///
@@ -114,7 +146,11 @@ pub struct Example {
     pub title: String,
     /// The GraphQL document, without the lines that say the above.
     pub query: String,
-    /// Its variables. A text may contain `{{uuid}}`, in whose place the playground puts a fresh UUID.
+    /// Queries that the playground asks one after another when it opens the example, as the example's role, for the values
+    /// that its placeholders name. A later one may hold placeholders that an earlier one fills.
+    pub prepare: Vec<String>,
+    /// Its variables, whose texts may hold placeholders: `{{uuid}}`, `{{UUID}}`, `{{in:2d}}`, and `{{path.to.value}}` in what
+    /// `prepare` was answered.
     pub variables: Option<serde_json::Map<String, serde_json::Value>>,
     /// Whether it is the one shown at the first visit.
     pub default: bool,
@@ -125,6 +161,8 @@ pub struct Example {
 enum ExampleError {
     #[error("has no `# {0}: …` line")]
     Missing(&'static str),
+    #[error("has more than one `# {0}: …` line")]
+    Twice(&'static str),
     #[error("has the unknown role `{0}`")]
     Role(String),
     #[error("has variables that are no JSON object")]
@@ -135,12 +173,12 @@ enum ExampleError {
 
 impl Example {
     /// Reads a file of the examples. The keys stand in the comment lines at its top; a value may go on over further comment
-    /// lines, up to the next key or an empty comment.
+    /// lines, up to the next key or an empty comment. Only `prepare` may come more than once.
     fn parse(name: &str, text: &str) -> Result<Self, ExampleError> {
-        const KEYS: [&str; 4] = ["title", "role", "variables", "default"];
-        let mut values: BTreeMap<&str, String> = BTreeMap::new();
+        const KEYS: [&str; 5] = ["title", "role", "prepare", "variables", "default"];
+        let mut values: Vec<(&str, String)> = Vec::new();
         let mut query = String::new();
-        let mut open: Option<&str> = None;
+        let mut is_open = false;
         let mut at_top = true;
         for line in text.lines() {
             let comment = if at_top { line.strip_prefix('#').map(str::trim) } else { None };
@@ -152,31 +190,40 @@ impl Example {
             };
             let key_and_value = comment.split_once(':').and_then(|(key, value)| Some((*KEYS.iter().find(|k| **k == key)?, value)));
             if let Some((key, value)) = key_and_value {
-                values.insert(key, value.trim().to_owned());
-                open = Some(key);
-            } else if let Some(value) = open.filter(|_| !comment.is_empty()).and_then(|key| values.get_mut(key)) {
+                values.push((key, value.trim().to_owned()));
+                is_open = true;
+            } else if let Some((_, value)) = values.last_mut().filter(|_| is_open && !comment.is_empty()) {
                 value.push(' ');
                 value.push_str(comment);
-            } else if comment.is_empty() && open.is_some() {
-                open = None;
+            } else if comment.is_empty() && is_open {
+                is_open = false;
             } else {
                 query.push_str(line);
                 query.push('\n');
             }
         }
-        let mut required = |key| values.remove(key).filter(|value| !value.is_empty()).ok_or(ExampleError::Missing(key));
+        let mut prepare = Vec::new();
+        let mut single = BTreeMap::new();
+        for (key, value) in values {
+            if key == "prepare" {
+                prepare.push(value);
+            } else if single.insert(key, value).is_some() {
+                return Err(ExampleError::Twice(key));
+            }
+        }
+        let mut required = |key| single.remove(key).filter(|value| !value.is_empty()).ok_or(ExampleError::Missing(key));
         let title = required("title")?;
         let role = required("role")?;
         let role = ExampleRole::parse(&role).ok_or(ExampleError::Role(role))?;
         let variables =
-            values.remove("variables").map(|json| serde_json::from_str(&json)).transpose().map_err(ExampleError::Variables)?;
-        let default = match values.remove("default").as_deref() {
+            single.remove("variables").map(|json| serde_json::from_str(&json)).transpose().map_err(ExampleError::Variables)?;
+        let default = match single.remove("default").as_deref() {
             None | Some("false") => false,
             Some("true") => true,
             Some(other) => return Err(ExampleError::Default(other.to_owned())),
         };
         let query = format!("{}\n", query.trim());
-        Ok(Self { name: name.to_owned(), role, title, query, variables, default })
+        Ok(Self { name: name.to_owned(), role, title, query, prepare, variables, default })
     }
 }
 
@@ -334,6 +381,7 @@ mod tests {
         http::Method,
         test::{self as http, TestRequest},
     };
+    use async_graphql::parser::{parse_query, types::OperationType};
 
     use super::*;
 
@@ -464,9 +512,18 @@ mod tests {
         let mut defaults = 0;
         for (name, text) in EXAMPLE_FILES {
             let example = Example::parse(name, text).unwrap_or_else(|error| panic!("{name} {error}"));
-            assert!(async_graphql::parser::parse_query(&example.query).is_ok(), "{name} is no GraphQL");
+            assert!(parse_query(&example.query).is_ok(), "{name} is no GraphQL");
+            assert!(!example.query.contains("{{"), "{name} has a placeholder outside its variables");
+            let widest = example.query.lines().map(|line| line.chars().count()).max();
+            assert!(widest <= Some(51), "{name} is wider than its half of a laptop's screen");
+            for query in &example.prepare {
+                let document = parse_query(query).unwrap_or_else(|error| panic!("{name} prepares by {query}: {error}"));
+                let changes = document.operations.iter().any(|(_, operation)| operation.node.ty != OperationType::Query);
+                assert!(!changes, "{name} would change something by being opened");
+            }
             assert!(name.contains(&format!("-{}-", json!(example.role).as_str().unwrap())), "{name} does not name its role");
             assert!(titles.insert(example.title), "{name} has the title of another");
+            assert!(!example.default || example.prepare.is_empty(), "{name} keeps the first visit waiting");
             defaults += usize::from(example.default);
         }
         assert!(defaults <= 1, "the first visit shows one example");
@@ -475,11 +532,13 @@ mod tests {
 
     #[test]
     fn an_example_says_what_it_is_in_its_first_comments() {
-        let text = "# title: Reserve: one cup\n# role: buyer\n# variables: {\n#   \"key\": \"{{uuid}}\"\n# }\n# default: true\n#\n# Pays later.\n\
+        let text = "# title: Reserve: one cup\n# role: buyer\n# prepare: {\n#   cups { id }\n# }\n# prepare: { saucers }\n\
+                    # variables: {\n#   \"key\": \"{{uuid}}\"\n# }\n# default: true\n#\n# Pays later.\n\
                     mutation Reserve($key: String!) {\n  # role: inside\n  reserve(key: $key)\n}\n";
         let example = Example::parse("10-buyer-reserve", text).unwrap();
         assert_eq!(example.title, "Reserve: one cup");
         assert_eq!(example.role, ExampleRole::Buyer);
+        assert_eq!(example.prepare, ["{ cups { id } }", "{ saucers }"]);
         assert_eq!(json!(example.variables), json!({ "key": "{{uuid}}" }));
         assert!(example.default);
         assert_eq!(example.query, "# Pays later.\nmutation Reserve($key: String!) {\n  # role: inside\n  reserve(key: $key)\n}\n");
@@ -491,6 +550,7 @@ mod tests {
             ("# role: buyer\n{ a }", "has no `# title: …` line"),
             ("# title: A\n{ a }", "has no `# role: …` line"),
             ("# title: A\n# role: nobody\n{ a }", "has the unknown role `nobody`"),
+            ("# title: A\n# role: buyer\n# title: B\n{ a }", "has more than one `# title: …` line"),
             ("# title: A\n# role: buyer\n# variables: [1]\n{ a }", "has variables that are no JSON object"),
             ("# title: A\n# role: buyer\n# default: yes\n{ a }", "says `# default: yes`, which is neither true nor false"),
         ] {

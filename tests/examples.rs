@@ -1,0 +1,180 @@
+//! The examples of the playground, each opened and run as the playground does it, on a demo that has just been started.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests may fail loudly")]
+
+mod harness;
+
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use chrono::{SecondsFormat, TimeDelta, Utc};
+use harness::{Server, Setup};
+use serde_json::{Map, Value, json};
+
+/// The server, and what the examples are run with.
+struct Playground {
+    server: Server,
+    examples: Vec<Value>,
+    tokens: Map<String, Value>,
+}
+
+impl Playground {
+    async fn open(setup: Setup) -> Self {
+        let server = Server::start(setup).await;
+        let examples = read(&server, "/playground/examples.json").await.as_array().unwrap().clone();
+        let demo = read(&server, "/playground/demo.json").await;
+        assert_eq!(demo["demo"], true);
+        for role in ["buyer", "creator", "admin"] {
+            assert_eq!(demo["tokens"][role], server.demo_token(role).as_str());
+        }
+        Self { server, examples, tokens: demo["tokens"].as_object().unwrap().clone() }
+    }
+
+    /// Opens an example: asks what it needs to know, and fills its placeholders.
+    async fn variables_of(&self, example: &Value) -> Value {
+        let mut known = Map::new();
+        for query in example["prepare"].as_array().unwrap() {
+            let query = filled_text(query.as_str().unwrap(), &known);
+            let answer = self.server.graphql(self.token_of(example), query.as_str().unwrap(), json!({})).await;
+            known.extend(answer.as_object().unwrap().clone());
+        }
+        filled(&example["variables"], &known)
+    }
+
+    async fn run(&self, example: &Value) -> Value {
+        let variables = self.variables_of(example).await;
+        self.server.graphql(self.token_of(example), example["query"].as_str().unwrap(), variables).await
+    }
+
+    /// As storefronts ask for their visitors: with none.
+    fn token_of(&self, example: &Value) -> Option<&str> {
+        self.tokens.get(example["role"].as_str().unwrap()).map(|token| token.as_str().unwrap())
+    }
+
+    /// A buyer waits for the outcome before giving the reservation up again.
+    async fn until_paid(&self) {
+        let query = "{ checkouts(first: 1) { nodes { status payment { status } } } }";
+        let token = self.tokens["buyer"].as_str();
+        self.server.until(token, query, json!({}), |data| data["checkouts"]["nodes"][0]["status"] == "CONFIRMED").await;
+    }
+}
+
+async fn read(server: &Server, path: &str) -> Value {
+    let answer = server.client().get(server.at(path)).send().await.unwrap();
+    assert!(answer.status().is_success(), "{path}");
+    answer.json().await.unwrap()
+}
+
+/// The value with all placeholders of its texts filled.
+fn filled(value: &Value, known: &Map<String, Value>) -> Value {
+    match value {
+        Value::String(text) => filled_text(text, known),
+        Value::Array(values) => values.iter().map(|value| filled(value, known)).collect(),
+        Value::Object(fields) => fields.iter().map(|(key, value)| (key.clone(), filled(value, known))).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+    }
+}
+
+/// The text with its placeholders filled; alone, a placeholder takes the value as it is.
+fn filled_text(text: &str, known: &Map<String, Value>) -> Value {
+    let mut done = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let (name, after) = after.split_once("}}").unwrap();
+        let value = meaning(name, known);
+        if before.is_empty() && after.is_empty() && done.is_empty() {
+            return value;
+        }
+        done.push_str(before);
+        match &value {
+            Value::String(text) => done.push_str(text),
+            other => done.push_str(&other.to_string()),
+        }
+        rest = after;
+    }
+    done.push_str(rest);
+    Value::String(done)
+}
+
+/// What a placeholder stands for.
+fn meaning(name: &str, known: &Map<String, Value>) -> Value {
+    match name {
+        "uuid" => uuid().into(),
+        "UUID" => uuid().to_uppercase().into(),
+        _ => match name.strip_prefix("in:") {
+            Some(span) => instant(span).into(),
+            None => at_path(name, known),
+        },
+    }
+}
+
+/// Unique, which is all that counts here.
+fn uuid() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("00000000-0000-4abc-8def-{:012x}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The instant that is `2d`, `3h` or `30m` away.
+#[expect(clippy::disallowed_methods, reason = "the playground asks the browser's clock")]
+fn instant(span: &str) -> String {
+    let (count, unit) = span.split_at(span.len() - 1);
+    let count = count.parse().unwrap();
+    let away = match unit {
+        "m" => TimeDelta::minutes(count),
+        "h" => TimeDelta::hours(count),
+        "d" => TimeDelta::days(count),
+        other => panic!("{other} is no unit of time"),
+    };
+    (Utc::now() + away).to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+fn at_path(path: &str, known: &Map<String, Value>) -> Value {
+    let pointer = format!("/{}", path.replace('.', "/"));
+    let known = Value::Object(known.clone());
+    let value = known.pointer(&pointer).unwrap_or(&Value::Null);
+    assert!(!value.is_null(), "there is no {path} in {known:#}");
+    value.clone()
+}
+
+async fn every_example_runs_as_it_is_opened_and_once_more(setup: Setup) {
+    let playground = Playground::open(setup).await;
+    let roles: BTreeSet<&str> = playground.examples.iter().map(|example| example["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, BTreeSet::from(["storefront", "buyer", "creator", "admin"]));
+    assert_eq!(playground.examples.iter().filter(|example| example["default"] == true).count(), 1);
+    for _ in 0..2 {
+        for example in &playground.examples {
+            let name = &example["name"];
+            let answer = playground.run(example).await;
+            for (field, found) in answer.as_object().unwrap() {
+                assert!(!found.is_null(), "{name} found no {field}");
+                if let Some(errors) = found.get("errors") {
+                    assert_eq!(errors, &json!([]), "{name}: {answer:#}");
+                }
+            }
+            if example["default"] == true {
+                assert!(anything_is_free(&answer), "the first visit finds nothing to reserve: {answer:#}");
+            }
+            if answer.get("checkoutPay").is_some() {
+                playground.until_paid().await;
+            }
+        }
+    }
+}
+
+fn anything_is_free(answer: &Value) -> bool {
+    let drops = answer["drops"]["nodes"].as_array().unwrap();
+    let mut items = drops.iter().flat_map(|drop| drop["items"].as_array().unwrap());
+    items.any(|item| item["stock"]["free"].as_u64() > Some(0))
+}
+
+#[tokio::test]
+async fn sqlite_every_example_runs_as_it_is_opened_and_once_more() {
+    every_example_runs_as_it_is_opened_and_once_more(Setup::demo()).await;
+}
+
+#[tokio::test]
+async fn postgres_every_example_runs_as_it_is_opened_and_once_more() {
+    every_example_runs_as_it_is_opened_and_once_more(Setup::demo().on_postgres().await).await;
+}
