@@ -10,6 +10,7 @@ pub mod http;
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use async_graphql::{EmptySubscription, MergedObject, SDLExportOptions};
+use chrono::{DateTime, NaiveDate, Utc};
 use domain::{payments::gateway::PaymentGateway, platform::Db};
 
 use graphql::{
@@ -68,7 +69,12 @@ pub fn schema(api: &Api) -> Schema {
 }
 
 fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, EmptySubscription> {
-    Schema::build(Query::default(), Mutation::default(), EmptySubscription).register_output_type::<UserError>()
+    Schema::build(Query::default(), Mutation::default(), EmptySubscription)
+        .register_output_type::<UserError>()
+        .override_output_type_description::<DateTime<Utc>>(
+            "An instant, after RFC 3339, such as `2026-03-02T10:00:00Z`. Answers are in UTC; inputs may have any offset.",
+        )
+        .override_output_type_description::<NaiveDate>("A date of the calendar, after RFC 3339, such as `2026-03-02`.")
 }
 
 /// The schema in the schema definition language, sorted: what is committed as `schema.graphql`.

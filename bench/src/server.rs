@@ -35,7 +35,15 @@ pub(crate) async fn binary(options: &Options) -> Outcome<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let arguments = ["build", "--release", "--locked", "--package", "smallrun", "--bin", "smallrun"];
-    let built = Command::new(cargo).args(arguments).current_dir(root).kill_on_drop(true).status().await;
+    let mut build = Command::new(cargo);
+    for (name, _) in std::env::vars_os() {
+        // `cargo run` says here which package runs; a build script that reads them (ring's) would run again, and all that
+        // stands on it would be built again.
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            build.env_remove(name);
+        }
+    }
+    let built = build.args(arguments).current_dir(root).kill_on_drop(true).status().await;
     if !built.map_err(Trouble::doing("run cargo"))?.success() {
         return Err(Trouble::new("smallrun could not be built"));
     }

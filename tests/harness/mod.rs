@@ -250,6 +250,22 @@ impl Server {
         self.child.id()
     }
 
+    /// A short command on what this server keeps: the binary with its first words, the folder and the database.
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = smallrun();
+        command.args(words).arg("--data").arg(self.folder.path());
+        if let Some(database) = &self.setup.database {
+            command.env("SMALLRUN_DATABASE_URL", &database.url);
+        }
+        command
+    }
+
+    /// Where its database is.
+    pub fn database_url(&self) -> String {
+        let in_folder = || format!("sqlite://{}", self.folder.join("smallrun.sqlite").display());
+        self.setup.database.as_ref().map_or_else(in_folder, |database| database.url.clone())
+    }
+
     /// A setup that starts the same again: same folder, same database.
     pub fn same_again(&self) -> Setup {
         self.setup.clone()

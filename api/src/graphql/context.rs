@@ -89,6 +89,11 @@ pub(crate) fn id<I: EntityId>(id: &ID) -> Result<I, IdError> {
     parse_id(id.as_str())
 }
 
+/// Reads a global id that a mutation needs before all else; `path` names the field.
+pub(crate) fn id_at<I: EntityId, C: super::errors::CommonCode>(text: &ID, path: &str) -> Result<I, Stop<C>> {
+    id(text).map_err(|error| Stop::invalid(path, error))
+}
+
 /// Writes a global id.
 pub(crate) fn global(id: impl EntityId) -> ID {
     ID(id.public())

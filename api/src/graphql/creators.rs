@@ -3,7 +3,7 @@
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object};
 use chrono::{DateTime, Utc};
 use domain::{
-    accounts::{CreatorScope, Manage, OwnAccount, Permission},
+    accounts::{CreatorScope, Manage, OpenCreator, Permission},
     creators::{
         self as rules, CreateCreator, CreateCreatorRefusal, CreatorName, CreatorSort as Sort, Place, Tagline, UpdateCreator,
         UpdateCreatorRefusal, queries,
@@ -250,7 +250,7 @@ payload!(
 );
 
 async fn create(ctx: &Context<'_>, input: CreatorCreateInput) -> Result<CreatorCreatePayload, Stop<CreatorCreateErrorCode>> {
-    let scope = ctx.scope(OwnAccount)?;
+    let scope = ctx.scope(OpenCreator)?;
     let mut wrong = Complaints::new();
     let own_slug = wrong.take_some(&["slug"], input.slug.as_deref().map(slug));
     let name = wrong.take(&["name"], CreatorName::new(&input.name));

@@ -175,6 +175,11 @@ impl<C: CommonCode> Stop<C> {
         Self::Complaints(vec![Complaint { code: C::NOT_FOUND, path: vec![path.to_owned()], message: "not found".to_owned() }])
     }
 
+    /// One field that does not parse, where nothing can be done before it does.
+    pub(crate) fn invalid(path: &str, message: impl std::fmt::Display) -> Self {
+        Self::Complaints(vec![Complaint { code: C::INVALID, path: vec![path.to_owned()], message: message.to_string() }])
+    }
+
     /// Denied at a field that names somebody's thing.
     pub(crate) fn denied(why: Denied, path: &str) -> Self {
         if why == Denied::NotFound { Self::not_found(path) } else { Self::Error(denied(why)) }

@@ -1,6 +1,6 @@
 //! From an admitted document to its answer: resolve, load, and give every error a code of ours.
 
-use async_graphql::{Pos, Request, Response, ServerError, Value};
+use async_graphql::{Pos, Request, Response, ServerError, Value, parser::types::OperationType};
 use domain::{catalog::Sight, platform::Db};
 
 use super::{
@@ -13,13 +13,20 @@ use crate::Schema;
 /// The most errors that one answer shows: a document can be wrong in every place.
 const ERRORS_MAX: usize = 20;
 
-/// Runs a request for whoever asks.
-pub(crate) async fn execute(schema: &Schema, db: &Db, request: Request, context: RequestContext) -> Response {
+/// Runs an operation for whoever asks.
+pub(crate) async fn execute(
+    schema: &Schema,
+    db: &Db,
+    operation: OperationType,
+    request: Request,
+    context: RequestContext,
+) -> Response {
     let sight = match Sight::of_viewer(&context.viewer) {
         Ok(sight) => sight,
         Err(why) => return Response::from_errors(vec![denied(why).into_server_error(Pos::default())]),
     };
-    let loader = Loader::new(Loaders { db: db.clone(), viewer: context.viewer.clone(), sight });
+    let loaders = Loaders { db: db.clone(), viewer: context.viewer.clone(), sight };
+    let loader = Loader::new(loaders, operation == OperationType::Query);
     let request = request.data(context).data(loader.clone());
     let mut response = loader.drive(schema.execute(request)).await;
     response.errors.truncate(ERRORS_MAX);

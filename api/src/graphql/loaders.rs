@@ -5,11 +5,11 @@
 //!
 //! Resolvers that ask for keys of an edge wait, and their keys gather, until no resolver of the request can go on: then the
 //! batches are loaded. So what is batched depends on the document alone, never on a timer, and a request that is given up
-//! takes its loads with it.
+//! takes its loads with it. What a query has read once it does not read again; a mutation, which changes things on its way, does.
 
 use std::{
     any::{Any, TypeId},
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     future::{Future, poll_fn},
     hash::Hash,
     mem,
@@ -102,11 +102,25 @@ impl<K: Edge> Batch<K> {
         }
     }
 
-    async fn run(&self, loaders: Arc<Loaders>) {
-        let mut keys = mem::take(&mut locked(&self.0).keys);
-        let mut known = std::collections::HashSet::with_capacity(keys.len());
-        keys.retain(|key| known.insert(*key));
-        let found = K::load(loaders, keys).await.map(Arc::new).map_err(Arc::new);
+    async fn run(&self, shared: Arc<Shared>) {
+        let asked: HashSet<K> = mem::take(&mut locked(&self.0).keys).into_iter().collect();
+        // Others may have found some of them since they were asked for.
+        let (mut found, mut missing) = (HashMap::with_capacity(asked.len()), Vec::new());
+        for key in asked {
+            match shared.known(key) {
+                Some(known) => found.extend(known.map(|value| (key, value))),
+                None => missing.push(key),
+            }
+        }
+        let loaded = match missing.is_empty() {
+            true => Ok(HashMap::new()),
+            false => K::load(Arc::clone(&shared.loaders), missing.clone()).await,
+        };
+        let found = loaded.map_err(Arc::new).map(|loaded| {
+            shared.keep(missing, &loaded);
+            found.extend(loaded);
+            Arc::new(found)
+        });
         let waiting = {
             let mut state = locked(&self.0);
             state.found = Some(found);
@@ -126,16 +140,40 @@ struct Shared {
     open: Mutex<HashMap<TypeId, Box<dyn Any + Send>>>,
     /// The same batches, ready to be run.
     queued: Mutex<Vec<BoxFuture<'static, ()>>>,
+    /// What was found before, or was not, for each edge; `None` where nothing is kept.
+    known: Option<Mutex<HashMap<TypeId, Box<dyn Any + Send>>>>,
+}
+
+/// What is known of the keys of one edge.
+type Known<K> = HashMap<K, Option<<K as Edge>::Value>>;
+
+impl Shared {
+    fn keep<K: Edge>(&self, asked: Vec<K>, found: &HashMap<K, K::Value>) {
+        let Some(known) = &self.known else { return };
+        let mut known = locked(known);
+        let known = known.entry(TypeId::of::<K>()).or_insert_with(|| Box::new(Known::<K>::new()));
+        if let Some(known) = known.downcast_mut::<Known<K>>() {
+            known.extend(asked.into_iter().map(|key| (key, found.get(&key).cloned())));
+        }
+    }
+
+    fn known<K: Edge>(&self, key: K) -> Option<Option<K::Value>> {
+        locked(self.known.as_ref()?).get(&TypeId::of::<K>())?.downcast_ref::<Known<K>>()?.get(&key).cloned()
+    }
 }
 
 impl Loader {
-    /// A loader for one request.
-    pub(crate) fn new(loaders: Loaders) -> Self {
-        Self(Arc::new(Shared { loaders: Arc::new(loaders), open: Mutex::default(), queued: Mutex::default() }))
+    /// A loader for one request. `keeps`: what was read once is not read again.
+    pub(crate) fn new(loaders: Loaders, keeps: bool) -> Self {
+        let known = keeps.then(Mutex::default);
+        Self(Arc::new(Shared { loaders: Arc::new(loaders), open: Mutex::default(), queued: Mutex::default(), known }))
     }
 
     /// What a key leads to.
     pub(crate) async fn load_one<K: Edge>(&self, key: K) -> Result<Option<K::Value>, Arc<DbErr>> {
+        if let Some(known) = self.0.known(key) {
+            return Ok(known);
+        }
         Ok(self.found([key]).await?.get(&key).cloned())
     }
 
@@ -162,8 +200,8 @@ impl Loader {
         }
         let batch = Arc::new(Batch::<K>::new());
         open.insert(TypeId::of::<K>(), Box::new(Arc::clone(&batch)));
-        let (run, loaders) = (Arc::clone(&batch), Arc::clone(&self.0.loaders));
-        locked(&self.0.queued).push(Box::pin(async move { run.run(loaders).await }));
+        let (run, shared) = (Arc::clone(&batch), Arc::clone(&self.0));
+        locked(&self.0.queued).push(Box::pin(async move { run.run(shared).await }));
         batch
     }
 
@@ -193,7 +231,11 @@ impl Loader {
                         break;
                     }
                 }
-                running.extend(self.close());
+                // Batches that run may lead to more keys of those that wait: to wait for all of them costs little, and makes the
+                // number of statements the same each time.
+                if running.is_empty() {
+                    running.extend(self.close());
+                }
                 let mut landed = false;
                 while let Poll::Ready(Some(())) = Pin::new(&mut running).poll_next(context) {
                     landed = true;

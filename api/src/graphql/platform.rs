@@ -3,18 +3,14 @@
 use async_graphql::{Context, Enum, ID, InputObject, Json, Object};
 use chrono::{DateTime, Utc};
 use domain::{
-    accounts::{AdminScope, Administer, Email, NeverRefused, queries},
+    accounts::{Administer, Email, NeverRefused, queries},
     platform::{
-        Db,
         audit::{self, AuditEntry as Entry},
         ids::TaskId,
-        in_tx,
-        page::{PAGE_SIZE_MAX, Page, TOTAL_COUNT_MAX},
-        tasks::{self, TaskRow, TaskState},
+        tasks::{self, TaskRow},
         trace::TraceParent,
     },
 };
-use sea_orm::DbErr;
 
 use super::{
     accounts::{Account, AccountConnection},
@@ -121,28 +117,6 @@ impl DeadLetter {
     }
 }
 
-/// Counts the audit log, or a part of it, up to the cap of counts.
-async fn audit_count(db: &Db, scope: &AdminScope, subject: Option<&str>, actor: Option<&str>) -> Result<u64, DbErr> {
-    let mut page = Page::first(PAGE_SIZE_MAX);
-    let mut count = 0_u64;
-    while count < TOTAL_COUNT_MAX {
-        let slice = audit::list(db, scope, subject, actor, &page).await?;
-        count = count.saturating_add(u64::try_from(slice.rows.len()).unwrap_or(u64::MAX));
-        page.after = slice.rows.last().map(|(key, _)| key.clone());
-        if !slice.has_next || page.after.is_none() {
-            break;
-        }
-    }
-    Ok(count.min(TOTAL_COUNT_MAX))
-}
-
-/// Counts the dead letters of all queues, up to the cap of counts.
-async fn dead_letters_count(db: &Db) -> Result<u64, DbErr> {
-    let depths = tasks::depths(db).await?;
-    let dead = depths.iter().filter(|(_, state, _)| *state == TaskState::Dead).map(|(_, _, depth)| *depth);
-    Ok(u64::try_from(dead.sum::<i64>()).unwrap_or(0).min(TOTAL_COUNT_MAX))
-}
-
 /// Reads for those who run the marketplace.
 #[derive(Default)]
 pub struct PlatformQuery;
@@ -188,7 +162,7 @@ impl PlatformQuery {
         let page = PageArgs { first, after, last, before }.page("auditLog")?;
         let slice = audit::list(ctx.db(), &scope, subject.as_deref(), actor.as_deref(), &page).await.internal()?;
         let counting = counting(ctx.db(), (scope, subject, actor), |db, (scope, subject, actor)| async move {
-            audit_count(&db, &scope, subject.as_deref(), actor.as_deref()).await
+            audit::count(&db, &scope, subject.as_deref(), actor.as_deref()).await
         });
         Ok(AuditConnection::new("auditLog", slice.map(AuditEntry), counting))
     }
@@ -206,7 +180,7 @@ impl PlatformQuery {
         let scope = ctx.scope(Administer)?;
         let page = PageArgs { first, after, last, before }.page("deadLetters")?;
         let slice = tasks::dead_letters(ctx.db(), &scope, &page).await.internal()?;
-        let counting = counting(ctx.db(), (), |db, ()| async move { dead_letters_count(&db).await });
+        let counting = counting(ctx.db(), scope, |db, scope| async move { tasks::dead_letters_count(&db, &scope).await });
         Ok(DeadLetterConnection::new("deadLetters", slice.map(DeadLetter), counting))
     }
 }
@@ -231,15 +205,7 @@ async fn requeue(ctx: &Context<'_>, input: TaskRequeueInput) -> Result<TaskReque
     let scope = ctx.scope(Administer)?;
     let mut wrong = Complaints::new();
     let Some(task) = wrong.take(&["id"], id::<TaskId>(&input.id)) else { return Err(wrong.into()) };
-    let done: Result<bool, DbErr> = in_tx(ctx.db(), scope.actor(), async |tx| {
-        let done = tasks::requeue(tx, &scope, task).await?;
-        if done {
-            audit::record(tx, "task.requeue", task, &["state"]).await?;
-        }
-        Ok(done)
-    })
-    .await;
-    if done.internal()? {
+    if tasks::requeue(ctx.db(), &scope, task).await.internal()? {
         Ok(TaskRequeuePayload { id: Some(global(task)), ..Default::default() })
     } else {
         Err(Stop::not_found("id"))

@@ -6,6 +6,7 @@ use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decimal(pub String);
 
+/// A decimal number as text, such as `"12.50"`. JSON numbers are refused, because they are read as floating point on the way.
 #[Scalar]
 impl ScalarType for Decimal {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -45,6 +46,7 @@ impl Decimal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CurrencyCode(pub domain::platform::Currency);
 
+/// A currency by its three-letter code of ISO 4217, such as `EUR`.
 #[Scalar]
 impl ScalarType for CurrencyCode {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -62,6 +64,7 @@ impl ScalarType for CurrencyCode {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Html(pub String);
 
+/// HTML that was made of a creator's Markdown and sanitised: safe to put into a page as it is.
 #[Scalar(name = "HTML")]
 impl ScalarType for Html {
     fn parse(value: Value) -> InputValueResult<Self> {

@@ -180,7 +180,7 @@ fn variables(json: Option<serde_json::Map<String, serde_json::Value>>) -> Variab
 async fn execute(edge: &Edge, work: Request, context: RequestContext, operation: OperationType) -> Response {
     let failed = |code: Code, message: &str| Response::from_errors(vec![code.server_error(message, None)]);
     let (schema, db) = (edge.schema.clone(), edge.api.db.clone());
-    let run = async move { execute::execute(&schema, &db, work, context).await }.in_current_span();
+    let run = async move { execute::execute(&schema, &db, operation, work, context).await }.in_current_span();
     let response = if operation == OperationType::Mutation {
         let task = match TraceParent::current() {
             Some(trace) => tokio::spawn(trace.scope(run)),

@@ -1,12 +1,13 @@
 //! The HTTP surface.
 //!
-//! [`graphql`] the endpoint; [`playground`]; [`webhooks`]; [`health`]: liveness, readiness, metrics. [`around`] is wrapped around all of
-//! them: trace, log line, metrics, security headers.
+//! [`graphql`] the endpoint; [`playground`]; [`webhooks`]; [`links`] the pages that letters link to; [`health`]: liveness, readiness,
+//! metrics. [`around`] is wrapped around all of them: trace, log line, metrics, security headers.
 
 mod address;
 mod around;
 mod graphql;
 mod health;
+mod links;
 pub mod playground;
 mod webhooks;
 
@@ -28,6 +29,7 @@ pub fn configure(config: &mut web::ServiceConfig, shared: &SharedEdge) {
     config.app_data(edge.clone());
     let graphql = web::resource("/graphql").route(web::post().to(graphql::post)).route(web::get().to(graphql::get));
     config.service(graphql.route(web::method(Method::OPTIONS).to(graphql::preflight)));
+    config.configure(links::configure);
     config.service(web::resource("/webhooks/{gateway}").route(web::post().to(webhooks::receive)));
     config.service(web::resource("/livez").route(web::get().to(health::livez)));
     config.service(web::resource("/readyz").route(web::get().to(health::readyz)));

@@ -91,6 +91,8 @@ pub struct AccountViewer {
     pub account: AccountId,
     /// By which session.
     pub session: SessionId,
+    /// Whether a storefront's server holds the session: the person lent it to buy, not to manage the account.
+    pub lent: bool,
     /// Whether the e-mail address is confirmed.
     pub confirmed: bool,
     /// Whether this is an administrator of the marketplace.
@@ -391,6 +393,7 @@ impl Action for OwnAccount {
     type Scope = AccountScope;
     fn decide(&self, viewer: &Viewer) -> Result<AccountScope, Denied> {
         match viewer {
+            Viewer::Account(viewer) if viewer.lent => Err(Denied::Forbidden),
             Viewer::Account(viewer) => Ok(AccountScope { account: viewer.account, session: viewer.session }),
             Viewer::Public => Err(Denied::Unauthenticated),
             Viewer::Guest(..) | Viewer::Token(_) => Err(Denied::Forbidden),
@@ -461,6 +464,20 @@ impl Action for ManageTokens {
             return Err(Denied::Unconfirmed);
         }
         Ok(TokensScope { creator: self.creator, actor: viewer.actor() })
+    }
+}
+
+/// To open a creator: like one's own account, with a confirmed e-mail address.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenCreator;
+
+impl Action for OpenCreator {
+    type Scope = AccountScope;
+    fn decide(&self, viewer: &Viewer) -> Result<AccountScope, Denied> {
+        match viewer {
+            Viewer::Account(viewer) if !viewer.confirmed => Err(Denied::Unconfirmed),
+            Viewer::Public | Viewer::Account(_) | Viewer::Guest(..) | Viewer::Token(_) => OwnAccount.decide(viewer),
+        }
     }
 }
 
@@ -547,7 +564,11 @@ mod tests {
         let id = Uuid::from_u128;
         let account = |confirmed, admin, memberships| {
             let (account, session) = (AccountId(id(1)), SessionId(id(2)));
-            Viewer::Account(AccountViewer { account, session, confirmed, admin, memberships })
+            Viewer::Account(AccountViewer { account, session, lent: false, confirmed, admin, memberships })
+        };
+        let lent = |viewer: Viewer| match viewer {
+            Viewer::Account(viewer) => Viewer::Account(AccountViewer { lent: true, ..viewer }),
+            other => other,
         };
         let token = |kind, creator, permissions: &[Permission]| {
             Viewer::Token(TokenViewer { token: TokenId(id(3)), kind, creator, permissions: permissions.to_vec() })
@@ -557,6 +578,7 @@ mod tests {
             ("public", Viewer::Public),
             ("unconfirmed", account(false, false, vec![])),
             ("buyer", account(true, false, vec![])),
+            ("buyer, lent", lent(account(true, false, vec![]))),
             ("member", account(true, false, vec![(creator, MemberRole::Staff)])),
             ("owner", account(true, false, vec![(creator, MemberRole::Owner)])),
             ("unconfirmed owner", account(false, false, vec![(creator, MemberRole::Owner)])),
@@ -603,6 +625,7 @@ mod tests {
             ("public", "sign-in", "sign-in", "sign-in", "sign-in", "sign-in", "sign-in", "sign-in", "sign-in"),
             ("unconfirmed", "confirm", "unknown", "yes", "no", "no", "yes", "unknown", "no"),
             ("buyer", "yes", "unknown", "yes", "no", "no", "yes", "unknown", "no"),
+            ("buyer, lent", "yes", "unknown", "no", "no", "no", "yes", "unknown", "no"),
             ("member", "yes", "yes", "yes", "no", "no", "yes", "no", "no"),
             ("owner", "yes", "yes", "yes", "no", "no", "yes", "yes", "no"),
             ("unconfirmed owner", "confirm", "yes", "yes", "no", "no", "yes", "confirm", "no"),

@@ -85,6 +85,7 @@ pub(crate) async fn open(tx: &Tx, account: &account::Model, opened_by: Option<To
     let viewer = AccountViewer {
         account: account.id,
         session: row.id,
+        lent: opened_by.is_some(),
         confirmed: account.email_confirmed_at.is_some(),
         admin: account.admin && opened_by.is_none(),
         memberships,

@@ -30,7 +30,7 @@ async fn of_session(db: &Db, secret: &Secret) -> Result<Option<Viewer>, DbErr> {
             let memberships = if own { member::of_account(db.reader(), account).await? } else { Vec::new() };
             let admin = own && row.admin.unwrap_or(false);
             let confirmed = row.email_confirmed_at.is_some();
-            Some(Viewer::Account(AccountViewer { account, session: row.id, confirmed, admin, memberships }))
+            Some(Viewer::Account(AccountViewer { account, session: row.id, lent: !own, confirmed, admin, memberships }))
         }
         (None, Some(guest)) => Some(Viewer::Guest(guest, row.id)),
         (None, None) => None,

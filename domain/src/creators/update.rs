@@ -7,6 +7,7 @@ use super::{Country, Creator, CreatorName, Place, Tagline, TimeZone, creator};
 use crate::{
     accounts::CreatorScope,
     catalog,
+    drops::drop_row,
     platform::{
         Currency, Db, EntityId, OpError, Refused, Tx, audit,
         facts::Fact,
@@ -50,8 +51,8 @@ pub enum UpdateCreatorRefusal {
     /// Another creator has, or once had, this slug.
     #[error("this slug is taken")]
     SlugTaken,
-    /// There are products with prices in the present currency.
-    #[error("the currency cannot change once there is a product")]
+    /// There are products or drops with prices in the present currency.
+    #[error("the currency cannot change once there is a product or a drop")]
     CurrencyFixed,
 }
 
@@ -86,8 +87,11 @@ async fn complaints(
     {
         complaints.push(Refused::field(UpdateCreatorRefusal::SlugTaken, "slug"));
     }
-    if request.currency.is_some_and(|currency| currency != row.currency) && catalog::product::any(tx.conn(), scope).await? {
-        complaints.push(Refused::field(UpdateCreatorRefusal::CurrencyFixed, "currency"));
+    if request.currency.is_some_and(|currency| currency != row.currency) {
+        let priced = catalog::product::any(tx.conn(), scope).await? || drop_row::any(tx.conn(), scope).await?;
+        if priced {
+            complaints.push(Refused::field(UpdateCreatorRefusal::CurrencyFixed, "currency"));
+        }
     }
     Ok(complaints)
 }

@@ -93,6 +93,12 @@ pub(crate) fn owned(scope: &CreatorScope) -> Select<Entity> {
     Entity::find().filter(Column::CreatorId.eq(scope.creator()))
 }
 
+/// Whether a creator has any drop.
+pub(crate) async fn any(conn: &impl ConnectionTrait, scope: &CreatorScope) -> Result<bool, DbErr> {
+    let found: Option<DropId> = owned(scope).select_only().column(Column::Id).into_tuple().one(conn).await?;
+    Ok(found.is_some())
+}
+
 /// Drops by id whoever asks: for operations that checked the ids they were led to.
 pub(crate) async fn by_ids(conn: &impl ConnectionTrait, ids: &[DropId]) -> Result<Vec<Model>, DbErr> {
     Entity::find().filter(Column::Id.is_in(ids.iter().copied())).all(conn).await

@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{DeriveActiveEnum, entity::prelude::*};
 
+use crate::catalog::policy::PRICE_MINOR_MAX;
+
 /// The most items of a drop.
 pub const ITEMS_MAX: usize = 100;
 /// The most tiers of an item.
@@ -133,9 +135,6 @@ pub enum TiersError {
     #[error("a price must be more than zero and at most 1,000,000,000 minor units")]
     Price,
 }
-
-/// The highest price of a unit, in minor units: sums of any checkout stay far below 64 bits.
-pub const PRICE_MINOR_MAX: i64 = 1_000_000_000;
 
 /// Checks the tiers of an item.
 pub fn check_tiers(tiers: &[Tier]) -> Result<(), TiersError> {

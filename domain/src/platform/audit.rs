@@ -3,12 +3,12 @@
 #![expect(clippy::disallowed_methods, reason = "the audit table's own finders")]
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveValue::Set, DbErr, entity::prelude::*};
+use sea_orm::{ActiveValue::Set, DbErr, Select, entity::prelude::*};
 
 use super::{
     db::{Db, Tx},
     ids::{AuditId, EntityId},
-    page::{Page, Slice, SortKey, SortValue, slice},
+    page::{Page, Slice, SortKey, SortValue, count_capped, slice},
     trace::TraceParent,
 };
 use crate::accounts::AdminScope;
@@ -79,6 +79,22 @@ async fn insert(tx: &Tx, action: &'static str, subjects: Vec<String>, fields: &[
     Ok(())
 }
 
+fn selected(subject: Option<&str>, actor: Option<&str>) -> Select<entity::Entity> {
+    let mut select = entity::Entity::find();
+    if let Some(subject) = subject {
+        select = select.filter(entity::Column::Subject.eq(subject));
+    }
+    if let Some(actor) = actor {
+        select = select.filter(entity::Column::Actor.eq(actor));
+    }
+    select
+}
+
+/// How many rows [`list`] has, capped.
+pub async fn count(db: &Db, _scope: &AdminScope, subject: Option<&str>, actor: Option<&str>) -> Result<u64, DbErr> {
+    count_capped(db, selected(subject, actor)).await
+}
+
 /// The log, newest first, optionally of one subject or one actor (public ids).
 pub async fn list(
     db: &Db,
@@ -87,13 +103,7 @@ pub async fn list(
     actor: Option<&str>,
     page: &Page,
 ) -> Result<Slice<AuditEntry>, DbErr> {
-    let mut select = entity::Entity::find();
-    if let Some(subject) = subject {
-        select = select.filter(entity::Column::Subject.eq(subject));
-    }
-    if let Some(actor) = actor {
-        select = select.filter(entity::Column::Actor.eq(actor));
-    }
+    let select = selected(subject, actor);
     let sort = (entity::Column::CreatedAt, entity::Column::Id);
     slice(db, select, sort, true, page, |row| SortKey::new(SortValue::Time(row.created_at), row.id)).await
 }

@@ -13,9 +13,10 @@ use sea_orm::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    db::{Db, Tx},
+    audit,
+    db::{Db, Tx, in_tx},
     ids::{CheckoutId, EntityId, PaymentId, RefundId, TaskId},
-    page::{Page, Slice, SortKey, SortValue, slice},
+    page::{Page, Slice, SortKey, SortValue, count_capped, slice},
     trace::TraceParent,
 };
 use crate::{accounts::AdminScope, platform::mail::Letter};
@@ -347,13 +348,25 @@ pub async fn dead_letters(db: &Db, _scope: &AdminScope, page: &Page) -> Result<S
     slice(db, select, (C::CreatedAt, C::Id), true, page, |row| SortKey::new(SortValue::Time(row.created_at), row.id)).await
 }
 
+/// How many dead letters there are, capped.
+pub async fn dead_letters_count(db: &Db, _scope: &AdminScope) -> Result<u64, DbErr> {
+    count_capped(db, Entity::find().filter(C::State.eq(TaskState::Dead))).await
+}
+
 /// Puts a dead letter back into its queue; `false` when there is no such dead letter.
-pub async fn requeue(tx: &Tx, _scope: &AdminScope, id: TaskId) -> Result<bool, DbErr> {
-    let update = Entity::update_many()
-        .col_expr(C::State, Expr::value(TaskState::Ready))
-        .col_expr(C::Attempt, Expr::value(0))
-        .col_expr(C::RunAt, Expr::value(tx.now()));
-    let done = update.filter(C::Id.eq(id)).filter(C::State.eq(TaskState::Dead)).exec(tx.conn()).await?;
-    tx.leaves_work();
-    Ok(done.rows_affected == 1)
+pub async fn requeue(db: &Db, scope: &AdminScope, id: TaskId) -> Result<bool, DbErr> {
+    in_tx(db, scope.actor(), async |tx| {
+        let update = Entity::update_many()
+            .col_expr(C::State, Expr::value(TaskState::Ready))
+            .col_expr(C::Attempt, Expr::value(0))
+            .col_expr(C::RunAt, Expr::value(tx.now()));
+        let done = update.filter(C::Id.eq(id)).filter(C::State.eq(TaskState::Dead)).exec(tx.conn()).await?;
+        if done.rows_affected == 0 {
+            return Ok(false);
+        }
+        tx.leaves_work();
+        audit::record(tx, "task.requeue", id, &["state"]).await?;
+        Ok(true)
+    })
+    .await
 }

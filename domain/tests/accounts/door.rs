@@ -123,8 +123,14 @@ async fn who_signs_in_has_a_session(kit: Kit) {
     let begun = signs_in(&kit, ADA).await;
     assert!(begun.secret.expose().starts_with("sr_ses_"));
     assert_eq!(begun.session.expires_at, Kit::start() + TimeDelta::days(30));
-    let expected =
-        AccountViewer { account: known.id, session: begun.session.id, confirmed: true, admin: false, memberships: vec![] };
+    let expected = AccountViewer {
+        account: known.id,
+        session: begun.session.id,
+        lent: false,
+        confirmed: true,
+        admin: false,
+        memberships: vec![],
+    };
     assert_eq!(begun.viewer, Viewer::Account(expected));
     assert_eq!(viewer(&kit, &begun.secret).await, Some(begun.viewer));
     assert_eq!(audit_actions(&kit).await, ["account.create", "session.open"]);

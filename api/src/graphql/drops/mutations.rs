@@ -3,7 +3,7 @@
 use async_graphql::{Context, ID, InputObject, Object, OneofObject};
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::{
-    accounts::{CreatorScope, Manage, Permission},
+    accounts::{CreatorScope, Permission},
     drops::{
         create::{self, CreateDrop, CreateDropRefusal},
         items::{self, ItemChange, ItemRefusal, NewItem},
@@ -14,16 +14,16 @@ use domain::{
     },
     platform::{
         self,
-        ids::{CreatorId, DropId, DropItemId},
+        ids::{CreatorId, DropItemId},
         tags::{Tag, Tags},
         text::Markdown,
     },
 };
 
-use super::{Drop, DropItem, ReferredDrop};
+use super::{Drop, DropItem, ReferredDrop, ReferredItem};
 use crate::graphql::{
-    context::{Reach, id},
-    creators::CreatorById,
+    context::{Reach, id, id_at},
+    creators::{CreatorById, manage, slug},
     errors::{CommonCode, Complaints, Internal, Stop, payload, user_error},
     scalars::Decimal,
 };
@@ -328,28 +328,27 @@ fn tiers<C: CommonCode>(complaints: &mut Complaints<C>, input: &[PriceTierInput]
     tiers
 }
 
-/// The creator of a thing that an id names, as a scope: a thing that is unknown or another's reads the same.
+/// The scope in which a drop may be changed: one that is unknown or another's reads the same, whoever asks.
 async fn scope_of_drop<C: CommonCode>(
     ctx: &Context<'_>,
     text: &ID,
     path: &str,
 ) -> Result<(CreatorScope, domain::drops::Drop), Stop<C>> {
-    let drop: DropId = id(text).map_err(|_| Stop::not_found(path))?;
-    let row = ctx.loader().load_one(ReferredDrop(drop)).await.internal()?.ok_or_else(|| Stop::not_found(path))?;
-    let scope = ctx.scope_at(Manage { creator: row.creator_id, permission: Permission::CatalogWrite }, path)?;
-    Ok((scope, row))
+    let row = ctx.loader().load_one(ReferredDrop(id_at(text, path)?)).await.internal()?;
+    let scope = manage(ctx, row.as_ref().map(|row| row.creator_id), Permission::CatalogWrite, path)?;
+    Ok((scope, row.ok_or_else(|| Stop::not_found(path))?))
 }
 
+/// The same for an item, with the currency of its drop.
 async fn scope_of_item<C: CommonCode>(
     ctx: &Context<'_>,
     text: &ID,
 ) -> Result<(CreatorScope, DropItemId, platform::Currency), Stop<C>> {
-    let item: DropItemId = id(text).map_err(|_| Stop::not_found("id"))?;
-    let rows = queries::items_by_ids(ctx.db(), &[item]).await.internal()?;
-    let row = rows.get(&item).ok_or_else(|| Stop::not_found("id"))?;
-    let scope = ctx.scope_at(Manage { creator: row.creator_id, permission: Permission::CatalogWrite }, "id")?;
-    let drop = ctx.loader().load_one(ReferredDrop(row.drop_id)).await.internal()?.ok_or_else(|| Stop::not_found("id"))?;
-    Ok((scope, item, drop.currency))
+    let item = ctx.loader().load_one(ReferredItem(id_at(text, "id")?)).await.internal()?;
+    let scope = manage(ctx, item.as_ref().map(|item| item.creator_id), Permission::CatalogWrite, "id")?;
+    let item = item.ok_or_else(|| Stop::not_found("id"))?;
+    let drop = ctx.loader().load_one(ReferredDrop(item.drop_id)).await.internal()?.ok_or_else(|| Stop::not_found("id"))?;
+    Ok((scope, item.id, drop.currency))
 }
 
 /// Writes of drops.
@@ -429,13 +428,12 @@ impl DropsMutation {
 }
 
 async fn create_drop(ctx: &Context<'_>, input: DropCreateInput) -> Result<DropCreatePayload, Stop<DropCreateErrorCode>> {
-    let creator: CreatorId = id(&input.creator_id).map_err(|_| Stop::not_found("creatorId"))?;
-    let scope = ctx.scope_at(Manage { creator, permission: Permission::CatalogWrite }, "creatorId")?;
+    let creator: CreatorId = id_at(&input.creator_id, "creatorId")?;
+    let scope = manage(ctx, Some(creator), Permission::CatalogWrite, "creatorId")?;
     let owner = ctx.loader().load_one(CreatorById(creator)).await.internal()?.ok_or_else(|| Stop::not_found("creatorId"))?;
     let mut complaints = Complaints::new();
-    let wrong_slug = |()| "is not a slug: 2 to 80 characters of a-z, 0-9 and single hyphens, and not a reserved word";
-    let slug = complaints.take_some(&["slug"], input.slug.map(|slug| slug.parse().map_err(wrong_slug)));
-    let series = complaints.take_some(&["series"], input.series.map(|slug| slug.parse().map_err(wrong_slug)));
+    let named = complaints.take_some(&["slug"], input.slug.as_deref().map(slug));
+    let series = complaints.take_some(&["series"], input.series.as_deref().map(slug));
     let title = complaints.take(&["title"], domain::catalog::ProductTitle::new(&input.title));
     let summary = complaints.take_some(&["summary"], input.summary.map(|text| domain::catalog::Summary::new(&text)));
     let description = complaints.take(&["description"], Markdown::new(&input.description));
@@ -450,7 +448,7 @@ async fn create_drop(ctx: &Context<'_>, input: DropCreateInput) -> Result<DropCr
         return Err(complaints.into());
     };
     let request = CreateDrop {
-        slug,
+        slug: named,
         series,
         title,
         summary,
@@ -472,10 +470,9 @@ async fn create_drop(ctx: &Context<'_>, input: DropCreateInput) -> Result<DropCr
 async fn update_drop(ctx: &Context<'_>, input: DropUpdateInput) -> Result<DropUpdatePayload, Stop<DropUpdateErrorCode>> {
     let (scope, row) = scope_of_drop(ctx, &input.id, "id").await?;
     let mut complaints = Complaints::new();
-    let wrong_slug = |()| "is not a slug: 2 to 80 characters of a-z, 0-9 and single hyphens, and not a reserved word";
     let request = UpdateDrop {
         version: input.version,
-        slug: complaints.take_some(&["slug"], input.slug.map(|slug| slug.parse().map_err(wrong_slug))),
+        slug: complaints.take_some(&["slug"], input.slug.as_deref().map(slug)),
         title: complaints.take_some(&["title"], input.title.map(|text| domain::catalog::ProductTitle::new(&text))),
         summary: complaints.take_some(&["summary"], input.summary.map(|text| domain::catalog::Summary::new(&text))),
         description: complaints.take_some(&["description"], input.description.map(|text| Markdown::new(&text))),

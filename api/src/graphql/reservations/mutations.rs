@@ -3,7 +3,7 @@
 use async_graphql::{Context, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
 use domain::{
-    accounts::{Administer, Browse, Buy, Manage, Permission},
+    accounts::{Administer, Browse, Buy, Permission},
     creators::Country,
     payments::pay::{self, PayRefusal, PayRequest, PaymentMethod, ReturnUrl},
     platform::{
@@ -25,7 +25,8 @@ use domain::{
 use super::{Checkout, Delivery, LegalKind, LegalText, LegalTextById, Quote, ShippingTariff, TaxRate};
 use crate::graphql::{
     catalog::TaxClass,
-    context::{Reach, id},
+    context::{Reach, id, id_at},
+    creators::manage,
     errors::{CommonCode, Complaints, Internal, Stop, bad_input, payload, user_error},
     money::MoneyInput,
     payments::{Payment, PaymentOf},
@@ -356,8 +357,8 @@ impl ReservationsMutation {
         input: CreatorShippingTariffsSetInput,
     ) -> async_graphql::Result<CreatorShippingTariffsSetPayload> {
         let work = async {
-            let creator: CreatorId = id(&input.creator_id).map_err(|_| Stop::<TableErrorCode>::not_found("creatorId"))?;
-            let scope = ctx.scope_at(Manage { creator, permission: Permission::ProfileWrite }, "creatorId")?;
+            let creator: CreatorId = id_at::<_, TableErrorCode>(&input.creator_id, "creatorId")?;
+            let scope = manage(ctx, Some(creator), Permission::ProfileWrite, "creatorId")?;
             let mut complaints = Complaints::new();
             let mut tariffs = Vec::new();
             for (at, tariff) in input.tariffs.iter().enumerate().take(501) {
@@ -436,7 +437,7 @@ async fn reserve_checkout(
 async fn pay_checkout(ctx: &Context<'_>, input: CheckoutPayInput) -> Result<CheckoutPayPayload, Stop<CheckoutPayErrorCode>> {
     let scope = ctx.scope(Buy)?;
     let mut complaints = Complaints::new();
-    let checkout: CheckoutId = id(&input.checkout_id).map_err(|_| Stop::not_found("checkoutId"))?;
+    let checkout: CheckoutId = id_at(&input.checkout_id, "checkoutId")?;
     let method = PaymentMethod::new(&input.payment_method).ok_or("is not a reference to a method of payment");
     let method = complaints.take(&["paymentMethod"], method);
     let wrong_url = "must be an https address (or http on localhost) without credentials";
@@ -456,7 +457,7 @@ async fn cancel_reservation(
     input: ReservationCancelInput,
 ) -> Result<ReservationCancelPayload, Stop<ReservationCancelErrorCode>> {
     let scope = ctx.scope(Buy)?;
-    let reservation: ReservationId = id(&input.reservation_id).map_err(|_| Stop::not_found("reservationId"))?;
+    let reservation: ReservationId = id_at(&input.reservation_id, "reservationId")?;
     let mut complaints = Complaints::new();
     let Some(key) = key(&mut complaints, &input.idempotency_key) else { return Err(complaints.into()) };
     let (checkout, replayed) = cancel::cancel(ctx.db(), &scope, reservation, &key).await?;

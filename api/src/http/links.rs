@@ -1,0 +1,401 @@
+//! The pages that the links in letters lead to, for people whose storefront has none of its own.
+//!
+//! Programs that check letters follow their links, so a GET has no effect: it shows what a button would do, and the button's POST
+//! does it. Codes that a storefront has to redeem, because it gets a session for them, are only shown. No page has a script, loads
+//! anything, or hands the code in its address on.
+
+use std::{error::Error, future::Future};
+
+use actix_web::{
+    HttpRequest, HttpResponse, Route, guard,
+    http::{
+        StatusCode,
+        header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, ORIGIN, REFERRER_POLICY},
+    },
+    web,
+};
+use domain::{
+    accounts::{Enter, EntryScope, Password, ResetPassword, Viewer, authorize, confirm_email, reset_password},
+    platform::{OpError, entropy::Secret, trace::TraceParent},
+};
+use serde::Deserialize;
+
+use super::{Edge, address, graphql::read_body};
+use crate::graphql::errors::internal;
+
+/// The longest body of a form, in bytes: a code, and twice the longest password with each of its bytes written as three (3 072).
+const BODY_MAX: usize = 4 * 1024;
+
+/// Adds the pages. Letters are written with these names.
+pub(super) fn configure(config: &mut web::ServiceConfig) {
+    let confirm = web::resource("/confirm-email").route(read().to(show_confirm_email));
+    config.service(confirm.route(web::post().to(do_confirm_email)));
+    let reset = web::resource("/reset-password").route(read().to(show_reset_password));
+    config.service(reset.route(web::post().to(do_reset_password)));
+    config.service(web::resource("/confirm-guest").route(read().to(show_confirm_guest)));
+    config.service(web::resource("/open-session").route(read().to(show_open_session)));
+}
+
+/// GET and HEAD.
+fn read() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+/// What a link's address, or a form, carries. It has secrets, hence no `Debug`.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Sent {
+    code: String,
+    password: String,
+    again: String,
+}
+
+impl Sent {
+    /// Reads `name=value&…`; other names, such as those that mailing programs add, do not matter.
+    fn parse(text: &str) -> Option<Self> {
+        web::Query::<Self>::from_query(text).ok().map(web::Query::into_inner)
+    }
+
+    /// The code, if it has the form of one. Letters, digits and `_` only: no page shows a stranger's sentences as ours.
+    fn code(&self) -> Option<Secret> {
+        let formed = self.code.chars().all(|character| character.is_ascii_alphanumeric() || character == '_');
+        Secret::presented(&self.code).filter(|_| formed)
+    }
+}
+
+/// The code in the address of a link.
+fn code_of(request: &HttpRequest) -> Option<Secret> {
+    Sent::parse(request.query_string())?.code()
+}
+
+/// `GET /confirm-email?code=…`
+async fn show_confirm_email(request: HttpRequest, edge: web::Data<Edge>) -> HttpResponse {
+    let Some(code) = code_of(&request) else { return incomplete(&edge) };
+    let main = format!(
+        "<p>Confirm that the address this letter came to is yours.</p>\n\
+         <form method=\"post\" action=\"confirm-email\">\n{}\n<button>Confirm this address</button>\n</form>\n\
+         <p>If you did not sign up, close this page: nothing will happen.</p>",
+        hidden(&code)
+    );
+    page(&edge, StatusCode::OK, "Confirm your e-mail address", &main)
+}
+
+/// `POST /confirm-email`
+async fn do_confirm_email(request: HttpRequest, body: web::Payload, edge: web::Data<Edge>) -> HttpResponse {
+    let sent = match take_form(&request, body, &edge).await {
+        Ok(sent) => sent,
+        Err(refused) => return refused,
+    };
+    let Some(code) = sent.code() else { return incomplete(&edge) };
+    let (db, scope) = (edge.api.db.clone(), at_the_door(&request, &edge));
+    let done = to_its_end(async move {
+        let scope = scope?;
+        Some(confirm_email(&db, &scope, &code).await)
+    });
+    match done.await {
+        Some(Ok(_)) => {
+            let main = "<p role=\"status\">Thank you, this address is confirmed. Go back to the shop and sign in.</p>";
+            page(&edge, StatusCode::OK, "Your address is confirmed", main)
+        }
+        Some(Err(OpError::Refused(_))) => over(
+            &edge,
+            "If you have confirmed your address with it, there is nothing more to do. If not, sign up again at the shop: \
+             a new letter comes.",
+        ),
+        Some(Err(failure)) => failed(&edge, &failure),
+        None => unavailable(&edge),
+    }
+}
+
+/// `GET /reset-password?code=…`
+async fn show_reset_password(request: HttpRequest, edge: web::Data<Edge>) -> HttpResponse {
+    match code_of(&request) {
+        Some(code) => password_form(&edge, &code, None),
+        None => incomplete(&edge),
+    }
+}
+
+/// `POST /reset-password`
+async fn do_reset_password(request: HttpRequest, body: web::Payload, edge: web::Data<Edge>) -> HttpResponse {
+    let sent = match take_form(&request, body, &edge).await {
+        Ok(sent) => sent,
+        Err(refused) => return refused,
+    };
+    let Some(link) = sent.code() else { return incomplete(&edge) };
+    if sent.password != sent.again {
+        return password_form(&edge, &link, Some("The two passwords are not the same. Type the new one twice."));
+    }
+    let password = match Password::new(&sent.password) {
+        Ok(password) => password,
+        Err(why) => return password_form(&edge, &link, Some(&format!("The password {why}."))),
+    };
+    let (db, scope) = (edge.api.db.clone(), at_the_door(&request, &edge));
+    let done = to_its_end(async move {
+        let scope = scope?;
+        Some(reset_password(&db, &scope, ResetPassword { link, password }).await)
+    });
+    match done.await {
+        Some(Ok(_)) => {
+            let main = "<p role=\"status\">Your new password is set, and you are signed out everywhere. \
+                 Go back to the shop and sign in with it.</p>";
+            page(&edge, StatusCode::OK, "Your password is changed", main)
+        }
+        Some(Err(OpError::Refused(_))) => {
+            over(&edge, "If you have chosen a new password with it, sign in. If not, ask for a new letter where you sign in.")
+        }
+        Some(Err(failure)) => failed(&edge, &failure),
+        None => unavailable(&edge),
+    }
+}
+
+/// The form for a new password, and what was wrong with the last try.
+fn password_form(edge: &Edge, code: &Secret, wrong: Option<&str>) -> HttpResponse {
+    let (status, alert, invalid) = match wrong {
+        None => (StatusCode::OK, String::new(), ""),
+        Some(why) => {
+            let alert = format!("<p role=\"alert\" id=\"wrong\">{}</p>\n", escaped(why));
+            (StatusCode::BAD_REQUEST, alert, " aria-invalid=\"true\" aria-describedby=\"wrong\"")
+        }
+    };
+    let field = |name: &str, label: &str, invalid: &str| {
+        let attributes = format!("type=\"password\" autocomplete=\"new-password\" minlength=\"{}\" required", Password::MIN);
+        format!("<label for=\"{name}\">{label}</label>\n<input id=\"{name}\" name=\"{name}\" {attributes}{invalid}>\n")
+    };
+    let main = format!(
+        "{alert}<form method=\"post\" action=\"reset-password\">\n{}\n{}{}<button>Set the new password</button>\n</form>\n\
+         <p>You will be signed out everywhere. If you did not ask for this, close this page: your password stays as it is.</p>",
+        hidden(code),
+        field("password", &format!("New password, at least {} characters", Password::MIN), invalid),
+        field("again", "The same once more", invalid),
+    );
+    page(edge, status, "Choose a new password", &main)
+}
+
+/// `GET /confirm-guest?code=…`
+async fn show_confirm_guest(request: HttpRequest, edge: web::Data<Edge>) -> HttpResponse {
+    let Some(code) = code_of(&request) else { return incomplete(&edge) };
+    let mutation = "guestConfirm";
+    let playground = edge.api.playground.as_ref().map_or(String::new(), |_| {
+        format!(
+            "<p>In the <a href=\"playground\">playground</a>, run this; the <code>token</code> it answers is the guest's:</p>\n\
+             <pre>mutation {{\n  {mutation}(input: {{ link: \"{}\" }}) {{\n    token\n    expiresAt\n    \
+             errors {{ code message }}\n  }}\n}}</pre>\n",
+            escaped(code.expose())
+        )
+    });
+    let main = format!(
+        "<p>The shop asks for this code before you reserve without an account. Go back to it and enter:</p>\n{}\n\
+         <p>It can be used once. If you did not ask for it, close this page: nothing will happen.</p>\n{playground}\
+         <p class=\"small\">For shops: <code>{mutation}</code> takes the code as <code>link</code>.</p>",
+        shown(&code)
+    );
+    page(&edge, StatusCode::OK, "Your code", &main)
+}
+
+/// `GET /open-session?code=…`
+async fn show_open_session(request: HttpRequest, edge: web::Data<Edge>) -> HttpResponse {
+    let Some(code) = code_of(&request) else { return incomplete(&edge) };
+    let main = format!(
+        "<p>The shop that the letter names asks for this code to sign you in. Only go on if you were just there; \
+         then go back to it and enter:</p>\n{}\n\
+         <p>It can be used once, by that shop only. If you were not there, close this page: nobody is signed in.</p>\n\
+         <p class=\"small\">For shops: your server gives the code to <code>sessionOpen</code> as <code>link</code>, with the secret \
+         token that asked for the letter. This works in the playground too, with that token.</p>",
+        shown(&code)
+    );
+    page(&edge, StatusCode::OK, "Your code", &main)
+}
+
+/// Reads a form of ours, or answers why not.
+async fn take_form(request: &HttpRequest, body: web::Payload, edge: &Edge) -> Result<Sent, HttpResponse> {
+    if is_from_elsewhere(request) {
+        let main = "<p role=\"alert\">Another site sent this form. Open the link in the letter, and use the button there.</p>";
+        return Err(unread(page(edge, StatusCode::FORBIDDEN, "Nothing was done", main)));
+    }
+    let cannot_read = |status| {
+        let main = "<p role=\"alert\">This form cannot be read. Open the link in the letter again.</p>";
+        page(edge, status, "Nothing was done", main)
+    };
+    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let essence = content_type.split(';').next().unwrap_or("").trim();
+    if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Err(unread(cannot_read(StatusCode::UNSUPPORTED_MEDIA_TYPE)));
+    }
+    let body = read_body(request, body, BODY_MAX).await.map_err(|status| unread(cannot_read(status)))?;
+    let sent = String::from_utf8(body).ok().and_then(|text| Sent::parse(&text));
+    sent.ok_or_else(|| cannot_read(StatusCode::BAD_REQUEST))
+}
+
+/// Whether a header says that the form is not on a page of ours. Browsers send `Origin: null` from a page that hands on no
+/// referrer, as ours do (Fetch, "append a request `Origin` header"), so `null` says nothing; `Sec-Fetch-Site`, which they send
+/// over TLS, does.
+fn is_from_elsewhere(request: &HttpRequest) -> bool {
+    let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or("unreadable"));
+    let other_site = header("sec-fetch-site").is_some_and(|site| !matches!(site, "same-origin" | "none"));
+    let host = header(HOST.as_str()).or_else(|| request.uri().authority().map(|authority| authority.as_str()));
+    let other_origin = header(ORIGIN.as_str()).filter(|origin| *origin != "null").is_some_and(|origin| {
+        let authority = origin.split_once("://").map(|(_, authority)| authority);
+        // Schemes may differ: a proxy in front takes TLS off.
+        !authority.zip(host).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
+    });
+    other_site || other_origin
+}
+
+/// The scope of somebody with a letter. Nobody is signed in here.
+fn at_the_door(request: &HttpRequest, edge: &Edge) -> Option<EntryScope> {
+    let unknown = std::net::IpAddr::from([0, 0, 0, 0]);
+    let address = address::client(request, &edge.api.trusted_proxies).unwrap_or(unknown);
+    authorize(&Viewer::Public, Enter { address }).ok()
+}
+
+/// Runs what has an effect on a task of its own: it goes on when its client is gone. `None` is a defect, which is logged.
+async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Option<T>> + Send + 'static) -> Option<T> {
+    let task = match TraceParent::current() {
+        Some(trace) => tokio::spawn(trace.scope(work)),
+        None => tokio::spawn(work),
+    };
+    task.await.unwrap_or_else(|defect| {
+        internal(&defect);
+        None
+    })
+}
+
+/// The link's code is missing, or cut off by a program that broke its line.
+fn incomplete(edge: &Edge) -> HttpResponse {
+    let main = "<p role=\"alert\">This link is not complete. Open the one in the letter, or copy the whole of it.</p>";
+    page(edge, StatusCode::BAD_REQUEST, "Something is missing", main)
+}
+
+/// The link was used, has run out, or never was.
+fn over(edge: &Edge, next: &str) -> HttpResponse {
+    let main = format!("<p role=\"alert\">This link was used already, or its time has run out.</p>\n<p>{next}</p>");
+    page(edge, StatusCode::GONE, "This link is not valid any more", &main)
+}
+
+fn failed(edge: &Edge, failure: &(dyn Error + 'static)) -> HttpResponse {
+    internal(failure);
+    unavailable(edge)
+}
+
+fn unavailable(edge: &Edge) -> HttpResponse {
+    let main = "<p role=\"alert\">Please open the link in the letter again in a moment.</p>";
+    page(edge, StatusCode::SERVICE_UNAVAILABLE, "Something went wrong", main)
+}
+
+/// Ends the connection with this answer: what was not read of the body would be taken for the next request.
+fn unread(mut response: HttpResponse) -> HttpResponse {
+    response.head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
+    response
+}
+
+fn hidden(code: &Secret) -> String {
+    format!("<input type=\"hidden\" name=\"code\" value=\"{}\">", escaped(code.expose()))
+}
+
+fn shown(code: &Secret) -> String {
+    format!("<p><code class=\"code\">{}</code></p>", escaped(code.expose()))
+}
+
+/// A page. Its style is the only one that may apply, by a number that nobody can guess.
+fn page(edge: &Edge, status: StatusCode, title: &str, main: &str) -> HttpResponse {
+    let nonce = edge.api.db.entropy().secret("style");
+    let nonce = nonce.expose();
+    let policy =
+        format!("default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'");
+    HttpResponse::build(status)
+        .content_type("text/html; charset=utf-8")
+        .insert_header((CONTENT_SECURITY_POLICY, policy))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((REFERRER_POLICY, "no-referrer"))
+        .body(document(nonce, title, main))
+}
+
+fn document(nonce: &str, title: &str, main: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title} · Smallrun</title>\n\
+         <style nonce=\"{nonce}\">{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n{main}\n</main>\n</body>\n</html>\n"
+    )
+}
+
+/// As on the sandbox's page.
+const STYLE: &str = "\
+:root{color-scheme:light dark;font:1.125rem/1.5 system-ui,sans-serif}\
+main{max-width:32rem;margin:12vh auto;padding:0 1.5rem}\
+label{display:block}\
+input{font:inherit;box-sizing:border-box;width:100%;padding:.5rem;margin:.25rem 0 1rem;border:2px solid currentColor;border-radius:.5rem}\
+button{font:inherit;padding:.6rem 1.4rem;border:2px solid #0b5d3b;border-radius:.5rem;background:#0b5d3b;color:#fff;cursor:pointer}\
+.code,pre{display:block;padding:.75rem 1rem;border:2px solid currentColor;border-radius:.5rem;overflow-wrap:anywhere;white-space:pre-wrap}\
+.code{user-select:all;-webkit-user-select:all}\
+.small{font-size:.9rem}\
+:focus-visible{outline:3px solid #e09b2d;outline-offset:2px}";
+
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn text_cannot_become_markup() {
+        let hostile = Secret::presented("\"><script>'&'</script>").unwrap();
+        let escaped = "&quot;&gt;&lt;script&gt;&#39;&amp;&#39;&lt;/script&gt;";
+        assert_eq!(hidden(&hostile), format!("<input type=\"hidden\" name=\"code\" value=\"{escaped}\">"));
+        assert_eq!(shown(&hostile), format!("<p><code class=\"code\">{escaped}</code></p>"));
+    }
+
+    #[test]
+    fn a_code_is_letters_digits_and_underscores() {
+        let code = |query: &str| Sent::parse(query).and_then(|sent| sent.code()).map(|code| code.expose().to_owned());
+        assert_eq!(code("utm_source=x&code=sr_link_0aZ").as_deref(), Some("sr_link_0aZ"));
+        let long = format!("code={}", "a".repeat(201));
+        for query in ["", "code=", "code=a%3Cb", "code=call+us", "code=a-b", "code=%FF", "code=a&code=b", &long] {
+            assert_eq!(code(query), None, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_form_is_from_elsewhere_when_a_header_says_so() {
+        let own = Some("https://shop.example");
+        for (site, origin, elsewhere) in [
+            (None, None, false),
+            (Some("same-origin"), Some("null"), false),
+            (Some("same-origin"), own, false),
+            (Some("none"), None, false),
+            (None, Some("null"), false),
+            (None, own, false),
+            (None, Some("http://SHOP.example"), false),
+            (Some("cross-site"), Some("null"), true),
+            (Some("cross-site"), own, true),
+            (Some("same-site"), None, true),
+            (Some("same-origin"), Some("https://evil.example"), true),
+            (None, Some("https://shop.example:8443"), true),
+            (None, Some("https://shop.example.evil.example"), true),
+            (None, Some("shop.example"), true),
+            (None, Some(""), true),
+        ] {
+            let mut request = TestRequest::post().insert_header(("host", "shop.example"));
+            for (name, value) in [("sec-fetch-site", site), ("origin", origin)] {
+                if let Some(value) = value {
+                    request = request.insert_header((name, value));
+                }
+            }
+            assert_eq!(is_from_elsewhere(&request.to_http_request()), elsewhere, "{site:?} {origin:?}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Failures of ours: told, but not shown.
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use domain::platform::{Actor, in_tx};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, StreamTrait};
+use serde_json::{Value, json};
+use testkit::{Kit, on_both};
+use tokio::sync::oneshot;
+
+use crate::shop::{api, data, person, posted, send, serve};
+
+on_both! {
+    async fn a_failure_of_the_database_shows_nothing_of_the_inside(kit: Kit) {
+        kit.db.schema_connection().execute_unprepared("DROP TABLE tags").await.unwrap();
+        kit.db.schema_connection().execute_unprepared("ALTER TABLE creators RENAME TO workshops").await.unwrap();
+        for query in [
+            "{ creators { nodes { name } } }",
+            "{ node(id: \"creator_01h455vb4pex5vsknk084sn02q\") { id } }",
+            "{ products(filter: { tag: \"clay\" }) { nodes { title } } }",
+        ] {
+            let request = posted(query, json!({})).insert_header(("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
+            let answer = send(api(&kit), request).await;
+            assert_eq!(answer.status, StatusCode::OK, "{query}");
+            let error = &answer.json()["errors"][0];
+            let extensions = json!({ "code": "INTERNAL", "traceId": "4bf92f3577b34da6a3ce929d0e0e4736" });
+            assert_eq!((&error["message"], &error["extensions"]), (&json!("internal error"), &extensions), "{query}");
+            for inside in ["tags", "table", "relation", "SELECT", "sqlx"] {
+                assert!(!answer.text.to_lowercase().contains(&inside.to_lowercase()), "{inside}: {}", answer.text);
+            }
+        }
+    }
+
+    async fn a_mutation_that_began_is_done_although_its_client_went_away(kit: Kit) {
+        let token = person(&kit, "ada").await;
+        let service = serve!(api(&kit));
+        let (db, (locked, is_locked), (go_on, may_go_on)) = (kit.db.clone(), oneshot::channel(), oneshot::channel::<()>());
+        let other = tokio::spawn(async move {
+            in_tx(&db, Actor::System("test"), async |tx| {
+                if db.backend() == DbBackend::Postgres {
+                    tx.conn().execute_unprepared("LOCK TABLE slugs IN EXCLUSIVE MODE").await?;
+                }
+                locked.send(()).unwrap();
+                may_go_on.await.unwrap();
+                Ok::<_, DbErr>(())
+            })
+            .await
+        });
+        is_locked.await.unwrap();
+        let input = json!({ "name": "Salt Glaze", "country": "DE", "timeZone": "Europe/Berlin", "currency": "EUR" });
+        let query = "mutation M($input: CreatorCreateInput!) { creatorCreate(input: $input) { creator { id } errors { code } } }";
+        let request = posted(query, json!({ "input": input })).insert_header(("authorization", format!("Bearer {token}")));
+        let before = kit.db.statements();
+        {
+            let mut call = Box::pin(actix_web::dev::Service::call(&service, request.to_request()));
+            // Who asks is read by two statements; when the second is done, the same poll starts the mutation.
+            while kit.db.statements() < before + 2 {
+                assert!(futures_util::poll!(&mut call).is_pending());
+                tokio::task::yield_now().await;
+            }
+        }
+        go_on.send(()).unwrap();
+        other.await.unwrap().unwrap();
+        loop {
+            let seen = data(&kit, "{ creator(slug: \"salt-glaze\") { name } }", json!({})).await;
+            if seen["creator"] != Value::Null {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[test]
+fn a_query_that_takes_too_long_is_given_up() {
+    testkit::run(Kit::sqlite(), async |kit| {
+        let mut api = api(&kit);
+        api.db = kit.connect(1).await;
+        api.query_deadline = Duration::from_millis(20);
+        // Somebody has the only connection for reading.
+        let reader = api.db.clone();
+        let rows = Statement::from_string(reader.backend(), "SELECT 1 UNION ALL SELECT 2");
+        let held = reader.reader().stream_raw(rows).await.unwrap();
+        let answer = send(api, posted("{ creators { nodes { name } } }", json!({}))).await;
+        assert_eq!((answer.status, answer.code().as_str()), (StatusCode::SERVICE_UNAVAILABLE, "DEADLINE_EXCEEDED"));
+        drop(held);
+    });
+}
+
+#[test]
+fn a_server_without_its_database_lives_but_is_not_ready() {
+    testkit::run(Kit::sqlite(), async |kit| {
+        use actix_web::test::TestRequest;
+        let ready = send(api(&kit), TestRequest::get().uri("/readyz")).await;
+        assert_eq!((ready.status, ready.text.lines().next()), (StatusCode::OK, Some("ready")));
+        kit.db.schema_connection().execute_unprepared("DROP TABLE outbox").await.unwrap();
+        let ready = send(api(&kit), TestRequest::get().uri("/readyz")).await;
+        assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(!ready.text.contains("outbox"), "{}", ready.text);
+        assert_eq!(send(api(&kit), TestRequest::get().uri("/livez")).await.status, StatusCode::OK);
+        assert_eq!(send(api(&kit), TestRequest::get().uri("/metrics")).await.text, "smallrun_up 1\n");
+    });
+}

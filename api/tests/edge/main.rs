@@ -1,0 +1,10 @@
+//! The edge of the API: HTTP, bounds, pages, and what an error may show.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails has said what it must")]
+
+mod bounds;
+mod failing;
+mod http_rules;
+mod pages;
+mod schema;
+mod shop;

@@ -1,0 +1,180 @@
+//! A server over a test's database, and a small marketplace in it.
+
+use std::{sync::Arc, time::Duration};
+
+use actix_web::{
+    http::StatusCode,
+    test::{self, TestRequest},
+};
+use api::Api;
+use chrono::TimeDelta;
+use domain::{
+    accounts::{AccountName, CreatorScope, Email, SystemScope, create_buyers},
+    catalog::{CreateProduct, CreateVariant, ProductTitle, TaxClass, create_product, create_variant},
+    creators::{CreateCreator, create_for},
+    drops::{
+        Drop,
+        create::{CreateDrop, create},
+        items::{self, NewItem},
+        publish::publish,
+        terms::{Balance, Deposit, Tier},
+    },
+    platform::{
+        Currency, Money,
+        ids::CreatorId,
+        tags::Tags,
+        text::{Line, Markdown},
+    },
+};
+use serde_json::{Value, json};
+use testkit::Kit;
+
+pub(crate) fn system() -> SystemScope {
+    SystemScope::new("test")
+}
+
+/// The API over a test's database.
+pub(crate) fn api(kit: &Kit) -> Api {
+    Api {
+        db: kit.db.clone(),
+        gateways: Vec::new(),
+        introspection: true,
+        playground: None,
+        metrics: Arc::new(|| "smallrun_up 1\n".to_owned()),
+        trusted_proxies: Vec::new(),
+        query_deadline: Duration::from_secs(10),
+    }
+}
+
+/// The whole application, in process.
+macro_rules! serve {
+    ($api:expr) => {{
+        let edge = api::http::edge($api);
+        let app = actix_web::App::new().configure(|config| api::http::configure(config, &edge));
+        actix_web::test::init_service(app.wrap(actix_web::middleware::from_fn(api::http::around))).await
+    }};
+}
+pub(crate) use serve;
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: actix_web::http::header::HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    /// The code of the first error.
+    pub(crate) fn code(&self) -> String {
+        self.json()["errors"][0]["extensions"]["code"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+/// Sends one request to a server made for it.
+pub(crate) async fn send(api: Api, request: TestRequest) -> Answer {
+    let service = serve!(api);
+    let response = test::call_service(&service, request.to_request()).await;
+    let (status, headers) = (response.status(), response.headers().clone());
+    let text = String::from_utf8(test::read_body(response).await.to_vec()).unwrap();
+    Answer { status, headers, text }
+}
+
+/// A POST of a query.
+pub(crate) fn posted(query: &str, variables: Value) -> TestRequest {
+    TestRequest::post().uri("/graphql").set_json(json!({ "query": query, "variables": variables }))
+}
+
+/// The `data` of a query that nobody in particular asks.
+pub(crate) async fn data(kit: &Kit, query: &str, variables: Value) -> Value {
+    let answer = send(api(kit), posted(query, variables)).await.json();
+    assert_eq!(answer["errors"], Value::Null, "{answer}");
+    answer["data"].clone()
+}
+
+/// The bearer token of a person who just signed in.
+pub(crate) async fn person(kit: &Kit, name: &str) -> String {
+    let email = Email::new(&format!("{name}@example.org")).unwrap();
+    let secrets = create_buyers(&kit.db, &system(), &[(email, AccountName::new(name).unwrap())]).await.unwrap();
+    secrets[0].expose().to_owned()
+}
+
+pub(crate) async fn creator(kit: &Kit, name: &str) -> (CreatorId, CreatorScope) {
+    let request = CreateCreator {
+        slug: None,
+        name: Line::new(name).unwrap(),
+        tagline: None,
+        place: None,
+        country: "DE".parse().unwrap(),
+        time_zone: "Europe/Berlin".parse().unwrap(),
+        currency: Currency::from_code("EUR").unwrap(),
+        prices_include_tax: true,
+        story: Markdown::new("").unwrap(),
+    };
+    let creator = create_for(&kit.db, &system(), None, request).await.unwrap();
+    (creator.id, system().as_creator(creator.id))
+}
+
+/// A draft of two items.
+pub(crate) async fn draft(kit: &Kit, scope: &CreatorScope, title: &str) -> Drop {
+    let now = kit.db.now();
+    let request = CreateDrop {
+        slug: None,
+        series: None,
+        title: ProductTitle::new(title).unwrap(),
+        summary: None,
+        description: Markdown::new("").unwrap(),
+        tags: vec!["clay".parse().unwrap()],
+        opens_at: now,
+        closes_at: now + TimeDelta::hours(24),
+        hold_secs: 600,
+        deposit: Deposit::Percent(2_500),
+        balance: Balance::BeforeShipping,
+        lead_time_days: 30,
+        pickup: true,
+        shipping: true,
+    };
+    let drop = create(&kit.db, scope, request).await.unwrap();
+    for size in ["S", "L"] {
+        let product = CreateProduct {
+            slug: None,
+            title: ProductTitle::new(&format!("{title} {size}")).unwrap(),
+            summary: None,
+            description: Markdown::new("").unwrap(),
+            tags: Tags::default(),
+        };
+        let product = create_product(&kit.db, scope, product).await.unwrap();
+        let variant = CreateVariant {
+            product: product.id,
+            sku: format!("{}-{size}", title.to_uppercase().replace(' ', "-")).parse().unwrap(),
+            title: Line::new(size).unwrap(),
+            price: Money::new(5_000, Currency::from_code("EUR").unwrap()),
+            weight: 400.try_into().unwrap(),
+            length: 100.try_into().unwrap(),
+            width: 100.try_into().unwrap(),
+            height: 100.try_into().unwrap(),
+            tax_class: TaxClass::Standard,
+        };
+        let variant = create_variant(&kit.db, scope, variant).await.unwrap().id;
+        let tiers = vec![
+            Tier { price_minor: 4_000, up_to_units: Some(2), until: None },
+            Tier { price_minor: 5_000, up_to_units: None, until: None },
+        ];
+        items::add(&kit.db, scope, drop.id, NewItem { variant, units: 10, per_buyer_max: 3, tiers }).await.unwrap();
+    }
+    drop
+}
+
+/// An open drop of two items.
+pub(crate) async fn open_drop(kit: &Kit, scope: &CreatorScope, title: &str) -> Drop {
+    let drop = draft(kit, scope, title).await;
+    publish(&kit.db, scope, drop.id).await.unwrap()
+}

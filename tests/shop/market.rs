@@ -1,0 +1,268 @@
+//! A marketplace with one creator and one open drop, made by requests alone.
+
+use std::{
+    fs,
+    ops::Deref,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::platform::clock::{Clock, SystemClock};
+use serde_json::{Value, json};
+
+use crate::harness::{Ended, SOON, Server, Setup};
+
+/// The administrator of every marketplace here.
+pub(crate) const ADMIN: &str = "admin@example.org";
+/// A password that is good enough.
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
+/// What a unit costs, of which a quarter is due at once. Parcels cost nothing here.
+const PRICE: &str = "48.00";
+/// The deposit of one unit.
+pub(crate) const DEPOSIT: &str = "12.00";
+
+/// What is asked of a checkout.
+pub(crate) const CHECKOUT: &str = "id status expiresAt version \
+    payment { id status declineCode captured { amount } action { url } } reservations { id state units }";
+
+/// The server, and what is in it.
+pub(crate) struct Market {
+    server: Server,
+    pub(crate) admin: String,
+    /// The owner's token.
+    pub(crate) owner: String,
+    /// Signed in, confirmed, and without a creator: `load-2@demo.example` and so on.
+    pub(crate) buyers: Vec<String>,
+    pub(crate) creator: String,
+    pub(crate) product: String,
+    pub(crate) variant: String,
+    pub(crate) drop: String,
+    pub(crate) item: String,
+    legal: Vec<Value>,
+}
+
+impl Deref for Market {
+    type Target = Server;
+    fn deref(&self) -> &Server {
+        &self.server
+    }
+}
+
+/// The address of one of [`Market::buyers`].
+pub(crate) fn address_of(buyer: usize) -> String {
+    // The first is the owner.
+    format!("load-{}@demo.example", buyer + 2)
+}
+
+/// A new idempotency key.
+pub(crate) fn new_key() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("key-{:08}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A mutation with its input, as a storefront writes it.
+pub(crate) fn mutation(name: &str, fields: &str) -> String {
+    let input = match name {
+        "dropPublish" | "dropCancel" | "dropWithdraw" => "DropIdInput".to_owned(),
+        _ => format!("{}{}Input", name[..1].to_uppercase(), &name[1..]),
+    };
+    format!("mutation($input: {input}!) {{ {name}(input: $input) {{ {fields} errors {{ code path }} }} }}")
+}
+
+fn text_of(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+}
+
+/// The terms of a drop that is open now.
+pub(crate) fn drop_input(creator: &str, title: &str) -> Value {
+    let now = SystemClock.now();
+    json!({
+        "creatorId": creator, "title": title, "opensAt": text_of(now - TimeDelta::minutes(1)),
+        "closesAt": text_of(now + TimeDelta::hours(24)), "deposit": { "percent": "25" }, "balance": { "beforeShipping": true },
+        "leadTimeDays": 30, "holdSeconds": 600,
+    })
+}
+
+impl Market {
+    /// Starts a server and opens a marketplace with so many units to sell, and so many buyers.
+    pub(crate) async fn open(setup: Setup, units: usize, buyers: usize) -> Self {
+        let server = Server::start(setup).await;
+        let password = server.folder().join("password");
+        fs::write(&password, PASSWORD).unwrap();
+        let mut command = server.command(&["admin", "create", "--password-stdin", "--email", ADMIN]);
+        assert_eq!(Ended::of(command.stdin(fs::File::open(password).unwrap())).code, Some(0));
+        let made = Ended::of(&mut server.command(&["demo", "--buyers", &(buyers + 1).to_string()]));
+        assert_eq!(made.code, Some(0), "{made:#?}");
+        let tokens = fs::read_to_string(server.folder().join("demo-buyers.json")).unwrap();
+        let mut buyers: Vec<String> = serde_json::from_str(&tokens).unwrap();
+        let owner = buyers.remove(0);
+        let admin = server.sign_in(ADMIN, PASSWORD).await;
+        let empty = String::new;
+        let (creator, product, variant, drop, item) = (empty(), empty(), empty(), empty(), empty());
+        let mut market = Self { server, admin, owner, buyers, creator, product, variant, drop, item, legal: Vec::new() };
+        market.furnish(units).await;
+        market
+    }
+
+    async fn furnish(&mut self, units: usize) {
+        let rate = json!({ "country": "DE", "taxClass": "STANDARD", "rate": "19" });
+        self.done(&self.admin, "taxRateSet", "taxRates { rate }", rate).await;
+        for kind in ["TERMS", "PRIVACY", "WITHDRAWAL"] {
+            let publish = "mutation($input: LegalTextPublishInput!) { legalTextPublish(input: $input) { id } }";
+            let input = json!({ "input": { "kind": kind, "title": kind, "body": "Be fair." } });
+            self.legal.push(self.graphql(Some(&self.admin), publish, input).await["legalTextPublish"]["id"].clone());
+        }
+        self.creator = self.new_creator(&self.owner, "Olaria do Vale").await;
+        (self.product, self.variant) = self.new_variant(&self.owner, &self.creator, "JUG-1").await;
+        (self.drop, self.item) = self.new_draft(&self.owner, &self.creator, &self.variant, "Jugs in June", units).await;
+        self.done(&self.owner, "dropPublish", "drop { phase }", json!({ "id": self.drop })).await;
+    }
+
+    /// A mutation that must go well; answers its payload.
+    pub(crate) async fn done(&self, token: &str, name: &str, fields: &str, input: Value) -> Value {
+        let payload = self.tried(token, name, fields, input).await;
+        assert_eq!(payload["errors"], json!([]), "{name}: {payload:#}");
+        payload
+    }
+
+    /// A mutation that may be refused; answers its payload.
+    pub(crate) async fn tried(&self, token: &str, name: &str, fields: &str, input: Value) -> Value {
+        self.graphql(Some(token), &mutation(name, fields), json!({ "input": input })).await[name].clone()
+    }
+
+    /// The id of a creator of that person, who sends parcels to Germany for nothing.
+    pub(crate) async fn new_creator(&self, owner: &str, name: &str) -> String {
+        let input = json!({ "name": name, "country": "DE", "timeZone": "Europe/Berlin", "currency": "EUR" });
+        let creator = id(&self.done(owner, "creatorCreate", "creator { id }", input).await["creator"]);
+        let free = json!({ "amount": "0.00", "currency": "EUR" });
+        let tariffs = json!([{ "country": "DE", "weightGramsMax": 30_000, "price": free }]);
+        let input = json!({ "creatorId": creator, "tariffs": tariffs });
+        self.done(owner, "creatorShippingTariffsSet", "tariffs { country }", input).await;
+        creator
+    }
+
+    /// The ids of a product and its only variant.
+    pub(crate) async fn new_variant(&self, owner: &str, creator: &str, sku: &str) -> (String, String) {
+        let input = json!({ "creatorId": creator, "title": format!("Thing {sku}") });
+        let product = id(&self.done(owner, "productCreate", "product { id }", input).await["product"]);
+        let price = json!({ "amount": PRICE, "currency": "EUR" });
+        let input = json!({ "productId": product, "sku": sku, "title": "Blue", "price": price, "weightGrams": 900 });
+        let variant = id(&self.done(owner, "variantCreate", "variant { id }", input).await["variant"]);
+        (product, variant)
+    }
+
+    /// The ids of a drop that is not published, and of its only item.
+    pub(crate) async fn new_draft(&self, owner: &str, creator: &str, variant: &str, title: &str, units: usize) -> (String, String) {
+        let drop = id(&self.done(owner, "dropCreate", "drop { id }", drop_input(creator, title)).await["drop"]);
+        let tiers = json!([{ "price": PRICE }]);
+        let input = json!({ "dropId": drop, "variantId": variant, "units": units, "perBuyerMax": 2, "tiers": tiers });
+        let item = id(&self.done(owner, "dropItemAdd", "item { id }", input).await["item"]);
+        (drop, item)
+    }
+
+    /// What reserves one unit.
+    pub(crate) fn reserving(&self, item: &str, key: &str) -> Value {
+        json!({
+            "lines": [{ "itemId": item, "units": 1 }], "expectedTotal": { "amount": PRICE, "currency": "EUR" },
+            "address": { "name": "Ada", "line1": "Ring 1", "postalCode": "10115", "city": "Berlin", "country": "DE" },
+            "acceptedLegalTextIds": self.legal, "idempotencyKey": key,
+        })
+    }
+
+    /// Reserves one unit; answers the id of the checkout.
+    pub(crate) async fn reserve(&self, token: &str) -> String {
+        let fields = format!("checkout {{ {CHECKOUT} }}");
+        let payload = self.done(token, "checkoutReserve", &fields, self.reserving(&self.item, &new_key())).await;
+        assert_eq!(payload["checkout"]["status"], "HELD", "{payload:#}");
+        id(&payload["checkout"])
+    }
+
+    /// Pays by that method.
+    pub(crate) async fn pay(&self, token: &str, checkout: &str, method: &str) {
+        let input = paying(checkout, method, &new_key());
+        self.done(token, "checkoutPay", "payment { status }", input).await;
+    }
+
+    /// The checkout as its buyer sees it.
+    pub(crate) async fn checkout(&self, token: &str, checkout: &str) -> Value {
+        self.checkout_when(token, checkout, |_| true).await
+    }
+
+    /// The checkout, once it is like that.
+    pub(crate) async fn checkout_when(&self, token: &str, checkout: &str, good: impl Fn(&Value) -> bool) -> Value {
+        let query = format!("query($id: ID!) {{ checkout(id: $id) {{ {CHECKOUT} }} }}");
+        self.until(Some(token), &query, json!({ "id": checkout }), |seen| good(&seen["checkout"])).await["checkout"].clone()
+    }
+
+    /// The units of the open drop as everybody sees them: free, held, confirmed.
+    pub(crate) async fn stock(&self) -> (usize, usize, usize) {
+        let query = "query($id: ID!) { node(id: $id) { ... on DropItem { stock { free held confirmed } } } }";
+        let stock = self.graphql(None, query, json!({ "id": self.item })).await["node"]["stock"].clone();
+        let units = |name: &str| usize::try_from(stock[name].as_u64().unwrap()).unwrap();
+        (units("free"), units("held"), units("confirmed"))
+    }
+
+    /// A connection of its own, open already.
+    pub(crate) async fn line(&self, token: &str) -> PhoneLine {
+        let client = reqwest::Client::builder().timeout(SOON).build().unwrap();
+        let line = PhoneLine { client, url: self.at("/graphql"), token: token.to_owned() };
+        line.send("{ __typename }", json!({})).await.unwrap();
+        line
+    }
+
+    /// The code of the newest letter of that kind.
+    pub(crate) async fn code_from(&self, to: &str, page: &str) -> String {
+        code_of(&self.letter(to, page).await)
+    }
+
+    /// The same marketplace, started again on what was kept when the server ended between two of its instructions.
+    pub(crate) async fn after_a_power_cut(self) -> Self {
+        let again = self.server.same_again();
+        self.server.kill();
+        Self { server: Server::start(again).await, ..self }
+    }
+
+    /// How many letters to an address hold a text.
+    pub(crate) fn letters(&self, to: &str, holding: &str) -> usize {
+        let letters = fs::read_dir(self.folder().join("mail")).unwrap().map(|file| file.unwrap().path());
+        let letters = letters.filter(|path| path.extension().is_some_and(|extension| extension == "eml"));
+        letters.map(|path| fs::read_to_string(path).unwrap()).filter(|text| text.contains(to) && text.contains(holding)).count()
+    }
+}
+
+/// What pays.
+pub(crate) fn paying(checkout: &str, method: &str, key: &str) -> Value {
+    json!({ "checkoutId": checkout, "paymentMethod": method, "returnUrl": RETURN_URL, "idempotencyKey": key })
+}
+
+/// Where a storefront wants its buyers back.
+pub(crate) const RETURN_URL: &str = "https://shop.example/thanks?order=7";
+
+/// The id of a thing.
+pub(crate) fn id(thing: &Value) -> String {
+    thing["id"].as_str().unwrap_or_else(|| panic!("no id: {thing:#}")).to_owned()
+}
+
+/// The code in a letter's link.
+pub(crate) fn code_of(letter: &str) -> String {
+    let (_, rest) = letter.split_once("?code=").unwrap_or_else(|| panic!("no link: {letter}"));
+    rest.split_whitespace().next().unwrap().to_owned()
+}
+
+/// One caller's connection.
+#[derive(Debug, Clone)]
+pub(crate) struct PhoneLine {
+    client: reqwest::Client,
+    url: String,
+    token: String,
+}
+
+impl PhoneLine {
+    /// Sends one operation; the error is a connection that broke.
+    pub(crate) async fn send(&self, query: &str, variables: Value) -> Result<(u16, Value), reqwest::Error> {
+        let request = self.client.post(&self.url).bearer_auth(&self.token).json(&json!({ "query": query, "variables": variables }));
+        let answer = request.header("accept", "application/graphql-response+json").send().await?;
+        Ok((answer.status().as_u16(), answer.json().await?))
+    }
+}
