@@ -1,7 +1,7 @@
 //! Products and their variants: what a creator makes.
 //!
-//! Operations: [`create_product`], [`update_product`], [`archive_product`], [`create_variant`], [`update_variant`],
-//! [`archive_variant`]. Reads: [`queries`], each within a [`Sight`]. Values: [`sku`], [`parcel`], [`tax_class`], and the
+//! Operations: [`create_product()`], [`update_product()`], [`archive_product()`], [`create_variant()`], [`update_variant()`],
+//! [`archive_variant()`]. Reads: [`queries`], each within a [`Sight`]. Values: [`sku`], [`parcel`], [`tax_class`], and the
 //! bounds in [`policy`]. The tables are `products` and `variants`; tags are the platform's.
 //! Invariant: variants are never deleted, for reservations refer to them; what is archived is out of sight.
 

@@ -1,6 +1,6 @@
 //! Creators: the tenants, with their public profile and who works for them.
 //!
-//! [`create`] and [`update`] the operations; [`queries`] the reads; [`country`] and [`time_zone`] the values.
+//! [`create()`] and [`update()`] the operations; [`queries`] the reads; [`country`] and [`time_zone`] the values.
 //! The tables are `creators` and `creator_members`. Invariant: a creator's currency is fixed by its first product.
 
 pub mod country;
