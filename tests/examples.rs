@@ -1,6 +1,6 @@
 //! The examples of the playground, each opened and run as the playground does it, on a demo that has just been started.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests may fail loudly")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests may fail loudly")]
 
 mod harness;
 
