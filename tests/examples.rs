@@ -40,7 +40,8 @@ impl Playground {
             let answer = self.server.graphql(self.token_of(example), query.as_str().unwrap(), json!({})).await;
             known.extend(answer.as_object().unwrap().clone());
         }
-        filled(&example["variables"], &known)
+        let variables = example["variables"].as_str().map(|json| serde_json::from_str(json).unwrap());
+        filled(&variables.unwrap_or_else(|| json!({})), &known)
     }
 
     async fn run(&self, example: &Value) -> Value {

@@ -317,7 +317,7 @@
       }
       Object.assign(data, answer.data);
     }
-    const variables = example.variables === null ? '' : JSON.stringify(filled(example.variables, data, missing), null, 2);
+    const variables = example.variables === null ? '' : JSON.stringify(filled(JSON.parse(example.variables), data, missing), null, 2);
     if (refused === '' && missing.size === 0) return { query: example.query, variables };
     const why = refused === '' ? `There is nothing now for ${[...missing].join(', ')}.` : `The server answered: ${refused}`;
     const note = `NOT READY TO RUN: the variables could not all be filled in. ${why} Read below what this example needs, then open it again.`;

@@ -156,7 +156,7 @@ impl Market {
     pub(crate) async fn new_draft(&self, owner: &str, creator: &str, variant: &str, title: &str, units: usize) -> (String, String) {
         let drop = id(&self.done(owner, "dropCreate", "drop { id }", drop_input(creator, title)).await["drop"]);
         let tiers = json!([{ "price": PRICE }]);
-        let input = json!({ "dropId": drop, "variantId": variant, "units": units, "perBuyerMax": 2, "tiers": tiers });
+        let input = json!({ "dropId": drop, "variantId": variant, "units": units, "perBuyerMax": units.min(2), "tiers": tiers });
         let item = id(&self.done(owner, "dropItemAdd", "item { id }", input).await["item"]);
         (drop, item)
     }

@@ -83,7 +83,8 @@ impl Viewer {
             rules::Viewer::Token(_) => ViewerKind::Token,
         }
     }
-    /// The viewer's own account, when the kind is ACCOUNT.
+    /// The viewer's own account, when the kind is ACCOUNT. Null in a session that a storefront's server holds: the buyer lent it to
+    /// buy, not to manage the account.
     async fn account(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Account>> {
         let Ok(scope) = authorize(&self.0, OwnAccount) else { return Ok(None) };
         let row = queries::own_account(ctx.db(), &scope).await.internal()?;

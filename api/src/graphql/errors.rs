@@ -1,6 +1,6 @@
 //! How the API says no.
 //!
-//! What a user can mend is data: [`UserError`]s in the payload of a mutation, with codes that are contract.
+//! What a user can mend is data: [`UserError`](super::user_error::UserError)s in the payload of a mutation, with codes that are contract.
 //! What a programmer must mend is a GraphQL error with one of the codes of [`Code`]. Everything else is
 //! `INTERNAL`: logged once with its chain, shown without anything of the inside.
 

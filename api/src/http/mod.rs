@@ -1,7 +1,7 @@
 //! The HTTP surface.
 //!
 //! [`graphql`] the endpoint; [`playground`]; [`webhooks`]; [`links`] the pages that letters link to; [`health`]: liveness, readiness,
-//! metrics. [`around`] is wrapped around all of them: trace, log line, metrics, security headers.
+//! metrics. [`around()`] is wrapped around all of them: trace, log line, metrics, security headers.
 
 mod address;
 mod around;
@@ -23,7 +23,7 @@ struct Edge {
     schema: crate::Schema,
 }
 
-/// Adds all routes. Make the edge once a process, with [`edge`], and wrap the application in [`around`].
+/// Adds all routes. Make the edge once a process, with [`edge`], and wrap the application in [`around()`].
 pub fn configure(config: &mut web::ServiceConfig, shared: &SharedEdge) {
     let edge = &shared.0;
     config.app_data(edge.clone());

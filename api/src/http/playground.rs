@@ -149,9 +149,9 @@ pub struct Example {
     /// Queries that the playground asks one after another when it opens the example, as the example's role, for the values
     /// that its placeholders name. A later one may hold placeholders that an earlier one fills.
     pub prepare: Vec<String>,
-    /// Its variables, whose texts may hold placeholders: `{{uuid}}`, `{{UUID}}`, `{{in:2d}}`, and `{{path.to.value}}` in what
-    /// `prepare` was answered.
-    pub variables: Option<serde_json::Map<String, serde_json::Value>>,
+    /// Its variables: the text of a JSON object, so that its fields keep their order. The texts in it may hold placeholders:
+    /// `{{uuid}}`, `{{UUID}}`, `{{in:2d}}`, and `{{path.to.value}}` in what `prepare` was answered.
+    pub variables: Option<String>,
     /// Whether it is the one shown at the first visit.
     pub default: bool,
 }
@@ -215,8 +215,10 @@ impl Example {
         let title = required("title")?;
         let role = required("role")?;
         let role = ExampleRole::parse(&role).ok_or(ExampleError::Role(role))?;
-        let variables =
-            single.remove("variables").map(|json| serde_json::from_str(&json)).transpose().map_err(ExampleError::Variables)?;
+        let variables = single.remove("variables");
+        if let Some(json) = &variables {
+            serde_json::from_str::<BTreeMap<String, serde::de::IgnoredAny>>(json).map_err(ExampleError::Variables)?;
+        }
         let default = match single.remove("default").as_deref() {
             None | Some("false") => false,
             Some("true") => true,
@@ -539,7 +541,7 @@ mod tests {
         assert_eq!(example.title, "Reserve: one cup");
         assert_eq!(example.role, ExampleRole::Buyer);
         assert_eq!(example.prepare, ["{ cups { id } }", "{ saucers }"]);
-        assert_eq!(json!(example.variables), json!({ "key": "{{uuid}}" }));
+        assert_eq!(example.variables.as_deref(), Some(r#"{ "key": "{{uuid}}" }"#));
         assert!(example.default);
         assert_eq!(example.query, "# Pays later.\nmutation Reserve($key: String!) {\n  # role: inside\n  reserve(key: $key)\n}\n");
     }

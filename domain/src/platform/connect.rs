@@ -19,7 +19,7 @@ use sea_orm::{
 use super::{clock::Clock, db::Db, entropy::Entropy};
 
 /// How long a request waits for a free connection, or for the one SQLite writer.
-const ACQUIRE_SECS: u64 = 10;
+const ACQUIRE_SECS: u64 = 30;
 /// How long a SQLite statement waits for another process: a short command beside the server.
 const BUSY_SECS: u64 = 10;
 /// Pages that SQLite reads from the page cache of the system instead of copying them: a marketplace's
