@@ -12,7 +12,7 @@ use actix_web::{App, HttpServer, dev::ServerHandle, middleware::from_fn};
 use chrono::TimeDelta;
 use domain::{
     accounts::{SystemScope, queries::any_admin},
-    platform::Db,
+    platform::{Db, tasks},
 };
 use payments::{Sandbox, SandboxSettings};
 use tokio::{
@@ -59,6 +59,9 @@ pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
     let (db, _applied) = database::migrate(&config).await?;
     let (added, demo) = if arguments.demo { (demo::load(&db).await?, Some(demo::tokens(&db, &folder).await?)) } else { (0, None) };
     let (tokens, tokens_file) = demo.unzip();
+    match config.bus_url {
+        BusUrl::Embedded => take_back(&config, &db).await?,
+    }
     let mut signals = Signals::listen()?;
     let place = Place { listener, address, public_url: public_url.clone() };
     let running = start(&config, &folder, &db, place, tokens.as_ref())?;
@@ -107,6 +110,16 @@ fn listen(listen: &ListenAddress) -> Outcome<(TcpListener, SocketAddr)> {
             Failure::new(Exit::Unavailable, what, "Choose an address of this machine, such as --listen 127.0.0.1:8080")
         }
     })
+}
+
+/// Goes on with what the last server had in hand. This is the only one, so nobody else has it.
+async fn take_back(config: &Config, db: &Db) -> Outcome {
+    let taken = tasks::take_back(db, &SystemScope::new("start")).await;
+    let taken = taken.map_err(|error| database::failure(config, "take back the tasks of the last server", &error))?;
+    if taken > 0 {
+        tracing::info!(taken, "the last server ended in the middle of these tasks; they run again");
+    }
+    Ok(())
 }
 
 /// All that runs.

@@ -170,6 +170,7 @@ async fn reserves_and_pays(market: &Market, buyer: &str, email: &str) {
     assert!(confirmed.contains(&checkout) && confirmed.contains(DEPOSIT), "{confirmed}");
     assert_eq!(market.stock().await, (9, 0, 1));
 
+    let seen = market.checkout(buyer, &checkout).await;
     let list = market.graphql(Some(buyer), &format!("{{ checkouts {{ nodes {{ {CHECKOUT} }} }} }}"), json!({})).await;
     assert_eq!(list["checkouts"]["nodes"], json!([seen]));
     let query = "query($id: ID!) { reservations(creatorId: $id) { nodes { id state } } }";

@@ -19,7 +19,10 @@ use super::{
     page::{Page, Slice, SortKey, SortValue, count_capped, slice},
     trace::TraceParent,
 };
-use crate::{accounts::AdminScope, platform::mail::Letter};
+use crate::{
+    accounts::{AdminScope, SystemScope},
+    platform::mail::Letter,
+};
 
 /// The queues. Each has workers of its own, so that slow work never delays urgent work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumIter, DeriveActiveEnum)]
@@ -290,6 +293,16 @@ pub async fn claim(tx: &Tx, queue: Queue, limit: u64) -> Result<Vec<Claimed>, Db
         }
     }
     Ok(claimed)
+}
+
+/// Puts back what a server had in hand when it ended without a word; answers how many. Only for a process that begins
+/// where no other has workers: there the lease would just keep a buyer waiting.
+pub async fn take_back(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> {
+    in_tx(db, scope.actor(), async |tx| {
+        let update = Entity::update_many().col_expr(C::State, Expr::value(TaskState::Ready));
+        Ok(update.filter(C::State.eq(TaskState::Running)).exec(tx.conn()).await?.rows_affected)
+    })
+    .await
 }
 
 /// Ends a task that was done: its row goes.
