@@ -161,11 +161,20 @@ pub async fn reserve(db: &Db, scope: &BuyerScope, request: &ReserveRequest) -> R
     }
     let person = accounts::person_key_of(db, scope.buyer()).await?;
     let person = person.ok_or_else(|| OpError::inconsistent("a buyer without a confirmed address"))?;
-    match in_tx(db, scope.actor(), async |tx| reserve_in(tx, scope, request, &person).await).await {
+    let made = match in_tx(db, scope.actor(), async |tx| reserve_in(tx, scope, request, &person).await).await {
         Ok(made) => Ok(made),
         Err(Abandon::Op(error)) => Err(error),
         Err(Abandon::Repriced(quote)) => Ok(Reserved::Repriced(*quote)),
-    }
+    };
+    let outcome = match &made {
+        Ok(Reserved::Made { replayed: false, .. }) => "held",
+        Ok(Reserved::Made { replayed: true, .. }) => "replayed",
+        Ok(Reserved::Repriced(_)) => "repriced",
+        Err(OpError::Refused(_)) => "refused",
+        Err(OpError::Db(_) | OpError::Inconsistent(_)) => "failed",
+    };
+    metrics::counter!("smallrun_reservations_total", "outcome" => outcome).increment(1);
+    made
 }
 
 async fn reserve_in(tx: &Tx, scope: &BuyerScope, request: &ReserveRequest, person: &PersonKey) -> Result<Reserved, Abandon> {
