@@ -6,6 +6,7 @@ mod demo;
 mod migrate;
 mod schema;
 mod serve;
+mod work;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
@@ -49,6 +50,12 @@ enum Command {
     /// flight has ended.
     #[command(after_help = EXIT_CODES)]
     Serve(serve::Arguments),
+    /// Do background work alone, beside any number of servers and other workers.
+    ///
+    /// Needs RabbitMQ and a database that is up to date. Stops on SIGTERM or Ctrl-C: what is in hand may end, or goes
+    /// to another worker.
+    #[command(after_help = EXIT_CODES)]
+    Work(work::Arguments),
     /// Bring the database up to date, or show how it stands.
     #[command(after_help = EXIT_CODES)]
     Migrate(migrate::Arguments),
@@ -101,6 +108,7 @@ fn dispatch(line: CommandLine) -> Outcome {
             flags.listen = arguments.listen.clone();
             with_runtime(flags, async |config| serve::run(config, &arguments).await)
         }
+        Command::Work(arguments) => with_runtime(flags, async |config| work::run(config, &arguments).await),
         Command::Migrate(arguments) => with_runtime(flags, async |config| migrate::run(&config, &arguments).await),
         Command::Demo(arguments) => with_runtime(flags, async |config| demo::run(&config, &arguments).await),
         Command::Admin(arguments) => with_runtime(flags, async |config| admin::run(&config, &arguments).await),

@@ -10,7 +10,8 @@ use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 pub(crate) use layers::{Flags, load};
 pub(crate) use values::{
-    BusUrl, DatabaseUrl, Flag, Gateway, ListenAddress, LogFilter, LogFormat, MailUrl, MailboxText, MediaUrl, Number, ProxyList,
+    BusUrl, DatabaseUrl, Flag, Gateway, ListenAddress, LogFilter, LogFormat, MailUrl, MailboxText, MediaUrl, Number, OptionalPath,
+    ProxyList,
     PublicUrl, SecretText,
 };
 use values::{Raw, Setting};
@@ -97,8 +98,10 @@ settings! {
     database_url: DatabaseUrl = DatabaseUrl::in_folder(&data);
     /// The most connections to the database.
     database_pool_max: Number<2, 200> = Number::of(16);
-    /// The bus between processes: embedded:// is inside this process.
+    /// The bus between processes: embedded:// is inside this process, amqp://USER:PASSWORD@HOST:5672/VHOST and amqps:// are RabbitMQ.
     bus_url: BusUrl = BusUrl::Embedded;
+    /// A file of certificates (PEM) to trust for amqps://, besides the usual authorities.
+    bus_ca_file: OptionalPath = OptionalPath::absent();
     /// Where pictures and files are kept: file://FOLDER. Default: file://DATA/media.
     media_url: MediaUrl = MediaUrl::in_folder(&data);
     /// The address under which people reach this deployment, for links in letters. Default: http://LISTEN.
@@ -205,8 +208,8 @@ mod tests {
             ("\nshutdown_secs = 0", "line 2: `shutdown_secs` must be a whole number from 1 to 600"),
             ("introspection = \"yes\"", "line 1: `introspection` must be true or false"),
             ("database_url = \"mysql://x\"", "`database_url` cannot be used: a database URL begins with `sqlite://`"),
-            ("bus_url = \"amqp://localhost\"", "amqp:// is not supported by this version"),
-            ("bus_url = \"kafka://localhost\"", "`bus_url` must be embedded://"),
+            ("bus_url = \"kafka://localhost\"", "`bus_url` must be embedded://, amqp:// or amqps://"),
+            ("bus_url = \"amqp://user@host:port/\"", "`bus_url` must have the form amqp://"),
             ("media_url = \"s3://bucket\"", "`media_url` must begin with file://"),
             ("public_url = \"shop.example\"", "`public_url` must begin with http:// or https://"),
             ("mail_url = \"imap://x\"", "`mail_url` must begin with file://, smtp:// or smtps://"),
@@ -228,6 +231,7 @@ mod tests {
     fn secrets_are_not_shown() {
         let variables = [
             ("SMALLRUN_DATABASE_URL", "postgres://smallrun:hunter-two@db/smallrun?password=hunter-two"),
+            ("SMALLRUN_BUS_URL", "amqp://smallrun:hunter-two@broker:5672/shop"),
             ("SMALLRUN_MAIL_URL", "smtp://post:hunter-two@mail.example:587"),
             ("SMALLRUN_SANDBOX_WEBHOOK_SECRET", "hunter-two-hunter-two"),
         ];

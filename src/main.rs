@@ -11,6 +11,7 @@ mod prompt;
 mod sandbox_page;
 mod telemetry;
 mod terminal;
+mod wiring;
 
 use std::process::ExitCode;
 

@@ -82,7 +82,7 @@ async fn sqlite_the_demo_is_a_marketplace_with_something_in_every_phase_and_load
 
 #[tokio::test]
 async fn postgres_the_demo_is_a_marketplace_with_something_in_every_phase_and_loads_once() {
-    the_demo_is_a_marketplace_with_something_in_every_phase_and_loads_once(Setup::demo().on_postgres().await).await;
+    the_demo_is_a_marketplace_with_something_in_every_phase_and_loads_once(Setup::demo().on_postgres_and_rabbitmq().await).await;
 }
 
 #[tokio::test]

@@ -177,5 +177,5 @@ async fn sqlite_every_example_runs_as_it_is_opened_and_once_more() {
 
 #[tokio::test]
 async fn postgres_every_example_runs_as_it_is_opened_and_once_more() {
-    every_example_runs_as_it_is_opened_and_once_more(Setup::demo().on_postgres().await).await;
+    every_example_runs_as_it_is_opened_and_once_more(Setup::demo().on_postgres_and_rabbitmq().await).await;
 }

@@ -1,4 +1,4 @@
-//! `smallrun serve`: the API and, with the bus inside the process, the workers.
+//! `smallrun serve`: the API and, unless it is told otherwise, the workers.
 
 use std::{
     io::ErrorKind,
@@ -9,26 +9,21 @@ use std::{
 };
 
 use actix_web::{App, HttpServer, dev::ServerHandle, middleware::from_fn};
-use chrono::TimeDelta;
 use domain::{
     accounts::{SystemScope, queries::any_admin},
     platform::{Db, tasks},
 };
-use payments::{Sandbox, SandboxSettings};
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    task::JoinHandle,
-};
-use workers::{LinkBase, WorkerDeps, Workers, WorkersHandle};
+use tokio::task::JoinHandle;
+use workers::{Workers, WorkersHandle};
 
 use crate::{
-    config::{BusUrl, Config, Gateway, ListenAddress, MailUrl, PublicUrl, Source},
+    config::{BusUrl, Config, ListenAddress, MailUrl, PublicUrl, Source},
     data_folder::DataFolder,
     database::{self, SoleServer},
     demo,
     exit::{Exit, Failure, Outcome},
-    mailer::mailer,
     sandbox_page, telemetry, terminal,
+    wiring::{self, Signals},
 };
 
 /// The part of a stop's time in which requests may end; what is left then is for the workers.
@@ -43,12 +38,21 @@ pub(super) struct Arguments {
     /// Load the demo marketplace first, or what is missing of it.
     #[arg(long)]
     demo: bool,
+    /// Leave all background work to `smallrun work`, which needs RabbitMQ.
+    #[arg(long)]
+    no_workers: bool,
 }
 
 pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
+    wiring::check(&config)?;
+    if arguments.no_workers && matches!(config.bus_url, BusUrl::Embedded) {
+        let what = "with the bus inside this process nobody else could do the background work";
+        return Err(Failure::new(Exit::Usage, what, "Leave --no-workers out, or set `bus_url` to amqp://…"));
+    }
     let folder = DataFolder::open(&config.data)?;
     let mut sole = match config.bus_url {
         BusUrl::Embedded => SoleServer::take(&config).await?,
+        BusUrl::Rabbit(..) => SoleServer::one_of_many(),
     };
     let (listener, address) = listen(&config.listen)?;
     let public_url = match config.source("public_url") {
@@ -61,11 +65,12 @@ pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
     let (tokens, tokens_file) = demo.unzip();
     match config.bus_url {
         BusUrl::Embedded => take_back(&config, &db).await?,
+        BusUrl::Rabbit(..) => {}
     }
     let mut signals = Signals::listen()?;
     let place = Place { listener, address, public_url: public_url.clone() };
-    let running = start(&config, &folder, &db, place, tokens.as_ref())?;
-    if added > 0 {
+    let running = start(&config, &folder, &db, place, tokens.as_ref(), arguments)?;
+    if added > 0 && !arguments.no_workers {
         // So that what is said next is the last on the terminal.
         demo::settle(&db).await;
     }
@@ -136,12 +141,18 @@ struct Place {
     public_url: PublicUrl,
 }
 
-fn start(config: &Config, folder: &DataFolder, db: &Db, place: Place, tokens: Option<&demo::Tokens>) -> Outcome<Running> {
+fn start(
+    config: &Config,
+    folder: &DataFolder,
+    db: &Db,
+    place: Place,
+    tokens: Option<&demo::Tokens>,
+    arguments: &Arguments,
+) -> Outcome<Running> {
     let metrics = telemetry::metrics()?;
-    let sandbox = match config.gateway {
-        Gateway::Sandbox => sandbox(config, folder, db, &place)?,
-    };
-    let mailer = mailer(config)?;
+    // Webhooks of its own go to itself directly: a proxy in front may not let them in.
+    let itself = PublicUrl::of(&ListenAddress(place.address));
+    let sandbox = wiring::sandbox(config, folder, db, &place.public_url, &itself)?;
     let api = api::Api {
         db: db.clone(),
         gateways: vec![sandbox.clone()],
@@ -164,30 +175,13 @@ fn start(config: &Config, folder: &DataFolder, db: &Db, place: Place, tokens: Op
     let server = server.listen(place.listener).map_err(|cause| Failure::unexpected("listen", &cause))?.run();
     let handle = server.handle();
     let serving = tokio::spawn(server);
-    let workers = Workers::start(WorkerDeps {
-        db: db.clone(),
-        mailer,
-        gateways: vec![sandbox.clone()],
-        sandbox: Some(sandbox),
-        links: LinkBase::new(place.public_url.as_str()),
-        gateway_calls_per_second: config.gateway_calls_per_second.get(),
-    });
+    let bus = wiring::bus(config, db)?;
+    let workers = if arguments.no_workers {
+        Workers::announcing(&bus, db)
+    } else {
+        Workers::start(&bus, wiring::worker_deps(config, db, &sandbox, &place.public_url, wiring::all_queues())?)
+    };
     Ok(Running { server: handle, serving, workers })
-}
-
-fn sandbox(config: &Config, folder: &DataFolder, db: &Db, place: &Place) -> Outcome<Arc<Sandbox>> {
-    let webhook_secret = match config.sandbox_webhook_secret.expose() {
-        Some(secret) => secret.to_owned(),
-        None => folder.sandbox_webhook_secret()?,
-    };
-    let settings = SandboxSettings {
-        public_url: place.public_url.as_str().to_owned(),
-        // To itself directly: a proxy in front may not let webhooks of its own server in.
-        webhook_url: format!("{}/webhooks/sandbox", PublicUrl::of(&ListenAddress(place.address)).as_str()),
-        webhook_secret,
-        late: TimeDelta::seconds(SandboxSettings::LATE_SECS),
-    };
-    Sandbox::shared(db.clone(), settings).map_err(|cause| Failure::unexpected("start the sandbox gateway", &cause))
 }
 
 impl Running {
@@ -204,27 +198,6 @@ impl Running {
         }
         self.workers.stop(within.saturating_sub(began.elapsed())).await;
         tracing::info!(took = ?began.elapsed(), "stopped");
-    }
-}
-
-/// SIGTERM from a supervisor, SIGINT from a terminal.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn listen() -> Outcome<Self> {
-        let unheard = |cause: std::io::Error| Failure::unexpected("listen for signals", &cause);
-        let terminate = signal(SignalKind::terminate()).map_err(unheard)?;
-        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt()).map_err(unheard)? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
 };
 
 use domain::platform::connect;
+use workers::bus::rabbit::RabbitUrl;
 use toml::de::DeValue;
 use tracing_subscriber::EnvFilter;
 
@@ -135,10 +136,27 @@ impl Setting for DatabaseUrl {
 }
 
 /// What carries work between processes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) enum BusUrl {
     /// Inside this process, over the tables.
     Embedded,
+    /// RabbitMQ, with the URL as it was written.
+    Rabbit(RabbitUrl, String),
+}
+
+impl fmt::Debug for BusUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for BusUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Embedded => f.write_str("embedded://"),
+            Self::Rabbit(_, written) => f.write_str(&without_passwords(written)),
+        }
+    }
 }
 
 impl Setting for BusUrl {
@@ -147,15 +165,38 @@ impl Setting for BusUrl {
         if text == "embedded://" {
             Ok(Self::Embedded)
         } else if text.starts_with("amqp://") || text.starts_with("amqps://") {
-            Err("must be embedded://; amqp:// is not supported by this version".to_owned())
+            let url = text.parse().map_err(|_| "must have the form amqp://USER:PASSWORD@HOST:5672/VHOST".to_owned())?;
+            Ok(Self::Rabbit(url, text.to_owned()))
         } else {
-            Err("must be embedded://".to_owned())
+            Err("must be embedded://, amqp:// or amqps://".to_owned())
         }
     }
     fn show(&self) -> Option<String> {
-        match self {
-            Self::Embedded => Some(quoted("embedded://")),
-        }
+        Some(quoted(self))
+    }
+}
+
+/// A file that need not be named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OptionalPath(Option<PathBuf>);
+
+impl OptionalPath {
+    pub(super) fn absent() -> Self {
+        Self(None)
+    }
+
+    /// The path, if one was named.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.0.as_deref()
+    }
+}
+
+impl Setting for OptionalPath {
+    fn read(raw: &Raw<'_>) -> Result<Self, String> {
+        PathBuf::read(raw).map(|path| Self(Some(path)))
+    }
+    fn show(&self) -> Option<String> {
+        self.0.as_ref().map(|path| quoted(path.display()))
     }
 }
 

@@ -34,10 +34,16 @@ pub(crate) struct SoleServer {
 
 enum Held {
     File(#[expect(dead_code, reason = "the lock lives as long as the open file")] File),
+    Nothing,
     Session(#[expect(dead_code, reason = "the lock lives as long as the watched session")] tokio_util::task::AbortOnDropHandle<()>),
 }
 
 impl SoleServer {
+    /// No lock: with a broker between them, any number of servers may run.
+    pub(crate) fn one_of_many() -> Self {
+        Self { _held: Held::Nothing, lost: None }
+    }
+
     /// Takes the lock, or says that another server has it.
     pub(crate) async fn take(config: &Config) -> Outcome<Self> {
         match config.database_url.sqlite_file() {

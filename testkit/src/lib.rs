@@ -11,11 +11,12 @@
 //! }
 //! ```
 //!
-//! [`store`] makes and removes databases; [`entropy`] is randomness that repeats; [`effects`] reads facts, tasks,
+//! [`store`] makes and removes databases; [`broker`] does so with virtual hosts of a RabbitMQ; [`entropy`] is randomness that repeats; [`effects`] reads facts, tasks,
 //! letters, audit rows and the whole state.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that has no database has nothing else to say")]
 
+pub mod broker;
 pub mod effects;
 pub mod entropy;
 pub mod store;
@@ -25,6 +26,7 @@ use std::{future::Future, sync::Arc};
 use chrono::{DateTime, TimeZone, Utc};
 use domain::platform::{Db, clock::ManualClock};
 
+pub use broker::TestBroker;
 pub use effects::{State, audit_actions, facts, letters, tasks};
 pub use entropy::CountingEntropy;
 pub use store::TestDb;

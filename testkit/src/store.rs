@@ -174,7 +174,7 @@ async fn found(connection: &DatabaseConnection, sql: &str) -> bool {
 }
 
 /// A name that no other test has, on this machine and on a shared server.
-fn unique(prefix: &str) -> String {
+pub(crate) fn unique(prefix: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let mut random = [0_u8; 6];
     domain::platform::entropy::Entropy::fill(&SystemEntropy, &mut random);

@@ -27,6 +27,7 @@ use std::{
 
 use sea_orm::{ConnectionTrait, Database};
 use serde_json::{Value, json};
+use testkit::TestBroker;
 
 /// How long a start may take, the demo's load included, on a busy machine.
 const START_WITHIN: Duration = Duration::from_secs(90);
@@ -103,7 +104,9 @@ impl Ended {
 pub struct Setup {
     folder: Option<Arc<Folder>>,
     database: Option<Arc<PostgresDatabase>>,
+    broker: Option<Arc<TestBroker>>,
     demo: bool,
+    no_workers: bool,
     variables: Vec<(String, String)>,
 }
 
@@ -130,6 +133,18 @@ impl Setup {
         self
     }
 
+    /// On a PostgreSQL database and a virtual host of RabbitMQ of its own: what production runs on.
+    pub async fn on_postgres_and_rabbitmq(self) -> Self {
+        let broker = Some(Arc::new(TestBroker::new().await));
+        Self { broker, ..self.on_postgres().await }
+    }
+
+    /// Without workers inside.
+    pub fn without_workers(mut self) -> Self {
+        self.no_workers = true;
+        self
+    }
+
     /// With one more setting, by its variable.
     pub fn with(mut self, variable: &str, value: impl Into<String>) -> Self {
         self.variables.push((variable.to_owned(), value.into()));
@@ -143,11 +158,22 @@ impl Setup {
         if self.demo {
             command.arg("--demo");
         }
+        if self.no_workers {
+            command.arg("--no-workers");
+        }
+        self.settings(&mut command);
+        command
+    }
+
+    /// The settings of this deployment, for any command.
+    fn settings(&self, command: &mut Command) {
         if let Some(database) = &self.database {
             command.env("SMALLRUN_DATABASE_URL", &database.url);
         }
+        if let Some(broker) = &self.broker {
+            command.env("SMALLRUN_BUS_URL", broker.url());
+        }
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
-        command
     }
 }
 
@@ -254,10 +280,22 @@ impl Server {
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = smallrun();
         command.args(words).arg("--data").arg(self.folder.path());
-        if let Some(database) = &self.setup.database {
-            command.env("SMALLRUN_DATABASE_URL", &database.url);
-        }
+        self.setup.settings(&mut command);
         command
+    }
+
+    /// Starts one more process that works for this server's deployment: `smallrun work`.
+    pub fn start_worker(&self, words: &[&str]) -> Worker {
+        let log = File::options().create(true).append(true).open(self.folder.join("stderr.log")).unwrap();
+        let mut command = self.command(&[&["work"], words].concat());
+        // Links and webhooks go to the server, whose port the system has given out.
+        command.env("SMALLRUN_PUBLIC_URL", &self.url);
+        Worker(command.stdout(Stdio::null()).stderr(log).spawn().unwrap())
+    }
+
+    /// The virtual host of RabbitMQ that it runs on.
+    pub fn broker(&self) -> &TestBroker {
+        self.setup.broker.as_deref().expect("a server on RabbitMQ")
     }
 
     /// Where its database is.
@@ -353,6 +391,39 @@ impl Server {
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+}
+
+/// A running `smallrun work`; it ends with its value, at once.
+#[derive(Debug)]
+pub struct Worker(Child);
+
+impl Worker {
+    /// Ends it at once, as a power cut would.
+    pub fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    /// Asks it to stop, and waits for its end.
+    pub async fn stop(mut self) -> ExitStatus {
+        let id = rustix::process::Pid::from_raw(i32::try_from(self.0.id()).unwrap()).unwrap();
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        let asked = Instant::now();
+        loop {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status;
+            }
+            assert!(asked.elapsed() < SOON, "the worker did not stop");
+            tokio::time::sleep(POLL_EVERY).await;
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ended_before = self.0.kill();
+        let _reaped = self.0.wait();
     }
 }
 

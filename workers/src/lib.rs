@@ -1,8 +1,8 @@
 //! What happens later: the relay, the bus, timers, and one module a queue of tasks.
 //!
 //! [`relay`] stamps facts and queues what follows from them by the table [`reactions`]; [`timers`] turns what is
-//! due into tasks; [`run`] runs the tasks of a queue: [`mail`], [`payments`], `reservations`, `sandbox`. [`bus`]
-//! wakes them; [`housekeeping`] clears away.
+//! due into tasks; [`announce`] tells the [`bus`] of tasks, which wakes whoever runs them: [`run`] does, a queue at a time
+//! ([`mail`], [`payments`], `reservations`, `sandbox`). [`housekeeping`] clears away.
 //!
 //! Architecture invariant: a row in the database is the only memory. Any of these may stop at any
 //! instant, or run in several processes at once, and nothing is lost or done twice.
@@ -15,13 +15,13 @@ use domain::{
     platform::{
         Db,
         mail::Mailer,
-        outbox::Stamped,
         tasks::{Claimed, Queue},
     },
 };
-use tokio::{sync::broadcast, task::JoinSet};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub mod announce;
 pub mod bus;
 pub mod failure;
 mod gauges;
@@ -40,7 +40,7 @@ pub mod timers;
 pub use failure::TaskError;
 pub use mail::LinkBase;
 
-use bus::{Bus, embedded::EmbeddedBus};
+use bus::Bus;
 use run::{Handler, QueueWorker, Stop, TASK_SECS_MAX};
 
 /// What the workers work with.
@@ -57,14 +57,16 @@ pub struct WorkerDeps {
     pub links: LinkBase,
     /// Calls to each gateway a second, of all processes together.
     pub gateway_calls_per_second: u32,
+    /// Which queues are worked on here, and how many tasks of each at once; queues that are missing are left to others.
+    pub queues: Vec<(Queue, usize)>,
 }
 
 /// The workers of a process.
 pub struct Workers;
 
-/// How many tasks of a queue one process runs at once. Payments wait for a gateway on the network, most
+/// How many tasks of a queue one process runs at once, unless it is told otherwise. Payments wait for a gateway on the network, most
 /// others for the database, which on SQLite has one writer.
-fn concurrency(queue: Queue) -> usize {
+pub fn concurrency(queue: Queue) -> usize {
     match queue {
         Queue::Payments => 16,
         Queue::Reservations | Queue::Sandbox => 8,
@@ -73,25 +75,37 @@ fn concurrency(queue: Queue) -> usize {
 }
 
 impl Workers {
-    /// Starts everything on the present runtime.
-    pub fn start(deps: WorkerDeps) -> WorkersHandle {
-        let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::new(deps.db.clone()));
-        let mut handle = WorkersHandle { bus: Arc::clone(&bus), stop: Stop::default(), looping: JoinSet::new() };
+    /// Starts everything on the present runtime, over a bus.
+    pub fn start(bus: &Arc<dyn Bus>, deps: WorkerDeps) -> WorkersHandle {
+        let mut handle = WorkersHandle { bus: Arc::clone(bus), stop: Stop::default(), looping: JoinSet::new() };
         let db = &deps.db;
         let gateways = payments::Gateways::new(db, &deps.gateways, deps.gateway_calls_per_second);
-        handle.queue(db, Queue::Payments, payments::PaymentsQueue { db: db.clone(), gateways: gateways.clone() });
-        handle.queue(db, Queue::Reservations, reservations::ReservationsQueue { db: db.clone(), gateways });
-        handle.queue(db, Queue::Mail, mail::MailQueue { db: db.clone(), mailer: deps.mailer, links: deps.links });
-        if let Some(sandbox) = &deps.sandbox {
-            handle.queue(db, Queue::Sandbox, sandbox::SandboxQueue { sandbox: Arc::clone(sandbox) });
+        for (queue, concurrency) in &deps.queues {
+            let handler: Arc<dyn Handler> = match queue {
+                Queue::Payments => Arc::new(payments::PaymentsQueue { db: db.clone(), gateways: gateways.clone() }),
+                Queue::Reservations => Arc::new(reservations::ReservationsQueue { db: db.clone(), gateways: gateways.clone() }),
+                Queue::Mail => {
+                    let (mailer, links) = (Arc::clone(&deps.mailer), deps.links.clone());
+                    Arc::new(mail::MailQueue { db: db.clone(), mailer, links })
+                }
+                Queue::Sandbox => match &deps.sandbox {
+                    Some(sandbox) => Arc::new(sandbox::SandboxQueue { sandbox: Arc::clone(sandbox) }),
+                    None => continue,
+                },
+            };
+            handle.queue(db, *queue, *concurrency, handler);
         }
         handle.keep("relay", {
-            let (db, bus) = (db.clone(), bus);
+            let (db, bus) = (db.clone(), Arc::clone(bus));
             move |stop| relay::run(db.clone(), Arc::clone(&bus), stop)
         });
+        handle.keep("announce", {
+            let (db, bus) = (db.clone(), Arc::clone(bus));
+            move |stop| announce::run(db.clone(), Arc::clone(&bus), stop)
+        });
         handle.keep("timers", {
-            let db = db.clone();
-            move |stop| timers::run(db.clone(), stop)
+            let (db, bus) = (db.clone(), Arc::clone(bus));
+            move |stop| timers::run(db.clone(), Arc::clone(&bus), stop)
         });
         handle.keep("housekeeping", {
             let (db, sandbox) = (db.clone(), deps.sandbox);
@@ -100,6 +114,16 @@ impl Workers {
         handle.keep("gauges", {
             let db = db.clone();
             move |stop| gauges::run(db.clone(), stop)
+        });
+        handle
+    }
+
+    /// Starts only what a process without workers needs: to announce the tasks that it queues.
+    pub fn announcing(bus: &Arc<dyn Bus>, db: &Db) -> WorkersHandle {
+        let mut handle = WorkersHandle { bus: Arc::clone(bus), stop: Stop::default(), looping: JoinSet::new() };
+        handle.keep("announce", {
+            let (db, bus) = (db.clone(), Arc::clone(bus));
+            move |stop| announce::run(db.clone(), Arc::clone(&bus), stop)
         });
         handle
     }
@@ -116,11 +140,6 @@ pub struct WorkersHandle {
 const DRAIN_PERCENT: u32 = 80;
 
 impl WorkersHandle {
-    /// The facts from now on, in the order of their positions.
-    pub fn facts(&self) -> broadcast::Receiver<Stamped> {
-        self.bus.facts()
-    }
-
     /// Claims nothing more, lets running tasks end, hands back those that take longer than four fifths of
     /// `within`, and answers when all is still or `within` is over.
     pub async fn stop(mut self, within: Duration) {
@@ -142,16 +161,17 @@ impl WorkersHandle {
         if ended.await.is_err() {
             tracing::warn!("workers did not end in time; what they had in hand runs again elsewhere");
         }
+        self.bus.close().await;
     }
 
-    fn queue(&mut self, db: &Db, queue: Queue, handler: impl Handler + 'static) {
+    fn queue(&mut self, db: &Db, queue: Queue, concurrency: usize, handler: Arc<dyn Handler>) {
         let worker = QueueWorker {
             db: db.clone(),
             bus: Arc::clone(&self.bus),
             queue,
-            concurrency: concurrency(queue),
+            concurrency,
             task_time_max: Duration::from_secs(TASK_SECS_MAX),
-            handler: Arc::new(handler),
+            handler,
         };
         let stop = self.stop.clone();
         self.keep(queue.name(), move |_| worker.clone().run(stop.clone()));

@@ -1,5 +1,5 @@
-//! When to look for work: at once after a commit of this process, when the next piece is due, and now
-//! and then in any case, because other processes write too.
+//! When to look for work: at once after a commit that one hears of, when the next piece is due, and now
+//! and then in any case, because news can be lost.
 
 use std::time::Duration;
 
@@ -17,13 +17,14 @@ const GAP: Duration = Duration::from_millis(10);
 /// Waits between two looks.
 pub(crate) struct Pulse {
     db: Db,
-    commits: watch::Receiver<u64>,
+    news: watch::Receiver<u64>,
     look_at: Instant,
 }
 
 impl Pulse {
-    pub(crate) fn new(db: &Db) -> Self {
-        Self { db: db.clone(), commits: db.commits(), look_at: Instant::now() }
+    /// `news` changes with every commit that one wants to hear of.
+    pub(crate) fn new(db: &Db, news: watch::Receiver<u64>) -> Self {
+        Self { db: db.clone(), news, look_at: Instant::now() }
     }
 
     /// To be called before each look: keeps two looks apart, and takes note of all commits so far,
@@ -31,7 +32,7 @@ impl Pulse {
     pub(crate) async fn before_look(&mut self) {
         tokio::time::sleep_until(self.look_at).await;
         self.look_at = Instant::now().checked_add(GAP).unwrap_or(self.look_at);
-        self.commits.mark_unchanged();
+        self.news.mark_unchanged();
     }
 
     /// Until the next commit, until `due`, or until it is time to look in any case.
@@ -40,7 +41,7 @@ impl Pulse {
         let longest = until_due.map_or(LOOK_AGAIN, |until_due| until_due.min(LOOK_AGAIN));
         // The outcome does not matter: a commit, the time, or the end of the database.
         let _elapsed = tokio::time::timeout(longest, async {
-            if self.commits.changed().await.is_err() {
+            if self.news.changed().await.is_err() {
                 std::future::pending::<()>().await;
             }
         })

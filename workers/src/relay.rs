@@ -1,9 +1,11 @@
-//! The relay: stamps committed facts with their positions, queues what follows from them, and
-//! broadcasts them. Of all processes one does it at a time, under a lease with a fencing token.
+//! The relay: stamps committed facts with their positions, queues what follows from them, broadcasts them, and
+//! announces the tasks that were queued for later when they come due. Of all processes one does it at a time, under a
+//! lease with a fencing token.
 
 use std::{sync::Arc, time::Duration};
 
-use domain::platform::{Actor, Db, in_tx, outbox};
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::platform::{Actor, Db, in_tx, outbox, tasks};
 use sea_orm::DbErr;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -19,17 +21,21 @@ const BATCH: u64 = 500;
 /// The lease is renewed when a third of it is over: two renewals may fail before it is lost.
 const RENEW_AFTER: Duration = Duration::from_millis(outbox::LEASE_SECS.unsigned_abs().saturating_mul(1_000) / 3);
 
+/// A relay that takes over announces what came due in so many seconds before: longer than the lease of the last one. What
+/// is announced twice is claimed once.
+const TAKE_OVER_SECS: i64 = 30;
+
 /// Relays until it is told to stop, then gives the lease back.
 pub async fn run(db: Db, bus: Arc<dyn Bus>, stop: CancellationToken) {
     let holder = db.entropy().uuid(db.now());
-    let mut pulse = Pulse::new(&db);
-    let mut relay = Relay { db, bus, holder, lease: None };
+    let mut pulse = Pulse::new(&db, bus.news());
+    let mut relay = Relay { db, bus, holder, lease: None, announced_until: None };
     while !stop.is_cancelled() {
         pulse.before_look().await;
         match relay.round().await {
-            Ok(count) if count >= BATCH => {}
-            Ok(_) => {
-                until(&stop, pulse.wait(None)).await;
+            Ok(Round { more: true, .. }) => {}
+            Ok(Round { next_due, .. }) => {
+                until(&stop, pulse.wait(next_due)).await;
             }
             Err(error) => {
                 tracing::error!(%error, "the relay could not work; it tries again");
@@ -42,30 +48,66 @@ pub async fn run(db: Db, bus: Arc<dyn Bus>, stop: CancellationToken) {
     relay.give_back().await;
 }
 
+/// What a round has left.
+#[derive(Default)]
+struct Round {
+    /// There may be more facts to stamp.
+    more: bool,
+    /// When the next task that was queued for later comes due.
+    next_due: Option<DateTime<Utc>>,
+}
+
 struct Relay {
     db: Db,
     bus: Arc<dyn Bus>,
     holder: Uuid,
     /// The fencing token, and when the lease was last renewed.
     lease: Option<(i64, Instant)>,
+    /// Tasks that came due until then have been announced, if this process has the lease.
+    announced_until: Option<DateTime<Utc>>,
 }
 
 impl Relay {
-    /// One batch; answers how many facts it had.
-    async fn round(&mut self) -> Result<u64, DbErr> {
-        let Some(fence) = self.fence().await? else { return Ok(0) };
-        if outbox::unstamped_count(&self.db).await? == 0 {
+    async fn round(&mut self) -> Result<Round, DbErr> {
+        let Some(fence) = self.fence().await? else { return Ok(Round::default()) };
+        let next_due = self.announce_due().await?;
+        let more = self.stamp(fence).await? >= BATCH;
+        Ok(Round { more, next_due })
+    }
+
+    /// One batch of facts; answers how many it had.
+    async fn stamp(&mut self, fence: i64) -> Result<u64, DbErr> {
+        if !outbox::any_unstamped(&self.db).await? {
             return Ok(0);
         }
         let stamped = in_tx(&self.db, ACTOR, async |tx| outbox::stamp(tx, fence, BATCH, react).await).await?;
         if stamped.is_empty() {
             // There were some: the token is no longer the newest.
-            self.lease = None;
+            self.lose();
         }
         let count = u64::try_from(stamped.len()).unwrap_or(0);
         metrics::counter!("smallrun_facts_relayed_total").increment(count);
-        self.bus.broadcast(&stamped).await;
+        if let Err(error) = self.bus.broadcast(&stamped).await {
+            // Whoever follows the facts reads them from the table.
+            metrics::counter!("smallrun_broadcasts_failed_total").increment(1);
+            tracing::debug!(%error, "facts were not broadcast");
+        }
         Ok(count)
+    }
+
+    /// Announces what has come due since the last time; answers when there will be more.
+    async fn announce_due(&mut self) -> Result<Option<DateTime<Utc>>, DbErr> {
+        let now = self.db.now();
+        let took_over = || now.checked_sub_signed(TimeDelta::seconds(TAKE_OVER_SECS)).unwrap_or(now);
+        let after = self.announced_until.unwrap_or_else(took_over);
+        for (queue, count) in tasks::come_due(&self.db, after, now).await? {
+            let count = u32::try_from(count).unwrap_or(u32::MAX);
+            if let Err(error) = self.bus.announce(queue, count).await {
+                tracing::debug!(queue = queue.name(), %error, "tasks that came due were not announced; they are found by looking");
+            }
+        }
+        self.announced_until = Some(now);
+        tasks::next_due_after(&self.db, now).await
     }
 
     async fn fence(&mut self) -> Result<Option<i64>, DbErr> {
@@ -77,19 +119,27 @@ impl Relay {
         let asked_at = Instant::now();
         let holder = self.holder;
         let fence = in_tx(&self.db, ACTOR, async |tx| outbox::lease(tx, holder).await).await?;
-        if fence.is_some() && self.lease.is_none() {
-            tracing::debug!(fence, "this process relays the facts");
+        match fence {
+            Some(fence) if self.lease.is_none() => tracing::debug!(fence, "this process relays the facts"),
+            Some(_) => {}
+            None => self.lose(),
         }
         self.lease = fence.map(|fence| (fence, asked_at));
         Ok(fence)
     }
 
+    fn lose(&mut self) {
+        self.lease = None;
+        self.announced_until = None;
+    }
+
     async fn give_back(&mut self) {
         let holder = self.holder;
-        if self.lease.take().is_some()
+        if self.lease.is_some()
             && let Err(error) = in_tx(&self.db, ACTOR, async |tx| outbox::release_lease(tx, holder).await).await
         {
             tracing::warn!(%error, "the relay's lease was not given back; it runs out by itself");
         }
+        self.lose();
     }
 }

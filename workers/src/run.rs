@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::{
-    bus::Bus,
+    bus::{Bus, Permit},
     failure::{TaskError, chain},
     loops::{AbortOnDrop, until},
 };
@@ -71,15 +71,22 @@ impl QueueWorker {
     /// Works until it is told to stop and nothing runs any more.
     pub async fn run(self, stop: Stop) {
         let worker = Arc::new(self);
-        let mut consumer = worker.bus.consumer(worker.queue);
+        let mut consumer = worker.bus.consumer(worker.queue, u16::try_from(worker.concurrency).unwrap_or(u16::MAX));
         let mut running = JoinSet::new();
         while !stop.claiming.is_cancelled() {
             while running.try_join_next().is_some() {}
             let free = worker.concurrency.saturating_sub(running.len());
+            // Taken before the claim: a permit that comes later stands for a task that may be claimed later.
+            let permits = consumer.permits(free);
             match worker.claim(free).await {
                 Ok(claimed) => {
+                    let mut permits = permits.into_iter();
                     for task in claimed {
-                        running.spawn(Arc::clone(&worker).attempt(task, stop.running.clone()));
+                        running.spawn(Arc::clone(&worker).attempt(task, permits.next(), stop.running.clone()));
+                    }
+                    // Somebody else was quicker, or had claimed without one.
+                    for needless in permits {
+                        needless.done().await;
                     }
                 }
                 Err(error) => {
@@ -109,7 +116,7 @@ impl QueueWorker {
     }
 
     /// One attempt at a task, and its end.
-    async fn attempt(self: Arc<Self>, claimed: Claimed, hand_back: CancellationToken) {
+    async fn attempt(self: Arc<Self>, claimed: Claimed, permit: Option<Permit>, hand_back: CancellationToken) {
         let trace = claimed.trace.clone().unwrap_or_else(|| TraceParent::start(self.db.entropy()));
         let span = tracing::info_span!(
             "task",
@@ -130,6 +137,9 @@ impl QueueWorker {
             }
         };
         trace.clone().scope(work).instrument(span).await;
+        if let Some(permit) = permit {
+            permit.done().await;
+        }
     }
 
     /// Runs the handler on a task of its own, so that a panic ends that alone.
@@ -163,7 +173,8 @@ impl QueueWorker {
             Ended::HandedBack => {
                 tracing::info!("a task is handed back");
                 in_tx(&self.db, self.actor(), async |tx| tasks::retry(tx, id, now, "handed back at shutdown").await).await?;
-                self.bus.announce(self.queue, &[id]).await;
+                // For another worker, now; if it is not heard of, it is found by looking.
+                let _not_heard_of = self.bus.announce(self.queue, 1).await;
                 Ok(())
             }
             Ended::Failed(TaskError::Retry(error)) if claimed.attempt < ATTEMPTS_MAX => {
@@ -171,9 +182,8 @@ impl QueueWorker {
                 tracing::warn!(error, ?wait, "a task failed; it is tried again");
                 let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::zero());
                 let run_at = now.checked_add_signed(wait).unwrap_or(now);
-                in_tx(&self.db, self.actor(), async |tx| tasks::retry(tx, id, run_at, &error).await).await?;
-                self.bus.announce(self.queue, &[id]).await;
-                Ok(())
+                // The relay announces it when it comes due.
+                in_tx(&self.db, self.actor(), async |tx| tasks::retry(tx, id, run_at, &error).await).await
             }
             Ended::Failed(TaskError::Retry(error) | TaskError::Discard(error)) => {
                 let error = chain(error.as_ref());
@@ -205,8 +215,13 @@ impl Ended {
 /// The wait before the next attempt: "full jitter" of Brooker, "Exponential Backoff And Jitter" (2015), so that
 /// tasks that failed together do not come back together.
 fn backoff(entropy: &dyn Entropy, attempt: i32) -> Duration {
-    let doublings = u32::try_from(attempt.saturating_sub(1)).unwrap_or(0);
-    let longest = 2_u64.saturating_pow(doublings).saturating_mul(BACKOFF_BASE_MILLIS).min(BACKOFF_CAP_MILLIS);
+    full_jitter(entropy, u32::try_from(attempt).unwrap_or(0), BACKOFF_BASE_MILLIS, BACKOFF_CAP_MILLIS)
+}
+
+/// A random wait of up to `base_millis` after the first failure, up to twice as much after each later one, and never more
+/// than `cap_millis`.
+pub(crate) fn full_jitter(entropy: &dyn Entropy, failures: u32, base_millis: u64, cap_millis: u64) -> Duration {
+    let longest = 2_u64.saturating_pow(failures.saturating_sub(1)).saturating_mul(base_millis).min(cap_millis);
     let mut random = [0_u8; 8];
     entropy.fill(&mut random);
     Duration::from_millis(u64::from_le_bytes(random).checked_rem(longest.saturating_add(1)).unwrap_or(0))

@@ -1,19 +1,19 @@
 //! Timers: turns those that are due into tasks.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use domain::platform::{Actor, Db, in_tx, timers};
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
-use crate::{loops::until, pulse::Pulse};
+use crate::{bus::Bus, loops::until, pulse::Pulse};
 
 /// Timers fired in one transaction.
 const BATCH: u64 = 200;
 
 /// Fires timers until it is told to stop.
-pub async fn run(db: Db, stop: CancellationToken) {
-    let mut pulse = Pulse::new(&db);
+pub async fn run(db: Db, bus: Arc<dyn Bus>, stop: CancellationToken) {
+    let mut pulse = Pulse::new(&db, bus.news());
     while !stop.is_cancelled() {
         pulse.before_look().await;
         match fire_due(&db).await {

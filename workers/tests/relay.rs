@@ -44,11 +44,12 @@ async fn eventually_stamped(db: &Db) {
 struct Running {
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
-    facts: Receiver<outbox::Stamped>,
+    facts: Receiver<Arc<outbox::Stamped>>,
 }
 
 fn start(db: Db) -> Running {
-    let (bus, stop) = (Arc::new(EmbeddedBus::new(db.clone())), CancellationToken::new());
+    let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::new(db.clone()));
+    let stop = CancellationToken::new();
     let facts = bus.facts();
     Running { task: tokio::spawn(relay::run(db, bus, stop.clone())), stop, facts }
 }

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use domain::platform::{
@@ -13,8 +13,10 @@ use domain::platform::{
     timers::{self, TimerKind},
 };
 use testkit::{Kit, on_both};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+use workers::bus::embedded::EmbeddedBus;
 
 const ACTOR: Actor = Actor::System("test");
 
@@ -27,6 +29,11 @@ async fn set(db: &Db, numbers: std::ops::Range<u128>, due_in: TimeDelta) {
     })
     .await
     .unwrap();
+}
+
+fn start(db: Db, stop: &CancellationToken) -> JoinHandle<()> {
+    let bus = Arc::new(EmbeddedBus::new(db.clone()));
+    tokio::spawn(workers::timers::run(db, bus, stop.clone()))
 }
 
 async fn fired(kit: &Kit) -> Vec<u128> {
@@ -50,8 +57,8 @@ on_both! {
     async fn due_timers_become_tasks_once_though_two_processes_fire_them(kit: Kit) {
         let stop = CancellationToken::new();
         let loops = [
-            tokio::spawn(workers::timers::run(kit.db.clone(), stop.clone())),
-            tokio::spawn(workers::timers::run(kit.connect(2).await, stop.clone())),
+            start(kit.db.clone(), &stop),
+            start(kit.connect(2).await, &stop),
         ];
         set(&kit.db, 0..450, TimeDelta::minutes(10)).await;
         set(&kit.db, 450..451, TimeDelta::seconds(1)).await;
@@ -74,7 +81,7 @@ on_both! {
         set(&kit.db, 1..2, TimeDelta::minutes(20)).await;
         in_tx(&kit.db, ACTOR, async |tx| timers::drop(tx, TimerKind::HoldLapse, CheckoutId(Uuid::from_u128(2))).await).await.unwrap();
         let stop = CancellationToken::new();
-        let running = tokio::spawn(workers::timers::run(kit.db.clone(), stop.clone()));
+        let running = start(kit.db.clone(), &stop);
         kit.clock.advance(TimeDelta::minutes(19));
         set(&kit.db, 3..4, TimeDelta::zero()).await;
         eventually_fired(&kit, 1).await;

@@ -18,6 +18,7 @@ use super::{
     clock::Clock,
     entropy::Entropy,
     ids::{AccountId, EntityId, GuestId, TokenId},
+    tasks::{Due, Queue},
 };
 
 /// The database with the ports that every operation needs: time and randomness. Cheap to clone.
@@ -30,6 +31,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     commits: watch::Sender<u64>,
+    due: Arc<Due>,
     statements: Arc<AtomicU64>,
 }
 
@@ -51,14 +53,15 @@ impl Db {
                 metrics::histogram!("smallrun_db_statement_seconds").record(run.elapsed);
             });
         }
-        Self(Arc::new(Inner { writer, readers, clock, entropy, commits, statements }))
+        Self(Arc::new(Inner { writer, readers, clock, entropy, commits, due: Arc::default(), statements }))
     }
 
     /// The same database at another time: the demo marketplace is loaded as if days had passed.
     pub fn with_clock(&self, clock: Arc<dyn Clock>) -> Self {
         let (writer, readers) = (self.0.writer.clone(), self.0.readers.clone());
         let (entropy, statements) = (Arc::clone(&self.0.entropy), Arc::clone(&self.0.statements));
-        Self(Arc::new(Inner { writer, readers, clock, entropy, commits: self.0.commits.clone(), statements }))
+        let (commits, due) = (self.0.commits.clone(), Arc::clone(&self.0.due));
+        Self(Arc::new(Inner { writer, readers, clock, entropy, commits, due, statements }))
     }
 
     /// The connection for reads outside a transaction.
@@ -106,6 +109,12 @@ impl Db {
     pub fn wake(&self) {
         self.0.commits.send_modify(|count| *count = count.wrapping_add(1));
     }
+
+    /// How many tasks this process has queued to be run at once since this was asked last, by queue: what a bus
+    /// tells the workers. Queues without any are left out.
+    pub fn take_due(&self) -> Vec<(Queue, u32)> {
+        self.0.due.take()
+    }
 }
 
 /// Who does a write, as the audit log keeps it.
@@ -142,6 +151,7 @@ pub struct Tx {
     actor: Actor,
     now: DateTime<Utc>,
     left_work: AtomicBool,
+    due: Due,
 }
 
 impl Tx {
@@ -179,6 +189,12 @@ impl Tx {
     pub(crate) fn leaves_work(&self) {
         self.left_work.store(true, Ordering::Relaxed);
     }
+
+    /// Notes that this transaction leaves a task that may be run as soon as it is committed.
+    pub(crate) fn leaves_task(&self, queue: Queue) {
+        self.due.add(queue, 1);
+        self.leaves_work();
+    }
 }
 
 /// Runs `work` in one transaction: committed when it answers `Ok`, rolled back otherwise.
@@ -193,9 +209,10 @@ where
     let tx = begin(db, actor).await?;
     match work(&tx).await {
         Ok(done) => {
-            let left_work = tx.left_work.load(Ordering::Relaxed);
+            let (left_work, due) = (tx.left_work.load(Ordering::Relaxed), tx.due.take());
             tx.inner.commit().await?;
             if left_work {
+                due.into_iter().for_each(|(queue, count)| db.0.due.add(queue, count));
                 db.wake();
             }
             Ok(done)
@@ -212,5 +229,5 @@ async fn begin(db: &Db, actor: Actor) -> Result<Tx, DbErr> {
     let options =
         TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..TransactionOptions::default() };
     let inner = db.0.writer.begin_with_options(options).await?;
-    Ok(Tx { inner, db: db.clone(), actor, now: db.now(), left_work: AtomicBool::new(false) })
+    Ok(Tx { inner, db: db.clone(), actor, now: db.now(), left_work: AtomicBool::new(false), due: Due::default() })
 }

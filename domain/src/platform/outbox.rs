@@ -184,6 +184,31 @@ where
     Ok(stamped)
 }
 
+/// Whether any row waits for its stamp.
+pub async fn any_unstamped(db: &Db) -> Result<bool, DbErr> {
+    let waiting = entity::Entity::find().filter(entity::Column::Position.is_null()).select_only().column(entity::Column::Id);
+    Ok(waiting.limit(1).into_tuple::<FactId>().one(db.reader()).await?.is_some())
+}
+
+/// The position of the newest stamped fact, or 0.
+pub async fn position_last(db: &Db) -> Result<i64, DbErr> {
+    let lease = lease::Entity::find_by_id(1).select_only().column(lease::Column::PositionLast);
+    Ok(lease.into_tuple().one(db.reader()).await?.unwrap_or(0))
+}
+
+/// Up to `limit` facts after a position, in order; `None` beside a position whose fact this version does not know.
+pub async fn read_after(db: &Db, position: i64, limit: u64) -> Result<Vec<(i64, Option<Stamped>)>, DbErr> {
+    let after = entity::Entity::find().filter(entity::Column::Position.gt(position));
+    let rows = after.order_by_asc(entity::Column::Position).limit(limit).all(db.reader()).await?;
+    let stamped = rows.into_iter().filter_map(|row| {
+        let position = row.position?;
+        let trace = row.traceparent.as_deref().and_then(TraceParent::parse);
+        let fact = serde_json::from_value(row.payload).ok();
+        Some((position, fact.map(|fact| Stamped { id: row.id, position, version: row.version, fact, trace })))
+    });
+    Ok(stamped.collect())
+}
+
 /// Rows that wait for their stamp.
 pub async fn unstamped_count(db: &Db) -> Result<u64, DbErr> {
     entity::Entity::find().filter(entity::Column::Position.is_null()).count(db.reader()).await

@@ -3,6 +3,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "the tasks table's own finders")]
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
     ActiveValue::Set,
@@ -55,6 +57,28 @@ impl Queue {
             Self::Mail => "mail",
             Self::Sandbox => "sandbox",
         }
+    }
+}
+
+/// How many tasks of each queue may be run now.
+#[derive(Debug, Default)]
+pub(crate) struct Due([AtomicU32; Queue::ALL.len()]);
+
+impl Due {
+    fn of(&self, queue: Queue) -> Option<&AtomicU32> {
+        Queue::ALL.iter().position(|known| *known == queue).and_then(|at| self.0.get(at))
+    }
+
+    pub(crate) fn add(&self, queue: Queue, count: u32) {
+        if let Some(due) = self.of(queue) {
+            let _always_some = due.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |due| Some(due.saturating_add(count)));
+        }
+    }
+
+    /// Takes the counts away; queues without any are left out.
+    pub(crate) fn take(&self) -> Vec<(Queue, u32)> {
+        let counts = Queue::ALL.into_iter().filter_map(|queue| Some((queue, self.of(queue)?.swap(0, Ordering::Relaxed))));
+        counts.filter(|(_, count)| *count > 0).collect()
     }
 }
 
@@ -214,6 +238,10 @@ pub async fn enqueue_all(tx: &Tx, tasks: Vec<NewTask>) -> Result<(), DbErr> {
     let mut rows = Vec::with_capacity(tasks.len());
     for new in tasks {
         let trace = new.trace.or_else(|| here.clone());
+        let run_at = new.run_at.unwrap_or(tx.now());
+        if run_at <= tx.now() {
+            tx.leaves_task(new.task.queue());
+        }
         rows.push(ActiveModel {
             id: Set(tx.new_id()),
             kind: Set(new.task.kind().to_owned()),
@@ -222,7 +250,7 @@ pub async fn enqueue_all(tx: &Tx, tasks: Vec<NewTask>) -> Result<(), DbErr> {
             unique_key: Set(new.unique_key),
             state: Set(TaskState::Ready),
             attempt: Set(0),
-            run_at: Set(new.run_at.unwrap_or(tx.now())),
+            run_at: Set(run_at),
             urgency: Set(new.urgency),
             since: Set(new.since.unwrap_or(tx.now())),
             lease_until: Set(None),
@@ -339,6 +367,22 @@ fn bounded(error: &str) -> String {
 pub async fn next_due(db: &Db, queue: Queue) -> Result<Option<DateTime<Utc>>, DbErr> {
     let next = Entity::find().filter(C::Queue.eq(queue)).filter(C::State.eq(TaskState::Ready));
     Ok(next.order_by_asc(C::RunAt).one(db.reader()).await?.map(|row| row.run_at))
+}
+
+/// Tasks that were queued for later and came due after `after`, until `until`, by queue; those that could be run at once
+/// were counted by the transaction that queued them ([`Db::take_due`]).
+pub async fn come_due(db: &Db, after: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<(Queue, i64)>, DbErr> {
+    let waiting = Entity::find().filter(C::State.eq(TaskState::Ready)).filter(C::RunAt.gt(after)).filter(C::RunAt.lte(until));
+    let postponed = waiting.filter(Expr::col(C::RunAt).gt(Expr::col(C::CreatedAt)));
+    let counts = postponed.select_only().column(C::Queue).column_as(C::Id.count(), "count").group_by(C::Queue);
+    counts.into_tuple().all(db.reader()).await
+}
+
+/// When the first task that was queued for later than `after` comes due, whatever its queue.
+pub async fn next_due_after(db: &Db, after: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, DbErr> {
+    let waiting = Entity::find().filter(C::State.eq(TaskState::Ready)).filter(C::RunAt.gt(after));
+    let first = waiting.select_only().column_as(C::RunAt.min(), "first");
+    Ok(first.into_tuple::<Option<DateTime<Utc>>>().one(db.reader()).await?.flatten())
 }
 
 /// Waiting and running tasks of each queue, and the dead letters, for the metrics and for tests that wait for peace.

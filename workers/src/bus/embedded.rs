@@ -1,82 +1,93 @@
-//! The bus of a single process: it hears the commits of its own database handle, and knows when the
-//! next task is due. Nothing is carried anywhere.
+//! The bus of a single process: it hears the commits of its own database handle. Nothing is carried anywhere.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::platform::{
-    Db,
-    ids::TaskId,
-    outbox::Stamped,
-    tasks::{self, Queue},
-};
-use tokio::{sync::broadcast, time::Instant};
+use domain::platform::{Db, outbox::Stamped, tasks::Queue};
+use tokio::sync::{broadcast, watch};
 
-use super::{Bus, Consumer};
-use crate::pulse::{LOOK_AGAIN, Pulse};
-
-/// Facts that a slow subscriber may be behind before it misses some: more than a full round of the relay.
-const FACTS_BEHIND_MAX: usize = 4_096;
+use super::{Bus, BusError, BusState, Consumer, FACTS_BEHIND_MAX, Permit};
+use crate::pulse::LOOK_AGAIN;
 
 /// The in-process bus.
 pub struct EmbeddedBus {
     db: Db,
-    facts: broadcast::Sender<Stamped>,
+    facts: broadcast::Sender<Arc<Stamped>>,
+    queues: [watch::Sender<()>; Queue::ALL.len()],
 }
 
 impl EmbeddedBus {
     /// A bus over a database.
     pub fn new(db: Db) -> Self {
-        Self { db, facts: broadcast::Sender::new(FACTS_BEHIND_MAX) }
+        let queues = std::array::from_fn(|_| watch::Sender::new(()));
+        Self { db, facts: broadcast::Sender::new(FACTS_BEHIND_MAX), queues }
+    }
+
+    fn of(&self, queue: Queue) -> Option<&watch::Sender<()>> {
+        Queue::ALL.iter().position(|known| *known == queue).and_then(|at| self.queues.get(at))
     }
 }
 
 #[async_trait]
 impl Bus for EmbeddedBus {
-    async fn announce(&self, _queue: Queue, tasks: &[TaskId]) {
-        if !tasks.is_empty() {
-            self.db.wake();
+    async fn announce(&self, queue: Queue, count: u32) -> Result<(), BusError> {
+        if count > 0
+            && let Some(queue) = self.of(queue)
+        {
+            queue.send_replace(());
         }
+        Ok(())
     }
 
-    fn consumer(&self, queue: Queue) -> Box<dyn Consumer> {
-        Box::new(EmbeddedConsumer { db: self.db.clone(), queue, pulse: Pulse::new(&self.db) })
+    fn consumer(&self, queue: Queue, _prefetch: u16) -> Box<dyn Consumer> {
+        Box::new(EmbeddedConsumer { announced: self.of(queue).map(watch::Sender::subscribe) })
     }
 
-    async fn broadcast(&self, facts: &[Stamped]) {
-        for fact in facts {
-            // Nobody listens: nobody misses it.
-            let _receivers = self.facts.send(fact.clone());
+    async fn broadcast(&self, facts: &[Stamped]) -> Result<(), BusError> {
+        if self.facts.receiver_count() > 0 {
+            for fact in facts {
+                let _receivers = self.facts.send(Arc::new(fact.clone()));
+            }
         }
+        Ok(())
     }
 
-    fn facts(&self) -> broadcast::Receiver<Stamped> {
+    fn facts(&self) -> broadcast::Receiver<Arc<Stamped>> {
         self.facts.subscribe()
     }
+
+    fn news(&self) -> watch::Receiver<u64> {
+        self.db.commits()
+    }
+
+    fn state(&self) -> BusState {
+        BusState::Up
+    }
+
+    async fn close(&self) {}
 }
 
 struct EmbeddedConsumer {
-    db: Db,
-    queue: Queue,
-    pulse: Pulse,
+    announced: Option<watch::Receiver<()>>,
 }
 
 #[async_trait]
 impl Consumer for EmbeddedConsumer {
     async fn wait(&mut self) {
-        let asked_at = Instant::now();
-        // Tasks whose worker fell silent are not "due": only a claim finds them.
-        while asked_at.elapsed() < LOOK_AGAIN {
-            self.pulse.before_look().await;
-            let due = match tasks::next_due(&self.db, self.queue).await {
-                Ok(due) => due,
-                Err(error) => {
-                    tracing::warn!(queue = self.queue.name(), %error, "the queue could not be looked at");
-                    None
-                }
+        let announced = async {
+            let heard = match &mut self.announced {
+                Some(announced) => announced.changed().await.is_ok(),
+                None => false,
             };
-            if due.is_some_and(|due| due <= self.db.now()) {
-                return;
+            if !heard {
+                std::future::pending::<()>().await;
             }
-            self.pulse.wait(due).await;
-        }
+        };
+        // Tasks whose worker fell silent are announced by nobody: only a look finds them.
+        let _elapsed = tokio::time::timeout(LOOK_AGAIN, announced).await;
+    }
+
+    fn permits(&mut self, _max: usize) -> Vec<Permit> {
+        Vec::new()
     }
 }

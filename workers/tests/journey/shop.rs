@@ -31,7 +31,7 @@ use domain::{
         ids::{CheckoutId, DropItemId, PaymentId},
         mail::{Mail, MailError, Mailer},
         tags::Tags,
-        tasks,
+        tasks::{self, Queue},
         text::{Line as TextLine, Markdown},
     },
     reservations::{
@@ -50,7 +50,10 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::oneshot,
 };
-use workers::{LinkBase, WorkerDeps, Workers, WorkersHandle};
+use workers::{
+    LinkBase, WorkerDeps, Workers, WorkersHandle,
+    bus::{Bus, embedded::EmbeddedBus},
+};
 
 /// How long a hold lasts here.
 pub(crate) const HOLD_SECS: u32 = 600;
@@ -112,8 +115,10 @@ impl Shop {
             sandbox: Some(shop.sandbox.clone()),
             links: LinkBase::new("https://shop.example/"),
             gateway_calls_per_second: 1_000,
+            queues: Queue::ALL.into_iter().map(|queue| (queue, workers::concurrency(queue))).collect(),
         };
-        *shop.handle.lock().unwrap() = Some(Workers::start(deps));
+        let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::new(shop.kit.db.clone()));
+        *shop.handle.lock().unwrap() = Some(Workers::start(&bus, deps));
         shop
     }
 

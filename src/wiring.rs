@@ -1,0 +1,109 @@
+//! The parts that serving and working are made of, by the configuration.
+
+use std::{fs, sync::Arc};
+
+use chrono::TimeDelta;
+use domain::platform::{Db, tasks::Queue};
+use payments::{Sandbox, SandboxSettings};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use workers::{
+    LinkBase, WorkerDeps,
+    bus::{Bus, embedded::EmbeddedBus, rabbit::RabbitBus},
+};
+
+use crate::{
+    config::{BusUrl, Config, Gateway, PublicUrl},
+    data_folder::DataFolder,
+    exit::{Exit, Failure, Outcome},
+    mailer::mailer,
+};
+
+/// Refuses combinations of settings that would lose work.
+pub(crate) fn check(config: &Config) -> Outcome {
+    match config.bus_url {
+        BusUrl::Rabbit(..) if config.database_url.sqlite_file().is_some() => {
+            let what = "RabbitMQ is for several processes, and SQLite for one";
+            Err(Failure::new(Exit::BadSetting, what, "Set `database_url` to postgres://…, or `bus_url` to embedded://"))
+        }
+        BusUrl::Rabbit(..) | BusUrl::Embedded => Ok(()),
+    }
+}
+
+/// The bus of this process. RabbitMQ is connected to in the background: the rows wait until it is there.
+pub(crate) fn bus(config: &Config, db: &Db) -> Outcome<Arc<dyn Bus>> {
+    match &config.bus_url {
+        BusUrl::Embedded => Ok(Arc::new(EmbeddedBus::new(db.clone()))),
+        BusUrl::Rabbit(url, _) => {
+            let authorities = config.bus_ca_file.path().map(|path| {
+                fs::read_to_string(path).map_err(|cause| {
+                    let what = format!("the certificates `{}` cannot be read: {cause}", path.display());
+                    Failure::new(Exit::BadSetting, what, "Correct `bus_ca_file`")
+                })
+            });
+            Ok(Arc::new(RabbitBus::start(db, url.clone(), authorities.transpose()?)))
+        }
+    }
+}
+
+/// The sandbox gateway, whose webhooks go to `webhooks_to`: the address of a server.
+pub(crate) fn sandbox(config: &Config, folder: &DataFolder, db: &Db, public_url: &PublicUrl, webhooks_to: &PublicUrl) -> Outcome<Arc<Sandbox>> {
+    match config.gateway {
+        Gateway::Sandbox => {}
+    }
+    let webhook_secret = match config.sandbox_webhook_secret.expose() {
+        Some(secret) => secret.to_owned(),
+        None => folder.sandbox_webhook_secret()?,
+    };
+    let settings = SandboxSettings {
+        public_url: public_url.as_str().to_owned(),
+        webhook_url: format!("{}/webhooks/sandbox", webhooks_to.as_str()),
+        webhook_secret,
+        late: TimeDelta::seconds(SandboxSettings::LATE_SECS),
+    };
+    Sandbox::shared(db.clone(), settings).map_err(|cause| Failure::unexpected("start the sandbox gateway", &cause))
+}
+
+/// What workers work with.
+pub(crate) fn worker_deps(
+    config: &Config,
+    db: &Db,
+    sandbox: &Arc<Sandbox>,
+    public_url: &PublicUrl,
+    queues: Vec<(Queue, usize)>,
+) -> Outcome<WorkerDeps> {
+    Ok(WorkerDeps {
+        db: db.clone(),
+        mailer: mailer(config)?,
+        gateways: vec![sandbox.clone()],
+        sandbox: Some(Arc::clone(sandbox)),
+        links: LinkBase::new(public_url.as_str()),
+        gateway_calls_per_second: config.gateway_calls_per_second.get(),
+        queues,
+    })
+}
+
+/// All queues, each with its usual number of tasks at once.
+pub(crate) fn all_queues() -> Vec<(Queue, usize)> {
+    Queue::ALL.into_iter().map(|queue| (queue, workers::concurrency(queue))).collect()
+}
+
+/// SIGTERM from a supervisor, SIGINT from a terminal.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub(crate) fn listen() -> Outcome<Self> {
+        let unheard = |cause: std::io::Error| Failure::unexpected("listen for signals", &cause);
+        let terminate = signal(SignalKind::terminate()).map_err(unheard)?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt()).map_err(unheard)? })
+    }
+
+    pub(crate) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Consuming permits of one queue, with a bound on how many are handed out at once.
+
+use std::{future::Future, time::Duration};
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use lapin::{
+    Acker,
+    options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions},
+    types::FieldTable,
+};
+use tokio::sync::mpsc;
+
+use super::{
+    super::{Consumer, Permit},
+    link::{Line, Up},
+};
+use crate::{loops::AbortOnDrop, pulse::LOOK_AGAIN};
+
+/// While the broker works, only what fell through must be found by looking: tasks whose worker fell silent, permits that
+/// were lost between a commit and the broker.
+const LOOK_AGAIN_WHEN_UP: Duration = Duration::from_secs(5);
+/// A channel that could not be opened is tried again after this time.
+const OPEN_AGAIN: Duration = Duration::from_millis(500);
+
+/// A message that was handed out.
+pub struct Delivery(Acker);
+
+impl Delivery {
+    pub(in super::super) async fn acknowledge(self) {
+        // Not acknowledged: it is handed out again, and finds nothing to claim.
+        if let Err(error) = self.0.ack(BasicAckOptions::default()).await {
+            tracing::debug!(%error, "a permit could not be given back");
+        }
+    }
+}
+
+pub(super) struct RabbitConsumer {
+    line: Line,
+    arrived: mpsc::Receiver<Permit>,
+    waiting: Vec<Permit>,
+    _receiving: AbortOnDrop<()>,
+}
+
+impl RabbitConsumer {
+    pub(super) fn new(line: Line, queue: String, prefetch: u16) -> Self {
+        let (send, arrived) = mpsc::channel(usize::from(prefetch.max(1)));
+        let receiving = AbortOnDrop(tokio::spawn(receive(line.clone(), queue, prefetch, send)));
+        Self { line, arrived, waiting: Vec::new(), _receiving: receiving }
+    }
+}
+
+#[async_trait]
+impl Consumer for RabbitConsumer {
+    async fn wait(&mut self) {
+        if !self.waiting.is_empty() {
+            return;
+        }
+        let up = self.line.borrow().is_some();
+        let longest = if up { LOOK_AGAIN_WHEN_UP } else { LOOK_AGAIN };
+        if let Ok(Some(permit)) = tokio::time::timeout(longest, self.arrived.recv()).await {
+            self.waiting.push(permit);
+        }
+    }
+
+    fn permits(&mut self, max: usize) -> Vec<Permit> {
+        while let Ok(permit) = self.arrived.try_recv() {
+            self.waiting.push(permit);
+        }
+        let taken = self.waiting.len().min(max);
+        self.waiting.drain(..taken).collect()
+    }
+}
+
+/// Receives for as long as somebody consumes, on one connection after the other.
+fn receive(mut line: Line, queue: String, prefetch: u16, permits: mpsc::Sender<Permit>) -> impl Future<Output = ()> + Send {
+    async move {
+        loop {
+            let up = line.borrow_and_update().clone();
+            if let Some(up) = up {
+                if let Err(error) = receive_on(&up, &mut line, &queue, prefetch, &permits).await {
+                    tracing::warn!(queue, %error, "permits cannot be received; it is tried again");
+                }
+                if permits.is_closed() {
+                    return;
+                }
+                tokio::time::sleep(OPEN_AGAIN).await;
+            } else if line.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+async fn receive_on(up: &Up, line: &mut Line, queue: &str, prefetch: u16, permits: &mpsc::Sender<Permit>) -> lapin::Result<()> {
+    let channel = up.0.create_channel().await?;
+    channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
+    let options = BasicConsumeOptions::default();
+    let mut deliveries = channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await?;
+    loop {
+        tokio::select! {
+            delivery = deliveries.next() => match delivery {
+                Some(Ok(delivery)) => {
+                    if permits.send(Permit(Some(Delivery(delivery.acker)))).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                Some(Err(error)) => return Err(error),
+                // Cancelled by the broker: the queue was deleted, or moved to another node.
+                None => return Ok(()),
+            },
+            changed = line.changed() => if changed.is_err() || line.borrow().is_none() {
+                return Ok(());
+            }
+        }
+    }
+}

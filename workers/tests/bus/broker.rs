@@ -1,0 +1,140 @@
+//! What only a broker can do: break, and hand out again what somebody left.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+use domain::platform::{
+    Actor,
+    ids::CheckoutId,
+    in_tx,
+    mail::Letter,
+    tasks::{self, NewTask, Queue, Task},
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use workers::{
+    bus::{Bus, BusState, Consumer, Permit},
+    relay,
+};
+
+use crate::{Fixture, run};
+
+async fn until_up(bus: &dyn Bus) {
+    let waiting = async {
+        while bus.state() != BusState::Up {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("the broker is reached");
+}
+
+async fn permits(consumer: &mut dyn Consumer, count: usize) -> Vec<Permit> {
+    let mut permits = Vec::new();
+    let gathering = async {
+        while permits.len() < count {
+            consumer.wait().await;
+            permits.extend(consumer.permits(count));
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), gathering).await.expect("permits come");
+    permits
+}
+
+#[test]
+fn a_worker_is_handed_no_more_than_its_prefetch_until_it_is_done() {
+    run(async {
+        let fixture = Fixture::rabbit().await;
+        let (_, bus) = fixture.process().await;
+        until_up(bus.as_ref()).await;
+        bus.announce(Queue::Mail, 8).await.unwrap();
+        let mut consumer = bus.consumer(Queue::Mail, 3);
+        let mut seen = 0;
+        while seen < 8 {
+            let held = permits(consumer.as_mut(), 3.min(8 - seen)).await;
+            assert!(held.len() <= 3, "{}", held.len());
+            seen += held.len();
+            for permit in held {
+                permit.done().await;
+            }
+        }
+    });
+}
+
+#[test]
+fn a_permit_that_was_not_done_goes_to_another_process() {
+    run(async {
+        let fixture = Fixture::rabbit().await;
+        let (_, first) = fixture.process().await;
+        until_up(first.as_ref()).await;
+        first.announce(Queue::Mail, 2).await.unwrap();
+        let mut dying = first.consumer(Queue::Mail, 4);
+        let mut held = permits(dying.as_mut(), 2).await;
+        held.pop().expect("two permits").done().await;
+        let (_, second) = fixture.process().await;
+        let mut heir = second.consumer(Queue::Mail, 4);
+        // Without a word: neither done nor given back.
+        drop((held, dying));
+        first.close().await;
+        drop(first);
+        assert_eq!(permits(heir.as_mut(), 1).await.len(), 1);
+    });
+}
+
+#[test]
+fn after_the_broker_cut_every_connection_all_goes_on() {
+    run(async {
+        let fixture = Fixture::rabbit().await;
+        let (_, bus) = fixture.process().await;
+        until_up(bus.as_ref()).await;
+        let mut consumer = bus.consumer(Queue::Payments, 1);
+        bus.announce(Queue::Payments, 1).await.unwrap();
+        permits(consumer.as_mut(), 1).await.pop().expect("a permit").done().await;
+        let broker = fixture.broker.as_ref().expect("a broker");
+        // The broker lists connections a moment after they were made.
+        while broker.cut_connections().await < 2 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        while bus.announce(Queue::Payments, 1).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        permits(consumer.as_mut(), 1).await.pop().expect("a permit").done().await;
+        let mut news = bus.news();
+        news.mark_unchanged();
+        until_up(bus.as_ref()).await;
+    });
+}
+
+#[test]
+fn a_task_that_comes_due_later_is_given_a_permit_then() {
+    run(async {
+        let fixture = Fixture::rabbit().await;
+        let (db, bus) = fixture.process().await;
+        until_up(bus.as_ref()).await;
+        let stop = CancellationToken::new();
+        let relay = tokio::spawn(relay::run(db.clone(), Arc::clone(&bus), stop.clone()));
+        let letter = Task::SendMail { letter: Letter::Held { checkout: CheckoutId(Uuid::from_u128(1)) } };
+        let later = db.now() + TimeDelta::seconds(30);
+        in_tx(&db, Actor::System("test"), async |tx| tasks::enqueue(tx, NewTask::from(letter).at(later)).await).await.unwrap();
+        let mut consumer = bus.consumer(Queue::Mail, 1);
+        fixture.kit.clock.advance(TimeDelta::seconds(31));
+        assert_eq!(permits(consumer.as_mut(), 1).await.len(), 1);
+        stop.cancel();
+        relay.await.unwrap();
+    });
+}
+
+#[test]
+fn without_a_broker_nothing_is_carried_and_everything_says_so_at_once() {
+    run(async {
+        let fixture = Fixture::rabbit().await;
+        // A port on which nobody listens: bound by nobody, below those that the system gives out.
+        let url = "amqp://guest:guest@127.0.0.1:9/none".parse().expect("a URL");
+        let bus = workers::bus::rabbit::RabbitBus::start(&fixture.kit.db, url, None);
+        assert_eq!(bus.state(), BusState::Down);
+        assert!(bus.announce(Queue::Mail, 1).await.is_err());
+        let mut consumer = bus.consumer(Queue::Mail, 1);
+        // It looks all the same.
+        consumer.wait().await;
+        assert!(consumer.permits(1).is_empty());
+    });
+}

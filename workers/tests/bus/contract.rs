@@ -1,0 +1,266 @@
+//! What every bus keeps.
+
+use std::{
+    collections::BTreeSet,
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::{Arc, Mutex},
+    task::Poll,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use domain::platform::{
+    Actor, Db,
+    facts::Fact,
+    ids::{AccountId, CheckoutId},
+    in_tx,
+    mail::Letter,
+    outbox,
+    tasks::{self, Claimed, NewTask, Queue, Task},
+};
+use sea_orm::DbErr;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use workers::{
+    TaskError, announce,
+    bus::{
+        Bus,
+        follower::{FollowError, Follower},
+    },
+    reactions::react,
+    relay,
+    run::{Handler, QueueWorker, Stop},
+};
+
+use crate::Fixture;
+
+const ACTOR: Actor = Actor::System("test");
+
+/// Notes which letters it was given.
+#[derive(Default)]
+struct Recorder(Mutex<Vec<u128>>);
+
+#[async_trait]
+impl Handler for Recorder {
+    async fn handle(&self, claimed: &Claimed) -> Result<(), TaskError> {
+        if let Task::SendMail { letter: Letter::Held { checkout } } = &claimed.task {
+            self.0.lock().unwrap().push(checkout.0.as_u128());
+        }
+        Ok(())
+    }
+}
+
+fn letter(number: u128) -> NewTask {
+    NewTask::from(Task::SendMail { letter: Letter::Held { checkout: CheckoutId(Uuid::from_u128(number)) } })
+}
+
+async fn enqueue(db: &Db, task: NewTask) {
+    in_tx(db, ACTOR, async |tx| tasks::enqueue(tx, task).await).await.unwrap();
+}
+
+async fn publish(db: &Db, numbers: std::ops::Range<u128>) {
+    let facts: Vec<_> = numbers.map(|number| (1, Fact::AccountChanged { account: AccountId(Uuid::from_u128(number)) })).collect();
+    in_tx(db, ACTOR, async |tx| outbox::publish_all(tx, &facts).await).await.unwrap();
+}
+
+/// Stamps everything without telling anybody.
+async fn stamp_silently(db: &Db) {
+    in_tx(db, ACTOR, async |tx| {
+        let fence = outbox::lease(tx, Uuid::from_u128(1)).await?.ok_or_else(|| DbErr::Custom("another relay".to_owned()))?;
+        outbox::stamp(tx, fence, 10_000, react).await
+    })
+    .await
+    .unwrap();
+}
+
+async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.unwrap_or_else(|_| panic!("it does not come to this: {what}"));
+}
+
+/// A worker of the queue of letters.
+fn start_worker(db: &Db, bus: &Arc<dyn Bus>) -> (Arc<Recorder>, Stop, JoinHandle<()>) {
+    let (recorder, stop) = (Arc::new(Recorder::default()), Stop::default());
+    let worker = QueueWorker {
+        db: db.clone(),
+        bus: Arc::clone(bus),
+        queue: Queue::Mail,
+        concurrency: 4,
+        task_time_max: Duration::from_secs(30),
+        handler: recorder.clone(),
+    };
+    let running = tokio::spawn(worker.run(stop.clone()));
+    (recorder, stop, running)
+}
+
+/// Whether the first is ready before the second; the second is not waited for.
+async fn is_first(first: impl Future<Output = ()>, second: impl Future<Output = ()>) -> bool {
+    let (mut first, mut second) = (pin!(first), pin!(second));
+    poll_fn(|context| match (first.as_mut().poll(context), second.as_mut().poll(context)) {
+        (Poll::Ready(()), _) => Poll::Ready(true),
+        (Poll::Pending, Poll::Ready(())) => Poll::Ready(false),
+        (Poll::Pending, Poll::Pending) => Poll::Pending,
+    })
+    .await
+}
+
+async fn positions(follower: &mut Follower, count: usize) -> Vec<i64> {
+    let mut positions = Vec::new();
+    while positions.len() < count {
+        positions.push(follower.next().await.unwrap().position);
+    }
+    positions
+}
+
+pub(crate) async fn an_announced_task_wakes_its_queue_and_no_other(fixture: Fixture) {
+    let (_, here) = fixture.process().await;
+    let (_, there) = fixture.process().await;
+    let (mut mail, mut payments) = (there.consumer(Queue::Mail, 4), there.consumer(Queue::Payments, 4));
+    eventually("it is announced", async || here.announce(Queue::Mail, 1).await.is_ok()).await;
+    assert!(is_first(mail.wait(), payments.wait()).await);
+}
+
+pub(crate) async fn a_worker_has_no_more_permits_than_it_asked_for(fixture: Fixture) {
+    let (_, here) = fixture.process().await;
+    let (_, there) = fixture.process().await;
+    let mut consumer = there.consumer(Queue::Mail, 3);
+    eventually("it is announced", async || here.announce(Queue::Mail, 10).await.is_ok()).await;
+    consumer.wait().await;
+    let mut held = consumer.permits(100);
+    consumer.wait().await;
+    held.extend(consumer.permits(100));
+    assert!(held.len() <= 3);
+    for permit in held {
+        permit.done().await;
+    }
+}
+
+pub(crate) async fn what_one_process_queues_is_done_by_another(fixture: Fixture) {
+    let (here, to) = fixture.process().await;
+    let (there, from) = fixture.process().await;
+    let (recorder, stop, running) = start_worker(&there, &from);
+    let announcing = CancellationToken::new();
+    let announced = tokio::spawn(announce::run(here.clone(), Arc::clone(&to), announcing.clone()));
+    for number in 0..50 {
+        enqueue(&here, letter(number)).await;
+    }
+    eventually("all are done", async || recorder.0.lock().unwrap().len() >= 50).await;
+    eventually("no row is left", async || tasks::depths(&here).await.unwrap().is_empty()).await;
+    stop.claiming.cancel();
+    announcing.cancel();
+    running.await.unwrap();
+    announced.await.unwrap();
+    let done = recorder.0.lock().unwrap().clone();
+    assert_eq!((done.len(), done.into_iter().collect::<BTreeSet<_>>().len()), (50, 50));
+}
+
+pub(crate) async fn every_process_hears_every_fact_in_order(fixture: Fixture) {
+    const WRITERS: u128 = 3;
+    const EACH: u128 = 40;
+    let mut processes = Vec::new();
+    for _ in 0..WRITERS {
+        processes.push(fixture.process().await);
+    }
+    let mut followers = Vec::new();
+    for (db, bus) in &processes {
+        followers.push(Follower::from_now(db, bus.as_ref()).await.unwrap());
+    }
+    let stop = CancellationToken::new();
+    let relays: Vec<_> =
+        processes.iter().map(|(db, bus)| tokio::spawn(relay::run(db.clone(), Arc::clone(bus), stop.clone()))).collect();
+    let writers: Vec<_> = processes
+        .iter()
+        .zip(0_u128..)
+        .map(|((db, _), writer)| {
+            let db = db.clone();
+            tokio::spawn(async move {
+                for number in 0..EACH {
+                    publish(&db, writer * EACH + number..writer * EACH + number + 1).await;
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let all: Vec<i64> = (1..=i64::try_from(WRITERS * EACH).unwrap()).collect();
+    for follower in &mut followers {
+        assert_eq!(positions(follower, all.len()).await, all);
+    }
+    stop.cancel();
+    for relay in relays {
+        relay.await.unwrap();
+    }
+}
+
+pub(crate) async fn a_follower_misses_nothing_though_its_bus_does(fixture: Fixture) {
+    let (db, bus) = fixture.process().await;
+    let mut follower = Follower::from_now(&db, bus.as_ref()).await.unwrap();
+    publish(&db, 0..10).await;
+    stamp_silently(&db).await;
+    assert_eq!(positions(&mut follower, 10).await, (1..=10).collect::<Vec<_>>(), "found by looking");
+    // More than a reader may be behind, in part told and in part not.
+    publish(&db, 10..6_000).await;
+    stamp_silently(&db).await;
+    let told = outbox::read_after(&db, 1_000, 5_000).await.unwrap().into_iter().filter_map(|(_, stamped)| stamped);
+    let told: Vec<_> = told.collect();
+    for some in told.chunks(500) {
+        let _lost_or_not = bus.broadcast(some).await;
+    }
+    assert_eq!(positions(&mut follower, 5_990).await, (11..=6_000).collect::<Vec<_>>());
+    let mut late = Follower::after(&db, bus.as_ref(), 5_990);
+    assert_eq!(positions(&mut late, 10).await, (5_991..=6_000).collect::<Vec<_>>());
+}
+
+pub(crate) async fn a_follower_of_swept_facts_says_so(fixture: Fixture) {
+    let (db, bus) = fixture.process().await;
+    publish(&db, 0..5).await;
+    stamp_silently(&db).await;
+    fixture.kit.clock.advance(TimeDelta::days(8));
+    in_tx(&db, ACTOR, async |tx| outbox::sweep(tx, tx.now()).await).await.unwrap();
+    publish(&db, 5..6).await;
+    stamp_silently(&db).await;
+    let mut follower = Follower::after(&db, bus.as_ref(), 2);
+    assert!(matches!(follower.next().await, Err(FollowError::TooOld(2))));
+    let mut follower = Follower::after(&db, bus.as_ref(), 5);
+    assert_eq!(positions(&mut follower, 1).await, [6]);
+}
+
+pub(crate) async fn work_left_behind_is_news_for_everybody(fixture: Fixture) {
+    let (here, _to) = fixture.process().await;
+    let (_, there) = fixture.process().await;
+    let news = Mutex::new(there.news());
+    eventually("it is heard of", async || {
+        publish(&here, 0..1).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let mut news = news.lock().unwrap();
+        let changed = news.has_changed().unwrap();
+        news.mark_unchanged();
+        changed
+    })
+    .await;
+}
+
+pub(crate) async fn a_task_that_comes_due_later_is_announced_then(fixture: Fixture) {
+    let (here, to) = fixture.process().await;
+    let (there, from) = fixture.process().await;
+    let (recorder, stop, running) = start_worker(&there, &from);
+    let relay = tokio::spawn(relay::run(here.clone(), to, stop.claiming.clone()));
+    enqueue(&here, letter(1).at(fixture.kit.db.now() + TimeDelta::minutes(5))).await;
+    enqueue(&here, letter(2).at(fixture.kit.db.now() + TimeDelta::seconds(1))).await;
+    fixture.kit.clock.advance(TimeDelta::seconds(2));
+    eventually("the first is done", async || !recorder.0.lock().unwrap().is_empty()).await;
+    assert_eq!(*recorder.0.lock().unwrap(), [2]);
+    fixture.kit.clock.advance(TimeDelta::minutes(5));
+    eventually("the second is done", async || recorder.0.lock().unwrap().len() == 2).await;
+    stop.claiming.cancel();
+    running.await.unwrap();
+    relay.await.unwrap();
+}

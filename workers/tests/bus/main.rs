@@ -1,0 +1,83 @@
+//! The contract of a bus, run over each: what is announced reaches a worker, what has happened reaches everybody, and
+//! what is lost is found.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod broker;
+mod contract;
+
+use std::sync::Arc;
+
+use domain::platform::Db;
+use testkit::{Kit, TestBroker};
+use workers::bus::{Bus, embedded::EmbeddedBus, rabbit::RabbitBus};
+
+/// A bus under test: as many processes as it can join, over one database.
+struct Fixture {
+    kit: Kit,
+    broker: Option<TestBroker>,
+    embedded: Option<Arc<dyn Bus>>,
+}
+
+impl Fixture {
+    /// The embedded bus: "another process" is another part of the same one.
+    async fn embedded() -> Self {
+        let kit = Kit::sqlite().await;
+        let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::new(kit.db.clone()));
+        Self { kit, broker: None, embedded: Some(bus) }
+    }
+
+    /// RabbitMQ, over PostgreSQL.
+    async fn rabbit() -> Self {
+        let (kit, broker) = (Kit::postgres().await, TestBroker::new().await);
+        Self { kit, broker: Some(broker), embedded: None }
+    }
+
+    /// One more process: its database and its bus.
+    async fn process(&self) -> (Db, Arc<dyn Bus>) {
+        match (&self.embedded, &self.broker) {
+            (Some(bus), _) => (self.kit.db.clone(), Arc::clone(bus)),
+            (None, Some(broker)) => {
+                let db = self.kit.connect(4).await;
+                let bus = RabbitBus::start(&db, broker.url().parse().expect("a URL of a broker"), None);
+                (db, Arc::new(bus))
+            }
+            (None, None) => unreachable!("a fixture has a bus"),
+        }
+    }
+}
+
+/// Makes a test of each function of the contract on each bus.
+macro_rules! on_each_bus {
+    ($($name:ident),+ $(,)?) => {
+        mod embedded {
+            $(#[test]
+            fn $name() {
+                crate::run(async { crate::contract::$name(crate::Fixture::embedded().await).await });
+            })+
+        }
+        mod rabbit {
+            $(#[test]
+            fn $name() {
+                crate::run(async { crate::contract::$name(crate::Fixture::rabbit().await).await });
+            })+
+        }
+    };
+}
+
+on_each_bus! {
+    an_announced_task_wakes_its_queue_and_no_other,
+    a_worker_has_no_more_permits_than_it_asked_for,
+    what_one_process_queues_is_done_by_another,
+    every_process_hears_every_fact_in_order,
+    a_follower_misses_nothing_though_its_bus_does,
+    a_follower_of_swept_facts_says_so,
+    work_left_behind_is_news_for_everybody,
+    a_task_that_comes_due_later_is_announced_then,
+}
+
+/// Runs a test with room for real concurrency, and ends it when it hangs.
+fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(std::time::Duration::from_secs(60), test).await.expect("a test ends") });
+}
