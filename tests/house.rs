@@ -47,6 +47,8 @@ const RULES: &[Rule] = &[
     Rule { package: "testkit", ours: &["domain", "migrations"], never: EDGE },
     // Measures from outside, like a client.
     Rule { package: "bench", ours: &[], never: &[] },
+    // What goes on between processes cannot be timed from outside.
+    Rule { package: "bench-bus", ours: &["domain", "testkit", "workers"], never: EDGE },
 ];
 
 /// What tests may use beyond the arrows above: the databases they run on.

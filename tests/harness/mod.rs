@@ -105,6 +105,7 @@ pub struct Setup {
     folder: Option<Arc<Folder>>,
     database: Option<Arc<PostgresDatabase>>,
     broker: Option<Arc<TestBroker>>,
+    listen: Option<String>,
     demo: bool,
     no_workers: bool,
     variables: Vec<(String, String)>,
@@ -139,6 +140,12 @@ impl Setup {
         Self { broker, ..self.on_postgres().await }
     }
 
+    /// At an address that is known before.
+    pub fn listening_at(mut self, address: &str) -> Self {
+        self.listen = Some(address.to_owned());
+        self
+    }
+
     /// Without workers inside.
     pub fn without_workers(mut self) -> Self {
         self.no_workers = true;
@@ -154,7 +161,8 @@ impl Setup {
     /// The command, ready to be started.
     pub fn command(&self, folder: &Folder) -> Command {
         let mut command = smallrun();
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path());
+        let listen = self.listen.as_deref().unwrap_or("127.0.0.1:0");
+        command.args(["serve", "--listen", listen, "--data"]).arg(folder.path());
         if self.demo {
             command.arg("--demo");
         }
@@ -252,6 +260,11 @@ impl Server {
     /// The address of a path of this server.
     pub fn at(&self, path: &str) -> String {
         format!("{}{path}", self.url)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &str {
+        self.url.strip_prefix("http://").unwrap_or_default()
     }
 
     /// The lines it wrote to the output when it started.

@@ -27,7 +27,10 @@ macro_rules! on_both {
     };
 }
 
+mod books;
+mod broker;
 mod buying;
+mod crash;
 mod market;
 mod rush;
 mod sign_in;

@@ -218,7 +218,8 @@ impl Market {
 
     /// The same marketplace, started again on what was kept when the server ended between two of its instructions.
     pub(crate) async fn after_a_power_cut(self) -> Self {
-        let again = self.server.same_again();
+        // At the same address: workers that go on send their webhooks there.
+        let again = self.server.same_again().listening_at(self.server.address());
         self.server.kill();
         Self { server: Server::start(again).await, ..self }
     }

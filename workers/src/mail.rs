@@ -14,7 +14,7 @@ use domain::{
     accounts::{Addressed, Addressing, Email, SystemScope, address, email_of},
     catalog::{Sight, queries as catalog},
     platform::{
-        Db, Money,
+        Db, EntityId, Money,
         ids::CheckoutId,
         mail::{Letter, Mail, MailError, Mailer},
         tasks::{Claimed, Task},
@@ -86,7 +86,8 @@ impl MailQueue {
             tracing::debug!("the letter is not wanted any more");
             return Ok(());
         };
-        let mail = Mail { id: claimed.id.to_string(), to: email.as_str().to_owned(), subject: words.subject, text: words.text };
+        let (id, at) = (claimed.id.to_string(), claimed.id.made_at().unwrap_or_else(|| self.db.now()));
+        let mail = Mail { id, at, to: email.as_str().to_owned(), subject: words.subject, text: words.text };
         Ok(self.mailer.send(&mail).await?)
     }
 

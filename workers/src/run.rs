@@ -3,13 +3,18 @@
 //! A task may run more than once (a worker can vanish between its work and its row's end), so what
 //! a task calls has its effect once however often it is called.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::platform::{
     Actor, Db,
     entropy::Entropy,
+    ids::TaskId,
     in_tx,
     tasks::{self, ATTEMPTS_MAX, Claimed, Queue},
     trace::TraceParent,
@@ -25,8 +30,11 @@ use crate::{
     loops::{AbortOnDrop, until},
 };
 
-/// How long a task may take: half of its lease, so that no other worker takes it meanwhile.
+/// How long a task may take before it is cut off and tried again.
 pub const TASK_SECS_MAX: u64 = 30;
+
+/// How often a worker says that it still has its tasks in hand: two renewals may fail before a lease is over.
+const RENEW_EVERY: Duration = Duration::from_millis(tasks::LEASE_SECS.unsigned_abs().saturating_mul(1_000) / 3);
 
 /// The first wait before a task is tried again, at most.
 const BACKOFF_BASE_MILLIS: u64 = 1_000;
@@ -73,6 +81,8 @@ impl QueueWorker {
         let worker = Arc::new(self);
         let mut consumer = worker.bus.consumer(worker.queue, u16::try_from(worker.concurrency).unwrap_or(u16::MAX));
         let mut running = JoinSet::new();
+        let in_hand = InHand::default();
+        let _renewing = AbortOnDrop(tokio::spawn(Arc::clone(&worker).renew(in_hand.clone())));
         while !stop.claiming.is_cancelled() {
             while running.try_join_next().is_some() {}
             let free = worker.concurrency.saturating_sub(running.len());
@@ -82,7 +92,8 @@ impl QueueWorker {
                 Ok(claimed) => {
                     let mut permits = permits.into_iter();
                     for task in claimed {
-                        running.spawn(Arc::clone(&worker).attempt(task, permits.next(), stop.running.clone()));
+                        let held = in_hand.hold(task.id);
+                        running.spawn(Arc::clone(&worker).attempt(task, held, permits.next(), stop.running.clone()));
                     }
                     // Somebody else was quicker, or had claimed without one.
                     for needless in permits {
@@ -103,6 +114,20 @@ impl QueueWorker {
         while running.join_next().await.is_some() {}
     }
 
+    /// Renews the leases of what is in hand, for as long as the worker runs.
+    async fn renew(self: Arc<Self>, in_hand: InHand) {
+        loop {
+            tokio::time::sleep(RENEW_EVERY).await;
+            let ids = in_hand.ids();
+            if ids.is_empty() {
+                continue;
+            }
+            if let Err(error) = in_tx(&self.db, self.actor(), async |tx| tasks::renew(tx, ids).await).await {
+                tracing::warn!(queue = self.queue.name(), %error, "leases could not be renewed; another worker may take these tasks");
+            }
+        }
+    }
+
     fn actor(&self) -> Actor {
         Actor::System(self.queue.name())
     }
@@ -116,7 +141,7 @@ impl QueueWorker {
     }
 
     /// One attempt at a task, and its end.
-    async fn attempt(self: Arc<Self>, claimed: Claimed, permit: Option<Permit>, hand_back: CancellationToken) {
+    async fn attempt(self: Arc<Self>, claimed: Claimed, held: Held, permit: Option<Permit>, hand_back: CancellationToken) {
         let trace = claimed.trace.clone().unwrap_or_else(|| TraceParent::start(self.db.entropy()));
         let span = tracing::info_span!(
             "task",
@@ -137,6 +162,7 @@ impl QueueWorker {
             }
         };
         trace.clone().scope(work).instrument(span).await;
+        drop(held);
         if let Some(permit) = permit {
             permit.done().await;
         }
@@ -191,6 +217,37 @@ impl QueueWorker {
                 in_tx(&self.db, self.actor(), async |tx| tasks::bury(tx, id, &error).await).await
             }
         }
+    }
+}
+
+/// The tasks that a worker has in hand.
+#[derive(Debug, Clone, Default)]
+struct InHand(Arc<Mutex<BTreeSet<TaskId>>>);
+
+impl InHand {
+    fn locked(&self) -> MutexGuard<'_, BTreeSet<TaskId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hold(&self, id: TaskId) -> Held {
+        self.locked().insert(id);
+        Held { id, of: self.clone() }
+    }
+
+    fn ids(&self) -> Vec<TaskId> {
+        self.locked().iter().copied().collect()
+    }
+}
+
+/// One of them, until it is dropped.
+struct Held {
+    id: TaskId,
+    of: InHand,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.of.locked().remove(&self.id);
     }
 }
 

@@ -27,8 +27,8 @@ use testkit::{Kit, on_both};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 use workers::{
-    TaskError,
-    bus::embedded::EmbeddedBus,
+    TaskError, announce,
+    bus::{Bus, embedded::EmbeddedBus},
     run::{Handler, QueueWorker, Stop},
 };
 
@@ -138,10 +138,11 @@ impl Worker {
     }
 
     fn with_time(db: &Db, handler: &Arc<Recorder>, concurrency: usize, task_time_max: Duration) -> Self {
-        let bus = Arc::new(EmbeddedBus::new(db.clone()));
+        let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::new(db.clone()));
         let handler: Arc<dyn Handler> = handler.clone();
-        let worker = QueueWorker { db: db.clone(), bus, queue: Queue::Mail, concurrency, task_time_max, handler };
         let stop = Stop::default();
+        tokio::spawn(announce::run(db.clone(), Arc::clone(&bus), stop.claiming.clone()));
+        let worker = QueueWorker { db: db.clone(), bus, queue: Queue::Mail, concurrency, task_time_max, handler };
         Self { task: tokio::spawn(worker.run(stop.clone())), stop }
     }
 

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use chrono::{DateTime, Utc};
 use type_safe_id::{DynamicType, TypeSafeId};
 use uuid::Uuid;
 
@@ -27,6 +28,11 @@ pub trait EntityId: Copy + Eq + std::hash::Hash + Send + Sync + 'static {
     /// The public form, as [`format_typeid`] writes it.
     fn public(self) -> String {
         format_typeid(Self::PREFIX, self.uuid())
+    }
+    /// When it was made, to the millisecond: a UUIDv7 tells (RFC 9562, section 5.7). `None` for one that was not made here.
+    fn made_at(self) -> Option<DateTime<Utc>> {
+        let (secs, nanos) = self.uuid().get_timestamp()?.to_unix();
+        DateTime::from_timestamp(i64::try_from(secs).ok()?, nanos)
     }
 }
 

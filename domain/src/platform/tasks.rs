@@ -177,8 +177,8 @@ use entity::{ActiveModel, Column as C, Entity};
 
 /// How often a task is tried before it becomes a dead letter.
 pub const ATTEMPTS_MAX: i32 = 12;
-/// How long a worker may be silent about a task before another takes it.
-pub const LEASE_SECS: i64 = 60;
+/// How long a worker may be silent about a task before another takes it: three times as long as between two renewals.
+pub const LEASE_SECS: i64 = 10;
 
 /// A task about to be queued.
 #[derive(Debug, Clone)]
@@ -281,7 +281,8 @@ pub struct Claimed {
 /// Claims up to `limit` due tasks of a queue: those of the lowest class first, the oldest concern first.
 /// A running task whose worker fell silent counts as due.
 pub async fn claim(tx: &Tx, queue: Queue, limit: u64) -> Result<Vec<Claimed>, DbErr> {
-    let now = tx.now();
+    // Leases are compared across processes, whose clocks may differ.
+    let now = tx.decision_now().await?;
     let due = Condition::all().add(C::State.eq(TaskState::Ready)).add(C::RunAt.lte(now));
     let abandoned = Condition::all().add(C::State.eq(TaskState::Running)).add(C::LeaseUntil.lt(now));
     let rows = Entity::find()
@@ -321,6 +322,15 @@ pub async fn claim(tx: &Tx, queue: Queue, limit: u64) -> Result<Vec<Claimed>, Db
         }
     }
     Ok(claimed)
+}
+
+/// Says that a worker still has these tasks in hand.
+pub async fn renew(tx: &Tx, ids: Vec<TaskId>) -> Result<(), DbErr> {
+    let now = tx.decision_now().await?;
+    let lease_until = now.checked_add_signed(TimeDelta::seconds(LEASE_SECS)).unwrap_or(now);
+    let update = Entity::update_many().col_expr(C::LeaseUntil, Expr::value(lease_until));
+    update.filter(C::Id.is_in(ids)).filter(C::State.eq(TaskState::Running)).exec(tx.conn()).await?;
+    Ok(())
 }
 
 /// Puts back what a server had in hand when it ended without a word; answers how many. Only for a process that begins

@@ -74,7 +74,7 @@ mod tests {
 
     fn mail(to: &str, text: &str) -> Mail {
         let (id, subject) = ("task_01".to_owned(), "Reserved – café".to_owned());
-        Mail { id, to: to.to_owned(), subject, text: text.to_owned() }
+        Mail { id, at: chrono::DateTime::UNIX_EPOCH, to: to.to_owned(), subject, text: text.to_owned() }
     }
 
     #[test]

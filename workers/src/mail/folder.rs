@@ -1,12 +1,9 @@
 //! A mailer that keeps letters in a folder, one file each: for development and demos.
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
 use async_trait::async_trait;
-use domain::platform::{
-    clock::Clock,
-    mail::{Mail, MailError, Mailer},
-};
+use domain::platform::mail::{Mail, MailError, Mailer};
 use lettre::message::Mailbox;
 
 use super::envelope::{Place, SenderError, masked, message, sender};
@@ -15,13 +12,12 @@ use super::envelope::{Place, SenderError, masked, message, sender};
 pub struct FolderMailer {
     folder: PathBuf,
     from: Mailbox,
-    clock: Arc<dyn Clock>,
 }
 
 impl FolderMailer {
     /// A mailer into a folder, which is made with the first letter.
-    pub fn new(folder: impl Into<PathBuf>, from: &str, clock: Arc<dyn Clock>) -> Result<Self, SenderError> {
-        Ok(Self { folder: folder.into(), from: sender(from)?, clock })
+    pub fn new(folder: impl Into<PathBuf>, from: &str) -> Result<Self, SenderError> {
+        Ok(Self { folder: folder.into(), from: sender(from)? })
     }
 }
 
@@ -31,8 +27,9 @@ impl Mailer for FolderMailer {
         let later = |error: std::io::Error| MailError::Later(format!("{}: {error}", self.folder.display()));
         let message = message(&self.from, mail, Place::File)?.formatted();
         tokio::fs::create_dir_all(&self.folder).await.map_err(later)?;
-        // The time first, so that a listing by name is in order; colons are not for file names.
-        let name = format!("{}-{}.eml", self.clock.now().format("%Y%m%dT%H%M%S%3fZ"), mail.id);
+        // The time first, so that a listing by name is in order; colons are not for file names. It is the same when a
+        // letter is sent again because nobody knows whether it was: then the file is the same too.
+        let name = format!("{}-{}.eml", mail.at.format("%Y%m%dT%H%M%S%3fZ"), mail.id);
         // Written aside and then renamed: whoever watches the folder never sees half a letter.
         let aside = self.folder.join(format!(".{name}.part"));
         tokio::fs::write(&aside, message).await.map_err(later)?;
@@ -44,16 +41,18 @@ impl Mailer for FolderMailer {
 
 #[cfg(test)]
 mod tests {
-    use domain::platform::clock::ManualClock;
+    use chrono::DateTime;
 
     use super::*;
 
     #[tokio::test]
     async fn letters_lie_in_order_whole_and_named_by_time_and_id() {
         let folder = std::env::temp_dir().join(format!("smallrun-mail-{}", std::process::id()));
-        let clock = Arc::new(ManualClock::new(chrono::DateTime::from_timestamp(1_772_446_200, 5_000_000).unwrap()));
-        let mailer = FolderMailer::new(&folder, "Shop <post@shop.example>", clock).unwrap();
-        let mail = Mail { id: "task_1".into(), to: "ada@example.org".into(), subject: "Hello".into(), text: "Text\n".into() };
+        let at = DateTime::from_timestamp(1_772_446_200, 5_000_000).unwrap();
+        let mailer = FolderMailer::new(&folder, "Shop <post@shop.example>").unwrap();
+        let mail = Mail { id: "task_1".into(), at, to: "ada@example.org".into(), subject: "Hello".into(), text: "Text\n".into() };
+        mailer.send(&mail).await.unwrap();
+        // Again, because the worker died before it could say that it was sent.
         mailer.send(&mail).await.unwrap();
         let names: Vec<_> =
             std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -65,9 +64,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_folder_that_cannot_be_made_is_a_matter_for_later() {
-        let mailer =
-            FolderMailer::new("/dev/null/mail", "post@shop.example", Arc::new(domain::platform::clock::SystemClock)).unwrap();
-        let mail = Mail { id: "x".into(), to: "ada@example.org".into(), subject: "x".into(), text: "x".into() };
+        let mailer = FolderMailer::new("/dev/null/mail", "post@shop.example").unwrap();
+        let mail = Mail { id: "x".into(), at: DateTime::UNIX_EPOCH, to: "ada@example.org".into(), subject: "x".into(), text: "x".into() };
         assert!(matches!(mailer.send(&mail).await, Err(MailError::Later(_))));
     }
 }

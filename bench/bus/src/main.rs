@@ -1,0 +1,264 @@
+//! Measures the way of a fact: from the commit that made it true to whoever hears of it in another process, and to the
+//! task that follows from it; on both buses, beside what the broker confirms in the same run.
+//!
+//! Run it by `scripts/with-servers --durable cargo run --release -p bench-bus`. The load runs on the same processors.
+//!
+//! - *relayed*: facts that wait when a relay starts, until another process has heard of the last
+//! - *heard of*: from commit to hearing, at a steady rate
+//! - *done*: tasks that follow from waiting facts, until the last one is done; and from commit to done, at a steady rate
+
+#![expect(clippy::expect_used, reason = "a measurement that fails has nothing else to say")]
+
+mod broker;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+
+use domain::platform::{
+    Actor, Db,
+    clock::SystemClock,
+    connect,
+    entropy::SystemEntropy,
+    facts::Fact,
+    ids::{AccountId, CheckoutId},
+    in_tx,
+    mail::Letter,
+    outbox,
+    tasks::{Claimed, Queue, Task},
+};
+use testkit::{TestBroker, TestDb};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use workers::{
+    TaskError, announce,
+    bus::{Bus, BusState, embedded::EmbeddedBus, follower::Follower, rabbit::RabbitBus},
+    relay,
+    run::{Handler, QueueWorker, Stop},
+};
+
+const ACTOR: Actor = Actor::System("bench");
+/// Facts that wait for the relay.
+const BACKLOG: u128 = 20_000;
+/// Tasks that wait for a worker.
+const TASKS: u128 = 3_000;
+/// Facts committed one by one, and the time between two.
+const STEADY: u128 = 1_000;
+const EVERY: Duration = Duration::from_millis(5);
+/// Tasks at once: letters are sent by four, this asks what the machinery itself can do.
+const CONCURRENCY: usize = 32;
+
+fn main() {
+    let _chosen_before = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads can be started");
+    runtime.block_on(async {
+        println!("Embedded, on SQLite");
+        let store = TestDb::sqlite().await;
+        let db = open(&store).await;
+        let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::new(db.clone()));
+        measure(&[(db.clone(), Arc::clone(&bus)), (db, bus)]).await;
+
+        println!("\nRabbitMQ, on PostgreSQL, two processes' worth of connections");
+        let (store, broker) = (TestDb::postgres().await, TestBroker::new().await);
+        let floor = broker::confirmed_per_second(broker.url(), Duration::from_secs(5)).await.expect("the broker confirms");
+        println!("  the broker confirms           {floor:>9.0}/s  (one publisher, quorum queue, window 512)");
+        let mut processes = Vec::new();
+        for _ in 0..2 {
+            let db = open(&store).await;
+            let bus = RabbitBus::start(&db, broker.url().parse().expect("a URL"), None);
+            while bus.state() != BusState::Up {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            processes.push((db, Arc::new(bus) as Arc<dyn Bus>));
+        }
+        let relayed = measure(&processes).await;
+        println!("  relayed, of what the broker confirms: {:.2}", relayed / floor);
+    });
+}
+
+async fn open(store: &TestDb) -> Db {
+    connect(store.url(), 16, Arc::new(SystemClock), Arc::new(SystemEntropy)).await.expect("a new database can be opened")
+}
+
+/// Measures everything on two processes; answers how many facts are relayed in a second.
+async fn measure(processes: &[(Db, Arc<dyn Bus>)]) -> f64 {
+    let [(here, to), (there, from)] = processes else { return 0.0 };
+    let mut follower = Follower::from_now(there, from.as_ref()).await.expect("facts can be followed");
+    for first in (0..BACKLOG).step_by(1_000) {
+        publish(here, (first..first.saturating_add(1_000)).map(changed)).await;
+    }
+    let began = Instant::now();
+    let running = Running::start(here, to);
+    for _ in 0..BACKLOG {
+        follower.next().await.expect("facts can be followed");
+    }
+    let relayed = rate(BACKLOG, began.elapsed());
+    println!("  facts relayed                 {relayed:>9.0}/s  ({BACKLOG} waiting)");
+
+    let sent = Times::default();
+    let writer = steady(here.clone(), sent.clone(), changed);
+    let mut delays = Vec::new();
+    for _ in 0..STEADY {
+        let stamped = follower.next().await.expect("facts can be followed");
+        if let Fact::AccountChanged { account } = stamped.fact {
+            delays.extend(sent.since(account.0.as_u128()));
+        }
+    }
+    writer.await.expect("the writer ends");
+    say("from commit to heard of", &mut delays);
+
+    let (worker, done) = start_worker(there, from);
+    let began = Instant::now();
+    for first in (0..TASKS).step_by(1_000) {
+        publish(here, (first..first.saturating_add(1_000)).map(reserved)).await;
+    }
+    done.until(TASKS).await;
+    println!("  tasks done that follow        {:>9.0}/s  ({TASKS} at once)", rate(TASKS, began.elapsed()));
+    done.forget();
+    let sent = Times::default();
+    let writer = steady(here.clone(), sent.clone(), reserved);
+    done.until(STEADY).await;
+    writer.await.expect("the writer ends");
+    let mut delays: Vec<Duration> = done.taken().into_iter().filter_map(|(number, at)| sent.until(number, at)).collect();
+    say("from commit to done", &mut delays);
+    worker.claiming.cancel();
+    running.end().await;
+    relayed
+}
+
+/// The relay of a process, and what announces its tasks.
+struct Running {
+    stop: CancellationToken,
+    loops: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    fn start(db: &Db, bus: &Arc<dyn Bus>) -> Self {
+        let stop = CancellationToken::new();
+        let relaying = tokio::spawn(relay::run(db.clone(), Arc::clone(bus), stop.clone()));
+        let announcing = tokio::spawn(announce::run(db.clone(), Arc::clone(bus), stop.clone()));
+        Self { stop, loops: vec![relaying, announcing] }
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        for running in self.loops {
+            running.await.expect("a loop ends");
+        }
+    }
+}
+
+fn changed(number: u128) -> Fact {
+    Fact::AccountChanged { account: AccountId(Uuid::from_u128(number)) }
+}
+
+fn reserved(number: u128) -> Fact {
+    Fact::Reserved { checkout: CheckoutId(Uuid::from_u128(number)) }
+}
+
+async fn publish(db: &Db, facts: impl Iterator<Item = Fact>) {
+    let facts: Vec<_> = facts.map(|fact| (1, fact)).collect();
+    in_tx(db, ACTOR, async |tx| outbox::publish_all(tx, &facts).await).await.expect("facts can be written");
+}
+
+/// Commits one fact after the other at a steady rate, and notes when.
+fn steady(db: Db, sent: Times, fact: fn(u128) -> Fact) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut tick = tokio::time::interval(EVERY);
+        for number in 0..STEADY {
+            tick.tick().await;
+            publish(&db, std::iter::once(fact(number))).await;
+            sent.note(number);
+        }
+    })
+}
+
+/// When something happened, by its number.
+#[derive(Clone, Default)]
+struct Times(Arc<Mutex<HashMap<u128, Instant>>>);
+
+impl Times {
+    fn locked(&self) -> std::sync::MutexGuard<'_, HashMap<u128, Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, number: u128) {
+        self.locked().insert(number, Instant::now());
+    }
+
+    /// Zero when it was heard of before its writer had noted that it was committed.
+    fn since(&self, number: u128) -> Option<Duration> {
+        Some(self.locked().get(&number).map_or(Duration::ZERO, Instant::elapsed))
+    }
+
+    fn until(&self, number: u128, at: Instant) -> Option<Duration> {
+        self.locked().get(&number).map(|sent| at.saturating_duration_since(*sent))
+    }
+
+    async fn until_count(&self, count: u128) {
+        while u128::try_from(self.locked().len()).unwrap_or(0) < count {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+/// Does nothing, and notes when.
+#[derive(Clone, Default)]
+struct Done(Times);
+
+impl Done {
+    async fn until(&self, count: u128) {
+        self.0.until_count(count).await;
+    }
+
+    fn forget(&self) {
+        self.0.locked().clear();
+    }
+
+    fn taken(&self) -> HashMap<u128, Instant> {
+        std::mem::take(&mut *self.0.locked())
+    }
+}
+
+#[async_trait]
+impl Handler for Done {
+    async fn handle(&self, claimed: &Claimed) -> Result<(), TaskError> {
+        if let Task::SendMail { letter: Letter::Held { checkout } } = &claimed.task {
+            self.0.note(checkout.0.as_u128());
+        }
+        Ok(())
+    }
+}
+
+fn start_worker(db: &Db, bus: &Arc<dyn Bus>) -> (Stop, Done) {
+    let (done, stop) = (Done::default(), Stop::default());
+    let worker = QueueWorker {
+        db: db.clone(),
+        bus: Arc::clone(bus),
+        queue: Queue::Mail,
+        concurrency: CONCURRENCY,
+        task_time_max: Duration::from_secs(30),
+        handler: Arc::new(done.clone()),
+    };
+    tokio::spawn(worker.run(stop.clone()));
+    (stop, done)
+}
+
+fn rate(count: u128, time: Duration) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / time.as_secs_f64()
+}
+
+fn say(what: &str, delays: &mut [Duration]) {
+    delays.sort_unstable();
+    let at = |percent: usize| {
+        let place = delays.len().saturating_mul(percent).checked_div(100).unwrap_or(0).min(delays.len().saturating_sub(1));
+        delays.get(place).map_or(0.0, |delay| delay.as_secs_f64() * 1_000.0)
+    };
+    let per_second = 1_000_u128.checked_div(EVERY.as_millis()).unwrap_or(0);
+    println!("  {what:<28} p50 {:>6.1} ms, p99 {:>6.1} ms  ({per_second}/s)", at(50), at(99));
+}

@@ -1,0 +1,198 @@
+//! With a broker between several processes: who works, who may die, and what goes on while the broker does not.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+
+use crate::{
+    harness::{Ended, Folder, Setup},
+    market::{Market, address_of},
+};
+
+/// How long the broker is gone, as fault F26 of our catalogue asks.
+const GONE: Duration = Duration::from_secs(60);
+/// How long it is short of memory.
+const SHORT: Duration = Duration::from_secs(15);
+
+async fn production() -> Setup {
+    Setup::empty().on_postgres_and_rabbitmq().await
+}
+
+/// Reserves and pays; answers the checkout.
+async fn buy(market: &Market, buyer: usize) -> String {
+    let token = &market.buyers[buyer];
+    let checkout = market.reserve(token).await;
+    market.pay(token, &checkout, "pm_sandbox_success").await;
+    checkout
+}
+
+async fn is_confirmed_once(market: &Market, buyer: usize, checkout: &str) {
+    let token = &market.buyers[buyer];
+    market.checkout_when(token, checkout, |seen| seen["status"] == "CONFIRMED").await;
+    market.letter(&address_of(buyer), "Subject: Your reservation is confirmed").await;
+    assert_eq!(market.letters(&address_of(buyer), "Subject: Your reservation is confirmed"), 1);
+    assert_eq!(market.letters(&address_of(buyer), "Subject: Reserved until"), 1);
+}
+
+#[tokio::test]
+async fn servers_without_workers_leave_the_work_to_workers_each_with_queues_of_its_own() {
+    let market = Market::open(production().await.without_workers(), 10, 3).await;
+    let waiting = buy(&market, 0).await;
+    let payments = market.start_worker(&["--queues", "payments=4,sandbox,reservations"]);
+    market.checkout_when(&market.buyers[0], &waiting, |seen| seen["status"] == "CONFIRMED").await;
+    assert_eq!(market.letters(&address_of(0), "Subject"), 0, "nobody works on letters");
+    let mail = market.start_worker(&["--queues", "mail"]);
+    is_confirmed_once(&market, 0, &waiting).await;
+    let quick = Instant::now();
+    let next = buy(&market, 1).await;
+    is_confirmed_once(&market, 1, &next).await;
+    // By permits, not by looking: no step waits for the next look.
+    assert!(quick.elapsed() < Duration::from_secs(10), "{:?}", quick.elapsed());
+    assert!(mail.stop().await.success());
+    assert!(payments.stop().await.success());
+}
+
+#[tokio::test]
+async fn what_a_killed_worker_had_in_hand_is_done_by_another() {
+    let market = Market::open(production().await.without_workers(), 40, 20).await;
+    let mut bought = Vec::new();
+    let mut worker = market.start_worker(&[]);
+    for buyer in 0..20 {
+        bought.push(buy(&market, buyer).await);
+        if buyer % 5 == 4 {
+            worker.kill();
+            worker = market.start_worker(&[]);
+        }
+    }
+    for (buyer, checkout) in bought.iter().enumerate() {
+        is_confirmed_once(&market, buyer, checkout).await;
+    }
+    assert_eq!(market.stock().await, (20, 0, 20));
+}
+
+#[tokio::test]
+async fn two_servers_on_one_database_tell_each_other() {
+    let market = Market::open(production().await, 10, 2).await;
+    // Another data folder: it has the webhook's secret by its setting, as in production.
+    let secret = "a secret that both servers know";
+    let setup = market.same_again().in_folder(&Folder::new()).with("SMALLRUN_SANDBOX_WEBHOOK_SECRET", secret);
+    let other = crate::harness::Server::start(setup).await;
+    let token = Some(market.buyers[0].as_str());
+    let checkout = market.reserve(&market.buyers[0]).await;
+    let seen = other.graphql(token, "query($id: ID!) { checkout(id: $id) { status } }", json!({ "id": checkout })).await;
+    assert_eq!(seen["checkout"]["status"], "HELD");
+}
+
+#[test]
+fn combinations_that_would_lose_work_are_refused() {
+    let folder = Folder::new();
+    let refused = |words: &[&str], bus: Option<&str>, code: i32, what: &str| {
+        let mut command = crate::harness::smallrun();
+        command.args(words).arg("--data").arg(folder.path());
+        if let Some(bus) = bus {
+            command.env("SMALLRUN_BUS_URL", bus);
+        }
+        let ended = Ended::of(&mut command);
+        let last = ended.stderr.lines().last().unwrap_or_default();
+        assert!(ended.code == Some(code) && last.starts_with("error: ") && last.contains(what), "{ended:#?}");
+    };
+    let rabbit = Some("amqp://guest:hunter-two@127.0.0.1:5672/shop");
+    refused(&["serve"], rabbit, 78, "RabbitMQ is for several processes, and SQLite for one");
+    refused(&["work"], rabbit, 78, "RabbitMQ is for several processes, and SQLite for one");
+    refused(&["work"], None, 2, "its server does the background work itself");
+    refused(&["serve", "--no-workers"], None, 2, "nobody else could do the background work");
+    for (queues, what) in [("post", "there is no queue `post`"), ("mail=0", "is not a number of tasks"), ("mail=many", "is not a number")] {
+        let ended = Ended::of(crate::harness::smallrun().args(["work", "--queues", queues]));
+        assert!(ended.code == Some(2) && ended.stderr.contains(what), "{ended:#?}");
+    }
+}
+
+/// A broker of a test's own, which it may stop.
+struct Broker {
+    folder: Arc<Folder>,
+    url: String,
+}
+
+impl Broker {
+    fn start() -> Self {
+        let folder = Folder::new();
+        let url = Self::up(folder.path());
+        Self { folder, url }
+    }
+
+    fn script(folder: &Path, words: &[&str]) -> String {
+        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scripts/rabbitmq");
+        let (action, rest) = words.split_first().unwrap();
+        let ended = Ended::of(Command::new(script).arg(action).arg(folder.join("broker")).args(rest));
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
+        ended.stdout
+    }
+
+    fn up(folder: &Path) -> String {
+        let said = Self::script(folder, &["start"]);
+        said.lines().find_map(|line| line.strip_prefix("amqp=")).unwrap().to_owned()
+    }
+
+    fn stop(&self) {
+        Self::script(self.folder.path(), &["stop"]);
+    }
+
+    fn start_again(&self) {
+        Self::up(self.folder.path());
+    }
+
+    fn watermark(&self, of_memory: &str) {
+        Self::script(self.folder.path(), &["ctl", "set_vm_memory_high_watermark", of_memory]);
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Buys one after the other for so long; answers the checkouts, one a buyer.
+async fn buy_for(market: &Market, bought: &mut Vec<String>, time: Duration) {
+    let began = Instant::now();
+    let before = bought.len();
+    while began.elapsed() < time && bought.len() < market.buyers.len() {
+        let asked = Instant::now();
+        bought.push(buy(market, bought.len()).await);
+        assert!(asked.elapsed() < Duration::from_secs(5), "a buyer waited {:?} for a broker", asked.elapsed());
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    assert!(bought.len() > before, "nothing was bought in {time:?}");
+}
+
+#[tokio::test]
+async fn reservations_go_on_while_the_broker_is_gone_or_short_of_memory_and_nothing_is_lost_or_doubled() {
+    let broker = tokio::task::spawn_blocking(Broker::start).await.unwrap();
+    let setup = Setup::empty().on_postgres().await.with("SMALLRUN_BUS_URL", &broker.url);
+    let market = Market::open(setup.without_workers(), 600, 400).await;
+    let _worker = market.start_worker(&[]);
+    let mut bought = Vec::new();
+    buy_for(&market, &mut bought, Duration::from_secs(3)).await;
+    broker.stop();
+    let away = Instant::now();
+    buy_for(&market, &mut bought, Duration::from_secs(10)).await;
+    // Work is found by looking meanwhile.
+    let last = bought.len() - 1;
+    is_confirmed_once(&market, last, &bought[last]).await;
+    buy_for(&market, &mut bought, GONE.saturating_sub(away.elapsed())).await;
+    broker.start_again();
+    buy_for(&market, &mut bought, Duration::from_secs(5)).await;
+    broker.watermark("0.0000001");
+    buy_for(&market, &mut bought, SHORT).await;
+    broker.watermark("0.4");
+    buy_for(&market, &mut bought, Duration::from_secs(3)).await;
+    for (buyer, checkout) in bought.iter().enumerate() {
+        is_confirmed_once(&market, buyer, checkout).await;
+    }
+    assert_eq!(market.stock().await, (600 - bought.len(), 0, bought.len()));
+}
