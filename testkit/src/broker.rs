@@ -1,13 +1,22 @@
 //! Virtual hosts of a RabbitMQ broker, each for one test and as long as it: to what is on it, a broker of its own.
 
 use reqwest::{Client, Method};
+use serde_json::{Value, json};
 
 /// The variable that names a broker: `amqp://USER:PASSWORD@HOST:PORT`, without a virtual host.
 pub const RABBITMQ_VARIABLE: &str = "SMALLRUN_TEST_RABBITMQ_URL";
 /// The variable that names the same broker's management API, as a user who may make virtual hosts.
 pub const MANAGEMENT_VARIABLE: &str = "SMALLRUN_TEST_RABBITMQ_MANAGEMENT_URL";
 
-/// A virtual host; it is removed when this is dropped.
+/// What the user of a deployment may do, as the README tells operators: every test proves that it is enough.
+const MAY: [(&str, &str); 3] = [
+    ("configure", r"^(smallrun\..*|amq\.gen.*)$"),
+    ("write", r"^(smallrun\..*|amq\.gen.*|amq\.default)$"),
+    ("read", r"^(smallrun\..*|amq\.gen.*)$"),
+];
+const PASSWORD: &str = "hunter-two";
+
+/// A virtual host with a user of its own; both are removed when this is dropped.
 #[derive(Debug)]
 pub struct TestBroker {
     url: String,
@@ -22,8 +31,16 @@ impl TestBroker {
             panic!("no RabbitMQ to test on: run scripts/test, or set {RABBITMQ_VARIABLE} and {MANAGEMENT_VARIABLE}");
         };
         let vhost = crate::store::unique("smallrun_test");
-        let broker = Self { url: format!("{server}/{vhost}"), management, vhost };
-        broker.manage(Method::PUT, "vhosts", "").await;
+        let host = server.rsplit_once('@').map_or(server.as_str(), |(_, host)| host);
+        let broker = Self { url: format!("amqp://{vhost}:{PASSWORD}@{host}/{vhost}"), management, vhost: vhost.clone() };
+        let may: Value = MAY.iter().map(|(what, names)| ((*what).to_owned(), Value::from(*names))).collect::<serde_json::Map<_, _>>().into();
+        for (path, body) in [
+            (format!("/api/vhosts/{vhost}"), json!({})),
+            (format!("/api/users/{vhost}"), json!({ "password": PASSWORD, "tags": "" })),
+            (format!("/api/permissions/{vhost}/{vhost}"), may),
+        ] {
+            broker.call(Method::PUT, &path, Some(&body)).await;
+        }
         broker
     }
 
@@ -34,38 +51,40 @@ impl TestBroker {
 
     /// Closes all connections to it from the broker's side, as a broker that restarts does; answers how many.
     pub async fn cut_connections(&self) -> usize {
-        let list = self.manage(Method::GET, "vhosts", "/connections").await;
-        let connections: Vec<serde_json::Value> = serde_json::from_str(&list).expect("a list of connections");
+        let list = self.call(Method::GET, &format!("/api/vhosts/{}/connections", self.vhost), None).await;
+        let connections: Vec<Value> = serde_json::from_str(&list).expect("a list of connections");
         let names = connections.iter().filter_map(|connection| connection.get("name")?.as_str());
         let names: Vec<String> = names.map(|name| name.replace(' ', "%20").replace('>', "%3E")).collect();
         for name in &names {
-            self.call(Method::DELETE, &format!("/api/connections/{name}")).await;
+            // One that has gone meanwhile is as good as cut.
+            let _gone = send(&self.management, Method::DELETE, &format!("/api/connections/{name}"), None).await;
         }
         names.len()
     }
 
-    async fn manage(&self, method: Method, what: &str, rest: &str) -> String {
-        self.call(method, &format!("/api/{what}/{}{rest}", self.vhost)).await
-    }
-
-    async fn call(&self, method: Method, path: &str) -> String {
-        send(&self.management, method, path).await.unwrap_or_else(|error| panic!("the broker's management API failed: {error}"))
+    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> String {
+        let answer = send(&self.management, method, path, body).await;
+        answer.unwrap_or_else(|error| panic!("the broker's management API failed: {error}"))
     }
 }
 
-async fn send(management: &str, method: Method, path: &str) -> reqwest::Result<String> {
+async fn send(management: &str, method: Method, path: &str, body: Option<&Value>) -> reqwest::Result<String> {
     let request = Client::new().request(method, format!("{}{path}", management.trim_end_matches('/')));
-    let answer = request.header("content-type", "application/json").header("content-length", "0").send().await?;
+    let body = body.map(Value::to_string).unwrap_or_default();
+    let answer = request.header("content-type", "application/json").header("content-length", body.len()).body(body).send().await?;
     answer.error_for_status()?.text().await
 }
 
 impl Drop for TestBroker {
     fn drop(&mut self) {
         // A drop cannot wait for a future, and the runtime of the test may be ending: a thread with its own can.
-        let (management, path) = (self.management.clone(), format!("/api/vhosts/{}", self.vhost));
+        let management = self.management.clone();
+        let paths = [format!("/api/vhosts/{}", self.vhost), format!("/api/users/{}", self.vhost)];
         let removed = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            drop(runtime.block_on(send(&management, Method::DELETE, &path)));
+            for path in &paths {
+                drop(runtime.block_on(send(&management, Method::DELETE, path, None)));
+            }
             std::io::Result::Ok(())
         });
         drop(removed.join());

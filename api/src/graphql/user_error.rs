@@ -19,6 +19,7 @@ const NAME: &str = "UserError";
 const DESCRIPTION: &str =
     "Why a mutation changed nothing, in a form that its user can act on. Each mutation has an error type of its own with a `code`.";
 
+#[async_trait::async_trait]
 impl OutputType for UserError {
     fn type_name() -> Cow<'static, str> {
         NAME.into()
