@@ -3,7 +3,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::platform::{Actor, Db, in_tx, outbox};
+use domain::platform::{
+    Actor, Db,
+    faults::{self, Point},
+    in_tx, outbox,
+};
 use sea_orm::DbErr;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -57,6 +61,7 @@ impl Relay {
         if outbox::unstamped_count(&self.db).await? == 0 {
             return Ok(0);
         }
+        faults::point(Point::RelayLeased).await?;
         let stamped = in_tx(&self.db, ACTOR, async |tx| outbox::stamp(tx, fence, BATCH, react).await).await?;
         if stamped.is_empty() {
             // There were some: the token is no longer the newest.
@@ -64,7 +69,9 @@ impl Relay {
         }
         let count = u64::try_from(stamped.len()).unwrap_or(0);
         metrics::counter!("smallrun_facts_relayed_total").increment(count);
+        faults::point(Point::RelayCommitted).await?;
         self.bus.broadcast(&stamped).await;
+        faults::point(Point::RelayBroadcast).await?;
         Ok(count)
     }
 
