@@ -1,6 +1,7 @@
 //! Letters: what may be sent to whom, and the port that sends. Texts are written by the workers.
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::ids::{AccountId, CheckoutId, GuestId, TokenId};
@@ -33,6 +34,8 @@ pub enum Letter {
 pub struct Mail {
     /// Stable over attempts: becomes the Message-ID, so that a doubled letter can be recognised.
     pub id: String,
+    /// When it was asked for; stable over attempts too.
+    pub asked_at: DateTime<Utc>,
     /// The recipient's address.
     pub to: String,
     /// One line.

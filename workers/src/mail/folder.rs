@@ -1,27 +1,23 @@
 //! A mailer that keeps letters in a folder, one file each: for development and demos.
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
 use async_trait::async_trait;
-use domain::platform::{
-    clock::Clock,
-    mail::{Mail, MailError, Mailer},
-};
+use domain::platform::mail::{Mail, MailError, Mailer};
 use lettre::message::Mailbox;
 
 use super::envelope::{Place, SenderError, masked, message, sender};
 
-/// Letters as `.eml` files, which mail programs open.
+/// Letters as `.eml` files, which mail programs open. One that is sent again takes the place of the first.
 pub struct FolderMailer {
     folder: PathBuf,
     from: Mailbox,
-    clock: Arc<dyn Clock>,
 }
 
 impl FolderMailer {
     /// A mailer into a folder, which is made with the first letter.
-    pub fn new(folder: impl Into<PathBuf>, from: &str, clock: Arc<dyn Clock>) -> Result<Self, SenderError> {
-        Ok(Self { folder: folder.into(), from: sender(from)?, clock })
+    pub fn new(folder: impl Into<PathBuf>, from: &str) -> Result<Self, SenderError> {
+        Ok(Self { folder: folder.into(), from: sender(from)? })
     }
 }
 
@@ -32,7 +28,7 @@ impl Mailer for FolderMailer {
         let message = message(&self.from, mail, Place::File)?.formatted();
         tokio::fs::create_dir_all(&self.folder).await.map_err(later)?;
         // The time first, so that a listing by name is in order; colons are not for file names.
-        let name = format!("{}-{}.eml", self.clock.now().format("%Y%m%dT%H%M%S%3fZ"), mail.id);
+        let name = format!("{}-{}.eml", mail.asked_at.format("%Y%m%dT%H%M%S%3fZ"), mail.id);
         // Written aside and then renamed: whoever watches the folder never sees half a letter.
         let aside = self.folder.join(format!(".{name}.part"));
         tokio::fs::write(&aside, message).await.map_err(later)?;
@@ -44,17 +40,19 @@ impl Mailer for FolderMailer {
 
 #[cfg(test)]
 mod tests {
-    use domain::platform::clock::ManualClock;
-
     use super::*;
 
+    fn mail(text: &str) -> Mail {
+        let asked_at = chrono::DateTime::from_timestamp(1_772_446_200, 5_000_000).unwrap();
+        Mail { id: "task_1".into(), asked_at, to: "ada@example.org".into(), subject: "Hello".into(), text: text.into() }
+    }
+
     #[tokio::test]
-    async fn letters_lie_in_order_whole_and_named_by_time_and_id() {
+    async fn letters_lie_in_order_whole_and_named_by_time_and_id_however_often_they_are_sent() {
         let folder = std::env::temp_dir().join(format!("smallrun-mail-{}", std::process::id()));
-        let clock = Arc::new(ManualClock::new(chrono::DateTime::from_timestamp(1_772_446_200, 5_000_000).unwrap()));
-        let mailer = FolderMailer::new(&folder, "Shop <post@shop.example>", clock).unwrap();
-        let mail = Mail { id: "task_1".into(), to: "ada@example.org".into(), subject: "Hello".into(), text: "Text\n".into() };
-        mailer.send(&mail).await.unwrap();
+        let mailer = FolderMailer::new(&folder, "Shop <post@shop.example>").unwrap();
+        mailer.send(&mail("First try\n")).await.unwrap();
+        mailer.send(&mail("Text\n")).await.unwrap();
         let names: Vec<_> =
             std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         assert_eq!(names, ["20260302T101000005Z-task_1.eml"]);
@@ -65,9 +63,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_folder_that_cannot_be_made_is_a_matter_for_later() {
-        let mailer =
-            FolderMailer::new("/dev/null/mail", "post@shop.example", Arc::new(domain::platform::clock::SystemClock)).unwrap();
-        let mail = Mail { id: "x".into(), to: "ada@example.org".into(), subject: "x".into(), text: "x".into() };
-        assert!(matches!(mailer.send(&mail).await, Err(MailError::Later(_))));
+        let mailer = FolderMailer::new("/dev/null/mail", "post@shop.example").unwrap();
+        assert!(matches!(mailer.send(&mail("x")).await, Err(MailError::Later(_))));
     }
 }
