@@ -3,6 +3,7 @@
 mod admin;
 mod config;
 mod demo;
+mod faults;
 mod migrate;
 mod schema;
 mod serve;
@@ -69,6 +70,14 @@ enum Command {
     Admin(admin::Arguments),
     /// Print the GraphQL schema (SDL).
     Schema,
+    /// List the fault points of a build for tests.
+    ///
+    /// A fault point is a place after a step of what must survive a failure. SMALLRUN_FAULT=POINT=ACTION[,POINT=ACTION…]
+    /// arms them: `abort` ends the process there, `error` fails the step, `stall:5s` (or `stall:250ms`) makes it wait.
+    /// Each fault happens once in a process, at the first pass through its point; several of one point happen at its
+    /// first passes, in their order. So what is tried again goes through.
+    #[command(after_help = EXIT_CODES)]
+    Faults,
     /// Print the effective configuration: secrets masked, with where each value came from.
     ///
     /// Settings come from the file that --config or SMALLRUN_CONFIG names, then from variables (SMALLRUN_ and the
@@ -99,6 +108,7 @@ fn dispatch(line: CommandLine) -> Outcome {
             schema::run();
             Ok(())
         }
+        Command::Faults => faults::run(),
         Command::Config(arguments) => {
             flags.listen = arguments.listen;
             config::run(&load(flags)?);
@@ -119,6 +129,7 @@ fn dispatch(line: CommandLine) -> Outcome {
 fn with_runtime(flags: Flags, command: impl AsyncFnOnce(Config) -> Outcome) -> Outcome {
     let config = load(flags)?;
     telemetry::log(&config)?;
+    faults::arm()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|cause| {
         Failure::new(Exit::Failed, format_args!("could not start the runtime: {cause}"), "Check the limits on threads")
     })?;

@@ -16,8 +16,7 @@ pub(crate) fn mailer(config: &Config) -> Outcome<Arc<dyn Mailer>> {
     match &config.mail_url {
         MailUrl::Folder(folder) => {
             std::fs::create_dir_all(folder).map_err(|cause| Failure::writing(folder, &cause))?;
-            let made = FolderMailer::new(folder, from);
-            Ok(Arc::new(made.map_err(|error| bad("mail_from", &error))?))
+            Ok(Arc::new(FolderMailer::new(folder, from).map_err(|error| bad("mail_from", &error))?))
         }
         MailUrl::Smtp(url) => Ok(Arc::new(SmtpMailer::new(url, from).map_err(|error| bad("mail_url or mail_from", &error))?)),
     }

@@ -15,6 +15,7 @@ use domain::{
     catalog::{Sight, queries as catalog},
     platform::{
         Db, EntityId, Money,
+        faults::{self, Point},
         ids::CheckoutId,
         mail::{Letter, Mail, MailError, Mailer},
         tasks::{Claimed, Task},
@@ -86,9 +87,15 @@ impl MailQueue {
             tracing::debug!("the letter is not wanted any more");
             return Ok(());
         };
-        let (id, at) = (claimed.id.to_string(), claimed.id.made_at().unwrap_or_else(|| self.db.now()));
-        let mail = Mail { id, at, to: email.as_str().to_owned(), subject: words.subject, text: words.text };
-        Ok(self.mailer.send(&mail).await?)
+        let mail = Mail {
+            id: claimed.id.public(),
+            asked_at: claimed.id.made_at(),
+            to: email.as_str().to_owned(),
+            subject: words.subject,
+            text: words.text,
+        };
+        self.mailer.send(&mail).await?;
+        Ok(faults::point(Point::MailSent).await?)
     }
 
     /// A letter about an account or a guest.

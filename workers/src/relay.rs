@@ -5,7 +5,11 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::platform::{Actor, Db, in_tx, outbox, tasks};
+use domain::platform::{
+    Actor, Db,
+    faults::{self, Point},
+    in_tx, outbox, tasks,
+};
 use sea_orm::DbErr;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -80,6 +84,7 @@ impl Relay {
         if !outbox::any_unstamped(&self.db).await? {
             return Ok(0);
         }
+        faults::point(Point::RelayLeased).await?;
         let stamped = in_tx(&self.db, ACTOR, async |tx| outbox::stamp(tx, fence, BATCH, react).await).await?;
         if stamped.is_empty() {
             // There were some: the token is no longer the newest.
@@ -87,11 +92,13 @@ impl Relay {
         }
         let count = u64::try_from(stamped.len()).unwrap_or(0);
         metrics::counter!("smallrun_facts_relayed_total").increment(count);
+        faults::point(Point::RelayCommitted).await?;
         if let Err(error) = self.bus.broadcast(&stamped).await {
             // Whoever follows the facts reads them from the table.
             metrics::counter!("smallrun_broadcasts_failed_total").increment(1);
             tracing::debug!(%error, "facts were not broadcast");
         }
+        faults::point(Point::RelayBroadcast).await?;
         Ok(count)
     }
 

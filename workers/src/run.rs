@@ -14,6 +14,7 @@ use chrono::TimeDelta;
 use domain::platform::{
     Actor, Db,
     entropy::Entropy,
+    faults::{self, Point},
     ids::TaskId,
     in_tx,
     tasks::{self, ATTEMPTS_MAX, Claimed, Queue},
@@ -137,7 +138,11 @@ impl QueueWorker {
         if limit == 0 {
             return Ok(Vec::new());
         }
-        in_tx(&self.db, self.actor(), async |tx| tasks::claim(tx, self.queue, limit).await).await
+        let claimed = in_tx(&self.db, self.actor(), async |tx| tasks::claim(tx, self.queue, limit).await).await?;
+        if !claimed.is_empty() {
+            faults::point(Point::ConsumeClaimed).await?;
+        }
+        Ok(claimed)
     }
 
     /// One attempt at a task, and its end.
@@ -174,7 +179,10 @@ impl QueueWorker {
             return Ended::Failed(TaskError::discard("its worker fell silent each time"));
         }
         let (handler, task) = (Arc::clone(&self.handler), claimed.clone());
-        let handling = trace.clone().scope(async move { handler.handle(&task).await });
+        let handling = trace.clone().scope(async move {
+            handler.handle(&task).await?;
+            Ok(faults::point(Point::ConsumeHandled).await?)
+        });
         let mut running = AbortOnDrop(tokio::spawn(handling.in_current_span()));
         tokio::select! {
             ended = &mut running.0 => match ended {
@@ -195,7 +203,10 @@ impl QueueWorker {
     async fn settle(&self, claimed: &Claimed, ended: &Ended) -> Result<(), DbErr> {
         let (id, now) = (claimed.id, self.db.now());
         match ended {
-            Ended::Done => in_tx(&self.db, self.actor(), async |tx| tasks::finish(tx, id).await).await,
+            Ended::Done => {
+                in_tx(&self.db, self.actor(), async |tx| tasks::finish(tx, id).await).await?;
+                faults::point(Point::ConsumeSettled).await
+            }
             Ended::HandedBack => {
                 tracing::info!("a task is handed back");
                 in_tx(&self.db, self.actor(), async |tx| tasks::retry(tx, id, now, "handed back at shutdown").await).await?;

@@ -2,7 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::platform::{Actor, Db, in_tx, timers};
+use domain::platform::{
+    Actor, Db,
+    faults::{self, Point},
+    in_tx, timers,
+};
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +40,7 @@ async fn fire_due(db: &Db) -> Result<Option<chrono::DateTime<chrono::Utc>>, DbEr
             return Ok(next);
         }
         let fired = in_tx(db, Actor::System("timers"), async |tx| timers::fire(tx, BATCH).await).await?;
+        faults::point(Point::TimerFired).await?;
         let fired = u64::try_from(fired).unwrap_or(0);
         metrics::counter!("smallrun_timers_fired_total").increment(fired);
         if fired < BATCH {

@@ -51,7 +51,7 @@ async fn converse(stream: TcpStream, to_recipient: &str) -> String {
 fn mail() -> Mail {
     Mail {
         id: "task_01".to_owned(),
-        at: chrono::DateTime::UNIX_EPOCH,
+        asked_at: chrono::DateTime::from_timestamp(1_772_446_200, 0).unwrap(),
         to: "ada@example.org".to_owned(),
         subject: "Confirm your e-mail address".to_owned(),
         text: "Hello Ada,\n\nhttps://shop.example/confirm-email?code=sr_link_0\n.\n".to_owned(),

@@ -17,6 +17,7 @@ use crate::{
     platform::{
         Db, EntityId, Money, OpError, Tx, audit,
         facts::Fact,
+        faults::{self, Point},
         ids::{CreatorId, PaymentId, RefundId},
         in_tx, outbox,
     },
@@ -59,12 +60,15 @@ pub async fn advance(db: &Db, gateway: &dyn PaymentGateway, scope: &SystemScope,
         None => {
             let new = NewIntent { payment: id, amount: payment.amount() };
             let made = gateway.create(&new, &format!("create:{}", id.public())).await?;
+            faults::point(Point::GatewayIntentMade).await?;
             remember_intent(db, scope, &payment, &made.id).await?;
+            faults::point(Point::GatewayIntentRemembered).await?;
             made.id
         }
     };
     let key = format!("confirm:{}:{}", id.public(), payment.attempt);
     let confirmed = gateway.confirm(&intent, &method, payment.return_url.as_deref(), &key).await?;
+    faults::point(Point::GatewayConfirmed).await?;
     apply(db, scope, gateway.name(), &confirmed, None).await?;
     Ok(())
 }
@@ -88,6 +92,7 @@ pub async fn cancel(db: &Db, gateway: &dyn PaymentGateway, scope: &SystemScope, 
     let Some(payment) = payment_row::by_id(db.reader(), id).await? else { return Ok(()) };
     let Some(intent) = payment.intent.as_deref() else { return Ok(()) };
     let ended = gateway.cancel(intent, &format!("cancel:{}", id.public())).await?;
+    faults::point(Point::GatewayCancelled).await?;
     if ended.state != IntentState::Cancelled || payment.state != PaymentState::Cancelled {
         apply(db, scope, gateway.name(), &ended, None).await?;
     }
@@ -116,6 +121,7 @@ pub async fn refund(db: &Db, gateway: &dyn PaymentGateway, scope: &SystemScope, 
         }
         Err(later) => return Err(later.into()),
     };
+    faults::point(Point::GatewayRefundMade).await?;
     in_tx(db, scope.actor(), async |tx| {
         let locked = payment_row::lock_of_checkout(tx, payment.checkout_id).await?;
         let Some(mut locked) = locked else { return Ok(()) };
@@ -130,7 +136,7 @@ pub async fn refund(db: &Db, gateway: &dyn PaymentGateway, scope: &SystemScope, 
         audit::record(tx, "refund.book", id, &["state"]).await
     })
     .await?;
-    Ok(())
+    Ok(faults::point(Point::GatewayRefundBooked).await?)
 }
 
 /// Whose deposits a refund gives back.

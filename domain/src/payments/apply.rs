@@ -18,6 +18,7 @@ use crate::{
     platform::{
         Db, OpError, Tx, audit,
         facts::Fact,
+        faults::{self, Point},
         ids::{CreatorId, DropId, ReservationId},
         in_tx, outbox,
         tasks::{self, NewTask, Task},
@@ -62,6 +63,7 @@ pub async fn apply(
     let drops: Vec<DropId> = lines.iter().map(|line| line.drop_id).collect::<BTreeSet<_>>().into_iter().collect();
     in_tx(db, scope.actor(), async |tx| {
         gate::take(tx, &drops).await?;
+        faults::point(Point::ApplyGated).await?;
         let now = tx.decision_now().await?;
         let payment = payment_row::lock_of_checkout(tx, payment.checkout_id).await?.ok_or_else(unknown)?;
         let foreign = payment.gateway != gateway || payment.intent.as_ref().is_some_and(|known| *known != intent.id);
@@ -87,9 +89,11 @@ pub async fn apply(
         let checkout = checkout_row::by_id(tx.conn(), payment.checkout_id).await?.ok_or_else(unknown)?;
         let lines = reservation_row::of_checkouts(tx.conn(), &[checkout.id]).await?;
         let step = Step { tx, now, checkout: &checkout, lines: &lines, drops: &drops };
-        step.take(payment, intent, next).await
+        step.take(payment, intent, next).await?;
+        Ok(faults::point(Point::ApplyWritten).await?)
     })
-    .await
+    .await?;
+    Ok(faults::point(Point::ApplyCommitted).await?)
 }
 
 /// One payment under the gates of its drops.

@@ -15,6 +15,7 @@ use crate::{
     platform::{
         Db, EntityId, OpError, audit,
         facts::Fact,
+        faults::{self, Point},
         idempotency::{self, Claim, IdempotencyKey},
         ids::{CheckoutId, DropId, PaymentId},
         in_tx, outbox,
@@ -112,12 +113,14 @@ pub async fn pay(db: &Db, scope: &BuyerScope, request: &PayRequest) -> Result<(P
     }
     let lines = reservation_row::of_checkouts(db.reader(), &[checkout.id]).await?;
     let drops: Vec<DropId> = lines.iter().map(|line| line.drop_id).collect::<BTreeSet<_>>().into_iter().collect();
-    in_tx(db, scope.actor(), async |tx| {
+    let noted = in_tx(db, scope.actor(), async |tx| {
         let claim = idempotency::claim(tx, scope.actor(), "checkout.pay", &request.key, request, checkout.id.uuid()).await?;
         if claim == Claim::Mismatch {
             return Err(OpError::refuse_field(PayRefusal::KeyReused, "idempotencyKey"));
         }
+        faults::point(Point::PayKeyed).await?;
         gate::take(tx, &drops).await?;
+        faults::point(Point::PayGated).await?;
         let now = tx.decision_now().await?;
         let payment = payment_row::lock_of_checkout(tx, checkout.id).await?;
         let mut payment = payment.ok_or_else(|| OpError::inconsistent("a checkout without a payment"))?;
@@ -157,9 +160,12 @@ pub async fn pay(db: &Db, scope: &BuyerScope, request: &PayRequest) -> Result<(P
         tasks::enqueue(tx, NewTask::from(task).unique(id).ranked(URGENCY_PAYMENT, checkout.created_at)).await?;
         outbox::publish(tx, version, &Fact::PaymentChanged { checkout: checkout.id, payment: id }).await?;
         audit::record(tx, "checkout.pay", checkout.id, &["method"]).await?;
+        faults::point(Point::PayWritten).await?;
         Ok((id, false))
     })
-    .await
+    .await?;
+    faults::point(Point::PayCommitted).await?;
+    Ok(noted)
 }
 
 #[cfg(test)]

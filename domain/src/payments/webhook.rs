@@ -18,7 +18,9 @@ use super::{
 use crate::{
     accounts::SystemScope,
     platform::{
-        Db, OpError, Tx, in_tx,
+        Db, OpError, Tx,
+        faults::{self, Point},
+        in_tx,
         tasks::{self, Task},
     },
 };
@@ -68,9 +70,10 @@ pub async fn receive_webhook(
             let task = Task::ApplyWebhook { gateway: gateway.to_owned(), event: event.id.clone() };
             tasks::enqueue(tx, task).await?;
         }
-        Ok(())
+        faults::point(Point::WebhookNoted).await
     })
-    .await
+    .await?;
+    faults::point(Point::WebhookTaken).await
 }
 
 /// Applies a webhook of the inbox. What it tells may be old by now, so the intent is fetched.
@@ -78,10 +81,14 @@ pub async fn apply_webhook(db: &Db, gateway: &dyn PaymentGateway, scope: &System
     let row = Entity::find_by_id((gateway.name().to_owned(), event.to_owned())).one(db.reader()).await?;
     let Some(intent) = row.filter(|row| row.applied_at.is_none()).and_then(|row| row.intent) else { return Ok(()) };
     let intent = gateway.retrieve(&intent).await?;
+    faults::point(Point::WebhookFetched).await?;
     match apply(db, scope, gateway.name(), &intent, Some(event)).await {
         // Another system's intent on the same account of the gateway is none of our business.
         Err(OpError::Refused(why)) if why.iter().all(|refused| refused.code == ApplyRefusal::UnknownPayment) => Ok(()),
-        other => Ok(other?),
+        other => {
+            other?;
+            Ok(faults::point(Point::WebhookApplied).await?)
+        }
     }
 }
 

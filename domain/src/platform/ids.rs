@@ -29,10 +29,10 @@ pub trait EntityId: Copy + Eq + std::hash::Hash + Send + Sync + 'static {
     fn public(self) -> String {
         format_typeid(Self::PREFIX, self.uuid())
     }
-    /// When it was made, to the millisecond: a UUIDv7 tells (RFC 9562, section 5.7). `None` for one that was not made here.
-    fn made_at(self) -> Option<DateTime<Utc>> {
-        let (secs, nanos) = self.uuid().get_timestamp()?.to_unix();
-        DateTime::from_timestamp(i64::try_from(secs).ok()?, nanos)
+    /// When it was made, to the millisecond: UUIDv7 tells (RFC 9562, section 5.7). The epoch for an id of another kind.
+    fn made_at(self) -> DateTime<Utc> {
+        let (secs, nanos) = self.uuid().get_timestamp().map_or((0, 0), |time| time.to_unix());
+        i64::try_from(secs).ok().and_then(|secs| DateTime::from_timestamp(secs, nanos)).unwrap_or(DateTime::UNIX_EPOCH)
     }
 }
 
@@ -152,6 +152,8 @@ mod tests {
         assert_eq!(id.public().parse::<DropId>(), Ok(id));
         assert_eq!(id.public().parse::<ProductId>(), Err(IdError::OtherKind));
         assert_eq!("drop_x".parse::<DropId>(), Err(IdError::Malformed));
+        assert_eq!(id.made_at().timestamp_millis(), 0x0192_7f3a_0000);
+        assert_eq!(DropId(Uuid::from_u128(1)).made_at(), DateTime::UNIX_EPOCH);
         assert_eq!("é".repeat(60).parse::<DropId>(), Err(IdError::Malformed));
     }
 }

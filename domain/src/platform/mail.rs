@@ -34,8 +34,8 @@ pub enum Letter {
 pub struct Mail {
     /// Stable over attempts: becomes the Message-ID, so that a doubled letter can be recognised.
     pub id: String,
-    /// When it became necessary: stable over attempts as well.
-    pub at: DateTime<Utc>,
+    /// When it was asked for; stable over attempts too.
+    pub asked_at: DateTime<Utc>,
     /// The recipient's address.
     pub to: String,
     /// One line.

@@ -3,7 +3,8 @@
 //! [`mod@connect`] opens the database, [`db`] reads and writes it (`in_tx`); [`outbox`] and [`facts`] what
 //! happened; [`tasks`] and [`timers`] what is to happen; [`audit`] who did it; [`idempotency`] once only; [`budget`] not too often;
 //! [`ids`], [`money`], [`clock`], [`entropy`], [`text`], [`slugs`], [`tags`], [`page`] the values;
-//! [`errors`] how an operation says no; [`mail`] the port for letters; [`trace`] what caused what.
+//! [`errors`] how an operation says no; [`mail`] the port for letters; [`trace`] what caused what; [`faults`] where tests
+//! make things go wrong.
 
 pub mod audit;
 pub mod budget;
@@ -13,6 +14,7 @@ pub mod db;
 pub mod entropy;
 pub mod errors;
 pub mod facts;
+pub mod faults;
 pub mod idempotency;
 pub mod ids;
 pub mod mail;

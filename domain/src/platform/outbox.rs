@@ -11,6 +11,7 @@ use sea_orm::{ActiveValue::Set, DbErr, QueryOrder, QuerySelect, entity::prelude:
 use super::{
     db::{Db, Tx},
     facts::Fact,
+    faults::{self, Point},
     ids::FactId,
     tasks::{self, NewTask},
     trace::TraceParent,
@@ -181,6 +182,7 @@ where
         reactions.extend(react(fact).into_iter().map(|task| task.traced(fact.trace.clone())));
     }
     tasks::enqueue_all(tx, reactions).await?;
+    faults::point(Point::RelayStamped).await?;
     Ok(stamped)
 }
 

@@ -15,6 +15,7 @@ use sea_orm::{
 
 use super::{
     db::{Db, Tx},
+    faults::{self, Point},
     ids::{CheckoutId, EntityId},
     tasks::{self, NewTask, Task},
 };
@@ -97,5 +98,6 @@ pub async fn fire(tx: &Tx, limit: u64) -> Result<usize, DbErr> {
     tasks::enqueue_all(tx, tasks).await?;
     let fired = Entity::delete_many().filter(C::Kind.eq(TimerKind::HoldLapse)).filter(C::Subject.is_in(lapsed));
     fired.exec(tx.conn()).await?;
+    faults::point(Point::TimerQueued).await?;
     Ok(due.len())
 }

@@ -19,6 +19,7 @@ use crate::{
     platform::{
         Db, EntityId, OpError, Tx, audit,
         facts::Fact,
+        faults::{self, Point},
         idempotency::{self, Claim, IdempotencyKey},
         ids::{CheckoutId, DropId, ReservationId},
         in_tx, outbox,
@@ -68,14 +69,16 @@ pub async fn cancel(
     }
     let lines = reservation_row::of_checkouts(db.reader(), &[checkout.id]).await?;
     let drops: Vec<DropId> = lines.iter().map(|line| line.drop_id).collect::<BTreeSet<_>>().into_iter().collect();
-    in_tx(db, scope.actor(), async |tx| {
+    let cancelled = in_tx(db, scope.actor(), async |tx| {
         let input = Input { reservation };
         match idempotency::claim(tx, scope.actor(), "reservation.cancel", key, &input, reservation.uuid()).await? {
             Claim::Fresh => {}
             Claim::Replay(_) => return Ok((checkout.id, true)),
             Claim::Mismatch => return Err(OpError::refuse_field(CancelRefusal::KeyReused, "idempotencyKey")),
         }
+        faults::point(Point::CancelKeyed).await?;
         gate::take(tx, &drops).await?;
+        faults::point(Point::CancelGated).await?;
         let now = tx.decision_now().await?;
         let lines = reservation_row::of_checkouts(tx.conn(), &[checkout.id]).await?;
         let line = lines.iter().find(|line| line.id == reservation).ok_or_else(unknown)?;
@@ -107,9 +110,12 @@ pub async fn cancel(
         outbox::publish(tx, version, &Fact::ReservationCancelled { checkout: checkout.id }).await?;
         stock_changed(tx, &drops).await?;
         audit::record(tx, "reservation.cancel", reservation, &["state"]).await?;
+        faults::point(Point::CancelWritten).await?;
         Ok((checkout.id, false))
     })
-    .await
+    .await?;
+    faults::point(Point::CancelCommitted).await?;
+    Ok(cancelled)
 }
 
 /// Releases the held lines of an unpaid checkout; under the gates.

@@ -16,6 +16,7 @@ use crate::{
     platform::{
         Db, OpError, audit,
         facts::Fact,
+        faults::{self, Point},
         ids::{CheckoutId, DropId, ReservationId},
         in_tx, outbox,
         timers::{self, TimerKind},
@@ -32,8 +33,9 @@ pub async fn lapse(db: &Db, scope: &SystemScope, checkout: CheckoutId) -> Result
     // The drops of a checkout never change, so they may be read before their gates are taken.
     let lines = reservation_row::of_checkouts(db.reader(), &[checkout]).await?;
     let drops: Vec<DropId> = lines.iter().map(|line| line.drop_id).collect::<BTreeSet<_>>().into_iter().collect();
-    in_tx(db, scope.actor(), async |tx| {
+    let ended = in_tx(db, scope.actor(), async |tx| {
         gate::take(tx, &drops).await?;
+        faults::point(Point::LapseGated).await?;
         let now = tx.decision_now().await?;
         let lines = reservation_row::of_checkouts(tx.conn(), &[checkout]).await?;
         let held: Vec<_> = lines.iter().filter(|line| line.state == ReservationState::Held).collect();
@@ -55,7 +57,10 @@ pub async fn lapse(db: &Db, scope: &SystemScope, checkout: CheckoutId) -> Result
         outbox::publish(tx, version, &Fact::Lapsed { checkout }).await?;
         stock_changed(tx, &drops).await?;
         audit::record(tx, "checkout.lapse", checkout, &["state"]).await?;
+        faults::point(Point::LapseWritten).await?;
         Ok(true)
     })
-    .await
+    .await?;
+    faults::point(Point::LapseCommitted).await?;
+    Ok(ended)
 }

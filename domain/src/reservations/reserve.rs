@@ -21,6 +21,7 @@ use crate::{
     platform::{
         Db, Money, OpError, Refused, Tx, audit,
         facts::Fact,
+        faults::{self, Point},
         idempotency::{self, Claim, IdempotencyKey},
         ids::{CheckoutId, DropId, LegalTextId},
         in_tx, outbox,
@@ -162,7 +163,10 @@ pub async fn reserve(db: &Db, scope: &BuyerScope, request: &ReserveRequest) -> R
     let person = accounts::person_key_of(db, scope.buyer()).await?;
     let person = person.ok_or_else(|| OpError::inconsistent("a buyer without a confirmed address"))?;
     let made = match in_tx(db, scope.actor(), async |tx| reserve_in(tx, scope, request, &person).await).await {
-        Ok(made) => Ok(made),
+        Ok(made) => {
+            faults::point(Point::ReserveCommitted).await?;
+            Ok(made)
+        }
         Err(Abandon::Op(error)) => Err(error),
         Err(Abandon::Repriced(quote)) => Ok(Reserved::Repriced(*quote)),
     };
@@ -184,9 +188,11 @@ async fn reserve_in(tx: &Tx, scope: &BuyerScope, request: &ReserveRequest, perso
         Claim::Replay(made) => return Ok(Reserved::Made { checkout: CheckoutId(made), replayed: true }),
         Claim::Mismatch => return Err(OpError::refuse_field(ReserveRefusal::KeyReused, "idempotencyKey").into()),
     }
+    faults::point(Point::ReserveKeyed).await?;
     // Which drops the items belong to never changes, so it may be read before their gates are taken.
     let drops = drops_of(tx, request).await?;
     gate::take(tx, &drops).await?;
+    faults::point(Point::ReserveGated).await?;
     let now = tx.decision_now().await?;
     let priceable = Priceable::load(tx.conn(), &request.lines, &request.address.country).await?;
     let stock = load::stock(tx.conn(), &drops, std::slice::from_ref(person), now).await?;
@@ -223,6 +229,7 @@ async fn reserve_in(tx: &Tx, scope: &BuyerScope, request: &ReserveRequest, perso
         accepted: &accepted,
     };
     write(tx, &new, person, &drops).await?;
+    faults::point(Point::ReserveWritten).await?;
     Ok(Reserved::Made { checkout, replayed: false })
 }
 

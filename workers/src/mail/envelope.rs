@@ -28,7 +28,8 @@ pub(super) enum Place {
     Wire,
 }
 
-/// The message of a letter. Its Message-ID is the letter's id at the sender's host: the same at each attempt.
+/// The message of a letter. Its Message-ID is the letter's id at the sender's host, and its date the time at which it was
+/// asked for: the same at each attempt.
 pub(super) fn message(from: &Mailbox, mail: &Mail, place: Place) -> Result<Message, MailError> {
     let never = |error: &dyn std::fmt::Display| MailError::Never(error.to_string());
     let to = mail.to.parse().map_err(|_| never(&"the recipient's address is none"))?;
@@ -36,6 +37,7 @@ pub(super) fn message(from: &Mailbox, mail: &Mail, place: Place) -> Result<Messa
         .from(from.clone())
         .to(Mailbox::new(None, to))
         .subject(&mail.subject)
+        .date(mail.asked_at.into())
         .message_id(Some(format!("<{}@{}>", mail.id, from.email.domain())))
         .header(ContentType::TEXT_PLAIN);
     let body = body(&mail.text, place);
@@ -74,7 +76,8 @@ mod tests {
 
     fn mail(to: &str, text: &str) -> Mail {
         let (id, subject) = ("task_01".to_owned(), "Reserved – café".to_owned());
-        Mail { id, at: chrono::DateTime::UNIX_EPOCH, to: to.to_owned(), subject, text: text.to_owned() }
+        let asked_at = chrono::DateTime::from_timestamp(1_772_446_200, 0).unwrap();
+        Mail { id, asked_at, to: to.to_owned(), subject, text: text.to_owned() }
     }
 
     #[test]

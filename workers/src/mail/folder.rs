@@ -8,7 +8,7 @@ use lettre::message::Mailbox;
 
 use super::envelope::{Place, SenderError, masked, message, sender};
 
-/// Letters as `.eml` files, which mail programs open.
+/// Letters as `.eml` files, which mail programs open. One that is sent again takes the place of the first.
 pub struct FolderMailer {
     folder: PathBuf,
     from: Mailbox,
@@ -27,9 +27,8 @@ impl Mailer for FolderMailer {
         let later = |error: std::io::Error| MailError::Later(format!("{}: {error}", self.folder.display()));
         let message = message(&self.from, mail, Place::File)?.formatted();
         tokio::fs::create_dir_all(&self.folder).await.map_err(later)?;
-        // The time first, so that a listing by name is in order; colons are not for file names. It is the same when a
-        // letter is sent again because nobody knows whether it was: then the file is the same too.
-        let name = format!("{}-{}.eml", mail.at.format("%Y%m%dT%H%M%S%3fZ"), mail.id);
+        // The time first, so that a listing by name is in order; colons are not for file names.
+        let name = format!("{}-{}.eml", mail.asked_at.format("%Y%m%dT%H%M%S%3fZ"), mail.id);
         // Written aside and then renamed: whoever watches the folder never sees half a letter.
         let aside = self.folder.join(format!(".{name}.part"));
         tokio::fs::write(&aside, message).await.map_err(later)?;
@@ -41,19 +40,19 @@ impl Mailer for FolderMailer {
 
 #[cfg(test)]
 mod tests {
-    use chrono::DateTime;
-
     use super::*;
 
+    fn mail(text: &str) -> Mail {
+        let asked_at = chrono::DateTime::from_timestamp(1_772_446_200, 5_000_000).unwrap();
+        Mail { id: "task_1".into(), asked_at, to: "ada@example.org".into(), subject: "Hello".into(), text: text.into() }
+    }
+
     #[tokio::test]
-    async fn letters_lie_in_order_whole_and_named_by_time_and_id() {
+    async fn letters_lie_in_order_whole_and_named_by_time_and_id_however_often_they_are_sent() {
         let folder = std::env::temp_dir().join(format!("smallrun-mail-{}", std::process::id()));
-        let at = DateTime::from_timestamp(1_772_446_200, 5_000_000).unwrap();
         let mailer = FolderMailer::new(&folder, "Shop <post@shop.example>").unwrap();
-        let mail = Mail { id: "task_1".into(), at, to: "ada@example.org".into(), subject: "Hello".into(), text: "Text\n".into() };
-        mailer.send(&mail).await.unwrap();
-        // Again, because the worker died before it could say that it was sent.
-        mailer.send(&mail).await.unwrap();
+        mailer.send(&mail("First try\n")).await.unwrap();
+        mailer.send(&mail("Text\n")).await.unwrap();
         let names: Vec<_> =
             std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         assert_eq!(names, ["20260302T101000005Z-task_1.eml"]);
@@ -65,7 +64,6 @@ mod tests {
     #[tokio::test]
     async fn a_folder_that_cannot_be_made_is_a_matter_for_later() {
         let mailer = FolderMailer::new("/dev/null/mail", "post@shop.example").unwrap();
-        let mail = Mail { id: "x".into(), at: DateTime::UNIX_EPOCH, to: "ada@example.org".into(), subject: "x".into(), text: "x".into() };
-        assert!(matches!(mailer.send(&mail).await, Err(MailError::Later(_))));
+        assert!(matches!(mailer.send(&mail("x")).await, Err(MailError::Later(_))));
     }
 }
