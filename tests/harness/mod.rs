@@ -134,6 +134,25 @@ impl Setup {
         self
     }
 
+    /// On a database of its own on that PostgreSQL server.
+    pub async fn on_postgres_at(mut self, server: &str) -> Self {
+        self.database = Some(PostgresDatabase::create_on(server).await);
+        self
+    }
+
+    /// On a PostgreSQL database of its own that is reached by another address: a test's proxy.
+    pub async fn on_postgres_by_way_of(mut self, address: &str) -> Self {
+        let database = PostgresDatabase::create().await;
+        self.variables.push(("SMALLRUN_DATABASE_URL".to_owned(), database.url.replace(&database.address(), address)));
+        self.database = Some(database);
+        self
+    }
+
+    /// The host and the port of its PostgreSQL server.
+    pub fn postgres_address(&self) -> String {
+        self.database.as_ref().expect("a setup on PostgreSQL").address()
+    }
+
     /// On a PostgreSQL database and a virtual host of RabbitMQ of its own: what production runs on.
     pub async fn on_postgres_and_rabbitmq(self) -> Self {
         let broker = Some(Arc::new(TestBroker::new().await));
@@ -235,6 +254,19 @@ impl Server {
             if patience.elapsed() > START_WITHIN {
                 self.give_up("did not say where it listens");
             }
+        }
+    }
+
+    /// Waits until it says that it can serve.
+    pub async fn until_ready(&self, within: Duration) {
+        let patience = Instant::now();
+        loop {
+            let answer = self.client.get(self.at("/readyz")).timeout(SOON).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return;
+            }
+            assert!(patience.elapsed() < within, "not ready within {within:?}: {}", self.log());
+            tokio::time::sleep(POLL_EVERY).await;
         }
     }
 
@@ -480,14 +512,26 @@ pub struct PostgresDatabase {
 impl PostgresDatabase {
     /// Makes an empty database on the server that `SMALLRUN_TEST_POSTGRES_URL` names.
     pub async fn create() -> Arc<Self> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
         let server = std::env::var("SMALLRUN_TEST_POSTGRES_URL").expect("run scripts/test, or set SMALLRUN_TEST_POSTGRES_URL");
+        Self::create_on(&server).await
+    }
+
+    /// Makes an empty database on that server.
+    async fn create_on(server: &str) -> Arc<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let server = server.to_owned();
         let name = format!("smallrun_binary_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let (base, _) = server.rsplit_once('/').unwrap();
         let url = format!("{base}/{name}");
         let made = Self { server, name, url };
         made.run(&format!("CREATE DATABASE {}", made.name)).await;
         Arc::new(made)
+    }
+
+    /// The host and the port of its server.
+    fn address(&self) -> String {
+        let (_, rest) = self.server.split_once('@').unwrap();
+        rest.split('/').next().unwrap().to_owned()
     }
 
     async fn run(&self, sql: &str) {

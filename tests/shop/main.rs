@@ -32,6 +32,7 @@ mod broker;
 mod buying;
 mod crash;
 mod market;
+mod outage;
 mod rush;
 mod sign_in;
 mod strangers;
