@@ -6,7 +6,9 @@
 #![expect(clippy::disallowed_methods, unreachable_pub, reason = "the outbox table's own finders, and what its derive makes public")]
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::{ActiveValue::Set, DbErr, QueryOrder, QuerySelect, entity::prelude::*, sea_query::Expr};
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait, DbErr, FromQueryResult, QueryOrder, QuerySelect, Statement, entity::prelude::*, sea_query::Expr,
+};
 
 use super::{
     db::{Db, Tx},
@@ -137,6 +139,14 @@ pub async fn release_lease(tx: &Tx, holder: Uuid) -> Result<(), DbErr> {
     Ok(())
 }
 
+/// Numbers the oldest rows without a position, and answers them: one statement, the same on both databases. Written by hand,
+/// because a statement with a case for each row took several times as long (`bench-bus`, "facts relayed").
+const STAMP: &str = "UPDATE outbox SET position = $1 + waiting.place \
+    FROM (SELECT id AS waiting_id, ROW_NUMBER() OVER (ORDER BY id) AS place FROM outbox \
+          WHERE position IS NULL ORDER BY id LIMIT $2) AS waiting \
+    WHERE outbox.id = waiting.waiting_id \
+    RETURNING id, position, kind, aggregate, version, payload, traceparent, created_at";
+
 /// Stamps up to `limit` unstamped rows under the lease and, in the same transaction, queues the
 /// tasks that `react` answers for each fact: so every fact has its effects queued exactly once.
 /// Answers nothing when the fencing token is no longer the newest.
@@ -146,20 +156,14 @@ where
 {
     let held = lease::Entity::find_by_id(1).lock_exclusive().one(tx.conn()).await?;
     let Some(held) = held.filter(|held| held.fence == fence) else { return Ok(Vec::new()) };
-    let rows = entity::Entity::find()
-        .filter(entity::Column::Position.is_null())
-        .order_by_asc(entity::Column::Id)
-        .limit(limit)
-        .all(tx.conn())
-        .await?;
     let mut position = held.position_last;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let statement = Statement::from_sql_and_values(tx.conn().get_database_backend(), STAMP, [position.into(), limit.into()]);
+    let mut rows = entity::Model::find_by_statement(statement).all(tx.conn()).await?;
+    rows.sort_unstable_by_key(|row| row.position);
     let mut stamped = Vec::with_capacity(rows.len());
-    let mut places = sea_orm::sea_query::CaseStatement::new();
-    let mut ids = Vec::with_capacity(rows.len());
     for row in rows {
-        position = position.saturating_add(1);
-        places = places.case(entity::Column::Id.eq(row.id), position);
-        ids.push(row.id);
+        position = row.position.unwrap_or(position);
         let fact = serde_json::from_value(row.payload).map_err(|error| DbErr::Json(error.to_string()))?;
         let trace = row.traceparent.as_deref().and_then(TraceParent::parse);
         stamped.push(Stamped { id: row.id, position, version: row.version, fact, trace });
@@ -167,11 +171,6 @@ where
     if stamped.is_empty() {
         return Ok(stamped);
     }
-    entity::Entity::update_many()
-        .col_expr(entity::Column::Position, places.into())
-        .filter(entity::Column::Id.is_in(ids))
-        .exec(tx.conn())
-        .await?;
     lease::Entity::update_many()
         .col_expr(lease::Column::PositionLast, Expr::value(position))
         .filter(lease::Column::Id.eq(1))
