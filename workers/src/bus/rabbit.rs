@@ -63,8 +63,7 @@ impl std::fmt::Debug for RabbitUrl {
 /// RabbitMQ as the bus.
 pub struct RabbitBus {
     publisher: Publisher,
-    publishing: Line,
-    consuming: Line,
+    lines: Lines,
     facts: broadcast::Sender<Arc<Stamped>>,
     news: watch::Sender<u64>,
     running: std::sync::Mutex<JoinSet<()>>,
@@ -89,7 +88,8 @@ impl RabbitBus {
         running.spawn(publishes);
         running.spawn(live::receive(consuming.clone(), me.clone(), facts.clone(), news.clone()));
         running.spawn(tell_news(db.clone(), me, publisher.clone(), news.clone()));
-        Self { publisher, publishing, consuming, facts, news, running: std::sync::Mutex::new(running) }
+        let lines = Lines { publishing, consuming };
+        Self { publisher, lines, facts, news, running: std::sync::Mutex::new(running) }
     }
 }
 
@@ -110,7 +110,7 @@ impl Bus for RabbitBus {
     }
 
     fn consumer(&self, queue: Queue, prefetch: u16) -> Box<dyn Consumer> {
-        Box::new(RabbitConsumer::new(self.consuming.clone(), topology::name_of(queue), prefetch))
+        Box::new(RabbitConsumer::new(self.lines.clone(), topology::name_of(queue), prefetch))
     }
 
     async fn broadcast(&self, facts: &[Stamped]) -> Result<(), BusError> {
@@ -138,22 +138,36 @@ impl Bus for RabbitBus {
     }
 
     fn state(&self) -> BusState {
+        self.lines.state()
+    }
+
+    async fn close(&self) {
+        // First, or they would be made anew.
+        self.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner).abort_all();
+        for line in [&self.lines.publishing, &self.lines.consuming] {
+            let up = line.borrow().clone();
+            if let Some(up) = up {
+                link::say_goodbye(&up).await;
+            }
+        }
+    }
+}
+
+/// The two connections.
+#[derive(Clone)]
+struct Lines {
+    publishing: Line,
+    consuming: Line,
+}
+
+impl Lines {
+    fn state(&self) -> BusState {
         let publishing = self.publishing.borrow().clone();
         match publishing {
             Some(up) if up.0.status().blocked() => BusState::Blocked,
             Some(_) if self.consuming.borrow().is_some() => BusState::Up,
             Some(_) | None => BusState::Down,
         }
-    }
-
-    async fn close(&self) {
-        for line in [&self.publishing, &self.consuming] {
-            let up = line.borrow().clone();
-            if let Some(up) = up {
-                link::say_goodbye(&up).await;
-            }
-        }
-        self.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner).abort_all();
     }
 }
 

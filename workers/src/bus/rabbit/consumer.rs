@@ -12,7 +12,8 @@ use lapin::{
 use tokio::sync::mpsc;
 
 use super::{
-    super::{Consumer, Permit},
+    super::{BusState, Consumer, Permit},
+    Lines,
     link::{Line, Up},
 };
 use crate::{loops::AbortOnDrop, pulse::LOOK_AGAIN};
@@ -36,17 +37,17 @@ impl Delivery {
 }
 
 pub(super) struct RabbitConsumer {
-    line: Line,
+    lines: Lines,
     arrived: mpsc::Receiver<Permit>,
     waiting: Vec<Permit>,
     _receiving: AbortOnDrop<()>,
 }
 
 impl RabbitConsumer {
-    pub(super) fn new(line: Line, queue: String, prefetch: u16) -> Self {
+    pub(super) fn new(lines: Lines, queue: String, prefetch: u16) -> Self {
         let (send, arrived) = mpsc::channel(usize::from(prefetch.max(1)));
-        let receiving = AbortOnDrop(tokio::spawn(receive(line.clone(), queue, prefetch, send)));
-        Self { line, arrived, waiting: Vec::new(), _receiving: receiving }
+        let receiving = AbortOnDrop(tokio::spawn(receive(lines.consuming.clone(), queue, prefetch, send)));
+        Self { lines, arrived, waiting: Vec::new(), _receiving: receiving }
     }
 }
 
@@ -56,8 +57,10 @@ impl Consumer for RabbitConsumer {
         if !self.waiting.is_empty() {
             return;
         }
-        let up = self.line.borrow().is_some();
-        let longest = if up { LOOK_AGAIN_WHEN_UP } else { LOOK_AGAIN };
+        let longest = match self.lines.state() {
+            BusState::Up => LOOK_AGAIN_WHEN_UP,
+            BusState::Blocked | BusState::Down => LOOK_AGAIN,
+        };
         if let Ok(Some(permit)) = tokio::time::timeout(longest, self.arrived.recv()).await {
             self.waiting.push(permit);
         }

@@ -19,9 +19,10 @@ use super::{
 /// Messages on their way at once. At 256 the broker is near its best; more only makes the wait longer.
 const WINDOW: usize = 512;
 /// A message that the socket does not take in this time is given up: the broker has stopped reading.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
-/// And one that is not confirmed in this time.
-const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
+/// And one that is not confirmed in this time: less than half of the relay's lease, which must not run out over a broker that
+/// has fallen silent.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(2);
 /// AMQP 0-9-1, basic properties: 2 is kept on disk, 1 is not.
 const PERSISTENT: u8 = 2;
 const TRANSIENT: u8 = 1;
