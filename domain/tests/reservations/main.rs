@@ -6,3 +6,4 @@ mod drops;
 mod market;
 mod paying;
 mod reserving;
+mod second_wall;
