@@ -1,8 +1,10 @@
 //! The database of this process: looked at, locked, brought up to date, opened; and its failures in words.
 //!
-//! [`sole`] keeps a second server away where only one may run; [`words`] turns errors into sentences.
+//! [`sole`] keeps a second server away where only one may run; [`wall`] looks after the role of tenants; [`words`] turns
+//! errors into sentences.
 
 mod sole;
+mod wall;
 mod words;
 
 use std::{path::Path, sync::Arc};
@@ -56,7 +58,7 @@ pub(crate) async fn open_current(config: &Config) -> Outcome<Db> {
     }
     let db = open(config).await?;
     match schema(config, &db).await?.pending.len() {
-        0 => Ok(db),
+        0 => wall::check(config, &db).await.map(|()| db),
         count => Err(lacks(count)),
     }
 }
@@ -88,6 +90,7 @@ pub(crate) async fn migrate(config: &Config) -> Outcome<(Db, usize)> {
         Migrator::up(db.schema_connection(), Some(1)).await.map_err(explain)?;
         step.done();
     }
+    wall::check(config, &db).await?;
     Ok((db, pending.len()))
 }
 

@@ -6,7 +6,7 @@ mod harness;
 
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, time::Duration};
 
-use harness::{Ended, Folder, Server, Setup, run, smallrun};
+use harness::{Ended, Folder, PostgresDatabase, Server, Setup, run, smallrun};
 use serde_json::json;
 
 /// One sentence that says what, another that says what to do.
@@ -212,6 +212,26 @@ async fn a_second_server_on_one_postgres_database_is_refused() {
     let other = Folder::new();
     let second = Ended::of(&mut server.same_again().command(&other));
     assert_sentence(&second, 69, "another `smallrun serve` runs on the database");
+}
+
+#[tokio::test]
+async fn a_database_user_without_the_role_of_tenants_is_told_what_to_run() {
+    let database = PostgresDatabase::create().await;
+    let (user, folder) = (&database.name, Folder::new());
+    database.run(&format!("REVOKE smallrun_tenant FROM {user}")).await;
+    let migrate = || {
+        let mut command = smallrun();
+        command.args(["migrate", "up", "--data"]).arg(folder.path()).env("SMALLRUN_DATABASE_URL", &database.url);
+        Ended::of(&mut command)
+    };
+    let what_to_run = format!("`GRANT smallrun_tenant TO {user}`");
+    assert_sentence(&migrate(), 69, &what_to_run);
+    database.run(&format!("GRANT smallrun_tenant TO {user}")).await;
+    let done = migrate();
+    assert_eq!(done.code, Some(0), "{done:#?}");
+    // The steps are applied; a right that is lost later is noticed all the same.
+    database.run(&format!("REVOKE smallrun_tenant FROM {user}")).await;
+    assert_sentence(&migrate(), 69, &what_to_run);
 }
 
 #[tokio::test]

@@ -114,6 +114,23 @@ fn folders_and_modules_are_named_by_capability() {
     assert!(vague.is_empty(), "these names say nothing about what is inside: {vague:#?}");
 }
 
+/// In front of the second wall only the table's own `WHERE` tells tenants apart: `read_in` is the way within it.
+#[test]
+fn a_function_in_a_tenants_scope_does_not_read_from_the_pool() {
+    let domain = root().join("domain/src");
+    let mut found = BTreeSet::new();
+    for (path, text) in rust_files().into_iter().filter(|(path, _)| path.starts_with(&domain)) {
+        for function in text.split("\n}\n").filter_map(|item| item.split_once("fn ").map(|(_, function)| function)) {
+            let (signature, body) = function.split_once('{').unwrap_or((function, ""));
+            let of_tenant = ["&CreatorScope", "&TokensScope"].iter().any(|scope| signature.contains(scope));
+            if of_tenant && body.contains(".reader()") {
+                found.insert(format!("{}: {}", path.display(), signature.split('(').next().unwrap_or_default()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "use `read_in`: {found:#?}");
+}
+
 /// A workspace crate as its manifest describes it.
 struct Manifest {
     package: String,

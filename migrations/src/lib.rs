@@ -1,7 +1,8 @@
 //! The database schema, step by step: one file a capability and change, the same on SQLite and PostgreSQL.
 //!
 //! Rules: a migration that has been released is never edited; a column goes only one release after the
-//! last code that read it, because during a deploy old code meets the new schema.
+//! last code that read it, because during a deploy old code meets the new schema; a new table says where it stands to the
+//! second wall (`wall.rs`).
 
 use sea_orm_migration::prelude::*;
 
@@ -13,6 +14,10 @@ mod m0004_catalog;
 mod m0005_drops;
 mod m0006_reservations;
 mod m0007_payments;
+mod m0008_second_wall;
+mod wall;
+
+pub use wall::{ROLE_MISSING, TENANT_ROLE, make_role};
 
 /// Runs the steps in order and remembers which were run.
 #[derive(Debug)]
@@ -29,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_drops::Migration),
             Box::new(m0006_reservations::Migration),
             Box::new(m0007_payments::Migration),
+            Box::new(m0008_second_wall::Migration),
         ]
     }
 }

@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
-use sea_orm::{DbErr, RuntimeErr, sqlx};
+use migrations::ROLE_MISSING;
+use sea_orm::{
+    DbErr, RuntimeErr,
+    sqlx::{self, postgres::PgDatabaseError},
+};
 
 use crate::{
     config::Config,
@@ -33,7 +37,10 @@ pub(crate) fn failure(config: &Config, doing: &str, error: &DbErr) -> Failure {
             let code = refusal.code().unwrap_or_default();
             match config.database_url.sqlite_file() {
                 Some(file) => of_sqlite(file, &code, refusal.message()),
-                None => of_postgres(database, &code, refusal.message()),
+                None => {
+                    let hint = refusal.try_downcast_ref::<PgDatabaseError>().and_then(PgDatabaseError::hint);
+                    of_postgres(database, &code, refusal.message(), hint)
+                }
             }
             .unwrap_or_else(|| Failure::unexpected(doing, error))
         }
@@ -78,12 +85,13 @@ fn of_sqlite(path: &Path, code: &str, message: &str) -> Option<Failure> {
     Some(failure)
 }
 
-fn of_postgres(database: &crate::config::DatabaseUrl, code: &str, message: &str) -> Option<Failure> {
+fn of_postgres(database: &crate::config::DatabaseUrl, code: &str, message: &str, hint: Option<&str>) -> Option<Failure> {
     // Classes and codes of PostgreSQL's appendix A.
     let what_to_do = match code {
         "28P01" | "28000" => "Correct the user and the password in `database_url`",
         "3D000" => "Make the database (`createdb`), or correct its name in `database_url`",
         "42501" => "Give the user the right to make tables in the database",
+        ROLE_MISSING => hint?,
         "53300" => "Allow more connections on the server, or lower `database_pool_max`",
         code if code.starts_with("57P") => "Wait for the server to be up, and run again",
         code if code.starts_with("XX") => {

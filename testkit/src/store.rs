@@ -46,13 +46,22 @@ impl TestDb {
 
     /// A new database on the server of [`POSTGRES_VARIABLE`].
     pub async fn postgres() -> Self {
+        Self::on_server(async |admin, admin_url| format!("TEMPLATE {}", template(admin, admin_url).await)).await
+    }
+
+    /// A new database on that server without a table: for tests of the migrations.
+    pub async fn postgres_without_tables() -> Self {
+        Self::on_server(async |_, _| String::new()).await
+    }
+
+    async fn on_server(options: impl AsyncFnOnce(&DatabaseConnection, &str) -> String) -> Self {
         let Ok(admin_url) = std::env::var(POSTGRES_VARIABLE) else {
             panic!("no PostgreSQL to test on: run scripts/test, or set {POSTGRES_VARIABLE}");
         };
         let admin = open(&admin_url).await;
-        let template = template(&admin, &admin_url).await;
+        let options = options(&admin, &admin_url).await;
         let name = unique("smallrun_test");
-        run(&admin, &format!("CREATE DATABASE {name} TEMPLATE {template}")).await.expect("a database can be made");
+        run(&admin, &format!("CREATE DATABASE {name} {options}")).await.expect("a database can be made");
         close(admin).await;
         let url = database_url(&admin_url, &name).parse().expect("a PostgreSQL URL");
         Self { url, place: Place::Server { admin_url, name } }

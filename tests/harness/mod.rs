@@ -25,6 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use migrations::{TENANT_ROLE, make_role};
 use sea_orm::{ConnectionTrait, Database};
 use serde_json::{Value, json};
 use testkit::TestBroker;
@@ -501,11 +502,12 @@ fn newest_letter(folder: &Path, to: &str, holding: &str) -> Option<String> {
     letters.find(|text| text.contains(to) && text.contains(holding))
 }
 
-/// A database on the test server, dropped with its value.
+/// A database on the test server, with an owner of its own who is no superuser, as in production. Both go with the value.
 #[derive(Debug)]
 pub struct PostgresDatabase {
     server: String,
-    name: String,
+    /// Of the database and of its owner.
+    pub name: String,
     pub url: String,
 }
 
@@ -522,9 +524,14 @@ impl PostgresDatabase {
         let server = server.to_owned();
         let name = format!("smallrun_binary_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let (base, _) = server.rsplit_once('/').unwrap();
-        let url = format!("{base}/{name}");
+        let (_, host) = base.rsplit_once(['@', '/']).unwrap();
+        let url = format!("postgres://{name}:{name}@{host}/{name}");
         let made = Self { server, name, url };
-        made.run(&format!("CREATE DATABASE {}", made.name)).await;
+        let connection = Database::connect(made.server.as_str()).await.unwrap();
+        make_role(&connection, TENANT_ROLE).await.unwrap();
+        connection.close().await.unwrap();
+        made.run(&format!("CREATE ROLE {0} LOGIN PASSWORD '{0}' IN ROLE {TENANT_ROLE}", made.name)).await;
+        made.run(&format!("CREATE DATABASE {0} OWNER {0}", made.name)).await;
         Arc::new(made)
     }
 
@@ -534,7 +541,8 @@ impl PostgresDatabase {
         rest.split('/').next().unwrap().to_owned()
     }
 
-    async fn run(&self, sql: &str) {
+    /// As a superuser.
+    pub async fn run(&self, sql: &str) {
         let connection = Database::connect(self.server.as_str()).await.unwrap();
         connection.execute_unprepared(sql).await.unwrap();
         connection.close().await.unwrap();
@@ -549,8 +557,9 @@ impl Drop for PostgresDatabase {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 if let Ok(connection) = Database::connect(server.as_str()).await {
-                    let _left_for_the_next_run =
-                        connection.execute_unprepared(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
+                    for gone in [format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"), format!("DROP ROLE IF EXISTS {name}")] {
+                        let _left_for_the_next_run = connection.execute_unprepared(&gone).await;
+                    }
                 }
             });
         });

@@ -55,7 +55,7 @@ pub enum CreateTokenRefusal {
 
 /// Makes a token. Its secret is answered once and stored as a hash.
 pub async fn create_token(db: &Db, scope: &TokensScope, request: CreateToken) -> Result<TokenCreated, OpError<CreateTokenRefusal>> {
-    in_tx(db, scope.actor(), async |tx| {
+    in_tx(db, scope, async |tx| {
         OpError::refuse_if_any(complaints(&request, tx.now()))?;
         // Requests of the same moment may pass together: the bound protects a list's size, no right.
         if api_token::live_count(tx, scope).await? >= TOKENS_MAX {

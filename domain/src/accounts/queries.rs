@@ -14,6 +14,7 @@ use crate::{
         Db,
         ids::AccountId,
         page::{Page, Slice, SortKey, SortValue, count_capped, slice},
+        read_in,
     },
 };
 
@@ -26,12 +27,12 @@ pub async fn own_account(db: &Db, scope: &AccountScope) -> Result<Option<Account
 pub async fn accounts(db: &Db, _scope: &AdminScope, email: Option<&Email>, page: &Page) -> Result<Slice<Account>, DbErr> {
     let sort = (account::Column::CreatedAt, account::Column::Id);
     let key = |row: &account::Model| SortKey::new(SortValue::Time(row.created_at), row.id);
-    Ok(slice(db, with_email(email), sort, true, page, key).await?.map(Account::from))
+    Ok(slice(db.reader(), with_email(email), sort, true, page, key).await?.map(Account::from))
 }
 
 /// How many accounts [`accounts`] lists, capped.
 pub async fn accounts_count(db: &Db, _scope: &AdminScope, email: Option<&Email>) -> Result<u64, DbErr> {
-    count_capped(db, with_email(email)).await
+    count_capped(db.reader(), with_email(email)).await
 }
 
 fn with_email(email: Option<&Email>) -> sea_orm::Select<account::Entity> {
@@ -47,10 +48,11 @@ pub async fn accounts_by_ids(db: &Db, _scope: &AdminScope, ids: &[AccountId]) ->
 
 /// The names of those who work for the scope's creator: members see each other's names, not their addresses.
 pub async fn member_names(db: &Db, scope: &CreatorScope) -> Result<HashMap<AccountId, String>, DbErr> {
-    let members: Vec<AccountId> =
-        member::of_creator(db.reader(), scope).await?.into_iter().map(|member| member.account_id).collect();
-    let rows = account::by_ids(db.reader(), &members).await?;
-    Ok(rows.into_iter().map(|row| (row.id, row.name)).collect())
+    read_in(db, scope, async |conn| {
+        let members: Vec<AccountId> = member::of_creator(conn, scope).await?.into_iter().map(|member| member.account_id).collect();
+        account::names(conn, &members).await
+    })
+    .await
 }
 
 /// The account with an address, for the operator.
@@ -67,22 +69,23 @@ pub async fn any_admin(db: &Db, _scope: &SystemScope) -> Result<bool, DbErr> {
 pub async fn own_sessions(db: &Db, scope: &AccountScope, page: &Page) -> Result<Slice<Session>, DbErr> {
     let sort = (session::Column::CreatedAt, session::Column::Id);
     let key = |row: &session::Model| SortKey::new(SortValue::Time(row.created_at), row.id);
-    Ok(slice(db, session::of_account(scope, db.now()), sort, true, page, key).await?.map(Session::from))
+    Ok(slice(db.reader(), session::of_account(scope, db.now()), sort, true, page, key).await?.map(Session::from))
 }
 
 /// How many sessions [`own_sessions`] lists, capped.
 pub async fn own_sessions_count(db: &Db, scope: &AccountScope) -> Result<u64, DbErr> {
-    count_capped(db, session::of_account(scope, db.now())).await
+    count_capped(db.reader(), session::of_account(scope, db.now())).await
 }
 
 /// The tokens of a creator or of the marketplace, newest first, revoked ones too.
 pub async fn tokens(db: &Db, scope: &TokensScope, page: &Page) -> Result<Slice<ApiToken>, DbErr> {
     let sort = (api_token::Column::CreatedAt, api_token::Column::Id);
     let key = |row: &api_token::Model| SortKey::new(SortValue::Time(row.created_at), row.id);
-    Ok(slice(db, api_token::owned(scope), sort, true, page, key).await?.map(ApiToken::from))
+    let rows = read_in(db, scope, async |conn| slice(conn, api_token::owned(scope), sort, true, page, key).await).await?;
+    Ok(rows.map(ApiToken::from))
 }
 
 /// How many tokens [`tokens`] lists, capped.
 pub async fn tokens_count(db: &Db, scope: &TokensScope) -> Result<u64, DbErr> {
-    count_capped(db, api_token::owned(scope)).await
+    read_in(db, scope, async |conn| count_capped(conn, api_token::owned(scope)).await).await
 }

@@ -7,7 +7,7 @@ use sea_orm::DeriveActiveEnum;
 use sea_orm::entity::prelude::*;
 
 use crate::platform::{
-    Actor,
+    Actor, By,
     ids::{AccountId, CreatorId, GuestId, SessionId, TokenId},
 };
 
@@ -253,9 +253,12 @@ impl TokensScope {
     pub fn creator(&self) -> Option<CreatorId> {
         self.creator
     }
-    /// For the audit log.
-    pub fn actor(&self) -> Actor {
-        self.actor
+}
+
+/// A creator's tokens are within the second wall, the marketplace's are no tenant's.
+impl From<&TokensScope> for By {
+    fn from(scope: &TokensScope) -> Self {
+        scope.creator.map_or_else(|| Self::from(scope.actor), |creator| Self::tenant(scope.actor, creator))
     }
 }
 
@@ -271,9 +274,12 @@ impl CreatorScope {
     pub fn creator(&self) -> CreatorId {
         self.creator
     }
-    /// For the audit log.
-    pub fn actor(&self) -> Actor {
-        self.actor
+}
+
+/// Whatever is done in this scope is done within the second wall: there is no other way to its actor.
+impl From<&CreatorScope> for By {
+    fn from(scope: &CreatorScope) -> Self {
+        Self::tenant(scope.actor, scope.creator)
     }
 }
 

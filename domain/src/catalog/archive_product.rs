@@ -19,12 +19,12 @@ pub enum ArchiveProductRefusal {
 
 /// Takes a product out of lists and pages. Drops that sell it already go on. Doing it again changes nothing.
 pub async fn archive_product(db: &Db, scope: &CreatorScope, id: ProductId) -> Result<Product, OpError<ArchiveProductRefusal>> {
-    in_tx(db, scope.actor(), async |tx| set_archived(tx, scope, id, Some(tx.now()), "product.archive").await).await
+    in_tx(db, scope, async |tx| set_archived(tx, scope, id, Some(tx.now()), "product.archive").await).await
 }
 
 /// Brings an archived product back. Doing it again changes nothing.
 pub async fn unarchive_product(db: &Db, scope: &CreatorScope, id: ProductId) -> Result<Product, OpError<ArchiveProductRefusal>> {
-    in_tx(db, scope.actor(), async |tx| set_archived(tx, scope, id, None, "product.unarchive").await).await
+    in_tx(db, scope, async |tx| set_archived(tx, scope, id, None, "product.unarchive").await).await
 }
 
 async fn set_archived(

@@ -24,12 +24,12 @@ pub enum ArchiveVariantRefusal {
 /// Takes a variant out of its product's list; its SKU stays taken. Drops that sell it already go on.
 /// Doing it again changes nothing.
 pub async fn archive_variant(db: &Db, scope: &CreatorScope, id: VariantId) -> Result<Variant, OpError<ArchiveVariantRefusal>> {
-    in_tx(db, scope.actor(), async |tx| set_archived(tx, scope, id, Some(tx.now()), "variant.archive").await).await
+    in_tx(db, scope, async |tx| set_archived(tx, scope, id, Some(tx.now()), "variant.archive").await).await
 }
 
 /// Brings an archived variant back. Doing it again changes nothing.
 pub async fn unarchive_variant(db: &Db, scope: &CreatorScope, id: VariantId) -> Result<Variant, OpError<ArchiveVariantRefusal>> {
-    in_tx(db, scope.actor(), async |tx| set_archived(tx, scope, id, None, "variant.unarchive").await).await
+    in_tx(db, scope, async |tx| set_archived(tx, scope, id, None, "variant.unarchive").await).await
 }
 
 async fn set_archived(

@@ -58,7 +58,7 @@ pub async fn create_product(
     scope: &CreatorScope,
     request: CreateProduct,
 ) -> Result<Product, OpError<CreateProductRefusal>> {
-    in_tx(db, scope.actor(), async |tx| {
+    in_tx(db, scope, async |tx| {
         // From now on the creator's currency stays, and no other product is added.
         let creator = creators::hold(tx, scope).await?;
         if product::owned(scope).count(tx.conn()).await? >= PRODUCTS_MAX {

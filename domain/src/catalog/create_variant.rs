@@ -78,7 +78,7 @@ pub async fn create_variant(
     scope: &CreatorScope,
     request: CreateVariant,
 ) -> Result<Variant, OpError<CreateVariantRefusal>> {
-    in_tx(db, scope.actor(), async |tx| {
+    in_tx(db, scope, async |tx| {
         let product = product::lock(tx, scope, request.product).await?;
         let product = product.ok_or_else(|| OpError::refuse_field(CreateVariantRefusal::NotFound, "productId"))?;
         let count = variant::count_of(tx, product.id).await?;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sea_orm::{ColumnTrait, DbErr, QueryFilter, QueryOrder, Select};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, QueryFilter, QueryOrder, Select};
 
 use super::{
     Product, Sight, Variant,
@@ -15,6 +15,7 @@ use crate::{
         Currency, Db, EntityId,
         ids::{CreatorId, ProductId, VariantId},
         page::{Page, Slice, SortKey, SortValue, count_capped, slice},
+        read_in,
         slugs::{self, SlugKind},
         tags::{self, Tag, TagKind},
     },
@@ -63,12 +64,12 @@ pub async fn list(
     sort: ProductSort,
     page: &Page,
 ) -> Result<Slice<Product>, DbErr> {
-    sorted(db, filtered(product::in_sight(&Sight::public(scope)), filter), sort, page).await
+    sorted(db.reader(), filtered(product::in_sight(&Sight::public(scope)), filter), sort, page).await
 }
 
 /// How many products [`list`] has in all, up to the cap of counts.
 pub async fn count(db: &Db, scope: &PublicScope, filter: &ProductFilter) -> Result<u64, DbErr> {
-    count_capped(db, filtered(product::in_sight(&Sight::public(scope)), filter)).await
+    count_capped(db.reader(), filtered(product::in_sight(&Sight::public(scope)), filter)).await
 }
 
 /// The products of the scope's creator; archived ones too if asked for.
@@ -80,12 +81,12 @@ pub async fn list_own(
     sort: ProductSort,
     page: &Page,
 ) -> Result<Slice<Product>, DbErr> {
-    sorted(db, filtered(own(scope, archived), filter), sort, page).await
+    read_in(db, scope, async |conn| sorted(conn, filtered(own(scope, archived), filter), sort, page).await).await
 }
 
 /// How many products [`list_own`] has in all, up to the cap of counts.
 pub async fn count_own(db: &Db, scope: &CreatorScope, filter: &ProductFilter, archived: bool) -> Result<u64, DbErr> {
-    count_capped(db, filtered(own(scope, archived), filter)).await
+    read_in(db, scope, async |conn| count_capped(conn, filtered(own(scope, archived), filter)).await).await
 }
 
 fn own(scope: &CreatorScope, archived: bool) -> Select<product::Entity> {
@@ -110,15 +111,20 @@ fn filtered(mut select: Select<product::Entity>, filter: &ProductFilter) -> Sele
     select
 }
 
-async fn sorted(db: &Db, select: Select<product::Entity>, sort: ProductSort, page: &Page) -> Result<Slice<Product>, DbErr> {
+async fn sorted(
+    conn: &impl ConnectionTrait,
+    select: Select<product::Entity>,
+    sort: ProductSort,
+    page: &Page,
+) -> Result<Slice<Product>, DbErr> {
     let by_time = |row: &Product| SortKey::new(SortValue::Time(row.created_at), row.id);
     let by_price = |row: &Product| SortKey::new(SortValue::Int(row.price_min_minor), row.id);
     let by_title = |row: &Product| SortKey::new(SortValue::Text(row.title.clone()), row.id);
     match sort {
-        ProductSort::Newest => slice(db, select, (Column::CreatedAt, Column::Id), true, page, by_time).await,
-        ProductSort::PriceAscending => slice(db, select, (Column::PriceMinMinor, Column::Id), false, page, by_price).await,
-        ProductSort::PriceDescending => slice(db, select, (Column::PriceMinMinor, Column::Id), true, page, by_price).await,
-        ProductSort::Title => slice(db, select, (Column::Title, Column::Id), false, page, by_title).await,
+        ProductSort::Newest => slice(conn, select, (Column::CreatedAt, Column::Id), true, page, by_time).await,
+        ProductSort::PriceAscending => slice(conn, select, (Column::PriceMinMinor, Column::Id), false, page, by_price).await,
+        ProductSort::PriceDescending => slice(conn, select, (Column::PriceMinMinor, Column::Id), true, page, by_price).await,
+        ProductSort::Title => slice(conn, select, (Column::Title, Column::Id), false, page, by_title).await,
     }
 }
 

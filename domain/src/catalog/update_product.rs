@@ -62,7 +62,7 @@ pub async fn update_product(
     scope: &CreatorScope,
     request: UpdateProduct,
 ) -> Result<Product, OpError<UpdateProductRefusal>> {
-    in_tx(db, scope.actor(), async |tx| {
+    in_tx(db, scope, async |tx| {
         let row = product::lock(tx, scope, request.product).await?;
         let row = row.ok_or_else(|| OpError::refuse_field(UpdateProductRefusal::NotFound, "id"))?;
         // The lock counted the version up.

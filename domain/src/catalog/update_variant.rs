@@ -85,7 +85,7 @@ pub async fn update_variant(
     scope: &CreatorScope,
     request: UpdateVariant,
 ) -> Result<Variant, OpError<UpdateVariantRefusal>> {
-    in_tx(db, scope.actor(), async |tx| {
+    in_tx(db, scope, async |tx| {
         let not_found = || OpError::refuse_field(UpdateVariantRefusal::NotFound, "id");
         let product = product::lock_of_variant(tx, scope, request.variant).await?.ok_or_else(not_found)?;
         let row = variant::owned(tx, scope, request.variant).await?.ok_or_else(not_found)?;

@@ -16,6 +16,7 @@ use crate::{
         Db,
         ids::CreatorId,
         page::{Page, Slice, SortKey, SortValue, count_capped, slice},
+        read_in,
         slugs::{self, SlugKind},
     },
 };
@@ -35,18 +36,18 @@ pub async fn list(db: &Db, scope: &PublicScope, sort: CreatorSort, page: &Page) 
     match sort {
         CreatorSort::Newest => {
             let key = |row: &Creator| SortKey::new(SortValue::Time(row.created_at), row.id);
-            slice(db, select, (Column::CreatedAt, Column::Id), true, page, key).await
+            slice(db.reader(), select, (Column::CreatedAt, Column::Id), true, page, key).await
         }
         CreatorSort::Name => {
             let key = |row: &Creator| SortKey::new(SortValue::Text(row.name.clone()), row.id);
-            slice(db, select, (Column::Name, Column::Id), false, page, key).await
+            slice(db.reader(), select, (Column::Name, Column::Id), false, page, key).await
         }
     }
 }
 
 /// How many creators [`list`] has in all, up to the cap of counts.
 pub async fn count(db: &Db, scope: &PublicScope) -> Result<u64, DbErr> {
-    count_capped(db, creator::published(scope)).await
+    count_capped(db.reader(), creator::published(scope)).await
 }
 
 /// Creators by id, those in scope, with one statement.
@@ -64,12 +65,12 @@ pub async fn by_slug(db: &Db, scope: &PublicScope, slug: &str) -> Result<Option<
 
 /// The scope's own creator.
 pub async fn own(db: &Db, scope: &CreatorScope) -> Result<Option<Creator>, DbErr> {
-    creator::own(db.reader(), scope).await
+    read_in(db, scope, async |conn| creator::own(conn, scope).await).await
 }
 
 /// Who works for the scope's creator, oldest first.
 pub async fn members(db: &Db, scope: &CreatorScope) -> Result<Vec<Member>, DbErr> {
-    member::of_creator(db.reader(), scope).await
+    read_in(db, scope, async |conn| member::of_creator(conn, scope).await).await
 }
 
 /// Of which creators an account is a member, oldest first.

@@ -58,7 +58,7 @@ pub enum UpdateCreatorRefusal {
 
 /// Changes the profile of the scope's creator.
 pub async fn update(db: &Db, scope: &CreatorScope, request: UpdateCreator) -> Result<Creator, OpError<UpdateCreatorRefusal>> {
-    in_tx(db, scope.actor(), async |tx| {
+    in_tx(db, scope, async |tx| {
         let row = creator::lock(tx, scope).await?;
         // The lock counted the version up.
         if request.version.is_some_and(|seen| seen.checked_add(1) != Some(row.version)) {

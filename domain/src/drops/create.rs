@@ -80,7 +80,7 @@ pub async fn create(db: &Db, scope: &CreatorScope, request: CreateDrop) -> Resul
     if request.opens_at >= request.closes_at {
         return Err(OpError::refuse_field(CreateDropRefusal::WindowEmpty, "closesAt"));
     }
-    in_tx(db, scope.actor(), async |tx| {
+    in_tx(db, scope, async |tx| {
         let creator = creators::hold(tx, scope).await?;
         let id: DropId = tx.new_id();
         if !slugs::take(tx, SlugKind::Drop, creator.id.uuid(), &slug, id.uuid()).await? {

@@ -99,6 +99,11 @@ pub(crate) async fn any(conn: &impl ConnectionTrait, scope: &CreatorScope) -> Re
     Ok(found.is_some())
 }
 
+/// A creator's drop.
+pub(crate) async fn own(conn: &impl ConnectionTrait, scope: &CreatorScope, id: DropId) -> Result<Option<Model>, DbErr> {
+    owned(scope).filter(Column::Id.eq(id)).one(conn).await
+}
+
 /// Drops by id whoever asks: for operations that checked the ids they were led to.
 pub(crate) async fn by_ids(conn: &impl ConnectionTrait, ids: &[DropId]) -> Result<Vec<Model>, DbErr> {
     Entity::find().filter(Column::Id.is_in(ids.iter().copied())).all(conn).await
@@ -113,7 +118,7 @@ pub(crate) async fn lock(tx: &Tx, scope: &CreatorScope, id: DropId) -> Result<Op
     if update.exec(tx.conn()).await?.rows_affected == 0 {
         return Ok(None);
     }
-    owned(scope).filter(Column::Id.eq(id)).one(tx.conn()).await
+    own(tx.conn(), scope, id).await
 }
 
 /// Notes the first hold of drops: their deposit terms freeze with it.

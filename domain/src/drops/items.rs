@@ -115,7 +115,7 @@ impl From<TiersError> for ItemRefusal {
 pub async fn add(db: &Db, scope: &CreatorScope, id: DropId, new: NewItem) -> Result<DropItem, OpError<ItemRefusal>> {
     let complaints = bounds(Some(new.units), Some(new.per_buyer_max), Some(&new.tiers));
     OpError::refuse_if_any(complaints)?;
-    in_tx(db, scope.actor(), async |tx| {
+    in_tx(db, scope, async |tx| {
         let drop = lock(tx, scope, id, "dropId").await?;
         if drop.state == DropState::Published {
             return Err(OpError::refuse(ItemRefusal::Frozen));
@@ -153,7 +153,7 @@ pub async fn add(db: &Db, scope: &CreatorScope, id: DropId, new: NewItem) -> Res
 /// Changes an item.
 pub async fn change(db: &Db, scope: &CreatorScope, id: DropItemId, change: ItemChange) -> Result<DropItem, OpError<ItemRefusal>> {
     OpError::refuse_if_any(bounds(change.units, change.per_buyer_max, change.tiers.as_deref()))?;
-    in_tx(db, scope.actor(), async |tx| {
+    in_tx(db, scope, async |tx| {
         let (drop, mut item) = lock_item(tx, scope, id).await?;
         let now = tx.decision_now().await?;
         let mut fields = Vec::new();
@@ -194,7 +194,7 @@ pub async fn change(db: &Db, scope: &CreatorScope, id: DropItemId, change: ItemC
 
 /// Takes an item out of a draft.
 pub async fn remove(db: &Db, scope: &CreatorScope, id: DropItemId) -> Result<DropId, OpError<ItemRefusal>> {
-    in_tx(db, scope.actor(), async |tx| {
+    in_tx(db, scope, async |tx| {
         let (drop, item) = lock_item(tx, scope, id).await?;
         if drop.state == DropState::Published || drop.first_held_at.is_some() {
             return Err(OpError::refuse(ItemRefusal::Frozen));

@@ -1,8 +1,9 @@
 //! To announce a drop, take it back, and call it off.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
+use sea_orm::DbErr;
 
 use super::{
     drop_row::{self, Model as Drop},
@@ -72,7 +73,7 @@ pub enum PublishRefusal {
 
 /// Announces a draft. It is checked as a whole: every complaint comes in one answer.
 pub async fn publish(db: &Db, scope: &CreatorScope, id: DropId) -> Result<Drop, OpError<PublishRefusal>> {
-    in_tx(db, scope.actor(), async |tx| {
+    in_tx(db, scope, async |tx| {
         gate::take(tx, &[id]).await?;
         let now = tx.decision_now().await?;
         let unknown = || OpError::refuse_field(PublishRefusal::NotFound, "id");
@@ -164,7 +165,7 @@ pub enum WithdrawRefusal {
 
 /// Takes an announced drop back to a draft, while nothing is held or paid for.
 pub async fn withdraw(db: &Db, scope: &CreatorScope, id: DropId) -> Result<Drop, OpError<WithdrawRefusal>> {
-    in_tx(db, scope.actor(), async |tx| {
+    in_tx(db, scope, async |tx| {
         gate::take(tx, &[id]).await?;
         let now = tx.decision_now().await?;
         let unknown = || OpError::refuse_field(WithdrawRefusal::NotFound, "id");
@@ -194,26 +195,35 @@ pub enum CancelDropRefusal {
 
 /// Calls a drop off: holds end, and every deposit that was paid for it goes back.
 pub async fn cancel(db: &Db, scope: &CreatorScope, id: DropId) -> Result<Drop, OpError<CancelDropRefusal>> {
-    // Unpaid checkouts over several drops are released whole, so their other gates are taken too.
-    let alive = reservation_row::alive_in_drop(db.reader(), id).await?;
-    let checkouts: Vec<CheckoutId> = alive.iter().map(|line| line.checkout_id).collect();
-    let lines = reservation_row::of_checkouts(db.reader(), &checkouts).await?;
-    let mut drops: Vec<DropId> = lines.iter().map(|line| line.drop_id).collect();
-    drops.push(id);
-    drops.sort_unstable();
-    drops.dedup();
-    in_tx(db, scope.actor(), async |tx| {
-        gate::take(tx, &drops).await?;
+    in_tx(db, scope, async |tx| {
         let unknown = || OpError::refuse_field(CancelDropRefusal::NotFound, "id");
+        drop_row::own(tx.conn(), scope, id).await?.ok_or_else(unknown)?;
+        // What follows for checkouts is the marketplace's rule and reaches other creators' lines.
+        let drops = tx.beyond_wall(async || take_gates(tx, id).await).await?;
         let drop = drop_row::lock(tx, scope, id).await?.ok_or_else(unknown)?;
         let state = transition(drop.state, DropEvent::Cancel).map_err(|_| OpError::refuse(CancelDropRefusal::AlreadyCancelled))?;
         drop_row::set_state(tx, id, state, drop.published_at).await?;
-        give_all_back(tx, id).await?;
-        stock_changed(tx, &drops).await?;
+        tx.beyond_wall(async || {
+            give_all_back(tx, id).await?;
+            stock_changed(tx, &drops).await.map_err(OpError::from)
+        })
+        .await?;
         told(tx, &drop, "drop.cancel").await?;
         Ok(Drop { state, ..drop })
     })
     .await
+}
+
+/// Takes the gates of a drop and of those that share unpaid checkouts with it, because such checkouts are released whole.
+/// Answers all of these drops.
+async fn take_gates(tx: &Tx, id: DropId) -> Result<Vec<DropId>, DbErr> {
+    let checkouts: Vec<CheckoutId> =
+        reservation_row::alive_in_drop(tx.conn(), id).await?.iter().map(|line| line.checkout_id).collect();
+    let lines = reservation_row::of_checkouts(tx.conn(), &checkouts).await?;
+    let drops: BTreeSet<DropId> = lines.iter().map(|line| line.drop_id).chain([id]).collect();
+    let drops: Vec<DropId> = drops.into_iter().collect();
+    gate::take(tx, &drops).await?;
+    Ok(drops)
 }
 
 async fn give_all_back(tx: &Tx, id: DropId) -> Result<(), OpError<CancelDropRefusal>> {
@@ -229,7 +239,7 @@ async fn give_all_back(tx: &Tx, id: DropId) -> Result<(), OpError<CancelDropRefu
         release_unpaid(tx, checkout, &lines).await?;
         payments::abandon(tx, checkout).await?;
     }
-    let checkouts: std::collections::BTreeSet<CheckoutId> = alive.iter().map(|line| line.checkout_id).collect();
+    let checkouts: BTreeSet<CheckoutId> = alive.iter().map(|line| line.checkout_id).collect();
     for checkout in checkouts {
         let version = checkout_row::touch(tx, checkout, None, false).await?;
         outbox::publish(tx, version, &Fact::ReservationCancelled { checkout }).await?;
@@ -237,7 +247,7 @@ async fn give_all_back(tx: &Tx, id: DropId) -> Result<(), OpError<CancelDropRefu
     Ok(())
 }
 
-async fn told(tx: &Tx, drop: &Drop, action: &'static str) -> Result<(), sea_orm::DbErr> {
+async fn told(tx: &Tx, drop: &Drop, action: &'static str) -> Result<(), DbErr> {
     outbox::publish(tx, drop.version, &Fact::DropChanged { creator: drop.creator_id, drop: drop.id }).await?;
     audit::record(tx, action, drop.id, &["state"]).await
 }

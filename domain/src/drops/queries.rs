@@ -126,12 +126,12 @@ pub async fn list(db: &Db, sight: &Sight, filter: &DropFilter, sort: DropSort, p
         DropSort::PriceAscending => (C::PriceMinMinor, false),
         DropSort::PriceDescending => (C::PriceMinMinor, true),
     };
-    slice(db, filtered(sight, filter, db.now()), (column, C::Id), descending, page, |drop| sort.key(drop)).await
+    slice(db.reader(), filtered(sight, filter, db.now()), (column, C::Id), descending, page, |drop| sort.key(drop)).await
 }
 
 /// How many drops a filter finds, capped.
 pub async fn count(db: &Db, sight: &Sight, filter: &DropFilter) -> Result<u64, DbErr> {
-    count_capped(db, filtered(sight, filter, db.now())).await
+    count_capped(db.reader(), filtered(sight, filter, db.now())).await
 }
 
 /// A drop by a present or past slug of its creator.

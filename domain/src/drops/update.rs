@@ -90,7 +90,7 @@ pub enum UpdateDropRefusal {
 
 /// Changes a drop; every complaint comes in one answer.
 pub async fn update(db: &Db, scope: &CreatorScope, id: DropId, request: UpdateDrop) -> Result<Drop, OpError<UpdateDropRefusal>> {
-    in_tx(db, scope.actor(), async |tx| {
+    in_tx(db, scope, async |tx| {
         gate::take(tx, &[id]).await?;
         let now = tx.decision_now().await?;
         let unknown = || OpError::refuse_field(UpdateDropRefusal::NotFound, "id");

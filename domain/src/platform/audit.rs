@@ -92,7 +92,7 @@ fn selected(subject: Option<&str>, actor: Option<&str>) -> Select<entity::Entity
 
 /// How many rows [`list`] has, capped.
 pub async fn count(db: &Db, _scope: &AdminScope, subject: Option<&str>, actor: Option<&str>) -> Result<u64, DbErr> {
-    count_capped(db, selected(subject, actor)).await
+    count_capped(db.reader(), selected(subject, actor)).await
 }
 
 /// The log, newest first, optionally of one subject or one actor (public ids).
@@ -105,5 +105,5 @@ pub async fn list(
 ) -> Result<Slice<AuditEntry>, DbErr> {
     let select = selected(subject, actor);
     let sort = (entity::Column::CreatedAt, entity::Column::Id);
-    slice(db, select, sort, true, page, |row| SortKey::new(SortValue::Time(row.created_at), row.id)).await
+    slice(db.reader(), select, sort, true, page, |row| SortKey::new(SortValue::Time(row.created_at), row.id)).await
 }

@@ -1,4 +1,9 @@
-//! The database, and the one way to write to it: [`in_tx`].
+//! The database, the one way to write to it ([`in_tx`]), and the one to read what is a tenant's ([`read_in`]).
+//!
+//! On PostgreSQL both run within the *second wall* when they are [`By`] a tenant: the transaction has the role
+//! [`TENANT_ROLE`], to which row-level security shows that tenant's rows only, and lets it write no others. So a forgotten
+//! `WHERE creator_id = …` finds nothing of others. It is a wall against mistakes of ours, not against foreign SQL: who can send
+//! statements can also send `SET ROLE NONE`. SQLite has no such wall.
 
 use std::{
     ops::AsyncFnOnce,
@@ -10,16 +15,21 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseExecutor, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait,
 };
 use tokio::sync::watch;
 
 use super::{
     clock::Clock,
     entropy::Entropy,
-    ids::{AccountId, EntityId, GuestId, TokenId},
+    ids::{AccountId, CreatorId, EntityId, GuestId, TokenId},
     tasks::{Due, Queue},
 };
+
+/// The role that PostgreSQL's transactions of a tenant run as. Roles belong to a server, not to a database: the name is the
+/// same everywhere, and never changes.
+pub const TENANT_ROLE: &str = "smallrun_tenant";
 
 /// The database with the ports that every operation needs: time and randomness. Cheap to clone.
 #[derive(Clone)]
@@ -64,7 +74,7 @@ impl Db {
         Self(Arc::new(Inner { writer, readers, clock, entropy, commits, due, statements }))
     }
 
-    /// The connection for reads outside a transaction.
+    /// The connection for reads outside a transaction. What is a tenant's is read by [`read_in`] instead.
     pub fn reader(&self) -> &DatabaseConnection {
         &self.0.readers
     }
@@ -96,7 +106,12 @@ impl Db {
 
     /// Which of the two databases this is.
     pub fn backend(&self) -> DbBackend {
-        sea_orm::ConnectionTrait::get_database_backend(&self.0.readers)
+        self.0.readers.get_database_backend()
+    }
+
+    /// Whether what a tenant does runs within the second wall.
+    fn has_wall(&self) -> bool {
+        self.backend() == DbBackend::Postgres
     }
 
     /// Changes whenever a transaction of this process left work behind (facts, tasks, timers):
@@ -144,9 +159,34 @@ impl std::fmt::Display for Actor {
     }
 }
 
+/// By whom something is done and, where that is a tenant, whose rows alone it may see and touch.
+///
+/// A scope of a tenant converts to this and offers its actor in no other way, so that nothing is done in its name
+/// beyond the second wall.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct By {
+    actor: Actor,
+    tenant: Option<CreatorId>,
+}
+
+impl By {
+    /// Done by `actor` for a tenant.
+    pub(crate) fn tenant(actor: Actor, tenant: CreatorId) -> Self {
+        Self { actor, tenant: Some(tenant) }
+    }
+}
+
+impl From<Actor> for By {
+    fn from(actor: Actor) -> Self {
+        Self { actor, tenant: None }
+    }
+}
+
 /// An open transaction. A function that takes one does no network I/O.
 pub struct Tx {
     inner: DatabaseTransaction,
+    /// The second wall around it, if the transaction is a tenant's.
+    wall: Option<Wall>,
     db: Db,
     actor: Actor,
     now: DateTime<Utc>,
@@ -185,6 +225,24 @@ impl Tx {
         self.db.entropy()
     }
 
+    /// Runs `work` beyond the second wall, in the same transaction: for what a rule, and not the tenant, does to rows
+    /// that are not the tenant's. A cancelled drop, say, releases its buyers' checkouts whole, with other creators' lines in
+    /// them. Each call is a place to review: what is done within it must not follow the tenant's wishes.
+    pub(crate) async fn beyond_wall<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: AsyncFnOnce() -> Result<T, E>,
+        E: From<DbErr>,
+    {
+        let Some(wall) = &self.wall else { return work().await };
+        set_role(&self.inner, &wall.role_before).await?;
+        let done = work().await;
+        let back = set_role(&self.inner, TENANT_ROLE).await;
+        // A transaction that failed can do nothing any more but end, not even go back; its own error says why.
+        let done = done?;
+        back?;
+        Ok(done)
+    }
+
     /// Notes that this transaction leaves something to do, so that workers wake after the commit.
     pub(crate) fn leaves_work(&self) {
         self.left_work.store(true, Ordering::Relaxed);
@@ -197,16 +255,52 @@ impl Tx {
     }
 }
 
-/// Runs `work` in one transaction: committed when it answers `Ok`, rolled back otherwise.
+/// What it takes to leave the second wall within a transaction.
+struct Wall {
+    /// The role beyond it: `none`, unless the operator gave the database's user another.
+    role_before: String,
+}
+
+/// Puts a transaction within the second wall until it ends, with one statement; after that the connection is what it was.
+async fn wall_in(tx: &DatabaseTransaction, tenant: CreatorId, access: Access) -> Result<Wall, DbErr> {
+    let read_only = match access {
+        Access::ReadOnly => ", set_config('transaction_read_only', 'on', true)",
+        Access::ReadWrite => "",
+    };
+    // The columns of a row are worked out from left to right.
+    let sql = format!(
+        "SELECT current_setting('role') AS role_before, set_config('role', '{TENANT_ROLE}', true), \
+         set_config('smallrun.creator', $1, true){read_only}"
+    );
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, [tenant.uuid().to_string().into()]);
+    let row = tx.query_one_raw(statement).await?;
+    let row = row.ok_or_else(|| DbErr::RecordNotFound("set_config".to_owned()))?;
+    Ok(Wall { role_before: row.try_get("", "role_before")? })
+}
+
+async fn set_role(tx: &DatabaseTransaction, role: &str) -> Result<(), DbErr> {
+    let sql = "SELECT set_config('role', $1, true)";
+    tx.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [role.into()])).await?;
+    Ok(())
+}
+
+#[derive(Clone, Copy)]
+enum Access {
+    ReadOnly,
+    ReadWrite,
+}
+
+/// Runs `work` in one transaction: committed when it answers `Ok`, rolled back otherwise. By a tenant, it runs within the
+/// second wall.
 ///
 /// On SQLite the transaction is `IMMEDIATE`: it takes the writer's lock with its first statement,
 /// because one that reads first and writes later fails under contention.
-pub async fn in_tx<T, E, F>(db: &Db, actor: Actor, work: F) -> Result<T, E>
+pub async fn in_tx<T, E, F>(db: &Db, by: impl Into<By>, work: F) -> Result<T, E>
 where
     F: AsyncFnOnce(&Tx) -> Result<T, E>,
     E: From<DbErr>,
 {
-    let tx = begin(db, actor).await?;
+    let tx = begin(db, by.into()).await?;
     match work(&tx).await {
         Ok(done) => {
             let (left_work, due) = (tx.left_work.load(Ordering::Relaxed), tx.due.take());
@@ -224,10 +318,38 @@ where
     }
 }
 
+/// Reads what is a tenant's: on PostgreSQL within the second wall, in a transaction that can change nothing; on SQLite, which
+/// has no wall, from the pool of readers.
+pub async fn read_in<T, E, F>(db: &Db, by: impl Into<By>, work: F) -> Result<T, E>
+where
+    F: AsyncFnOnce(&DatabaseExecutor<'_>) -> Result<T, E>,
+    E: From<DbErr>,
+{
+    let tenant = by.into().tenant.filter(|_| db.has_wall());
+    let Some(tenant) = tenant else { return work(&db.reader().into()).await };
+    let tx = begin_on(&db.0.readers).await?;
+    wall_in(&tx, tenant, Access::ReadOnly).await?;
+    let read = work(&(&tx).into()).await;
+    // There is nothing to commit: either end makes the connection what it was.
+    let ended = tx.rollback().await;
+    let read = read?;
+    ended?;
+    Ok(read)
+}
+
+async fn begin(db: &Db, by: By) -> Result<Tx, DbErr> {
+    let inner = begin_on(&db.0.writer).await?;
+    let wall = match by.tenant.filter(|_| db.has_wall()) {
+        Some(tenant) => Some(wall_in(&inner, tenant, Access::ReadWrite).await?),
+        None => None,
+    };
+    let (left_work, due) = (AtomicBool::new(false), Due::default());
+    Ok(Tx { inner, wall, db: db.clone(), actor: by.actor, now: db.now(), left_work, due })
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one place that begins a transaction")]
-async fn begin(db: &Db, actor: Actor) -> Result<Tx, DbErr> {
+async fn begin_on(connection: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
     let options =
         TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..TransactionOptions::default() };
-    let inner = db.0.writer.begin_with_options(options).await?;
-    Ok(Tx { inner, db: db.clone(), actor, now: db.now(), left_work: AtomicBool::new(false), due: Due::default() })
+    connection.begin_with_options(options).await
 }

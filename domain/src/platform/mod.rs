@@ -1,6 +1,6 @@
 //! What every capability stands on.
 //!
-//! [`mod@connect`] opens the database, [`db`] reads and writes it (`in_tx`); [`outbox`] and [`facts`] what
+//! [`mod@connect`] opens the database, [`db`] reads and writes it (`in_tx`, `read_in`); [`outbox`] and [`facts`] what
 //! happened; [`tasks`] and [`timers`] what is to happen; [`audit`] who did it; [`idempotency`] once only; [`budget`] not too often;
 //! [`ids`], [`money`], [`clock`], [`entropy`], [`text`], [`slugs`], [`tags`], [`page`] the values;
 //! [`errors`] how an operation says no; [`mail`] the port for letters; [`trace`] what caused what; [`faults`] where tests
@@ -29,7 +29,7 @@ pub mod timers;
 pub mod trace;
 
 pub use connect::{DatabaseUrl, DatabaseUrlError, connect};
-pub use db::{Actor, Db, Tx, in_tx};
+pub use db::{Actor, By, Db, TENANT_ROLE, Tx, in_tx, read_in};
 pub use errors::{OpError, PathStep, Refused};
 pub use ids::EntityId;
 pub use money::{Currency, Money};

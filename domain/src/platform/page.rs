@@ -8,7 +8,7 @@ use sea_orm::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{db::Db, ids::EntityId};
+use super::ids::EntityId;
 
 /// The most rows a page may have.
 pub const PAGE_SIZE_MAX: u64 = 100;
@@ -94,7 +94,7 @@ impl<T> Slice<T> {
 
 /// Reads one page with one statement, sorted by `sort` (a column and the id column).
 pub async fn slice<E, C, M>(
-    db: &Db,
+    conn: &impl ConnectionTrait,
     select: Select<E>,
     sort: (C, C),
     descending: bool,
@@ -126,7 +126,7 @@ where
     } else {
         cursor.first(probe);
     }
-    let mut rows = cursor.all(db.reader()).await?;
+    let mut rows = cursor.all(conn).await?;
     let more = u64::try_from(rows.len()).unwrap_or(u64::MAX) > page.size;
     if more && page.backward {
         rows.remove(0);
@@ -139,12 +139,12 @@ where
 }
 
 /// Counts the rows of a list, up to [`TOTAL_COUNT_MAX`].
-pub async fn count_capped<E: EntityTrait>(db: &Db, select: Select<E>) -> Result<u64, DbErr> {
+pub async fn count_capped<E: EntityTrait>(conn: &impl ConnectionTrait, select: Select<E>) -> Result<u64, DbErr> {
     let mut rows = select.select_only().expr_as(Expr::val(1), "one").limit(TOTAL_COUNT_MAX).into_query();
     rows.clear_order_by();
     let mut count = Query::select();
     count.expr_as(Func::count(Expr::col(Asterisk)), "total").from_subquery(rows, "capped");
-    let row = db.reader().query_one(&count).await?;
+    let row = conn.query_one(&count).await?;
     let total = row.map(|row| row.try_get::<i64>("", "total")).transpose()?.unwrap_or(0);
     Ok(u64::try_from(total).unwrap_or(0))
 }

@@ -412,12 +412,12 @@ pub async fn depths(db: &Db) -> Result<Vec<(Queue, TaskState, i64)>, DbErr> {
 /// The dead letters, newest first.
 pub async fn dead_letters(db: &Db, _scope: &AdminScope, page: &Page) -> Result<Slice<TaskRow>, DbErr> {
     let select = Entity::find().filter(C::State.eq(TaskState::Dead));
-    slice(db, select, (C::CreatedAt, C::Id), true, page, |row| SortKey::new(SortValue::Time(row.created_at), row.id)).await
+    slice(db.reader(), select, (C::CreatedAt, C::Id), true, page, |row| SortKey::new(SortValue::Time(row.created_at), row.id)).await
 }
 
 /// How many dead letters there are, capped.
 pub async fn dead_letters_count(db: &Db, _scope: &AdminScope) -> Result<u64, DbErr> {
-    count_capped(db, Entity::find().filter(C::State.eq(TaskState::Dead))).await
+    count_capped(db.reader(), Entity::find().filter(C::State.eq(TaskState::Dead))).await
 }
 
 /// Puts a dead letter back into its queue; `false` when there is no such dead letter.

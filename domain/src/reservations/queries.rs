@@ -17,6 +17,7 @@ use crate::{
         Db,
         ids::{CheckoutId, DropId, LegalTextId, ReservationId},
         page::{Page, Slice, SortKey, SortValue, count_capped, slice},
+        read_in,
     },
 };
 
@@ -24,12 +25,12 @@ use crate::{
 pub async fn checkouts(db: &Db, scope: &BuyerScope, page: &Page) -> Result<Slice<Checkout>, DbErr> {
     use checkout_row::Column as C;
     let key = |row: &Checkout| SortKey::new(SortValue::Time(row.created_at), row.id);
-    slice(db, checkout_row::of_buyer(scope), (C::CreatedAt, C::Id), true, page, key).await
+    slice(db.reader(), checkout_row::of_buyer(scope), (C::CreatedAt, C::Id), true, page, key).await
 }
 
 /// How many checkouts a buyer has, capped.
 pub async fn checkouts_count(db: &Db, scope: &BuyerScope) -> Result<u64, DbErr> {
-    count_capped(db, checkout_row::of_buyer(scope)).await
+    count_capped(db.reader(), checkout_row::of_buyer(scope)).await
 }
 
 /// One checkout of a buyer.
@@ -114,12 +115,12 @@ pub async fn reservations(
 ) -> Result<Slice<Reservation>, DbErr> {
     use reservation_row::Column as C;
     let key = |row: &Reservation| SortKey::new(SortValue::Time(row.created_at), row.id);
-    slice(db, of_creator(scope, filter), (C::CreatedAt, C::Id), true, page, key).await
+    read_in(db, scope, async |conn| slice(conn, of_creator(scope, filter), (C::CreatedAt, C::Id), true, page, key).await).await
 }
 
 /// How many of a creator's reservations there are, capped.
 pub async fn reservations_count(db: &Db, scope: &CreatorScope, filter: &ReservationFilter) -> Result<u64, DbErr> {
-    count_capped(db, of_creator(scope, filter)).await
+    read_in(db, scope, async |conn| count_capped(conn, of_creator(scope, filter)).await).await
 }
 
 /// A checkout with its lines, for the letters that are written about it. While a choice of payment waits in our own

@@ -182,7 +182,7 @@ pub async fn set_tariffs(db: &Db, scope: &CreatorScope, tariffs: &[NewTariff]) -
             complaints.push(Refused::item(TableRefusal::OutOfRange, "tariffs", at, "price"));
         }
     }
-    in_tx(db, scope.actor(), async |tx| {
+    in_tx(db, scope, async |tx| {
         let creator = creators::lock(tx, scope).await?;
         for (at, tariff) in tariffs.iter().enumerate() {
             if tariff.price.currency != creator.currency {

@@ -172,4 +172,22 @@ on_both! {
         assert_eq!(codes(cancel(&kit.db, &market.creator, market.drop.id).await), [CancelDropRefusal::AlreadyCancelled]);
         check_books(&kit.db).await;
     }
+
+    async fn a_cancelled_drop_releases_an_unpaid_checkout_whole_with_the_lines_of_other_creators(kit: Kit) {
+        let market = market(&kit).await;
+        let other = creator(&kit, "Blue Loom").await;
+        let theirs = create(&kit.db, &other, draft_of(&kit, "Warp")).await.unwrap();
+        let new = NewItem { variant: variant(&kit, &other, "RUG").await, units: 1, per_buyer_max: 1, tiers: tiers(&[(1_000, None)]) };
+        let rug = items::add(&kit.db, &other, theirs.id, new).await.unwrap();
+        publish(&kit.db, &other, theirs.id).await.unwrap();
+        let (ada, bob) = (buyer(&kit, "ada").await, buyer(&kit, "bob").await);
+        let both = market.held(&kit.db, &ada, &[(&market.cup, 1), (&rug, 1)], "both").await;
+        cancel(&kit.db, &market.creator, market.drop.id).await.unwrap();
+        let lines = queries::lines_of(&kit.db, &[both]).await.unwrap();
+        assert_eq!(lines[&both].iter().map(|line| line.state).collect::<Vec<_>>(), [State::Cancelled, State::Cancelled]);
+        assert_eq!(number(&kit.db, "SELECT COUNT(*) FROM timers").await, 0);
+        // The other creator's drop goes on, and its unit is free again.
+        market.held(&kit.db, &bob, &[(&rug, 1)], "again").await;
+        check_books(&kit.db).await;
+    }
 }

@@ -7,3 +7,4 @@ mod ends;
 mod market;
 mod paying;
 mod reserving;
+mod second_wall;
