@@ -17,7 +17,7 @@ use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbB
 use sea_orm_migration::MigratorTrait;
 use sha2::{Digest, Sha256};
 
-/// The variable that names a PostgreSQL server, as a role that may create databases.
+/// The variable that names a PostgreSQL server, as a superuser: tests make databases and roles.
 pub const POSTGRES_VARIABLE: &str = "SMALLRUN_TEST_POSTGRES_URL";
 
 /// A database of a test's own, without rows; it is removed when this is dropped.
