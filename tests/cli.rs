@@ -19,10 +19,10 @@ fn assert_sentence(ended: &Ended, code: i32, what: &str) {
 fn help_names_every_command_and_every_exit_code() {
     let help = run(["--help"]);
     assert_eq!((help.code, help.stderr.as_str()), (Some(0), ""));
-    for word in ["serve", "migrate", "demo", "admin", "schema", "config", "Exit codes", "65", "69", "73", "78"] {
+    for word in ["serve", "work", "migrate", "demo", "admin", "schema", "config", "Exit codes", "65", "69", "73", "78"] {
         assert!(help.stdout.contains(word), "{word}: {}", help.stdout);
     }
-    for command in ["serve", "migrate", "demo", "admin", "config"] {
+    for command in ["serve", "work", "migrate", "demo", "admin", "config"] {
         let help = run([command, "--help"]);
         assert!(help.code == Some(0) && help.stdout.contains("Exit codes"), "{help:#?}");
     }
@@ -84,7 +84,7 @@ fn a_bad_setting_ends_with_78_and_names_it() {
     );
     for (variable, value, what) in [
         ("SMALLRUN_PUBLIK_URL", "x", "unknown variable SMALLRUN_PUBLIK_URL. Did you mean SMALLRUN_PUBLIC_URL?"),
-        ("SMALLRUN_BUS_URL", "amqp://localhost", "SMALLRUN_BUS_URL must be embedded://; amqp:// is not supported by this version"),
+        ("SMALLRUN_BUS_URL", "kafka://localhost", "SMALLRUN_BUS_URL must be embedded://, amqp:// or amqps://"),
         ("SMALLRUN_DATABASE_URL", "mysql://localhost", "SMALLRUN_DATABASE_URL cannot be used"),
     ] {
         assert_sentence(&Ended::of(smallrun().arg("serve").env(variable, value)), 78, what);
