@@ -91,7 +91,8 @@ impl Market {
         let password = server.folder().join("password");
         fs::write(&password, PASSWORD).unwrap();
         let mut command = server.command(&["admin", "create", "--password-stdin", "--email", ADMIN]);
-        assert_eq!(Ended::of(command.stdin(fs::File::open(password).unwrap())).code, Some(0));
+        let made = Ended::of(command.stdin(fs::File::open(password).unwrap()));
+        assert_eq!(made.code, Some(0), "{made:#?}");
         let made = Ended::of(&mut server.command(&["demo", "--buyers", &(buyers + 1).to_string()]));
         assert_eq!(made.code, Some(0), "{made:#?}");
         let tokens = fs::read_to_string(server.folder().join("demo-buyers.json")).unwrap();
