@@ -9,6 +9,7 @@ use std::{
 };
 
 use actix_web::{App, HttpServer, dev::ServerHandle, middleware::from_fn};
+use api::Check;
 use chrono::TimeDelta;
 use domain::{
     accounts::{SystemScope, queries::any_admin},
@@ -141,12 +142,22 @@ fn start(config: &Config, folder: &DataFolder, db: &Db, place: Place, tokens: Op
     let sandbox = match config.gateway {
         Gateway::Sandbox => sandbox(config, folder, db, &place)?,
     };
-    let mailer = mailer(config)?;
+    // Before the server: whether they work is part of what it says of itself. The address is taken already.
+    let workers = Workers::start(WorkerDeps {
+        db: db.clone(),
+        mailer: mailer(config)?,
+        gateways: vec![sandbox.clone()],
+        sandbox: Some(sandbox.clone()),
+        links: LinkBase::new(place.public_url.as_str()),
+        gateway_calls_per_second: config.gateway_calls_per_second.get(),
+    });
+    let loops = workers.loops();
     let api = api::Api {
         db: db.clone(),
         gateways: vec![sandbox.clone()],
         introspection: config.introspection.0,
         playground: config.playground.0.then(|| api::DemoTokens(tokens.map(demo::Tokens::by_role))),
+        checks: vec![schema_check(db), Check::new("workers", move || std::future::ready(loops.check()))],
         metrics: Arc::new(move || metrics.render()),
         trusted_proxies: config.trusted_proxies.addresses().to_vec(),
         query_deadline: Duration::from_secs(config.query_secs_max.get().into()),
@@ -164,15 +175,25 @@ fn start(config: &Config, folder: &DataFolder, db: &Db, place: Place, tokens: Op
     let server = server.listen(place.listener).map_err(|cause| Failure::unexpected("listen", &cause))?.run();
     let handle = server.handle();
     let serving = tokio::spawn(server);
-    let workers = Workers::start(WorkerDeps {
-        db: db.clone(),
-        mailer,
-        gateways: vec![sandbox.clone()],
-        sandbox: Some(sandbox),
-        links: LinkBase::new(place.public_url.as_str()),
-        gateway_calls_per_second: config.gateway_calls_per_second.get(),
-    });
     Ok(Running { server: handle, serving, workers })
+}
+
+/// Whether the database has all that this program expects of it.
+fn schema_check(db: &Db) -> Check {
+    let db = db.clone();
+    Check::new("schema", move || {
+        let db = db.clone();
+        async move {
+            match database::lack(&db).await {
+                Ok(None) => Ok(()),
+                Ok(Some(lack)) => Err(lack),
+                Err(error) => {
+                    tracing::warn!(%error, "the schema of the database could not be read");
+                    Err("the schema of the database could not be read".to_owned())
+                }
+            }
+        }
+    })
 }
 
 fn sandbox(config: &Config, folder: &DataFolder, db: &Db, place: &Place) -> Outcome<Arc<Sandbox>> {

@@ -2,7 +2,7 @@
 //!
 //! [`relay`] stamps facts and queues what follows from them by the table [`reactions`]; [`timers`] turns what is
 //! due into tasks; [`run`] runs the tasks of a queue: [`mail`], [`payments`], `reservations`, `sandbox`. [`bus`]
-//! wakes them; [`housekeeping`] clears away.
+//! wakes them; [`reconcile`] repairs what was missed; [`housekeeping`] clears away.
 //!
 //! Architecture invariant: a row in the database is the only memory. Any of these may stop at any
 //! instant, or run in several processes at once, and nothing is lost or done twice.
@@ -31,6 +31,7 @@ pub mod mail;
 pub mod payments;
 mod pulse;
 pub mod reactions;
+pub mod reconcile;
 pub mod relay;
 mod reservations;
 pub mod run;
@@ -38,6 +39,7 @@ mod sandbox;
 pub mod timers;
 
 pub use failure::TaskError;
+pub use loops::Loops;
 pub use mail::LinkBase;
 
 use bus::{Bus, embedded::EmbeddedBus};
@@ -76,7 +78,8 @@ impl Workers {
     /// Starts everything on the present runtime.
     pub fn start(deps: WorkerDeps) -> WorkersHandle {
         let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::new(deps.db.clone()));
-        let mut handle = WorkersHandle { bus: Arc::clone(&bus), stop: Stop::default(), looping: JoinSet::new() };
+        let mut handle =
+            WorkersHandle { bus: Arc::clone(&bus), stop: Stop::default(), loops: Loops::default(), looping: JoinSet::new() };
         let db = &deps.db;
         let gateways = payments::Gateways::new(db, &deps.gateways, deps.gateway_calls_per_second);
         handle.queue(db, Queue::Payments, payments::PaymentsQueue { db: db.clone(), gateways: gateways.clone() });
@@ -97,6 +100,10 @@ impl Workers {
             let (db, sandbox) = (db.clone(), deps.sandbox);
             move |stop| housekeeping::run(db.clone(), sandbox.clone(), stop)
         });
+        handle.keep("reconcile", {
+            let db = db.clone();
+            move |stop| reconcile::run(db.clone(), stop)
+        });
         handle.keep("gauges", {
             let db = db.clone();
             move |stop| gauges::run(db.clone(), stop)
@@ -109,6 +116,7 @@ impl Workers {
 pub struct WorkersHandle {
     bus: Arc<dyn Bus>,
     stop: Stop,
+    loops: Loops,
     looping: JoinSet<()>,
 }
 
@@ -119,6 +127,11 @@ impl WorkersHandle {
     /// The facts from now on, in the order of their positions.
     pub fn facts(&self) -> broadcast::Receiver<Stamped> {
         self.bus.facts()
+    }
+
+    /// How the loops are: for whoever asks whether this process is of use.
+    pub fn loops(&self) -> Loops {
+        self.loops.clone()
     }
 
     /// Claims nothing more, lets running tasks end, hands back those that take longer than four fifths of
@@ -163,7 +176,7 @@ impl WorkersHandle {
         Fut: Future<Output = ()> + Send + 'static,
     {
         let stop = self.stop.claiming.clone();
-        self.looping.spawn(loops::keep(name, stop.clone(), move || start(stop.clone())));
+        self.looping.spawn(loops::keep(name, self.loops.clone(), stop.clone(), move || start(stop.clone())));
     }
 }
 

@@ -1,8 +1,8 @@
 //! What every capability stands on.
 //!
-//! [`mod@connect`] opens the database, [`db`] reads and writes it (`in_tx`); [`outbox`] and [`facts`] what
-//! happened; [`tasks`] and [`timers`] what is to happen; [`audit`] who did it; [`idempotency`] once only; [`budget`] not too often;
-//! [`ids`], [`money`], [`clock`], [`entropy`], [`text`], [`slugs`], [`tags`], [`page`] the values;
+//! [`mod@connect`] opens the database, [`db`] reads and writes it (`in_tx`); [`outbox`] and [`facts`] what happened; [`tasks`]
+//! and [`timers`] what is to happen, [`reconcile`] what was missed; [`audit`] who did it; [`idempotency`] once only;
+//! [`budget`] not too often; [`ids`], [`money`], [`clock`], [`entropy`], [`text`], [`slugs`], [`tags`], [`page`] the values;
 //! [`errors`] how an operation says no; [`mail`] the port for letters; [`trace`] what caused what.
 
 pub mod audit;
@@ -19,6 +19,7 @@ pub mod mail;
 pub mod money;
 pub mod outbox;
 pub mod page;
+pub mod reconcile;
 pub mod slugs;
 pub mod tags;
 pub mod tasks;
