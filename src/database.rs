@@ -118,6 +118,16 @@ fn known_steps() -> Vec<String> {
     Migrator::migrations().iter().map(|step| step.name().to_owned()).collect()
 }
 
+/// What the database lacks of this program's steps, in a sentence; `None` when nothing. One that was restored from a backup
+/// under a running server may lack some. Steps of a newer program are no lack: during an upgrade the old one goes on.
+pub(crate) async fn lack(db: &Db) -> Result<Option<String>, DbErr> {
+    let applied = applied_steps(db.reader()).await?;
+    let known = known_steps();
+    let missing = known.iter().filter(|name| !applied.contains(name)).count();
+    let sentence = || format!("the database lacks {missing} of this program's {} steps: run `smallrun migrate up`", known.len());
+    Ok((missing > 0).then(sentence))
+}
+
 /// Names of the applied steps, without making the table that lists them.
 async fn applied_steps(connection: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
     let backend = connection.get_database_backend();

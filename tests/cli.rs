@@ -4,9 +4,15 @@
 
 mod harness;
 
-use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, time::Duration};
+use std::{
+    fs,
+    net::TcpListener,
+    os::unix::fs::PermissionsExt,
+    time::{Duration, Instant},
+};
 
 use harness::{Ended, Folder, PostgresDatabase, Server, Setup, run, smallrun};
+use sea_orm::{ConnectionTrait, Database};
 use serde_json::json;
 
 /// One sentence that says what, another that says what to do.
@@ -273,6 +279,46 @@ async fn health_is_told_and_a_stop_is_graceful_and_quick() {
     server.graphql(None, "{ __typename }", json!({})).await;
     let (status, took) = server.stop().await;
     assert!(status.success() && took < Duration::from_secs(10), "{status:?} after {took:?}");
+}
+
+#[tokio::test]
+async fn readiness_says_what_is_missing_and_metrics_say_how_much_waits() {
+    let server = Server::start(Setup::empty()).await;
+    let asked = async |path: &str| {
+        let answer = server.client().get(server.at(path)).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let ready = async || {
+        let (status, text) = asked("/readyz").await;
+        (status, serde_json::from_str::<serde_json::Value>(&text).unwrap())
+    };
+    let well = json!({ "ready": true, "checks": { "database": "ok", "schema": "ok", "workers": "ok" } });
+    assert_eq!(ready().await, (200, well));
+    let mut metrics = asked("/metrics").await.1;
+    let patience = Instant::now();
+    while !metrics.contains("smallrun_facts_lag_seconds") && patience.elapsed() < harness::SOON {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        metrics = asked("/metrics").await.1;
+    }
+    for line in [
+        "# HELP smallrun_queue_depth ",
+        "smallrun_queue_depth{queue=\"mail\",state=\"dead\"} 0",
+        "smallrun_queue_lag_seconds{queue=\"payments\"} 0",
+        "smallrun_queue_oldest_seconds{queue=\"reservations\"} 0",
+        "smallrun_timers_due 0",
+        "smallrun_timer_lag_seconds 0",
+        "smallrun_facts_unstamped 0",
+        "smallrun_facts_lag_seconds 0",
+    ] {
+        assert!(metrics.contains(line), "{line} in {metrics}");
+    }
+    // As after a restore of an older backup under a running server.
+    let database = Database::connect(server.database_url()).await.unwrap();
+    database.execute_unprepared("DELETE FROM seaql_migrations WHERE version = 'm0010_task_history'").await.unwrap();
+    let (status, ill) = ready().await;
+    let said = ill["checks"]["schema"].as_str().unwrap();
+    assert!(status == 503 && said.starts_with("the database lacks 1 of this program's "), "{ill}");
+    assert_eq!((&ill["ready"], &ill["checks"]["database"], &ill["checks"]["workers"]), (&json!(false), &json!("ok"), &json!("ok")));
 }
 
 #[tokio::test]

@@ -21,7 +21,10 @@ use graphql::{
     drops::{DropsQuery, mutations::DropsMutation},
     guard::LIMITS,
     node::NodeQuery,
-    platform::{PlatformMutation, PlatformQuery},
+    platform::{
+        PlatformQuery,
+        tasks::{TasksMutation, TasksQuery},
+    },
     reservations::{
         ReservationsQuery,
         mutations::{QuoteQuery, ReservationsMutation},
@@ -29,15 +32,25 @@ use graphql::{
     user_error::UserError,
 };
 
-pub use http::playground::DemoTokens;
+pub use http::{health::Check, playground::DemoTokens};
 
 /// What may be asked.
 #[derive(MergedObject, Default)]
-pub struct Query(NodeQuery, AccountsQuery, CreatorsQuery, CatalogQuery, DropsQuery, ReservationsQuery, QuoteQuery, PlatformQuery);
+pub struct Query(
+    NodeQuery,
+    AccountsQuery,
+    CreatorsQuery,
+    CatalogQuery,
+    DropsQuery,
+    ReservationsQuery,
+    QuoteQuery,
+    PlatformQuery,
+    TasksQuery,
+);
 
 /// What may be done.
 #[derive(MergedObject, Default)]
-pub struct Mutation(AccountsMutation, CreatorsMutation, CatalogMutation, DropsMutation, ReservationsMutation, PlatformMutation);
+pub struct Mutation(AccountsMutation, CreatorsMutation, CatalogMutation, DropsMutation, ReservationsMutation, TasksMutation);
 
 /// The schema.
 pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
@@ -53,6 +66,8 @@ pub struct Api {
     pub introspection: bool,
     /// The playground, if it is served, with the demo's tokens.
     pub playground: Option<DemoTokens>,
+    /// What else must be well for `/readyz` to say so, besides the database that the edge asks itself.
+    pub checks: Vec<Check>,
     /// Renders what `/metrics` shows.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// The proxies whose `Forwarded` and `X-Forwarded-For` are believed.

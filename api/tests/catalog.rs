@@ -20,6 +20,7 @@ async fn ask(kit: &Kit, token: Option<&str>, query: &str, variables: Value) -> V
         gateways: Vec::new(),
         introspection: true,
         playground: None,
+        checks: Vec::new(),
         metrics: Arc::new(String::new),
         trusted_proxies: Vec::new(),
         query_deadline: Duration::from_secs(10),

@@ -62,6 +62,7 @@ async fn send_to(kit: &Kit, playground: Option<DemoTokens>, request: TestRequest
         gateways: Vec::new(),
         introspection: true,
         playground,
+        checks: Vec::new(),
         metrics: Arc::new(String::new),
         trusted_proxies: Vec::new(),
         query_deadline: Duration::from_secs(10),

@@ -74,12 +74,25 @@ impl TableOf {
         self.references(name, other)
     }
 
-    fn references(mut self, name: &'static str, other: &'static str) -> Self {
-        let key_name = format!("fk_{}_{name}", self.name);
-        let mut key = ForeignKey::create();
-        key.name(key_name).from(self.name, name).to(other, "id");
+    /// A UUID of the row in the other table that this one belongs to, and goes with.
+    pub(crate) fn part_of(mut self, name: &'static str, other: &'static str) -> Self {
+        self = self.uuid(name);
+        let mut key = self.foreign_key(name, other);
+        key.on_delete(ForeignKeyAction::Cascade);
         self.create.foreign_key(&mut key);
         self
+    }
+
+    fn references(mut self, name: &'static str, other: &'static str) -> Self {
+        let mut key = self.foreign_key(name, other);
+        self.create.foreign_key(&mut key);
+        self
+    }
+
+    fn foreign_key(&self, name: &'static str, other: &'static str) -> ForeignKeyCreateStatement {
+        let mut key = ForeignKey::create();
+        key.name(format!("fk_{}_{name}", self.name)).from(self.name, name).to(other, "id");
+        key
     }
 
     pub(crate) fn text(self, name: &'static str) -> Self {

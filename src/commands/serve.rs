@@ -9,6 +9,7 @@ use std::{
 };
 
 use actix_web::{App, HttpServer, dev::ServerHandle, middleware::from_fn};
+use api::Check;
 use domain::{
     accounts::{SystemScope, queries::any_admin},
     platform::{Db, tasks},
@@ -153,11 +154,20 @@ fn start(
     // Webhooks of its own go to itself directly: a proxy in front may not let them in.
     let itself = PublicUrl::of(&ListenAddress(place.address));
     let sandbox = wiring::sandbox(config, folder, db, &place.public_url, &itself)?;
+    let bus = wiring::bus(config, db)?;
+    // Before the server: whether they work is part of what it says of itself. The address is taken already.
+    let workers = if arguments.no_workers {
+        Workers::announcing(&bus, db)
+    } else {
+        Workers::start(&bus, wiring::worker_deps(config, db, &sandbox, &place.public_url, wiring::all_queues())?)
+    };
+    let loops = workers.loops();
     let api = api::Api {
         db: db.clone(),
         gateways: vec![sandbox.clone()],
         introspection: config.introspection.0,
         playground: config.playground.0.then(|| api::DemoTokens(tokens.map(demo::Tokens::by_role))),
+        checks: vec![schema_check(db), Check::new("workers", move || std::future::ready(loops.check()))],
         metrics: Arc::new(move || metrics.render()),
         trusted_proxies: config.trusted_proxies.addresses().to_vec(),
         query_deadline: Duration::from_secs(config.query_secs_max.get().into()),
@@ -175,13 +185,25 @@ fn start(
     let server = server.listen(place.listener).map_err(|cause| Failure::unexpected("listen", &cause))?.run();
     let handle = server.handle();
     let serving = tokio::spawn(server);
-    let bus = wiring::bus(config, db)?;
-    let workers = if arguments.no_workers {
-        Workers::announcing(&bus, db)
-    } else {
-        Workers::start(&bus, wiring::worker_deps(config, db, &sandbox, &place.public_url, wiring::all_queues())?)
-    };
     Ok(Running { server: handle, serving, workers })
+}
+
+/// Whether the database has all that this program expects of it.
+fn schema_check(db: &Db) -> Check {
+    let db = db.clone();
+    Check::new("schema", move || {
+        let db = db.clone();
+        async move {
+            match database::lack(&db).await {
+                Ok(None) => Ok(()),
+                Ok(Some(lack)) => Err(lack),
+                Err(error) => {
+                    tracing::warn!(%error, "the schema of the database could not be read");
+                    Err("the schema of the database could not be read".to_owned())
+                }
+            }
+        }
+    })
 }
 
 impl Running {

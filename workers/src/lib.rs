@@ -2,7 +2,7 @@
 //!
 //! [`relay`] stamps facts and queues what follows from them by the table [`reactions`]; [`timers`] turns what is
 //! due into tasks; [`announce`] tells the [`bus`] of tasks, which wakes whoever runs them: [`run`] does, a queue at a time
-//! ([`mail`], [`payments`], `reservations`, `sandbox`). [`housekeeping`] clears away.
+//! ([`mail`], [`payments`], `reservations`, `sandbox`). [`reconcile`] repairs what was missed; [`housekeeping`] clears away.
 //!
 //! Architecture invariant: a row in the database is the only memory. Any of these may stop at any
 //! instant, or run in several processes at once, and nothing is lost or done twice.
@@ -31,6 +31,7 @@ pub mod mail;
 pub mod payments;
 mod pulse;
 pub mod reactions;
+pub mod reconcile;
 pub mod relay;
 mod reservations;
 pub mod run;
@@ -38,6 +39,7 @@ mod sandbox;
 pub mod timers;
 
 pub use failure::TaskError;
+pub use loops::Loops;
 pub use mail::LinkBase;
 
 use bus::Bus;
@@ -77,7 +79,7 @@ pub fn concurrency(queue: Queue) -> usize {
 impl Workers {
     /// Starts everything on the present runtime, over a bus.
     pub fn start(bus: &Arc<dyn Bus>, deps: WorkerDeps) -> WorkersHandle {
-        let mut handle = WorkersHandle { bus: Arc::clone(bus), stop: Stop::default(), looping: JoinSet::new() };
+        let mut handle = WorkersHandle::over(bus);
         let db = &deps.db;
         let gateways = payments::Gateways::new(db, &deps.gateways, deps.gateway_calls_per_second);
         for (queue, concurrency) in &deps.queues {
@@ -111,6 +113,10 @@ impl Workers {
             let (db, sandbox) = (db.clone(), deps.sandbox);
             move |stop| housekeeping::run(db.clone(), sandbox.clone(), stop)
         });
+        handle.keep("reconcile", {
+            let db = db.clone();
+            move |stop| reconcile::run(db.clone(), stop)
+        });
         handle.keep("gauges", {
             let db = db.clone();
             move |stop| gauges::run(db.clone(), stop)
@@ -120,7 +126,7 @@ impl Workers {
 
     /// Starts only what a process without workers needs: to announce the tasks that it queues.
     pub fn announcing(bus: &Arc<dyn Bus>, db: &Db) -> WorkersHandle {
-        let mut handle = WorkersHandle { bus: Arc::clone(bus), stop: Stop::default(), looping: JoinSet::new() };
+        let mut handle = WorkersHandle::over(bus);
         handle.keep("announce", {
             let (db, bus) = (db.clone(), Arc::clone(bus));
             move |stop| announce::run(db.clone(), Arc::clone(&bus), stop)
@@ -133,6 +139,7 @@ impl Workers {
 pub struct WorkersHandle {
     bus: Arc<dyn Bus>,
     stop: Stop,
+    loops: Loops,
     looping: JoinSet<()>,
 }
 
@@ -140,6 +147,15 @@ pub struct WorkersHandle {
 const DRAIN_PERCENT: u32 = 80;
 
 impl WorkersHandle {
+    fn over(bus: &Arc<dyn Bus>) -> Self {
+        Self { bus: Arc::clone(bus), stop: Stop::default(), loops: Loops::default(), looping: JoinSet::new() }
+    }
+
+    /// How the loops are: for whoever asks whether this process is of use.
+    pub fn loops(&self) -> Loops {
+        self.loops.clone()
+    }
+
     /// Claims nothing more, lets running tasks end, hands back those that take longer than four fifths of
     /// `within`, and answers when all is still or `within` is over.
     pub async fn stop(mut self, within: Duration) {
@@ -183,7 +199,7 @@ impl WorkersHandle {
         Fut: Future<Output = ()> + Send + 'static,
     {
         let stop = self.stop.claiming.clone();
-        self.looping.spawn(loops::keep(name, stop.clone(), move || start(stop.clone())));
+        self.looping.spawn(loops::keep(name, self.loops.clone(), stop.clone(), move || start(stop.clone())));
     }
 }
 

@@ -65,6 +65,7 @@ impl Handler for MailQueue {
             Task::LapseCheckout { .. }
             | Task::AdvancePayment { .. }
             | Task::CancelPayment { .. }
+            | Task::SyncPayment { .. }
             | Task::MakeRefund { .. }
             | Task::ApplyWebhook { .. }
             | Task::SandboxOutcome { .. } => Err(crate::misplaced(claimed)),

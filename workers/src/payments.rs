@@ -9,6 +9,7 @@ use domain::{
         advance::{StepError, advance, cancel, refund},
         gateway::{GatewayError, GatewayEvent, Intent, NewIntent, PaymentGateway, WebhookError},
         gateway_of, gateway_of_refund,
+        sync::sync,
     },
     platform::{
         Actor, Db, Money,
@@ -20,7 +21,7 @@ use domain::{
 use sea_orm::DbErr;
 use tokio::sync::Mutex;
 
-use crate::{failure::TaskError, run::Handler};
+use crate::{failure::TaskError, reconcile, run::Handler};
 
 /// One wait for the budget is no longer than this, so that a clock that jumps does not stop the queue.
 const WAIT_MAX: Duration = Duration::from_secs(1);
@@ -151,6 +152,13 @@ impl Handler for PaymentsQueue {
             Task::CancelPayment { payment } => {
                 let Some(gateway) = self.gateway(gateway_of(db, payment).await)? else { return Ok(()) };
                 Ok(cancel(db, gateway, &SystemScope::new("payment-cancel"), payment).await?)
+            }
+            Task::SyncPayment { payment } => {
+                let Some(gateway) = self.gateway(gateway_of(db, payment).await)? else { return Ok(()) };
+                if sync(db, gateway, &SystemScope::new("reconcile"), payment).await? {
+                    reconcile::count("payment_outcome", 1);
+                }
+                Ok(())
             }
             Task::MakeRefund { refund: id } => {
                 let Some(gateway) = self.gateway(gateway_of_refund(db, id).await)? else { return Ok(()) };

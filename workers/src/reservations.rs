@@ -34,6 +34,7 @@ impl Handler for ReservationsQueue {
             Task::SendMail { .. }
             | Task::AdvancePayment { .. }
             | Task::CancelPayment { .. }
+            | Task::SyncPayment { .. }
             | Task::MakeRefund { .. }
             | Task::SandboxOutcome { .. } => Err(crate::misplaced(claimed)),
         }

@@ -17,7 +17,7 @@ use domain::platform::{
     faults::{self, Point},
     ids::TaskId,
     in_tx,
-    tasks::{self, ATTEMPTS_MAX, Claimed, Queue},
+    tasks::{self, Claimed, Failure, Outcome, Queue},
     trace::TraceParent,
 };
 use sea_orm::DbErr;
@@ -159,11 +159,17 @@ impl QueueWorker {
         let work = async {
             let began = Instant::now();
             let ended = self.ended(&claimed, &trace, &hand_back).await;
-            let labels = [("queue", self.queue.name()), ("kind", claimed.task.kind()), ("outcome", ended.word())];
-            metrics::counter!("smallrun_tasks_total", &labels).increment(1);
             metrics::histogram!("smallrun_task_seconds", "queue" => self.queue.name()).record(began.elapsed());
-            if let Err(error) = self.settle(&claimed, &ended).await {
-                tracing::error!(%error, "a task's end could not be written; it runs again when its lease is over");
+            match self.settle(&claimed, &ended).await {
+                Ok(true) => ended.count(&claimed),
+                Ok(false) => {
+                    count_end(&claimed, "overtaken");
+                    tracing::warn!("another worker has the task by now; what became of it here is not written");
+                }
+                Err(error) => {
+                    count_end(&claimed, "unsettled");
+                    tracing::error!(%error, "a task's end could not be written; it runs again when its lease is over");
+                }
             }
         };
         trace.clone().scope(work).instrument(span).await;
@@ -175,57 +181,53 @@ impl QueueWorker {
 
     /// Runs the handler on a task of its own, so that a panic ends that alone.
     async fn ended(&self, claimed: &Claimed, trace: &TraceParent, hand_back: &CancellationToken) -> Ended {
-        if claimed.attempt > ATTEMPTS_MAX {
-            return Ended::Failed(TaskError::discard("its worker fell silent each time"));
-        }
         let (handler, task) = (Arc::clone(&self.handler), claimed.clone());
         let handling = trace.clone().scope(async move {
             handler.handle(&task).await?;
             Ok(faults::point(Point::ConsumeHandled).await?)
         });
         let mut running = AbortOnDrop(tokio::spawn(handling.in_current_span()));
-        tokio::select! {
+        let failure = tokio::select! {
             ended = &mut running.0 => match ended {
-                Ok(Ok(())) => Ended::Done,
-                Ok(Err(error)) => Ended::Failed(error),
-                Err(error) => {
-                    metrics::counter!("smallrun_task_panics_total", "queue" => self.queue.name()).increment(1);
-                    Ended::Failed(TaskError::retry(error))
-                }
+                Ok(Ok(())) => return Ended::Done,
+                Ok(Err(TaskError::Retry(error))) => Failure::new(Outcome::Retry, chain(error.as_ref())),
+                Ok(Err(TaskError::Discard(error))) => Failure::new(Outcome::Discard, chain(error.as_ref())),
+                Err(error) => Failure::new(Outcome::Panic, error.to_string()),
             },
             () = tokio::time::sleep(self.task_time_max) => {
-                Ended::Failed(TaskError::retry(format!("it took longer than {:?}", self.task_time_max)))
+                Failure::new(Outcome::TimedOut, format!("it took longer than {:?}", self.task_time_max))
             }
-            () = hand_back.cancelled() => Ended::HandedBack,
-        }
+            () = hand_back.cancelled() => return Ended::HandedBack,
+        };
+        if failure.outcome == Outcome::Discard || claimed.is_last() { Ended::Dead(failure) } else { Ended::Again(failure) }
     }
 
-    async fn settle(&self, claimed: &Claimed, ended: &Ended) -> Result<(), DbErr> {
-        let (id, now) = (claimed.id, self.db.now());
+    /// Takes down how an attempt ended; `false` when another worker has the task by now.
+    async fn settle(&self, claimed: &Claimed, ended: &Ended) -> Result<bool, DbErr> {
+        let (db, actor) = (&self.db, self.actor());
         match ended {
             Ended::Done => {
-                in_tx(&self.db, self.actor(), async |tx| tasks::finish(tx, id).await).await?;
-                faults::point(Point::ConsumeSettled).await
+                let ours = in_tx(db, actor, async |tx| tasks::finish(tx, claimed).await).await?;
+                faults::point(Point::ConsumeSettled).await?;
+                Ok(ours)
             }
             Ended::HandedBack => {
                 tracing::info!("a task is handed back");
-                in_tx(&self.db, self.actor(), async |tx| tasks::retry(tx, id, now, "handed back at shutdown").await).await?;
-                // For another worker, now; if it is not heard of, it is found by looking.
-                let _not_heard_of = self.bus.announce(self.queue, 1).await;
-                Ok(())
+                in_tx(db, actor, async |tx| tasks::hand_back(tx, claimed).await).await
             }
-            Ended::Failed(TaskError::Retry(error)) if claimed.attempt < ATTEMPTS_MAX => {
-                let (error, wait) = (chain(error.as_ref()), backoff(self.db.entropy(), claimed.attempt));
-                tracing::warn!(error, ?wait, "a task failed; it is tried again");
+            Ended::Again(failure) => {
+                let wait = backoff(db.entropy(), claimed.attempt);
+                tracing::warn!(outcome = failure.outcome.word(), error = failure.error, ?wait, "a task failed; it is tried again");
+                let now = db.now();
                 let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::zero());
                 let run_at = now.checked_add_signed(wait).unwrap_or(now);
                 // The relay announces it when it comes due.
-                in_tx(&self.db, self.actor(), async |tx| tasks::retry(tx, id, run_at, &error).await).await
+                in_tx(db, actor, async |tx| tasks::retry(tx, claimed, run_at, failure).await).await
             }
-            Ended::Failed(TaskError::Retry(error) | TaskError::Discard(error)) => {
-                let error = chain(error.as_ref());
-                tracing::error!(error, "a task failed for good; it waits for a person");
-                in_tx(&self.db, self.actor(), async |tx| tasks::bury(tx, id, &error).await).await
+            Ended::Dead(failure) => {
+                let (outcome, error) = (failure.outcome.word(), &failure.error);
+                tracing::error!(outcome, error, "a task failed for good; it waits for a person");
+                in_tx(db, actor, async |tx| tasks::bury(tx, claimed, failure).await).await
             }
         }
     }
@@ -265,19 +267,41 @@ impl Drop for Held {
 /// How an attempt ended.
 enum Ended {
     Done,
-    Failed(TaskError),
+    /// It is tried again after a wait.
+    Again(Failure),
+    /// It is a dead letter.
+    Dead(Failure),
     HandedBack,
 }
 
 impl Ended {
-    fn word(&self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Failed(TaskError::Retry(_)) => "retry",
-            Self::Failed(TaskError::Discard(_)) => "discard",
-            Self::HandedBack => "handed_back",
+    /// Counts an end that was taken down.
+    fn count(&self, claimed: &Claimed) {
+        let labels = [("queue", claimed.task.queue().name()), ("kind", claimed.task.kind())];
+        let failure = match self {
+            Self::Done => return count_end(claimed, "done"),
+            Self::HandedBack => return count_end(claimed, "handed_back"),
+            Self::Again(failure) => {
+                metrics::counter!("smallrun_task_retries_total", &labels).increment(1);
+                failure
+            }
+            Self::Dead(failure) => {
+                metrics::counter!("smallrun_dead_letters_total", &labels).increment(1);
+                failure
+            }
+        };
+        count_end(claimed, failure.outcome.word());
+        match failure.outcome {
+            Outcome::Panic => metrics::counter!("smallrun_task_panics_total", &labels).increment(1),
+            Outcome::TimedOut => metrics::counter!("smallrun_task_timeouts_total", &labels).increment(1),
+            Outcome::Retry | Outcome::Discard | Outcome::Lost | Outcome::Unreadable => {}
         }
     }
+}
+
+fn count_end(claimed: &Claimed, outcome: &'static str) {
+    let labels = [("queue", claimed.task.queue().name()), ("kind", claimed.task.kind()), ("outcome", outcome)];
+    metrics::counter!("smallrun_tasks_total", &labels).increment(1);
 }
 
 /// The wait before the next attempt: "full jitter" of Brooker, "Exponential Backoff And Jitter" (2015), so that

@@ -31,6 +31,7 @@ impl Handler for SandboxQueue {
             | Task::LapseCheckout { .. }
             | Task::AdvancePayment { .. }
             | Task::CancelPayment { .. }
+            | Task::SyncPayment { .. }
             | Task::MakeRefund { .. }
             | Task::ApplyWebhook { .. } => Err(crate::misplaced(claimed)),
         }

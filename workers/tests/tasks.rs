@@ -4,27 +4,33 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::{
-    accounts::SystemScope,
+    accounts::{AdminScope, SystemScope},
     platform::{
         Actor, Db,
         ids::{AccountId, TaskId},
         in_tx,
         mail::Letter,
         page::Page,
-        tasks::{self, ATTEMPTS_MAX, Claimed, LEASE_SECS, NewTask, Queue, Task, TaskRow, TaskState},
+        tasks::{
+            self, ATTEMPTS_MAX, Claimed, Failure, NewTask, Outcome, Queue, Task, TaskFailure, TaskFilter, TaskRow, TaskSort,
+            TaskState, claim::LEASE_SECS, failures::FAILURES_MAX,
+        },
         trace::TraceParent,
     },
 };
 use sea_orm::ConnectionTrait;
 use testkit::{Kit, on_both};
-use tokio::task::JoinHandle;
+use tokio::{sync::Notify, task::JoinHandle};
 use uuid::Uuid;
 use workers::{
     TaskError, announce,
@@ -117,14 +123,71 @@ async fn peace(db: &Db) {
     eventually(async || tasks::depths(db).await.unwrap().is_empty()).await;
 }
 
+fn admin() -> AdminScope {
+    SystemScope::new("test").as_admin()
+}
+
+async fn listed(db: &Db, filter: TaskFilter) -> Vec<TaskRow> {
+    let page = tasks::list(db, &admin(), &filter, TaskSort::Oldest, &Page::first(100)).await.unwrap();
+    page.rows.into_iter().map(|(_, row)| row).collect()
+}
+
 async fn dead(db: &Db) -> Vec<TaskRow> {
-    tasks::dead_letters(db, &SystemScope::new("test").as_admin(), &Page::first(10))
-        .await
-        .unwrap()
-        .rows
-        .into_iter()
-        .map(|(_, row)| row)
-        .collect()
+    listed(db, TaskFilter { state: Some(TaskState::Dead), ..TaskFilter::default() }).await
+}
+
+async fn claim(db: &Db) -> Vec<Claimed> {
+    in_tx(db, ACTOR, async |tx| tasks::claim(tx, Queue::Mail, 10).await).await.unwrap()
+}
+
+/// The attempts at a task that failed, the oldest first.
+async fn failures(db: &Db, id: TaskId) -> Vec<TaskFailure> {
+    let mut failures = tasks::failures_of(db, &admin(), &[id]).await.unwrap().remove(&id).unwrap_or_default();
+    failures.reverse();
+    failures
+}
+
+async fn history(db: &Db, id: TaskId) -> Vec<(i32, Outcome)> {
+    failures(db, id).await.iter().map(|failure| (failure.attempt, failure.outcome)).collect()
+}
+
+/// Attempts that all failed alike.
+fn alike(attempts: std::ops::RangeInclusive<i32>, outcome: Outcome) -> Vec<(i32, Outcome)> {
+    attempts.map(|attempt| (attempt, outcome)).collect()
+}
+
+async fn execute(db: &Db, sql: &str) {
+    in_tx(db, ACTOR, async |tx| tx.conn().execute_unprepared(sql).await).await.unwrap();
+}
+
+/// Does a task when it is told to, and not before.
+struct Stalling {
+    go_on: Arc<Notify>,
+    steps: AtomicU32,
+}
+
+impl Stalling {
+    fn new(go_on: &Arc<Notify>) -> Arc<Self> {
+        Arc::new(Self { go_on: Arc::clone(go_on), steps: AtomicU32::new(0) })
+    }
+
+    fn began(&self) -> bool {
+        self.steps.load(Ordering::SeqCst) > 0
+    }
+
+    fn ended(&self) -> bool {
+        self.steps.load(Ordering::SeqCst) > 1
+    }
+}
+
+#[async_trait]
+impl Handler for Stalling {
+    async fn handle(&self, _claimed: &Claimed) -> Result<(), TaskError> {
+        self.steps.fetch_add(1, Ordering::SeqCst);
+        self.go_on.notified().await;
+        self.steps.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
 }
 
 struct Worker {
@@ -138,8 +201,11 @@ impl Worker {
     }
 
     fn with_time(db: &Db, handler: &Arc<Recorder>, concurrency: usize, task_time_max: Duration) -> Self {
+        Self::of(db, handler.clone(), concurrency, task_time_max)
+    }
+
+    fn of(db: &Db, handler: Arc<dyn Handler>, concurrency: usize, task_time_max: Duration) -> Self {
         let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::new(db.clone()));
-        let handler: Arc<dyn Handler> = handler.clone();
         let stop = Stop::default();
         tokio::spawn(announce::run(db.clone(), Arc::clone(&bus), stop.claiming.clone()));
         let worker = QueueWorker { db: db.clone(), bus, queue: Queue::Mail, concurrency, task_time_max, handler };
@@ -249,12 +315,82 @@ on_both! {
         .await;
         let attempts = usize::try_from(ATTEMPTS_MAX).unwrap();
         assert_eq!(recorder.seen().len(), attempts);
-        let admin = SystemScope::new("test").as_admin();
-        for row in dead(&kit.db).await {
-            assert!(tasks::requeue(&kit.db, &admin, row.id).await.unwrap());
-        }
+        let letter = dead(&kit.db).await.remove(0);
+        assert_eq!(history(&kit.db, letter.id).await, alike(1..=ATTEMPTS_MAX, Outcome::Retry));
+        let back = tasks::requeue(&kit.db, &admin(), letter.id).await.unwrap();
+        assert_eq!((back.state, back.attempt, back.attempts_max), (TaskState::Ready, ATTEMPTS_MAX, 2 * ATTEMPTS_MAX));
         recorder.saw(attempts + 1).await;
+        eventually(async || {
+            later(&kit);
+            depth(&kit.db, TaskState::Dead).await == 1
+        })
+        .await;
+        assert_eq!(history(&kit.db, letter.id).await, alike(1..=2 * ATTEMPTS_MAX, Outcome::Retry), "all attempts again");
         worker.end().await;
+    }
+
+    async fn the_history_of_a_task_is_bounded_and_goes_with_it(kit: Kit) {
+        enqueue(&kit.db, task(1)).await;
+        let failure = Failure::new(Outcome::Retry, "no ".repeat(5_000));
+        let rounds = FAILURES_MAX + 6;
+        for _ in 0..rounds {
+            execute(&kit.db, "UPDATE tasks SET attempts_max = 100").await;
+            let claimed = claim(&kit.db).await.remove(0);
+            assert!(in_tx(&kit.db, ACTOR, async |tx| tasks::retry(tx, &claimed, tx.now(), &failure).await).await.unwrap());
+        }
+        let id = listed(&kit.db, TaskFilter::default()).await.remove(0).id;
+        assert_eq!(history(&kit.db, id).await, alike(7..=rounds, Outcome::Retry));
+        assert!(failures(&kit.db, id).await.iter().all(|failure| failure.error.len() == 2_000));
+        let claimed = claim(&kit.db).await.remove(0);
+        assert!(in_tx(&kit.db, ACTOR, async |tx| tasks::finish(tx, &claimed).await).await.unwrap());
+        let state = kit.state().await;
+        assert_eq!((state.count("tasks"), state.count("task_failures")), (0, 0));
+    }
+
+    async fn what_a_worker_says_of_a_task_that_another_has_by_now_is_not_taken(kit: Kit) {
+        enqueue(&kit.db, task(1)).await;
+        let stalled = claim(&kit.db).await.remove(0);
+        kit.clock.advance(TimeDelta::seconds(LEASE_SECS + 1));
+        let other = kit.connect(2).await;
+        let present = claim(&other).await.remove(0);
+        assert_eq!((present.id, present.attempt), (stalled.id, 2));
+        let before = kit.state().await;
+        let failure = Failure::new(Outcome::Discard, "never");
+        let ours = in_tx(&kit.db, ACTOR, async |tx| {
+            Ok::<_, sea_orm::DbErr>([
+                tasks::finish(tx, &stalled).await?,
+                tasks::retry(tx, &stalled, tx.now(), &failure).await?,
+                tasks::bury(tx, &stalled, &failure).await?,
+                tasks::hand_back(tx, &stalled).await?,
+            ])
+        })
+        .await
+        .unwrap();
+        assert_eq!((ours, kit.state().await), ([false; 4], before), "nothing was changed");
+        assert!(in_tx(&other, ACTOR, async |tx| tasks::finish(tx, &present).await).await.unwrap());
+        // And nothing that comes after the end.
+        assert!(!in_tx(&kit.db, ACTOR, async |tx| tasks::finish(tx, &present).await).await.unwrap());
+    }
+
+    async fn a_worker_that_stalled_does_not_end_the_task_of_the_one_that_took_over(kit: Kit) {
+        let (hangs, fails) = (Arc::new(Notify::new()), Recorder::new(|_| Then::Retry));
+        let stalls = Stalling::new(&hangs);
+        let stalled = Worker::of(&kit.db, stalls.clone(), 1, Duration::from_secs(60));
+        enqueue(&kit.db, task(1)).await;
+        eventually(async || stalls.began()).await;
+        kit.clock.advance(TimeDelta::seconds(LEASE_SECS + 1));
+        let other = kit.connect(4).await;
+        let worker = Worker::start(&other, &fails, 1);
+        fails.saw(1).await;
+        eventually(async || depth(&kit.db, TaskState::Ready).await == 1).await;
+        // It comes back and says that it is done, of a task that is to be tried again.
+        hangs.notify_one();
+        eventually(async || stalls.ended()).await;
+        stalled.end().await;
+        assert_eq!(depth(&kit.db, TaskState::Ready).await, 1, "the task is still to be tried again");
+        worker.end().await;
+        let id = listed(&kit.db, TaskFilter::default()).await.remove(0).id;
+        assert_eq!(history(&kit.db, id).await, [(1, Outcome::Lost), (2, Outcome::Retry)]);
     }
 
     async fn a_panic_ends_its_task_alone(kit: Kit) {
@@ -265,6 +401,10 @@ on_both! {
         enqueue(&kit.db, task(2)).await;
         recorder.saw(2).await;
         eventually(async || depth(&kit.db, TaskState::Ready).await == 1).await;
+        let row = listed(&kit.db, TaskFilter { state: Some(TaskState::Ready), ..TaskFilter::default() }).await.remove(0);
+        let failed = failures(&kit.db, row.id).await;
+        assert_eq!(failed.iter().map(|failure| failure.outcome).collect::<Vec<_>>(), [Outcome::Panic]);
+        assert!(failed.iter().all(|failure| failure.error.contains("a defect")), "{failed:?}");
         later(&kit);
         peace(&kit.db).await;
         assert_eq!(recorder.seen(), [(1, 1), (2, 1), (1, 2)]);
@@ -277,6 +417,8 @@ on_both! {
         enqueue(&kit.db, task(1)).await;
         recorder.saw(1).await;
         eventually(async || depth(&kit.db, TaskState::Ready).await == 1).await;
+        let row = listed(&kit.db, TaskFilter::default()).await.remove(0);
+        assert_eq!(history(&kit.db, row.id).await, [(1, Outcome::TimedOut)]);
         later(&kit);
         peace(&kit.db).await;
         worker.end().await;
@@ -284,8 +426,7 @@ on_both! {
 
     async fn a_task_of_a_vanished_worker_is_taken_over_when_its_lease_is_over(kit: Kit) {
         enqueue(&kit.db, task(1)).await;
-        let vanished = in_tx(&kit.db, ACTOR, async |tx| tasks::claim(tx, Queue::Mail, 10).await).await.unwrap();
-        assert_eq!(vanished.len(), 1);
+        assert_eq!(claim(&kit.db).await.len(), 1);
         let recorder = Recorder::new(|_| Then::Done);
         let worker = Worker::start(&kit.db, &recorder, 1);
         enqueue(&kit.db, task(2)).await;
@@ -300,8 +441,7 @@ on_both! {
     async fn a_task_that_takes_its_worker_down_each_time_is_set_aside(kit: Kit) {
         enqueue(&kit.db, task(1)).await;
         for _ in 0..ATTEMPTS_MAX {
-            let claimed = in_tx(&kit.db, ACTOR, async |tx| tasks::claim(tx, Queue::Mail, 10).await).await.unwrap();
-            assert_eq!(claimed.len(), 1);
+            assert_eq!(claim(&kit.db).await.len(), 1);
             kit.clock.advance(TimeDelta::seconds(LEASE_SECS + 1));
         }
         let recorder = Recorder::new(|_| Then::Done);
@@ -309,6 +449,9 @@ on_both! {
         eventually(async || depth(&kit.db, TaskState::Dead).await == 1).await;
         assert!(recorder.seen().is_empty(), "it was not run once more");
         worker.end().await;
+        let letter = dead(&kit.db).await.remove(0);
+        assert_eq!((letter.attempt, letter.last_error.as_deref()), (ATTEMPTS_MAX, Some("its worker fell silent")));
+        assert_eq!(history(&kit.db, letter.id).await, alike(1..=ATTEMPTS_MAX, Outcome::Lost));
     }
 
     async fn a_stop_lets_running_tasks_end_and_hands_back_the_others(kit: Kit) {
@@ -352,17 +495,15 @@ on_both! {
         let new = || NewTask::from(task(1)).unique(subject);
         enqueue(&kit.db, new()).await;
         enqueue(&kit.db, new()).await;
-        let claim = async || in_tx(&kit.db, ACTOR, async |tx| tasks::claim(tx, Queue::Mail, 10).await).await.unwrap();
-        assert_eq!(claim().await.len(), 1, "one waits for both");
+        assert_eq!(claim(&kit.db).await.len(), 1, "one waits for both");
         // What made the second necessary may have been committed after the first had looked.
         enqueue(&kit.db, new()).await;
-        assert_eq!(claim().await.len(), 1);
+        assert_eq!(claim(&kit.db).await.len(), 1);
     }
 
     async fn a_task_of_an_unknown_kind_does_not_stop_its_queue(kit: Kit) {
         enqueue(&kit.db, task(1)).await;
-        let unknown = "UPDATE tasks SET payload = '{\"task\": \"of_a_newer_version\"}'";
-        in_tx(&kit.db, ACTOR, async |tx| tx.conn().execute_unprepared(unknown).await).await.unwrap();
+        execute(&kit.db, "UPDATE tasks SET payload = '{\"task\": \"of_a_newer_version\"}'").await;
         enqueue(&kit.db, task(2)).await;
         let recorder = Recorder::new(|_| Then::Done);
         let worker = Worker::start(&kit.db, &recorder, 1);
@@ -374,5 +515,42 @@ on_both! {
         .await;
         assert_eq!(recorder.seen(), [(2, 1)]);
         worker.end().await;
+        let letter = dead(&kit.db).await.remove(0);
+        assert_eq!(history(&kit.db, letter.id).await, alike(1..=ATTEMPTS_MAX, Outcome::Unreadable));
+        assert!(letter.last_error.is_some_and(|error| error.starts_with("not a task of this version")));
+    }
+
+    async fn what_a_stop_hands_back_does_not_count_against_a_task(kit: Kit) {
+        enqueue(&kit.db, task(1)).await;
+        for _ in 0..2 * ATTEMPTS_MAX {
+            let claimed = claim(&kit.db).await.remove(0);
+            assert!(!claimed.is_last());
+            assert!(in_tx(&kit.db, ACTOR, async |tx| tasks::hand_back(tx, &claimed).await).await.unwrap());
+        }
+        assert_eq!(kit.state().await.count("task_failures"), 0);
+    }
+
+    async fn a_start_takes_back_what_the_last_server_had_in_hand(kit: Kit) {
+        enqueue(&kit.db, task(1)).await;
+        enqueue(&kit.db, task(2)).await;
+        claim(&kit.db).await;
+        execute(&kit.db, "UPDATE tasks SET attempts_max = 1 WHERE subject = (SELECT MAX(subject) FROM tasks)").await;
+        assert_eq!(tasks::take_back(&kit.db, &SystemScope::new("start")).await.unwrap(), 1);
+        assert_eq!((depth(&kit.db, TaskState::Ready).await, depth(&kit.db, TaskState::Dead).await), (1, 1));
+        for row in listed(&kit.db, TaskFilter::default()).await {
+            assert_eq!((row.lease_until, history(&kit.db, row.id).await), (None, vec![(1, Outcome::Lost)]));
+        }
+    }
+
+    async fn measuring_costs_one_statement(kit: Kit) {
+        for number in 0..3 {
+            enqueue(&kit.db, NewTask::from(task(number)).at(kit.db.now() + TimeDelta::seconds(1))).await;
+            kit.clock.advance(TimeDelta::seconds(1));
+        }
+        let before = kit.db.statements();
+        let loads = tasks::loads(&kit.db).await.unwrap();
+        assert_eq!(kit.db.statements() - before, 1);
+        let seen: Vec<_> = loads.iter().map(|load| (load.queue, load.state, load.depth, load.oldest_at, load.due_at)).collect();
+        assert_eq!(seen, [(Queue::Mail, TaskState::Ready, 3, Kit::start(), Kit::start() + TimeDelta::seconds(1))]);
     }
 }

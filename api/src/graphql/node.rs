@@ -8,7 +8,8 @@ use domain::{
     platform::{
         EntityId,
         ids::{
-            AccountId, CheckoutId, CreatorId, DropId, DropItemId, LegalTextId, ProductId, ReservationId, VariantId, parse_typeid,
+            AccountId, CheckoutId, CreatorId, DropId, DropItemId, LegalTextId, ProductId, ReservationId, TaskId, VariantId,
+            parse_typeid,
         },
     },
     reservations,
@@ -23,6 +24,7 @@ use super::{
     drops::{Drop, DropItem, ReferredItem, SeenDrop},
     errors::{Internal, bad_input},
     loaders::{Loaders, edge},
+    platform::tasks::{SeenTask, Task},
     reservations::{Checkout, LegalText, LegalTextById, Reservation},
 };
 
@@ -51,6 +53,8 @@ pub enum Node {
     Reservation(Reservation),
     /// One version of a legal text.
     LegalText(LegalText),
+    /// A piece of background work.
+    Task(Task),
 }
 
 edge!(
@@ -120,6 +124,7 @@ async fn find(ctx: &Context<'_>, id: &ID) -> async_graphql::Result<Option<Node>>
         LegalTextId::PREFIX => {
             loader.load_one(LegalTextById(LegalTextId(uuid))).await.internal()?.map(|row| Node::LegalText(LegalText(row)))
         }
+        TaskId::PREFIX => loader.load_one(SeenTask(TaskId(uuid))).await.internal()?.map(|row| Node::Task(Task(row))),
         _ => None,
     })
 }

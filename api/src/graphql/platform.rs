@@ -1,24 +1,21 @@
-//! What runs the marketplace: accounts, the audit log, and work that failed. For administrators.
+//! What runs the marketplace: accounts, the audit log, and in [`tasks`] background work. For administrators.
 
-use async_graphql::{Context, Enum, ID, InputObject, Json, Object};
+use async_graphql::{Context, ID, Object};
 use chrono::{DateTime, Utc};
 use domain::{
-    accounts::{Administer, Email, NeverRefused, queries},
-    platform::{
-        audit::{self, AuditEntry as Entry},
-        ids::TaskId,
-        tasks::{self, TaskRow},
-        trace::TraceParent,
-    },
+    accounts::{Administer, Email, queries},
+    platform::audit::{self, AuditEntry as Entry},
 };
 
 use super::{
     accounts::{Account, AccountConnection},
     connection::{PageArgs, connection, counting},
-    context::{Reach, global, id},
-    errors::{Complaints, Internal, Stop, bad_input, payload, user_error},
+    context::{Reach, global},
+    errors::{Internal, bad_input},
     list_cost,
 };
+
+pub mod tasks;
 
 /// One write, as the audit log keeps it.
 #[derive(Clone)]
@@ -49,69 +46,15 @@ impl AuditEntry {
     async fn fields(&self) -> Vec<&str> {
         self.0.fields.split(',').filter(|field| !field.is_empty()).collect()
     }
+    /// Why, in the words of who did it, for the few actions that ask for a reason, such as `task.discard`.
+    async fn reason(&self) -> Option<&str> {
+        self.0.reason.as_deref()
+    }
     /// The trace of the request or the task that did it.
     async fn trace_id(&self) -> Option<&str> {
         self.0.trace_id.as_deref()
     }
     /// When.
-    async fn created_at(&self) -> DateTime<Utc> {
-        self.0.created_at
-    }
-}
-
-/// The queues of background work.
-#[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
-#[graphql(remote = "tasks::Queue")]
-pub enum TaskQueue {
-    /// Calls to the payment gateway.
-    Payments,
-    /// Changes of our own state that are due: holds that lapse, webhooks that came in.
-    Reservations,
-    /// Letters.
-    Mail,
-    /// What the sandbox gateway does in its own time.
-    Sandbox,
-}
-
-/// A piece of background work that was set aside.
-#[derive(Clone)]
-pub struct DeadLetter(TaskRow);
-
-connection!(DeadLetterConnection, DeadLetterEdge, DeadLetter);
-
-/// A piece of background work that failed too often, or for good, and was set aside for a person to look at.
-#[Object]
-impl DeadLetter {
-    /// Global id, for `taskRequeue`.
-    async fn id(&self) -> ID {
-        global(self.0.id)
-    }
-    /// What was to be done, such as `send_mail`.
-    async fn kind(&self) -> &str {
-        &self.0.kind
-    }
-    /// The queue that it waited in.
-    async fn queue(&self) -> TaskQueue {
-        self.0.queue.into()
-    }
-    /// What it was to be done to: ids, never personal values.
-    async fn payload(&self) -> Json<&serde_json::Value> {
-        Json(&self.0.payload)
-    }
-    /// How often it was tried.
-    async fn attempts(&self) -> i32 {
-        self.0.attempt
-    }
-    /// What went wrong the last time.
-    async fn last_error(&self) -> Option<&str> {
-        self.0.last_error.as_deref()
-    }
-    /// The trace of what made it necessary.
-    async fn trace_id(&self) -> Option<String> {
-        let trace = self.0.traceparent.as_deref().and_then(TraceParent::parse)?;
-        Some(trace.trace_id().to_owned())
-    }
-    /// When it became necessary.
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }
@@ -165,65 +108,5 @@ impl PlatformQuery {
             audit::count(&db, &scope, subject.as_deref(), actor.as_deref()).await
         });
         Ok(AuditConnection::new("auditLog", slice.map(AuditEntry), counting))
-    }
-
-    /// Background work that failed too often, or for good, newest first. For administrators.
-    #[graphql(complexity = "list_cost(first, last, child_complexity)")]
-    async fn dead_letters(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The first so many rows, 1 to 100; 20 if neither `first` nor `last` is given.")] first: Option<i32>,
-        #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many rows, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
-    ) -> async_graphql::Result<DeadLetterConnection> {
-        let scope = ctx.scope(Administer)?;
-        let page = PageArgs { first, after, last, before }.page("deadLetters")?;
-        let slice = tasks::dead_letters(ctx.db(), &scope, &page).await.internal()?;
-        let counting = counting(ctx.db(), scope, |db, scope| async move { tasks::dead_letters_count(&db, &scope).await });
-        Ok(DeadLetterConnection::new("deadLetters", slice.map(DeadLetter), counting))
-    }
-}
-
-user_error!(TaskRequeueError, TaskRequeueErrorCode, NeverRefused {});
-payload!(
-    TaskRequeuePayload,
-    TaskRequeueError {
-        /// The task that waits for a worker again.
-        id: ID,
-    }
-);
-
-/// Which dead letter is to be tried again.
-#[derive(InputObject)]
-pub struct TaskRequeueInput {
-    /// One of `deadLetters`.
-    pub id: ID,
-}
-
-async fn requeue(ctx: &Context<'_>, input: TaskRequeueInput) -> Result<TaskRequeuePayload, Stop<TaskRequeueErrorCode>> {
-    let scope = ctx.scope(Administer)?;
-    let mut wrong = Complaints::new();
-    let Some(task) = wrong.take(&["id"], id::<TaskId>(&input.id)) else { return Err(wrong.into()) };
-    if tasks::requeue(ctx.db(), &scope, task).await.internal()? {
-        Ok(TaskRequeuePayload { id: Some(global(task)), ..Default::default() })
-    } else {
-        Err(Stop::not_found("id"))
-    }
-}
-
-/// Writes for those who run the marketplace.
-#[derive(Default)]
-pub struct PlatformMutation;
-
-#[Object]
-impl PlatformMutation {
-    /// Put a dead letter back into its queue, to be tried anew from now on. For administrators.
-    async fn task_requeue(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Which dead letter.")] input: TaskRequeueInput,
-    ) -> async_graphql::Result<TaskRequeuePayload> {
-        TaskRequeuePayload::of(requeue(ctx, input).await)
     }
 }

@@ -1,35 +1,83 @@
 //! Whether the process lives, whether it can serve, and its metrics.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, fmt, future::Future, sync::Arc, time::Duration};
 
 use actix_web::{HttpResponse, http::header::CACHE_CONTROL, web};
-use domain::platform::outbox;
+use domain::platform::{Db, outbox};
+use futures_util::future::{BoxFuture, join_all};
+use serde_json::json;
 
 use super::Edge;
 
-/// A database that takes longer is of no use to a request either.
-const DATABASE_ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+/// What takes longer than this to say that it is well is of no use to a request either.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
 const TEXT: &str = "text/plain; charset=utf-8";
+
+/// Something that must be well for the process to be of use.
+#[derive(Clone)]
+pub struct Check {
+    name: &'static str,
+    ask: Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
+}
+
+impl Check {
+    /// A check of that name. `ask` answers why not in a sentence that everybody may read: no address, no secret, no text of
+    /// another program; those belong into the log.
+    pub fn new<F, R>(name: &'static str, ask: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        Self { name, ask: Arc::new(move || Box::pin(ask())) }
+    }
+
+    /// What is said of it: `ok`, or why not. Bounded in time.
+    async fn said(&self) -> (&'static str, Result<(), String>) {
+        let late = || Err(format!("no answer within {} s", ANSWERS_WITHIN.as_secs()));
+        (self.name, tokio::time::timeout(ANSWERS_WITHIN, (self.ask)()).await.unwrap_or_else(|_| late()))
+    }
+}
+
+impl fmt::Debug for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Check").field(&self.name).finish()
+    }
+}
+
+fn database(db: &Db) -> Check {
+    let db = db.clone();
+    Check::new("database", move || {
+        let db = db.clone();
+        async move {
+            let asked = outbox::unstamped_count(&db).await;
+            asked.map(drop).map_err(|error| {
+                tracing::warn!(%error, "the database does not answer");
+                "the database does not answer".to_owned()
+            })
+        }
+    })
+}
 
 /// The process answers.
 pub(super) async fn livez() -> HttpResponse {
     HttpResponse::Ok().content_type(TEXT).insert_header((CACHE_CONTROL, "no-store")).body("alive\n")
 }
 
-/// The database answers; says how many facts wait for the relay.
+/// Whether all that the process needs is there: what is missing stands in the answer, whose status is 503 then.
 pub(super) async fn readyz(edge: web::Data<Edge>) -> HttpResponse {
-    let why = match tokio::time::timeout(DATABASE_ANSWERS_WITHIN, outbox::unstamped_count(&edge.api.db)).await {
-        Ok(Ok(waiting)) => {
-            let text = format!("ready\nfacts that wait for the relay: {waiting}\n");
-            return HttpResponse::Ok().content_type(TEXT).insert_header((CACHE_CONTROL, "no-store")).body(text);
-        }
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {} s", DATABASE_ANSWERS_WITHIN.as_secs()),
-    };
-    tracing::warn!(error = why, "not ready");
-    let text = "not ready: the database does not answer\n";
-    HttpResponse::ServiceUnavailable().content_type(TEXT).insert_header((CACHE_CONTROL, "no-store")).body(text)
+    let api = &edge.api;
+    let database = database(&api.db);
+    let said = join_all(std::iter::once(&database).chain(&api.checks).map(Check::said)).await;
+    let missing: Vec<_> = said.iter().filter(|(_, said)| said.is_err()).map(|(name, _)| *name).collect();
+    if !missing.is_empty() {
+        tracing::warn!(?missing, "not ready");
+    }
+    let ready = missing.is_empty();
+    let checks: BTreeMap<_, _> =
+        said.into_iter().map(|(name, said)| (name, said.err().unwrap_or_else(|| "ok".to_owned()))).collect();
+    let mut answer = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    answer.insert_header((CACHE_CONTROL, "no-store")).json(json!({ "ready": ready, "checks": checks }))
 }
 
 /// Metrics in the text format of Prometheus.

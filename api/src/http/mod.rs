@@ -6,7 +6,7 @@
 mod address;
 mod around;
 mod graphql;
-mod health;
+pub(crate) mod health;
 mod links;
 pub mod playground;
 mod webhooks;

@@ -93,6 +93,11 @@ const EXAMPLE_FILES: &[(&str, &str)] = &[
     example!("72-admin-dead-letters"),
     example!("73-admin-tax-rates"),
     example!("74-admin-tax-rate"),
+    example!("75-admin-tasks"),
+    example!("76-admin-task"),
+    example!("77-admin-requeue"),
+    example!("78-admin-requeue-all"),
+    example!("79-admin-discard"),
 ];
 
 /// The bearer tokens of the demo accounts by role (`buyer`, `creator`, `admin`), or `None` where there is no demo.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
+use api::Check;
 use domain::platform::{Actor, in_tx};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, StreamTrait};
 use serde_json::{Value, json};
@@ -93,12 +94,32 @@ fn a_server_without_its_database_lives_but_is_not_ready() {
     testkit::run(Kit::sqlite(), async |kit| {
         use actix_web::test::TestRequest;
         let ready = send(api(&kit), TestRequest::get().uri("/readyz")).await;
-        assert_eq!((ready.status, ready.text.lines().next()), (StatusCode::OK, Some("ready")));
+        assert_eq!((ready.status, ready.json()), (StatusCode::OK, json!({ "ready": true, "checks": { "database": "ok" } })));
         kit.db.schema_connection().execute_unprepared("DROP TABLE outbox").await.unwrap();
         let ready = send(api(&kit), TestRequest::get().uri("/readyz")).await;
         assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
-        assert!(!ready.text.contains("outbox"), "{}", ready.text);
+        let said = json!({ "ready": false, "checks": { "database": "the database does not answer" } });
+        assert_eq!(ready.json(), said, "and nothing of the inside");
         assert_eq!(send(api(&kit), TestRequest::get().uri("/livez")).await.status, StatusCode::OK);
         assert_eq!(send(api(&kit), TestRequest::get().uri("/metrics")).await.text, "smallrun_up 1\n");
+    });
+}
+
+#[test]
+fn readiness_says_what_is_missing_and_waits_for_nothing() {
+    testkit::run(Kit::sqlite(), async |kit| {
+        use actix_web::test::TestRequest;
+        let mut api = api(&kit);
+        api.checks = vec![
+            Check::new("schema", async || Ok(())),
+            Check::new("bus", async || Err("the broker does not answer".to_owned())),
+            Check::new("workers", std::future::pending),
+        ];
+        let ready = send(api, TestRequest::get().uri("/readyz")).await;
+        assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
+        let checks = json!({
+            "database": "ok", "schema": "ok", "bus": "the broker does not answer", "workers": "no answer within 2 s",
+        });
+        assert_eq!(ready.json(), json!({ "ready": false, "checks": checks }));
     });
 }

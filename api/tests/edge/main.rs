@@ -8,3 +8,4 @@ mod http_rules;
 mod pages;
 mod schema;
 mod shop;
+mod tasks;

@@ -40,6 +40,7 @@ pub(crate) fn api(kit: &Kit) -> Api {
         gateways: Vec::new(),
         introspection: true,
         playground: None,
+        checks: Vec::new(),
         metrics: Arc::new(|| "smallrun_up 1\n".to_owned()),
         trusted_proxies: Vec::new(),
         query_deadline: Duration::from_secs(10),

@@ -96,7 +96,16 @@ pub async fn cancel(db: &Db, gateway: &dyn PaymentGateway, scope: &SystemScope, 
     if ended.state != IntentState::Cancelled || payment.state != PaymentState::Cancelled {
         apply(db, scope, gateway.name(), &ended, None).await?;
     }
+    if ended.state == IntentState::Cancelled {
+        in_tx(db, scope.actor(), async |tx| note_ended(tx, id).await).await?;
+    }
     Ok(())
+}
+
+/// Notes that the gateway has cancelled the intent of a payment, so that nobody need ask again.
+pub(super) async fn note_ended(tx: &Tx, id: PaymentId) -> Result<(), DbErr> {
+    payment_row::note_asked(tx, id, true).await?;
+    audit::record(tx, "payment.end_intent", id, &["intent_ended_at"]).await
 }
 
 /// Asks the gateway for a refund, and books it.

@@ -48,6 +48,17 @@ pub enum ApplyRefusal {
     WrongAmount,
 }
 
+/// How we came to know where an intent stands.
+#[derive(Debug, Clone, Copy)]
+enum Told<'a> {
+    /// By the answer to a call of ours that was to change it.
+    Answer,
+    /// By a webhook: its id.
+    Webhook(&'a str),
+    /// By asking, because nothing was heard.
+    Asked,
+}
+
 /// Brings a payment and its lines to what the gateway says, whatever came before, in whatever order,
 /// however often. `event` is the webhook that told, marked as applied in the same transaction.
 pub async fn apply(
@@ -56,6 +67,21 @@ pub async fn apply(
     gateway: &str,
     intent: &Intent,
     event: Option<&str>,
+) -> Result<(), OpError<ApplyRefusal>> {
+    apply_told(db, scope, gateway, intent, event.map_or(Told::Answer, Told::Webhook)).await
+}
+
+/// The same for an intent that was asked for, because no webhook told of it.
+pub(crate) async fn apply_asked(db: &Db, scope: &SystemScope, gateway: &str, intent: &Intent) -> Result<(), OpError<ApplyRefusal>> {
+    apply_told(db, scope, gateway, intent, Told::Asked).await
+}
+
+async fn apply_told(
+    db: &Db,
+    scope: &SystemScope,
+    gateway: &str,
+    intent: &Intent,
+    told: Told<'_>,
 ) -> Result<(), OpError<ApplyRefusal>> {
     let unknown = || OpError::refuse(ApplyRefusal::UnknownPayment);
     let payment = payment_row::by_id(db.reader(), intent.payment).await?.ok_or_else(unknown)?;
@@ -73,11 +99,16 @@ pub async fn apply(
         if intent.amount != payment.amount() || intent.captured.minor > payment.amount_minor {
             return Err(OpError::refuse(ApplyRefusal::WrongAmount));
         }
-        if let Some(event) = event {
-            webhook::mark_applied(tx, gateway, event).await?;
-        }
+        let is_answer = match told {
+            Told::Answer => true,
+            Told::Webhook(event) => {
+                webhook::mark_applied(tx, gateway, event).await?;
+                false
+            }
+            Told::Asked => false,
+        };
         // Our own call is still to be made, or its answer to be applied: the news is of an earlier choice.
-        let waits = payment.queued_at.is_some() && event.is_some();
+        let waits = payment.queued_at.is_some() && !is_answer;
         if waits && matches!(intent.state, IntentState::RequiresMethod | IntentState::RequiresAction) {
             return Ok(());
         }
@@ -116,6 +147,9 @@ impl Step<'_> {
         payment.hold_left_secs = None;
         if next == PaymentState::Succeeded {
             payment.captured_minor = payment.amount_minor;
+        }
+        if intent.state == IntentState::Cancelled {
+            payment.intent_ended_at = Some(self.tx.now());
         }
         let paid = payment.clone();
         let version = payment_row::save(self.tx, payment).await?;

@@ -1,7 +1,8 @@
 //! Deposits: payments, their allocations, refunds, the ledger, and the port to a gateway.
 //!
 //! [`gateway`] the port; [`state`] the state machine; [`pay`] the buyer's choice; [`advance`] the calls to the
-//! gateway; [`webhook`] what it tells us; [`apply`] what that means. Below: what reservations ask of payments.
+//! gateway; [`webhook`] what it tells us, [`sync`] when it does not; [`apply`] what that means; [`reconcile`] what was missed.
+//! Below: what reservations ask of payments.
 
 pub mod advance;
 pub mod apply;
@@ -9,7 +10,9 @@ pub mod gateway;
 mod ledger;
 pub mod pay;
 pub(crate) mod payment_row;
+pub mod reconcile;
 pub mod state;
+pub mod sync;
 pub mod webhook;
 
 use std::collections::{BTreeMap, HashMap};

@@ -3,7 +3,12 @@
 #![expect(clippy::disallowed_methods, unreachable_pub, reason = "these tables' own finders, and what their derives make public")]
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::{ActiveValue::Set, DbErr, DeriveActiveEnum, IntoActiveModel, QuerySelect, entity::prelude::*, sea_query::Expr};
+use sea_orm::{
+    ActiveValue::Set,
+    DbErr, DeriveActiveEnum, IntoActiveModel, Order, QueryOrder, QuerySelect, Select,
+    entity::prelude::*,
+    sea_query::{Expr, ExprTrait, NullOrdering},
+};
 
 use super::state::PaymentState;
 use crate::platform::{
@@ -47,6 +52,10 @@ pub struct Model {
     pub queued_at: Option<DateTime<Utc>>,
     /// How much of the hold was left then, in seconds.
     pub hold_left_secs: Option<i64>,
+    /// When the gateway was last asked because nothing was heard.
+    pub asked_at: Option<DateTime<Utc>>,
+    /// Since when the gateway is known to have cancelled the intent: no money will come of it.
+    pub intent_ended_at: Option<DateTime<Utc>>,
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -206,6 +215,54 @@ pub(crate) async fn save(tx: &Tx, mut payment: Model) -> Result<i64, DbErr> {
     let row = payment.into_active_model().reset_all();
     Entity::update(row).exec(tx.conn()).await?;
     Ok(version)
+}
+
+/// Notes that the gateway was asked where the intent of a payment stands, and whether it has ended. The state of the
+/// payment is not touched, nor when it changed.
+pub(crate) async fn note_asked(tx: &Tx, id: PaymentId, ended: bool) -> Result<(), DbErr> {
+    let mut update = Entity::update_many().col_expr(Column::AskedAt, Expr::value(tx.now()));
+    if ended {
+        update = update.col_expr(Column::IntentEndedAt, Expr::value(tx.now()));
+    }
+    update.filter(Column::Id.eq(id)).exec(tx.conn()).await?;
+    Ok(())
+}
+
+/// Payments whose outcome is at the gateway, and of which nothing was heard since before: those asked for least recently
+/// first. The states are written out, because a partial index is not found through a parameter; so they are below.
+pub(crate) fn unheard(processing_before: DateTime<Utc>, action_before: DateTime<Utc>) -> Select<Entity> {
+    let silent_since = |state: &'static str, before: DateTime<Utc>| {
+        let never_or_long_ago = Column::AskedAt.is_null().or(Column::AskedAt.lt(before));
+        Expr::cust(state).and(Column::UpdatedAt.lt(before)).and(never_or_long_ago)
+    };
+    let processing = silent_since("state = 'PROCESSING'", processing_before);
+    let action = silent_since("state = 'REQUIRES_ACTION'", action_before);
+    let open = Entity::find().filter(Expr::cust("state IN ('PROCESSING', 'REQUIRES_ACTION')"));
+    let silent = open.filter(Column::Intent.is_not_null()).filter(processing.or(action));
+    silent.order_by_with_nulls(Column::AskedAt, Order::Asc, NullOrdering::First).order_by_asc(Column::UpdatedAt)
+}
+
+/// Payments that were given up in that time, whose intent the gateway is not known to have cancelled, and that it was not
+/// asked about since `asked_before`.
+pub(crate) fn not_ended(since: DateTime<Utc>, before: DateTime<Utc>, asked_before: DateTime<Utc>) -> Select<Entity> {
+    Entity::find()
+        .filter(Expr::cust("state = 'CANCELLED' AND intent IS NOT NULL AND intent_ended_at IS NULL"))
+        .filter(Column::UpdatedAt.gte(since))
+        .filter(Column::UpdatedAt.lt(before))
+        .filter(Column::AskedAt.is_null().or(Column::AskedAt.lt(asked_before)))
+        .order_by_asc(Column::UpdatedAt)
+}
+
+/// Payments whose choice has been waiting in our own queue since before.
+pub(crate) fn queued(before: DateTime<Utc>) -> Select<Entity> {
+    let waiting = Entity::find().filter(Column::QueuedAt.lt(before)).filter(Column::State.eq(PaymentState::Preparing));
+    waiting.order_by_asc(Column::QueuedAt)
+}
+
+/// Refunds that the gateway has not answered for, made before.
+pub(crate) fn pending_refunds(before: DateTime<Utc>) -> Select<refund_row::Entity> {
+    let pending = refund_row::Entity::find().filter(Expr::cust("state = 'PENDING'"));
+    pending.filter(refund_row::Column::CreatedAt.lt(before)).order_by_asc(refund_row::Column::CreatedAt)
 }
 
 /// Writes which part of a payment belongs to which reservation.

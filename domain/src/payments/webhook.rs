@@ -5,7 +5,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set,
-    DbErr,
+    DbErr, QueryOrder,
     entity::prelude::*,
     sea_query::{Expr, OnConflict},
 };
@@ -21,7 +21,8 @@ use crate::{
         Db, OpError, Tx,
         faults::{self, Point},
         in_tx,
-        tasks::{self, Task},
+        reconcile::Missed,
+        tasks::{self, Task, kind, webhook_subject},
     },
 };
 
@@ -67,13 +68,29 @@ pub async fn receive_webhook(
         let known = OnConflict::columns([C::Gateway, C::Event]).do_nothing().to_owned();
         let inserted = Entity::insert(row).on_conflict(known).exec_without_returning(tx.conn()).await?;
         if inserted == 1 && event.intent.is_some() {
-            let task = Task::ApplyWebhook { gateway: gateway.to_owned(), event: event.id.clone() };
-            tasks::enqueue(tx, task).await?;
+            tasks::enqueue(tx, to_apply(gateway, &event.id)).await?;
         }
         faults::point(Point::WebhookNoted).await
     })
     .await?;
     faults::point(Point::WebhookTaken).await
+}
+
+fn to_apply(gateway: &str, event: &str) -> Task {
+    Task::ApplyWebhook { gateway: gateway.to_owned(), event: event.to_owned() }
+}
+
+/// Queues webhooks again that were taken in before `before`, are not applied, and have no task. Answers how many.
+pub(super) async fn requeue_unapplied(db: &Db, scope: &SystemScope, before: DateTime<Utc>) -> Result<u64, DbErr> {
+    let waiting = Entity::find().filter(C::AppliedAt.is_null()).filter(C::Intent.is_not_null()).filter(C::ReceivedAt.lt(before));
+    let missed = Missed {
+        what: "webhook_unapplied",
+        warns: true,
+        candidates: waiting.order_by_asc(C::ReceivedAt),
+        kinds: &[kind::APPLY_WEBHOOK],
+        subject: |row: &entity::Model| webhook_subject(&row.gateway, &row.event),
+    };
+    missed.queue(db, scope, |row| to_apply(&row.gateway, &row.event).into()).await
 }
 
 /// Applies a webhook of the inbox. What it tells may be old by now, so the intent is fetched.
@@ -84,7 +101,9 @@ pub async fn apply_webhook(db: &Db, gateway: &dyn PaymentGateway, scope: &System
     faults::point(Point::WebhookFetched).await?;
     match apply(db, scope, gateway.name(), &intent, Some(event)).await {
         // Another system's intent on the same account of the gateway is none of our business.
-        Err(OpError::Refused(why)) if why.iter().all(|refused| refused.code == ApplyRefusal::UnknownPayment) => Ok(()),
+        Err(OpError::Refused(why)) if why.iter().all(|refused| refused.code == ApplyRefusal::UnknownPayment) => {
+            Ok(in_tx(db, scope.actor(), async |tx| mark_applied(tx, gateway.name(), event).await).await?)
+        }
         other => {
             other?;
             Ok(faults::point(Point::WebhookApplied).await?)

@@ -31,6 +31,8 @@ mod entity {
         /// Names of the fields that were changed, comma-separated.
         pub fields: String,
         pub trace_id: Option<String>,
+        /// Why, in the actor's words, for the few actions that ask for it.
+        pub reason: Option<String>,
         pub created_at: DateTime<Utc>,
     }
 
@@ -47,7 +49,12 @@ pub async fn record(tx: &Tx, action: &'static str, subject: impl EntityId, field
 
 /// Adds a row about something that has no id of its own, such as a country's tax rate.
 pub async fn record_text(tx: &Tx, action: &'static str, subject: &str, fields: &[&str]) -> Result<(), DbErr> {
-    insert(tx, action, vec![subject.to_owned()], fields).await
+    insert(tx, action, vec![subject.to_owned()], fields, None).await
+}
+
+/// Adds a row about something that is gone now, with the reason that its actor gave. A reason holds no personal values.
+pub async fn record_with_reason(tx: &Tx, action: &'static str, subject: impl EntityId, reason: &str) -> Result<(), DbErr> {
+    insert(tx, action, vec![subject.public()], &[], Some(reason)).await
 }
 
 /// Adds a row for each subject, with one statement.
@@ -57,10 +64,10 @@ pub async fn record_all<I: EntityId>(
     subjects: impl IntoIterator<Item = I>,
     fields: &[&str],
 ) -> Result<(), DbErr> {
-    insert(tx, action, subjects.into_iter().map(I::public).collect(), fields).await
+    insert(tx, action, subjects.into_iter().map(I::public).collect(), fields, None).await
 }
 
-async fn insert(tx: &Tx, action: &'static str, subjects: Vec<String>, fields: &[&str]) -> Result<(), DbErr> {
+async fn insert(tx: &Tx, action: &'static str, subjects: Vec<String>, fields: &[&str], reason: Option<&str>) -> Result<(), DbErr> {
     let trace_id = TraceParent::current().map(|trace| trace.trace_id().to_owned());
     let rows = subjects.into_iter().map(|subject| entity::ActiveModel {
         id: Set(tx.new_id()),
@@ -69,6 +76,7 @@ async fn insert(tx: &Tx, action: &'static str, subjects: Vec<String>, fields: &[
         subject: Set(subject),
         fields: Set(fields.join(",")),
         trace_id: Set(trace_id.clone()),
+        reason: Set(reason.map(str::to_owned)),
         created_at: Set(tx.now()),
     });
     let rows: Vec<_> = rows.collect();

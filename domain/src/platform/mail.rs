@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::ids::{AccountId, CheckoutId, GuestId, TokenId};
+use super::ids::{AccountId, CheckoutId, EntityId, GuestId, TokenId};
 
 /// A letter to be written. It names its recipient by id: the address is read, and a link's secret
 /// is made, when the letter is written, so that neither waits in a task row.
@@ -27,6 +27,20 @@ pub enum Letter {
     Confirmed { checkout: CheckoutId },
     /// The hold ran out.
     Lapsed { checkout: CheckoutId },
+}
+
+impl Letter {
+    /// The public id of what it is about: an account, a guest or a checkout.
+    pub fn subject(&self) -> String {
+        match self {
+            Self::ConfirmEmail { account }
+            | Self::AlreadySignedUp { account }
+            | Self::ResetPassword { account }
+            | Self::OpenSession { account, .. } => account.public(),
+            Self::ConfirmGuest { guest } => guest.public(),
+            Self::Held { checkout } | Self::Confirmed { checkout } | Self::Lapsed { checkout } => checkout.public(),
+        }
+    }
 }
 
 /// A letter ready to go.

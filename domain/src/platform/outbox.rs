@@ -215,6 +215,14 @@ pub async fn unstamped_count(db: &Db) -> Result<u64, DbErr> {
     entity::Entity::find().filter(entity::Column::Position.is_null()).count(db.reader()).await
 }
 
+/// How many rows wait for their stamp, and since when the oldest one does: one statement.
+pub async fn unstamped(db: &Db) -> Result<(i64, Option<DateTime<Utc>>), DbErr> {
+    use entity::Column as C;
+    let waiting = entity::Entity::find().select_only().column_as(C::Id.count(), "waiting").column_as(C::CreatedAt.min(), "since");
+    let row = waiting.filter(C::Position.is_null()).into_tuple().one(db.reader()).await?;
+    Ok(row.unwrap_or((0, None)))
+}
+
 /// Deletes rows stamped before `before`; a reader with an older cursor rebuilds. Answers how many.
 pub async fn sweep(tx: &Tx, before: DateTime<Utc>) -> Result<u64, DbErr> {
     let old =

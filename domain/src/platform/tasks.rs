@@ -1,30 +1,39 @@
 //! Tasks: background work as rows. The row is the truth (attempt, `run_at`, last error); a bus
 //! only tells workers that there is something to claim.
+//!
+//! Here: what tasks there are, and how one is queued. [`claim`](mod@claim) gives one to a worker and takes down how that
+//! ended, [`failures`] is the history, [`admin`] what administrators see and do, [`measure`] what the metrics ask.
 
 #![expect(clippy::disallowed_methods, reason = "the tasks table's own finders")]
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
-use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::{
-    ActiveValue::Set,
-    Condition, DbErr, DeriveActiveEnum, QueryOrder, QuerySelect,
-    entity::prelude::*,
-    sea_query::{Expr, ExprTrait, LockBehavior, LockType, OnConflict},
+use std::{
+    collections::HashSet,
+    sync::atomic::{AtomicU32, Ordering},
 };
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ActiveValue::Set, DbErr, DeriveActiveEnum, QuerySelect, entity::prelude::*, sea_query::OnConflict};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    audit,
-    db::{Db, Tx, in_tx},
+    db::Tx,
     ids::{CheckoutId, EntityId, PaymentId, RefundId, TaskId},
-    page::{Page, Slice, SortKey, SortValue, count_capped, slice},
+    mail::Letter,
     trace::TraceParent,
 };
-use crate::{
-    accounts::{AdminScope, SystemScope},
-    platform::mail::Letter,
+
+pub mod admin;
+pub mod claim;
+pub mod failures;
+pub mod measure;
+
+pub use admin::{
+    DiscardReason, DiscardRefusal, RequeueRefusal, Requeued, TaskFilter, TaskSort, by_ids, count, discard, list, requeue,
+    requeue_all,
 };
+pub use claim::{Claimed, Failure, LEASE_SECS, bury, claim, finish, hand_back, renew, retry, take_back};
+pub use failures::{Outcome, TaskFailure, failures_of};
+pub use measure::{Load, come_due, depths, loads, next_due, next_due_after};
 
 /// The queues. Each has workers of its own, so that slow work never delays urgent work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumIter, DeriveActiveEnum)]
@@ -94,6 +103,8 @@ pub enum Task {
     AdvancePayment { payment: PaymentId },
     /// Cancel the gateway's intent of a payment that is no longer wanted.
     CancelPayment { payment: PaymentId },
+    /// Ask the gateway where the intent of a payment stands that nothing was heard of.
+    SyncPayment { payment: PaymentId },
     /// Ask the gateway to give an amount back.
     MakeRefund { refund: RefundId },
     /// Apply a webhook that the inbox took in.
@@ -102,17 +113,42 @@ pub enum Task {
     SandboxOutcome { event: Uuid },
 }
 
+/// The constant names of the kinds. They stand in rows, so they are never changed.
+pub(crate) mod kind {
+    pub(crate) const SEND_MAIL: &str = "send_mail";
+    pub(crate) const LAPSE_CHECKOUT: &str = "lapse_checkout";
+    pub(crate) const ADVANCE_PAYMENT: &str = "advance_payment";
+    pub(crate) const CANCEL_PAYMENT: &str = "cancel_payment";
+    pub(crate) const SYNC_PAYMENT: &str = "sync_payment";
+    pub(crate) const MAKE_REFUND: &str = "make_refund";
+    pub(crate) const APPLY_WEBHOOK: &str = "apply_webhook";
+    pub(crate) const SANDBOX_OUTCOME: &str = "sandbox_outcome";
+}
+
 impl Task {
     /// The constant name of the kind.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::SendMail { .. } => "send_mail",
-            Self::LapseCheckout { .. } => "lapse_checkout",
-            Self::AdvancePayment { .. } => "advance_payment",
-            Self::CancelPayment { .. } => "cancel_payment",
-            Self::MakeRefund { .. } => "make_refund",
-            Self::ApplyWebhook { .. } => "apply_webhook",
-            Self::SandboxOutcome { .. } => "sandbox_outcome",
+            Self::SendMail { .. } => kind::SEND_MAIL,
+            Self::LapseCheckout { .. } => kind::LAPSE_CHECKOUT,
+            Self::AdvancePayment { .. } => kind::ADVANCE_PAYMENT,
+            Self::CancelPayment { .. } => kind::CANCEL_PAYMENT,
+            Self::SyncPayment { .. } => kind::SYNC_PAYMENT,
+            Self::MakeRefund { .. } => kind::MAKE_REFUND,
+            Self::ApplyWebhook { .. } => kind::APPLY_WEBHOOK,
+            Self::SandboxOutcome { .. } => kind::SANDBOX_OUTCOME,
+        }
+    }
+
+    /// What it is about: a public id; of a webhook the gateway's name and its id of the event.
+    pub fn subject(&self) -> String {
+        match self {
+            Self::SendMail { letter } => letter.subject(),
+            Self::LapseCheckout { checkout } => checkout.public(),
+            Self::AdvancePayment { payment } | Self::CancelPayment { payment } | Self::SyncPayment { payment } => payment.public(),
+            Self::MakeRefund { refund } => refund.public(),
+            Self::ApplyWebhook { gateway, event } => webhook_subject(gateway, event),
+            Self::SandboxOutcome { event } => event.to_string(),
         }
     }
 
@@ -121,10 +157,17 @@ impl Task {
         match self {
             Self::SendMail { .. } => Queue::Mail,
             Self::LapseCheckout { .. } | Self::ApplyWebhook { .. } => Queue::Reservations,
-            Self::AdvancePayment { .. } | Self::CancelPayment { .. } | Self::MakeRefund { .. } => Queue::Payments,
+            Self::AdvancePayment { .. } | Self::CancelPayment { .. } | Self::SyncPayment { .. } | Self::MakeRefund { .. } => {
+                Queue::Payments
+            }
             Self::SandboxOutcome { .. } => Queue::Sandbox,
         }
     }
+}
+
+/// What the task is about that applies a webhook.
+pub(crate) fn webhook_subject(gateway: &str, event: &str) -> String {
+    format!("{gateway}:{event}")
 }
 
 /// Where a task stands.
@@ -153,10 +196,15 @@ mod entity {
         pub kind: String,
         pub queue: Queue,
         pub payload: Json,
+        /// What it is about; `None` in rows of versions that did not note it.
+        pub subject: Option<String>,
         /// While a task with this key waits, no second one is queued.
         pub unique_key: Option<String>,
         pub state: TaskState,
+        /// Attempts begun. It only grows, so it tells one holder of the task from any other.
         pub attempt: i32,
+        /// Attempts that may be begun before the task is a dead letter.
+        pub attempts_max: i32,
         pub run_at: DateTime<Utc>,
         /// Among tasks that are due, the lower class runs first …
         pub urgency: i32,
@@ -175,10 +223,9 @@ mod entity {
 pub use entity::Model as TaskRow;
 use entity::{ActiveModel, Column as C, Entity};
 
-/// How often a task is tried before it becomes a dead letter.
+/// How often a task is tried before it becomes a dead letter: with the waits between, half an hour at most. The
+/// migration that made the column gives it to rows of earlier versions.
 pub const ATTEMPTS_MAX: i32 = 12;
-/// How long a worker may be silent about a task before another takes it: three times as long as between two renewals.
-pub const LEASE_SECS: i64 = 10;
 
 /// A task about to be queued.
 #[derive(Debug, Clone)]
@@ -231,8 +278,13 @@ pub async fn enqueue(tx: &Tx, task: impl Into<NewTask>) -> Result<(), DbErr> {
 
 /// Queues several with one statement.
 pub async fn enqueue_all(tx: &Tx, tasks: Vec<NewTask>) -> Result<(), DbErr> {
+    enqueue_missing(tx, tasks).await.map(drop)
+}
+
+/// The same; answers how many were queued, unique ones that wait already aside.
+pub(crate) async fn enqueue_missing(tx: &Tx, tasks: Vec<NewTask>) -> Result<u64, DbErr> {
     if tasks.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let here = TraceParent::current();
     let mut rows = Vec::with_capacity(tasks.len());
@@ -247,9 +299,11 @@ pub async fn enqueue_all(tx: &Tx, tasks: Vec<NewTask>) -> Result<(), DbErr> {
             kind: Set(new.task.kind().to_owned()),
             queue: Set(new.task.queue()),
             payload: Set(serde_json::to_value(&new.task).map_err(|error| DbErr::Json(error.to_string()))?),
+            subject: Set(Some(new.task.subject())),
             unique_key: Set(new.unique_key),
             state: Set(TaskState::Ready),
             attempt: Set(0),
+            attempts_max: Set(ATTEMPTS_MAX),
             run_at: Set(run_at),
             urgency: Set(new.urgency),
             since: Set(new.since.unwrap_or(tx.now())),
@@ -260,180 +314,20 @@ pub async fn enqueue_all(tx: &Tx, tasks: Vec<NewTask>) -> Result<(), DbErr> {
         });
     }
     let twice = OnConflict::column(C::UniqueKey).do_nothing().to_owned();
-    Entity::insert_many(rows).on_conflict(twice).exec_without_returning(tx.conn()).await?;
+    let queued = Entity::insert_many(rows).on_conflict(twice).exec_without_returning(tx.conn()).await?;
     tx.leaves_work();
-    Ok(())
+    Ok(queued)
 }
 
-/// A task that a worker has claimed.
-#[derive(Debug, Clone)]
-pub struct Claimed {
-    /// The row's id: stable over attempts, so good as an idempotency key.
-    pub id: TaskId,
-    /// What to do.
-    pub task: Task,
-    /// Which attempt this is, from 1.
-    pub attempt: i32,
-    /// The trace it belongs to.
-    pub trace: Option<TraceParent>,
-}
-
-/// Claims up to `limit` due tasks of a queue: those of the lowest class first, the oldest concern first.
-/// A running task whose worker fell silent counts as due.
-pub async fn claim(tx: &Tx, queue: Queue, limit: u64) -> Result<Vec<Claimed>, DbErr> {
-    // Leases are compared across processes, whose clocks may differ.
-    let now = tx.decision_now().await?;
-    let due = Condition::all().add(C::State.eq(TaskState::Ready)).add(C::RunAt.lte(now));
-    let abandoned = Condition::all().add(C::State.eq(TaskState::Running)).add(C::LeaseUntil.lt(now));
-    let rows = Entity::find()
-        .filter(C::Queue.eq(queue))
-        .filter(Condition::any().add(due).add(abandoned))
-        .order_by_asc(C::Urgency)
-        .order_by_asc(C::Since)
-        .limit(limit)
-        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-        .all(tx.conn())
-        .await?;
-    if rows.is_empty() {
-        return Ok(Vec::new());
+/// Of these subjects, those that have a task of one of these kinds, in whatever state, or had one that an administrator
+/// discarded: what a reconciler leaves alone.
+pub(crate) async fn known(conn: &impl ConnectionTrait, kinds: &[&str], subjects: &[String]) -> Result<HashSet<String>, DbErr> {
+    if subjects.is_empty() {
+        return Ok(HashSet::new());
     }
-    let lease_until = now.checked_add_signed(TimeDelta::seconds(LEASE_SECS)).unwrap_or(now);
-    Entity::update_many()
-        .col_expr(C::State, Expr::value(TaskState::Running))
-        .col_expr(C::Attempt, ExprTrait::add(Expr::col(C::Attempt), 1))
-        .col_expr(C::LeaseUntil, Expr::value(lease_until))
-        // Free from now on: what makes the same task necessary again may come after this one has looked.
-        .col_expr(C::UniqueKey, Expr::value(Option::<String>::None))
-        .filter(C::Id.is_in(rows.iter().map(|row| row.id)))
-        .exec(tx.conn())
-        .await?;
-    let mut claimed = Vec::with_capacity(rows.len());
-    for row in rows {
-        let (id, attempt) = (row.id, row.attempt.saturating_add(1));
-        let trace = row.traceparent.as_deref().and_then(TraceParent::parse);
-        match serde_json::from_value(row.payload) {
-            Ok(task) => claimed.push(Claimed { id, task, attempt, trace }),
-            // Perhaps of a newer version, in the middle of a deploy, whose workers know it.
-            Err(error) if attempt < ATTEMPTS_MAX => {
-                let run_at = now.checked_add_signed(TimeDelta::minutes(1)).unwrap_or(now);
-                retry(tx, id, run_at, &format!("not a task of this version: {error}")).await?;
-            }
-            Err(error) => bury(tx, id, &format!("not a task of this version: {error}")).await?,
-        }
-    }
-    Ok(claimed)
-}
-
-/// Says that a worker still has these tasks in hand.
-pub async fn renew(tx: &Tx, ids: Vec<TaskId>) -> Result<(), DbErr> {
-    let now = tx.decision_now().await?;
-    let lease_until = now.checked_add_signed(TimeDelta::seconds(LEASE_SECS)).unwrap_or(now);
-    let update = Entity::update_many().col_expr(C::LeaseUntil, Expr::value(lease_until));
-    update.filter(C::Id.is_in(ids)).filter(C::State.eq(TaskState::Running)).exec(tx.conn()).await?;
-    Ok(())
-}
-
-/// Puts back what a server had in hand when it ended without a word; answers how many. Only for a process that begins
-/// where no other has workers: there the lease would just keep a buyer waiting.
-pub async fn take_back(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> {
-    in_tx(db, scope.actor(), async |tx| {
-        let update = Entity::update_many().col_expr(C::State, Expr::value(TaskState::Ready));
-        Ok(update.filter(C::State.eq(TaskState::Running)).exec(tx.conn()).await?.rows_affected)
-    })
-    .await
-}
-
-/// Ends a task that was done: its row goes.
-pub async fn finish(tx: &Tx, id: TaskId) -> Result<(), DbErr> {
-    Entity::delete_by_id(id).exec(tx.conn()).await?;
-    Ok(())
-}
-
-/// Puts a task back, to run at `run_at`.
-pub async fn retry(tx: &Tx, id: TaskId, run_at: DateTime<Utc>, error: &str) -> Result<(), DbErr> {
-    let update = Entity::update_many()
-        .col_expr(C::State, Expr::value(TaskState::Ready))
-        .col_expr(C::RunAt, Expr::value(run_at))
-        .col_expr(C::LastError, Expr::value(bounded(error)));
-    update.filter(C::Id.eq(id)).exec(tx.conn()).await?;
-    Ok(())
-}
-
-/// Sets a task aside for a person to look at; its unique key is free again.
-pub async fn bury(tx: &Tx, id: TaskId, error: &str) -> Result<(), DbErr> {
-    let update = Entity::update_many()
-        .col_expr(C::State, Expr::value(TaskState::Dead))
-        .col_expr(C::UniqueKey, Expr::value(Option::<String>::None))
-        .col_expr(C::LastError, Expr::value(bounded(error)));
-    update.filter(C::Id.eq(id)).exec(tx.conn()).await?;
-    Ok(())
-}
-
-fn bounded(error: &str) -> String {
-    error.chars().take(2_000).collect()
-}
-
-/// When the next task of a queue is due, if any waits.
-pub async fn next_due(db: &Db, queue: Queue) -> Result<Option<DateTime<Utc>>, DbErr> {
-    let next = Entity::find().filter(C::Queue.eq(queue)).filter(C::State.eq(TaskState::Ready));
-    Ok(next.order_by_asc(C::RunAt).one(db.reader()).await?.map(|row| row.run_at))
-}
-
-/// Tasks that were queued for later and came due after `after`, until `until`, by queue; those that could be run at once
-/// were counted by the transaction that queued them ([`Db::take_due`]).
-pub async fn come_due(db: &Db, after: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<(Queue, i64)>, DbErr> {
-    let waiting = Entity::find().filter(C::State.eq(TaskState::Ready)).filter(C::RunAt.gt(after)).filter(C::RunAt.lte(until));
-    let postponed = waiting.filter(Expr::col(C::RunAt).gt(Expr::col(C::CreatedAt)));
-    let counts = postponed.select_only().column(C::Queue).column_as(C::Id.count(), "count").group_by(C::Queue);
-    counts.into_tuple().all(db.reader()).await
-}
-
-/// When the first task that was queued for later than `after` comes due, whatever its queue.
-pub async fn next_due_after(db: &Db, after: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, DbErr> {
-    let waiting = Entity::find().filter(C::State.eq(TaskState::Ready)).filter(C::RunAt.gt(after));
-    let first = waiting.select_only().column_as(C::RunAt.min(), "first");
-    Ok(first.into_tuple::<Option<DateTime<Utc>>>().one(db.reader()).await?.flatten())
-}
-
-/// Waiting and running tasks of each queue, and the dead letters, for the metrics and for tests that wait for peace.
-pub async fn depths(db: &Db) -> Result<Vec<(Queue, TaskState, i64)>, DbErr> {
-    Entity::find()
-        .select_only()
-        .column(C::Queue)
-        .column(C::State)
-        .column_as(C::Id.count(), "depth")
-        .group_by(C::Queue)
-        .group_by(C::State)
-        .into_tuple()
-        .all(db.reader())
-        .await
-}
-
-/// The dead letters, newest first.
-pub async fn dead_letters(db: &Db, _scope: &AdminScope, page: &Page) -> Result<Slice<TaskRow>, DbErr> {
-    let select = Entity::find().filter(C::State.eq(TaskState::Dead));
-    slice(db.reader(), select, (C::CreatedAt, C::Id), true, page, |row| SortKey::new(SortValue::Time(row.created_at), row.id)).await
-}
-
-/// How many dead letters there are, capped.
-pub async fn dead_letters_count(db: &Db, _scope: &AdminScope) -> Result<u64, DbErr> {
-    count_capped(db.reader(), Entity::find().filter(C::State.eq(TaskState::Dead))).await
-}
-
-/// Puts a dead letter back into its queue; `false` when there is no such dead letter.
-pub async fn requeue(db: &Db, scope: &AdminScope, id: TaskId) -> Result<bool, DbErr> {
-    in_tx(db, scope.actor(), async |tx| {
-        let update = Entity::update_many()
-            .col_expr(C::State, Expr::value(TaskState::Ready))
-            .col_expr(C::Attempt, Expr::value(0))
-            .col_expr(C::RunAt, Expr::value(tx.now()));
-        let done = update.filter(C::Id.eq(id)).filter(C::State.eq(TaskState::Dead)).exec(tx.conn()).await?;
-        if done.rows_affected == 0 {
-            return Ok(false);
-        }
-        tx.leaves_work();
-        audit::record(tx, "task.requeue", id, &["state"]).await?;
-        Ok(true)
-    })
-    .await
+    let (of_kind, about) = (C::Kind.is_in(kinds.iter().copied()), C::Subject.is_in(subjects.iter().map(String::as_str)));
+    let tasks = Entity::find().select_only().column(C::Subject).filter(of_kind).filter(about).into_tuple().all(conn).await?;
+    let mut known: HashSet<String> = tasks.into_iter().collect();
+    known.extend(admin::discarded(conn, kinds, subjects).await?);
+    Ok(known)
 }

@@ -8,9 +8,9 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set,
-    DbErr, DeriveActiveEnum, QueryOrder, QuerySelect,
+    DbErr, DeriveActiveEnum, QueryOrder, QuerySelect, SelectGetableTuple, Selector,
     entity::prelude::*,
-    sea_query::{LockBehavior, LockType, OnConflict},
+    sea_query::{Expr, ExprTrait, IntoColumnRef, LockBehavior, LockType, OnConflict, Query, SelectStatement},
 };
 
 use super::{
@@ -59,6 +59,23 @@ pub async fn set(tx: &Tx, kind: TimerKind, subject: impl EntityId, due_at: DateT
     Ok(())
 }
 
+/// Sets timers where there are none; answers how many were missing.
+pub(crate) async fn set_missing(
+    tx: &Tx,
+    kind: TimerKind,
+    timers: impl IntoIterator<Item = (Uuid, DateTime<Utc>)>,
+) -> Result<u64, DbErr> {
+    let row =
+        |(subject, due_at)| ActiveModel { kind: Set(kind), subject: Set(subject), due_at: Set(due_at), traceparent: Set(None) };
+    let rows: Vec<_> = timers.into_iter().map(row).collect();
+    if rows.is_empty() {
+        return Ok(0);
+    }
+    let there = OnConflict::columns([C::Kind, C::Subject]).do_nothing().to_owned();
+    tx.leaves_work();
+    Entity::insert_many(rows).on_conflict(there).exec_without_returning(tx.conn()).await
+}
+
 /// Drops a timer; no harm when there is none.
 pub async fn drop(tx: &Tx, kind: TimerKind, subject: impl EntityId) -> Result<(), DbErr> {
     Entity::delete_by_id((kind, subject.uuid())).exec(tx.conn()).await?;
@@ -67,7 +84,38 @@ pub async fn drop(tx: &Tx, kind: TimerKind, subject: impl EntityId) -> Result<()
 
 /// When the next timer is due, if there is one.
 pub async fn next_due(db: &Db) -> Result<Option<DateTime<Utc>>, DbErr> {
-    Ok(Entity::find().order_by_asc(C::DueAt).one(db.reader()).await?.map(|row| row.due_at))
+    let next = Entity::find().select_only().column(C::DueAt).order_by_asc(C::DueAt);
+    next.into_tuple().one(db.reader()).await
+}
+
+/// How many timers are due at `now`, and since when the first one is: one statement.
+pub async fn due(db: &Db, now: DateTime<Utc>) -> Result<(i64, Option<DateTime<Utc>>), DbErr> {
+    let due = Entity::find().select_only().column_as(C::DueAt.count(), "due").column_as(C::DueAt.min(), "since");
+    let row = due.filter(C::DueAt.lte(now)).into_tuple().one(db.reader()).await?;
+    Ok(row.unwrap_or((0, None)))
+}
+
+/// The timer of the row of an outer query whose id is `subject`, for `EXISTS`.
+pub(crate) fn of_subject(kind: TimerKind, subject: impl IntoColumnRef) -> SelectStatement {
+    let same = Expr::col((Entity, C::Subject)).equals(subject);
+    Query::select().expr(Expr::val(1)).from(Entity).and_where(C::Kind.eq(kind)).and_where(same).to_owned()
+}
+
+/// The column of an outer query on timers that names their subject.
+pub(crate) fn subject_column() -> impl IntoColumnRef {
+    (Entity, C::Subject)
+}
+
+/// The subjects of up to `limit` timers for which `row`, which refers to [`subject_column`], finds nothing; the earliest first.
+pub(crate) fn without(kind: TimerKind, row: SelectStatement, limit: u64) -> Selector<SelectGetableTuple<Uuid>> {
+    let timers = Entity::find().select_only().column(C::Subject).filter(C::Kind.eq(kind)).filter(Expr::not_exists(row));
+    timers.order_by_asc(C::DueAt).limit(limit).into_tuple()
+}
+
+/// Drops timers; answers how many.
+pub(crate) async fn drop_all(tx: &Tx, kind: TimerKind, subjects: &[Uuid]) -> Result<u64, DbErr> {
+    let those = Entity::delete_many().filter(C::Kind.eq(kind)).filter(C::Subject.is_in(subjects.iter().copied()));
+    Ok(those.exec(tx.conn()).await?.rows_affected)
 }
 
 /// Turns up to `limit` due timers into tasks. Answers how many there were.

@@ -2,7 +2,7 @@
 //!
 //! [`quote`] what it costs and [`decide`] who gets it: pure rules. [`reserve`], [`lapse`], [`cancel`]: the
 //! operations, each under the gates of its drops. [`lines`] asks for a quote. [`legal`] and [`tables`]: what a
-//! checkout refers to. [`queries`]: reads. [`state`]: the state machine.
+//! checkout refers to. [`queries`]: reads. [`state`]: the state machine. [`reconcile`]: what was missed.
 
 pub mod address;
 pub mod cancel;
@@ -14,6 +14,7 @@ pub mod lines;
 pub(crate) mod load;
 pub mod queries;
 pub mod quote;
+pub mod reconcile;
 pub(crate) mod reservation_row;
 pub mod reserve;
 pub mod state;

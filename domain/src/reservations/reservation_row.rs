@@ -9,7 +9,7 @@ use sea_orm::{
     ActiveValue::Set,
     DbErr, QueryOrder, QuerySelect, Select,
     entity::prelude::*,
-    sea_query::{Expr, ExprTrait, Func, Query},
+    sea_query::{Expr, ExprTrait, Func, Query, SelectStatement},
 };
 
 use super::{
@@ -23,6 +23,7 @@ use crate::{
     platform::{
         Currency, Tx,
         ids::{CheckoutId, CreatorId, DropId, DropItemId, ReservationId, VariantId},
+        timers::{self, TimerKind},
     },
 };
 
@@ -94,6 +95,27 @@ pub(crate) async fn by_ids(conn: &impl ConnectionTrait, ids: &[ReservationId]) -
 pub(crate) async fn alive_in_drop(conn: &impl ConnectionTrait, drop: DropId) -> Result<Vec<Model>, DbErr> {
     let alive = Column::State.is_in([ReservationState::Held, ReservationState::Confirmed]);
     Entity::find().filter(Column::DropId.eq(drop)).filter(alive).order_by_asc(Column::Id).all(conn).await
+}
+
+/// Held lines without a timer that would end them: of holds that end after `after`, and not after `until`. The state is
+/// written out, because a partial index is not found through a parameter; so it is below.
+pub(crate) fn held_without_timer(after: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> Select<Entity> {
+    let timer = timers::of_subject(TimerKind::HoldLapse, (Entity, Column::CheckoutId));
+    let mut held = Entity::find().filter(Expr::cust("state = 'HELD'")).filter(Expr::not_exists(timer));
+    if let Some(after) = after {
+        held = held.filter(Column::ExpiresAt.gt(after));
+    }
+    if let Some(until) = until {
+        held = held.filter(Column::ExpiresAt.lte(until));
+    }
+    held.order_by_asc(Column::ExpiresAt).order_by_asc(Column::Id)
+}
+
+/// The held lines of the checkout that a timer of an outer query is about, for `EXISTS`.
+pub(crate) fn held_of_timer() -> SelectStatement {
+    let of_checkout = Expr::col((Entity, Column::CheckoutId)).equals(timers::subject_column());
+    let held = Expr::cust("state = 'HELD'");
+    Query::select().expr(Expr::val(1)).from(Entity).and_where(of_checkout).and_where(held).to_owned()
 }
 
 /// The holds of drops that count at `now`: one statement.

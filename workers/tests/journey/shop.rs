@@ -108,18 +108,23 @@ impl Shop {
     /// A shop with running workers.
     pub(crate) async fn open(kit: Kit, late: TimeDelta, units: u32) -> Self {
         let shop = Self::closed(kit, late, units).await;
+        shop.start();
+        shop
+    }
+
+    /// Starts the workers.
+    pub(crate) fn start(&self) {
         let deps = WorkerDeps {
-            db: shop.kit.db.clone(),
-            mailer: shop.letters.clone(),
-            gateways: vec![shop.sandbox.clone()],
-            sandbox: Some(shop.sandbox.clone()),
+            db: self.kit.db.clone(),
+            mailer: self.letters.clone(),
+            gateways: vec![self.sandbox.clone()],
+            sandbox: Some(self.sandbox.clone()),
             links: LinkBase::new("https://shop.example/"),
             gateway_calls_per_second: 1_000,
             queues: Queue::ALL.into_iter().map(|queue| (queue, workers::concurrency(queue))).collect(),
         };
-        let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::new(shop.kit.db.clone()));
-        *shop.handle.lock().unwrap() = Some(Workers::start(&bus, deps));
-        shop
+        let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::new(self.kit.db.clone()));
+        *self.handle.lock().unwrap() = Some(Workers::start(&bus, deps));
     }
 
     /// Stops the workers, once nothing is left to do.

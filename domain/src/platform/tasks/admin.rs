@@ -1,0 +1,256 @@
+//! What administrators see and do: all tasks by queue, kind, state and subject; dead letters put back, or discarded.
+
+#![expect(clippy::disallowed_methods, unreachable_pub, reason = "the tasks tables' own finders, and what a derive makes public")]
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ActiveValue::Set,
+    DbErr, QueryOrder, QuerySelect, Select,
+    entity::prelude::*,
+    sea_query::{Expr, ExprTrait, OnConflict},
+};
+
+use super::{ATTEMPTS_MAX, C, Entity, Queue, TaskRow, TaskState};
+use crate::{
+    accounts::AdminScope,
+    platform::{
+        OpError, audit,
+        db::{Db, Tx, in_tx},
+        ids::TaskId,
+        page::{Page, Slice, SortKey, SortValue, count_capped, slice},
+        text::{Line, TextError},
+    },
+};
+
+/// Which tasks are asked for; all conditions hold.
+#[derive(Debug, Clone, Default)]
+pub struct TaskFilter {
+    /// Of this queue.
+    pub queue: Option<Queue>,
+    /// Of this kind: its constant name.
+    pub kind: Option<String>,
+    /// In this state.
+    pub state: Option<TaskState>,
+    /// About this, as [`Task::subject`](super::Task::subject) says it.
+    pub subject: Option<String>,
+}
+
+/// The order of tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TaskSort {
+    /// Those that became necessary last first.
+    #[default]
+    Newest,
+    /// Those that became necessary first first.
+    Oldest,
+    /// Those that run next first.
+    DueSoonest,
+}
+
+fn selected(filter: &TaskFilter) -> Select<Entity> {
+    let mut select = Entity::find();
+    if let Some(queue) = filter.queue {
+        select = select.filter(C::Queue.eq(queue));
+    }
+    if let Some(kind) = &filter.kind {
+        select = select.filter(C::Kind.eq(kind));
+    }
+    if let Some(subject) = &filter.subject {
+        select = select.filter(C::Subject.eq(subject));
+    }
+    match filter.state {
+        // Written out, because the partial index of dead letters is not found through a parameter.
+        Some(TaskState::Dead) => select.filter(Expr::cust("state = 'DEAD'")),
+        Some(state @ (TaskState::Ready | TaskState::Running)) => select.filter(C::State.eq(state)),
+        None => select,
+    }
+}
+
+/// All tasks, or some of them.
+pub async fn list(db: &Db, _scope: &AdminScope, filter: &TaskFilter, sort: TaskSort, page: &Page) -> Result<Slice<TaskRow>, DbErr> {
+    let (column, descending) = match sort {
+        TaskSort::Newest => (C::CreatedAt, true),
+        TaskSort::Oldest => (C::CreatedAt, false),
+        TaskSort::DueSoonest => (C::RunAt, false),
+    };
+    slice(db.reader(), selected(filter), (column, C::Id), descending, page, |row: &TaskRow| {
+        let at = match sort {
+            TaskSort::Newest | TaskSort::Oldest => row.created_at,
+            TaskSort::DueSoonest => row.run_at,
+        };
+        SortKey::new(SortValue::Time(at), row.id)
+    })
+    .await
+}
+
+/// How many tasks [`list`] has, capped.
+pub async fn count(db: &Db, _scope: &AdminScope, filter: &TaskFilter) -> Result<u64, DbErr> {
+    count_capped(db.reader(), selected(filter)).await
+}
+
+/// Tasks by id: one statement.
+pub async fn by_ids(db: &Db, _scope: &AdminScope, ids: &[TaskId]) -> Result<HashMap<TaskId, TaskRow>, DbErr> {
+    let rows = Entity::find().filter(C::Id.is_in(ids.iter().copied())).all(db.reader()).await?;
+    Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+}
+
+/// Why a task is not put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RequeueRefusal {
+    /// There is no such task: it may have been done.
+    #[error("not found")]
+    NotFound,
+    /// It waits or runs.
+    #[error("this task is no dead letter: it waits for a worker, or one has it")]
+    NotDead,
+}
+
+/// Puts a dead letter back into its queue, with all attempts before it again. Answers it as it is then.
+pub async fn requeue(db: &Db, scope: &AdminScope, id: TaskId) -> Result<TaskRow, OpError<RequeueRefusal>> {
+    in_tx(db, scope.actor(), async |tx| {
+        let put_back = put_back(tx, &[id]).await?;
+        let Some(row) = Entity::find_by_id(id).one(tx.conn()).await? else {
+            return Err(OpError::refuse_field(RequeueRefusal::NotFound, "id"));
+        };
+        if put_back == 0 {
+            return Err(OpError::refuse_field(RequeueRefusal::NotDead, "id"));
+        }
+        tx.leaves_task(row.queue);
+        audit::record(tx, "task.requeue", id, &["state"]).await?;
+        Ok(row)
+    })
+    .await
+}
+
+/// Puts those back that are dead; answers how many.
+async fn put_back(tx: &Tx, ids: &[TaskId]) -> Result<u64, DbErr> {
+    let update = Entity::update_many()
+        .col_expr(C::State, Expr::value(TaskState::Ready))
+        .col_expr(C::AttemptsMax, ExprTrait::add(Expr::col(C::Attempt), ATTEMPTS_MAX))
+        .col_expr(C::RunAt, Expr::value(tx.now()));
+    let update = update.filter(C::Id.is_in(ids.iter().copied())).filter(C::State.eq(TaskState::Dead));
+    tx.leaves_work();
+    Ok(update.exec(tx.conn()).await?.rows_affected)
+}
+
+/// Dead letters put back in one transaction: some milliseconds' work.
+const REQUEUE_BATCH: u64 = 200;
+/// Dead letters put back by one call, at most.
+const REQUEUE_MAX: u64 = 10_000;
+
+/// What [`requeue_all`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Requeued {
+    /// How many dead letters were put back.
+    pub count: u64,
+    /// Whether there may be more: ask again.
+    pub more: bool,
+}
+
+/// Puts all dead letters of a kind back, in short transactions and up to ten thousand a call. One that fails again
+/// meanwhile is not put back twice.
+pub async fn requeue_all(db: &Db, scope: &AdminScope, kind: &str) -> Result<Requeued, DbErr> {
+    let mut done = Requeued { count: 0, more: true };
+    let mut after: Option<TaskId> = None;
+    while done.more && done.count < REQUEUE_MAX {
+        let (count, last) = in_tx(db, scope.actor(), async |tx| requeue_some(tx, kind, after).await).await?;
+        done.count = done.count.saturating_add(count);
+        done.more = last.is_some();
+        after = last;
+    }
+    Ok(done)
+}
+
+/// One batch, of those behind `after`; answers how many it had, and the last one if others may follow.
+async fn requeue_some(tx: &Tx, kind: &str, after: Option<TaskId>) -> Result<(u64, Option<TaskId>), DbErr> {
+    let filter = TaskFilter { kind: Some(kind.to_owned()), state: Some(TaskState::Dead), ..TaskFilter::default() };
+    let mut select = selected(&filter).select_only().column(C::Id);
+    if let Some(after) = after {
+        select = select.filter(C::Id.gt(after));
+    }
+    let ids: Vec<TaskId> = select.order_by_asc(C::Id).limit(REQUEUE_BATCH).lock_exclusive().into_tuple().all(tx.conn()).await?;
+    if ids.is_empty() {
+        return Ok((0, None));
+    }
+    let count = put_back(tx, &ids).await?;
+    audit::record_all(tx, "task.requeue", ids.iter().copied(), &["state"]).await?;
+    let full = u64::try_from(ids.len()).unwrap_or(0) == REQUEUE_BATCH;
+    Ok((count, ids.last().copied().filter(|_| full)))
+}
+
+/// Why a dead letter was discarded, in an administrator's words: one line of 3 to 500 characters. The audit log keeps it
+/// for good, so it names no persons.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiscardReason(Line<500>);
+
+impl DiscardReason {
+    /// Reads a reason; the error says what is wrong with it.
+    pub fn new(text: &str) -> Result<Self, &'static str> {
+        match Line::new(text) {
+            Ok(line) if line.as_str().chars().count() >= 3 => Ok(Self(line)),
+            Ok(_) | Err(TextError::Empty) => Err("takes at least 3 characters"),
+            Err(TextError::TooLong) => Err("takes at most 500 characters"),
+            Err(TextError::ForbiddenSign) => Err("holds signs that are not allowed"),
+        }
+    }
+}
+
+/// Why a task is not discarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DiscardRefusal {
+    /// There is no such task: it may have been done.
+    #[error("not found")]
+    NotFound,
+    /// It waits or runs.
+    #[error("only a dead letter can be discarded: this task waits for a worker, or one has it")]
+    NotDead,
+}
+
+mod discard_row {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "task_discards")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub kind: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub subject: String,
+        pub discarded_at: DateTime<Utc>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Lets a dead letter go for good, with its history. What is left is the reason in the audit log, and that it was
+/// discarded, so that no reconciler does the same again.
+pub async fn discard(db: &Db, scope: &AdminScope, id: TaskId, reason: &DiscardReason) -> Result<(), OpError<DiscardRefusal>> {
+    use discard_row::Column as D;
+    in_tx(db, scope.actor(), async |tx| {
+        let row = Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?;
+        let row = row.ok_or_else(|| OpError::refuse_field(DiscardRefusal::NotFound, "id"))?;
+        match row.state {
+            TaskState::Dead => {}
+            TaskState::Ready | TaskState::Running => return Err(OpError::refuse_field(DiscardRefusal::NotDead, "id")),
+        }
+        Entity::delete_by_id(id).exec(tx.conn()).await?;
+        if let Some(subject) = row.subject {
+            let discarded = discard_row::ActiveModel { kind: Set(row.kind), subject: Set(subject), discarded_at: Set(tx.now()) };
+            let again = OnConflict::columns([D::Kind, D::Subject]).update_column(D::DiscardedAt).to_owned();
+            discard_row::Entity::insert(discarded).on_conflict(again).exec_without_returning(tx.conn()).await?;
+        }
+        Ok(audit::record_with_reason(tx, "task.discard", id, reason.0.as_str()).await?)
+    })
+    .await
+}
+
+/// Of these subjects, those of which a task of one of these kinds was discarded.
+pub(super) async fn discarded(conn: &impl ConnectionTrait, kinds: &[&str], subjects: &[String]) -> Result<Vec<String>, DbErr> {
+    use discard_row::Column as D;
+    let select = discard_row::Entity::find().select_only().column(D::Subject).filter(D::Kind.is_in(kinds.iter().copied()));
+    select.filter(D::Subject.is_in(subjects.iter().map(String::as_str))).into_tuple().all(conn).await
+}

@@ -1,0 +1,263 @@
+//! Claim and settle: a worker takes due tasks, and takes down how each attempt ended.
+//!
+//! A worker may stall for longer than its lease and come back when another has the task. So whatever it then says is
+//! taken by (task, attempt) and only while that attempt runs: attempts are never counted down, and no two workers have the
+//! same one.
+
+#![expect(clippy::disallowed_methods, reason = "the tasks table's own finders")]
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sea_orm::{
+    Condition, DbErr, QueryOrder, QuerySelect,
+    entity::prelude::*,
+    sea_query::{Expr, ExprTrait, LockBehavior, LockType},
+};
+
+use super::{
+    C, Entity, Queue, Task, TaskRow, TaskState,
+    failures::{self, Outcome, bounded},
+};
+use crate::{
+    accounts::SystemScope,
+    platform::{
+        db::{Db, Tx, in_tx},
+        ids::TaskId,
+        trace::TraceParent,
+    },
+};
+
+/// How long a worker may be silent about a task before another takes it: three times as long as between two renewals.
+pub const LEASE_SECS: i64 = 10;
+
+/// When a payload that this version cannot read is looked at again: workers of a newer one may know it, in the middle of
+/// a deploy, which is over well before the attempts are.
+const UNREADABLE_AGAIN_SECS: i64 = 60;
+
+/// A task that a worker has claimed.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// The row's id: stable over attempts, so good as an idempotency key.
+    pub id: TaskId,
+    /// What to do.
+    pub task: Task,
+    /// Which attempt this is, from 1.
+    pub attempt: i32,
+    /// The last attempt that there is, unless it is handed back.
+    pub attempts_max: i32,
+    /// The trace it belongs to.
+    pub trace: Option<TraceParent>,
+}
+
+impl Claimed {
+    /// Whether the task is a dead letter when this attempt fails.
+    pub fn is_last(&self) -> bool {
+        self.attempt >= self.attempts_max
+    }
+
+    fn held(&self) -> Held {
+        Held { id: self.id, attempt: self.attempt }
+    }
+}
+
+/// One attempt that runs.
+#[derive(Clone, Copy)]
+struct Held {
+    id: TaskId,
+    attempt: i32,
+}
+
+impl Held {
+    /// The row, as long as no other worker has taken it over.
+    fn is_ours(self) -> Condition {
+        Condition::all().add(C::Id.eq(self.id)).add(C::Attempt.eq(self.attempt)).add(C::State.eq(TaskState::Running))
+    }
+}
+
+/// How an attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// In which way.
+    pub outcome: Outcome,
+    /// The error with its causes; cut to some thousand characters where it is kept. No personal values, no secrets.
+    pub error: String,
+}
+
+impl Failure {
+    /// A failure of that kind.
+    pub fn new(outcome: Outcome, error: impl Into<String>) -> Self {
+        Self { outcome, error: error.into() }
+    }
+}
+
+/// Claims up to `limit` due tasks of a queue: those of the lowest class first, the oldest concern first.
+/// A running task whose worker fell silent counts as due, unless that was its last attempt.
+pub async fn claim(tx: &Tx, queue: Queue, limit: u64) -> Result<Vec<Claimed>, DbErr> {
+    // Leases are compared across processes, whose clocks may differ.
+    let now = tx.decision_now().await?;
+    let due = Condition::all().add(C::State.eq(TaskState::Ready)).add(C::RunAt.lte(now));
+    let abandoned = Condition::all().add(C::State.eq(TaskState::Running)).add(C::LeaseUntil.lt(now));
+    let rows = Entity::find()
+        .filter(C::Queue.eq(queue))
+        .filter(Condition::any().add(due).add(abandoned))
+        .order_by_asc(C::Urgency)
+        .order_by_asc(C::Since)
+        .limit(limit)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .all(tx.conn())
+        .await?;
+    let rows = without_spent(tx, rows).await?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let lease_until = now.checked_add_signed(TimeDelta::seconds(LEASE_SECS)).unwrap_or(now);
+    Entity::update_many()
+        .col_expr(C::State, Expr::value(TaskState::Running))
+        .col_expr(C::Attempt, ExprTrait::add(Expr::col(C::Attempt), 1))
+        .col_expr(C::LeaseUntil, Expr::value(lease_until))
+        // Free from now on: what makes the same task necessary again may come after this one has looked.
+        .col_expr(C::UniqueKey, Expr::value(Option::<String>::None))
+        .filter(C::Id.is_in(rows.iter().map(|row| row.id)))
+        .exec(tx.conn())
+        .await?;
+    let mut claimed = Vec::with_capacity(rows.len());
+    for row in rows {
+        let (id, attempt, attempts_max) = (row.id, row.attempt.saturating_add(1), row.attempts_max);
+        let trace = row.traceparent.as_deref().and_then(TraceParent::parse);
+        match serde_json::from_value(row.payload) {
+            Ok(task) => claimed.push(Claimed { id, task, attempt, attempts_max, trace }),
+            Err(error) => {
+                let failure = Failure::new(Outcome::Unreadable, format!("not a task of this version: {error}"));
+                count(row.queue, row.kind, Outcome::Unreadable, attempt >= attempts_max);
+                let held = Held { id, attempt };
+                if attempt < attempts_max {
+                    let again = TimeDelta::seconds(UNREADABLE_AGAIN_SECS);
+                    put_back(tx, held, now.checked_add_signed(again).unwrap_or(now), &failure).await?;
+                } else {
+                    set_aside(tx, held, &failure).await?;
+                }
+            }
+        }
+    }
+    Ok(claimed)
+}
+
+/// Takes down which of these rows were left by a worker that fell silent, and answers those that may be tried. For the
+/// others that was the last attempt, and they are dead letters: what takes its worker down each time must end somewhere.
+async fn without_spent(tx: &Tx, rows: Vec<TaskRow>) -> Result<Vec<TaskRow>, DbErr> {
+    const ERROR: &str = "its worker fell silent";
+    let lost: Vec<_> = rows.iter().filter(|row| row.state == TaskState::Running).collect();
+    for row in &lost {
+        count(row.queue, row.kind.clone(), Outcome::Lost, is_spent(row));
+    }
+    let attempts = lost.iter().map(|row| (row.id, row.attempt));
+    failures::add_all(tx, attempts, &Failure::new(Outcome::Lost, ERROR)).await?;
+    let spent: Vec<TaskId> = lost.iter().filter(|row| is_spent(row)).map(|row| row.id).collect();
+    if !spent.is_empty() {
+        let dead = Entity::update_many()
+            .col_expr(C::State, Expr::value(TaskState::Dead))
+            .col_expr(C::LeaseUntil, Expr::value(Option::<DateTime<Utc>>::None))
+            .col_expr(C::LastError, Expr::value(ERROR));
+        dead.filter(C::Id.is_in(spent.iter().copied())).exec(tx.conn()).await?;
+    }
+    Ok(rows.into_iter().filter(|row| !spent.contains(&row.id)).collect())
+}
+
+/// Whether its last attempt was begun.
+fn is_spent(row: &TaskRow) -> bool {
+    row.attempt >= row.attempts_max
+}
+
+/// Says that a worker still has these tasks in hand.
+pub async fn renew(tx: &Tx, ids: Vec<TaskId>) -> Result<(), DbErr> {
+    let now = tx.decision_now().await?;
+    let lease_until = now.checked_add_signed(TimeDelta::seconds(LEASE_SECS)).unwrap_or(now);
+    let update = Entity::update_many().col_expr(C::LeaseUntil, Expr::value(lease_until));
+    update.filter(C::Id.is_in(ids)).filter(C::State.eq(TaskState::Running)).exec(tx.conn()).await?;
+    Ok(())
+}
+
+/// Puts back what a server had in hand when it ended without a word; answers how many. Only for a process that begins
+/// where no other has workers: there the lease would just keep a buyer waiting.
+pub async fn take_back(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> {
+    in_tx(db, scope.actor(), async |tx| {
+        let rows = Entity::find().filter(C::State.eq(TaskState::Running)).lock_exclusive().all(tx.conn()).await?;
+        let again = without_spent(tx, rows).await?;
+        if again.is_empty() {
+            return Ok(0);
+        }
+        let update = Entity::update_many()
+            .col_expr(C::State, Expr::value(TaskState::Ready))
+            .col_expr(C::LeaseUntil, Expr::value(Option::<DateTime<Utc>>::None));
+        tx.leaves_work();
+        Ok(update.filter(C::Id.is_in(again.iter().map(|row| row.id))).exec(tx.conn()).await?.rows_affected)
+    })
+    .await
+}
+
+/// Ends a task that was done: its row goes, and its history with it. `false`: another worker has it by now, and nothing
+/// was changed.
+pub async fn finish(tx: &Tx, claimed: &Claimed) -> Result<bool, DbErr> {
+    let done = Entity::delete_many().filter(claimed.held().is_ours());
+    Ok(done.exec(tx.conn()).await?.rows_affected == 1)
+}
+
+/// Puts a task back whose attempt failed, to run at `run_at`. `false` as with [`finish`].
+pub async fn retry(tx: &Tx, claimed: &Claimed, run_at: DateTime<Utc>, failure: &Failure) -> Result<bool, DbErr> {
+    put_back(tx, claimed.held(), run_at, failure).await
+}
+
+async fn put_back(tx: &Tx, held: Held, run_at: DateTime<Utc>, failure: &Failure) -> Result<bool, DbErr> {
+    let update = Entity::update_many()
+        .col_expr(C::State, Expr::value(TaskState::Ready))
+        .col_expr(C::RunAt, Expr::value(run_at))
+        .col_expr(C::LeaseUntil, Expr::value(Option::<DateTime<Utc>>::None))
+        .col_expr(C::LastError, Expr::value(bounded(&failure.error)));
+    tx.leaves_work();
+    settled(tx, held, update, failure).await
+}
+
+/// Puts a task back whose worker stops before it is done: that attempt does not count against it. `false` as with [`finish`].
+pub async fn hand_back(tx: &Tx, claimed: &Claimed) -> Result<bool, DbErr> {
+    let update = Entity::update_many()
+        .col_expr(C::State, Expr::value(TaskState::Ready))
+        .col_expr(C::RunAt, Expr::value(tx.now()))
+        .col_expr(C::LeaseUntil, Expr::value(Option::<DateTime<Utc>>::None))
+        .col_expr(C::AttemptsMax, ExprTrait::add(Expr::col(C::AttemptsMax), 1));
+    let done = update.filter(claimed.held().is_ours()).exec(tx.conn()).await?;
+    tx.leaves_task(claimed.task.queue());
+    Ok(done.rows_affected == 1)
+}
+
+/// Sets a task aside, as a dead letter, for a person to look at. `false` as with [`finish`].
+pub async fn bury(tx: &Tx, claimed: &Claimed, failure: &Failure) -> Result<bool, DbErr> {
+    set_aside(tx, claimed.held(), failure).await
+}
+
+async fn set_aside(tx: &Tx, held: Held, failure: &Failure) -> Result<bool, DbErr> {
+    let update = Entity::update_many()
+        .col_expr(C::State, Expr::value(TaskState::Dead))
+        .col_expr(C::LeaseUntil, Expr::value(Option::<DateTime<Utc>>::None))
+        .col_expr(C::LastError, Expr::value(bounded(&failure.error)));
+    settled(tx, held, update, failure).await
+}
+
+/// Writes how an attempt ended, and its line in the history.
+async fn settled(tx: &Tx, held: Held, update: sea_orm::UpdateMany<Entity>, failure: &Failure) -> Result<bool, DbErr> {
+    if update.filter(held.is_ours()).exec(tx.conn()).await?.rows_affected == 0 {
+        return Ok(false);
+    }
+    failures::add_all(tx, std::iter::once((held.id, held.attempt)), failure).await?;
+    Ok(true)
+}
+
+/// Counts what a claim finds out; how an attempt ends that ran is counted by its worker, under the same names.
+fn count(queue: Queue, kind: String, outcome: Outcome, dead: bool) {
+    let labels = [("queue", queue.name().to_owned()), ("kind", kind), ("outcome", outcome.word().to_owned())];
+    metrics::counter!("smallrun_tasks_total", &labels).increment(1);
+    let [queue, kind, _] = labels;
+    if dead {
+        metrics::counter!("smallrun_dead_letters_total", &[queue, kind]).increment(1);
+    } else {
+        metrics::counter!("smallrun_task_retries_total", &[queue, kind]).increment(1);
+    }
+}
