@@ -213,7 +213,10 @@ impl QueueWorker {
             }
             Ended::HandedBack => {
                 tracing::info!("a task is handed back");
-                in_tx(db, actor, async |tx| tasks::hand_back(tx, claimed).await).await
+                let ours = in_tx(db, actor, async |tx| tasks::hand_back(tx, claimed).await).await?;
+                // For another worker, now; if it is not heard of, it is found by looking.
+                let _not_heard_of = self.bus.announce(self.queue, 1).await;
+                Ok(ours)
             }
             Ended::Again(failure) => {
                 let wait = backoff(db.entropy(), claimed.attempt);

@@ -224,7 +224,7 @@ pub async fn hand_back(tx: &Tx, claimed: &Claimed) -> Result<bool, DbErr> {
         .col_expr(C::LeaseUntil, Expr::value(Option::<DateTime<Utc>>::None))
         .col_expr(C::AttemptsMax, ExprTrait::add(Expr::col(C::AttemptsMax), 1));
     let done = update.filter(claimed.held().is_ours()).exec(tx.conn()).await?;
-    tx.leaves_task(claimed.task.queue());
+    tx.leaves_work();
     Ok(done.rows_affected == 1)
 }
 
