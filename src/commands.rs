@@ -1,6 +1,7 @@
 //! The command line: what can be said, and what is done for it.
 
 mod admin;
+mod audit;
 mod config;
 mod demo;
 mod migrate;
@@ -60,6 +61,9 @@ enum Command {
     /// Make an administrator.
     #[command(after_help = EXIT_CODES)]
     Admin(admin::Arguments),
+    /// Verify the audit log.
+    #[command(after_help = EXIT_CODES)]
+    Audit(audit::Arguments),
     /// Print the GraphQL schema (SDL).
     Schema,
     /// Print the effective configuration: secrets masked, with where each value came from.
@@ -104,6 +108,7 @@ fn dispatch(line: CommandLine) -> Outcome {
         Command::Migrate(arguments) => with_runtime(flags, async |config| migrate::run(&config, &arguments).await),
         Command::Demo(arguments) => with_runtime(flags, async |config| demo::run(&config, &arguments).await),
         Command::Admin(arguments) => with_runtime(flags, async |config| admin::run(&config, &arguments).await),
+        Command::Audit(arguments) => with_runtime(flags, async |config| audit::run(&config, &arguments).await),
     }
 }
 

@@ -19,10 +19,10 @@ fn assert_sentence(ended: &Ended, code: i32, what: &str) {
 fn help_names_every_command_and_every_exit_code() {
     let help = run(["--help"]);
     assert_eq!((help.code, help.stderr.as_str()), (Some(0), ""));
-    for word in ["serve", "migrate", "demo", "admin", "schema", "config", "Exit codes", "65", "69", "73", "78"] {
+    for word in ["serve", "migrate", "demo", "admin", "audit", "schema", "config", "Exit codes", "65", "69", "73", "78"] {
         assert!(help.stdout.contains(word), "{word}: {}", help.stdout);
     }
-    for command in ["serve", "migrate", "demo", "admin", "config"] {
+    for command in ["serve", "migrate", "demo", "admin", "audit", "config"] {
         let help = run([command, "--help"]);
         assert!(help.code == Some(0) && help.stdout.contains("Exit codes"), "{help:#?}");
     }
@@ -124,13 +124,14 @@ fn a_folder_that_cannot_be_written_ends_with_73() {
 
 #[test]
 fn a_damaged_database_ends_with_65_and_is_left_alone() {
-    for command in ["serve", "migrate", "admin"] {
+    for command in ["serve", "migrate", "admin", "audit"] {
         let folder = Folder::new();
         let file = folder.join("smallrun.sqlite");
         fs::write(&file, "this is not a database at all").unwrap();
         let arguments: &[&str] = match command {
             "serve" => &["serve", "--listen", "127.0.0.1:0"],
             "migrate" => &["migrate", "up"],
+            "audit" => &["audit", "verify"],
             _ => &["admin", "create", "--email", "you@example.org"],
         };
         assert_sentence(&Ended::of(smallrun().args(arguments).arg("--data").arg(folder.path())), 65, "is damaged");
@@ -253,6 +254,25 @@ async fn health_is_told_and_a_stop_is_graceful_and_quick() {
     server.graphql(None, "{ __typename }", json!({})).await;
     let (status, took) = server.stop().await;
     assert!(status.success() && took < Duration::from_secs(10), "{status:?} after {took:?}");
+}
+
+#[tokio::test]
+async fn the_connections_to_the_database_are_measured() {
+    for (setup, pools) in [
+        (Setup::empty(), &[("reader", 16), ("writer", 1)][..]),
+        (Setup::empty().on_postgres().await.with("SMALLRUN_DATABASE_POOL_MAX", "7"), &[("shared", 7)]),
+    ] {
+        let server = Server::start(setup).await;
+        let answer = server.client().get(server.at("/metrics")).send().await.unwrap();
+        let text = answer.text().await.unwrap();
+        let gauge = |name: String| text.lines().find_map(|line| line.strip_prefix(&name)?.trim().parse::<u32>().ok());
+        assert!(text.contains("# HELP smallrun_db_connections "), "{text}");
+        for (pool, max) in pools {
+            let of = |state| gauge(format!("smallrun_db_connections{{pool=\"{pool}\",state=\"{state}\"}}")).unwrap();
+            assert_eq!(gauge(format!("smallrun_db_connections_max{{pool=\"{pool}\"}}")), Some(*max), "{text}");
+            assert!((1..=*max).contains(&(of("idle") + of("used"))), "{text}");
+        }
+    }
 }
 
 #[tokio::test]

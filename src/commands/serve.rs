@@ -137,7 +137,7 @@ struct Place {
 }
 
 fn start(config: &Config, folder: &DataFolder, db: &Db, place: Place, tokens: Option<&demo::Tokens>) -> Outcome<Running> {
-    let metrics = telemetry::metrics()?;
+    let metrics = telemetry::metrics(db)?;
     let sandbox = match config.gateway {
         Gateway::Sandbox => sandbox(config, folder, db, &place)?,
     };
@@ -147,7 +147,7 @@ fn start(config: &Config, folder: &DataFolder, db: &Db, place: Place, tokens: Op
         gateways: vec![sandbox.clone()],
         introspection: config.introspection.0,
         playground: config.playground.0.then(|| api::DemoTokens(tokens.map(demo::Tokens::by_role))),
-        metrics: Arc::new(move || metrics.render()),
+        metrics: Arc::new(metrics),
         trusted_proxies: config.trusted_proxies.addresses().to_vec(),
         query_deadline: Duration::from_secs(config.query_secs_max.get().into()),
     };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::platform::{
-    Db, outbox,
+    Db, audit, outbox,
     tasks::{self, Queue, TaskState},
     timers,
 };
@@ -25,6 +25,8 @@ fn describe() {
     describe_counter!("smallrun_loop_panics_total", "Loops that ended by a defect and were started again.");
     describe_counter!("smallrun_gateway_waits_total", "Calls to a gateway that waited for the shared budget.");
     describe_histogram!("smallrun_task_seconds", Unit::Seconds, "Time of an attempt at a task.");
+    describe_counter!("smallrun_audit_rows_sealed_total", "Rows of the audit log that were sealed.");
+    describe_gauge!("smallrun_audit_rows_unsealed", "Rows of the audit log that wait to be sealed.");
     describe_gauge!("smallrun_queue_depth", "Tasks by queue and state; `dead` ones wait for a person.");
     describe_gauge!("smallrun_queue_lag_seconds", Unit::Seconds, "How long the oldest due task of a queue has been waiting.");
     describe_gauge!("smallrun_timer_lag_seconds", Unit::Seconds, "How long the oldest due timer has been waiting.");
@@ -57,6 +59,8 @@ async fn measure(db: &Db) -> Result<(), DbErr> {
     gauge!("smallrun_timer_lag_seconds").set(lag(db, timers::next_due(db).await?));
     let unstamped = i64::try_from(outbox::unstamped_count(db).await?).unwrap_or(i64::MAX);
     gauge!("smallrun_facts_unstamped").set(float(unstamped));
+    let unsealed = i64::try_from(audit::unsealed_count(db).await?).unwrap_or(i64::MAX);
+    gauge!("smallrun_audit_rows_unsealed").set(float(unsealed));
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! What happens later: the relay, the bus, timers, and one module a queue of tasks.
 //!
-//! [`relay`] stamps facts and queues what follows from them by the table [`reactions`]; [`timers`] turns what is
+//! [`relay`] stamps facts and queues what follows from them by the table [`reactions`], and seals the audit log; [`timers`] turns what is
 //! due into tasks; [`run`] runs the tasks of a queue: [`mail`], [`payments`], `reservations`, `sandbox`. [`bus`]
 //! wakes them; [`housekeeping`] clears away.
 //!
@@ -35,6 +35,7 @@ pub mod relay;
 mod reservations;
 pub mod run;
 mod sandbox;
+mod sealing;
 pub mod timers;
 
 pub use failure::TaskError;

@@ -1,5 +1,5 @@
 //! The relay: stamps committed facts with their positions, queues what follows from them, and
-//! broadcasts them. Of all processes one does it at a time, under a lease with a fencing token.
+//! broadcasts them; and seals the audit log. Of all processes one does it at a time, under a lease with a fencing token.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{bus::Bus, loops::until, pulse::Pulse, reactions::react};
+use crate::{bus::Bus, loops::until, pulse::Pulse, reactions::react, sealing::Sealing};
 
 const ACTOR: Actor = Actor::System("relay");
 
@@ -23,13 +23,14 @@ const RENEW_AFTER: Duration = Duration::from_millis(outbox::LEASE_SECS.unsigned_
 pub async fn run(db: Db, bus: Arc<dyn Bus>, stop: CancellationToken) {
     let holder = db.entropy().uuid(db.now());
     let mut pulse = Pulse::new(&db);
-    let mut relay = Relay { db, bus, holder, lease: None };
+    let sealing = Sealing::new(&db);
+    let mut relay = Relay { db, bus, holder, lease: None, sealing };
     while !stop.is_cancelled() {
         pulse.before_look().await;
         match relay.round().await {
-            Ok(count) if count >= BATCH => {}
+            Ok(count) if count >= BATCH || relay.sealing.is_behind() => {}
             Ok(_) => {
-                until(&stop, pulse.wait(None)).await;
+                until(&stop, pulse.wait(relay.sealing.due())).await;
             }
             Err(error) => {
                 tracing::error!(%error, "the relay could not work; it tries again");
@@ -39,7 +40,7 @@ pub async fn run(db: Db, bus: Arc<dyn Bus>, stop: CancellationToken) {
             }
         }
     }
-    relay.give_back().await;
+    relay.finish().await;
 }
 
 struct Relay {
@@ -48,12 +49,20 @@ struct Relay {
     holder: Uuid,
     /// The fencing token, and when the lease was last renewed.
     lease: Option<(i64, Instant)>,
+    sealing: Sealing,
 }
 
 impl Relay {
-    /// One batch; answers how many facts it had.
+    /// One batch, and a segment of the audit log if it is time for one; answers how many facts the batch had.
     async fn round(&mut self) -> Result<u64, DbErr> {
         let Some(fence) = self.fence().await? else { return Ok(0) };
+        let stamped = self.stamp(fence).await;
+        // Whatever is wrong with the facts.
+        self.sealing.round(fence).await;
+        stamped
+    }
+
+    async fn stamp(&mut self, fence: i64) -> Result<u64, DbErr> {
         if outbox::unstamped_count(&self.db).await? == 0 {
             return Ok(0);
         }
@@ -82,6 +91,14 @@ impl Relay {
         }
         self.lease = fence.map(|fence| (fence, asked_at));
         Ok(fence)
+    }
+
+    /// Seals what is left of the audit log, and gives the lease back.
+    async fn finish(mut self) {
+        if let Some((fence, _)) = self.lease {
+            self.sealing.finish(fence).await;
+        }
+        self.give_back().await;
     }
 
     async fn give_back(&mut self) {

@@ -28,6 +28,8 @@ struct Inner {
     writer: DatabaseConnection,
     readers: DatabaseConnection,
     clock: Arc<dyn Clock>,
+    /// The clock of [`Db::new`], whatever [`Db::with_clock`] put in its place.
+    machine_clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     commits: watch::Sender<u64>,
     statements: Arc<AtomicU64>,
@@ -51,14 +53,17 @@ impl Db {
                 metrics::histogram!("smallrun_db_statement_seconds").record(run.elapsed);
             });
         }
-        Self(Arc::new(Inner { writer, readers, clock, entropy, commits, statements }))
+        let machine_clock = Arc::clone(&clock);
+        Self(Arc::new(Inner { writer, readers, clock, machine_clock, entropy, commits, statements }))
     }
 
-    /// The same database at another time: the demo marketplace is loaded as if days had passed.
+    /// The same database at another time: the demo marketplace is loaded as if days had passed. The audit log goes on to
+    /// tell when writes were really made.
     pub fn with_clock(&self, clock: Arc<dyn Clock>) -> Self {
         let (writer, readers) = (self.0.writer.clone(), self.0.readers.clone());
         let (entropy, statements) = (Arc::clone(&self.0.entropy), Arc::clone(&self.0.statements));
-        Self(Arc::new(Inner { writer, readers, clock, entropy, commits: self.0.commits.clone(), statements }))
+        let (machine_clock, commits) = (Arc::clone(&self.0.machine_clock), self.0.commits.clone());
+        Self(Arc::new(Inner { writer, readers, clock, machine_clock, entropy, commits, statements }))
     }
 
     /// The connection for reads outside a transaction.
@@ -158,6 +163,11 @@ impl Tx {
     /// The time of this process when the transaction began: for timestamps, not for decisions.
     pub fn now(&self) -> DateTime<Utc> {
         self.now
+    }
+
+    /// When the write is really made, as the audit log tells it: see [`Clock::machine_now`].
+    pub(crate) fn recorded_at(&self) -> DateTime<Utc> {
+        self.db.0.machine_clock.machine_now()
     }
 
     /// The time that decides; read it after the lock is granted.
