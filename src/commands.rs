@@ -1,6 +1,7 @@
 //! The command line: what can be said, and what is done for it.
 
 mod admin;
+mod audit;
 mod config;
 mod demo;
 mod faults;
@@ -68,6 +69,9 @@ enum Command {
     /// Make an administrator.
     #[command(after_help = EXIT_CODES)]
     Admin(admin::Arguments),
+    /// Verify the audit log.
+    #[command(after_help = EXIT_CODES)]
+    Audit(audit::Arguments),
     /// Print the GraphQL schema (SDL).
     Schema,
     /// List the fault points of a build for tests.
@@ -122,6 +126,7 @@ fn dispatch(line: CommandLine) -> Outcome {
         Command::Migrate(arguments) => with_runtime(flags, async |config| migrate::run(&config, &arguments).await),
         Command::Demo(arguments) => with_runtime(flags, async |config| demo::run(&config, &arguments).await),
         Command::Admin(arguments) => with_runtime(flags, async |config| admin::run(&config, &arguments).await),
+        Command::Audit(arguments) => with_runtime(flags, async |config| audit::run(&config, &arguments).await),
     }
 }
 

@@ -1,8 +1,9 @@
 //! The database of this process: looked at, locked, brought up to date, opened; and its failures in words.
 //!
 //! [`sole`] keeps a second server away where only one may run; [`wall`] looks after the role of tenants; [`words`] turns
-//! errors into sentences.
+//! errors into sentences; [`pools`] tells how busy the connections are.
 
+pub(crate) mod pools;
 mod sole;
 mod wall;
 mod words;

@@ -9,7 +9,7 @@ pub(crate) enum Exit {
     Failed,
     /// The command line was wrong; clap ends with the same number.
     Usage,
-    /// The database is damaged, or newer than this program (`EX_DATAERR`).
+    /// The database is damaged or newer than this program, or its audit log was tampered with (`EX_DATAERR`).
     BadDatabase,
     /// An address or a database is taken by another process, or does not answer (`EX_UNAVAILABLE`).
     Unavailable,
@@ -24,7 +24,7 @@ pub(crate) const EXIT_CODES: &str = "Exit codes:
   0   done
   1   something went wrong while running
   2   the command line is wrong
-  65  the database is damaged, or newer than this program
+  65  the database is damaged or newer than this program, or its audit log was tampered with
   69  an address or a database is taken by another process, or does not answer
   73  a folder or a file cannot be made or written
   78  a setting is unknown, or its value is bad";

@@ -2,16 +2,22 @@
 
 use std::{io::IsTerminal, time::Duration};
 
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use domain::platform::Db;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::{
     config::{Config, LogFormat},
+    database::pools,
     exit::{Exit, Failure, Outcome},
 };
 
 /// Libraries that tell more than an operator wants; the filter of the configuration comes after and may ask for it.
 const QUIET: &str = "actix_server=warn,actix_http=warn,sqlx=warn,sea_orm=warn,sea_orm_migration=warn,lettre=warn,hyper=warn";
+
+/// The heads of the audit log, without which nobody can tell that it was sealed anew: logged also where the
+/// configuration asks for little. `audit=off` there ends it.
+const HEADS: &str = "audit=info";
 
 /// Upper bounds of the histograms, in seconds: from a cached read to a deadline.
 const BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -26,7 +32,7 @@ pub(crate) fn log(config: &Config) -> Outcome {
         LogFormat::Pretty => true,
         LogFormat::Json => false,
     };
-    let filter = EnvFilter::new(format!("{QUIET},{}", config.log.as_str()));
+    let filter = EnvFilter::new(format!("{QUIET},{HEADS},{}", config.log.as_str()));
     let registry = tracing_subscriber::registry().with(filter);
     let started = if pretty {
         let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -39,8 +45,8 @@ pub(crate) fn log(config: &Config) -> Outcome {
     started.map_err(|cause| Failure::unexpected("start logging", &cause))
 }
 
-/// Installs the recorder behind `/metrics` and keeps it small.
-pub(crate) fn metrics() -> Outcome<PrometheusHandle> {
+/// Installs the recorder behind `/metrics` and keeps it small; answers what renders them.
+pub(crate) fn metrics(db: &Db) -> Outcome<impl Fn() -> String + Send + Sync + use<>> {
     let builder = PrometheusBuilder::new().set_buckets(BUCKETS).map_err(|cause| unexpected(&cause))?;
     let handle = builder.install_recorder().map_err(|cause| unexpected(&cause))?;
     let upkeep = handle.clone();
@@ -50,7 +56,12 @@ pub(crate) fn metrics() -> Outcome<PrometheusHandle> {
             upkeep.run_upkeep();
         }
     });
-    Ok(handle)
+    pools::describe();
+    let db = db.clone();
+    Ok(move || {
+        pools::measure(&db);
+        handle.render()
+    })
 }
 
 fn unexpected(cause: &dyn std::error::Error) -> Failure {

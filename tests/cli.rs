@@ -25,10 +25,10 @@ fn assert_sentence(ended: &Ended, code: i32, what: &str) {
 fn help_names_every_command_and_every_exit_code() {
     let help = run(["--help"]);
     assert_eq!((help.code, help.stderr.as_str()), (Some(0), ""));
-    for word in ["serve", "work", "migrate", "demo", "admin", "schema", "config", "Exit codes", "65", "69", "73", "78"] {
+    for word in ["serve", "work", "migrate", "demo", "admin", "audit", "schema", "config", "Exit codes", "65", "69", "73", "78"] {
         assert!(help.stdout.contains(word), "{word}: {}", help.stdout);
     }
-    for command in ["serve", "work", "migrate", "demo", "admin", "config"] {
+    for command in ["serve", "work", "migrate", "demo", "admin", "audit", "config"] {
         let help = run([command, "--help"]);
         assert!(help.code == Some(0) && help.stdout.contains("Exit codes"), "{help:#?}");
     }
@@ -130,13 +130,14 @@ fn a_folder_that_cannot_be_written_ends_with_73() {
 
 #[test]
 fn a_damaged_database_ends_with_65_and_is_left_alone() {
-    for command in ["serve", "migrate", "admin"] {
+    for command in ["serve", "migrate", "admin", "audit"] {
         let folder = Folder::new();
         let file = folder.join("smallrun.sqlite");
         fs::write(&file, "this is not a database at all").unwrap();
         let arguments: &[&str] = match command {
             "serve" => &["serve", "--listen", "127.0.0.1:0"],
             "migrate" => &["migrate", "up"],
+            "audit" => &["audit", "verify"],
             _ => &["admin", "create", "--email", "you@example.org"],
         };
         assert_sentence(&Ended::of(smallrun().args(arguments).arg("--data").arg(folder.path())), 65, "is damaged");
@@ -319,6 +320,25 @@ async fn readiness_says_what_is_missing_and_metrics_say_how_much_waits() {
     let said = ill["checks"]["schema"].as_str().unwrap();
     assert!(status == 503 && said.starts_with("the database lacks 1 of this program's "), "{ill}");
     assert_eq!((&ill["ready"], &ill["checks"]["database"], &ill["checks"]["workers"]), (&json!(false), &json!("ok"), &json!("ok")));
+}
+
+#[tokio::test]
+async fn the_connections_to_the_database_are_measured() {
+    for (setup, pools) in [
+        (Setup::empty(), &[("reader", 16), ("writer", 1)][..]),
+        (Setup::empty().on_postgres().await.with("SMALLRUN_DATABASE_POOL_MAX", "7"), &[("shared", 7)]),
+    ] {
+        let server = Server::start(setup).await;
+        let answer = server.client().get(server.at("/metrics")).send().await.unwrap();
+        let text = answer.text().await.unwrap();
+        let gauge = |name: String| text.lines().find_map(|line| line.strip_prefix(&name)?.trim().parse::<u32>().ok());
+        assert!(text.contains("# HELP smallrun_db_connections "), "{text}");
+        for (pool, max) in pools {
+            let of = |state| gauge(format!("smallrun_db_connections{{pool=\"{pool}\",state=\"{state}\"}}")).unwrap();
+            assert_eq!(gauge(format!("smallrun_db_connections_max{{pool=\"{pool}\"}}")), Some(*max), "{text}");
+            assert!((1..=*max).contains(&(of("idle") + of("used"))), "{text}");
+        }
+    }
 }
 
 #[tokio::test]

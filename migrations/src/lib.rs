@@ -15,6 +15,7 @@ mod m0005_drops;
 mod m0006_reservations;
 mod m0007_payments;
 mod m0008_second_wall;
+mod m0009_audit_seals;
 mod m0010_task_history;
 mod wall;
 
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_reservations::Migration),
             Box::new(m0007_payments::Migration),
             Box::new(m0008_second_wall::Migration),
+            Box::new(m0009_audit_seals::Migration),
             Box::new(m0010_task_history::Migration),
         ]
     }

@@ -150,7 +150,7 @@ fn start(
     tokens: Option<&demo::Tokens>,
     arguments: &Arguments,
 ) -> Outcome<Running> {
-    let metrics = telemetry::metrics()?;
+    let metrics = telemetry::metrics(db)?;
     // Webhooks of its own go to itself directly: a proxy in front may not let them in.
     let itself = PublicUrl::of(&ListenAddress(place.address));
     let sandbox = wiring::sandbox(config, folder, db, &place.public_url, &itself)?;
@@ -168,7 +168,7 @@ fn start(
         introspection: config.introspection.0,
         playground: config.playground.0.then(|| api::DemoTokens(tokens.map(demo::Tokens::by_role))),
         checks: vec![schema_check(db), Check::new("workers", move || std::future::ready(loops.check()))],
-        metrics: Arc::new(move || metrics.render()),
+        metrics: Arc::new(metrics),
         trusted_proxies: config.trusted_proxies.addresses().to_vec(),
         query_deadline: Duration::from_secs(config.query_secs_max.get().into()),
     };

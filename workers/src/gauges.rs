@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use domain::platform::{
-    Db, outbox,
+    Db, audit, outbox,
     tasks::{self, Queue, TaskState},
     timers,
 };
@@ -39,6 +39,8 @@ fn describe() {
     describe_counter!("smallrun_loop_panics_total", "Loops that ended by a defect and were started again.");
     describe_counter!("smallrun_gateway_waits_total", "Calls to a gateway that waited for the shared budget.");
     describe_histogram!("smallrun_task_seconds", Unit::Seconds, "Time of an attempt at a task.");
+    describe_counter!("smallrun_audit_rows_sealed_total", "Rows of the audit log that were sealed.");
+    describe_gauge!("smallrun_audit_rows_unsealed", "Rows of the audit log that wait to be sealed.");
     describe_gauge!("smallrun_queue_depth", "Tasks by queue and state; `dead` ones wait for a person.");
     describe_gauge!(
         "smallrun_queue_oldest_seconds",
@@ -86,6 +88,8 @@ async fn measure(db: &Db) -> Result<(), DbErr> {
     let (unstamped, since) = outbox::unstamped(db).await?;
     gauge!("smallrun_facts_unstamped").set(float(unstamped));
     gauge!("smallrun_facts_lag_seconds").set(age(now, since));
+    let unsealed = i64::try_from(audit::unsealed_count(db).await?).unwrap_or(i64::MAX);
+    gauge!("smallrun_audit_rows_unsealed").set(float(unsealed));
     Ok(())
 }
 

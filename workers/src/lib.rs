@@ -1,7 +1,7 @@
 //! What happens later: the relay, the bus, timers, and one module a queue of tasks.
 //!
-//! [`relay`] stamps facts and queues what follows from them by the table [`reactions`]; [`timers`] turns what is
-//! due into tasks; [`announce`] tells the [`bus`] of tasks, which wakes whoever runs them: [`run`] does, a queue at a time
+//! [`relay`] stamps facts and queues what follows from them by the table [`reactions`], and seals the audit log; [`timers`]
+//! turns what is due into tasks; [`announce`] tells the [`bus`] of tasks, which wakes whoever runs them: [`run`] does, a queue at a time
 //! ([`mail`], [`payments`], `reservations`, `sandbox`). [`reconcile`] repairs what was missed; [`housekeeping`] clears away.
 //!
 //! Architecture invariant: a row in the database is the only memory. Any of these may stop at any
@@ -36,6 +36,7 @@ pub mod relay;
 mod reservations;
 pub mod run;
 mod sandbox;
+mod sealing;
 pub mod timers;
 
 pub use failure::TaskError;

@@ -1,6 +1,6 @@
-//! The relay: stamps committed facts with their positions, queues what follows from them, broadcasts them, and
-//! announces the tasks that were queued for later when they come due. Of all processes one does it at a time, under a
-//! lease with a fencing token.
+//! The relay: stamps committed facts with their positions, queues what follows from them, broadcasts them, announces the
+//! tasks that were queued for later when they come due, and seals the audit log. Of all processes one does it at a time,
+//! under a lease with a fencing token.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{bus::Bus, loops::until, pulse::Pulse, reactions::react};
+use crate::{bus::Bus, loops::until, pulse::Pulse, reactions::react, sealing::Sealing};
 
 const ACTOR: Actor = Actor::System("relay");
 
@@ -33,7 +33,8 @@ const TAKE_OVER_SECS: i64 = 30;
 pub async fn run(db: Db, bus: Arc<dyn Bus>, stop: CancellationToken) {
     let holder = db.entropy().uuid(db.now());
     let mut pulse = Pulse::new(&db, bus.news());
-    let mut relay = Relay { db, bus, holder, lease: None, announced_until: None };
+    let sealing = Sealing::new(&db);
+    let mut relay = Relay { db, bus, holder, lease: None, announced_until: None, sealing };
     while !stop.is_cancelled() {
         pulse.before_look().await;
         match relay.round().await {
@@ -49,7 +50,7 @@ pub async fn run(db: Db, bus: Arc<dyn Bus>, stop: CancellationToken) {
             }
         }
     }
-    relay.give_back().await;
+    relay.finish().await;
 }
 
 /// What a round has left.
@@ -69,14 +70,24 @@ struct Relay {
     lease: Option<(i64, Instant)>,
     /// Tasks that came due until then have been announced, if this process has the lease.
     announced_until: Option<DateTime<Utc>>,
+    sealing: Sealing,
 }
 
 impl Relay {
     async fn round(&mut self) -> Result<Round, DbErr> {
         let Some(fence) = self.fence().await? else { return Ok(Round::default()) };
+        let done = self.relay(fence).await;
+        // Whatever is wrong with the facts.
+        self.sealing.round(fence).await;
+        let (next_due, count) = done?;
+        let next_due = [next_due, self.sealing.due()].into_iter().flatten().min();
+        Ok(Round { more: count >= BATCH || self.sealing.is_behind(), next_due })
+    }
+
+    /// Announces what has come due and stamps one batch; answers when more comes due, and how many facts the batch had.
+    async fn relay(&mut self, fence: i64) -> Result<(Option<DateTime<Utc>>, u64), DbErr> {
         let next_due = self.announce_due().await?;
-        let more = self.stamp(fence).await? >= BATCH;
-        Ok(Round { more, next_due })
+        Ok((next_due, self.stamp(fence).await?))
     }
 
     /// One batch of facts; answers how many it had.
@@ -138,6 +149,14 @@ impl Relay {
     fn lose(&mut self) {
         self.lease = None;
         self.announced_until = None;
+    }
+
+    /// Seals what is left of the audit log, and gives the lease back.
+    async fn finish(mut self) {
+        if let Some((fence, _)) = self.lease {
+            self.sealing.finish(fence).await;
+        }
+        self.give_back().await;
     }
 
     async fn give_back(&mut self) {

@@ -54,9 +54,14 @@ impl AuditEntry {
     async fn trace_id(&self) -> Option<&str> {
         self.0.trace_id.as_deref()
     }
-    /// When.
+    /// When, by the machine's clock, also in a demo whose time was moved.
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
+    }
+    /// Its place in the sealed log: a whole number from 1, in a text because it may outgrow `Int`. Null until it is sealed, for
+    /// a second at most; from then on `smallrun audit verify` finds out when it is changed, moved or deleted.
+    async fn position(&self) -> Option<String> {
+        self.0.position.map(|position| position.to_string())
     }
 }
 

@@ -15,6 +15,12 @@ pub trait Clock: Send + Sync {
     /// The time that decides, to be read after the lock of a decision is granted: the database's
     /// on PostgreSQL, where several processes share it; this process's on SQLite.
     async fn decision_now(&self, tx: &DatabaseTransaction) -> Result<DateTime<Utc>, DbErr>;
+
+    /// The machine's time, which nobody moves. A clock that is set on or back (the demo's) answers here what it would if
+    /// it were not: the audit log tells when a write was really made, or nobody could tell a row that was made up later.
+    fn machine_now(&self) -> DateTime<Utc> {
+        self.now()
+    }
 }
 
 /// The clock of the machine and of the database.

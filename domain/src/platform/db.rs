@@ -39,6 +39,8 @@ struct Inner {
     writer: DatabaseConnection,
     readers: DatabaseConnection,
     clock: Arc<dyn Clock>,
+    /// The clock of [`Db::new`], whatever [`Db::with_clock`] put in its place.
+    machine_clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     commits: watch::Sender<u64>,
     due: Arc<Due>,
@@ -63,15 +65,18 @@ impl Db {
                 metrics::histogram!("smallrun_db_statement_seconds").record(run.elapsed);
             });
         }
-        Self(Arc::new(Inner { writer, readers, clock, entropy, commits, due: Arc::default(), statements }))
+        let machine_clock = Arc::clone(&clock);
+        Self(Arc::new(Inner { writer, readers, clock, machine_clock, entropy, commits, due: Arc::default(), statements }))
     }
 
-    /// The same database at another time: the demo marketplace is loaded as if days had passed.
+    /// The same database at another time: the demo marketplace is loaded as if days had passed. The audit log goes on to
+    /// tell when writes were really made.
     pub fn with_clock(&self, clock: Arc<dyn Clock>) -> Self {
         let (writer, readers) = (self.0.writer.clone(), self.0.readers.clone());
         let (entropy, statements) = (Arc::clone(&self.0.entropy), Arc::clone(&self.0.statements));
         let (commits, due) = (self.0.commits.clone(), Arc::clone(&self.0.due));
-        Self(Arc::new(Inner { writer, readers, clock, entropy, commits, due, statements }))
+        let machine_clock = Arc::clone(&self.0.machine_clock);
+        Self(Arc::new(Inner { writer, readers, clock, machine_clock, entropy, commits, due, statements }))
     }
 
     /// The connection for reads outside a transaction. What is a tenant's is read by [`read_in`] instead.
@@ -208,6 +213,11 @@ impl Tx {
     /// The time of this process when the transaction began: for timestamps, not for decisions.
     pub fn now(&self) -> DateTime<Utc> {
         self.now
+    }
+
+    /// When the write is really made, as the audit log tells it: see [`Clock::machine_now`].
+    pub(crate) fn recorded_at(&self) -> DateTime<Utc> {
+        self.db.0.machine_clock.machine_now()
     }
 
     /// The time that decides; read it after the lock is granted.

@@ -147,6 +147,12 @@ const STAMP: &str = "UPDATE outbox SET position = $1 + waiting.place \
     WHERE outbox.id = waiting.waiting_id \
     RETURNING id, position, kind, aggregate, version, payload, traceparent, created_at";
 
+/// Whether the fencing token is still the newest. Locks the lease: no other process takes it over until the end of `tx`.
+pub(super) async fn leads(tx: &Tx, fence: i64) -> Result<bool, DbErr> {
+    let held = lease::Entity::find_by_id(1).lock_exclusive().one(tx.conn()).await?;
+    Ok(held.is_some_and(|held| held.fence == fence))
+}
+
 /// Stamps up to `limit` unstamped rows under the lease and, in the same transaction, queues the
 /// tasks that `react` answers for each fact: so every fact has its effects queued exactly once.
 /// Answers nothing when the fencing token is no longer the newest.

@@ -1,9 +1,20 @@
 //! The audit log: who did what, when, to which fields; never personal values.
+//!
+//! Every write adds its rows in its own transaction ([`record`]), unsealed: a chain that each row hangs on would be one row
+//! that all writers fight for. Within a second the relay gives them positions and makes a [`mod@segment`] of them, whose
+//! hash stands on the one before ([`mod@seal`]). [`mod@verify`] finds what was tampered with.
+//!
+//! What it is worth: whoever may write to the database can change rows of the last second before they are sealed, and can
+//! seal the whole log anew. Against the latter the heads are logged: keep them where that person cannot write.
 
 #![expect(clippy::disallowed_methods, reason = "the audit table's own finders")]
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveValue::Set, DbErr, Select, entity::prelude::*};
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    DbErr, Select, SelectExt,
+    entity::prelude::*,
+};
 
 use super::{
     db::{Db, Tx},
@@ -12,6 +23,14 @@ use super::{
     trace::TraceParent,
 };
 use crate::accounts::AdminScope;
+
+pub mod seal;
+pub mod segment;
+pub mod verify;
+
+pub use seal::{SEGMENT_ROWS_MAX, Sealed, seal};
+pub use segment::Head;
+pub use verify::{KnownHeads, Tampering, Verified, VerifyError, verify};
 
 mod entity {
     use super::*;
@@ -33,7 +52,10 @@ mod entity {
         pub trace_id: Option<String>,
         /// Why, in the actor's words, for the few actions that ask for it.
         pub reason: Option<String>,
+        /// When the write was really made, by the clock of the machine.
         pub created_at: DateTime<Utc>,
+        /// Its place in the sealed log, from 1, without gaps; nothing until it is sealed.
+        pub position: Option<i64>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -69,15 +91,17 @@ pub async fn record_all<I: EntityId>(
 
 async fn insert(tx: &Tx, action: &'static str, subjects: Vec<String>, fields: &[&str], reason: Option<&str>) -> Result<(), DbErr> {
     let trace_id = TraceParent::current().map(|trace| trace.trace_id().to_owned());
+    let now = tx.recorded_at();
     let rows = subjects.into_iter().map(|subject| entity::ActiveModel {
-        id: Set(tx.new_id()),
+        id: Set(AuditId::from_uuid(tx.entropy().uuid(now))),
         actor: Set(tx.actor().to_string()),
         action: Set(action.to_owned()),
         subject: Set(subject),
         fields: Set(fields.join(",")),
         trace_id: Set(trace_id.clone()),
         reason: Set(reason.map(str::to_owned)),
-        created_at: Set(tx.now()),
+        created_at: Set(now),
+        position: NotSet,
     });
     let rows: Vec<_> = rows.collect();
     if rows.is_empty() {
@@ -85,6 +109,16 @@ async fn insert(tx: &Tx, action: &'static str, subjects: Vec<String>, fields: &[
     }
     entity::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
     Ok(())
+}
+
+/// Whether rows wait to be sealed.
+pub async fn any_unsealed(db: &Db) -> Result<bool, DbErr> {
+    entity::Entity::find().filter(entity::Column::Position.is_null()).exists(db.reader()).await
+}
+
+/// Rows that wait to be sealed.
+pub async fn unsealed_count(db: &Db) -> Result<u64, DbErr> {
+    entity::Entity::find().filter(entity::Column::Position.is_null()).count(db.reader()).await
 }
 
 fn selected(subject: Option<&str>, actor: Option<&str>) -> Select<entity::Entity> {

@@ -1,0 +1,76 @@
+//! Sealing: gives rows their positions and makes a segment of them.
+
+use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, Statement};
+
+use super::{
+    AuditEntry,
+    segment::{self, Head, Seal, Segment},
+};
+use crate::platform::{db::Tx, outbox};
+
+/// Rows of a segment, at most: some milliseconds' work, so that on SQLite other writers do not wait for long.
+pub const SEGMENT_ROWS_MAX: u64 = 500;
+
+/// Numbers the oldest unsealed rows and answers them. The same words mean the same to SQLite (since 3.35) and to
+/// PostgreSQL. By hand, because one statement that also answers takes half the time of two, one of which has a `CASE` of
+/// 500 branches; no lock is needed but that of the lease, because nobody else changes rows of the audit log.
+const NUMBER_ROWS: &str = "\
+UPDATE audit SET position = $1 + unsealed.place
+FROM (
+    SELECT id, ROW_NUMBER() OVER (ORDER BY id) AS place
+    FROM (SELECT id FROM audit WHERE position IS NULL ORDER BY id LIMIT $2) AS oldest
+) AS unsealed
+WHERE audit.id = unsealed.id
+RETURNING audit.id AS id, audit.actor AS actor, audit.action AS action, audit.subject AS subject, audit.fields AS fields,
+    audit.trace_id AS trace_id, audit.reason AS reason, audit.created_at AS created_at, audit.position AS position";
+
+/// A segment that was just sealed: what the log of the process tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// Its number, from 1, without gaps.
+    pub segment: i64,
+    /// How many rows it has.
+    pub rows: u64,
+    /// Its hash.
+    pub head: Head,
+    /// No row was left unsealed.
+    pub drained: bool,
+}
+
+/// Seals up to `limit` rows, in the order of their ids, as the next segment. `fence` is the token of the relay's lease, so
+/// that no two processes seal at once. Answers nothing when all rows are sealed, or when the token is no longer the newest.
+pub async fn seal(tx: &Tx, fence: i64, limit: u64) -> Result<Option<Sealed>, DbErr> {
+    if !outbox::leads(tx, fence).await? {
+        return Ok(None);
+    }
+    let end = segment::end(tx.conn()).await?;
+    let rows = number_rows(tx, end.position, limit).await?;
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let segment = Segment {
+        number: end.number.saturating_add(1),
+        position_first: end.position.saturating_add(1),
+        seals: rows.iter().map(|(position, row)| Seal::of(row, *position)).collect(),
+        drained: u64::try_from(rows.len()).is_ok_and(|count| count < limit),
+        sealed_at: tx.recorded_at(),
+        previous_head: end.head,
+    };
+    segment.insert(tx).await?;
+    let rows = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+    Ok(Some(Sealed { segment: segment.number, rows, head: segment.head(), drained: segment.drained }))
+}
+
+/// Gives up to `limit` rows the positions after `last`; answers them in this order.
+async fn number_rows(tx: &Tx, last: i64, limit: u64) -> Result<Vec<(i64, AuditEntry)>, DbErr> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let statement = Statement::from_sql_and_values(tx.conn().get_database_backend(), NUMBER_ROWS, [last.into(), limit.into()]);
+    let answered = tx.conn().query_all_raw(statement).await?;
+    let mut rows = Vec::with_capacity(answered.len());
+    for row in answered {
+        rows.push((row.try_get("", "position")?, AuditEntry::from_query_result(&row, "")?));
+    }
+    // A statement answers in any order.
+    rows.sort_unstable_by_key(|(position, _)| *position);
+    Ok(rows)
+}

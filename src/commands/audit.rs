@@ -1,0 +1,111 @@
+//! `smallrun audit`: whether the audit log is still what was written.
+
+mod heads;
+
+use std::path::PathBuf;
+
+use domain::{
+    accounts::SystemScope,
+    platform::audit::{KnownHeads, Verified, VerifyError, verify},
+};
+
+use crate::{
+    config::Config,
+    database,
+    exit::{EXIT_CODES, Exit, Failure, Outcome},
+    terminal::{self, Step},
+};
+use heads::KnownHead;
+
+/// What can be said after `audit`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Verify the audit log, and name the first row that was changed, deleted, inserted or reordered.
+    ///
+    /// Reads all of it; changes nothing; runs beside a running `serve`. Whoever may write to the database can also seal
+    /// the whole log anew, or cut off its end: this is found when the heads are given that the server logged.
+    #[command(after_help = EXIT_CODES)]
+    Verify(Verify),
+}
+
+#[derive(Debug, clap::Args)]
+struct Verify {
+    /// A log of the server, in either format, whose heads must be those here; may be given several times.
+    #[arg(long, value_name = "FILE")]
+    log: Vec<PathBuf>,
+    /// A head that must be here: the number of a segment and its hash, as an earlier verification printed them; may be
+    /// given several times.
+    #[arg(long, value_name = "NUMBER:HEX")]
+    head: Vec<KnownHead>,
+}
+
+pub(super) async fn run(config: &Config, arguments: &Arguments) -> Outcome {
+    match &arguments.what {
+        What::Verify(arguments) => verify_log(config, arguments).await,
+    }
+}
+
+async fn verify_log(config: &Config, arguments: &Verify) -> Outcome {
+    let known = known_heads(arguments)?;
+    let db = database::open_current(config).await?;
+    let step = Step::begin("Verifying the audit log");
+    let progress = |done: i64, of: i64| step.at(usize::try_from(done).unwrap_or(0), usize::try_from(of).unwrap_or(0));
+    let verified = verify(&db, &SystemScope::new("command-line").as_admin(), &known, progress).await;
+    step.done_with(if verified.is_ok() { "done" } else { "stopped" });
+    database::close(db).await;
+    match verified {
+        Ok(verified) => {
+            terminal::answer(&in_words(&verified));
+            Ok(())
+        }
+        Err(VerifyError::Tampered(tampering)) => {
+            let what_to_do = "Find out who could write to the database, and compare with a backup from before";
+            Err(Failure::new(Exit::BadDatabase, tampering, what_to_do))
+        }
+        Err(VerifyError::Db(error)) => Err(database::failure(config, "verify the audit log", &error)),
+    }
+}
+
+/// The heads that must be here, from the command line and from the logs.
+fn known_heads(arguments: &Verify) -> Outcome<KnownHeads> {
+    let mut known = KnownHeads::default();
+    for path in &arguments.log {
+        heads::read(path, &mut known).map_err(|cause| {
+            let what = format!("the log `{}` cannot be read: {cause}", path.display());
+            Failure::new(Exit::Usage, what, "Correct --log, or make the file readable for this user")
+        })?;
+    }
+    if known.is_empty() && !arguments.log.is_empty() {
+        // Nothing would be compared, and the caller would believe that everything was.
+        let what = "no head of the audit log is in what --log names";
+        return Err(Failure::new(Exit::Usage, what, "Give the log of the server; its setting `log` must not hold `audit=off`"));
+    }
+    for head in &arguments.head {
+        known.add(head.segment, head.head);
+    }
+    Ok(known)
+}
+
+fn in_words(verified: &Verified) -> String {
+    let Verified { segments, rows, head, heads_known, unsealed } = verified;
+    let mut text = match head {
+        Some(head) => format!(
+            "{rows} rows in {segments} segments are as they were sealed. The last head is\n\n  {segments}:{head}\n\nKeep it where \
+             nobody who can write to the database can write.\n"
+        ),
+        None => "Nothing is sealed yet.\n".to_owned(),
+    };
+    if *heads_known > 0 {
+        text.push_str(&format!("Heads known from elsewhere that agree: {heads_known}\n"));
+    }
+    if *unsealed > 0 {
+        text.push_str(&format!("Rows that are not sealed yet: {unsealed}\n"));
+    }
+    text
+}
