@@ -1,13 +1,14 @@
 //! The database of this process: looked at, locked, brought up to date, opened; and its failures in words.
 //!
-//! [`sole`] keeps a second server away where only one may run; [`words`] turns errors into sentences.
+//! [`clock`] keeps to the deployment's time; [`sole`] keeps a second server away where only one may run; [`words`] turns errors into sentences.
 
+mod clock;
 mod sole;
 mod words;
 
 use std::{path::Path, sync::Arc};
 
-use domain::platform::{Db, clock::SystemClock, connect, entropy::SystemEntropy};
+use domain::platform::{Db, connect, demo_clock::DeploymentClock, entropy::SystemEntropy};
 use migrations::Migrator;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
 use sea_orm_migration::MigratorTrait;
@@ -18,6 +19,7 @@ use crate::{
     exit::{Exit, Failure, Outcome},
     terminal::Step,
 };
+pub(crate) use clock::follow_clock;
 pub(crate) use sole::SoleServer;
 pub(crate) use words::failure;
 
@@ -41,7 +43,7 @@ async fn open(config: &Config) -> Outcome<Db> {
         }
     }
     let (url, pool_max) = (config.database_url.parsed(), config.database_pool_max.get());
-    let opened = connect(url, pool_max, Arc::new(SystemClock), Arc::new(SystemEntropy)).await;
+    let opened = connect(url, pool_max, Arc::<DeploymentClock>::default(), Arc::new(SystemEntropy)).await;
     opened.map_err(|error| failure(config, "open the database", &error))
 }
 
@@ -56,7 +58,7 @@ pub(crate) async fn open_current(config: &Config) -> Outcome<Db> {
     }
     let db = open(config).await?;
     match schema(config, &db).await?.pending.len() {
-        0 => Ok(db),
+        0 => on_time(config, db).await,
         count => Err(lacks(count)),
     }
 }
@@ -88,7 +90,13 @@ pub(crate) async fn migrate(config: &Config) -> Outcome<(Db, usize)> {
         Migrator::up(db.schema_connection(), Some(1)).await.map_err(explain)?;
         step.done();
     }
-    Ok((db, pending.len()))
+    Ok((on_time(config, db).await?, pending.len()))
+}
+
+/// The database with the time that its deployment has.
+async fn on_time(config: &Config, db: Db) -> Outcome<Db> {
+    db.refresh_clock().await.map_err(|error| failure(config, "read the clock", &error))?;
+    Ok(db)
 }
 
 /// Closes the connections. The last one to a SQLite file folds its log into it, so that a copy of the file is whole.

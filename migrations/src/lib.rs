@@ -13,6 +13,7 @@ mod m0004_catalog;
 mod m0005_drops;
 mod m0006_reservations;
 mod m0007_payments;
+mod m0011_demo_clock;
 
 /// Runs the steps in order and remembers which were run.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_drops::Migration),
             Box::new(m0006_reservations::Migration),
             Box::new(m0007_payments::Migration),
+            Box::new(m0011_demo_clock::Migration),
         ]
     }
 }

@@ -130,6 +130,23 @@ impl Setup {
         self
     }
 
+    /// On a copy of a PostgreSQL database that nobody uses at the moment.
+    pub async fn on_copy_of(mut self, database: &Arc<PostgresDatabase>) -> Self {
+        self.database = Some(PostgresDatabase::copy_of(database).await);
+        self
+    }
+
+    /// The PostgreSQL database that it is on.
+    pub fn database(&self) -> Option<&Arc<PostgresDatabase>> {
+        self.database.as_ref()
+    }
+
+    /// Without a setting, by its variable.
+    pub fn without(mut self, variable: &str) -> Self {
+        self.variables.retain(|(name, _)| name != variable);
+        self
+    }
+
     /// With one more setting, by its variable.
     pub fn with(mut self, variable: &str, value: impl Into<String>) -> Self {
         self.variables.push((variable.to_owned(), value.into()));
@@ -396,13 +413,22 @@ pub struct PostgresDatabase {
 impl PostgresDatabase {
     /// Makes an empty database on the server that `SMALLRUN_TEST_POSTGRES_URL` names.
     pub async fn create() -> Arc<Self> {
+        Self::make("").await
+    }
+
+    /// Makes a copy of a database to which nobody is connected.
+    pub async fn copy_of(other: &Self) -> Arc<Self> {
+        Self::make(&format!(" TEMPLATE {}", other.name)).await
+    }
+
+    async fn make(how: &str) -> Arc<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let server = std::env::var("SMALLRUN_TEST_POSTGRES_URL").expect("run scripts/test, or set SMALLRUN_TEST_POSTGRES_URL");
         let name = format!("smallrun_binary_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let (base, _) = server.rsplit_once('/').unwrap();
         let url = format!("{base}/{name}");
         let made = Self { server, name, url };
-        made.run(&format!("CREATE DATABASE {}", made.name)).await;
+        made.run(&format!("CREATE DATABASE {}{how}", made.name)).await;
         Arc::new(made)
     }
 

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement};
 
 /// Where the time comes from.
 #[async_trait]
@@ -15,6 +15,16 @@ pub trait Clock: Send + Sync {
     /// The time that decides, to be read after the lock of a decision is granted: the database's
     /// on PostgreSQL, where several processes share it; this process's on SQLite.
     async fn decision_now(&self, tx: &DatabaseTransaction) -> Result<DateTime<Utc>, DbErr>;
+
+    /// Looks how far the processes of this deployment have set their clock forward; answers whether that has changed.
+    async fn refresh(&self, _connection: &DatabaseConnection) -> Result<bool, DbErr> {
+        Ok(false)
+    }
+
+    /// Whether it may change soon how far the clock is set forward: it does in a demo.
+    fn can_be_set_forward(&self) -> bool {
+        false
+    }
 }
 
 /// The clock of the machine and of the database.
