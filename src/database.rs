@@ -1,8 +1,9 @@
 //! The database of this process: looked at, locked, brought up to date, opened; and its failures in words.
 //!
-//! [`sole`] keeps a second server away where only one may run; [`wall`] looks after the role of tenants; [`words`] turns
-//! errors into sentences; [`pools`] tells how busy the connections are.
+//! [`clock`] keeps to the deployment's time; [`sole`] keeps a second server away where only one may run; [`wall`] looks after
+//! the role of tenants; [`words`] turns errors into sentences; [`pools`] tells how busy the connections are.
 
+mod clock;
 pub(crate) mod pools;
 mod sole;
 mod wall;
@@ -10,7 +11,7 @@ mod words;
 
 use std::{path::Path, sync::Arc};
 
-use domain::platform::{Db, clock::SystemClock, connect, entropy::SystemEntropy};
+use domain::platform::{Db, connect, demo_clock::DeploymentClock, entropy::SystemEntropy};
 use migrations::Migrator;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
 use sea_orm_migration::MigratorTrait;
@@ -21,6 +22,7 @@ use crate::{
     exit::{Exit, Failure, Outcome},
     terminal::Step,
 };
+pub(crate) use clock::follow_clock;
 pub(crate) use sole::SoleServer;
 pub(crate) use words::failure;
 
@@ -44,7 +46,7 @@ async fn open(config: &Config) -> Outcome<Db> {
         }
     }
     let (url, pool_max) = (config.database_url.parsed(), config.database_pool_max.get());
-    let opened = connect(url, pool_max, Arc::new(SystemClock), Arc::new(SystemEntropy)).await;
+    let opened = connect(url, pool_max, Arc::<DeploymentClock>::default(), Arc::new(SystemEntropy)).await;
     opened.map_err(|error| failure(config, "open the database", &error))
 }
 
@@ -59,7 +61,7 @@ pub(crate) async fn open_current(config: &Config) -> Outcome<Db> {
     }
     let db = open(config).await?;
     match schema(config, &db).await?.pending.len() {
-        0 => wall::check(config, &db).await.map(|()| db),
+        0 => on_time(config, db).await,
         count => Err(lacks(count)),
     }
 }
@@ -91,8 +93,14 @@ pub(crate) async fn migrate(config: &Config) -> Outcome<(Db, usize)> {
         Migrator::up(db.schema_connection(), Some(1)).await.map_err(explain)?;
         step.done();
     }
+    Ok((on_time(config, db).await?, pending.len()))
+}
+
+/// The database behind its second wall, and with the time that its deployment has.
+async fn on_time(config: &Config, db: Db) -> Outcome<Db> {
     wall::check(config, &db).await?;
-    Ok((db, pending.len()))
+    db.refresh_clock().await.map_err(|error| failure(config, "read the clock", &error))?;
+    Ok(db)
 }
 
 /// Closes the connections. The last one to a SQLite file folds its log into it, so that a copy of the file is whole.

@@ -17,6 +17,7 @@ mod m0007_payments;
 mod m0008_second_wall;
 mod m0009_audit_seals;
 mod m0010_task_history;
+mod m0011_demo_clock;
 mod wall;
 
 pub use wall::{ROLE_MISSING, TENANT_ROLE, make_role};
@@ -39,6 +40,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_second_wall::Migration),
             Box::new(m0009_audit_seals::Migration),
             Box::new(m0010_task_history::Migration),
+            Box::new(m0011_demo_clock::Migration),
         ]
     }
 }

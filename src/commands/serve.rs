@@ -62,6 +62,7 @@ pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
         Source::File | Source::Variable(_) | Source::Option(_) => config.public_url.clone(),
     };
     let (db, _applied) = database::migrate(&config).await?;
+    let follows = database::follow_clock(&db);
     let (added, demo) = if arguments.demo { (demo::load(&db).await?, Some(demo::tokens(&db, &folder).await?)) } else { (0, None) };
     let (tokens, tokens_file) = demo.unzip();
     match config.bus_url {
@@ -86,6 +87,7 @@ pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
     let within = Duration::from_secs(config.shutdown_secs.get().into());
     let stop = async {
         running.stop(within).await;
+        drop(follows);
         database::close(db).await;
     };
     tokio::select! {

@@ -15,6 +15,7 @@ use domain::{
     platform::{
         Currency, Db, Money, OpError,
         clock::ManualClock,
+        demo_clock,
         ids::{AccountId, CreatorId, ProductId, VariantId},
         outbox,
         tasks::{self, TaskState},
@@ -100,6 +101,7 @@ pub(crate) async fn load(db: &Db) -> Outcome<usize> {
         db.with_clock(Arc::new(ManualClock::new(then)))
     };
     let step = Step::begin("Loading the demo marketplace");
+    demo_clock::mark(db, &system).await.map_err(LoadError::from)?;
     let people = people::ensure(&earlier(OPENED_DAYS_AGO), &system).await?;
     publish_legal_texts(&earlier(OPENED_DAYS_AGO), &system, &content).await?;
     set_rates(db, &system).await?;

@@ -44,6 +44,19 @@ impl TestDb {
         this
     }
 
+    /// A new SQLite file that begins as a copy of another, which nobody has open. It lies in memory where the system has a
+    /// folder for that: for tests that make thousands.
+    pub fn sqlite_copy(of: &Self) -> Self {
+        let Some(original) = of.url.sqlite_file() else { panic!("only a file can be copied") };
+        let memory = Path::new("/dev/shm");
+        let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        let folder = parent.join(unique("smallrun-test"));
+        std::fs::create_dir(&folder).expect("a folder for temporary files can be made");
+        let file = folder.join("smallrun.db");
+        std::fs::copy(original, &file).expect("a database can be copied");
+        Self { url: DatabaseUrl::sqlite(file), place: Place::Folder(folder) }
+    }
+
     /// A new database on the server of [`POSTGRES_VARIABLE`].
     pub async fn postgres() -> Self {
         Self::on_server(async |admin, admin_url| format!("TEMPLATE {}", template(admin, admin_url).await)).await

@@ -172,6 +172,23 @@ impl Setup {
         self
     }
 
+    /// On a copy of a PostgreSQL database that nobody uses at the moment.
+    pub async fn on_copy_of(mut self, database: &Arc<PostgresDatabase>) -> Self {
+        self.database = Some(PostgresDatabase::copy_of(database).await);
+        self
+    }
+
+    /// The PostgreSQL database that it is on.
+    pub fn database(&self) -> Option<&Arc<PostgresDatabase>> {
+        self.database.as_ref()
+    }
+
+    /// Without a setting, by its variable.
+    pub fn without(mut self, variable: &str) -> Self {
+        self.variables.retain(|(name, _)| name != variable);
+        self
+    }
+
     /// With one more setting, by its variable.
     pub fn with(mut self, variable: &str, value: impl Into<String>) -> Self {
         self.variables.push((variable.to_owned(), value.into()));
@@ -518,8 +535,24 @@ impl PostgresDatabase {
         Self::create_on(&server).await
     }
 
+    /// Makes a copy of a database to which nobody is connected.
+    pub async fn copy_of(other: &Self) -> Arc<Self> {
+        let copied = Self::make(&other.server, &format!(" TEMPLATE {}", other.name)).await;
+        // What is copied belongs to the owner of the original.
+        let sql = format!("REASSIGN OWNED BY {} TO {}", other.name, copied.name);
+        let (base, _) = other.server.rsplit_once('/').unwrap();
+        let connection = Database::connect(format!("{base}/{}", copied.name)).await.unwrap();
+        connection.execute_unprepared(&sql).await.unwrap();
+        connection.close().await.unwrap();
+        copied
+    }
+
     /// Makes an empty database on that server.
     async fn create_on(server: &str) -> Arc<Self> {
+        Self::make(server, "").await
+    }
+
+    async fn make(server: &str, how: &str) -> Arc<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let server = server.to_owned();
         let name = format!("smallrun_binary_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -531,7 +564,7 @@ impl PostgresDatabase {
         make_role(&connection, TENANT_ROLE).await.unwrap();
         connection.close().await.unwrap();
         made.run(&format!("CREATE ROLE {0} LOGIN PASSWORD '{0}' IN ROLE {TENANT_ROLE}", made.name)).await;
-        made.run(&format!("CREATE DATABASE {0} OWNER {0}", made.name)).await;
+        made.run(&format!("CREATE DATABASE {0} OWNER {0}{how}", made.name)).await;
         Arc::new(made)
     }
 

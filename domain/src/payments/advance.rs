@@ -67,10 +67,20 @@ pub async fn advance(db: &Db, gateway: &dyn PaymentGateway, scope: &SystemScope,
         }
     };
     let key = format!("confirm:{}:{}", id.public(), payment.attempt);
-    let confirmed = gateway.confirm(&intent, &method, payment.return_url.as_deref(), &key).await?;
+    let (confirmed, refused) = match gateway.confirm(&intent, &method, payment.return_url.as_deref(), &key).await {
+        Ok(confirmed) => (confirmed, None),
+        // Perhaps the buyer has meanwhile confirmed an earlier choice where the gateway asked for it: what came of that
+        // counts. In any case the choice waits no longer, so that the buyer can make another.
+        Err(GatewayError::Refused(why)) => (gateway.retrieve(&intent).await?, Some(why)),
+        Err(later) => return Err(later.into()),
+    };
     faults::point(Point::GatewayConfirmed).await?;
     apply(db, scope, gateway.name(), &confirmed, None).await?;
-    Ok(())
+    match (refused, confirmed.state) {
+        // It waits for a method and will not have this one: nobody here knows why.
+        (Some(why), IntentState::RequiresMethod | IntentState::RequiresAction) => Err(GatewayError::Refused(why).into()),
+        (Some(_), IntentState::Processing | IntentState::Succeeded | IntentState::Cancelled) | (None, _) => Ok(()),
+    }
 }
 
 async fn remember_intent(db: &Db, scope: &SystemScope, payment: &Payment, intent: &str) -> Result<(), StepError> {

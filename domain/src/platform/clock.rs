@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement};
 
 /// Where the time comes from.
 #[async_trait]
@@ -20,6 +20,16 @@ pub trait Clock: Send + Sync {
     /// it were not: the audit log tells when a write was really made, or nobody could tell a row that was made up later.
     fn machine_now(&self) -> DateTime<Utc> {
         self.now()
+    }
+
+    /// Looks how far the processes of this deployment have set their clock forward; answers whether that has changed.
+    async fn refresh(&self, _connection: &DatabaseConnection) -> Result<bool, DbErr> {
+        Ok(false)
+    }
+
+    /// Whether it may change soon how far the clock is set forward: it does in a demo.
+    fn can_be_set_forward(&self) -> bool {
+        false
     }
 }
 

@@ -99,6 +99,19 @@ impl Db {
         self.0.clock.now()
     }
 
+    /// Looks how far the clock of this deployment is set forward; if that has changed, wakes whoever waits for work.
+    pub async fn refresh_clock(&self) -> Result<(), DbErr> {
+        if self.0.clock.refresh(&self.0.readers).await? {
+            self.wake();
+        }
+        Ok(())
+    }
+
+    /// Whether this is a demo, whose clock can be set forward: see [`mod@super::demo_clock`].
+    pub fn is_demo(&self) -> bool {
+        self.0.clock.can_be_set_forward()
+    }
+
     /// The source of secrets.
     pub fn entropy(&self) -> &dyn Entropy {
         self.0.entropy.as_ref()

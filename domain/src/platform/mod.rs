@@ -2,8 +2,8 @@
 //!
 //! [`mod@connect`] opens the database, [`db`] reads and writes it (`in_tx`, `read_in`); [`outbox`] and [`facts`] what
 //! happened; [`tasks`] and [`timers`] what is to happen, [`reconcile`] what was missed; [`audit`] who did it; [`idempotency`]
-//! once only; [`budget`] not too often; [`ids`], [`money`], [`clock`], [`entropy`], [`text`], [`slugs`], [`tags`], [`page`] the
-//! values; [`errors`] how an operation says no; [`mail`] the port for letters; [`trace`] what caused what; [`faults`] where
+//! once only; [`budget`] not too often; [`ids`], [`money`], [`clock`], [`demo_clock`], [`entropy`], [`text`], [`slugs`],
+//! [`tags`], [`page`] the values; [`errors`] how an operation says no; [`mail`] the port for letters; [`trace`] what caused what; [`faults`] where
 //! tests make things go wrong.
 
 pub mod audit;
@@ -11,6 +11,7 @@ pub mod budget;
 pub mod clock;
 pub mod connect;
 pub mod db;
+pub mod demo_clock;
 pub mod entropy;
 pub mod errors;
 pub mod facts;

@@ -35,6 +35,7 @@ const ALLOWED: &[&str] = &[
     "audit: INSERT; all rows",
     "creator_members: SELECT; own rows",
     "creators: SELECT, UPDATE; own rows",
+    "demo_clock: SELECT; all rows",
     "drop_items: SELECT, INSERT, UPDATE, DELETE; own rows",
     "drops: SELECT, INSERT, UPDATE; own rows",
     "ledger_entries: nothing; own rows",

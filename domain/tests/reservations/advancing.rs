@@ -1,0 +1,111 @@
+//! The calls to a gateway: what is done when it does not do what it was asked to.
+
+use async_trait::async_trait;
+use domain::{
+    payments::{
+        advance::{StepError, advance},
+        gateway::{GatewayError, GatewayEvent, Intent, IntentState, NewIntent, PaymentGateway, WebhookError},
+        of_checkouts,
+        pay::{PayRequest, PaymentMethod, pay},
+        state::PaymentState,
+    },
+    platform::{
+        Money,
+        ids::{CheckoutId, PaymentId},
+    },
+    reservations::{queries::lines_of, state::ReservationState},
+};
+use testkit::{Kit, on_both};
+
+use crate::market::{buyer, check_books, key, market, system};
+
+/// A gateway that refuses every method, and whose one intent stands where the test says.
+struct Refusing {
+    payment: PaymentId,
+    amount: Money,
+    state: IntentState,
+}
+
+impl Refusing {
+    fn intent(&self, state: IntentState) -> Intent {
+        let captured = if state == IntentState::Succeeded { self.amount } else { Money::zero(self.amount.currency) };
+        let (action_url, decline_code) = (None, None);
+        let id = format!("intent_{}", self.payment);
+        Intent { id, payment: self.payment, state, amount: self.amount, captured, action_url, decline_code }
+    }
+}
+
+#[async_trait]
+impl PaymentGateway for Refusing {
+    fn name(&self) -> &'static str {
+        "sandbox"
+    }
+
+    fn signature_header(&self) -> &'static str {
+        "Signature"
+    }
+
+    async fn create(&self, _new: &NewIntent, _key: &str) -> Result<Intent, GatewayError> {
+        Ok(self.intent(IntentState::RequiresMethod))
+    }
+
+    async fn confirm(&self, _intent: &str, _method: &str, _url: Option<&str>, _key: &str) -> Result<Intent, GatewayError> {
+        Err(GatewayError::Refused("not now".into()))
+    }
+
+    async fn retrieve(&self, _intent: &str) -> Result<Intent, GatewayError> {
+        Ok(self.intent(self.state))
+    }
+
+    async fn cancel(&self, _intent: &str, _key: &str) -> Result<Intent, GatewayError> {
+        panic!("nobody cancels")
+    }
+
+    async fn refund(&self, _intent: &str, _amount: Money, _key: &str) -> Result<String, GatewayError> {
+        panic!("nobody refunds")
+    }
+
+    fn verify_webhook(&self, _signature: Option<&str>, _body: &[u8]) -> Result<GatewayEvent, WebhookError> {
+        Err(WebhookError::BadSignature)
+    }
+}
+
+fn choice(checkout: CheckoutId, name: &str) -> PayRequest {
+    let method = PaymentMethod::new("pm_sandbox_success").unwrap();
+    PayRequest { checkout, method, return_url: None, gateway: "sandbox", key: key(name) }
+}
+
+on_both! {
+    /// Found by the simulation: the buyer confirms at the bank what was chosen first, after choosing something else here.
+    async fn an_earlier_choice_that_the_buyer_confirmed_meanwhile_counts(kit: Kit) {
+        let market = market(&kit).await;
+        for (name, state, payment_state, line_state) in [
+            ("ada", IntentState::Succeeded, PaymentState::Succeeded, ReservationState::Confirmed),
+            ("bob", IntentState::Processing, PaymentState::Processing, ReservationState::Held),
+        ] {
+            let buyer = buyer(&kit, name).await;
+            let checkout = market.held(&kit.db, &buyer, &[(&market.cup, 1)], name).await;
+            let (payment, _) = pay(&kit.db, &buyer, &choice(checkout, name)).await.unwrap();
+            let amount = of_checkouts(&kit.db, &[checkout]).await.unwrap()[&checkout].amount();
+            advance(&kit.db, &Refusing { payment, amount, state }, &system(), payment).await.unwrap();
+            let after = of_checkouts(&kit.db, &[checkout]).await.unwrap().remove(&checkout).unwrap();
+            assert_eq!((after.state, after.queued_at), (payment_state, None));
+            assert_eq!(lines_of(&kit.db, &[checkout]).await.unwrap()[&checkout][0].state, line_state);
+        }
+        check_books(&kit.db).await;
+    }
+
+    async fn a_method_that_is_refused_for_another_reason_is_for_a_person_and_the_buyer_can_choose_again(kit: Kit) {
+        let market = market(&kit).await;
+        let ada = buyer(&kit, "ada").await;
+        let checkout = market.held(&kit.db, &ada, &[(&market.cup, 1)], "one").await;
+        let (payment, _) = pay(&kit.db, &ada, &choice(checkout, "first")).await.unwrap();
+        let amount = of_checkouts(&kit.db, &[checkout]).await.unwrap()[&checkout].amount();
+        let refusing = Refusing { payment, amount, state: IntentState::RequiresMethod };
+        let refused = advance(&kit.db, &refusing, &system(), payment).await.unwrap_err();
+        assert!(matches!(&refused, StepError::Gateway(GatewayError::Refused(why)) if why == "not now"), "{refused:?}");
+        let after = of_checkouts(&kit.db, &[checkout]).await.unwrap().remove(&checkout).unwrap();
+        assert_eq!((after.state, after.queued_at), (PaymentState::RequiresMethod, None));
+        assert!(!pay(&kit.db, &ada, &choice(checkout, "second")).await.unwrap().1);
+    }
+}

@@ -1,0 +1,241 @@
+//! A payment gateway in memory, as unreliable as a real one: calls fail before or after their effect, outcomes come late,
+//! and its events lie on the wire until the world delivers them, in whatever order, twice, or never.
+
+use std::{collections::HashMap, sync::Mutex};
+
+use async_trait::async_trait;
+use domain::{
+    payments::gateway::{GatewayError, GatewayEvent, Intent, IntentState, NewIntent, PaymentGateway, WebhookError},
+    platform::Money,
+};
+
+/// The methods of payment, and what comes of each.
+pub(crate) const METHODS: [&str; 4] = ["pm_pays", "pm_declined", "pm_asks", "pm_takes_its_time"];
+
+/// How a call goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mishap {
+    /// The gateway hears nothing.
+    Unheard,
+    /// The gateway does it, and the answer is lost.
+    Unanswered,
+}
+
+/// What was answered to a key.
+#[derive(Debug, Clone)]
+enum Answer {
+    Intent(Intent),
+    Refund(String),
+}
+
+#[derive(Default)]
+struct State {
+    intents: Vec<Intent>,
+    refunded: HashMap<String, i64>,
+    keys: HashMap<String, Answer>,
+    wire: Vec<GatewayEvent>,
+    events: usize,
+    mishap: Option<Mishap>,
+    told: Vec<Intent>,
+}
+
+/// The gateway.
+#[derive(Default)]
+pub(crate) struct Gateway(Mutex<State>);
+
+impl Gateway {
+    /// The next call goes wrong.
+    pub(crate) fn expect(&self, mishap: Option<Mishap>) {
+        self.0.lock().unwrap().mishap = mishap;
+    }
+
+    /// The intents that were answered since this was asked last.
+    pub(crate) fn told(&self) -> Vec<Intent> {
+        std::mem::take(&mut self.0.lock().unwrap().told)
+    }
+
+    /// All intents as they stand.
+    pub(crate) fn intents(&self) -> Vec<Intent> {
+        self.0.lock().unwrap().intents.clone()
+    }
+
+    /// What was given back of an intent.
+    pub(crate) fn refunded(&self, intent: &str) -> i64 {
+        self.0.lock().unwrap().refunded.get(intent).copied().unwrap_or(0)
+    }
+
+    /// How many events wait on the wire.
+    pub(crate) fn waiting(&self) -> usize {
+        self.0.lock().unwrap().wire.len()
+    }
+
+    /// An event of the wire, which stays there (`again`) or not.
+    pub(crate) fn event(&self, at: usize, again: bool) -> GatewayEvent {
+        let wire = &mut self.0.lock().unwrap().wire;
+        if again { wire[at].clone() } else { wire.remove(at) }
+    }
+
+    /// An event that was not taken waits on the wire again.
+    pub(crate) fn put_back(&self, event: GatewayEvent) {
+        self.0.lock().unwrap().wire.push(event);
+    }
+
+    /// The buyer confirms or declines what an intent asks for, or an intent in process ends.
+    pub(crate) fn end(&self, id: &str, pays: bool) {
+        let mut state = self.0.lock().unwrap();
+        let intent = state.intents.iter_mut().find(|intent| intent.id == id).unwrap();
+        assert!(matches!(intent.state, IntentState::RequiresAction | IntentState::Processing));
+        set_state(intent, if pays { IntentState::Succeeded } else { IntentState::RequiresMethod });
+        state.happened(id);
+    }
+}
+
+fn set_state(intent: &mut Intent, next: IntentState) {
+    intent.state = next;
+    intent.captured.minor = if next == IntentState::Succeeded { intent.amount.minor } else { 0 };
+    intent.decline_code = (next == IntentState::RequiresMethod).then(|| "declined".to_owned());
+    intent.action_url = (next == IntentState::RequiresAction).then(|| "https://bank.example/".to_owned());
+}
+
+impl State {
+    fn happened(&mut self, intent: &str) {
+        self.events += 1;
+        self.wire.push(GatewayEvent { id: format!("event_{}", self.events), intent: Some(intent.to_owned()) });
+    }
+
+    fn intent(&mut self, id: &str) -> Result<&mut Intent, GatewayError> {
+        self.intents.iter_mut().find(|intent| intent.id == id).ok_or_else(|| GatewayError::Refused("no such intent".into()))
+    }
+
+    /// One call: may go wrong, is done once a key, and its answer is kept.
+    fn call(&mut self, key: &str, work: impl FnOnce(&mut Self) -> Result<Answer, GatewayError>) -> Result<Answer, GatewayError> {
+        let mishap = self.mishap.take();
+        if mishap == Some(Mishap::Unheard) {
+            return Err(GatewayError::Later("not heard".into()));
+        }
+        let answer = match self.keys.get(key) {
+            Some(known) => known.clone(),
+            None => {
+                let answer = work(self)?;
+                // What is in process cannot be cancelled now, and may be later: such an answer is not kept.
+                let open = matches!(&answer, Answer::Intent(intent) if key.starts_with("cancel:") && intent.state == IntentState::Processing);
+                if !open {
+                    self.keys.insert(key.to_owned(), answer.clone());
+                }
+                answer
+            }
+        };
+        if mishap == Some(Mishap::Unanswered) {
+            return Err(GatewayError::Later("answer lost".into()));
+        }
+        if let Answer::Intent(intent) = &answer {
+            self.told.push(intent.clone());
+        }
+        Ok(answer)
+    }
+}
+
+fn as_intent(answer: Answer) -> Intent {
+    match answer {
+        Answer::Intent(intent) => intent,
+        Answer::Refund(_) => panic!("a key was used for two calls"),
+    }
+}
+
+#[async_trait]
+impl PaymentGateway for Gateway {
+    fn name(&self) -> &'static str {
+        "simulated"
+    }
+
+    fn signature_header(&self) -> &'static str {
+        "Signature"
+    }
+
+    async fn create(&self, new: &NewIntent, key: &str) -> Result<Intent, GatewayError> {
+        let mut state = self.0.lock().unwrap();
+        let answer = state.call(key, |state| {
+            assert!(state.intents.iter().all(|intent| intent.payment != new.payment), "a second intent of one payment");
+            let mut intent = Intent {
+                id: format!("intent_{}", state.intents.len()),
+                payment: new.payment,
+                state: IntentState::RequiresMethod,
+                amount: new.amount,
+                captured: Money::zero(new.amount.currency),
+                action_url: None,
+                decline_code: None,
+            };
+            set_state(&mut intent, IntentState::RequiresMethod);
+            intent.decline_code = None;
+            state.intents.push(intent.clone());
+            Ok(Answer::Intent(intent))
+        });
+        answer.map(as_intent)
+    }
+
+    async fn confirm(&self, intent: &str, method: &str, _return_url: Option<&str>, key: &str) -> Result<Intent, GatewayError> {
+        let answer = self.0.lock().unwrap().call(key, |state| {
+            let known = state.intent(intent)?;
+            if !matches!(known.state, IntentState::RequiresMethod | IntentState::RequiresAction) {
+                return Err(GatewayError::Refused("it is not waiting for a method".into()));
+            }
+            set_state(
+                known,
+                match method {
+                    "pm_pays" => IntentState::Succeeded,
+                    "pm_asks" => IntentState::RequiresAction,
+                    "pm_takes_its_time" => IntentState::Processing,
+                    _ => IntentState::RequiresMethod,
+                },
+            );
+            let answer = known.clone();
+            state.happened(intent);
+            Ok(Answer::Intent(answer))
+        });
+        answer.map(as_intent)
+    }
+
+    async fn retrieve(&self, intent: &str) -> Result<Intent, GatewayError> {
+        let mut state = self.0.lock().unwrap();
+        if state.mishap.take().is_some() {
+            return Err(GatewayError::Later("no answer".into()));
+        }
+        let known = state.intent(intent)?.clone();
+        state.told.push(known.clone());
+        Ok(known)
+    }
+
+    async fn cancel(&self, intent: &str, key: &str) -> Result<Intent, GatewayError> {
+        let answer = self.0.lock().unwrap().call(key, |state| {
+            let known = state.intent(intent)?;
+            if matches!(known.state, IntentState::RequiresMethod | IntentState::RequiresAction) {
+                set_state(known, IntentState::Cancelled);
+                let answer = known.clone();
+                state.happened(intent);
+                return Ok(Answer::Intent(answer));
+            }
+            Ok(Answer::Intent(known.clone()))
+        });
+        answer.map(as_intent)
+    }
+
+    async fn refund(&self, intent: &str, amount: Money, key: &str) -> Result<String, GatewayError> {
+        let answer = self.0.lock().unwrap().call(key, |state| {
+            let captured = state.intent(intent)?.captured.minor;
+            let refunded = state.refunded.entry(intent.to_owned()).or_default();
+            if amount.minor <= 0 || *refunded + amount.minor > captured {
+                return Err(GatewayError::Refused("more than was captured".into()));
+            }
+            *refunded += amount.minor;
+            Ok(Answer::Refund(format!("refund_{}", state.keys.len())))
+        })?;
+        match answer {
+            Answer::Refund(id) => Ok(id),
+            Answer::Intent(_) => panic!("a key was used for two calls"),
+        }
+    }
+
+    fn verify_webhook(&self, _signature: Option<&str>, _body: &[u8]) -> Result<GatewayEvent, WebhookError> {
+        Err(WebhookError::BadSignature)
+    }
+}

@@ -1,0 +1,20 @@
+//! The clock of a demo: how far it is set forward. The row exists in a demo deployment only.
+
+use sea_orm_migration::prelude::*;
+
+use crate::{
+    columns::{migration, table},
+    wall,
+};
+
+migration!(|manager| {
+    table("demo_clock")
+        .integer("id")
+        .bigint("offset_micros")
+        .check("id = 1 AND offset_micros >= 0")
+        .key(&["id"])
+        .create(manager)
+        .await?;
+    // What time it is concerns whoever decides something.
+    wall::granted(manager, "demo_clock", &["SELECT"]).await
+});

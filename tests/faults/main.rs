@@ -1,0 +1,120 @@
+//! Every fault point of the real binary, each made to abort, to fail and to stall while a buyer goes through it, on SQLite and
+//! on PostgreSQL: the state is before or after, never between, and in the end every effect has happened once.
+//!
+//! [`cell`] is one point with one action; [`story`] what the buyer does; [`books`] what is checked.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests may fail loudly")]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+#[expect(dead_code, reason = "these tests buy, and little else")]
+#[path = "../shop/market.rs"]
+mod market;
+
+mod base;
+mod books;
+mod cell;
+mod story;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use domain::platform::faults::{COMPILED_IN, Point};
+use harness::{Ended, Setup, run, smallrun};
+
+use base::Base;
+
+/// How many servers of one test run at a time: they wait more than they work.
+const AT_ONCE: usize = 4;
+
+/// Where a marketplace is kept.
+#[derive(Clone, Copy)]
+enum On {
+    Sqlite,
+    Postgres,
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Runs all points with one action.
+fn every_point(on: On, action: &'static str) {
+    assert!(COMPILED_IN, "these tests need fault points: build them with --features faults");
+    let base = runtime().block_on(async {
+        let setup = Setup::empty();
+        Base::make(match on {
+            On::Sqlite => setup,
+            On::Postgres => setup.on_postgres().await,
+        })
+        .await
+    });
+    let next = AtomicUsize::new(0);
+    let failed = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(point) = Point::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let ended = catch_unwind(AssertUnwindSafe(|| runtime().block_on(cell::run(&base, *point, action))));
+                    failed.lock().unwrap().extend(ended.is_err().then_some(point.name()));
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    assert!(failed.is_empty(), "{action} at {failed:?} (the reasons are above)");
+}
+
+macro_rules! matrix {
+    ($($action:literal => $sqlite:ident, $postgres:ident;)+) => {
+        $(
+            #[test]
+            fn $sqlite() {
+                every_point(On::Sqlite, $action);
+            }
+
+            #[test]
+            fn $postgres() {
+                every_point(On::Postgres, $action);
+            }
+        )+
+    };
+}
+
+matrix! {
+    "abort" => sqlite_a_process_that_ends_at_any_point_loses_and_doubles_nothing,
+        postgres_a_process_that_ends_at_any_point_loses_and_doubles_nothing;
+    "error" => sqlite_a_step_that_fails_at_any_point_loses_and_doubles_nothing,
+        postgres_a_step_that_fails_at_any_point_loses_and_doubles_nothing;
+    "stall:400ms" => sqlite_a_step_that_stalls_at_any_point_loses_and_doubles_nothing,
+        postgres_a_step_that_stalls_at_any_point_loses_and_doubles_nothing;
+}
+
+#[test]
+fn the_points_are_listed_with_a_sentence_each() {
+    let listed = run(["faults"]);
+    assert_eq!((listed.code, listed.stderr.as_str()), (Some(0), ""));
+    let names: Vec<&str> = listed.stdout.lines().filter_map(|line| line.split_once("  ")).map(|(name, _)| name).collect();
+    assert_eq!(names, Point::ALL.iter().map(|point| point.name()).collect::<Vec<_>>());
+    assert!(listed.stdout.lines().all(|line| line.ends_with('.')), "{}", listed.stdout);
+    let help = run(["faults", "--help"]);
+    assert!(help.stdout.contains("Each fault happens once in a process"), "{}", help.stdout);
+}
+
+#[test]
+fn a_fault_that_cannot_be_stops_the_start_and_is_named() {
+    for (fault, what) in [
+        ("reserve.wirtten=abort", "SMALLRUN_FAULT cannot be used: there is no fault point `reserve.wirtten`."),
+        ("reserve.written", "SMALLRUN_FAULT cannot be used: `reserve.written` is not of the form POINT=ACTION"),
+        ("reserve.written=stall", "SMALLRUN_FAULT cannot be used: `stall` is nothing that a fault point can do"),
+    ] {
+        let ended = Ended::of(smallrun().args(["serve", "--data", "/nowhere"]).env("SMALLRUN_FAULT", fault));
+        assert!(ended.code == Some(78) && ended.stderr.contains(what), "{ended:#?}");
+        assert!(ended.stderr.contains("`smallrun faults` lists the points."), "{ended:#?}");
+    }
+}
