@@ -632,7 +632,7 @@ impl<'a> World<'a> {
                     after.gave_back(at_payment(payment), amount);
                 }
             }
-            Task::SendMail { .. } | Task::SandboxOutcome { .. } => {}
+            Task::SendMail { .. } | Task::SandboxOutcome { .. } | Task::SyncPayment { .. } => {}
         }
         after
     }
@@ -774,6 +774,7 @@ async fn do_task(
             faults::point(Point::MailSent).await.map_err(StepError::Db)
         }
         Task::SandboxOutcome { .. } => panic!("there is no sandbox"),
+        Task::SyncPayment { .. } => panic!("the world asks the gateway itself"),
     };
     let done = match done {
         Ok(()) => faults::point(Point::ConsumeHandled).await.map_err(StepError::Db),
@@ -781,7 +782,7 @@ async fn do_task(
     };
     match done {
         Ok(()) => {
-            in_tx(db, WORKER, async |tx| tasks::finish(tx, claimed.id).await).await?;
+            in_tx(db, WORKER, async |tx| tasks::finish(tx, claimed).await).await?;
             faults::point(Point::ConsumeSettled).await?;
             Ok(None)
         }
@@ -792,7 +793,8 @@ async fn do_task(
 }
 
 async fn put_back(db: &Db, claimed: &Claimed, at: DateTime<Utc>, why: String) -> Result<Option<String>, DbErr> {
-    in_tx(db, WORKER, async |tx| tasks::retry(tx, claimed.id, at, &why).await).await?;
+    let failure = tasks::Failure::new(tasks::Outcome::Retry, why.clone());
+    in_tx(db, WORKER, async |tx| tasks::retry(tx, claimed, at, &failure).await).await?;
     Ok(Some(why))
 }
 

@@ -3,7 +3,10 @@
 #![expect(clippy::disallowed_methods, reason = "the tasks table's own finders")]
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveEnum, DbErr, QueryOrder, QuerySelect, entity::prelude::*, sea_query::Expr};
+use sea_orm::{
+    ActiveEnum, DbErr, QueryOrder, QuerySelect, entity::prelude::*,
+    sea_query::{Expr, ExprTrait},
+};
 
 use super::{C, Entity, Queue, TaskState};
 use crate::platform::db::Db;
