@@ -122,7 +122,10 @@ fn dispatch(line: CommandLine) -> Outcome {
             flags.listen = arguments.listen.clone();
             with_runtime(flags, async |config| serve::run(config, &arguments).await)
         }
-        Command::Work(arguments) => with_runtime(flags, async |config| work::run(config, &arguments).await),
+        Command::Work(arguments) => {
+            flags.listen = arguments.listen.clone();
+            with_runtime(flags, async |config| work::run(config, &arguments).await)
+        }
         Command::Migrate(arguments) => with_runtime(flags, async |config| migrate::run(&config, &arguments).await),
         Command::Demo(arguments) => with_runtime(flags, async |config| demo::run(&config, &arguments).await),
         Command::Admin(arguments) => with_runtime(flags, async |config| admin::run(&config, &arguments).await),

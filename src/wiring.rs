@@ -1,19 +1,26 @@
 //! The parts that serving and working are made of, by the configuration.
 
-use std::{fs, sync::Arc};
+use std::{
+    fs,
+    io::ErrorKind,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
 
+use api::Check;
 use chrono::TimeDelta;
 use domain::platform::{Db, tasks::Queue};
 use payments::{Sandbox, SandboxSettings};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use workers::{
-    LinkBase, WorkerDeps,
-    bus::{Bus, embedded::EmbeddedBus, rabbit::RabbitBus},
+    LinkBase, Loops, WorkerDeps,
+    bus::{Bus, BusState, embedded::EmbeddedBus, rabbit::RabbitBus},
 };
 
 use crate::{
-    config::{BusUrl, Config, Gateway, PublicUrl},
+    config::{BusUrl, Config, Gateway, ListenAddress, PublicUrl},
     data_folder::DataFolder,
+    database,
     exit::{Exit, Failure, Outcome},
     mailer::mailer,
 };
@@ -27,6 +34,28 @@ pub(crate) fn check(config: &Config) -> Outcome {
         }
         BusUrl::Rabbit(..) | BusUrl::Embedded => Ok(()),
     }
+}
+
+/// Takes the address, before anything is begun that would have to be undone.
+pub(crate) fn listen(listen: &ListenAddress) -> Outcome<(TcpListener, SocketAddr)> {
+    let bound = TcpListener::bind(listen.0).and_then(|listener| {
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    });
+    bound.map_err(|cause| match cause.kind() {
+        ErrorKind::AddrInUse => {
+            let what = format!("{listen} is in use by another program");
+            Failure::new(Exit::Unavailable, what, "Stop it, or choose another address, such as --listen 127.0.0.1:8081")
+        }
+        ErrorKind::PermissionDenied => {
+            let what = format!("this user may not listen on {listen}");
+            Failure::new(Exit::Unavailable, what, "Choose a port above 1023, such as --listen 127.0.0.1:8080")
+        }
+        _ => {
+            let what = format!("{listen} cannot be listened on: {cause}");
+            Failure::new(Exit::Unavailable, what, "Choose an address of this machine, such as --listen 127.0.0.1:8080")
+        }
+    })
 }
 
 /// The bus of this process. RabbitMQ is connected to in the background: the rows wait until it is there.
@@ -85,6 +114,42 @@ pub(crate) fn worker_deps(
 /// All queues, each with its usual number of tasks at once.
 pub(crate) fn all_queues() -> Vec<(Queue, usize)> {
     Queue::ALL.into_iter().map(|queue| (queue, workers::concurrency(queue))).collect()
+}
+
+/// What a process says of itself at `/readyz`, besides its database.
+pub(crate) fn checks(db: &Db, bus: &Arc<dyn Bus>, loops: Loops) -> Vec<Check> {
+    vec![schema_check(db), bus_check(bus), Check::new("workers", move || std::future::ready(loops.check()))]
+}
+
+/// Whether the bus carries. Without it work is found by looking, so a process without it is ready all the same.
+fn bus_check(bus: &Arc<dyn Bus>) -> Check {
+    let bus = Arc::clone(bus);
+    let check = Check::new("bus", move || {
+        std::future::ready(match bus.state() {
+            BusState::Up => Ok(()),
+            BusState::Blocked => Err("the broker takes nothing in; work is found by looking".to_owned()),
+            BusState::Down => Err("the broker does not answer; work is found by looking".to_owned()),
+        })
+    });
+    check.not_required()
+}
+
+/// Whether the database has all that this program expects of it.
+fn schema_check(db: &Db) -> Check {
+    let db = db.clone();
+    Check::new("schema", move || {
+        let db = db.clone();
+        async move {
+            match database::lack(&db).await {
+                Ok(None) => Ok(()),
+                Ok(Some(lack)) => Err(lack),
+                Err(error) => {
+                    tracing::warn!(%error, "the schema of the database could not be read");
+                    Err("the schema of the database could not be read".to_owned())
+                }
+            }
+        }
+    })
 }
 
 /// SIGTERM from a supervisor, SIGINT from a terminal.

@@ -293,7 +293,7 @@ async fn readiness_says_what_is_missing_and_metrics_say_how_much_waits() {
         let (status, text) = asked("/readyz").await;
         (status, serde_json::from_str::<serde_json::Value>(&text).unwrap())
     };
-    let well = json!({ "ready": true, "checks": { "database": "ok", "schema": "ok", "workers": "ok" } });
+    let well = json!({ "ready": true, "checks": { "bus": "ok", "database": "ok", "schema": "ok", "workers": "ok" } });
     assert_eq!(ready().await, (200, well));
     let mut metrics = asked("/metrics").await.1;
     let patience = Instant::now();

@@ -32,7 +32,10 @@ use graphql::{
     user_error::UserError,
 };
 
-pub use http::{health::Check, playground::DemoTokens};
+pub use http::{
+    health::{Check, Operations},
+    playground::DemoTokens,
+};
 
 /// What may be asked.
 #[derive(MergedObject, Default)]

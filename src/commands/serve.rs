@@ -1,7 +1,6 @@
 //! `smallrun serve`: the API and, unless it is told otherwise, the workers.
 
 use std::{
-    io::ErrorKind,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
     sync::Arc,
@@ -9,7 +8,6 @@ use std::{
 };
 
 use actix_web::{App, HttpServer, dev::ServerHandle, middleware::from_fn};
-use api::Check;
 use domain::{
     accounts::{SystemScope, queries::any_admin},
     platform::{Db, tasks},
@@ -55,7 +53,7 @@ pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
         BusUrl::Embedded => SoleServer::take(&config).await?,
         BusUrl::Rabbit(..) => SoleServer::one_of_many(),
     };
-    let (listener, address) = listen(&config.listen)?;
+    let (listener, address) = wiring::listen(&config.listen)?;
     let public_url = match config.source("public_url") {
         // With port 0 only the listener knows the port.
         Source::Default => PublicUrl::of(&ListenAddress(address)),
@@ -96,28 +94,6 @@ pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
             Err(Failure::new(Exit::Failed, "stopped at once, before what was in flight had ended", "Nothing is lost: it runs again"))
         }
     }
-}
-
-/// Takes the address, before anything is begun that would have to be undone.
-fn listen(listen: &ListenAddress) -> Outcome<(TcpListener, SocketAddr)> {
-    let bound = TcpListener::bind(listen.0).and_then(|listener| {
-        let address = listener.local_addr()?;
-        Ok((listener, address))
-    });
-    bound.map_err(|cause| match cause.kind() {
-        ErrorKind::AddrInUse => {
-            let what = format!("{listen} is in use by another program");
-            Failure::new(Exit::Unavailable, what, "Stop it, or choose another address, such as --listen 127.0.0.1:8081")
-        }
-        ErrorKind::PermissionDenied => {
-            let what = format!("this user may not listen on {listen}");
-            Failure::new(Exit::Unavailable, what, "Choose a port above 1023, such as --listen 127.0.0.1:8080")
-        }
-        _ => {
-            let what = format!("{listen} cannot be listened on: {cause}");
-            Failure::new(Exit::Unavailable, what, "Choose an address of this machine, such as --listen 127.0.0.1:8080")
-        }
-    })
 }
 
 /// Goes on with what the last server had in hand. This is the only one, so nobody else has it.
@@ -169,7 +145,7 @@ fn start(
         gateways: vec![sandbox.clone()],
         introspection: config.introspection.0,
         playground: config.playground.0.then(|| api::DemoTokens(tokens.map(demo::Tokens::by_role))),
-        checks: vec![schema_check(db), Check::new("workers", move || std::future::ready(loops.check()))],
+        checks: wiring::checks(db, &bus, loops),
         metrics: Arc::new(metrics),
         trusted_proxies: config.trusted_proxies.addresses().to_vec(),
         query_deadline: Duration::from_secs(config.query_secs_max.get().into()),
@@ -188,24 +164,6 @@ fn start(
     let handle = server.handle();
     let serving = tokio::spawn(server);
     Ok(Running { server: handle, serving, workers })
-}
-
-/// Whether the database has all that this program expects of it.
-fn schema_check(db: &Db) -> Check {
-    let db = db.clone();
-    Check::new("schema", move || {
-        let db = db.clone();
-        async move {
-            match database::lack(&db).await {
-                Ok(None) => Ok(()),
-                Ok(Some(lack)) => Err(lack),
-                Err(error) => {
-                    tracing::warn!(%error, "the schema of the database could not be read");
-                    Err("the schema of the database could not be read".to_owned())
-                }
-            }
-        }
-    })
 }
 
 impl Running {

@@ -1,7 +1,8 @@
 //! `smallrun work`: background work alone, in as many processes as it takes.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use actix_web::{App, HttpServer, web::Data};
 use domain::platform::tasks::Queue;
 use workers::Workers;
 
@@ -10,7 +11,7 @@ use crate::{
     data_folder::DataFolder,
     database,
     exit::{Exit, Failure, Outcome},
-    terminal,
+    telemetry, terminal,
     wiring::{self, Signals},
 };
 
@@ -25,6 +26,9 @@ pub(super) struct Arguments {
     /// The queues are payments, reservations, mail and sandbox. Without this, all of them.
     #[arg(long, value_name = "QUEUE[=N],…", value_delimiter = ',', value_parser = one_queue)]
     queues: Vec<(Queue, usize)>,
+    /// Serve /livez, /readyz and /metrics on that address; without this, nothing is listened on.
+    #[arg(long, value_name = "ADDR")]
+    pub(super) listen: Option<String>,
 }
 
 fn one_queue(text: &str) -> Result<(Queue, usize), String> {
@@ -55,7 +59,18 @@ pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
     let queues = if named.is_empty() { wiring::all_queues() } else { named.into_values().collect() };
     let names: Vec<_> = queues.iter().map(|(queue, count)| format!("{} ({count} at once)", queue.name())).collect();
     let bus = wiring::bus(&config, &db)?;
+    let listener = arguments.listen.as_ref().map(|_| wiring::listen(&config.listen)).transpose()?;
     let workers = Workers::start(&bus, wiring::worker_deps(&config, &db, &sandbox, &config.public_url, queues)?);
+    if let Some((listener, address)) = listener {
+        let metrics = telemetry::metrics(&db)?;
+        let checks = wiring::checks(&db, &bus, workers.loops());
+        let operations = Data::new(api::Operations { db: db.clone(), checks, metrics: Arc::new(metrics) });
+        let server = HttpServer::new(move || App::new().configure(|routes| api::http::health::configure(routes, &operations)));
+        let server = server.workers(1).disable_signals().listen(listener);
+        // It ends with the process.
+        tokio::spawn(server.map_err(|cause| Failure::unexpected("listen", &cause))?.run());
+        terminal::answer(&format!("Listening on http://{address}\n"));
+    }
     terminal::answer(&format!("Working on {}\n\nCtrl-C stops it.\n", names.join(", ")));
     signals.next().await;
     tracing::info!("stopping");

@@ -1,6 +1,6 @@
 //! Gauges that must be asked for: how deep the queues are, how late the oldest work is, what waits for its stamp.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use domain::platform::{
@@ -12,7 +12,10 @@ use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge}
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
-use crate::loops::until;
+use crate::{
+    bus::{Bus, BusState},
+    loops::until,
+};
 
 /// Often enough for a scrape every 15 s.
 const EVERY: Duration = Duration::from_secs(5);
@@ -39,6 +42,10 @@ fn describe() {
     describe_counter!("smallrun_loop_panics_total", "Loops that ended by a defect and were started again.");
     describe_counter!("smallrun_gateway_waits_total", "Calls to a gateway that waited for the shared budget.");
     describe_histogram!("smallrun_task_seconds", Unit::Seconds, "Time of an attempt at a task.");
+    describe_gauge!("smallrun_bus_up", "Whether the bus carries: 0 while a broker does not answer, or takes nothing in.");
+    describe_counter!("smallrun_bus_connects_total", "Connections that were made to the broker.");
+    describe_counter!("smallrun_announcements_failed_total", "Tasks that no worker was told of: they are found by looking.");
+    describe_counter!("smallrun_broadcasts_failed_total", "Batches of facts that were not broadcast: they are read from the table.");
     describe_counter!("smallrun_audit_rows_sealed_total", "Rows of the audit log that were sealed.");
     describe_gauge!("smallrun_audit_rows_unsealed", "Rows of the audit log that wait to be sealed.");
     describe_gauge!("smallrun_queue_depth", "Tasks by queue and state; `dead` ones wait for a person.");
@@ -55,9 +62,10 @@ fn describe() {
 }
 
 /// Measures until it is told to stop.
-pub(crate) async fn run(db: Db, stop: CancellationToken) {
+pub(crate) async fn run(db: Db, bus: Arc<dyn Bus>, stop: CancellationToken) {
     describe();
     loop {
+        gauge!("smallrun_bus_up").set(if bus.state() == BusState::Up { 1.0 } else { 0.0 });
         if let Err(error) = measure(&db).await {
             tracing::warn!(%error, "the queues could not be measured");
         }

@@ -119,8 +119,8 @@ impl Workers {
             move |stop| reconcile::run(db.clone(), stop)
         });
         handle.keep("gauges", {
-            let db = db.clone();
-            move |stop| gauges::run(db.clone(), stop)
+            let (db, bus) = (db.clone(), Arc::clone(bus));
+            move |stop| gauges::run(db.clone(), Arc::clone(&bus), stop)
         });
         handle
     }

@@ -7,7 +7,6 @@ use domain::platform::{Db, outbox};
 use futures_util::future::{BoxFuture, join_all};
 use serde_json::json;
 
-use super::Edge;
 
 /// What takes longer than this to say that it is well is of no use to a request either.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
@@ -18,6 +17,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 #[derive(Clone)]
 pub struct Check {
     name: &'static str,
+    required: bool,
     ask: Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
 }
 
@@ -29,13 +29,19 @@ impl Check {
         F: Fn() -> R + Send + Sync + 'static,
         R: Future<Output = Result<(), String>> + Send + 'static,
     {
-        Self { name, ask: Arc::new(move || Box::pin(ask())) }
+        Self { name, required: true, ask: Arc::new(move || Box::pin(ask())) }
+    }
+
+    /// The same of something without which the process is slower, but of use all the same: it is told, and no more.
+    pub fn not_required(mut self) -> Self {
+        self.required = false;
+        self
     }
 
     /// What is said of it: `ok`, or why not. Bounded in time.
-    async fn said(&self) -> (&'static str, Result<(), String>) {
+    async fn said(&self) -> (&Self, Result<(), String>) {
         let late = || Err(format!("no answer within {} s", ANSWERS_WITHIN.as_secs()));
-        (self.name, tokio::time::timeout(ANSWERS_WITHIN, (self.ask)()).await.unwrap_or_else(|_| late()))
+        (self, tokio::time::timeout(ANSWERS_WITHIN, (self.ask)()).await.unwrap_or_else(|_| late()))
     }
 }
 
@@ -59,28 +65,46 @@ fn database(db: &Db) -> Check {
     })
 }
 
+/// What an operator's tools ask of a process, whether it serves or works.
+#[derive(Clone)]
+pub struct Operations {
+    /// The database.
+    pub db: Db,
+    /// What must be well besides, for `/readyz`.
+    pub checks: Vec<Check>,
+    /// Renders what `/metrics` shows.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+/// Adds `/livez`, `/readyz` and `/metrics`. Make the data once a process.
+pub fn configure(config: &mut web::ServiceConfig, operations: &web::Data<Operations>) {
+    config.app_data(operations.clone());
+    config.service(web::resource("/livez").route(web::get().to(livez)));
+    config.service(web::resource("/readyz").route(web::get().to(readyz)));
+    config.service(web::resource("/metrics").route(web::get().to(metrics)));
+}
+
 /// The process answers.
-pub(super) async fn livez() -> HttpResponse {
+async fn livez() -> HttpResponse {
     HttpResponse::Ok().content_type(TEXT).insert_header((CACHE_CONTROL, "no-store")).body("alive\n")
 }
 
 /// Whether all that the process needs is there: what is missing stands in the answer, whose status is 503 then.
-pub(super) async fn readyz(edge: web::Data<Edge>) -> HttpResponse {
-    let api = &edge.api;
-    let database = database(&api.db);
-    let said = join_all(std::iter::once(&database).chain(&api.checks).map(Check::said)).await;
-    let missing: Vec<_> = said.iter().filter(|(_, said)| said.is_err()).map(|(name, _)| *name).collect();
+async fn readyz(operations: web::Data<Operations>) -> HttpResponse {
+    let database = database(&operations.db);
+    let said = join_all(std::iter::once(&database).chain(&operations.checks).map(Check::said)).await;
+    let missing: Vec<_> = said.iter().filter(|(check, said)| check.required && said.is_err()).map(|(check, _)| check.name).collect();
     if !missing.is_empty() {
         tracing::warn!(?missing, "not ready");
     }
     let ready = missing.is_empty();
     let checks: BTreeMap<_, _> =
-        said.into_iter().map(|(name, said)| (name, said.err().unwrap_or_else(|| "ok".to_owned()))).collect();
+        said.into_iter().map(|(check, said)| (check.name, said.err().unwrap_or_else(|| "ok".to_owned()))).collect();
     let mut answer = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     answer.insert_header((CACHE_CONTROL, "no-store")).json(json!({ "ready": ready, "checks": checks }))
 }
 
 /// Metrics in the text format of Prometheus.
-pub(super) async fn metrics(edge: web::Data<Edge>) -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body((edge.api.metrics)())
+async fn metrics(operations: web::Data<Operations>) -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body((operations.metrics)())
 }

@@ -6,10 +6,12 @@
 mod address;
 mod around;
 mod graphql;
-pub(crate) mod health;
+pub mod health;
 mod links;
 pub mod playground;
 mod webhooks;
+
+use std::sync::Arc;
 
 use actix_web::{http::Method, web};
 
@@ -31,9 +33,7 @@ pub fn configure(config: &mut web::ServiceConfig, shared: &SharedEdge) {
     config.service(graphql.route(web::method(Method::OPTIONS).to(graphql::preflight)));
     config.configure(links::configure);
     config.service(web::resource("/webhooks/{gateway}").route(web::post().to(webhooks::receive)));
-    config.service(web::resource("/livez").route(web::get().to(health::livez)));
-    config.service(web::resource("/readyz").route(web::get().to(health::readyz)));
-    config.service(web::resource("/metrics").route(web::get().to(health::metrics)));
+    health::configure(config, &shared.1);
     if let Some(tokens) = &edge.api.playground {
         config.app_data(web::Data::new(tokens.clone()));
         config.configure(playground::configure);
@@ -42,10 +42,11 @@ pub fn configure(config: &mut web::ServiceConfig, shared: &SharedEdge) {
 
 /// The edge, shared by the workers of a server.
 #[derive(Clone)]
-pub struct SharedEdge(web::Data<Edge>);
+pub struct SharedEdge(web::Data<Edge>, web::Data<health::Operations>);
 
 /// Makes the edge: the schema is built here.
 pub fn edge(api: Api) -> SharedEdge {
     let schema = crate::schema(&api);
-    SharedEdge(web::Data::new(Edge { api, schema }))
+    let operations = health::Operations { db: api.db.clone(), checks: api.checks.clone(), metrics: Arc::clone(&api.metrics) };
+    SharedEdge(web::Data::new(Edge { api, schema }), web::Data::new(operations))
 }
