@@ -11,8 +11,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf};
 pub(crate) use layers::{Flags, load};
 pub(crate) use values::{
     BusUrl, DatabaseUrl, Flag, Gateway, ListenAddress, LogFilter, LogFormat, MailUrl, MailboxText, MediaUrl, Number, OptionalPath,
-    ProxyList,
-    PublicUrl, SecretText,
+    ProxyList, PublicUrl, SecretText,
 };
 use values::{Raw, Setting};
 

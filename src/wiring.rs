@@ -75,7 +75,13 @@ pub(crate) fn bus(config: &Config, db: &Db) -> Outcome<Arc<dyn Bus>> {
 }
 
 /// The sandbox gateway, whose webhooks go to `webhooks_to`: the address of a server.
-pub(crate) fn sandbox(config: &Config, folder: &DataFolder, db: &Db, public_url: &PublicUrl, webhooks_to: &PublicUrl) -> Outcome<Arc<Sandbox>> {
+pub(crate) fn sandbox(
+    config: &Config,
+    folder: &DataFolder,
+    db: &Db,
+    public_url: &PublicUrl,
+    webhooks_to: &PublicUrl,
+) -> Outcome<Arc<Sandbox>> {
     match config.gateway {
         Gateway::Sandbox => {}
     }

@@ -8,9 +8,9 @@ use std::{
 };
 
 use domain::platform::connect;
-use workers::bus::rabbit::RabbitUrl;
 use toml::de::DeValue;
 use tracing_subscriber::EnvFilter;
+use workers::bus::rabbit::RabbitUrl;
 
 /// A value as it was written.
 pub(super) enum Raw<'a> {

@@ -33,7 +33,8 @@ impl TestBroker {
         let vhost = crate::store::unique("smallrun_test");
         let host = server.rsplit_once('@').map_or(server.as_str(), |(_, host)| host);
         let broker = Self { url: format!("amqp://{vhost}:{PASSWORD}@{host}/{vhost}"), management, vhost: vhost.clone() };
-        let may: Value = MAY.iter().map(|(what, names)| ((*what).to_owned(), Value::from(*names))).collect::<serde_json::Map<_, _>>().into();
+        let may: Value =
+            MAY.iter().map(|(what, names)| ((*what).to_owned(), Value::from(*names))).collect::<serde_json::Map<_, _>>().into();
         for (path, body) in [
             (format!("/api/vhosts/{vhost}"), json!({})),
             (format!("/api/users/{vhost}"), json!({ "password": PASSWORD, "tags": "" })),

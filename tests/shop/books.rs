@@ -43,11 +43,13 @@ const GATEWAY: &str = "SELECT CAST(p.captured_minor AS BIGINT) AS captured, CAST
     WHERE p.captured_minor <> s.captured_minor OR p.refunded_minor <> s.refunded_minor";
 const INTENTS: &str = "SELECT reference AS reference FROM sandbox_intents GROUP BY reference HAVING COUNT(*) > 1";
 /// The ledger: each movement sums to zero.
-const LEDGER: &str = "SELECT CAST(SUM(amount_minor) AS BIGINT) AS sum FROM ledger_entries GROUP BY movement HAVING SUM(amount_minor) <> 0";
+const LEDGER: &str =
+    "SELECT CAST(SUM(amount_minor) AS BIGINT) AS sum FROM ledger_entries GROUP BY movement HAVING SUM(amount_minor) <> 0";
 /// I6, refunds are done when all is still.
 const REFUNDS: &str = "SELECT state AS state FROM refunds WHERE state <> 'DONE'";
 /// I6, positions have no gap.
-const POSITIONS: &str = "SELECT CAST(COALESCE(MAX(position), 0) AS BIGINT) AS last, CAST(COUNT(position) AS BIGINT) AS count FROM outbox";
+const POSITIONS: &str =
+    "SELECT CAST(COALESCE(MAX(position), 0) AS BIGINT) AS last, CAST(COUNT(position) AS BIGINT) AS count FROM outbox";
 /// Nothing was given up on.
 const DEAD: &str = "SELECT kind AS kind, COALESCE(last_error, '') AS error FROM tasks WHERE state = 'DEAD'";
 /// All is still: everything is stamped, nothing is due, and nothing is in hand.

@@ -107,7 +107,9 @@ fn combinations_that_would_lose_work_are_refused() {
     refused(&["work"], rabbit, 78, "RabbitMQ is for several processes, and SQLite for one");
     refused(&["work"], None, 2, "its server does the background work itself");
     refused(&["serve", "--no-workers"], None, 2, "nobody else could do the background work");
-    for (queues, what) in [("post", "there is no queue `post`"), ("mail=0", "is not a number of tasks"), ("mail=many", "is not a number")] {
+    for (queues, what) in
+        [("post", "there is no queue `post`"), ("mail=0", "is not a number of tasks"), ("mail=many", "is not a number")]
+    {
         let ended = Ended::of(crate::harness::smallrun().args(["work", "--queues", queues]));
         assert!(ended.code == Some(2) && ended.stderr.contains(what), "{ended:#?}");
     }

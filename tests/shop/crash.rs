@@ -94,7 +94,11 @@ async fn run(mut market: Market, target: Target) {
         world.going.store(true, Ordering::Relaxed);
         let mut buyers = JoinSet::new();
         for buyer in 0..BUYERS {
-            let inputs = Inputs { token: market.buyers[buyer].clone(), item: market.item.clone(), reserving: market.reserving(&market.item, "KEY") };
+            let inputs = Inputs {
+                token: market.buyers[buyer].clone(),
+                item: market.item.clone(),
+                reserving: market.reserving(&market.item, "KEY"),
+            };
             buyers.spawn(buy(Arc::clone(&world), buyer, inputs));
         }
         tokio::time::sleep(Duration::from_millis(random(LIFE_MILLIS_MAX))).await;

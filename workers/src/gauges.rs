@@ -45,7 +45,10 @@ fn describe() {
     describe_gauge!("smallrun_bus_up", "Whether the bus carries: 0 while a broker does not answer, or takes nothing in.");
     describe_counter!("smallrun_bus_connects_total", "Connections that were made to the broker.");
     describe_counter!("smallrun_announcements_failed_total", "Tasks that no worker was told of: they are found by looking.");
-    describe_counter!("smallrun_broadcasts_failed_total", "Batches of facts that were not broadcast: they are read from the table.");
+    describe_counter!(
+        "smallrun_broadcasts_failed_total",
+        "Batches of facts that were not broadcast: they are read from the table."
+    );
     describe_counter!("smallrun_audit_rows_sealed_total", "Rows of the audit log that were sealed.");
     describe_gauge!("smallrun_audit_rows_unsealed", "Rows of the audit log that wait to be sealed.");
     describe_gauge!("smallrun_queue_depth", "Tasks by queue and state; `dead` ones wait for a person.");

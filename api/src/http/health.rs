@@ -7,7 +7,6 @@ use domain::platform::{Db, outbox};
 use futures_util::future::{BoxFuture, join_all};
 use serde_json::json;
 
-
 /// What takes longer than this to say that it is well is of no use to a request either.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
@@ -93,7 +92,8 @@ async fn livez() -> HttpResponse {
 async fn readyz(operations: web::Data<Operations>) -> HttpResponse {
     let database = database(&operations.db);
     let said = join_all(std::iter::once(&database).chain(&operations.checks).map(Check::said)).await;
-    let missing: Vec<_> = said.iter().filter(|(check, said)| check.required && said.is_err()).map(|(check, _)| check.name).collect();
+    let missing: Vec<_> =
+        said.iter().filter(|(check, said)| check.required && said.is_err()).map(|(check, _)| check.name).collect();
     if !missing.is_empty() {
         tracing::warn!(?missing, "not ready");
     }

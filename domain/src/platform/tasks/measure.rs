@@ -4,7 +4,8 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveEnum, DbErr, QueryOrder, QuerySelect, entity::prelude::*,
+    ActiveEnum, DbErr, QueryOrder, QuerySelect,
+    entity::prelude::*,
     sea_query::{Expr, ExprTrait},
 };
 

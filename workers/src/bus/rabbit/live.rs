@@ -2,12 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::platform::{
-    facts::Fact,
-    ids::FactId,
-    outbox::Stamped,
-    trace::TraceParent,
-};
+use domain::platform::{facts::Fact, ids::FactId, outbox::Stamped, trace::TraceParent};
 use futures_util::StreamExt;
 use lapin::{options::BasicConsumeOptions, types::FieldTable};
 use serde::{Deserialize, Serialize};

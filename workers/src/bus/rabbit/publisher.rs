@@ -51,7 +51,10 @@ impl Publisher {
     }
 
     /// Publishes; answers when the broker has the message.
-    pub(super) async fn publish(&self, message: impl FnOnce(oneshot::Sender<Result<(), BusError>>) -> Outgoing) -> Result<(), BusError> {
+    pub(super) async fn publish(
+        &self,
+        message: impl FnOnce(oneshot::Sender<Result<(), BusError>>) -> Outgoing,
+    ) -> Result<(), BusError> {
         let (confirmed, confirmation) = oneshot::channel();
         self.0.send(message(confirmed)).await.map_err(|_| BusError::Down)?;
         match tokio::time::timeout(CONFIRM_TIMEOUT, confirmation).await {
@@ -135,8 +138,7 @@ async fn send(up: &Up, channel: &Channel, message: Outgoing) -> Option<Pending> 
     }
     // A message to a queue that is gone comes back instead of vanishing; to an exchange, nobody may be listening.
     let options = BasicPublishOptions { mandatory: message.exchange.is_empty(), ..BasicPublishOptions::default() };
-    let sent =
-        channel.basic_publish(message.exchange.into(), message.routing_key.into(), options, &message.body, properties);
+    let sent = channel.basic_publish(message.exchange.into(), message.routing_key.into(), options, &message.body, properties);
     match tokio::time::timeout(WRITE_TIMEOUT, sent).await {
         Ok(Ok(confirm)) => Some(Box::pin(async move {
             drop(confirmed.send(judge(confirm.await)));
