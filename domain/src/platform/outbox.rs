@@ -140,13 +140,19 @@ pub async fn release_lease(tx: &Tx, holder: Uuid) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Numbers the oldest rows without a position, and answers them: one statement, the same on both databases. Written by hand,
-/// because a statement with a case for each row took several times as long (`bench-bus`, "facts relayed").
-const STAMP: &str = "UPDATE outbox SET position = $1 + waiting.place \
-    FROM (SELECT id AS waiting_id, ROW_NUMBER() OVER (ORDER BY id) AS place FROM outbox \
-          WHERE position IS NULL ORDER BY id LIMIT $2) AS waiting \
-    WHERE outbox.id = waiting.waiting_id \
-    RETURNING id, position, kind, aggregate, version, payload, traceparent, created_at";
+/// Numbers the oldest rows without a position, and answers them: one statement, the same on both databases. Written by hand
+/// for the reasons that the sealing of the audit log gives (`audit::seal`), which numbers rows alike.
+fn number_rows_sql(limit: u64) -> String {
+    format!(
+        "UPDATE outbox SET position = $1 + waiting.place
+         FROM (
+             SELECT id AS waiting_id, ROW_NUMBER() OVER (ORDER BY id) AS place
+             FROM (SELECT id FROM outbox WHERE position IS NULL ORDER BY id LIMIT {limit}) AS oldest
+         ) AS waiting
+         WHERE outbox.id = waiting.waiting_id
+         RETURNING id, position, kind, aggregate, version, payload, traceparent, created_at"
+    )
+}
 
 /// Whether the fencing token is still the newest. Locks the lease: no other process takes it over until the end of `tx`.
 pub(super) async fn leads(tx: &Tx, fence: i64) -> Result<bool, DbErr> {
@@ -164,8 +170,8 @@ where
     let held = lease::Entity::find_by_id(1).lock_exclusive().one(tx.conn()).await?;
     let Some(held) = held.filter(|held| held.fence == fence) else { return Ok(Vec::new()) };
     let mut position = held.position_last;
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let statement = Statement::from_sql_and_values(tx.conn().get_database_backend(), STAMP, [position.into(), limit.into()]);
+    let backend = tx.conn().get_database_backend();
+    let statement = Statement::from_sql_and_values(backend, number_rows_sql(limit), [position.into()]);
     let mut rows = entity::Model::find_by_statement(statement).all(tx.conn()).await?;
     rows.sort_unstable_by_key(|row| row.position);
     let mut stamped = Vec::with_capacity(rows.len());

@@ -11,19 +11,6 @@ use crate::platform::{db::Tx, outbox};
 /// Rows of a segment, at most: some milliseconds' work, so that on SQLite other writers do not wait for long.
 pub const SEGMENT_ROWS_MAX: u64 = 500;
 
-/// Numbers the oldest unsealed rows and answers them. The same words mean the same to SQLite (since 3.35) and to
-/// PostgreSQL. By hand, because one statement that also answers takes half the time of two, one of which has a `CASE` of
-/// 500 branches; no lock is needed but that of the lease, because nobody else changes rows of the audit log.
-const NUMBER_ROWS: &str = "\
-UPDATE audit SET position = $1 + unsealed.place
-FROM (
-    SELECT id, ROW_NUMBER() OVER (ORDER BY id) AS place
-    FROM (SELECT id FROM audit WHERE position IS NULL ORDER BY id LIMIT $2) AS oldest
-) AS unsealed
-WHERE audit.id = unsealed.id
-RETURNING audit.id AS id, audit.actor AS actor, audit.action AS action, audit.subject AS subject, audit.fields AS fields,
-    audit.trace_id AS trace_id, audit.reason AS reason, audit.created_at AS created_at, audit.position AS position";
-
 /// A segment that was just sealed: what the log of the process tells of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sealed {
@@ -61,10 +48,28 @@ pub async fn seal(tx: &Tx, fence: i64, limit: u64) -> Result<Option<Sealed>, DbE
     Ok(Some(Sealed { segment: segment.number, rows, head: segment.head(), drained: segment.drained }))
 }
 
+/// Numbers the oldest unsealed rows and answers them. The same words mean the same to SQLite (since 3.35) and to
+/// PostgreSQL. By hand, because one statement that also answers takes half the time of two, one of which has a `CASE` of
+/// 500 branches; no lock is needed but that of the lease, because nobody else changes rows of the audit log. The limit is
+/// not a parameter: for an unknown one PostgreSQL may plan to read the whole table.
+fn number_rows_sql(limit: u64) -> String {
+    format!(
+        "UPDATE audit SET position = $1 + unsealed.place
+         FROM (
+             SELECT id, ROW_NUMBER() OVER (ORDER BY id) AS place
+             FROM (SELECT id FROM audit WHERE position IS NULL ORDER BY id LIMIT {limit}) AS oldest
+         ) AS unsealed
+         WHERE audit.id = unsealed.id
+         RETURNING audit.id AS id, audit.actor AS actor, audit.action AS action, audit.subject AS subject,
+             audit.fields AS fields, audit.trace_id AS trace_id, audit.reason AS reason, audit.created_at AS created_at,
+             audit.position AS position"
+    )
+}
+
 /// Gives up to `limit` rows the positions after `last`; answers them in this order.
 async fn number_rows(tx: &Tx, last: i64, limit: u64) -> Result<Vec<(i64, AuditEntry)>, DbErr> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let statement = Statement::from_sql_and_values(tx.conn().get_database_backend(), NUMBER_ROWS, [last.into(), limit.into()]);
+    let backend = tx.conn().get_database_backend();
+    let statement = Statement::from_sql_and_values(backend, number_rows_sql(limit), [last.into()]);
     let answered = tx.conn().query_all_raw(statement).await?;
     let mut rows = Vec::with_capacity(answered.len());
     for row in answered {
