@@ -15,6 +15,9 @@ use crate::{
     story,
 };
 
+/// How often a condition is looked at: a debug build works some milliseconds for each answer.
+pub(crate) const POLL_EVERY: Duration = Duration::from_millis(40);
+
 /// Runs the story that comes to the point.
 pub(crate) async fn run(base: &Base, point: Point, action: &'static str) {
     let server = base.start(&format!("{}={action}", point.name())).await;
@@ -88,7 +91,15 @@ impl Cell<'_> {
                 Err(_) => {}
             }
             assert!(patience.elapsed() < SOON, "no answer to {query}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(POLL_EVERY).await;
+        }
+    }
+
+    /// Starts the server again if it has ended.
+    pub(crate) async fn keep_alive(&mut self) {
+        let answer = self.server().client().get(self.server().at("/livez")).timeout(SOON).send().await;
+        if answer.is_err_and(|error| error.is_connect()) {
+            self.start_again().await;
         }
     }
 
@@ -112,7 +123,7 @@ impl Cell<'_> {
             }
             self.help_on().await;
             assert!(patience.elapsed() < SOON, "it did not come to that: {data:#}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(POLL_EVERY).await;
         }
     }
 
@@ -131,10 +142,10 @@ impl Cell<'_> {
     pub(crate) async fn letter(&mut self, subject: &str) {
         let patience = Instant::now();
         while self.letters(subject) == 0 {
-            self.ask("{ __typename }", json!({})).await;
+            self.keep_alive().await;
             self.help_on().await;
             assert!(patience.elapsed() < SOON, "no letter: {subject}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(POLL_EVERY).await;
         }
     }
 
@@ -142,10 +153,10 @@ impl Cell<'_> {
     pub(crate) async fn peace(&mut self) {
         let patience = Instant::now();
         while books::left(&self.database).await > 0 {
-            self.ask("{ __typename }", json!({})).await;
+            self.keep_alive().await;
             self.help_on().await;
             assert!(patience.elapsed() < SOON, "something is left to do");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(POLL_EVERY).await;
         }
     }
 

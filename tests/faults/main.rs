@@ -29,6 +29,9 @@ use harness::{Ended, Setup, run, smallrun};
 
 use base::Base;
 
+// The dev-dependencies turn them on.
+const _: () = assert!(COMPILED_IN, "these tests need the fault points of the feature `faults`");
+
 /// How many servers of one test run at a time: they wait more than they work.
 const AT_ONCE: usize = 4;
 
@@ -45,7 +48,6 @@ fn runtime() -> tokio::runtime::Runtime {
 
 /// Runs all points with one action.
 fn every_point(on: On, action: &'static str) {
-    assert!(COMPILED_IN, "these tests need fault points: build them with --features faults");
     let base = runtime().block_on(async {
         let setup = Setup::empty();
         Base::make(match on {

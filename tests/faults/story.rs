@@ -173,8 +173,8 @@ async fn until_applied(cell: &mut Cell<'_>, kind: &str) {
     let sql = format!("SELECT COUNT(*) FROM webhook_inbox WHERE body LIKE '%{kind}%' AND applied_at IS NOT NULL");
     let patience = std::time::Instant::now();
     while number(&cell.database, &sql).await == 0 {
-        cell.ask("{ __typename }", json!({})).await;
+        cell.keep_alive().await;
         assert!(patience.elapsed() < crate::harness::SOON, "no webhook {kind} was applied");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(crate::cell::POLL_EVERY).await;
     }
 }

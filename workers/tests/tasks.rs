@@ -22,8 +22,8 @@ use domain::{
         mail::Letter,
         page::Page,
         tasks::{
-            self, ATTEMPTS_MAX, Claimed, Failure, NewTask, Outcome, Queue, Task, TaskFailure, TaskFilter, TaskRow, TaskSort,
-            TaskState, claim::LEASE_SECS, failures::FAILURES_MAX,
+            self, ATTEMPTS_MAX, Claimed, FAILURES_MAX, Failure, LEASE_SECS, NewTask, Outcome, Queue, Task, TaskFailure, TaskFilter,
+            TaskRow, TaskSort, TaskState,
         },
         trace::TraceParent,
     },

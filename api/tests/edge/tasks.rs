@@ -143,7 +143,7 @@ on_both! {
                 deadLetters {{ totalCount nodes {{ id failures {{ error }} }} }} }}"
         );
         let seen = read(&kit, &root, &query, json!({ "id": dead.to_string() })).await;
-        let at = "2026-03-02T10:00:00Z";
+        let at = "2026-03-02T10:00:00+00:00";
         let error = "the postman is ill";
         let expected = json!({
             "id": dead.to_string(), "kind": "send_mail", "queue": "MAIL", "state": "DEAD", "subject": checkout().to_string(),
@@ -157,7 +157,7 @@ on_both! {
         assert_eq!(seen["deadLetters"], letters);
         let running = "{ tasks(filter: { state: RUNNING }) { nodes { attempts urgency leaseUntil failures { attempt outcome } } } }";
         let node = json!({
-            "attempts": 2, "urgency": 3, "leaseUntil": "2026-03-02T10:01:01Z", "failures": [{ "attempt": 1, "outcome": "RETRY" }],
+            "attempts": 2, "urgency": 3, "leaseUntil": "2026-03-02T10:01:01+00:00", "failures": [{ "attempt": 1, "outcome": "RETRY" }],
         });
         assert_eq!(read(&kit, &root, running, json!({})).await["tasks"]["nodes"], json!([node]));
         for (id, code) in [("nonsense", "BAD_USER_INPUT"), ("drop_00000000000000000000000000", "BAD_USER_INPUT")] {

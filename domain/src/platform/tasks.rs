@@ -32,7 +32,7 @@ pub use admin::{
     requeue_all,
 };
 pub use claim::{Claimed, Failure, LEASE_SECS, bury, claim, finish, hand_back, renew, retry, take_back};
-pub use failures::{Outcome, TaskFailure, failures_of};
+pub use failures::{FAILURES_MAX, Outcome, TaskFailure, failures_of};
 pub use measure::{Load, come_due, depths, loads, next_due, next_due_after};
 
 /// The queues. Each has workers of its own, so that slow work never delays urgent work.

@@ -1,12 +1,16 @@
 //! A payment gateway in memory, as unreliable as a real one: calls fail before or after their effect, outcomes come late,
 //! and its events lie on the wire until the world delivers them, in whatever order, twice, or never.
 
-use std::{collections::HashMap, sync::Mutex};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use domain::{
     payments::gateway::{GatewayError, GatewayEvent, Intent, IntentState, NewIntent, PaymentGateway, WebhookError},
-    platform::Money,
+    platform::{Money, clock::ManualClock},
 };
 
 /// The methods of payment, and what comes of each.
@@ -19,6 +23,10 @@ pub(crate) enum Mishap {
     Unheard,
     /// The gateway does it, and the answer is lost.
     Unanswered,
+    /// The gateway does it, and takes so many seconds to answer.
+    Slow(u32),
+    /// What the gateway answers is no longer so when the answer arrives: the payment has come.
+    Overtaken,
 }
 
 /// What was answered to a key.
@@ -28,7 +36,6 @@ enum Answer {
     Refund(String),
 }
 
-#[derive(Default)]
 struct State {
     intents: Vec<Intent>,
     refunded: HashMap<String, i64>,
@@ -37,13 +44,18 @@ struct State {
     events: usize,
     mishap: Option<Mishap>,
     told: Vec<Intent>,
+    clock: Arc<ManualClock>,
 }
 
 /// The gateway.
-#[derive(Default)]
 pub(crate) struct Gateway(Mutex<State>);
 
 impl Gateway {
+    pub(crate) fn new(clock: Arc<ManualClock>) -> Self {
+        let (intents, refunded, keys, wire, told) = (Vec::new(), HashMap::new(), HashMap::new(), Vec::new(), Vec::new());
+        Self(Mutex::new(State { intents, refunded, keys, wire, events: 0, mishap: None, told, clock }))
+    }
+
     /// The next call goes wrong.
     pub(crate) fn expect(&self, mishap: Option<Mishap>) {
         self.0.lock().unwrap().mishap = mishap;
@@ -107,6 +119,15 @@ impl State {
         self.intents.iter_mut().find(|intent| intent.id == id).ok_or_else(|| GatewayError::Refused("no such intent".into()))
     }
 
+    /// The buyer pays now, if that is what the intent waits for.
+    fn overtake(&mut self, id: &str) {
+        let waits = |intent: &&mut Intent| matches!(intent.state, IntentState::RequiresAction | IntentState::Processing);
+        if let Some(intent) = self.intents.iter_mut().filter(|intent| intent.id == id).find(waits) {
+            set_state(intent, IntentState::Succeeded);
+            self.happened(id);
+        }
+    }
+
     /// One call: may go wrong, is done once a key, and its answer is kept.
     fn call(&mut self, key: &str, work: impl FnOnce(&mut Self) -> Result<Answer, GatewayError>) -> Result<Answer, GatewayError> {
         let mishap = self.mishap.take();
@@ -125,6 +146,12 @@ impl State {
                 answer
             }
         };
+        if let Some(Mishap::Slow(secs)) = mishap {
+            self.clock.advance(TimeDelta::seconds(secs.into()));
+        }
+        if let (Some(Mishap::Overtaken), Answer::Intent(intent)) = (mishap, &answer) {
+            self.overtake(&intent.id);
+        }
         if mishap == Some(Mishap::Unanswered) {
             return Err(GatewayError::Later("answer lost".into()));
         }
@@ -197,10 +224,16 @@ impl PaymentGateway for Gateway {
 
     async fn retrieve(&self, intent: &str) -> Result<Intent, GatewayError> {
         let mut state = self.0.lock().unwrap();
-        if state.mishap.take().is_some() {
+        let mishap = state.mishap.take();
+        if matches!(mishap, Some(Mishap::Unheard | Mishap::Unanswered)) {
             return Err(GatewayError::Later("no answer".into()));
         }
         let known = state.intent(intent)?.clone();
+        match mishap {
+            Some(Mishap::Slow(secs)) => state.clock.advance(TimeDelta::seconds(secs.into())),
+            Some(Mishap::Overtaken) => state.overtake(intent),
+            Some(Mishap::Unheard | Mishap::Unanswered) | None => {}
+        }
         state.told.push(known.clone());
         Ok(known)
     }

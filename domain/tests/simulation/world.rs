@@ -99,7 +99,7 @@ pub(crate) struct World<'a> {
     dice: Dice,
     db: Db,
     clock: Arc<ManualClock>,
-    gateway: Gateway,
+    gateway: Arc<Gateway>,
     template: &'a Template,
     buyers: Vec<BuyerScope>,
     creators: Vec<CreatorScope>,
@@ -153,8 +153,8 @@ impl<'a> World<'a> {
             seed,
             dice,
             db,
+            gateway: Arc::new(Gateway::new(Arc::clone(&clock))),
             clock,
-            gateway: Gateway::default(),
             template,
             buyers: template.buyers(),
             creators,
@@ -564,8 +564,9 @@ impl<'a> World<'a> {
 
     async fn work(&mut self) {
         let queue = [Queue::Payments, Queue::Reservations, Queue::Mail][self.dice.below(3)];
-        if !self.calm && self.dice.percent(10) {
-            let mishap = if self.dice.percent(50) { Mishap::Unheard } else { Mishap::Unanswered };
+        if self.dice.percent(15) {
+            let slow = Mishap::Slow(self.dice.between(1, 900));
+            let mishap = [Mishap::Unheard, Mishap::Unanswered, Mishap::Overtaken, slow][self.dice.below(4)];
             self.gateway.expect(Some(mishap));
         }
         self.work_on(queue).await;
@@ -581,9 +582,9 @@ impl<'a> World<'a> {
         let pending = self.pending_refund(&task.task).await;
         let retry_at = now + TimeDelta::seconds(i64::from(self.dice.between(0, 30)));
         let what = format!("a worker does {:?}, attempt {}", task.task, task.attempt);
-        let (gateway, mut letters) = (std::mem::take(&mut self.gateway), std::mem::take(&mut self.letters));
+        let (gateway, mut letters) = (Arc::clone(&self.gateway), std::mem::take(&mut self.letters));
         let ended = self.with_luck(&what, do_task(&db, &gateway, &mut letters, &task, retry_at)).await;
-        (self.gateway, self.letters) = (gateway, letters);
+        self.letters = letters;
         let came = match &ended {
             Some(Ok(None)) => Came::Done,
             Some(Ok(Some(error))) => {
@@ -592,7 +593,8 @@ impl<'a> World<'a> {
             }
             Some(Err(_)) | None => Came::Unknown,
         };
-        let after = self.after_task(&task, now, pending);
+        // A slow gateway takes time, and what it says is applied when it has said it.
+        let after = self.after_task(&task, self.db.now(), pending);
         self.agrees(after, &came).await;
         true
     }
