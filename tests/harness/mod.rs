@@ -523,8 +523,10 @@ fn newest_letter(folder: &Path, to: &str, holding: &str) -> Option<String> {
 #[derive(Debug)]
 pub struct PostgresDatabase {
     server: String,
-    /// Of the database and of its owner.
     pub name: String,
+    owner: String,
+    /// Whether the owner goes with it.
+    owner_goes: bool,
     pub url: String,
 }
 
@@ -535,37 +537,34 @@ impl PostgresDatabase {
         Self::create_on(&server).await
     }
 
-    /// Makes a copy of a database to which nobody is connected.
+    /// Makes a copy of a database to which nobody is connected. It belongs to the owner of the original, as what is in it
+    /// does, and must go before it.
     pub async fn copy_of(other: &Self) -> Arc<Self> {
-        let copied = Self::make(&other.server, &format!(" TEMPLATE {}", other.name)).await;
-        // What is copied belongs to the owner of the original.
-        let sql = format!("REASSIGN OWNED BY {} TO {}", other.name, copied.name);
-        let (base, _) = other.server.rsplit_once('/').unwrap();
-        let connection = Database::connect(format!("{base}/{}", copied.name)).await.unwrap();
-        connection.execute_unprepared(&sql).await.unwrap();
-        connection.close().await.unwrap();
-        copied
+        let copied = Self::named(&other.server, &other.owner, false);
+        copied.run(&format!("CREATE DATABASE {} OWNER {} TEMPLATE {}", copied.name, copied.owner, other.name)).await;
+        Arc::new(copied)
     }
 
     /// Makes an empty database on that server.
     async fn create_on(server: &str) -> Arc<Self> {
-        Self::make(server, "").await
-    }
-
-    async fn make(server: &str, how: &str) -> Arc<Self> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let server = server.to_owned();
-        let name = format!("smallrun_binary_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let (base, _) = server.rsplit_once('/').unwrap();
-        let (_, host) = base.rsplit_once(['@', '/']).unwrap();
-        let url = format!("postgres://{name}:{name}@{host}/{name}");
-        let made = Self { server, name, url };
+        let made = Self::named(server, "", true);
         let connection = Database::connect(made.server.as_str()).await.unwrap();
         make_role(&connection, TENANT_ROLE).await.unwrap();
         connection.close().await.unwrap();
-        made.run(&format!("CREATE ROLE {0} LOGIN PASSWORD '{0}' IN ROLE {TENANT_ROLE}", made.name)).await;
-        made.run(&format!("CREATE DATABASE {0} OWNER {0}{how}", made.name)).await;
+        made.run(&format!("CREATE ROLE {0} LOGIN PASSWORD '{0}' IN ROLE {TENANT_ROLE}", made.owner)).await;
+        made.run(&format!("CREATE DATABASE {} OWNER {}", made.name, made.owner)).await;
         Arc::new(made)
+    }
+
+    /// With a name of its own; its owner has the same unless it is another's.
+    fn named(server: &str, owner: &str, owner_goes: bool) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("smallrun_binary_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let owner = if owner_goes { name.clone() } else { owner.to_owned() };
+        let (base, _) = server.rsplit_once('/').unwrap();
+        let (_, host) = base.rsplit_once(['@', '/']).unwrap();
+        let url = format!("postgres://{owner}:{owner}@{host}/{name}");
+        Self { server: server.to_owned(), name, owner, owner_goes, url }
     }
 
     /// The host and the port of its server.
@@ -584,14 +583,18 @@ impl PostgresDatabase {
 
 impl Drop for PostgresDatabase {
     fn drop(&mut self) {
-        let (server, name) = (self.server.clone(), self.name.clone());
+        let server = self.server.clone();
+        let mut going = vec![format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)];
+        if self.owner_goes {
+            going.push(format!("DROP ROLE IF EXISTS {}", self.owner));
+        }
         // A runtime of its own: this may run within one, where blocking is forbidden.
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 if let Ok(connection) = Database::connect(server.as_str()).await {
-                    for gone in [format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"), format!("DROP ROLE IF EXISTS {name}")] {
-                        let _left_for_the_next_run = connection.execute_unprepared(&gone).await;
+                    for gone in &going {
+                        let _left_for_the_next_run = connection.execute_unprepared(gone).await;
                     }
                 }
             });
