@@ -74,7 +74,8 @@ fn main() {
             while bus.state() != BusState::Up {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            processes.push((db, Arc::new(bus) as Arc<dyn Bus>));
+            let bus: Arc<dyn Bus> = Arc::new(bus);
+            processes.push((db, bus));
         }
         let relayed = measure(&processes).await;
         println!("  relayed, of what the broker confirms: {:.2}", relayed / floor);

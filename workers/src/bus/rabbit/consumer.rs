@@ -1,6 +1,6 @@
 //! Consuming permits of one queue, with a bound on how many are handed out at once.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -76,21 +76,19 @@ impl Consumer for RabbitConsumer {
 }
 
 /// Receives for as long as somebody consumes, on one connection after the other.
-fn receive(mut line: Line, queue: String, prefetch: u16, permits: mpsc::Sender<Permit>) -> impl Future<Output = ()> + Send {
-    async move {
-        loop {
-            let up = line.borrow_and_update().clone();
-            if let Some(up) = up {
-                if let Err(error) = receive_on(&up, &mut line, &queue, prefetch, &permits).await {
-                    tracing::warn!(queue, %error, "permits cannot be received; it is tried again");
-                }
-                if permits.is_closed() {
-                    return;
-                }
-                tokio::time::sleep(OPEN_AGAIN).await;
-            } else if line.changed().await.is_err() {
+async fn receive(mut line: Line, queue: String, prefetch: u16, permits: mpsc::Sender<Permit>) {
+    loop {
+        let up = line.borrow_and_update().clone();
+        if let Some(up) = up {
+            if let Err(error) = receive_on(&up, &mut line, &queue, prefetch, &permits).await {
+                tracing::warn!(queue, %error, "permits cannot be received; it is tried again");
+            }
+            if permits.is_closed() {
                 return;
             }
+            tokio::time::sleep(OPEN_AGAIN).await;
+        } else if line.changed().await.is_err() {
+            return;
         }
     }
 }
