@@ -242,7 +242,7 @@ impl Server {
         let mut command = setup.command(&folder);
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let out = lines_of(child.stdout.take().unwrap());
-        let mut server = Self { child, url: String::new(), folder, client: reqwest::Client::new(), lines: Vec::new(), setup };
+        let mut server = Self { child, url: String::new(), folder, client: client(), lines: Vec::new(), setup };
         server.wait_for_address(&out).await;
         server.wait_until_ready().await;
         // What is said once it is ready; the last line is empty or the pipe is closed.
@@ -495,6 +495,11 @@ impl Drop for Server {
         let _ended_before = self.child.kill();
         let _reaped = self.child.wait();
     }
+}
+
+/// A client that lets a connection go well before the server does, which would be too late for a request on its way.
+fn client() -> reqwest::Client {
+    reqwest::Client::builder().pool_idle_timeout(Duration::from_secs(2)).build().unwrap()
 }
 
 fn lines_of(out: impl std::io::Read + Send + 'static) -> Receiver<String> {
