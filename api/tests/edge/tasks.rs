@@ -157,7 +157,7 @@ on_both! {
         assert_eq!(seen["deadLetters"], letters);
         let running = "{ tasks(filter: { state: RUNNING }) { nodes { attempts urgency leaseUntil failures { attempt outcome } } } }";
         let node = json!({
-            "attempts": 2, "urgency": 3, "leaseUntil": "2026-03-02T10:01:01+00:00", "failures": [{ "attempt": 1, "outcome": "RETRY" }],
+            "attempts": 2, "urgency": 3, "leaseUntil": "2026-03-02T10:00:11+00:00", "failures": [{ "attempt": 1, "outcome": "RETRY" }],
         });
         assert_eq!(read(&kit, &root, running, json!({})).await["tasks"]["nodes"], json!([node]));
         for (id, code) in [("nonsense", "BAD_USER_INPUT"), ("drop_00000000000000000000000000", "BAD_USER_INPUT")] {
