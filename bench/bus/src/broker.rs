@@ -11,6 +11,8 @@ use lapin::{
 
 /// Messages on their way at once: near the broker's best (facts of this project's own measurements).
 const WINDOW: usize = 512;
+/// Within what the user of a deployment may use.
+const FLOOR: &str = "smallrun.bench-floor";
 /// About the size of a fact on its way.
 const BODY: [u8; 200] = [b'x'; 200];
 /// AMQP 0-9-1: kept on disk.
@@ -24,13 +26,13 @@ pub(crate) async fn confirmed_per_second(url: &str, time: Duration) -> lapin::Re
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
     let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-    channel.queue_declare("bench.floor".into(), options, arguments).await?;
+    channel.queue_declare(FLOOR.into(), options, arguments).await?;
     let (began, mut confirmed) = (Instant::now(), 0_u32);
     let mut on_their_way = FuturesUnordered::new();
     while began.elapsed() < time {
         while on_their_way.len() < WINDOW {
             let properties = BasicProperties::default().with_delivery_mode(PERSISTENT);
-            let sent = channel.basic_publish("".into(), "bench.floor".into(), BasicPublishOptions::default(), &BODY, properties);
+            let sent = channel.basic_publish("".into(), FLOOR.into(), BasicPublishOptions::default(), &BODY, properties);
             on_their_way.push(sent.await?);
         }
         if let Some(confirm) = on_their_way.next().await {
