@@ -20,7 +20,7 @@ use domain::{
 };
 use serde::Deserialize;
 
-use super::{Edge, address, graphql::read_body};
+use super::{Edge, address, body::read_body};
 use crate::graphql::errors::internal;
 
 /// The longest body of a form, in bytes: a code, and twice the longest password with each of its bytes written as three (3 072).

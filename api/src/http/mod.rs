@@ -1,10 +1,11 @@
 //! The HTTP surface.
 //!
 //! [`graphql`] the endpoint; [`playground`]; [`webhooks`]; [`links`] the pages that letters link to; [`health`]: liveness, readiness,
-//! metrics. [`around()`] is wrapped around all of them: trace, log line, metrics, security headers.
+//! metrics; [`body`]: reading what is sent, bounded. [`around()`] is wrapped around all of them: trace, log line, metrics, security headers.
 
 mod address;
 mod around;
+mod body;
 mod graphql;
 pub mod health;
 mod links;

@@ -6,7 +6,7 @@ use domain::{
     payments::{gateway::WebhookError, receive_webhook},
 };
 
-use super::{Edge, graphql::read_body};
+use super::{Edge, body::read_body};
 
 /// The longest body of a webhook, in bytes.
 const BODY_MAX: usize = 256 * 1024;
