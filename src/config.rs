@@ -119,6 +119,46 @@ settings! {
     playground: Flag = Flag(true);
     /// A query that takes longer is given up, in seconds; a mutation that began runs to its end.
     query_secs_max: Number<1, 300> = Number::of(10);
+    /// The most bytes of a request to /graphql, document and variables together.
+    query_bytes_max: Number<1_000, 10_000_000> = Number::of(102_400);
+    /// The most tokens of a document.
+    query_tokens_max: Number<100, 1_000_000> = Number::of(4_000);
+    /// The longest name in a document, in bytes.
+    query_name_bytes_max: Number<20, 10_000> = Number::of(200);
+    /// The deepest nesting of brackets and of selections in a document.
+    query_nesting_max: Number<10, 100> = Number::of(50);
+    /// The most directives in a document.
+    query_directives_max: Number<0, 100_000> = Number::of(100);
+    /// The most aliases in a document.
+    query_aliases_max: Number<0, 100_000> = Number::of(100);
+    /// The most fields of an operation itself.
+    query_root_fields_max: Number<1, 100_000> = Number::of(50);
+    /// The most variables of an operation.
+    query_variables_max: Number<0, 100_000> = Number::of(100);
+    /// The most values in all variables of a request.
+    query_values_max: Number<0, 1_000_000> = Number::of(10_000);
+    /// The deepest nesting of lists and objects in a variable.
+    query_values_nesting_max: Number<1, 100> = Number::of(20);
+    /// The most fields and fragments of a document once its fragments are in their places.
+    query_selections_max: Number<10, 1_000_000> = Number::of(5_000);
+    /// The deepest nesting of fields in a document.
+    query_depth_max: Number<1, 100> = Number::of(15);
+    /// The most that an operation may cost: each field is one, a list is its size times its rows.
+    query_complexity_max: Number<10, 100_000_000> = Number::of(20_000);
+    /// The deepest nesting of fields in questions about the schema.
+    introspection_depth_max: Number<1, 100> = Number::of(20);
+    /// How often lists of fields or of types may be nested in questions about the schema.
+    introspection_lists_max: Number<1, 10> = Number::of(2);
+    /// The most that questions about the schema may cost.
+    introspection_complexity_max: Number<100, 1_000_000_000> = Number::of(2_000_000);
+    /// Whether callers have a budget of points: one for each value of an answer.
+    budget: Flag = Flag(true);
+    /// The points that a caller has at most.
+    budget_points_max: Number<1, 4_000_000_000> = Number::of(10_000_000);
+    /// The points that a caller gets back each second.
+    budget_points_per_second: Number<1, 4_000_000_000> = Number::of(250_000);
+    /// Of how many callers the budgets are remembered.
+    budget_callers_max: Number<10, 10_000_000> = Number::of(100_000);
     /// The payment gateway.
     gateway: Gateway = Gateway::Sandbox;
     /// Signs the sandbox gateway's webhooks. Default: made at the first start and kept in DATA/secrets.
@@ -206,6 +246,9 @@ mod tests {
             ("listen = \"nowhere\"", "line 1: `listen` must be an address and a port, such as 127.0.0.1:8080"),
             ("\nshutdown_secs = 0", "line 2: `shutdown_secs` must be a whole number from 1 to 600"),
             ("introspection = \"yes\"", "line 1: `introspection` must be true or false"),
+            ("query_depth_max = 0", "line 1: `query_depth_max` must be a whole number from 1 to 100"),
+            ("query_aliases_max = \"many\"", "line 1: `query_aliases_max` must be a whole number from 0 to 100000"),
+            ("budget = 1", "line 1: `budget` must be true or false"),
             ("database_url = \"mysql://x\"", "`database_url` cannot be used: a database URL begins with `sqlite://`"),
             ("bus_url = \"kafka://localhost\"", "`bus_url` must be embedded://, amqp:// or amqps://"),
             ("bus_url = \"amqp://user@host:port/\"", "`bus_url` must have the form amqp://"),

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use api::Check;
+use api::{BudgetSettings, Check, Limits};
 use chrono::TimeDelta;
 use domain::platform::{Db, tasks::Queue};
 use payments::{Sandbox, SandboxSettings};
@@ -114,6 +114,37 @@ pub(crate) fn worker_deps(
         links: LinkBase::new(public_url.as_str()),
         gateway_calls_per_second: config.gateway_calls_per_second.get(),
         queues,
+    })
+}
+
+/// The limits of every request.
+pub(crate) fn limits(config: &Config) -> Limits {
+    Limits {
+        bytes_max: config.query_bytes_max.get(),
+        tokens_max: config.query_tokens_max.get(),
+        name_bytes_max: config.query_name_bytes_max.get(),
+        nesting_max: config.query_nesting_max.get(),
+        directives_max: config.query_directives_max.get(),
+        aliases_max: config.query_aliases_max.get(),
+        root_fields_max: config.query_root_fields_max.get(),
+        variables_max: config.query_variables_max.get(),
+        values_max: config.query_values_max.get(),
+        values_nesting_max: config.query_values_nesting_max.get(),
+        selections_max: config.query_selections_max.get(),
+        depth_max: config.query_depth_max.get(),
+        complexity_max: config.query_complexity_max.get(),
+        introspection_depth_max: config.introspection_depth_max.get(),
+        introspection_lists_max: config.introspection_lists_max.get(),
+        introspection_complexity_max: config.introspection_complexity_max.get(),
+    }
+}
+
+/// What each caller of the API may spend.
+pub(crate) fn budget(config: &Config) -> Option<BudgetSettings> {
+    config.budget.0.then(|| BudgetSettings {
+        points_max: config.budget_points_max.get(),
+        points_per_second: config.budget_points_per_second.get(),
+        callers_max: config.budget_callers_max.get(),
     })
 }
 

@@ -19,7 +19,6 @@ use graphql::{
     context::Shared,
     creators::{CreatorsMutation, CreatorsQuery},
     drops::{DropsQuery, mutations::DropsMutation},
-    guard::LIMITS,
     node::NodeQuery,
     platform::{
         PlatformQuery,
@@ -32,6 +31,7 @@ use graphql::{
     user_error::UserError,
 };
 
+pub use graphql::{budget::BudgetSettings, guard::Limits};
 pub use http::{
     health::{Check, Operations},
     playground::DemoTokens,
@@ -77,12 +77,18 @@ pub struct Api {
     pub trusted_proxies: Vec<IpAddr>,
     /// A query that takes longer is given up; a mutation that began runs to its end.
     pub query_deadline: Duration,
+    /// The limits of every request.
+    pub limits: Limits,
+    /// What each caller may spend; `None` is without end.
+    pub budget: Option<BudgetSettings>,
 }
 
 /// The schema over a database.
 pub fn schema(api: &Api) -> Schema {
     let shared = Shared { db: api.db.clone(), gateways: api.gateways.clone() };
-    let builder = builder().data(shared).limit_depth(LIMITS.depth_max).limit_complexity(LIMITS.complexity_max);
+    // The guard has bounded all else before a document comes here; this bound of the library's own is not to be lower.
+    let nesting = usize::try_from(api.limits.nesting_max).unwrap_or(usize::MAX);
+    let builder = builder().data(shared).limit_recursive_depth(nesting);
     if api.introspection { builder.finish() } else { builder.disable_introspection().disable_suggestions().finish() }
 }
 

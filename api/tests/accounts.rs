@@ -25,6 +25,8 @@ async fn ask(kit: &Kit, token: Option<&str>, query: &str, variables: Value) -> V
         metrics: Arc::new(String::new),
         trusted_proxies: Vec::new(),
         query_deadline: Duration::from_secs(10),
+        limits: api::Limits::default(),
+        budget: Some(api::BudgetSettings::default()),
     };
     let edge = http::edge(api);
     let service = test::init_service(App::new().configure(|config| http::configure(config, &edge))).await;

@@ -66,6 +66,8 @@ async fn send_to(kit: &Kit, playground: Option<DemoTokens>, request: TestRequest
         metrics: Arc::new(String::new),
         trusted_proxies: Vec::new(),
         query_deadline: Duration::from_secs(10),
+        limits: api::Limits::default(),
+        budget: Some(api::BudgetSettings::default()),
     };
     let edge = http::edge(api);
     let app = App::new().configure(|config| http::configure(config, &edge)).wrap(from_fn(http::around));

@@ -8,6 +8,7 @@ use std::{
 };
 
 use actix_web::{App, HttpServer, dev::ServerHandle, middleware::from_fn};
+use api::http::SharedEdge;
 use domain::{
     accounts::{SystemScope, queries::any_admin},
     platform::{Db, tasks},
@@ -27,6 +28,9 @@ use crate::{
 
 /// The part of a stop's time in which requests may end; what is left then is for the workers.
 const REQUESTS_PERCENT: u64 = 50;
+
+/// The part in which mutations that have begun may end.
+const MUTATIONS_PERCENT: u32 = 75;
 
 /// What can be said after `serve`.
 #[derive(Debug, Clone, clap::Args)]
@@ -110,6 +114,7 @@ async fn take_back(config: &Config, db: &Db) -> Outcome {
 struct Running {
     server: ServerHandle,
     serving: JoinHandle<std::io::Result<()>>,
+    edge: SharedEdge,
     workers: WorkersHandle,
 }
 
@@ -149,8 +154,11 @@ fn start(
         metrics: Arc::new(metrics),
         trusted_proxies: config.trusted_proxies.addresses().to_vec(),
         query_deadline: Duration::from_secs(config.query_secs_max.get().into()),
+        limits: wiring::limits(config),
+        budget: wiring::budget(config),
     };
     let edge = api::http::edge(api);
+    let finishing = edge.clone();
     let page = Arc::clone(&sandbox);
     let server = HttpServer::new(move || {
         let (edge, page) = (edge.clone(), Arc::clone(&page));
@@ -159,11 +167,13 @@ fn start(
     });
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let requests_secs = u64::from(config.shutdown_secs.get()).saturating_mul(REQUESTS_PERCENT).div_ceil(100);
+    // A client that closes its end has gone away: what it asked for is given up.
+    let server = server.h1_allow_half_closed(false);
     let server = server.workers(cores).disable_signals().shutdown_timeout(requests_secs);
     let server = server.listen(place.listener).map_err(|cause| Failure::unexpected("listen", &cause))?.run();
     let handle = server.handle();
     let serving = tokio::spawn(server);
-    Ok(Running { server: handle, serving, workers })
+    Ok(Running { server: handle, serving, edge: finishing, workers })
 }
 
 impl Running {
@@ -178,9 +188,15 @@ impl Running {
             Ok(Err(error)) => tracing::error!(%error, "the server ended with an error"),
             Err(error) => tracing::error!(%error, "the server ended by a defect"),
         }
+        // Mutations go on without the connection that they came by.
+        self.edge.finish(percent(within, MUTATIONS_PERCENT).saturating_sub(began.elapsed())).await;
         self.workers.stop(within.saturating_sub(began.elapsed())).await;
         tracing::info!(took = ?began.elapsed(), "stopped");
     }
+}
+
+fn percent(time: Duration, percent: u32) -> Duration {
+    time.saturating_mul(percent).checked_div(100).unwrap_or(time)
 }
 
 /// Says where everything is, once, on the output.

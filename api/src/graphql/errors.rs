@@ -31,6 +31,8 @@ pub enum Code {
     TooCostly,
     /// The answer took longer than it may.
     DeadlineExceeded,
+    /// The caller has spent what it may spend, for now: the error says in how many seconds to come again.
+    RateLimited,
     /// Our fault.
     Internal,
 }
@@ -48,6 +50,7 @@ impl Code {
             Self::ValidationFailed => "GRAPHQL_VALIDATION_FAILED",
             Self::TooCostly => "DOCUMENT_TOO_COSTLY",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::RateLimited => "RATE_LIMITED",
             Self::Internal => "INTERNAL",
         }
     }

@@ -17,6 +17,7 @@
 //! - **who may**: `ctx.scope(Action)` answers the scope or the error that says why not. Nothing else decides.
 
 pub mod accounts;
+pub(crate) mod budget;
 pub mod catalog;
 pub mod connection;
 pub(crate) mod context;
@@ -30,6 +31,7 @@ pub mod money;
 pub mod node;
 pub mod payments;
 pub mod platform;
+pub(crate) mod recent;
 pub mod reservations;
 pub mod scalars;
 pub mod user_error;

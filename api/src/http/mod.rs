@@ -12,18 +12,19 @@ mod links;
 pub mod playground;
 mod webhooks;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{http::Method, web};
+use tokio::runtime::Handle;
 
 pub use around::around;
 
-use crate::Api;
+use crate::{Api, graphql::execute::Executor};
 
 /// What handlers share.
 struct Edge {
     api: Api,
-    schema: crate::Schema,
+    executor: Executor,
 }
 
 /// Adds all routes. Make the edge once a process, with [`edge`], and wrap the application in [`around()`].
@@ -45,9 +46,17 @@ pub fn configure(config: &mut web::ServiceConfig, shared: &SharedEdge) {
 #[derive(Clone)]
 pub struct SharedEdge(web::Data<Edge>, web::Data<health::Operations>);
 
-/// Makes the edge: the schema is built here.
+impl SharedEdge {
+    /// Waits until the mutations that have begun are done, but no longer than that: for the end of a process, when nothing more
+    /// comes in.
+    pub async fn finish(&self, within: Duration) {
+        self.0.executor.finish(within).await;
+    }
+}
+
+/// Makes the edge: the schema is built here. Operations are run by the runtime that this is called on.
 pub fn edge(api: Api) -> SharedEdge {
-    let schema = crate::schema(&api);
+    let executor = Executor::new(&api, crate::schema(&api), Handle::current());
     let operations = health::Operations { db: api.db.clone(), checks: api.checks.clone(), metrics: Arc::clone(&api.metrics) };
-    SharedEdge(web::Data::new(Edge { api, schema }), web::Data::new(operations))
+    SharedEdge(web::Data::new(Edge { api, executor }), web::Data::new(operations))
 }

@@ -1,18 +1,24 @@
 //! The media type of an answer, its status, its headers.
 
+use std::collections::BTreeMap;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{
         StatusCode,
         header::{
-            ACCEPT, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, CACHE_CONTROL, VARY, WWW_AUTHENTICATE,
+            ACCEPT, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, CACHE_CONTROL, RETRY_AFTER, VARY,
+            WWW_AUTHENTICATE,
         },
     },
 };
 use async_graphql::{Response, ServerError, Value};
 use serde::Serialize;
 
-use crate::graphql::{errors::Code, execute::is_request_error};
+use crate::graphql::{
+    errors::Code,
+    execute::{is_request_error, retry_after_secs},
+};
 
 const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
 
@@ -30,6 +36,8 @@ struct Answer<'a> {
     errors: &'a [ServerError],
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a Value>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    extensions: &'a BTreeMap<String, Value>,
 }
 
 impl Media {
@@ -70,15 +78,22 @@ impl Media {
         let status = match response.errors.first().filter(|_| refused).and_then(code) {
             Some("INTERNAL") => StatusCode::INTERNAL_SERVER_ERROR,
             Some("DEADLINE_EXCEEDED") => StatusCode::SERVICE_UNAVAILABLE,
+            Some("RATE_LIMITED") => StatusCode::TOO_MANY_REQUESTS,
             _ if refused && self == Self::GraphqlResponse => StatusCode::BAD_REQUEST,
             _ => StatusCode::OK,
         };
-        self.write(status, &Answer { errors: &response.errors, data: (!refused).then_some(&response.data) })
+        let data = (!refused).then_some(&response.data);
+        let mut answer = self.write(status, &Answer { errors: &response.errors, data, extensions: &response.extensions });
+        if let Some(secs) = retry_after_secs(response) {
+            answer.headers_mut().insert(RETRY_AFTER, secs.into());
+        }
+        answer
     }
 
     /// An answer to what is no GraphQL request, or nobody's.
     pub(super) fn refuse(self, status: StatusCode, code: Code, message: &str) -> HttpResponse {
-        self.write(status, &Answer { errors: &[code.server_error(message, None)], data: None })
+        let errors = [code.server_error(message, None)];
+        self.write(status, &Answer { errors: &errors, data: None, extensions: &BTreeMap::new() })
     }
 
     fn write(self, status: StatusCode, answer: &Answer<'_>) -> HttpResponse {
@@ -89,7 +104,7 @@ impl Media {
             .insert_header((CACHE_CONTROL, "private, no-store"))
             .insert_header((VARY, "Accept, Authorization"))
             .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
-            .insert_header((ACCESS_CONTROL_EXPOSE_HEADERS, "traceparent, x-request-id"));
+            .insert_header((ACCESS_CONTROL_EXPOSE_HEADERS, "traceparent, x-request-id, retry-after"));
         match status {
             StatusCode::UNAUTHORIZED => drop(response.insert_header((WWW_AUTHENTICATE, "Bearer"))),
             StatusCode::METHOD_NOT_ALLOWED => drop(response.insert_header((ALLOW, "POST"))),
