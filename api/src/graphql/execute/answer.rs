@@ -119,7 +119,8 @@ mod tests {
             error.locations = vec![Pos::default(); 1_000];
             error
         };
-        let mut errors = vec![error(&"é".repeat(100_000)), error("Unknown field \"dops\" on type \"Query\". Did you mean \"drops\"?")];
+        let mut errors =
+            vec![error(&"é".repeat(100_000)), error("Unknown field \"dops\" on type \"Query\". Did you mean \"drops\"?")];
         errors.resize_with(1_000, || error("x"));
         let mut response = Response::from_errors(errors);
         settle(&mut response, false);

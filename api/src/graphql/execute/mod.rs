@@ -133,14 +133,14 @@ impl Executor {
         let parts = &*self.0;
         let payer = parts.budget.as_ref().and_then(|_| Payer::of(caller));
         // Who has nothing left is not even read.
-        parts.take(payer, 1)?;
+        parts.check(payer)?;
         let refused = |refused: Refused| parts.refuse(refused, payer);
         parts.guard.check_size(&asked.query, &asked.variables).map_err(refused)?;
         let document = self.document(asked.query).await.map_err(refused)?;
         let variables = Variables::from_json(Value::Object(asked.variables));
         let operation_name = asked.operation_name.filter(|name| !name.is_empty());
         let chosen = parts.guard.choose(&document, operation_name.as_deref(), &variables).map_err(refused)?;
-        parts.take(payer, chosen.cost.saturating_sub(1))?;
+        parts.take(payer, chosen.cost)?;
         Ok(Admitted { document, chosen, operation_name, variables, payer })
     }
 
@@ -317,10 +317,15 @@ impl Parts {
         metrics::counter!("smallrun_graphql_operations_total", "kind" => kind, "outcome" => outcome).increment(1);
     }
 
+    fn check(&self, payer: Option<Payer>) -> Result<(), Response> {
+        let (Some(budget), Some(payer)) = (&self.budget, payer) else { return Ok(()) };
+        budget.check(payer, Instant::now()).map_err(|short| limited(budget, payer, None, short))
+    }
+
     /// Takes points of a caller, or answers that there are too few.
     fn take(&self, payer: Option<Payer>, cost: u64) -> Result<(), Response> {
         let (Some(budget), Some(payer)) = (&self.budget, payer) else { return Ok(()) };
-        budget.take(payer, cost, Instant::now()).map(drop).map_err(|short| limited(budget, payer, cost, short))
+        budget.take(payer, cost, Instant::now()).map(drop).map_err(|short| limited(budget, payer, Some(cost), short))
     }
 
     fn charge(&self, payer: Option<Payer>, points: u64) -> Option<(BudgetSettings, u64)> {
@@ -347,16 +352,16 @@ fn aside<T>(long: bool, work: impl FnOnce() -> T) -> T {
 }
 
 /// The answer for who has too few points left.
-fn limited(budget: &Budget, payer: Payer, cost: u64, short: Short) -> Response {
+fn limited(budget: &Budget, payer: Payer, requested: Option<u64>, short: Short) -> Response {
     let secs = short.retry_after.as_secs().saturating_add(u64::from(short.retry_after.subsec_nanos() > 0)).max(1);
     metrics::counter!(REFUSALS, "limit" => "budget").increment(1);
     if short.news {
-        tracing::warn!(caller = payer.kind(), cost, left = short.left, "a caller has used up its budget");
+        tracing::warn!(caller = payer.kind(), requested, left = short.left, "a caller has used up its budget");
     }
     let mut error = Code::RateLimited.server_error(format!("too many requests: ask again in {secs} s"), None);
     error.extensions.get_or_insert_default().set(RETRY_AFTER, secs);
     let mut response = Response::from_errors(vec![error]);
-    Cost { requested: Some(cost), actual: 0, budget: Some((budget.settings(), short.left)) }.show(&mut response);
+    Cost { requested, actual: 0, budget: Some((budget.settings(), short.left)) }.show(&mut response);
     response
 }
 
