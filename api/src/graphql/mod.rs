@@ -23,7 +23,7 @@ pub(crate) mod context;
 pub mod creators;
 pub mod drops;
 pub mod errors;
-pub(crate) mod execute;
+pub mod execute;
 pub mod guard;
 pub(crate) mod loaders;
 pub mod money;

@@ -75,9 +75,12 @@ fn an_answer_says_what_was_asked_for_what_it_cost_and_what_is_left() {
         assert_eq!(refused["extensions"]["cost"]["budget"]["left"], 898);
         let dear = ask!(
             service,
-            from("192.0.2.2", "{ drops(first: 100) { nodes { items { variant { product { variants { sku } } } } } } }")
+            from(
+                "192.0.2.2",
+                "{ drops(first: 100) { nodes { items { variant { product { variants { product { variants { sku } } } } } } } } }"
+            )
         );
-        assert_eq!(dear.json()["extensions"]["cost"]["requested"], 114_101);
+        assert_eq!(dear.json()["extensions"]["cost"]["requested"], 123_201);
     });
 }
 

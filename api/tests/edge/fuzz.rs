@@ -19,7 +19,7 @@ use testkit::Kit;
 use crate::shop::{api, creator, open_drop, person, serve};
 
 fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().expect("a number"))
+    std::env::var(variable).ok().map(|text| text.parse().unwrap())
 }
 
 /// What is tried: as many values of a strategy as are wished for.

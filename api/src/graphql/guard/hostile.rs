@@ -48,8 +48,9 @@ fn every_limit_is_told_with_the_count_and_the_bound() {
         (format!("{{ {} }} fragment F on Query {{ {} }}", "...F ".repeat(100), "a ".repeat(60)), "selections: 6100, at most 5000"),
         (format!("{}{}", "{ a ".repeat(16), "}".repeat(16)), "depth: 16, at most 15"),
         (
-            "{ drops(first: 100) { nodes { items { variant { product { variants { sku } } } } } } }".to_owned(),
-            "complexity: 114101, at most 20000",
+            "{ drops(first: 100) { nodes { items { variant { product { variants { product { variants { sku } } } } } } } } }"
+                .to_owned(),
+            "complexity: 123201, at most 20000",
         ),
         (bomb(13), "selections: 24575, at most 5000"),
         (bomb(30), "selections: 3221225471, at most 5000"),
