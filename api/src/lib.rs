@@ -20,6 +20,7 @@ use graphql::{
     creators::{CreatorsMutation, CreatorsQuery},
     drops::{DropsQuery, mutations::DropsMutation},
     guard::LIMITS,
+    introspection::Schemas,
     node::NodeQuery,
     platform::{
         PlatformQuery,
@@ -32,7 +33,11 @@ use graphql::{
     user_error::UserError,
 };
 
+pub use graphql::introspection::SchemaAudience;
 pub use http::{
+    HttpSettings,
+    cors::Cors,
+    documents::{Documents, TrustedDocuments, TrustedDocumentsError},
     health::{Check, Operations},
     playground::DemoTokens,
 };
@@ -65,8 +70,12 @@ pub struct Api {
     pub db: Db,
     /// The gateways of this deployment; the first one takes new payments.
     pub gateways: Vec<Arc<dyn PaymentGateway>>,
-    /// Whether the schema may be asked for.
-    pub introspection: bool,
+    /// Who may ask about the schema.
+    pub introspection: SchemaAudience,
+    /// The documents that a request may name instead of sending them.
+    pub documents: Documents,
+    /// How the edge speaks HTTP.
+    pub http: HttpSettings,
     /// The playground, if it is served, with the demo's tokens.
     pub playground: Option<DemoTokens>,
     /// What else must be well for `/readyz` to say so, besides the database that the edge asks itself.
@@ -79,11 +88,14 @@ pub struct Api {
     pub query_deadline: Duration,
 }
 
-/// The schema over a database.
-pub fn schema(api: &Api) -> Schema {
-    let shared = Shared { db: api.db.clone(), gateways: api.gateways.clone() };
-    let builder = builder().data(shared).limit_depth(LIMITS.depth_max).limit_complexity(LIMITS.complexity_max);
-    if api.introspection { builder.finish() } else { builder.disable_introspection().disable_suggestions().finish() }
+/// The schema over a database, open and closed.
+pub(crate) fn schemas(api: &Api) -> Schemas {
+    let over_database = || {
+        let shared = Shared { db: api.db.clone(), gateways: api.gateways.clone() };
+        builder().data(shared).limit_depth(LIMITS.depth_max).limit_complexity(LIMITS.complexity_max)
+    };
+    let closed = over_database().disable_introspection().disable_suggestions();
+    Schemas::new(over_database().finish(), closed.finish(), api.introspection)
 }
 
 fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, EmptySubscription> {

@@ -31,6 +31,14 @@ pub enum Code {
     TooCostly,
     /// The answer took longer than it may.
     DeadlineExceeded,
+    /// The schema is not shown to this viewer.
+    IntrospectionDisabled,
+    /// No document is known by that hash or id: send it along once. The name is that of Apollo's protocol.
+    PersistedQueryNotFound,
+    /// This server keeps no documents by their hash. The name is that of Apollo's protocol.
+    PersistedQueryNotSupported,
+    /// This server answers trusted documents only, and this is none.
+    DocumentNotTrusted,
     /// Our fault.
     Internal,
 }
@@ -48,6 +56,10 @@ impl Code {
             Self::ValidationFailed => "GRAPHQL_VALIDATION_FAILED",
             Self::TooCostly => "DOCUMENT_TOO_COSTLY",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::IntrospectionDisabled => "INTROSPECTION_DISABLED",
+            Self::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
+            Self::PersistedQueryNotSupported => "PERSISTED_QUERY_NOT_SUPPORTED",
+            Self::DocumentNotTrusted => "DOCUMENT_NOT_TRUSTED",
             Self::Internal => "INTERNAL",
         }
     }

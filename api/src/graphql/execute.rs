@@ -6,21 +6,26 @@ use domain::{catalog::Sight, platform::Db};
 use super::{
     RequestContext,
     errors::{Code, denied, internal},
+    introspection::Schemas,
     loaders::{Loader, Loaders},
 };
-use crate::Schema;
 
 /// The most errors that one answer shows: a document can be wrong in every place.
 const ERRORS_MAX: usize = 20;
 
 /// Runs an operation for whoever asks.
 pub(crate) async fn execute(
-    schema: &Schema,
+    schemas: &Schemas,
     db: &Db,
     operation: OperationType,
-    request: Request,
+    mut request: Request,
     context: RequestContext,
 ) -> Response {
+    let schema = schemas.of(&context.viewer).clone();
+    match request.parsed_query().map(|document| schemas.refusal(&context.viewer, document)) {
+        Ok(None) => {}
+        Ok(Some(refused)) | Err(refused) => return Response::from_errors(vec![refused]),
+    }
     let sight = match Sight::of_viewer(&context.viewer) {
         Ok(sight) => sight,
         Err(why) => return Response::from_errors(vec![denied(why).into_server_error(Pos::default())]),

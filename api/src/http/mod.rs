@@ -1,37 +1,62 @@
 //! The HTTP surface.
 //!
 //! [`graphql`] the endpoint; [`playground`]; [`webhooks`]; [`links`] the pages that letters link to; [`health`]: liveness, readiness,
-//! metrics; [`body`]: reading what is sent, bounded. [`around()`] is wrapped around all of them: trace, log line, metrics, security headers.
+//! metrics; [`body`]: reading what is sent, bounded; [`cors`]: pages of other origins. [`around()`] is wrapped around all of them:
+//! trace, log line, metrics, [`compression`], security headers. [`connections`] is what all of it is served on.
 
 mod address;
 mod around;
 mod body;
+mod compression;
+pub mod connections;
+pub mod cors;
 mod graphql;
 pub mod health;
 mod links;
 pub mod playground;
 mod webhooks;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use actix_web::{http::Method, web};
+use actix_web::{http::Method, middleware::from_fn, web};
 
 pub use around::around;
+pub use graphql::documents;
 
-use crate::Api;
+use crate::{Api, graphql::introspection::Schemas};
+
+/// How the edge speaks HTTP.
+#[derive(Debug, Clone)]
+pub struct HttpSettings {
+    /// The origins whose pages may read answers.
+    pub cors: cors::Cors,
+    /// Whether people reach it by HTTPS: then browsers are told to use nothing else.
+    pub https: bool,
+    /// The longest that a client may take to send a body.
+    pub body_within: Duration,
+}
+
+impl Default for HttpSettings {
+    /// Of a server that is tried out.
+    fn default() -> Self {
+        Self { cors: cors::Cors::Any, https: false, body_within: Duration::from_secs(20) }
+    }
+}
 
 /// What handlers share.
 struct Edge {
     api: Api,
-    schema: crate::Schema,
+    schema: Schemas,
 }
 
 /// Adds all routes. Make the edge once a process, with [`edge`], and wrap the application in [`around()`].
 pub fn configure(config: &mut web::ServiceConfig, shared: &SharedEdge) {
     let edge = &shared.0;
     config.app_data(edge.clone());
-    let graphql = web::resource("/graphql").route(web::post().to(graphql::post)).route(web::get().to(graphql::get));
-    config.service(graphql.route(web::method(Method::OPTIONS).to(graphql::preflight)));
+    let graphql = web::resource("/graphql").route(web::post().to(graphql::post));
+    let graphql = graphql.route(web::get().to(graphql::get)).route(web::head().to(graphql::get));
+    let graphql = graphql.route(web::method(Method::OPTIONS).to(cors::preflight)).default_service(web::to(graphql::other));
+    config.service(graphql.wrap(from_fn(cors::cors)));
     config.configure(links::configure);
     config.service(web::resource("/webhooks/{gateway}").route(web::post().to(webhooks::receive)));
     health::configure(config, &shared.1);
@@ -47,7 +72,7 @@ pub struct SharedEdge(web::Data<Edge>, web::Data<health::Operations>);
 
 /// Makes the edge: the schema is built here.
 pub fn edge(api: Api) -> SharedEdge {
-    let schema = crate::schema(&api);
+    let schema = crate::schemas(&api);
     let operations = health::Operations { db: api.db.clone(), checks: api.checks.clone(), metrics: Arc::clone(&api.metrics) };
     SharedEdge(web::Data::new(Edge { api, schema }), web::Data::new(operations))
 }

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails has said what it must")]
 
+mod bodies;
 mod bounds;
+mod documents;
 mod failing;
 mod http_rules;
 mod pages;
