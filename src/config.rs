@@ -10,8 +10,8 @@ use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 pub(crate) use layers::{Flags, load};
 pub(crate) use values::{
-    BusUrl, DatabaseUrl, Flag, Gateway, ListenAddress, LogFilter, LogFormat, MailUrl, MailboxText, MediaUrl, Number, OptionalPath,
-    ProxyList, PublicUrl, SecretText,
+    BusUrl, DatabaseUrl, Flag, Gateway, Introspection, ListenAddress, LogFilter, LogFormat, MailUrl, MailboxText, MediaUrl, Number,
+    OptionalPath, Origins, ProxyList, PublicUrl, SecretText, Switch,
 };
 use values::{Raw, Setting};
 
@@ -113,10 +113,30 @@ settings! {
     log: LogFilter = LogFilter::default();
     /// How it is logged: auto is pretty on a terminal and json elsewhere.
     log_format: LogFormat = LogFormat::Auto;
-    /// Whether the API answers questions about its schema.
-    introspection: Flag = Flag(true);
-    /// Whether /playground is served.
-    playground: Flag = Flag(true);
+    /// Who may ask about the schema: on is everybody, permitted is administrators and tokens with schema:read, off is nobody, and auto is on in a demo and on one's own machine, else permitted.
+    introspection: Introspection = Introspection::Auto;
+    /// Whether /playground is served: on, off, or auto, which is on in a demo and on one's own machine.
+    playground: Switch = Switch::Auto;
+    /// A file of documents by their ids, as graphql-codegen, Relay's compiler and Apollo write it; clients may send the id alone.
+    trusted_documents_file: OptionalPath = OptionalPath::absent();
+    /// Whether no other documents are answered than those of trusted_documents_file.
+    trusted_documents_only: Flag = Flag(false);
+    /// The memory for automatic persisted queries, in MiB; 0 switches them off.
+    persisted_queries_mib_max: Number<0, 1024> = Number::of(16);
+    /// The origins whose pages may read what the API answers: any, or a list such as ["https://shop.example"].
+    cors_origins: Origins = Origins::Any;
+    /// The most connections at once; one more is refused.
+    connections_max: Number<16, 100_000> = Number::of(10_000);
+    /// The most connections at once of one address; those of trusted_proxies are not counted.
+    connections_per_address_max: Number<1, 100_000> = Number::of(500);
+    /// A client that takes longer for the head of a request is cut off, in seconds.
+    request_head_secs_max: Number<1, 60> = Number::of(5);
+    /// A client that takes longer for the body of a request is refused, in seconds.
+    request_body_secs_max: Number<1, 300> = Number::of(20);
+    /// A connection on which nothing is asked for longer is closed, in seconds.
+    idle_secs_max: Number<1, 300> = Number::of(15);
+    /// A client that takes in less than 16 KiB of its answer for longer is cut off, in seconds.
+    answer_stall_secs_max: Number<1, 300> = Number::of(20);
     /// A query that takes longer is given up, in seconds; a mutation that began runs to its end.
     query_secs_max: Number<1, 300> = Number::of(10);
     /// The most bytes of a request to /graphql, document and variables together.
@@ -245,10 +265,22 @@ mod tests {
             ("listen = 8080", "line 1: `listen` must be a text in quotes"),
             ("listen = \"nowhere\"", "line 1: `listen` must be an address and a port, such as 127.0.0.1:8080"),
             ("\nshutdown_secs = 0", "line 2: `shutdown_secs` must be a whole number from 1 to 600"),
-            ("introspection = \"yes\"", "line 1: `introspection` must be true or false"),
             ("query_depth_max = 0", "line 1: `query_depth_max` must be a whole number from 1 to 100"),
             ("query_aliases_max = \"many\"", "line 1: `query_aliases_max` must be a whole number from 0 to 100000"),
             ("budget = 1", "line 1: `budget` must be true or false"),
+            ("introspection = \"yes\"", "line 1: `introspection` must be auto, on, permitted or off"),
+            ("introspection = true", "line 1: `introspection` must be a text in quotes"),
+            ("playground = \"yes\"", "line 1: `playground` must be auto, on or off"),
+            ("trusted_documents_file = \"\"", "`trusted_documents_file` must be a path"),
+            ("trusted_documents_only = \"yes\"", "`trusted_documents_only` must be true or false"),
+            ("persisted_queries_mib_max = 1025", "`persisted_queries_mib_max` must be a whole number from 0 to 1024"),
+            ("cors_origins = [\"shop.example\"]", "`cors_origins` must be any, or a list of origins"),
+            ("connections_max = 15", "`connections_max` must be a whole number from 16 to 100000"),
+            ("connections_per_address_max = 0", "`connections_per_address_max` must be a whole number from 1 to 100000"),
+            ("request_head_secs_max = 0", "`request_head_secs_max` must be a whole number from 1 to 60"),
+            ("request_body_secs_max = 0", "`request_body_secs_max` must be a whole number from 1 to 300"),
+            ("idle_secs_max = 0", "`idle_secs_max` must be a whole number from 1 to 300"),
+            ("answer_stall_secs_max = 0", "`answer_stall_secs_max` must be a whole number from 1 to 300"),
             ("database_url = \"mysql://x\"", "`database_url` cannot be used: a database URL begins with `sqlite://`"),
             ("bus_url = \"kafka://localhost\"", "`bus_url` must be embedded://, amqp:// or amqps://"),
             ("bus_url = \"amqp://user@host:port/\"", "`bus_url` must have the form amqp://"),
@@ -265,8 +297,8 @@ mod tests {
             let complaint = complaint(Some(file), &[]);
             assert!(complaint.contains(expected), "{file}: {complaint}");
         }
-        let variable = complaint(None, &[("SMALLRUN_PLAYGROUND", "perhaps")]);
-        assert!(variable.starts_with("SMALLRUN_PLAYGROUND must be true or false"), "{variable}");
+        let variable = complaint(None, &[("SMALLRUN_TRUSTED_DOCUMENTS_ONLY", "perhaps")]);
+        assert!(variable.starts_with("SMALLRUN_TRUSTED_DOCUMENTS_ONLY must be true or false"), "{variable}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod database;
 mod demo;
 mod exit;
 mod mailer;
+mod open_files;
 mod prompt;
 mod sandbox_page;
 mod telemetry;

@@ -12,8 +12,9 @@ use crate::{
     exit::{Exit, Failure, Outcome},
 };
 
-/// Libraries that tell more than an operator wants; the filter of the configuration comes after and may ask for it.
-const QUIET: &str = "actix_server=warn,actix_http=warn,sqlx=warn,sea_orm=warn,sea_orm_migration=warn,lettre=warn,hyper=warn";
+/// Libraries that tell more than an operator wants; the filter of the configuration comes after and may ask for it. The dispatcher
+/// of connections reports whatever is no HTTP as an error of its own: with that, anybody could fill the log.
+const QUIET: &str = "actix_server=warn,actix_http=warn,actix_http::h1::dispatcher=off,sqlx=warn,sea_orm=warn,sea_orm_migration=warn,lettre=warn,hyper=warn";
 
 /// The heads of the audit log, without which nobody can tell that it was sealed anew: logged also where the
 /// configuration asks for little. `audit=off` there ends it.

@@ -5,9 +5,10 @@ use std::{
     io::ErrorKind,
     net::{SocketAddr, TcpListener},
     sync::Arc,
+    time::Duration,
 };
 
-use api::{BudgetSettings, Check, Limits};
+use api::{BudgetSettings, Check, Documents, Limits, TrustedDocuments, http::connections::ConnectionLimits};
 use chrono::TimeDelta;
 use domain::platform::{Db, tasks::Queue};
 use payments::{Sandbox, SandboxSettings};
@@ -24,6 +25,9 @@ use crate::{
     exit::{Exit, Failure, Outcome},
     mailer::mailer,
 };
+
+/// The files that are kept for what is no connection of a client: the database's (200 at most), the broker's, letters, pictures.
+const FILES_OF_OTHERS: u64 = 400;
 
 /// Refuses combinations of settings that would lose work.
 pub(crate) fn check(config: &Config) -> Outcome {
@@ -96,6 +100,50 @@ pub(crate) fn sandbox(
         late: TimeDelta::seconds(SandboxSettings::LATE_SECS),
     };
     Sandbox::shared(db.clone(), settings).map_err(|cause| Failure::unexpected("start the sandbox gateway", &cause))
+}
+
+/// The documents that requests may name.
+pub(crate) fn documents(config: &Config) -> Outcome<Documents> {
+    let only = config.trusted_documents_only.0;
+    let trusted = match config.trusted_documents_file.path() {
+        Some(path) => {
+            let bad = |what: String| {
+                let what = format!("the trusted documents `{}` {what}", path.display());
+                Failure::new(Exit::BadSetting, what, "Correct the file that `trusted_documents_file` names")
+            };
+            let text = fs::read_to_string(path).map_err(|cause| bad(format!("cannot be read: {cause}")))?;
+            TrustedDocuments::parse(&text).map_err(|cause| bad(format!("cannot be used: {cause}")))?
+        }
+        None if only => {
+            let what = "with `trusted_documents_only` and no documents nothing would be answered";
+            return Err(Failure::new(
+                Exit::BadSetting,
+                what,
+                "Name the file that your code generator wrote in `trusted_documents_file`",
+            ));
+        }
+        None => TrustedDocuments::default(),
+    };
+    let kept_bytes_max = u64::from(config.persisted_queries_mib_max.get()).saturating_mul(1024 * 1024);
+    Ok(Documents::new(trusted, only, kept_bytes_max))
+}
+
+/// How many connections there may be, where the system lets this process open so many files, and how slow they may be.
+pub(crate) fn connection_limits(config: &Config, files_max: u64) -> ConnectionLimits {
+    let wanted = usize::try_from(config.connections_max.get()).unwrap_or(usize::MAX);
+    let possible = usize::try_from(files_max.saturating_sub(FILES_OF_OTHERS)).unwrap_or(usize::MAX).max(1);
+    if possible < wanted {
+        tracing::warn!(wanted, possible, files_max, "the system allows fewer connections than `connections_max`");
+    }
+    let seconds = |number: u32| Duration::from_secs(number.into());
+    ConnectionLimits {
+        connections_max: wanted.min(possible),
+        per_address_max: usize::try_from(config.connections_per_address_max.get()).unwrap_or(usize::MAX),
+        many_behind: config.trusted_proxies.addresses().to_vec(),
+        head_within: seconds(config.request_head_secs_max.get()),
+        idle_within: seconds(config.idle_secs_max.get()),
+        stalled_within: seconds(config.answer_stall_secs_max.get()),
+    }
 }
 
 /// What workers work with.

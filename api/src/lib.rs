@@ -19,6 +19,7 @@ use graphql::{
     context::Shared,
     creators::{CreatorsMutation, CreatorsQuery},
     drops::{DropsQuery, mutations::DropsMutation},
+    introspection::Schemas,
     node::NodeQuery,
     platform::{
         PlatformQuery,
@@ -31,8 +32,11 @@ use graphql::{
     user_error::UserError,
 };
 
-pub use graphql::{budget::BudgetSettings, guard::Limits};
+pub use graphql::{budget::BudgetSettings, guard::Limits, introspection::SchemaAudience};
 pub use http::{
+    HttpSettings,
+    cors::Cors,
+    documents::{Documents, TrustedDocuments, TrustedDocumentsError},
     health::{Check, Operations},
     playground::DemoTokens,
 };
@@ -65,8 +69,12 @@ pub struct Api {
     pub db: Db,
     /// The gateways of this deployment; the first one takes new payments.
     pub gateways: Vec<Arc<dyn PaymentGateway>>,
-    /// Whether the schema may be asked for.
-    pub introspection: bool,
+    /// Who may ask about the schema.
+    pub introspection: SchemaAudience,
+    /// The documents that a request may name instead of sending them.
+    pub documents: Documents,
+    /// How the edge speaks HTTP.
+    pub http: HttpSettings,
     /// The playground, if it is served, with the demo's tokens.
     pub playground: Option<DemoTokens>,
     /// What else must be well for `/readyz` to say so, besides the database that the edge asks itself.
@@ -83,13 +91,16 @@ pub struct Api {
     pub budget: Option<BudgetSettings>,
 }
 
-/// The schema over a database.
-pub fn schema(api: &Api) -> Schema {
-    let shared = Shared { db: api.db.clone(), gateways: api.gateways.clone() };
+/// The schema over a database, open and closed.
+pub(crate) fn schemas(api: &Api) -> Schemas {
     // The guard has bounded all else before a document comes here; this bound of the library's own is not to be lower.
     let nesting = usize::try_from(api.limits.nesting_max).unwrap_or(usize::MAX);
-    let builder = builder().data(shared).limit_recursive_depth(nesting);
-    if api.introspection { builder.finish() } else { builder.disable_introspection().disable_suggestions().finish() }
+    let over_database = || {
+        let shared = Shared { db: api.db.clone(), gateways: api.gateways.clone() };
+        builder().data(shared).limit_recursive_depth(nesting)
+    };
+    let closed = over_database().disable_introspection().disable_suggestions();
+    Schemas::new(over_database().finish(), closed.finish(), api.introspection)
 }
 
 fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, EmptySubscription> {

@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use actix_web::{App, test};
-use api::{Api, http};
+use api::{Api, Documents, HttpSettings, SchemaAudience, http};
 use domain::{
     accounts::{AccountName, CreateToken, Email, Permission, SystemScope, TokenKind, TokenName, create_buyers, create_token},
     platform::ids::CreatorId,
@@ -18,7 +18,9 @@ async fn ask(kit: &Kit, token: Option<&str>, query: &str, variables: Value) -> V
     let api = Api {
         db: kit.db.clone(),
         gateways: Vec::new(),
-        introspection: true,
+        introspection: SchemaAudience::Everybody,
+        documents: Documents::default(),
+        http: HttpSettings::default(),
         playground: None,
         checks: Vec::new(),
         metrics: Arc::new(String::new),

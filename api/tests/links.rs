@@ -11,7 +11,7 @@ use actix_web::{
     middleware::from_fn,
     test::{self, TestRequest},
 };
-use api::{Api, DemoTokens, http};
+use api::{Api, DemoTokens, Documents, HttpSettings, SchemaAudience, http};
 use chrono::TimeDelta;
 use domain::{
     accounts::{
@@ -60,7 +60,9 @@ async fn send_to(kit: &Kit, playground: Option<DemoTokens>, request: TestRequest
     let api = Api {
         db: kit.db.clone(),
         gateways: Vec::new(),
-        introspection: true,
+        introspection: SchemaAudience::Everybody,
+        documents: Documents::default(),
+        http: HttpSettings::default(),
         playground,
         checks: Vec::new(),
         metrics: Arc::new(String::new),

@@ -7,8 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_web::{App, HttpServer, dev::ServerHandle, middleware::from_fn};
-use api::http::SharedEdge;
+use actix_web::{App, dev::ServerHandle, middleware::from_fn};
+use api::http::{HttpSettings, SharedEdge, connections};
 use domain::{
     accounts::{SystemScope, queries::any_admin},
     platform::{Db, tasks},
@@ -22,7 +22,7 @@ use crate::{
     database::{self, SoleServer},
     demo,
     exit::{Exit, Failure, Outcome},
-    sandbox_page, telemetry, terminal,
+    open_files, sandbox_page, telemetry, terminal,
     wiring::{self, Signals},
 };
 
@@ -52,6 +52,7 @@ pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
         let what = "with the bus inside this process nobody else could do the background work";
         return Err(Failure::new(Exit::Usage, what, "Leave --no-workers out, or set `bus_url` to amqp://…"));
     }
+    let documents = wiring::documents(&config)?;
     let folder = DataFolder::open(&config.data)?;
     let mut sole = match config.bus_url {
         BusUrl::Embedded => SoleServer::take(&config).await?,
@@ -72,13 +73,15 @@ pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
         BusUrl::Rabbit(..) => {}
     }
     let mut signals = Signals::listen()?;
-    let place = Place { listener, address, public_url: public_url.clone() };
-    let running = start(&config, &folder, &db, place, tokens.as_ref(), arguments)?;
+    // Tried out, and not yet for others: in a demo, and where only this machine can reach it.
+    let tried_out = arguments.demo || (address.ip().is_loopback() && public_url.is_of_this_machine());
+    let place = Place { listener, address, public_url: public_url.clone(), tried_out };
+    let running = start(&config, &folder, &db, place, documents, tokens.as_ref(), arguments)?;
     if added > 0 && !arguments.no_workers {
         // So that what is said next is the last on the terminal.
         demo::settle(&db).await;
     }
-    greet(&config, &db, address, &public_url, tokens_file.as_ref()).await?;
+    greet(&config, &db, &public_url, (address, tried_out), tokens_file.as_ref()).await?;
     let why = tokio::select! {
         () = signals.next() => Ok(()),
         () = sole.lost() => {
@@ -123,6 +126,7 @@ struct Place {
     listener: TcpListener,
     address: SocketAddr,
     public_url: PublicUrl,
+    tried_out: bool,
 }
 
 fn start(
@@ -130,6 +134,7 @@ fn start(
     folder: &DataFolder,
     db: &Db,
     place: Place,
+    documents: api::Documents,
     tokens: Option<&demo::Tokens>,
     arguments: &Arguments,
 ) -> Outcome<Running> {
@@ -148,8 +153,14 @@ fn start(
     let api = api::Api {
         db: db.clone(),
         gateways: vec![sandbox.clone()],
-        introspection: config.introspection.0,
-        playground: config.playground.0.then(|| api::DemoTokens(tokens.map(demo::Tokens::by_role))),
+        introspection: config.introspection.audience(place.tried_out),
+        documents,
+        http: HttpSettings {
+            cors: config.cors_origins.cors(),
+            https: place.public_url.as_str().starts_with("https://"),
+            body_within: Duration::from_secs(config.request_body_secs_max.get().into()),
+        },
+        playground: config.playground.is_on(place.tried_out).then(|| api::DemoTokens(tokens.map(demo::Tokens::by_role))),
         checks: wiring::checks(db, &bus, loops),
         metrics: Arc::new(metrics),
         trusted_proxies: config.trusted_proxies.addresses().to_vec(),
@@ -160,17 +171,16 @@ fn start(
     let edge = api::http::edge(api);
     let finishing = edge.clone();
     let page = Arc::clone(&sandbox);
-    let server = HttpServer::new(move || {
+    let application = move || {
         let (edge, page) = (edge.clone(), Arc::clone(&page));
         let app = App::new().configure(|routes| api::http::configure(routes, &edge));
         app.configure(|routes| sandbox_page::configure(routes, page)).wrap(from_fn(api::http::around))
-    });
+    };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let requests_secs = u64::from(config.shutdown_secs.get()).saturating_mul(REQUESTS_PERCENT).div_ceil(100);
-    // A client that closes its end has gone away: what it asked for is given up.
-    let server = server.h1_allow_half_closed(false);
-    let server = server.workers(cores).disable_signals().shutdown_timeout(requests_secs);
-    let server = server.listen(place.listener).map_err(|cause| Failure::unexpected("listen", &cause))?.run();
+    let limits = wiring::connection_limits(config, open_files::raise_limit());
+    let server = connections::serve(place.listener, cores, requests_secs, limits, application);
+    let server = server.map_err(|cause| Failure::unexpected("listen", &cause))?;
     let handle = server.handle();
     let serving = tokio::spawn(server);
     Ok(Running { server: handle, serving, edge: finishing, workers })
@@ -200,10 +210,16 @@ fn percent(time: Duration, percent: u32) -> Duration {
 }
 
 /// Says where everything is, once, on the output.
-async fn greet(config: &Config, db: &Db, address: SocketAddr, public_url: &PublicUrl, demo: Option<&PathBuf>) -> Outcome {
+async fn greet(
+    config: &Config,
+    db: &Db,
+    public_url: &PublicUrl,
+    (address, tried_out): (SocketAddr, bool),
+    demo: Option<&PathBuf>,
+) -> Outcome {
     let url = public_url.as_str();
     let mut text = format!("Smallrun listens on http://{address}\n\n");
-    if config.playground.0 {
+    if config.playground.is_on(tried_out) {
         text.push_str(&format!("  Playground  {url}/playground\n"));
     }
     text.push_str(&format!("  GraphQL     {url}/graphql\n"));

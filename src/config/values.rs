@@ -1,4 +1,8 @@
 //! The types of the settings: each reads itself from TOML or from text, and shows itself without secrets.
+//!
+//! [`edge`] those of the HTTP edge.
+
+mod edge;
 
 use std::{
     fmt,
@@ -11,6 +15,8 @@ use domain::platform::connect;
 use toml::de::DeValue;
 use tracing_subscriber::EnvFilter;
 use workers::bus::rabbit::RabbitUrl;
+
+pub(crate) use edge::{Introspection, Origins, Switch};
 
 /// A value as it was written.
 pub(super) enum Raw<'a> {
@@ -240,6 +246,11 @@ impl PublicUrl {
     /// The URL.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether only this machine can use it.
+    pub(crate) fn is_of_this_machine(&self) -> bool {
+        edge::is_of_this_machine(&self.0)
     }
 }
 

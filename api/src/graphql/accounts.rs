@@ -65,6 +65,8 @@ pub enum ApiTokenPermission {
     ProfileWrite,
     /// Ask buyers by e-mail to let a session be opened for them: `sessionRequest` and `sessionOpen`.
     SessionsOpen,
+    /// Ask about the schema where the deployment does not let everybody: for code generators.
+    SchemaRead,
 }
 
 /// Who asks, by the bearer token of the request.

@@ -33,6 +33,14 @@ pub enum Code {
     DeadlineExceeded,
     /// The caller has spent what it may spend, for now: the error says in how many seconds to come again.
     RateLimited,
+    /// The schema is not shown to this viewer.
+    IntrospectionDisabled,
+    /// No document is known by that hash or id: send it along once. The name is that of Apollo's protocol.
+    PersistedQueryNotFound,
+    /// This server keeps no documents by their hash. The name is that of Apollo's protocol.
+    PersistedQueryNotSupported,
+    /// This server answers trusted documents only, and this is none.
+    DocumentNotTrusted,
     /// Our fault.
     Internal,
 }
@@ -51,6 +59,10 @@ impl Code {
             Self::TooCostly => "DOCUMENT_TOO_COSTLY",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::RateLimited => "RATE_LIMITED",
+            Self::IntrospectionDisabled => "INTROSPECTION_DISABLED",
+            Self::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
+            Self::PersistedQueryNotSupported => "PERSISTED_QUERY_NOT_SUPPORTED",
+            Self::DocumentNotTrusted => "DOCUMENT_NOT_TRUSTED",
             Self::Internal => "INTERNAL",
         }
     }

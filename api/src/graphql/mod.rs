@@ -25,6 +25,7 @@ pub mod drops;
 pub mod errors;
 pub mod execute;
 pub mod guard;
+pub mod introspection;
 pub(crate) mod loaders;
 pub mod money;
 pub mod node;

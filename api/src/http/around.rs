@@ -4,9 +4,12 @@ use std::time::Instant;
 
 use actix_web::{
     Error, HttpMessage,
-    body::MessageBody,
+    body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::header::{HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
+    http::header::{
+        CONTENT_SECURITY_POLICY, CROSS_ORIGIN_OPENER_POLICY, CROSS_ORIGIN_RESOURCE_POLICY, HeaderMap, HeaderName, HeaderValue,
+        REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    },
     middleware::Next,
     web,
 };
@@ -16,7 +19,7 @@ use domain::platform::{
 };
 use tracing::Instrument;
 
-use super::Edge;
+use super::{Edge, compression::compressed};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -25,8 +28,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) struct OperationName(pub(super) String);
 
 /// Middleware for the whole application: `App::new().wrap(from_fn(api::http::around))`.
-pub async fn around(request: ServiceRequest, next: Next<impl MessageBody>) -> Result<ServiceResponse<impl MessageBody>, Error> {
+pub async fn around(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
     let began = Instant::now();
+    let https = request.app_data::<web::Data<Edge>>().is_some_and(|edge| edge.api.http.https);
     let incoming = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok()).and_then(TraceParent::parse);
     let (trace, request_id) = match request.app_data::<web::Data<Edge>>() {
         Some(edge) => begin(incoming, edge.api.db.entropy()),
@@ -36,7 +40,8 @@ pub async fn around(request: ServiceRequest, next: Next<impl MessageBody>) -> Re
     // The pattern, not the path: a metric must not grow with what clients make up, and a path may end in a secret.
     let route = request.match_pattern().unwrap_or_else(|| "unknown".to_owned());
     let span = tracing::info_span!("request", trace_id = trace.trace_id(), request_id);
-    let mut response = trace.clone().scope(next.call(request).instrument(span.clone())).await?;
+    let response = trace.clone().scope(next.call(request).instrument(span.clone())).await?;
+    let mut response = compressed(response.map_into_boxed_body()).await;
     let status = response.status();
     let took = began.elapsed();
     span.in_scope(|| {
@@ -59,11 +64,31 @@ pub async fn around(request: ServiceRequest, next: Next<impl MessageBody>) -> Re
             headers.insert(name, value);
         }
     }
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if !headers.contains_key(REFERRER_POLICY) {
-        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    }
+    guard(headers, https);
     Ok(response)
+}
+
+/// The headers that keep an answer from being taken for something else, or from being shown inside another site. What a page says
+/// for itself stands.
+fn guard(headers: &mut HeaderMap, https: bool) {
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    for (name, value) in [
+        (REFERRER_POLICY, "no-referrer"),
+        // An answer of the API is no page: opened as one it may load, run and frame nothing.
+        (CONTENT_SECURITY_POLICY, "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+        // As the policy's last word, for browsers from before it.
+        (X_FRAME_OPTIONS, "DENY"),
+        (CROSS_ORIGIN_OPENER_POLICY, "same-origin"),
+        // Scripts of other origins read by CORS, which this leaves alone; images and frames of theirs have nothing to load here.
+        (CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"),
+    ] {
+        if !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
+    if https {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
 }
 
 /// The trace of this request, and the id of its own span, which names the request: the caller's trace goes on, if there is one.

@@ -20,7 +20,10 @@ use domain::{
 };
 use serde::Deserialize;
 
-use super::{Edge, address, body::read_body};
+use super::{
+    Edge, address,
+    body::{Bounds, read_body},
+};
 use crate::graphql::errors::internal;
 
 /// The longest body of a form, in bytes: a code, and twice the longest password with each of its bytes written as three (3 072).
@@ -221,7 +224,8 @@ async fn take_form(request: &HttpRequest, body: web::Payload, edge: &Edge) -> Re
     if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         return Err(unread(cannot_read(StatusCode::UNSUPPORTED_MEDIA_TYPE)));
     }
-    let body = read_body(request, body, BODY_MAX).await.map_err(|status| unread(cannot_read(status)))?;
+    let bounds = Bounds { bytes_max: BODY_MAX, within: edge.api.http.body_within };
+    let body = read_body(request, body, bounds).await.map_err(|why| unread(cannot_read(why.status())))?;
     let sent = String::from_utf8(body).ok().and_then(|text| Sent::parse(&text));
     sent.ok_or_else(|| cannot_read(StatusCode::BAD_REQUEST))
 }

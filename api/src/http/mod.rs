@@ -1,11 +1,15 @@
 //! The HTTP surface.
 //!
 //! [`graphql`] the endpoint; [`playground`]; [`webhooks`]; [`links`] the pages that letters link to; [`health`]: liveness, readiness,
-//! metrics; [`body`]: reading what is sent, bounded. [`around()`] is wrapped around all of them: trace, log line, metrics, security headers.
+//! metrics; [`body`]: reading what is sent, bounded; [`cors`]: pages of other origins. [`around()`] is wrapped around all of them:
+//! trace, log line, metrics, [`compression`], security headers. [`connections`] is what all of it is served on.
 
 mod address;
 mod around;
 mod body;
+mod compression;
+pub mod connections;
+pub mod cors;
 mod graphql;
 pub mod health;
 mod links;
@@ -14,12 +18,31 @@ mod webhooks;
 
 use std::{sync::Arc, time::Duration};
 
-use actix_web::{http::Method, web};
+use actix_web::{http::Method, middleware::from_fn, web};
 use tokio::runtime::Handle;
 
 pub use around::around;
+pub use graphql::documents;
 
 use crate::{Api, graphql::execute::Executor};
+
+/// How the edge speaks HTTP.
+#[derive(Debug, Clone)]
+pub struct HttpSettings {
+    /// The origins whose pages may read answers.
+    pub cors: cors::Cors,
+    /// Whether people reach it by HTTPS: then browsers are told to use nothing else.
+    pub https: bool,
+    /// The longest that a client may take to send a body.
+    pub body_within: Duration,
+}
+
+impl Default for HttpSettings {
+    /// Of a server that is tried out.
+    fn default() -> Self {
+        Self { cors: cors::Cors::Any, https: false, body_within: Duration::from_secs(20) }
+    }
+}
 
 /// What handlers share.
 struct Edge {
@@ -31,8 +54,10 @@ struct Edge {
 pub fn configure(config: &mut web::ServiceConfig, shared: &SharedEdge) {
     let edge = &shared.0;
     config.app_data(edge.clone());
-    let graphql = web::resource("/graphql").route(web::post().to(graphql::post)).route(web::get().to(graphql::get));
-    config.service(graphql.route(web::method(Method::OPTIONS).to(graphql::preflight)));
+    let graphql = web::resource("/graphql").route(web::post().to(graphql::post));
+    let graphql = graphql.route(web::get().to(graphql::get)).route(web::head().to(graphql::get));
+    let graphql = graphql.route(web::method(Method::OPTIONS).to(cors::preflight)).default_service(web::to(graphql::other));
+    config.service(graphql.wrap(from_fn(cors::cors)));
     config.configure(links::configure);
     config.service(web::resource("/webhooks/{gateway}").route(web::post().to(webhooks::receive)));
     health::configure(config, &shared.1);
@@ -56,7 +81,7 @@ impl SharedEdge {
 
 /// Makes the edge: the schema is built here. Operations are run by the runtime that this is called on.
 pub fn edge(api: Api) -> SharedEdge {
-    let executor = Executor::new(&api, crate::schema(&api), Handle::current());
+    let executor = Executor::new(&api, crate::schemas(&api), Handle::current());
     let operations = health::Operations { db: api.db.clone(), checks: api.checks.clone(), metrics: Arc::clone(&api.metrics) };
     SharedEdge(web::Data::new(Edge { api, executor }), web::Data::new(operations))
 }

@@ -6,7 +6,10 @@ use domain::{
     payments::{gateway::WebhookError, receive_webhook},
 };
 
-use super::{Edge, body::read_body};
+use super::{
+    Edge,
+    body::{Bounds, read_body},
+};
 
 /// The longest body of a webhook, in bytes.
 const BODY_MAX: usize = 256 * 1024;
@@ -24,9 +27,10 @@ pub(super) async fn receive(
     let Some(gateway) = edge.api.gateways.iter().find(|known| known.name() == gateway.as_str()) else {
         return text(S::NOT_FOUND, "no such gateway\n");
     };
-    let body = match read_body(&request, body, BODY_MAX).await {
+    let bounds = Bounds { bytes_max: BODY_MAX, within: edge.api.http.body_within };
+    let body = match read_body(&request, body, bounds).await {
         Ok(body) => body,
-        Err(status) => return text(status, "the body cannot be read\n"),
+        Err(unread) => return text(unread.status(), "the body cannot be read\n"),
     };
     let signature = request.headers().get(gateway.signature_header()).and_then(|value| value.to_str().ok());
     let event = match gateway.verify_webhook(signature, &body) {

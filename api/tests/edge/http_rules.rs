@@ -4,6 +4,7 @@ use actix_web::{
     http::{Method, StatusCode},
     test::TestRequest,
 };
+use api::Cors;
 use serde_json::{Value, json};
 use testkit::Kit;
 
@@ -19,7 +20,7 @@ fn the_accept_header_chooses_the_media_type_and_with_it_the_status_of_a_refusal(
         for (accept, content_type, refusal) in [
             (None, json_type, 200),
             (Some("*/*"), json_type, 200),
-            (Some("text/html"), json_type, 200),
+            (Some("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"), json_type, 200),
             (Some("application/json"), json_type, 200),
             (Some(NEWER), newer_type, 400),
             (Some("application/graphql-response+json, application/json;q=0.9"), newer_type, 400),
@@ -57,11 +58,22 @@ fn what_is_no_graphql_request_is_refused_with_a_sentence_and_a_code() {
                 415,
                 "Content-Type",
             ),
+            (
+                post()
+                    .insert_header(("content-type", "application/json; charset=utf-16"))
+                    .set_payload("{\"query\":\"{ __typename }\"}"),
+                415,
+                "UTF-8",
+            ),
+            (json_body("{\"query\":\"{ __typename }\"}").insert_header(("accept", "text/html")), 406, "accept"),
+            (TestRequest::get().uri("/graphql?query=%7B__typename%7D").insert_header(("accept", "image/*")), 406, "accept"),
             (json_body("{"), 400, "JSON"),
+            (json_body(""), 400, "JSON"),
             (json_body("[{\"query\":\"{ __typename }\"}]"), 400, "batch"),
             (json_body("{}"), 400, "query"),
             (json_body("{\"query\":7}"), 400, "query"),
             (json_body("{\"query\":\"{ __typename }\",\"variables\":[]}"), 400, "variables"),
+            (json_body("{\"query\":\"{ __typename }\",\"extensions\":\"x\"}"), 400, "extensions"),
             (json_body("{\"query\":\"query A { __typename } query B { __typename }\"}"), 200, "operationName"),
             (json_body(&format!("{{\"query\":\"{{ __typename }}\"}}{}", " ".repeat(110_000))), 413, "bytes"),
             (TestRequest::get().uri("/graphql"), 400, "query"),
@@ -87,8 +99,11 @@ fn queries_come_by_get_and_mutations_never_do() {
         let answer = send(api(&kit), get("mutation%7BsessionSignOut%7Berrors%7Bcode%7D%7D%7D")).await;
         assert_eq!((answer.status, answer.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "POST"));
         assert_eq!(kit.state().await, before);
-        let answer = send(api(&kit), TestRequest::default().method(Method::PUT).uri("/graphql")).await;
-        assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
+        for method in [Method::PUT, Method::DELETE, Method::PATCH, Method::TRACE] {
+            let answer = send(api(&kit), TestRequest::default().method(method.clone()).uri("/graphql")).await;
+            assert_eq!((answer.status, answer.code().as_str()), (StatusCode::METHOD_NOT_ALLOWED, "BAD_REQUEST"), "{method}");
+            assert_eq!(answer.header("allow"), "GET, HEAD, POST, OPTIONS");
+        }
     });
 }
 
@@ -126,7 +141,15 @@ fn every_answer_carries_its_trace_and_guards() {
             assert_eq!(answer.header("traceparent"), format!("00-4bf92f3577b34da6a3ce929d0e0e4736-{request_id}-01"), "{path}");
             assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
             assert_eq!(answer.header("referrer-policy"), "no-referrer", "{path}");
+            assert!(answer.header("content-security-policy").contains("default-src 'none'"), "{path}");
+            assert_eq!(answer.header("x-frame-options"), "DENY", "{path}");
+            assert_eq!(answer.header("cross-origin-resource-policy"), "same-origin", "{path}");
+            assert_eq!(answer.header("strict-transport-security"), "", "{path}: it is not reached by HTTPS");
         }
+        let mut by_https = api(&kit);
+        by_https.http.https = true;
+        let answer = send(by_https, TestRequest::get().uri("/livez")).await;
+        assert_eq!(answer.header("strict-transport-security"), "max-age=31536000");
         let answer = send(api(&kit), posted("{ __typename }", json!({}))).await;
         assert_eq!(answer.header("cache-control"), "private, no-store");
         assert_eq!(answer.header("vary"), "Accept, Authorization");
@@ -146,6 +169,24 @@ fn a_storefront_in_a_browser_may_ask_from_any_origin() {
         // Never together with cookies: any origin may ask because none brings a right with it.
         assert_eq!(answer.header("access-control-allow-credentials"), "");
         assert_eq!(send(api(&kit), posted("{ __typename }", json!({}))).await.header("access-control-allow-origin"), "*");
+    });
+}
+
+#[test]
+fn a_deployment_may_name_the_origins_that_read_its_answers() {
+    testkit::run(Kit::sqlite(), async |kit| {
+        let mut api = api(&kit);
+        api.http.cors = Cors::These(vec!["https://shop.example".to_owned()]);
+        for (origin, allowed) in [("https://shop.example", "https://shop.example"), ("https://evil.example", ""), ("null", "")] {
+            let preflight = TestRequest::default().method(Method::OPTIONS).uri("/graphql").insert_header(("origin", origin));
+            let preflight = send(api.clone(), preflight.insert_header(("access-control-request-method", "POST"))).await;
+            let answer = send(api.clone(), posted("{ __typename }", json!({})).insert_header(("origin", origin))).await;
+            for answer in [preflight, answer] {
+                assert!(answer.status.is_success());
+                assert_eq!(answer.header("access-control-allow-origin"), allowed, "{origin}");
+                assert!(answer.headers.get_all("vary").any(|vary| vary == "origin"), "{origin}");
+            }
+        }
     });
 }
 

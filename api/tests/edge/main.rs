@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails has said what it must")]
 
+mod bodies;
 mod bounds;
 mod budget;
+mod documents;
 mod failing;
 mod fuzz;
 mod http_rules;

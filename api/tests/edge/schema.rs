@@ -2,10 +2,14 @@
 
 use std::{fs, path::Path};
 
+use api::{Api, SchemaAudience};
+use domain::accounts::{
+    AccountName, CreateAccount, CreateToken, Email, Password, Permission, TokenKind, TokenName, create_admin, create_token,
+};
 use serde_json::{Value, json};
 use testkit::Kit;
 
-use crate::shop::{api, data, posted, send};
+use crate::shop::{api, creator, data, person, posted, send, system};
 
 #[test]
 fn the_committed_schema_is_what_the_binary_prints() {
@@ -86,15 +90,57 @@ fn errors_that_a_user_can_mend_share_an_interface() {
     });
 }
 
+/// Asks about the schema, and for a field that almost exists; answers the codes, and whether a near miss was told.
+async fn curious(api: &Api, token: Option<&str>) -> (String, bool) {
+    let ask = async |query: &str| {
+        let mut request = posted(query, json!({}));
+        if let Some(token) = token {
+            request = request.insert_header(("authorization", format!("Bearer {token}")));
+        }
+        send(api.clone(), request).await
+    };
+    let missed = ask("{ __typename dops { nodes { id } } }").await;
+    assert_eq!(missed.code(), "GRAPHQL_VALIDATION_FAILED");
+    let asked = ask("query Q { ...F } fragment F on Query { __schema { types { name } } }").await;
+    let refused = asked.json().get("data").is_none();
+    assert_eq!(refused, !asked.code().is_empty(), "{}", asked.text);
+    (asked.code(), missed.text.contains("Did you mean"))
+}
+
 #[test]
-fn the_schema_can_be_kept_to_oneself() {
+fn the_schema_is_shown_to_whom_it_is_meant_for() {
     testkit::run(Kit::sqlite(), async |kit| {
-        let mut api = api(&kit);
-        api.introspection = false;
-        let answer = send(api.clone(), posted("{ __schema { types { name } } }", json!({}))).await;
-        assert_eq!(answer.json()["data"]["__schema"], Value::Null, "{}", answer.text);
-        let answer = send(api, posted("{ __typename dops { nodes { id } } }", json!({}))).await;
-        assert_eq!(answer.code(), "GRAPHQL_VALIDATION_FAILED");
-        assert!(!answer.text.contains("Did you mean"), "{}", answer.text);
+        let person = person(&kit, "ada").await;
+        let (id, _) = creator(&kit, "Salt Glaze").await;
+        let secret = async |permissions: &[Permission]| {
+            let name = TokenName::new("codegen").unwrap();
+            let request = CreateToken { name, kind: TokenKind::Secret, permissions: permissions.to_vec(), expires_at: None };
+            create_token(&kit.db, &system().as_tokens(Some(id)), request).await.unwrap().secret.expose().to_owned()
+        };
+        let reader = secret(&[Permission::SchemaRead]).await;
+        let writer = secret(&[Permission::CatalogWrite]).await;
+        let email = Email::new("root@example.org").unwrap();
+        let request = CreateAccount {
+            email,
+            name: AccountName::new("root").unwrap(),
+            password: Some(Password::new("a long enough one").unwrap()),
+        };
+        create_admin(&kit.db, &system(), request).await.unwrap();
+        let (told, hidden) = ((String::new(), true), ("INTROSPECTION_DISABLED".to_owned(), false));
+        let admin = json!({ "input": { "email": "root@example.org", "password": "a long enough one" } });
+        let admin = data(&kit, "mutation($input: SessionSignInInput!) { sessionSignIn(input: $input) { token } }", admin).await;
+        let admin = admin["sessionSignIn"]["token"].as_str().unwrap();
+        for (audience, who, token, expected) in [
+            (SchemaAudience::Everybody, "public", None, &told),
+            (SchemaAudience::Permitted, "public", None, &hidden),
+            (SchemaAudience::Permitted, "a person", Some(person.as_str()), &hidden),
+            (SchemaAudience::Permitted, "a token without the permission", Some(writer.as_str()), &hidden),
+            (SchemaAudience::Permitted, "a token with it", Some(reader.as_str()), &told),
+            (SchemaAudience::Permitted, "an administrator", Some(admin), &told),
+            (SchemaAudience::Nobody, "an administrator", Some(admin), &hidden),
+        ] {
+            let api = Api { introspection: audience, ..api(&kit) };
+            assert_eq!(&curious(&api, token).await, expected, "{audience:?} {who}");
+        }
     });
 }

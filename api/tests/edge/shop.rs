@@ -6,7 +6,7 @@ use actix_web::{
     http::StatusCode,
     test::{self, TestRequest},
 };
-use api::Api;
+use api::{Api, Documents, HttpSettings, SchemaAudience};
 use chrono::TimeDelta;
 use domain::{
     accounts::{AccountName, CreatorScope, Email, SystemScope, create_buyers},
@@ -38,7 +38,9 @@ pub(crate) fn api(kit: &Kit) -> Api {
     Api {
         db: kit.db.clone(),
         gateways: Vec::new(),
-        introspection: true,
+        introspection: SchemaAudience::Everybody,
+        documents: Documents::default(),
+        http: HttpSettings::default(),
         playground: None,
         checks: Vec::new(),
         metrics: Arc::new(|| "smallrun_up 1\n".to_owned()),

@@ -48,16 +48,19 @@ pub enum Permission {
     ProfileWrite,
     /// Ask buyers, by e-mail, to let a session be opened for them.
     SessionsOpen,
+    /// Ask about the schema where not everybody may: code generators do.
+    SchemaRead,
 }
 
 impl Permission {
     /// All permissions, with the constant names in which they are stored.
-    pub const ALL: [(Self, &'static str); 5] = [
+    pub const ALL: [(Self, &'static str); 6] = [
         (Self::CatalogRead, "catalog:read"),
         (Self::CatalogWrite, "catalog:write"),
         (Self::ReservationsRead, "reservations:read"),
         (Self::ProfileWrite, "profile:write"),
         (Self::SessionsOpen, "sessions:open"),
+        (Self::SchemaRead, "schema:read"),
     ];
 
     /// The constant name.
@@ -534,6 +537,25 @@ impl Action for OpenSessions {
     }
 }
 
+/// To ask about the schema of the API where not everybody may.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadSchema;
+
+impl Action for ReadSchema {
+    /// It is no one's and shows no rows.
+    type Scope = ();
+    fn decide(&self, viewer: &Viewer) -> Result<(), Denied> {
+        match viewer {
+            Viewer::Account(viewer) if viewer.admin => Ok(()),
+            Viewer::Token(token) if token.kind == TokenKind::Secret && token.permissions.contains(&Permission::SchemaRead) => {
+                Ok(())
+            }
+            Viewer::Public => Err(Denied::Unauthenticated),
+            Viewer::Account(_) | Viewer::Guest(..) | Viewer::Token(_) => Err(Denied::Forbidden),
+        }
+    }
+}
+
 /// To run the marketplace.
 #[derive(Debug, Clone, Copy)]
 pub struct Administer;
@@ -646,6 +668,26 @@ mod tests {
         ];
         assert_eq!(seen, expected);
     }
+
+    #[test]
+    fn the_schema_is_read_by_administrators_and_by_secret_tokens_that_may() {
+        let creator = CreatorId(Uuid::from_u128(7));
+        let token = |kind, permissions: &[Permission]| {
+            let (token, permissions) = (TokenId(Uuid::from_u128(3)), permissions.to_vec());
+            Viewer::Token(TokenViewer { token, kind, creator: Some(creator), permissions })
+        };
+        assert_eq!(authorize(&token(TokenKind::Secret, &[Permission::SchemaRead]), ReadSchema), Ok(()));
+        assert_eq!(authorize(&token(TokenKind::Publishable, &[Permission::SchemaRead]), ReadSchema), Err(Denied::Forbidden));
+        for (name, viewer) in viewers(creator) {
+            let expected = match name {
+                "admin" => Ok(()),
+                "public" => Err(Denied::Unauthenticated),
+                _ => Err(Denied::Forbidden),
+            };
+            assert_eq!(authorize(&viewer, ReadSchema), expected, "{name}");
+        }
+    }
+
     #[test]
     fn everybody_may_enter_and_only_a_storefronts_server_is_not_told_by_its_address() {
         let address = IpAddr::from([192, 0, 2, 7]);

@@ -13,23 +13,17 @@ const ERRORS_MAX: usize = 20;
 const MESSAGE_MAX: usize = 400;
 /// The most places that an error names.
 const LOCATIONS_MAX: usize = 10;
-/// How the library begins to guess what was meant.
-const SUGGESTION: &str = " Did you mean ";
 
 /// Whether nothing was run: then an answer has no `data` (GraphQL, October 2021, section 7.1).
 pub(crate) fn is_request_error(response: &Response) -> bool {
     response.data == Value::Null && !response.errors.is_empty() && response.errors.iter().all(|error| error.path.is_empty())
 }
 
-/// Gives all errors codes of ours, and bounds their number and their texts. Who may not ask for the schema is not told by a
-/// guess either what is in it.
-pub(super) fn settle(response: &mut Response, introspection: bool) {
+/// Gives all errors codes of ours, and bounds their number and their texts.
+pub(super) fn settle(response: &mut Response) {
     response.errors.truncate(ERRORS_MAX);
     for error in &mut response.errors {
         mark(error);
-        if !introspection && let Some(at) = error.message.find(SUGGESTION) {
-            error.message.truncate(at);
-        }
         shorten(&mut error.message);
         error.locations.truncate(LOCATIONS_MAX);
     }
@@ -119,18 +113,13 @@ mod tests {
             error.locations = vec![Pos::default(); 1_000];
             error
         };
-        let mut errors =
-            vec![error(&"é".repeat(100_000)), error("Unknown field \"dops\" on type \"Query\". Did you mean \"drops\"?")];
+        let mut errors = vec![error(&"é".repeat(100_000))];
         errors.resize_with(1_000, || error("x"));
         let mut response = Response::from_errors(errors);
-        settle(&mut response, false);
+        settle(&mut response);
         assert_eq!(response.errors.len(), ERRORS_MAX);
         assert_eq!(response.errors[0].message.chars().count(), MESSAGE_MAX + 1);
-        assert_eq!(response.errors[1].message, "Unknown field \"dops\" on type \"Query\".");
         assert!(serde_json::to_string(&response).unwrap().len() < 20_000);
-        let mut told = Response::from_errors(vec![error("No. Did you mean \"drops\"?")]);
-        settle(&mut told, true);
-        assert_eq!(told.errors[0].message, "No. Did you mean \"drops\"?");
     }
 
     #[test]

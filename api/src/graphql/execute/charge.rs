@@ -44,7 +44,7 @@ impl Parts {
         metrics::counter!(REFUSALS, "limit" => refused.limit().unwrap_or("none")).increment(1);
         let requested = refused.cost();
         let mut response = Response::from_errors(vec![refused.error()]);
-        settle(&mut response, self.introspection);
+        settle(&mut response);
         let budget = self.charge(payer, REFUSED_POINTS);
         Cost { requested, actual: REFUSED_POINTS, budget }.show(&mut response);
         response

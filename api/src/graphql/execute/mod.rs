@@ -34,9 +34,10 @@ use super::{
     budget::{Budget, Payer},
     errors::internal,
     guard::{Chosen, Document, Guard, Refused},
+    introspection::Schemas,
     recent::Recent,
 };
-use crate::{Api, Schema};
+use crate::Api;
 
 pub(crate) use answer::is_request_error;
 pub(crate) use charge::retry_after_secs;
@@ -86,9 +87,8 @@ impl Admitted {
 pub struct Executor(Arc<Parts>);
 
 struct Parts {
-    schema: Schema,
+    schemas: Schemas,
     db: Db,
-    introspection: bool,
     query_deadline: Duration,
     guard: Guard,
     budget: Option<Budget>,
@@ -103,15 +103,14 @@ struct Parts {
 
 impl Executor {
     /// An executor whose work is done on that runtime, which should have several threads.
-    pub fn new(api: &Api, schema: Schema, runtime: Handle) -> Self {
+    pub fn new(api: &Api, schemas: Schemas, runtime: Handle) -> Self {
         metrics::describe_counter!(REFUSALS, "Requests that were refused before they were run, by the limit that they exceed.");
         metrics::describe_gauge!(RUNNING, "Operations that are being run.");
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self(Arc::new(Parts {
-            guard: Guard::new(api.limits, &schema.sdl()),
-            schema,
+            guard: Guard::new(api.limits, &schemas.sdl()),
+            schemas,
             db: api.db.clone(),
-            introspection: api.introspection,
             query_deadline: api.query_deadline,
             budget: api.budget.map(Budget::new),
             documents: Mutex::new(Recent::new(KEPT_TOKENS)),

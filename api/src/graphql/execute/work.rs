@@ -17,12 +17,15 @@ use super::{
     answer::{Cost, actual, is_request_error, settle},
     charge::REFUSED_POINTS,
 };
-use crate::graphql::{
-    RequestContext,
-    budget::Payer,
-    errors::{Code, denied},
-    guard::{Document, Refused},
-    loaders::{Loader, Loaders},
+use crate::{
+    Schema,
+    graphql::{
+        RequestContext,
+        budget::Payer,
+        errors::{Code, denied},
+        guard::{Document, Refused},
+        loaders::{Loader, Loaders},
+    },
 };
 
 pub(super) const RUNNING: &str = "smallrun_graphql_running";
@@ -34,6 +37,13 @@ struct Running {
     payer: Option<Payer>,
     /// Whether to validate it is long work.
     long: bool,
+}
+
+/// What the library is asked for.
+struct Ready {
+    schema: Schema,
+    request: Request,
+    loader: Loader,
 }
 
 impl Parts {
@@ -71,8 +81,8 @@ impl Parts {
         let (running, request) = self.request(admitted, caller);
         let _counted = Counted::new(running.kind);
         let mut response = match request {
-            Ok((request, loader)) => {
-                let run = self.begin(running.long, loader.drive(self.schema.execute(request)));
+            Ok(Ready { schema, request, loader }) => {
+                let run = self.begin(running.long, loader.drive(schema.execute(request)));
                 if running.kind == OperationType::Query {
                     tokio::time::timeout(self.query_deadline, run).await.unwrap_or_else(|_| Response::from_errors(vec![too_late()]))
                 } else {
@@ -90,7 +100,7 @@ impl Parts {
         let (running, request) = self.request(admitted, caller);
         let _counted = Counted::new(running.kind);
         let (mut events, loader) = match request {
-            Ok((request, loader)) => (self.schema.execute_stream(request), loader),
+            Ok(Ready { schema, request, loader }) => (schema.execute_stream(request), loader),
             Err(mut response) => {
                 self.close(&mut response, &running);
                 let _nobody_listens = send.send(response).await;
@@ -103,7 +113,7 @@ impl Parts {
                 self.close(&mut response, &running);
                 first = false;
             } else {
-                settle(&mut response, self.introspection);
+                settle(&mut response);
                 self.charge(running.payer, actual(&response.data));
             }
             if send.send(response).await.is_err() {
@@ -113,9 +123,13 @@ impl Parts {
     }
 
     /// What the library is asked for, or the answer that says why it is not.
-    fn request(&self, admitted: Admitted, caller: RequestContext) -> (Running, Result<(Request, Loader), Response>) {
+    fn request(&self, admitted: Admitted, caller: RequestContext) -> (Running, Result<Ready, Response>) {
         let Admitted { document, chosen, operation_name, variables, payer } = admitted;
         let running = Running { kind: chosen.kind, cost: chosen.cost, payer, long: document.is_long() };
+        if let Some(why) = self.schemas.refusal(&caller.viewer, document.parsed()) {
+            return (running, Err(Response::from_errors(vec![why])));
+        }
+        let schema = self.schemas.of(&caller.viewer).clone();
         let sight = match Sight::of_viewer(&caller.viewer) {
             Ok(sight) => sight,
             Err(why) => return (running, Err(Response::from_errors(vec![denied(why).into_server_error(Pos::default())]))),
@@ -125,12 +139,12 @@ impl Parts {
         let mut request = Request::new("").variables(variables).data(caller).data(loader.clone());
         request.operation_name = operation_name;
         request.set_parsed_query(document.parsed().clone());
-        (running, Ok((request, loader)))
+        (running, Ok(Ready { schema, request, loader }))
     }
 
     /// Completes an answer: codes and bounds of its errors, and its cost; gives back what it did not cost.
     fn close(&self, response: &mut Response, running: &Running) {
-        settle(response, self.introspection);
+        settle(response);
         let (refused, kind) = (is_request_error(response), kind_name(running.kind));
         let least = if refused { REFUSED_POINTS } else { 1 };
         let actual = actual(&response.data).max(least).min(running.cost.max(REFUSED_POINTS));

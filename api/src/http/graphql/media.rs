@@ -1,32 +1,47 @@
-//! The media type of an answer, its status, its headers.
+//! How an answer is written: its media type, its status, its headers, and who may keep it.
 
 use std::collections::BTreeMap;
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpRequest, HttpResponse, HttpResponseBuilder,
     http::{
         StatusCode,
         header::{
-            ACCEPT, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, CACHE_CONTROL, RETRY_AFTER, VARY,
+            ACCEPT_ENCODING, ALLOW, AUTHORIZATION, CACHE_CONTROL, ETAG, EntityTag, Header, IfNoneMatch, RETRY_AFTER, VARY,
             WWW_AUTHENTICATE,
         },
     },
 };
 use async_graphql::{Response, ServerError, Value};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
+use super::accept::{Accept, MediaType};
 use crate::graphql::{
     errors::Code,
     execute::{is_request_error, retry_after_secs},
 };
 
-const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
+/// Nobody keeps it.
+const PRIVATE: &str = "private, no-store";
+/// What nobody in particular asked for by the hash of a known document may be kept by shared caches, for as long as stock may be
+/// old: nothing purges them. A browser asks again each time, mostly for a 304.
+const SHARED: &str = "public, max-age=0, s-maxage=1";
 
-/// The media type that the client accepts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Media {
-    GraphqlResponse,
-    Json,
+/// How the answer to one request is written.
+#[derive(Debug)]
+pub(super) struct Media {
+    kind: MediaType,
+    sharing: Sharing,
+}
+
+/// Who may keep an answer.
+#[derive(Debug)]
+enum Sharing {
+    /// Nobody but who asked, and not even they.
+    Private,
+    /// Anybody, if it is good. With what the client has already.
+    Shared(Option<IfNoneMatch>),
 }
 
 /// An answer: `data` is left out when nothing was run.
@@ -41,47 +56,40 @@ struct Answer<'a> {
 }
 
 impl Media {
-    /// The best of the two that `Accept` names; JSON for clients that say nothing or take anything (GraphQL over HTTP,
-    /// section 6.1: clients from before the newer media type).
-    pub(super) fn of(request: &HttpRequest) -> Self {
-        let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
-        let ranges = accept.split(',').filter_map(|range| {
-            let mut parts = range.split(';').map(str::trim);
-            let media = match parts.next()?.to_ascii_lowercase().as_str() {
-                GRAPHQL_RESPONSE => Self::GraphqlResponse,
-                "application/json" => Self::Json,
-                _ => return None,
-            };
-            // In thousandths, as RFC 9110, section 12.4.2, has them.
-            let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-            let weight = weight.map_or(1.0, |weight| weight.parse::<f32>().unwrap_or(0.0));
-            Some((media, weight))
-        });
-        // Of equal ones the first.
-        let best = ranges.filter(|(_, weight)| *weight > 0.0).fold(None, |best: Option<(Self, f32)>, next| match best {
-            Some(best) if best.1 >= next.1 => Some(best),
-            _ => Some(next),
-        });
-        best.map_or(Self::Json, |(media, _)| media)
-    }
-
-    fn content_type(self) -> &'static str {
-        match self {
-            Self::GraphqlResponse => "application/graphql-response+json; charset=utf-8",
-            Self::Json => "application/json; charset=utf-8",
+    /// As the request's `Accept` wants it; the error is the answer to a client that takes none of what there is.
+    pub(super) fn of(request: &HttpRequest) -> Result<Self, HttpResponse> {
+        match Accept::of(request).choose() {
+            Some(kind) => Ok(Self { kind, sharing: Sharing::Private }),
+            None => {
+                let json = Self { kind: MediaType::Json, sharing: Sharing::Private };
+                let why = "accept application/graphql-response+json or application/json, in UTF-8: there is nothing else";
+                Err(json.refuse(StatusCode::NOT_ACCEPTABLE, Code::BadRequest, why))
+            }
         }
     }
 
+    /// Lets shared caches keep a good answer, if the request comes from nobody in particular.
+    pub(super) fn shared(self, request: &HttpRequest) -> Self {
+        if request.headers().contains_key(AUTHORIZATION) {
+            return self;
+        }
+        let known = request.headers().contains_key("if-none-match").then(|| IfNoneMatch::parse(request).ok()).flatten();
+        Self { sharing: Sharing::Shared(known), ..self }
+    }
+
     /// The answer of a request that was GraphQL. Only the newer media type may say by its status that nothing was run.
-    pub(super) fn answer(self, response: &Response) -> HttpResponse {
+    pub(super) fn answer(&self, response: &Response) -> HttpResponse {
         let refused = is_request_error(response);
         let status = match response.errors.first().filter(|_| refused).and_then(code) {
             Some("INTERNAL") => StatusCode::INTERNAL_SERVER_ERROR,
             Some("DEADLINE_EXCEEDED") => StatusCode::SERVICE_UNAVAILABLE,
             Some("RATE_LIMITED") => StatusCode::TOO_MANY_REQUESTS,
-            _ if refused && self == Self::GraphqlResponse => StatusCode::BAD_REQUEST,
+            _ if refused && self.kind == MediaType::GraphqlResponse => StatusCode::BAD_REQUEST,
             _ => StatusCode::OK,
         };
+        if let (Sharing::Shared(known), true) = (&self.sharing, response.is_ok()) {
+            return self.share(response, known.as_ref());
+        }
         let data = (!refused).then_some(&response.data);
         let mut answer = self.write(status, &Answer { errors: &response.errors, data, extensions: &response.extensions });
         if let Some(secs) = retry_after_secs(response) {
@@ -91,28 +99,54 @@ impl Media {
     }
 
     /// An answer to what is no GraphQL request, or nobody's.
-    pub(super) fn refuse(self, status: StatusCode, code: Code, message: &str) -> HttpResponse {
-        let errors = [code.server_error(message, None)];
-        self.write(status, &Answer { errors: &errors, data: None, extensions: &BTreeMap::new() })
+    pub(super) fn refuse(&self, status: StatusCode, code: Code, message: &str) -> HttpResponse {
+        self.write(status, &Answer { errors: &[code.server_error(message, None)], data: None, extensions: &BTreeMap::new() })
     }
 
-    fn write(self, status: StatusCode, answer: &Answer<'_>) -> HttpResponse {
+    /// An answer to a document that is not answered.
+    pub(super) fn refuse_document(&self, code: Code, message: &str) -> HttpResponse {
+        self.answer(&Response::from_errors(vec![code.server_error(message, None)]))
+    }
+
+    fn write(&self, status: StatusCode, answer: &Answer<'_>) -> HttpResponse {
         let Ok(body) = serde_json::to_vec(answer) else { return HttpResponse::InternalServerError().finish() };
-        let mut response = HttpResponse::build(status);
-        response
-            .content_type(self.content_type())
-            .insert_header((CACHE_CONTROL, "private, no-store"))
-            .insert_header((VARY, "Accept, Authorization"))
-            .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
-            .insert_header((ACCESS_CONTROL_EXPOSE_HEADERS, "traceparent, x-request-id, retry-after"));
+        let mut response = self.head(status, PRIVATE);
         match status {
             StatusCode::UNAUTHORIZED => drop(response.insert_header((WWW_AUTHENTICATE, "Bearer"))),
             StatusCode::METHOD_NOT_ALLOWED => drop(response.insert_header((ALLOW, "POST"))),
+            StatusCode::SERVICE_UNAVAILABLE => drop(response.insert_header((RETRY_AFTER, "1"))),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => drop(response.insert_header((ACCEPT_ENCODING, "gzip"))),
             // What was not read of the body would be taken for the next request.
             StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT => drop(response.force_close()),
             _ => {}
         }
         response.body(body)
+    }
+
+    /// A good answer that is the same for everybody. What is said about this one request, such as its cost, is left out.
+    fn share(&self, response: &Response, known: Option<&IfNoneMatch>) -> HttpResponse {
+        let answer = Answer { errors: &[], data: Some(&response.data), extensions: &BTreeMap::new() };
+        let Ok(body) = serde_json::to_vec(&answer) else { return HttpResponse::InternalServerError().finish() };
+        // Weak: the same answer may be sent compressed. 128 bits of the hash are enough that no two answers meet.
+        let hash = Sha256::digest(&body);
+        let etag = EntityTag::new_weak(hex::encode(hash.get(..16).unwrap_or_default()));
+        let is_known = match known {
+            Some(IfNoneMatch::Any) => true,
+            Some(IfNoneMatch::Items(known)) => known.iter().any(|known| known.weak_eq(&etag)),
+            None => false,
+        };
+        let mut response = self.head(if is_known { StatusCode::NOT_MODIFIED } else { StatusCode::OK }, SHARED);
+        response.insert_header((ETAG, etag.to_string()));
+        if is_known { response.finish() } else { response.body(body) }
+    }
+
+    fn head(&self, status: StatusCode, kept: &'static str) -> HttpResponseBuilder {
+        let mut response = HttpResponse::build(status);
+        response
+            .content_type(self.kind.content_type())
+            .insert_header((CACHE_CONTROL, kept))
+            .insert_header((VARY, "Accept, Authorization"));
+        response
     }
 }
 

@@ -1,9 +1,15 @@
 //! GraphQL over HTTP: POST with a JSON body, GET for queries.
 //!
-//! A simple cross-site request can have no effect: POST needs a JSON content type, GET never mutates. [`asked`] what is asked for;
-//! [`run`] how it is answered; [`media`] in which media type and with which status.
+//! A simple cross-site request can have no effect: POST needs a content type that no form can send, GET never mutates. [`asked`] what
+//! is asked for, and in which content it comes; [`documents`] what is asked for by its hash; [`run`] how it is answered; [`accept`] in
+//! which media type; [`media`] with which status and headers.
+//!
+//! Another content type of requests (uploads) is a variant of [`asked::Content`]; another form of answers (a stream of events) is
+//! looked for with [`accept::Accept::wanted`] before [`media::Media`] is.
 
+mod accept;
 mod asked;
+pub mod documents;
 mod media;
 mod run;
 
@@ -11,79 +17,91 @@ use actix_web::{
     HttpRequest, HttpResponse,
     http::{
         StatusCode,
-        header::{
-            ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
-            CONTENT_TYPE,
-        },
+        header::{ALLOW, HeaderValue},
     },
     web,
 };
 
 use self::{
-    asked::{Asked, AskedByUrl},
+    asked::{Asked, Content},
+    documents::{Refused, Sent},
     media::Media,
     run::answer,
 };
-use super::{Edge, body::read_body};
+use super::{
+    Edge,
+    body::{Bounds, Unread, read_body_inflated},
+};
 use crate::graphql::errors::Code;
 
-/// The longest body of a request, in bytes.
-const BODY_MAX: usize = 100 * 1024;
-/// How long a browser may remember that it is allowed to ask from another origin.
-const PREFLIGHT_SECS: &str = "86400";
 
 /// `POST /graphql`.
 pub(super) async fn post(request: HttpRequest, body: web::Payload, edge: web::Data<Edge>) -> HttpResponse {
-    let media = Media::of(&request);
-    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let essence = content_type.split(';').next().unwrap_or("").trim();
-    if !essence.eq_ignore_ascii_case("application/json") {
-        return media.refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::BadRequest, "send `Content-Type: application/json`");
-    }
-    let body = match read_body(&request, body, BODY_MAX).await {
-        Ok(body) => body,
-        Err(StatusCode::PAYLOAD_TOO_LARGE) => {
-            let most = format!("the request is larger than {BODY_MAX} bytes");
-            return media.refuse(StatusCode::PAYLOAD_TOO_LARGE, Code::BadRequest, &most);
-        }
-        Err(status) => return media.refuse(status, Code::BadRequest, "the body could not be read"),
+    let media = match Media::of(&request) {
+        Ok(media) => media,
+        Err(refused) => return refused,
     };
-    if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
-        let why = "a request holds one operation: send several requests instead of a batch";
-        return media.refuse(StatusCode::BAD_REQUEST, Code::BadRequest, why);
+    match Content::of(&request) {
+        Ok(Content::Json) => {}
+        Err(why) => return media.refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::BadRequest, why),
     }
-    match serde_json::from_slice::<Asked>(&body) {
-        Ok(asked) => answer(&request, &edge, asked, media, false).await,
-        Err(_) => {
-            let why = "the body must be a JSON object with `query`, and optionally `operationName` and `variables`";
-            media.refuse(StatusCode::BAD_REQUEST, Code::BadRequest, why)
+    let bytes_max = usize::try_from(edge.api.limits.bytes_max).unwrap_or(usize::MAX);
+    let bounds = Bounds { bytes_max, within: edge.api.http.body_within };
+    let body = match read_body_inflated(&request, body, bounds).await {
+        Ok(body) => body,
+        Err(unread) => {
+            let why = match unread {
+                Unread::TooLong => format!("the request is larger than {bytes_max} bytes"),
+                Unread::TooSlow => format!("the body did not come within {} s", bounds.within.as_secs()),
+                Unread::Broken => "the body could not be read".to_owned(),
+                Unread::Encoded => "compress the body by gzip, once, or not at all".to_owned(),
+            };
+            return media.refuse(unread.status(), Code::BadRequest, &why);
         }
+    };
+    match Asked::from_json(&body) {
+        Ok(asked) => with_document(&request, &edge, asked, media, false).await,
+        Err(why) => media.refuse(StatusCode::BAD_REQUEST, Code::BadRequest, &why),
     }
-}
-
-/// `OPTIONS /graphql`: a storefront in a browser may ask from any origin. There are no cookies here, so its origin gives a page no
-/// right that its token does not.
-pub(super) async fn preflight() -> HttpResponse {
-    HttpResponse::NoContent()
-        .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
-        .insert_header((ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"))
-        .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, "accept, authorization, content-type, traceparent"))
-        .insert_header((ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECS))
-        .finish()
 }
 
 /// `GET /graphql?query=…`: queries only.
 pub(super) async fn get(request: HttpRequest, edge: web::Data<Edge>) -> HttpResponse {
-    let media = Media::of(&request);
-    let asked = web::Query::<AskedByUrl>::from_query(request.query_string()).map_err(|_| "the query string cannot be read");
-    let asked = asked.and_then(|asked| {
-        let asked = asked.into_inner();
-        let variables = asked.variables.as_deref().filter(|text| !text.is_empty()).map(serde_json::from_str).transpose();
-        let variables = variables.map_err(|_| "`variables` must be a JSON object")?;
-        Ok(Asked { query: asked.query, operation_name: asked.operation_name, variables })
-    });
-    match asked {
-        Ok(asked) => answer(&request, &edge, asked, media, true).await,
-        Err(why) => media.refuse(StatusCode::BAD_REQUEST, Code::BadRequest, why),
+    let media = match Media::of(&request) {
+        Ok(media) => media,
+        Err(refused) => return refused,
+    };
+    match Asked::from_url(request.query_string()) {
+        Ok(asked) => with_document(&request, &edge, asked, media, true).await,
+        Err(why) => media.refuse(StatusCode::BAD_REQUEST, Code::BadRequest, &why),
+    }
+}
+
+/// Any other method.
+pub(super) async fn other(request: HttpRequest) -> HttpResponse {
+    let media = match Media::of(&request) {
+        Ok(media) => media,
+        Err(refused) => return refused,
+    };
+    let mut refused = media.refuse(StatusCode::METHOD_NOT_ALLOWED, Code::BadRequest, "send a POST, or a query by GET");
+    refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, OPTIONS"));
+    refused
+}
+
+/// Finds the document, if the request names it, and answers. Only what is asked by GET for a known document may be shared: its
+/// address is short and says all of it.
+async fn with_document(request: &HttpRequest, edge: &Edge, mut asked: Asked, media: Media, by_get: bool) -> HttpResponse {
+    match edge.api.documents.resolve(&mut asked) {
+        Ok(Sent::Name) if by_get => answer(request, edge, asked, media.shared(request), by_get).await,
+        Ok(Sent::Name | Sent::Text) => answer(request, edge, asked, media, by_get).await,
+        Err(refused) => {
+            let (code, why) = refused.words();
+            match refused {
+                Refused::Malformed(_) => media.refuse(StatusCode::BAD_REQUEST, code, why),
+                // Apollo's protocol has 200 for its two, whatever the media type: its clients go on from there.
+                Refused::NotFound | Refused::NotSupported => media.refuse(StatusCode::OK, code, why),
+                Refused::UnknownId | Refused::NotTrusted => media.refuse_document(code, why),
+            }
+        }
     }
 }

@@ -1,0 +1,110 @@
+//! Who may ask about the schema, and what the others get instead.
+//!
+//! The schema is built twice over the same data: open, and closed. The closed one answers no questions about itself, and its
+//! errors do not say which field of another name was meant: with near misses the schema can be guessed name by name.
+
+use async_graphql::{
+    ServerError,
+    parser::types::{ExecutableDocument, Selection, SelectionSet},
+};
+use domain::accounts::{ReadSchema, Viewer, authorize};
+
+use super::errors::Code;
+use crate::Schema;
+
+/// Who may ask about the schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchemaAudience {
+    /// Everybody.
+    Everybody,
+    /// Administrators, and secret tokens with `schema:read`.
+    Permitted,
+    /// Nobody.
+    Nobody,
+}
+
+/// The schema, as whoever asks may know it.
+#[derive(Clone)]
+pub struct Schemas {
+    open: Schema,
+    closed: Schema,
+    audience: SchemaAudience,
+}
+
+impl Schemas {
+    /// Of the two; `closed` is built with introspection and suggestions disabled.
+    pub(crate) fn new(open: Schema, closed: Schema, audience: SchemaAudience) -> Self {
+        Self { open, closed, audience }
+    }
+
+    /// The schema in the schema definition language.
+    pub(crate) fn sdl(&self) -> String {
+        self.open.sdl()
+    }
+
+    /// The one that executes what that viewer asks.
+    pub(crate) fn of(&self, viewer: &Viewer) -> &Schema {
+        if self.may_ask(viewer) { &self.open } else { &self.closed }
+    }
+
+    /// Why a document cannot be executed for that viewer: it asks about the schema, and the viewer may not.
+    pub(crate) fn refusal(&self, viewer: &Viewer, document: &ExecutableDocument) -> Option<ServerError> {
+        if self.may_ask(viewer) || !asks_about_schema(document) {
+            return None;
+        }
+        let why = match self.audience {
+            SchemaAudience::Everybody | SchemaAudience::Permitted => {
+                "the schema is shown to administrators, and to API tokens with the permission SCHEMA_READ"
+            }
+            SchemaAudience::Nobody => "this server does not answer questions about its schema",
+        };
+        Some(Code::IntrospectionDisabled.server_error(why, None))
+    }
+
+    fn may_ask(&self, viewer: &Viewer) -> bool {
+        match self.audience {
+            SchemaAudience::Everybody => true,
+            SchemaAudience::Permitted => authorize(viewer, ReadSchema).is_ok(),
+            SchemaAudience::Nobody => false,
+        }
+    }
+}
+
+/// Whether some operation or fragment has `__schema` or `__type`, at whatever depth.
+fn asks_about_schema(document: &ExecutableDocument) -> bool {
+    let operations = document.operations.iter().map(|(_, operation)| &operation.node.selection_set.node);
+    let fragments = document.fragments.values().map(|fragment| &fragment.node.selection_set.node);
+    operations.chain(fragments).any(set_asks)
+}
+
+/// Recurses as deep as brackets are nested, which the bounds on the text keep shallow.
+fn set_asks(set: &SelectionSet) -> bool {
+    set.items.iter().any(|selection| match &selection.node {
+        Selection::Field(field) => {
+            matches!(field.node.name.node.as_str(), "__schema" | "__type") || set_asks(&field.node.selection_set.node)
+        }
+        Selection::InlineFragment(fragment) => set_asks(&fragment.node.selection_set.node),
+        Selection::FragmentSpread(_) => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::parser::parse_query;
+
+    use super::*;
+
+    #[test]
+    fn questions_about_the_schema_are_found_wherever_they_stand() {
+        for (text, asks) in [
+            ("{ __schema { types { name } } }", true),
+            ("{ a: __type(name: \"Drop\") { name } }", true),
+            ("query A { __typename } query B { __schema { description } }", true),
+            ("{ ...F } fragment F on Query { ... on Query { __schema { description } } }", true),
+            ("{ __typename drops { nodes { __typename } } }", false),
+            ("{ schema: __typename # __schema\n }", false),
+        ] {
+            assert_eq!(asks_about_schema(&parse_query(text).unwrap()), asks, "{text}");
+        }
+    }
+}

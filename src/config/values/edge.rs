@@ -1,0 +1,192 @@
+//! The types of the settings of the HTTP edge.
+
+use std::net::IpAddr;
+
+use super::{Raw, Setting, quoted};
+
+/// Who may ask about the schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Introspection {
+    /// Everybody where the server is tried out, else as `Permitted`.
+    Auto,
+    /// Everybody.
+    On,
+    /// Administrators, and tokens that may read the schema.
+    Permitted,
+    /// Nobody.
+    Off,
+}
+
+impl Introspection {
+    /// What that means for a server that is tried out on its own machine, or is not.
+    pub(crate) fn audience(self, tried_out: bool) -> api::SchemaAudience {
+        match self {
+            Self::Auto if tried_out => api::SchemaAudience::Everybody,
+            Self::On => api::SchemaAudience::Everybody,
+            Self::Auto | Self::Permitted => api::SchemaAudience::Permitted,
+            Self::Off => api::SchemaAudience::Nobody,
+        }
+    }
+}
+
+impl Setting for Introspection {
+    fn read(raw: &Raw<'_>) -> Result<Self, String> {
+        match raw.text()? {
+            "auto" => Ok(Self::Auto),
+            "on" => Ok(Self::On),
+            "permitted" => Ok(Self::Permitted),
+            "off" => Ok(Self::Off),
+            _ => Err("must be auto, on, permitted or off".to_owned()),
+        }
+    }
+    fn show(&self) -> Option<String> {
+        Some(quoted(match self {
+            Self::Auto => "auto",
+            Self::On => "on",
+            Self::Permitted => "permitted",
+            Self::Off => "off",
+        }))
+    }
+}
+
+/// Whether something for trying out is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Switch {
+    /// Where the server is tried out.
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+impl Switch {
+    /// What that means for a server that is tried out on its own machine, or is not.
+    pub(crate) fn is_on(self, tried_out: bool) -> bool {
+        match self {
+            Self::Auto => tried_out,
+            Self::On => true,
+            Self::Off => false,
+        }
+    }
+}
+
+impl Setting for Switch {
+    fn read(raw: &Raw<'_>) -> Result<Self, String> {
+        match raw.text()? {
+            "auto" => Ok(Self::Auto),
+            "on" => Ok(Self::On),
+            "off" => Ok(Self::Off),
+            _ => Err("must be auto, on or off".to_owned()),
+        }
+    }
+    fn show(&self) -> Option<String> {
+        Some(quoted(match self {
+            Self::Auto => "auto",
+            Self::On => "on",
+            Self::Off => "off",
+        }))
+    }
+}
+
+/// The origins whose pages may read what the API answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origins {
+    /// Any.
+    Any,
+    /// These, as a browser sends them: `https://shop.example`.
+    These(Vec<String>),
+}
+
+impl Origins {
+    /// As the edge takes them.
+    pub(crate) fn cors(&self) -> api::Cors {
+        match self {
+            Self::Any => api::Cors::Any,
+            Self::These(origins) => api::Cors::These(origins.clone()),
+        }
+    }
+}
+
+/// Scheme and host, and nothing after: what a browser sends as `Origin`, which compares it to the letter.
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    host.is_some_and(|host| {
+        let plain =
+            |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || matches!(letter, '.' | '-' | ':' | '[' | ']');
+        !host.is_empty() && host.chars().all(plain)
+    })
+}
+
+impl Setting for Origins {
+    fn read(raw: &Raw<'_>) -> Result<Self, String> {
+        let texts: Option<Vec<&str>> = match raw {
+            Raw::Text("any") => return Ok(Self::Any),
+            Raw::Text(text) => Some(text.split(',').map(str::trim).filter(|text| !text.is_empty()).collect()),
+            Raw::Toml(value) if value.as_str() == Some("any") => return Ok(Self::Any),
+            Raw::Toml(value) => value.as_array().and_then(|values| values.iter().map(|value| value.get_ref().as_str()).collect()),
+        };
+        let these = texts.filter(|texts| texts.iter().all(|text| is_origin(text)));
+        let these = these.map(|texts| texts.into_iter().map(str::to_owned).collect());
+        these.map(Self::These).ok_or_else(|| "must be any, or a list of origins, such as [\"https://shop.example\"]".to_owned())
+    }
+    fn show(&self) -> Option<String> {
+        match self {
+            Self::Any => Some(quoted("any")),
+            Self::These(origins) => Some(format!("[{}]", origins.iter().map(quoted).collect::<Vec<_>>().join(", "))),
+        }
+    }
+}
+
+/// Whether the host of a URL is this machine, by a name or an address that only it can use.
+pub(super) fn is_of_this_machine(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = match authority.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
+    };
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_tried_out_is_open_and_nothing_else_by_default() {
+        use api::SchemaAudience as Audience;
+        for (setting, tried_out, audience) in [
+            (Introspection::Auto, true, Audience::Everybody),
+            (Introspection::Auto, false, Audience::Permitted),
+            (Introspection::On, false, Audience::Everybody),
+            (Introspection::Permitted, true, Audience::Permitted),
+            (Introspection::Off, true, Audience::Nobody),
+        ] {
+            assert_eq!(setting.audience(tried_out), audience, "{setting:?} {tried_out}");
+        }
+        let on = [Switch::Auto, Switch::On, Switch::Off].map(|switch| (switch.is_on(true), switch.is_on(false)));
+        assert_eq!(on, [(true, false), (true, true), (false, false)]);
+    }
+
+    #[test]
+    fn this_machine_is_known_by_its_loopback_names() {
+        for url in ["http://127.0.0.1:8080", "http://localhost", "http://[::1]:8080/shop", "http://127.3.2.1/x"] {
+            assert!(is_of_this_machine(url), "{url}");
+        }
+        for url in ["https://shop.example", "http://localhost.example", "http://10.0.0.1:8080", "http://[2001:db8::1]", "http://"] {
+            assert!(!is_of_this_machine(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn an_origin_has_nothing_after_its_host() {
+        for text in ["https://shop.example", "http://localhost:3000", "http://[::1]:3000"] {
+            assert!(is_origin(text), "{text}");
+        }
+        for text in ["shop.example", "https://", "https://shop.example/", "https://Shop.example", "https://*.shop.example", "null"]
+        {
+            assert!(!is_origin(text), "{text}");
+        }
+    }
+}
