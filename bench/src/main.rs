@@ -2,7 +2,7 @@
 //! machine: what no server and no database could do faster. The ratio is what matters; the rates depend on the machine.
 //!
 //! [`client`] the HTTP client; [`load`] the loop that measures; [`floor_http`], [`floor_sql`] the floors;
-//! [`store`], [`server`], [`stage`] what is measured; [`report`] the answer.
+//! [`store`], [`server`], [`stage`] what is measured; [`timers`] what comes due at once; [`report`] the answer.
 
 mod client;
 mod floor_http;
@@ -13,6 +13,7 @@ mod report;
 mod server;
 mod stage;
 mod store;
+mod timers;
 
 use std::{fmt, process::ExitCode};
 
@@ -90,8 +91,9 @@ async fn measure(options: &Options, store: &Store) -> Outcome<Report> {
     progress(format_args!("Starting {} with the demo marketplace, {}", binary.display(), store.describe()));
     let server = Server::start(&binary, store).await?;
     let wants = |subject| options.only.is_empty() || options.only.contains(&subject);
-    // Buyers are needed by one subject only, and take a while.
-    let buyers = if wants(Subject::Reserve) { server.make_buyers(options.buyers).await? } else { Vec::new() };
+    // Buyers are needed by these only, and take a while.
+    let reserves = wants(Subject::Reserve) || wants(Subject::Timers);
+    let buyers = if reserves { server.make_buyers(options.buyers).await? } else { Vec::new() };
     progress(format_args!("Setting the stage: a page of {} drops, one of them with {} units", stage::PAGE, stage::UNITS));
     let stage = Stage::set(&server, buyers).await?;
     let plan = Plan { connections: options.connections, warm_up: options.warm_up(), time: options.time() };
@@ -102,6 +104,7 @@ async fn measure(options: &Options, store: &Store) -> Outcome<Report> {
             Subject::Page => read(subject, &stage, &stage.page_request(), plan).await,
             Subject::Slug => read(subject, &stage, &stage.slug_request(), plan).await,
             Subject::Reserve => reserve(&stage, store, plan).await,
+            Subject::Timers => timers(&server, &stage, options.timers, plan).await,
         });
     }
     Ok(Report { database: store.kind(), plan, rows })
@@ -132,8 +135,17 @@ async fn reserve(stage: &Stage, store: &Store, plan: Plan) -> Row {
     row(Subject::Reserve, measured.await)
 }
 
+/// A page while holds run out. Its floor is the same page before.
+async fn timers(server: &Server, stage: &Stage, count: u32, plan: Plan) -> Row {
+    let (measured, note) = match timers::run(server, stage, count, plan).await {
+        Ok(timers::Measured { meanwhile, before, note }) => (Ok((meanwhile, before, None)), Some(note)),
+        Err(trouble) => (Err(trouble), None),
+    };
+    Row { subject: Subject::Timers, measured, note }
+}
+
 fn row(subject: Subject, measured: Outcome<(Summary, Summary, Option<usize>)>) -> Row {
-    Row { subject, measured }
+    Row { subject, measured, note: None }
 }
 
 fn progress(what: impl fmt::Display) {

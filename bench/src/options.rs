@@ -4,7 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum, value_parser};
 
-/// Measure a page of drops, a drop by slug, and a reservation, over HTTP, against floors measured in the same run.
+/// Measure a page of drops, a drop by slug, a reservation, and the page while thousands of holds run out, over HTTP, against
+/// floors measured in the same run.
 ///
 /// Builds `smallrun` in release, starts it with the demo marketplace in a temporary folder on a free port, measures, and
 /// takes all of it away. Uses SQLite; with SMALLRUN_DATABASE_URL=postgres://… two databases are made on that server, and
@@ -21,6 +22,9 @@ pub(crate) struct Options {
     /// How many buyers take turns in reserving.
     #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = value_parser!(u32).range(1..=100_000))]
     pub(crate) buyers: u32,
+    /// How many holds run out at once.
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) timers: u32,
     /// Measure only this; may be said more than once.
     #[arg(long, value_name = "WHAT")]
     pub(crate) only: Vec<Subject>,
@@ -56,11 +60,13 @@ pub(crate) enum Subject {
     Slug,
     /// `checkoutReserve` of one unit of one drop.
     Reserve,
+    /// The page while thousands of holds run out at once.
+    Timers,
 }
 
 impl Subject {
     /// In the order of measuring: what leaves work behind comes last.
-    pub(crate) const ALL: [Self; 3] = [Self::Page, Self::Slug, Self::Reserve];
+    pub(crate) const ALL: [Self; 4] = [Self::Page, Self::Slug, Self::Reserve, Self::Timers];
 
     /// As `--only` and the JSON name it.
     pub(crate) fn name(self) -> &'static str {
@@ -68,6 +74,7 @@ impl Subject {
             Self::Page => "page",
             Self::Slug => "slug",
             Self::Reserve => "reserve",
+            Self::Timers => "timers",
         }
     }
 
@@ -77,6 +84,7 @@ impl Subject {
             Self::Page => "a page of 24 drops",
             Self::Slug => "a drop by slug",
             Self::Reserve => "a reservation",
+            Self::Timers => "a page, timers due",
         }
     }
 
@@ -85,6 +93,7 @@ impl Subject {
         match self {
             Self::Page | Self::Slug => "a bare server answering the same bytes",
             Self::Reserve => "a raw transaction: lock, update, insert, commit",
+            Self::Timers => "the same page before they came due",
         }
     }
 }

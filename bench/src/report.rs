@@ -22,6 +22,8 @@ pub(crate) struct Row {
     pub(crate) subject: Subject,
     /// The product, its floor, and the bytes of an answer where all answers are alike.
     pub(crate) measured: Outcome<(Summary, Summary, Option<usize>)>,
+    /// What else is to be said of it, in a sentence.
+    pub(crate) note: Option<String>,
 }
 
 impl Report {
@@ -40,7 +42,7 @@ impl Report {
             "floor req/s",
             "ratio"
         );
-        for Row { subject, measured } in &self.rows {
+        for Row { subject, measured, .. } in &self.rows {
             let title = subject.title();
             let _fits = match measured {
                 Ok((product, floor, _)) => writeln!(
@@ -56,12 +58,15 @@ impl Report {
             };
         }
         text.push_str("\nFloors:\n");
-        for Row { subject, measured } in &self.rows {
+        for Row { subject, measured, .. } in &self.rows {
             let size = match measured {
                 Ok((_, _, Some(bytes))) => format!(" ({bytes} bytes)"),
                 _ => String::new(),
             };
             let _fits = writeln!(text, "- {}: {}{size}", subject.title(), subject.floor_title());
+        }
+        for note in self.rows.iter().filter_map(|row| row.note.as_ref()) {
+            let _fits = writeln!(text, "{note}.");
         }
         text.push_str("The load generator runs on the same processors, for the floors too.\n");
         text
@@ -90,6 +95,7 @@ fn row(row: &Row) -> Value {
             "floor": summary(floor),
             "ratio": product.per_second / floor.per_second,
             "answerBytes": bytes,
+            "note": row.note,
         }),
         Err(trouble) => json!({ "name": name, "error": trouble.to_string() }),
     }

@@ -107,6 +107,16 @@ impl Server {
         if buyers.is_empty() { Err(Trouble::new("demo-buyers.json has no tokens")) } else { Ok(buyers) }
     }
 
+    /// Sets the demo's clock forward.
+    pub(crate) async fn travel(&self, by: &str) -> Outcome<()> {
+        let mut command = command(&self.binary, &self.data, self.database_url.as_ref());
+        let status = command.args(["demo", "travel", by]).stdout(Stdio::null()).status().await;
+        if status.map_err(Trouble::doing("run `smallrun demo travel`"))?.success() {
+            return Ok(());
+        }
+        Err(Trouble::new("`smallrun demo travel` failed"))
+    }
+
     /// The token of the demo's creator.
     pub(crate) fn creator_token(&self) -> Outcome<String> {
         let tokens = self.read("demo-tokens.json")?;

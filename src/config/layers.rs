@@ -55,7 +55,7 @@ pub(super) fn merge(file: Option<(String, String)>, variables: Vec<(OsString, Os
     for (option, key, value) in [("--listen", "listen", flags.listen), ("--data", "data", flags.data)] {
         if let Some(value) = value {
             let set = partial.set(key, &Raw::Text(&value), Source::Option(option));
-            set.map_err(|rest| Failure::new(Exit::Usage, format_args!("{option} {rest}"), "See `smallrun serve --help`"))?;
+            set.map_err(|rest| Failure::new(Exit::Usage, format_args!("{option} {rest}"), "See its `--help`"))?;
         }
     }
     Ok(partial.complete())

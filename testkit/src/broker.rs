@@ -1,5 +1,7 @@
 //! Virtual hosts of a RabbitMQ broker, each for one test and as long as it: to what is on it, a broker of its own.
 
+use std::path::PathBuf;
+
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
@@ -7,6 +9,10 @@ use serde_json::{Value, json};
 pub const RABBITMQ_VARIABLE: &str = "SMALLRUN_TEST_RABBITMQ_URL";
 /// The variable that names the same broker's management API, as a user who may make virtual hosts.
 pub const MANAGEMENT_VARIABLE: &str = "SMALLRUN_TEST_RABBITMQ_MANAGEMENT_URL";
+/// The variable that names the same broker's encrypted door: `amqps://USER:PASSWORD@HOST:PORT`.
+pub const RABBITMQ_TLS_VARIABLE: &str = "SMALLRUN_TEST_RABBITMQ_TLS_URL";
+/// The variable that names the file (PEM) of the authority that the broker's certificate is of.
+pub const RABBITMQ_CA_VARIABLE: &str = "SMALLRUN_TEST_RABBITMQ_CA_FILE";
 
 /// What the user of a deployment may do, as the README tells operators: every test proves that it is enough.
 const MAY: [(&str, &str); 3] = [
@@ -48,6 +54,16 @@ impl TestBroker {
     /// Where it is.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where its encrypted door is, and the file of the authority to trust there.
+    pub fn encrypted(&self) -> (String, PathBuf) {
+        let (Ok(server), Ok(authority)) = (std::env::var(RABBITMQ_TLS_VARIABLE), std::env::var(RABBITMQ_CA_VARIABLE)) else {
+            panic!("no encrypted RabbitMQ to test on: run scripts/test, or set {RABBITMQ_TLS_VARIABLE} and {RABBITMQ_CA_VARIABLE}");
+        };
+        let host = server.rsplit_once('@').map_or(server.as_str(), |(_, host)| host);
+        let vhost = &self.vhost;
+        (format!("amqps://{vhost}:{PASSWORD}@{host}/{vhost}"), PathBuf::from(authority))
     }
 
     /// Closes all connections to it from the broker's side, as a broker that restarts does; answers how many.

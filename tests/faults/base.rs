@@ -54,6 +54,9 @@ impl Base {
         if let Some(database) = self.setup.database() {
             setup = setup.on_copy_of(database).await;
         }
+        if self.setup.has_broker() {
+            setup = setup.on_new_broker().await;
+        }
         Server::start(setup).await
     }
 

@@ -152,7 +152,7 @@ impl Cell<'_> {
     /// Waits until nothing is left to do, while the server may end and be started again.
     pub(crate) async fn peace(&mut self) {
         let patience = Instant::now();
-        while books::left(&self.database).await > 0 {
+        while !books::is_still(&self.database).await {
             self.keep_alive().await;
             self.help_on().await;
             assert!(patience.elapsed() < SOON, "something is left to do");

@@ -1,5 +1,5 @@
-//! Every fault point of the real binary, each made to abort, to fail and to stall while a buyer goes through it, on SQLite and
-//! on PostgreSQL: the state is before or after, never between, and in the end every effect has happened once.
+//! Every fault point of the real binary, each made to abort, to fail and to stall while a buyer goes through it, on SQLite with
+//! the embedded bus and on PostgreSQL with RabbitMQ: the state is before or after, never between, and in the end every effect has happened once.
 //!
 //! [`cell`] is one point with one action; [`story`] what the buyer does; [`books`] what is checked.
 
@@ -10,6 +10,10 @@ mod harness;
 #[expect(dead_code, reason = "these tests buy, and little else")]
 #[path = "../shop/market.rs"]
 mod market;
+
+#[expect(dead_code, reason = "these tests look at the books at one instant")]
+#[path = "../shop/books.rs"]
+mod shop_books;
 
 mod base;
 mod books;
@@ -35,11 +39,24 @@ const _: () = assert!(COMPILED_IN, "these tests need the fault points of the fea
 /// How many servers of one test run at a time: they wait more than they work.
 const AT_ONCE: usize = 4;
 
-/// Where a marketplace is kept.
+/// What a marketplace runs on.
 #[derive(Clone, Copy)]
 enum On {
-    Sqlite,
-    Postgres,
+    /// SQLite and the bus in the process.
+    Embedded,
+    /// PostgreSQL and RabbitMQ.
+    Production,
+}
+
+impl On {
+    /// The points that a process comes to on it.
+    fn points(self) -> Vec<Point> {
+        let comes_to = |point: &Point| match self {
+            Self::Embedded => *point != Point::ConsumeAcked,
+            Self::Production => true,
+        };
+        Point::ALL.iter().copied().filter(comes_to).collect()
+    }
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -51,17 +68,17 @@ fn every_point(on: On, action: &'static str) {
     let base = runtime().block_on(async {
         let setup = Setup::empty();
         Base::make(match on {
-            On::Sqlite => setup,
-            On::Postgres => setup.on_postgres().await,
+            On::Embedded => setup,
+            On::Production => setup.on_postgres_and_rabbitmq().await,
         })
         .await
     });
-    let next = AtomicUsize::new(0);
+    let (points, next) = (on.points(), AtomicUsize::new(0));
     let failed = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
-                while let Some(point) = Point::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some(point) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let ended = catch_unwind(AssertUnwindSafe(|| runtime().block_on(cell::run(&base, *point, action))));
                     failed.lock().unwrap().extend(ended.is_err().then_some(point.name()));
                 }
@@ -73,28 +90,28 @@ fn every_point(on: On, action: &'static str) {
 }
 
 macro_rules! matrix {
-    ($($action:literal => $sqlite:ident, $postgres:ident;)+) => {
+    ($($action:literal => $embedded:ident, $production:ident;)+) => {
         $(
             #[test]
-            fn $sqlite() {
-                every_point(On::Sqlite, $action);
+            fn $embedded() {
+                every_point(On::Embedded, $action);
             }
 
             #[test]
-            fn $postgres() {
-                every_point(On::Postgres, $action);
+            fn $production() {
+                every_point(On::Production, $action);
             }
         )+
     };
 }
 
 matrix! {
-    "abort" => sqlite_a_process_that_ends_at_any_point_loses_and_doubles_nothing,
-        postgres_a_process_that_ends_at_any_point_loses_and_doubles_nothing;
-    "error" => sqlite_a_step_that_fails_at_any_point_loses_and_doubles_nothing,
-        postgres_a_step_that_fails_at_any_point_loses_and_doubles_nothing;
-    "stall:400ms" => sqlite_a_step_that_stalls_at_any_point_loses_and_doubles_nothing,
-        postgres_a_step_that_stalls_at_any_point_loses_and_doubles_nothing;
+    "abort" => embedded_a_process_that_ends_at_any_point_loses_and_doubles_nothing,
+        production_a_process_that_ends_at_any_point_loses_and_doubles_nothing;
+    "error" => embedded_a_step_that_fails_at_any_point_loses_and_doubles_nothing,
+        production_a_step_that_fails_at_any_point_loses_and_doubles_nothing;
+    "stall:400ms" => embedded_a_step_that_stalls_at_any_point_loses_and_doubles_nothing,
+        production_a_step_that_stalls_at_any_point_loses_and_doubles_nothing;
 }
 
 #[test]

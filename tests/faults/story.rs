@@ -51,6 +51,7 @@ pub(crate) fn of(point: Point) -> Story {
         | Point::ConsumeClaimed
         | Point::ConsumeHandled
         | Point::ConsumeSettled
+        | Point::ConsumeAcked
         | Point::MailSent => Story::Bought,
         Point::CancelKeyed
         | Point::CancelGated

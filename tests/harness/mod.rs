@@ -157,8 +157,22 @@ impl Setup {
 
     /// On a PostgreSQL database and a virtual host of RabbitMQ of its own: what production runs on.
     pub async fn on_postgres_and_rabbitmq(self) -> Self {
-        let broker = Some(Arc::new(TestBroker::new().await));
-        Self { broker, ..self.on_postgres().await }
+        self.on_new_broker().await.on_postgres().await
+    }
+
+    /// On a virtual host of RabbitMQ of its own.
+    pub async fn on_new_broker(self) -> Self {
+        Self { broker: Some(Arc::new(TestBroker::new().await)), ..self }
+    }
+
+    /// The virtual host of RabbitMQ that it is on.
+    pub fn broker(&self) -> &TestBroker {
+        self.broker.as_deref().expect("a setup on RabbitMQ")
+    }
+
+    /// Whether it is on RabbitMQ.
+    pub fn has_broker(&self) -> bool {
+        self.broker.is_some()
     }
 
     /// At an address that is known before.
@@ -359,7 +373,7 @@ impl Server {
 
     /// The virtual host of RabbitMQ that it runs on.
     pub fn broker(&self) -> &TestBroker {
-        self.setup.broker.as_deref().expect("a server on RabbitMQ")
+        self.setup.broker()
     }
 
     /// Where its database is.

@@ -7,10 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
-    harness::{Ended, Folder, Setup},
+    harness::{Ended, Folder, SOON, Server, Setup},
     market::{Market, address_of},
 };
 
@@ -113,6 +113,34 @@ fn combinations_that_would_lose_work_are_refused() {
         let ended = Ended::of(crate::harness::smallrun().args(["work", "--queues", queues]));
         assert!(ended.code == Some(2) && ended.stderr.contains(what), "{ended:#?}");
     }
+}
+
+#[tokio::test]
+async fn an_encrypted_broker_is_trusted_by_its_authority_alone() {
+    let setup = production().await;
+    let (url, authority) = setup.broker().encrypted();
+    let setup = setup.with("SMALLRUN_BUS_URL", url);
+    let bus = async |market: &Server| {
+        let answer = market.client().get(market.at("/readyz")).send().await.unwrap();
+        answer.json::<Value>().await.unwrap()["checks"]["bus"].clone()
+    };
+    let patience = Instant::now();
+    let distrusting = Server::start(setup.clone()).await;
+    while !distrusting.log().contains("UnknownIssuer") {
+        assert!(patience.elapsed() < SOON, "{}", distrusting.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_ne!(bus(&distrusting).await, "ok");
+    assert!(distrusting.stop().await.0.success());
+    let market = Market::open(setup.with("SMALLRUN_BUS_CA_FILE", authority.to_str().unwrap()).without_workers(), 1, 1).await;
+    while bus(&market).await != "ok" {
+        assert!(patience.elapsed() < SOON, "{}", market.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let worker = market.start_worker(&[]);
+    let checkout = buy(&market, 0).await;
+    is_confirmed_once(&market, 0, &checkout).await;
+    assert!(worker.stop().await.success());
 }
 
 /// A broker of a test's own, which it may stop.

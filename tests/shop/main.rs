@@ -35,6 +35,7 @@ mod market;
 mod outage;
 mod rush;
 mod sign_in;
+mod sqlite;
 mod strangers;
 mod tokens;
 mod webhooks;

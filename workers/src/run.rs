@@ -176,6 +176,8 @@ impl QueueWorker {
         drop(held);
         if let Some(permit) = permit {
             permit.done().await;
+            // A task that is settled cannot fail any more.
+            let _settled_before = faults::point(Point::ConsumeAcked).await;
         }
     }
 
@@ -224,8 +226,12 @@ impl QueueWorker {
                 let now = db.now();
                 let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::zero());
                 let run_at = now.checked_add_signed(wait).unwrap_or(now);
-                // The relay announces it when it comes due.
-                in_tx(db, actor, async |tx| tasks::retry(tx, claimed, run_at, failure).await).await
+                let ours = in_tx(db, actor, async |tx| tasks::retry(tx, claimed, run_at, failure).await).await?;
+                // The relay announces what comes due later. What is due by now it may have looked for before it was there.
+                if ours && run_at <= db.now() {
+                    let _not_heard_of = self.bus.announce(self.queue, 1).await;
+                }
+                Ok(ours)
             }
             Ended::Dead(failure) => {
                 let (outcome, error) = (failure.outcome.word(), &failure.error);

@@ -195,35 +195,62 @@ pub enum CancelDropRefusal {
 
 /// Calls a drop off: holds end, and every deposit that was paid for it goes back.
 pub async fn cancel(db: &Db, scope: &CreatorScope, id: DropId) -> Result<Drop, OpError<CancelDropRefusal>> {
-    in_tx(db, scope, async |tx| {
-        let unknown = || OpError::refuse_field(CancelDropRefusal::NotFound, "id");
-        drop_row::own(tx.conn(), scope, id).await?.ok_or_else(unknown)?;
-        // What follows for checkouts is the marketplace's rule and reaches other creators' lines.
-        let drops = tx.beyond_wall(async || take_gates(tx, id).await).await?;
-        let drop = drop_row::lock(tx, scope, id).await?.ok_or_else(unknown)?;
-        let state = transition(drop.state, DropEvent::Cancel).map_err(|_| OpError::refuse(CancelDropRefusal::AlreadyCancelled))?;
-        drop_row::set_state(tx, id, state, drop.published_at).await?;
-        tx.beyond_wall(async || {
-            give_all_back(tx, id).await?;
-            stock_changed(tx, &drops).await.map_err(OpError::from)
-        })
-        .await?;
-        told(tx, &drop, "drop.cancel").await?;
-        Ok(Drop { state, ..drop })
-    })
-    .await
+    let mut gates = BTreeSet::from([id]);
+    loop {
+        match in_tx(db, scope, async |tx| cancel_under(tx, scope, id, &gates).await).await? {
+            Cancelled::Done(drop) => return Ok(drop),
+            // Gates are taken in one go and in one order, so it begins anew. Nobody can add to what it needs but by a checkout
+            // over the drop and one more that nobody shared with it before.
+            Cancelled::Needs(more) => gates.extend(more),
+        }
+    }
 }
 
-/// Takes the gates of a drop and of those that share unpaid checkouts with it, because such checkouts are released whole.
-/// Answers all of these drops.
-async fn take_gates(tx: &Tx, id: DropId) -> Result<Vec<DropId>, DbErr> {
+/// How far an attempt to call a drop off came.
+enum Cancelled {
+    Done(Drop),
+    /// Nothing was done: the gates of these drops are needed as well.
+    Needs(BTreeSet<DropId>),
+}
+
+async fn cancel_under(
+    tx: &Tx,
+    scope: &CreatorScope,
+    id: DropId,
+    gates: &BTreeSet<DropId>,
+) -> Result<Cancelled, OpError<CancelDropRefusal>> {
+    let unknown = || OpError::refuse_field(CancelDropRefusal::NotFound, "id");
+    drop_row::own(tx.conn(), scope, id).await?.ok_or_else(unknown)?;
+    // What follows for checkouts is the marketplace's rule and reaches other creators' lines.
+    let drops: Vec<DropId> = gates.iter().copied().collect();
+    let shared = tx
+        .beyond_wall(async || {
+            gate::take(tx, &drops).await?;
+            sharing_checkouts_with(tx, id).await
+        })
+        .await?;
+    if !shared.is_subset(gates) {
+        return Ok(Cancelled::Needs(shared));
+    }
+    let drop = drop_row::lock(tx, scope, id).await?.ok_or_else(unknown)?;
+    let state = transition(drop.state, DropEvent::Cancel).map_err(|_| OpError::refuse(CancelDropRefusal::AlreadyCancelled))?;
+    drop_row::set_state(tx, id, state, drop.published_at).await?;
+    tx.beyond_wall(async || {
+        give_all_back(tx, id).await?;
+        stock_changed(tx, &drops).await.map_err(OpError::from)
+    })
+    .await?;
+    told(tx, &drop, "drop.cancel").await?;
+    Ok(Cancelled::Done(Drop { state, ..drop }))
+}
+
+/// The drops of all lines that share an unpaid checkout with this drop, because such checkouts are released whole. Under
+/// the drop's gate nothing can be added to them.
+async fn sharing_checkouts_with(tx: &Tx, id: DropId) -> Result<BTreeSet<DropId>, DbErr> {
     let checkouts: Vec<CheckoutId> =
         reservation_row::alive_in_drop(tx.conn(), id).await?.iter().map(|line| line.checkout_id).collect();
     let lines = reservation_row::of_checkouts(tx.conn(), &checkouts).await?;
-    let drops: BTreeSet<DropId> = lines.iter().map(|line| line.drop_id).chain([id]).collect();
-    let drops: Vec<DropId> = drops.into_iter().collect();
-    gate::take(tx, &drops).await?;
-    Ok(drops)
+    Ok(lines.iter().map(|line| line.drop_id).collect())
 }
 
 async fn give_all_back(tx: &Tx, id: DropId) -> Result<(), OpError<CancelDropRefusal>> {

@@ -70,6 +70,7 @@ points! {
     ConsumeClaimed = "consume.claimed", "A worker has claimed tasks; none has begun.";
     ConsumeHandled = "consume.handled", "A task is done; its row still stands.";
     ConsumeSettled = "consume.settled", "The row of a task that was done is gone.";
+    ConsumeAcked = "consume.acked", "The permit of a task that was settled is given back; only with RabbitMQ.";
     MailSent = "mail.sent", "A letter is handed over; its task still waits.";
     TimerQueued = "timer.queued", "Due timers have become tasks, not committed.";
     TimerFired = "timer.fired", "Due timers have become tasks.";

@@ -1,7 +1,7 @@
 //! What every bus keeps.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     future::{Future, poll_fn},
     pin::pin,
     sync::{Arc, Mutex},
@@ -127,21 +127,6 @@ pub(crate) async fn an_announced_task_wakes_its_queue_and_no_other(fixture: Fixt
     assert!(is_first(mail.wait(), payments.wait()).await);
 }
 
-pub(crate) async fn a_worker_has_no_more_permits_than_it_asked_for(fixture: Fixture) {
-    let (_, here) = fixture.process().await;
-    let (_, there) = fixture.process().await;
-    let mut consumer = there.consumer(Queue::Mail, 3);
-    eventually("it is announced", async || here.announce(Queue::Mail, 10).await.is_ok()).await;
-    consumer.wait().await;
-    let mut held = consumer.permits(100);
-    consumer.wait().await;
-    held.extend(consumer.permits(100));
-    assert!(held.len() <= 3);
-    for permit in held {
-        permit.done().await;
-    }
-}
-
 pub(crate) async fn what_one_process_queues_is_done_by_another(fixture: Fixture) {
     let (here, to) = fixture.process().await;
     let (there, from) = fixture.process().await;
@@ -219,6 +204,55 @@ pub(crate) async fn a_follower_misses_nothing_though_its_bus_does(fixture: Fixtu
     assert_eq!(positions(&mut follower, 5_990).await, (11..=6_000).collect::<Vec<_>>());
     let mut late = Follower::after(&db, bus.as_ref(), 5_990);
     assert_eq!(positions(&mut late, 10).await, (5_991..=6_000).collect::<Vec<_>>());
+}
+
+pub(crate) async fn what_is_told_twice_and_in_disorder_is_heard_once_and_in_order(fixture: Fixture) {
+    const FACTS: u128 = 300;
+    const TASKS: u128 = 60;
+    let (here, to) = fixture.process().await;
+    let mut followers = Vec::new();
+    let mut workers = Vec::new();
+    for _ in 0..2 {
+        let (there, from) = fixture.process().await;
+        followers.push(Follower::from_now(&there, from.as_ref()).await.unwrap());
+        workers.push(start_worker(&there, &from));
+    }
+    publish(&here, 0..FACTS).await;
+    stamp_silently(&here).await;
+    let told = outbox::read_after(&here, 0, 1_000).await.unwrap().into_iter().filter_map(|(_, stamped)| stamped);
+    let told: Vec<_> = told.collect();
+    let mut told = [told.clone(), told].concat();
+    // Any order will do, so long as it is none.
+    let order = |at: usize| at * 7 % 601;
+    told = (0..told.len())
+        .map(|at| (order(at + 1), at))
+        .collect::<BTreeMap<_, _>>()
+        .into_values()
+        .map(|at| told[at].clone())
+        .collect();
+    for some in told.chunks(50) {
+        let _lost_or_not = to.broadcast(some).await;
+    }
+    let all: Vec<i64> = (1..=i64::try_from(FACTS).unwrap()).collect();
+    for follower in &mut followers {
+        assert_eq!(positions(follower, all.len()).await, all);
+    }
+    // Three permits for each task, and two workers who want them.
+    for number in 0..TASKS {
+        enqueue(&here, letter(number)).await;
+    }
+    for _ in 0..3 {
+        eventually("it is announced", async || to.announce(Queue::Mail, u32::try_from(TASKS).unwrap()).await.is_ok()).await;
+    }
+    eventually("no row is left", async || tasks::depths(&here).await.unwrap().is_empty()).await;
+    let mut done = Vec::new();
+    for (recorder, stop, running) in workers {
+        stop.claiming.cancel();
+        running.await.unwrap();
+        done.extend(recorder.0.lock().unwrap().iter().copied());
+    }
+    done.sort_unstable();
+    assert_eq!(done, (0..TASKS).collect::<Vec<_>>());
 }
 
 pub(crate) async fn a_follower_of_swept_facts_says_so(fixture: Fixture) {

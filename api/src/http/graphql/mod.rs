@@ -34,7 +34,6 @@ use super::{
 };
 use crate::graphql::errors::Code;
 
-
 /// `POST /graphql`.
 pub(super) async fn post(request: HttpRequest, body: web::Payload, edge: web::Data<Edge>) -> HttpResponse {
     let media = match Media::of(&request) {
