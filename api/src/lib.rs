@@ -92,7 +92,7 @@ pub struct Api {
 }
 
 /// The schema over a database, open and closed.
-pub(crate) fn schemas(api: &Api) -> Schemas {
+pub fn schemas(api: &Api) -> Schemas {
     // The guard has bounded all else before a document comes here; this bound of the library's own is not to be lower.
     let nesting = usize::try_from(api.limits.nesting_max).unwrap_or(usize::MAX);
     let over_database = || {

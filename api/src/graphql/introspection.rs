@@ -43,7 +43,7 @@ impl Schemas {
     }
 
     /// The one that executes what that viewer asks.
-    pub(crate) fn of(&self, viewer: &Viewer) -> &Schema {
+    pub fn of(&self, viewer: &Viewer) -> &Schema {
         if self.may_ask(viewer) { &self.open } else { &self.closed }
     }
 

@@ -13,9 +13,12 @@ use std::{
 };
 
 use api::{
-    Api, BudgetSettings, Limits,
+    Api, BudgetSettings, Documents, Limits, SchemaAudience,
     graphql::guard::{Document, Guard},
-    http::playground::{ExampleRole, examples},
+    http::{
+        HttpSettings,
+        playground::{ExampleRole, examples},
+    },
 };
 use async_graphql::{
     Name, Pos, Positioned, Request, Variables,
@@ -25,6 +28,7 @@ use async_graphql::{
     },
 };
 use async_graphql_value::Value;
+use domain::accounts::Viewer;
 use testkit::Kit;
 
 /// What guard and validation may take for an ordinary operation of a storefront.
@@ -77,7 +81,9 @@ fn measure(kit: &Kit) -> Vec<Row> {
     let api = Api {
         db: kit.db.clone(),
         gateways: Vec::new(),
-        introspection: true,
+        introspection: SchemaAudience::Everybody,
+        documents: Documents::default(),
+        http: HttpSettings::default(),
         playground: None,
         checks: Vec::new(),
         metrics: Arc::new(String::new),
@@ -86,7 +92,8 @@ fn measure(kit: &Kit) -> Vec<Row> {
         limits: Limits::default(),
         budget: Some(BudgetSettings::default()),
     };
-    let (schema, guard) = (api::schema(&api), Guard::new(Limits::default(), &api::sdl()));
+    let schemas = api::schemas(&api);
+    let (schema, guard) = (schemas.of(&Viewer::Public), Guard::new(Limits::default(), &api::sdl()));
     let rows = examples().into_iter().map(|example| {
         let text = example.query.as_str();
         let variables = variables(example.variables.as_deref());
