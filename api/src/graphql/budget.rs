@@ -31,10 +31,10 @@ pub struct BudgetSettings {
 }
 
 impl Default for BudgetSettings {
-    /// By the measure of `bench`, a point is a few microseconds of one processor: a caller may keep one busy, and more for half a
-    /// minute.
+    /// By the measure of `bench`, a processor is worth some 700,000 points a second: a caller may keep most of one busy, and has a
+    /// minute of it in hand.
     fn default() -> Self {
-        Self { points_max: 10_000_000, points_per_second: 250_000, callers_max: 100_000 }
+        Self { points_max: 50_000_000, points_per_second: 500_000, callers_max: 100_000 }
     }
 }
 

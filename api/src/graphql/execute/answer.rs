@@ -91,11 +91,11 @@ impl Cost {
     }
 }
 
-/// What an answer did cost: one for each value of it that has a name.
-pub(super) fn actual(data: &Value) -> u64 {
+/// How many values of an answer have a name.
+pub(super) fn values(data: &Value) -> u64 {
     match data {
-        Value::Object(fields) => fields.values().fold(0, |sum, value| actual(value).saturating_add(1).saturating_add(sum)),
-        Value::List(values) => values.iter().fold(0, |sum, value| actual(value).saturating_add(sum)),
+        Value::Object(fields) => fields.values().fold(0, |sum, value| values(value).saturating_add(1).saturating_add(sum)),
+        Value::List(rows) => rows.iter().fold(0, |sum, row| values(row).saturating_add(sum)),
         _ => 0,
     }
 }
@@ -123,13 +123,13 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_costs_what_is_in_it() {
+    fn the_values_of_an_answer_are_counted() {
         for (data, expected) in [
             (value!(null), 0),
             (value!({ "a": 1, "b": null }), 2),
             (value!({ "rows": [{ "a": 1, "b": [1, 2, 3] }, { "a": 1, "b": [] }] }), 5),
         ] {
-            assert_eq!(actual(&data), expected, "{data}");
+            assert_eq!(values(&data), expected, "{data}");
         }
     }
 }

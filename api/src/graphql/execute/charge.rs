@@ -14,8 +14,11 @@ use crate::graphql::{
     guard::Refused,
 };
 
-/// What a request costs that is refused before anything is run: about what reading and validating it takes.
-pub(super) const REFUSED_POINTS: u64 = 100;
+/// What a request costs at least that is refused before anything is run.
+const REFUSED_POINTS: u64 = 100;
+/// How many bytes that are read, or tokens that are validated, take about as long as one value of an answer does.
+const BYTES_PER_POINT: u64 = 20;
+const TOKENS_PER_POINT: u64 = 10;
 /// The name of the seconds to wait in the extensions of an error.
 const RETRY_AFTER: &str = "retryAfterSecs";
 
@@ -39,16 +42,22 @@ impl Parts {
         Some((budget.settings(), budget.charge(payer, points, Instant::now())))
     }
 
-    /// The answer of a request that is not admitted.
-    pub(super) fn refuse(&self, refused: Refused, payer: Option<Payer>) -> Response {
+    /// The answer of a request that is not admitted, whose document has so many bytes.
+    pub(super) fn refuse(&self, refused: Refused, bytes: usize, payer: Option<Payer>) -> Response {
+        let actual = u64::try_from(bytes).unwrap_or(u64::MAX).div_euclid(BYTES_PER_POINT).max(REFUSED_POINTS);
         metrics::counter!(REFUSALS, "limit" => refused.limit().unwrap_or("none")).increment(1);
         let requested = refused.cost();
         let mut response = Response::from_errors(vec![refused.error()]);
         settle(&mut response);
-        let budget = self.charge(payer, REFUSED_POINTS);
-        Cost { requested, actual: REFUSED_POINTS, budget }.show(&mut response);
+        let budget = self.charge(payer, actual);
+        Cost { requested, actual, budget }.show(&mut response);
         response
     }
+}
+
+/// What an operation did cost, whose answer has so many values and whose document so many tokens.
+pub(super) fn actual(values: u64, tokens: u64, refused: bool) -> u64 {
+    if refused { tokens.max(REFUSED_POINTS) } else { values.max(tokens.div_euclid(TOKENS_PER_POINT)).max(1) }
 }
 
 /// The answer for who has too few points left.

@@ -127,7 +127,8 @@ impl Executor {
         let payer = parts.budget.as_ref().and_then(|_| Payer::of(caller));
         // Who has nothing left is not even read.
         parts.check(payer)?;
-        let refused = |refused: Refused| parts.refuse(refused, payer);
+        let bytes = asked.query.len();
+        let refused = |refused: Refused| parts.refuse(refused, bytes, payer);
         parts.guard.check_size(&asked.query, &asked.variables).map_err(refused)?;
         let document = self.document(asked.query).await.map_err(refused)?;
         let variables = Variables::from_json(Value::Object(asked.variables));

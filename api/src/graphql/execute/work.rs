@@ -14,8 +14,8 @@ use tracing::Instrument;
 
 use super::{
     Admitted, KEPT_TOKENS_EACH, LONG_TEXT, Parts,
-    answer::{Cost, actual, is_request_error, settle},
-    charge::REFUSED_POINTS,
+    answer::{Cost, is_request_error, settle, values},
+    charge::actual,
 };
 use crate::{
     Schema,
@@ -35,6 +35,8 @@ struct Running {
     kind: OperationType,
     cost: u64,
     payer: Option<Payer>,
+    /// How many tokens its document has.
+    tokens: u64,
     /// Whether to validate it is long work.
     long: bool,
 }
@@ -114,7 +116,7 @@ impl Parts {
                 first = false;
             } else {
                 settle(&mut response);
-                self.charge(running.payer, actual(&response.data));
+                self.charge(running.payer, values(&response.data));
             }
             if send.send(response).await.is_err() {
                 return;
@@ -125,7 +127,8 @@ impl Parts {
     /// What the library is asked for, or the answer that says why it is not.
     fn request(&self, admitted: Admitted, caller: RequestContext) -> (Running, Result<Ready, Response>) {
         let Admitted { document, chosen, operation_name, variables, payer } = admitted;
-        let running = Running { kind: chosen.kind, cost: chosen.cost, payer, long: document.is_long() };
+        let (tokens, long) = (document.weight(), document.is_long());
+        let running = Running { kind: chosen.kind, cost: chosen.cost, payer, tokens, long };
         if let Some(why) = self.schemas.refusal(&caller.viewer, document.parsed()) {
             return (running, Err(Response::from_errors(vec![why])));
         }
@@ -146,8 +149,7 @@ impl Parts {
     fn close(&self, response: &mut Response, running: &Running) {
         settle(response);
         let (refused, kind) = (is_request_error(response), kind_name(running.kind));
-        let least = if refused { REFUSED_POINTS } else { 1 };
-        let actual = actual(&response.data).max(least).min(running.cost.max(REFUSED_POINTS));
+        let actual = actual(values(&response.data), running.tokens, refused);
         let left = match (&self.budget, running.payer) {
             (Some(budget), Some(payer)) => {
                 let now = Instant::now();
