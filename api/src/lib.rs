@@ -1,15 +1,16 @@
 //! The GraphQL schema and the HTTP surface.
 //!
 //! [`graphql`] the schema, one module a capability; [`http`] the edge: `/graphql`, `/playground`, `/webhooks/{gateway}`, `/metrics`,
-//! `/livez`, `/readyz`. Architecture invariant: no rule, no SQL and no transaction here; a resolver names a
+//! `/livez`, `/readyz`; [`live`] what stands between the facts of the deployment and its subscriptions. Architecture invariant: no rule, no SQL and no transaction here; a resolver names a
 //! domain function and shapes its answer.
 
 pub mod graphql;
 pub mod http;
+pub mod live;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use async_graphql::{EmptySubscription, MergedObject, SDLExportOptions};
+use async_graphql::{MergedObject, SDLExportOptions};
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::{payments::gateway::PaymentGateway, platform::Db};
 
@@ -19,6 +20,7 @@ use graphql::{
     context::Shared,
     creators::{CreatorsMutation, CreatorsQuery},
     drops::{DropsQuery, mutations::DropsMutation},
+    live::LiveSubscription,
     node::NodeQuery,
     platform::{
         PlatformQuery,
@@ -32,6 +34,7 @@ use graphql::{
 };
 
 pub use graphql::{budget::BudgetSettings, guard::Limits};
+pub use live::{Live, LiveBounds};
 pub use http::{
     health::{Check, Operations},
     playground::DemoTokens,
@@ -56,7 +59,7 @@ pub struct Query(
 pub struct Mutation(AccountsMutation, CreatorsMutation, CatalogMutation, DropsMutation, ReservationsMutation, TasksMutation);
 
 /// The schema.
-pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
+pub type Schema = async_graphql::Schema<Query, Mutation, LiveSubscription>;
 
 /// What the edge is made of.
 #[derive(Clone)]
@@ -81,19 +84,21 @@ pub struct Api {
     pub limits: Limits,
     /// What each caller may spend; `None` is without end.
     pub budget: Option<BudgetSettings>,
+    /// What is watched as it changes.
+    pub live: Live,
 }
 
 /// The schema over a database.
 pub fn schema(api: &Api) -> Schema {
-    let shared = Shared { db: api.db.clone(), gateways: api.gateways.clone() };
+    let shared = Shared { db: api.db.clone(), gateways: api.gateways.clone(), live: api.live.clone() };
     // The guard has bounded all else before a document comes here; this bound of the library's own is not to be lower.
     let nesting = usize::try_from(api.limits.nesting_max).unwrap_or(usize::MAX);
     let builder = builder().data(shared).limit_recursive_depth(nesting);
     if api.introspection { builder.finish() } else { builder.disable_introspection().disable_suggestions().finish() }
 }
 
-fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, EmptySubscription> {
-    Schema::build(Query::default(), Mutation::default(), EmptySubscription)
+fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, LiveSubscription> {
+    Schema::build(Query::default(), Mutation::default(), LiveSubscription)
         .register_output_type::<UserError>()
         .override_output_type_description::<DateTime<Utc>>(
             "An instant, after RFC 3339, such as `2026-03-02T10:00:00Z`. Answers are in UTC; inputs may have any offset.",

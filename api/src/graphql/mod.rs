@@ -26,6 +26,7 @@ pub mod drops;
 pub mod errors;
 pub(crate) mod execute;
 pub(crate) mod guard;
+pub mod live;
 pub(crate) mod loaders;
 pub mod money;
 pub mod node;

@@ -1,6 +1,6 @@
 //! The HTTP surface.
 //!
-//! [`graphql`] the endpoint; [`playground`]; [`webhooks`]; [`links`] the pages that letters link to; [`health`]: liveness, readiness,
+//! [`graphql`] the endpoint, `live` the same over connections that stay open; [`playground`]; [`webhooks`]; [`links`] the pages that letters link to; [`health`]: liveness, readiness,
 //! metrics; [`body`]: reading what is sent, bounded. [`around()`] is wrapped around all of them: trace, log line, metrics, security headers.
 
 mod address;
@@ -9,6 +9,7 @@ mod body;
 mod graphql;
 pub mod health;
 mod links;
+mod live;
 pub mod playground;
 mod webhooks;
 
@@ -19,19 +20,21 @@ use tokio::runtime::Handle;
 
 pub use around::around;
 
-use crate::{Api, graphql::execute::Executor};
+use crate::{Api, graphql::execute::Executor, live::runs::Runs};
 
 /// What handlers share.
 struct Edge {
     api: Api,
     executor: Executor,
+    /// The subscriptions that run.
+    runs: Arc<Runs>,
 }
 
 /// Adds all routes. Make the edge once a process, with [`edge`], and wrap the application in [`around()`].
 pub fn configure(config: &mut web::ServiceConfig, shared: &SharedEdge) {
     let edge = &shared.0;
     config.app_data(edge.clone());
-    let graphql = web::resource("/graphql").route(web::post().to(graphql::post)).route(web::get().to(graphql::get));
+    let graphql = live::routes(web::resource("/graphql")).route(web::post().to(graphql::post)).route(web::get().to(graphql::get));
     config.service(graphql.route(web::method(Method::OPTIONS).to(graphql::preflight)));
     config.configure(links::configure);
     config.service(web::resource("/webhooks/{gateway}").route(web::post().to(webhooks::receive)));
@@ -57,6 +60,7 @@ impl SharedEdge {
 /// Makes the edge: the schema is built here. Operations are run by the runtime that this is called on.
 pub fn edge(api: Api) -> SharedEdge {
     let executor = Executor::new(&api, crate::schema(&api), Handle::current());
+    let runs = Runs::new(executor.clone(), &api.live);
     let operations = health::Operations { db: api.db.clone(), checks: api.checks.clone(), metrics: Arc::clone(&api.metrics) };
-    SharedEdge(web::Data::new(Edge { api, executor }), web::Data::new(operations))
+    SharedEdge(web::Data::new(Edge { api, executor, runs }), web::Data::new(operations))
 }

@@ -14,7 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_graphql::{Pos, Request, Response, Variables, parser::types::OperationType};
+use async_graphql::{
+    Pos, Request, Response, Variables,
+    parser::types::{ExecutableDocument, OperationType},
+};
 use domain::{
     catalog::Sight,
     platform::{Db, trace::TraceParent},
@@ -37,7 +40,7 @@ use super::{
     loaders::{Loader, Loaders},
     recent::Recent,
 };
-use crate::{Api, Schema};
+use crate::{Api, Schema, live::runs::Turn};
 
 use answer::{Cost, actual, settle};
 
@@ -76,6 +79,11 @@ pub(crate) struct Admitted {
 }
 
 impl Admitted {
+    /// The document, as it was read.
+    pub(crate) fn document(&self) -> &ExecutableDocument {
+        self.document.parsed()
+    }
+
     /// What kind of operation it is.
     pub(crate) fn kind(&self) -> OperationType {
         self.chosen.kind
@@ -158,9 +166,9 @@ impl Executor {
 
     /// Runs a subscription: an answer for each of its events, or one that says why not, and then the end. Dropped, it ends.
     /// An answer is made when the one before it was taken, so nothing gathers here for a slow reader.
-    pub(crate) fn stream(&self, admitted: Admitted, caller: RequestContext) -> impl Stream<Item = Response> + Send + use<> {
+    pub(crate) fn stream(&self, admitted: Admitted, caller: RequestContext, turn: Arc<Turn>) -> impl Stream<Item = Response> + Send + use<> {
         let (send, receive) = mpsc::channel(1);
-        let running = AbortOnDropHandle::new(self.0.runtime.spawn(traced(Arc::clone(&self.0).follow(admitted, caller, send))));
+        let running = AbortOnDropHandle::new(self.0.runtime.spawn(traced(Arc::clone(&self.0).follow(admitted, caller, turn, send))));
         stream::unfold((receive, running), |(mut receive, running)| async move {
             let response = receive.recv().await?;
             Some((response, (receive, running)))
@@ -249,11 +257,11 @@ impl Parts {
     }
 
     /// Runs a subscription until its end, or until nobody listens any more.
-    async fn follow(self: Arc<Self>, admitted: Admitted, caller: RequestContext, send: mpsc::Sender<Response>) {
+    async fn follow(self: Arc<Self>, admitted: Admitted, caller: RequestContext, turn: Arc<Turn>, send: mpsc::Sender<Response>) {
         let (running, request) = self.request(admitted, caller);
         let _counted = Counted::new(running.kind);
         let (mut events, loader) = match request {
-            Ok((request, loader)) => (self.schema.execute_stream(request), loader),
+            Ok((request, loader)) => (self.schema.execute_stream(request.data(turn)), loader),
             Err(mut response) => {
                 self.close(&mut response, &running);
                 let _nobody_listens = send.send(response).await;
@@ -262,6 +270,8 @@ impl Parts {
         };
         let mut first = true;
         while let Some(mut response) = self.begin(running.long && first, loader.drive(events.next())).await {
+            // The next answer is made of what is true then.
+            loader.forget();
             if first {
                 self.close(&mut response, &running);
                 first = false;
@@ -284,7 +294,7 @@ impl Parts {
             Err(why) => return (running, Err(Response::from_errors(vec![denied(why).into_server_error(Pos::default())]))),
         };
         let loaders = Loaders { db: self.db.clone(), viewer: caller.viewer.clone(), sight };
-        let loader = Loader::new(loaders, chosen.kind == OperationType::Query);
+        let loader = Loader::new(loaders, chosen.kind != OperationType::Mutation);
         let mut request = Request::new("").variables(variables).data(caller).data(loader.clone());
         request.operation_name = operation_name;
         request.set_parsed_query(document.parsed().clone());

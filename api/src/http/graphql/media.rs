@@ -24,7 +24,7 @@ const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
 
 /// The media type that the client accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Media {
+pub(in crate::http) enum Media {
     GraphqlResponse,
     Json,
 }
@@ -91,7 +91,7 @@ impl Media {
     }
 
     /// An answer to what is no GraphQL request, or nobody's.
-    pub(super) fn refuse(self, status: StatusCode, code: Code, message: &str) -> HttpResponse {
+    pub(in crate::http) fn refuse(self, status: StatusCode, code: Code, message: &str) -> HttpResponse {
         let errors = [code.server_error(message, None)];
         self.write(status, &Answer { errors: &errors, data: None, extensions: &BTreeMap::new() })
     }

@@ -3,9 +3,9 @@
 //! A simple cross-site request can have no effect: POST needs a JSON content type, GET never mutates. [`asked`] what is asked for;
 //! [`run`] how it is answered; [`media`] in which media type and with which status.
 
-mod asked;
-mod media;
-mod run;
+pub(super) mod asked;
+pub(super) mod media;
+pub(super) mod run;
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -28,7 +28,7 @@ use super::{Edge, body::read_body};
 use crate::graphql::errors::Code;
 
 /// The longest body of a request, in bytes.
-const BODY_MAX: usize = 100 * 1024;
+pub(super) const BODY_MAX: usize = 100 * 1024;
 /// How long a browser may remember that it is allowed to ask from another origin.
 const PREFLIGHT_SECS: &str = "86400";
 
@@ -76,13 +76,7 @@ pub(super) async fn preflight() -> HttpResponse {
 pub(super) async fn get(request: HttpRequest, edge: web::Data<Edge>) -> HttpResponse {
     let media = Media::of(&request);
     let asked = web::Query::<AskedByUrl>::from_query(request.query_string()).map_err(|_| "the query string cannot be read");
-    let asked = asked.and_then(|asked| {
-        let asked = asked.into_inner();
-        let variables = asked.variables.as_deref().filter(|text| !text.is_empty()).map(serde_json::from_str).transpose();
-        let variables = variables.map_err(|_| "`variables` must be a JSON object")?;
-        Ok(Asked { query: asked.query, operation_name: asked.operation_name, variables })
-    });
-    match asked {
+    match asked.and_then(|asked| asked.into_inner().read()) {
         Ok(asked) => answer(&request, &edge, asked, media, true).await,
         Err(why) => media.refuse(StatusCode::BAD_REQUEST, Code::BadRequest, why),
     }
