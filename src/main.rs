@@ -2,6 +2,7 @@
 
 mod commands;
 mod config;
+mod connections;
 mod data_folder;
 mod database;
 mod demo;

@@ -18,6 +18,7 @@ use workers::{Workers, WorkersHandle};
 
 use crate::{
     config::{BusUrl, Config, ListenAddress, MailUrl, PublicUrl, Source},
+    connections,
     data_folder::DataFolder,
     database::{self, SoleServer},
     demo,
@@ -72,6 +73,7 @@ pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
         BusUrl::Rabbit(..) => {}
     }
     let mut signals = Signals::listen()?;
+    connections::allow_many();
     let place = Place { listener, address, public_url: public_url.clone() };
     let running = start(&config, &folder, &db, place, tokens.as_ref(), arguments)?;
     if added > 0 && !arguments.no_workers {
@@ -115,6 +117,7 @@ struct Running {
     server: ServerHandle,
     serving: JoinHandle<std::io::Result<()>>,
     edge: SharedEdge,
+    live: api::Live,
     workers: WorkersHandle,
 }
 
@@ -139,11 +142,13 @@ fn start(
     let sandbox = wiring::sandbox(config, folder, db, &place.public_url, &itself)?;
     let bus = wiring::bus(config, db)?;
     // Before the server: whether they work is part of what it says of itself. The address is taken already.
-    let workers = if arguments.no_workers {
+    let mut workers = if arguments.no_workers {
         Workers::announcing(&bus, db)
     } else {
         Workers::start(&bus, wiring::worker_deps(config, db, &sandbox, &place.public_url, wiring::all_queues())?)
     };
+    let live = api::Live::start(db, wiring::live_bounds(config));
+    workers.listen(db, Arc::new(live.clone()));
     let loops = workers.loops();
     let api = api::Api {
         db: db.clone(),
@@ -156,6 +161,7 @@ fn start(
         query_deadline: Duration::from_secs(config.query_secs_max.get().into()),
         limits: wiring::limits(config),
         budget: wiring::budget(config),
+        live: live.clone(),
     };
     let edge = api::http::edge(api);
     let finishing = edge.clone();
@@ -170,10 +176,11 @@ fn start(
     // A client that closes its end has gone away: what it asked for is given up.
     let server = server.h1_allow_half_closed(false);
     let server = server.workers(cores).disable_signals().shutdown_timeout(requests_secs);
+    let server = server.on_connect(connections::set_up(Duration::from_secs(config.stall_secs_max.get().into())));
     let server = server.listen(place.listener).map_err(|cause| Failure::unexpected("listen", &cause))?.run();
     let handle = server.handle();
     let serving = tokio::spawn(server);
-    Ok(Running { server: handle, serving, edge: finishing, workers })
+    Ok(Running { server: handle, serving, edge: finishing, live, workers })
 }
 
 impl Running {
@@ -181,6 +188,8 @@ impl Running {
     async fn stop(self, within: Duration) {
         let began = Instant::now();
         tracing::info!("stopping");
+        // Connections that stay open would be waited for.
+        self.live.stop();
         // Answers when requests have ended, or their part of the time is over.
         self.server.stop(true).await;
         match self.serving.await {

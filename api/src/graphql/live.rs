@@ -59,8 +59,8 @@ where
 {
     let (live, turn) = (ctx.live().clone(), Arc::clone(ctx.data_unchecked::<Arc<Turn>>()));
     let (ear, asked) = (live.topics().listen(topic), turn.asked());
-    turn.begin(&live).await;
-    let first = read().await.inspect_err(|_| turn.end())?;
+    turn.begin(&live, None).await;
+    let first = read().await.inspect_err(|_| turn.give_up())?;
     let following = Following { live, turn, ear, asked, read, first: Some(first), changes_at: None, told_at: Instant::now(), ended: false };
     Ok(stream::unfold(following, |mut following| async move { following.next().await.map(|state| (state, following)) }).boxed())
 }
@@ -109,12 +109,12 @@ where
             sleep_until(self.told_at.checked_add(PACE).unwrap_or(self.told_at)).await;
             self.ear.take_note();
             self.asked.mark_unchanged();
-            self.turn.begin(&self.live).await;
+            self.turn.begin(&self.live, None).await;
             match (self.read)().await {
                 Ok(look) => return look,
                 // It is logged. The last state was told, and the next one will be.
                 Err(_shown_to_nobody) => {
-                    self.turn.end();
+                    self.turn.give_up();
                     self.changes_at = Some(self.live.db().now());
                     sleep(AGAIN_AFTER).await;
                 }
@@ -196,7 +196,7 @@ impl FollowingStock {
         loop {
             tokio::select! {
                 read = self.watch.next() => {
-                    self.turn.begin_for(&self.live, self.answers).await;
+                    self.turn.begin(&self.live, Some(self.answers)).await;
                     return Some(Some(DropStock { id: self.id, currency: self.currency, read }));
                 }
                 _ = self.asked.changed() => {

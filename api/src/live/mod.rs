@@ -58,6 +58,20 @@ pub struct LiveBounds {
     pub keep_alive_every: Duration,
 }
 
+impl Default for LiveBounds {
+    /// What the settings are without being set.
+    fn default() -> Self {
+        Self {
+            connections_max: 10_000,
+            connections_per_address_max: 100,
+            operations_max: 50,
+            message_bytes_max: 102_400,
+            init_within: Duration::from_secs(10),
+            keep_alive_every: Duration::from_secs(20),
+        }
+    }
+}
+
 /// What is watched in this process. Cheap to clone; all clones are the same.
 #[derive(Clone)]
 pub struct Live(Arc<Inner>);

@@ -73,20 +73,11 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
     fn places_are_counted_by_address_and_in_all_and_given_back() {
-        let bounds = LiveBounds {
-            connections_max: 3,
-            connections_per_address_max: 2,
-            operations_max: 1,
-            message_bytes_max: 1,
-            init_within: Duration::ZERO,
-            keep_alive_every: Duration::ZERO,
-        };
+        let bounds = LiveBounds { connections_max: 3, connections_per_address_max: 2, ..LiveBounds::default() };
         let places = Arc::new(Places::new(bounds));
         let from = |last| places.take(Some(IpAddr::from([192, 0, 2, last])));
         let (first, second) = (from(1).unwrap(), from(1).unwrap());

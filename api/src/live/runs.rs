@@ -4,11 +4,8 @@
 //! storefront. Their answers are equal, so they are made once and handed to each. Who is signed in has a run of one's own.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::{Arc, Mutex},
 };
 
 use actix_web::web::Bytes;
@@ -114,15 +111,21 @@ pub(crate) enum End {
 pub(crate) struct Turn {
     /// Counts requests to look: whoever joins wants what is true from then on.
     asked: watch::Sender<u64>,
-    /// The newest of them when the present state was read.
-    answers: AtomicU64,
-    /// Held from the read of a state until its answer is made.
-    permit: Mutex<Option<OwnedSemaphorePermit>>,
+    /// The states that were read and whose answers are being made, in their order.
+    read: Mutex<VecDeque<Read>>,
+}
+
+/// A state that was read.
+struct Read {
+    /// The newest request to look that had come before.
+    answers: u64,
+    /// Held until its answer is made.
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Turn {
     fn new() -> Self {
-        Self { asked: watch::Sender::new(1), answers: AtomicU64::new(0), permit: Mutex::default() }
+        Self { asked: watch::Sender::new(1), read: Mutex::default() }
     }
 
     /// Hears of requests to look from now on.
@@ -130,28 +133,22 @@ impl Turn {
         self.asked.subscribe()
     }
 
-    /// Waits until a state may be read. It will answer all requests to look up to now.
-    pub(crate) async fn begin(&self, live: &Live) {
+    /// Waits until a state may be read. It will answer all requests to look up to now, or up to one that is given because it was
+    /// read before.
+    pub(crate) async fn begin(&self, live: &Live, answers: Option<u64>) {
         let permit = Arc::clone(&live.0.reads).acquire_owned().await.ok();
-        self.answers.store(*self.asked.borrow(), Ordering::Release);
-        *locked(&self.permit) = permit;
+        let answers = answers.unwrap_or_else(|| *self.asked.borrow());
+        locked(&self.read).push_back(Read { answers, _permit: permit });
     }
 
-    /// The same for a state that was read before, and answers requests up to that one.
-    pub(crate) async fn begin_for(&self, live: &Live, answers: u64) {
-        let permit = Arc::clone(&live.0.reads).acquire_owned().await.ok();
-        self.answers.store(answers, Ordering::Release);
-        *locked(&self.permit) = permit;
+    /// A state was not read after all.
+    pub(crate) fn give_up(&self) {
+        locked(&self.read).pop_back();
     }
 
-    /// A state was not read after all, or its answer is made.
-    pub(crate) fn end(&self) {
-        locked(&self.permit).take();
-    }
-
-    /// What is read is true as of this request to look.
-    pub(crate) fn answered(&self) -> u64 {
-        self.answers.load(Ordering::Acquire)
+    /// An answer is made: of which request to look is it one? One that no state was read for is the last, and answers all.
+    fn answered(&self) -> u64 {
+        locked(&self.read).pop_front().map_or(u64::MAX, |read| read.answers)
     }
 
     fn ask(&self) -> u64 {
@@ -277,7 +274,6 @@ impl Run {
     fn tell(&self, response: &Response) {
         // Without extensions: what is left of a budget is nobody else's to know.
         let (answer, answers) = (write(response, None), self.turn.answered());
-        self.turn.end();
         self.newest.send_modify(|newest| {
             newest.answers = answers;
             // The same bytes, so that nobody is told the same twice.

@@ -130,10 +130,9 @@ async fn run(live: Live, drop: DropId, feed: Arc<Feed>) {
         ear.take_note();
         let answers = *asked.borrow_and_update();
         let began = Instant::now();
-        let (mut again_at, mut no_sooner) = (None, PACE);
-        match read(live.db(), drop).await {
+        let (again_at, no_sooner) = match read(live.db(), drop).await {
             Ok(view) => {
-                again_at = view.held.iter().filter_map(|(_, held)| held.next_hold_ends_at).min();
+                let again_at = view.held.iter().filter_map(|(_, held)| held.next_hold_ends_at).min();
                 let as_of = live.db().now();
                 feed.read.send_modify(|last| {
                     *last = Some(match last.take() {
@@ -142,12 +141,13 @@ async fn run(live: Live, drop: DropId, feed: Arc<Feed>) {
                         Some(_) | None => StockRead { view: Arc::new(view), as_of, answers },
                     });
                 });
+                (again_at, PACE)
             }
             Err(error) => {
                 tracing::warn!(%error, "the stock of a drop that is watched could not be read; it is tried again");
-                (again_at, no_sooner) = (Some(live.db().now()), AGAIN_AFTER);
+                (Some(live.db().now()), AGAIN_AFTER)
             }
-        }
+        };
         tokio::select! {
             () = live.stopping().cancelled() => return,
             () = feed.read.closed() => if live.end_stock(drop, &feed) {

@@ -117,7 +117,7 @@ mod tests {
         let (drop, creator, checkout) = (DropId(id(1)), CreatorId(id(2)), CheckoutId(id(3)));
         let mut of_drop = topics.listen(Topic::Drop(drop));
         let mut of_stock = topics.listen(Topic::Stock(drop));
-        let mut of_checkout = topics.listen(Topic::Checkout(checkout));
+        let of_checkout = topics.listen(Topic::Checkout(checkout));
         for _ in 0..3 {
             topics.heard(&Fact::StockChanged { creator, drop });
         }

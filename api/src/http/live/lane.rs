@@ -17,6 +17,7 @@ use futures_util::{
     future::{AbortHandle, Abortable, LocalBoxFuture},
     stream::FuturesUnordered,
 };
+use tokio::sync::Notify;
 use tokio_util::codec::Encoder;
 
 use super::{
@@ -27,6 +28,10 @@ use crate::live::runs::{End, Told};
 
 /// Bytes that are made at once, of as many messages as there are: one write to the system for all of them.
 const CHUNK: usize = 16 * 1024;
+
+/// Queries and mutations of one socket that run, or whose answers wait to go out. An answer may be large, and this many of them are
+/// all that a client who does not read keeps in memory; the reader waits before it begins more.
+const ONCE_MAX: usize = 8;
 
 /// The lane of one socket. Its reader and the body of its response share it.
 #[derive(Clone)]
@@ -43,11 +48,23 @@ struct Inner {
     close: Option<Close>,
     /// The close frame is out: nothing may follow it.
     is_closed: bool,
+    /// The connection ends with the close frame.
+    ends: bool,
     /// Nobody reads what goes out.
     is_gone: bool,
-    operations: HashMap<String, AbortHandle>,
+    operations: HashMap<String, Entry>,
+    /// How many of them are queries or mutations.
+    once: usize,
+    /// Told when there is room for one more.
+    room: Rc<Notify>,
     waiting: FuturesUnordered<Abortable<LocalBoxFuture<'static, Turn>>>,
     body: Option<Waker>,
+}
+
+/// An operation that is not at its end.
+struct Entry {
+    abort: AbortHandle,
+    is_once: bool,
 }
 
 /// An operation that has something to tell.
@@ -102,6 +119,11 @@ impl Lane {
         });
     }
 
+    /// Ends the connection once the close frame is out: the client has sent its own.
+    pub(super) fn finish(&self) {
+        self.change(|lane| lane.ends = true);
+    }
+
     /// Nothing more goes out, and nothing runs.
     pub(super) fn gone(&self) {
         self.change(|lane| {
@@ -120,10 +142,23 @@ impl Lane {
         self.0.borrow().operations.len()
     }
 
+    /// Whether one more may begin now, whatever kind it turns out to be.
+    pub(super) fn has_room(&self) -> bool {
+        self.0.borrow().once < ONCE_MAX
+    }
+
+    /// Waits until one more may begin.
+    pub(super) async fn room(&self) {
+        let room = Rc::clone(&self.0.borrow().room);
+        while !self.has_room() {
+            room.notified().await;
+        }
+    }
+
     /// Lets an operation tell what it has to.
     pub(super) fn begin(&self, id: String, mut running: Running) {
-        let name = id.clone();
-        self.add(name, Box::pin(async move {
+        let (name, is_once) = (id.clone(), running.is_once());
+        self.add(name, is_once, Box::pin(async move {
             let told = running.next().await;
             Turn { id, told, running: Some(running) }
         }));
@@ -132,13 +167,14 @@ impl Lane {
     /// Tells that an operation is not run.
     pub(super) fn refuse(&self, id: String, told: Told) {
         let name = id.clone();
-        self.add(name, Box::pin(async move { Turn { id, told, running: None } }));
+        self.add(name, false, Box::pin(async move { Turn { id, told, running: None } }));
     }
 
-    fn add(&self, id: String, turn: LocalBoxFuture<'static, Turn>) {
+    fn add(&self, id: String, is_once: bool, turn: LocalBoxFuture<'static, Turn>) {
         self.change(|lane| {
             let (abort, registration) = AbortHandle::new_pair();
-            lane.operations.insert(id, abort);
+            lane.once = lane.once.saturating_add(usize::from(is_once));
+            lane.operations.insert(id, Entry { abort, is_once });
             lane.waiting.push(Abortable::new(turn, registration));
         });
     }
@@ -146,7 +182,7 @@ impl Lane {
     /// Ends an operation that the client wants no longer.
     pub(super) fn end(&self, id: &str) {
         self.change(|lane| {
-            if let Some(abort) = lane.operations.remove(id) {
+            if let Some(abort) = lane.forget(id) {
                 abort.abort();
             }
         });
@@ -161,7 +197,17 @@ impl Lane {
 impl Inner {
     fn end_all(&mut self) {
         self.operations.clear();
+        self.once = 0;
         self.waiting.clear();
+    }
+
+    fn forget(&mut self, id: &str) -> Option<AbortHandle> {
+        let Entry { abort, is_once } = self.operations.remove(id)?;
+        if is_once {
+            self.once = self.once.saturating_sub(1);
+            self.room.notify_one();
+        }
+        Some(abort)
     }
 
     fn text(&mut self, text: String, out: &mut BytesMut) {
@@ -193,21 +239,21 @@ impl Inner {
         }
         match (end, running) {
             (None, Some(mut running)) => {
-                let Some(abort) = self.operations.get_mut(&id) else { return };
+                let Some(entry) = self.operations.get_mut(&id) else { return };
                 let (again, registration) = AbortHandle::new_pair();
-                *abort = again;
+                entry.abort = again;
                 let turn: LocalBoxFuture<'static, Turn> = Box::pin(async move {
                     let told = running.next().await;
                     Turn { id, told, running: Some(running) }
                 });
                 self.waiting.push(Abortable::new(turn, registration));
             }
-            _ => drop(self.operations.remove(&id)),
+            _ => drop(self.forget(&id)),
         }
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        if self.is_gone {
+        if self.is_gone || (self.is_closed && self.ends) {
             return Poll::Ready(None);
         }
         let mut out = BytesMut::new();

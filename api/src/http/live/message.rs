@@ -24,6 +24,8 @@ pub(super) struct Close {
 }
 
 impl Close {
+    const NORMAL: u16 = 1000;
+
     fn new(code: u16, reason: impl Into<String>) -> Self {
         let mut reason: String = reason.into();
         while reason.len() > REASON_BYTES_MAX {
@@ -34,7 +36,11 @@ impl Close {
 
     /// The client said that it is done.
     pub(super) fn normal() -> Self {
-        Self::new(1000, "")
+        Self::new(Self::NORMAL, "")
+    }
+    /// Whether it answers the client's own.
+    pub(super) fn is_answer(&self) -> bool {
+        self.code == Self::NORMAL
     }
     /// The server stops.
     pub(super) fn going_away() -> Self {

@@ -66,7 +66,7 @@ fn place(request: &HttpRequest, edge: &Edge) -> Result<Place, HttpResponse> {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::{guard, test::TestRequest};
+    use actix_web::test::TestRequest;
 
     use super::*;
 
@@ -84,7 +84,6 @@ mod tests {
             let request = TestRequest::default().insert_header((name, value)).to_srv_request();
             let context = request.guard_ctx();
             assert_eq!((asks_for_events(&context), asks_for_socket(&context)), (events, socket), "{name}: {value}");
-            let _both_are_guards: [&dyn guard::Guard; 2] = [&asks_for_events, &asks_for_socket];
         }
     }
 }

@@ -77,6 +77,11 @@ impl Drop for AbortOnDrop {
 }
 
 impl Running {
+    /// Whether it has one answer.
+    pub(super) fn is_once(&self) -> bool {
+        matches!(self, Self::Once(_))
+    }
+
     /// What is to be told next. It may be dropped while it waits.
     pub(super) async fn next(&mut self) -> Told {
         match self {

@@ -102,7 +102,11 @@ impl Socket {
         let mut frames = Frames::new(self.bounds.message_bytes_max);
         let close = if is_spoken { self.serve(&mut payload, &mut frames).await } else { Some(Close::not_acceptable()) };
         if let Some(close) = close {
+            let is_answer = close.is_answer();
             self.lane.close(close);
+            if is_answer {
+                return self.lane.finish();
+            }
             // To close a connection with bytes in it that were not read would take the close frame from the client.
             let _answered = timeout(CLOSE_WITHIN, frames.until_closed(&mut payload)).await;
         }
@@ -116,7 +120,7 @@ impl Socket {
         let init_by = later(self.bounds.init_within);
         let (mut ping_at, mut heard_at) = (later(self.bounds.keep_alive_every), Instant::now());
         loop {
-            loop {
+            while self.lane.has_room() {
                 match frames.next() {
                     Ok(Some(incoming)) => {
                         if let Err(close) = self.take(incoming).await {
@@ -127,12 +131,15 @@ impl Socket {
                     Err(close) => return Some(close),
                 }
             }
+            // Without room nothing more is read: the client waits, and at last the system on its side.
+            let has_room = self.lane.has_room();
             let wake_at = if self.is_acknowledged { ping_at } else { ping_at.min(init_by) };
             tokio::select! {
                 biased;
                 () = live.stopping().cancelled() => return Some(Close::going_away()),
                 why = self.caller.denied() => return Some(Close::forbidden(why)),
-                chunk = payload.next() => match chunk {
+                () = self.lane.room(), if !has_room => {}
+                chunk = payload.next(), if has_room => match chunk {
                     Some(Ok(chunk)) => {
                         heard_at = Instant::now();
                         frames.feed(&chunk);
