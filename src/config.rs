@@ -154,9 +154,9 @@ settings! {
     /// Whether callers have a budget of points: one for each value of an answer.
     budget: Flag = Flag(true);
     /// The points that a caller has at most.
-    budget_points_max: Number<1, 4_000_000_000> = Number::of(10_000_000);
+    budget_points_max: Number<1, 4_000_000_000> = Number::of(50_000_000);
     /// The points that a caller gets back each second.
-    budget_points_per_second: Number<1, 4_000_000_000> = Number::of(250_000);
+    budget_points_per_second: Number<1, 4_000_000_000> = Number::of(500_000);
     /// Of how many callers the budgets are remembered.
     budget_callers_max: Number<10, 10_000_000> = Number::of(100_000);
     /// The most connections that stay open at /graphql: WebSockets and streams of events together.

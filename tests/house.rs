@@ -50,6 +50,8 @@ const RULES: &[Rule] = &[
     Rule { package: "bench-live", ours: &[], never: &[] },
     // What goes on between processes cannot be timed from outside.
     Rule { package: "bench-bus", ours: &["domain", "testkit", "workers"], never: EDGE },
+    // What comes before a request is run is microseconds: too little to be timed from outside.
+    Rule { package: "bench-edge", ours: &["api", "testkit"], never: &[] },
 ];
 
 /// What tests may use beyond the arrows above: the databases they run on.

@@ -67,9 +67,10 @@ impl Drop for Folder {
     }
 }
 
-/// The binary, with no setting from outside.
+/// The binary, with no setting from outside; that which `SMALLRUN_TEST_BINARY` names, if it does.
 pub fn smallrun() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_smallrun"));
+    let binary = std::env::var_os("SMALLRUN_TEST_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_smallrun").into());
+    let mut command = Command::new(binary);
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(|name| name.starts_with("SMALLRUN_")) {
             command.env_remove(name);

@@ -12,7 +12,6 @@ use super::{
     context::{Reach, global, id},
     creators::{Creator, CreatorById},
     errors::{Internal, denied},
-    list_cost,
 };
 
 pub mod mutations;
@@ -194,13 +193,11 @@ impl Account {
     }
     /// For which creators the person works, as far as this session may act for them: none in a session that a storefront opened.
     /// Null when the account is not the viewer's own.
-    #[graphql(complexity = "10 * child_complexity")]
     async fn memberships(&self) -> Option<Vec<Membership>> {
         let own = self.own.as_ref()?;
         Some(own.memberships.iter().map(|(creator, role)| Membership { creator: *creator, role: *role }).collect())
     }
     /// The sessions in which the person is signed in now, newest first. Null when the account is not the viewer's own.
-    #[graphql(complexity = "list_cost(first, last, child_complexity)")]
     async fn sessions(
         &self,
         ctx: &Context<'_>,
@@ -341,7 +338,6 @@ impl AccountsQuery {
 
     /// The API tokens of a creator, or of the marketplace, newest first, revoked ones too. For owners of the creator, and for
     /// administrators, who are signed in and have confirmed their address. Null when there is no such creator, or it is not yours.
-    #[graphql(complexity = "list_cost(first, last, child_complexity)")]
     async fn api_tokens(
         &self,
         ctx: &Context<'_>,

@@ -31,10 +31,10 @@ pub struct BudgetSettings {
 }
 
 impl Default for BudgetSettings {
-    /// By the measure of `bench`, a point is a few microseconds of one processor: a caller may keep one busy, and more for half a
-    /// minute.
+    /// By the measure of `bench`, a processor is worth some 700,000 points a second: a caller may keep most of one busy, and has a
+    /// minute of it in hand.
     fn default() -> Self {
-        Self { points_max: 10_000_000, points_per_second: 250_000, callers_max: 100_000 }
+        Self { points_max: 50_000_000, points_per_second: 500_000, callers_max: 100_000 }
     }
 }
 
@@ -60,7 +60,9 @@ impl Payer {
             Viewer::Account(account) => Some(Self::Account(account.account)),
             Viewer::Guest(guest, _) => Some(Self::Guest(*guest)),
             Viewer::Token(token) if token.kind == TokenKind::Secret => Some(Self::Token(token.token)),
-            Viewer::Token(_) | Viewer::Public => Some(caller.address.map_or(Self::Unknown, |address| Self::Address(network(address)))),
+            Viewer::Token(_) | Viewer::Public => {
+                Some(caller.address.map_or(Self::Unknown, |address| Self::Address(network(address))))
+            }
         }
     }
 
@@ -110,6 +112,11 @@ impl Budget {
         self.settings
     }
 
+    /// Whether a caller has anything left.
+    pub(crate) fn check(&self, payer: Payer, now: Instant) -> Result<(), Short> {
+        self.with(payer, now, |bucket| if bucket.left > 0 { Ok(()) } else { Err(self.short(bucket, 1, now)) })
+    }
+
     /// Takes points for a request that may cost so much; answers what is left. A request that costs more than a full bucket
     /// holds takes a full one.
     pub(crate) fn take(&self, payer: Payer, cost: u64, now: Instant) -> Result<u64, Short> {
@@ -119,15 +126,16 @@ impl Budget {
                 bucket.left = left;
                 Ok(left)
             }
-            None => {
-                let news = bucket.told_at.is_none_or(|told| now.saturating_duration_since(told) >= TELL_EVERY);
-                if news {
-                    bucket.told_at = Some(now);
-                }
-                let retry_after = self.time_of(needed.saturating_sub(bucket.left));
-                Err(Short { retry_after, left: bucket.left, news })
-            }
+            None => Err(self.short(bucket, needed, now)),
         })
+    }
+
+    fn short(&self, bucket: &mut Bucket, needed: u64, now: Instant) -> Short {
+        let news = bucket.told_at.is_none_or(|told| now.saturating_duration_since(told) >= TELL_EVERY);
+        if news {
+            bucket.told_at = Some(now);
+        }
+        Short { retry_after: self.time_of(needed.saturating_sub(bucket.left)), left: bucket.left, news }
     }
 
     /// Takes points for what was done already, however few there are; answers what is left.

@@ -21,7 +21,6 @@ use super::{
     context::{Reach, global, id},
     creators::{Creator, CreatorById, change, checked, creator_id_by_slug, manage, optional, slug},
     errors::{CommonCode, Complaints, Internal, Stop, bad_input, payload, user_error},
-    list_cost,
     loaders::edge,
     money::{Money, MoneyInput},
     scalars::{CurrencyCode, Html},
@@ -133,7 +132,6 @@ impl Product {
         (self.0.price_min_minor > 0).then(|| Money::minor(self.0.price_min_minor, self.0.currency))
     }
     /// Its variants, in the creator's order; at most 100. Archived ones are for the creator's members only.
-    #[graphql(complexity = "10 * child_complexity")]
     async fn variants(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Variant>> {
         let variants = ctx.loader().load_one(VariantsOf(self.0.id)).await.internal()?.unwrap_or_default();
         Ok(variants.into_iter().map(Variant).collect())
@@ -259,7 +257,6 @@ pub struct CatalogQuery;
 #[Object]
 impl CatalogQuery {
     /// Products that are not archived, as a list to page through. With a creator's token: of that creator only.
-    #[graphql(complexity = "list_cost(first, last, child_complexity)")]
     #[expect(clippy::too_many_arguments, reason = "a list field has the arguments of the Relay specification")]
     async fn products(
         &self,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::errors::bad_input;
 
-/// The rows of a page when no size is given. It also stands in the `complexity` of each list field.
+/// The rows of a page when no size is given.
 pub(crate) const PAGE_SIZE: i32 = 20;
 
 /// Where a page stands in its list.
@@ -153,7 +153,6 @@ macro_rules! connection {
             }
 
             /// How many rows the whole list has; counting stops at 1000, which then means "1000 or more".
-            #[graphql(complexity = 5)]
             async fn total_count(&self) -> async_graphql::Result<i32> {
                 use crate::graphql::errors::Internal as _;
                 Ok(i32::try_from((self.counting)().await.internal()?).unwrap_or(i32::MAX))

@@ -20,7 +20,6 @@ use super::{
     connection::{PageArgs, connection},
     context::{Reach, global, id},
     errors::{CommonCode, Complaints, Internal, Stop, payload, user_error},
-    list_cost,
     loaders::edge,
     reservations::{ShippingTariff, TariffsOf},
     scalars::{CurrencyCode, Html},
@@ -173,7 +172,6 @@ pub struct CreatorsQuery;
 #[Object]
 impl CreatorsQuery {
     /// The creators of the marketplace, as a list to page through. With a creator's token: that creator only.
-    #[graphql(complexity = "list_cost(first, last, child_complexity)")]
     async fn creators(
         &self,
         ctx: &Context<'_>,

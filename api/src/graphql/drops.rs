@@ -22,7 +22,6 @@ use super::{
     context::{Reach, global, id},
     creators::{Creator, CreatorById},
     errors::Internal,
-    list_cost,
     loaders::edge,
     money::{Money, MoneyInput},
     scalars::{CurrencyCode, Decimal, Html},
@@ -268,7 +267,6 @@ impl Drop {
         (self.0.price_min_minor > 0).then(|| Money::minor(self.0.price_min_minor, self.0.currency))
     }
     /// What is offered, in the creator's order; at most 100.
-    #[graphql(complexity = "10 * child_complexity")]
     async fn items(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<DropItem>> {
         let items = ctx.loader().load_one(ItemsOf(self.0.id)).await.internal()?.unwrap_or_default();
         Ok(items.into_iter().map(|item| DropItem::new(item, self.0.currency)).collect())
@@ -419,7 +417,6 @@ pub struct DropsQuery;
 #[Object]
 impl DropsQuery {
     /// Drops that the viewer may see, as a list to page through.
-    #[graphql(complexity = "list_cost(first, last, child_complexity)")]
     #[expect(clippy::too_many_arguments, reason = "a list field has the arguments of the Relay specification")]
     async fn drops(
         &self,

@@ -158,7 +158,6 @@ impl DropStock {
     }
     /// The items, in the creator's order; at most 100. Ask for `id` and `stock`: a cache that knows things by their ids then
     /// brings every place up to date that shows one of them.
-    #[graphql(complexity = "10 * child_complexity")]
     async fn items(&self) -> Vec<DropItem> {
         let StockRead { view, as_of, .. } = &self.read;
         let item = |row: &drops::DropItem| DropItem {

@@ -7,9 +7,8 @@
 //! - **an edge**: `edge!(ItemsOf(DropId) -> Vec<Item>, |loaders, ids| queries::items_of(&loaders.db, ids));`, then
 //!   `ctx.loader().load_one(ItemsOf(id)).await.internal()?.unwrap_or_default()`: one statement a page.
 //! - **a list**: `connection!(DropConnection, DropEdge, Drop);`, arguments into [`connection::PageArgs`], `.page("drops:NEWEST")?` (the name
-//!   binds cursors to the list and its order), `DropConnection::new(name, slice.map(Drop), counting)`; say
-//!   `#[graphql(complexity = "list_cost(first, last, child_complexity)")]`, and on a list that is not paged what it mostly holds:
-//!   `"10 * child_complexity"`.
+//!   binds cursors to the list and its order), `DropConnection::new(name, slice.map(Drop), counting)`. What it costs follows from its
+//!   arguments ([`guard`]).
 //! - **a mutation**: `user_error!(DropPublishError, DropPublishErrorCode, PublishRefusal { NoItems: "…", … } not_found: NotFound);`,
 //!   `payload!(DropPublishPayload, DropPublishError { drop: Drop });` (the error is a [`user_error::UserError`] by its name and fields), and a
 //!   resolver that ends in `DropPublishPayload::of(work(ctx, input).await)`, where `work` collects what does not parse in [`errors::Complaints`], asks
@@ -24,8 +23,8 @@ pub(crate) mod context;
 pub mod creators;
 pub mod drops;
 pub mod errors;
-pub(crate) mod execute;
-pub(crate) mod guard;
+pub mod execute;
+pub mod guard;
 pub mod live;
 pub(crate) mod loaders;
 pub mod money;
@@ -38,9 +37,3 @@ pub mod scalars;
 pub mod user_error;
 
 pub use context::RequestContext;
-
-/// What a list costs: its size, times what a row costs.
-pub(crate) fn list_cost(first: Option<i32>, last: Option<i32>, child: usize) -> usize {
-    let size = first.or(last).unwrap_or(connection::PAGE_SIZE).clamp(1, 100);
-    usize::try_from(size).unwrap_or(1).saturating_mul(child).saturating_add(1)
-}

@@ -148,7 +148,6 @@ impl NodeQuery {
     }
 
     /// Things by their global ids, in the order of the ids; null for each that there is not, or that is not yours to see.
-    #[graphql(complexity = "ids.len() * child_complexity + 1")]
     async fn nodes(
         &self,
         ctx: &Context<'_>,

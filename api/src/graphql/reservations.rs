@@ -26,7 +26,6 @@ use super::{
     creators::{Creator, CreatorById},
     drops::{Drop, DropItem, ReferredDrop, ReferredItem},
     errors::{Internal, bad_input, denied},
-    list_cost,
     loaders::edge,
     money::{Money, TaxedMoney},
     payments::{Payment, PaymentOf},
@@ -248,7 +247,6 @@ impl Checkout {
         Ok(Quote(self.0.quote().internal()?))
     }
     /// The lines, in the order in which they were asked for.
-    #[graphql(complexity = "5 * child_complexity")]
     async fn reservations(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Reservation>> {
         Ok(self.lines(ctx).await?.into_iter().map(Reservation).collect())
     }
@@ -514,7 +512,6 @@ impl ReservationsQuery {
     }
 
     /// The viewer's own checkouts, newest first.
-    #[graphql(complexity = "list_cost(first, last, child_complexity)")]
     async fn checkouts(
         &self,
         ctx: &Context<'_>,
@@ -531,7 +528,6 @@ impl ReservationsQuery {
     }
 
     /// A creator's reservations, newest first, for its members and its tokens with `reservations:read`.
-    #[graphql(complexity = "list_cost(first, last, child_complexity)")]
     #[expect(clippy::too_many_arguments, reason = "a list field has the arguments of the Relay specification")]
     async fn reservations(
         &self,

@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails has said what it must")]
 
 mod bounds;
+mod budget;
 mod failing;
+mod fuzz;
 mod http_rules;
 mod pages;
 mod schema;

@@ -97,11 +97,11 @@ impl Cost {
     }
 }
 
-/// What an answer did cost: one for each value of it that has a name.
-pub(super) fn actual(data: &Value) -> u64 {
+/// How many values of an answer have a name.
+pub(super) fn values(data: &Value) -> u64 {
     match data {
-        Value::Object(fields) => fields.values().fold(0, |sum, value| actual(value).saturating_add(1).saturating_add(sum)),
-        Value::List(values) => values.iter().fold(0, |sum, value| actual(value).saturating_add(sum)),
+        Value::Object(fields) => fields.values().fold(0, |sum, value| values(value).saturating_add(1).saturating_add(sum)),
+        Value::List(rows) => rows.iter().fold(0, |sum, row| values(row).saturating_add(sum)),
         _ => 0,
     }
 }
@@ -119,7 +119,8 @@ mod tests {
             error.locations = vec![Pos::default(); 1_000];
             error
         };
-        let mut errors = vec![error(&"é".repeat(100_000)), error("Unknown field \"dops\" on type \"Query\". Did you mean \"drops\"?")];
+        let mut errors =
+            vec![error(&"é".repeat(100_000)), error("Unknown field \"dops\" on type \"Query\". Did you mean \"drops\"?")];
         errors.resize_with(1_000, || error("x"));
         let mut response = Response::from_errors(errors);
         settle(&mut response, false);
@@ -133,13 +134,13 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_costs_what_is_in_it() {
+    fn the_values_of_an_answer_are_counted() {
         for (data, expected) in [
             (value!(null), 0),
             (value!({ "a": 1, "b": null }), 2),
             (value!({ "rows": [{ "a": 1, "b": [1, 2, 3] }, { "a": 1, "b": [] }] }), 5),
         ] {
-            assert_eq!(actual(&data), expected, "{data}");
+            assert_eq!(values(&data), expected, "{data}");
         }
     }
 }

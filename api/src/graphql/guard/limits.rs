@@ -94,9 +94,9 @@ impl Limits {
     }
 }
 
-/// Which limit.
+/// Which limit: see the fields of [`Limits`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Limit {
+pub enum Limit {
     Bytes,
     Tokens,
     NameBytes,
@@ -117,7 +117,7 @@ pub(crate) enum Limit {
 
 impl Limit {
     /// As refusals and metrics name it.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Bytes => "bytes",
             Self::Tokens => "tokens",
@@ -141,16 +141,20 @@ impl Limit {
 
 /// A limit that a request exceeds, and by how much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Excess {
-    pub(crate) limit: Limit,
-    pub(crate) count: u64,
-    pub(crate) max: u32,
-    pub(crate) at: Option<Pos>,
+pub struct Excess {
+    /// Which limit.
+    pub limit: Limit,
+    /// How much of it there is.
+    pub count: u64,
+    /// How much there may be.
+    pub max: u32,
+    /// Where in the document.
+    pub at: Option<Pos>,
 }
 
 impl Excess {
     /// As it is told: `aliases: 10000, at most 100`.
-    pub(crate) fn error(&self) -> ServerError {
+    pub(super) fn error(&self) -> ServerError {
         let name = self.limit.name();
         let mut error = Code::TooCostly.server_error(format!("{name}: {}, at most {}", self.count, self.max), self.at);
         let extensions = error.extensions.get_or_insert_default();

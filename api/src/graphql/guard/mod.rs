@@ -24,13 +24,10 @@ use async_graphql::{
 };
 use serde_json::{Map, Value};
 
-use self::{
-    costs::Costs,
-    limits::{Excess, Limit},
-};
+use self::costs::Costs;
 use super::errors::Code;
 
-pub use limits::Limits;
+pub use limits::{Excess, Limit, Limits};
 
 /// A document whose selections are more, fragments in their places, is long work to validate.
 const LONG_SELECTIONS: u64 = 500;
@@ -41,7 +38,7 @@ const INTROSPECTION_PER_POINT: u64 = 100;
 
 /// Why a request is not admitted.
 #[derive(Debug)]
-pub(crate) enum Refused {
+pub enum Refused {
     /// It exceeds a limit.
     Excess(Excess),
     /// It is no document, or has no such operation.
@@ -56,7 +53,7 @@ impl From<Excess> for Refused {
 
 impl Refused {
     /// As it is told.
-    pub(crate) fn error(self) -> ServerError {
+    pub fn error(self) -> ServerError {
         match self {
             Self::Excess(excess) => excess.error(),
             Self::Error(error) => error,
@@ -64,7 +61,7 @@ impl Refused {
     }
 
     /// What it would have cost, as far as that is known.
-    pub(crate) fn cost(&self) -> Option<u64> {
+    pub fn cost(&self) -> Option<u64> {
         match self {
             Self::Excess(Excess { limit: Limit::Complexity, count, .. }) => Some(*count),
             Self::Excess(_) | Self::Error(_) => None,
@@ -72,7 +69,7 @@ impl Refused {
     }
 
     /// For metrics.
-    pub(crate) fn limit(&self) -> Option<&'static str> {
+    pub fn limit(&self) -> Option<&'static str> {
         match self {
             Self::Excess(excess) => Some(excess.limit.name()),
             Self::Error(_) => None,
@@ -82,7 +79,7 @@ impl Refused {
 
 /// A document within all limits that do not depend on variables.
 #[derive(Debug)]
-pub(crate) struct Document {
+pub struct Document {
     parsed: ExecutableDocument,
     tokens: u64,
     selections: u64,
@@ -92,51 +89,52 @@ pub(crate) struct Document {
 
 impl Document {
     /// The document.
-    pub(crate) fn parsed(&self) -> &ExecutableDocument {
+    pub fn parsed(&self) -> &ExecutableDocument {
         &self.parsed
     }
 
     /// How much memory it takes, roughly: as many units as it has tokens.
-    pub(crate) fn weight(&self) -> u64 {
+    pub fn weight(&self) -> u64 {
         self.tokens
     }
 
     /// Whether to validate it is long work, which is not to hold up other requests.
-    pub(crate) fn is_long(&self) -> bool {
+    pub fn is_long(&self) -> bool {
         self.selections > LONG_SELECTIONS || self.introspection > LONG_INTROSPECTION
     }
 }
 
 /// The operation of a document that is to be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Chosen {
+pub struct Chosen {
     /// Its name, if it has one.
-    pub(crate) name: Option<String>,
-    pub(crate) kind: OperationType,
+    pub name: Option<String>,
+    /// Whether it is a query, a mutation or a subscription.
+    pub kind: OperationType,
     /// What it costs at most, in points: at least one.
-    pub(crate) cost: u64,
+    pub cost: u64,
 }
 
 /// Knows the limits, and what the fields of the schema cost.
 #[derive(Debug)]
-pub(crate) struct Guard {
+pub struct Guard {
     limits: Limits,
     costs: Costs,
 }
 
 impl Guard {
     /// The guard of a schema, given in the schema definition language.
-    pub(crate) fn new(limits: Limits, sdl: &str) -> Self {
+    pub fn new(limits: Limits, sdl: &str) -> Self {
         Self { limits, costs: Costs::of(sdl) }
     }
 
     /// Checks the size of a request: no text is read.
-    pub(crate) fn check_size(&self, text: &str, variables: &Map<String, Value>) -> Result<(), Refused> {
+    pub fn check_size(&self, text: &str, variables: &Map<String, Value>) -> Result<(), Refused> {
         Ok(values::check(variables, text.len(), &self.limits)?)
     }
 
     /// Reads a document. May take milliseconds.
-    pub(crate) fn read(&self, text: &str) -> Result<Document, Refused> {
+    pub fn read(&self, text: &str) -> Result<Document, Refused> {
         let counted = text::check(text, &self.limits)?;
         let parsed = parse_query(text).map_err(|error| Refused::Error(unreadable(error)))?;
         let selections = shape::check(&parsed, &self.limits)?;
@@ -148,7 +146,7 @@ impl Guard {
     }
 
     /// Finds the operation that is meant, and checks what it costs with these variables.
-    pub(crate) fn choose(&self, document: &Document, wanted: Option<&str>, variables: &Variables) -> Result<Chosen, Refused> {
+    pub fn choose(&self, document: &Document, wanted: Option<&str>, variables: &Variables) -> Result<Chosen, Refused> {
         let (name, operation) = chosen(&document.parsed, wanted).map_err(Refused::Error)?;
         let complexity = self.costs.of_operation(&document.parsed, operation, variables);
         self.limits.check(Limit::Complexity, complexity, Some(operation.pos))?;

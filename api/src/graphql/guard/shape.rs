@@ -37,15 +37,17 @@ pub(super) fn check(document: &ExecutableDocument, limits: &Limits) -> Result<u6
     limits.check(Limit::Aliases, scales.aliases, None)?;
     limits.check(Limit::Directives, scales.directives, None)?;
     let totals = fragments.totals()?;
-    // Unused fragments too: validation walks them.
-    for (pos, total) in fragments.all.iter().map(|fragment| fragment.pos).zip(totals.iter().flatten()) {
-        total.check(pos, limits)?;
-    }
     let mut all = Total::default();
     for (pos, local) in &operations {
         let total = fragments.sum(local, &totals);
         all = Total { selections: all.selections.saturating_add(total.selections), levels: total.levels };
         all.check(*pos, limits)?;
+    }
+    // Unused fragments too: validation walks them. What is told does not depend on their order.
+    let unused = || fragments.all.iter().map(|fragment| fragment.pos).zip(totals.iter().flatten());
+    let worst = [unused().max_by_key(|(_, total)| total.selections), unused().max_by_key(|(_, total)| total.levels)];
+    for (pos, total) in worst.into_iter().flatten() {
+        total.check(pos, limits)?;
     }
     Ok(all.selections)
 }

@@ -18,7 +18,6 @@ use crate::graphql::{
     connection::{PageArgs, connection, counting},
     context::{Reach, global, id, id_at},
     errors::{Complaints, Internal, Stop, bad_input, payload, user_error},
-    list_cost,
     loaders::{Loaders, edge},
 };
 
@@ -166,7 +165,6 @@ impl Task {
         self.0.last_error.as_deref()
     }
     /// The attempts that failed, the newest first; the last 24 at most.
-    #[graphql(complexity = "10 * child_complexity")]
     async fn failures(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<TaskFailure>> {
         let rows = ctx.loader().load_one(FailuresOf(self.0.id)).await.internal()?.unwrap_or_default();
         Ok(rows.into_iter().map(TaskFailure::from).collect())
@@ -236,7 +234,6 @@ async fn listed(
 #[Object]
 impl TasksQuery {
     /// Background work that waits, runs, or was set aside. For administrators.
-    #[graphql(complexity = "list_cost(first, last, child_complexity)")]
     #[expect(clippy::too_many_arguments, reason = "a list field has the arguments of the Relay specification")]
     async fn tasks(
         &self,
@@ -257,7 +254,6 @@ impl TasksQuery {
     }
 
     /// Background work that failed too often, or for good, newest first: `tasks` in the state `DEAD`. For administrators.
-    #[graphql(complexity = "list_cost(first, last, child_complexity)")]
     async fn dead_letters(
         &self,
         ctx: &Context<'_>,

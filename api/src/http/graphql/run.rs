@@ -38,11 +38,7 @@ pub(super) async fn answer(request: &HttpRequest, edge: &Edge, asked: Asked, med
         }
     };
     let caller = RequestContext { viewer, address: address::client(request, &edge.api.trusted_proxies), arrived_at };
-    let asked = execute::Asked {
-        query,
-        operation_name: asked.operation_name,
-        variables: asked.variables.unwrap_or_default(),
-    };
+    let asked = execute::Asked { query, operation_name: asked.operation_name, variables: asked.variables.unwrap_or_default() };
     let admitted = match edge.executor.admit(asked, &caller).await {
         Ok(admitted) => admitted,
         Err(refusal) => return media.answer(&refusal),

@@ -1,0 +1,191 @@
+//! What a request costs before it is run: reading and weighing its document, and validating it, for the examples of the
+//! playground, beside what the library's parser takes for the same texts in the same run.
+//!
+//! `cargo run --release -p bench-edge`. One thread, nothing else of a server; times are medians.
+
+#![expect(clippy::expect_used, reason = "a benchmark that cannot measure has nothing else to say")]
+
+use std::{
+    hint::black_box,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use api::{
+    Api, BudgetSettings, Limits,
+    graphql::guard::{Document, Guard},
+    http::playground::{ExampleRole, examples},
+};
+use async_graphql::{
+    Name, Pos, Positioned, Request, Variables,
+    parser::{
+        parse_query,
+        types::{Directive, ExecutableDocument},
+    },
+};
+use async_graphql_value::Value;
+use testkit::Kit;
+
+/// What guard and validation may take for an ordinary operation of a storefront.
+const GOAL: Duration = Duration::from_micros(100);
+/// How long each is measured.
+const TIME: Duration = Duration::from_millis(150);
+/// How many times it is done between two looks at the clock.
+const BATCH: u32 = 20;
+
+/// What one document takes.
+struct Row {
+    name: String,
+    bytes: usize,
+    is_storefront: bool,
+    /// The library's parser alone.
+    floor: Duration,
+    /// Size, text, parser, shape: the first time that a text comes.
+    read: Duration,
+    /// Complexity, and a copy of the kept document: each time.
+    choose: Duration,
+    /// The library's validation.
+    validate: Duration,
+}
+
+impl Row {
+    fn first(&self) -> Duration {
+        self.read.saturating_add(self.choose).saturating_add(self.validate)
+    }
+
+    fn again(&self) -> Duration {
+        self.choose.saturating_add(self.validate)
+    }
+}
+
+fn main() -> ExitCode {
+    if cfg!(debug_assertions) {
+        eprintln!("error: a debug build measures itself; run `cargo run --release -p bench-edge`.");
+        return ExitCode::FAILURE;
+    }
+    let mut within = true;
+    testkit::run(Kit::sqlite(), async |kit| {
+        let rows = measure(&kit);
+        print(&rows);
+        within = rows.iter().filter(|row| row.is_storefront).all(|row| row.again() <= GOAL);
+    });
+    if within { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn measure(kit: &Kit) -> Vec<Row> {
+    let api = Api {
+        db: kit.db.clone(),
+        gateways: Vec::new(),
+        introspection: true,
+        playground: None,
+        checks: Vec::new(),
+        metrics: Arc::new(String::new),
+        trusted_proxies: Vec::new(),
+        query_deadline: Duration::from_secs(10),
+        limits: Limits::default(),
+        budget: Some(BudgetSettings::default()),
+    };
+    let (schema, guard) = (api::schema(&api), Guard::new(Limits::default(), &api::sdl()));
+    let rows = examples().into_iter().map(|example| {
+        let text = example.query.as_str();
+        let variables = variables(example.variables.as_deref());
+        let size = variables.as_object().cloned().unwrap_or_default();
+        let variables = Variables::from_json(variables);
+        let document = guard.read(text).expect("an example is admitted");
+        let skipped = skipped(&document);
+        Row {
+            name: example.name.clone(),
+            bytes: text.len(),
+            is_storefront: example.role == ExampleRole::Storefront,
+            floor: median(|| drop(black_box(parse_query(black_box(text))))),
+            read: median(|| {
+                guard.check_size(black_box(text), &size).expect("an example is admitted");
+                drop(black_box(guard.read(black_box(text))));
+            }),
+            choose: median(|| {
+                drop(black_box(guard.choose(&document, None, &variables)));
+                drop(black_box(document.parsed().clone()));
+            }),
+            validate: median(|| {
+                let mut request = Request::new("").variables(variables.clone());
+                request.set_parsed_query(skipped.clone());
+                let response = futures_util::FutureExt::now_or_never(schema.execute(request));
+                let response = response.expect("nothing is waited for where nothing is resolved");
+                assert!(response.errors.is_empty(), "{}: {:?}", example.name, response.errors);
+            }),
+        }
+    });
+    rows.collect()
+}
+
+/// Values of the right kind in the place of the placeholders.
+fn variables(text: Option<&str>) -> serde_json::Value {
+    text.map_or_else(|| serde_json::json!({}), |text| serde_json::from_str(text).expect("variables are JSON"))
+}
+
+/// The same document with everything skipped: validated whole, and nothing is resolved.
+fn skipped(document: &Document) -> ExecutableDocument {
+    let mut document = document.parsed().clone();
+    let skip = || {
+        let argument = (at(Name::new("if")), at(Value::Boolean(true)));
+        at(Directive { name: at(Name::new("skip")), arguments: vec![argument] })
+    };
+    match &mut document.operations {
+        async_graphql::parser::types::DocumentOperations::Single(operation) => {
+            operation.node.selection_set.node.items.iter_mut().for_each(|item| item.node.directives_mut().push(skip()));
+        }
+        async_graphql::parser::types::DocumentOperations::Multiple(operations) => {
+            for operation in operations.values_mut() {
+                operation.node.selection_set.node.items.iter_mut().for_each(|item| item.node.directives_mut().push(skip()));
+            }
+        }
+    }
+    document
+}
+
+fn at<T>(node: T) -> Positioned<T> {
+    Positioned::new(node, Pos::default())
+}
+
+/// The median of many batches.
+fn median(mut work: impl FnMut()) -> Duration {
+    let (mut batches, began) = (Vec::new(), Instant::now());
+    while began.elapsed() < TIME {
+        let batch = Instant::now();
+        (0..BATCH).for_each(|_| work());
+        batches.push(batch.elapsed() / BATCH);
+    }
+    batches.sort_unstable();
+    batches.get(batches.len() / 2).copied().unwrap_or_default()
+}
+
+fn print(rows: &[Row]) {
+    println!("Microseconds a request, before it is run; one thread\n");
+    println!(
+        "{:<32} {:>6} {:>8} {:>8} {:>8} {:>9} {:>11} {:>11} {:>7}",
+        "example", "bytes", "floor", "read", "choose", "validate", "first time", "kept read", "ratio"
+    );
+    for row in rows {
+        let micros = |time: Duration| time.as_secs_f64() * 1e6;
+        println!(
+            "{:<32} {:>6} {:>8.1} {:>8.1} {:>8.1} {:>9.1} {:>11.1} {:>11.1} {:>7.2}{}",
+            row.name,
+            row.bytes,
+            micros(row.floor),
+            micros(row.read),
+            micros(row.choose),
+            micros(row.validate),
+            micros(row.first()),
+            micros(row.again()),
+            row.again().as_secs_f64() / row.floor.as_secs_f64(),
+            if row.is_storefront && row.again() > GOAL { "  over the goal" } else { "" }
+        );
+    }
+    println!(
+        "\nfloor: the library's parser alone. read: size, text, parser and shape, the first time that a text comes. choose: complexity,"
+    );
+    println!(
+        "and a copy of the document that is kept. Goal: choose and validate under {GOAL:?} for each example of the storefront."
+    );
+}
