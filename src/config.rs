@@ -271,7 +271,10 @@ mod tests {
             ("mail_url = \"imap://x\"", "`mail_url` must begin with file://, smtp:// or smtps://"),
             ("log_format = \"loud\"", "`log_format` must be auto, pretty or json"),
             ("live_connections_max = 1_000_001", "`live_connections_max` must be a whole number from 0 to 1000000"),
-            ("live_connections_per_address_max = -1", "`live_connections_per_address_max` must be a whole number from 0 to 1000000"),
+            (
+                "live_connections_per_address_max = -1",
+                "`live_connections_per_address_max` must be a whole number from 0 to 1000000",
+            ),
             ("live_operations_max = 0", "`live_operations_max` must be a whole number from 1 to 10000"),
             ("live_message_bytes_max = 1", "`live_message_bytes_max` must be a whole number from 1000 to 10000000"),
             ("live_init_secs = 0", "`live_init_secs` must be a whole number from 1 to 600"),

@@ -34,11 +34,11 @@ use graphql::{
 };
 
 pub use graphql::{budget::BudgetSettings, guard::Limits};
-pub use live::{Live, LiveBounds};
 pub use http::{
     health::{Check, Operations},
     playground::DemoTokens,
 };
+pub use live::{Live, LiveBounds};
 
 /// What may be asked.
 #[derive(MergedObject, Default)]

@@ -20,7 +20,9 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 pub(crate) async fn run(db: Db, bus: Arc<dyn Bus>, listener: Arc<dyn FactListener>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         match until(&stop, follow(&db, bus.as_ref(), listener.as_ref())).await {
-            Some(FollowError::TooOld(position)) => tracing::warn!(position, "facts are no longer kept; it is gone on with the newest"),
+            Some(FollowError::TooOld(position)) => {
+                tracing::warn!(position, "facts are no longer kept; it is gone on with the newest")
+            }
             Some(FollowError::Db(error)) => {
                 tracing::warn!(%error, "facts cannot be followed; it is tried again");
                 until(&stop, tokio::time::sleep(AGAIN_AFTER)).await;

@@ -61,7 +61,8 @@ where
     let (ear, asked) = (live.topics().listen(topic), turn.asked());
     turn.begin(&live, None).await;
     let first = read().await.inspect_err(|_| turn.give_up())?;
-    let following = Following { live, turn, ear, asked, read, first: Some(first), changes_at: None, told_at: Instant::now(), ended: false };
+    let following =
+        Following { live, turn, ear, asked, read, first: Some(first), changes_at: None, told_at: Instant::now(), ended: false };
     Ok(stream::unfold(following, |mut following| async move { following.next().await.map(|state| (state, following)) }).boxed())
 }
 
@@ -218,11 +219,7 @@ impl FollowingStock {
 }
 
 /// A line of the viewer's own checkout, or one that was reserved with a creator for whom the viewer may read reservations.
-async fn seen_reservation(
-    db: &Db,
-    viewer: &Viewer,
-    id: ReservationId,
-) -> Result<Option<reservations::Reservation>, Error> {
+async fn seen_reservation(db: &Db, viewer: &Viewer, id: ReservationId) -> Result<Option<reservations::Reservation>, Error> {
     let buyer = authorize(viewer, Buy);
     if let Ok(scope) = &buyer
         && let Some(own) = checkouts::own_reservations(db, scope, &[id]).await.internal()?.remove(&id)

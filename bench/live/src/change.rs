@@ -57,7 +57,8 @@ impl Stage {
         let mut stage = Self { client, url, token, drop: empty(), item: empty(), units: 0 };
         let found = stage.ask("{ viewer { account { memberships { creator { id } } } } }", json!({})).await;
         let creator = text(&found, "/viewer/account/memberships/0/creator/id");
-        let query = "query($id: ID!) { drops(first: 1, filter: { creatorId: $id, phases: [OPEN] }) { nodes { id items { id units } } } }";
+        let query =
+            "query($id: ID!) { drops(first: 1, filter: { creatorId: $id, phases: [OPEN] }) { nodes { id items { id units } } } }";
         let found = stage.ask(query, json!({ "id": creator })).await;
         stage.drop = text(&found, "/drops/nodes/0/id");
         stage.item = text(&found, "/drops/nodes/0/items/0/id");

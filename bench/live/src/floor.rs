@@ -26,7 +26,11 @@ async fn change(newest: web::Data<watch::Sender<String>>, body: String) -> HttpR
     HttpResponse::NoContent().finish()
 }
 
-async fn open(request: HttpRequest, body: web::Payload, newest: web::Data<watch::Sender<String>>) -> actix_web::Result<HttpResponse> {
+async fn open(
+    request: HttpRequest,
+    body: web::Payload,
+    newest: web::Data<watch::Sender<String>>,
+) -> actix_web::Result<HttpResponse> {
     let (mut response, mut session, mut messages) = actix_ws::handle(&request, body)?;
     let protocol = request.headers().get("sec-websocket-protocol").cloned();
     if let Some(protocol) = protocol {

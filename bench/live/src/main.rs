@@ -63,7 +63,12 @@ async fn measure(smallrun: Option<&str>) {
     let busy = server.memory().saturating_sub(before);
     println!("  memory after that          {:>8.1} kB each", kilobytes(busy) / of(WATCHERS));
 
-    println!("\nOf the floor: memory {:.2}, p50 {:.2}, p99 {:.2}", memory / floor_memory, told.at(50) / floor_told.at(50), told.at(99) / floor_told.at(99));
+    println!(
+        "\nOf the floor: memory {:.2}, p50 {:.2}, p99 {:.2}",
+        memory / floor_memory,
+        told.at(50) / floor_told.at(50),
+        told.at(99) / floor_told.at(99)
+    );
     println!("A state is told at most every {} ms: half of that, on average, is part of each delay of ours.", PACE.as_millis());
 }
 

@@ -106,7 +106,11 @@ impl Process {
         let id = self.child.id().expect("it runs");
         let status = fs::read_to_string(format!("/proc/{id}/status")).expect("its status");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
-        line.split_whitespace().next().and_then(|kilobytes| kilobytes.parse::<u64>().ok()).expect("its memory").saturating_mul(1_024)
+        line.split_whitespace()
+            .next()
+            .and_then(|kilobytes| kilobytes.parse::<u64>().ok())
+            .expect("its memory")
+            .saturating_mul(1_024)
     }
 }
 

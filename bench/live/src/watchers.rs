@@ -144,7 +144,8 @@ async fn read(mut socket: WebSocketStream<TcpStream>, before: String, shared: Ar
     let (mut known, mut knows_last) = (0_usize, false);
     while let Some(Ok(message)) = socket.next().await {
         let Message::Text(text) = message else { continue };
-        let number = text.split_once(before.as_str()).map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
+        let number =
+            text.split_once(before.as_str()).map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
         let Some(number) = number.and_then(|digits| digits.parse::<u64>().ok()) else { continue };
         let now = Instant::now();
         shared.messages.fetch_add(1, Ordering::Relaxed);

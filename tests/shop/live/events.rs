@@ -94,7 +94,11 @@ async fn a_subscription_is_a_stream_of_events_by_post_and_by_get() {
 async fn queries_and_mutations_have_one_event_and_refusals_come_as_one() {
     let market = Market::open(Setup::empty(), 5, 1).await;
     let post = |query: &str, variables: Value| {
-        market.client().post(market.at("/graphql")).bearer_auth(&market.buyers[0]).json(&json!({ "query": query, "variables": variables }))
+        market
+            .client()
+            .post(market.at("/graphql"))
+            .bearer_auth(&market.buyers[0])
+            .json(&json!({ "query": query, "variables": variables }))
     };
     let mut query = Events::open(post("{ __typename }", json!({}))).await;
     assert_eq!(query.next().await["data"], json!({ "__typename": "Query" }));
@@ -113,7 +117,8 @@ async fn queries_and_mutations_have_one_event_and_refusals_come_as_one() {
         assert!(answer.get("data").is_none() && answer["errors"][0]["extensions"]["code"] == code, "{query}: {answer:#}");
         refused.completes().await;
     }
-    let anonymous = market.client().post(market.at("/graphql")).json(&json!({ "query": "subscription { checkoutChanged(id: \"x\") { id } }" }));
+    let anonymous =
+        market.client().post(market.at("/graphql")).json(&json!({ "query": "subscription { checkoutChanged(id: \"x\") { id } }" }));
     let mut denied = Events::open(anonymous).await;
     let answer = denied.next().await;
     assert_eq!(answer["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "{answer:#}");

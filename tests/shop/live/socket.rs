@@ -7,12 +7,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     WebSocketStream,
-    tungstenite::{
-        Error, Message,
-        client::IntoClientRequest,
-        handshake::client::Request,
-        http::HeaderValue,
-    },
+    tungstenite::{Error, Message, client::IntoClientRequest, handshake::client::Request, http::HeaderValue},
 };
 
 use crate::harness::{SOON, Server};
@@ -32,7 +27,8 @@ pub(crate) fn handshake(server: &Server, protocol: Option<&str>) -> Request {
 }
 
 /// Subscribes to the stock of a drop.
-pub(crate) const STOCK: &str = "subscription($id: ID!) { stockChanged(dropId: $id) { soldOut items { id stock { free held confirmed } } } }";
+pub(crate) const STOCK: &str =
+    "subscription($id: ID!) { stockChanged(dropId: $id) { soldOut items { id stock { free held confirmed } } } }";
 
 impl Socket {
     /// Sends a handshake; the error is the status of what was answered instead.
@@ -41,6 +37,8 @@ impl Socket {
         match tokio_tungstenite::client_async(request, stream).await {
             Ok((stream, _)) => Ok(Self { stream }),
             Err(Error::Http(answer)) => Err(answer.status().as_u16()),
+            // The server took none of the protocols that were offered.
+            Err(Error::Protocol(_)) => Err(101),
             Err(other) => panic!("{other}"),
         }
     }

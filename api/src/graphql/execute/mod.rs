@@ -168,7 +168,8 @@ impl Executor {
         turn: Arc<Turn>,
     ) -> impl Stream<Item = Response> + Send + use<> {
         let (send, receive) = mpsc::channel(1);
-        let running = AbortOnDropHandle::new(self.0.runtime.spawn(traced(Arc::clone(&self.0).follow(admitted, caller, turn, send))));
+        let running =
+            AbortOnDropHandle::new(self.0.runtime.spawn(traced(Arc::clone(&self.0).follow(admitted, caller, turn, send))));
         stream::unfold((receive, running), |(mut receive, running)| async move {
             let response = receive.recv().await?;
             Some((response, (receive, running)))

@@ -31,7 +31,7 @@ const CHUNK: usize = 16 * 1024;
 
 /// Queries and mutations of one socket that run, or whose answers wait to go out. An answer may be large, and this many of them are
 /// all that a client who does not read keeps in memory; the reader waits before it begins more.
-const ONCE_MAX: usize = 8;
+const ONCE_MAX: usize = 4;
 
 /// The lane of one socket. Its reader and the body of its response share it.
 #[derive(Clone)]
@@ -158,10 +158,14 @@ impl Lane {
     /// Lets an operation tell what it has to.
     pub(super) fn begin(&self, id: String, mut running: Running) {
         let (name, is_once) = (id.clone(), running.is_once());
-        self.add(name, is_once, Box::pin(async move {
-            let told = running.next().await;
-            Turn { id, told, running: Some(running) }
-        }));
+        self.add(
+            name,
+            is_once,
+            Box::pin(async move {
+                let told = running.next().await;
+                Turn { id, told, running: Some(running) }
+            }),
+        );
     }
 
     /// Tells that an operation is not run.

@@ -58,7 +58,7 @@ impl Operation {
         }
         let executor = edge.executor.clone();
         // At once, and not only when the client reads.
-        Running::Once(AbortOnDrop(rt::spawn(async move { executor.run(admitted, caller).await })))
+        Running::Once(AbortOnDrop(rt::spawn(async move { told(&executor.run(admitted, caller).await) })))
     }
 }
 
@@ -68,7 +68,7 @@ pub(super) enum Running {
     Once(AbortOnDrop),
 }
 
-pub(super) struct AbortOnDrop(JoinHandle<Response>);
+pub(super) struct AbortOnDrop(JoinHandle<Told>);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
@@ -87,7 +87,7 @@ impl Running {
         match self {
             Self::Watched(joined) => joined.next().await,
             Self::Once(running) => match (&mut running.0).await {
-                Ok(response) => told(&response),
+                Ok(told) => told,
                 Err(defect) => {
                     tracing::error!(%defect, "an operation ended by a defect");
                     told(&Response::from_errors(vec![Code::Internal.server_error("internal error", None)]))

@@ -25,7 +25,10 @@ use super::{
 };
 use crate::{
     graphql::errors::{Code, internal},
-    http::{Edge, address, graphql::{asked::Asked, media::Media}},
+    http::{
+        Edge, address,
+        graphql::{asked::Asked, media::Media},
+    },
     live::{
         LiveBounds,
         places::Place,
