@@ -126,7 +126,8 @@ impl Socket {
             while self.lane.has_room() {
                 match frames.next() {
                     Ok(Some(incoming)) => {
-                        if let Err(close) = self.take(incoming).await {
+                        // Boxed, so that a socket on which nothing is said takes no room for it.
+                        if let Err(close) = Box::pin(self.take(incoming)).await {
                             return Some(close);
                         }
                     }
