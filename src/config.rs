@@ -179,6 +179,18 @@ settings! {
     budget_points_per_second: Number<1, 4_000_000_000> = Number::of(500_000);
     /// Of how many callers the budgets are remembered.
     budget_callers_max: Number<10, 10_000_000> = Number::of(100_000);
+    /// The most connections that stay open at /graphql: WebSockets and streams of events together.
+    live_connections_max: Number<0, 1_000_000> = Number::of(10_000);
+    /// The most of them from one address.
+    live_connections_per_address_max: Number<0, 1_000_000> = Number::of(100);
+    /// The most operations at once on one WebSocket.
+    live_operations_max: Number<1, 10_000> = Number::of(50);
+    /// The longest message of a client on a WebSocket, in bytes.
+    live_message_bytes_max: Number<1_000, 10_000_000> = Number::of(102_400);
+    /// A WebSocket whose client has not said `connection_init` by then is closed, in seconds.
+    live_init_secs: Number<1, 600> = Number::of(10);
+    /// So often an open connection is asked whether its client is still there, in seconds.
+    live_keep_alive_secs: Number<1, 600> = Number::of(20);
     /// The payment gateway.
     gateway: Gateway = Gateway::Sandbox;
     /// Signs the sandbox gateway's webhooks. Default: made at the first start and kept in DATA/secrets.
@@ -288,6 +300,15 @@ mod tests {
             ("public_url = \"shop.example\"", "`public_url` must begin with http:// or https://"),
             ("mail_url = \"imap://x\"", "`mail_url` must begin with file://, smtp:// or smtps://"),
             ("log_format = \"loud\"", "`log_format` must be auto, pretty or json"),
+            ("live_connections_max = 1_000_001", "`live_connections_max` must be a whole number from 0 to 1000000"),
+            (
+                "live_connections_per_address_max = -1",
+                "`live_connections_per_address_max` must be a whole number from 0 to 1000000",
+            ),
+            ("live_operations_max = 0", "`live_operations_max` must be a whole number from 1 to 10000"),
+            ("live_message_bytes_max = 1", "`live_message_bytes_max` must be a whole number from 1000 to 10000000"),
+            ("live_init_secs = 0", "`live_init_secs` must be a whole number from 1 to 600"),
+            ("live_keep_alive_secs = 0", "`live_keep_alive_secs` must be a whole number from 1 to 600"),
             ("gateway = \"gold\"", "`gateway` must be sandbox"),
             ("trusted_proxies = [\"10.0.0.1\", \"ten\"]", "`trusted_proxies` must be a list of addresses"),
             ("sandbox_webhook_secret = \"short\"", "`sandbox_webhook_secret` must have 16 to 200 characters"),

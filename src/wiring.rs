@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use api::{BudgetSettings, Check, Documents, Limits, TrustedDocuments, http::connections::ConnectionLimits};
+use api::{BudgetSettings, Check, Documents, Limits, LiveBounds, TrustedDocuments, http::connections::ConnectionLimits};
 use chrono::TimeDelta;
 use domain::platform::{Db, tasks::Queue};
 use payments::{Sandbox, SandboxSettings};
@@ -194,6 +194,19 @@ pub(crate) fn budget(config: &Config) -> Option<BudgetSettings> {
         points_per_second: config.budget_points_per_second.get(),
         callers_max: config.budget_callers_max.get(),
     })
+}
+
+/// Bounds on connections that stay open.
+pub(crate) fn live_bounds(config: &Config) -> LiveBounds {
+    let many = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    LiveBounds {
+        connections_max: many(config.live_connections_max.get()),
+        connections_per_address_max: many(config.live_connections_per_address_max.get()),
+        operations_max: many(config.live_operations_max.get()),
+        message_bytes_max: many(config.live_message_bytes_max.get()),
+        init_within: Duration::from_secs(config.live_init_secs.get().into()),
+        keep_alive_every: Duration::from_secs(config.live_keep_alive_secs.get().into()),
+    }
 }
 
 /// All queues, each with its usual number of tasks at once.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use harness::{Server, Setup};
+use harness::{SOON, Server, Setup};
 use sea_orm::{ConnectionTrait, Database, prelude::Uuid, sea_query::Query};
 use serde_json::{Map, Value, json};
 
@@ -47,7 +47,31 @@ impl Playground {
 
     async fn run(&self, example: &Value) -> Value {
         let variables = self.variables_of(example).await;
-        self.server.graphql(self.token_of(example), example["query"].as_str().unwrap(), variables).await
+        let query = example["query"].as_str().unwrap();
+        if query.lines().any(|line| line.starts_with("subscription ")) {
+            return self.first_of_many(self.token_of(example), query, variables).await;
+        }
+        self.server.graphql(self.token_of(example), query, variables).await
+    }
+
+    /// The first answer of a subscription, as the playground asks for it.
+    async fn first_of_many(&self, token: Option<&str>, query: &str, variables: Value) -> Value {
+        let asking = json!({ "query": query, "variables": variables });
+        let mut request = self.server.client().post(self.server.at("/graphql")).header("accept", "text/event-stream").json(&asking);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        let (mut stream, mut text) = (request.send().await.unwrap(), String::new());
+        loop {
+            let chunk = tokio::time::timeout(SOON, stream.chunk()).await.expect("nothing came").unwrap().expect("it ended");
+            text.push_str(std::str::from_utf8(&chunk).unwrap());
+            let event = text.split_once("event: next\ndata: ").and_then(|(_, rest)| rest.split_once("\n\n"));
+            if let Some((data, _)) = event {
+                let answer: Value = serde_json::from_str(data).unwrap();
+                assert!(answer.get("errors").is_none(), "{answer:#} for {query}");
+                return answer["data"].clone();
+            }
+        }
     }
 
     /// As storefronts ask for their visitors: with none.

@@ -47,6 +47,7 @@ const RULES: &[Rule] = &[
     Rule { package: "testkit", ours: &["domain", "migrations"], never: EDGE },
     // Measures from outside, like a client.
     Rule { package: "bench", ours: &[], never: &[] },
+    Rule { package: "bench-live", ours: &[], never: &[] },
     // What goes on between processes cannot be timed from outside.
     Rule { package: "bench-bus", ours: &["domain", "testkit", "workers"], never: EDGE },
     // What comes before a request is run is microseconds: too little to be timed from outside.

@@ -148,6 +148,64 @@
     return failure(`HTTP ${response.status} ${response.statusText}`.trim() + (text === '' ? '' : `: ${text}`));
   }
 
+  /** One result after the other of a subscription, from a stream of events; `signal` ends it. */
+  async function* results(parameters, signal) {
+    const init = { method: 'POST', body: JSON.stringify(parameters), signal, credentials: 'same-origin' };
+    const headers = { 'content-type': 'application/json', accept: 'text/event-stream', ...authorization.headers() };
+    const problem = (message) => ({ errors: [{ message }] });
+    try {
+      const response = await fetch(address('graphql'), { ...init, headers });
+      if (!(response.headers.get('content-type') ?? '').startsWith('text/event-stream')) {
+        const text = (await response.text()).trim();
+        try {
+          yield JSON.parse(text);
+        } catch {
+          yield problem(`HTTP ${response.status}: ${text.slice(0, 300)}`);
+        }
+        return;
+      }
+      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+      let text = '';
+      for (;;) {
+        const { value, done } = await reader.read();
+        if (done) break;
+        const blocks = (text + value).split('\n\n');
+        text = blocks.pop();
+        for (const block of blocks) {
+          const [event, data] = block.split('\n');
+          if (event === 'event: complete') return;
+          if (event === 'event: next') yield JSON.parse(data.slice('data: '.length));
+        }
+      }
+      yield problem('The server ended the stream. Run it again.');
+    } catch (error) {
+      if (!signal.aborted) yield problem(`The stream broke off (${error.message}). Is the server still running?`);
+    }
+  }
+
+  /** The same as GraphiQL wants it: stopping it ends the request at once, also while nothing comes. */
+  function stream(parameters) {
+    const stop = new AbortController();
+    const all = results(parameters, stop.signal);
+    return {
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+      next: () => all.next(),
+      return() {
+        stop.abort();
+        return Promise.resolve({ done: true, value: undefined });
+      },
+    };
+  }
+
+  /** Whether the operation that is to be run is a subscription. */
+  function isSubscription(document, name) {
+    const operations = (document?.definitions ?? []).filter(({ kind }) => kind === 'OperationDefinition');
+    const chosen = name ? operations.find((operation) => operation.name?.value === name) : operations[0];
+    return chosen?.operation === 'subscription';
+  }
+
   function fetcher() {
     const url = address('graphql');
     const asViewer = (_url, init) => send(init, authorization.headers());
@@ -155,7 +213,7 @@
     // not open, the token decides.
     const asAnyone = GraphiQL.createFetcher({ url, fetch: (_url, init) => send(init, {}), enableIncrementalDelivery: false });
     const withToken = GraphiQL.createFetcher({ url, fetch: asViewer, enableIncrementalDelivery: false });
-    return GraphiQL.createFetcher({
+    const once = GraphiQL.createFetcher({
       url,
       fetch: asViewer,
       enableIncrementalDelivery: false,
@@ -164,6 +222,8 @@
         return open?.data?.__schema || authorization.token() === '' ? open : withToken(parameters, options);
       },
     });
+    return (parameters, options) =>
+      isSubscription(options?.documentAST, parameters.operationName) ? stream(parameters) : once(parameters, options);
   }
 
   // --- GraphiQL ----------------------------------------------------------------------------------------------------

@@ -1,15 +1,16 @@
 //! The GraphQL schema and the HTTP surface.
 //!
 //! [`graphql`] the schema, one module a capability; [`http`] the edge: `/graphql`, `/playground`, `/webhooks/{gateway}`, `/metrics`,
-//! `/livez`, `/readyz`. Architecture invariant: no rule, no SQL and no transaction here; a resolver names a
+//! `/livez`, `/readyz`; [`live`] what stands between the facts of the deployment and its subscriptions. Architecture invariant: no rule, no SQL and no transaction here; a resolver names a
 //! domain function and shapes its answer.
 
 pub mod graphql;
 pub mod http;
+pub mod live;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use async_graphql::{EmptySubscription, MergedObject, SDLExportOptions};
+use async_graphql::{MergedObject, SDLExportOptions};
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::{payments::gateway::PaymentGateway, platform::Db};
 
@@ -20,6 +21,7 @@ use graphql::{
     creators::{CreatorsMutation, CreatorsQuery},
     drops::{DropsQuery, mutations::DropsMutation},
     introspection::Schemas,
+    live::LiveSubscription,
     node::NodeQuery,
     platform::{
         PlatformQuery,
@@ -40,6 +42,7 @@ pub use http::{
     health::{Check, Operations},
     playground::DemoTokens,
 };
+pub use live::{Live, LiveBounds};
 
 /// What may be asked.
 #[derive(MergedObject, Default)]
@@ -60,7 +63,7 @@ pub struct Query(
 pub struct Mutation(AccountsMutation, CreatorsMutation, CatalogMutation, DropsMutation, ReservationsMutation, TasksMutation);
 
 /// The schema.
-pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
+pub type Schema = async_graphql::Schema<Query, Mutation, LiveSubscription>;
 
 /// What the edge is made of.
 #[derive(Clone)]
@@ -89,6 +92,8 @@ pub struct Api {
     pub limits: Limits,
     /// What each caller may spend; `None` is without end.
     pub budget: Option<BudgetSettings>,
+    /// What is watched as it changes.
+    pub live: Live,
 }
 
 /// The schema over a database, open and closed.
@@ -96,15 +101,15 @@ pub fn schemas(api: &Api) -> Schemas {
     // The guard has bounded all else before a document comes here; this bound of the library's own is not to be lower.
     let nesting = usize::try_from(api.limits.nesting_max).unwrap_or(usize::MAX);
     let over_database = || {
-        let shared = Shared { db: api.db.clone(), gateways: api.gateways.clone() };
+        let shared = Shared { db: api.db.clone(), gateways: api.gateways.clone(), live: api.live.clone() };
         builder().data(shared).limit_recursive_depth(nesting)
     };
     let closed = over_database().disable_introspection().disable_suggestions();
     Schemas::new(over_database().finish(), closed.finish(), api.introspection)
 }
 
-fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, EmptySubscription> {
-    Schema::build(Query::default(), Mutation::default(), EmptySubscription)
+fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, LiveSubscription> {
+    Schema::build(Query::default(), Mutation::default(), LiveSubscription)
         .register_output_type::<UserError>()
         .override_output_type_description::<DateTime<Utc>>(
             "An instant, after RFC 3339, such as `2026-03-02T10:00:00Z`. Answers are in UTC; inputs may have any offset.",

@@ -26,6 +26,7 @@ async fn ask(kit: &Kit, token: Option<&str>, query: &str, variables: Value) -> V
         metrics: Arc::new(String::new),
         trusted_proxies: Vec::new(),
         query_deadline: Duration::from_secs(10),
+        live: api::Live::start(&kit.db, api::LiveBounds::default()),
         limits: api::Limits::default(),
         budget: Some(api::BudgetSettings::default()),
     };

@@ -68,6 +68,7 @@ async fn send_to(kit: &Kit, playground: Option<DemoTokens>, request: TestRequest
         metrics: Arc::new(String::new),
         trusted_proxies: Vec::new(),
         query_deadline: Duration::from_secs(10),
+        live: api::Live::start(&kit.db, api::LiveBounds::default()),
         limits: api::Limits::default(),
         budget: Some(api::BudgetSettings::default()),
     };

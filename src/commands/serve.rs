@@ -18,6 +18,7 @@ use workers::{Workers, WorkersHandle};
 
 use crate::{
     config::{BusUrl, Config, ListenAddress, MailUrl, PublicUrl, Source},
+    connections,
     data_folder::DataFolder,
     database::{self, SoleServer},
     demo,
@@ -118,6 +119,7 @@ struct Running {
     server: ServerHandle,
     serving: JoinHandle<std::io::Result<()>>,
     edge: SharedEdge,
+    live: api::Live,
     workers: WorkersHandle,
 }
 
@@ -144,11 +146,13 @@ fn start(
     let sandbox = wiring::sandbox(config, folder, db, &place.public_url, &itself)?;
     let bus = wiring::bus(config, db)?;
     // Before the server: whether they work is part of what it says of itself. The address is taken already.
-    let workers = if arguments.no_workers {
+    let mut workers = if arguments.no_workers {
         Workers::announcing(&bus, db)
     } else {
         Workers::start(&bus, wiring::worker_deps(config, db, &sandbox, &place.public_url, wiring::all_queues())?)
     };
+    let live = api::Live::start(db, wiring::live_bounds(config));
+    workers.listen(db, Arc::new(live.clone()));
     let loops = workers.loops();
     let api = api::Api {
         db: db.clone(),
@@ -167,6 +171,7 @@ fn start(
         query_deadline: Duration::from_secs(config.query_secs_max.get().into()),
         limits: wiring::limits(config),
         budget: wiring::budget(config),
+        live: live.clone(),
     };
     let edge = api::http::edge(api);
     let finishing = edge.clone();
@@ -183,7 +188,7 @@ fn start(
     let server = server.map_err(|cause| Failure::unexpected("listen", &cause))?;
     let handle = server.handle();
     let serving = tokio::spawn(server);
-    Ok(Running { server: handle, serving, edge: finishing, workers })
+    Ok(Running { server: handle, serving, edge: finishing, live, workers })
 }
 
 impl Running {
@@ -191,6 +196,8 @@ impl Running {
     async fn stop(self, within: Duration) {
         let began = Instant::now();
         tracing::info!("stopping");
+        // Connections that stay open would be waited for.
+        self.live.stop();
         // Answers when requests have ended, or their part of the time is over.
         self.server.stop(true).await;
         match self.serving.await {

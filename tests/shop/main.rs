@@ -32,6 +32,7 @@ mod books;
 mod broker;
 mod buying;
 mod crash;
+mod live;
 mod market;
 mod outage;
 mod rush;

@@ -14,6 +14,7 @@ use domain::{
     payments::gateway::PaymentGateway,
     platform::{
         Db,
+        facts::FactListener,
         mail::Mailer,
         tasks::{Claimed, Queue},
     },
@@ -26,6 +27,7 @@ pub mod bus;
 pub mod failure;
 mod gauges;
 pub mod housekeeping;
+mod listen;
 mod loops;
 pub mod mail;
 pub mod payments;
@@ -150,6 +152,12 @@ const DRAIN_PERCENT: u32 = 80;
 impl WorkersHandle {
     fn over(bus: &Arc<dyn Bus>) -> Self {
         Self { bus: Arc::clone(bus), stop: Stop::default(), loops: Loops::default(), looping: JoinSet::new() }
+    }
+
+    /// Tells a listener, from now on, of everything that happens: here or in another process.
+    pub fn listen(&mut self, db: &Db, listener: Arc<dyn FactListener>) {
+        let (db, bus) = (db.clone(), Arc::clone(&self.bus));
+        self.keep("listen", move |stop| listen::run(db.clone(), Arc::clone(&bus), Arc::clone(&listener), stop));
     }
 
     /// How the loops are: for whoever asks whether this process is of use.

@@ -18,6 +18,7 @@ use super::{
     errors::{Stop, denied},
     loaders::Loader,
 };
+use crate::live::Live;
 
 /// What belongs to one request.
 pub struct RequestContext {
@@ -33,6 +34,7 @@ pub struct RequestContext {
 pub(crate) struct Shared {
     pub(crate) db: Db,
     pub(crate) gateways: Vec<Arc<dyn PaymentGateway>>,
+    pub(crate) live: Live,
 }
 
 /// Access to the context, in words.
@@ -41,6 +43,7 @@ pub(crate) trait Reach {
     fn request(&self) -> &RequestContext;
     fn viewer(&self) -> &Viewer;
     fn gateways(&self) -> &[Arc<dyn PaymentGateway>];
+    fn live(&self) -> &Live;
     fn loader(&self) -> &Loader;
     /// The scope in which an action may be done, or the error that says why not.
     fn scope<A: Action>(&self, action: A) -> async_graphql::Result<A::Scope>;
@@ -65,6 +68,10 @@ impl Reach for Context<'_> {
 
     fn gateways(&self) -> &[Arc<dyn PaymentGateway>] {
         &self.data_unchecked::<Shared>().gateways
+    }
+
+    fn live(&self) -> &Live {
+        &self.data_unchecked::<Shared>().live
     }
 
     fn loader(&self) -> &Loader {

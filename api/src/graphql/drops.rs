@@ -269,7 +269,7 @@ impl Drop {
     /// What is offered, in the creator's order; at most 100.
     async fn items(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<DropItem>> {
         let items = ctx.loader().load_one(ItemsOf(self.0.id)).await.internal()?.unwrap_or_default();
-        Ok(items.into_iter().map(|item| DropItem { item, currency: self.0.currency }).collect())
+        Ok(items.into_iter().map(|item| DropItem::new(item, self.0.currency)).collect())
     }
     /// Counts changes of the drop; give it to `dropUpdate` to be told of a change in between.
     async fn version(&self) -> i64 {
@@ -290,9 +290,11 @@ impl Drop {
 pub struct DropItem {
     pub(crate) item: rules::DropItem,
     pub(crate) currency: platform::Currency,
+    /// Its stock, where it was read before; else it is read when it is asked for.
+    pub(crate) stock: Option<ItemStock>,
 }
 
-fn stock(item: &rules::DropItem, held: &[(DropItemId, queries::ItemStockView)], as_of: DateTime<Utc>) -> ItemStock {
+pub(crate) fn stock(item: &rules::DropItem, held: &[(DropItemId, queries::ItemStockView)], as_of: DateTime<Utc>) -> ItemStock {
     let view = held.iter().find(|(id, _)| *id == item.id).map(|(_, view)| *view).unwrap_or_default();
     let held = i32::try_from(view.held).unwrap_or(i32::MAX);
     let free = item.units.saturating_sub(item.confirmed_units).saturating_sub(held).max(0);
@@ -300,11 +302,18 @@ fn stock(item: &rules::DropItem, held: &[(DropItemId, queries::ItemStockView)], 
 }
 
 impl DropItem {
+    pub(crate) fn new(item: rules::DropItem, currency: platform::Currency) -> Self {
+        Self { item, currency, stock: None }
+    }
+
     async fn tiers_loaded(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Tier>> {
         Ok(ctx.loader().load_one(TiersOf(self.item.id)).await.internal()?.unwrap_or_default())
     }
 
     async fn stock_now(&self, ctx: &Context<'_>) -> async_graphql::Result<ItemStock> {
+        if let Some(stock) = &self.stock {
+            return Ok(stock.clone());
+        }
         let held = ctx.loader().load_one(HeldOf(self.item.drop_id)).await.internal()?.unwrap_or_default();
         Ok(stock(&self.item, &held, ctx.db().now()))
     }

@@ -169,6 +169,13 @@ impl Loader {
         Self(Arc::new(Shared { loaders: Arc::new(loaders), open: Mutex::default(), queued: Mutex::default(), known }))
     }
 
+    /// Forgets what was read: what is asked next is read anew.
+    pub(crate) fn forget(&self) {
+        if let Some(known) = &self.0.known {
+            locked(known).clear();
+        }
+    }
+
     /// What a key leads to.
     pub(crate) async fn load_one<K: Edge>(&self, key: K) -> Result<Option<K::Value>, Arc<DbErr>> {
         if let Some(known) = self.0.known(key) {

@@ -26,6 +26,7 @@ pub mod errors;
 pub mod execute;
 pub mod guard;
 pub mod introspection;
+pub mod live;
 pub(crate) mod loaders;
 pub mod money;
 pub mod node;

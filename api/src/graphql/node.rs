@@ -133,7 +133,7 @@ async fn find(ctx: &Context<'_>, id: &ID) -> async_graphql::Result<Option<Node>>
 async fn drop_item(ctx: &Context<'_>, id: DropItemId) -> async_graphql::Result<Option<DropItem>> {
     let Some(item) = ctx.loader().load_one(ReferredItem(id)).await.internal()? else { return Ok(None) };
     let drop = ctx.loader().load_one(SeenDrop(item.drop_id)).await.internal()?;
-    Ok(drop.map(|drop| DropItem { item, currency: drop.currency }))
+    Ok(drop.map(|drop| DropItem::new(item, drop.currency)))
 }
 
 /// Reads by global id.

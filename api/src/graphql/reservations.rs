@@ -120,7 +120,7 @@ impl QuoteLine {
     /// The item.
     async fn item(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<DropItem>> {
         let item = ctx.loader().load_one(ReferredItem(self.line.item)).await.internal()?;
-        Ok(item.map(|item| DropItem { item, currency: self.currency }))
+        Ok(item.map(|item| DropItem::new(item, self.currency)))
     }
     /// How many.
     async fn units(&self) -> i32 {
@@ -349,7 +349,7 @@ impl Reservation {
     /// The item.
     async fn item(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<DropItem>> {
         let item = ctx.loader().load_one(ReferredItem(self.0.drop_item_id)).await.internal()?;
-        Ok(item.map(|item| DropItem { item, currency: self.0.currency }))
+        Ok(item.map(|item| DropItem::new(item, self.0.currency)))
     }
     /// What is made.
     async fn variant(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Variant>> {

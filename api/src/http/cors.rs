@@ -36,6 +36,14 @@ pub enum Cors {
 }
 
 impl Cors {
+    /// Whether a page of that origin may ask; whoever says none is no page in a browser.
+    pub(super) fn takes(&self, origin: Option<&HeaderValue>) -> bool {
+        match (self, origin) {
+            (Self::Any, _) | (_, None) => true,
+            (Self::These(origins), Some(origin)) => origins.iter().any(|known| known.as_bytes() == origin.as_bytes()),
+        }
+    }
+
     /// Says on an answer whether the page that asked may read it.
     fn say(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
         match self {

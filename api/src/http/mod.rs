@@ -1,8 +1,9 @@
 //! The HTTP surface.
 //!
-//! [`graphql`] the endpoint; [`playground`]; [`webhooks`]; [`links`] the pages that letters link to; [`health`]: liveness, readiness,
-//! metrics; [`body`]: reading what is sent, bounded; [`cors`]: pages of other origins. [`around()`] is wrapped around all of them:
-//! trace, log line, metrics, [`compression`], security headers. [`connections`] is what all of it is served on.
+//! [`graphql`] the endpoint, [`live`] the same over connections that stay open; [`playground`]; [`webhooks`]; [`links`] the pages
+//! that letters link to; [`health`]: liveness, readiness, metrics; [`body`]: reading what is sent, bounded; [`cors`]: pages of other
+//! origins. [`around()`] is wrapped around all of them: trace, log line, metrics, [`compression`], security headers. [`connections`]
+//! is what all of it is served on.
 
 mod address;
 mod around;
@@ -13,6 +14,7 @@ pub mod cors;
 mod graphql;
 pub mod health;
 mod links;
+mod live;
 pub mod playground;
 mod webhooks;
 
@@ -24,7 +26,7 @@ use tokio::runtime::Handle;
 pub use around::around;
 pub use graphql::documents;
 
-use crate::{Api, graphql::execute::Executor};
+use crate::{Api, graphql::execute::Executor, live::runs::Runs};
 
 /// How the edge speaks HTTP.
 #[derive(Debug, Clone)]
@@ -48,13 +50,15 @@ impl Default for HttpSettings {
 struct Edge {
     api: Api,
     executor: Executor,
+    /// The subscriptions that run.
+    runs: Arc<Runs>,
 }
 
 /// Adds all routes. Make the edge once a process, with [`edge`], and wrap the application in [`around()`].
 pub fn configure(config: &mut web::ServiceConfig, shared: &SharedEdge) {
     let edge = &shared.0;
     config.app_data(edge.clone());
-    let graphql = web::resource("/graphql").route(web::post().to(graphql::post));
+    let graphql = live::routes(web::resource("/graphql")).route(web::post().to(graphql::post));
     let graphql = graphql.route(web::get().to(graphql::get)).route(web::head().to(graphql::get));
     let graphql = graphql.route(web::method(Method::OPTIONS).to(cors::preflight)).default_service(web::to(graphql::other));
     config.service(graphql.wrap(from_fn(cors::cors)));
@@ -82,6 +86,7 @@ impl SharedEdge {
 /// Makes the edge: the schema is built here. Operations are run by the runtime that this is called on.
 pub fn edge(api: Api) -> SharedEdge {
     let executor = Executor::new(&api, crate::schemas(&api), Handle::current());
+    let runs = Runs::new(executor.clone(), &api.live);
     let operations = health::Operations { db: api.db.clone(), checks: api.checks.clone(), metrics: Arc::clone(&api.metrics) };
-    SharedEdge(web::Data::new(Edge { api, executor }), web::Data::new(operations))
+    SharedEdge(web::Data::new(Edge { api, executor, runs }), web::Data::new(operations))
 }

@@ -46,6 +46,7 @@ pub(crate) fn api(kit: &Kit) -> Api {
         metrics: Arc::new(|| "smallrun_up 1\n".to_owned()),
         trusted_proxies: Vec::new(),
         query_deadline: Duration::from_secs(10),
+        live: api::Live::start(&kit.db, api::LiveBounds::default()),
         limits: api::Limits::default(),
         budget: Some(api::BudgetSettings::default()),
     }

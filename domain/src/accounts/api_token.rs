@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "the tokens table's own finders")]
 
 use chrono::{DateTime, Utc};
-use sea_orm::{Condition, DbErr, entity::prelude::*, sea_query::Expr};
+use sea_orm::{Condition, DbErr, QuerySelect, entity::prelude::*, sea_query::Expr};
 
 use super::{Permission, TokenKind, TokensScope};
 use crate::platform::{
@@ -93,6 +93,16 @@ pub(crate) async fn presented(
     now: DateTime<Utc>,
 ) -> Result<Option<Model>, DbErr> {
     Entity::find().filter(Column::SecretHash.eq(secret_hash)).filter(live(now)).one(conn).await
+}
+
+/// Those of many hashes that are of live tokens: one statement.
+pub(crate) async fn live_hashes(
+    conn: &impl ConnectionTrait,
+    hashes: &[Vec<u8>],
+    now: DateTime<Utc>,
+) -> Result<Vec<Vec<u8>>, DbErr> {
+    let found = Entity::find().select_only().column(Column::SecretHash).filter(Column::SecretHash.is_in(hashes.iter().cloned()));
+    found.filter(live(now)).into_tuple().all(conn).await
 }
 
 /// A token that is still worth something.

@@ -169,6 +169,16 @@ pub(crate) async fn presented(
         .await
 }
 
+/// Those of many hashes that are of live sessions: one statement.
+pub(crate) async fn live_hashes(
+    conn: &impl ConnectionTrait,
+    hashes: &[Vec<u8>],
+    now: DateTime<Utc>,
+) -> Result<Vec<Vec<u8>>, DbErr> {
+    let found = Entity::find().select_only().column(Column::SecretHash).filter(Column::SecretHash.is_in(hashes.iter().cloned()));
+    found.filter(live(now)).into_tuple().all(conn).await
+}
+
 /// Notes that a session was used.
 pub(crate) async fn touch(tx: &Tx, id: SessionId) -> Result<(), DbErr> {
     let update = Entity::update_many().col_expr(Column::LastUsedAt, Expr::value(tx.now()));

@@ -118,6 +118,12 @@ pub async fn reservations(
     read_in(db, scope, async |conn| slice(conn, of_creator(scope, filter), (C::CreatedAt, C::Id), true, page, key).await).await
 }
 
+/// One of a creator's reservations.
+pub async fn reservation(db: &Db, scope: &CreatorScope, id: ReservationId) -> Result<Option<Reservation>, DbErr> {
+    let own = reservation_row::of_creator(scope).filter(reservation_row::Column::Id.eq(id));
+    read_in(db, scope, async |conn| own.one(conn).await).await
+}
+
 /// How many of a creator's reservations there are, capped.
 pub async fn reservations_count(db: &Db, scope: &CreatorScope, filter: &ReservationFilter) -> Result<u64, DbErr> {
     read_in(db, scope, async |conn| count_capped(conn, of_creator(scope, filter)).await).await

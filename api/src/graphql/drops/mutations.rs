@@ -504,7 +504,7 @@ async fn add_item(ctx: &Context<'_>, input: DropItemAddInput) -> Result<DropItem
         return Err(complaints.into());
     };
     let item = items::add(ctx.db(), &scope, drop.id, NewItem { variant, units, per_buyer_max, tiers }).await?;
-    Ok(DropItemAddPayload { item: Some(DropItem { item, currency: drop.currency }), ..Default::default() })
+    Ok(DropItemAddPayload { item: Some(DropItem::new(item, drop.currency)), ..Default::default() })
 }
 
 async fn update_item(ctx: &Context<'_>, input: DropItemUpdateInput) -> Result<DropItemUpdatePayload, Stop<DropItemErrorCode>> {
@@ -519,5 +519,5 @@ async fn update_item(ctx: &Context<'_>, input: DropItemUpdateInput) -> Result<Dr
         return Err(complaints.into());
     }
     let item = items::change(ctx.db(), &scope, item, change).await?;
-    Ok(DropItemUpdatePayload { item: Some(DropItem { item, currency }), ..Default::default() })
+    Ok(DropItemUpdatePayload { item: Some(DropItem::new(item, currency)), ..Default::default() })
 }

@@ -14,7 +14,10 @@ use std::{
     time::Duration,
 };
 
-use async_graphql::{Pos, Response, Variables, parser::types::OperationType};
+use async_graphql::{
+    Pos, Response, Variables,
+    parser::types::{ExecutableDocument, OperationType},
+};
 use domain::platform::Db;
 use futures_util::{Stream, stream};
 use serde_json::{Map, Value};
@@ -37,7 +40,7 @@ use super::{
     introspection::Schemas,
     recent::Recent,
 };
-use crate::Api;
+use crate::{Api, live::runs::Turn};
 
 pub(crate) use answer::is_request_error;
 pub(crate) use charge::retry_after_secs;
@@ -71,6 +74,11 @@ pub struct Admitted {
 }
 
 impl Admitted {
+    /// The document, as it was read.
+    pub(crate) fn document(&self) -> &ExecutableDocument {
+        self.document.parsed()
+    }
+
     /// What kind of operation it is.
     pub fn kind(&self) -> OperationType {
         self.chosen.kind
@@ -152,9 +160,15 @@ impl Executor {
 
     /// Runs a subscription: an answer for each of its events, or one that says why not, and then the end. Dropped, it ends.
     /// An answer is made when the one before it was taken, so nothing gathers here for a slow reader.
-    pub fn stream(&self, admitted: Admitted, caller: RequestContext) -> impl Stream<Item = Response> + Send + use<> {
+    pub(crate) fn stream(
+        &self,
+        admitted: Admitted,
+        caller: RequestContext,
+        turn: Arc<Turn>,
+    ) -> impl Stream<Item = Response> + Send + use<> {
         let (send, receive) = mpsc::channel(1);
-        let running = AbortOnDropHandle::new(self.0.runtime.spawn(traced(Arc::clone(&self.0).follow(admitted, caller, send))));
+        let running =
+            AbortOnDropHandle::new(self.0.runtime.spawn(traced(Arc::clone(&self.0).follow(admitted, caller, turn, send))));
         stream::unfold((receive, running), |(mut receive, running)| async move {
             let response = receive.recv().await?;
             Some((response, (receive, running)))

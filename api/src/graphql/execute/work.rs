@@ -26,6 +26,7 @@ use crate::{
         guard::{Document, Refused},
         loaders::{Loader, Loaders},
     },
+    live::runs::Turn,
 };
 
 pub(super) const RUNNING: &str = "smallrun_graphql_running";
@@ -98,11 +99,17 @@ impl Parts {
     }
 
     /// Runs a subscription until its end, or until nobody listens any more.
-    pub(super) async fn follow(self: Arc<Self>, admitted: Admitted, caller: RequestContext, send: mpsc::Sender<Response>) {
+    pub(super) async fn follow(
+        self: Arc<Self>,
+        admitted: Admitted,
+        caller: RequestContext,
+        turn: Arc<Turn>,
+        send: mpsc::Sender<Response>,
+    ) {
         let (running, request) = self.request(admitted, caller);
         let _counted = Counted::new(running.kind);
         let (mut events, loader) = match request {
-            Ok(Ready { schema, request, loader }) => (schema.execute_stream(request), loader),
+            Ok(Ready { schema, request, loader }) => (schema.execute_stream(request.data(turn)), loader),
             Err(mut response) => {
                 self.close(&mut response, &running);
                 let _nobody_listens = send.send(response).await;
@@ -111,6 +118,8 @@ impl Parts {
         };
         let mut first = true;
         while let Some(mut response) = self.begin(running.long && first, loader.drive(events.next())).await {
+            // The next answer is made of what is true then.
+            loader.forget();
             if first {
                 self.close(&mut response, &running);
                 first = false;
@@ -138,7 +147,7 @@ impl Parts {
             Err(why) => return (running, Err(Response::from_errors(vec![denied(why).into_server_error(Pos::default())]))),
         };
         let loaders = Loaders { db: self.db.clone(), viewer: caller.viewer.clone(), sight };
-        let loader = Loader::new(loaders, chosen.kind == OperationType::Query);
+        let loader = Loader::new(loaders, chosen.kind != OperationType::Mutation);
         let mut request = Request::new("").variables(variables).data(caller).data(loader.clone());
         request.operation_name = operation_name;
         request.set_parsed_query(document.parsed().clone());

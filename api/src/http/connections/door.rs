@@ -7,12 +7,17 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use super::{ConnectionLimits, watched::Watched};
 
 /// What one too many is told. It has not asked for anything yet, and is not waited for.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// Bytes that wait in the system until they may be sent: more than a line carries at once, and few of them stale when a client
+/// that reads slowly comes to them. What was sent and is not acknowledged does not count.
+const WAITING_BYTES_MAX: u32 = 16 * 1024;
 
 /// Lets connections in, and counts them until they end.
 pub(super) struct Door {
@@ -53,6 +58,9 @@ impl Door {
             Ok(place) => {
                 // Answers are written in one piece: holding a part back to fill a packet only delays it.
                 stream.set_nodelay(true)?;
+                if let Err(error) = SockRef::from(&stream).set_tcp_notsent_lowat(WAITING_BYTES_MAX) {
+                    tracing::debug!(%error, "a connection could not be set up; it ended already, or the system cannot do it");
+                }
                 let limits = &self.limits;
                 let quiet_within = limits.idle_within.saturating_add(limits.head_within);
                 Ok((Watched::new(stream, place, quiet_within, limits.stalled_within), Some(peer)))

@@ -9,13 +9,13 @@ use serde_json::{Map, Value};
 /// A request as GraphQL over HTTP has it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Asked {
-    pub(super) query: Option<String>,
-    pub(super) operation_name: Option<String>,
-    pub(super) variables: Option<Map<String, Value>>,
-    pub(super) extensions: Option<Map<String, Value>>,
+pub(in crate::http) struct Asked {
+    pub(in crate::http) query: Option<String>,
+    pub(in crate::http) operation_name: Option<String>,
+    pub(in crate::http) variables: Option<Map<String, Value>>,
+    pub(in crate::http) extensions: Option<Map<String, Value>>,
     /// In place of `query`: the document that is known by that id.
-    pub(super) document_id: Option<String>,
+    pub(in crate::http) document_id: Option<String>,
 }
 
 /// The same in a query string: what is an object is JSON text.
@@ -73,7 +73,7 @@ impl Asked {
     }
 
     /// Reads a query string; the error is a sentence.
-    pub(super) fn from_url(query_string: &str) -> Result<Self, String> {
+    pub(in crate::http) fn from_url(query_string: &str) -> Result<Self, String> {
         let asked = web::Query::<AskedByUrl>::from_query(query_string);
         let asked = asked.map_err(|_| "the query string cannot be read, or has a parameter twice")?.into_inner();
         Ok(Self {

@@ -59,7 +59,7 @@ impl Documents {
     }
 
     /// Puts the document that is named into the request's `query`, or says why there is none. Keeps one that comes with its hash.
-    pub(super) fn resolve(&self, asked: &mut Asked) -> Result<Sent, Refused> {
+    pub(in crate::http) fn resolve(&self, asked: &mut Asked) -> Result<Sent, Refused> {
         let extension = Extension::of(asked)?;
         // An empty text beside a name is how some clients leave it out.
         let text = asked.query.as_deref().filter(|text| !(text.is_empty() && (extension.is_some() || asked.document_id.is_some())));
@@ -119,7 +119,7 @@ impl Documents {
 
 /// How a request came to its document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sent {
+pub(in crate::http) enum Sent {
     /// It sent the text.
     Text,
     /// It named a known one.
@@ -128,7 +128,7 @@ pub(super) enum Sent {
 
 /// Why there is no document.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(in crate::http) enum Refused {
     /// The parameters make no sense, or contradict each other.
     Malformed(&'static str),
     /// Unknown: the client is to send the text along.
@@ -147,7 +147,7 @@ impl Refused {
     }
 
     /// The code of the error and its text. Clients of Apollo's protocol compare the first two texts to the letter.
-    pub(super) fn words(&self) -> (Code, &'static str) {
+    pub(in crate::http) fn words(&self) -> (Code, &'static str) {
         match self {
             Self::Malformed(why) => (Code::BadRequest, why),
             Self::NotFound => (Code::PersistedQueryNotFound, "PersistedQueryNotFound"),

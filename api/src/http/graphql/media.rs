@@ -30,7 +30,7 @@ const SHARED: &str = "public, max-age=0, s-maxage=1";
 
 /// How the answer to one request is written.
 #[derive(Debug)]
-pub(super) struct Media {
+pub(in crate::http) struct Media {
     kind: MediaType,
     sharing: Sharing,
 }
@@ -61,11 +61,15 @@ impl Media {
         match Accept::of(request).choose() {
             Some(kind) => Ok(Self { kind, sharing: Sharing::Private }),
             None => {
-                let json = Self { kind: MediaType::Json, sharing: Sharing::Private };
                 let why = "accept application/graphql-response+json or application/json, in UTF-8: there is nothing else";
-                Err(json.refuse(StatusCode::NOT_ACCEPTABLE, Code::BadRequest, why))
+                Err(Self::json().refuse(StatusCode::NOT_ACCEPTABLE, Code::BadRequest, why))
             }
         }
+    }
+
+    /// In JSON, for who asked for something else than one answer.
+    pub(in crate::http) fn json() -> Self {
+        Self { kind: MediaType::Json, sharing: Sharing::Private }
     }
 
     /// Lets shared caches keep a good answer, if the request comes from nobody in particular.
@@ -78,7 +82,7 @@ impl Media {
     }
 
     /// The answer of a request that was GraphQL. Only the newer media type may say by its status that nothing was run.
-    pub(super) fn answer(&self, response: &Response) -> HttpResponse {
+    pub(in crate::http) fn answer(&self, response: &Response) -> HttpResponse {
         let refused = is_request_error(response);
         let status = match response.errors.first().filter(|_| refused).and_then(code) {
             Some("INTERNAL") => StatusCode::INTERNAL_SERVER_ERROR,
@@ -99,7 +103,7 @@ impl Media {
     }
 
     /// An answer to what is no GraphQL request, or nobody's.
-    pub(super) fn refuse(&self, status: StatusCode, code: Code, message: &str) -> HttpResponse {
+    pub(in crate::http) fn refuse(&self, status: StatusCode, code: Code, message: &str) -> HttpResponse {
         self.write(status, &Answer { errors: &[code.server_error(message, None)], data: None, extensions: &BTreeMap::new() })
     }
 

@@ -8,9 +8,9 @@
 //! looked for with [`accept::Accept::wanted`] before [`media::Media`] is.
 
 mod accept;
-mod asked;
+pub(super) mod asked;
 pub mod documents;
-mod media;
+pub(super) mod media;
 mod run;
 
 use actix_web::{
@@ -34,33 +34,35 @@ use super::{
 };
 use crate::graphql::errors::Code;
 
+/// Reads what a POST asks for; else answers with which status it is refused, and why.
+pub(super) async fn read_post(request: &HttpRequest, body: web::Payload, edge: &Edge) -> Result<Asked, (StatusCode, String)> {
+    match Content::of(request) {
+        Ok(Content::Json) => {}
+        Err(why) => return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, why.to_owned())),
+    }
+    let bytes_max = usize::try_from(edge.api.limits.bytes_max).unwrap_or(usize::MAX);
+    let bounds = Bounds { bytes_max, within: edge.api.http.body_within };
+    let body = read_body_inflated(request, body, bounds).await.map_err(|unread| {
+        let why = match unread {
+            Unread::TooLong => format!("the request is larger than {bytes_max} bytes"),
+            Unread::TooSlow => format!("the body did not come within {} s", bounds.within.as_secs()),
+            Unread::Broken => "the body could not be read".to_owned(),
+            Unread::Encoded => "compress the body by gzip, once, or not at all".to_owned(),
+        };
+        (unread.status(), why)
+    })?;
+    Asked::from_json(&body).map_err(|why| (StatusCode::BAD_REQUEST, why))
+}
+
 /// `POST /graphql`.
 pub(super) async fn post(request: HttpRequest, body: web::Payload, edge: web::Data<Edge>) -> HttpResponse {
     let media = match Media::of(&request) {
         Ok(media) => media,
         Err(refused) => return refused,
     };
-    match Content::of(&request) {
-        Ok(Content::Json) => {}
-        Err(why) => return media.refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::BadRequest, why),
-    }
-    let bytes_max = usize::try_from(edge.api.limits.bytes_max).unwrap_or(usize::MAX);
-    let bounds = Bounds { bytes_max, within: edge.api.http.body_within };
-    let body = match read_body_inflated(&request, body, bounds).await {
-        Ok(body) => body,
-        Err(unread) => {
-            let why = match unread {
-                Unread::TooLong => format!("the request is larger than {bytes_max} bytes"),
-                Unread::TooSlow => format!("the body did not come within {} s", bounds.within.as_secs()),
-                Unread::Broken => "the body could not be read".to_owned(),
-                Unread::Encoded => "compress the body by gzip, once, or not at all".to_owned(),
-            };
-            return media.refuse(unread.status(), Code::BadRequest, &why);
-        }
-    };
-    match Asked::from_json(&body) {
+    match read_post(&request, body, &edge).await {
         Ok(asked) => with_document(&request, &edge, asked, media, false).await,
-        Err(why) => media.refuse(StatusCode::BAD_REQUEST, Code::BadRequest, &why),
+        Err((status, why)) => media.refuse(status, Code::BadRequest, &why),
     }
 }
 

@@ -1,0 +1,169 @@
+//! The stock of a drop, read once for all who watch it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use chrono::{DateTime, Utc};
+use domain::{
+    drops::{
+        DropItem,
+        queries::{self, ItemStockView},
+    },
+    platform::{
+        Db,
+        ids::{DropId, DropItemId},
+    },
+};
+use sea_orm::DbErr;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+
+use super::{AGAIN_AFTER, Live, PACE, locked, topics::Topic, until_instant};
+
+/// The items of a drop, and how many units of each are held.
+#[derive(Debug, PartialEq)]
+pub(crate) struct StockView {
+    pub(crate) items: Vec<DropItem>,
+    pub(crate) held: Vec<(DropItemId, ItemStockView)>,
+}
+
+/// A stock with the time at which it was first read so.
+#[derive(Debug, Clone)]
+pub(crate) struct StockRead {
+    pub(crate) view: Arc<StockView>,
+    pub(crate) as_of: DateTime<Utc>,
+    /// The newest request for a look that had come before it was read.
+    answers: u64,
+}
+
+/// The drops whose stock somebody watches.
+#[derive(Default)]
+pub(crate) struct StockFeeds(Mutex<HashMap<DropId, Arc<Feed>>>);
+
+struct Feed {
+    read: watch::Sender<Option<StockRead>>,
+    /// Counts requests to look: whoever begins to watch wants what is true from then on.
+    asked: watch::Sender<u64>,
+}
+
+/// Watches the stock of a drop.
+pub(crate) struct StockWatch {
+    read: watch::Receiver<Option<StockRead>>,
+    seen: Option<Arc<StockView>>,
+    answers: u64,
+    feed: Arc<Feed>,
+}
+
+impl StockWatch {
+    /// The stock at first, then each time that it has changed.
+    pub(crate) async fn next(&mut self) -> StockRead {
+        loop {
+            let newest = match self.seen {
+                None => self.read.wait_for(|read| read.as_ref().is_some_and(|read| read.answers >= self.answers)).await,
+                Some(_) => match self.read.changed().await {
+                    Ok(()) => Ok(self.read.borrow_and_update()),
+                    Err(closed) => Err(closed),
+                },
+            };
+            match newest.map(|read| read.clone()) {
+                Ok(Some(read)) if self.seen.as_ref().is_none_or(|seen| !Arc::ptr_eq(seen, &read.view)) => {
+                    self.seen = Some(Arc::clone(&read.view));
+                    return read;
+                }
+                Ok(_) => {}
+                // The feed ends with the process.
+                Err(_closed) => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Makes the next stock one that is read from now on, changed or not.
+    pub(crate) fn look_again(&mut self) {
+        self.seen = None;
+        self.answers = self.feed.ask();
+    }
+}
+
+impl Feed {
+    fn ask(&self) -> u64 {
+        let mut number = 0;
+        self.asked.send_modify(|asked| {
+            *asked = asked.wrapping_add(1);
+            number = *asked;
+        });
+        number
+    }
+}
+
+impl Live {
+    /// Watches the stock of a drop, whoever may see it.
+    pub(crate) fn watch_stock(&self, drop: DropId) -> StockWatch {
+        let mut feeds = locked(&self.0.stock.0);
+        let feed = feeds.entry(drop).or_insert_with(|| {
+            let feed = Arc::new(Feed { read: watch::Sender::new(None), asked: watch::Sender::new(0) });
+            self.0.runtime.spawn(run(self.clone(), drop, Arc::clone(&feed)));
+            feed
+        });
+        StockWatch { read: feed.read.subscribe(), seen: None, answers: feed.ask(), feed: Arc::clone(feed) }
+    }
+
+    /// Takes a feed away that nobody watches; `false` when somebody has come meanwhile.
+    fn end_stock(&self, drop: DropId, feed: &Feed) -> bool {
+        let mut feeds = locked(&self.0.stock.0);
+        let unwatched = feed.read.receiver_count() == 0;
+        if unwatched {
+            feeds.remove(&drop);
+        }
+        unwatched
+    }
+}
+
+/// Reads the stock of a drop whenever it may have changed, for as long as somebody watches.
+async fn run(live: Live, drop: DropId, feed: Arc<Feed>) {
+    let mut ear = live.topics().listen(Topic::Stock(drop));
+    let mut asked = feed.asked.subscribe();
+    loop {
+        ear.take_note();
+        let answers = *asked.borrow_and_update();
+        let began = Instant::now();
+        let (again_at, no_sooner) = match read(live.db(), drop).await {
+            Ok(view) => {
+                let again_at = view.held.iter().filter_map(|(_, held)| held.next_hold_ends_at).min();
+                let as_of = live.db().now();
+                feed.read.send_modify(|last| {
+                    *last = Some(match last.take() {
+                        // The same one, so that nobody is told the same twice.
+                        Some(last) if *last.view == view => StockRead { answers, ..last },
+                        Some(_) | None => StockRead { view: Arc::new(view), as_of, answers },
+                    });
+                });
+                (again_at, PACE)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the stock of a drop that is watched could not be read; it is tried again");
+                (Some(live.db().now()), AGAIN_AFTER)
+            }
+        };
+        tokio::select! {
+            () = live.stopping().cancelled() => return,
+            () = feed.read.closed() => if live.end_stock(drop, &feed) {
+                return;
+            },
+            () = ear.changed() => {}
+            _ = asked.changed() => {}
+            () = until_instant(live.db(), again_at) => {}
+        }
+        sleep_until(began.checked_add(no_sooner).unwrap_or(began)).await;
+    }
+}
+
+async fn read(db: &Db, drop: DropId) -> Result<StockView, DbErr> {
+    let items = queries::items_of(db, &[drop]).await?.remove(&drop).unwrap_or_default();
+    let mut held = queries::held_by_drop(db, &[drop]).await?.remove(&drop).unwrap_or_default();
+    held.sort_unstable_by_key(|(item, _)| *item);
+    Ok(StockView { items, held })
+}

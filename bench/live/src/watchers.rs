@@ -1,0 +1,171 @@
+//! Subscribers: each a WebSocket that reads what comes, and notes when it learns of a change. A change is a number that grows.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures_util::{SinkExt, StreamExt, stream};
+use tokio::{net::TcpStream, task::JoinHandle};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Message, client::IntoClientRequest, http::HeaderValue},
+};
+
+/// Sockets that are opened at the same time.
+const AT_ONCE: usize = 50;
+/// Delays are counted in tenths of a millisecond, up to half a minute.
+const DELAYS: usize = 300_000;
+/// The last change is told to all within this, or the measurement has failed.
+const LAST_WITHIN: Duration = Duration::from_secs(30);
+
+/// What is subscribed to.
+#[derive(Clone)]
+pub(crate) struct Subscription {
+    /// The message that begins it.
+    pub(crate) subscribe: String,
+    /// What stands before the number in each message.
+    pub(crate) before: String,
+}
+
+/// The subscribers.
+pub(crate) struct Watchers {
+    shared: Arc<Shared>,
+    reading: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    /// When each change was made: the first is at 0.
+    made: Mutex<Vec<Instant>>,
+    /// The number of the first change.
+    first: AtomicU64,
+    delays: Vec<AtomicU64>,
+    messages: AtomicUsize,
+    /// How many subscribers know of the change that is numbered in `last`.
+    know_last: AtomicUsize,
+    last: AtomicU64,
+}
+
+/// What was told, and how soon.
+pub(crate) struct Told {
+    pub(crate) messages: usize,
+    delays: Vec<u64>,
+}
+
+impl Told {
+    /// The delay that so many in a hundred stay within, in milliseconds.
+    pub(crate) fn at(&self, percent: u64) -> f64 {
+        let all: u64 = self.delays.iter().sum();
+        let mut left = all.saturating_mul(percent).div_ceil(100);
+        let place = self.delays.iter().position(|count| {
+            left = left.saturating_sub(*count);
+            left == 0
+        });
+        f64::from(u32::try_from(place.unwrap_or(0)).unwrap_or(u32::MAX)) / 10.0
+    }
+}
+
+impl Watchers {
+    /// Opens so many, and waits until each is subscribed. Without a subscription they only listen.
+    pub(crate) async fn open(address: SocketAddr, count: usize, subscription: Option<Subscription>) -> Self {
+        let shared = Arc::new(Shared {
+            made: Mutex::default(),
+            first: AtomicU64::new(u64::MAX),
+            delays: (0..DELAYS).map(|_| AtomicU64::new(0)).collect(),
+            messages: AtomicUsize::new(0),
+            know_last: AtomicUsize::new(0),
+            last: AtomicU64::new(u64::MAX),
+        });
+        let before = subscription.as_ref().map_or_else(|| "\"units\":".to_owned(), |subscription| subscription.before.clone());
+        let sockets = stream::iter(0..count).map(|_| open(address, subscription.clone())).buffer_unordered(AT_ONCE);
+        let sockets: Vec<_> = sockets.collect().await;
+        let reading = sockets.into_iter().map(|socket| tokio::spawn(read(socket, before.clone(), Arc::clone(&shared)))).collect();
+        Self { shared, reading }
+    }
+
+    /// Says what the first number will be.
+    pub(crate) fn begin(&self, first: u64) {
+        self.shared.first.store(first, Ordering::Relaxed);
+    }
+
+    /// A change was made, the next in turn.
+    pub(crate) fn made(&self) {
+        self.shared.made().push(Instant::now());
+    }
+
+    /// Waits until all know of the last change.
+    pub(crate) async fn told(&self) -> Told {
+        let made = u64::try_from(self.shared.made().len()).unwrap_or(u64::MAX);
+        let last = self.shared.first.load(Ordering::Relaxed).saturating_add(made).saturating_sub(1);
+        self.shared.last.store(last, Ordering::Relaxed);
+        let patience = Instant::now();
+        while self.shared.know_last.load(Ordering::Relaxed) < self.reading.len() {
+            let known = self.shared.know_last.load(Ordering::Relaxed);
+            assert!(patience.elapsed() < LAST_WITHIN, "only {known} of {} know of the last change", self.reading.len());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let delays = self.shared.delays.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+        Told { messages: self.shared.messages.load(Ordering::Relaxed), delays }
+    }
+}
+
+impl Drop for Watchers {
+    fn drop(&mut self) {
+        self.reading.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Shared {
+    fn made(&self) -> std::sync::MutexGuard<'_, Vec<Instant>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn open(address: SocketAddr, subscription: Option<Subscription>) -> WebSocketStream<TcpStream> {
+    let mut request = format!("ws://{address}/graphql").into_client_request().expect("an address");
+    request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("graphql-transport-ws"));
+    let stream = TcpStream::connect(address).await.expect("it takes connections");
+    let (mut socket, _) = tokio_tungstenite::client_async(request, stream).await.expect("it takes WebSockets");
+    if let Some(Subscription { subscribe, .. }) = subscription {
+        let init = Message::text(r#"{"type":"connection_init"}"#);
+        socket.send(init).await.expect("it reads");
+        socket.next().await.expect("it answers").expect("it acknowledges");
+        socket.send(Message::text(subscribe)).await.expect("it reads");
+        socket.next().await.expect("it answers").expect("it tells the present");
+    }
+    socket
+}
+
+async fn read(mut socket: WebSocketStream<TcpStream>, before: String, shared: Arc<Shared>) {
+    let (mut known, mut knows_last) = (0_usize, false);
+    while let Some(Ok(message)) = socket.next().await {
+        let Message::Text(text) = message else { continue };
+        let number =
+            text.split_once(before.as_str()).map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
+        let Some(number) = number.and_then(|digits| digits.parse::<u64>().ok()) else { continue };
+        let now = Instant::now();
+        shared.messages.fetch_add(1, Ordering::Relaxed);
+        let Some(place) = number.checked_sub(shared.first.load(Ordering::Relaxed)) else { continue };
+        let knows = usize::try_from(place).unwrap_or(usize::MAX).saturating_add(1);
+        {
+            let made = shared.made();
+            // One that is told of before its maker has its answer was told at once.
+            for at in known..knows {
+                let delay = made.get(at).map_or(Duration::ZERO, |made| now.saturating_duration_since(*made));
+                let tenths = usize::try_from(delay.as_micros() / 100).unwrap_or(usize::MAX).min(DELAYS.saturating_sub(1));
+                if let Some(count) = shared.delays.get(tenths) {
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+        known = known.max(knows);
+        if !knows_last && number >= shared.last.load(Ordering::Relaxed) {
+            knows_last = true;
+            shared.know_last.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! What is watched as it changes: the protocols by the letter, the bounds, and what subscribers are told.
+
+mod bounds;
+mod clients;
+mod events;
+mod protocol;
+mod slow;
+mod socket;
+mod told;

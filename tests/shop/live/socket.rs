@@ -1,0 +1,134 @@
+//! A client of `graphql-transport-ws` that says exactly what it is told to say.
+
+use std::time::{Duration, Instant};
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Error, Message, client::IntoClientRequest, handshake::client::Request, http::HeaderValue},
+};
+
+use crate::harness::{SOON, Server};
+
+/// An open socket.
+pub(crate) struct Socket {
+    stream: WebSocketStream<TcpStream>,
+}
+
+/// A handshake that offers a protocol.
+pub(crate) fn handshake(server: &Server, protocol: Option<&str>) -> Request {
+    let mut request = format!("ws://{}/graphql", server.address()).into_client_request().unwrap();
+    if let Some(protocol) = protocol {
+        request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_str(protocol).unwrap());
+    }
+    request
+}
+
+/// Subscribes to the stock of a drop.
+pub(crate) const STOCK: &str =
+    "subscription($id: ID!) { stockChanged(dropId: $id) { soldOut items { id stock { free held confirmed } } } }";
+
+impl Socket {
+    /// Sends a handshake; the error is the status of what was answered instead.
+    pub(crate) async fn try_open(server: &Server, request: Request) -> Result<Self, u16> {
+        let stream = TcpStream::connect(server.address()).await.unwrap();
+        match tokio_tungstenite::client_async(request, stream).await {
+            Ok((stream, _)) => Ok(Self { stream }),
+            Err(Error::Http(answer)) => Err(answer.status().as_u16()),
+            // The server took none of the protocols that were offered.
+            Err(Error::Protocol(_)) => Err(101),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    /// Opens one that speaks the protocol, and says nothing.
+    pub(crate) async fn silent(server: &Server) -> Self {
+        Self::try_open(server, handshake(server, Some("graphql-transport-ws"))).await.unwrap()
+    }
+
+    /// Opens one and is acknowledged.
+    pub(crate) async fn open(server: &Server, token: Option<&str>) -> Self {
+        let mut socket = Self::silent(server).await;
+        let params = token.map(|token| json!({ "authorization": format!("Bearer {token}") }));
+        socket.say(json!({ "type": "connection_init", "payload": params })).await;
+        assert_eq!(socket.hear().await, json!({ "type": "connection_ack" }));
+        socket
+    }
+
+    pub(crate) async fn say(&mut self, message: Value) {
+        self.send(Message::text(message.to_string())).await;
+    }
+
+    pub(crate) async fn send(&mut self, message: Message) {
+        self.stream.send(message).await.unwrap();
+    }
+
+    /// Begins an operation.
+    pub(crate) async fn subscribe(&mut self, id: &str, query: &str, variables: Value) {
+        let payload = json!({ "query": query, "variables": variables });
+        self.say(json!({ "type": "subscribe", "id": id, "payload": payload })).await;
+    }
+
+    /// The next frame.
+    pub(crate) async fn frame(&mut self) -> Option<Message> {
+        let next = tokio::time::timeout(SOON, self.stream.next()).await;
+        next.expect("nothing came").and_then(Result::ok)
+    }
+
+    /// The next message.
+    pub(crate) async fn hear(&mut self) -> Value {
+        loop {
+            match self.frame().await {
+                Some(Message::Text(text)) => return serde_json::from_str(&text).unwrap(),
+                Some(Message::Ping(_) | Message::Pong(_)) => {}
+                other => panic!("no message but {other:?}"),
+            }
+        }
+    }
+
+    /// The data of the next result of an operation.
+    pub(crate) async fn data(&mut self, id: &str) -> Value {
+        let message = self.hear().await;
+        assert!(message["type"] == "next" && message["id"] == id && message["payload"].get("errors").is_none(), "{message:#}");
+        message["payload"]["data"].clone()
+    }
+
+    /// Waits for a result that is as it should be, and answers it; what comes before is passed over.
+    pub(crate) async fn until(&mut self, id: &str, good: impl Fn(&Value) -> bool) -> Value {
+        let patience = Instant::now();
+        loop {
+            let data = self.data(id).await;
+            if good(&data) {
+                return data;
+            }
+            assert!(patience.elapsed() < SOON, "in {SOON:?} it did not come to that: {data:#}");
+        }
+    }
+
+    /// Reads to the end: the code and the reason of the close.
+    pub(crate) async fn closed(&mut self) -> (u16, String) {
+        loop {
+            match self.frame().await {
+                Some(Message::Close(Some(close))) => return (close.code.into(), close.reason.to_string()),
+                Some(Message::Close(None)) => return (1005, String::new()),
+                Some(_) => {}
+                None => return (1006, String::new()),
+            }
+        }
+    }
+
+    /// Nothing comes within a time.
+    pub(crate) async fn is_quiet(&mut self, time: Duration) {
+        let end = Instant::now() + time;
+        while let Ok(frame) = tokio::time::timeout(end.saturating_duration_since(Instant::now()), self.stream.next()).await {
+            assert!(matches!(frame, Some(Ok(Message::Ping(_) | Message::Pong(_)))), "{frame:?}");
+        }
+    }
+}
+
+/// The free units of the only item.
+pub(crate) fn free(data: &Value) -> u64 {
+    data["stockChanged"]["items"][0]["stock"]["free"].as_u64().unwrap_or_else(|| panic!("no stock: {data:#}"))
+}
