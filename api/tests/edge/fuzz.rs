@@ -250,7 +250,7 @@ fn any_json_may_stand_in_the_variables_of_the_examples() {
             .collect();
         let bodies = (select(examples), any::<Index>(), any_json()).prop_map(|((query, mut variables), at, value)| {
             let pointers = pointers(&variables, "");
-            if let Some(place) = variables.pointer_mut(at.get(&pointers)) {
+            if let Some(place) = variables.pointer_mut(at.get::<String>(&pointers)) {
                 *place = value;
             }
             json!({ "query": query, "variables": variables })
