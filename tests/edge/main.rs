@@ -10,6 +10,7 @@ mod node;
 mod audits;
 mod crowds;
 mod raw;
+mod room;
 mod settings;
 mod slow;
 mod smuggling;

@@ -3,40 +3,55 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
-/// Runs a script to its end; answers what it wrote to the output. It must end well.
-pub(crate) fn run(script: &str, arguments: &[&str]) -> String {
-    let output = Command::new("node").arg(script).args(arguments).current_dir(installed()).output();
-    let output = output.expect("node cannot be run: scripts/test installs it");
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    let (stdout, stderr) = (text(output.stdout), text(output.stderr));
-    assert!(output.status.success(), "{script} ended with {}: {stdout}\n{stderr}", output.status);
+/// Runs a script of one of the folders to its end; answers what it wrote to the output. It must end well.
+pub(crate) fn run(folder: &str, script: &str, arguments: &[&str]) -> String {
+    ended_well(Command::new("node").arg(script).args(arguments).current_dir(installed(folder)))
+}
+
+fn ended_well(command: &mut Command) -> String {
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.unwrap_or_else(|error| panic!("{command:?} cannot be run ({error}): scripts/test installs Node with npm"));
+    let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    assert!(output.status.success(), "{command:?} ended with {}: {stdout}\n{stderr}", output.status);
     stdout
 }
 
-/// The scripts beside their packages, in the target folder. Tests are processes of their own: one of them installs.
-fn installed() -> PathBuf {
-    let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let (from, folder) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients"), tmp.join("clients"));
+/// The scripts of a folder beside their packages, in the target folder, and the schema with them; built, if they have to be. Tests are
+/// processes of their own: one of them installs.
+fn installed(name: &str) -> PathBuf {
+    let (root, tmp) = (Path::new(env!("CARGO_MANIFEST_DIR")), Path::new(env!("CARGO_TARGET_TMPDIR")));
+    let folder = tmp.join("clients").join(name);
     fs::create_dir_all(&folder).unwrap();
-    let turn = File::create(tmp.join("clients.lock")).unwrap();
+    let turn = File::create(tmp.join(format!("clients-{name}.lock"))).unwrap();
     turn.lock().unwrap();
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap).filter(|entry| entry.file_type().unwrap().is_file()) {
-        let (new, to) = (fs::read(entry.path()).unwrap(), folder.join(entry.file_name()));
+    let ours = fs::read_dir(root.join("tests/clients").join(name)).unwrap().map(|entry| entry.unwrap().path());
+    // Somebody may have tried it by hand.
+    let ours = ours.filter(|path| path.is_file());
+    let mut changed = false;
+    for file in ours.chain([root.join("schema.graphql")]) {
+        let (new, to) = (fs::read(&file).unwrap(), folder.join(file.file_name().unwrap()));
         // Another test may be reading it.
         if fs::read(&to).ok().as_ref() != Some(&new) {
             fs::write(to, new).unwrap();
+            changed = true;
         }
     }
     let wanted = fs::read(folder.join("package-lock.json")).unwrap();
     let mark = folder.join("installed-lock.json");
     if fs::read(&mark).ok().as_ref() != Some(&wanted) {
-        let install = Command::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&folder).output();
-        let install = install.expect("npm cannot be run: scripts/test installs it");
-        assert!(install.status.success(), "npm ci failed: {}", String::from_utf8_lossy(&install.stderr));
+        ended_well(Command::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&folder));
         fs::write(mark, wanted).unwrap();
+        changed = true;
+    }
+    let built = folder.join("built");
+    if changed || !built.exists() {
+        // Whatever it was built from before.
+        let _not_built_before = fs::remove_file(&built);
+        ended_well(Command::new("npm").args(["run", "build", "--if-present", "--silent"]).current_dir(&folder));
+        fs::write(built, []).unwrap();
     }
     folder
 }

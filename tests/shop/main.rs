@@ -5,6 +5,8 @@
 
 #[path = "../harness/mod.rs"]
 mod harness;
+#[path = "../harness/node.rs"]
+mod node;
 
 /// Makes two tests of each body, `embedded::name` and `production::name`; once in a module.
 macro_rules! on_both {
