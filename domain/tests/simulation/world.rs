@@ -634,7 +634,7 @@ impl<'a> World<'a> {
                     after.gave_back(at_payment(payment), amount);
                 }
             }
-            Task::SendMail { .. } | Task::SandboxOutcome { .. } | Task::SyncPayment { .. } => {}
+            Task::SendMail { .. } | Task::SandboxOutcome { .. } | Task::SyncPayment { .. } | Task::ImportProducts { .. } => {}
         }
         after
     }
@@ -776,6 +776,7 @@ async fn do_task(
             faults::point(Point::MailSent).await.map_err(StepError::Db)
         }
         Task::SandboxOutcome { .. } => panic!("there is no sandbox"),
+        Task::ImportProducts { .. } => panic!("nothing is imported"),
         Task::SyncPayment { .. } => panic!("the world asks the gateway itself"),
     };
     let done = match done {
