@@ -119,6 +119,10 @@ settings! {
     playground: Flag = Flag(true);
     /// A query that takes longer is given up, in seconds; a mutation that began runs to its end.
     query_secs_max: Number<1, 300> = Number::of(10);
+    /// The largest file that a request may bring, in bytes.
+    upload_bytes_max: Number<1_024, 104_857_600> = Number::of(10_485_760);
+    /// How long it may take to send a request with a file, in seconds.
+    upload_secs_max: Number<1, 3_600> = Number::of(60);
     /// The payment gateway.
     gateway: Gateway = Gateway::Sandbox;
     /// Signs the sandbox gateway's webhooks. Default: made at the first start and kept in DATA/secrets.
@@ -205,6 +209,7 @@ mod tests {
             ("listen = 8080", "line 1: `listen` must be a text in quotes"),
             ("listen = \"nowhere\"", "line 1: `listen` must be an address and a port, such as 127.0.0.1:8080"),
             ("\nshutdown_secs = 0", "line 2: `shutdown_secs` must be a whole number from 1 to 600"),
+            ("upload_bytes_max = 12", "line 1: `upload_bytes_max` must be a whole number from 1024 to 104857600"),
             ("introspection = \"yes\"", "line 1: `introspection` must be true or false"),
             ("database_url = \"mysql://x\"", "`database_url` cannot be used: a database URL begins with `sqlite://`"),
             ("bus_url = \"kafka://localhost\"", "`bus_url` must be embedded://, amqp:// or amqps://"),

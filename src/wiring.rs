@@ -5,9 +5,10 @@ use std::{
     io::ErrorKind,
     net::{SocketAddr, TcpListener},
     sync::Arc,
+    time::Duration,
 };
 
-use api::Check;
+use api::{Check, UploadRules};
 use chrono::TimeDelta;
 use domain::platform::{Db, tasks::Queue};
 use payments::{Sandbox, SandboxSettings};
@@ -96,6 +97,17 @@ pub(crate) fn sandbox(
         late: TimeDelta::seconds(SandboxSettings::LATE_SECS),
     };
     Sandbox::shared(db.clone(), settings).map_err(|cause| Failure::unexpected("start the sandbox gateway", &cause))
+}
+
+/// Where the files of requests are kept while these run, and how large they may be.
+pub(crate) fn uploads(config: &Config, folder: &DataFolder) -> Outcome<UploadRules> {
+    /// No mutation takes more.
+    const FILES_MAX: usize = 1;
+    /// Each may take its size several times in memory for a moment, when it is read.
+    const AT_ONCE: usize = 4;
+    let bytes_max = usize::try_from(config.upload_bytes_max.get()).unwrap_or(usize::MAX);
+    let within = Duration::from_secs(config.upload_secs_max.get().into());
+    Ok(UploadRules::new(folder.make("spool")?, bytes_max, FILES_MAX, within, AT_ONCE))
 }
 
 /// What workers work with.

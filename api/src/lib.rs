@@ -1,7 +1,7 @@
 //! The GraphQL schema and the HTTP surface.
 //!
 //! [`graphql`] the schema, one module a capability; [`http`] the edge: `/graphql`, `/playground`, `/webhooks/{gateway}`, `/metrics`,
-//! `/livez`, `/readyz`. Architecture invariant: no rule, no SQL and no transaction here; a resolver names a
+//! `/livez`, `/readyz`, `/creators/{id}/products.csv`. Architecture invariant: no rule, no SQL and no transaction here; a resolver names a
 //! domain function and shapes its answer.
 
 pub mod graphql;
@@ -15,7 +15,10 @@ use domain::{payments::gateway::PaymentGateway, platform::Db};
 
 use graphql::{
     accounts::{AccountsQuery, mutations::AccountsMutation},
-    catalog::{CatalogMutation, CatalogQuery},
+    catalog::{
+        CatalogMutation, CatalogQuery,
+        imports::{ImportsMutation, ImportsQuery},
+    },
     context::Shared,
     creators::{CreatorsMutation, CreatorsQuery},
     drops::{DropsQuery, mutations::DropsMutation},
@@ -32,6 +35,7 @@ use graphql::{
     user_error::UserError,
 };
 
+pub use graphql::uploads::UploadRules;
 pub use http::{
     health::{Check, Operations},
     playground::DemoTokens,
@@ -44,6 +48,7 @@ pub struct Query(
     AccountsQuery,
     CreatorsQuery,
     CatalogQuery,
+    ImportsQuery,
     DropsQuery,
     ReservationsQuery,
     QuoteQuery,
@@ -53,7 +58,15 @@ pub struct Query(
 
 /// What may be done.
 #[derive(MergedObject, Default)]
-pub struct Mutation(AccountsMutation, CreatorsMutation, CatalogMutation, DropsMutation, ReservationsMutation, TasksMutation);
+pub struct Mutation(
+    AccountsMutation,
+    CreatorsMutation,
+    CatalogMutation,
+    ImportsMutation,
+    DropsMutation,
+    ReservationsMutation,
+    TasksMutation,
+);
 
 /// The schema.
 pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
@@ -77,6 +90,8 @@ pub struct Api {
     pub trusted_proxies: Vec<IpAddr>,
     /// A query that takes longer is given up; a mutation that began runs to its end.
     pub query_deadline: Duration,
+    /// Where the files of requests are kept while these run, and how large they may be.
+    pub uploads: UploadRules,
 }
 
 /// The schema over a database.

@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use actix_web::{App, test};
-use api::{Api, http};
+use api::{Api, UploadRules, http};
 use domain::accounts::{
     AccountName, Addressing, CreateAccount, Email, Password, SystemScope, address, create_account, create_admin,
 };
@@ -25,6 +25,7 @@ async fn ask(kit: &Kit, token: Option<&str>, query: &str, variables: Value) -> V
         metrics: Arc::new(String::new),
         trusted_proxies: Vec::new(),
         query_deadline: Duration::from_secs(10),
+        uploads: UploadRules::new(std::env::temp_dir(), 1_048_576, 1, Duration::from_secs(5), 4),
     };
     let edge = http::edge(api);
     let service = test::init_service(App::new().configure(|config| http::configure(config, &edge))).await;

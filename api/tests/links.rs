@@ -11,7 +11,7 @@ use actix_web::{
     middleware::from_fn,
     test::{self, TestRequest},
 };
-use api::{Api, DemoTokens, http};
+use api::{Api, DemoTokens, UploadRules, http};
 use chrono::TimeDelta;
 use domain::{
     accounts::{
@@ -66,6 +66,7 @@ async fn send_to(kit: &Kit, playground: Option<DemoTokens>, request: TestRequest
         metrics: Arc::new(String::new),
         trusted_proxies: Vec::new(),
         query_deadline: Duration::from_secs(10),
+        uploads: UploadRules::new(std::env::temp_dir(), 1_048_576, 1, Duration::from_secs(5), 4),
     };
     let edge = http::edge(api);
     let app = App::new().configure(|config| http::configure(config, &edge)).wrap(from_fn(http::around));

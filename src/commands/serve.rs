@@ -149,6 +149,7 @@ fn start(
         metrics: Arc::new(metrics),
         trusted_proxies: config.trusted_proxies.addresses().to_vec(),
         query_deadline: Duration::from_secs(config.query_secs_max.get().into()),
+        uploads: wiring::uploads(config, folder)?,
     };
     let edge = api::http::edge(api);
     let page = Arc::clone(&sandbox);

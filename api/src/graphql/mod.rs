@@ -32,6 +32,7 @@ pub mod payments;
 pub mod platform;
 pub mod reservations;
 pub mod scalars;
+pub mod uploads;
 pub mod user_error;
 
 pub use context::RequestContext;

@@ -1,11 +1,12 @@
 //! The HTTP surface.
 //!
-//! [`graphql`] the endpoint; [`playground`]; [`webhooks`]; [`links`] the pages that letters link to; [`health`]: liveness, readiness,
+//! [`graphql`] the endpoint; [`playground`]; [`webhooks`]; [`links`] the pages that letters link to; [`exports`] a catalogue as a sheet; [`health`]: liveness, readiness,
 //! metrics; [`body`]: reading what is sent, bounded. [`around()`] is wrapped around all of them: trace, log line, metrics, security headers.
 
 mod address;
 mod around;
 mod body;
+mod exports;
 mod graphql;
 pub mod health;
 mod links;
@@ -33,6 +34,7 @@ pub fn configure(config: &mut web::ServiceConfig, shared: &SharedEdge) {
     let graphql = web::resource("/graphql").route(web::post().to(graphql::post)).route(web::get().to(graphql::get));
     config.service(graphql.route(web::method(Method::OPTIONS).to(graphql::preflight)));
     config.configure(links::configure);
+    config.configure(exports::configure);
     config.service(web::resource("/webhooks/{gateway}").route(web::post().to(webhooks::receive)));
     health::configure(config, &shared.1);
     if let Some(tokens) = &edge.api.playground {

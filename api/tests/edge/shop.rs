@@ -6,7 +6,7 @@ use actix_web::{
     http::StatusCode,
     test::{self, TestRequest},
 };
-use api::Api;
+use api::{Api, UploadRules};
 use chrono::TimeDelta;
 use domain::{
     accounts::{AccountName, CreatorScope, Email, SystemScope, create_buyers},
@@ -44,6 +44,7 @@ pub(crate) fn api(kit: &Kit) -> Api {
         metrics: Arc::new(|| "smallrun_up 1\n".to_owned()),
         trusted_proxies: Vec::new(),
         query_deadline: Duration::from_secs(10),
+        uploads: UploadRules::new(std::env::temp_dir(), 1_048_576, 1, Duration::from_secs(5), 4),
     }
 }
 

@@ -1,10 +1,11 @@
 //! GraphQL over HTTP: POST with a JSON body, GET for queries.
 //!
 //! A simple cross-site request can have no effect: POST needs a JSON content type, GET never mutates. [`asked`] what is asked for;
-//! [`run`] how it is answered; [`media`] in which media type and with which status.
+//! [`multipart`] the same with files; [`run`] how it is answered; [`media`] in which media type and with which status.
 
 mod asked;
 mod media;
+mod multipart;
 mod run;
 
 use actix_web::{
@@ -19,6 +20,7 @@ use actix_web::{
     web,
 };
 
+pub(super) use self::run::viewer;
 use self::{
     asked::{Asked, AskedByUrl},
     media::Media,
@@ -37,6 +39,9 @@ pub(super) async fn post(request: HttpRequest, body: web::Payload, edge: web::Da
     let media = Media::of(&request);
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let essence = content_type.split(';').next().unwrap_or("").trim();
+    if essence.eq_ignore_ascii_case("multipart/form-data") {
+        return multipart::post(&request, body, &edge, media).await;
+    }
     if !essence.eq_ignore_ascii_case("application/json") {
         return media.refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::BadRequest, "send `Content-Type: application/json`");
     }
@@ -67,7 +72,11 @@ pub(super) async fn preflight() -> HttpResponse {
     HttpResponse::NoContent()
         .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
         .insert_header((ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"))
-        .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, "accept, authorization, content-type, traceparent"))
+        .insert_header((
+            ACCESS_CONTROL_ALLOW_HEADERS,
+            "accept, authorization, content-type, traceparent, apollo-require-preflight, x-apollo-operation-name, \
+             graphql-require-preflight, graphql-preflight",
+        ))
         .insert_header((ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECS))
         .finish()
 }

@@ -18,6 +18,7 @@ use crate::{
         errors::{Code, internal},
         execute::{self, is_request_error},
         guard::{Admitted, admit},
+        uploads::Uploads,
     },
     http::{Edge, address, around::OperationName},
 };
@@ -54,6 +55,9 @@ pub(super) async fn answer(request: &HttpRequest, edge: &Edge, asked: Asked, med
     let mut work = Request::new("").variables(variables(asked.variables));
     work.operation_name = operation_name;
     work.set_parsed_query(document);
+    if let Some(uploads) = request.extensions_mut().remove::<Uploads>() {
+        work = work.data(uploads);
+    }
     media.answer(&execute(edge, work, context, operation).await)
 }
 
@@ -91,7 +95,7 @@ async fn execute(edge: &Edge, work: Request, context: RequestContext, operation:
 }
 
 /// Who asks. `None`: a token was sent that is not good.
-async fn viewer(request: &HttpRequest, edge: &Edge) -> Result<Option<Viewer>, sea_orm::DbErr> {
+pub(in crate::http) async fn viewer(request: &HttpRequest, edge: &Edge) -> Result<Option<Viewer>, sea_orm::DbErr> {
     let Some(header) = request.headers().get(AUTHORIZATION) else { return Ok(Some(Viewer::Public)) };
     let token = header.to_str().ok().and_then(|text| text.split_once(' '));
     let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
