@@ -31,6 +31,7 @@ mod books;
 mod broker;
 mod buying;
 mod crash;
+mod imports;
 mod market;
 mod outage;
 mod rush;

@@ -5,7 +5,10 @@
 mod bounds;
 mod failing;
 mod http_rules;
+mod matrix;
 mod pages;
+mod relay;
 mod schema;
 mod shop;
 mod tasks;
+mod uploads;
