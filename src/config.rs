@@ -191,6 +191,10 @@ settings! {
     live_init_secs: Number<1, 600> = Number::of(10);
     /// So often an open connection is asked whether its client is still there, in seconds.
     live_keep_alive_secs: Number<1, 600> = Number::of(20);
+    /// The largest file that a request may bring, in bytes.
+    upload_bytes_max: Number<1_024, 104_857_600> = Number::of(10_485_760);
+    /// How long it may take to send a request with a file, in seconds.
+    upload_secs_max: Number<1, 3_600> = Number::of(60);
     /// The payment gateway.
     gateway: Gateway = Gateway::Sandbox;
     /// Signs the sandbox gateway's webhooks. Default: made at the first start and kept in DATA/secrets.
@@ -277,6 +281,7 @@ mod tests {
             ("listen = 8080", "line 1: `listen` must be a text in quotes"),
             ("listen = \"nowhere\"", "line 1: `listen` must be an address and a port, such as 127.0.0.1:8080"),
             ("\nshutdown_secs = 0", "line 2: `shutdown_secs` must be a whole number from 1 to 600"),
+            ("upload_bytes_max = 12", "line 1: `upload_bytes_max` must be a whole number from 1024 to 104857600"),
             ("query_depth_max = 0", "line 1: `query_depth_max` must be a whole number from 1 to 100"),
             ("query_aliases_max = \"many\"", "line 1: `query_aliases_max` must be a whole number from 0 to 100000"),
             ("budget = 1", "line 1: `budget` must be true or false"),

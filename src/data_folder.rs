@@ -27,8 +27,7 @@ impl DataFolder {
     /// Makes the folder if it is missing, and tries to write into it.
     pub(crate) fn open(path: &Path) -> Outcome<Self> {
         // For its owner only: it holds addresses, and letters with links that grant access.
-        let made = DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(path);
-        made.map_err(|cause| Failure::writing(path, &cause))?;
+        make_private(path)?;
         // Permission bits do not tell the whole truth (read-only mounts, quotas): only writing does.
         let probe = path.join(format!(".writable-{}", std::process::id()));
         let tried = File::create(&probe).and_then(|mut file| file.write_all(b"x")).and_then(|()| fs::remove_file(&probe));
@@ -39,6 +38,13 @@ impl DataFolder {
     /// A path inside.
     pub(crate) fn join(&self, name: &str) -> PathBuf {
         self.0.join(name)
+    }
+
+    /// A folder inside, made if it is missing.
+    pub(crate) fn make(&self, name: &str) -> Outcome<PathBuf> {
+        let path = self.join(name);
+        make_private(&path)?;
+        Ok(path)
     }
 
     /// Writes a private file in one step: whoever reads it sees the old text or the new one.
@@ -82,6 +88,11 @@ impl DataFolder {
         self.write_private(SECRETS, &format!("# Made by smallrun at its first start. Keep it private.\n{table}"))?;
         Ok(secret)
     }
+}
+
+fn make_private(path: &Path) -> Outcome {
+    let made = DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(path);
+    made.map_err(|cause| Failure::writing(path, &cause))
 }
 
 fn create_private(path: &Path) -> std::io::Result<File> {

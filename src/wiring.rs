@@ -8,7 +8,9 @@ use std::{
     time::Duration,
 };
 
-use api::{BudgetSettings, Check, Documents, Limits, LiveBounds, TrustedDocuments, http::connections::ConnectionLimits};
+use api::{
+    BudgetSettings, Check, Documents, Limits, LiveBounds, TrustedDocuments, UploadRules, http::connections::ConnectionLimits,
+};
 use chrono::TimeDelta;
 use domain::platform::{Db, tasks::Queue};
 use payments::{Sandbox, SandboxSettings};
@@ -144,6 +146,17 @@ pub(crate) fn connection_limits(config: &Config, files_max: u64) -> ConnectionLi
         idle_within: seconds(config.idle_secs_max.get()),
         stalled_within: seconds(config.answer_stall_secs_max.get()),
     }
+}
+
+/// Where the files of requests are kept while these run, and how large they may be.
+pub(crate) fn uploads(config: &Config, folder: &DataFolder) -> Outcome<UploadRules> {
+    /// No mutation takes more.
+    const FILES_MAX: usize = 1;
+    /// Each may take its size several times in memory for a moment, when it is read.
+    const AT_ONCE: usize = 4;
+    let bytes_max = usize::try_from(config.upload_bytes_max.get()).unwrap_or(usize::MAX);
+    let within = Duration::from_secs(config.upload_secs_max.get().into());
+    Ok(UploadRules::new(folder.make("spool")?, bytes_max, FILES_MAX, within, AT_ONCE))
 }
 
 /// What workers work with.

@@ -1,7 +1,8 @@
 //! The GraphQL schema and the HTTP surface.
 //!
 //! [`graphql`] the schema, one module a capability; [`http`] the edge: `/graphql`, `/playground`, `/webhooks/{gateway}`, `/metrics`,
-//! `/livez`, `/readyz`; [`live`] what stands between the facts of the deployment and its subscriptions. Architecture invariant: no rule, no SQL and no transaction here; a resolver names a
+//! `/livez`, `/readyz`, `/creators/{id}/products.csv`; [`live`] what stands between the facts of the deployment and its subscriptions.
+//! Architecture invariant: no rule, no SQL and no transaction here; a resolver names a
 //! domain function and shapes its answer.
 
 pub mod graphql;
@@ -16,7 +17,10 @@ use domain::{payments::gateway::PaymentGateway, platform::Db};
 
 use graphql::{
     accounts::{AccountsQuery, mutations::AccountsMutation},
-    catalog::{CatalogMutation, CatalogQuery},
+    catalog::{
+        CatalogMutation, CatalogQuery,
+        imports::{ImportsMutation, ImportsQuery},
+    },
     context::Shared,
     creators::{CreatorsMutation, CreatorsQuery},
     drops::{DropsQuery, mutations::DropsMutation},
@@ -34,7 +38,7 @@ use graphql::{
     user_error::UserError,
 };
 
-pub use graphql::{budget::BudgetSettings, guard::Limits, introspection::SchemaAudience};
+pub use graphql::{budget::BudgetSettings, guard::Limits, introspection::SchemaAudience, uploads::UploadRules};
 pub use http::{
     HttpSettings,
     cors::Cors,
@@ -51,6 +55,7 @@ pub struct Query(
     AccountsQuery,
     CreatorsQuery,
     CatalogQuery,
+    ImportsQuery,
     DropsQuery,
     ReservationsQuery,
     QuoteQuery,
@@ -60,7 +65,15 @@ pub struct Query(
 
 /// What may be done.
 #[derive(MergedObject, Default)]
-pub struct Mutation(AccountsMutation, CreatorsMutation, CatalogMutation, DropsMutation, ReservationsMutation, TasksMutation);
+pub struct Mutation(
+    AccountsMutation,
+    CreatorsMutation,
+    CatalogMutation,
+    ImportsMutation,
+    DropsMutation,
+    ReservationsMutation,
+    TasksMutation,
+);
 
 /// The schema.
 pub type Schema = async_graphql::Schema<Query, Mutation, LiveSubscription>;
@@ -94,6 +107,8 @@ pub struct Api {
     pub budget: Option<BudgetSettings>,
     /// What is watched as it changes.
     pub live: Live,
+    /// Where the files of requests are kept while these run, and how large they may be.
+    pub uploads: UploadRules,
 }
 
 /// The schema over a database, open and closed.

@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use actix_web::{App, test};
-use api::{Api, Documents, HttpSettings, SchemaAudience, http};
+use api::{Api, Documents, HttpSettings, SchemaAudience, UploadRules, http};
 use domain::accounts::{
     AccountName, Addressing, CreateAccount, Email, Password, SystemScope, address, create_account, create_admin,
 };
@@ -30,6 +30,7 @@ async fn ask(kit: &Kit, token: Option<&str>, query: &str, variables: Value) -> V
         live: api::Live::start(&kit.db, api::LiveBounds::default()),
         limits: api::Limits::default(),
         budget: Some(api::BudgetSettings::default()),
+        uploads: UploadRules::new(std::env::temp_dir(), 1_048_576, 1, Duration::from_secs(5), 4),
     };
     let edge = http::edge(api);
     let service = test::init_service(App::new().configure(|config| http::configure(config, &edge))).await;

@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use actix_web::{App, test};
-use api::{Api, Documents, HttpSettings, SchemaAudience, http};
+use api::{Api, Documents, HttpSettings, SchemaAudience, UploadRules, http};
 use domain::{
     accounts::{AccountName, CreateToken, Email, Permission, SystemScope, TokenKind, TokenName, create_buyers, create_token},
     platform::ids::CreatorId,
@@ -29,6 +29,7 @@ async fn ask(kit: &Kit, token: Option<&str>, query: &str, variables: Value) -> V
         live: api::Live::start(&kit.db, api::LiveBounds::default()),
         limits: api::Limits::default(),
         budget: Some(api::BudgetSettings::default()),
+        uploads: UploadRules::new(std::env::temp_dir(), 1_048_576, 1, Duration::from_secs(5), 4),
     };
     let edge = http::edge(api);
     let service = test::init_service(App::new().configure(|config| http::configure(config, &edge))).await;
@@ -354,7 +355,7 @@ on_both! {
         assert_eq!(titles(&list(&format!("sort: TITLE, after: \"{cursor}\"")).await), ["Plate"]);
         for arguments in [
             format!("sort: NEWEST, after: \"{cursor}\""),
-            "first: 0".to_owned(),
+            "first: -1".to_owned(),
             "first: 101".to_owned(),
             "first: 1, last: 1".to_owned(),
             r#"filter: { creatorId: "x" }"#.to_owned(),

@@ -11,7 +11,7 @@ use actix_web::{
     middleware::from_fn,
     test::{self, TestRequest},
 };
-use api::{Api, DemoTokens, Documents, HttpSettings, SchemaAudience, http};
+use api::{Api, DemoTokens, Documents, HttpSettings, SchemaAudience, UploadRules, http};
 use chrono::TimeDelta;
 use domain::{
     accounts::{
@@ -71,6 +71,7 @@ async fn send_to(kit: &Kit, playground: Option<DemoTokens>, request: TestRequest
         live: api::Live::start(&kit.db, api::LiveBounds::default()),
         limits: api::Limits::default(),
         budget: Some(api::BudgetSettings::default()),
+        uploads: UploadRules::new(std::env::temp_dir(), 1_048_576, 1, Duration::from_secs(5), 4),
     };
     let edge = http::edge(api);
     let app = App::new().configure(|config| http::configure(config, &edge)).wrap(from_fn(http::around));

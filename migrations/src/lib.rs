@@ -18,6 +18,7 @@ mod m0008_second_wall;
 mod m0009_audit_seals;
 mod m0010_task_history;
 mod m0011_demo_clock;
+mod m0012_product_imports;
 mod wall;
 
 pub use wall::{ROLE_MISSING, TENANT_ROLE, make_role};
@@ -41,6 +42,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_audit_seals::Migration),
             Box::new(m0010_task_history::Migration),
             Box::new(m0011_demo_clock::Migration),
+            Box::new(m0012_product_imports::Migration),
         ]
     }
 }

@@ -172,6 +172,7 @@ fn start(
         limits: wiring::limits(config),
         budget: wiring::budget(config),
         live: live.clone(),
+        uploads: wiring::uploads(config, folder)?,
     };
     let edge = api::http::edge(api);
     let finishing = edge.clone();

@@ -23,7 +23,7 @@ const CONCURRENCY_MAX: usize = 256;
 pub(super) struct Arguments {
     /// Work on these queues only, each with how many tasks at once if you like: `payments,mail=8`.
     ///
-    /// The queues are payments, reservations, mail and sandbox. Without this, all of them.
+    /// The queues are payments, reservations, mail, sandbox and imports. Without this, all of them.
     #[arg(long, value_name = "QUEUE[=N],…", value_delimiter = ',', value_parser = one_queue)]
     queues: Vec<(Queue, usize)>,
     /// Serve /livez, /readyz and /metrics on that address; without this, nothing is listened on.

@@ -34,6 +34,7 @@ mod books;
 mod broker;
 mod buying;
 mod crash;
+mod imports;
 mod live;
 mod market;
 mod outage;

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use chrono::TimeDelta;
 use domain::{
     accounts,
+    catalog::imports,
     payments::webhook::sweep_inbox,
     platform::{Actor, Db, budget, idempotency, in_tx, outbox},
 };
@@ -31,6 +32,8 @@ const SANDBOX_DAYS: i64 = 30;
 const ENTRIES_DAYS: i64 = 7;
 /// A webhook that is delivered again is recognised for so long; gateways try for some days.
 const WEBHOOKS_DAYS: i64 = 30;
+/// What became of the rows of a file can be read for so long; longer than the key that made the import is known.
+const IMPORTS_DAYS: i64 = 30;
 
 /// Sweeps until it is told to stop.
 pub async fn run(db: Db, sandbox: Option<Arc<Sandbox>>, stop: CancellationToken) {
@@ -51,10 +54,11 @@ pub async fn sweep(db: &Db, sandbox: Option<&Sandbox>) -> Result<u64, DbErr> {
     let budgets = in_tx(db, ACTOR, async |tx| budget::sweep(tx).await).await?;
     let entries = in_tx(db, ACTOR, async |tx| accounts::sweep(tx, ago(ENTRIES_DAYS)).await).await?;
     let webhooks = in_tx(db, ACTOR, async |tx| sweep_inbox(tx, ago(WEBHOOKS_DAYS)).await).await?;
+    let imports = in_tx(db, ACTOR, async |tx| imports::sweep(tx, ago(IMPORTS_DAYS)).await).await?;
     let sandbox = match sandbox {
         Some(sandbox) => sandbox.sweep(ago(SANDBOX_DAYS)).await?,
         None => 0,
     };
-    tracing::info!(facts, keys, budgets, entries, webhooks, sandbox, "housekeeping is done");
-    Ok([facts, keys, budgets, entries, webhooks, sandbox].into_iter().fold(0, u64::saturating_add))
+    tracing::info!(facts, keys, budgets, entries, webhooks, imports, sandbox, "housekeeping is done");
+    Ok([facts, keys, budgets, entries, webhooks, imports, sandbox].into_iter().fold(0, u64::saturating_add))
 }

@@ -2,7 +2,7 @@
 //!
 //! [`relay`] stamps facts and queues what follows from them by the table [`reactions`], and seals the audit log; [`timers`]
 //! turns what is due into tasks; [`announce`] tells the [`bus`] of tasks, which wakes whoever runs them: [`run`] does, a queue at a time
-//! ([`mail`], [`payments`], `reservations`, `sandbox`). [`reconcile`] repairs what was missed; [`housekeeping`] clears away.
+//! ([`mail`], [`payments`], `reservations`, `sandbox`, `imports`). [`reconcile`] repairs what was missed; [`housekeeping`] clears away.
 //!
 //! Architecture invariant: a row in the database is the only memory. Any of these may stop at any
 //! instant, or run in several processes at once, and nothing is lost or done twice.
@@ -27,6 +27,7 @@ pub mod bus;
 pub mod failure;
 mod gauges;
 pub mod housekeeping;
+mod imports;
 mod listen;
 mod loops;
 pub mod mail;
@@ -76,6 +77,8 @@ pub fn concurrency(queue: Queue) -> usize {
         Queue::Payments => 16,
         Queue::Reservations | Queue::Sandbox => 8,
         Queue::Mail => 4,
+        // Each writes all the time.
+        Queue::Imports => 2,
     }
 }
 
@@ -97,6 +100,7 @@ impl Workers {
                     Some(sandbox) => Arc::new(sandbox::SandboxQueue { sandbox: Arc::clone(sandbox) }),
                     None => continue,
                 },
+                Queue::Imports => Arc::new(imports::ImportsQueue { db: db.clone() }),
             };
             handle.queue(db, *queue, *concurrency, handler);
         }

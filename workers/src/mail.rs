@@ -68,7 +68,8 @@ impl Handler for MailQueue {
             | Task::SyncPayment { .. }
             | Task::MakeRefund { .. }
             | Task::ApplyWebhook { .. }
-            | Task::SandboxOutcome { .. } => Err(crate::misplaced(claimed)),
+            | Task::SandboxOutcome { .. }
+            | Task::ImportProducts { .. } => Err(crate::misplaced(claimed)),
         }
     }
 }

@@ -164,9 +164,11 @@ impl Handler for PaymentsQueue {
                 let Some(gateway) = self.gateway(gateway_of_refund(db, id).await)? else { return Ok(()) };
                 Ok(refund(db, gateway, &SystemScope::new("refund"), id).await?)
             }
-            Task::SendMail { .. } | Task::LapseCheckout { .. } | Task::ApplyWebhook { .. } | Task::SandboxOutcome { .. } => {
-                Err(crate::misplaced(claimed))
-            }
+            Task::SendMail { .. }
+            | Task::LapseCheckout { .. }
+            | Task::ApplyWebhook { .. }
+            | Task::SandboxOutcome { .. }
+            | Task::ImportProducts { .. } => Err(crate::misplaced(claimed)),
         }
     }
 }

@@ -14,12 +14,16 @@
 //! | `hold_not_lapsed` | the timer and the task that end a hold which is over, and with it the letter | queueing the task |
 //! | `hold_without_timer` | the timer of a hold that goes on | setting it |
 //! | `timer_stray` | the hold of a timer | dropping the timer |
+//! | `import_unfinished` | the task that goes on with an import | queueing it |
 //!
 //! The letter of a checkout that has lapsed cannot be missed: the relay queues it in the transaction that stamps the fact.
 
 use std::{future::Future, time::Duration};
 
-use domain::{accounts::SystemScope, payments::reconcile as payments, platform::Db, reservations::reconcile as reservations};
+use domain::{
+    accounts::SystemScope, catalog::imports::reconcile as imports, payments::reconcile as payments, platform::Db,
+    reservations::reconcile as reservations,
+};
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
@@ -54,6 +58,7 @@ pub async fn round(db: &Db) -> Round {
         done("hold_not_lapsed", reservations::lapse_forgotten(db, &scope)).await,
         done("hold_without_timer", reservations::set_missing_timers(db, &scope)).await,
         done("timer_stray", reservations::drop_stray_timers(db, &scope)).await,
+        done("import_unfinished", imports::run_forgotten(db, &scope)).await,
     ]
 }
 

@@ -36,7 +36,8 @@ impl Handler for ReservationsQueue {
             | Task::CancelPayment { .. }
             | Task::SyncPayment { .. }
             | Task::MakeRefund { .. }
-            | Task::SandboxOutcome { .. } => Err(crate::misplaced(claimed)),
+            | Task::SandboxOutcome { .. }
+            | Task::ImportProducts { .. } => Err(crate::misplaced(claimed)),
         }
     }
 }

@@ -33,7 +33,8 @@ impl Handler for SandboxQueue {
             | Task::CancelPayment { .. }
             | Task::SyncPayment { .. }
             | Task::MakeRefund { .. }
-            | Task::ApplyWebhook { .. } => Err(crate::misplaced(claimed)),
+            | Task::ApplyWebhook { .. }
+            | Task::ImportProducts { .. } => Err(crate::misplaced(claimed)),
         }
     }
 }

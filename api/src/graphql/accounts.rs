@@ -203,9 +203,9 @@ impl Account {
     async fn sessions(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many rows, 1 to 100; 20 if neither `first` nor `last` is given.")] first: Option<i32>,
+        #[graphql(desc = "The first so many rows, 0 to 100; 20 if neither `first` nor `last` is given.")] first: Option<i32>,
         #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many rows, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "The last so many rows, 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
     ) -> async_graphql::Result<Option<SessionConnection>> {
         let page = PageArgs { first, after, last, before }.page("sessions")?;
@@ -344,9 +344,9 @@ impl AccountsQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Whose; left out, the marketplace's.")] creator_id: Option<ID>,
-        #[graphql(desc = "The first so many rows, 1 to 100; 20 if neither `first` nor `last` is given.")] first: Option<i32>,
+        #[graphql(desc = "The first so many rows, 0 to 100; 20 if neither `first` nor `last` is given.")] first: Option<i32>,
         #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many rows, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "The last so many rows, 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
     ) -> async_graphql::Result<Option<ApiTokenConnection>> {
         let page = PageArgs { first, after, last, before }.page("apiTokens")?;

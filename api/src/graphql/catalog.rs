@@ -1,4 +1,4 @@
-//! The catalogue: products and their variants.
+//! The catalogue: products and their variants; in [`imports`] those that come as a file.
 
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object};
 use chrono::{DateTime, Utc};
@@ -25,6 +25,8 @@ use super::{
     money::{Money, MoneyInput},
     scalars::{CurrencyCode, Html},
 };
+
+pub mod imports;
 
 edge!(
     /// A product that the viewer sees.
@@ -263,9 +265,9 @@ impl CatalogQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "Which products.")] filter: Option<ProductFilter>,
         #[graphql(desc = "In which order.", default_with = "ProductSort::Newest")] sort: ProductSort,
-        #[graphql(desc = "The first so many rows, 1 to 100; 20 if neither `first` nor `last` is given.")] first: Option<i32>,
+        #[graphql(desc = "The first so many rows, 0 to 100; 20 if neither `first` nor `last` is given.")] first: Option<i32>,
         #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many rows, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "The last so many rows, 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
     ) -> async_graphql::Result<ProductConnection> {
         let list = format!("products:{sort:?}");

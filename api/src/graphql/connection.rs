@@ -71,8 +71,8 @@ impl PageArgs {
             (None, None) => (PAGE_SIZE, false),
         };
         let name = if backward { "last" } else { "first" };
-        let size = u64::try_from(size).ok().filter(|size| (1..=PAGE_SIZE_MAX).contains(size));
-        let size = size.ok_or_else(|| bad_input(format!("`{name}` must be 1 to {PAGE_SIZE_MAX}")))?;
+        let size = u64::try_from(size).ok().filter(|size| (0..=PAGE_SIZE_MAX).contains(size));
+        let size = size.ok_or_else(|| bad_input(format!("`{name}` must be 0 to {PAGE_SIZE_MAX}")))?;
         let read = |name: &str, text: &Option<String>| text.as_deref().map(|text| read_cursor(list, name, text)).transpose();
         Ok(Page { size, after: read("after", &self.after)?, before: read("before", &self.before)?, backward })
     }
@@ -189,7 +189,7 @@ mod tests {
             (Some(1), None, Some((1, false))),
             (Some(100), None, Some((100, false))),
             (None, Some(5), Some((5, true))),
-            (Some(0), None, None),
+            (Some(0), None, Some((0, false))),
             (Some(101), None, None),
             (Some(-1), None, None),
             (Some(1), Some(1), None),

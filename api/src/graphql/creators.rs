@@ -17,6 +17,7 @@ use domain::{
 };
 
 use super::{
+    catalog::imports::{self, ProductImportConnection},
     connection::{PageArgs, connection},
     context::{Reach, global, id},
     errors::{CommonCode, Complaints, Internal, Stop, payload, user_error},
@@ -88,6 +89,18 @@ impl Creator {
     async fn shipping_tariffs(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<ShippingTariff>> {
         let tariffs = ctx.loader().load_one(TariffsOf(self.0.id)).await.internal()?.unwrap_or_default();
         Ok(tariffs.into_iter().map(ShippingTariff::from).collect())
+    }
+    /// Files of products that came in, newest first. For its members, and its secret tokens with `catalog:read`; null for others.
+    #[graphql(complexity = "list_cost(first, last, child_complexity)")]
+    async fn product_imports(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many rows, 0 to 100; 20 if neither `first` nor `last` is given.")] first: Option<i32>,
+        #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many rows, 0 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
+    ) -> async_graphql::Result<Option<ProductImportConnection>> {
+        imports::of_creator(ctx, self.0.id, PageArgs { first, after, last, before }).await
     }
     /// Counts changes of the profile; give it to `creatorUpdate` to be told of a change in between.
     async fn version(&self) -> i64 {
@@ -176,9 +189,9 @@ impl CreatorsQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "In which order.", default_with = "CreatorSort::Newest")] sort: CreatorSort,
-        #[graphql(desc = "The first so many rows, 1 to 100; 20 if neither `first` nor `last` is given.")] first: Option<i32>,
+        #[graphql(desc = "The first so many rows, 0 to 100; 20 if neither `first` nor `last` is given.")] first: Option<i32>,
         #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many rows, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "The last so many rows, 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
     ) -> async_graphql::Result<CreatorConnection> {
         let list = format!("creators:{sort:?}");

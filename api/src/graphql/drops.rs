@@ -423,9 +423,9 @@ impl DropsQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "Which drops.")] filter: Option<DropFilter>,
         #[graphql(desc = "In which order.", default_with = "DropSort::Newest")] sort: DropSort,
-        #[graphql(desc = "The first so many rows, 1 to 100; 20 if neither `first` nor `last` is given.")] first: Option<i32>,
+        #[graphql(desc = "The first so many rows, 0 to 100; 20 if neither `first` nor `last` is given.")] first: Option<i32>,
         #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many rows, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "The last so many rows, 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
     ) -> async_graphql::Result<DropConnection> {
         let list = format!("drops:{sort:?}");

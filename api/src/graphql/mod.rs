@@ -35,6 +35,7 @@ pub mod platform;
 pub(crate) mod recent;
 pub mod reservations;
 pub mod scalars;
+pub mod uploads;
 pub mod user_error;
 
 pub use context::RequestContext;

@@ -8,8 +8,8 @@ use domain::{
     platform::{
         EntityId,
         ids::{
-            AccountId, CheckoutId, CreatorId, DropId, DropItemId, LegalTextId, ProductId, ReservationId, TaskId, VariantId,
-            parse_typeid,
+            AccountId, CheckoutId, CreatorId, DropId, DropItemId, ImportId, LegalTextId, ProductId, ReservationId, TaskId,
+            VariantId, parse_typeid,
         },
     },
     reservations,
@@ -18,7 +18,10 @@ use sea_orm::DbErr;
 
 use super::{
     accounts::Account,
-    catalog::{Product, SeenProduct, SeenVariant, Variant},
+    catalog::{
+        Product, SeenProduct, SeenVariant, Variant,
+        imports::{ProductImport, SeenImport},
+    },
     context::Reach,
     creators::{Creator, CreatorById},
     drops::{Drop, DropItem, ReferredItem, SeenDrop},
@@ -55,6 +58,8 @@ pub enum Node {
     LegalText(LegalText),
     /// A piece of background work.
     Task(Task),
+    /// Products that came as a file.
+    ProductImport(ProductImport),
 }
 
 edge!(
@@ -125,6 +130,9 @@ async fn find(ctx: &Context<'_>, id: &ID) -> async_graphql::Result<Option<Node>>
             loader.load_one(LegalTextById(LegalTextId(uuid))).await.internal()?.map(|row| Node::LegalText(LegalText(row)))
         }
         TaskId::PREFIX => loader.load_one(SeenTask(TaskId(uuid))).await.internal()?.map(|row| Node::Task(Task(row))),
+        ImportId::PREFIX => {
+            loader.load_one(SeenImport(ImportId(uuid))).await.internal()?.map(|row| Node::ProductImport(ProductImport(row)))
+        }
         _ => None,
     })
 }

@@ -75,9 +75,9 @@ impl PlatformQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Only the account with this e-mail address.")] email: Option<String>,
-        #[graphql(desc = "The first so many rows, 1 to 100; 20 if neither `first` nor `last` is given.")] first: Option<i32>,
+        #[graphql(desc = "The first so many rows, 0 to 100; 20 if neither `first` nor `last` is given.")] first: Option<i32>,
         #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many rows, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "The last so many rows, 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
     ) -> async_graphql::Result<AccountConnection> {
         let scope = ctx.scope(Administer)?;
@@ -98,9 +98,9 @@ impl PlatformQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "Only what was done to this: an id, such as that of a drop.")] subject: Option<String>,
         #[graphql(desc = "Only what this one did: an id, `public`, or `system:` and a reason.")] actor: Option<String>,
-        #[graphql(desc = "The first so many rows, 1 to 100; 20 if neither `first` nor `last` is given.")] first: Option<i32>,
+        #[graphql(desc = "The first so many rows, 0 to 100; 20 if neither `first` nor `last` is given.")] first: Option<i32>,
         #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many rows, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "The last so many rows, 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
     ) -> async_graphql::Result<AuditConnection> {
         let scope = ctx.scope(Administer)?;

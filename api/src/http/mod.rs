@@ -1,9 +1,9 @@
 //! The HTTP surface.
 //!
 //! [`graphql`] the endpoint, [`live`] the same over connections that stay open; [`playground`]; [`webhooks`]; [`links`] the pages
-//! that letters link to; [`health`]: liveness, readiness, metrics; [`body`]: reading what is sent, bounded; [`cors`]: pages of other
-//! origins. [`around()`] is wrapped around all of them: trace, log line, metrics, [`compression`], security headers. [`connections`]
-//! is what all of it is served on.
+//! that letters link to; [`exports`] a catalogue as a sheet; [`health`]: liveness, readiness, metrics; [`body`]: reading what is
+//! sent, bounded; [`cors`]: pages of other origins. [`around()`] is wrapped around all of them: trace, log line, metrics,
+//! [`compression`], security headers. [`connections`] is what all of it is served on.
 
 mod address;
 mod around;
@@ -11,6 +11,7 @@ mod body;
 mod compression;
 pub mod connections;
 pub mod cors;
+mod exports;
 mod graphql;
 pub mod health;
 mod links;
@@ -63,6 +64,7 @@ pub fn configure(config: &mut web::ServiceConfig, shared: &SharedEdge) {
     let graphql = graphql.route(web::method(Method::OPTIONS).to(cors::preflight)).default_service(web::to(graphql::other));
     config.service(graphql.wrap(from_fn(cors::cors)));
     config.configure(links::configure);
+    config.configure(exports::configure);
     config.service(web::resource("/webhooks/{gateway}").route(web::post().to(webhooks::receive)));
     health::configure(config, &shared.1);
     if let Some(tokens) = &edge.api.playground {

@@ -106,7 +106,7 @@ on_both! {
         let cursor = data(&kit, "{ creators(sort: NEWEST) { pageInfo { endCursor } } }", json!({})).await;
         let cursor = cursor["creators"]["pageInfo"]["endCursor"].as_str().unwrap();
         for arguments in [
-            "first: 0".to_owned(), "first: 101".to_owned(), "last: -1".to_owned(), "first: 1, last: 1".to_owned(),
+            "first: -1".to_owned(), "first: 101".to_owned(), "last: -1".to_owned(), "first: 1, last: 1".to_owned(),
             "after: \"nonsense\"".to_owned(), format!("sort: NAME, after: \"{cursor}\""),
         ] {
             let answer = send(api(&kit), posted(&format!("{{ creators({arguments}) {{ nodes {{ name }} }} }}"), json!({}))).await;

@@ -6,7 +6,7 @@ use actix_web::{
     http::StatusCode,
     test::{self, TestRequest},
 };
-use api::{Api, Documents, HttpSettings, SchemaAudience};
+use api::{Api, Documents, HttpSettings, SchemaAudience, UploadRules};
 use chrono::TimeDelta;
 use domain::{
     accounts::{AccountName, CreatorScope, Email, SystemScope, create_buyers},
@@ -49,6 +49,7 @@ pub(crate) fn api(kit: &Kit) -> Api {
         live: api::Live::start(&kit.db, api::LiveBounds::default()),
         limits: api::Limits::default(),
         budget: Some(api::BudgetSettings::default()),
+        uploads: UploadRules::new(std::env::temp_dir(), 1_048_576, 1, Duration::from_secs(5), 4),
     }
 }
 

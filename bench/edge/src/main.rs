@@ -13,7 +13,7 @@ use std::{
 };
 
 use api::{
-    Api, BudgetSettings, Documents, Limits, SchemaAudience,
+    Api, BudgetSettings, Documents, Limits, Live, LiveBounds, SchemaAudience, UploadRules,
     graphql::guard::{Document, Guard},
     http::{
         HttpSettings,
@@ -94,6 +94,8 @@ fn measure(kit: &Kit) -> Vec<Row> {
         query_deadline: Duration::from_secs(10),
         limits: Limits::default(),
         budget: Some(BudgetSettings::default()),
+        live: Live::start(&kit.db, LiveBounds::default()),
+        uploads: UploadRules::new(std::env::temp_dir(), 0, 0, Duration::ZERO, 0),
     };
     let schemas = api::schemas(&api);
     let (schema, guard) = (schemas.of(&Viewer::Public), Guard::new(Limits::default(), &api::sdl()));

@@ -11,7 +11,7 @@ use crate::{
     accounts::CreatorScope,
     creators,
     platform::{
-        Db, EntityId, OpError, audit,
+        Db, EntityId, OpError, Tx, audit,
         facts::Fact,
         ids::ProductId,
         in_tx, outbox,
@@ -58,38 +58,45 @@ pub async fn create_product(
     scope: &CreatorScope,
     request: CreateProduct,
 ) -> Result<Product, OpError<CreateProductRefusal>> {
-    in_tx(db, scope, async |tx| {
-        // From now on the creator's currency stays, and no other product is added.
-        let creator = creators::hold(tx, scope).await?;
-        if product::owned(scope).count(tx.conn()).await? >= PRODUCTS_MAX {
-            return Err(OpError::refuse(CreateProductRefusal::TooManyProducts));
-        }
-        let slug = request.slug.or_else(|| Slug::from_title(request.title.as_str()));
-        let slug = slug.ok_or_else(|| OpError::refuse_field(CreateProductRefusal::SlugNeeded, "slug"))?;
-        let id: ProductId = tx.new_id();
-        if !slugs::take(tx, SlugKind::Product, creator.id.uuid(), &slug, id.uuid()).await? {
-            return Err(OpError::refuse_field(CreateProductRefusal::SlugTaken, "slug"));
-        }
-        let row = ActiveModel {
-            id: Set(id),
-            creator_id: Set(creator.id),
-            slug: Set(slug.as_str().to_owned()),
-            title: Set(request.title.into_string()),
-            summary: Set(request.summary.map(Summary::into_string).unwrap_or_default()),
-            description_markdown: Set(request.description.source().to_owned()),
-            description_html: Set(request.description.html().to_owned()),
-            price_min_minor: Set(0),
-            currency: Set(creator.currency),
-            version: Set(1),
-            created_at: Set(tx.now()),
-            updated_at: Set(tx.now()),
-            archived_at: Set(None),
-        };
-        let product = row.insert(tx.conn()).await?;
-        tags::set(tx, TagKind::Product, id, &request.tags).await?;
-        outbox::publish(tx, product.version, &Fact::ProductChanged { creator: creator.id, product: id }).await?;
-        audit::record(tx, "product.create", id, FIELDS).await?;
-        Ok(product)
-    })
-    .await
+    in_tx(db, scope, async |tx| create_product_in(tx, scope, request, 0).await).await
+}
+
+/// The same within a transaction. `besides` counts products that would be there by now: those of a rehearsal.
+pub(super) async fn create_product_in(
+    tx: &Tx,
+    scope: &CreatorScope,
+    request: CreateProduct,
+    besides: u64,
+) -> Result<Product, OpError<CreateProductRefusal>> {
+    // From now on the creator's currency stays, and no other product is added.
+    let creator = creators::hold(tx, scope).await?;
+    if product::owned(scope).count(tx.conn()).await?.saturating_add(besides) >= PRODUCTS_MAX {
+        return Err(OpError::refuse(CreateProductRefusal::TooManyProducts));
+    }
+    let slug = request.slug.or_else(|| Slug::from_title(request.title.as_str()));
+    let slug = slug.ok_or_else(|| OpError::refuse_field(CreateProductRefusal::SlugNeeded, "slug"))?;
+    let id: ProductId = tx.new_id();
+    if !slugs::take(tx, SlugKind::Product, creator.id.uuid(), &slug, id.uuid()).await? {
+        return Err(OpError::refuse_field(CreateProductRefusal::SlugTaken, "slug"));
+    }
+    let row = ActiveModel {
+        id: Set(id),
+        creator_id: Set(creator.id),
+        slug: Set(slug.as_str().to_owned()),
+        title: Set(request.title.into_string()),
+        summary: Set(request.summary.map(Summary::into_string).unwrap_or_default()),
+        description_markdown: Set(request.description.source().to_owned()),
+        description_html: Set(request.description.html().to_owned()),
+        price_min_minor: Set(0),
+        currency: Set(creator.currency),
+        version: Set(1),
+        created_at: Set(tx.now()),
+        updated_at: Set(tx.now()),
+        archived_at: Set(None),
+    };
+    let product = row.insert(tx.conn()).await?;
+    tags::set(tx, TagKind::Product, id, &request.tags).await?;
+    outbox::publish(tx, product.version, &Fact::ProductChanged { creator: creator.id, product: id }).await?;
+    audit::record(tx, "product.create", id, FIELDS).await?;
+    Ok(product)
 }

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     accounts::CreatorScope,
     platform::{
-        Db, Money, OpError, Refused, audit,
+        Db, Money, OpError, Refused, Tx, audit,
         facts::Fact,
         ids::{ProductId, VariantId},
         in_tx, outbox,
@@ -78,47 +78,53 @@ pub async fn create_variant(
     scope: &CreatorScope,
     request: CreateVariant,
 ) -> Result<Variant, OpError<CreateVariantRefusal>> {
-    in_tx(db, scope, async |tx| {
-        let product = product::lock(tx, scope, request.product).await?;
-        let product = product.ok_or_else(|| OpError::refuse_field(CreateVariantRefusal::NotFound, "productId"))?;
-        let count = variant::count_of(tx, product.id).await?;
-        if count >= VARIANTS_MAX {
-            return Err(OpError::refuse(CreateVariantRefusal::TooManyVariants));
-        }
-        let mut complaints = Vec::new();
-        if let Err(error) = check_price(request.price, product.currency) {
-            complaints.push(Refused::field(error.into(), "price"));
-        }
-        if variant::sku_taken(tx, scope, request.sku.as_str(), None).await? {
-            complaints.push(Refused::field(CreateVariantRefusal::SkuTaken, "sku"));
-        }
-        OpError::refuse_if_any(complaints)?;
-        let id: VariantId = tx.new_id();
-        let row = ActiveModel {
-            id: Set(id),
-            product_id: Set(product.id),
-            creator_id: Set(product.creator_id),
-            position: Set(i32::try_from(count).unwrap_or(i32::MAX)),
-            sku: Set(request.sku.as_str().to_owned()),
-            title: Set(request.title.into_string()),
-            price_minor: Set(request.price.minor),
-            currency: Set(product.currency),
-            weight_grams: Set(request.weight.get()),
-            length_mm: Set(request.length.get()),
-            width_mm: Set(request.width.get()),
-            height_mm: Set(request.height.get()),
-            tax_class: Set(request.tax_class),
-            created_at: Set(tx.now()),
-            updated_at: Set(tx.now()),
-            archived_at: Set(None),
-        };
-        let variant = row.insert(tx.conn()).await.map_err(sku_taken)?;
-        reprice(tx, &product).await?;
-        outbox::publish(tx, product.version, &Fact::ProductChanged { creator: product.creator_id, product: product.id }).await?;
-        audit::record(tx, "variant.create", id, FIELDS).await?;
-        Ok(variant)
-    })
-    .await
+    in_tx(db, scope, async |tx| create_variant_in(tx, scope, request).await).await
+}
+
+/// The same within a transaction.
+pub(super) async fn create_variant_in(
+    tx: &Tx,
+    scope: &CreatorScope,
+    request: CreateVariant,
+) -> Result<Variant, OpError<CreateVariantRefusal>> {
+    let product = product::lock(tx, scope, request.product).await?;
+    let product = product.ok_or_else(|| OpError::refuse_field(CreateVariantRefusal::NotFound, "productId"))?;
+    let count = variant::count_of(tx, product.id).await?;
+    if count >= VARIANTS_MAX {
+        return Err(OpError::refuse(CreateVariantRefusal::TooManyVariants));
+    }
+    let mut complaints = Vec::new();
+    if let Err(error) = check_price(request.price, product.currency) {
+        complaints.push(Refused::field(error.into(), "price"));
+    }
+    if variant::sku_taken(tx, scope, request.sku.as_str(), None).await? {
+        complaints.push(Refused::field(CreateVariantRefusal::SkuTaken, "sku"));
+    }
+    OpError::refuse_if_any(complaints)?;
+    let id: VariantId = tx.new_id();
+    let row = ActiveModel {
+        id: Set(id),
+        product_id: Set(product.id),
+        creator_id: Set(product.creator_id),
+        position: Set(i32::try_from(count).unwrap_or(i32::MAX)),
+        sku: Set(request.sku.as_str().to_owned()),
+        title: Set(request.title.into_string()),
+        price_minor: Set(request.price.minor),
+        currency: Set(product.currency),
+        weight_grams: Set(request.weight.get()),
+        length_mm: Set(request.length.get()),
+        width_mm: Set(request.width.get()),
+        height_mm: Set(request.height.get()),
+        tax_class: Set(request.tax_class),
+        created_at: Set(tx.now()),
+        updated_at: Set(tx.now()),
+        archived_at: Set(None),
+    };
+    let variant = row.insert(tx.conn()).await.map_err(sku_taken)?;
+    reprice(tx, &product).await?;
+    outbox::publish(tx, product.version, &Fact::ProductChanged { creator: product.creator_id, product: product.id }).await?;
+    audit::record(tx, "variant.create", id, FIELDS).await?;
+    Ok(variant)
 }
 
 /// A variant of another product took the SKU since it was asked for: products are locked one by one.

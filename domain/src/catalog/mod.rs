@@ -2,17 +2,21 @@
 //!
 //! Operations: [`create_product()`], [`update_product()`], [`archive_product()`], [`create_variant()`], [`update_variant()`],
 //! [`archive_variant()`]. Reads: [`queries`], each within a [`Sight`]. Values: [`sku`], [`parcel`], [`tax_class`], and the
-//! bounds in [`policy`]. The tables are `products` and `variants`; tags are the platform's.
+//! bounds in [`policy`]. The tables are `products` and `variants`; tags are the platform's. As a [`sheet`] all of it comes in by
+//! [`imports`] and goes out by [`export`].
 //! Invariant: variants are never deleted, for reservations refer to them; what is archived is out of sight.
 
 pub mod archive_product;
 pub mod archive_variant;
 pub mod create_product;
 pub mod create_variant;
+pub mod export;
+pub mod imports;
 pub mod parcel;
 pub mod policy;
 pub(crate) mod product;
 pub mod queries;
+pub mod sheet;
 pub mod sight;
 pub mod sku;
 pub mod tax_class;

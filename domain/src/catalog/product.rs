@@ -13,8 +13,9 @@ use super::{Sight, variant};
 use crate::{
     accounts::CreatorScope,
     platform::{
-        Currency, Tx,
+        Currency, EntityId, Tx,
         ids::{CreatorId, ProductId, VariantId},
+        slugs::{self, Slug, SlugKind},
     },
 };
 
@@ -72,6 +73,13 @@ pub(crate) fn owned(scope: &CreatorScope) -> Select<Entity> {
 /// Products that things which the viewer may see refer to: archived ones too.
 pub(crate) fn referred(sight: &Sight) -> Select<Entity> {
     Entity::find().filter(sight.condition(Column::CreatorId, Condition::all()))
+}
+
+/// A creator's product that a present or past slug leads to, archived or not.
+pub(crate) async fn by_slug(tx: &Tx, scope: &CreatorScope, slug: &Slug) -> Result<Option<Model>, DbErr> {
+    let subject = slugs::find(tx.conn(), SlugKind::Product, scope.creator().uuid(), slug.as_str()).await?;
+    let Some(subject) = subject else { return Ok(None) };
+    owned(scope).filter(Column::Id.eq(subject)).one(tx.conn()).await
 }
 
 /// Whether a creator has any product, archived or not.

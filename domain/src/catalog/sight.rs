@@ -61,6 +61,12 @@ impl Sight {
         self.everything || self.own.contains(&creator)
     }
 
+    /// As a condition: rows of a creator's table that nobody but those who may read for that creator sees.
+    pub(crate) fn hidden(&self, creator: impl ColumnTrait) -> Condition {
+        let all = Condition::all();
+        if self.everything { all } else { all.add(creator.is_in(self.own.iter().copied())) }
+    }
+
     /// As a condition: rows of a creator's table that are `published`, or of the viewer's own creators.
     pub(crate) fn condition(&self, creator: impl ColumnTrait, published: Condition) -> Condition {
         if self.everything {

@@ -6,7 +6,7 @@ use super::{Product, ProductTitle, Summary, product};
 use crate::{
     accounts::CreatorScope,
     platform::{
-        Db, EntityId, OpError, audit,
+        Db, EntityId, OpError, Tx, audit,
         facts::Fact,
         ids::ProductId,
         in_tx, outbox,
@@ -62,44 +62,50 @@ pub async fn update_product(
     scope: &CreatorScope,
     request: UpdateProduct,
 ) -> Result<Product, OpError<UpdateProductRefusal>> {
-    in_tx(db, scope, async |tx| {
-        let row = product::lock(tx, scope, request.product).await?;
-        let row = row.ok_or_else(|| OpError::refuse_field(UpdateProductRefusal::NotFound, "id"))?;
-        // The lock counted the version up.
-        if request.version.is_some_and(|seen| seen.checked_add(1) != Some(row.version)) {
-            return Err(OpError::refuse_field(UpdateProductRefusal::Conflict, "version"));
+    in_tx(db, scope, async |tx| update_product_in(tx, scope, request).await).await
+}
+
+/// The same within a transaction.
+pub(super) async fn update_product_in(
+    tx: &Tx,
+    scope: &CreatorScope,
+    request: UpdateProduct,
+) -> Result<Product, OpError<UpdateProductRefusal>> {
+    let row = product::lock(tx, scope, request.product).await?;
+    let row = row.ok_or_else(|| OpError::refuse_field(UpdateProductRefusal::NotFound, "id"))?;
+    // The lock counted the version up.
+    if request.version.is_some_and(|seen| seen.checked_add(1) != Some(row.version)) {
+        return Err(OpError::refuse_field(UpdateProductRefusal::Conflict, "version"));
+    }
+    let (id, creator, version) = (row.id, row.creator_id, row.version);
+    let mut row = row.into_active_model();
+    let mut fields = Vec::new();
+    if let Some(slug) = request.slug {
+        if !slugs::take(tx, SlugKind::Product, creator.uuid(), &slug, id.uuid()).await? {
+            return Err(OpError::refuse_field(UpdateProductRefusal::SlugTaken, "slug"));
         }
-        let (id, creator, version) = (row.id, row.creator_id, row.version);
-        let mut row = row.into_active_model();
-        let mut fields = Vec::new();
-        if let Some(slug) = request.slug {
-            if !slugs::take(tx, SlugKind::Product, creator.uuid(), &slug, id.uuid()).await? {
-                return Err(OpError::refuse_field(UpdateProductRefusal::SlugTaken, "slug"));
-            }
-            row.slug = Set(slug.as_str().to_owned());
-            fields.push("slug");
-        }
-        if let Some(title) = request.title {
-            row.title = Set(title.into_string());
-            fields.push("title");
-        }
-        if let Some(summary) = request.summary {
-            row.summary = Set(summary.map(Summary::into_string).unwrap_or_default());
-            fields.push("summary");
-        }
-        if let Some(description) = request.description {
-            row.description_markdown = Set(description.source().to_owned());
-            row.description_html = Set(description.html().to_owned());
-            fields.push("description");
-        }
-        if let Some(tags) = request.tags {
-            tags::set(tx, TagKind::Product, id, &tags).await?;
-            fields.push("tags");
-        }
-        let product = row.update(tx.conn()).await?;
-        outbox::publish(tx, version, &Fact::ProductChanged { creator, product: id }).await?;
-        audit::record(tx, "product.update", id, &fields).await?;
-        Ok(product)
-    })
-    .await
+        row.slug = Set(slug.as_str().to_owned());
+        fields.push("slug");
+    }
+    if let Some(title) = request.title {
+        row.title = Set(title.into_string());
+        fields.push("title");
+    }
+    if let Some(summary) = request.summary {
+        row.summary = Set(summary.map(Summary::into_string).unwrap_or_default());
+        fields.push("summary");
+    }
+    if let Some(description) = request.description {
+        row.description_markdown = Set(description.source().to_owned());
+        row.description_html = Set(description.html().to_owned());
+        fields.push("description");
+    }
+    if let Some(tags) = request.tags {
+        tags::set(tx, TagKind::Product, id, &tags).await?;
+        fields.push("tags");
+    }
+    let product = row.update(tx.conn()).await?;
+    outbox::publish(tx, version, &Fact::ProductChanged { creator, product: id }).await?;
+    audit::record(tx, "product.update", id, &fields).await?;
+    Ok(product)
 }

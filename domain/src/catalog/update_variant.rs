@@ -85,20 +85,26 @@ pub async fn update_variant(
     scope: &CreatorScope,
     request: UpdateVariant,
 ) -> Result<Variant, OpError<UpdateVariantRefusal>> {
-    in_tx(db, scope, async |tx| {
-        let not_found = || OpError::refuse_field(UpdateVariantRefusal::NotFound, "id");
-        let product = product::lock_of_variant(tx, scope, request.variant).await?.ok_or_else(not_found)?;
-        let row = variant::owned(tx, scope, request.variant).await?.ok_or_else(not_found)?;
-        OpError::refuse_if_any(complaints(tx, scope, &product, &request).await?)?;
-        let id = row.id;
-        let (row, fields) = apply(tx, row, request);
-        let variant = row.update(tx.conn()).await.map_err(sku_taken)?;
-        reprice(tx, &product).await?;
-        outbox::publish(tx, product.version, &Fact::ProductChanged { creator: product.creator_id, product: product.id }).await?;
-        audit::record(tx, "variant.update", id, &fields).await?;
-        Ok(variant)
-    })
-    .await
+    in_tx(db, scope, async |tx| update_variant_in(tx, scope, request).await).await
+}
+
+/// The same within a transaction.
+pub(super) async fn update_variant_in(
+    tx: &Tx,
+    scope: &CreatorScope,
+    request: UpdateVariant,
+) -> Result<Variant, OpError<UpdateVariantRefusal>> {
+    let not_found = || OpError::refuse_field(UpdateVariantRefusal::NotFound, "id");
+    let product = product::lock_of_variant(tx, scope, request.variant).await?.ok_or_else(not_found)?;
+    let row = variant::owned(tx, scope, request.variant).await?.ok_or_else(not_found)?;
+    OpError::refuse_if_any(complaints(tx, scope, &product, &request).await?)?;
+    let id = row.id;
+    let (row, fields) = apply(tx, row, request);
+    let variant = row.update(tx.conn()).await.map_err(sku_taken)?;
+    reprice(tx, &product).await?;
+    outbox::publish(tx, product.version, &Fact::ProductChanged { creator: product.creator_id, product: product.id }).await?;
+    audit::record(tx, "variant.update", id, &fields).await?;
+    Ok(variant)
 }
 
 async fn complaints(

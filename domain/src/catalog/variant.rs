@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{Condition, DbErr, QuerySelect, QueryTrait, Select, entity::prelude::*, sea_query::SelectStatement};
+use sea_orm::{Condition, DbErr, QueryOrder, QuerySelect, QueryTrait, Select, entity::prelude::*, sea_query::SelectStatement};
 
 use super::{Sight, TaxClass, product};
 use crate::{
@@ -101,4 +101,24 @@ pub(crate) async fn price_min(tx: &Tx, product: ProductId) -> Result<Option<i64>
 pub(crate) async fn sku_taken(tx: &Tx, scope: &CreatorScope, sku: &str, except: Option<VariantId>) -> Result<bool, DbErr> {
     let select = Entity::find().filter(Column::CreatorId.eq(scope.creator())).filter(Column::Sku.eq(sku));
     Ok(select.one(tx.conn()).await?.is_some_and(|row| Some(row.id) != except))
+}
+
+/// A creator's variant by its SKU, archived or not.
+pub(crate) async fn by_sku(tx: &Tx, scope: &CreatorScope, sku: &str) -> Result<Option<Model>, DbErr> {
+    Entity::find().filter(Column::CreatorId.eq(scope.creator())).filter(Column::Sku.eq(sku)).one(tx.conn()).await
+}
+
+/// The variants of a creator's products that are not archived, by product and in their order.
+pub(crate) async fn offered(
+    conn: &impl ConnectionTrait,
+    scope: &CreatorScope,
+    products: &[ProductId],
+) -> Result<HashMap<ProductId, Vec<Model>>, DbErr> {
+    let select = Entity::find().filter(Column::CreatorId.eq(scope.creator())).filter(Column::ArchivedAt.is_null());
+    let select = select.filter(Column::ProductId.is_in(products.iter().copied())).order_by_asc(Column::Position);
+    let mut variants: HashMap<ProductId, Vec<Model>> = HashMap::new();
+    for row in select.all(conn).await? {
+        variants.entry(row.product_id).or_default().push(row);
+    }
+    Ok(variants)
 }

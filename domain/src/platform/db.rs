@@ -266,6 +266,35 @@ impl Tx {
         Ok(done)
     }
 
+    /// Runs `work` as a part of this transaction that ends on its own: when it answers an error, what it did is taken back, and
+    /// the transaction goes on.
+    pub(crate) async fn part<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: AsyncFnOnce() -> Result<T, E>,
+        E: From<DbErr>,
+    {
+        self.inner.execute_unprepared("SAVEPOINT part").await?;
+        let done = work().await;
+        if done.is_err() {
+            self.inner.execute_unprepared("ROLLBACK TO SAVEPOINT part").await?;
+        }
+        self.inner.execute_unprepared("RELEASE SAVEPOINT part").await?;
+        done
+    }
+
+    /// Runs `work` to learn what would come of it: whatever it answers, what it did is taken back, and the transaction goes on.
+    pub(crate) async fn rehearsed<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: AsyncFnOnce() -> Result<T, E>,
+        E: From<DbErr>,
+    {
+        self.inner.execute_unprepared("SAVEPOINT rehearsal").await?;
+        let done = work().await;
+        self.inner.execute_unprepared("ROLLBACK TO SAVEPOINT rehearsal").await?;
+        self.inner.execute_unprepared("RELEASE SAVEPOINT rehearsal").await?;
+        done
+    }
+
     /// Notes that this transaction leaves something to do, so that workers wake after the commit.
     pub(crate) fn leaves_work(&self) {
         self.left_work.store(true, Ordering::Relaxed);

@@ -113,6 +113,10 @@ entity_ids! {
     ProductId = "product";
     /// The orderable SKU.
     VariantId = "variant";
+    /// Products and variants that come as a file.
+    ImportId = "import";
+    /// One row of such a file.
+    ImportRowId = "importrow";
     /// One preorder run.
     DropId = "drop";
     /// A variant within a drop.

@@ -53,7 +53,7 @@ impl SortKey {
     }
 }
 
-/// Which part of a list is asked for. `size` is 1 to [`PAGE_SIZE_MAX`].
+/// Which part of a list is asked for. `size` is 0 to [`PAGE_SIZE_MAX`]; 0 only tells whether there is more.
 #[derive(Debug, Clone)]
 pub struct Page {
     /// How many rows.

@@ -134,9 +134,18 @@ pub(crate) async fn set(tx: &Tx, kind: TagKind, subject: impl EntityId, tags: &[
 /// The tags of many things, sorted, with one statement; things without tags are absent. The ids must
 /// come from rows that the viewer may see.
 pub async fn tags_of<I: EntityId>(db: &Db, kind: TagKind, subjects: &[I]) -> Result<HashMap<I, Vec<Tag>>, DbErr> {
+    tags_on(db.reader(), kind, subjects).await
+}
+
+/// The same on a connection of one's own.
+pub(crate) async fn tags_on<I: EntityId>(
+    conn: &impl ConnectionTrait,
+    kind: TagKind,
+    subjects: &[I],
+) -> Result<HashMap<I, Vec<Tag>>, DbErr> {
     let ids = subjects.iter().map(|subject| subject.uuid());
     let select = Entity::find().filter(C::Kind.eq(kind)).filter(C::Subject.is_in(ids));
-    let rows = select.order_by_asc(C::Subject).order_by_asc(C::Tag).all(db.reader()).await?;
+    let rows = select.order_by_asc(C::Subject).order_by_asc(C::Tag).all(conn).await?;
     let mut tags: HashMap<I, Vec<Tag>> = HashMap::new();
     for row in rows {
         tags.entry(I::from_uuid(row.subject)).or_default().push(Tag(row.tag));

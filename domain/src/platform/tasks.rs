@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     db::Tx,
-    ids::{CheckoutId, EntityId, PaymentId, RefundId, TaskId},
+    ids::{CheckoutId, EntityId, ImportId, PaymentId, RefundId, TaskId},
     mail::Letter,
     trace::TraceParent,
 };
@@ -52,11 +52,14 @@ pub enum Queue {
     /// What the sandbox gateway does in its own time.
     #[sea_orm(string_value = "sandbox")]
     Sandbox,
+    /// Files of products that are read in.
+    #[sea_orm(string_value = "imports")]
+    Imports,
 }
 
 impl Queue {
     /// All queues.
-    pub const ALL: [Self; 4] = [Self::Payments, Self::Reservations, Self::Mail, Self::Sandbox];
+    pub const ALL: [Self; 5] = [Self::Payments, Self::Reservations, Self::Mail, Self::Sandbox, Self::Imports];
 
     /// The constant name.
     pub fn name(self) -> &'static str {
@@ -65,6 +68,7 @@ impl Queue {
             Self::Reservations => "reservations",
             Self::Mail => "mail",
             Self::Sandbox => "sandbox",
+            Self::Imports => "imports",
         }
     }
 }
@@ -111,6 +115,8 @@ pub enum Task {
     ApplyWebhook { gateway: String, event: String },
     /// The sandbox gateway settles what was to settle later and sends its webhooks.
     SandboxOutcome { event: Uuid },
+    /// Read in the products of a file, or what is left of them.
+    ImportProducts { import: ImportId },
 }
 
 /// The constant names of the kinds. They stand in rows, so they are never changed.
@@ -123,6 +129,7 @@ pub(crate) mod kind {
     pub(crate) const MAKE_REFUND: &str = "make_refund";
     pub(crate) const APPLY_WEBHOOK: &str = "apply_webhook";
     pub(crate) const SANDBOX_OUTCOME: &str = "sandbox_outcome";
+    pub(crate) const IMPORT_PRODUCTS: &str = "import_products";
 }
 
 impl Task {
@@ -137,6 +144,7 @@ impl Task {
             Self::MakeRefund { .. } => kind::MAKE_REFUND,
             Self::ApplyWebhook { .. } => kind::APPLY_WEBHOOK,
             Self::SandboxOutcome { .. } => kind::SANDBOX_OUTCOME,
+            Self::ImportProducts { .. } => kind::IMPORT_PRODUCTS,
         }
     }
 
@@ -149,6 +157,7 @@ impl Task {
             Self::MakeRefund { refund } => refund.public(),
             Self::ApplyWebhook { gateway, event } => webhook_subject(gateway, event),
             Self::SandboxOutcome { event } => event.to_string(),
+            Self::ImportProducts { import } => import.public(),
         }
     }
 
@@ -161,6 +170,7 @@ impl Task {
                 Queue::Payments
             }
             Self::SandboxOutcome { .. } => Queue::Sandbox,
+            Self::ImportProducts { .. } => Queue::Imports,
         }
     }
 }

@@ -7,6 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     accounts::{AccountName, CreateAccount, CreateToken, CreatorScope, Email, TokenKind, create_account, create_token},
+    catalog::{
+        imports::{StartImport, start_import},
+        sheet::Sheet,
+    },
     drops::{
         Drop, DropItem,
         create::create,
@@ -19,7 +23,7 @@ use domain::{
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, RuntimeErr, Statement, sqlx};
 use testkit::Kit;
 
-use crate::market::{Market, buyer, creator, draft_of, market, number, system, tiers, variant};
+use crate::market::{Market, buyer, creator, draft_of, key, market, number, system, tiers, variant};
 
 /// SQLSTATE `insufficient_privilege`: no grant, or a row that the policy does not allow.
 const NOT_ALLOWED: &str = "42501";
@@ -41,6 +45,8 @@ const ALLOWED: &[&str] = &[
     "ledger_entries: nothing; own rows",
     "outbox: INSERT; all rows",
     "price_tiers: SELECT, INSERT, DELETE; own rows",
+    "product_import_rows: SELECT, INSERT, UPDATE; own rows",
+    "product_imports: SELECT, INSERT, UPDATE; own rows",
     "products: SELECT, INSERT, UPDATE; own rows",
     "reservations: SELECT; own rows",
     "shipping_tariffs: SELECT, INSERT, DELETE; own rows",
@@ -107,6 +113,10 @@ async fn furnish(kit: &Kit, scope: &CreatorScope, drop: &Drop, name: &str) {
     let token =
         CreateToken { name: Line::new("shop").unwrap(), kind: TokenKind::Publishable, permissions: Vec::new(), expires_at: None };
     create_token(&kit.db, &system().as_tokens(Some(scope.creator())), token).await.unwrap();
+    let sheet = Sheet::read(b"slug,title\nvase,Vase\n").unwrap();
+    start_import(&kit.db, scope, StartImport { sheet, dry_run: true, key: key(&format!("import-{}", scope.creator())) })
+        .await
+        .unwrap();
 }
 
 /// A market with a second creator, and a checkout that holds units of both.

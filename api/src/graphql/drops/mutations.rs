@@ -358,17 +358,29 @@ pub struct DropsMutation;
 #[Object]
 impl DropsMutation {
     /// Draft a drop. What it lacks is told when it is published.
-    async fn drop_create(&self, ctx: &Context<'_>, input: DropCreateInput) -> async_graphql::Result<DropCreatePayload> {
+    async fn drop_create(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The draft.")] input: DropCreateInput,
+    ) -> async_graphql::Result<DropCreatePayload> {
         DropCreatePayload::of(create_drop(ctx, input).await)
     }
 
     /// Change a drop.
-    async fn drop_update(&self, ctx: &Context<'_>, input: DropUpdateInput) -> async_graphql::Result<DropUpdatePayload> {
+    async fn drop_update(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What is to change.")] input: DropUpdateInput,
+    ) -> async_graphql::Result<DropUpdatePayload> {
         DropUpdatePayload::of(update_drop(ctx, input).await)
     }
 
     /// Announce a draft. It is checked as a whole: every complaint comes in one answer.
-    async fn drop_publish(&self, ctx: &Context<'_>, input: DropIdInput) -> async_graphql::Result<DropPublishPayload> {
+    async fn drop_publish(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which drop.")] input: DropIdInput,
+    ) -> async_graphql::Result<DropPublishPayload> {
         let work = async {
             let (scope, row) = scope_of_drop::<DropPublishErrorCode>(ctx, &input.id, "id").await?;
             let drop = publish::publish(ctx.db(), &scope, row.id).await?;
@@ -378,7 +390,11 @@ impl DropsMutation {
     }
 
     /// Take an announced drop back to a draft, while nothing is held or paid for.
-    async fn drop_withdraw(&self, ctx: &Context<'_>, input: DropIdInput) -> async_graphql::Result<DropWithdrawPayload> {
+    async fn drop_withdraw(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which drop.")] input: DropIdInput,
+    ) -> async_graphql::Result<DropWithdrawPayload> {
         let work = async {
             let (scope, row) = scope_of_drop::<DropWithdrawErrorCode>(ctx, &input.id, "id").await?;
             let drop = publish::withdraw(ctx.db(), &scope, row.id).await?;
@@ -388,7 +404,11 @@ impl DropsMutation {
     }
 
     /// Call a drop off, in any phase: holds end, and every deposit that was paid for it goes back.
-    async fn drop_cancel(&self, ctx: &Context<'_>, input: DropIdInput) -> async_graphql::Result<DropCancelPayload> {
+    async fn drop_cancel(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which drop.")] input: DropIdInput,
+    ) -> async_graphql::Result<DropCancelPayload> {
         let work = async {
             let (scope, row) = scope_of_drop::<DropCancelErrorCode>(ctx, &input.id, "id").await?;
             let drop = publish::cancel(ctx.db(), &scope, row.id).await?;
@@ -398,7 +418,11 @@ impl DropsMutation {
     }
 
     /// Add an item to a draft.
-    async fn drop_item_add(&self, ctx: &Context<'_>, input: DropItemAddInput) -> async_graphql::Result<DropItemAddPayload> {
+    async fn drop_item_add(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The item.")] input: DropItemAddInput,
+    ) -> async_graphql::Result<DropItemAddPayload> {
         DropItemAddPayload::of(add_item(ctx, input).await)
     }
 
@@ -406,7 +430,7 @@ impl DropsMutation {
     async fn drop_item_update(
         &self,
         ctx: &Context<'_>,
-        input: DropItemUpdateInput,
+        #[graphql(desc = "What is to change.")] input: DropItemUpdateInput,
     ) -> async_graphql::Result<DropItemUpdatePayload> {
         DropItemUpdatePayload::of(update_item(ctx, input).await)
     }
@@ -415,7 +439,7 @@ impl DropsMutation {
     async fn drop_item_remove(
         &self,
         ctx: &Context<'_>,
-        input: DropItemRemoveInput,
+        #[graphql(desc = "Which item.")] input: DropItemRemoveInput,
     ) -> async_graphql::Result<DropItemRemovePayload> {
         let work = async {
             let (scope, item, _) = scope_of_item::<DropItemErrorCode>(ctx, &input.id).await?;

@@ -39,6 +39,7 @@ use super::{
     guard::{Chosen, Document, Guard, Refused},
     introspection::Schemas,
     recent::Recent,
+    uploads::Uploads,
 };
 use crate::{Api, live::runs::Turn};
 
@@ -61,6 +62,8 @@ pub struct Asked {
     pub operation_name: Option<String>,
     /// The variables, as JSON.
     pub variables: Map<String, Value>,
+    /// The files that came with it.
+    pub(crate) uploads: Option<Uploads>,
 }
 
 /// A request that may be run.
@@ -71,6 +74,7 @@ pub struct Admitted {
     operation_name: Option<String>,
     variables: Variables,
     payer: Option<Payer>,
+    uploads: Option<Uploads>,
 }
 
 impl Admitted {
@@ -143,7 +147,7 @@ impl Executor {
         let operation_name = asked.operation_name.filter(|name| !name.is_empty());
         let chosen = parts.guard.choose(&document, operation_name.as_deref(), &variables).map_err(refused)?;
         parts.take(payer, chosen.cost)?;
-        Ok(Admitted { document, chosen, operation_name, variables, payer })
+        Ok(Admitted { document, chosen, operation_name, variables, payer, uploads: asked.uploads })
     }
 
     /// Runs a query or a mutation. A query ends with its deadline, and when this future is dropped because its client went

@@ -135,7 +135,7 @@ impl Parts {
 
     /// What the library is asked for, or the answer that says why it is not.
     fn request(&self, admitted: Admitted, caller: RequestContext) -> (Running, Result<Ready, Response>) {
-        let Admitted { document, chosen, operation_name, variables, payer } = admitted;
+        let Admitted { document, chosen, operation_name, variables, payer, uploads } = admitted;
         let (tokens, long) = (document.weight(), document.is_long());
         let running = Running { kind: chosen.kind, cost: chosen.cost, payer, tokens, long };
         if let Some(why) = self.schemas.refusal(&caller.viewer, document.parsed()) {
@@ -149,6 +149,9 @@ impl Parts {
         let loaders = Loaders { db: self.db.clone(), viewer: caller.viewer.clone(), sight };
         let loader = Loader::new(loaders, chosen.kind != OperationType::Mutation);
         let mut request = Request::new("").variables(variables).data(caller).data(loader.clone());
+        if let Some(uploads) = uploads {
+            request = request.data(uploads);
+        }
         request.operation_name = operation_name;
         request.set_parsed_query(document.parsed().clone());
         (running, Ok(Ready { schema, request, loader }))

@@ -33,6 +33,8 @@ pub enum TaskQueue {
     Mail,
     /// What the sandbox gateway does in its own time.
     Sandbox,
+    /// Files of products that are read in.
+    Imports,
 }
 
 /// Where a piece of background work stands. What is done is gone.
@@ -240,9 +242,9 @@ impl TasksQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "Only some of it.")] filter: Option<TaskFilter>,
         #[graphql(desc = "In which order.", default_with = "TaskSort::Newest")] sort: TaskSort,
-        #[graphql(desc = "The first so many rows, 1 to 100; 20 if neither `first` nor `last` is given.")] first: Option<i32>,
+        #[graphql(desc = "The first so many rows, 0 to 100; 20 if neither `first` nor `last` is given.")] first: Option<i32>,
         #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many rows, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "The last so many rows, 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
     ) -> async_graphql::Result<TaskConnection> {
         let list = match sort {
@@ -257,9 +259,9 @@ impl TasksQuery {
     async fn dead_letters(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many rows, 1 to 100; 20 if neither `first` nor `last` is given.")] first: Option<i32>,
+        #[graphql(desc = "The first so many rows, 0 to 100; 20 if neither `first` nor `last` is given.")] first: Option<i32>,
         #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many rows, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "The last so many rows, 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
     ) -> async_graphql::Result<TaskConnection> {
         let dead = rules::TaskFilter { state: Some(rules::TaskState::Dead), ..rules::TaskFilter::default() };

@@ -288,7 +288,11 @@ pub struct QuoteQuery;
 #[Object]
 impl QuoteQuery {
     /// What lines would cost now, sent to that country. Nothing is held: only reserving binds.
-    async fn checkout_quote(&self, ctx: &Context<'_>, input: CheckoutQuoteInput) -> async_graphql::Result<CheckoutQuotePayload> {
+    async fn checkout_quote(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What is priced.")] input: CheckoutQuoteInput,
+    ) -> async_graphql::Result<CheckoutQuotePayload> {
         let work = async {
             let scope = ctx.scope(Browse)?;
             let mut complaints = Complaints::<CheckoutQuoteErrorCode>::new();
@@ -313,14 +317,18 @@ impl ReservationsMutation {
     async fn checkout_reserve(
         &self,
         ctx: &Context<'_>,
-        input: CheckoutReserveInput,
+        #[graphql(desc = "What is held, for whom.")] input: CheckoutReserveInput,
     ) -> async_graphql::Result<CheckoutReservePayload> {
         CheckoutReservePayload::of(reserve_checkout(ctx, input).await)
     }
 
     /// Pay what is due now. The gateway is told by a task, oldest hold first; follow the payment's `status` and `action`. The time
     /// that this waits in our queue does not run off the hold.
-    async fn checkout_pay(&self, ctx: &Context<'_>, input: CheckoutPayInput) -> async_graphql::Result<CheckoutPayPayload> {
+    async fn checkout_pay(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What is paid, and how.")] input: CheckoutPayInput,
+    ) -> async_graphql::Result<CheckoutPayPayload> {
         CheckoutPayPayload::of(pay_checkout(ctx, input).await)
     }
 
@@ -329,13 +337,17 @@ impl ReservationsMutation {
     async fn reservation_cancel(
         &self,
         ctx: &Context<'_>,
-        input: ReservationCancelInput,
+        #[graphql(desc = "Which reservation.")] input: ReservationCancelInput,
     ) -> async_graphql::Result<ReservationCancelPayload> {
         ReservationCancelPayload::of(cancel_reservation(ctx, input).await)
     }
 
     /// Set a tax rate of the marketplace from an instant on. For administrators.
-    async fn tax_rate_set(&self, ctx: &Context<'_>, input: TaxRateSetInput) -> async_graphql::Result<TaxRateSetPayload> {
+    async fn tax_rate_set(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The rate.")] input: TaxRateSetInput,
+    ) -> async_graphql::Result<TaxRateSetPayload> {
         let work = async {
             let scope = ctx.scope(Administer)?;
             let mut complaints = Complaints::<TableErrorCode>::new();
@@ -354,7 +366,7 @@ impl ReservationsMutation {
     async fn creator_shipping_tariffs_set(
         &self,
         ctx: &Context<'_>,
-        input: CreatorShippingTariffsSetInput,
+        #[graphql(desc = "Whose tariffs, and which.")] input: CreatorShippingTariffsSetInput,
     ) -> async_graphql::Result<CreatorShippingTariffsSetPayload> {
         let work = async {
             let creator: CreatorId = id_at::<_, TableErrorCode>(&input.creator_id, "creatorId")?;
@@ -384,7 +396,7 @@ impl ReservationsMutation {
     async fn legal_text_publish(
         &self,
         ctx: &Context<'_>,
-        input: LegalTextPublishInput,
+        #[graphql(desc = "The text.")] input: LegalTextPublishInput,
     ) -> async_graphql::Result<Option<LegalText>> {
         let scope = ctx.scope(Administer)?;
         let title = TextLine::new(&input.title).map_err(|error| bad_input(format!("`title` {error}")))?;

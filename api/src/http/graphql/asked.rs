@@ -34,6 +34,8 @@ struct AskedByUrl {
 pub(super) enum Content {
     /// One request.
     Json,
+    /// One request with files: only with a header that no form can send ([`multipart`](super::multipart)).
+    Multipart,
 }
 
 impl Content {
@@ -47,7 +49,9 @@ impl Content {
         let essence = parts.next().unwrap_or_default();
         let mut charsets =
             parts.filter_map(|part| part.split_once('=')).filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
-        if !essence.eq_ignore_ascii_case("application/json") {
+        if essence.eq_ignore_ascii_case("multipart/form-data") {
+            Ok(Self::Multipart)
+        } else if !essence.eq_ignore_ascii_case("application/json") {
             Err(SEND_JSON)
         } else if charsets.all(|(_, charset)| is_utf8(charset)) {
             Ok(Self::Json)
@@ -133,13 +137,14 @@ mod tests {
             ("text/plain; application/json", false),
             ("application/graphql", false),
             ("application/x-www-form-urlencoded", false),
-            ("multipart/form-data; boundary=x", false),
             ("application/json, text/plain", false),
             ("", false),
         ] {
             let request = TestRequest::post().insert_header((CONTENT_TYPE, line)).to_http_request();
             assert_eq!(Content::of(&request).is_ok(), good, "{line}");
         }
+        let files = TestRequest::post().insert_header((CONTENT_TYPE, "multipart/form-data; boundary=x"));
+        assert_eq!(Content::of(&files.to_http_request()), Ok(Content::Multipart));
         let twice =
             TestRequest::post().append_header((CONTENT_TYPE, "application/json")).append_header((CONTENT_TYPE, "text/plain"));
         assert!(Content::of(&twice.to_http_request()).is_err());

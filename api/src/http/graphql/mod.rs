@@ -1,16 +1,14 @@
 //! GraphQL over HTTP: POST with a JSON body, GET for queries.
 //!
-//! A simple cross-site request can have no effect: POST needs a content type that no form can send, GET never mutates. [`asked`] what
-//! is asked for, and in which content it comes; [`documents`] what is asked for by its hash; [`run`] how it is answered; [`accept`] in
-//! which media type; [`media`] with which status and headers.
-//!
-//! Another content type of requests (uploads) is a variant of [`asked::Content`]; another form of answers (a stream of events) is
-//! looked for with [`accept::Accept::wanted`] before [`media::Media`] is.
+//! A simple cross-site request can have no effect: POST needs a content type that no form can send, or a header that none can, GET
+//! never mutates. [`asked`] what is asked for, and in which content it comes; [`multipart`] the same with files; [`documents`] what is
+//! asked for by its hash; [`run`] how it is answered; [`accept`] in which media type; [`media`] with which status and headers.
 
 mod accept;
 pub(super) mod asked;
 pub mod documents;
 pub(super) mod media;
+mod multipart;
 mod run;
 
 use actix_web::{
@@ -22,6 +20,7 @@ use actix_web::{
     web,
 };
 
+pub(super) use self::run::viewer;
 use self::{
     asked::{Asked, Content},
     documents::{Refused, Sent},
@@ -38,6 +37,7 @@ use crate::graphql::errors::Code;
 pub(super) async fn read_post(request: &HttpRequest, body: web::Payload, edge: &Edge) -> Result<Asked, (StatusCode, String)> {
     match Content::of(request) {
         Ok(Content::Json) => {}
+        Ok(Content::Multipart) => return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "files are not received here".to_owned())),
         Err(why) => return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, why.to_owned())),
     }
     let bytes_max = usize::try_from(edge.api.limits.bytes_max).unwrap_or(usize::MAX);
@@ -60,6 +60,9 @@ pub(super) async fn post(request: HttpRequest, body: web::Payload, edge: web::Da
         Ok(media) => media,
         Err(refused) => return refused,
     };
+    if Content::of(&request) == Ok(Content::Multipart) {
+        return multipart::post(&request, body, &edge, media).await;
+    }
     match read_post(&request, body, &edge).await {
         Ok(asked) => with_document(&request, &edge, asked, media, false).await,
         Err((status, why)) => media.refuse(status, Code::BadRequest, &why),

@@ -16,6 +16,7 @@ use crate::{
         RequestContext,
         errors::{Code, internal},
         execute,
+        uploads::Uploads,
     },
     http::{Edge, address, around::OperationName},
 };
@@ -38,7 +39,12 @@ pub(super) async fn answer(request: &HttpRequest, edge: &Edge, asked: Asked, med
         }
     };
     let caller = RequestContext { viewer, address: address::client(request, &edge.api.trusted_proxies), arrived_at };
-    let asked = execute::Asked { query, operation_name: asked.operation_name, variables: asked.variables.unwrap_or_default() };
+    let asked = execute::Asked {
+        query,
+        operation_name: asked.operation_name,
+        variables: asked.variables.unwrap_or_default(),
+        uploads: request.extensions_mut().remove::<Uploads>(),
+    };
     let admitted = match edge.executor.admit(asked, &caller).await {
         Ok(admitted) => admitted,
         Err(refusal) => return media.answer(&refusal),
@@ -53,7 +59,7 @@ pub(super) async fn answer(request: &HttpRequest, edge: &Edge, asked: Asked, med
 }
 
 /// Who asks. `None`: a token was sent that is not good.
-async fn viewer(request: &HttpRequest, edge: &Edge) -> Result<Option<Viewer>, sea_orm::DbErr> {
+pub(in crate::http) async fn viewer(request: &HttpRequest, edge: &Edge) -> Result<Option<Viewer>, sea_orm::DbErr> {
     let Some(header) = request.headers().get(AUTHORIZATION) else { return Ok(Some(Viewer::Public)) };
     let token = header.to_str().ok().and_then(|text| text.split_once(' '));
     let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());

@@ -41,7 +41,7 @@ impl Operation {
         let caller = RequestContext { viewer: caller.viewer.clone(), address: caller.address, arrived_at: edge.api.db.now() };
         let (operation_name, variables) = (asked.operation_name, asked.variables.unwrap_or_default());
         let text = serde_json::Value::Object(variables.clone()).to_string();
-        let asked = execute::Asked { query: query.clone(), operation_name: operation_name.clone(), variables };
+        let asked = execute::Asked { query: query.clone(), operation_name: operation_name.clone(), variables, uploads: None };
         let admitted = edge.executor.admit(asked, &caller).await?;
         if admitted.kind() == OperationType::Subscription {
             one_field(admitted.document(), admitted.name()).map_err(refused)?;

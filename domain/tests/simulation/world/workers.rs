@@ -108,7 +108,7 @@ impl World<'_> {
                     after.gave_back(at_payment(payment), amount);
                 }
             }
-            Task::SendMail { .. } | Task::SandboxOutcome { .. } => {}
+            Task::SendMail { .. } | Task::SandboxOutcome { .. } | Task::ImportProducts { .. } => {}
         }
         after
     }
@@ -190,6 +190,7 @@ async fn do_task(
             faults::point(Point::MailSent).await.map_err(StepError::Db)
         }
         Task::SandboxOutcome { .. } => panic!("there is no sandbox"),
+        Task::ImportProducts { .. } => panic!("nothing is imported"),
         Task::SyncPayment { payment } => sync(db, gateway, &scope, *payment).await.map(drop),
     };
     let done = match done {

@@ -2,6 +2,8 @@
 
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test that fails has said what it must")]
 
+mod imports;
+
 use std::fmt::Debug;
 
 use chrono::TimeDelta;

@@ -1,0 +1,98 @@
+//! `GET /creators/{id}/products.csv`: a creator's catalogue as a sheet that can be read in again, for its members and its tokens.
+//!
+//! It is written as it is read: some products at a time, when the client takes them. A failure in the middle cuts the connection, so
+//! that a part is never taken for the whole.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{
+        StatusCode,
+        header::{
+            ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_DISPOSITION, VARY, WWW_AUTHENTICATE,
+        },
+    },
+    web::{self, Bytes},
+};
+use domain::{
+    accounts::{CreatorScope, Denied, Manage, Permission, authorize},
+    catalog::export::export_part,
+    platform::{
+        Db,
+        ids::{CreatorId, ProductId},
+    },
+};
+use futures_util::{Stream, stream};
+use sea_orm::DbErr;
+
+use super::{Edge, graphql::viewer};
+use crate::graphql::errors::internal;
+
+/// Adds the route.
+pub(super) fn configure(config: &mut web::ServiceConfig) {
+    let products = web::resource("/creators/{creator}/products.csv").route(web::get().to(products));
+    config.service(products.route(web::method(actix_web::http::Method::OPTIONS).to(preflight)));
+}
+
+fn text(status: StatusCode, text: &'static str) -> HttpResponse {
+    let mut response = HttpResponse::build(status);
+    response.content_type("text/plain; charset=utf-8").insert_header((CACHE_CONTROL, "private, no-store"));
+    response.insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*")).insert_header((VARY, "Authorization"));
+    if status == StatusCode::UNAUTHORIZED {
+        response.insert_header((WWW_AUTHENTICATE, "Bearer"));
+    }
+    response.body(text)
+}
+
+/// A page of a creator's own tools may ask from any origin: its token is its right.
+async fn preflight() -> HttpResponse {
+    let mut response = HttpResponse::NoContent();
+    response.insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"));
+    response.insert_header((ACCESS_CONTROL_ALLOW_HEADERS, "authorization, traceparent")).finish()
+}
+
+async fn products(request: HttpRequest, creator: web::Path<String>, edge: web::Data<Edge>) -> HttpResponse {
+    let viewer = match viewer(&request, &edge).await {
+        Ok(Some(viewer)) => viewer,
+        Ok(None) => return text(StatusCode::UNAUTHORIZED, "this token is unknown, revoked or expired\n"),
+        Err(error) => {
+            internal(&error);
+            return text(StatusCode::SERVICE_UNAVAILABLE, "try again later\n");
+        }
+    };
+    // What is no id at all is a creator that does not exist.
+    let creator = creator.parse::<CreatorId>().unwrap_or(CreatorId(uuid::Uuid::nil()));
+    let scope = match authorize(&viewer, Manage { creator, permission: Permission::CatalogRead }) {
+        Ok(scope) => scope,
+        Err(Denied::Unauthenticated) => return text(StatusCode::UNAUTHORIZED, "send `Authorization: Bearer` with a token\n"),
+        Err(Denied::NotFound) => return text(StatusCode::NOT_FOUND, "not found\n"),
+        Err(Denied::Forbidden | Denied::Unconfirmed) => return text(StatusCode::FORBIDDEN, "you are not allowed to do this\n"),
+    };
+    let mut response = HttpResponse::Ok();
+    response.content_type("text/csv; charset=utf-8; header=present");
+    response.insert_header((CONTENT_DISPOSITION, "attachment; filename=\"products.csv\""));
+    response.insert_header((CACHE_CONTROL, "private, no-store")).insert_header((VARY, "Authorization"));
+    response.insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"));
+    response.streaming(sheet(edge.api.db.clone(), scope))
+}
+
+/// Where the reading of the catalogue stands.
+enum Place {
+    Start,
+    After(ProductId),
+    End,
+}
+
+fn sheet(db: Db, scope: CreatorScope) -> impl Stream<Item = Result<Bytes, DbErr>> {
+    stream::try_unfold(Place::Start, move |place| {
+        let db = db.clone();
+        async move {
+            let after = match place {
+                Place::Start => None,
+                Place::After(product) => Some(product),
+                Place::End => return Ok(None),
+            };
+            let part = export_part(&db, &scope, after).await.inspect_err(|error| drop(internal(error)))?;
+            Ok(Some((Bytes::from(part.bytes), part.after.map_or(Place::End, Place::After))))
+        }
+    })
+}

@@ -1,0 +1,177 @@
+//! A marketplace with one thing of each kind that has an id, and people who may see them, or not.
+
+use std::collections::BTreeMap;
+
+use domain::{
+    accounts::{
+        Buyer, CreateAccount, CreateToken, Email, Permission, TokenKind, TokenName, create_account, create_admin, create_token,
+        open_session_for,
+    },
+    catalog::{
+        imports::{StartImport, start_import},
+        sheet::Sheet,
+    },
+    creators::{CreateCreator, create_for},
+    drops::queries::items_of,
+    platform::{
+        Actor, Currency, Money,
+        idempotency::IdempotencyKey,
+        ids::{AccountId, CreatorId},
+        in_tx,
+        mail::Letter,
+        tasks::{self, Failure, Outcome, Queue, Task},
+        text::{Line, Markdown},
+    },
+    reservations::{
+        address::Address,
+        legal::{self, LegalKind},
+        lines, queries,
+        quote::Delivery,
+        reserve::{ReserveRequest, Reserved, reserve},
+        tables::{NewTariff, set_tariffs, set_tax_rate},
+    },
+};
+use sea_orm::DbErr;
+use testkit::Kit;
+
+use crate::shop::{draft, open_drop, system};
+
+/// Who asks, in the order of the columns.
+pub(crate) const VIEWERS: [&str; 7] =
+    ["public", "buyer", "other buyer", "member", "other member", "admin", "token without the scope"];
+
+/// The tokens of those who ask, and the ids of what there is.
+pub(crate) struct World {
+    pub(crate) tokens: BTreeMap<&'static str, String>,
+    pub(crate) ids: BTreeMap<&'static str, String>,
+}
+
+async fn account(kit: &Kit, name: &str) -> AccountId {
+    let email = Email::new(&format!("{name}@example.org")).unwrap();
+    let request = CreateAccount { email, name: Line::new(name).unwrap(), password: None };
+    if name == "root" {
+        return create_admin(&kit.db, &system(), request).await.unwrap().id;
+    }
+    create_account(&kit.db, &system(), request).await.unwrap().id
+}
+
+async fn workshop(kit: &Kit, name: &str, owner: AccountId) -> CreatorId {
+    let request = CreateCreator {
+        slug: None,
+        name: Line::new(name).unwrap(),
+        tagline: None,
+        place: None,
+        country: "DE".parse().unwrap(),
+        time_zone: "Europe/Berlin".parse().unwrap(),
+        currency: Currency::from_code("EUR").unwrap(),
+        prices_include_tax: true,
+        story: Markdown::new("").unwrap(),
+    };
+    create_for(&kit.db, &system(), Some(owner), request).await.unwrap().id
+}
+
+fn euros(minor: i64) -> Money {
+    Money::new(minor, Currency::from_code("EUR").unwrap())
+}
+
+impl World {
+    pub(crate) async fn make(kit: &Kit) -> Self {
+        let mut tokens = BTreeMap::new();
+        let mut ids = BTreeMap::new();
+        let people = ["ada", "eve", "mia", "tom", "root"];
+        let mut accounts = BTreeMap::new();
+        for (viewer, name) in ["buyer", "other buyer", "member", "other member", "admin"].into_iter().zip(people) {
+            let id = account(kit, name).await;
+            accounts.insert(viewer, id);
+            let signed_in = open_session_for(&kit.db, &system(), id).await.unwrap().unwrap();
+            tokens.insert(viewer, signed_in.secret.expose().to_owned());
+            if viewer == "buyer" {
+                // Another than the one that asks.
+                ids.insert("session", signed_in.session.id.to_string());
+                let another = open_session_for(&kit.db, &system(), id).await.unwrap().unwrap();
+                tokens.insert(viewer, another.secret.expose().to_owned());
+            }
+        }
+        ids.insert("account", accounts["buyer"].to_string());
+        let creator = workshop(kit, "Salt Glaze", accounts["member"]).await;
+        workshop(kit, "Blue Loom", accounts["other member"]).await;
+        let scope = system().as_creator(creator);
+        ids.insert("creator", creator.to_string());
+        let token = async |permissions: &[Permission]| {
+            let request = CreateToken {
+                name: TokenName::new("shop").unwrap(),
+                kind: TokenKind::Secret,
+                permissions: permissions.to_vec(),
+                expires_at: None,
+            };
+            create_token(&kit.db, &system().as_tokens(Some(creator)), request).await.unwrap()
+        };
+        tokens.insert("token without the scope", token(&[]).await.secret.expose().to_owned());
+        ids.insert("token", token(&[Permission::CatalogRead]).await.token.id.to_string());
+
+        let admin = system().as_admin();
+        set_tax_rate(&kit.db, &admin, &"DE".parse().unwrap(), domain::catalog::TaxClass::Standard, Kit::start(), 1_900)
+            .await
+            .unwrap();
+        let tariff = NewTariff { country: "DE".parse().unwrap(), weight_grams_max: 10_000, price: euros(500) };
+        set_tariffs(&kit.db, &scope, &[tariff]).await.unwrap();
+        let (title, body) = (Line::new("Terms").unwrap(), Markdown::new("Terms.").unwrap());
+        let terms = legal::publish(&kit.db, &admin, LegalKind::Terms, &title, &body).await.unwrap();
+        ids.insert("legal text", terms.to_string());
+
+        let (open, hidden) = (open_drop(kit, &scope, "Mugs").await, draft(kit, &scope, "Secret").await);
+        let items = items_of(&kit.db, &[open.id, hidden.id]).await.unwrap();
+        let (item, hidden_item) = (&items[&open.id][0], &items[&hidden.id][0]);
+        ids.insert("open drop", open.id.to_string());
+        ids.insert("draft", hidden.id.to_string());
+        ids.insert("item", item.id.to_string());
+        ids.insert("item of a draft", hidden_item.id.to_string());
+        ids.insert("variant", item.variant_id.to_string());
+        let variants = domain::catalog::queries::variants_by_ids(
+            &kit.db,
+            &domain::catalog::Sight::system(&system()).unwrap(),
+            &[item.variant_id],
+        );
+        ids.insert("product", variants.await.unwrap()[&item.variant_id].product_id.to_string());
+
+        let request = ReserveRequest {
+            lines: vec![lines::Line { item: item.id, units: 1, delivery: Delivery::Pickup }],
+            address: Address {
+                name: Line::new("Ada Example").unwrap(),
+                line1: Line::new("Kiln Lane 1").unwrap(),
+                line2: None,
+                postal_code: Line::new("10115").unwrap(),
+                city: Line::new("Berlin").unwrap(),
+                country: "DE".parse().unwrap(),
+                phone: None,
+            },
+            expected_total: euros(100_000),
+            accepted: vec![terms],
+            arrived_at: kit.db.now(),
+            key: IdempotencyKey::new("key-of-ada").unwrap(),
+        };
+        let buyer = system().as_buyer(Buyer::Account(accounts["buyer"]));
+        let Reserved::Made { checkout, .. } = reserve(&kit.db, &buyer, &request).await.unwrap() else { panic!("not reserved") };
+        ids.insert("checkout", checkout.to_string());
+        let lines = queries::lines_of(&kit.db, &[checkout]).await.unwrap();
+        ids.insert("reservation", lines[&checkout][0].id.to_string());
+
+        let sheet = Sheet::read(b"slug,title\nvase,Vase\n").unwrap();
+        let import = StartImport { sheet, dry_run: true, key: IdempotencyKey::new("key-of-import").unwrap() };
+        ids.insert("import", start_import(&kit.db, &scope, import).await.unwrap().0.id.to_string());
+        ids.insert("dead letter", dead_letter(kit).await);
+        Self { tokens, ids }
+    }
+}
+
+async fn dead_letter(kit: &Kit) -> String {
+    let actor = Actor::System("test");
+    let buried: Result<_, DbErr> = in_tx(&kit.db, actor, async |tx| {
+        tasks::enqueue(tx, Task::SendMail { letter: Letter::Held { checkout: tx.new_id() } }).await?;
+        let claimed = tasks::claim(tx, Queue::Mail, 1).await?;
+        tasks::bury(tx, &claimed[0], &Failure::new(Outcome::Discard, "the postman is ill")).await?;
+        Ok(claimed[0].id.to_string())
+    })
+    .await;
+    buried.unwrap()
+}

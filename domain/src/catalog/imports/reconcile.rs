@@ -1,0 +1,26 @@
+//! What the reconciler of imports looks for: imports that go on, and have no task that does so.
+
+use sea_orm::{DbErr, QueryOrder};
+
+use super::{ProductImport, import_row};
+use crate::{
+    accounts::SystemScope,
+    platform::{
+        Db, EntityId,
+        reconcile::Missed,
+        tasks::{NewTask, Task, kind},
+    },
+};
+
+/// Imports that are not finished, with no task. Answers how many it queued.
+pub async fn run_forgotten(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> {
+    let missed = Missed {
+        what: "import_unfinished",
+        warns: true,
+        candidates: import_row::open().order_by_asc(import_row::Column::CreatedAt),
+        kinds: &[kind::IMPORT_PRODUCTS],
+        subject: |row: &ProductImport| row.id.public(),
+    };
+    let task = |row: &ProductImport| NewTask::from(Task::ImportProducts { import: row.id }).unique(row.id);
+    missed.queue(db, scope, task).await
+}

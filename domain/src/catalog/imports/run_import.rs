@@ -1,0 +1,145 @@
+//! To work off some rows of an import: their effects, their reports and the cursor in one transaction.
+
+use std::collections::BTreeMap;
+
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, DbErr, IntoActiveModel};
+
+use super::{
+    ImportRow, ProductImport, RowOutcome,
+    apply_row::{Applied, Yard, apply_product, apply_variant},
+    import_row, report_row,
+};
+use crate::{
+    accounts::{CreatorScope, SystemScope},
+    catalog::{Product, policy::VARIANTS_MAX, sheet::Cells},
+    creators,
+    platform::{
+        Db, Tx, audit,
+        ids::ImportId,
+        in_tx,
+        tasks::{self, NewTask, Task},
+    },
+};
+
+/// Rows of one transaction, at least: few enough that others who want the writer, or the creator, hardly notice.
+const ROWS_AT_ONCE: usize = 25;
+/// Rows that are looked at for it: a product's rows, of which at most [`VARIANTS_MAX`] count, are worked off together.
+const ROWS_LOOKED_AT: u64 = 150;
+
+/// Whether an import waits for more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Rows are left.
+    More,
+    /// It is finished, or gone.
+    Finished,
+}
+
+/// Works off the next rows of an import. Called again after a crash, it goes on behind the last row that is done.
+pub async fn run_import(db: &Db, system: &SystemScope, id: ImportId) -> Result<Progress, DbErr> {
+    let Some(import) = import_row::by_id(db.reader(), id).await? else { return Ok(Progress::Finished) };
+    let scope = system.as_creator(import.creator_id);
+    in_tx(db, &scope, async |tx| run_some(tx, &scope, id).await).await
+}
+
+/// Queues the task that goes on with an import.
+pub async fn run_import_later(db: &Db, system: &SystemScope, id: ImportId) -> Result<(), DbErr> {
+    let task = NewTask::from(Task::ImportProducts { import: id }).unique(id);
+    in_tx(db, system.actor(), async |tx| tasks::enqueue(tx, task).await).await
+}
+
+async fn run_some(tx: &Tx, scope: &CreatorScope, id: ImportId) -> Result<Progress, DbErr> {
+    let Some(import) = import_row::lock(tx, scope, id).await? else { return Ok(Progress::Finished) };
+    if import.finished_at.is_some() {
+        return Ok(Progress::Finished);
+    }
+    // Imports of one creator take turns: each locks several products, in the order of its file.
+    let creator = creators::hold(tx, scope).await?;
+    let rows = whole_products(report_row::after(tx, scope, id, import.row_last, ROWS_LOOKED_AT).await?);
+    let made = if import.dry_run { u64::try_from(import.products_created).unwrap_or(0) } else { 0 };
+    let yard = Yard { tx, scope, currency: creator.currency, products_rehearsed: made };
+    let applied = if import.dry_run { tx.rehearsed(async || apply(&yard, &rows).await).await } else { apply(&yard, &rows).await }?;
+    report(tx, import, rows, applied).await
+}
+
+/// Of these rows those of whole products, and at least some.
+fn whole_products(mut rows: Vec<ImportRow>) -> Vec<ImportRow> {
+    let next = rows.get(ROWS_AT_ONCE.saturating_sub(1)).map(|last| last.first);
+    if let Some(end) = next.and_then(|first| rows.iter().rposition(|row| row.first == first)) {
+        rows.truncate(end.saturating_add(1));
+    }
+    rows
+}
+
+/// What becomes of rows, by number.
+async fn apply(yard: &Yard<'_>, rows: &[ImportRow]) -> Result<BTreeMap<i32, Applied>, DbErr> {
+    let mut all = BTreeMap::new();
+    let mut product: Option<Product> = None;
+    let mut head: Option<(i32, Cells)> = None;
+    let mut place = 0_u64;
+    for row in rows {
+        let cells = row.cells()?;
+        let mut applied = Applied { complaints: row.complaints()?, ..Applied::default() };
+        if row.first == row.number {
+            (product, place) = (apply_product(yard, &cells, &mut applied).await?, 0);
+            head = Some((row.number, cells.clone()));
+        }
+        // A product's first row was worked off before only where far more follow it than count.
+        let first = head.as_ref().filter(|(number, _)| *number == row.first);
+        let too_many = first.is_none() || place >= VARIANTS_MAX;
+        place = place.saturating_add(1);
+        let first = first.filter(|(number, _)| *number != row.number).map(|(_, cells)| cells);
+        apply_variant(yard, &cells, first, product.as_ref(), too_many, &mut applied).await?;
+        all.insert(row.number, applied);
+    }
+    Ok(all)
+}
+
+/// Writes what became of rows, and how far the import is.
+async fn report(
+    tx: &Tx,
+    import: ProductImport,
+    rows: Vec<ImportRow>,
+    mut applied: BTreeMap<i32, Applied>,
+) -> Result<Progress, DbErr> {
+    let mut tally = import.clone();
+    let (rehearsed, none_left) = (import.dry_run, rows.is_empty());
+    for row in rows {
+        let Some(applied) = applied.remove(&row.number) else { continue };
+        count(&mut tally, row.number, &applied);
+        let mut row = row.into_active_model();
+        row.complaints = Set(serde_json::to_value(&applied.complaints).map_err(|error| DbErr::Json(error.to_string()))?);
+        row.product_outcome = Set(applied.product);
+        row.variant_outcome = Set(applied.variant);
+        // What a rehearsal made is gone.
+        row.product_id = Set(applied.product_id.filter(|_| !(rehearsed && applied.product == Some(RowOutcome::Created))));
+        row.variant_id = Set(applied.variant_id.filter(|_| !(rehearsed && applied.variant == Some(RowOutcome::Created))));
+        row.update(tx.conn()).await?;
+    }
+    let finished = none_left || tally.rows_done >= tally.row_count;
+    let mut import = import.into_active_model();
+    import.rows_done = Set(tally.rows_done);
+    import.row_last = Set(tally.row_last);
+    import.rows_refused = Set(tally.rows_refused);
+    import.products_created = Set(tally.products_created);
+    import.products_updated = Set(tally.products_updated);
+    import.variants_created = Set(tally.variants_created);
+    import.variants_updated = Set(tally.variants_updated);
+    if finished {
+        import.finished_at = Set(Some(tx.now()));
+        audit::record(tx, "product.import_end", tally.id, &["rows_done"]).await?;
+    }
+    import.update(tx.conn()).await?;
+    Ok(if finished { Progress::Finished } else { Progress::More })
+}
+
+fn count(tally: &mut ProductImport, number: i32, applied: &Applied) {
+    let add = |count: &mut i32, more: bool| *count = count.saturating_add(i32::from(more));
+    tally.row_last = number;
+    add(&mut tally.rows_done, true);
+    add(&mut tally.rows_refused, !applied.complaints.is_empty());
+    add(&mut tally.products_created, applied.product == Some(RowOutcome::Created));
+    add(&mut tally.products_updated, applied.product == Some(RowOutcome::Updated));
+    add(&mut tally.variants_created, applied.variant == Some(RowOutcome::Created));
+    add(&mut tally.variants_updated, applied.variant == Some(RowOutcome::Updated));
+}
