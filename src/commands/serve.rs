@@ -18,7 +18,6 @@ use workers::{Workers, WorkersHandle};
 
 use crate::{
     config::{BusUrl, Config, ListenAddress, MailUrl, PublicUrl, Source},
-    connections,
     data_folder::DataFolder,
     database::{self, SoleServer},
     demo,

@@ -91,7 +91,6 @@ impl Creator {
         Ok(tariffs.into_iter().map(ShippingTariff::from).collect())
     }
     /// Files of products that came in, newest first. For its members, and its secret tokens with `catalog:read`; null for others.
-    #[graphql(complexity = "list_cost(first, last, child_complexity)")]
     async fn product_imports(
         &self,
         ctx: &Context<'_>,

@@ -20,7 +20,6 @@ use crate::graphql::{
     context::{Reach, global, id},
     creators::{Creator, CreatorById, checked, manage},
     errors::{Complaint, Complaints, Internal, Stop, bad_input, payload, user_error},
-    list_cost,
     loaders::edge,
     uploads::Upload,
 };
@@ -201,7 +200,6 @@ impl ProductImport {
         self.0.variants_updated
     }
     /// The rows, in the order of the file, with what became of each.
-    #[graphql(complexity = "list_cost(first, last, child_complexity)")]
     #[expect(clippy::too_many_arguments, reason = "a list field has the arguments of the Relay specification")]
     async fn rows(
         &self,
