@@ -137,14 +137,14 @@ on_both! {
         let query = r#"{ creator(slug: "olaria-do-sul") { slug }
             product(creator: "olaria-do-sul", slug: "wide-bowl") { slug title tags creator { slug } variants { sku } } }"#;
         let answer = ask(&kit, None, query, json!({})).await;
-        let seen = json!({ "data": {
+        let seen = json!({
             "creator": { "slug": "olaria" },
             "product": { "slug": "wide-bowl", "title": "Wide bowl", "tags": ["clay"], "creator": { "slug": "olaria" },
                 "variants": [{ "sku": "BOWL-S" }, { "sku": "BOWL-L" }] },
-        } });
-        assert_eq!(answer, seen);
+        });
+        assert_eq!(answer["data"], seen);
         let answer = ask(&kit, None, r#"{ creator(slug: "nobody") { slug } product(creator: "olaria", slug: "none") { slug } }"#, json!({})).await;
-        assert_eq!(answer, json!({ "data": { "creator": null, "product": null } }));
+        assert_eq!(answer["data"], json!({ "creator": null, "product": null }));
     }
 
     async fn an_input_that_does_not_parse_is_told_in_every_place_at_once(kit: Kit) {

@@ -447,9 +447,14 @@ impl Server {
     }
 
     /// Asks it to stop, as an operator does, and waits for its end.
-    pub async fn stop(mut self) -> (ExitStatus, Duration) {
-        let asked = Instant::now();
+    pub async fn stop(self) -> (ExitStatus, Duration) {
         self.signal(rustix::process::Signal::TERM);
+        self.ended().await
+    }
+
+    /// Waits for its end, when it has been asked to stop.
+    pub async fn ended(mut self) -> (ExitStatus, Duration) {
+        let asked = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return (status, asked.elapsed());

@@ -104,8 +104,8 @@ async fn a_mutation_that_began_is_done_although_its_client_goes_away_and_the_ser
         tokio::time::sleep(POLL_EVERY).await;
     }
     held.give_back().await;
-    let (status, _) = server.stop().await;
-    assert!(status.success());
+    let (status, _) = server.ended().await;
+    assert!(status.success(), "{status}");
     let database = Database::connect(database).await.unwrap();
     let count = Statement::from_string(DbBackend::Postgres, "SELECT count(*) FROM creators");
     let row = database.query_one_raw(count).await.unwrap().unwrap();

@@ -147,7 +147,7 @@ on_both! {
             }
             let answer = send(api(&kit), request).await.json();
             let expected = if found { json!({ "id": id }) } else { Value::Null };
-            assert_eq!(answer, json!({ "data": { "node": expected } }), "{id}");
+            assert_eq!(answer["data"], json!({ "node": expected }), "{id}");
         }
         let many = vec![unknown; 101];
         assert_eq!(send(api(&kit), posted(query, json!({ "ids": many }))).await.code(), "BAD_USER_INPUT");

@@ -21,6 +21,10 @@ pub(crate) fn is_request_error(response: &Response) -> bool {
 
 /// Gives all errors codes of ours, and bounds their number and their texts.
 pub(super) fn settle(response: &mut Response) {
+    if response.errors.is_empty() && response.data == Value::Null {
+        // Everything was skipped: no field, and no error either (GraphQL, October 2021, section 7.1.1).
+        response.data = Value::Object(IndexMap::new());
+    }
     response.errors.truncate(ERRORS_MAX);
     for error in &mut response.errors {
         mark(error);
@@ -120,6 +124,16 @@ mod tests {
         assert_eq!(response.errors.len(), ERRORS_MAX);
         assert_eq!(response.errors[0].message.chars().count(), MESSAGE_MAX + 1);
         assert!(serde_json::to_string(&response).unwrap().len() < 20_000);
+    }
+
+    #[test]
+    fn where_everything_is_skipped_the_answer_is_empty_and_not_null() {
+        let mut response = Response::new(Value::Null);
+        settle(&mut response);
+        assert_eq!(response.data, value!({}));
+        let mut failed = Response::from_errors(vec![ServerError::new("no", None)]);
+        settle(&mut failed);
+        assert_eq!(failed.data, Value::Null);
     }
 
     #[test]

@@ -26,15 +26,15 @@ pub(super) const REFUSALS: &str = "smallrun_graphql_refusals_total";
 
 impl Parts {
     /// Whether a caller has anything left, or the answer that says when.
-    pub(super) fn check(&self, payer: Option<Payer>) -> Result<(), Response> {
+    pub(super) fn check(&self, payer: Option<Payer>) -> Result<(), Box<Response>> {
         let (Some(budget), Some(payer)) = (&self.budget, payer) else { return Ok(()) };
-        budget.check(payer, Instant::now()).map_err(|short| limited(budget, payer, None, short))
+        budget.check(payer, Instant::now()).map_err(|short| Box::new(limited(budget, payer, None, short)))
     }
 
     /// Takes points of a caller, or answers that there are too few.
-    pub(super) fn take(&self, payer: Option<Payer>, cost: u64) -> Result<(), Response> {
+    pub(super) fn take(&self, payer: Option<Payer>, cost: u64) -> Result<(), Box<Response>> {
         let (Some(budget), Some(payer)) = (&self.budget, payer) else { return Ok(()) };
-        budget.take(payer, cost, Instant::now()).map(drop).map_err(|short| limited(budget, payer, Some(cost), short))
+        budget.take(payer, cost, Instant::now()).map(drop).map_err(|short| Box::new(limited(budget, payer, Some(cost), short)))
     }
 
     pub(super) fn charge(&self, payer: Option<Payer>, points: u64) -> Option<(BudgetSettings, u64)> {

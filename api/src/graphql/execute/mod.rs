@@ -138,7 +138,7 @@ impl Executor {
         let parts = &*self.0;
         let payer = parts.budget.as_ref().and_then(|_| Payer::of(caller));
         // Who has nothing left is not even read.
-        parts.check(payer)?;
+        parts.check(payer).map_err(|limited| *limited)?;
         let bytes = asked.query.len();
         let refused = |refused: Refused| parts.refuse(refused, bytes, payer);
         parts.guard.check_size(&asked.query, &asked.variables).map_err(refused)?;
@@ -146,7 +146,7 @@ impl Executor {
         let variables = Variables::from_json(Value::Object(asked.variables));
         let operation_name = asked.operation_name.filter(|name| !name.is_empty());
         let chosen = parts.guard.choose(&document, operation_name.as_deref(), &variables).map_err(refused)?;
-        parts.take(payer, chosen.cost)?;
+        parts.take(payer, chosen.cost).map_err(|limited| *limited)?;
         Ok(Admitted { document, chosen, operation_name, variables, payer, uploads: asked.uploads })
     }
 
