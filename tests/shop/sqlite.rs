@@ -19,12 +19,12 @@ use crate::{
 /// How many write at once …
 const WRITERS: usize = 64;
 /// … and how often each.
-const WRITES: usize = 30;
+const WRITES: usize = 10;
 /// How many read all the while, so that there is hardly an instant at which nobody does.
-const READERS: usize = 16;
+const READERS: usize = 8;
 /// The longest that the log may get. It is folded into the file when it has 4 MB; a reader who is not through with it makes it
 /// longer. All that is written here would be several times as much.
-const LOG_BYTES_MAX: u64 = 24 << 20;
+const LOG_BYTES_MAX: u64 = 16 << 20;
 
 fn length(file: &Path) -> u64 {
     std::fs::metadata(file).map_or(0, |metadata| metadata.len())
