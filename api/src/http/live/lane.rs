@@ -202,6 +202,7 @@ impl Inner {
     fn end_all(&mut self) {
         self.operations.clear();
         self.once = 0;
+        self.room.notify_one();
         self.waiting.clear();
     }
 

@@ -254,6 +254,19 @@ struct Frames {
     partial: BytesMut,
 }
 
+/// The length of the frame that comes next, as its head says; 0 while the head is not there (RFC 6455, section 5.2).
+fn announced(bytes: &[u8]) -> u64 {
+    match bytes {
+        [_, length, high, low, ..] if length & 0x7f == 126 => u16::from_be_bytes([*high, *low]).into(),
+        [_, length, rest @ ..] if length & 0x7f == 127 => match rest.first_chunk() {
+            Some(length) => u64::from_be_bytes(*length),
+            None => 0,
+        },
+        // Up to 125: less than any bound.
+        _ => 0,
+    }
+}
+
 enum Incoming {
     Text(String),
     Ping(Bytes),
@@ -274,6 +287,10 @@ impl Frames {
     fn next(&mut self) -> Result<Option<Incoming>, Close> {
         let text = |text: &[u8]| String::from_utf8(text.to_vec()).map(Incoming::Text).map_err(|_| Close::not_text());
         loop {
+            // The codec looks at the length of a frame only when all of it is there.
+            if announced(&self.bytes) > u64::try_from(self.bytes_max).unwrap_or(u64::MAX) {
+                return Err(Close::too_long(self.bytes_max));
+            }
             let frame = self.codec.decode(&mut self.bytes).map_err(|error| match error {
                 ProtocolError::Overflow => Close::too_long(self.bytes_max),
                 _ => Close::broken(),
@@ -318,13 +335,56 @@ impl Frames {
                 Ok(Some(Incoming::Close)) => return,
                 Ok(Some(_)) => continue,
                 // What cannot be read any more is thrown away.
-                Err(_) => self.bytes.clear(),
+                Err(_) => self.bytes = BytesMut::new(),
                 Ok(None) => {}
             }
             match payload.next().await {
                 Some(Ok(chunk)) => self.feed(&chunk),
                 Some(Err(_)) | None => return,
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_of_a_frame_is_known_from_its_head() {
+        for (head, length) in [
+            (b"".as_slice(), 0),
+            (b"\x81\x85", 0),
+            (b"\x81\xfe\x01", 0),
+            (b"\x81\xfe\x01\x02", 258),
+            (b"\x81\xff\0\0\0\0\0\x01\0", 0),
+            (b"\x81\xff\0\0\0\0\0\x01\0\0", 65_536),
+            (b"\x81\xff\x3f\xff\xff\xff\xff\xff\xff\xff", 0x3fff_ffff_ffff_ffff),
+        ] {
+            assert_eq!(announced(head), length, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_comes_in_any_pieces_and_none_is_kept_beyond_the_bound() {
+        let mut frames = Frames::new(10);
+        // "hello" in two frames, masked with nothing, byte by byte; a ping between them.
+        let mut heard = Vec::new();
+        for byte in b"\x01\x82\0\0\0\0he\x89\x80\0\0\0\0\x80\x83\0\0\0\0llo" {
+            frames.feed(&[*byte]);
+            while let Ok(Some(incoming)) = frames.next() {
+                heard.push(match incoming {
+                    Incoming::Text(text) => text,
+                    Incoming::Ping(_) => "ping".to_owned(),
+                    Incoming::Pong | Incoming::Close => "other".to_owned(),
+                });
+            }
+        }
+        assert_eq!(heard, ["ping", "hello"]);
+        for too_long in [b"\x81\x8b\0\0\0\0hello hello".as_slice(), b"\x01\x86\0\0\0\0hello \x80\x85\0\0\0\0hello"] {
+            let mut frames = Frames::new(10);
+            frames.feed(too_long);
+            assert_eq!(frames.next().err().map(|close| close.code), Some(1009), "{too_long:?}");
         }
     }
 }
