@@ -11,7 +11,7 @@ use actix_web::{
     Error,
     body::MessageBody,
     dev::{Service, ServiceResponse},
-    test,
+    test::{TestRequest, call_service, read_body},
 };
 use serde_json::Value;
 use testkit::{Kit, TestDb};
@@ -107,13 +107,13 @@ where
     S: Service<actix_http::Request, Response = ServiceResponse<B>, Error = Error>,
     B: MessageBody,
 {
-    let mut request = test::TestRequest::post().uri("/graphql").set_json(body);
+    let mut request = TestRequest::post().uri("/graphql").set_json(body);
     if let Some(token) = token {
         request = request.insert_header(("authorization", format!("Bearer {token}")));
     }
-    let response = test::call_service(&copy.service, request.to_request()).await;
+    let response = call_service(&copy.service, request.to_request()).await;
     let status = response.status();
-    let text = String::from_utf8(test::read_body(response).await.to_vec()).unwrap();
+    let text = String::from_utf8(read_body(response).await.to_vec()).unwrap();
     let answer: Value = serde_json::from_str(&text).unwrap();
     let in_full = format!("{status} {}", if id.is_empty() { text } else { text.replace(id, "ID") });
     (word(&answer), in_full)

@@ -127,12 +127,9 @@ impl World {
         ids.insert("item", item.id.to_string());
         ids.insert("item of a draft", hidden_item.id.to_string());
         ids.insert("variant", item.variant_id.to_string());
-        let variants = domain::catalog::queries::variants_by_ids(
-            &kit.db,
-            &domain::catalog::Sight::system(&system()).unwrap(),
-            &[item.variant_id],
-        );
-        ids.insert("product", variants.await.unwrap()[&item.variant_id].product_id.to_string());
+        let sight = domain::catalog::Sight::system(&system()).unwrap();
+        let variants = domain::catalog::queries::variants_by_ids(&kit.db, &sight, &[item.variant_id]).await.unwrap();
+        ids.insert("product", variants[&item.variant_id].product_id.to_string());
 
         let request = ReserveRequest {
             lines: vec![lines::Line { item: item.id, units: 1, delivery: Delivery::Pickup }],
