@@ -21,7 +21,7 @@ use super::Edge;
 /// How long a browser may remember that it is allowed to ask from another origin, in seconds. Browsers cut it to two hours or a day.
 const REMEMBERED_SECS: &str = "86400";
 /// The headers that a page may add: the usual ones, those with which clients make sure that the browser asks first, Apollo's names.
-const HEADERS: &str = "accept, authorization, content-encoding, content-type, traceparent, graphql-require-preflight, \
+const HEADERS: &str = "accept, authorization, content-encoding, content-type, traceparent, graphql-require-preflight, graphql-preflight, \
      apollo-require-preflight, x-apollo-operation-name, x-apollo-operation-id, apollographql-client-name, apollographql-client-version";
 /// The headers that a page may read.
 const EXPOSED: &str = "etag, retry-after, traceparent, x-request-id";

@@ -6,11 +6,10 @@
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{
-        StatusCode,
-        header::{
-            ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_DISPOSITION, VARY, WWW_AUTHENTICATE,
-        },
+        Method, StatusCode,
+        header::{CACHE_CONTROL, CONTENT_DISPOSITION, VARY, WWW_AUTHENTICATE},
     },
+    middleware::from_fn,
     web::{self, Bytes},
 };
 use domain::{
@@ -24,30 +23,24 @@ use domain::{
 use futures_util::{Stream, stream};
 use sea_orm::DbErr;
 
-use super::{Edge, graphql::viewer};
+use super::{Edge, cors, graphql::viewer};
 use crate::graphql::errors::internal;
 
 /// Adds the route.
 pub(super) fn configure(config: &mut web::ServiceConfig) {
     let products = web::resource("/creators/{creator}/products.csv").route(web::get().to(products));
-    config.service(products.route(web::method(actix_web::http::Method::OPTIONS).to(preflight)));
+    let products = products.route(web::method(Method::OPTIONS).to(cors::preflight));
+    config.service(products.wrap(from_fn(cors::cors)));
 }
 
 fn text(status: StatusCode, text: &'static str) -> HttpResponse {
     let mut response = HttpResponse::build(status);
     response.content_type("text/plain; charset=utf-8").insert_header((CACHE_CONTROL, "private, no-store"));
-    response.insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*")).insert_header((VARY, "Authorization"));
+    response.insert_header((VARY, "Authorization"));
     if status == StatusCode::UNAUTHORIZED {
         response.insert_header((WWW_AUTHENTICATE, "Bearer"));
     }
     response.body(text)
-}
-
-/// A page of a creator's own tools may ask from any origin: its token is its right.
-async fn preflight() -> HttpResponse {
-    let mut response = HttpResponse::NoContent();
-    response.insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"));
-    response.insert_header((ACCESS_CONTROL_ALLOW_HEADERS, "authorization, traceparent")).finish()
 }
 
 async fn products(request: HttpRequest, creator: web::Path<String>, edge: web::Data<Edge>) -> HttpResponse {
@@ -71,7 +64,6 @@ async fn products(request: HttpRequest, creator: web::Path<String>, edge: web::D
     response.content_type("text/csv; charset=utf-8; header=present");
     response.insert_header((CONTENT_DISPOSITION, "attachment; filename=\"products.csv\""));
     response.insert_header((CACHE_CONTROL, "private, no-store")).insert_header((VARY, "Authorization"));
-    response.insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"));
     response.streaming(sheet(edge.api.db.clone(), scope))
 }
 
