@@ -255,6 +255,7 @@ fn nothing<T: Send + 'static>() -> States<T> {
 #[derive(Default)]
 pub struct LiveSubscription;
 
+/// What can be watched as it changes.
 #[Subscription(name = "Subscription")]
 impl LiveSubscription {
     /// A drop: now, and each time that it changes: its texts, terms, items or state, and when time alone moves its phase or makes it

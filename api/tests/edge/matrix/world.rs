@@ -106,7 +106,7 @@ impl World {
             };
             create_token(&kit.db, &system().as_tokens(Some(creator)), request).await.unwrap()
         };
-        tokens.insert("token without the scope", token(&[]).await.secret.expose().to_owned());
+        tokens.insert("token without the scope", token(&[Permission::SchemaRead]).await.secret.expose().to_owned());
         ids.insert("token", token(&[Permission::CatalogRead]).await.token.id.to_string());
 
         let admin = system().as_admin();
