@@ -198,7 +198,7 @@ pub async fn cancel(db: &Db, scope: &CreatorScope, id: DropId) -> Result<Drop, O
     let mut gates = BTreeSet::from([id]);
     loop {
         match in_tx(db, scope, async |tx| cancel_under(tx, scope, id, &gates).await).await? {
-            Cancelled::Done(drop) => return Ok(drop),
+            Cancelled::Done(drop) => return Ok(*drop),
             // Gates are taken in one go and in one order, so it begins anew. Nobody can add to what it needs but by a checkout
             // over the drop and one more that nobody shared with it before.
             Cancelled::Needs(more) => gates.extend(more),
@@ -208,7 +208,7 @@ pub async fn cancel(db: &Db, scope: &CreatorScope, id: DropId) -> Result<Drop, O
 
 /// How far an attempt to call a drop off came.
 enum Cancelled {
-    Done(Drop),
+    Done(Box<Drop>),
     /// Nothing was done: the gates of these drops are needed as well.
     Needs(BTreeSet<DropId>),
 }
@@ -241,7 +241,7 @@ async fn cancel_under(
     })
     .await?;
     told(tx, &drop, "drop.cancel").await?;
-    Ok(Cancelled::Done(Drop { state, ..drop }))
+    Ok(Cancelled::Done(Box::new(Drop { state, ..drop })))
 }
 
 /// The drops of all lines that share an unpaid checkout with this drop, because such checkouts are released whole. Under
