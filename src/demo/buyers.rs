@@ -9,10 +9,10 @@ use domain::{
     payments::{
         advance::advance,
         gateway::PaymentGateway,
-        pay::{PayRequest, PaymentMethod, pay},
+        pay::{PayRefusal, PayRequest, PaymentMethod, pay},
     },
     platform::{
-        Db,
+        Db, OpError,
         idempotency::IdempotencyKey,
         ids::{AccountId, LegalTextId},
         text::{Line as TextLine, TextError},
@@ -28,6 +28,9 @@ use domain::{
 use payments::{Sandbox, SandboxSettings, sandbox::methods};
 
 use super::load::LoadError;
+
+/// How often a purchase is tried again.
+const TRIES_MAX: u32 = 20;
 
 /// How much of a run is bought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +93,28 @@ impl Buyers {
         Ok(())
     }
 
+    /// Buys as it was then. A server beside this sees a hold that is long over, and may end it before it is paid: then the same is
+    /// reserved once more.
     async fn buy_lines(&self, then: &Db, account: AccountId, name: &str, lines: Vec<Line>, home: Country) -> Result<(), LoadError> {
+        let mut tried = 0;
+        loop {
+            let name = if tried == 0 { name.to_owned() } else { format!("{name}.{tried}") };
+            match self.try_to_buy(then, account, &name, lines.clone(), home).await? {
+                Bought::Paid => return Ok(()),
+                Bought::Lapsed if tried < TRIES_MAX => tried += 1,
+                Bought::Lapsed => return Err(LoadError::new("a server beside this ends each hold before it is paid")),
+            }
+        }
+    }
+
+    async fn try_to_buy(
+        &self,
+        then: &Db,
+        account: AccountId,
+        name: &str,
+        lines: Vec<Line>,
+        home: Country,
+    ) -> Result<Bought, LoadError> {
         let public = authorize(&Viewer::Public, Browse).map_err(LoadError::new)?;
         let buyer = self.system.as_buyer(Buyer::Account(account));
         let expected_total = ask(then, &public, &lines, &home).await?.total();
@@ -108,10 +132,23 @@ impl Buyers {
         let sandbox = sandbox(then)?;
         let key = key("demo.pay", name)?;
         let request = PayRequest { checkout, method: self.method.clone(), return_url: None, gateway: sandbox.name(), key };
-        let (payment, _) = pay(then, &buyer, &request).await?;
+        let payment = match pay(then, &buyer, &request).await {
+            Ok((payment, _)) => payment,
+            Err(OpError::Refused(why)) if why.iter().any(|refused| refused.code == PayRefusal::HoldOver) => {
+                return Ok(Bought::Lapsed);
+            }
+            Err(error) => return Err(error.into()),
+        };
         // The task that `pay` has queued finds this done.
-        advance(then, &sandbox, &self.system, payment).await.map_err(|error| LoadError::new(crate::exit::chain(&error)))
+        advance(then, &sandbox, &self.system, payment).await.map_err(|error| LoadError::new(crate::exit::chain(&error)))?;
+        Ok(Bought::Paid)
     }
+}
+
+/// What became of a purchase.
+enum Bought {
+    Paid,
+    Lapsed,
 }
 
 /// The gateway at that time. It sends nothing itself: the workers deliver its webhooks later.

@@ -224,12 +224,7 @@ pub(crate) async fn what_is_told_twice_and_in_disorder_is_heard_once_and_in_orde
     let mut told = [told.clone(), told].concat();
     // Any order will do, so long as it is none.
     let order = |at: usize| at * 7 % 601;
-    told = (0..told.len())
-        .map(|at| (order(at + 1), at))
-        .collect::<BTreeMap<_, _>>()
-        .into_values()
-        .map(|at| told[at].clone())
-        .collect();
+    told = told.iter().zip(1..).map(|(fact, at)| (order(at), fact.clone())).collect::<BTreeMap<_, _>>().into_values().collect();
     for some in told.chunks(50) {
         let _lost_or_not = to.broadcast(some).await;
     }
