@@ -86,7 +86,8 @@ async fn a_length_that_lies_is_not_waited_for() {
     // What is left over is no request.
     let longer = format!("{query}{query}\r\n\r\n");
     let (heard, took) = tell(&server, post(query.len().try_into().unwrap(), &longer).as_bytes(), WITHIN).await;
-    assert_eq!(statuses(&heard), [200, 400], "after {took:?}: {heard}");
+    // It ends the connection, before the first is answered or after.
+    assert!(matches!(statuses(&heard)[..], [] | [400] | [200, 400]), "after {took:?}: {heard}");
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// An answer that costs more memory than this has not been bounded: a hundred times the largest request.
-const MEMORY_KIB_MAX: u64 = 10 * 1024;
+const MEMORY_KIB_MAX: u64 = 16 * 1024;
 /// The longest text of a refusal.
 const REFUSAL_BYTES_MAX: usize = 20_000;
 

@@ -200,7 +200,6 @@ impl ProductImport {
         self.0.variants_updated
     }
     /// The rows, in the order of the file, with what became of each.
-    #[expect(clippy::too_many_arguments, reason = "a list field has the arguments of the Relay specification")]
     async fn rows(
         &self,
         ctx: &Context<'_>,

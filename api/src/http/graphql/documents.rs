@@ -75,8 +75,7 @@ impl Documents {
                 if self.trusted_only && !self.trusted.has(text) { Err(Refused::NotTrusted) } else { Ok(Sent::Text) }
             }
             (None, Some(id), _) => {
-                let found =
-                    self.find(id).ok_or_else(|| if self.trusted_only { Refused::NotTrusted } else { Refused::UnknownId })?;
+                let found = self.find(id).ok_or(if self.trusted_only { Refused::NotTrusted } else { Refused::UnknownId })?;
                 asked.query = Some(found.to_string());
                 Ok(Sent::Name)
             }
@@ -84,7 +83,7 @@ impl Documents {
                 let found = self.find(&hash);
                 metrics::counter!("smallrun_persisted_queries_total", "found" => if found.is_some() { "yes" } else { "no" })
                     .increment(1);
-                let found = found.ok_or_else(|| match &self.kept {
+                let found = found.ok_or(match &self.kept {
                     _ if self.trusted_only => Refused::NotTrusted,
                     Some(_) => Refused::NotFound,
                     None => Refused::NotSupported,

@@ -57,12 +57,12 @@ struct Answer<'a> {
 
 impl Media {
     /// As the request's `Accept` wants it; the error is the answer to a client that takes none of what there is.
-    pub(super) fn of(request: &HttpRequest) -> Result<Self, HttpResponse> {
+    pub(super) fn of(request: &HttpRequest) -> Result<Self, Box<HttpResponse>> {
         match Accept::of(request).choose() {
             Some(kind) => Ok(Self { kind, sharing: Sharing::Private }),
             None => {
                 let why = "accept application/graphql-response+json or application/json, in UTF-8: there is nothing else";
-                Err(Self::json().refuse(StatusCode::NOT_ACCEPTABLE, Code::BadRequest, why))
+                Err(Box::new(Self::json().refuse(StatusCode::NOT_ACCEPTABLE, Code::BadRequest, why)))
             }
         }
     }

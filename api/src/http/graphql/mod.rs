@@ -58,7 +58,7 @@ pub(super) async fn read_post(request: &HttpRequest, body: web::Payload, edge: &
 pub(super) async fn post(request: HttpRequest, body: web::Payload, edge: web::Data<Edge>) -> HttpResponse {
     let media = match Media::of(&request) {
         Ok(media) => media,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     if Content::of(&request) == Ok(Content::Multipart) {
         return multipart::post(&request, body, &edge, media).await;
@@ -73,7 +73,7 @@ pub(super) async fn post(request: HttpRequest, body: web::Payload, edge: web::Da
 pub(super) async fn get(request: HttpRequest, edge: web::Data<Edge>) -> HttpResponse {
     let media = match Media::of(&request) {
         Ok(media) => media,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     match Asked::from_url(request.query_string()) {
         Ok(asked) => with_document(&request, &edge, asked, media, true).await,
@@ -85,7 +85,7 @@ pub(super) async fn get(request: HttpRequest, edge: web::Data<Edge>) -> HttpResp
 pub(super) async fn other(request: HttpRequest) -> HttpResponse {
     let media = match Media::of(&request) {
         Ok(media) => media,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     let mut refused = media.refuse(StatusCode::METHOD_NOT_ALLOWED, Code::BadRequest, "send a POST, or a query by GET");
     refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, OPTIONS"));

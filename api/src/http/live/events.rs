@@ -54,7 +54,7 @@ pub(super) async fn get(request: HttpRequest, edge: web::Data<Edge>) -> HttpResp
 async fn answer(request: &HttpRequest, edge: &web::Data<Edge>, asked: Asked, by_get: bool) -> HttpResponse {
     let place = match place(request, edge) {
         Ok(place) => place,
-        Err(full) => return full,
+        Err(full) => return *full,
     };
     let live = edge.runs.live().clone();
     let found = match header_of(request) {

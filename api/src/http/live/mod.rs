@@ -51,7 +51,7 @@ fn asks_for_events(request: &GuardContext<'_>) -> bool {
 }
 
 /// A place for a connection from where the request came, or the answer that there is none.
-fn place(request: &HttpRequest, edge: &Edge) -> Result<Place, HttpResponse> {
+fn place(request: &HttpRequest, edge: &Edge) -> Result<Place, Box<HttpResponse>> {
     let taken = edge.runs.live().places().take(address::client(request, &edge.api.trusted_proxies));
     taken.map_err(|full| {
         let (status, why) = match full {
@@ -60,7 +60,7 @@ fn place(request: &HttpRequest, edge: &Edge) -> Result<Place, HttpResponse> {
         };
         let mut response = HttpResponse::build(status);
         response.insert_header((RETRY_AFTER, AGAIN_AFTER_SECS)).insert_header((CACHE_CONTROL, "no-store")).force_close();
-        response.body(why)
+        Box::new(response.body(why))
     })
 }
 

@@ -54,7 +54,7 @@ pub(super) async fn open(request: HttpRequest, payload: web::Payload, edge: web:
     }
     let place = match place(&request, &edge) {
         Ok(place) => place,
-        Err(full) => return full,
+        Err(full) => return *full,
     };
     let address = address::client(&request, &edge.api.trusted_proxies);
     let found = match header_of(&request) {
