@@ -221,9 +221,11 @@ impl Runs {
                 }
             };
             let Some(response) = response else { return Some(End::Over) };
-            run.tell(&response);
-            if is_first && is_request_error(&response) {
-                return Some(End::Refused);
+            // Told with its end: it is another kind of answer.
+            let end = (is_first && is_request_error(&response)).then_some(End::Refused);
+            run.tell(&response, end);
+            if end.is_some() {
+                return end;
             }
             is_first = false;
         }
@@ -271,7 +273,7 @@ fn write(response: &Response, extensions: Option<&BTreeMap<String, Value>>) -> B
 }
 
 impl Run {
-    fn tell(&self, response: &Response) {
+    fn tell(&self, response: &Response, end: Option<End>) {
         // Without extensions: what is left of a budget is nobody else's to know.
         let (answer, answers) = (write(response, None), self.turn.answered());
         self.newest.send_modify(|newest| {
@@ -280,6 +282,7 @@ impl Run {
             if newest.answer.as_ref() != Some(&answer) {
                 newest.answer = Some(answer);
             }
+            newest.end = end;
         });
     }
 }

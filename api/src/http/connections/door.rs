@@ -58,7 +58,10 @@ impl Door {
             Ok(place) => {
                 // Answers are written in one piece: holding a part back to fill a packet only delays it.
                 stream.set_nodelay(true)?;
-                if let Err(error) = SockRef::from(&stream).set_tcp_notsent_lowat(WAITING_BYTES_MAX) {
+                // By the system, too: of an answer that is made as it is taken in, nothing waits here that could be watched.
+                let socket = SockRef::from(&stream);
+                let set = socket.set_tcp_notsent_lowat(WAITING_BYTES_MAX);
+                if let Err(error) = set.and_then(|()| socket.set_tcp_user_timeout(Some(self.limits.stalled_within))) {
                     tracing::debug!(%error, "a connection could not be set up; it ended already, or the system cannot do it");
                 }
                 let limits = &self.limits;

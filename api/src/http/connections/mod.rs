@@ -81,7 +81,7 @@ where
         let service = map_config(application(), |()| AppConfig::default());
         // A request's turn lasts until the last of its answer was taken out of the application.
         let service = apply_fn_factory(service, |request: actix_http::Request, service: &S::Service| {
-            let turn = request.conn_data::<Rc<Turns>>().map(|turns| Turns::begin(turns));
+            let turn = request.conn_data::<Rc<Turns>>().map(Turns::begin);
             let answer = actix_service::Service::call(service, request);
             async move {
                 let answer: Response<B> = answer.await?.into();

@@ -52,6 +52,9 @@ pub(super) async fn get(request: HttpRequest, edge: web::Data<Edge>) -> HttpResp
 }
 
 async fn answer(request: &HttpRequest, edge: &web::Data<Edge>, asked: Asked, by_get: bool) -> HttpResponse {
+    if asked.query.is_none() && asked.document_id.is_none() && asked.extensions.is_none() {
+        return Media::json().refuse(StatusCode::BAD_REQUEST, Code::BadRequest, "`query` is missing");
+    }
     let place = match place(request, edge) {
         Ok(place) => place,
         Err(full) => return *full,
