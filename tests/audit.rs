@@ -63,7 +63,8 @@ async fn a_log_is_sealed_and_what_is_done_to_it_is_found(setup: Setup) {
     assert_eq!(Ended::of(&mut server.command(&["demo", "--buyers", "1"])).code, Some(0));
     assert!(eventually_sealed(&database).await > 0);
     // The demo's content is as old as it says, but it was written now.
-    assert_eq!(Ended::of(&mut server.command(&["demo"])).code, Some(0));
+    let loaded = Ended::of(&mut server.command(&["demo"]));
+    assert_eq!(loaded.code, Some(0), "{loaded:#?}");
     let rows = eventually_sealed(&database).await;
     assert!(rows > 500, "{rows}");
     same_database().passes(&[], "as they were sealed");
