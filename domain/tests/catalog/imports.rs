@@ -176,7 +176,8 @@ on_both! {
             variant(&kit, &scope, &bowl, sku, 100).await;
         }
         let header = "slug,title,tags,sku,variant_title,price,currency,weight_grams,tax_class";
-        let cases: &[(&str, &[(Code, &str)], Option<Outcome>, Option<Outcome>)] = &[
+        type Case<'a> = (&'a str, &'a [(Code, &'a str)], Option<Outcome>, Option<Outcome>);
+        let cases: &[Case<'_>] = &[
             ("good,Good,,GOOD,One,1.00,,,", &[], CREATED, CREATED),
             ("No Slug,Title,,A,One,1.00,,,", &[(Code::Invalid, "slug"), (Code::ProductRefused, "")], REFUSED, REFUSED),
             (",益子,,B,One,1.00,,,", &[(Code::SlugNeeded, "slug"), (Code::ProductRefused, "")], REFUSED, REFUSED),
