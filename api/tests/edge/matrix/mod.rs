@@ -114,7 +114,10 @@ where
     let response = call_service(&copy.service, request.to_request()).await;
     let status = response.status();
     let text = String::from_utf8(read_body(response).await.to_vec()).unwrap();
-    let answer: Value = serde_json::from_str(&text).unwrap();
+    let mut answer: Value = serde_json::from_str(&text).unwrap();
+    // What is left of a budget is less each time.
+    answer.as_object_mut().unwrap().remove("extensions");
+    let text = answer.to_string();
     let in_full = format!("{status} {}", if id.is_empty() { text } else { text.replace(id, "ID") });
     (word(&answer), in_full)
 }
@@ -175,7 +178,6 @@ async fn row(original: &TestDb, world: &World, schema: &Schema, kind: &str, fiel
         }
         cells.push(format!("{}{}", answers[0].0, if alike { " =" } else { "" }));
     }
-    assert!(server.kit.db.statements() > 0, "the server was asked");
     let name = match id {
         Some((path, thing)) => format!("{kind} {field}({}: {thing})", path.join(".")),
         None => format!("{kind} {field}"),
