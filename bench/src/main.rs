@@ -2,7 +2,7 @@
 //! machine: what no server and no database could do faster. The ratio is what matters; the rates depend on the machine.
 //!
 //! [`client`] the HTTP client; [`load`] the loop that measures; [`floor_http`], [`floor_sql`] the floors;
-//! [`store`], [`server`], [`stage`] what is measured; [`timers`] what comes due at once; [`report`] the answer.
+//! [`store`], [`server`], [`stage`] what is measured; [`mod@timers`] what comes due at once; [`report`] the answer.
 
 mod client;
 mod floor_http;
