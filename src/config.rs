@@ -123,7 +123,7 @@ settings! {
     trusted_documents_only: Flag = Flag(false);
     /// The memory for automatic persisted queries, in MiB; 0 switches them off.
     persisted_queries_mib_max: Number<0, 1024> = Number::of(16);
-    /// The origins whose pages may read what the API answers: any, or a list such as ["https://shop.example"].
+    /// The origins whose pages may read what the API answers: any, or a list such as `["https://shop.example"]`.
     cors_origins: Origins = Origins::Any;
     /// The most connections at once; one more is refused.
     connections_max: Number<16, 100_000> = Number::of(10_000);

@@ -133,7 +133,7 @@ impl Executor {
     }
 
     /// Whether a request may be run: reads its document, weighs it, and charges its caller. The answer of a refusal is
-    /// complete, and its error has one of the codes of [`Code`]; `RATE_LIMITED` says with `retryAfterSecs` when to come again.
+    /// complete, and its error has one of the codes of [`Code`](super::errors::Code); `RATE_LIMITED` says with `retryAfterSecs` when to come again.
     pub async fn admit(&self, asked: Asked, caller: &RequestContext) -> Result<Admitted, Response> {
         let parts = &*self.0;
         let payer = parts.budget.as_ref().and_then(|_| Payer::of(caller));
