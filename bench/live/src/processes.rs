@@ -54,7 +54,7 @@ impl Process {
         }
         command.args(["serve", "--demo", "--listen", "127.0.0.1:0", "--data"]).arg(&folder);
         // All of them come from this one address, and change without end.
-        for name in ["LIVE_CONNECTIONS_MAX", "LIVE_CONNECTIONS_PER_ADDRESS_MAX"] {
+        for name in ["CONNECTIONS_MAX", "CONNECTIONS_PER_ADDRESS_MAX", "LIVE_CONNECTIONS_MAX", "LIVE_CONNECTIONS_PER_ADDRESS_MAX"] {
             command.env(format!("SMALLRUN_{name}"), "20000");
         }
         command.env("SMALLRUN_BUDGET", "false").env("SMALLRUN_LOG", "warn");
