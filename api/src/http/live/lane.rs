@@ -129,6 +129,8 @@ impl Lane {
         self.change(|lane| {
             lane.end_all();
             lane.is_gone = true;
+            // Who waits for room hears from the connection that it is lost.
+            lane.room.notify_one();
         });
     }
 
