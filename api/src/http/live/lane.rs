@@ -129,9 +129,12 @@ impl Lane {
         self.change(|lane| {
             lane.end_all();
             lane.is_gone = true;
-            // Who waits for room hears from the connection that it is lost.
-            lane.room.notify_one();
         });
+    }
+
+    /// Whether the connection is lost.
+    pub(super) fn is_gone(&self) -> bool {
+        self.0.borrow().is_gone
     }
 
     /// Whether there is an operation of that id.

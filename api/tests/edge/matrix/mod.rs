@@ -87,7 +87,8 @@ fn unknown(id: &str) -> String {
 
 /// A server over a copy of the world, in which a mutation may do what it likes.
 struct Server<S> {
-    kit: Kit,
+    /// The database lives as long.
+    _kit: Kit,
     service: S,
 }
 
@@ -98,7 +99,7 @@ async fn copy(
     // The ids of the world are of an earlier moment.
     kit.clock.advance(chrono::TimeDelta::seconds(60));
     let service = serve!(api(&kit));
-    Server { kit, service }
+    Server { _kit: kit, service }
 }
 
 /// What was answered: in a word, and in full without the id that was asked about.
