@@ -149,7 +149,9 @@ impl Lane {
 
     /// Whether one more may begin now, whatever kind it turns out to be.
     pub(super) fn has_room(&self) -> bool {
-        self.0.borrow().once < ONCE_MAX
+        let lane = self.0.borrow();
+        // Nobody waits for room on a connection that is lost.
+        lane.is_gone || lane.once < ONCE_MAX
     }
 
     /// Waits until one more may begin.

@@ -127,11 +127,11 @@ impl Socket {
         let init_by = later(self.bounds.init_within);
         let (mut ping_at, mut heard_at) = (later(self.bounds.keep_alive_every), Instant::now());
         loop {
-            // What was read before the connection was lost is nobody's any more.
-            if self.lane.is_gone() {
-                return None;
-            }
             while self.lane.has_room() {
+                // What was read before the connection was lost is nobody's any more.
+                if self.lane.is_gone() {
+                    return None;
+                }
                 match frames.next() {
                     Ok(Some(incoming)) => {
                         // Boxed, so that a socket on which nothing is said takes no room for it.
