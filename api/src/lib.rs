@@ -111,6 +111,30 @@ pub struct Api {
     pub uploads: UploadRules,
 }
 
+impl Api {
+    /// An edge that is tried out, by a test say: everything is open, with the usual bounds, and nothing stands beside the database.
+    /// It is to be made on a runtime, which follows what happens.
+    pub fn over(db: &Db) -> Self {
+        const FILE_BYTES_MAX: usize = 1024 * 1024;
+        Self {
+            db: db.clone(),
+            gateways: Vec::new(),
+            introspection: SchemaAudience::Everybody,
+            documents: Documents::default(),
+            http: HttpSettings::default(),
+            playground: None,
+            checks: Vec::new(),
+            metrics: Arc::new(String::new),
+            trusted_proxies: Vec::new(),
+            query_deadline: Duration::from_secs(10),
+            limits: Limits::default(),
+            budget: Some(BudgetSettings::default()),
+            live: Live::start(db, LiveBounds::default()),
+            uploads: UploadRules::new(std::env::temp_dir(), FILE_BYTES_MAX, 1, Duration::from_secs(5), 4),
+        }
+    }
+}
+
 /// The schema over a database, open and closed.
 pub fn schemas(api: &Api) -> Schemas {
     // The guard has bounded all else before a document comes here; this bound of the library's own is not to be lower.

@@ -2,10 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that fails has said what it must")]
 
-use std::{sync::Arc, time::Duration};
-
 use actix_web::{App, test};
-use api::{Api, Documents, HttpSettings, SchemaAudience, UploadRules, http};
+use api::{Api, http};
 use domain::accounts::{
     AccountName, Addressing, CreateAccount, Email, Password, SystemScope, address, create_account, create_admin,
 };
@@ -16,23 +14,7 @@ const PASSWORD: &str = "correct horse";
 
 /// Asks over HTTP, as whoever a token belongs to.
 async fn ask(kit: &Kit, token: Option<&str>, query: &str, variables: Value) -> Value {
-    let api = Api {
-        db: kit.db.clone(),
-        gateways: Vec::new(),
-        introspection: SchemaAudience::Everybody,
-        documents: Documents::default(),
-        http: HttpSettings::default(),
-        playground: None,
-        checks: Vec::new(),
-        metrics: Arc::new(String::new),
-        trusted_proxies: Vec::new(),
-        query_deadline: Duration::from_secs(10),
-        live: api::Live::start(&kit.db, api::LiveBounds::default()),
-        limits: api::Limits::default(),
-        budget: Some(api::BudgetSettings::default()),
-        uploads: UploadRules::new(std::env::temp_dir(), 1_048_576, 1, Duration::from_secs(5), 4),
-    };
-    let edge = http::edge(api);
+    let edge = http::edge(Api::over(&kit.db));
     let service = test::init_service(App::new().configure(|config| http::configure(config, &edge))).await;
     let mut request = test::TestRequest::post().uri("/graphql").set_json(json!({ "query": query, "variables": variables }));
     if let Some(token) = token {

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails has said what it must")]
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use actix_web::{
     App,
@@ -11,7 +11,7 @@ use actix_web::{
     middleware::from_fn,
     test::{self, TestRequest},
 };
-use api::{Api, DemoTokens, Documents, HttpSettings, SchemaAudience, UploadRules, http};
+use api::{Api, DemoTokens, http};
 use chrono::TimeDelta;
 use domain::{
     accounts::{
@@ -57,23 +57,7 @@ impl Answer {
 }
 
 async fn send_to(kit: &Kit, playground: Option<DemoTokens>, request: TestRequest) -> Answer {
-    let api = Api {
-        db: kit.db.clone(),
-        gateways: Vec::new(),
-        introspection: SchemaAudience::Everybody,
-        documents: Documents::default(),
-        http: HttpSettings::default(),
-        playground,
-        checks: Vec::new(),
-        metrics: Arc::new(String::new),
-        trusted_proxies: Vec::new(),
-        query_deadline: Duration::from_secs(10),
-        live: api::Live::start(&kit.db, api::LiveBounds::default()),
-        limits: api::Limits::default(),
-        budget: Some(api::BudgetSettings::default()),
-        uploads: UploadRules::new(std::env::temp_dir(), 1_048_576, 1, Duration::from_secs(5), 4),
-    };
-    let edge = http::edge(api);
+    let edge = http::edge(Api { playground, ..Api::over(&kit.db) });
     let app = App::new().configure(|config| http::configure(config, &edge)).wrap(from_fn(http::around));
     let service = test::init_service(app).await;
     let response = test::call_service(&service, request.to_request()).await;

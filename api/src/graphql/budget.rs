@@ -31,8 +31,8 @@ pub struct BudgetSettings {
 }
 
 impl Default for BudgetSettings {
-    /// By the measure of `bench`, a processor is worth some 700,000 points a second: a caller may keep most of one busy, and has a
-    /// minute of it in hand.
+    /// A page of the marketplace costs some thousand points and takes milliseconds of a processor: a caller may keep most of one busy,
+    /// and has a minute or two of it in hand. An estimate, not a measure.
     fn default() -> Self {
         Self { points_max: 50_000_000, points_per_second: 500_000, callers_max: 100_000 }
     }

@@ -23,7 +23,11 @@ use domain::{
 use futures_util::{Stream, stream};
 use sea_orm::DbErr;
 
-use super::{Edge, cors, graphql::viewer};
+use super::{
+    Edge,
+    bearer::{self, Unknown},
+    cors,
+};
 use crate::graphql::errors::internal;
 
 /// Adds the route.
@@ -44,10 +48,10 @@ fn text(status: StatusCode, text: &'static str) -> HttpResponse {
 }
 
 async fn products(request: HttpRequest, creator: web::Path<String>, edge: web::Data<Edge>) -> HttpResponse {
-    let viewer = match viewer(&request, &edge).await {
-        Ok(Some(viewer)) => viewer,
-        Ok(None) => return text(StatusCode::UNAUTHORIZED, "this token is unknown, revoked or expired\n"),
-        Err(error) => {
+    let viewer = match bearer::viewer(&request, &edge).await {
+        Ok(viewer) => viewer,
+        Err(Unknown::Token) => return text(StatusCode::UNAUTHORIZED, "this token is unknown, revoked or expired\n"),
+        Err(Unknown::Db(error)) => {
             internal(&error);
             return text(StatusCode::SERVICE_UNAVAILABLE, "try again later\n");
         }

@@ -1,12 +1,13 @@
 //! The HTTP surface.
 //!
 //! [`graphql`] the endpoint, [`live`] the same over connections that stay open; [`playground`]; [`webhooks`]; [`links`] the pages
-//! that letters link to; [`exports`] a catalogue as a sheet; [`health`]: liveness, readiness, metrics; [`body`]: reading what is
+//! that letters link to; [`exports`] a catalogue as a sheet; [`health`]: liveness, readiness, metrics; [`bearer`]: whose a token is; [`body`]: reading what is
 //! sent, bounded; [`cors`]: pages of other origins. [`around()`] is wrapped around all of them: trace, log line, metrics,
 //! [`compression`], security headers. [`connections`] is what all of it is served on.
 
 mod address;
 mod around;
+mod bearer;
 mod body;
 mod compression;
 pub mod connections;

@@ -1,12 +1,12 @@
 //! A server over a test's database, and a small marketplace in it.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use actix_web::{
     http::StatusCode,
     test::{self, TestRequest},
 };
-use api::{Api, Documents, HttpSettings, SchemaAudience, UploadRules};
+use api::Api;
 use chrono::TimeDelta;
 use domain::{
     accounts::{AccountName, CreatorScope, Email, SystemScope, create_buyers},
@@ -35,22 +35,7 @@ pub(crate) fn system() -> SystemScope {
 
 /// The API over a test's database.
 pub(crate) fn api(kit: &Kit) -> Api {
-    Api {
-        db: kit.db.clone(),
-        gateways: Vec::new(),
-        introspection: SchemaAudience::Everybody,
-        documents: Documents::default(),
-        http: HttpSettings::default(),
-        playground: None,
-        checks: Vec::new(),
-        metrics: Arc::new(|| "smallrun_up 1\n".to_owned()),
-        trusted_proxies: Vec::new(),
-        query_deadline: Duration::from_secs(10),
-        live: api::Live::start(&kit.db, api::LiveBounds::default()),
-        limits: api::Limits::default(),
-        budget: Some(api::BudgetSettings::default()),
-        uploads: UploadRules::new(std::env::temp_dir(), 1_048_576, 1, Duration::from_secs(5), 4),
-    }
+    Api { metrics: Arc::new(|| "smallrun_up 1\n".to_owned()), ..Api::over(&kit.db) }
 }
 
 /// The whole application, in process.

@@ -8,17 +8,13 @@
 use std::{
     hint::black_box,
     process::ExitCode,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use api::{
-    Api, BudgetSettings, Documents, Limits, Live, LiveBounds, SchemaAudience, UploadRules,
+    Api, Limits,
     graphql::guard::{Document, Guard},
-    http::{
-        HttpSettings,
-        playground::{ExampleRole, examples},
-    },
+    http::playground::{ExampleRole, examples},
 };
 use async_graphql::{
     Name, Pos, Positioned, Request, Variables,
@@ -81,22 +77,7 @@ fn main() -> ExitCode {
 }
 
 fn measure(kit: &Kit) -> Vec<Row> {
-    let api = Api {
-        db: kit.db.clone(),
-        gateways: Vec::new(),
-        introspection: SchemaAudience::Everybody,
-        documents: Documents::default(),
-        http: HttpSettings::default(),
-        playground: None,
-        checks: Vec::new(),
-        metrics: Arc::new(String::new),
-        trusted_proxies: Vec::new(),
-        query_deadline: Duration::from_secs(10),
-        limits: Limits::default(),
-        budget: Some(BudgetSettings::default()),
-        live: Live::start(&kit.db, LiveBounds::default()),
-        uploads: UploadRules::new(std::env::temp_dir(), 0, 0, Duration::ZERO, 0),
-    };
+    let api = Api::over(&kit.db);
     let schemas = api::schemas(&api);
     let (schema, guard) = (schemas.of(&Viewer::Public), Guard::new(Limits::default(), &api::sdl()));
     let rows = examples().into_iter().map(|example| {

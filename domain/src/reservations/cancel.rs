@@ -62,11 +62,7 @@ pub async fn cancel(
     key: &IdempotencyKey,
 ) -> Result<(CheckoutId, bool), OpError<CancelRefusal>> {
     let unknown = || OpError::refuse_field(CancelRefusal::NotFound, "reservationId");
-    let line = reservation_row::by_id(db.reader(), reservation).await?.ok_or_else(unknown)?;
-    let checkout = checkout_row::by_id(db.reader(), line.checkout_id).await?.ok_or_else(unknown)?;
-    if checkout.buyer() != Some(scope.buyer()) {
-        return Err(unknown());
-    }
+    let checkout = checkout_row::of_line(db.reader(), scope, reservation).await?.ok_or_else(unknown)?;
     let lines = reservation_row::of_checkouts(db.reader(), &[checkout.id]).await?;
     let drops: Vec<DropId> = lines.iter().map(|line| line.drop_id).collect::<BTreeSet<_>>().into_iter().collect();
     let cancelled = in_tx(db, scope.actor(), async |tx| {

@@ -12,12 +12,12 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait},
 };
 
-use super::{address::Address, quote::Quote};
+use super::{address::Address, quote::Quote, reservation_row};
 use crate::{
     accounts::{Buyer, BuyerScope},
     platform::{
         Currency, Money, Tx,
-        ids::{AccountId, CheckoutId, GuestId, LegalTextId},
+        ids::{AccountId, CheckoutId, GuestId, LegalTextId, ReservationId},
     },
 };
 
@@ -108,6 +108,11 @@ pub(crate) fn of_buyer(scope: &BuyerScope) -> Select<Entity> {
         Buyer::Account(id) => Entity::find().filter(Column::AccountId.eq(id)),
         Buyer::Guest(id) => Entity::find().filter(Column::GuestId.eq(id)),
     }
+}
+
+/// The buyer's checkout that a line is of: one statement, whether it is another's or none.
+pub(crate) async fn of_line(conn: &impl ConnectionTrait, scope: &BuyerScope, line: ReservationId) -> Result<Option<Model>, DbErr> {
+    of_buyer(scope).filter(Column::Id.in_subquery(reservation_row::checkout_of(line))).one(conn).await
 }
 
 /// One checkout whoever asks: for operations of the system, and those that checked the id.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set,
-    DbErr, QueryOrder, QuerySelect, Select,
+    DbErr, QueryOrder, QuerySelect, QueryTrait, Select,
     entity::prelude::*,
     sea_query::{Expr, ExprTrait, Func, Query, SelectStatement},
 };
@@ -81,9 +81,9 @@ pub(crate) async fn of_checkouts(conn: &impl ConnectionTrait, ids: &[CheckoutId]
     select.order_by_asc(Column::CheckoutId).order_by_asc(Column::Position).all(conn).await
 }
 
-/// One line whoever asks: for operations that check the checkout next.
-pub(crate) async fn by_id(conn: &impl ConnectionTrait, id: ReservationId) -> Result<Option<Model>, DbErr> {
-    Entity::find_by_id(id).one(conn).await
+/// The checkout of a line, for a statement around it.
+pub(crate) fn checkout_of(line: ReservationId) -> SelectStatement {
+    Entity::find_by_id(line).select_only().column(Column::CheckoutId).into_query()
 }
 
 /// Lines by id whoever asks.

@@ -48,7 +48,7 @@ pub(crate) use charge::retry_after_secs;
 
 /// A text that is longer, in bytes, is long work to read.
 const LONG_TEXT: usize = 4 * 1024;
-/// The most tokens of all documents that are kept read: by measure some 30 MB.
+/// The most tokens of all documents that are kept read: tens of megabytes, at some hundred bytes a token.
 const KEPT_TOKENS: u64 = 100_000;
 /// A document with more is not kept: it would push out many that are in use.
 const KEPT_TOKENS_EACH: u64 = 2_000;

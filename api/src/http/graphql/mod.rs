@@ -20,7 +20,6 @@ use actix_web::{
     web,
 };
 
-pub(super) use self::run::viewer;
 use self::{
     asked::{Asked, Content},
     documents::{Refused, Sent},

@@ -27,13 +27,16 @@ use futures_util::{Stream, StreamExt, stream};
 use multer::{Constraints, Field, Multipart, SizeLimit};
 use tokio::{io::AsyncWriteExt, sync::mpsc};
 
-use super::{asked::Asked, media::Media, run::viewer, with_document};
+use super::{asked::Asked, media::Media, with_document};
 use crate::{
     graphql::{
         errors::{Code, internal},
         uploads::{Upload, UploadRules, Uploads},
     },
-    http::Edge,
+    http::{
+        Edge,
+        bearer::{self, Unknown},
+    },
 };
 
 /// Headers of which one must be there, with any value that is not empty: a page of another site can send none of them without the
@@ -116,13 +119,13 @@ async fn receive(request: &HttpRequest, body: web::Payload, edge: &Edge) -> Resu
     }
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let boundary = multer::parse_boundary(content_type).map_err(|_| Refused::bad("`Content-Type` names no boundary"))?;
-    match viewer(request, edge).await {
-        Ok(Some(Viewer::Account(_) | Viewer::Guest(..) | Viewer::Token(_))) => {}
-        Ok(Some(Viewer::Public) | None) => {
+    match bearer::viewer(request, edge).await {
+        Ok(Viewer::Account(_) | Viewer::Guest(..) | Viewer::Token(_)) => {}
+        Ok(Viewer::Public) | Err(Unknown::Token) => {
             let why = "files are received with a token that is good: send `Authorization: Bearer`";
             return Err(Refused(StatusCode::UNAUTHORIZED, Code::Unauthenticated, why.to_owned()));
         }
-        Err(error) => {
+        Err(Unknown::Db(error)) => {
             internal(&error);
             return Err(Refused::later("internal error"));
         }

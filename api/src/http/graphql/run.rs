@@ -1,24 +1,12 @@
 //! From what is asked to its answer: who asks, whether the document is admitted, and running it.
 
-use actix_web::{
-    HttpMessage, HttpRequest, HttpResponse,
-    http::{StatusCode, header::AUTHORIZATION},
-};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, http::StatusCode};
 use async_graphql::parser::types::OperationType;
-use domain::{
-    accounts::{Viewer, viewer_of},
-    platform::entropy::Secret,
-};
 
 use super::{asked::Asked, media::Media};
 use crate::{
-    graphql::{
-        RequestContext,
-        errors::{Code, internal},
-        execute,
-        uploads::Uploads,
-    },
-    http::{Edge, address, around::OperationName},
+    graphql::{RequestContext, errors::Code, execute, uploads::Uploads},
+    http::{Edge, address, around::OperationName, bearer},
 };
 
 /// Answers a request: who asks, what the document may cost, then its execution.
@@ -27,16 +15,9 @@ pub(super) async fn answer(request: &HttpRequest, edge: &Edge, asked: Asked, med
     let Some(query) = asked.query else {
         return media.refuse(StatusCode::BAD_REQUEST, Code::BadRequest, "`query` is missing");
     };
-    let viewer = match viewer(request, edge).await {
-        Ok(Some(viewer)) => viewer,
-        Ok(None) => {
-            let why = "this token is unknown, revoked or expired: sign in again";
-            return media.refuse(StatusCode::UNAUTHORIZED, Code::Unauthenticated, why);
-        }
-        Err(error) => {
-            internal(&error);
-            return media.refuse(StatusCode::SERVICE_UNAVAILABLE, Code::Internal, "internal error");
-        }
+    let viewer = match bearer::viewer(request, edge).await {
+        Ok(viewer) => viewer,
+        Err(unknown) => return unknown.answer(&media),
     };
     let caller = RequestContext { viewer, address: address::client(request, &edge.api.trusted_proxies), arrived_at };
     let asked = execute::Asked {
@@ -56,15 +37,4 @@ pub(super) async fn answer(request: &HttpRequest, edge: &Edge, asked: Asked, med
         return media.refuse(StatusCode::METHOD_NOT_ALLOWED, Code::BadRequest, "GET is for queries: send anything else by POST");
     }
     media.answer(&edge.executor.run(admitted, caller).await)
-}
-
-/// Who asks. `None`: a token was sent that is not good.
-pub(in crate::http) async fn viewer(request: &HttpRequest, edge: &Edge) -> Result<Option<Viewer>, sea_orm::DbErr> {
-    let Some(header) = request.headers().get(AUTHORIZATION) else { return Ok(Some(Viewer::Public)) };
-    let token = header.to_str().ok().and_then(|text| text.split_once(' '));
-    let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
-    match token.and_then(Secret::presented) {
-        Some(secret) => viewer_of(&edge.api.db, &secret).await,
-        None => Ok(None),
-    }
 }

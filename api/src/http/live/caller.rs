@@ -2,18 +2,23 @@
 
 use std::net::IpAddr;
 
-use actix_web::{HttpRequest, http::header::AUTHORIZATION};
+use actix_web::{HttpRequest, web};
 use domain::{
     accounts::{Viewer, viewer_of},
     platform::entropy::Secret,
 };
-use sea_orm::DbErr;
 use serde_json::{Map, Value};
 
-use crate::live::{
-    Live,
-    passes::Pass,
-    topics::{Ear, Topic},
+use crate::{
+    http::{
+        Edge, address,
+        bearer::{Unknown, header_of, token_in},
+    },
+    live::{
+        Live,
+        passes::Pass,
+        topics::{Ear, Topic},
+    },
 };
 
 /// Who is at the other end of a connection.
@@ -33,26 +38,6 @@ struct Token {
     account_changed: bool,
 }
 
-/// Why a caller is turned away.
-pub(super) enum Unknown {
-    /// What was sent is no token, or none that is good.
-    Token,
-    /// The database failed.
-    Db(DbErr),
-}
-
-/// The token in a header, or in a parameter that is like one. `None`: there is one that cannot be read.
-fn token_in(header: &str) -> Option<Secret> {
-    let (scheme, token) = header.split_once(' ')?;
-    if scheme.eq_ignore_ascii_case("bearer") { Secret::presented(token.trim()) } else { None }
-}
-
-/// What a handshake or a request says of its sender.
-pub(super) fn header_of(request: &HttpRequest) -> Result<Option<String>, Unknown> {
-    let header = request.headers().get(AUTHORIZATION);
-    header.map(|header| header.to_str().map(str::to_owned).map_err(|_| Unknown::Token)).transpose()
-}
-
 /// What `connection_init` says of its sender: browsers cannot send headers with a handshake.
 pub(super) fn authorization_in(params: &Map<String, Value>) -> Result<Option<String>, Unknown> {
     let named = params.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
@@ -64,11 +49,17 @@ pub(super) fn authorization_in(params: &Map<String, Value>) -> Result<Option<Str
 }
 
 impl Caller {
+    /// Who sent a request or a handshake.
+    pub(super) async fn of(request: &HttpRequest, edge: &web::Data<Edge>) -> Result<Self, Unknown> {
+        let address = address::client(request, &edge.api.trusted_proxies);
+        Self::find(edge.runs.live(), header_of(request)?, address).await
+    }
+
     /// Finds out who it is; without a word, it is nobody in particular.
     pub(super) async fn find(live: &Live, authorization: Option<&str>, address: Option<IpAddr>) -> Result<Self, Unknown> {
         let mut caller = Self { viewer: Viewer::Public, address, live: live.clone(), token: None };
         if let Some(authorization) = authorization {
-            let secret = token_in(authorization).ok_or(Unknown::Token)?;
+            let secret = token_in(authorization)?;
             // Watched before it is looked up, so that a revocation cannot fall between.
             let pass = live.passes().watch(secret.hash());
             caller.viewer = viewer_of(live.db(), &secret).await.map_err(Unknown::Db)?.ok_or(Unknown::Token)?;

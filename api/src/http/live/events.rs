@@ -15,14 +15,14 @@ use futures_util::stream;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::{
-    caller::{Caller, Unknown, header_of},
+    caller::Caller,
     operate::{Operation, Running, refused, told},
     place,
 };
 use crate::{
-    graphql::errors::{Code, internal},
+    graphql::errors::Code,
     http::{
-        Edge, address,
+        Edge,
         graphql::{asked::Asked, media::Media, read_post},
     },
     live::{
@@ -60,20 +60,9 @@ async fn answer(request: &HttpRequest, edge: &web::Data<Edge>, asked: Asked, by_
         Err(full) => return *full,
     };
     let live = edge.runs.live().clone();
-    let found = match header_of(request) {
-        Ok(header) => Caller::find(&live, header.as_deref(), address::client(request, &edge.api.trusted_proxies)).await,
-        Err(unknown) => Err(unknown),
-    };
-    let caller = match found {
+    let caller = match Caller::of(request, edge).await {
         Ok(caller) => caller,
-        Err(Unknown::Token) => {
-            let why = "this token is unknown, revoked or expired: sign in again";
-            return Media::json().refuse(StatusCode::UNAUTHORIZED, Code::Unauthenticated, why);
-        }
-        Err(Unknown::Db(error)) => {
-            internal(&error);
-            return Media::json().refuse(StatusCode::SERVICE_UNAVAILABLE, Code::Internal, "internal error");
-        }
+        Err(unknown) => return unknown.answer(&Media::json()),
     };
     let next = match Operation::admit(edge, &caller, asked).await {
         Ok(operation) if by_get && operation.is_mutation() => {

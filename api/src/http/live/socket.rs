@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::codec::Decoder;
 
 use super::{
-    caller::{Caller, Unknown, authorization_in, header_of},
+    caller::{Caller, authorization_in},
     lane::Lane,
     message::{ClientMessage, Close, PROTOCOL},
     operate::{self, Operation},
@@ -26,7 +26,8 @@ use super::{
 use crate::{
     graphql::errors::{Code, internal},
     http::{
-        Edge, address,
+        Edge,
+        bearer::{UNKNOWN_TOKEN, Unknown},
         graphql::{asked::Asked, media::Media},
     },
     live::{
@@ -56,21 +57,9 @@ pub(super) async fn open(request: HttpRequest, payload: web::Payload, edge: web:
         Ok(place) => place,
         Err(full) => return *full,
     };
-    let address = address::client(&request, &edge.api.trusted_proxies);
-    let found = match header_of(&request) {
-        Ok(header) => Caller::find(live, header.as_deref(), address).await,
-        Err(unknown) => Err(unknown),
-    };
-    let caller = match found {
+    let caller = match Caller::of(&request, &edge).await {
         Ok(caller) => caller,
-        Err(Unknown::Token) => {
-            let why = "this token is unknown, revoked or expired: sign in again";
-            return Media::json().refuse(StatusCode::UNAUTHORIZED, Code::Unauthenticated, why);
-        }
-        Err(Unknown::Db(error)) => {
-            internal(&error);
-            return Media::json().refuse(StatusCode::SERVICE_UNAVAILABLE, Code::Internal, "internal error");
-        }
+        Err(unknown) => return unknown.answer(&Media::json()),
     };
     let mut response = HttpResponse::build(StatusCode::SWITCHING_PROTOCOLS);
     response.upgrade("websocket");
@@ -219,7 +208,7 @@ impl Socket {
                 self.lane.acknowledge();
                 Ok(())
             }
-            Err(Unknown::Token) => Err(Close::forbidden("this token is unknown, revoked or expired: sign in again")),
+            Err(Unknown::Token) => Err(Close::forbidden(UNKNOWN_TOKEN)),
             Err(Unknown::Db(error)) => {
                 internal(&error);
                 Err(Close::internal())
