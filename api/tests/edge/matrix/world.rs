@@ -12,7 +12,7 @@ use domain::{
         sheet::Sheet,
     },
     creators::{CreateCreator, create_for},
-    drops::queries::items_of,
+    drops::{publish::withdraw, queries::items_of},
     platform::{
         Actor, Currency, Money,
         idempotency::IdempotencyKey,
@@ -120,6 +120,9 @@ impl World {
         ids.insert("legal text", terms.to_string());
 
         let (open, hidden) = (open_drop(kit, &scope, "Mugs").await, draft(kit, &scope, "Secret").await);
+        let withdrawn = open_drop(kit, &scope, "Bowls").await;
+        withdraw(&kit.db, &scope, withdrawn.id).await.unwrap();
+        ids.insert("withdrawn drop", withdrawn.id.to_string());
         let items = items_of(&kit.db, &[open.id, hidden.id]).await.unwrap();
         let (item, hidden_item) = (&items[&open.id][0], &items[&hidden.id][0]);
         ids.insert("open drop", open.id.to_string());
