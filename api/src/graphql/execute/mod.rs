@@ -9,10 +9,7 @@ mod answer;
 mod charge;
 mod work;
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_graphql::{
     Pos, Response, Variables,
@@ -20,6 +17,7 @@ use async_graphql::{
 };
 use domain::platform::Db;
 use futures_util::{Stream, stream};
+use moka::{policy::EvictionPolicy, sync::Cache};
 use serde_json::{Map, Value};
 use tokio::{
     runtime::Handle,
@@ -38,7 +36,6 @@ use super::{
     errors::internal,
     guard::{Chosen, Document, Guard, Refused},
     introspection::Schemas,
-    recent::Recent,
     uploads::Uploads,
 };
 use crate::{Api, live::runs::Turn};
@@ -105,7 +102,7 @@ struct Parts {
     guard: Guard,
     budget: Option<Budget>,
     /// Documents that were read lately, by their texts.
-    documents: Mutex<Recent<Arc<str>, Arc<Document>>>,
+    documents: Cache<Arc<str>, Arc<Document>>,
     runtime: Handle,
     /// Turns for long work: one processor is left for the others.
     turns: Semaphore,
@@ -125,7 +122,7 @@ impl Executor {
             db: api.db.clone(),
             query_deadline: api.query_deadline,
             budget: api.budget.map(Budget::new),
-            documents: Mutex::new(Recent::new(KEPT_TOKENS)),
+            documents: read_lately(),
             runtime,
             turns: Semaphore::new(processors.saturating_sub(1).max(1)),
             mutations: TaskTracker::new(),
@@ -189,8 +186,8 @@ impl Executor {
 
     /// The document of a text: kept, or read off this thread.
     async fn document(&self, text: String) -> Result<Arc<Document>, Refused> {
-        if let Some(kept) = self.0.documents().get(text.as_str()) {
-            return Ok(Arc::clone(kept));
+        if let Some(kept) = self.0.documents.get(text.as_str()) {
+            return Ok(kept);
         }
         let parts = Arc::clone(&self.0);
         let reading = AbortOnDropHandle::new(self.0.runtime.spawn(async move { parts.read(text).await }));
@@ -203,12 +200,33 @@ impl Executor {
     }
 }
 
-impl Parts {
-    fn documents(&self) -> MutexGuard<'_, Recent<Arc<str>, Arc<Document>>> {
-        self.documents.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Room for documents, of which the least recently used go.
+fn read_lately() -> Cache<Arc<str>, Arc<Document>> {
+    let weight = |_: &Arc<str>, document: &Arc<Document>| u32::try_from(document.weight().max(1)).unwrap_or(u32::MAX);
+    Cache::builder().max_capacity(KEPT_TOKENS).weigher(weight).eviction_policy(EvictionPolicy::lru()).build()
 }
 
 fn failed(defect: &JoinError) -> Response {
     Response::from_errors(vec![internal(defect).into_server_error(Pos::default())])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Limits;
+
+    #[test]
+    fn what_is_in_use_stays_read_and_all_that_is_kept_is_bounded_by_its_tokens() {
+        let (kept, guard) = (read_lately(), Guard::new(Limits::default(), &crate::sdl()));
+        let heavy = Arc::new(guard.read(&format!("{{ {} }}", "__typename ".repeat(500))).unwrap());
+        assert!(heavy.weight() > 500, "{}", heavy.weight());
+        kept.insert("used".into(), Arc::clone(&heavy));
+        for number in 0..1_000 {
+            kept.insert(number.to_string().into(), Arc::clone(&heavy));
+            assert!(kept.get("used").is_some(), "after {number}");
+        }
+        kept.run_pending_tasks();
+        assert!(kept.weighted_size() <= KEPT_TOKENS && kept.entry_count() > 100, "{}", kept.weighted_size());
+        assert!(kept.get("0").is_none() && kept.get("999").is_some());
+    }
 }

@@ -56,7 +56,7 @@ impl Parts {
         let document = Arc::new(aside(turn.is_some(), || self.guard.read(&text))?);
         drop(turn);
         if document.weight() <= KEPT_TOKENS_EACH {
-            self.documents().put(Arc::from(text), Arc::clone(&document), document.weight().max(1));
+            self.documents.insert(Arc::from(text), Arc::clone(&document));
         }
         Ok(document)
     }
