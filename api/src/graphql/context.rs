@@ -30,7 +30,7 @@ pub struct RequestContext {
     pub arrived_at: DateTime<Utc>,
 }
 
-/// What belongs to the schema.
+/// What belongs to the edge.
 pub(crate) struct Shared {
     pub(crate) db: Db,
     pub(crate) gateways: Vec<Arc<dyn PaymentGateway>>,
@@ -55,7 +55,7 @@ pub(crate) trait Reach {
 
 impl Reach for Context<'_> {
     fn db(&self) -> &Db {
-        &self.data_unchecked::<Shared>().db
+        &self.data_unchecked::<Arc<Shared>>().db
     }
 
     fn request(&self) -> &RequestContext {
@@ -67,11 +67,11 @@ impl Reach for Context<'_> {
     }
 
     fn gateways(&self) -> &[Arc<dyn PaymentGateway>] {
-        &self.data_unchecked::<Shared>().gateways
+        &self.data_unchecked::<Arc<Shared>>().gateways
     }
 
     fn live(&self) -> &Live {
-        &self.data_unchecked::<Shared>().live
+        &self.data_unchecked::<Arc<Shared>>().live
     }
 
     fn loader(&self) -> &Loader {

@@ -15,7 +15,6 @@ use async_graphql::{
     Pos, Response, Variables,
     parser::types::{ExecutableDocument, OperationType},
 };
-use domain::platform::Db;
 use futures_util::{Stream, stream};
 use moka::{policy::EvictionPolicy, sync::Cache};
 use serde_json::{Map, Value};
@@ -33,6 +32,7 @@ use self::{
 use super::{
     RequestContext,
     budget::{Budget, Payer},
+    context::Shared,
     errors::internal,
     guard::{Chosen, Document, Guard, Refused},
     introspection::Schemas,
@@ -97,7 +97,8 @@ pub struct Executor(Arc<Parts>);
 
 struct Parts {
     schemas: Schemas,
-    db: Db,
+    /// What resolvers reach for, whoever asks.
+    shared: Arc<Shared>,
     query_deadline: Duration,
     guard: Guard,
     budget: Option<Budget>,
@@ -112,14 +113,14 @@ struct Parts {
 
 impl Executor {
     /// An executor whose work is done on that runtime, which should have several threads.
-    pub fn new(api: &Api, schemas: Schemas, runtime: Handle) -> Self {
+    pub fn new(api: &Api, runtime: Handle) -> Self {
         metrics::describe_counter!(REFUSALS, "Requests that were refused before they were run, by the limit that they exceed.");
         metrics::describe_gauge!(RUNNING, "Operations that are being run.");
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self(Arc::new(Parts {
-            guard: Guard::new(api.limits, &schemas.sdl()),
-            schemas,
-            db: api.db.clone(),
+            guard: Guard::new(api.limits),
+            schemas: crate::schemas(api.introspection),
+            shared: Arc::new(Shared { db: api.db.clone(), gateways: api.gateways.clone(), live: api.live.clone() }),
             query_deadline: api.query_deadline,
             budget: api.budget.map(Budget::new),
             documents: read_lately(),
@@ -217,7 +218,7 @@ mod tests {
 
     #[test]
     fn what_is_in_use_stays_read_and_all_that_is_kept_is_bounded_by_its_tokens() {
-        let (kept, guard) = (read_lately(), Guard::new(Limits::default(), &crate::sdl()));
+        let (kept, guard) = (read_lately(), Guard::new(Limits::default()));
         let heavy = Arc::new(guard.read(&format!("{{ {} }}", "__typename ".repeat(500))).unwrap());
         assert!(heavy.weight() > 500, "{}", heavy.weight());
         kept.insert("used".into(), Arc::clone(&heavy));
