@@ -3,9 +3,9 @@
 #![expect(clippy::disallowed_methods, reason = "the tokens table's own finders")]
 
 use chrono::{DateTime, Utc};
-use sea_orm::{Condition, DbErr, QuerySelect, entity::prelude::*, sea_query::Expr};
+use sea_orm::{Condition, DbErr, entity::prelude::*, sea_query::Expr};
 
-use super::{Permission, TokenKind, TokensScope};
+use super::{Permission, TokenKind, TokenViewer, TokensScope};
 use crate::platform::{
     Tx,
     ids::{CreatorId, TokenId},
@@ -66,6 +66,14 @@ impl From<Model> for ApiToken {
     }
 }
 
+impl Model {
+    /// Who its bearer is.
+    pub(crate) fn viewer(&self) -> TokenViewer {
+        let permissions = read_permissions(&self.permissions);
+        TokenViewer { token: self.id, kind: self.kind, creator: self.creator_id, permissions }
+    }
+}
+
 /// Permissions as they are stored.
 pub(crate) fn write_permissions(permissions: &[Permission]) -> String {
     permissions.iter().map(|permission| permission.name()).collect::<Vec<_>>().join(",")
@@ -95,14 +103,13 @@ pub(crate) async fn presented(
     Entity::find().filter(Column::SecretHash.eq(secret_hash)).filter(live(now)).one(conn).await
 }
 
-/// Those of many hashes that are of live tokens: one statement.
-pub(crate) async fn live_hashes(
+/// The live tokens of many hashes: one statement.
+pub(crate) async fn presented_of(
     conn: &impl ConnectionTrait,
     hashes: &[Vec<u8>],
     now: DateTime<Utc>,
-) -> Result<Vec<Vec<u8>>, DbErr> {
-    let found = Entity::find().select_only().column(Column::SecretHash).filter(Column::SecretHash.is_in(hashes.iter().cloned()));
-    found.filter(live(now)).into_tuple().all(conn).await
+) -> Result<Vec<Model>, DbErr> {
+    Entity::find().filter(Column::SecretHash.is_in(hashes.iter().cloned())).filter(live(now)).all(conn).await
 }
 
 /// A token that is still worth something.

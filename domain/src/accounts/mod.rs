@@ -33,10 +33,10 @@ pub mod sign_in;
 pub mod sign_out;
 pub mod sign_up;
 pub mod start_guest;
-pub mod still_good;
 pub mod sweep;
 pub mod throttle;
 pub mod viewer_of;
+pub mod viewers_of;
 
 pub use account::Account;
 pub use api_token::ApiToken;
@@ -63,9 +63,9 @@ pub use sign_in::{SignIn, SignInRefusal, sign_in};
 pub use sign_out::sign_out;
 pub use sign_up::{SignUp, SignUpRefusal, sign_up};
 pub use start_guest::{StartGuestRefusal, start_guest};
-pub use still_good::still_good;
 pub use sweep::sweep;
 pub use viewer_of::viewer_of;
+pub use viewers_of::viewers_of;
 
 use crate::platform::text::Line;
 

@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "the members table's own finders")]
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveValue::Set, DbErr, QueryOrder, entity::prelude::*};
 
@@ -44,6 +46,22 @@ pub(crate) async fn of_account(conn: &impl ConnectionTrait, account: AccountId) 
     let select = Entity::find().filter(Column::AccountId.eq(account)).order_by_asc(Column::CreatedAt);
     let rows = select.order_by_asc(Column::CreatorId).all(conn).await?;
     Ok(rows.into_iter().map(|row| (row.creator_id, row.role)).collect())
+}
+
+/// The same of several accounts, with one statement; those of none are not there.
+pub(crate) async fn of_accounts(
+    conn: &impl ConnectionTrait,
+    accounts: &[AccountId],
+) -> Result<HashMap<AccountId, Vec<(CreatorId, MemberRole)>>, DbErr> {
+    let mut memberships: HashMap<_, Vec<_>> = HashMap::new();
+    if accounts.is_empty() {
+        return Ok(memberships);
+    }
+    let select = Entity::find().filter(Column::AccountId.is_in(accounts.iter().copied())).order_by_asc(Column::CreatedAt);
+    for row in select.order_by_asc(Column::CreatorId).all(conn).await? {
+        memberships.entry(row.account_id).or_default().push((row.creator_id, row.role));
+    }
+    Ok(memberships)
 }
 
 /// How many creators an account is a member of.
