@@ -104,11 +104,7 @@ pub(crate) async fn presented(
 }
 
 /// The live tokens of many hashes: one statement.
-pub(crate) async fn presented_of(
-    conn: &impl ConnectionTrait,
-    hashes: &[Vec<u8>],
-    now: DateTime<Utc>,
-) -> Result<Vec<Model>, DbErr> {
+pub(crate) async fn presented_of(conn: &impl ConnectionTrait, hashes: &[Vec<u8>], now: DateTime<Utc>) -> Result<Vec<Model>, DbErr> {
     Entity::find().filter(Column::SecretHash.is_in(hashes.iter().cloned())).filter(live(now)).all(conn).await
 }
 

@@ -6,7 +6,6 @@ use sea_orm::{ConnectionTrait, Database};
 use serde_json::{Value, json};
 
 use crate::{
-    harness::Setup,
     live::socket::{STOCK, Socket},
     market::{Market, address_of},
     tokens,

@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn what_is_in_use_stays_read_and_all_that_is_kept_is_bounded_by_its_tokens() {
         let (kept, guard) = (read_lately(), Guard::new(Limits::default()));
-        let heavy = Arc::new(guard.read(&format!("{{ {} }}", "__typename ".repeat(500))).unwrap());
+        let heavy = Arc::new(guard.read(&format!("{{ viewer {{ {} }} }}", "kind ".repeat(500))).unwrap());
         assert!(heavy.weight() > 500, "{}", heavy.weight());
         kept.insert("used".into(), Arc::clone(&heavy));
         for number in 0..1_000 {
