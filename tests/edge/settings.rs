@@ -27,7 +27,9 @@ async fn a_server_is_open_where_it_is_tried_out_and_closed_where_others_reach_it
     assert_eq!(transport.headers()["strict-transport-security"], "max-age=31536000");
     let demo = Server::start(Setup::demo().with(public.0, public.1)).await;
     assert_eq!(openness(&demo, None).await, (Value::Null, 200));
-    let permitted = Setup::demo().with("SMALLRUN_INTROSPECTION", "permitted").with("SMALLRUN_PLAYGROUND", "off");
+    // The same demo, so that it is loaded once.
+    let permitted = demo.same_again().with("SMALLRUN_INTROSPECTION", "permitted").with("SMALLRUN_PLAYGROUND", "off");
+    assert!(demo.stop().await.0.success());
     let permitted = Server::start(permitted).await;
     assert_eq!(openness(&permitted, None).await, (hidden.clone(), 404));
     assert_eq!(openness(&permitted, Some(&permitted.demo_token("buyer"))).await.0, hidden);

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use sea_orm::{ConnectionTrait, Database};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -99,13 +100,16 @@ async fn a_failure_of_ours_is_told_from_a_token_that_is_not_good() {
 #[tokio::test]
 async fn broken_frames_have_their_codes() {
     let server = Server::start(Setup::empty()).await;
-    for (what, frame, code) in [
+    // A close that nobody answers is waited for: they are tried beside each other.
+    let breaches = [
         ("an unmasked frame", b"\x81\x02{}".as_slice(), 1002_u16),
         ("an unknown opcode", b"\x83\x80\0\0\0\0", 1002),
         ("a continuation of nothing", b"\x80\x80\0\0\0\0", 1002),
         ("a text that is none", b"\x81\x82\0\0\0\0\xff\xfe", 1007),
         ("a frame of 4 EB", b"\x81\xff\x3f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0", 1009),
-    ] {
+    ];
+    let server = &server;
+    join_all(breaches.map(|(what, frame, code)| async move {
         let mut stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
         let head = format!(
             "GET /graphql HTTP/1.1\r\nhost: {}\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
@@ -120,7 +124,8 @@ async fn broken_frames_have_their_codes() {
         let (head, frames) = answer.split_at(end);
         assert!(String::from_utf8_lossy(head).contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{what}");
         assert_eq!((frames[0], u16::from_be_bytes([frames[2], frames[3]])), (0x88, code), "{what}: {frames:?}");
-    }
+    }))
+    .await;
     let plain = server.client().get(server.at("/graphql")).header("upgrade", "websocket").send().await.unwrap();
     assert_eq!(plain.status(), 400, "no WebSocket handshake");
 }
