@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::{
     accounts::{self, Buyer, BuyerScope, CreateAccount, Email, SystemScope},
-    catalog::{self, TaxClass},
+    catalog::{self, CreateVariant, TaxClass},
     creators,
     drops::{
         create::{CreateDrop, create},
@@ -225,7 +225,7 @@ async fn stock(db: &Db, units: u32) -> DropItemId {
     let creator = creators::create_for(db, &system, Some(owner.id), requests::creator("Clay and Kiln")).await.unwrap();
     let scope = system.as_creator(creator.id);
     let product = catalog::create_product(db, &scope, requests::product("Water Jug")).await.unwrap();
-    let variant = requests::variant(product.id, "JUG-BLUE", requests::euros(10_000));
+    let variant = CreateVariant { title: line("Blue"), ..requests::variant(product.id, "JUG-BLUE", requests::euros(10_000)) };
     let variant = catalog::create_variant(db, &scope, variant).await.unwrap();
     let (now, title) = (db.now(), "Spring firing");
     let (closes_at, deposit) = (now + TimeDelta::days(2), Deposit::Percent(1_000));
