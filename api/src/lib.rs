@@ -13,7 +13,11 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use async_graphql::{MergedObject, SDLExportOptions};
 use chrono::{DateTime, NaiveDate, Utc};
-use domain::{payments::gateway::PaymentGateway, platform::Db};
+use domain::{
+    payments::gateway::PaymentGateway,
+    platform::Db,
+    reservations::desk::{Desk, DeskSettings},
+};
 
 use graphql::{
     accounts::{AccountsQuery, mutations::AccountsMutation},
@@ -25,7 +29,7 @@ use graphql::{
     creators::{CreatorsMutation, CreatorsQuery},
     drops::{DropsQuery, mutations::DropsMutation},
     introspection::Schemas,
-    live::LiveSubscription,
+    live::{LiveSubscription, StockQuery},
     node::NodeQuery,
     platform::{
         PlatformQuery,
@@ -57,6 +61,7 @@ pub struct Query(
     CatalogQuery,
     ImportsQuery,
     DropsQuery,
+    StockQuery,
     ReservationsQuery,
     QuoteQuery,
     PlatformQuery,
@@ -105,6 +110,8 @@ pub struct Api {
     pub limits: Limits,
     /// What each caller may spend; `None` is without end.
     pub budget: Option<BudgetSettings>,
+    /// Where reservations are asked for.
+    pub desk: Desk,
     /// What is watched as it changes.
     pub live: Live,
     /// Where the files of requests are kept while these run, and how large they may be.
@@ -129,6 +136,7 @@ impl Api {
             query_deadline: Duration::from_secs(10),
             limits: Limits::default(),
             budget: Some(BudgetSettings::default()),
+            desk: Desk::new(db, DeskSettings::default()),
             live: Live::start(db, LiveBounds::default()),
             uploads: UploadRules::new(std::env::temp_dir(), FILE_BYTES_MAX, 1, Duration::from_secs(5), 4),
         }
@@ -140,7 +148,7 @@ pub fn schemas(api: &Api) -> Schemas {
     // The guard has bounded all else before a document comes here; this bound of the library's own is not to be lower.
     let nesting = usize::try_from(api.limits.nesting_max).unwrap_or(usize::MAX);
     let over_database = || {
-        let shared = Shared { db: api.db.clone(), gateways: api.gateways.clone(), live: api.live.clone() };
+        let shared = Shared { db: api.db.clone(), desk: api.desk.clone(), gateways: api.gateways.clone(), live: api.live.clone() };
         builder().data(shared).limit_recursive_depth(nesting)
     };
     let closed = over_database().disable_introspection().disable_suggestions();

@@ -128,6 +128,8 @@ pub(crate) async fn draft(kit: &Kit, scope: &CreatorScope, title: &str) -> Drop 
         opens_at: now,
         closes_at: now + TimeDelta::hours(24),
         hold_secs: 600,
+        per_buyer_max: None,
+        minimum_units: None,
         deposit: Deposit::Percent(2_500),
         balance: Balance::BeforeShipping,
         lead_time_days: 30,

@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "the tokens table's own finders")]
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use sea_orm::{Condition, DbErr, QuerySelect, entity::prelude::*, sea_query::Expr};
 
@@ -86,13 +88,13 @@ fn of(scope: &TokensScope) -> Condition {
     Condition::all().add(whose)
 }
 
-/// The live token of a secret.
+/// The live tokens of secrets: one statement over a unique index.
 pub(crate) async fn presented(
     conn: &impl ConnectionTrait,
-    secret_hash: Vec<u8>,
+    secret_hashes: &[Vec<u8>],
     now: DateTime<Utc>,
-) -> Result<Option<Model>, DbErr> {
-    Entity::find().filter(Column::SecretHash.eq(secret_hash)).filter(live(now)).one(conn).await
+) -> Result<Vec<Model>, DbErr> {
+    Entity::find().filter(Column::SecretHash.is_in(secret_hashes.iter().cloned())).filter(live(now)).all(conn).await
 }
 
 /// Those of many hashes that are of live tokens: one statement.
@@ -110,10 +112,13 @@ pub(crate) async fn live_by_id(conn: &impl ConnectionTrait, id: TokenId, now: Da
     Entity::find_by_id(id).filter(live(now)).one(conn).await
 }
 
-/// Notes that a token was used.
-pub(crate) async fn touch(tx: &Tx, id: TokenId) -> Result<(), DbErr> {
+/// Notes that tokens were used.
+pub(crate) async fn touch(tx: &Tx, ids: &BTreeSet<TokenId>) -> Result<(), DbErr> {
+    if ids.is_empty() {
+        return Ok(());
+    }
     let update = Entity::update_many().col_expr(Column::LastUsedAt, Expr::value(tx.now()));
-    update.filter(Column::Id.eq(id)).exec(tx.conn()).await?;
+    update.filter(Column::Id.is_in(ids.iter().copied())).exec(tx.conn()).await?;
     Ok(())
 }
 

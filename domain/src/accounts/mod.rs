@@ -37,6 +37,7 @@ pub mod still_good;
 pub mod sweep;
 pub mod throttle;
 pub mod viewer_of;
+pub mod viewers;
 
 pub use account::Account;
 pub use api_token::ApiToken;
@@ -51,6 +52,7 @@ pub use create_token::{CreateToken, CreateTokenRefusal, TokenCreated, create_tok
 pub use email::{Email, EmailError, person_key};
 pub use open_session::{OpenSessionRefusal, open_session};
 pub use password::{Password, PasswordError};
+pub(crate) use recipient::person_keys;
 pub use recipient::{Addressed, Addressing, address, email_of, own_email, person_key_of};
 pub use request_password_reset::{RequestPasswordResetRefusal, request_password_reset};
 pub use request_session::{RequestSessionRefusal, request_session};
@@ -66,6 +68,7 @@ pub use start_guest::{StartGuestRefusal, start_guest};
 pub use still_good::still_good;
 pub use sweep::sweep;
 pub use viewer_of::viewer_of;
+pub use viewers::Viewers;
 
 use crate::platform::text::Line;
 

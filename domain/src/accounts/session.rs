@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "the sessions table's own finders")]
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
     ActiveValue::Set, Condition, DbErr, FromQueryResult, JoinType, QuerySelect, RelationDef, entity::prelude::*, sea_query::Expr,
@@ -141,6 +143,7 @@ fn live(now: DateTime<Utc>) -> Condition {
 #[derive(Debug, FromQueryResult)]
 pub(crate) struct Presented {
     pub(crate) id: SessionId,
+    pub(crate) secret_hash: Vec<u8>,
     pub(crate) account_id: Option<AccountId>,
     pub(crate) guest_id: Option<GuestId>,
     pub(crate) opened_by: Option<TokenId>,
@@ -149,23 +152,23 @@ pub(crate) struct Presented {
     pub(crate) email_confirmed_at: Option<DateTime<Utc>>,
 }
 
-/// The live session of a secret, with its account: one statement over a unique index.
+/// The live sessions of secrets, with their accounts: one statement over a unique index.
 pub(crate) async fn presented(
     conn: &impl ConnectionTrait,
-    secret_hash: Vec<u8>,
+    secret_hashes: &[Vec<u8>],
     now: DateTime<Utc>,
-) -> Result<Option<Presented>, DbErr> {
+) -> Result<Vec<Presented>, DbErr> {
     let its_account: RelationDef = Entity::belongs_to(account::Entity).from(Column::AccountId).to(account::Column::Id).into();
     Entity::find()
         .select_only()
-        .columns([Column::Id, Column::AccountId, Column::GuestId, Column::OpenedBy, Column::LastUsedAt])
+        .columns([Column::Id, Column::SecretHash, Column::AccountId, Column::GuestId, Column::OpenedBy, Column::LastUsedAt])
         .column_as(account::Column::Admin, "admin")
         .column_as(account::Column::EmailConfirmedAt, "email_confirmed_at")
         .join(JoinType::LeftJoin, its_account)
-        .filter(Column::SecretHash.eq(secret_hash))
+        .filter(Column::SecretHash.is_in(secret_hashes.iter().cloned()))
         .filter(live(now))
         .into_model()
-        .one(conn)
+        .all(conn)
         .await
 }
 
@@ -179,10 +182,13 @@ pub(crate) async fn live_hashes(
     found.filter(live(now)).into_tuple().all(conn).await
 }
 
-/// Notes that a session was used.
-pub(crate) async fn touch(tx: &Tx, id: SessionId) -> Result<(), DbErr> {
+/// Notes that sessions were used.
+pub(crate) async fn touch(tx: &Tx, ids: &BTreeSet<SessionId>) -> Result<(), DbErr> {
+    if ids.is_empty() {
+        return Ok(());
+    }
     let update = Entity::update_many().col_expr(Column::LastUsedAt, Expr::value(tx.now()));
-    update.filter(Column::Id.eq(id)).exec(tx.conn()).await?;
+    update.filter(Column::Id.is_in(ids.iter().copied())).exec(tx.conn()).await?;
     Ok(())
 }
 

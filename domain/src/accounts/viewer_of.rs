@@ -1,63 +1,116 @@
 //! Who a bearer token is.
 
+use std::collections::{BTreeSet, HashMap};
+
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::DbErr;
 
 use super::{AccountViewer, TokenViewer, Viewer, api_token, session};
 use crate::{
     creators::member,
-    platform::{Actor, Db, Tx, entropy::Secret, ids::EntityId, in_tx},
+    platform::{
+        Actor, Db, Tx,
+        entropy::Secret,
+        ids::{AccountId, SessionId, TokenId},
+        in_tx,
+    },
 };
 
 /// How exactly "last used" is kept: more often would make every read a write.
 const USED_EVERY: TimeDelta = TimeDelta::minutes(1);
 
+/// What `Secret::hash` makes of a bearer token.
+pub(super) type Hash = Vec<u8>;
+
 /// The viewer of a bearer token; `None` when it is unknown, revoked or run out.
 ///
-/// Read from the database each time, by one indexed lookup and one for memberships, so that a revocation holds with the
-/// next request of every process.
+/// Read from the database each time, so that a revocation holds with the next request of every process. Where many come at
+/// once, [`Viewers`](super::Viewers) reads them together.
 pub async fn viewer_of(db: &Db, secret: &Secret) -> Result<Option<Viewer>, DbErr> {
-    if secret.expose().starts_with("sr_ses_") { of_session(db, secret).await } else { of_token(db, secret).await }
+    let hash = secret.hash();
+    let mut found = look_up(db, std::slice::from_ref(&hash)).await?;
+    note(db, found.unnoted).await;
+    Ok(found.viewers.remove(&hash))
 }
 
-async fn of_session(db: &Db, secret: &Secret) -> Result<Option<Viewer>, DbErr> {
-    let now = db.now();
-    let Some(row) = session::presented(db.reader(), secret.hash(), now).await? else { return Ok(None) };
-    let viewer = match (row.account_id, row.guest_id) {
-        (Some(account), _) => {
-            // A session that a storefront holds is a buyer's and no more: the buyer agreed to that.
-            let own = row.opened_by.is_none();
-            let memberships = if own { member::of_account(db.reader(), account).await? } else { Vec::new() };
-            let admin = own && row.admin.unwrap_or(false);
-            let confirmed = row.email_confirmed_at.is_some();
-            Some(Viewer::Account(AccountViewer { account, session: row.id, lent: !own, confirmed, admin, memberships }))
+/// What was found of bearer tokens.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) viewers: HashMap<Hash, Viewer>,
+    pub(super) unnoted: Unnoted,
+}
+
+/// Sessions and tokens that were used, which is to be noted.
+#[derive(Debug, Default)]
+pub(super) struct Unnoted {
+    sessions: BTreeSet<SessionId>,
+    tokens: BTreeSet<TokenId>,
+}
+
+impl Unnoted {
+    pub(super) fn is_empty(&self) -> bool {
+        self.sessions.is_empty() && self.tokens.is_empty()
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.sessions.extend(other.sessions);
+        self.tokens.extend(other.tokens);
+    }
+}
+
+/// Finds who many bearer tokens are: three statements, each over a unique index. What is not good is left out.
+pub(super) async fn look_up(db: &Db, hashes: &[Hash]) -> Result<Found, DbErr> {
+    let (conn, now) = (db.reader(), db.now());
+    let mut found = Found::default();
+    let sessions = session::presented(conn, hashes, now).await?;
+    // A session that a storefront holds is a buyer's and no more: the buyer agreed to that.
+    let own: Vec<AccountId> = sessions.iter().filter(|row| row.opened_by.is_none()).filter_map(|row| row.account_id).collect();
+    let memberships = if own.is_empty() { HashMap::new() } else { member::of_accounts(conn, &own).await? };
+    for row in sessions {
+        let viewer = match (row.account_id, row.guest_id) {
+            (Some(account), _) => {
+                let own = row.opened_by.is_none();
+                let memberships = memberships.get(&account).filter(|_| own).cloned().unwrap_or_default();
+                let (admin, confirmed) = (own && row.admin.unwrap_or(false), row.email_confirmed_at.is_some());
+                Viewer::Account(AccountViewer { account, session: row.id, lent: !own, confirmed, admin, memberships })
+            }
+            (None, Some(guest)) => Viewer::Guest(guest, row.id),
+            (None, None) => continue,
+        };
+        if is_stale(Some(row.last_used_at), now) {
+            found.unnoted.sessions.insert(row.id);
         }
-        (None, Some(guest)) => Some(Viewer::Guest(guest, row.id)),
-        (None, None) => None,
-    };
-    if is_stale(Some(row.last_used_at), now) {
-        noted(row.id, in_tx(db, Actor::System("last-used"), async |tx: &Tx| session::touch(tx, row.id).await).await);
+        found.viewers.insert(row.secret_hash, viewer);
     }
-    Ok(viewer)
-}
-
-async fn of_token(db: &Db, secret: &Secret) -> Result<Option<Viewer>, DbErr> {
-    let now = db.now();
-    let Some(row) = api_token::presented(db.reader(), secret.hash(), now).await? else { return Ok(None) };
-    if is_stale(row.last_used_at, now) {
-        noted(row.id, in_tx(db, Actor::System("last-used"), async |tx: &Tx| api_token::touch(tx, row.id).await).await);
+    if found.viewers.len() == hashes.len() {
+        return Ok(found);
     }
-    let permissions = api_token::read_permissions(&row.permissions);
-    Ok(Some(Viewer::Token(TokenViewer { token: row.id, kind: row.kind, creator: row.creator_id, permissions })))
+    for row in api_token::presented(conn, hashes, now).await? {
+        if is_stale(row.last_used_at, now) {
+            found.unnoted.tokens.insert(row.id);
+        }
+        let permissions = api_token::read_permissions(&row.permissions);
+        let viewer = Viewer::Token(TokenViewer { token: row.id, kind: row.kind, creator: row.creator_id, permissions });
+        found.viewers.insert(row.secret_hash, viewer);
+    }
+    Ok(found)
 }
 
 fn is_stale(last_used_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
     last_used_at.is_none_or(|at| now.signed_duration_since(at) >= USED_EVERY)
 }
 
-/// Nobody is turned away because a note could not be made.
-fn noted(id: impl EntityId, done: Result<(), DbErr>) {
-    if let Err(error) = done {
-        tracing::warn!(id = id.public(), %error, "last use is not noted");
+/// Notes that sessions and tokens were used. Nobody is turned away because a note could not be made.
+pub(super) async fn note(db: &Db, used: Unnoted) {
+    if used.is_empty() {
+        return;
+    }
+    let Unnoted { sessions, tokens } = &used;
+    let done = in_tx(db, Actor::System("last-used"), async |tx: &Tx| {
+        session::touch(tx, sessions).await?;
+        api_token::touch(tx, tokens).await
+    });
+    if let Err(error) = done.await {
+        tracing::warn!(sessions = sessions.len(), tokens = tokens.len(), %error, "last use is not noted");
     }
 }

@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "the members table's own finders")]
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveValue::Set, DbErr, QueryOrder, entity::prelude::*};
 
@@ -41,9 +43,20 @@ pub(crate) async fn add(tx: &Tx, creator: CreatorId, account: AccountId, role: M
 
 /// Of which creators an account is a member, oldest first: what authorisation needs to know.
 pub(crate) async fn of_account(conn: &impl ConnectionTrait, account: AccountId) -> Result<Vec<(CreatorId, MemberRole)>, DbErr> {
-    let select = Entity::find().filter(Column::AccountId.eq(account)).order_by_asc(Column::CreatedAt);
-    let rows = select.order_by_asc(Column::CreatorId).all(conn).await?;
-    Ok(rows.into_iter().map(|row| (row.creator_id, row.role)).collect())
+    Ok(of_accounts(conn, &[account]).await?.remove(&account).unwrap_or_default())
+}
+
+/// The same of several accounts: one statement.
+pub(crate) async fn of_accounts(
+    conn: &impl ConnectionTrait,
+    accounts: &[AccountId],
+) -> Result<HashMap<AccountId, Vec<(CreatorId, MemberRole)>>, DbErr> {
+    let select = Entity::find().filter(Column::AccountId.is_in(accounts.iter().copied())).order_by_asc(Column::CreatedAt);
+    let mut memberships: HashMap<AccountId, Vec<(CreatorId, MemberRole)>> = HashMap::new();
+    for row in select.order_by_asc(Column::CreatorId).all(conn).await? {
+        memberships.entry(row.account_id).or_default().push((row.creator_id, row.role));
+    }
+    Ok(memberships)
 }
 
 /// How many creators an account is a member of.

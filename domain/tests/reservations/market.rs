@@ -119,6 +119,8 @@ pub(crate) fn draft_of(kit: &Kit, title: &str) -> CreateDrop {
         opens_at: now,
         closes_at: now + TimeDelta::hours(24),
         hold_secs: 600,
+        per_buyer_max: None,
+        minimum_units: None,
         deposit: Deposit::Percent(2_500),
         balance: Balance::BeforeShipping,
         lead_time_days: 30,
@@ -185,7 +187,7 @@ impl Market {
     /// Reserves, and expects that it works.
     pub(crate) async fn held(&self, db: &Db, buyer: &BuyerScope, lines: &[(&DropItem, u32)], name: &str) -> CheckoutId {
         match self.reserve(db, buyer, lines, 100_000, name).await.unwrap() {
-            Reserved::Made { checkout, replayed: false } => checkout,
+            Reserved::Made { checkout, replayed: false, .. } => checkout,
             other => panic!("{other:?}"),
         }
     }

@@ -159,6 +159,8 @@ pub(crate) async fn open(db: &Db, template: &Template, dice: &mut Dice) -> (Mode
             tags: Vec::new(),
             opens_at,
             closes_at,
+            per_buyer_max: None,
+            minimum_units: None,
             hold_secs,
             deposit: Deposit::Percent(2_500),
             balance: Balance::BeforeShipping,

@@ -185,7 +185,7 @@ impl Shop {
             key: IdempotencyKey::new(key).unwrap(),
         };
         match reserve(&self.kit.db, buyer, &request).await.unwrap() {
-            Reserved::Made { checkout, replayed: false } => checkout,
+            Reserved::Made { checkout, replayed: false, .. } => checkout,
             other => panic!("not made: {other:?}"),
         }
     }
@@ -279,6 +279,8 @@ async fn stock(db: &Db, units: u32) -> DropItemId {
         opens_at: db.now(),
         closes_at: db.now() + TimeDelta::days(2),
         hold_secs: HOLD_SECS,
+        per_buyer_max: None,
+        minimum_units: None,
         deposit: Deposit::Percent(1_000),
         balance: Balance::BeforeShipping,
         lead_time_days: 30,

@@ -3,15 +3,16 @@
 //! [`Executor::admit`] reads and weighs a request and charges its caller; [`Executor::run`] runs what was admitted, and
 //! [`Executor::stream`] a subscription. All of the work is done on the runtime of the process, never on the thread that
 //! serves the connection, and what is long to read or to validate takes turns, so that other requests go on meanwhile.
-//! [`work`] the running; [`charge`] who pays; [`answer`] what an answer shows besides its data.
+//! [`load`] what is not even begun when there is too much to do; [`work`] the running; [`charge`] who pays; [`answer`] what an answer shows besides its data.
 
 mod answer;
 mod charge;
+mod load;
 mod work;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_graphql::{
@@ -30,12 +31,13 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use self::{
     charge::REFUSALS,
+    load::{AGAIN_AFTER, Load},
     work::{RUNNING, traced},
 };
 use super::{
     RequestContext,
     budget::{Budget, Payer},
-    errors::internal,
+    errors::{busy, internal},
     guard::{Chosen, Document, Guard, Refused},
     introspection::Schemas,
     recent::Recent,
@@ -103,6 +105,7 @@ struct Parts {
     db: Db,
     query_deadline: Duration,
     guard: Guard,
+    load: Load,
     budget: Option<Budget>,
     /// Documents that were read lately, by their texts.
     documents: Mutex<Recent<Arc<str>, Arc<Document>>>,
@@ -121,6 +124,7 @@ impl Executor {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self(Arc::new(Parts {
             guard: Guard::new(api.limits, &schemas.sdl()),
+            load: Load::new(),
             schemas,
             db: api.db.clone(),
             query_deadline: api.query_deadline,
@@ -130,6 +134,17 @@ impl Executor {
             turns: Semaphore::new(processors.saturating_sub(1).max(1)),
             mutations: TaskTracker::new(),
         }))
+    }
+
+    /// Whether a request is turned away before anything is done for it, because there is more to do than can be done: the answer, if
+    /// so. What a document does that is not known yet is found out when it is admitted.
+    pub fn overload(&self, query: &str) -> Option<Response> {
+        let now = Instant::now();
+        if !self.0.load.is_busy(now) {
+            return None;
+        }
+        let class = self.kept(query)?.class();
+        self.0.load.sheds(class, now).then(turned_away)
     }
 
     /// Whether a request may be run: reads its document, weighs it, and charges its caller. The answer of a refusal is
@@ -142,7 +157,15 @@ impl Executor {
         let bytes = asked.query.len();
         let refused = |refused: Refused| parts.refuse(refused, bytes, payer);
         parts.guard.check_size(&asked.query, &asked.variables).map_err(refused)?;
-        let document = self.document(asked.query).await.map_err(refused)?;
+        let kept = self.kept(&asked.query);
+        let known = kept.is_some();
+        let document = match kept {
+            Some(document) => document,
+            None => self.document(asked.query).await.map_err(refused)?,
+        };
+        if !known && parts.load.sheds(document.class(), Instant::now()) {
+            return Err(turned_away());
+        }
         let variables = Variables::from_json(Value::Object(asked.variables));
         let operation_name = asked.operation_name.filter(|name| !name.is_empty());
         let chosen = parts.guard.choose(&document, operation_name.as_deref(), &variables).map_err(refused)?;
@@ -187,11 +210,12 @@ impl Executor {
         }
     }
 
-    /// The document of a text: kept, or read off this thread.
+    fn kept(&self, text: &str) -> Option<Arc<Document>> {
+        self.0.documents().get(text).map(|kept| Arc::clone(kept))
+    }
+
+    /// The document of a text that was not kept: read off this thread.
     async fn document(&self, text: String) -> Result<Arc<Document>, Refused> {
-        if let Some(kept) = self.0.documents().get(text.as_str()) {
-            return Ok(Arc::clone(kept));
-        }
         let parts = Arc::clone(&self.0);
         let reading = AbortOnDropHandle::new(self.0.runtime.spawn(async move { parts.read(text).await }));
         // Long texts wait for their turns.
@@ -207,6 +231,10 @@ impl Parts {
     fn documents(&self) -> MutexGuard<'_, Recent<Arc<str>, Arc<Document>>> {
         self.documents.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn turned_away() -> Response {
+    Response::from_errors(vec![busy(AGAIN_AFTER).into_server_error(Pos::default())])
 }
 
 fn failed(defect: &JoinError) -> Response {

@@ -81,6 +81,8 @@ impl Parts {
     /// Runs a query or a mutation to its end: a query within the deadline. One that is given up with its client has cost what
     /// it may cost at most.
     pub(super) async fn perform(self: Arc<Self>, admitted: Admitted, caller: RequestContext) -> Response {
+        let began = Instant::now();
+        self.load.note(began.saturating_duration_since(caller.came_at), began);
         let (running, request) = self.request(admitted, caller);
         let _counted = Counted::new(running.kind);
         let mut response = match request {

@@ -88,6 +88,7 @@ impl Media {
             Some("INTERNAL") => StatusCode::INTERNAL_SERVER_ERROR,
             Some("DEADLINE_EXCEEDED") => StatusCode::SERVICE_UNAVAILABLE,
             Some("RATE_LIMITED") => StatusCode::TOO_MANY_REQUESTS,
+            Some("BUSY") => StatusCode::SERVICE_UNAVAILABLE,
             _ if refused && self.kind == MediaType::GraphqlResponse => StatusCode::BAD_REQUEST,
             _ => StatusCode::OK,
         };
