@@ -27,10 +27,23 @@ pub(super) type Hash = Vec<u8>;
 /// Read from the database each time, so that a revocation holds with the next request of every process. Where many come at
 /// once, [`Viewers`](super::Viewers) reads them together.
 pub async fn viewer_of(db: &Db, secret: &Secret) -> Result<Option<Viewer>, DbErr> {
-    let hash = secret.hash();
-    let mut found = look_up(db, std::slice::from_ref(&hash)).await?;
+    let asked = Asked::of(secret);
+    let mut found = look_up(db, std::iter::once(&asked)).await?;
     note(db, found.unnoted).await;
-    Ok(found.viewers.remove(&hash))
+    Ok(found.viewers.remove(&asked.hash))
+}
+
+/// A bearer token that is looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Asked {
+    pub(super) hash: Hash,
+    is_session: bool,
+}
+
+impl Asked {
+    pub(super) fn of(secret: &Secret) -> Self {
+        Self { hash: secret.hash(), is_session: secret.expose().starts_with("sr_ses_") }
+    }
 }
 
 /// What was found of bearer tokens.
@@ -58,10 +71,22 @@ impl Unnoted {
     }
 }
 
-/// Finds who many bearer tokens are: three statements, each over a unique index. What is not good is left out.
-pub(super) async fn look_up(db: &Db, hashes: &[Hash]) -> Result<Found, DbErr> {
-    let (conn, now) = (db.reader(), db.now());
+/// Finds who many bearer tokens are: at most three statements, each over a unique index. What is not good is left out.
+pub(super) async fn look_up(db: &Db, asked: impl IntoIterator<Item = &Asked>) -> Result<Found, DbErr> {
     let mut found = Found::default();
+    let (sessions, tokens): (Vec<&Asked>, Vec<&Asked>) = asked.into_iter().partition(|asked| asked.is_session);
+    let hashes = |asked: &[&Asked]| asked.iter().map(|asked| asked.hash.clone()).collect::<Vec<_>>();
+    if !sessions.is_empty() {
+        find_sessions(db, &hashes(&sessions), &mut found).await?;
+    }
+    if !tokens.is_empty() {
+        find_tokens(db, &hashes(&tokens), &mut found).await?;
+    }
+    Ok(found)
+}
+
+async fn find_sessions(db: &Db, hashes: &[Hash], found: &mut Found) -> Result<(), DbErr> {
+    let (conn, now) = (db.reader(), db.now());
     let sessions = session::presented(conn, hashes, now).await?;
     // A session that a storefront holds is a buyer's and no more: the buyer agreed to that.
     let own: Vec<AccountId> = sessions.iter().filter(|row| row.opened_by.is_none()).filter_map(|row| row.account_id).collect();
@@ -82,10 +107,12 @@ pub(super) async fn look_up(db: &Db, hashes: &[Hash]) -> Result<Found, DbErr> {
         }
         found.viewers.insert(row.secret_hash, viewer);
     }
-    if found.viewers.len() == hashes.len() {
-        return Ok(found);
-    }
-    for row in api_token::presented(conn, hashes, now).await? {
+    Ok(())
+}
+
+async fn find_tokens(db: &Db, hashes: &[Hash], found: &mut Found) -> Result<(), DbErr> {
+    let now = db.now();
+    for row in api_token::presented(db.reader(), hashes, now).await? {
         if is_stale(row.last_used_at, now) {
             found.unnoted.tokens.insert(row.id);
         }
@@ -93,7 +120,7 @@ pub(super) async fn look_up(db: &Db, hashes: &[Hash]) -> Result<Found, DbErr> {
         let viewer = Viewer::Token(TokenViewer { token: row.id, kind: row.kind, creator: row.creator_id, permissions });
         found.viewers.insert(row.secret_hash, viewer);
     }
-    Ok(found)
+    Ok(())
 }
 
 fn is_stale(last_used_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {

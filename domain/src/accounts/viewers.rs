@@ -11,7 +11,7 @@ use tokio::{runtime::Handle, sync::oneshot};
 
 use super::{
     Viewer,
-    viewer_of::{Hash, Unnoted, look_up, note},
+    viewer_of::{Asked, Unnoted, look_up, note},
 };
 use crate::platform::{Db, entropy::Secret};
 
@@ -38,7 +38,7 @@ struct State {
 }
 
 struct Waiting {
-    hash: Hash,
+    asked: Asked,
     answer: oneshot::Sender<Result<Option<Viewer>, DbErr>>,
 }
 
@@ -53,7 +53,7 @@ impl Viewers {
         let (answer, found) = oneshot::channel();
         let begins = {
             let mut state = self.state();
-            state.waiting.push(Waiting { hash: secret.hash(), answer });
+            state.waiting.push(Waiting { asked: Asked::of(secret), answer });
             !mem::replace(&mut state.looks, true)
         };
         if begins {
@@ -80,12 +80,12 @@ impl Viewers {
             if batch.is_empty() {
                 return;
             }
-            let hashes: HashSet<Hash> = batch.iter().map(|waiting| waiting.hash.clone()).collect();
-            match look_up(&self.0.db, &hashes.into_iter().collect::<Vec<_>>()).await {
+            let asked: HashSet<&Asked> = batch.iter().map(|waiting| &waiting.asked).collect();
+            match look_up(&self.0.db, asked).await {
                 Ok(found) => {
                     for waiting in batch {
                         // Whoever is gone needs no answer.
-                        let _gone = waiting.answer.send(Ok(found.viewers.get(&waiting.hash).cloned()));
+                        let _gone = waiting.answer.send(Ok(found.viewers.get(&waiting.asked.hash).cloned()));
                     }
                     self.note(found.unnoted);
                 }

@@ -11,6 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -47,6 +48,8 @@ struct Inner {
     statements: Arc<AtomicU64>,
     /// How far the database's clock is ahead of this process's.
     ahead_micros: Arc<AtomicI64>,
+    /// Whether buyers wait for decisions in this process.
+    rush: watch::Sender<bool>,
 }
 
 impl Db {
@@ -69,7 +72,7 @@ impl Db {
             });
         }
         let machine_clock = Arc::clone(&clock);
-        Self(Arc::new(Inner { writer, readers, clock, machine_clock, entropy, commits, due: Arc::default(), statements, ahead_micros }))
+        Self(Arc::new(Inner { writer, readers, clock, machine_clock, entropy, commits, due: Arc::default(), statements, ahead_micros, rush: watch::Sender::new(false) }))
     }
 
     /// The same database at another time: the demo marketplace is loaded as if days had passed. The audit log goes on to
@@ -77,9 +80,9 @@ impl Db {
     pub fn with_clock(&self, clock: Arc<dyn Clock>) -> Self {
         let (writer, readers) = (self.0.writer.clone(), self.0.readers.clone());
         let (entropy, statements) = (Arc::clone(&self.0.entropy), Arc::clone(&self.0.statements));
-        let (commits, due) = (self.0.commits.clone(), Arc::clone(&self.0.due));
+        let (commits, due, rush) = (self.0.commits.clone(), Arc::clone(&self.0.due), self.0.rush.clone());
         let (machine_clock, ahead_micros) = (Arc::clone(&self.0.machine_clock), Arc::clone(&self.0.ahead_micros));
-        Self(Arc::new(Inner { writer, readers, clock, machine_clock, entropy, commits, due, statements, ahead_micros }))
+        Self(Arc::new(Inner { writer, readers, clock, machine_clock, entropy, commits, due, statements, ahead_micros, rush }))
     }
 
     /// The connection for reads outside a transaction. What is a tenant's is read by [`read_in`] instead.
@@ -151,6 +154,19 @@ impl Db {
     /// Wakes whoever waits on [`Db::commits`].
     pub fn wake(&self) {
         self.0.commits.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Says whether buyers wait for decisions in this process.
+    pub(crate) fn set_rush(&self, rush: bool) {
+        self.0.rush.send_if_modified(|before| std::mem::replace(before, rush) != rush);
+    }
+
+    /// Waits until no buyer waits for a decision in this process, but no longer than that: for work that can wait, and that would
+    /// take the processor and the writer from them.
+    pub async fn when_calm(&self, patience: Duration) {
+        let mut rush = self.0.rush.subscribe();
+        let calm = rush.wait_for(|rush| !*rush);
+        let _patience_is_over = tokio::time::timeout(patience, calm).await;
     }
 
     /// How many tasks this process has queued to be run at once since this was asked last, by queue: what a bus

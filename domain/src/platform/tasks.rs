@@ -61,6 +61,14 @@ impl Queue {
     /// All queues.
     pub const ALL: [Self; 5] = [Self::Payments, Self::Reservations, Self::Mail, Self::Sandbox, Self::Imports];
 
+    /// Whether its work may wait while buyers wait for decisions.
+    pub fn can_wait(self) -> bool {
+        match self {
+            Self::Payments | Self::Reservations => false,
+            Self::Mail | Self::Sandbox | Self::Imports => true,
+        }
+    }
+
     /// The constant name.
     pub fn name(self) -> &'static str {
         match self {

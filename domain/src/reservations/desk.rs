@@ -34,8 +34,10 @@ const BATCH_MAX: usize = 256;
 const BATCH_LINES_MAX: usize = 512;
 /// Of how many items it is kept which drop they are of.
 const ITEMS_KEPT: usize = 100_000;
-/// How much the newest batch counts in what a request is expected to take.
+/// How much the newest batch counts in what a batch is expected to take.
 const PACE_WEIGHT: f64 = 0.2;
+/// The longest that who is turned away is asked to wait.
+const AGAIN_AFTER_MAX: Duration = Duration::from_secs(30);
 
 const DECIDED: &str = "smallrun_desk_batch_requests";
 const WAITED: &str = "smallrun_desk_wait_seconds";
@@ -70,7 +72,7 @@ struct Inner {
     /// Which drops items are of: that never changes.
     drops: Mutex<HashMap<DropItemId, DropId>>,
     transactions: Semaphore,
-    /// What a request has taken lately, in seconds, within a batch.
+    /// What a batch has taken lately, in seconds.
     pace: Mutex<f64>,
 }
 
@@ -155,21 +157,23 @@ impl Desk {
         let wait = self.expected(ahead);
         if queue.waiting.len() >= self.0.settings.queue_max || wait > self.0.settings.wait_max {
             metrics::counter!(BUSY).increment(1);
-            return Err(OpError::Busy(wait.max(Duration::from_secs(1))));
+            return Err(OpError::Busy(wait.clamp(Duration::from_secs(1), AGAIN_AFTER_MAX)));
         }
         queue.waiting.push_back(waiting);
         metrics::gauge!(WAITING).increment(1.0);
         if begins {
+            self.0.db.set_rush(true);
             let desk = self.clone();
             tokio::spawn(async move { desk.serve(drop).await });
         }
         Ok(())
     }
 
-    /// How long a request is expected to wait that has so many ahead of it.
+    /// How long a request is expected to wait that has so many ahead of it: as long as their batches take, the one that is being
+    /// decided among them.
     fn expected(&self, ahead: usize) -> Duration {
-        let ahead = f64::from(u32::try_from(ahead).unwrap_or(u32::MAX));
-        Duration::try_from_secs_f64(ahead * *locked(&self.0.pace)).unwrap_or(Duration::MAX)
+        let batches = f64::from(u32::try_from(ahead.div_ceil(BATCH_MAX)).unwrap_or(u32::MAX));
+        Duration::try_from_secs_f64(batches * *locked(&self.0.pace)).unwrap_or(Duration::MAX)
     }
 
     /// Decides a drop's requests, batch after batch, until nobody waits.
@@ -200,6 +204,9 @@ impl Desk {
             metrics::gauge!(WAITING).decrement(f64::from(u32::try_from(taken).unwrap_or(u32::MAX)));
             if batch.is_empty() {
                 queues.remove(&drop);
+                if queues.is_empty() {
+                    self.0.db.set_rush(false);
+                }
             }
             batch
         };
@@ -235,7 +242,7 @@ impl Desk {
         let count = f64::from(u32::try_from(asked.len()).unwrap_or(u32::MAX));
         metrics::histogram!(DECIDED).record(count);
         let decided = batch::decide_all(&self.0.db, drops, &asked).await;
-        self.note_pace(began.elapsed().as_secs_f64() / count.max(1.0));
+        self.note_pace(began.elapsed().as_secs_f64());
         for (caller, answer) in answers.into_iter().zip(decided) {
             // Whoever went away meanwhile finds the reservation later, or it lapses.
             let _gone = caller.send(answer);
