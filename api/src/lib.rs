@@ -9,7 +9,11 @@ pub mod graphql;
 pub mod http;
 pub mod live;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use async_graphql::{MergedObject, SDLExportOptions};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -25,7 +29,6 @@ use graphql::{
         CatalogMutation, CatalogQuery,
         imports::{ImportsMutation, ImportsQuery},
     },
-    context::Shared,
     creators::{CreatorsMutation, CreatorsQuery},
     drops::{DropsQuery, mutations::DropsMutation},
     introspection::Schemas,
@@ -143,16 +146,20 @@ impl Api {
     }
 }
 
-/// The schema over a database, open and closed.
-pub fn schemas(api: &Api) -> Schemas {
-    // The guard has bounded all else before a document comes here; this bound of the library's own is not to be lower.
-    let nesting = usize::try_from(api.limits.nesting_max).unwrap_or(usize::MAX);
-    let over_database = || {
-        let shared = Shared { db: api.db.clone(), desk: api.desk.clone(), gateways: api.gateways.clone(), live: api.live.clone() };
-        builder().data(shared).limit_recursive_depth(nesting)
-    };
-    let closed = over_database().disable_introspection().disable_suggestions();
-    Schemas::new(over_database().finish(), closed.finish(), api.introspection)
+/// The deepest nesting that the library lets through: the most that `query_nesting_max` may be set to. The guard has bounded all
+/// documents by then, more strictly.
+const NESTING_MOST: usize = 100;
+
+/// The schema, open and closed. Nothing in it belongs to a database or to an edge, so it is built once a process.
+static SCHEMAS: LazyLock<(Schema, Schema)> = LazyLock::new(|| {
+    let bounded = || builder().limit_recursive_depth(NESTING_MOST);
+    (bounded().finish(), bounded().disable_introspection().disable_suggestions().finish())
+});
+
+/// The schema as those may know it who ask.
+pub fn schemas(audience: SchemaAudience) -> Schemas {
+    let (open, closed) = &*SCHEMAS;
+    Schemas::new(open.clone(), closed.clone(), audience)
 }
 
 fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, LiveSubscription> {
@@ -167,7 +174,7 @@ fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, LiveSubscription> 
 /// The schema in the schema definition language, sorted: what is committed as `schema.graphql`.
 pub fn sdl() -> String {
     let options = SDLExportOptions::new().sorted_fields().sorted_arguments().sorted_enum_items().prefer_single_line_descriptions();
-    let mut text = builder().finish().sdl_with_options(options).trim().to_owned();
+    let mut text = SCHEMAS.0.sdl_with_options(options).trim().to_owned();
     text.push('\n');
     text
 }

@@ -10,21 +10,20 @@ use domain::{
         AccountScope, AccountViewer, Browse, CreatorScope, MemberRole, OwnAccount, PublicScope, SystemScope, TokenKind,
         TokenViewer, Viewer, authorize,
     },
-    catalog::{CreateProduct, archive_product, create_product},
+    catalog::{archive_product, create_product},
     creators::{
-        CreateCreator, CreateCreatorRefusal, Creator, CreatorName, CreatorSort, UpdateCreator, UpdateCreatorRefusal, create,
-        create_for, queries, update,
+        CreateCreator, CreateCreatorRefusal, Creator, CreatorSort, UpdateCreator, UpdateCreatorRefusal, create, create_for,
+        queries, update,
     },
     platform::{
         Currency, Db, EntityId, OpError,
         ids::{AccountId, SessionId, TokenId},
         page::{Page, Slice, SortKey},
-        tags::Tags,
         text::{Line, Markdown},
     },
 };
 use sea_orm::{ConnectionTrait, Statement};
-use testkit::{Kit, audit_actions, facts, on_both};
+use testkit::{Kit, audit_actions, facts, on_both, requests};
 
 /// An account as it stands in its table, and the scope of the person it belongs to.
 async fn person(db: &Db) -> AccountScope {
@@ -53,17 +52,8 @@ fn own(creator: &Creator) -> CreatorScope {
 }
 
 fn request(name: &str) -> CreateCreator {
-    CreateCreator {
-        slug: None,
-        name: CreatorName::new(name).unwrap(),
-        tagline: None,
-        place: None,
-        country: "PT".parse().unwrap(),
-        time_zone: "Europe/Lisbon".parse().unwrap(),
-        currency: Currency::from_code("EUR").unwrap(),
-        prices_include_tax: true,
-        story: Markdown::new("").unwrap(),
-    }
+    let (country, time_zone) = ("PT".parse().unwrap(), "Europe/Lisbon".parse().unwrap());
+    CreateCreator { country, time_zone, ..requests::creator(name) }
 }
 
 fn with_slug(slug: &str) -> CreateCreator {
@@ -76,9 +66,7 @@ async fn opened(kit: &Kit, name: &str) -> Creator {
 }
 
 async fn product_of(kit: &Kit, creator: &Creator) -> domain::catalog::Product {
-    let title = Line::new("Bowl").unwrap();
-    let (description, tags) = (Markdown::new("").unwrap(), Tags::default());
-    create_product(&kit.db, &own(creator), CreateProduct { slug: None, title, summary: None, description, tags }).await.unwrap()
+    create_product(&kit.db, &own(creator), requests::product("Bowl")).await.unwrap()
 }
 
 fn codes<T: Debug, R: Debug + Copy>(result: Result<T, OpError<R>>) -> Vec<(R, String)> {

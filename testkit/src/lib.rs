@@ -12,13 +12,14 @@
 //! ```
 //!
 //! [`store`] makes and removes databases; [`broker`] does so with virtual hosts of a RabbitMQ; [`entropy`] is randomness that repeats; [`effects`] reads facts, tasks,
-//! letters, audit rows and the whole state.
+//! letters, audit rows and the whole state; [`requests`] are made up as far as a test does not care.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that has no database has nothing else to say")]
 
 pub mod broker;
 pub mod effects;
 pub mod entropy;
+pub mod requests;
 pub mod store;
 
 use std::{future::Future, sync::Arc};

@@ -101,7 +101,7 @@ on_both! {
 }
 
 /// The id and the secret of a new token of the creator.
-async fn make(market: &Market, kind: &str, permissions: &[&str]) -> (String, String) {
+pub(crate) async fn make(market: &Market, kind: &str, permissions: &[&str]) -> (String, String) {
     let input = json!({ "creatorId": market.creator, "kind": kind, "name": "Shop", "permissions": permissions });
     let payload = market.done(&market.owner, "apiTokenCreate", "secret token { id }", input).await;
     (id(&payload["token"]), payload["secret"].as_str().unwrap().to_owned())

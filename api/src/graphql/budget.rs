@@ -5,7 +5,7 @@
 
 use std::{
     net::IpAddr,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -13,8 +13,9 @@ use domain::{
     accounts::{TokenKind, Viewer, throttle::network},
     platform::ids::{AccountId, GuestId, TokenId},
 };
+use moka::{policy::EvictionPolicy, sync::Cache};
 
-use super::{RequestContext, recent::Recent};
+use super::RequestContext;
 
 /// How often it is logged that a caller has nothing left.
 const TELL_EVERY: Duration = Duration::from_secs(60);
@@ -91,7 +92,7 @@ pub(crate) struct Short {
 #[derive(Debug)]
 pub(crate) struct Budget {
     settings: BudgetSettings,
-    buckets: Mutex<Recent<Payer, Bucket>>,
+    buckets: Cache<Payer, Arc<Mutex<Bucket>>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -104,7 +105,8 @@ struct Bucket {
 
 impl Budget {
     pub(crate) fn new(settings: BudgetSettings) -> Self {
-        Self { settings, buckets: Mutex::new(Recent::new(settings.callers_max.into())) }
+        let buckets = Cache::builder().max_capacity(settings.callers_max.into()).eviction_policy(EvictionPolicy::lru());
+        Self { settings, buckets: buckets.build() }
     }
 
     /// How it is set.
@@ -155,15 +157,11 @@ impl Budget {
     }
 
     fn with<T>(&self, payer: Payer, now: Instant, work: impl FnOnce(&mut Bucket) -> T) -> T {
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bucket) = buckets.get(&payer) {
-            self.refill(bucket, now);
-            return work(bucket);
-        }
-        let mut bucket = Bucket { left: self.settings.points_max.into(), at: now, told_at: None };
-        let done = work(&mut bucket);
-        buckets.put(payer, bucket, 1);
-        done
+        let full = || Arc::new(Mutex::new(Bucket { left: self.settings.points_max.into(), at: now, told_at: None }));
+        let bucket = self.buckets.get_with(payer, full);
+        let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        self.refill(&mut bucket, now);
+        work(&mut bucket)
     }
 
     fn refill(&self, bucket: &mut Bucket, now: Instant) {
@@ -236,11 +234,13 @@ mod tests {
         let (budget, now) = (Budget::new(SETTINGS), Instant::now());
         let busy = somebody(1);
         budget.take(busy, 100, now).unwrap();
-        for number in 0..100_000_u32 {
+        for number in 0..20_000_u32 {
             budget.take(Payer::Address(std::net::Ipv4Addr::from(number).into()), 1, now).unwrap();
             if number % 100 == 0 {
                 assert!(budget.take(busy, 1, now).is_err(), "who goes on asking is not forgotten: {number}");
             }
         }
+        budget.buckets.run_pending_tasks();
+        assert!(budget.buckets.entry_count() <= SETTINGS.callers_max.into(), "{}", budget.buckets.entry_count());
     }
 }

@@ -36,7 +36,7 @@ pub struct RequestContext {
     pub gone: CancellationToken,
 }
 
-/// What belongs to the schema.
+/// What belongs to the edge.
 pub(crate) struct Shared {
     pub(crate) db: Db,
     pub(crate) desk: Desk,
@@ -63,11 +63,11 @@ pub(crate) trait Reach {
 
 impl Reach for Context<'_> {
     fn db(&self) -> &Db {
-        &self.data_unchecked::<Shared>().db
+        &self.data_unchecked::<Arc<Shared>>().db
     }
 
     fn desk(&self) -> &Desk {
-        &self.data_unchecked::<Shared>().desk
+        &self.data_unchecked::<Arc<Shared>>().desk
     }
 
     fn request(&self) -> &RequestContext {
@@ -79,11 +79,11 @@ impl Reach for Context<'_> {
     }
 
     fn gateways(&self) -> &[Arc<dyn PaymentGateway>] {
-        &self.data_unchecked::<Shared>().gateways
+        &self.data_unchecked::<Arc<Shared>>().gateways
     }
 
     fn live(&self) -> &Live {
-        &self.data_unchecked::<Shared>().live
+        &self.data_unchecked::<Arc<Shared>>().live
     }
 
     fn loader(&self) -> &Loader {

@@ -1,6 +1,6 @@
 //! Who may ask about the schema, and what the others get instead.
 //!
-//! The schema is built twice over the same data: open, and closed. The closed one answers no questions about itself, and its
+//! The schema is built twice: open, and closed. The closed one answers no questions about itself, and its
 //! errors do not say which field of another name was meant: with near misses the schema can be guessed name by name.
 
 use async_graphql::{
@@ -35,11 +35,6 @@ impl Schemas {
     /// Of the two; `closed` is built with introspection and suggestions disabled.
     pub(crate) fn new(open: Schema, closed: Schema, audience: SchemaAudience) -> Self {
         Self { open, closed, audience }
-    }
-
-    /// The schema in the schema definition language.
-    pub(crate) fn sdl(&self) -> String {
-        self.open.sdl()
     }
 
     /// The one that executes what that viewer asks.

@@ -32,7 +32,6 @@ pub mod money;
 pub mod node;
 pub mod payments;
 pub mod platform;
-pub(crate) mod recent;
 pub mod reservations;
 pub mod scalars;
 pub mod uploads;

@@ -88,9 +88,9 @@ impl SharedEdge {
     }
 }
 
-/// Makes the edge: the schema is built here. Operations are run by the runtime that this is called on.
+/// Makes the edge; the first one of a process builds the schema. Operations are run by the runtime that this is called on.
 pub fn edge(api: Api) -> SharedEdge {
-    let executor = Executor::new(&api, crate::schemas(&api), Handle::current());
+    let executor = Executor::new(&api, Handle::current());
     let viewers = Viewers::new(&api.db, Handle::current());
     let runs = Runs::new(executor.clone(), &api.live);
     let operations = health::Operations { db: api.db.clone(), checks: api.checks.clone(), metrics: Arc::clone(&api.metrics) };

@@ -26,7 +26,12 @@ use domain::platform::{
 use tokio::{runtime::Handle, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use self::{passes::Passes, places::Places, stock::{StockCache, StockFeeds}, topics::Topics};
+use self::{
+    passes::Passes,
+    places::Places,
+    stock::{StockCache, StockFeeds},
+    topics::Topics,
+};
 
 /// Between two states of one thing lies at least this: at most ten a second.
 pub(crate) const PACE: Duration = Duration::from_millis(100);

@@ -1,4 +1,5 @@
-//! Tokens of connections that stay open: whether they are still good is looked up, for all of them together, every second.
+//! Tokens of connections that stay open: whose they are, and whether they are still good, is looked up, for all of them together, every
+//! second.
 
 use std::{
     collections::HashMap,
@@ -6,19 +7,42 @@ use std::{
     time::Duration,
 };
 
-use domain::{accounts::still_good, platform::Db};
+use domain::{
+    accounts::{Viewer, viewers_of},
+    platform::Db,
+};
 use tokio::{sync::watch, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::locked;
 
-/// How often. A revocation is promised to hold within two seconds.
+/// How often. A revocation, or another change of rights, is promised to hold within two seconds.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// The tokens in use, by their hashes.
 pub(crate) struct Passes {
     db: Db,
-    in_use: Mutex<HashMap<Vec<u8>, watch::Sender<bool>>>,
+    in_use: Mutex<HashMap<Vec<u8>, watch::Sender<Seen>>>,
+}
+
+/// What the last look at a token showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Seen {
+    /// There was none yet.
+    Nothing,
+    /// It is good, and that is its bearer.
+    Bearer(Viewer),
+    /// It is good no longer.
+    Invalid,
+}
+
+/// Why a connection is not to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// The token is revoked, or has run out.
+    Token,
+    /// What its bearer may do is not what it was.
+    Rights,
 }
 
 impl Passes {
@@ -28,8 +52,8 @@ impl Passes {
 
     /// Watches a token from now on.
     pub(crate) fn watch(self: &Arc<Self>, hash: Vec<u8>) -> Pass {
-        let is_revoked = locked(&self.in_use).entry(hash.clone()).or_insert_with(|| watch::Sender::new(false)).subscribe();
-        Pass { is_revoked, hash, passes: Arc::clone(self) }
+        let seen = locked(&self.in_use).entry(hash.clone()).or_insert_with(|| watch::Sender::new(Seen::Nothing)).subscribe();
+        Pass { seen, hash, passes: Arc::clone(self) }
     }
 
     /// Looks until it is told to stop.
@@ -45,11 +69,18 @@ impl Passes {
             if hashes.is_empty() {
                 continue;
             }
-            match still_good(&self.db, &hashes).await {
-                Ok(good) => {
+            match viewers_of(&self.db, &hashes).await {
+                Ok(mut viewers) => {
                     let in_use = locked(&self.in_use);
-                    for revoked in hashes.iter().filter(|hash| !good.contains(*hash)).filter_map(|hash| in_use.get(hash)) {
-                        revoked.send_replace(true);
+                    for hash in &hashes {
+                        let now = viewers.remove(hash).map_or(Seen::Invalid, Seen::Bearer);
+                        if let Some(watched) = in_use.get(hash) {
+                            watched.send_if_modified(|seen| {
+                                let is_news = *seen != now;
+                                *seen = now;
+                                is_news
+                            });
+                        }
                     }
                 }
                 // Without the database nothing new is told to anybody either.
@@ -61,18 +92,28 @@ impl Passes {
 
 /// A token in use, until it is dropped.
 pub(crate) struct Pass {
-    is_revoked: watch::Receiver<bool>,
+    seen: watch::Receiver<Seen>,
     hash: Vec<u8>,
     passes: Arc<Passes>,
 }
 
 impl Pass {
-    /// Waits until it is good no longer.
-    pub(crate) async fn revoked(&mut self) {
-        // The sender is kept for as long as the token is in use.
-        if self.is_revoked.wait_for(|is_revoked| *is_revoked).await.is_err() {
-            std::future::pending::<()>().await;
+    /// Waits until it is good no longer, or its bearer is not what `viewer` was when the connection began. It may be dropped while it
+    /// waits. One that was looked up in the moment of a change may hear of it in vain, and connects again.
+    pub(crate) async fn lost(&mut self, viewer: &Viewer) -> Lost {
+        let lost = |seen: &Seen| match seen {
+            Seen::Nothing => None,
+            Seen::Bearer(now) => (now != viewer).then_some(Lost::Rights),
+            Seen::Invalid => Some(Lost::Token),
+        };
+        // What was seen before the viewer was looked up is no news.
+        while self.seen.changed().await.is_ok() {
+            if let Some(lost) = lost(&self.seen.borrow_and_update()) {
+                return lost;
+            }
         }
+        // The sender is kept for as long as the token is in use.
+        std::future::pending().await
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use domain::platform::{
     facts::Fact,
-    ids::{AccountId, CheckoutId, DropId},
+    ids::{CheckoutId, DropId},
 };
 use tokio::sync::watch;
 
@@ -22,15 +22,12 @@ pub(crate) enum Topic {
     Stock(DropId),
     /// A checkout with its lines and its payment.
     Checkout(CheckoutId),
-    /// An account, and with it what its owner may do.
-    Account(AccountId),
 }
 
 impl Topic {
     /// What a fact may have changed.
     fn of(fact: &Fact) -> [Option<Self>; 2] {
         match fact {
-            Fact::AccountChanged { account } => [Some(Self::Account(*account)), None],
             // The items, and so whose stock is told, are part of the drop.
             Fact::DropChanged { drop, .. } => [Some(Self::Drop(*drop)), Some(Self::Stock(*drop))],
             Fact::StockChanged { drop, .. } => [Some(Self::Stock(*drop)), None],
@@ -39,7 +36,8 @@ impl Topic {
             | Fact::Lapsed { checkout }
             | Fact::ReservationCancelled { checkout }
             | Fact::PaymentChanged { checkout, .. } => [Some(Self::Checkout(*checkout)), None],
-            Fact::CreatorChanged { .. } | Fact::ProductChanged { .. } => [None, None],
+            // What people may do is looked up every second (`passes`), whatever changes it.
+            Fact::AccountChanged { .. } | Fact::CreatorChanged { .. } | Fact::ProductChanged { .. } => [None, None],
         }
     }
 }

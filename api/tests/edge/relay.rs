@@ -6,7 +6,7 @@ use domain::catalog::{
 };
 use domain::platform::idempotency::IdempotencyKey;
 use serde_json::{Value, json};
-use testkit::Kit;
+use testkit::{Kit, requests};
 
 use crate::{
     matrix::Schema,
@@ -118,18 +118,7 @@ async fn lists(kit: &Kit) -> Vec<(&'static str, List)> {
     for name in ["ada", "eve", "tom"] {
         crate::shop::person(kit, name).await;
     }
-    let request = domain::creators::CreateCreator {
-        slug: None,
-        name: domain::platform::text::Line::new("Salt Glaze").unwrap(),
-        tagline: None,
-        place: None,
-        country: "DE".parse().unwrap(),
-        time_zone: "Europe/Berlin".parse().unwrap(),
-        currency: domain::platform::Currency::from_code("EUR").unwrap(),
-        prices_include_tax: true,
-        story: domain::platform::text::Markdown::new("").unwrap(),
-    };
-    let salt = domain::creators::create_for(&kit.db, &system(), Some(root), request).await.unwrap().id;
+    let salt = domain::creators::create_for(&kit.db, &system(), Some(root), requests::creator("Salt Glaze")).await.unwrap().id;
     let scope = system().as_creator(salt);
     for name in ["Blue Loom", "Oak Turner"] {
         creator(kit, name).await;

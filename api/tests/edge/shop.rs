@@ -7,27 +7,20 @@ use actix_web::{
     test::{self, TestRequest},
 };
 use api::Api;
-use chrono::TimeDelta;
 use domain::{
     accounts::{AccountName, CreatorScope, Email, SystemScope, create_buyers},
-    catalog::{CreateProduct, CreateVariant, ProductTitle, TaxClass, create_product, create_variant},
-    creators::{CreateCreator, create_for},
+    catalog::{CreateVariant, create_product, create_variant},
+    creators::create_for,
     drops::{
         Drop,
         create::{CreateDrop, create},
         items::{self, NewItem},
         publish::publish,
-        terms::{Balance, Deposit, Tier},
     },
-    platform::{
-        Currency, Money,
-        ids::CreatorId,
-        tags::Tags,
-        text::{Line, Markdown},
-    },
+    platform::{ids::CreatorId, text::Line},
 };
 use serde_json::{Value, json};
-use testkit::Kit;
+use testkit::{Kit, requests};
 
 pub(crate) fn system() -> SystemScope {
     SystemScope::new("test")
@@ -100,68 +93,21 @@ pub(crate) async fn person(kit: &Kit, name: &str) -> String {
 }
 
 pub(crate) async fn creator(kit: &Kit, name: &str) -> (CreatorId, CreatorScope) {
-    let request = CreateCreator {
-        slug: None,
-        name: Line::new(name).unwrap(),
-        tagline: None,
-        place: None,
-        country: "DE".parse().unwrap(),
-        time_zone: "Europe/Berlin".parse().unwrap(),
-        currency: Currency::from_code("EUR").unwrap(),
-        prices_include_tax: true,
-        story: Markdown::new("").unwrap(),
-    };
-    let creator = create_for(&kit.db, &system(), None, request).await.unwrap();
+    let creator = create_for(&kit.db, &system(), None, requests::creator(name)).await.unwrap();
     (creator.id, system().as_creator(creator.id))
 }
 
 /// A draft of two items.
 pub(crate) async fn draft(kit: &Kit, scope: &CreatorScope, title: &str) -> Drop {
-    let now = kit.db.now();
-    let request = CreateDrop {
-        slug: None,
-        series: None,
-        title: ProductTitle::new(title).unwrap(),
-        summary: None,
-        description: Markdown::new("").unwrap(),
-        tags: vec!["clay".parse().unwrap()],
-        opens_at: now,
-        closes_at: now + TimeDelta::hours(24),
-        hold_secs: 600,
-        per_buyer_max: None,
-        minimum_units: None,
-        deposit: Deposit::Percent(2_500),
-        balance: Balance::BeforeShipping,
-        lead_time_days: 30,
-        pickup: true,
-        shipping: true,
-    };
+    let request = CreateDrop { tags: vec!["clay".parse().unwrap()], ..requests::drop(kit.db.now(), title) };
     let drop = create(&kit.db, scope, request).await.unwrap();
     for size in ["S", "L"] {
-        let product = CreateProduct {
-            slug: None,
-            title: ProductTitle::new(&format!("{title} {size}")).unwrap(),
-            summary: None,
-            description: Markdown::new("").unwrap(),
-            tags: Tags::default(),
-        };
-        let product = create_product(&kit.db, scope, product).await.unwrap();
-        let variant = CreateVariant {
-            product: product.id,
-            sku: format!("{}-{size}", title.to_uppercase().replace(' ', "-")).parse().unwrap(),
-            title: Line::new(size).unwrap(),
-            price: Money::new(5_000, Currency::from_code("EUR").unwrap()),
-            weight: 400.try_into().unwrap(),
-            length: 100.try_into().unwrap(),
-            width: 100.try_into().unwrap(),
-            height: 100.try_into().unwrap(),
-            tax_class: TaxClass::Standard,
-        };
+        let product = create_product(&kit.db, scope, requests::product(&format!("{title} {size}"))).await.unwrap();
+        let sku = format!("{}-{size}", title.to_uppercase().replace(' ', "-"));
+        let variant =
+            CreateVariant { title: Line::new(size).unwrap(), ..requests::variant(product.id, &sku, requests::euros(5_000)) };
         let variant = create_variant(&kit.db, scope, variant).await.unwrap().id;
-        let tiers = vec![
-            Tier { price_minor: 4_000, up_to_units: Some(2), until: None },
-            Tier { price_minor: 5_000, up_to_units: None, until: None },
-        ];
+        let tiers = requests::tiers(&[(4_000, Some(2)), (5_000, None)]);
         items::add(&kit.db, scope, drop.id, NewItem { variant, units: 10, per_buyer_max: 3, tiers }).await.unwrap();
     }
     drop

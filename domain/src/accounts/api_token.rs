@@ -5,9 +5,9 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{Condition, DbErr, QuerySelect, entity::prelude::*, sea_query::Expr};
+use sea_orm::{Condition, DbErr, entity::prelude::*, sea_query::Expr};
 
-use super::{Permission, TokenKind, TokensScope};
+use super::{Permission, TokenKind, TokenViewer, TokensScope};
 use crate::platform::{
     Tx,
     ids::{CreatorId, TokenId},
@@ -68,6 +68,14 @@ impl From<Model> for ApiToken {
     }
 }
 
+impl Model {
+    /// Who its bearer is.
+    pub(crate) fn viewer(&self) -> TokenViewer {
+        let permissions = read_permissions(&self.permissions);
+        TokenViewer { token: self.id, kind: self.kind, creator: self.creator_id, permissions }
+    }
+}
+
 /// Permissions as they are stored.
 pub(crate) fn write_permissions(permissions: &[Permission]) -> String {
     permissions.iter().map(|permission| permission.name()).collect::<Vec<_>>().join(",")
@@ -95,16 +103,6 @@ pub(crate) async fn presented(
     now: DateTime<Utc>,
 ) -> Result<Vec<Model>, DbErr> {
     Entity::find().filter(Column::SecretHash.is_in(secret_hashes.iter().cloned())).filter(live(now)).all(conn).await
-}
-
-/// Those of many hashes that are of live tokens: one statement.
-pub(crate) async fn live_hashes(
-    conn: &impl ConnectionTrait,
-    hashes: &[Vec<u8>],
-    now: DateTime<Utc>,
-) -> Result<Vec<Vec<u8>>, DbErr> {
-    let found = Entity::find().select_only().column(Column::SecretHash).filter(Column::SecretHash.is_in(hashes.iter().cloned()));
-    found.filter(live(now)).into_tuple().all(conn).await
 }
 
 /// A token that is still worth something.

@@ -33,7 +33,6 @@ pub mod sign_in;
 pub mod sign_out;
 pub mod sign_up;
 pub mod start_guest;
-pub mod still_good;
 pub mod sweep;
 pub mod throttle;
 pub mod viewer_of;
@@ -65,9 +64,8 @@ pub use sign_in::{SignIn, SignInRefusal, sign_in};
 pub use sign_out::sign_out;
 pub use sign_up::{SignUp, SignUpRefusal, sign_up};
 pub use start_guest::{StartGuestRefusal, start_guest};
-pub use still_good::still_good;
 pub use sweep::sweep;
-pub use viewer_of::viewer_of;
+pub use viewer_of::{viewer_of, viewers_of};
 pub use viewers::Viewers;
 
 use crate::platform::text::Line;

@@ -9,13 +9,13 @@ use sea_orm::{
     ActiveValue::Set, Condition, DbErr, FromQueryResult, JoinType, QuerySelect, RelationDef, entity::prelude::*, sea_query::Expr,
 };
 
-use super::{AccountScope, AccountViewer, SessionScope, Viewer, account};
+use super::{AccountScope, AccountViewer, MemberRole, SessionScope, Viewer, account};
 use crate::{
     creators::member,
     platform::{
         Tx, audit,
         entropy::Secret,
-        ids::{AccountId, GuestId, SessionId, TokenId},
+        ids::{AccountId, CreatorId, GuestId, SessionId, TokenId},
     },
 };
 
@@ -82,17 +82,23 @@ pub(crate) async fn open(tx: &Tx, account: &account::Model, opened_by: Option<To
     let (row, secret) = new(tx, Some(account.id), None, opened_by, SESSION_LASTS);
     let row = row.insert(tx.conn()).await?;
     audit::record(tx, "session.open", row.id, &[]).await?;
-    // As in `viewer_of`: a session that a storefront holds is a buyer's and no more.
-    let memberships = if opened_by.is_some() { Vec::new() } else { member::of_account(tx.conn(), account.id).await? };
-    let viewer = AccountViewer {
-        account: account.id,
-        session: row.id,
-        lent: opened_by.is_some(),
-        confirmed: account.email_confirmed_at.is_some(),
-        admin: account.admin && opened_by.is_none(),
-        memberships,
-    };
-    Ok(SignedIn { secret, session: row.into(), viewer: Viewer::Account(viewer) })
+    let (memberships, confirmed) = (member::of_account(tx.conn(), account.id).await?, account.email_confirmed_at.is_some());
+    let viewer = bearer(account.id, row.id, opened_by, confirmed, account.admin, memberships);
+    Ok(SignedIn { secret, session: row.into(), viewer })
+}
+
+/// Who the bearer of an account's session is. A session that a storefront holds is a buyer's and no more: the buyer agreed to that.
+fn bearer(
+    account: AccountId,
+    session: SessionId,
+    opened_by: Option<TokenId>,
+    confirmed: bool,
+    admin: bool,
+    memberships: Vec<(CreatorId, MemberRole)>,
+) -> Viewer {
+    let lent = opened_by.is_some();
+    let (admin, memberships) = if lent { (false, Vec::new()) } else { (admin, memberships) };
+    Viewer::Account(AccountViewer { account, session, lent, confirmed, admin, memberships })
 }
 
 /// Begins a session of a guest.
@@ -152,10 +158,24 @@ pub(crate) struct Presented {
     pub(crate) email_confirmed_at: Option<DateTime<Utc>>,
 }
 
+impl Presented {
+    /// Who its bearer is, given of which creators the account is a member.
+    pub(crate) fn viewer(&self, memberships: Vec<(CreatorId, MemberRole)>) -> Option<Viewer> {
+        match (self.account_id, self.guest_id) {
+            (Some(account), _) => {
+                let (confirmed, admin) = (self.email_confirmed_at.is_some(), self.admin.unwrap_or(false));
+                Some(bearer(account, self.id, self.opened_by, confirmed, admin, memberships))
+            }
+            (None, Some(guest)) => Some(Viewer::Guest(guest, self.id)),
+            (None, None) => None,
+        }
+    }
+}
+
 /// The live sessions of secrets, with their accounts: one statement over a unique index.
 pub(crate) async fn presented(
     conn: &impl ConnectionTrait,
-    secret_hashes: &[Vec<u8>],
+    hashes: &[Vec<u8>],
     now: DateTime<Utc>,
 ) -> Result<Vec<Presented>, DbErr> {
     let its_account: RelationDef = Entity::belongs_to(account::Entity).from(Column::AccountId).to(account::Column::Id).into();
@@ -165,21 +185,11 @@ pub(crate) async fn presented(
         .column_as(account::Column::Admin, "admin")
         .column_as(account::Column::EmailConfirmedAt, "email_confirmed_at")
         .join(JoinType::LeftJoin, its_account)
-        .filter(Column::SecretHash.is_in(secret_hashes.iter().cloned()))
+        .filter(Column::SecretHash.is_in(hashes.iter().cloned()))
         .filter(live(now))
         .into_model()
         .all(conn)
         .await
-}
-
-/// Those of many hashes that are of live sessions: one statement.
-pub(crate) async fn live_hashes(
-    conn: &impl ConnectionTrait,
-    hashes: &[Vec<u8>],
-    now: DateTime<Utc>,
-) -> Result<Vec<Vec<u8>>, DbErr> {
-    let found = Entity::find().select_only().column(Column::SecretHash).filter(Column::SecretHash.is_in(hashes.iter().cloned()));
-    found.filter(live(now)).into_tuple().all(conn).await
 }
 
 /// Notes that sessions were used.

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::DbErr;
 
-use super::{AccountViewer, TokenViewer, Viewer, api_token, session};
+use super::{Viewer, api_token, session};
 use crate::{
     creators::member,
     platform::{
@@ -18,6 +18,9 @@ use crate::{
 
 /// How exactly "last used" is kept: more often would make every read a write.
 const USED_EVERY: TimeDelta = TimeDelta::minutes(1);
+
+/// The most tokens that are looked up by one statement.
+pub(super) const AT_ONCE: usize = 500;
 
 /// What `Secret::hash` makes of a bearer token.
 pub(super) type Hash = Vec<u8>;
@@ -88,24 +91,15 @@ pub(super) async fn look_up(db: &Db, asked: impl IntoIterator<Item = &Asked>) ->
 async fn find_sessions(db: &Db, hashes: &[Hash], found: &mut Found) -> Result<(), DbErr> {
     let (conn, now) = (db.reader(), db.now());
     let sessions = session::presented(conn, hashes, now).await?;
-    // A session that a storefront holds is a buyer's and no more: the buyer agreed to that.
+    // What a storefront's session may do does not depend on the account's memberships.
     let own: Vec<AccountId> = sessions.iter().filter(|row| row.opened_by.is_none()).filter_map(|row| row.account_id).collect();
-    let memberships = if own.is_empty() { HashMap::new() } else { member::of_accounts(conn, &own).await? };
+    let memberships = member::of_accounts(conn, &own).await?;
     for row in sessions {
-        let viewer = match (row.account_id, row.guest_id) {
-            (Some(account), _) => {
-                let own = row.opened_by.is_none();
-                let memberships = memberships.get(&account).filter(|_| own).cloned().unwrap_or_default();
-                let (admin, confirmed) = (own && row.admin.unwrap_or(false), row.email_confirmed_at.is_some());
-                Viewer::Account(AccountViewer { account, session: row.id, lent: !own, confirmed, admin, memberships })
-            }
-            (None, Some(guest)) => Viewer::Guest(guest, row.id),
-            (None, None) => continue,
-        };
         if is_stale(Some(row.last_used_at), now) {
             found.unnoted.sessions.insert(row.id);
         }
-        found.viewers.insert(row.secret_hash, viewer);
+        let memberships = row.account_id.and_then(|account| memberships.get(&account).cloned()).unwrap_or_default();
+        found.viewers.extend(row.viewer(memberships).map(|viewer| (row.secret_hash, viewer)));
     }
     Ok(())
 }
@@ -116,11 +110,20 @@ async fn find_tokens(db: &Db, hashes: &[Hash], found: &mut Found) -> Result<(), 
         if is_stale(row.last_used_at, now) {
             found.unnoted.tokens.insert(row.id);
         }
-        let permissions = api_token::read_permissions(&row.permissions);
-        let viewer = Viewer::Token(TokenViewer { token: row.id, kind: row.kind, creator: row.creator_id, permissions });
-        found.viewers.insert(row.secret_hash, viewer);
+        found.viewers.insert(row.secret_hash.clone(), Viewer::Token(row.viewer()));
     }
     Ok(())
+}
+
+/// The viewers of bearer tokens, by their hashes (`Secret::hash`); those of tokens that are unknown, revoked or run out are not
+/// there. For connections that outlive a request: three statements for five hundred.
+pub async fn viewers_of(db: &Db, hashes: &[Hash]) -> Result<HashMap<Hash, Viewer>, DbErr> {
+    let mut found = Found::default();
+    for some in hashes.chunks(AT_ONCE) {
+        find_sessions(db, some, &mut found).await?;
+        find_tokens(db, some, &mut found).await?;
+    }
+    Ok(found.viewers)
 }
 
 fn is_stale(last_used_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {

@@ -11,12 +11,9 @@ use tokio::{runtime::Handle, sync::oneshot};
 
 use super::{
     Viewer,
-    viewer_of::{Asked, Unnoted, look_up, note},
+    viewer_of::{AT_ONCE, Asked, Unnoted, look_up, note},
 };
 use crate::platform::{Db, entropy::Secret};
-
-/// The most tokens that are looked up together.
-const AT_ONCE: usize = 500;
 
 /// Finds the viewers of bearer tokens. While some are looked up, those that come are gathered, and looked up together next: a
 /// thousand callers cost a few statements, and a revocation holds with the next request all the same, because nothing is kept.

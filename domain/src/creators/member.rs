@@ -46,13 +46,16 @@ pub(crate) async fn of_account(conn: &impl ConnectionTrait, account: AccountId) 
     Ok(of_accounts(conn, &[account]).await?.remove(&account).unwrap_or_default())
 }
 
-/// The same of several accounts: one statement.
+/// The same of several accounts, with one statement; those of none are not there.
 pub(crate) async fn of_accounts(
     conn: &impl ConnectionTrait,
     accounts: &[AccountId],
 ) -> Result<HashMap<AccountId, Vec<(CreatorId, MemberRole)>>, DbErr> {
+    let mut memberships: HashMap<_, Vec<_>> = HashMap::new();
+    if accounts.is_empty() {
+        return Ok(memberships);
+    }
     let select = Entity::find().filter(Column::AccountId.is_in(accounts.iter().copied())).order_by_asc(Column::CreatedAt);
-    let mut memberships: HashMap<AccountId, Vec<(CreatorId, MemberRole)>> = HashMap::new();
     for row in select.order_by_asc(Column::CreatorId).all(conn).await? {
         memberships.entry(row.account_id).or_default().push((row.creator_id, row.role));
     }

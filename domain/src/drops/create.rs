@@ -75,7 +75,20 @@ pub enum CreateDropRefusal {
     WindowEmpty,
 }
 
-const FIELDS: &[&str] = &["slug", "title", "description", "tags", "window", "hold", "limit", "minimum_run", "deposit", "balance", "lead_time", "delivery"];
+const FIELDS: &[&str] = &[
+    "slug",
+    "title",
+    "description",
+    "tags",
+    "window",
+    "hold",
+    "limit",
+    "minimum_run",
+    "deposit",
+    "balance",
+    "lead_time",
+    "delivery",
+];
 
 /// Drafts a drop. What it lacks is told when it is published.
 pub async fn create(db: &Db, scope: &CreatorScope, request: CreateDrop) -> Result<Drop, OpError<CreateDropRefusal>> {

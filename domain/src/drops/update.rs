@@ -158,7 +158,9 @@ fn complaints(drop: &Drop, request: &UpdateDrop, now: DateTime<Utc>) -> Vec<Refu
         complaints.extend(frozen("holdSeconds", number(drop.hold_secs, request.hold_secs)));
         let limit = |limit: Option<u32>| limit.map(i64::from) != drop.per_buyer_max.map(i64::from);
         complaints.extend(frozen("perBuyerMax", request.per_buyer_max.is_some_and(limit)));
-        let harder = |asked: Option<u32>| asked.is_some_and(|asked| drop.minimum_units.is_none_or(|told| i64::from(asked) > i64::from(told)));
+        let harder = |asked: Option<u32>| {
+            asked.is_some_and(|asked| drop.minimum_units.is_none_or(|told| i64::from(asked) > i64::from(told)))
+        };
         complaints.extend(frozen("minimumUnits", request.minimum_units.is_some_and(harder)));
         complaints.extend(frozen("leadTimeDays", number(drop.lead_time_days, request.lead_time_days)));
         complaints.extend(frozen("pickup", request.pickup.is_some_and(|pickup| pickup != drop.pickup)));

@@ -72,7 +72,18 @@ impl Db {
             });
         }
         let machine_clock = Arc::clone(&clock);
-        Self(Arc::new(Inner { writer, readers, clock, machine_clock, entropy, commits, due: Arc::default(), statements, ahead_micros, rush: watch::Sender::new(false) }))
+        Self(Arc::new(Inner {
+            writer,
+            readers,
+            clock,
+            machine_clock,
+            entropy,
+            commits,
+            due: Arc::default(),
+            statements,
+            ahead_micros,
+            rush: watch::Sender::new(false),
+        }))
     }
 
     /// The same database at another time: the demo marketplace is loaded as if days had passed. The audit log goes on to

@@ -31,8 +31,8 @@ pub mod timers;
 pub mod trace;
 
 pub use connect::{DatabaseUrl, DatabaseUrlError, connect};
-pub(crate) use db::{as_new, is_passing};
 pub use db::{Actor, By, Db, TENANT_ROLE, Tx, in_tx, read_in};
+pub(crate) use db::{as_new, is_passing};
 pub use errors::{OpError, PathStep, Refused};
 pub use ids::EntityId;
 pub use money::{Currency, Money};

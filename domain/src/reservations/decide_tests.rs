@@ -156,7 +156,10 @@ fn a_limit_of_the_drop_counts_all_of_its_items() {
 #[test]
 fn a_hold_lasts_as_long_as_the_drop_says() {
     let decisions = decide(&stock(), &[reserve(1, 1, 3)], now());
-    assert!(matches!(decisions.as_slice(), [Decision::Reserved(_, until)] if *until == now() + TimeDelta::minutes(10)), "{decisions:?}");
+    assert!(
+        matches!(decisions.as_slice(), [Decision::Reserved(_, until)] if *until == now() + TimeDelta::minutes(10)),
+        "{decisions:?}"
+    );
 }
 
 #[test]
@@ -242,10 +245,7 @@ fn one_means_of_payment_buys_no_more_than_one_person_may_have() {
         confirm(2, 2, Some(100), 2),
         confirm(3, 3, Some(101), 2),
     ];
-    assert_eq!(
-        words(&decide(&stock(), &requests, now())),
-        ["reserved", "reserved", "reserved", "confirmed", "limit", "confirmed"]
-    );
+    assert_eq!(words(&decide(&stock(), &requests, now())), ["reserved", "reserved", "reserved", "confirmed", "limit", "confirmed"]);
 }
 
 #[test]

@@ -6,14 +6,10 @@ use domain::{
         AccountViewer, ChangePassword, ChangePasswordRefusal, MemberRole, OwnSession, RevokeSessionRefusal, SignInRefusal,
         SystemScope, Viewer, authorize, change_name, change_password, queries, revoke_session, sign_out, viewer_of,
     },
-    creators::{CreateCreator, create},
-    platform::{
-        Currency,
-        page::Page,
-        text::{Line, Markdown},
-    },
+    creators::create,
+    platform::{page::Page, text::Line},
 };
-use testkit::{Kit, audit_actions, on_both};
+use testkit::{Kit, audit_actions, on_both, requests};
 
 use super::{ADA, EVE, PASSWORD, account, me, newest_link, password, refusal, signs_in, tries, unknown, viewer};
 
@@ -56,18 +52,7 @@ async fn a_session_ends_after_thirty_days(kit: Kit) {
 async fn a_session_of_a_member_knows_the_creators(kit: Kit) {
     account(&kit, ADA).await;
     let begun = signs_in(&kit, ADA).await;
-    let request = CreateCreator {
-        slug: None,
-        name: Line::new("Kiln & Co").unwrap(),
-        tagline: None,
-        place: None,
-        country: "PT".parse().unwrap(),
-        time_zone: "Europe/Lisbon".parse().unwrap(),
-        currency: Currency::from_code("EUR").unwrap(),
-        prices_include_tax: true,
-        story: Markdown::new("").unwrap(),
-    };
-    let creator = create(&kit.db, &me(&begun.viewer), request).await.unwrap();
+    let creator = create(&kit.db, &me(&begun.viewer), requests::creator("Kiln & Co")).await.unwrap();
     let Some(Viewer::Account(now)) = viewer(&kit, &begun.secret).await else { unreachable!() };
     assert_eq!(now.memberships, [(creator.id, MemberRole::Owner)]);
     let names = queries::member_names(&kit.db, &SystemScope::new("test").as_creator(creator.id)).await.unwrap();

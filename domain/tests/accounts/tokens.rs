@@ -5,13 +5,14 @@ use domain::{
     accounts::{
         Addressing, CreateToken, CreateTokenRefusal, OpenSessionRefusal, OpenSessions, Permission, RequestSessionRefusal,
         RevokeTokenRefusal, StorefrontScope, TokenCreated, TokenKind, TokenViewer, TokensScope, Viewer, address, authorize,
-        create_admin, create_token, open_session, queries, request_session, revoke_token,
+        confirm_guest, create_admin, create_token, open_session, queries, request_session, revoke_token, start_guest, viewers_of,
     },
+    creators::create_for,
     platform::{OpError, ids::CreatorId, mail::Letter, page::Page, text::Line},
 };
-use testkit::{Kit, audit_actions, letters, on_both};
+use testkit::{Kit, audit_actions, letters, on_both, requests};
 
-use super::{ADA, EVE, account, email, newest_link, operator, refusal, signs_up, unknown, viewer, written};
+use super::{ADA, EVE, account, door, email, newest_link, operator, refusal, signs_in, signs_up, unknown, viewer, written};
 
 on_both! {
     a_token_shows_its_secret_once_and_is_what_it_says,
@@ -32,6 +33,7 @@ on_both! {
     a_link_for_a_storefront_runs_out_after_a_quarter_of_an_hour,
     a_storefronts_letters_to_one_address_are_limited,
     revoking_a_token_ends_the_sessions_that_it_opened,
+    many_bearers_are_told_as_each_of_them_is,
 }
 
 fn of(creator: Option<CreatorId>) -> TokensScope {
@@ -266,4 +268,37 @@ async fn revoking_a_token_ends_the_sessions_that_it_opened(kit: Kit) {
     assert_eq!(viewer(&kit, &begun.secret).await, None);
     let letter = Letter::OpenSession { account: buyer.id, token: token.token.id };
     assert!(matches!(address(&kit.db, &operator(), &letter).await.unwrap(), Addressing::Unwanted));
+}
+
+async fn many_bearers_are_told_as_each_of_them_is(kit: Kit) {
+    let ada = account(&kit, ADA).await;
+    for name in ["Salt Glaze", "Blue Loom"] {
+        kit.clock.advance(TimeDelta::seconds(1));
+        create_for(&kit.db, &operator(), Some(ada.id), requests::creator(name)).await.unwrap();
+    }
+    account(&kit, EVE).await;
+    let mut secrets = vec![unknown("sr_ses"), unknown("sr_sec")];
+    for address in [ADA, ADA, EVE] {
+        secrets.push(signs_in(&kit, address).await.secret);
+    }
+    let (token, scope) = storefront(&kit).await;
+    request_session(&kit.db, &scope, &email(ADA)).await.unwrap();
+    secrets.push(open_session(&kit.db, &scope, &newest_link(&kit).await).await.unwrap().secret);
+    start_guest(&kit.db, &door(), &email("guest@example.org")).await.unwrap();
+    secrets.push(confirm_guest(&kit.db, &door(), &newest_link(&kit).await).await.unwrap().secret);
+    secrets.push(made(&kit, None, TokenKind::Publishable, &[]).await.secret);
+    secrets.push(token.secret);
+    let hashes: Vec<_> = secrets.iter().map(|secret| secret.hash()).collect();
+    // The second time the storefront's token and its session are revoked.
+    for known in [7, 5] {
+        let before = kit.db.statements();
+        let viewers = viewers_of(&kit.db, &hashes).await.unwrap();
+        assert_eq!((kit.db.statements() - before, viewers.len()), (3, known));
+        for secret in &secrets {
+            assert_eq!(viewers.get(&secret.hash()).cloned(), viewer(&kit, secret).await);
+        }
+        if known == 7 {
+            revoke_token(&kit.db, &of(None), token.token.id).await.unwrap();
+        }
+    }
 }

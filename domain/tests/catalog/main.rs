@@ -28,7 +28,7 @@ use domain::{
     },
 };
 use sea_orm::{ConnectionTrait, Statement};
-use testkit::{Kit, audit_actions, facts, on_both};
+use testkit::{Kit, audit_actions, facts, on_both, requests};
 
 fn everybody() -> PublicScope {
     authorize(&Viewer::Public, Browse).unwrap()
@@ -51,17 +51,8 @@ fn tags(words: &[&str]) -> Tags {
 }
 
 async fn creator_in(kit: &Kit, name: &str, code: &str) -> (Creator, CreatorScope) {
-    let request = CreateCreator {
-        slug: None,
-        name: Line::new(name).unwrap(),
-        tagline: None,
-        place: None,
-        country: "PT".parse().unwrap(),
-        time_zone: "Europe/Lisbon".parse().unwrap(),
-        currency: currency(code),
-        prices_include_tax: true,
-        story: Markdown::new("").unwrap(),
-    };
+    let (country, time_zone) = ("PT".parse().unwrap(), "Europe/Lisbon".parse().unwrap());
+    let request = CreateCreator { country, time_zone, currency: currency(code), ..requests::creator(name) };
     let creator = create_for(&kit.db, &operator(), None, request).await.unwrap();
     let scope = operator().as_creator(creator.id);
     (creator, scope)

@@ -5,24 +5,21 @@ use std::fmt::Debug;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     accounts::{AccountName, Buyer, BuyerScope, CreateAccount, CreatorScope, SystemScope, create_account},
-    catalog::{CreateProduct, CreateVariant, ProductTitle, TaxClass, create_product, create_variant},
-    creators::{CreateCreator, create_for},
+    catalog::{TaxClass, create_product, create_variant},
+    creators::create_for,
     drops::{
         Drop, DropItem,
         create::{CreateDrop, create},
         items::{self, NewItem},
         publish::publish,
-        terms::{Balance, Deposit, Tier},
     },
     platform::{
-        Currency, Db, Money, OpError,
+        Db, OpError,
         idempotency::IdempotencyKey,
         ids::{CheckoutId, LegalTextId, VariantId},
-        tags::Tags,
         text::{Line as Text, Markdown},
     },
     reservations::{
-        address::Address,
         legal::{self, LegalKind},
         lines::Line,
         quote::Delivery,
@@ -31,16 +28,13 @@ use domain::{
     },
 };
 use sea_orm::{ConnectionTrait, Statement};
-use testkit::Kit;
+pub(crate) use testkit::requests::{address, euros, tiers};
+use testkit::{Kit, requests};
 
 pub(crate) const SYSTEM: &str = "test";
 
 pub(crate) fn system() -> SystemScope {
     SystemScope::new(SYSTEM)
-}
-
-pub(crate) fn euros(minor: i64) -> Money {
-    Money::new(minor, Currency::from_code("EUR").unwrap())
 }
 
 pub(crate) fn key(text: &str) -> IdempotencyKey {
@@ -66,18 +60,7 @@ pub(crate) struct Market {
 }
 
 pub(crate) async fn creator(kit: &Kit, name: &str) -> CreatorScope {
-    let request = CreateCreator {
-        slug: None,
-        name: Text::new(name).unwrap(),
-        tagline: None,
-        place: None,
-        country: "DE".parse().unwrap(),
-        time_zone: "Europe/Berlin".parse().unwrap(),
-        currency: Currency::from_code("EUR").unwrap(),
-        prices_include_tax: true,
-        story: Markdown::new("").unwrap(),
-    };
-    let creator = create_for(&kit.db, &system(), None, request).await.unwrap();
+    let creator = create_for(&kit.db, &system(), None, requests::creator(name)).await.unwrap();
     let scope = system().as_creator(creator.id);
     let tariff = NewTariff { country: "DE".parse().unwrap(), weight_grams_max: 10_000, price: euros(500) };
     set_tariffs(&kit.db, &scope, &[tariff]).await.unwrap();
@@ -85,55 +68,13 @@ pub(crate) async fn creator(kit: &Kit, name: &str) -> CreatorScope {
 }
 
 pub(crate) async fn variant(kit: &Kit, scope: &CreatorScope, sku: &str) -> VariantId {
-    let product = CreateProduct {
-        slug: None,
-        title: ProductTitle::new(&format!("A thing called {sku}")).unwrap(),
-        summary: None,
-        description: Markdown::new("").unwrap(),
-        tags: Tags::default(),
-    };
-    let product = create_product(&kit.db, scope, product).await.unwrap();
-    let variant = CreateVariant {
-        product: product.id,
-        sku: sku.parse().unwrap(),
-        title: Text::new("One size").unwrap(),
-        price: euros(5_000),
-        weight: 400.try_into().unwrap(),
-        length: 100.try_into().unwrap(),
-        width: 100.try_into().unwrap(),
-        height: 100.try_into().unwrap(),
-        tax_class: TaxClass::Standard,
-    };
+    let product = create_product(&kit.db, scope, requests::product(&format!("A thing called {sku}"))).await.unwrap();
+    let variant = requests::variant(product.id, sku, euros(5_000));
     create_variant(&kit.db, scope, variant).await.unwrap().id
 }
 
 pub(crate) fn draft_of(kit: &Kit, title: &str) -> CreateDrop {
-    let now = kit.db.now();
-    CreateDrop {
-        slug: None,
-        series: None,
-        title: ProductTitle::new(title).unwrap(),
-        summary: None,
-        description: Markdown::new("").unwrap(),
-        tags: Vec::new(),
-        opens_at: now,
-        closes_at: now + TimeDelta::hours(24),
-        hold_secs: 600,
-        per_buyer_max: None,
-        minimum_units: None,
-        deposit: Deposit::Percent(2_500),
-        balance: Balance::BeforeShipping,
-        lead_time_days: 30,
-        pickup: true,
-        shipping: true,
-    }
-}
-
-pub(crate) fn tiers(prices: &[(i64, Option<u32>)]) -> Vec<Tier> {
-    prices
-        .iter()
-        .map(|(price_minor, up_to_units)| Tier { price_minor: *price_minor, up_to_units: *up_to_units, until: None })
-        .collect()
+    requests::drop(kit.db.now(), title)
 }
 
 pub(crate) async fn market(kit: &Kit) -> Market {
@@ -190,18 +131,6 @@ impl Market {
             Reserved::Made { checkout, replayed: false, .. } => checkout,
             other => panic!("{other:?}"),
         }
-    }
-}
-
-pub(crate) fn address() -> Address {
-    Address {
-        name: Text::new("Ada Example").unwrap(),
-        line1: Text::new("Kiln Lane 1").unwrap(),
-        line2: None,
-        postal_code: Text::new("10115").unwrap(),
-        city: Text::new("Berlin").unwrap(),
-        country: "DE".parse().unwrap(),
-        phone: None,
     }
 }
 

@@ -190,7 +190,8 @@ impl PaymentGateway for Gateway {
                 amount: new.amount,
                 captured: Money::zero(new.amount.currency),
                 action_url: None,
-                decline_code: None, fingerprint: None,
+                decline_code: None,
+                fingerprint: None,
             };
             set_state(&mut intent, IntentState::RequiresMethod);
             intent.decline_code = None;

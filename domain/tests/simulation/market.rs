@@ -3,27 +3,25 @@
 use chrono::TimeDelta;
 use domain::{
     accounts::{AccountName, Buyer, BuyerScope, CreateAccount, CreatorScope, Email, SystemScope, create_account},
-    catalog::{CreateProduct, CreateVariant, ProductTitle, TaxClass, create_product, create_variant},
-    creators::{CreateCreator, create_for},
+    catalog::{TaxClass, create_product, create_variant},
+    creators::create_for,
     drops::{
         create::{CreateDrop, create},
         items::{self, NewItem},
         publish::publish,
-        terms::{Balance, Deposit, Tier},
     },
     platform::{
-        Currency, Db, Money,
+        Db,
         ids::{AccountId, CreatorId, LegalTextId, VariantId},
-        tags::Tags,
         text::{Line as Text, Markdown},
     },
     reservations::{
-        address::Address,
         legal::{self, LegalKind},
         tables::set_tax_rate,
     },
 };
-use testkit::{Kit, TestDb};
+pub(crate) use testkit::requests::{address, euros};
+use testkit::{Kit, TestDb, requests, requests::tiers};
 
 use crate::{
     dice::Dice,
@@ -39,22 +37,6 @@ const PRICE_MINOR: i64 = 4_000;
 
 pub(crate) fn system() -> SystemScope {
     SystemScope::new("simulation")
-}
-
-pub(crate) fn euros(minor: i64) -> Money {
-    Money::new(minor, Currency::from_code("EUR").unwrap())
-}
-
-pub(crate) fn address() -> Address {
-    Address {
-        name: Text::new("Ada Example").unwrap(),
-        line1: Text::new("Kiln Lane 1").unwrap(),
-        line2: None,
-        postal_code: Text::new("10115").unwrap(),
-        city: Text::new("Berlin").unwrap(),
-        country: "DE".parse().unwrap(),
-        phone: None,
-    }
 }
 
 /// A database that nobody has open, to be copied for each run.
@@ -101,40 +83,12 @@ impl Template {
 }
 
 async fn creator(db: &Db, name: &str, variants: usize) -> (CreatorId, Vec<VariantId>) {
-    let request = CreateCreator {
-        slug: None,
-        name: Text::new(name).unwrap(),
-        tagline: None,
-        place: None,
-        country: "DE".parse().unwrap(),
-        time_zone: "Europe/Berlin".parse().unwrap(),
-        currency: Currency::from_code("EUR").unwrap(),
-        prices_include_tax: true,
-        story: Markdown::new("").unwrap(),
-    };
-    let creator = create_for(db, &system(), None, request).await.unwrap();
+    let creator = create_for(db, &system(), None, requests::creator(name)).await.unwrap();
     let scope = system().as_creator(creator.id);
-    let product = CreateProduct {
-        slug: None,
-        title: ProductTitle::new("A thing").unwrap(),
-        summary: None,
-        description: Markdown::new("").unwrap(),
-        tags: Tags::default(),
-    };
-    let product = create_product(db, &scope, product).await.unwrap();
+    let product = create_product(db, &scope, requests::product("A thing")).await.unwrap();
     let mut made = Vec::new();
     for number in 0..variants {
-        let variant = CreateVariant {
-            product: product.id,
-            sku: format!("SKU-{number}").parse().unwrap(),
-            title: Text::new("One size").unwrap(),
-            price: euros(PRICE_MINOR),
-            weight: 400.try_into().unwrap(),
-            length: 100.try_into().unwrap(),
-            width: 100.try_into().unwrap(),
-            height: 100.try_into().unwrap(),
-            tax_class: TaxClass::Standard,
-        };
+        let variant = requests::variant(product.id, &format!("SKU-{number}"), euros(PRICE_MINOR));
         made.push(create_variant(db, &scope, variant).await.unwrap().id);
     }
     (creator.id, made)
@@ -150,30 +104,13 @@ pub(crate) async fn open(db: &Db, template: &Template, dice: &mut Dice) -> (Mode
         let opens_at = now + TimeDelta::seconds(if number > 0 && dice.percent(30) { dice.between(1, 900).into() } else { 0 });
         let closes_at = opens_at + TimeDelta::seconds(dice.between(1_800, 20_000).into());
         let hold_secs = dice.between(60, 1_200);
-        let request = CreateDrop {
-            slug: None,
-            series: None,
-            title: ProductTitle::new("A run").unwrap(),
-            summary: None,
-            description: Markdown::new("").unwrap(),
-            tags: Vec::new(),
-            opens_at,
-            closes_at,
-            per_buyer_max: None,
-            minimum_units: None,
-            hold_secs,
-            deposit: Deposit::Percent(2_500),
-            balance: Balance::BeforeShipping,
-            lead_time_days: 30,
-            pickup: true,
-            shipping: true,
-        };
+        let request = CreateDrop { opens_at, closes_at, hold_secs, ..requests::drop(now, "A run") };
         let drop = create(db, &scope, request).await.unwrap();
         model.drops.push(DropModel { id: drop.id, opens_at, closes_at, hold_secs: hold_secs.into(), called_off: false });
         for variant in variants {
             let units = dice.between(1, 8);
             let limit = dice.between(1, units.min(4));
-            let tiers = vec![Tier { price_minor: PRICE_MINOR, up_to_units: None, until: None }];
+            let tiers = tiers(&[(PRICE_MINOR, None)]);
             let item = NewItem { variant: *variant, units, per_buyer_max: limit, tiers };
             let item = items::add(db, &scope, drop.id, item).await.unwrap();
             model.items.push(ItemModel { id: item.id, drop: number, units, limit });

@@ -51,6 +51,11 @@ async fn operations_are_bounded_on_each_socket() {
     socket.say(json!({ "type": "complete", "id": "1" })).await;
     socket.subscribe("3", STOCK, json!({ "id": market.drop })).await;
     assert_eq!(free(&socket.data("3").await), 5);
+    // Not even refusals are kept ready without end.
+    let payload = json!({ "query": STOCK, "variables": { "id": market.drop } });
+    let asked = |number: u32| json!({ "type": "subscribe", "id": format!("more-{number}"), "payload": payload });
+    socket.burst((0..20).map(asked)).await;
+    assert_eq!(socket.closed().await, (4429, "Too many operations".to_owned()));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ mod bounds;
 mod clients;
 mod events;
 mod protocol;
+mod rights;
 mod slow;
 mod socket;
 mod told;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use sea_orm::{ConnectionTrait, Database};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::{Message, http::HeaderValue};
@@ -76,6 +77,23 @@ async fn a_client_that_does_not_begin_is_closed() {
     assert!(began.elapsed() > Duration::from_millis(800), "{:?}", began.elapsed());
     let mut begun = Socket::open(&server, None).await;
     begun.is_quiet(Duration::from_millis(1_500)).await;
+}
+
+#[tokio::test]
+async fn a_failure_of_ours_is_told_from_a_token_that_is_not_good() {
+    let market = Market::open(Setup::empty(), 5, 1).await;
+    let rows = Database::connect(market.database_url()).await.unwrap();
+    rows.execute_unprepared("ALTER TABLE sessions RENAME TO sessions_elsewhere").await.unwrap();
+    let bearer = format!("Bearer {}", market.buyers[0]);
+    let mut socket = Socket::silent(&market).await;
+    socket.say(json!({ "type": "connection_init", "payload": { "authorization": bearer } })).await;
+    assert_eq!(socket.closed().await, (4500, "Internal server error".to_owned()));
+    let mut request = handshake(&market, Some("graphql-transport-ws"));
+    request.headers_mut().insert("authorization", HeaderValue::from_str(&bearer).unwrap());
+    assert_eq!(Socket::try_open(&market, request).await.err(), Some(503));
+    rows.execute_unprepared("ALTER TABLE sessions_elsewhere RENAME TO sessions").await.unwrap();
+    rows.close().await.unwrap();
+    Socket::open(&market, Some(&market.buyers[0])).await;
 }
 
 #[tokio::test]

@@ -65,6 +65,14 @@ impl Socket {
         self.stream.send(message).await.unwrap();
     }
 
+    /// Says several things at once: they come in together.
+    pub(crate) async fn burst(&mut self, messages: impl IntoIterator<Item = Value>) {
+        for message in messages {
+            self.stream.feed(Message::text(message.to_string())).await.unwrap();
+        }
+        self.stream.flush().await.unwrap();
+    }
+
     /// Begins an operation.
     pub(crate) async fn subscribe(&mut self, id: &str, query: &str, variables: Value) {
         let payload = json!({ "query": query, "variables": variables });

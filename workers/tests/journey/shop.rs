@@ -11,13 +11,13 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::{
     accounts::{self, Buyer, BuyerScope, CreateAccount, Email, SystemScope},
-    catalog::{self, CreateProduct, CreateVariant, TaxClass},
-    creators::{self, CreateCreator},
+    catalog::{self, TaxClass},
+    creators,
     drops::{
         create::{CreateDrop, create},
         items::{self, NewItem},
         publish::publish,
-        terms::{Balance, Deposit, Tier},
+        terms::Deposit,
     },
     payments::{
         self, Payment, Refund,
@@ -26,17 +26,15 @@ use domain::{
         receive_webhook,
     },
     platform::{
-        Currency, Db, Money,
+        Db,
         idempotency::IdempotencyKey,
         ids::{CheckoutId, DropItemId, PaymentId},
         mail::{Mail, MailError, Mailer},
-        tags::Tags,
         tasks::{self, Queue},
-        text::{Line as TextLine, Markdown},
+        text::Line as TextLine,
     },
     reservations::{
         Reservation,
-        address::Address,
         lines::Line,
         queries::lines_of,
         quote::Delivery,
@@ -44,7 +42,7 @@ use domain::{
         tables::set_tax_rate,
     },
 };
-use testkit::Kit;
+use testkit::{Kit, requests};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -170,16 +168,8 @@ impl Shop {
     pub(crate) async fn reserve(&self, buyer: &BuyerScope, key: &str) -> CheckoutId {
         let request = ReserveRequest {
             lines: vec![Line { item: self.item, units: 1, delivery: Delivery::Pickup }],
-            address: Address {
-                name: line("Robin Example"),
-                line1: line("12 Sample Street"),
-                line2: None,
-                postal_code: line("10000"),
-                city: line("Exampleton"),
-                country: "DE".parse().unwrap(),
-                phone: None,
-            },
-            expected_total: Money::new(1_000_000, eur()),
+            address: requests::address(),
+            expected_total: requests::euros(1_000_000),
             accepted: Vec::new(),
             arrived_at: self.kit.db.now(),
             key: IdempotencyKey::new(key).unwrap(),
@@ -225,10 +215,6 @@ impl Shop {
     }
 }
 
-fn eur() -> Currency {
-    Currency::from_code("EUR").unwrap()
-}
-
 /// A creator with one product in one drop that is open: 100 EUR, a tenth of it now.
 async fn stock(db: &Db, units: u32) -> DropItemId {
     let system = system();
@@ -236,59 +222,16 @@ async fn stock(db: &Db, units: u32) -> DropItemId {
     set_tax_rate(db, &system.as_admin(), &"DE".parse().unwrap(), TaxClass::Standard, since, 1_900).await.unwrap();
     let owner = CreateAccount { email: Email::new("owner@example.org").unwrap(), name: line("Owner"), password: None };
     let owner = accounts::create_account(db, &system, owner).await.unwrap();
-    let request = CreateCreator {
-        slug: None,
-        name: line("Clay and Kiln"),
-        tagline: None,
-        place: None,
-        country: "DE".parse().unwrap(),
-        time_zone: "Europe/Berlin".parse().unwrap(),
-        currency: eur(),
-        prices_include_tax: true,
-        story: Markdown::new("").unwrap(),
-    };
-    let creator = creators::create_for(db, &system, Some(owner.id), request).await.unwrap();
+    let creator = creators::create_for(db, &system, Some(owner.id), requests::creator("Clay and Kiln")).await.unwrap();
     let scope = system.as_creator(creator.id);
-    let product = CreateProduct {
-        slug: None,
-        title: line("Water Jug"),
-        summary: None,
-        description: Markdown::new("").unwrap(),
-        tags: Tags::default(),
-    };
-    let product = catalog::create_product(db, &scope, product).await.unwrap();
-    let variant = CreateVariant {
-        product: product.id,
-        sku: "JUG-BLUE".parse().unwrap(),
-        title: line("Blue"),
-        price: Money::new(10_000, eur()),
-        weight: 900.try_into().unwrap(),
-        length: 300.try_into().unwrap(),
-        width: 200.try_into().unwrap(),
-        height: 200.try_into().unwrap(),
-        tax_class: TaxClass::Standard,
-    };
+    let product = catalog::create_product(db, &scope, requests::product("Water Jug")).await.unwrap();
+    let variant = requests::variant(product.id, "JUG-BLUE", requests::euros(10_000));
     let variant = catalog::create_variant(db, &scope, variant).await.unwrap();
-    let drop = CreateDrop {
-        slug: None,
-        series: None,
-        title: line("Spring firing"),
-        summary: None,
-        description: Markdown::new("").unwrap(),
-        tags: Vec::new(),
-        opens_at: db.now(),
-        closes_at: db.now() + TimeDelta::days(2),
-        hold_secs: HOLD_SECS,
-        per_buyer_max: None,
-        minimum_units: None,
-        deposit: Deposit::Percent(1_000),
-        balance: Balance::BeforeShipping,
-        lead_time_days: 30,
-        pickup: true,
-        shipping: true,
-    };
+    let (now, title) = (db.now(), "Spring firing");
+    let (closes_at, deposit) = (now + TimeDelta::days(2), Deposit::Percent(1_000));
+    let drop = CreateDrop { closes_at, hold_secs: HOLD_SECS, deposit, ..requests::drop(now, title) };
     let drop = create(db, &scope, drop).await.unwrap();
-    let tiers = vec![Tier { price_minor: 10_000, up_to_units: None, until: None }];
+    let tiers = requests::tiers(&[(10_000, None)]);
     let item = NewItem { variant: variant.id, units, per_buyer_max: 1, tiers };
     let item = items::add(db, &scope, drop.id, item).await.unwrap();
     publish(db, &scope, drop.id).await.unwrap();

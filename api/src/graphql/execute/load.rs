@@ -84,7 +84,8 @@ impl Load {
         let share = ((wait - from) / (to - from)).min(1.0);
         // Evenly spread: of each fifty, as many as the share says, but never all.
         let turn = self.asked.fetch_add(1, Ordering::Relaxed).wrapping_mul(29) % ONE_IN;
-        let shed = turn != 0 && f64::from(u32::try_from(turn).unwrap_or(0)) <= share * f64::from(u32::try_from(ONE_IN).unwrap_or(0));
+        let shed =
+            turn != 0 && f64::from(u32::try_from(turn).unwrap_or(0)) <= share * f64::from(u32::try_from(ONE_IN).unwrap_or(0));
         if shed {
             metrics::counter!(SHED, "class" => class.name()).increment(1);
         }
@@ -99,10 +100,13 @@ mod tests {
     #[test]
     fn reading_is_shed_before_reserving_and_paying_never() {
         let now = Instant::now();
-        for (millis, expected) in [(0, [0, 0, 0]), (40, [0, 0, 0]), (150, [25, 0, 0]), (400, [49, 0, 0]), (1_000, [49, 25, 0]), (9_000, [49, 49, 0])] {
+        for (millis, expected) in
+            [(0, [0, 0, 0]), (40, [0, 0, 0]), (150, [25, 0, 0]), (400, [49, 0, 0]), (1_000, [49, 25, 0]), (9_000, [49, 49, 0])]
+        {
             let load = Load::new();
             (0..200).for_each(|_| load.note(Duration::from_millis(millis), now));
-            let shed = [Class::Browse, Class::Reserve, Class::Other].map(|class| (0..50).filter(|_| load.sheds(class, now)).count());
+            let shed =
+                [Class::Browse, Class::Reserve, Class::Other].map(|class| (0..50).filter(|_| load.sheds(class, now)).count());
             let near = shed.iter().zip(expected).all(|(shed, expected)| shed.abs_diff(expected) <= 1);
             assert!(near, "{millis} ms: {shed:?}, not {expected:?}");
         }

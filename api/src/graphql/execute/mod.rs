@@ -11,7 +11,7 @@ mod load;
 mod work;
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -19,8 +19,8 @@ use async_graphql::{
     Pos, Response, Variables,
     parser::types::{ExecutableDocument, OperationType},
 };
-use domain::platform::Db;
 use futures_util::{Stream, stream};
+use moka::{policy::EvictionPolicy, sync::Cache};
 use serde_json::{Map, Value};
 use tokio::{
     runtime::Handle,
@@ -37,10 +37,10 @@ use self::{
 use super::{
     RequestContext,
     budget::{Budget, Payer},
+    context::Shared,
     errors::{busy, internal},
     guard::{Chosen, Document, Guard, Refused},
     introspection::Schemas,
-    recent::Recent,
     uploads::Uploads,
 };
 use crate::{Api, live::runs::Turn};
@@ -102,13 +102,14 @@ pub struct Executor(Arc<Parts>);
 
 struct Parts {
     schemas: Schemas,
-    db: Db,
+    /// What resolvers reach for, whoever asks.
+    shared: Arc<Shared>,
     query_deadline: Duration,
     guard: Guard,
     load: Load,
     budget: Option<Budget>,
     /// Documents that were read lately, by their texts.
-    documents: Mutex<Recent<Arc<str>, Arc<Document>>>,
+    documents: Cache<Arc<str>, Arc<Document>>,
     runtime: Handle,
     /// Turns for long work: one processor is left for the others.
     turns: Semaphore,
@@ -118,18 +119,23 @@ struct Parts {
 
 impl Executor {
     /// An executor whose work is done on that runtime, which should have several threads.
-    pub fn new(api: &Api, schemas: Schemas, runtime: Handle) -> Self {
+    pub fn new(api: &Api, runtime: Handle) -> Self {
         metrics::describe_counter!(REFUSALS, "Requests that were refused before they were run, by the limit that they exceed.");
         metrics::describe_gauge!(RUNNING, "Operations that are being run.");
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self(Arc::new(Parts {
-            guard: Guard::new(api.limits, &schemas.sdl()),
+            guard: Guard::new(api.limits),
             load: Load::new(),
-            schemas,
-            db: api.db.clone(),
+            schemas: crate::schemas(api.introspection),
+            shared: Arc::new(Shared {
+                db: api.db.clone(),
+                desk: api.desk.clone(),
+                gateways: api.gateways.clone(),
+                live: api.live.clone(),
+            }),
             query_deadline: api.query_deadline,
             budget: api.budget.map(Budget::new),
-            documents: Mutex::new(Recent::new(KEPT_TOKENS)),
+            documents: read_lately(),
             runtime,
             turns: Semaphore::new(processors.saturating_sub(1).max(1)),
             mutations: TaskTracker::new(),
@@ -211,7 +217,7 @@ impl Executor {
     }
 
     fn kept(&self, text: &str) -> Option<Arc<Document>> {
-        self.0.documents().get(text).map(|kept| Arc::clone(kept))
+        self.0.documents.get(text)
     }
 
     /// The document of a text that was not kept: read off this thread.
@@ -227,10 +233,10 @@ impl Executor {
     }
 }
 
-impl Parts {
-    fn documents(&self) -> MutexGuard<'_, Recent<Arc<str>, Arc<Document>>> {
-        self.documents.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Room for documents, of which the least recently used go.
+fn read_lately() -> Cache<Arc<str>, Arc<Document>> {
+    let weight = |_: &Arc<str>, document: &Arc<Document>| u32::try_from(document.weight().max(1)).unwrap_or(u32::MAX);
+    Cache::builder().max_capacity(KEPT_TOKENS).weigher(weight).eviction_policy(EvictionPolicy::lru()).build()
 }
 
 fn turned_away() -> Response {
@@ -239,4 +245,25 @@ fn turned_away() -> Response {
 
 fn failed(defect: &JoinError) -> Response {
     Response::from_errors(vec![internal(defect).into_server_error(Pos::default())])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Limits;
+
+    #[test]
+    fn what_is_in_use_stays_read_and_all_that_is_kept_is_bounded_by_its_tokens() {
+        let (kept, guard) = (read_lately(), Guard::new(Limits::default()));
+        let heavy = Arc::new(guard.read(&format!("{{ viewer {{ {} }} }}", "kind ".repeat(500))).unwrap());
+        assert!(heavy.weight() > 500, "{}", heavy.weight());
+        kept.insert("used".into(), Arc::clone(&heavy));
+        for number in 0..1_000 {
+            kept.insert(number.to_string().into(), Arc::clone(&heavy));
+            assert!(kept.get("used").is_some(), "after {number}");
+        }
+        kept.run_pending_tasks();
+        assert!(kept.weighted_size() <= KEPT_TOKENS && kept.entry_count() > 100, "{}", kept.weighted_size());
+        assert!(kept.get("0").is_none() && kept.get("999").is_some());
+    }
 }

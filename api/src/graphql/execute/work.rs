@@ -56,7 +56,7 @@ impl Parts {
         let document = Arc::new(aside(turn.is_some(), || self.guard.read(&text))?);
         drop(turn);
         if document.weight() <= KEPT_TOKENS_EACH {
-            self.documents().put(Arc::from(text), Arc::clone(&document), document.weight().max(1));
+            self.documents.insert(Arc::from(text), Arc::clone(&document));
         }
         Ok(document)
     }
@@ -148,9 +148,9 @@ impl Parts {
             Ok(sight) => sight,
             Err(why) => return (running, Err(Response::from_errors(vec![denied(why).into_server_error(Pos::default())]))),
         };
-        let loaders = Loaders { db: self.db.clone(), viewer: caller.viewer.clone(), sight };
+        let loaders = Loaders { db: self.shared.db.clone(), viewer: caller.viewer.clone(), sight };
         let loader = Loader::new(loaders, chosen.kind != OperationType::Mutation);
-        let mut request = Request::new("").variables(variables).data(caller).data(loader.clone());
+        let mut request = Request::new("").variables(variables).data(Arc::clone(&self.shared)).data(caller).data(loader.clone());
         if let Some(uploads) = uploads {
             request = request.data(uploads);
         }

@@ -7,7 +7,7 @@ use async_graphql::Variables;
 use super::*;
 
 fn guard(limits: Limits) -> Guard {
-    Guard::new(limits, &crate::sdl())
+    Guard::new(limits)
 }
 
 /// What is said of a document; `None` when it is admitted.

@@ -101,7 +101,7 @@ impl Tool {
 }
 
 fn said(text: &str) -> Option<String> {
-    let guard = Guard::new(Limits::default(), &crate::sdl());
+    let guard = Guard::new(Limits::default());
     let chosen = guard.read(text).and_then(|document| guard.choose(&document, None, &Variables::default()));
     chosen.err().map(|refused| refused.error().message)
 }
@@ -144,7 +144,7 @@ fn circles_through_the_schema_are_refused() {
 
 #[test]
 fn what_is_asked_about_the_schema_does_not_count_as_depth_or_complexity_of_fields() {
-    let guard = Guard::new(Limits { depth_max: 2, complexity_max: 5, ..Limits::default() }, &crate::sdl());
+    let guard = Guard::new(Limits { depth_max: 2, complexity_max: 5, ..Limits::default() });
     let document = guard.read(&TOOLS[0].query()).unwrap();
     let chosen = guard.choose(&document, None, &Variables::default()).unwrap();
     assert!(chosen.cost > 1_000 && document.is_long(), "but it has its price: {}", chosen.cost);

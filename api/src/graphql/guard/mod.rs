@@ -16,6 +16,8 @@ mod hostile;
 #[cfg(test)]
 mod introspection;
 
+use std::sync::LazyLock;
+
 use async_graphql::{
     Name, Positioned, ServerError, Variables,
     parser::{
@@ -127,13 +129,16 @@ pub struct Chosen {
 #[derive(Debug)]
 pub struct Guard {
     limits: Limits,
-    costs: Costs,
+    costs: &'static Costs,
 }
 
+/// What the fields of the schema cost: read of it once a process.
+static COSTS: LazyLock<Costs> = LazyLock::new(|| Costs::of(&crate::sdl()));
+
 impl Guard {
-    /// The guard of a schema, given in the schema definition language.
-    pub fn new(limits: Limits, sdl: &str) -> Self {
-        Self { limits, costs: Costs::of(sdl) }
+    /// The guard of the schema.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, costs: &COSTS }
     }
 
     /// Checks the size of a request: no text is read.

@@ -3,10 +3,7 @@
 use std::net::IpAddr;
 
 use actix_web::{HttpRequest, web};
-use domain::{
-    accounts::{Viewer, viewer_of},
-    platform::entropy::Secret,
-};
+use domain::accounts::{Viewer, viewer_of};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -16,8 +13,7 @@ use crate::{
     },
     live::{
         Live,
-        passes::Pass,
-        topics::{Ear, Topic},
+        passes::{Lost, Pass},
     },
 };
 
@@ -25,17 +21,8 @@ use crate::{
 pub(super) struct Caller {
     pub(super) viewer: Viewer,
     pub(super) address: Option<IpAddr>,
-    live: Live,
-    token: Option<Token>,
-}
-
-struct Token {
-    secret: Secret,
-    pass: Pass,
-    /// Hears of changes of the account that the token is of.
-    ear: Option<Ear>,
-    /// Whether there was one that was not looked into yet.
-    account_changed: bool,
+    /// Of its token, if it has one.
+    pass: Option<Pass>,
 }
 
 /// What `connection_init` says of its sender: browsers cannot send headers with a handshake.
@@ -57,17 +44,12 @@ impl Caller {
 
     /// Finds out who it is; without a word, it is nobody in particular.
     pub(super) async fn find(live: &Live, authorization: Option<&str>, address: Option<IpAddr>) -> Result<Self, Unknown> {
-        let mut caller = Self { viewer: Viewer::Public, address, live: live.clone(), token: None };
+        let mut caller = Self { viewer: Viewer::Public, address, pass: None };
         if let Some(authorization) = authorization {
             let secret = token_in(authorization)?;
             // Watched before it is looked up, so that a revocation cannot fall between.
-            let pass = live.passes().watch(secret.hash());
+            caller.pass = Some(live.passes().watch(secret.hash()));
             caller.viewer = viewer_of(live.db(), &secret).await.map_err(Unknown::Db)?.ok_or(Unknown::Token)?;
-            let ear = match &caller.viewer {
-                Viewer::Account(account) => Some(live.topics().listen(Topic::Account(account.account))),
-                Viewer::Public | Viewer::Guest(..) | Viewer::Token(_) => None,
-            };
-            caller.token = Some(Token { secret, pass, ear, account_changed: false });
         }
         Ok(caller)
     }
@@ -75,27 +57,12 @@ impl Caller {
     /// Waits until the token is not good any longer, or what its bearer may do has changed; then says so. It may be dropped
     /// while it waits.
     pub(super) async fn denied(&mut self) -> &'static str {
-        let Some(Token { secret, pass, ear, account_changed }) = &mut self.token else { return std::future::pending().await };
-        loop {
-            if *account_changed {
-                match viewer_of(self.live.db(), secret).await {
-                    Ok(Some(viewer)) if viewer == self.viewer => {}
-                    Ok(_) => return "what you may do has changed: connect again",
-                    // The periodic look finds a revocation all the same.
-                    Err(error) => tracing::warn!(%error, "the bearer of a token could not be looked up"),
-                }
-                *account_changed = false;
-            }
-            let change = async {
-                match ear {
-                    Some(ear) => ear.changed().await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = pass.revoked() => return "this token was revoked, or has expired: sign in again",
-                () = change => *account_changed = true,
-            }
+        match &mut self.pass {
+            None => std::future::pending().await,
+            Some(pass) => match pass.lost(&self.viewer).await {
+                Lost::Token => "this token was revoked, or has expired: sign in again",
+                Lost::Rights => "what you may do has changed: connect again",
+            },
         }
     }
 }

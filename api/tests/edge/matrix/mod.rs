@@ -1,11 +1,13 @@
-//! Who may do what: every query and mutation, and every id that one takes, for everybody who may ask.
+//! Who may do what: every query, mutation and subscription, and every id that one takes, for everybody who may ask.
 //!
 //! The table is made from the schema and committed as a snapshot, so that a new field is decided on in review. A cell is what the
-//! answer was; after it stands `=` where an id of somebody's thing and one of nothing were answered alike, in text and status. For
-//! strangers this must be so wherever [`PUBLIC`] does not say otherwise.
+//! answer was, of a subscription the first one; after it stands `=` where an id of somebody's thing and one of nothing were answered
+//! alike, in text and status. For strangers this must be so wherever [`PUBLIC`] does not say otherwise.
 
 mod schema;
 mod world;
+
+use std::{future::poll_fn, pin::pin};
 
 use actix_web::{
     Error,
@@ -26,6 +28,7 @@ fn things(field: &str, path: &[String]) -> &'static [&'static str] {
         "creatorId" => &["creator"],
         "productId" => &["product"],
         "variantId" => &["variant"],
+        "dropId" if field == "stockChanged" => &["open drop", "draft", "withdrawn drop"],
         "dropId" => &["draft"],
         "itemId" if field.starts_with("checkout") => &["item"],
         "checkoutId" => &["checkout"],
@@ -39,6 +42,7 @@ fn things(field: &str, path: &[String]) -> &'static [&'static str] {
                 "variant",
                 "open drop",
                 "draft",
+                "withdrawn drop",
                 "item",
                 "item of a draft",
                 "checkout",
@@ -58,7 +62,10 @@ fn things(field: &str, path: &[String]) -> &'static [&'static str] {
             "apiTokenRevoke" => &["token"],
             "sessionRevoke" => &["session"],
             "task" | "taskRequeue" | "taskDiscard" => &["dead letter"],
-            "checkout" => &["checkout"],
+            // Nothing that can be watched is ever deleted: what was public and is no longer is the nearest to it.
+            "dropChanged" => &["open drop", "draft", "withdrawn drop"],
+            "reservationChanged" => &["reservation"],
+            "checkout" | "checkoutChanged" => &["checkout"],
             _ => panic!("say what the ids of {field} name"),
         },
         other => panic!("say what {other} of {field} names"),
@@ -74,6 +81,8 @@ const PUBLIC: &[(&str, &str, &[&str])] = &[
     ("checkoutQuote", "input.lines.itemId", &["item"]),
     ("checkoutReserve", "input.lines.itemId", &["item"]),
     ("checkoutReserve", "input.acceptedLegalTextIds", &["legal text"]),
+    ("dropChanged", "id", &["open drop"]),
+    ("stockChanged", "dropId", &["open drop"]),
 ];
 
 /// Who has no right to any of the things; the member's and the buyer's things are not the administrator's either.
@@ -103,24 +112,45 @@ async fn copy(
 }
 
 /// What was answered: in a word, and in full without the id that was asked about.
-async fn asked<S, B>(copy: &Server<S>, token: Option<&String>, body: &Value, id: &str) -> (String, String)
+async fn asked<S, B>(copy: &Server<S>, kind: &str, token: Option<&String>, body: &Value, id: &str) -> (String, String)
 where
     S: Service<actix_http::Request, Response = ServiceResponse<B>, Error = Error>,
     B: MessageBody,
 {
     let mut request = TestRequest::post().uri("/graphql").set_json(body);
+    if kind == "subscription" {
+        request = request.insert_header(("accept", "text/event-stream"));
+    }
     if let Some(token) = token {
         request = request.insert_header(("authorization", format!("Bearer {token}")));
     }
     let response = call_service(&copy.service, request.to_request()).await;
     let status = response.status();
-    let text = String::from_utf8(read_body(response).await.to_vec()).unwrap();
+    let text = match kind {
+        "subscription" => first_event(response.into_body()).await,
+        _ => String::from_utf8(read_body(response).await.to_vec()).unwrap(),
+    };
     let mut answer: Value = serde_json::from_str(&text).unwrap();
     // What is left of a budget is less each time.
     answer.as_object_mut().unwrap().remove("extensions");
     let text = answer.to_string();
     let in_full = format!("{status} {}", if id.is_empty() { text } else { text.replace(id, "ID") });
     (word(&answer), in_full)
+}
+
+/// What the first event of a stream says. With the rest of the stream the subscription is dropped.
+async fn first_event(stream: impl MessageBody) -> String {
+    let (mut stream, mut text) = (pin!(stream), String::new());
+    loop {
+        if let Some((_, told)) = text.split_once("event: next\ndata: ")
+            && let Some((first, _)) = told.split_once("\n\n")
+        {
+            return first.to_owned();
+        }
+        let bytes = poll_fn(|context| stream.as_mut().poll_next(context)).await.map(|bytes| bytes.map_err(Into::into));
+        let bytes = bytes.unwrap_or_else(|| panic!("a stream without an event: {text}"));
+        text.push_str(std::str::from_utf8(&bytes.unwrap_or_else(|why: Box<dyn std::error::Error>| panic!("{why}"))).unwrap());
+    }
 }
 
 fn word(answer: &Value) -> String {
@@ -152,9 +182,12 @@ async fn original() -> (TestDb, World) {
     (kit.store, world)
 }
 
+/// The types whose fields the rows are, and what asks for them.
+const ROOTS: [(&str, &str); 3] = [("Query", "query"), ("Mutation", "mutation"), ("Subscription", "subscription")];
+
 /// The row of a field, or of one id that it takes; and for whom that id and one of nothing are answered differently.
 async fn row(original: &TestDb, world: &World, schema: &Schema, kind: &str, field: &str, id: Option<(&[String], &str)>) -> Row {
-    let root = if kind == "query" { "Query" } else { "Mutation" };
+    let root = ROOTS.iter().find(|(_, known)| *known == kind).unwrap().0;
     let definition = schema.fields(root).into_iter().find(|known| known.name.node == field).unwrap();
     let ids = |path: &[String]| world.ids[things(field, path)[0]].clone();
     let (mut cells, mut told) = (Vec::new(), Vec::new());
@@ -167,7 +200,7 @@ async fn row(original: &TestDb, world: &World, schema: &Schema, kind: &str, fiel
         for asked_for in std::iter::once(known).chain(nothing.map(Some)) {
             let chosen = id.zip(asked_for.as_deref()).map(|((path, _), id)| Chosen { path, id });
             let body = schema.ask(kind, definition, chosen, &ids);
-            let answer = asked(&server, token, &body, asked_for.as_deref().unwrap_or_default()).await;
+            let answer = asked(&server, kind, token, &body, asked_for.as_deref().unwrap_or_default()).await;
             if kind == "mutation" && answer.0 == "yes" {
                 server = copy(original).await;
             }
@@ -198,7 +231,7 @@ fn everybody_may_do_exactly_what_the_committed_table_says() {
         let (original, world) = original().await;
         let schema = Schema::read();
         let mut rows = Vec::new();
-        for (root, kind) in [("Query", "query"), ("Mutation", "mutation")] {
+        for (root, kind) in ROOTS {
             for field in schema.fields(root) {
                 let name = field.name.node.as_str();
                 let paths = schema.id_paths(field);
@@ -257,6 +290,9 @@ fn another_s_id_is_answered_like_an_unknown_one_each_time() {
             ("mutation", "Mutation", "dropPublish", "input.id", "draft", "other member"),
             ("mutation", "Mutation", "checkoutPay", "input.checkoutId", "checkout", "other buyer"),
             ("mutation", "Mutation", "reservationCancel", "input.reservationId", "reservation", "other buyer"),
+            ("subscription", "Subscription", "dropChanged", "id", "draft", "public"),
+            ("subscription", "Subscription", "reservationChanged", "id", "reservation", "other member"),
+            ("subscription", "Subscription", "checkoutChanged", "id", "checkout", "other buyer"),
         ] {
             let definition = schema.fields(root).into_iter().find(|known| known.name.node == field).unwrap();
             let path: Vec<String> = path.split('.').map(str::to_owned).collect();
@@ -269,7 +305,7 @@ fn another_s_id_is_answered_like_an_unknown_one_each_time() {
                 let mut said = Vec::new();
                 for at in 0..2 {
                     let began = std::time::Instant::now();
-                    said.push(asked(&server, world.tokens.get(viewer), &bodies[at], &asked_for[at]).await);
+                    said.push(asked(&server, kind, world.tokens.get(viewer), &bodies[at], &asked_for[at]).await);
                     took[at].push(began.elapsed());
                 }
                 assert_eq!(said[0], said[1], "{field}({thing}) by {viewer}");

@@ -11,10 +11,10 @@ use domain::{
         imports::{StartImport, start_import},
         sheet::Sheet,
     },
-    creators::{CreateCreator, create_for},
-    drops::queries::items_of,
+    creators::create_for,
+    drops::{publish::withdraw, queries::items_of},
     platform::{
-        Actor, Currency, Money,
+        Actor,
         idempotency::IdempotencyKey,
         ids::{AccountId, CreatorId},
         in_tx,
@@ -23,7 +23,6 @@ use domain::{
         text::{Line, Markdown},
     },
     reservations::{
-        address::Address,
         legal::{self, LegalKind},
         lines, queries,
         quote::Delivery,
@@ -32,7 +31,7 @@ use domain::{
     },
 };
 use sea_orm::DbErr;
-use testkit::Kit;
+use testkit::{Kit, requests, requests::euros};
 
 use crate::shop::{draft, open_drop, system};
 
@@ -56,22 +55,7 @@ async fn account(kit: &Kit, name: &str) -> AccountId {
 }
 
 async fn workshop(kit: &Kit, name: &str, owner: AccountId) -> CreatorId {
-    let request = CreateCreator {
-        slug: None,
-        name: Line::new(name).unwrap(),
-        tagline: None,
-        place: None,
-        country: "DE".parse().unwrap(),
-        time_zone: "Europe/Berlin".parse().unwrap(),
-        currency: Currency::from_code("EUR").unwrap(),
-        prices_include_tax: true,
-        story: Markdown::new("").unwrap(),
-    };
-    create_for(&kit.db, &system(), Some(owner), request).await.unwrap().id
-}
-
-fn euros(minor: i64) -> Money {
-    Money::new(minor, Currency::from_code("EUR").unwrap())
+    create_for(&kit.db, &system(), Some(owner), requests::creator(name)).await.unwrap().id
 }
 
 impl World {
@@ -120,6 +104,9 @@ impl World {
         ids.insert("legal text", terms.to_string());
 
         let (open, hidden) = (open_drop(kit, &scope, "Mugs").await, draft(kit, &scope, "Secret").await);
+        let withdrawn = open_drop(kit, &scope, "Bowls").await;
+        withdraw(&kit.db, &scope, withdrawn.id).await.unwrap();
+        ids.insert("withdrawn drop", withdrawn.id.to_string());
         let items = items_of(&kit.db, &[open.id, hidden.id]).await.unwrap();
         let (item, hidden_item) = (&items[&open.id][0], &items[&hidden.id][0]);
         ids.insert("open drop", open.id.to_string());
@@ -133,15 +120,7 @@ impl World {
 
         let request = ReserveRequest {
             lines: vec![lines::Line { item: item.id, units: 1, delivery: Delivery::Pickup }],
-            address: Address {
-                name: Line::new("Ada Example").unwrap(),
-                line1: Line::new("Kiln Lane 1").unwrap(),
-                line2: None,
-                postal_code: Line::new("10115").unwrap(),
-                city: Line::new("Berlin").unwrap(),
-                country: "DE".parse().unwrap(),
-                phone: None,
-            },
+            address: requests::address(),
             expected_total: euros(100_000),
             accepted: vec![terms],
             arrived_at: kit.db.now(),
