@@ -468,10 +468,12 @@ pub(crate) fn is_passing(error: &DbErr) -> bool {
         | DbErr::Exec(RuntimeErr::SqlxError(cause))
         | DbErr::Query(RuntimeErr::SqlxError(cause)) => match &**cause {
             SqlxError::Io(_) | SqlxError::Tls(_) | SqlxError::PoolTimedOut | SqlxError::WorkerCrashed => true,
-            // Connection exceptions, the server that is stopped, a transaction that lost against another.
-            SqlxError::Database(told) => told
-                .code()
-                .is_some_and(|code| code.starts_with("08") || code.starts_with("57P") || code == "40001" || code == "40P01"),
+            // PostgreSQL's have five characters: connection exceptions, the server that is stopped, a transaction that lost against
+            // another. SQLite's are numbers: SQLITE_BUSY and SQLITE_LOCKED are the lower byte of an extended code.
+            SqlxError::Database(told) => told.code().is_some_and(|code| match code.len() {
+                5 => code.starts_with("08") || code.starts_with("57P") || code == "40001" || code == "40P01",
+                _ => code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6)),
+            }),
             _ => false,
         },
         _ => false,
