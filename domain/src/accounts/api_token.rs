@@ -9,6 +9,7 @@ use sea_orm::{Condition, DbErr, entity::prelude::*, sea_query::Expr};
 
 use super::{Permission, TokenKind, TokenViewer, TokensScope};
 use crate::platform::{
+    bulk,
     Tx,
     ids::{CreatorId, TokenId},
 };
@@ -102,7 +103,7 @@ pub(crate) async fn presented(
     secret_hashes: &[Vec<u8>],
     now: DateTime<Utc>,
 ) -> Result<Vec<Model>, DbErr> {
-    Entity::find().filter(Column::SecretHash.is_in(secret_hashes.iter().cloned())).filter(live(now)).all(conn).await
+    Entity::find().filter(Column::SecretHash.is_in(bulk::padded(secret_hashes.iter().cloned()))).filter(live(now)).all(conn).await
 }
 
 /// A token that is still worth something.

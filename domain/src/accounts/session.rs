@@ -13,7 +13,7 @@ use super::{AccountScope, AccountViewer, MemberRole, SessionScope, Viewer, accou
 use crate::{
     creators::member,
     platform::{
-        Tx, audit,
+        Tx, audit, bulk,
         entropy::Secret,
         ids::{AccountId, CreatorId, GuestId, SessionId, TokenId},
     },
@@ -185,7 +185,7 @@ pub(crate) async fn presented(
         .column_as(account::Column::Admin, "admin")
         .column_as(account::Column::EmailConfirmedAt, "email_confirmed_at")
         .join(JoinType::LeftJoin, its_account)
-        .filter(Column::SecretHash.is_in(hashes.iter().cloned()))
+        .filter(Column::SecretHash.is_in(bulk::padded(hashes.iter().cloned())))
         .filter(live(now))
         .into_model()
         .all(conn)

@@ -10,7 +10,7 @@ use sea_orm::{ActiveValue::Set, DbErr, QueryOrder, entity::prelude::*};
 use crate::{
     accounts::{CreatorScope, MemberRole},
     platform::{
-        Tx,
+        Tx, bulk,
         ids::{AccountId, CreatorId},
     },
 };
@@ -55,7 +55,7 @@ pub(crate) async fn of_accounts(
     if accounts.is_empty() {
         return Ok(memberships);
     }
-    let select = Entity::find().filter(Column::AccountId.is_in(accounts.iter().copied())).order_by_asc(Column::CreatedAt);
+    let select = Entity::find().filter(Column::AccountId.is_in(bulk::padded(accounts.iter().copied()))).order_by_asc(Column::CreatedAt);
     for row in select.order_by_asc(Column::CreatorId).all(conn).await? {
         memberships.entry(row.account_id).or_default().push((row.creator_id, row.role));
     }

@@ -13,7 +13,7 @@ use sea_orm::{
 use super::state::PaymentState;
 use crate::{
     platform::{
-        Currency, Money, Tx, as_new,
+        Currency, Money, Tx, as_new, bulk,
         ids::{CheckoutId, DropId, DropItemId, PaymentId, RefundId, ReservationId},
     },
     reservations::reservation_row,
@@ -205,7 +205,7 @@ pub(crate) async fn insert_all(tx: &Tx, new: &[(CheckoutId, Money)]) -> Result<V
         updated_at: tx.now(),
     });
     let rows: Vec<_> = rows.collect();
-    Entity::insert_many(rows.iter().cloned().map(as_new)).exec_without_returning(tx.conn()).await?;
+    bulk::insert_all(tx, rows.iter().cloned().map(as_new).collect::<Vec<ActiveModel>>()).await?;
     Ok(rows)
 }
 

@@ -12,11 +12,12 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveValue::Set, Condition, DbErr, entity::prelude::*, sea_query::OnConflict};
+use sea_orm::{ActiveValue::Set, Condition, DbErr, entity::prelude::*, sea_query::{OnConflict, Query}};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::{
+    bulk,
     db::{Actor, Tx},
     entropy::equal_in_constant_time,
 };
@@ -127,11 +128,14 @@ pub async fn claim_all(tx: &Tx, asked: &[KeyAsked<'_>]) -> Result<Vec<Claim>, Db
     });
     let columns = [entity::Column::Principal, entity::Column::Operation, entity::Column::Key];
     let taken = OnConflict::columns(columns).do_nothing().to_owned();
-    let inserted = match entity::Entity::insert_many(rows).on_conflict(taken).exec_with_returning_keys(tx.conn()).await {
-        Ok(keys) => keys.into_iter().collect::<HashSet<_>>(),
-        Err(DbErr::RecordNotInserted) => HashSet::new(),
-        Err(error) => return Err(error),
-    };
+    let mut inserted: HashSet<Identity> = HashSet::with_capacity(asked.len());
+    if !asked.is_empty() {
+        let mut insert = bulk::statement(tx, rows.collect())?;
+        insert.on_conflict(taken).returning(Query::returning().columns(columns));
+        for row in tx.conn().query_all(&insert).await? {
+            inserted.insert((row.try_get("", "principal")?, row.try_get("", "operation")?, row.try_get("", "key")?));
+        }
+    }
     let used: Vec<_> = identities.iter().filter(|identity| !inserted.contains(*identity)).collect();
     let known = if used.is_empty() { HashMap::new() } else { known(tx, &used).await? };
     let claims = asked.iter().zip(&identities).map(|(asked, identity)| {

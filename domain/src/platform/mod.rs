@@ -8,6 +8,7 @@
 
 pub mod audit;
 pub mod budget;
+pub(crate) mod bulk;
 pub mod clock;
 pub mod connect;
 pub mod db;

@@ -12,6 +12,7 @@ use sea_orm::{
 };
 
 use super::{
+    bulk,
     db::{Db, Tx},
     facts::Fact,
     faults::{self, Point},
@@ -105,7 +106,7 @@ pub(crate) async fn publish_traced(tx: &Tx, facts: Vec<(i64, Fact, Option<TraceP
             created_at: Set(tx.now()),
         });
     }
-    entity::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+    bulk::insert_all(tx, rows).await?;
     tx.leaves_work();
     Ok(())
 }

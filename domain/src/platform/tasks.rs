@@ -16,6 +16,7 @@ use sea_orm::{ActiveValue::Set, DbErr, DeriveActiveEnum, QuerySelect, entity::pr
 use serde::{Deserialize, Serialize};
 
 use super::{
+    bulk,
     db::Tx,
     ids::{CheckoutId, EntityId, ImportId, PaymentId, RefundId, TaskId},
     mail::Letter,
@@ -332,7 +333,7 @@ pub(crate) async fn enqueue_missing(tx: &Tx, tasks: Vec<NewTask>) -> Result<u64,
         });
     }
     let twice = OnConflict::column(C::UniqueKey).do_nothing().to_owned();
-    let queued = Entity::insert_many(rows).on_conflict(twice).exec_without_returning(tx.conn()).await?;
+    let queued = bulk::insert_or(tx, rows, twice).await?;
     tx.leaves_work();
     Ok(queued)
 }

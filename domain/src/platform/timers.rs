@@ -14,6 +14,7 @@ use sea_orm::{
 };
 
 use super::{
+    bulk,
     db::{Db, Tx},
     faults::{self, Point},
     ids::{CheckoutId, EntityId},
@@ -64,12 +65,12 @@ pub(crate) async fn set_all(
     if timers.is_empty() {
         return Ok(());
     }
-    let rows = timers.into_iter().map(|(subject, due_at, trace)| {
+    let row = |(subject, due_at, trace): (Uuid, DateTime<Utc>, Option<TraceParent>)| {
         let traceparent = trace.map(|trace| trace.header());
         ActiveModel { kind: Set(kind), subject: Set(subject), due_at: Set(due_at), traceparent: Set(traceparent) }
-    });
+    };
     let moved = OnConflict::columns([C::Kind, C::Subject]).update_columns([C::DueAt, C::Traceparent]).to_owned();
-    Entity::insert_many(rows).on_conflict(moved).exec_without_returning(tx.conn()).await?;
+    bulk::insert_or(tx, timers.into_iter().map(row).collect(), moved).await?;
     tx.leaves_work();
     Ok(())
 }

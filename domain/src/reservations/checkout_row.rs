@@ -16,7 +16,7 @@ use super::{address::Address, quote::Quote, reservation_row};
 use crate::{
     accounts::{Buyer, BuyerScope},
     platform::{
-        Currency, Money, Tx, as_new,
+        Currency, Money, Tx, as_new, bulk,
         ids::{AccountId, CheckoutId, GuestId, LegalTextId, ReservationId},
     },
 };
@@ -172,16 +172,13 @@ impl NewCheckout<'_> {
 /// Writes checkouts: three statements. Answers the rows in the same order.
 pub(crate) async fn insert_all(tx: &Tx, new: &[NewCheckout<'_>]) -> Result<Vec<Model>, DbErr> {
     let rows = new.iter().map(|new| new.row(tx.now())).collect::<Result<Vec<_>, _>>()?;
-    Entity::insert_many(rows.iter().cloned().map(as_new)).exec_without_returning(tx.conn()).await?;
+    bulk::insert_all(tx, rows.iter().cloned().map(as_new).collect::<Vec<ActiveModel>>()).await?;
     let addresses = new.iter().map(|new| as_new(new.address_row()));
-    address_row::Entity::insert_many(addresses).exec_without_returning(tx.conn()).await?;
+    bulk::insert_all(tx, addresses.collect::<Vec<address_row::ActiveModel>>()).await?;
     let accepted = new.iter().flat_map(|new| new.accepted.iter().map(|text| (new.id, *text)));
-    let accepted: Vec<_> = accepted
-        .map(|(checkout, text)| accepted_row::ActiveModel { checkout_id: Set(checkout), legal_text_id: Set(text) })
-        .collect();
-    if !accepted.is_empty() {
-        accepted_row::Entity::insert_many(accepted).exec_without_returning(tx.conn()).await?;
-    }
+    let accepted =
+        accepted.map(|(checkout, text)| accepted_row::ActiveModel { checkout_id: Set(checkout), legal_text_id: Set(text) });
+    bulk::insert_all(tx, accepted.collect()).await?;
     Ok(rows)
 }
 

@@ -18,7 +18,7 @@ use crate::{
     accounts::CreatorScope,
     drops::item_row,
     platform::{
-        Currency, Tx, as_new,
+        Currency, Tx, as_new, bulk,
         ids::{CheckoutId, CreatorId, DropId, DropItemId, ReservationId, VariantId},
         timers::{self, TimerKind},
     },
@@ -151,7 +151,7 @@ pub(crate) async fn claims_of(
         .columns([Column::DropId, Column::DropItemId, Column::PersonKey, Column::CheckoutId])
         .columns([Column::Units, Column::State, Column::ExpiresAt])
         .filter(Column::DropItemId.is_in(items.iter().copied()))
-        .filter(Column::PersonKey.is_in(persons.iter().cloned()))
+        .filter(Column::PersonKey.is_in(bulk::padded(persons.iter().cloned())))
         .filter(Condition::any().add(alive).add(lapsed))
         .into_model()
         .all(conn)
@@ -243,7 +243,7 @@ impl NewLines<'_> {
 /// Writes the lines of new checkouts, held: one statement. Answers each checkout's rows, in order.
 pub(crate) async fn insert_held(tx: &Tx, new: &[NewLines<'_>]) -> Result<Vec<Vec<Model>>, DbErr> {
     let rows: Vec<Vec<Model>> = new.iter().map(|new| new.rows(tx).collect()).collect();
-    Entity::insert_many(rows.iter().flatten().cloned().map(as_new)).exec_without_returning(tx.conn()).await?;
+    bulk::insert_all(tx, rows.iter().flatten().cloned().map(as_new).collect::<Vec<ActiveModel>>()).await?;
     Ok(rows)
 }
 

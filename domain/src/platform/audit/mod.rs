@@ -17,6 +17,7 @@ use sea_orm::{
 };
 
 use super::{
+    bulk,
     db::{Actor, Db, Tx},
     ids::{AuditId, EntityId},
     page::{Page, Slice, SortKey, SortValue, count_capped, slice},
@@ -126,12 +127,7 @@ async fn insert_each(
         created_at: Set(now),
         position: NotSet,
     });
-    let rows: Vec<_> = rows.collect();
-    if rows.is_empty() {
-        return Ok(());
-    }
-    entity::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
-    Ok(())
+    bulk::insert_all(tx, rows.collect()).await
 }
 
 /// Whether rows wait to be sealed.
