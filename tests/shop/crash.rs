@@ -247,7 +247,9 @@ fn promises_are_kept(world: &World, books: &books::Books) {
         assert!(books.checkouts.contains_key(checkout), "{checkout} was promised");
     }
     for checkout in &promises.cancelled {
-        assert_eq!(books.checkouts.get(checkout).map(String::as_str), Some("CANCELLED"), "{checkout} was given up");
+        // Where its payment was quicker, what was given up was paid for, and the money goes back.
+        let state = books.checkouts.get(checkout).map(String::as_str);
+        assert!(matches!(state, Some("CANCELLED" | "REFUNDED")), "{checkout} was given up, and is {state:?}");
     }
 }
 

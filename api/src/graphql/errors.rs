@@ -99,10 +99,11 @@ pub(crate) fn bad_input(message: impl Into<String>) -> Error {
 pub(crate) const RETRY_AFTER: &str = "retryAfterSecs";
 
 /// There is more to do than can be done: come again after that time.
-pub(crate) fn busy(retry_after: Duration) -> Error {
+pub(crate) fn busy(retry_after: Duration) -> ServerError {
     let secs = whole_secs(retry_after);
-    let error = Code::Busy.error(format!("too much is asked for at once: come again in {secs} s"));
-    error.extend_with(|_, extensions| extensions.set(RETRY_AFTER, secs))
+    let mut error = Code::Busy.server_error(format!("too much is asked for at once: come again in {secs} s"), None);
+    error.extensions.get_or_insert_default().set(RETRY_AFTER, secs);
+    error
 }
 
 /// The seconds of a time, rounded up, one at least.
@@ -240,7 +241,10 @@ where
     fn from(error: OpError<R>) -> Self {
         match error {
             OpError::Refused(refused) => Self::Complaints(refused.into_iter().map(complaint).collect()),
-            OpError::Busy(retry_after) => Self::Error(busy(retry_after)),
+            OpError::Busy(retry_after) => {
+                let ServerError { message, extensions, .. } = busy(retry_after);
+                Self::Error(Error { message, source: None, extensions })
+            }
             OpError::Db(failure) => Self::Error(internal(&failure)),
             OpError::Inconsistent(what) => Self::Error(internal(&Inconsistent(what))),
         }

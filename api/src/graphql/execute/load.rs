@@ -30,8 +30,8 @@ pub(super) const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// From which wait on, in seconds, some of a class are shed, and from which on nearly all; `None` for what never is.
 fn bounds(class: Class) -> Option<(f64, f64)> {
     match class {
-        Class::Browse => Some((0.05, 0.25)),
-        Class::Reserve => Some((0.5, 1.5)),
+        Class::Browse => Some((0.2, 0.8)),
+        Class::Reserve => Some((0.8, 2.0)),
         Class::Other => None,
     }
 }
@@ -101,7 +101,7 @@ mod tests {
     fn reading_is_shed_before_reserving_and_paying_never() {
         let now = Instant::now();
         for (millis, expected) in
-            [(0, [0, 0, 0]), (40, [0, 0, 0]), (150, [25, 0, 0]), (400, [49, 0, 0]), (1_000, [49, 25, 0]), (9_000, [49, 49, 0])]
+            [(0, [0, 0, 0]), (150, [0, 0, 0]), (500, [25, 0, 0]), (800, [49, 0, 0]), (1_400, [49, 25, 0]), (9_000, [49, 49, 0])]
         {
             let load = Load::new();
             (0..200).for_each(|_| load.note(Duration::from_millis(millis), now));

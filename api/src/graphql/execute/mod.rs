@@ -77,6 +77,8 @@ pub struct Admitted {
     variables: Variables,
     payer: Option<Payer>,
     uploads: Option<Uploads>,
+    /// Whether its document was kept, so that it waited for nothing of its own.
+    known: bool,
 }
 
 impl Admitted {
@@ -176,7 +178,7 @@ impl Executor {
         let operation_name = asked.operation_name.filter(|name| !name.is_empty());
         let chosen = parts.guard.choose(&document, operation_name.as_deref(), &variables).map_err(refused)?;
         parts.take(payer, chosen.cost).map_err(|limited| *limited)?;
-        Ok(Admitted { document, chosen, operation_name, variables, payer, uploads: asked.uploads })
+        Ok(Admitted { document, chosen, operation_name, variables, payer, uploads: asked.uploads, known })
     }
 
     /// Runs a query or a mutation. A query ends with its deadline, and when this future is dropped because its client went
@@ -240,7 +242,7 @@ fn read_lately() -> Cache<Arc<str>, Arc<Document>> {
 }
 
 fn turned_away() -> Response {
-    Response::from_errors(vec![busy(AGAIN_AFTER).into_server_error(Pos::default())])
+    Response::from_errors(vec![busy(AGAIN_AFTER)])
 }
 
 fn failed(defect: &JoinError) -> Response {

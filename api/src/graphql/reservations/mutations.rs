@@ -30,7 +30,7 @@ use crate::graphql::{
     catalog::TaxClass,
     context::{Reach, id, id_at},
     creators::manage,
-    errors::{CommonCode, Complaints, Internal, Stop, bad_input, busy, complaint, payload, user_error},
+    errors::{CommonCode, Complaints, Internal, Stop, bad_input, complaint, payload, user_error},
     money::MoneyInput,
     payments::{Payment, PaymentOf},
     scalars::Decimal,
@@ -440,7 +440,7 @@ async fn reserve_checkout(
     let decided = tokio::select! {
         decided = ctx.desk().reserve(&scope, request) => decided,
         // Nobody hears the answer; a request that waits for its turn is not decided.
-        () = ctx.request().gone.cancelled() => return Err(busy(Duration::ZERO).into()),
+        () = ctx.request().gone.cancelled() => Err(OpError::Busy(Duration::ZERO)),
     };
     match decided {
         Ok(Reserved::Made { checkout, replayed, rows }) => {
