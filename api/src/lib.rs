@@ -113,6 +113,8 @@ pub struct Api {
     pub limits: Limits,
     /// What each caller may spend; `None` is without end.
     pub budget: Option<BudgetSettings>,
+    /// When requests wait so long until they are run, some are not begun; zero is never.
+    pub shed_from: Duration,
     /// Where reservations are asked for.
     pub desk: Desk,
     /// What is watched as it changes.
@@ -139,6 +141,7 @@ impl Api {
             query_deadline: Duration::from_secs(10),
             limits: Limits::default(),
             budget: Some(BudgetSettings::default()),
+            shed_from: Duration::ZERO,
             desk: Desk::new(db, DeskSettings::default()),
             live: Live::start(db, LiveBounds::default()),
             uploads: UploadRules::new(std::env::temp_dir(), FILE_BYTES_MAX, 1, Duration::from_secs(5), 4),

@@ -171,6 +171,7 @@ fn start(
         query_deadline: Duration::from_secs(config.query_secs_max.get().into()),
         limits: wiring::limits(config),
         budget: wiring::budget(config),
+        shed_from: Duration::from_millis(config.shed_wait_ms_min.get().into()),
         desk: Desk::new(db, wiring::desk(config)),
         live: live.clone(),
         uploads: wiring::uploads(config, folder)?,

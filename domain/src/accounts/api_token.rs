@@ -9,8 +9,7 @@ use sea_orm::{Condition, DbErr, entity::prelude::*, sea_query::Expr};
 
 use super::{Permission, TokenKind, TokenViewer, TokensScope};
 use crate::platform::{
-    bulk,
-    Tx,
+    Tx, bulk,
     ids::{CreatorId, TokenId},
 };
 

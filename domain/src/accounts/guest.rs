@@ -36,7 +36,8 @@ pub(crate) async fn by_id(conn: &impl ConnectionTrait, id: GuestId) -> Result<Op
 /// The confirmed addresses of several; those without one are left out: one statement.
 pub(crate) async fn confirmed_emails(conn: &impl ConnectionTrait, ids: &[GuestId]) -> Result<Vec<(GuestId, Email)>, DbErr> {
     let select = Entity::find().select_only().column(Column::Id).column(Column::Email);
-    let confirmed = select.filter(Column::Id.is_in(bulk::padded(ids.iter().copied()))).filter(Column::EmailConfirmedAt.is_not_null());
+    let confirmed =
+        select.filter(Column::Id.is_in(bulk::padded(ids.iter().copied()))).filter(Column::EmailConfirmedAt.is_not_null());
     confirmed.into_tuple().all(conn).await
 }
 

@@ -55,7 +55,8 @@ pub(crate) async fn of_accounts(
     if accounts.is_empty() {
         return Ok(memberships);
     }
-    let select = Entity::find().filter(Column::AccountId.is_in(bulk::padded(accounts.iter().copied()))).order_by_asc(Column::CreatedAt);
+    let select =
+        Entity::find().filter(Column::AccountId.is_in(bulk::padded(accounts.iter().copied()))).order_by_asc(Column::CreatedAt);
     for row in select.order_by_asc(Column::CreatorId).all(conn).await? {
         memberships.entry(row.account_id).or_default().push((row.creator_id, row.role));
     }

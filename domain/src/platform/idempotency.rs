@@ -12,7 +12,12 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveValue::Set, Condition, DbErr, entity::prelude::*, sea_query::{OnConflict, Query}};
+use sea_orm::{
+    ActiveValue::Set,
+    Condition, DbErr,
+    entity::prelude::*,
+    sea_query::{OnConflict, Query},
+};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 

@@ -27,11 +27,12 @@ const ONE_IN: u64 = 50;
 /// When who is turned away may come again.
 pub(super) const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// From which wait on, in seconds, some of a class are shed, and from which on nearly all; `None` for what never is.
+/// From which wait on some of a class are shed, and from which on nearly all, in parts of the wait from which on any are; `None`
+/// for what never is.
 fn bounds(class: Class) -> Option<(f64, f64)> {
     match class {
-        Class::Browse => Some((0.2, 0.8)),
-        Class::Reserve => Some((0.8, 2.0)),
+        Class::Browse => Some((1.0, 4.0)),
+        Class::Reserve => Some((4.0, 10.0)),
         Class::Other => None,
     }
 }
@@ -39,6 +40,8 @@ fn bounds(class: Class) -> Option<(f64, f64)> {
 /// How busy a process is.
 #[derive(Debug)]
 pub(super) struct Load {
+    /// The wait from which on anything is shed, in seconds; infinite where nothing ever is.
+    from_secs: f64,
     waits: Mutex<Waits>,
     asked: AtomicU64,
 }
@@ -50,10 +53,12 @@ struct Waits {
 }
 
 impl Load {
-    pub(super) fn new() -> Self {
+    /// Sheds from that wait on; zero is never.
+    pub(super) fn new(from: Duration) -> Self {
+        let from_secs = if from.is_zero() { f64::INFINITY } else { from.as_secs_f64() };
         metrics::describe_counter!(SHED, "Requests that were not begun because there was too much to do, by what they do.");
         metrics::describe_histogram!(WAIT, "From the arrival of a request until it is run.");
-        Self { waits: Mutex::new(Waits { mean_secs: 0.0, measured_at: Instant::now() }), asked: AtomicU64::new(0) }
+        Self { from_secs, waits: Mutex::new(Waits { mean_secs: 0.0, measured_at: Instant::now() }), asked: AtomicU64::new(0) }
     }
 
     /// An operation waited so long until it was run.
@@ -71,13 +76,13 @@ impl Load {
 
     /// Whether anything is turned away at present.
     pub(super) fn is_busy(&self, now: Instant) -> bool {
-        bounds(Class::Browse).is_some_and(|(from, _)| self.wait(now) > from)
+        self.wait(now) > self.from_secs
     }
 
     /// Whether a request of that class is turned away.
     pub(super) fn sheds(&self, class: Class, now: Instant) -> bool {
         let Some((from, to)) = bounds(class) else { return false };
-        let wait = self.wait(now);
+        let wait = self.wait(now) / self.from_secs;
         if wait <= from {
             return false;
         }
@@ -103,7 +108,7 @@ mod tests {
         for (millis, expected) in
             [(0, [0, 0, 0]), (150, [0, 0, 0]), (500, [25, 0, 0]), (800, [49, 0, 0]), (1_400, [49, 25, 0]), (9_000, [49, 49, 0])]
         {
-            let load = Load::new();
+            let load = Load::new(Duration::from_millis(200));
             (0..200).for_each(|_| load.note(Duration::from_millis(millis), now));
             let shed =
                 [Class::Browse, Class::Reserve, Class::Other].map(|class| (0..50).filter(|_| load.sheds(class, now)).count());
@@ -115,9 +120,17 @@ mod tests {
     #[test]
     fn a_load_that_is_over_is_forgotten() {
         let now = Instant::now();
-        let load = Load::new();
+        let load = Load::new(Duration::from_millis(200));
         (0..200).for_each(|_| load.note(Duration::from_secs(5), now));
         assert!((0..50).any(|_| load.sheds(Class::Reserve, now)));
         assert!(!(0..50).any(|_| load.sheds(Class::Browse, now + OLD + Duration::from_millis(1))));
+    }
+
+    #[test]
+    fn where_it_is_switched_off_nothing_is_shed() {
+        let now = Instant::now();
+        let load = Load::new(Duration::ZERO);
+        (0..200).for_each(|_| load.note(Duration::from_secs(60), now));
+        assert!(!load.is_busy(now) && !(0..50).any(|_| load.sheds(Class::Browse, now)));
     }
 }

@@ -127,7 +127,7 @@ impl Executor {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self(Arc::new(Parts {
             guard: Guard::new(api.limits),
-            load: Load::new(),
+            load: Load::new(api.shed_from),
             schemas: crate::schemas(api.introspection),
             shared: Arc::new(Shared {
                 db: api.db.clone(),
