@@ -97,6 +97,12 @@ settings! {
     database_url: DatabaseUrl = DatabaseUrl::in_folder(&data);
     /// The most connections to the database.
     database_pool_max: Number<2, 200> = Number::of(16);
+    /// The most buyers that wait at once to reserve units of one drop, in one process; one more is told to come again.
+    reserve_queue_max: Number<1, 1_000_000> = Number::of(2_000);
+    /// The longest that a buyer may have to wait to reserve, in milliseconds: who would wait longer is told so at once.
+    reserve_wait_ms_max: Number<10, 60_000> = Number::of(2_000);
+    /// When requests wait so many milliseconds until they are run, some are not begun: reading first, reserving from four times that on, never what pays. 0 is never.
+    shed_wait_ms_min: Number<0, 60_000> = Number::of(200);
     /// The bus between processes: embedded:// is inside this process, amqp://USER:PASSWORD@HOST:5672/VHOST and amqps:// are RabbitMQ.
     bus_url: BusUrl = BusUrl::Embedded;
     /// A file of certificates (PEM) to trust for amqps://, besides the usual authorities.

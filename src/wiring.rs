@@ -12,7 +12,10 @@ use api::{
     BudgetSettings, Check, Documents, Limits, LiveBounds, TrustedDocuments, UploadRules, http::connections::ConnectionLimits,
 };
 use chrono::TimeDelta;
-use domain::platform::{Db, tasks::Queue};
+use domain::{
+    platform::{Db, tasks::Queue},
+    reservations::desk::DeskSettings,
+};
 use payments::{Sandbox, SandboxSettings};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use workers::{
@@ -207,6 +210,17 @@ pub(crate) fn budget(config: &Config) -> Option<BudgetSettings> {
         points_per_second: config.budget_points_per_second.get(),
         callers_max: config.budget_callers_max.get(),
     })
+}
+
+/// Bounds on those who wait to reserve.
+pub(crate) fn desk(config: &Config) -> DeskSettings {
+    let many = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    DeskSettings {
+        queue_max: many(config.reserve_queue_max.get()),
+        wait_max: Duration::from_millis(config.reserve_wait_ms_max.get().into()),
+        // The other half is for those who pay, and for all else.
+        transactions_max: many(config.database_pool_max.get()).div_euclid(2).max(1),
+    }
 }
 
 /// Bounds on connections that stay open.

@@ -17,7 +17,11 @@ use std::{
 
 use async_graphql::{MergedObject, SDLExportOptions};
 use chrono::{DateTime, NaiveDate, Utc};
-use domain::{payments::gateway::PaymentGateway, platform::Db};
+use domain::{
+    payments::gateway::PaymentGateway,
+    platform::Db,
+    reservations::desk::{Desk, DeskSettings},
+};
 
 use graphql::{
     accounts::{AccountsQuery, mutations::AccountsMutation},
@@ -28,7 +32,7 @@ use graphql::{
     creators::{CreatorsMutation, CreatorsQuery},
     drops::{DropsQuery, mutations::DropsMutation},
     introspection::Schemas,
-    live::LiveSubscription,
+    live::{LiveSubscription, StockQuery},
     node::NodeQuery,
     platform::{
         PlatformQuery,
@@ -60,6 +64,7 @@ pub struct Query(
     CatalogQuery,
     ImportsQuery,
     DropsQuery,
+    StockQuery,
     ReservationsQuery,
     QuoteQuery,
     PlatformQuery,
@@ -108,6 +113,10 @@ pub struct Api {
     pub limits: Limits,
     /// What each caller may spend; `None` is without end.
     pub budget: Option<BudgetSettings>,
+    /// When requests wait so long until they are run, some are not begun; zero is never.
+    pub shed_from: Duration,
+    /// Where reservations are asked for.
+    pub desk: Desk,
     /// What is watched as it changes.
     pub live: Live,
     /// Where the files of requests are kept while these run, and how large they may be.
@@ -132,6 +141,8 @@ impl Api {
             query_deadline: Duration::from_secs(10),
             limits: Limits::default(),
             budget: Some(BudgetSettings::default()),
+            shed_from: Duration::ZERO,
+            desk: Desk::new(db, DeskSettings::default()),
             live: Live::start(db, LiveBounds::default()),
             uploads: UploadRules::new(std::env::temp_dir(), FILE_BYTES_MAX, 1, Duration::from_secs(5), 4),
         }

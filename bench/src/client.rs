@@ -17,15 +17,17 @@ const HEAD_END: &[u8] = b"\r\n\r\n";
 const BUFFER_BYTES: usize = 128 * 1024;
 
 /// A connection, with the answer that came last.
-pub(crate) struct Connection {
+pub struct Connection {
     stream: TcpStream,
     received: Vec<u8>,
 }
 
 /// An answer, until the next request.
-pub(crate) struct Answer<'a> {
-    pub(crate) status: u16,
-    pub(crate) body: &'a [u8],
+pub struct Answer<'a> {
+    /// As in HTTP.
+    pub status: u16,
+    /// All of it.
+    pub body: &'a [u8],
 }
 
 /// Status, and where the body begins and ends in what was received.
@@ -35,7 +37,8 @@ struct Head {
 }
 
 impl Connection {
-    pub(crate) async fn open(address: SocketAddr) -> Outcome<Self> {
+    /// Connects.
+    pub async fn open(address: SocketAddr) -> Outcome<Self> {
         let opening = async {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
@@ -46,7 +49,7 @@ impl Connection {
     }
 
     /// Sends a request and waits for the whole answer.
-    pub(crate) async fn exchange(&mut self, request: &[u8]) -> Outcome<Answer<'_>> {
+    pub async fn exchange(&mut self, request: &[u8]) -> Outcome<Answer<'_>> {
         self.received.clear();
         self.stream.write_all(request).await.map_err(Trouble::doing("send a request"))?;
         let mut head = None;
@@ -83,12 +86,12 @@ fn read_head(received: &[u8]) -> Outcome<Option<Head>> {
 }
 
 /// A GET request.
-pub(crate) fn get(address: SocketAddr, path: &str) -> Vec<u8> {
+pub fn get(address: SocketAddr, path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: {address}\r\n\r\n").into_bytes()
 }
 
 /// A GraphQL request.
-pub(crate) fn graphql(address: SocketAddr, token: Option<&str>, query: &str, variables: &Value) -> Vec<u8> {
+pub fn graphql(address: SocketAddr, token: Option<&str>, query: &str, variables: &Value) -> Vec<u8> {
     let body = json!({ "query": query, "variables": variables }).to_string();
     let authorization = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
     let accept = "accept: application/graphql-response+json\r\ncontent-type: application/json\r\n";

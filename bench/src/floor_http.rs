@@ -3,9 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use actix_web::{App, HttpResponse, HttpServer, dev::ServerHandle, web};
+use bench::{Outcome, Trouble};
 use tokio::sync::oneshot;
-
-use crate::{Outcome, Trouble};
 
 /// Connections are closed at once when it stops.
 const GRACEFUL: bool = false;

@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -17,29 +17,33 @@ use sea_orm::{
 
 use crate::{
     Outcome, Trouble,
-    load::{self, Plan, Summary, Work},
+    load::{self, Plan, Summary, Work, scattered},
     store::{Place, Store},
 };
 
 /// How long a transaction waits for its turn.
 const TURN: Duration = Duration::from_secs(20);
 
-const SCHEMA: [&str; 3] = [
+/// Measured before, or not: each measurement begins with empty tables.
+const SCHEMA: [&str; 4] = [
+    "DROP TABLE IF EXISTS items",
+    "DROP TABLE IF EXISTS holds",
     "CREATE TABLE items (id BIGINT PRIMARY KEY, units BIGINT NOT NULL, held BIGINT NOT NULL)",
     "CREATE TABLE holds (id BIGINT PRIMARY KEY, item_id BIGINT NOT NULL, buyer_id BIGINT NOT NULL, units BIGINT NOT NULL)",
-    "INSERT INTO items VALUES (1, 100000000, 0)",
 ];
 const UPDATE: &str = "UPDATE items SET held = held + 1 WHERE id = $1 AND held < units";
 const INSERT: &str = "INSERT INTO holds (id, item_id, buyer_id, units) VALUES ($1, $2, $3, 1)";
 
-/// Makes the tables in the store's place for it, and measures.
-pub(crate) async fn run(store: &Store, plan: Plan) -> Outcome<Summary> {
+/// Makes the tables in the store's place for it, and measures: each transaction locks one of so many rows, at random.
+pub async fn run(store: &Store, plan: Plan, rows: u32) -> Outcome<Summary> {
     let database = connect(store, plan.connections).await.map_err(Trouble::doing("open the floor's database"))?;
-    for statement in SCHEMA {
+    let items: Vec<_> = (1..=rows).map(|id| format!("({id}, 100000000, 0)")).collect();
+    let items = format!("INSERT INTO items VALUES {}", items.join(", "));
+    for statement in SCHEMA.into_iter().chain([items.as_str()]) {
         database.execute_unprepared(statement).await.map_err(Trouble::doing("make the floor's tables"))?;
     }
-    let ids = Arc::new(AtomicI64::new(0));
-    let summary = load::run(plan, |_| Transactions { database: database.clone(), ids: Arc::clone(&ids) }).await;
+    let ids = Arc::new(AtomicU32::new(0));
+    let summary = load::run(plan, |_| Transactions { database: database.clone(), rows, ids: Arc::clone(&ids) }).await;
     database.close().await.map_err(Trouble::doing("close the floor's database"))?;
     summary
 }
@@ -66,7 +70,8 @@ async fn connect(store: &Store, connections: u32) -> Result<DatabaseConnection, 
 /// One transaction after the other.
 struct Transactions {
     database: DatabaseConnection,
-    ids: Arc<AtomicI64>,
+    rows: u32,
+    ids: Arc<AtomicU32>,
 }
 
 impl Work for Transactions {
@@ -82,7 +87,9 @@ impl Work for Transactions {
 }
 
 impl Transactions {
-    async fn transaction(&self, id: i64) -> Result<u64, DbErr> {
+    async fn transaction(&self, id: u32) -> Result<u64, DbErr> {
+        let item = scattered(id.into(), self.rows.into()).saturating_add(1);
+        let (id, item) = (i64::from(id), i64::try_from(item).unwrap_or(1));
         let backend = self.database.get_database_backend();
         let statement = |sql: &str, values: Vec<Value>| Statement::from_sql_and_values(backend, sql, values);
         let transaction = begin(&self.database).await?;
@@ -91,9 +98,9 @@ impl Transactions {
             sea_orm::DbBackend::Postgres => "SELECT held FROM items WHERE id = $1 FOR UPDATE",
             _ => "SELECT held FROM items WHERE id = $1",
         };
-        transaction.query_one_raw(statement(lock, vec![1_i64.into()])).await?;
-        let updated = transaction.execute_raw(statement(UPDATE, vec![1_i64.into()])).await?.rows_affected();
-        transaction.execute_raw(statement(INSERT, vec![id.into(), 1_i64.into(), id.into()])).await?;
+        transaction.query_one_raw(statement(lock, vec![item.into()])).await?;
+        let updated = transaction.execute_raw(statement(UPDATE, vec![item.into()])).await?.rows_affected();
+        transaction.execute_raw(statement(INSERT, vec![id.into(), item.into(), id.into()])).await?;
         transaction.commit().await?;
         Ok(updated)
     }

@@ -17,35 +17,54 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How to measure.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Plan {
-    pub(crate) connections: u32,
+pub struct Plan {
+    /// So many, each of which sends one request after the other.
+    pub connections: u32,
     /// Goes before the measured time, and is not counted.
-    pub(crate) warm_up: Duration,
-    pub(crate) time: Duration,
+    pub warm_up: Duration,
+    /// What is counted.
+    pub time: Duration,
 }
 
 /// What was measured.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Summary {
-    pub(crate) per_second: f64,
-    pub(crate) median: Duration,
+pub struct Summary {
+    /// Requests.
+    pub per_second: f64,
+    /// Half of them took longer.
+    pub median: Duration,
     /// One in a hundred took longer.
-    pub(crate) p99: Duration,
+    pub p99: Duration,
 }
 
 impl Summary {
-    fn of(mut latencies: Vec<Duration>, elapsed: Duration) -> Outcome<Self> {
+    /// Of requests that took so long, in so much time.
+    pub fn of(mut latencies: Vec<Duration>, elapsed: Duration) -> Outcome<Self> {
         latencies.sort_unstable();
         let count = latencies.len();
-        let rank = |percent: usize| latencies.get(count.saturating_mul(percent).div_euclid(100)).copied();
-        let (Some(median), Some(p99)) = (rank(50), rank(99)) else { return Err(Trouble::new("nothing was answered in time")) };
+        let (Some(median), Some(p99)) = (rank(&latencies, 50), rank(&latencies, 99)) else {
+            return Err(Trouble::new("nothing was answered in time"));
+        };
         let done = f64::from(u32::try_from(count).unwrap_or(u32::MAX));
         Ok(Self { per_second: done / elapsed.as_secs_f64(), median, p99 })
     }
 }
 
+/// The time within which so many percent of sorted times lie; `None` of none.
+pub fn rank(sorted: &[Duration], percent: usize) -> Option<Duration> {
+    sorted.get(sorted.len().saturating_mul(percent).div_euclid(100).min(sorted.len().saturating_sub(1))).copied()
+}
+
+/// One of the first `among` numbers for each number, as if by chance, and in every run the same (SplitMix64's finalizer).
+pub fn scattered(number: u64, among: u64) -> u64 {
+    let mut bits = number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    (bits ^ (bits >> 31)).checked_rem(among).unwrap_or(0)
+}
+
 /// What one connection does over and over.
-pub(crate) trait Work: Send + Sized + 'static {
+pub trait Work: Send + Sized + 'static {
     /// Done before the time is taken.
     fn prepare(&mut self) -> impl Future<Output = Outcome<()>> + Send;
     /// One request, answered well; anything else is a reason to give up.
@@ -53,7 +72,7 @@ pub(crate) trait Work: Send + Sized + 'static {
 }
 
 /// Measures. `work` is made for each connection, by its number.
-pub(crate) async fn run<W: Work>(plan: Plan, work: impl Fn(u32) -> W) -> Outcome<Summary> {
+pub async fn run<W: Work>(plan: Plan, work: impl Fn(u32) -> W) -> Outcome<Summary> {
     let mut ready = JoinSet::new();
     for connection in 0..plan.connections {
         let mut work = work(connection);
@@ -100,7 +119,7 @@ async fn repeat(mut work: impl Work, from: Instant, until: Instant) -> Outcome<(
 type NextRequest = Box<dyn FnMut(&mut Vec<u8>) + Send>;
 
 /// Makes requests, and tells good answers from bad ones.
-pub(crate) struct Calls {
+pub struct Calls {
     address: SocketAddr,
     connection: Option<Connection>,
     next: NextRequest,
@@ -110,16 +129,12 @@ pub(crate) struct Calls {
 
 impl Calls {
     /// The same query over and over.
-    pub(crate) fn repeated(address: SocketAddr, request: Vec<u8>) -> Self {
+    pub fn repeated(address: SocketAddr, request: Vec<u8>) -> Self {
         Self { address, connection: None, next: Box::new(|_| {}), is_good: has_no_errors, request }
     }
 
     /// Another request each time, made by `next`.
-    pub(crate) fn changing(
-        address: SocketAddr,
-        next: impl FnMut(&mut Vec<u8>) + Send + 'static,
-        is_good: fn(&[u8]) -> bool,
-    ) -> Self {
+    pub fn changing(address: SocketAddr, next: impl FnMut(&mut Vec<u8>) + Send + 'static, is_good: fn(&[u8]) -> bool) -> Self {
         Self { address, connection: None, next: Box::new(next), is_good, request: Vec::new() }
     }
 }
@@ -143,7 +158,7 @@ impl Work for Calls {
 }
 
 /// Whether a query was answered in full: GraphQL's list of errors comes last, and ends with a bracket.
-pub(crate) fn has_no_errors(body: &[u8]) -> bool {
+pub fn has_no_errors(body: &[u8]) -> bool {
     body.starts_with(b"{\"data\":{") && body.ends_with(b"}}")
 }
 
@@ -158,6 +173,15 @@ mod tests {
         assert_eq!((summary.median, summary.p99), (Duration::from_millis(100), Duration::from_millis(198)));
         assert!((summary.per_second - 50.0).abs() < 1e-9);
         assert!(Summary::of(Vec::new(), Duration::from_secs(4)).is_err());
+    }
+
+    #[test]
+    fn numbers_are_scattered_evenly() {
+        let mut counts = [0_u32; 10];
+        for number in 0..10_000 {
+            counts[usize::try_from(scattered(number, 10)).unwrap()] += 1;
+        }
+        assert!(counts.iter().all(|count| (900..1_100).contains(count)), "{counts:?}");
     }
 
     #[test]

@@ -1,57 +1,35 @@
 //! Measures a running Smallrun over HTTP, like a client, against floors that are measured in the same run on the same
 //! machine: what no server and no database could do faster. The ratio is what matters; the rates depend on the machine.
 //!
-//! [`client`] the HTTP client; [`load`] the loop that measures; [`floor_http`], [`floor_sql`] the floors;
-//! [`store`], [`server`], [`stage`] what is measured; [`mod@timers`] what comes due at once; [`report`] the answer.
+//! [`stage`] what is asked for; [`floor_http`] the floor of a query; [`mod@timers`] what comes due at once; [`report`] the
+//! answer. What other measurements need as well is in the library of this package.
 
-mod client;
 mod floor_http;
-mod floor_sql;
-mod load;
 mod options;
 mod report;
-mod server;
 mod stage;
-mod store;
 mod timers;
 
-use std::{fmt, process::ExitCode};
+use std::process::ExitCode;
 
+use bench::{
+    Outcome, Trouble,
+    drops::{PAGE, UNITS_MAX},
+    floor_sql,
+    load::{self, Calls, Plan, Summary},
+    progress,
+    server::{self, Launch, Server},
+    stopped,
+    store::{DATABASE_URL, Store},
+};
 use clap::Parser as _;
 
 use crate::{
     floor_http::BareServer,
-    load::{Calls, Plan, Summary},
     options::{Options, Subject},
     report::{Report, Row},
-    server::Server,
     stage::Stage,
-    store::Store,
 };
-
-/// What went wrong, as a sentence without its full stop.
-#[derive(Debug)]
-struct Trouble(String);
-
-/// What a step answers.
-type Outcome<T> = Result<T, Trouble>;
-
-impl fmt::Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Trouble {
-    fn new(what: impl fmt::Display) -> Self {
-        Self(what.to_string())
-    }
-
-    /// For `map_err`: what was tried, and why it failed.
-    fn doing<E: fmt::Display>(what: impl fmt::Display) -> impl FnOnce(E) -> Self {
-        move |cause| Self(format!("could not {what}: {cause}"))
-    }
-}
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -77,7 +55,7 @@ async fn run(options: &Options) -> Outcome<Report> {
             "a debug build measures itself; run `cargo run --release -p bench`, or say --debug to try it out",
         ));
     }
-    let store = Store::make().await?;
+    let store = Store::make("bench", &[DATABASE_URL]).await?;
     let outcome = tokio::select! {
         outcome = measure(options, &store) => outcome,
         () = stopped() => Err(Trouble::new("stopped")),
@@ -87,14 +65,14 @@ async fn run(options: &Options) -> Outcome<Report> {
 }
 
 async fn measure(options: &Options, store: &Store) -> Outcome<Report> {
-    let binary = server::binary(options).await?;
+    let binary = server::binary(options.smallrun.as_deref()).await?;
     progress(format_args!("Starting {} with the demo marketplace, {}", binary.display(), store.describe()));
-    let server = Server::start(&binary, store).await?;
+    let server = Server::start(&Launch::new(binary, store), &["--demo"], &store.log("server")).await?;
     let wants = |subject| options.only.is_empty() || options.only.contains(&subject);
     // Buyers are needed by these only, and take a while.
     let reserves = wants(Subject::Reserve) || wants(Subject::Timers);
     let buyers = if reserves { server.make_buyers(options.buyers).await? } else { Vec::new() };
-    progress(format_args!("Setting the stage: a page of {} drops, one of them with {} units", stage::PAGE, stage::UNITS));
+    progress(format_args!("Setting the stage: a page of {PAGE} drops, one of them with {UNITS_MAX} units"));
     let stage = Stage::set(&server, buyers).await?;
     let plan = Plan { connections: options.connections, warm_up: options.warm_up(), time: options.time() };
     let mut rows = Vec::new();
@@ -128,7 +106,7 @@ async fn read(subject: Subject, stage: &Stage, request: &[u8], plan: Plan) -> Ro
 async fn reserve(stage: &Stage, store: &Store, plan: Plan) -> Row {
     let measured = async {
         // The floor first: what a reservation leaves to the workers would disturb it.
-        let floor = floor_sql::run(store, plan).await?;
+        let floor = floor_sql::run(store, plan, 1).await?;
         let product = load::run(plan, |connection| stage.reserving(connection)).await?;
         Ok((product, floor, None))
     };
@@ -146,24 +124,4 @@ async fn timers(server: &Server, stage: &Stage, count: u32, plan: Plan) -> Row {
 
 fn row(subject: Subject, measured: Outcome<(Summary, Summary, Option<usize>)>) -> Row {
     Row { subject, measured, note: None }
-}
-
-fn progress(what: impl fmt::Display) {
-    eprintln!("{what} …");
-}
-
-/// Waits for Ctrl-C or SIGTERM.
-async fn stopped() {
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminate => {}
-    }
 }

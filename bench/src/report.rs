@@ -2,13 +2,13 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use serde_json::{Value, json};
-
-use crate::{
+use bench::{
     Outcome,
     load::{Plan, Summary},
-    options::Subject,
 };
+use serde_json::{Value, json};
+
+use crate::options::Subject;
 
 /// All measurements of a run.
 pub(crate) struct Report {

@@ -8,13 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
 use crate::{
     Outcome, Trouble,
     client::{self, Connection},
-    options::Options,
     progress,
     store::{Store, tail},
 };
@@ -26,10 +26,13 @@ const BUYERS_WITHIN: Duration = Duration::from_secs(180);
 /// How often it is asked whether it is ready.
 const POLL_EVERY: Duration = Duration::from_millis(100);
 
-/// Finds the program, after building what is not up to date.
-pub(crate) async fn binary(options: &Options) -> Outcome<PathBuf> {
-    if let Some(file) = &options.smallrun {
-        return Ok(file.clone());
+/// How long it may take to stop.
+const STOP_WITHIN: Duration = Duration::from_secs(30);
+
+/// The program: the given one, or the real one, after building what is not up to date.
+pub async fn binary(given: Option<&Path>) -> Outcome<PathBuf> {
+    if let Some(file) = given {
+        return Ok(file.to_owned());
     }
     progress("Building smallrun: cargo build --release");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -53,47 +56,96 @@ pub(crate) async fn binary(options: &Options) -> Outcome<PathBuf> {
     Ok(target.join("release").join("smallrun"))
 }
 
-/// A running server. It ends with its value.
-pub(crate) struct Server {
-    _child: Child,
+/// The program with the settings of a measurement and no others.
+#[derive(Debug, Clone)]
+pub struct Launch {
     binary: PathBuf,
-    address: SocketAddr,
     data: PathBuf,
-    database_url: Option<(&'static str, String)>,
+    settings: Vec<(String, String)>,
+}
+
+impl Launch {
+    /// With the records where the store has them.
+    pub fn new(binary: PathBuf, store: &Store) -> Self {
+        let settings = store.database_url().map(|(name, url)| (name.to_owned(), url.to_owned()));
+        Self { binary, data: store.data(), settings: settings.into_iter().collect() }
+    }
+
+    /// With that variable set.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// It is killed when it is dropped.
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.binary);
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| name.starts_with("SMALLRUN_")) {
+                command.env_remove(name);
+            }
+        }
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
+        command.arg("--data").arg(&self.data).stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+}
+
+/// A running server. It ends with its value.
+pub struct Server {
+    child: Child,
+    launch: Launch,
+    address: SocketAddr,
 }
 
 impl Server {
-    /// Starts it on a free port, and waits until it is ready.
-    pub(crate) async fn start(binary: &Path, store: &Store) -> Outcome<Self> {
+    /// Starts it on a free port with these options of `serve`, and waits until it is ready. What it says goes to that file.
+    pub async fn start(launch: &Launch, options: &[&str], said: &Path) -> Outcome<Self> {
         let address = free_address().map_err(Trouble::doing("find a free port"))?;
-        let log = File::create(store.log()).map_err(Trouble::doing("write the server's log"))?;
+        let log = File::create(said).map_err(Trouble::doing("write the server's log"))?;
         let both = log.try_clone().map_err(Trouble::doing("write the server's log"))?;
-        let database_url = store.database_url().map(|(name, url)| (name, url.to_owned()));
-        let mut command = command(binary, &store.data(), database_url.as_ref());
-        command.args(["serve", "--demo", "--listen", &address.to_string()]).stdout(both).stderr(log);
-        let doing = format!("start `{}`", binary.display());
+        let mut command = launch.command();
+        command.arg("serve").args(options).args(["--listen", &address.to_string()]).stdout(both).stderr(log);
+        let doing = format!("start `{}`", launch.binary.display());
         let mut child = command.spawn().map_err(Trouble::doing(doing))?;
         let patience = Instant::now();
         while !is_ready(address).await {
             if child.try_wait().is_ok_and(|ended| ended.is_some()) {
-                return Err(Trouble::new(format_args!("smallrun ended; it said:\n{}", tail(&store.log()))));
+                return Err(Trouble::new(format_args!("smallrun ended; it said:\n{}", tail(said))));
             }
             if patience.elapsed() > START_WITHIN {
-                return Err(Trouble::new(format_args!("smallrun did not become ready; it said:\n{}", tail(&store.log()))));
+                return Err(Trouble::new(format_args!("smallrun did not become ready; it said:\n{}", tail(said))));
             }
             tokio::time::sleep(POLL_EVERY).await;
         }
-        Ok(Self { _child: child, binary: binary.to_owned(), address, data: store.data(), database_url })
+        Ok(Self { child, launch: launch.clone(), address })
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    /// Asks it to stop, so that it hands over what it has in hand, and waits until it has.
+    pub async fn stop(mut self) -> Outcome<()> {
+        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        if let Some(id) = id {
+            kill_process(id, Signal::TERM).map_err(Trouble::doing("stop a server"))?;
+        }
+        let ended = tokio::time::timeout(STOP_WITHIN, self.child.wait()).await;
+        ended.map_err(|_| Trouble::new("a server did not stop"))?.map_err(Trouble::doing("stop a server"))?;
+        Ok(())
+    }
+
+    /// The number of its process, while it runs.
+    pub fn process(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Makes buyers of the demo, and answers their tokens.
-    pub(crate) async fn make_buyers(&self, count: u32) -> Outcome<Vec<String>> {
+    pub async fn make_buyers(&self, count: u32) -> Outcome<Vec<String>> {
         progress(format_args!("Making {count} buyers: smallrun demo --buyers {count}"));
-        let mut command = command(&self.binary, &self.data, self.database_url.as_ref());
+        let mut command = self.launch.command();
         command.args(["demo", "--buyers", &count.to_string()]).stdout(Stdio::null()).stderr(Stdio::piped());
         let running = command.spawn().map_err(Trouble::doing("run `smallrun demo`"))?;
         let ended = tokio::time::timeout(BUYERS_WITHIN, running.wait_with_output()).await;
@@ -108,8 +160,8 @@ impl Server {
     }
 
     /// Sets the demo's clock forward.
-    pub(crate) async fn travel(&self, by: &str) -> Outcome<()> {
-        let mut command = command(&self.binary, &self.data, self.database_url.as_ref());
+    pub async fn travel(&self, by: &str) -> Outcome<()> {
+        let mut command = self.launch.command();
         let status = command.args(["demo", "travel", by]).stdout(Stdio::null()).status().await;
         if status.map_err(Trouble::doing("run `smallrun demo travel`"))?.success() {
             return Ok(());
@@ -118,31 +170,16 @@ impl Server {
     }
 
     /// The token of the demo's creator.
-    pub(crate) fn creator_token(&self) -> Outcome<String> {
+    pub fn creator_token(&self) -> Outcome<String> {
         let tokens = self.read("demo-tokens.json")?;
         let token = tokens.get("creator").and_then(Value::as_str).map(str::to_owned);
         token.ok_or_else(|| Trouble::new("demo-tokens.json has no `creator`"))
     }
 
     fn read(&self, name: &str) -> Outcome<Value> {
-        let text = fs::read(self.data.join(name)).map_err(Trouble::doing(format_args!("read {name}")))?;
+        let text = fs::read(self.launch.data.join(name)).map_err(Trouble::doing(format_args!("read {name}")))?;
         serde_json::from_slice(&text).map_err(Trouble::doing(format_args!("understand {name}")))
     }
-}
-
-/// The program with the settings of this measurement and no others. It is killed when it is dropped.
-fn command(binary: &Path, data: &Path, database_url: Option<&(&'static str, String)>) -> Command {
-    let mut command = Command::new(binary);
-    for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(|name| name.starts_with("SMALLRUN_")) {
-            command.env_remove(name);
-        }
-    }
-    if let Some((name, url)) = database_url {
-        command.env(name, url);
-    }
-    command.arg("--data").arg(data).stdin(Stdio::null()).kill_on_drop(true);
-    command
 }
 
 fn free_address() -> std::io::Result<SocketAddr> {

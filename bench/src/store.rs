@@ -11,18 +11,20 @@ use sea_orm::{ConnectionTrait as _, Database};
 use crate::{Outcome, Trouble};
 
 /// Names a PostgreSQL server, as it does for the product.
-const DATABASE_URL: &str = "SMALLRUN_DATABASE_URL";
+pub const DATABASE_URL: &str = "SMALLRUN_DATABASE_URL";
 
 /// A database's place.
 #[derive(Debug, Clone)]
-pub(crate) enum Place {
+pub enum Place {
+    /// In that file.
     Sqlite(PathBuf),
+    /// At that URL.
     Postgres(String),
 }
 
 /// The folder and the databases of one run.
 #[derive(Debug)]
-pub(crate) struct Store {
+pub struct Store {
     folder: PathBuf,
     /// The server's address and the databases made there.
     postgres: Option<Postgres>,
@@ -37,13 +39,13 @@ struct Postgres {
 }
 
 impl Store {
-    /// Makes the folder, and databases where the environment names a PostgreSQL server.
-    pub(crate) async fn make() -> Outcome<Self> {
-        let name = format!("smallrun-bench-{}", process::id());
+    /// Makes the folder, and databases where the first of these variables that is set names a PostgreSQL server.
+    pub async fn make(purpose: &str, variables: &[&str]) -> Outcome<Self> {
+        let name = format!("smallrun-{purpose}-{}", process::id());
         let folder = std::env::temp_dir().join(&name);
         fs::create_dir_all(&folder).map_err(Trouble::doing(format_args!("make the folder `{}`", folder.display())))?;
         let mut store = Self { floor: Place::Sqlite(folder.join("floor.sqlite")), folder, postgres: None };
-        let server = std::env::var(DATABASE_URL).unwrap_or_default();
+        let server = variables.iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default();
         if server.starts_with("postgres://") || server.starts_with("postgresql://") {
             let (product, floor) = (name.replace('-', "_"), format!("{}_floor", name.replace('-', "_")));
             let product_url = with_database(&server, &product)?;
@@ -58,38 +60,38 @@ impl Store {
     }
 
     /// The product's data folder.
-    pub(crate) fn data(&self) -> PathBuf {
+    pub fn data(&self) -> PathBuf {
         self.folder.join("data")
     }
 
-    /// Where the server's output goes.
-    pub(crate) fn log(&self) -> PathBuf {
-        self.folder.join("server.log")
+    /// Where the output of a server goes, by its name.
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.log"))
     }
 
     /// The product's database, when it is not in the data folder.
-    pub(crate) fn database_url(&self) -> Option<(&'static str, &str)> {
+    pub fn database_url(&self) -> Option<(&'static str, &str)> {
         self.postgres.as_ref().map(|postgres| (DATABASE_URL, postgres.product.as_str()))
     }
 
     /// The floor's database.
-    pub(crate) fn floor_place(&self) -> &Place {
+    pub fn floor_place(&self) -> &Place {
         &self.floor
     }
 
     /// Which kind of database.
-    pub(crate) fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         if self.postgres.is_some() { "PostgreSQL" } else { "SQLite" }
     }
 
     /// Where things are, for people.
-    pub(crate) fn describe(&self) -> String {
+    pub fn describe(&self) -> String {
         let kind = self.kind();
         format!("on {kind}, in {}", self.folder.display())
     }
 
     /// Takes the folder and the databases away.
-    pub(crate) async fn remove(&self) {
+    pub async fn remove(&self) {
         if let Err(trouble) = self.on_server(|name| format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await {
             eprintln!("warning: {trouble}.");
         }
@@ -120,12 +122,12 @@ fn with_database(url: &str, name: &str) -> Outcome<String> {
     match address.rsplit_once('/') {
         Some((server, _)) if !server.ends_with('/') => Ok(format!("{server}/{name}{options}")),
         Some(_) => Ok(format!("{address}/{name}{options}")),
-        None => Err(Trouble::new(format_args!("{DATABASE_URL} is not a PostgreSQL URL"))),
+        None => Err(Trouble::new("the URL of the database is not one of PostgreSQL")),
     }
 }
 
 /// The last lines of a file, to show why something failed.
-pub(crate) fn tail(file: &Path) -> String {
+pub fn tail(file: &Path) -> String {
     let text = fs::read_to_string(file).unwrap_or_default();
     let lines: Vec<&str> = text.lines().rev().take(8).collect();
     lines.into_iter().rev().collect::<Vec<_>>().join("\n")

@@ -19,6 +19,7 @@ mod m0009_audit_seals;
 mod m0010_task_history;
 mod m0011_demo_clock;
 mod m0012_product_imports;
+mod m0013_hot_drop;
 mod wall;
 
 pub use wall::{ROLE_MISSING, TENANT_ROLE, make_role};
@@ -43,6 +44,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_task_history::Migration),
             Box::new(m0011_demo_clock::Migration),
             Box::new(m0012_product_imports::Migration),
+            Box::new(m0013_hot_drop::Migration),
         ]
     }
 }

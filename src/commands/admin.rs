@@ -71,7 +71,7 @@ async fn make(config: &Config, create: &Create) -> Outcome {
             Err(Failure::new(Exit::Failed, format_args!("{} {what}", create.email), "Sign in, or choose another address"))
         }
         Err(OpError::Db(error)) => Err(database::failure(config, "make the administrator", &error)),
-        Err(error @ OpError::Inconsistent(_)) => Err(Failure::unexpected("make the administrator", &error)),
+        Err(error @ (OpError::Busy(_) | OpError::Inconsistent(_))) => Err(Failure::unexpected("make the administrator", &error)),
     }
 }
 

@@ -79,7 +79,7 @@ async fn travel(config: &Config, by: TimeDelta) -> Outcome {
             Failure::new(Exit::Failed, format_args!("the clock was not set: {code}"), todo)
         }
         OpError::Db(error) => database::failure(config, "set the clock", &error),
-        error @ OpError::Inconsistent(_) => Failure::unexpected("set the clock", &error),
+        error @ (OpError::Busy(_) | OpError::Inconsistent(_)) => Failure::unexpected("set the clock", &error),
     })?;
     terminal::answer(&format!("In this demo it is now {}.\n", now.format("%A, %Y-%m-%d %H:%M:%S UTC")));
     Ok(())

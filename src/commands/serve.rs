@@ -12,6 +12,7 @@ use api::http::{HttpSettings, SharedEdge, connections};
 use domain::{
     accounts::{SystemScope, queries::any_admin},
     platform::{Db, tasks},
+    reservations::desk::Desk,
 };
 use tokio::task::JoinHandle;
 use workers::{Workers, WorkersHandle};
@@ -170,6 +171,8 @@ fn start(
         query_deadline: Duration::from_secs(config.query_secs_max.get().into()),
         limits: wiring::limits(config),
         budget: wiring::budget(config),
+        shed_from: Duration::from_millis(config.shed_wait_ms_min.get().into()),
+        desk: Desk::new(db, wiring::desk(config)),
         live: live.clone(),
         uploads: wiring::uploads(config, folder)?,
     };

@@ -71,7 +71,7 @@ impl<R: fmt::Debug> From<OpError<R>> for LoadError {
         match error {
             OpError::Refused(why) => Self(format!("{why:?}")),
             OpError::Db(cause) => cause.into(),
-            OpError::Inconsistent(what) => Self(what),
+            error @ (OpError::Busy(_) | OpError::Inconsistent(_)) => Self(error.to_string()),
         }
     }
 }

@@ -94,6 +94,8 @@ async fn add_run(db: &Db, buyers: &Buyers, shop: &Shop<'_>, series: &Series, pla
         opens_at: window.opens_at,
         closes_at: window.closes_at,
         hold_secs: series.hold_minutes.saturating_mul(60),
+        per_buyer_max: None,
+        minimum_units: None,
         deposit: deposit(&series.deposit, currency)?,
         balance: balance(&series.balance, window),
         lead_time_days: series.lead_time_days,

@@ -79,6 +79,8 @@ pub fn drop(now: DateTime<Utc>, title: &str) -> CreateDrop {
         tags: Vec::new(),
         opens_at: now,
         closes_at: now.checked_add_signed(TimeDelta::hours(24)).expect("a day of the calendar"),
+        per_buyer_max: None,
+        minimum_units: None,
         hold_secs: 600,
         deposit: Deposit::Percent(2_500),
         balance: Balance::BeforeShipping,

@@ -227,6 +227,8 @@ impl Setup {
 
     /// The settings of this deployment, for any command.
     fn settings(&self, command: &mut Command) {
+        // Many servers share few processors here, unoptimised: how long requests wait says nothing of a server.
+        command.env("SMALLRUN_SHED_WAIT_MS_MIN", "0");
         if let Some(database) = &self.database {
             command.env("SMALLRUN_DATABASE_URL", &database.url);
         }

@@ -34,6 +34,7 @@ mod books;
 mod broker;
 mod buying;
 mod crash;
+mod hot;
 mod imports;
 mod live;
 mod market;

@@ -42,6 +42,7 @@ impl<R: fmt::Debug + Send + Sync + 'static> From<OpError<R>> for TaskError {
     fn from(error: OpError<R>) -> Self {
         match error {
             OpError::Db(error) => Self::retry(error),
+            busy @ OpError::Busy(_) => Self::retry(busy),
             error @ (OpError::Refused(_) | OpError::Inconsistent(_)) => Self::discard(error),
         }
     }

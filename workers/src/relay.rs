@@ -62,6 +62,9 @@ struct Round {
     next_due: Option<DateTime<Utc>>,
 }
 
+/// How long facts may gather while buyers wait for decisions: fewer and larger transactions leave them the writer.
+const RUSH_MAX: Duration = Duration::from_millis(50);
+
 struct Relay {
     db: Db,
     bus: Arc<dyn Bus>,
@@ -96,6 +99,7 @@ impl Relay {
             return Ok(0);
         }
         faults::point(Point::RelayLeased).await?;
+        self.db.when_calm(RUSH_MAX).await;
         let stamped = in_tx(&self.db, ACTOR, async |tx| outbox::stamp(tx, fence, BATCH, react).await).await?;
         if stamped.is_empty() {
             // There were some: the token is no longer the newest.

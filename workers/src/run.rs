@@ -37,6 +37,9 @@ pub const TASK_SECS_MAX: u64 = 30;
 /// How often a worker says that it still has its tasks in hand: two renewals may fail before a lease is over.
 const RENEW_EVERY: Duration = Duration::from_millis(tasks::LEASE_SECS.unsigned_abs().saturating_mul(1_000) / 3);
 
+/// How long work that can wait leaves the machine to buyers, before it goes on all the same.
+const RUSH_MAX: Duration = Duration::from_millis(250);
+
 /// The first wait before a task is tried again, at most.
 const BACKOFF_BASE_MILLIS: u64 = 1_000;
 /// And any later one, at most.
@@ -86,6 +89,9 @@ impl QueueWorker {
         let _renewing = AbortOnDrop(tokio::spawn(Arc::clone(&worker).renew(in_hand.clone())));
         while !stop.claiming.is_cancelled() {
             while running.try_join_next().is_some() {}
+            if worker.queue.can_wait() {
+                until(&stop.claiming, worker.db.when_calm(RUSH_MAX)).await;
+            }
             let free = worker.concurrency.saturating_sub(running.len());
             // Taken before the claim: a permit that comes later stands for a task that may be claimed later.
             let permits = consumer.permits(free);

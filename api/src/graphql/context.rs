@@ -1,6 +1,6 @@
 //! What every resolver reaches for: who asks, the database, the loaders.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use async_graphql::{Context, ID};
 use chrono::{DateTime, Utc};
@@ -12,7 +12,9 @@ use domain::{
         Db, EntityId,
         ids::{IdError, parse_id},
     },
+    reservations::desk::Desk,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     errors::{Stop, denied},
@@ -28,11 +30,16 @@ pub struct RequestContext {
     pub address: Option<IpAddr>,
     /// When the request came in: it counts for the opening of a window.
     pub arrived_at: DateTime<Utc>,
+    /// The same on the clock of this process that only goes forward: how long it waits is counted from here.
+    pub came_at: Instant,
+    /// Cancelled when nobody waits for the answer any more.
+    pub gone: CancellationToken,
 }
 
 /// What belongs to the edge.
 pub(crate) struct Shared {
     pub(crate) db: Db,
+    pub(crate) desk: Desk,
     pub(crate) gateways: Vec<Arc<dyn PaymentGateway>>,
     pub(crate) live: Live,
 }
@@ -40,6 +47,7 @@ pub(crate) struct Shared {
 /// Access to the context, in words.
 pub(crate) trait Reach {
     fn db(&self) -> &Db;
+    fn desk(&self) -> &Desk;
     fn request(&self) -> &RequestContext;
     fn viewer(&self) -> &Viewer;
     fn gateways(&self) -> &[Arc<dyn PaymentGateway>];
@@ -56,6 +64,10 @@ pub(crate) trait Reach {
 impl Reach for Context<'_> {
     fn db(&self) -> &Db {
         &self.data_unchecked::<Arc<Shared>>().db
+    }
+
+    fn desk(&self) -> &Desk {
+        &self.data_unchecked::<Arc<Shared>>().desk
     }
 
     fn request(&self) -> &RequestContext {

@@ -13,7 +13,7 @@ use domain::{
         ids::{DropId, DropItemId},
         tags::{self, Tag, TagKind},
     },
-    reservations::quote::price_parts,
+    reservations::quote::{price_parts, tier_units_left},
 };
 
 use super::{
@@ -137,6 +137,30 @@ pub struct PriceTier {
     pub up_to_units: Option<i32>,
     /// Holds before this instant.
     pub until: Option<DateTime<Utc>>,
+    /// How many more units can be had at this price now, as long as nobody else takes them. A hold that runs out gives its own back.
+    pub units_left: Option<i32>,
+}
+
+/// How far a drop is towards the smallest run that is made.
+#[derive(SimpleObject, Debug, Clone)]
+pub struct MinimumRun {
+    /// So many units must be paid for, or the run is not made.
+    pub units: i32,
+    /// How many are paid for.
+    pub confirmed: i32,
+    /// How many are kept for somebody who has not paid yet: they do not count before they are paid for.
+    pub held: i32,
+    /// Whether enough are paid for.
+    pub reached: bool,
+}
+
+impl MinimumRun {
+    pub(crate) fn of(drop: &rules::Drop, items: &[rules::DropItem], held: &[(DropItemId, queries::ItemStockView)]) -> Option<Self> {
+        let units = drop.minimum_units?;
+        let confirmed = items.iter().map(|item| item.confirmed_units).fold(0, i32::saturating_add);
+        let held = held.iter().map(|(_, held)| i32::try_from(held.held).unwrap_or(i32::MAX)).fold(0, i32::saturating_add);
+        Some(Self { units, confirmed, held, reached: confirmed >= units })
+    }
 }
 
 /// How many units of an item are where. Only reserving binds.
@@ -227,6 +251,19 @@ impl Drop {
     /// How long units are kept for a buyer who has not paid, in seconds.
     async fn hold_seconds(&self) -> i32 {
         self.0.hold_secs
+    }
+    /// How many units of all items together one person may have, over all of their checkouts; null where only the items' limits count.
+    async fn per_buyer_max(&self) -> Option<i32> {
+        self.0.per_buyer_max
+    }
+    /// How far it is towards the smallest run that is made; null where it is made whatever comes.
+    async fn minimum_run(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<MinimumRun>> {
+        if self.0.minimum_units.is_none() {
+            return Ok(None);
+        }
+        let items = ctx.loader().load_one(ItemsOf(self.0.id)).await.internal()?.unwrap_or_default();
+        let held = ctx.loader().load_one(HeldOf(self.0.id)).await.internal()?.unwrap_or_default();
+        Ok(MinimumRun::of(&self.0, &items, &held))
     }
     /// The currency of all its prices.
     async fn currency(&self) -> CurrencyCode {
@@ -353,12 +390,21 @@ impl DropItem {
     /// The prices, in the order in which they are tried.
     async fn tiers(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<PriceTier>> {
         let tiers = self.tiers_loaded(ctx).await?;
-        let tier = |tier: Tier| PriceTier {
-            price: Money::minor(tier.price_minor, self.currency),
-            up_to_units: tier.up_to_units.map(|units| i32::try_from(units).unwrap_or(i32::MAX)),
-            until: tier.until,
+        let left = if ctx.look_ahead().field("unitsLeft").exists() {
+            let stock = self.stock_now(ctx).await?;
+            let count = |number: i32| u32::try_from(number).unwrap_or(0);
+            tier_units_left(&tiers, count(stock.held.saturating_add(stock.confirmed)), count(stock.units), stock.as_of)
+        } else {
+            Vec::new()
         };
-        Ok(tiers.into_iter().map(tier).collect())
+        let number = |units: u32| i32::try_from(units).unwrap_or(i32::MAX);
+        let tier = |(at, tier): (usize, Tier)| PriceTier {
+            price: Money::minor(tier.price_minor, self.currency),
+            up_to_units: tier.up_to_units.map(number),
+            until: tier.until,
+            units_left: left.get(at).copied().map(number),
+        };
+        Ok(tiers.into_iter().enumerate().map(tier).collect())
     }
     /// How many units are where, as of now.
     async fn stock(&self, ctx: &Context<'_>) -> async_graphql::Result<ItemStock> {

@@ -4,6 +4,8 @@
 //! What a programmer must mend is a GraphQL error with one of the codes of [`Code`]. Everything else is
 //! `INTERNAL`: logged once with its chain, shown without anything of the inside.
 
+use std::time::Duration;
+
 use async_graphql::{Error, ErrorExtensions, Pos, ServerError};
 use domain::{
     accounts::Denied,
@@ -33,6 +35,8 @@ pub enum Code {
     DeadlineExceeded,
     /// The caller has spent what it may spend, for now: the error says in how many seconds to come again.
     RateLimited,
+    /// There is more to do than can be done in time; nothing was changed. The error says in how many seconds to come again.
+    Busy,
     /// The schema is not shown to this viewer.
     IntrospectionDisabled,
     /// No document is known by that hash or id: send it along once. The name is that of Apollo's protocol.
@@ -59,6 +63,7 @@ impl Code {
             Self::TooCostly => "DOCUMENT_TOO_COSTLY",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::RateLimited => "RATE_LIMITED",
+            Self::Busy => "BUSY",
             Self::IntrospectionDisabled => "INTROSPECTION_DISABLED",
             Self::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
             Self::PersistedQueryNotSupported => "PERSISTED_QUERY_NOT_SUPPORTED",
@@ -88,6 +93,22 @@ impl Code {
 /// An argument that is out of bounds.
 pub(crate) fn bad_input(message: impl Into<String>) -> Error {
     Code::BadUserInput.error(message)
+}
+
+/// The name of the seconds to wait in the extensions of an error.
+pub(crate) const RETRY_AFTER: &str = "retryAfterSecs";
+
+/// There is more to do than can be done: come again after that time.
+pub(crate) fn busy(retry_after: Duration) -> ServerError {
+    let secs = whole_secs(retry_after);
+    let mut error = Code::Busy.server_error(format!("too much is asked for at once: come again in {secs} s"), None);
+    error.extensions.get_or_insert_default().set(RETRY_AFTER, secs);
+    error
+}
+
+/// The seconds of a time, rounded up, one at least.
+pub(crate) fn whole_secs(time: Duration) -> u64 {
+    time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)).max(1)
 }
 
 /// Logs a failure of ours with its chain and answers what may be shown of it.
@@ -220,6 +241,10 @@ where
     fn from(error: OpError<R>) -> Self {
         match error {
             OpError::Refused(refused) => Self::Complaints(refused.into_iter().map(complaint).collect()),
+            OpError::Busy(retry_after) => {
+                let ServerError { message, extensions, .. } = busy(retry_after);
+                Self::Error(Error { message, source: None, extensions })
+            }
             OpError::Db(failure) => Self::Error(internal(&failure)),
             OpError::Inconsistent(what) => Self::Error(internal(&Inconsistent(what))),
         }
@@ -230,7 +255,8 @@ where
 #[error("inconsistent state: {0}")]
 struct Inconsistent(String);
 
-fn complaint<C, R: Copy + Into<C> + std::fmt::Display>(refused: Refused<R>) -> Complaint<C> {
+/// A refusal, as the payload of a mutation tells it.
+pub(crate) fn complaint<C, R: Copy + Into<C> + std::fmt::Display>(refused: Refused<R>) -> Complaint<C> {
     let path = refused.path.iter().map(PathStep::to_string).collect();
     Complaint { code: refused.code.into(), path, message: refused.code.to_string() }
 }

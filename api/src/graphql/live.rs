@@ -145,6 +145,27 @@ pub struct DropStock {
     read: StockRead,
 }
 
+/// What is asked of the stock.
+#[derive(Default)]
+pub struct StockQuery;
+
+/// What is asked of the stock.
+#[Object]
+impl StockQuery {
+    /// The stock of a drop, one second old at most: `asOf` says when it was read. It is read once a second for all who ask, however
+    /// many they are, so that pages may ask for it alone. Null when there is no such drop that the viewer may see.
+    async fn drop_stock(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Of which drop.")] drop_id: ID,
+    ) -> async_graphql::Result<Option<DropStock>> {
+        let Ok(id) = id::<DropId>(&drop_id) else { return Ok(None) };
+        let known = ctx.live().stock_lately(id).await.internal()?;
+        let seen = known.filter(|known| ctx.sight().is_ok_and(|sight| queries::is_seen(&sight, &known.drop)));
+        Ok(seen.map(|known| DropStock { id, currency: known.drop.currency, read: known.read.clone() }))
+    }
+}
+
 /// The stock of a drop's items at one instant. Only reserving binds.
 #[Object]
 impl DropStock {
@@ -327,7 +348,7 @@ impl LiveSubscription {
             let db = db.clone();
             async move {
                 let row = checkouts::checkout(&db, &scope, id).await.internal()?;
-                Ok(row.map(|row| Look { changes_at: next_of(db.now(), [row.expires_at]), value: Checkout(row) }))
+                Ok(row.map(|row| Look { changes_at: next_of(db.now(), [row.expires_at]), value: Checkout::from(row) }))
             }
         })
         .await

@@ -121,7 +121,7 @@ async fn find(ctx: &Context<'_>, id: &ID) -> async_graphql::Result<Option<Node>>
         DropId::PREFIX => loader.load_one(SeenDrop(DropId(uuid))).await.internal()?.map(|row| Node::Drop(Drop(row))),
         DropItemId::PREFIX => drop_item(ctx, DropItemId(uuid)).await?.map(Node::DropItem),
         CheckoutId::PREFIX => {
-            loader.load_one(OwnCheckout(CheckoutId(uuid))).await.internal()?.map(|row| Node::Checkout(Checkout(row)))
+            loader.load_one(OwnCheckout(CheckoutId(uuid))).await.internal()?.map(|row| Node::Checkout(Checkout::from(row)))
         }
         ReservationId::PREFIX => {
             loader.load_one(OwnReservation(ReservationId(uuid))).await.internal()?.map(|row| Node::Reservation(Reservation(row)))

@@ -58,6 +58,8 @@ pub enum RefundReason {
     DropCancelled,
     /// Paid after the hold had lapsed, and the units were gone.
     PaidTooLate,
+    /// More than one person may have was paid for with the same means.
+    LimitExceeded,
 }
 
 /// Where a refund stands.

@@ -1,6 +1,6 @@
 //! Checkouts, reservations, quotes, and what they refer to: legal texts, tax rates, shipping tariffs.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -13,6 +13,7 @@ use domain::{
     reservations::{
         self as rules, AddressView, legal, queries,
         quote::{self, Delivery as How},
+        reserve::Made,
         state::ReservationState as State,
         tables,
     },
@@ -193,13 +194,30 @@ pub enum CheckoutStatus {
 
 /// What one `checkoutReserve` made: its lines are paid together, or lapse together.
 #[derive(Clone)]
-pub struct Checkout(pub(crate) rules::Checkout);
+pub struct Checkout {
+    row: rules::Checkout,
+    /// Its lines and its payment, where this request has just written them.
+    made: Option<Arc<Made>>,
+}
+
+impl From<rules::Checkout> for Checkout {
+    fn from(row: rules::Checkout) -> Self {
+        Self { row, made: None }
+    }
+}
 
 connection!(CheckoutConnection, CheckoutEdge, Checkout);
 
 impl Checkout {
+    pub(crate) fn made(made: Made) -> Self {
+        Self { row: made.checkout.clone(), made: Some(Arc::new(made)) }
+    }
+
     async fn lines(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<rules::Reservation>> {
-        Ok(ctx.loader().load_one(LinesOf(self.0.id)).await.internal()?.unwrap_or_default())
+        if let Some(made) = &self.made {
+            return Ok(made.lines.clone());
+        }
+        Ok(ctx.loader().load_one(LinesOf(self.row.id)).await.internal()?.unwrap_or_default())
     }
 }
 
@@ -208,7 +226,7 @@ impl Checkout {
 impl Checkout {
     /// Global id.
     pub(crate) async fn id(&self) -> ID {
-        global(self.0.id)
+        global(self.row.id)
     }
     /// Where it stands now. A hold that ran out is LAPSED at once, whoever notices when.
     async fn status(&self, ctx: &Context<'_>) -> async_graphql::Result<CheckoutStatus> {
@@ -224,27 +242,27 @@ impl Checkout {
     }
     /// The one deadline of the deposit. It moves while a payment is under way.
     async fn expires_at(&self) -> DateTime<Utc> {
-        self.0.expires_at
+        self.row.expires_at
     }
     /// The one currency.
     async fn currency(&self) -> CurrencyCode {
-        CurrencyCode(self.0.currency)
+        CurrencyCode(self.row.currency)
     }
     /// All, tax and shipping included.
     async fn total(&self) -> Money {
-        Money::minor(self.0.total_minor, self.0.currency)
+        Money::minor(self.row.total_minor, self.row.currency)
     }
     /// The deposits.
     async fn due_now(&self) -> Money {
-        self.0.due_now().into()
+        self.row.due_now().into()
     }
     /// The balances, shipping included.
     async fn due_later(&self) -> Money {
-        Money::minor(self.0.due_later_minor, self.0.currency)
+        Money::minor(self.row.due_later_minor, self.row.currency)
     }
     /// The price as it was agreed, line by line.
     async fn quote(&self) -> async_graphql::Result<Quote> {
-        Ok(Quote(self.0.quote().internal()?))
+        Ok(Quote(self.row.quote().internal()?))
     }
     /// The lines, in the order in which they were asked for.
     async fn reservations(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Reservation>> {
@@ -252,15 +270,18 @@ impl Checkout {
     }
     /// The deposit's payment.
     async fn payment(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Payment>> {
-        Ok(ctx.loader().load_one(PaymentOf(self.0.id)).await.internal()?.map(Payment))
+        if let Some(made) = &self.made {
+            return Ok(Some(Payment(made.payment.clone())));
+        }
+        Ok(ctx.loader().load_one(PaymentOf(self.row.id)).await.internal()?.map(Payment))
     }
     /// Where it goes, or who fetches it.
     async fn address(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Address>> {
-        Ok(ctx.loader().load_one(AddressOf(self.0.id)).await.internal()?.map(Address::from))
+        Ok(ctx.loader().load_one(AddressOf(self.row.id)).await.internal()?.map(Address::from))
     }
     /// The versions of the legal texts that were accepted.
     async fn legal_texts(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<LegalText>> {
-        let ids = ctx.loader().load_one(AcceptedOf(self.0.id)).await.internal()?.unwrap_or_default();
+        let ids = ctx.loader().load_one(AcceptedOf(self.row.id)).await.internal()?.unwrap_or_default();
         let keys: Vec<_> = ids.into_iter().map(LegalTextById).collect();
         let texts = ctx.loader().load_many(&keys).await.internal()?;
         let mut texts: Vec<_> = texts.into_values().collect();
@@ -269,11 +290,11 @@ impl Checkout {
     }
     /// When it was made.
     async fn created_at(&self) -> DateTime<Utc> {
-        self.0.created_at
+        self.row.created_at
     }
     /// Counts changes.
     async fn version(&self) -> i64 {
-        self.0.version
+        self.row.version
     }
 }
 
@@ -508,7 +529,7 @@ impl ReservationsQuery {
     ) -> async_graphql::Result<Option<Checkout>> {
         let scope = ctx.scope(Buy)?;
         let Ok(id) = super::context::id(&id) else { return Ok(None) };
-        Ok(queries::checkout(ctx.db(), &scope, id).await.internal()?.map(Checkout))
+        Ok(queries::checkout(ctx.db(), &scope, id).await.internal()?.map(Checkout::from))
     }
 
     /// The viewer's own checkouts, newest first.
@@ -524,7 +545,7 @@ impl ReservationsQuery {
         let scope = ctx.scope(Buy)?;
         let slice = queries::checkouts(ctx.db(), &scope, &page).await.internal()?;
         let counting = counting(ctx.db(), scope, |db, scope| async move { queries::checkouts_count(&db, &scope).await });
-        Ok(CheckoutConnection::new("checkouts", slice.map(Checkout), counting))
+        Ok(CheckoutConnection::new("checkouts", slice.map(Checkout::from), counting))
     }
 
     /// A creator's reservations, newest first, for its members and its tokens with `reservations:read`.

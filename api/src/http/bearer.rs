@@ -4,10 +4,7 @@ use actix_web::{
     HttpRequest, HttpResponse,
     http::{StatusCode, header::AUTHORIZATION},
 };
-use domain::{
-    accounts::{Viewer, viewer_of},
-    platform::entropy::Secret,
-};
+use domain::{accounts::Viewer, platform::entropy::Secret};
 use sea_orm::DbErr;
 
 use super::{Edge, graphql::media::Media};
@@ -51,5 +48,5 @@ pub(super) fn token_in(header: &str) -> Result<Secret, Unknown> {
 /// Who sent a request; without a token, nobody in particular.
 pub(super) async fn viewer(request: &HttpRequest, edge: &Edge) -> Result<Viewer, Unknown> {
     let Some(header) = header_of(request)? else { return Ok(Viewer::Public) };
-    viewer_of(&edge.api.db, &token_in(header)?).await.map_err(Unknown::Db)?.ok_or(Unknown::Token)
+    edge.viewers.of(&token_in(header)?).await.map_err(Unknown::Db)?.ok_or(Unknown::Token)
 }

@@ -23,6 +23,7 @@ mod webhooks;
 use std::{sync::Arc, time::Duration};
 
 use actix_web::{http::Method, middleware::from_fn, web};
+use domain::accounts::Viewers;
 use tokio::runtime::Handle;
 
 pub use around::around;
@@ -52,6 +53,7 @@ impl Default for HttpSettings {
 struct Edge {
     api: Api,
     executor: Executor,
+    viewers: Viewers,
     /// The subscriptions that run.
     runs: Arc<Runs>,
 }
@@ -89,7 +91,8 @@ impl SharedEdge {
 /// Makes the edge; the first one of a process builds the schema. Operations are run by the runtime that this is called on.
 pub fn edge(api: Api) -> SharedEdge {
     let executor = Executor::new(&api, Handle::current());
+    let viewers = Viewers::new(&api.db, Handle::current());
     let runs = Runs::new(executor.clone(), &api.live);
     let operations = health::Operations { db: api.db.clone(), checks: api.checks.clone(), metrics: Arc::clone(&api.metrics) };
-    SharedEdge(web::Data::new(Edge { api, executor, runs }), web::Data::new(operations))
+    SharedEdge(web::Data::new(Edge { api, executor, viewers, runs }), web::Data::new(operations))
 }

@@ -26,7 +26,12 @@ use domain::platform::{
 use tokio::{runtime::Handle, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use self::{passes::Passes, places::Places, stock::StockFeeds, topics::Topics};
+use self::{
+    passes::Passes,
+    places::Places,
+    stock::{StockCache, StockFeeds},
+    topics::Topics,
+};
 
 /// Between two states of one thing lies at least this: at most ten a second.
 pub(crate) const PACE: Duration = Duration::from_millis(100);
@@ -81,6 +86,7 @@ struct Inner {
     bounds: LiveBounds,
     topics: Arc<Topics>,
     stock: Arc<StockFeeds>,
+    stock_cache: StockCache,
     passes: Arc<Passes>,
     places: Arc<Places>,
     reads: Arc<Semaphore>,
@@ -100,6 +106,7 @@ impl Live {
             bounds,
             topics: Arc::default(),
             stock: Arc::default(),
+            stock_cache: StockCache::default(),
             passes,
             places: Arc::new(Places::new(bounds)),
             reads: Arc::new(Semaphore::new(READS_AT_ONCE)),

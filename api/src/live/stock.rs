@@ -3,12 +3,13 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use chrono::{DateTime, Utc};
 use domain::{
     drops::{
-        DropItem,
+        Drop, DropItem,
         queries::{self, ItemStockView},
     },
     platform::{
@@ -38,6 +39,46 @@ pub(crate) struct StockRead {
     pub(crate) as_of: DateTime<Utc>,
     /// The newest request for a look that had come before it was read.
     answers: u64,
+}
+
+/// For so long a stock that was read is good enough for who asks for it.
+const GOOD_FOR: Duration = Duration::from_secs(1);
+/// Of how many drops a stock is kept.
+const KEPT: u64 = 10_000;
+
+/// The stock of drops as it was read a moment ago, for all who ask: a drop is read once a second, however many they are.
+pub(crate) struct StockCache(moka::future::Cache<DropId, Arc<KnownStock>>);
+
+/// A drop and its stock at one instant.
+#[derive(Debug)]
+pub(crate) struct KnownStock {
+    pub(crate) drop: Drop,
+    pub(crate) read: StockRead,
+}
+
+impl Default for StockCache {
+    fn default() -> Self {
+        Self(moka::future::Cache::builder().max_capacity(KEPT).time_to_live(GOOD_FOR).build())
+    }
+}
+
+impl StockCache {
+    /// The stock of a drop, one second old at most, whoever may see it; `None` where there is no such drop. Who asks while it is
+    /// being read waits for that.
+    pub(crate) async fn get(&self, db: &Db, id: DropId) -> Result<Option<Arc<KnownStock>>, Arc<DbErr>> {
+        let known = self.0.try_get_with(id, async {
+            let as_of = db.now();
+            let drop = queries::referred(db, &[id]).await?.remove(&id);
+            let drop = drop.ok_or_else(|| DbErr::RecordNotFound("drop".to_owned()))?;
+            let view = Arc::new(read(db, id).await?);
+            Ok::<_, DbErr>(Arc::new(KnownStock { drop, read: StockRead { view, as_of, answers: 0 } }))
+        });
+        match known.await {
+            Ok(known) => Ok(Some(known)),
+            Err(error) if matches!(*error, DbErr::RecordNotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// The drops whose stock somebody watches.
@@ -100,6 +141,11 @@ impl Feed {
 }
 
 impl Live {
+    /// The stock of a drop, one second old at most, whoever may see it.
+    pub(crate) async fn stock_lately(&self, drop: DropId) -> Result<Option<Arc<KnownStock>>, Arc<DbErr>> {
+        self.0.stock_cache.get(&self.0.db, drop).await
+    }
+
     /// Watches the stock of a drop, whoever may see it.
     pub(crate) fn watch_stock(&self, drop: DropId) -> StockWatch {
         let mut feeds = locked(&self.0.stock.0);

@@ -45,9 +45,8 @@ struct Shared {
     first: AtomicU64,
     delays: Vec<AtomicU64>,
     messages: AtomicUsize,
-    /// How many subscribers know of the change that is numbered in `last`.
-    know_last: AtomicUsize,
-    last: AtomicU64,
+    /// The newest number that each subscriber knows.
+    newest: Vec<AtomicU64>,
 }
 
 /// What was told, and how soon.
@@ -77,13 +76,13 @@ impl Watchers {
             first: AtomicU64::new(u64::MAX),
             delays: (0..DELAYS).map(|_| AtomicU64::new(0)).collect(),
             messages: AtomicUsize::new(0),
-            know_last: AtomicUsize::new(0),
-            last: AtomicU64::new(u64::MAX),
+            newest: (0..count).map(|_| AtomicU64::new(0)).collect(),
         });
         let before = subscription.as_ref().map_or_else(|| "\"units\":".to_owned(), |subscription| subscription.before.clone());
         let sockets = stream::iter(0..count).map(|_| open(address, subscription.clone())).buffer_unordered(AT_ONCE);
         let sockets: Vec<_> = sockets.collect().await;
-        let reading = sockets.into_iter().map(|socket| tokio::spawn(read(socket, before.clone(), Arc::clone(&shared)))).collect();
+        let reading = sockets.into_iter().enumerate();
+        let reading = reading.map(|(at, socket)| tokio::spawn(read(socket, at, before.clone(), Arc::clone(&shared)))).collect();
         Self { shared, reading }
     }
 
@@ -101,11 +100,10 @@ impl Watchers {
     pub(crate) async fn told(&self) -> Told {
         let made = u64::try_from(self.shared.made().len()).unwrap_or(u64::MAX);
         let last = self.shared.first.load(Ordering::Relaxed).saturating_add(made).saturating_sub(1);
-        self.shared.last.store(last, Ordering::Relaxed);
         let patience = Instant::now();
-        while self.shared.know_last.load(Ordering::Relaxed) < self.reading.len() {
-            let known = self.shared.know_last.load(Ordering::Relaxed);
-            assert!(patience.elapsed() < LAST_WITHIN, "only {known} of {} know of the last change", self.reading.len());
+        let know = || self.shared.newest.iter().filter(|newest| newest.load(Ordering::Relaxed) >= last).count();
+        while know() < self.reading.len() {
+            assert!(patience.elapsed() < LAST_WITHIN, "only {} of {} know of the last change", know(), self.reading.len());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let delays = self.shared.delays.iter().map(|count| count.load(Ordering::Relaxed)).collect();
@@ -140,8 +138,8 @@ async fn open(address: SocketAddr, subscription: Option<Subscription>) -> WebSoc
     socket
 }
 
-async fn read(mut socket: WebSocketStream<TcpStream>, before: String, shared: Arc<Shared>) {
-    let (mut known, mut knows_last) = (0_usize, false);
+async fn read(mut socket: WebSocketStream<TcpStream>, at: usize, before: String, shared: Arc<Shared>) {
+    let mut known = 0_usize;
     while let Some(Ok(message)) = socket.next().await {
         let Message::Text(text) = message else { continue };
         let number =
@@ -163,9 +161,8 @@ async fn read(mut socket: WebSocketStream<TcpStream>, before: String, shared: Ar
             }
         }
         known = known.max(knows);
-        if !knows_last && number >= shared.last.load(Ordering::Relaxed) {
-            knows_last = true;
-            shared.know_last.fetch_add(1, Ordering::Relaxed);
+        if let Some(newest) = shared.newest.get(at) {
+            newest.fetch_max(number, Ordering::Relaxed);
         }
     }
 }

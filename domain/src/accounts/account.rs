@@ -12,7 +12,7 @@ use sea_orm::{
 };
 
 use super::{Email, password::PasswordHash};
-use crate::platform::{Tx, audit, facts::Fact, ids::AccountId, outbox};
+use crate::platform::{Tx, audit, bulk, facts::Fact, ids::AccountId, outbox};
 
 /// A person who can sign in, as it is stored.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
@@ -80,6 +80,14 @@ pub(crate) async fn by_id(conn: &impl ConnectionTrait, id: AccountId) -> Result<
 /// Several, with one statement.
 pub(crate) async fn by_ids(conn: &impl ConnectionTrait, ids: &[AccountId]) -> Result<Vec<Model>, DbErr> {
     Entity::find().filter(Column::Id.is_in(ids.iter().copied())).all(conn).await
+}
+
+/// The confirmed addresses of several; those without one are left out: one statement.
+pub(crate) async fn confirmed_emails(conn: &impl ConnectionTrait, ids: &[AccountId]) -> Result<Vec<(AccountId, Email)>, DbErr> {
+    let select = Entity::find().select_only().column(Column::Id).column(Column::Email);
+    let confirmed =
+        select.filter(Column::Id.is_in(bulk::padded(ids.iter().copied()))).filter(Column::EmailConfirmedAt.is_not_null());
+    confirmed.into_tuple().all(conn).await
 }
 
 /// What several are called, with one statement that reads nothing else of them: tenants may not see more.

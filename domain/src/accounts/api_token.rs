@@ -2,12 +2,14 @@
 
 #![expect(clippy::disallowed_methods, reason = "the tokens table's own finders")]
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use sea_orm::{Condition, DbErr, entity::prelude::*, sea_query::Expr};
 
 use super::{Permission, TokenKind, TokenViewer, TokensScope};
 use crate::platform::{
-    Tx,
+    Tx, bulk,
     ids::{CreatorId, TokenId},
 };
 
@@ -94,18 +96,13 @@ fn of(scope: &TokensScope) -> Condition {
     Condition::all().add(whose)
 }
 
-/// The live token of a secret.
+/// The live tokens of secrets: one statement over a unique index.
 pub(crate) async fn presented(
     conn: &impl ConnectionTrait,
-    secret_hash: Vec<u8>,
+    secret_hashes: &[Vec<u8>],
     now: DateTime<Utc>,
-) -> Result<Option<Model>, DbErr> {
-    Entity::find().filter(Column::SecretHash.eq(secret_hash)).filter(live(now)).one(conn).await
-}
-
-/// The live tokens of many hashes: one statement.
-pub(crate) async fn presented_of(conn: &impl ConnectionTrait, hashes: &[Vec<u8>], now: DateTime<Utc>) -> Result<Vec<Model>, DbErr> {
-    Entity::find().filter(Column::SecretHash.is_in(hashes.iter().cloned())).filter(live(now)).all(conn).await
+) -> Result<Vec<Model>, DbErr> {
+    Entity::find().filter(Column::SecretHash.is_in(bulk::padded(secret_hashes.iter().cloned()))).filter(live(now)).all(conn).await
 }
 
 /// A token that is still worth something.
@@ -113,10 +110,13 @@ pub(crate) async fn live_by_id(conn: &impl ConnectionTrait, id: TokenId, now: Da
     Entity::find_by_id(id).filter(live(now)).one(conn).await
 }
 
-/// Notes that a token was used.
-pub(crate) async fn touch(tx: &Tx, id: TokenId) -> Result<(), DbErr> {
+/// Notes that tokens were used.
+pub(crate) async fn touch(tx: &Tx, ids: &BTreeSet<TokenId>) -> Result<(), DbErr> {
+    if ids.is_empty() {
+        return Ok(());
+    }
     let update = Entity::update_many().col_expr(Column::LastUsedAt, Expr::value(tx.now()));
-    update.filter(Column::Id.eq(id)).exec(tx.conn()).await?;
+    update.filter(Column::Id.is_in(ids.iter().copied())).exec(tx.conn()).await?;
     Ok(())
 }
 

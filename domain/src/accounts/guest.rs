@@ -5,13 +5,13 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set,
-    DbErr,
+    DbErr, QuerySelect,
     entity::prelude::*,
     sea_query::{Expr, OnConflict},
 };
 
 use super::Email;
-use crate::platform::{Tx, ids::GuestId};
+use crate::platform::{Tx, bulk, ids::GuestId};
 
 /// An address that buys without an account.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
@@ -31,6 +31,14 @@ impl ActiveModelBehavior for ActiveModel {}
 /// By id.
 pub(crate) async fn by_id(conn: &impl ConnectionTrait, id: GuestId) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(id).one(conn).await
+}
+
+/// The confirmed addresses of several; those without one are left out: one statement.
+pub(crate) async fn confirmed_emails(conn: &impl ConnectionTrait, ids: &[GuestId]) -> Result<Vec<(GuestId, Email)>, DbErr> {
+    let select = Entity::find().select_only().column(Column::Id).column(Column::Email);
+    let confirmed =
+        select.filter(Column::Id.is_in(bulk::padded(ids.iter().copied()))).filter(Column::EmailConfirmedAt.is_not_null());
+    confirmed.into_tuple().all(conn).await
 }
 
 /// The guest of an address, made now if there is none.

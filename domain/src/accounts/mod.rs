@@ -36,7 +36,7 @@ pub mod start_guest;
 pub mod sweep;
 pub mod throttle;
 pub mod viewer_of;
-pub mod viewers_of;
+pub mod viewers;
 
 pub use account::Account;
 pub use api_token::ApiToken;
@@ -51,6 +51,7 @@ pub use create_token::{CreateToken, CreateTokenRefusal, TokenCreated, create_tok
 pub use email::{Email, EmailError, person_key};
 pub use open_session::{OpenSessionRefusal, open_session};
 pub use password::{Password, PasswordError};
+pub(crate) use recipient::person_keys;
 pub use recipient::{Addressed, Addressing, address, email_of, own_email, person_key_of};
 pub use request_password_reset::{RequestPasswordResetRefusal, request_password_reset};
 pub use request_session::{RequestSessionRefusal, request_session};
@@ -64,8 +65,8 @@ pub use sign_out::sign_out;
 pub use sign_up::{SignUp, SignUpRefusal, sign_up};
 pub use start_guest::{StartGuestRefusal, start_guest};
 pub use sweep::sweep;
-pub use viewer_of::viewer_of;
-pub use viewers_of::viewers_of;
+pub use viewer_of::{viewer_of, viewers_of};
+pub use viewers::Viewers;
 
 use crate::platform::text::Line;
 

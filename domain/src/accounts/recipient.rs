@@ -1,7 +1,9 @@
 //! Whom a letter goes to, and what its link carries. Read when the letter is written: no address waits in a task.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
-use sea_orm::DbErr;
+use sea_orm::{ConnectionTrait, DbErr};
 
 use super::{
     Buyer, BuyerScope, Email, SystemScope, account, api_token, guest,
@@ -114,12 +116,26 @@ pub async fn own_email(db: &Db, scope: &BuyerScope) -> Result<Option<Email>, DbE
     })
 }
 
+/// What stands for the persons who buy: two statements. Those whose address is not confirmed are left out.
+pub(crate) async fn person_keys(conn: &impl ConnectionTrait, buyers: &[Buyer]) -> Result<HashMap<Buyer, Vec<u8>>, DbErr> {
+    let (mut accounts, mut guests) = (Vec::new(), Vec::new());
+    for buyer in buyers {
+        match buyer {
+            Buyer::Account(id) => accounts.push(*id),
+            Buyer::Guest(id) => guests.push(*id),
+        }
+    }
+    let mut keys = HashMap::with_capacity(buyers.len());
+    if !accounts.is_empty() {
+        keys.extend(account::confirmed_emails(conn, &accounts).await?.into_iter().map(|(id, email)| (Buyer::Account(id), email)));
+    }
+    if !guests.is_empty() {
+        keys.extend(guest::confirmed_emails(conn, &guests).await?.into_iter().map(|(id, email)| (Buyer::Guest(id), email)));
+    }
+    Ok(keys.into_iter().map(|(buyer, email)| (buyer, person_key(&email))).collect())
+}
+
 /// What stands for the person who buys; `None` when the address is not confirmed.
 pub async fn person_key_of(db: &Db, buyer: Buyer) -> Result<Option<Vec<u8>>, DbErr> {
-    let (email, confirmed_at) = match buyer {
-        Buyer::Account(id) => account::by_id(db.reader(), id).await?.map(|row| (row.email, row.email_confirmed_at)),
-        Buyer::Guest(id) => guest::by_id(db.reader(), id).await?.map(|row| (row.email, row.email_confirmed_at)),
-    }
-    .unzip();
-    Ok(email.filter(|_| confirmed_at.flatten().is_some()).map(|email| person_key(&email)))
+    Ok(person_keys(db.reader(), &[buyer]).await?.remove(&buyer))
 }

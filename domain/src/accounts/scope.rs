@@ -149,7 +149,7 @@ impl PublicScope {
 }
 
 /// Who buys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Buyer {
     /// A person with an account.
     Account(AccountId),

@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "the sessions table's own finders")]
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
     ActiveValue::Set, Condition, DbErr, FromQueryResult, JoinType, QuerySelect, RelationDef, entity::prelude::*, sea_query::Expr,
@@ -11,7 +13,7 @@ use super::{AccountScope, AccountViewer, MemberRole, SessionScope, Viewer, accou
 use crate::{
     creators::member,
     platform::{
-        Tx, audit,
+        Tx, audit, bulk,
         entropy::Secret,
         ids::{AccountId, CreatorId, GuestId, SessionId, TokenId},
     },
@@ -170,7 +172,12 @@ impl Presented {
     }
 }
 
-fn with_account(now: DateTime<Utc>) -> Select<Entity> {
+/// The live sessions of secrets, with their accounts: one statement over a unique index.
+pub(crate) async fn presented(
+    conn: &impl ConnectionTrait,
+    hashes: &[Vec<u8>],
+    now: DateTime<Utc>,
+) -> Result<Vec<Presented>, DbErr> {
     let its_account: RelationDef = Entity::belongs_to(account::Entity).from(Column::AccountId).to(account::Column::Id).into();
     Entity::find()
         .select_only()
@@ -178,31 +185,20 @@ fn with_account(now: DateTime<Utc>) -> Select<Entity> {
         .column_as(account::Column::Admin, "admin")
         .column_as(account::Column::EmailConfirmedAt, "email_confirmed_at")
         .join(JoinType::LeftJoin, its_account)
+        .filter(Column::SecretHash.is_in(bulk::padded(hashes.iter().cloned())))
         .filter(live(now))
+        .into_model()
+        .all(conn)
+        .await
 }
 
-/// The live session of a secret, with its account: one statement over a unique index.
-pub(crate) async fn presented(
-    conn: &impl ConnectionTrait,
-    secret_hash: Vec<u8>,
-    now: DateTime<Utc>,
-) -> Result<Option<Presented>, DbErr> {
-    with_account(now).filter(Column::SecretHash.eq(secret_hash)).into_model().one(conn).await
-}
-
-/// The live sessions of many hashes, with their accounts: one statement.
-pub(crate) async fn presented_of(
-    conn: &impl ConnectionTrait,
-    hashes: &[Vec<u8>],
-    now: DateTime<Utc>,
-) -> Result<Vec<Presented>, DbErr> {
-    with_account(now).filter(Column::SecretHash.is_in(hashes.iter().cloned())).into_model().all(conn).await
-}
-
-/// Notes that a session was used.
-pub(crate) async fn touch(tx: &Tx, id: SessionId) -> Result<(), DbErr> {
+/// Notes that sessions were used.
+pub(crate) async fn touch(tx: &Tx, ids: &BTreeSet<SessionId>) -> Result<(), DbErr> {
+    if ids.is_empty() {
+        return Ok(());
+    }
     let update = Entity::update_many().col_expr(Column::LastUsedAt, Expr::value(tx.now()));
-    update.filter(Column::Id.eq(id)).exec(tx.conn()).await?;
+    update.filter(Column::Id.is_in(ids.iter().copied())).exec(tx.conn()).await?;
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use sea_orm::{ActiveValue::Set, DbErr, QueryOrder, entity::prelude::*};
 use crate::{
     accounts::{CreatorScope, MemberRole},
     platform::{
-        Tx,
+        Tx, bulk,
         ids::{AccountId, CreatorId},
     },
 };
@@ -43,9 +43,7 @@ pub(crate) async fn add(tx: &Tx, creator: CreatorId, account: AccountId, role: M
 
 /// Of which creators an account is a member, oldest first: what authorisation needs to know.
 pub(crate) async fn of_account(conn: &impl ConnectionTrait, account: AccountId) -> Result<Vec<(CreatorId, MemberRole)>, DbErr> {
-    let select = Entity::find().filter(Column::AccountId.eq(account)).order_by_asc(Column::CreatedAt);
-    let rows = select.order_by_asc(Column::CreatorId).all(conn).await?;
-    Ok(rows.into_iter().map(|row| (row.creator_id, row.role)).collect())
+    Ok(of_accounts(conn, &[account]).await?.remove(&account).unwrap_or_default())
 }
 
 /// The same of several accounts, with one statement; those of none are not there.
@@ -57,7 +55,8 @@ pub(crate) async fn of_accounts(
     if accounts.is_empty() {
         return Ok(memberships);
     }
-    let select = Entity::find().filter(Column::AccountId.is_in(accounts.iter().copied())).order_by_asc(Column::CreatedAt);
+    let select =
+        Entity::find().filter(Column::AccountId.is_in(bulk::padded(accounts.iter().copied()))).order_by_asc(Column::CreatedAt);
     for row in select.order_by_asc(Column::CreatorId).all(conn).await? {
         memberships.entry(row.account_id).or_default().push((row.creator_id, row.role));
     }

@@ -45,6 +45,10 @@ pub struct CreateDrop {
     pub closes_at: DateTime<Utc>,
     /// How long a hold lasts, in seconds.
     pub hold_secs: u32,
+    /// How many units of all items together one person may have; `None` is as many as the items allow.
+    pub per_buyer_max: Option<u32>,
+    /// So many units of all items together must be paid for, or the run is not made; `None` is made whatever comes.
+    pub minimum_units: Option<u32>,
     /// What is due now.
     pub deposit: Deposit,
     /// When the rest is due.
@@ -71,7 +75,20 @@ pub enum CreateDropRefusal {
     WindowEmpty,
 }
 
-const FIELDS: &[&str] = &["slug", "title", "description", "tags", "window", "hold", "deposit", "balance", "lead_time", "delivery"];
+const FIELDS: &[&str] = &[
+    "slug",
+    "title",
+    "description",
+    "tags",
+    "window",
+    "hold",
+    "limit",
+    "minimum_run",
+    "deposit",
+    "balance",
+    "lead_time",
+    "delivery",
+];
 
 /// Drafts a drop. What it lacks is told when it is published.
 pub async fn create(db: &Db, scope: &CreatorScope, request: CreateDrop) -> Result<Drop, OpError<CreateDropRefusal>> {
@@ -101,6 +118,8 @@ pub async fn create(db: &Db, scope: &CreatorScope, request: CreateDrop) -> Resul
             opens_at: Set(request.opens_at),
             closes_at: Set(request.closes_at),
             hold_secs: Set(i32::try_from(request.hold_secs).unwrap_or(i32::MAX)),
+            minimum_units: Set(request.minimum_units.map(|units| i32::try_from(units).unwrap_or(i32::MAX))),
+            per_buyer_max: Set(request.per_buyer_max.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX))),
             currency: Set(creator.currency),
             deposit_kind: Set(deposit_kind),
             deposit_value: Set(deposit_value),

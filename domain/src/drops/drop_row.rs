@@ -39,6 +39,10 @@ pub struct Model {
     pub opens_at: DateTime<Utc>,
     pub closes_at: DateTime<Utc>,
     pub hold_secs: i32,
+    /// How many units of all items together one person may have, if that is bounded.
+    pub per_buyer_max: Option<i32>,
+    /// So many units must be paid for, or the run is not made.
+    pub minimum_units: Option<i32>,
     pub currency: Currency,
     pub deposit_kind: DepositKind,
     pub deposit_value: i64,

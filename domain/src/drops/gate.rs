@@ -41,16 +41,18 @@ pub(crate) async fn build(tx: &Tx, drop: DropId) -> Result<(), DbErr> {
 /// Takes the gates of drops in ascending id, so that no two transactions wait for each other.
 ///
 /// State must be loaded by later statements: one that waits for the lock and loads at once would
-/// see what was there before it waited.
-pub(crate) async fn take(tx: &Tx, drops: &[DropId]) -> Result<(), DbErr> {
+/// see what was there before it waited. Answers the gates' versions, which a `StockChanged` fact counts by.
+pub(crate) async fn take(tx: &Tx, drops: &[DropId]) -> Result<Vec<(DropId, i64)>, DbErr> {
     let mut drops = drops.to_vec();
     drops.sort_unstable();
     drops.dedup();
+    let mut taken = Vec::with_capacity(drops.len());
     for drop in drops {
         let update = entity::Entity::update_many().col_expr(entity::Column::Version, Expr::col(entity::Column::Version).add(1));
-        update.filter(entity::Column::DropId.eq(drop)).exec(tx.conn()).await?;
+        let gate = update.filter(entity::Column::DropId.eq(drop)).exec_with_returning(tx.conn()).await?;
+        taken.extend(gate.into_iter().map(|gate| (gate.drop_id, gate.version)));
     }
-    Ok(())
+    Ok(taken)
 }
 
 /// The present versions of drops' gates, with whose they are: what a `StockChanged` fact counts by.

@@ -74,6 +74,13 @@ pub(crate) async fn by_ids(conn: &impl ConnectionTrait, ids: &[DropItemId]) -> R
     Entity::find().filter(Column::Id.is_in(ids.iter().copied())).all(conn).await
 }
 
+/// Which drops items are of: one statement that reads nothing else. Unknown items are left out.
+pub(crate) async fn drops_of(conn: &impl ConnectionTrait, ids: &[DropItemId]) -> Result<HashMap<DropItemId, DropId>, DbErr> {
+    let select = Entity::find().select_only().column(Column::Id).column(Column::DropId);
+    let rows: Vec<_> = select.filter(Column::Id.is_in(ids.iter().copied())).into_tuple().all(conn).await?;
+    Ok(rows.into_iter().collect())
+}
+
 /// The tiers of items, in order: one statement.
 pub(crate) async fn tiers_of(conn: &impl ConnectionTrait, items: &[DropItemId]) -> Result<HashMap<DropItemId, Vec<Tier>>, DbErr> {
     let rows = tier_row::Entity::find()

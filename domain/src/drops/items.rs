@@ -20,7 +20,7 @@ use crate::{
     },
     reservations::{
         decide::{Decision, Request, decide},
-        load,
+        load::{self, About},
         reserve::stock_changed,
     },
 };
@@ -158,7 +158,7 @@ pub async fn change(db: &Db, scope: &CreatorScope, id: DropItemId, change: ItemC
         let now = tx.decision_now().await?;
         let mut fields = Vec::new();
         if let Some(units) = change.units {
-            let stock = load::stock(tx.conn(), &[drop.id], &[], now).await?;
+            let stock = load::stock(tx.conn(), &[drop.id], About::default(), now).await?;
             match decide(&stock, &[Request::SetUnits { item: id, units }], now).as_slice() {
                 [Decision::Done] => {}
                 _ => return Err(OpError::refuse_field(ItemRefusal::BelowReserved, "units")),

@@ -24,7 +24,9 @@ use crate::{
     },
     reservations::{
         cancel::{give_back_paid, release_unpaid},
-        checkout_row, load, reservation_row,
+        checkout_row,
+        load::{self, About},
+        reservation_row,
         reserve::stock_changed,
         state::ReservationState,
     },
@@ -57,6 +59,12 @@ pub enum PublishRefusal {
     /// Holds are too short or too long.
     #[error("a hold lasts 1 to 60 minutes")]
     HoldOutOfRange,
+    /// Nobody could have anything.
+    #[error("a limit per person is 1 or more")]
+    LimitOutOfRange,
+    /// Of nothing, or of more than there is.
+    #[error("a minimum run is 1 unit to as many as there are")]
+    MinimumOutOfRange,
     /// A deposit of nothing, or above a price.
     #[error("a deposit is 0.01 to 100 percent, or a fixed amount of at most the lowest price")]
     DepositInvalid,
@@ -93,6 +101,10 @@ pub async fn publish(db: &Db, scope: &CreatorScope, id: DropId) -> Result<Drop, 
             let of_item = item_complaints(&drop, item, tiers.get(&item.id).map_or(&[], Vec::as_slice), archived);
             complaints.extend(of_item.into_iter().map(|(code, field)| Refused::item(code, "items", at, field)));
         }
+        let units = items.iter().map(|item| i64::from(item.units)).fold(0, i64::saturating_add);
+        if drop.minimum_units.is_some_and(|minimum| !(1..=units).contains(&i64::from(minimum))) {
+            complaints.push(Refused::field(PublishRefusal::MinimumOutOfRange, "minimumUnits"));
+        }
         OpError::refuse_if_any(complaints)?;
         drop_row::set_state(tx, id, state, Some(now)).await?;
         told(tx, &drop, "drop.publish").await?;
@@ -110,6 +122,9 @@ fn complaints(drop: &Drop, now: DateTime<Utc>) -> Vec<Refused<PublishRefusal>> {
     }
     if !u32::try_from(drop.hold_secs).is_ok_and(|secs| HOLD_SECS.contains(&secs)) {
         complaints.push(Refused::field(R::HoldOutOfRange, "holdSeconds"));
+    }
+    if drop.per_buyer_max.is_some_and(|limit| limit < 1) {
+        complaints.push(Refused::field(R::LimitOutOfRange, "perBuyerMax"));
     }
     let valid = match drop.deposit() {
         Deposit::Percent(points) => (1..=10_000).contains(&points),
@@ -171,8 +186,8 @@ pub async fn withdraw(db: &Db, scope: &CreatorScope, id: DropId) -> Result<Drop,
         let unknown = || OpError::refuse_field(WithdrawRefusal::NotFound, "id");
         let drop = drop_row::lock(tx, scope, id).await?.ok_or_else(unknown)?;
         let state = transition(drop.state, DropEvent::Withdraw).map_err(|_| OpError::refuse(WithdrawRefusal::NotPublished))?;
-        let stock = load::stock(tx.conn(), &[id], &[], now).await?;
-        if stock.items.keys().any(|item| stock.taken(*item, now) > 0) {
+        let stock = load::stock(tx.conn(), &[id], About::default(), now).await?;
+        if stock.items.keys().any(|item| stock.taken(*item) > 0) {
             return Err(OpError::refuse(WithdrawRefusal::Reserved));
         }
         drop_row::set_state(tx, id, state, None).await?;

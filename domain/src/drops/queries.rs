@@ -146,6 +146,12 @@ pub async fn by_ids(db: &Db, sight: &Sight, ids: &[DropId]) -> Result<HashMap<Dr
     Ok(rows.into_iter().map(|row| (row.id, row)).collect())
 }
 
+/// Whether a drop that was read is one that somebody may see.
+pub fn is_seen(sight: &Sight, drop: &Drop) -> bool {
+    let of_shop = sight.public_scope().creator().is_none_or(|creator| creator == drop.creator_id);
+    sight.sees_hidden_of(drop.creator_id) || (of_shop && drop.state != DropState::Draft)
+}
+
 /// Drops that reservations in the caller's scope refer to, whatever became of them: one statement.
 pub async fn referred(db: &Db, ids: &[DropId]) -> Result<HashMap<DropId, Drop>, DbErr> {
     Ok(drop_row::by_ids(db.reader(), ids).await?.into_iter().map(|row| (row.id, row)).collect())

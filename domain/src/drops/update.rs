@@ -44,6 +44,10 @@ pub struct UpdateDrop {
     pub closes_at: Option<DateTime<Utc>>,
     /// Frozen by the announcement.
     pub hold_secs: Option<u32>,
+    /// Frozen by the announcement; `Some(None)` takes the limit away.
+    pub per_buyer_max: Option<Option<u32>>,
+    /// Once announced: only lower, or taken away by `Some(None)`.
+    pub minimum_units: Option<Option<u32>>,
     /// Frozen by the first hold.
     pub deposit: Option<Deposit>,
     /// Frozen by the first hold.
@@ -152,6 +156,12 @@ fn complaints(drop: &Drop, request: &UpdateDrop, now: DateTime<Utc>) -> Vec<Refu
         let frozen = |name, changes: bool| changes.then(|| Refused::field(R::Frozen, name));
         let number = |stored: i32, asked: Option<u32>| asked.is_some_and(|asked| i64::from(asked) != i64::from(stored));
         complaints.extend(frozen("holdSeconds", number(drop.hold_secs, request.hold_secs)));
+        let limit = |limit: Option<u32>| limit.map(i64::from) != drop.per_buyer_max.map(i64::from);
+        complaints.extend(frozen("perBuyerMax", request.per_buyer_max.is_some_and(limit)));
+        let harder = |asked: Option<u32>| {
+            asked.is_some_and(|asked| drop.minimum_units.is_none_or(|told| i64::from(asked) > i64::from(told)))
+        };
+        complaints.extend(frozen("minimumUnits", request.minimum_units.is_some_and(harder)));
         complaints.extend(frozen("leadTimeDays", number(drop.lead_time_days, request.lead_time_days)));
         complaints.extend(frozen("pickup", request.pickup.is_some_and(|pickup| pickup != drop.pickup)));
         complaints.extend(frozen("shipping", request.shipping.is_some_and(|shipping| shipping != drop.shipping)));
@@ -181,6 +191,8 @@ fn changed(drop: Drop, request: UpdateDrop) -> (drop_row::ActiveModel, Vec<&'sta
     set!(opens_at = request.opens_at);
     set!(closes_at = request.closes_at);
     set!(hold_secs = request.hold_secs.map(number));
+    set!(minimum_units = request.minimum_units.map(|units| units.map(number)));
+    set!(per_buyer_max = request.per_buyer_max.map(|limit| limit.map(number)));
     set!(lead_time_days = request.lead_time_days.map(number));
     set!(pickup = request.pickup);
     set!(shipping = request.shipping);

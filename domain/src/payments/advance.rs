@@ -42,6 +42,7 @@ impl From<OpError<ApplyRefusal>> for StepError {
     fn from(error: OpError<ApplyRefusal>) -> Self {
         match error {
             OpError::Db(error) => Self::Db(error),
+            busy @ OpError::Busy(_) => Self::Db(DbErr::Custom(busy.to_string())),
             OpError::Refused(why) => Self::Disagree(format!("{why:?}")),
             OpError::Inconsistent(what) => Self::Disagree(what),
         }

@@ -1,8 +1,9 @@
 //! Apply: what the gateway says of an intent becomes what we know of the payment and its lines.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, slice};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use sha2::{Digest, Sha256};
 
 use super::{
     gateway::{Intent, IntentState},
@@ -26,8 +27,8 @@ use crate::{
     },
     reservations::{
         checkout_row::{self, Model as Checkout},
-        decide::{Decision, LineClaim, Request, decide},
-        load,
+        decide::{Decision, LineClaim, Request, StockRefusal, decide},
+        load::{self, About},
         reservation_row::{self, Model as Line},
         reserve::stock_changed,
         state::{self as line_state, ReservationEvent, ReservationState},
@@ -143,6 +144,7 @@ impl Step<'_> {
         payment.intent = Some(intent.id.clone());
         payment.action_url = intent.action_url.clone();
         payment.decline_code = intent.decline_code.clone();
+        payment.fingerprint = intent.fingerprint.as_deref().map(|fingerprint| hash_of_means(&payment.gateway, fingerprint));
         payment.queued_at = None;
         payment.hold_left_secs = None;
         if next == PaymentState::Succeeded {
@@ -188,7 +190,8 @@ impl Step<'_> {
         payment_row::allocate(self.tx, payment.id, &parts).await?;
         ledger::deposit_captured(self.tx, payment.id, payment.amount(), &owed).await?;
         timers::drop(self.tx, TimerKind::HoldLapse, self.checkout.id).await?;
-        if self.confirm().await? {
+        let refused = self.confirm(payment).await?;
+        if refused.is_none() {
             let version = checkout_row::touch(self.tx, self.checkout.id, None, false).await?;
             outbox::publish(self.tx, version, &Fact::Confirmed { checkout: self.checkout.id }).await?;
             stock_changed(self.tx, self.drops).await?;
@@ -208,33 +211,51 @@ impl Step<'_> {
             let state = line_state::transition(from, ReservationEvent::Refund).map_err(OpError::inconsistent)?;
             reservation_row::set_state(self.tx, &[line.id], state).await?;
         }
-        queue_refund(self.tx, payment, &parts, RefundReason::PaidTooLate).await?;
+        queue_refund(self.tx, payment, &parts, refused.unwrap_or(RefundReason::PaidTooLate)).await?;
         checkout_row::touch(self.tx, self.checkout.id, None, false).await?;
         stock_changed(self.tx, self.drops).await?;
         Ok(audit::record(self.tx, "checkout.refund_late", self.checkout.id, &["state"]).await?)
     }
 
-    /// Confirms all lines, held or lapsed, if the units are theirs or free; none otherwise.
-    async fn confirm(&self) -> Result<bool, OpError<ApplyRefusal>> {
+    /// Confirms all lines, held or lapsed, if the units are theirs or free and no limit is passed; otherwise none, and answers why
+    /// the money goes back.
+    async fn confirm(&self, payment: &Payment) -> Result<Option<RefundReason>, OpError<ApplyRefusal>> {
+        let late = Ok(Some(RefundReason::PaidTooLate));
         let may = |line: &Line| line_state::transition(line.state, ReservationEvent::Pay).is_ok();
-        let Some(first) = self.lines.first() else { return Ok(false) };
+        let Some(first) = self.lines.first() else { return late };
         if !self.lines.iter().all(may) {
-            return Ok(false);
+            return late;
         }
-        let persons = std::slice::from_ref(&first.person_key);
-        let stock = load::stock(self.tx.conn(), self.drops, persons, self.now).await?;
+        let about = About { persons: slice::from_ref(&first.person_key), checkouts: slice::from_ref(&self.checkout.id) };
+        let mut stock = load::stock(self.tx.conn(), self.drops, about, self.now).await?;
+        let means = payment.fingerprint.clone();
+        if let Some(means) = &means {
+            for (item, units) in payment_row::confirmed_by_means(self.tx.conn(), self.drops, means).await? {
+                stock.add_of_person(item, means, units);
+            }
+        }
         let claims = self.lines.iter().map(|line| LineClaim { item: line.drop_item_id, units: line.units_u32() });
-        let request = Request::Confirm { checkout: self.checkout.id, person: first.person_key.clone(), lines: claims.collect() };
-        if decide(&stock, &[request], self.now) != [Decision::Confirmed] {
-            return Ok(false);
+        let (checkout, person) = (self.checkout.id, first.person_key.clone());
+        let request = Request::Confirm { checkout, person, means, lines: claims.collect() };
+        match decide(&stock, &[request], self.now).as_slice() {
+            [Decision::Confirmed] => {}
+            [Decision::Refused(why, _)] if why.iter().any(|why| why.code == StockRefusal::LimitExceeded) => {
+                return Ok(Some(RefundReason::LimitExceeded));
+            }
+            _ => return late,
         }
         let ids: Vec<ReservationId> = self.lines.iter().map(|line| line.id).collect();
         reservation_row::set_state(self.tx, &ids, ReservationState::Confirmed).await?;
         for line in self.lines {
             item_row::add_confirmed(self.tx, line.drop_item_id, line.units).await?;
         }
-        Ok(true)
+        Ok(None)
     }
+}
+
+/// What a means of payment is kept as: enough to know it again, and no more. It is the same for all drops, and for whoever uses it.
+fn hash_of_means(gateway: &str, fingerprint: &str) -> Vec<u8> {
+    Sha256::digest(format!("{gateway}:{fingerprint}")).to_vec()
 }
 
 /// Makes a refund of reservations' deposits and queues the call to the gateway.

@@ -39,6 +39,8 @@ pub struct Intent {
     pub action_url: Option<String>,
     /// Why the last method was declined: a constant word of the gateway.
     pub decline_code: Option<String>,
+    /// What the gateway knows the means of payment by, whoever presents it: the same card has the same one. Where it tells.
+    pub fingerprint: Option<String>,
 }
 
 /// What to make an intent of.

@@ -29,9 +29,9 @@ use crate::platform::{
 };
 use state::{PaymentEvent, PaymentState, transition};
 
-/// Opens the payment of a new checkout. The gateway hears of it when the buyer pays.
-pub(crate) async fn open(tx: &Tx, checkout: CheckoutId, amount: Money) -> Result<PaymentId, DbErr> {
-    payment_row::insert(tx, checkout, amount).await
+/// Opens the payments of new checkouts. The gateway hears of them when their buyers pay.
+pub(crate) async fn open_all(tx: &Tx, new: &[(CheckoutId, Money)]) -> Result<Vec<Payment>, DbErr> {
+    payment_row::insert_all(tx, new).await
 }
 
 /// Gives up the payment of a checkout that lapsed or was cancelled; the gateway's intent, if there

@@ -5,15 +5,18 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
     ActiveValue::Set,
-    DbErr, DeriveActiveEnum, IntoActiveModel, Order, QueryOrder, QuerySelect, Select,
+    DbErr, DeriveActiveEnum, IntoActiveModel, Order, QueryOrder, QuerySelect, QueryTrait, Select,
     entity::prelude::*,
     sea_query::{Expr, ExprTrait, NullOrdering},
 };
 
 use super::state::PaymentState;
-use crate::platform::{
-    Currency, Money, Tx,
-    ids::{CheckoutId, PaymentId, RefundId, ReservationId},
+use crate::{
+    platform::{
+        Currency, Money, Tx, as_new, bulk,
+        ids::{CheckoutId, DropId, DropItemId, PaymentId, RefundId, ReservationId},
+    },
+    reservations::reservation_row,
 };
 
 /// What a payment is for.
@@ -56,6 +59,8 @@ pub struct Model {
     pub asked_at: Option<DateTime<Utc>>,
     /// Since when the gateway is known to have cancelled the intent: no money will come of it.
     pub intent_ended_at: Option<DateTime<Utc>>,
+    /// A hash of what the gateway knows the means of payment by, where it tells.
+    pub fingerprint: Option<Vec<u8>>,
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -109,6 +114,9 @@ pub enum RefundReason {
     /// Paid after the hold had lapsed, and the units were gone.
     #[sea_orm(string_value = "PAID_TOO_LATE")]
     PaidTooLate,
+    /// More than one person may have was paid for with the same means.
+    #[sea_orm(string_value = "LIMIT_EXCEEDED")]
+    LimitExceeded,
 }
 
 /// Where a refund stands.
@@ -169,27 +177,46 @@ pub(crate) mod refund_part_row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Makes the payment of a new checkout.
-pub(crate) async fn insert(tx: &Tx, checkout: CheckoutId, amount: Money) -> Result<PaymentId, DbErr> {
-    let id: PaymentId = tx.new_id();
-    let row = ActiveModel {
-        id: Set(id),
-        checkout_id: Set(checkout),
-        purpose: Set(Purpose::Deposit),
-        gateway: Set(String::new()),
-        state: Set(PaymentState::Preparing),
-        amount_minor: Set(amount.minor),
-        captured_minor: Set(0),
-        refunded_minor: Set(0),
-        currency: Set(amount.currency),
-        attempt: Set(0),
-        version: Set(1),
-        created_at: Set(tx.now()),
-        updated_at: Set(tx.now()),
-        ..<ActiveModel as sea_orm::ActiveModelTrait>::default()
-    };
-    Entity::insert(row).exec_without_returning(tx.conn()).await?;
-    Ok(id)
+/// Makes the payments of new checkouts: one statement. Answers the rows in the same order.
+pub(crate) async fn insert_all(tx: &Tx, new: &[(CheckoutId, Money)]) -> Result<Vec<Model>, DbErr> {
+    let rows = new.iter().map(|(checkout, amount)| Model {
+        id: tx.new_id(),
+        checkout_id: *checkout,
+        purpose: Purpose::Deposit,
+        gateway: String::new(),
+        state: PaymentState::Preparing,
+        amount_minor: amount.minor,
+        captured_minor: 0,
+        refunded_minor: 0,
+        currency: amount.currency,
+        intent: None,
+        method: None,
+        return_url: None,
+        attempt: 0,
+        action_url: None,
+        decline_code: None,
+        queued_at: None,
+        hold_left_secs: None,
+        asked_at: None,
+        intent_ended_at: None,
+        fingerprint: None,
+        version: 1,
+        created_at: tx.now(),
+        updated_at: tx.now(),
+    });
+    let rows: Vec<_> = rows.collect();
+    bulk::insert_all(tx, rows.iter().cloned().map(as_new).collect::<Vec<ActiveModel>>()).await?;
+    Ok(rows)
+}
+
+/// Units of the items of drops that were paid for with a means of payment, by item: one statement.
+pub(crate) async fn confirmed_by_means(
+    conn: &impl ConnectionTrait,
+    drops: &[DropId],
+    fingerprint: &[u8],
+) -> Result<Vec<(DropItemId, u32)>, DbErr> {
+    let its_checkouts = Entity::find().select_only().column(Column::CheckoutId).filter(Column::Fingerprint.eq(fingerprint));
+    reservation_row::confirmed_in(conn, drops, its_checkouts.into_query()).await
 }
 
 /// One payment, whoever asks.

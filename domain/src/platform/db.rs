@@ -9,14 +9,15 @@ use std::{
     ops::AsyncFnOnce,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseExecutor, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, Statement,
-    TransactionOptions, TransactionTrait,
+    ActiveModelTrait, ConnectionTrait, DatabaseConnection, DatabaseExecutor, DatabaseTransaction, DbBackend, DbErr, EntityTrait,
+    IntoActiveModel, RuntimeErr, SqliteTransactionMode, SqlxError, Statement, TransactionOptions, TransactionTrait,
 };
 use tokio::sync::watch;
 
@@ -45,6 +46,10 @@ struct Inner {
     commits: watch::Sender<u64>,
     due: Arc<Due>,
     statements: Arc<AtomicU64>,
+    /// How far the database's clock is ahead of this process's.
+    ahead_micros: Arc<AtomicI64>,
+    /// Whether buyers wait for decisions in this process.
+    rush: watch::Sender<bool>,
 }
 
 impl Db {
@@ -58,6 +63,7 @@ impl Db {
     ) -> Self {
         let commits = watch::Sender::new(0);
         let statements = Arc::new(AtomicU64::new(0));
+        let ahead_micros = Arc::default();
         for connection in [&mut writer, &mut readers] {
             let statements = Arc::clone(&statements);
             connection.set_metric_callback(move |run| {
@@ -66,7 +72,18 @@ impl Db {
             });
         }
         let machine_clock = Arc::clone(&clock);
-        Self(Arc::new(Inner { writer, readers, clock, machine_clock, entropy, commits, due: Arc::default(), statements }))
+        Self(Arc::new(Inner {
+            writer,
+            readers,
+            clock,
+            machine_clock,
+            entropy,
+            commits,
+            due: Arc::default(),
+            statements,
+            ahead_micros,
+            rush: watch::Sender::new(false),
+        }))
     }
 
     /// The same database at another time: the demo marketplace is loaded as if days had passed. The audit log goes on to
@@ -74,9 +91,9 @@ impl Db {
     pub fn with_clock(&self, clock: Arc<dyn Clock>) -> Self {
         let (writer, readers) = (self.0.writer.clone(), self.0.readers.clone());
         let (entropy, statements) = (Arc::clone(&self.0.entropy), Arc::clone(&self.0.statements));
-        let (commits, due) = (self.0.commits.clone(), Arc::clone(&self.0.due));
-        let machine_clock = Arc::clone(&self.0.machine_clock);
-        Self(Arc::new(Inner { writer, readers, clock, machine_clock, entropy, commits, due, statements }))
+        let (commits, due, rush) = (self.0.commits.clone(), Arc::clone(&self.0.due), self.0.rush.clone());
+        let (machine_clock, ahead_micros) = (Arc::clone(&self.0.machine_clock), Arc::clone(&self.0.ahead_micros));
+        Self(Arc::new(Inner { writer, readers, clock, machine_clock, entropy, commits, due, statements, ahead_micros, rush }))
     }
 
     /// The connection for reads outside a transaction. What is a tenant's is read by [`read_in`] instead.
@@ -97,6 +114,13 @@ impl Db {
     /// The time of this process.
     pub fn now(&self) -> DateTime<Utc> {
         self.0.clock.now()
+    }
+
+    /// The time at which a request comes in: that of this process, corrected by how far the database's clock was ahead when it was
+    /// read last. Processes whose clocks differ are fair to those who wait for an opening.
+    pub fn arrival_now(&self) -> DateTime<Utc> {
+        let ahead = TimeDelta::microseconds(self.0.ahead_micros.load(Ordering::Relaxed));
+        self.now().checked_add_signed(ahead).unwrap_or_else(|| self.now())
     }
 
     /// Looks how far the clock of this deployment is set forward; if that has changed, wakes whoever waits for work.
@@ -141,6 +165,19 @@ impl Db {
     /// Wakes whoever waits on [`Db::commits`].
     pub fn wake(&self) {
         self.0.commits.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Says whether buyers wait for decisions in this process.
+    pub(crate) fn set_rush(&self, rush: bool) {
+        self.0.rush.send_if_modified(|before| std::mem::replace(before, rush) != rush);
+    }
+
+    /// Waits until no buyer waits for a decision in this process, but no longer than that: for work that can wait, and that would
+    /// take the processor and the writer from them.
+    pub async fn when_calm(&self, patience: Duration) {
+        let mut rush = self.0.rush.subscribe();
+        let calm = rush.wait_for(|rush| !*rush);
+        let _patience_is_over = tokio::time::timeout(patience, calm).await;
     }
 
     /// How many tasks this process has queued to be run at once since this was asked last, by queue: what a bus
@@ -235,7 +272,14 @@ impl Tx {
 
     /// The time that decides; read it after the lock is granted.
     pub async fn decision_now(&self) -> Result<DateTime<Utc>, DbErr> {
-        self.db.0.clock.decision_now(&self.inner).await
+        let before = self.db.now();
+        let decided = self.db.0.clock.decision_now(&self.inner).await?;
+        let after = self.db.now();
+        // The database read its clock at some time between the two: half way, with an error of at most half the time between.
+        let ahead = decided.signed_duration_since(before).checked_add(&decided.signed_duration_since(after));
+        let micros = ahead.and_then(|twice| twice.num_microseconds()).map_or(0, |twice| twice.div_euclid(2));
+        self.db.0.ahead_micros.store(micros, Ordering::Relaxed);
+        Ok(decided)
     }
 
     /// A new identifier.
@@ -404,4 +448,34 @@ async fn begin_on(connection: &DatabaseConnection) -> Result<DatabaseTransaction
     let options =
         TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..TransactionOptions::default() };
     connection.begin_with_options(options).await
+}
+
+/// A row with all of its columns set, to be inserted.
+pub(crate) fn as_new<M, A>(row: M) -> A
+where
+    M: IntoActiveModel<A>,
+    A: ActiveModelTrait<Entity: EntityTrait<Model = M>>,
+{
+    row.into_active_model().reset_all()
+}
+
+/// Whether a failure is of the connection or of the moment, and not of what was asked: the same may go well a moment later.
+/// What became of a commit that failed so is not known.
+pub(crate) fn is_passing(error: &DbErr) -> bool {
+    match error {
+        DbErr::ConnectionAcquire(_) => true,
+        DbErr::Conn(RuntimeErr::SqlxError(cause))
+        | DbErr::Exec(RuntimeErr::SqlxError(cause))
+        | DbErr::Query(RuntimeErr::SqlxError(cause)) => match &**cause {
+            SqlxError::Io(_) | SqlxError::Tls(_) | SqlxError::PoolTimedOut | SqlxError::WorkerCrashed => true,
+            // PostgreSQL's have five characters: connection exceptions, the server that is stopped, a transaction that lost against
+            // another. SQLite's are numbers: SQLITE_BUSY and SQLITE_LOCKED are the lower byte of an extended code.
+            SqlxError::Database(told) => told.code().is_some_and(|code| match code.len() {
+                5 => code.starts_with("08") || code.starts_with("57P") || code == "40001" || code == "40P01",
+                _ => code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6)),
+            }),
+            _ => false,
+        },
+        _ => false,
+    }
 }

@@ -1,11 +1,11 @@
 //! How an operation says no: [`Refused`] for what the user can mend, [`OpError`] around it.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use sea_orm::DbErr;
 
 /// One step of the way to the input field that a refusal is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PathStep {
     /// A field's name, in the camelCase of the API.
     Field(&'static str),
@@ -54,6 +54,9 @@ pub enum OpError<R: fmt::Debug> {
     /// Rules said no; nothing was changed. Never empty.
     #[error("refused: {0:?}")]
     Refused(Vec<Refused<R>>),
+    /// There is more to do than can be done in time; nothing was changed.
+    #[error("busy: come again in {} ms", .0.as_millis())]
+    Busy(Duration),
     /// The database failed; nothing was changed, or it is not known.
     #[error("the database failed")]
     Db(#[from] DbErr),

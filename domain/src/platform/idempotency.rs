@@ -9,12 +9,20 @@
     reason = "the idempotency table's own finders, and what its derive makes public"
 )]
 
+use std::collections::{HashMap, HashSet};
+
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveValue::Set, DbErr, entity::prelude::*, sea_query::OnConflict};
+use sea_orm::{
+    ActiveValue::Set,
+    Condition, DbErr,
+    entity::prelude::*,
+    sea_query::{OnConflict, Query},
+};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::{
+    bulk,
     db::{Actor, Tx},
     entropy::equal_in_constant_time,
 };
@@ -65,6 +73,33 @@ pub enum Claim {
     Mismatch,
 }
 
+/// A key that is to be claimed.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyAsked<'a> {
+    /// Who uses it.
+    pub principal: Actor,
+    /// For what.
+    pub operation: &'static str,
+    /// The key.
+    pub key: &'a IdempotencyKey,
+    /// What the request is compared by: see [`hash_of`].
+    pub input_hash: &'a [u8],
+    /// What the request is about to make.
+    pub result: Uuid,
+}
+
+impl KeyAsked<'_> {
+    fn identity(&self) -> (String, String, String) {
+        (self.principal.to_string(), self.operation.to_owned(), self.key.0.clone())
+    }
+}
+
+/// What inputs are compared by.
+pub fn hash_of(input: &impl Serialize) -> Result<Vec<u8>, DbErr> {
+    let input = serde_json::to_vec(input).map_err(|error| DbErr::Json(error.to_string()))?;
+    Ok(Sha256::digest(&input).to_vec())
+}
+
 /// Claims a key for `result`. The insert waits for a concurrent transaction with the same key.
 pub async fn claim(
     tx: &Tx,
@@ -74,27 +109,77 @@ pub async fn claim(
     input: &impl Serialize,
     result: Uuid,
 ) -> Result<Claim, DbErr> {
-    let input = serde_json::to_vec(input).map_err(|error| DbErr::Json(error.to_string()))?;
-    let input_hash = Sha256::digest(&input).to_vec();
-    let principal = principal.to_string();
-    let row = entity::ActiveModel {
-        principal: Set(principal.clone()),
-        operation: Set(operation.to_owned()),
-        key: Set(key.0.clone()),
-        input_hash: Set(input_hash.clone()),
-        result: Set(result),
-        created_at: Set(tx.now()),
-    };
+    let asked = KeyAsked { principal, operation, key, input_hash: &hash_of(input)?, result };
+    let claim = claim_all(tx, &[asked]).await?.into_iter().next();
+    claim.ok_or_else(|| DbErr::RecordNotFound("idempotency key".to_owned()))
+}
+
+/// Claims keys, each of which is asked for once, in ascending order, so that no two transactions wait for each other: one
+/// statement, and one more where some were used before. Answers the claims in the order of the asking.
+pub async fn claim_all(tx: &Tx, asked: &[KeyAsked<'_>]) -> Result<Vec<Claim>, DbErr> {
+    let identities: Vec<_> = asked.iter().map(KeyAsked::identity).collect();
+    let mut order: Vec<usize> = (0..asked.len()).collect();
+    order.sort_unstable_by_key(|at| identities.get(*at));
+    let rows = order.iter().filter_map(|at| {
+        let (asked, (principal, operation, key)) = (asked.get(*at)?, identities.get(*at)?.clone());
+        Some(entity::ActiveModel {
+            principal: Set(principal),
+            operation: Set(operation),
+            key: Set(key),
+            input_hash: Set(asked.input_hash.to_vec()),
+            result: Set(asked.result),
+            created_at: Set(tx.now()),
+        })
+    });
     let columns = [entity::Column::Principal, entity::Column::Operation, entity::Column::Key];
     let taken = OnConflict::columns(columns).do_nothing().to_owned();
-    let inserted = entity::Entity::insert(row).on_conflict(taken).exec_without_returning(tx.conn()).await?;
-    if inserted == 1 {
-        return Ok(Claim::Fresh);
+    let mut inserted: HashSet<Identity> = HashSet::with_capacity(asked.len());
+    if !asked.is_empty() {
+        let mut insert = bulk::statement(tx, rows.collect())?;
+        insert.on_conflict(taken).returning(Query::returning().columns(columns));
+        for row in tx.conn().query_all(&insert).await? {
+            inserted.insert((row.try_get("", "principal")?, row.try_get("", "operation")?, row.try_get("", "key")?));
+        }
     }
-    let known = entity::Entity::find_by_id((principal, operation.to_owned(), key.0.clone())).one(tx.conn()).await?;
-    let known = known.ok_or_else(|| DbErr::RecordNotFound("idempotency key".to_owned()))?;
-    let same = equal_in_constant_time(&known.input_hash, &input_hash);
-    Ok(if same { Claim::Replay(known.result) } else { Claim::Mismatch })
+    let used: Vec<_> = identities.iter().filter(|identity| !inserted.contains(*identity)).collect();
+    let known = if used.is_empty() { HashMap::new() } else { known(tx, &used).await? };
+    let claims = asked.iter().zip(&identities).map(|(asked, identity)| {
+        if inserted.contains(identity) {
+            return Ok(Claim::Fresh);
+        }
+        let known = known.get(identity).ok_or_else(|| DbErr::RecordNotFound("idempotency key".to_owned()))?;
+        let same = equal_in_constant_time(&known.input_hash, asked.input_hash);
+        Ok(if same { Claim::Replay(known.result) } else { Claim::Mismatch })
+    });
+    claims.collect()
+}
+
+type Identity = (String, String, String);
+
+async fn known(tx: &Tx, identities: &[&Identity]) -> Result<HashMap<Identity, entity::Model>, DbErr> {
+    let rows = entity::Entity::find().filter(any_of(identities)).all(tx.conn()).await?;
+    Ok(rows.into_iter().map(|row| ((row.principal.clone(), row.operation.clone(), row.key.clone()), row)).collect())
+}
+
+/// Frees keys that this transaction has claimed, of requests that were refused.
+pub async fn free_all(tx: &Tx, asked: &[KeyAsked<'_>]) -> Result<(), DbErr> {
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let identities: Vec<_> = asked.iter().map(KeyAsked::identity).collect();
+    let those = any_of(&identities.iter().collect::<Vec<_>>());
+    entity::Entity::delete_many().filter(those).exec(tx.conn()).await?;
+    Ok(())
+}
+
+fn any_of(identities: &[&Identity]) -> Condition {
+    identities.iter().fold(Condition::any(), |any, (principal, operation, key)| {
+        let one = Condition::all()
+            .add(entity::Column::Principal.eq(principal))
+            .add(entity::Column::Operation.eq(operation))
+            .add(entity::Column::Key.eq(key));
+        any.add(one)
+    })
 }
 
 /// Forgets keys made before `before`. Answers how many.

@@ -8,6 +8,7 @@
 
 pub mod audit;
 pub mod budget;
+pub(crate) mod bulk;
 pub mod clock;
 pub mod connect;
 pub mod db;
@@ -32,6 +33,7 @@ pub mod trace;
 
 pub use connect::{DatabaseUrl, DatabaseUrlError, connect};
 pub use db::{Actor, By, Db, TENANT_ROLE, Tx, in_tx, read_in};
+pub(crate) use db::{as_new, is_passing};
 pub use errors::{OpError, PathStep, Refused};
 pub use ids::EntityId;
 pub use money::{Currency, Money};

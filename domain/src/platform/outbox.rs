@@ -12,6 +12,7 @@ use sea_orm::{
 };
 
 use super::{
+    bulk,
     db::{Db, Tx},
     facts::Fact,
     faults::{self, Point},
@@ -81,26 +82,31 @@ pub async fn publish(tx: &Tx, version: i64, fact: &Fact) -> Result<(), DbErr> {
     publish_all(tx, &[(version, fact.clone())]).await
 }
 
-/// Writes several facts with one statement.
+/// Writes several facts of the present work with one statement.
 pub async fn publish_all(tx: &Tx, facts: &[(i64, Fact)]) -> Result<(), DbErr> {
+    let trace = TraceParent::current();
+    publish_traced(tx, facts.iter().map(|(version, fact)| (*version, fact.clone(), trace.clone())).collect()).await
+}
+
+/// Writes facts, each with the trace of what caused it, with one statement.
+pub(crate) async fn publish_traced(tx: &Tx, facts: Vec<(i64, Fact, Option<TraceParent>)>) -> Result<(), DbErr> {
     if facts.is_empty() {
         return Ok(());
     }
-    let trace = TraceParent::current().map(|trace| trace.header());
     let mut rows = Vec::with_capacity(facts.len());
-    for (version, fact) in facts {
+    for (version, fact, trace) in facts {
         rows.push(entity::ActiveModel {
             id: Set(tx.new_id()),
             position: Set(None),
             kind: Set(fact.kind().to_owned()),
             aggregate: Set(fact.aggregate()),
-            version: Set(*version),
-            payload: Set(serde_json::to_value(fact).map_err(|error| DbErr::Json(error.to_string()))?),
-            traceparent: Set(trace.clone()),
+            version: Set(version),
+            payload: Set(serde_json::to_value(&fact).map_err(|error| DbErr::Json(error.to_string()))?),
+            traceparent: Set(trace.map(|trace| trace.header())),
             created_at: Set(tx.now()),
         });
     }
-    entity::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+    bulk::insert_all(tx, rows).await?;
     tx.leaves_work();
     Ok(())
 }

@@ -16,6 +16,7 @@ use sea_orm::{ActiveValue::Set, DbErr, DeriveActiveEnum, QuerySelect, entity::pr
 use serde::{Deserialize, Serialize};
 
 use super::{
+    bulk,
     db::Tx,
     ids::{CheckoutId, EntityId, ImportId, PaymentId, RefundId, TaskId},
     mail::Letter,
@@ -60,6 +61,14 @@ pub enum Queue {
 impl Queue {
     /// All queues.
     pub const ALL: [Self; 5] = [Self::Payments, Self::Reservations, Self::Mail, Self::Sandbox, Self::Imports];
+
+    /// Whether its work may wait while buyers wait for decisions.
+    pub fn can_wait(self) -> bool {
+        match self {
+            Self::Payments | Self::Reservations => false,
+            Self::Mail | Self::Sandbox | Self::Imports => true,
+        }
+    }
 
     /// The constant name.
     pub fn name(self) -> &'static str {
@@ -324,7 +333,7 @@ pub(crate) async fn enqueue_missing(tx: &Tx, tasks: Vec<NewTask>) -> Result<u64,
         });
     }
     let twice = OnConflict::column(C::UniqueKey).do_nothing().to_owned();
-    let queued = Entity::insert_many(rows).on_conflict(twice).exec_without_returning(tx.conn()).await?;
+    let queued = bulk::insert_or(tx, rows, twice).await?;
     tx.leaves_work();
     Ok(queued)
 }

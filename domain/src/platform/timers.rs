@@ -14,10 +14,12 @@ use sea_orm::{
 };
 
 use super::{
+    bulk,
     db::{Db, Tx},
     faults::{self, Point},
     ids::{CheckoutId, EntityId},
     tasks::{self, NewTask, Task},
+    trace::TraceParent,
 };
 
 /// What a timer is for.
@@ -51,10 +53,24 @@ use entity::{ActiveModel, Column as C, Entity};
 
 /// Sets or moves a timer.
 pub async fn set(tx: &Tx, kind: TimerKind, subject: impl EntityId, due_at: DateTime<Utc>) -> Result<(), DbErr> {
-    let traceparent = super::trace::TraceParent::current().map(|trace| trace.header());
-    let row = ActiveModel { kind: Set(kind), subject: Set(subject.uuid()), due_at: Set(due_at), traceparent: Set(traceparent) };
+    set_all(tx, kind, vec![(subject.uuid(), due_at, TraceParent::current())]).await
+}
+
+/// Sets or moves timers, each with the trace of what caused it, with one statement.
+pub(crate) async fn set_all(
+    tx: &Tx,
+    kind: TimerKind,
+    timers: Vec<(Uuid, DateTime<Utc>, Option<TraceParent>)>,
+) -> Result<(), DbErr> {
+    if timers.is_empty() {
+        return Ok(());
+    }
+    let row = |(subject, due_at, trace): (Uuid, DateTime<Utc>, Option<TraceParent>)| {
+        let traceparent = trace.map(|trace| trace.header());
+        ActiveModel { kind: Set(kind), subject: Set(subject), due_at: Set(due_at), traceparent: Set(traceparent) }
+    };
     let moved = OnConflict::columns([C::Kind, C::Subject]).update_columns([C::DueAt, C::Traceparent]).to_owned();
-    Entity::insert(row).on_conflict(moved).exec_without_returning(tx.conn()).await?;
+    bulk::insert_or(tx, timers.into_iter().map(row).collect(), moved).await?;
     tx.leaves_work();
     Ok(())
 }
@@ -134,7 +150,7 @@ pub async fn fire(tx: &Tx, limit: u64) -> Result<usize, DbErr> {
         match row.kind {
             TimerKind::HoldLapse => {
                 let checkout = CheckoutId(row.subject);
-                let trace = row.traceparent.as_deref().and_then(super::trace::TraceParent::parse);
+                let trace = row.traceparent.as_deref().and_then(TraceParent::parse);
                 tasks.push(NewTask::from(Task::LapseCheckout { checkout }).unique(checkout).traced(trace));
                 lapsed.push(row.subject);
             }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{
     checkout_row,
     decide::{LineClaim, Request, decide},
-    load,
+    load::{self, About},
     reservation_row::{self, Model as Line},
     reserve::stock_changed,
     state::{ReservationEvent, ReservationState, transition},
@@ -87,7 +87,7 @@ pub async fn cancel(
                 payments::abandon(tx, checkout.id).await?;
             }
             ReservationState::Confirmed => {
-                let stock = load::stock(tx.conn(), &drops, &[], now).await?;
+                let stock = load::stock(tx.conn(), &drops, About::default(), now).await?;
                 if stock.drops.get(&line.drop_id).is_none_or(|window| now >= window.closes_at) {
                     return Err(OpError::refuse(CancelRefusal::WindowClosed));
                 }

@@ -16,7 +16,7 @@ use super::{address::Address, quote::Quote, reservation_row};
 use crate::{
     accounts::{Buyer, BuyerScope},
     platform::{
-        Currency, Money, Tx,
+        Currency, Money, Tx, as_new, bulk,
         ids::{AccountId, CheckoutId, GuestId, LegalTextId, ReservationId},
     },
 };
@@ -130,45 +130,56 @@ pub(crate) struct NewCheckout<'a> {
     pub(crate) accepted: &'a [LegalTextId],
 }
 
-pub(crate) async fn insert(tx: &Tx, new: &NewCheckout<'_>) -> Result<(), DbErr> {
-    let (account_id, guest_id) = match new.buyer {
-        Buyer::Account(id) => (Some(id), None),
-        Buyer::Guest(id) => (None, Some(id)),
-    };
-    let row = ActiveModel {
-        id: Set(new.id),
-        account_id: Set(account_id),
-        guest_id: Set(guest_id),
-        currency: Set(new.quote.currency),
-        country: Set(new.address.country.code().to_owned()),
-        total_minor: Set(new.quote.total_minor),
-        due_now_minor: Set(new.quote.due_now_minor),
-        due_later_minor: Set(new.quote.due_later_minor),
-        expires_at: Set(new.expires_at),
-        extended: Set(false),
-        quote: Set(serde_json::to_value(new.quote).map_err(|error| DbErr::Json(error.to_string()))?),
-        version: Set(1),
-        created_at: Set(tx.now()),
-        updated_at: Set(tx.now()),
-    };
-    Entity::insert(row).exec_without_returning(tx.conn()).await?;
-    let address = address_row::ActiveModel {
-        checkout_id: Set(new.id),
-        name: Set(new.address.name.as_str().to_owned()),
-        line1: Set(new.address.line1.as_str().to_owned()),
-        line2: Set(new.address.line2.as_ref().map(|line| line.as_str().to_owned())),
-        postal_code: Set(new.address.postal_code.as_str().to_owned()),
-        city: Set(new.address.city.as_str().to_owned()),
-        country: Set(new.address.country.code().to_owned()),
-        phone: Set(new.address.phone.as_ref().map(|line| line.as_str().to_owned())),
-    };
-    address_row::Entity::insert(address).exec_without_returning(tx.conn()).await?;
-    if !new.accepted.is_empty() {
-        let rows =
-            new.accepted.iter().map(|text| accepted_row::ActiveModel { checkout_id: Set(new.id), legal_text_id: Set(*text) });
-        accepted_row::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+impl NewCheckout<'_> {
+    fn row(&self, now: DateTime<Utc>) -> Result<Model, DbErr> {
+        let (account_id, guest_id) = match self.buyer {
+            Buyer::Account(id) => (Some(id), None),
+            Buyer::Guest(id) => (None, Some(id)),
+        };
+        Ok(Model {
+            id: self.id,
+            account_id,
+            guest_id,
+            currency: self.quote.currency,
+            country: self.address.country.code().to_owned(),
+            total_minor: self.quote.total_minor,
+            due_now_minor: self.quote.due_now_minor,
+            due_later_minor: self.quote.due_later_minor,
+            expires_at: self.expires_at,
+            extended: false,
+            quote: serde_json::to_value(self.quote).map_err(|error| DbErr::Json(error.to_string()))?,
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        })
     }
-    Ok(())
+
+    fn address_row(&self) -> address_row::Model {
+        let Address { name, line1, line2, postal_code, city, country, phone } = self.address;
+        address_row::Model {
+            checkout_id: self.id,
+            name: name.as_str().to_owned(),
+            line1: line1.as_str().to_owned(),
+            line2: line2.as_ref().map(|line| line.as_str().to_owned()),
+            postal_code: postal_code.as_str().to_owned(),
+            city: city.as_str().to_owned(),
+            country: country.code().to_owned(),
+            phone: phone.as_ref().map(|line| line.as_str().to_owned()),
+        }
+    }
+}
+
+/// Writes checkouts: three statements. Answers the rows in the same order.
+pub(crate) async fn insert_all(tx: &Tx, new: &[NewCheckout<'_>]) -> Result<Vec<Model>, DbErr> {
+    let rows = new.iter().map(|new| new.row(tx.now())).collect::<Result<Vec<_>, _>>()?;
+    bulk::insert_all(tx, rows.iter().cloned().map(as_new).collect::<Vec<ActiveModel>>()).await?;
+    let addresses = new.iter().map(|new| as_new(new.address_row()));
+    bulk::insert_all(tx, addresses.collect::<Vec<address_row::ActiveModel>>()).await?;
+    let accepted = new.iter().flat_map(|new| new.accepted.iter().map(|text| (new.id, *text)));
+    let accepted =
+        accepted.map(|(checkout, text)| accepted_row::ActiveModel { checkout_id: Set(checkout), legal_text_id: Set(text) });
+    bulk::insert_all(tx, accepted.collect()).await?;
+    Ok(rows)
 }
 
 /// Counts a checkout's version up and answers it; with a new deadline where there is one.

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::{
     checkout_row,
     decide::{Decision, Request, decide},
-    load, reservation_row,
+    load::{self, About},
+    reservation_row,
     reserve::stock_changed,
     state::{ReservationEvent, ReservationState, transition},
 };
@@ -44,7 +45,7 @@ pub async fn lapse(db: &Db, scope: &SystemScope, checkout: CheckoutId) -> Result
             timers::set(tx, TimerKind::HoldLapse, checkout, expires_at).await?;
             return Ok(false);
         }
-        let stock = load::stock(tx.conn(), &drops, &[], now).await?;
+        let stock = load::stock(tx.conn(), &drops, About::default(), now).await?;
         let decided = decide(&stock, &[Request::Release { checkout }], now);
         if decided != [Decision::Done] {
             return Err(OpError::inconsistent("a lapse decided otherwise"));

@@ -8,14 +8,14 @@ use serde::Serialize;
 
 use super::{
     decide::LineClaim,
-    load,
+    load::{self, About},
     quote::{Delivery, ItemTerms, LineAsked, Quote, QuoteRefusal, Tables, quote},
     tables,
 };
 use crate::{
     accounts::PublicScope,
     creators::Country,
-    drops::state::DropState,
+    drops::{drop_row, item_row, state::DropState},
     platform::{
         Db, OpError, Refused,
         ids::{CreatorId, DropId, DropItemId},
@@ -38,44 +38,46 @@ pub struct Line {
     pub delivery: Delivery,
 }
 
-/// Everything that pricing lines needs, loaded once.
-pub(crate) struct Priceable {
-    pub(crate) lines: Vec<Line>,
+/// Everything that pricing needs, loaded once for any number of requests.
+pub(crate) struct PriceBook {
     pub(crate) terms: HashMap<DropItemId, ItemTerms>,
-    pub(crate) tables: Tables,
-    pub(crate) destination: Country,
+    tables: Tables,
 }
 
-impl Priceable {
-    /// Loads terms and tables for lines; seven statements.
-    pub(crate) async fn load(conn: &impl ConnectionTrait, lines: &[Line], destination: &Country) -> Result<Self, DbErr> {
-        let items: BTreeSet<DropItemId> = lines.iter().map(|line| line.item).collect();
-        let terms = load::terms(conn, &items.into_iter().collect::<Vec<_>>()).await?;
+impl PriceBook {
+    /// Loads the terms of items whose rows were read, and the tables for some destinations: five statements.
+    pub(crate) async fn load(
+        conn: &impl ConnectionTrait,
+        drops: &[drop_row::Model],
+        items: &[item_row::Model],
+        destinations: &BTreeSet<&str>,
+    ) -> Result<Self, DbErr> {
+        let terms = load::terms_of(conn, drops, items).await?;
         let creators: BTreeSet<CreatorId> = terms.values().map(|terms| terms.creator).collect();
-        let origins: BTreeSet<String> = terms.values().map(|terms| terms.origin_country.clone()).collect();
-        let (creators, origins) = (creators.into_iter().collect::<Vec<_>>(), origins.into_iter().collect::<Vec<_>>());
-        let tables = tables::load(conn, &creators, destination.code(), &origins).await?;
-        Ok(Self { lines: lines.to_vec(), terms, tables, destination: *destination })
+        let origins: BTreeSet<&str> = terms.values().map(|terms| terms.origin_country.as_str()).collect();
+        let tables = tables::load(conn, &creators, destinations, &origins).await?;
+        Ok(Self { terms, tables })
     }
 
-    /// The drops of the lines, ascending.
-    pub(crate) fn drops(&self) -> Vec<DropId> {
-        self.terms.values().map(|terms| terms.drop).collect::<BTreeSet<_>>().into_iter().collect()
-    }
-
-    /// The lines as claims.
-    pub(crate) fn claims(&self) -> Vec<LineClaim> {
-        self.lines.iter().map(|line| LineClaim { item: line.item, units: line.units }).collect()
-    }
-
-    /// Prices the lines, given how many units of each line's item are taken.
-    pub(crate) fn price(&self, taken: &[u32], at: DateTime<Utc>) -> Result<Quote, (usize, QuoteRefusal)> {
-        let lines = self.lines.iter().zip(taken).filter_map(|(line, taken)| {
+    /// Prices lines, given how many units of each line's item are taken.
+    pub(crate) fn price(
+        &self,
+        lines: &[Line],
+        destination: &Country,
+        taken: &[u32],
+        at: DateTime<Utc>,
+    ) -> Result<Quote, (usize, QuoteRefusal)> {
+        let lines = lines.iter().zip(taken).filter_map(|(line, taken)| {
             let terms = self.terms.get(&line.item)?;
             Some(LineAsked { terms, units: line.units, delivery: line.delivery, taken: *taken })
         });
-        quote(&lines.collect::<Vec<_>>(), self.destination.code(), &self.tables, at)
+        quote(&lines.collect::<Vec<_>>(), destination.code(), &self.tables, at)
     }
+}
+
+/// Lines as claims.
+pub(crate) fn claims(lines: &[Line]) -> Vec<LineClaim> {
+    lines.iter().map(|line| LineClaim { item: line.item, units: line.units }).collect()
 }
 
 /// Why there is no quote.
@@ -122,12 +124,16 @@ pub async fn ask(db: &Db, scope: &PublicScope, lines: &[Line], destination: &Cou
     if lines.is_empty() || lines.len() > LINES_MAX {
         return Err(OpError::refuse_field(AskRefusal::LineCount, "lines"));
     }
-    let priceable = Priceable::load(db.reader(), lines, destination).await?;
+    let ids: BTreeSet<DropItemId> = lines.iter().map(|line| line.item).collect();
+    let items = item_row::by_ids(db.reader(), &ids.into_iter().collect::<Vec<_>>()).await?;
+    let ids: BTreeSet<DropId> = items.iter().map(|item| item.drop_id).collect();
+    let drops = drop_row::by_ids(db.reader(), &ids.into_iter().collect::<Vec<_>>()).await?;
+    let book = PriceBook::load(db.reader(), &drops, &items, &BTreeSet::from([destination.code()])).await?;
     let now = db.now();
-    let stock = load::stock(db.reader(), &priceable.drops(), &[], now).await?;
+    let stock = load::stock_of(db.reader(), &drops, &items, About::default(), now).await?;
     let mut complaints = Vec::new();
     for (at, line) in lines.iter().enumerate() {
-        let visible = priceable.terms.get(&line.item).is_some_and(|terms| {
+        let visible = book.terms.get(&line.item).is_some_and(|terms| {
             let announced = stock.drops.get(&terms.drop).is_some_and(|window| window.state != DropState::Draft);
             announced && scope.creator().is_none_or(|creator| creator == terms.creator)
         });
@@ -136,6 +142,6 @@ pub async fn ask(db: &Db, scope: &PublicScope, lines: &[Line], destination: &Cou
         }
     }
     OpError::refuse_if_any(complaints)?;
-    let taken: Vec<u32> = lines.iter().map(|line| stock.taken(line.item, now)).collect();
-    priceable.price(&taken, now).map_err(|(at, refusal)| Refused::item(refusal.into(), "lines", at, "itemId").into())
+    let taken: Vec<u32> = lines.iter().map(|line| stock.taken(line.item)).collect();
+    book.price(lines, destination, &taken, now).map_err(|(at, refusal)| Refused::item(refusal.into(), "lines", at, "itemId").into())
 }

@@ -2,63 +2,123 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use sea_orm::{ConnectionTrait, DbErr};
 
 use super::{
-    decide::{DropWindow, Hold, ItemStock, PersonKey, Stock},
+    decide::{Conduct, DropWindow, Hold, ItemStock, LAPSES_WITHIN, PersonKey, Stock},
     quote::ItemTerms,
-    reservation_row,
+    reservation_row::{self, PersonalClaim},
+    state::ReservationState,
 };
 use crate::{
     catalog, creators,
     drops::{drop_row, item_row},
-    platform::ids::{CreatorId, DropId, DropItemId, EntityId, VariantId},
+    platform::ids::{CheckoutId, CreatorId, DropId, DropItemId, EntityId, VariantId},
 };
 
-/// The stock of drops, with the paid units of the persons that are asked about. Four statements;
+/// Whom a decision asks about.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct About<'a> {
+    /// Persons who want something: their limits are asked for.
+    pub(crate) persons: &'a [PersonKey],
+    /// Checkouts whose holds are to change.
+    pub(crate) checkouts: &'a [CheckoutId],
+}
+
+/// The stock of drops as it is at `now`. Three statements, and one each for persons and for checkouts, if there are any;
 /// for a decision, call it after the gates were taken.
 pub(crate) async fn stock(
     conn: &impl ConnectionTrait,
     drops: &[DropId],
-    persons: &[PersonKey],
+    about: About<'_>,
     now: DateTime<Utc>,
 ) -> Result<Stock, DbErr> {
+    let drops = drop_row::by_ids(conn, drops).await?;
+    let ids: Vec<DropId> = drops.iter().map(|row| row.id).collect();
+    let items = item_row::of_drops(conn, &ids).await?;
+    stock_of(conn, &drops, &items, about, now).await
+}
+
+/// The stock of drops whose rows were read.
+pub(crate) async fn stock_of(
+    conn: &impl ConnectionTrait,
+    drops: &[drop_row::Model],
+    items: &[item_row::Model],
+    About { persons, checkouts }: About<'_>,
+    now: DateTime<Utc>,
+) -> Result<Stock, DbErr> {
+    let count = |number: i32| u32::try_from(number).unwrap_or(0);
     let mut stock = Stock::default();
-    for row in drop_row::by_ids(conn, drops).await? {
-        let window = DropWindow { state: row.state, opens_at: row.opens_at, closes_at: row.closes_at };
+    for row in drops {
+        let window = DropWindow {
+            state: row.state,
+            opens_at: row.opens_at,
+            closes_at: row.closes_at,
+            hold: TimeDelta::try_seconds(row.hold_secs.into()).unwrap_or_default(),
+            per_buyer_max: row.per_buyer_max.map(count),
+        };
         stock.drops.insert(row.id, window);
     }
-    let mut items = Vec::new();
-    for row in item_row::of_drops(conn, drops).await? {
-        let count = |number: i32| u32::try_from(number).unwrap_or(0);
+    for row in items {
         let (units, confirmed, per_buyer_max) = (count(row.units), count(row.confirmed_units), count(row.per_buyer_max));
-        stock.items.insert(row.id, ItemStock { drop: row.drop_id, units, confirmed, per_buyer_max });
-        items.push(row.id);
+        stock.items.insert(row.id, ItemStock { drop: row.drop_id, units, confirmed, held: 0, per_buyer_max });
     }
-    for row in reservation_row::active_holds(conn, drops, now).await? {
-        let units = row.units_u32();
-        let (checkout, item) = (row.checkout_id, row.drop_item_id);
-        stock.holds.push(Hold { checkout, item, units, expires_at: row.expires_at, person: row.person_key });
+    let ids: Vec<DropId> = drops.iter().map(|row| row.id).collect();
+    for (_, item, held, _) in reservation_row::held_units(conn, &ids, now).await? {
+        if let Some(stock) = stock.items.get_mut(&item) {
+            stock.held = held;
+        }
     }
     if !persons.is_empty() {
-        stock.confirmed_by_person = reservation_row::confirmed_by_person(conn, &items, persons).await?;
+        let items: Vec<DropItemId> = items.iter().map(|row| row.id).collect();
+        let lapsed_after = now.checked_sub_signed(LAPSES_WITHIN).unwrap_or(now);
+        count_claims(&mut stock, reservation_row::claims_of(conn, &items, persons, lapsed_after).await?, now);
+    }
+    if !checkouts.is_empty() {
+        for row in reservation_row::active_holds(conn, checkouts, now).await? {
+            let hold = Hold { item: row.drop_item_id, units: row.units_u32(), person: row.person_key };
+            stock.holds.entry(row.checkout_id).or_default().push(hold);
+        }
     }
     Ok(stock)
 }
 
-/// The terms of items, by item: five statements. Items that do not exist are absent.
-pub(crate) async fn terms(conn: &impl ConnectionTrait, items: &[DropItemId]) -> Result<HashMap<DropItemId, ItemTerms>, DbErr> {
-    let rows = item_row::by_ids(conn, items).await?;
-    let distinct = |ids: BTreeSet<DropId>| ids.into_iter().collect::<Vec<_>>();
-    let drops = drop_row::by_ids(conn, &distinct(rows.iter().map(|row| row.drop_id).collect())).await?;
-    let drops: HashMap<_, _> = drops.into_iter().map(|row| (row.id, row)).collect();
+/// Counts what persons hold, have paid for, and let run out. A checkout counts once in a drop, however many lines it has there.
+fn count_claims(stock: &mut Stock, claims: Vec<PersonalClaim>, now: DateTime<Utc>) {
+    let (mut open, mut lapsed) = (BTreeSet::new(), BTreeSet::new());
+    for claim in claims {
+        let PersonalClaim { drop_id, drop_item_id, person_key, checkout_id, units, state, expires_at } = claim;
+        let held = state == ReservationState::Held && expires_at > now;
+        if held || state == ReservationState::Confirmed {
+            stock.add_of_person(drop_item_id, &person_key, u32::try_from(units).unwrap_or(0));
+        }
+        let conduct: &mut Conduct = stock.conduct.entry((drop_id, person_key)).or_default();
+        if held && open.insert((drop_id, checkout_id)) {
+            conduct.open = conduct.open.saturating_add(1);
+        }
+        // A hold that ran out a moment ago may not have been swept yet.
+        let ran_out = state == ReservationState::Expired || (state == ReservationState::Held && !held);
+        if ran_out && lapsed.insert((drop_id, checkout_id)) {
+            conduct.lapsed = conduct.lapsed.saturating_add(1);
+            conduct.lapsed_last = conduct.lapsed_last.max(Some(expires_at));
+        }
+    }
+}
+
+/// The terms of items whose rows were read, and those of their drops, by item: three statements.
+pub(crate) async fn terms_of(
+    conn: &impl ConnectionTrait,
+    drops: &[drop_row::Model],
+    rows: &[item_row::Model],
+) -> Result<HashMap<DropItemId, ItemTerms>, DbErr> {
+    let drops: HashMap<_, _> = drops.iter().map(|row| (row.id, row)).collect();
     let variant_ids: Vec<VariantId> = rows.iter().map(|row| row.variant_id).collect();
     let variants = catalog::variants_for_sale(conn, &variant_ids).await?;
     let creator_ids: BTreeSet<CreatorId> = rows.iter().map(|row| row.creator_id).collect();
     let creators = creators::for_sale(conn, &creator_ids.into_iter().collect::<Vec<_>>()).await?;
-    let mut tiers = item_row::tiers_of(conn, items).await?;
+    let mut tiers = item_row::tiers_of(conn, &rows.iter().map(|row| row.id).collect::<Vec<_>>()).await?;
     let mut terms = HashMap::new();
     for row in rows {
         let found = (drops.get(&row.drop_id), variants.get(&row.variant_id), creators.get(&row.creator_id));

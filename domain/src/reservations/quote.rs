@@ -343,6 +343,21 @@ pub fn price_parts(tiers: &[Tier], taken: u32, units: u32, at: DateTime<Utc>) ->
     parts
 }
 
+/// How many units of `units`, `taken` of which are gone, can be had at each tier's price at an instant.
+pub fn tier_units_left(tiers: &[Tier], taken: u32, units: u32, at: DateTime<Utc>) -> Vec<u32> {
+    let mut next = taken;
+    let left = tiers.iter().map(|tier| {
+        if !tier.holds(next, at) {
+            return 0;
+        }
+        let end = tier.up_to_units.unwrap_or(units).min(units).max(next);
+        let left = end.saturating_sub(next);
+        next = end;
+        left
+    });
+    left.collect()
+}
+
 /// The rate of a class in a country at an instant: the newest that has begun.
 pub fn tax_rate(tables: &Tables, country: &str, class: TaxClass, at: DateTime<Utc>) -> Option<i32> {
     let begun = tables.rates.iter().filter(|rate| rate.country == country && rate.class == class && rate.starts_at <= at);

@@ -2,12 +2,9 @@
 
 #![expect(clippy::disallowed_methods, reason = "the reservations table's own finders")]
 
-use std::collections::HashMap;
-
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveValue::Set,
-    DbErr, QueryOrder, QuerySelect, QueryTrait, Select,
+    Condition, DbErr, FromQueryResult, QueryOrder, QuerySelect, QueryTrait, Select,
     entity::prelude::*,
     sea_query::{Expr, ExprTrait, Func, Query, SelectStatement},
 };
@@ -21,7 +18,7 @@ use crate::{
     accounts::CreatorScope,
     drops::item_row,
     platform::{
-        Currency, Tx,
+        Currency, Tx, as_new, bulk,
         ids::{CheckoutId, CreatorId, DropId, DropItemId, ReservationId, VariantId},
         timers::{self, TimerKind},
     },
@@ -118,10 +115,47 @@ pub(crate) fn held_of_timer() -> SelectStatement {
     Query::select().expr(Expr::val(1)).from(Entity).and_where(of_checkout).and_where(held).to_owned()
 }
 
-/// The holds of drops that count at `now`: one statement.
-pub(crate) async fn active_holds(conn: &impl ConnectionTrait, drops: &[DropId], now: DateTime<Utc>) -> Result<Vec<Model>, DbErr> {
-    let select = Entity::find().filter(Column::DropId.is_in(drops.iter().copied()));
+/// The holds of checkouts that count at `now`: one statement.
+pub(crate) async fn active_holds(
+    conn: &impl ConnectionTrait,
+    checkouts: &[CheckoutId],
+    now: DateTime<Utc>,
+) -> Result<Vec<Model>, DbErr> {
+    let select = Entity::find().filter(Column::CheckoutId.is_in(checkouts.iter().copied()));
     select.filter(Column::State.eq(ReservationState::Held)).filter(Column::ExpiresAt.gt(now)).all(conn).await
+}
+
+/// A claim of a person, as far as limits ask.
+#[derive(Debug, FromQueryResult)]
+pub(crate) struct PersonalClaim {
+    pub(crate) drop_id: DropId,
+    pub(crate) drop_item_id: DropItemId,
+    pub(crate) person_key: PersonKey,
+    pub(crate) checkout_id: CheckoutId,
+    pub(crate) units: i32,
+    pub(crate) state: ReservationState,
+    pub(crate) expires_at: DateTime<Utc>,
+}
+
+/// What persons hold of items, have paid for, or let run out after `lapsed_after`: one statement.
+pub(crate) async fn claims_of(
+    conn: &impl ConnectionTrait,
+    items: &[DropItemId],
+    persons: &[PersonKey],
+    lapsed_after: DateTime<Utc>,
+) -> Result<Vec<PersonalClaim>, DbErr> {
+    let alive = Column::State.is_in([ReservationState::Held, ReservationState::Confirmed]);
+    let lapsed = Condition::all().add(Column::State.eq(ReservationState::Expired)).add(Column::ExpiresAt.gt(lapsed_after));
+    Entity::find()
+        .select_only()
+        .columns([Column::DropId, Column::DropItemId, Column::PersonKey, Column::CheckoutId])
+        .columns([Column::Units, Column::State, Column::ExpiresAt])
+        .filter(Column::DropItemId.is_in(items.iter().copied()))
+        .filter(Column::PersonKey.is_in(bulk::padded(persons.iter().cloned())))
+        .filter(Condition::any().add(alive).add(lapsed))
+        .into_model()
+        .all(conn)
+        .await
 }
 
 /// Units of the items of drops that are held at `now`, and when the first of an item's holds ends: one statement.
@@ -147,70 +181,70 @@ pub(crate) async fn held_units(
     Ok(rows.into_iter().map(|(drop, item, held, next)| (drop, item, u32::try_from(held).unwrap_or(u32::MAX), next)).collect())
 }
 
-/// Paid units of items by person: one statement.
-pub(crate) async fn confirmed_by_person(
+/// Paid units of the items of drops, of the checkouts that `checkouts` selects: one statement.
+pub(crate) async fn confirmed_in(
     conn: &impl ConnectionTrait,
-    items: &[DropItemId],
-    persons: &[PersonKey],
-) -> Result<HashMap<(DropItemId, PersonKey), u32>, DbErr> {
-    let rows: Vec<(DropItemId, Vec<u8>, i64)> = Entity::find()
+    drops: &[DropId],
+    checkouts: SelectStatement,
+) -> Result<Vec<(DropItemId, u32)>, DbErr> {
+    let rows: Vec<(DropItemId, i64)> = Entity::find()
         .select_only()
         .column(Column::DropItemId)
-        .column(Column::PersonKey)
         .column_as(Expr::col(Column::Units).sum().cast_as("bigint"), "paid")
-        .filter(Column::DropItemId.is_in(items.iter().copied()))
-        .filter(Column::PersonKey.is_in(persons.iter().cloned()))
+        .filter(Column::DropId.is_in(drops.iter().copied()))
         .filter(Column::State.eq(ReservationState::Confirmed))
+        .filter(Column::CheckoutId.in_subquery(checkouts))
         .group_by(Column::DropItemId)
-        .group_by(Column::PersonKey)
         .into_tuple()
         .all(conn)
         .await?;
-    Ok(rows.into_iter().map(|(item, person, paid)| ((item, person), u32::try_from(paid).unwrap_or(u32::MAX))).collect())
+    Ok(rows.into_iter().map(|(item, paid)| (item, u32::try_from(paid).unwrap_or(u32::MAX))).collect())
 }
 
-/// Writes the lines of a new checkout, held until `expires_at`: one statement. Answers their ids in order.
-pub(crate) async fn insert_held(
-    tx: &Tx,
-    checkout: CheckoutId,
-    person: &PersonKey,
-    quote: &Quote,
-    expires_at: DateTime<Utc>,
-) -> Result<Vec<ReservationId>, DbErr> {
-    let mut ids = Vec::with_capacity(quote.lines.len());
-    let rows = quote.lines.iter().enumerate().map(|(position, line)| {
-        let id: ReservationId = tx.new_id();
-        ids.push(id);
-        ActiveModel {
-            id: Set(id),
-            checkout_id: Set(checkout),
-            position: Set(i32::try_from(position).unwrap_or(i32::MAX)),
-            drop_id: Set(line.drop),
-            drop_item_id: Set(line.item),
-            creator_id: Set(line.creator),
-            variant_id: Set(line.variant),
-            person_key: Set(person.clone()),
-            units: Set(i32::try_from(line.units).unwrap_or(i32::MAX)),
-            state: Set(ReservationState::Held),
-            expires_at: Set(expires_at),
-            currency: Set(quote.currency),
-            goods_minor: Set(line.goods.net),
-            tax_minor: Set(line.goods.tax.saturating_add(line.shipping.tax)),
-            shipping_minor: Set(line.shipping.net),
-            total_minor: Set(line.total_minor()),
-            due_now_minor: Set(line.due_now_minor),
-            due_later_minor: Set(line.due_later_minor),
-            balance_due_on: Set(Some(line.balance_due_on)),
-            delivery: Set(line.delivery),
-            version: Set(1),
-            created_at: Set(tx.now()),
-            updated_at: Set(tx.now()),
-            confirmed_at: Set(None),
-        }
-    });
-    let rows: Vec<_> = rows.collect();
-    Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
-    Ok(ids)
+/// The lines of a checkout to be.
+pub(crate) struct NewLines<'a> {
+    pub(crate) checkout: CheckoutId,
+    pub(crate) person: &'a PersonKey,
+    pub(crate) quote: &'a Quote,
+    pub(crate) expires_at: DateTime<Utc>,
+}
+
+impl NewLines<'_> {
+    fn rows<'a>(&'a self, tx: &'a Tx) -> impl Iterator<Item = Model> + 'a {
+        self.quote.lines.iter().enumerate().map(|(position, line)| Model {
+            id: tx.new_id(),
+            checkout_id: self.checkout,
+            position: i32::try_from(position).unwrap_or(i32::MAX),
+            drop_id: line.drop,
+            drop_item_id: line.item,
+            creator_id: line.creator,
+            variant_id: line.variant,
+            person_key: self.person.clone(),
+            units: i32::try_from(line.units).unwrap_or(i32::MAX),
+            state: ReservationState::Held,
+            expires_at: self.expires_at,
+            currency: self.quote.currency,
+            goods_minor: line.goods.net,
+            tax_minor: line.goods.tax.saturating_add(line.shipping.tax),
+            shipping_minor: line.shipping.net,
+            total_minor: line.total_minor(),
+            due_now_minor: line.due_now_minor,
+            due_later_minor: line.due_later_minor,
+            balance_due_on: Some(line.balance_due_on),
+            delivery: line.delivery,
+            version: 1,
+            created_at: tx.now(),
+            updated_at: tx.now(),
+            confirmed_at: None,
+        })
+    }
+}
+
+/// Writes the lines of new checkouts, held: one statement. Answers each checkout's rows, in order.
+pub(crate) async fn insert_held(tx: &Tx, new: &[NewLines<'_>]) -> Result<Vec<Vec<Model>>, DbErr> {
+    let rows: Vec<Vec<Model>> = new.iter().map(|new| new.rows(tx).collect()).collect();
+    bulk::insert_all(tx, rows.iter().flatten().cloned().map(as_new).collect::<Vec<ActiveModel>>()).await?;
+    Ok(rows)
 }
 
 /// Moves lines to a state that `state::transition` answered; under the gate only.

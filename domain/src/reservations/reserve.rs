@@ -1,31 +1,29 @@
 //! Reserve: one or more lines, all or nothing, held until one deadline.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
 use sea_orm::DbErr;
 use serde::Serialize;
 
 use super::{
+    Checkout, Reservation,
     address::Address,
-    checkout_row::{self, NewCheckout},
-    decide::{Decision, PersonKey, Request, StockRefusal, decide},
-    legal,
-    lines::{AskRefusal, LINES_MAX, Line, Priceable},
-    load,
+    batch::{self, Asked},
+    decide::StockRefusal,
+    lines::{AskRefusal, LINES_MAX, Line},
     quote::{Quote, QuoteRefusal},
-    reservation_row,
 };
 use crate::{
-    accounts::{self, BuyerScope},
-    drops::{drop_row, gate},
-    payments,
+    accounts::BuyerScope,
+    drops::{Drop, gate, item_row},
+    payments::Payment,
     platform::{
-        Db, Money, OpError, Refused, Tx, audit,
+        Db, Money, OpError, Refused, Tx,
         facts::Fact,
-        faults::{self, Point},
-        idempotency::{self, Claim, IdempotencyKey},
-        ids::{CheckoutId, DropId, LegalTextId},
-        in_tx, outbox,
-        timers::{self, TimerKind},
+        idempotency::IdempotencyKey,
+        ids::{CheckoutId, DropId, DropItemId, LegalTextId},
+        outbox,
     },
 };
 
@@ -58,9 +56,9 @@ pub enum ReserveRefusal {
     /// No such item, or not announced.
     #[error("not found")]
     ItemNotFound,
-    /// The window has not opened.
-    #[error("the drop is not open yet")]
-    NotOpen,
+    /// The window has not opened: it does at this instant.
+    #[error("the drop is not open yet: it opens at {0}")]
+    NotOpen(DateTime<Utc>),
     /// The window is over, or the drop was called off.
     #[error("the drop is closed")]
     Closed,
@@ -70,6 +68,12 @@ pub enum ReserveRefusal {
     /// One person may not have that many.
     #[error("that is more than one person may reserve")]
     LimitExceeded,
+    /// The person has as many unpaid checkouts in the drop as one may have.
+    #[error("pay for what is held, or give it up, before you reserve more")]
+    TooManyHolds,
+    /// Holds of the person ran out unpaid, again and again: nothing more is held until then.
+    #[error("too many reservations ran out unpaid: come again at {0}")]
+    HoldsLapsed(DateTime<Utc>),
     /// It costs more than was expected: the new quote comes along.
     #[error("the price has changed; look at the new quote")]
     PriceChanged,
@@ -96,6 +100,16 @@ pub enum ReserveRefusal {
     KeyReused,
 }
 
+impl ReserveRefusal {
+    /// From when on it may be tried again, where time alone mends it.
+    pub fn retry_at(self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::NotOpen(at) | Self::HoldsLapsed(at) => Some(at),
+            _ => None,
+        }
+    }
+}
+
 impl From<QuoteRefusal> for ReserveRefusal {
     fn from(refusal: QuoteRefusal) -> Self {
         match AskRefusal::from(refusal) {
@@ -114,7 +128,9 @@ impl From<StockRefusal> for ReserveRefusal {
     fn from(refusal: StockRefusal) -> Self {
         match refusal {
             StockRefusal::ItemNotFound => Self::ItemNotFound,
-            StockRefusal::NotOpen => Self::NotOpen,
+            StockRefusal::NotOpen(opens_at) => Self::NotOpen(opens_at),
+            StockRefusal::TooManyHolds => Self::TooManyHolds,
+            StockRefusal::HoldsLapsed(until) => Self::HoldsLapsed(until),
             StockRefusal::Closed => Self::Closed,
             StockRefusal::SoldOut | StockRefusal::BelowTaken => Self::SoldOut,
             StockRefusal::LimitExceeded => Self::LimitExceeded,
@@ -122,6 +138,20 @@ impl From<StockRefusal> for ReserveRefusal {
             StockRefusal::Unpriced(refusal) => refusal.into(),
         }
     }
+}
+
+/// The name that idempotency keys are kept under.
+pub(super) const OPERATION: &str = "checkout.reserve";
+
+/// What was written for a request.
+#[derive(Debug, Clone)]
+pub struct Made {
+    /// The checkout.
+    pub checkout: Checkout,
+    /// Its lines, in order.
+    pub lines: Vec<Reservation>,
+    /// What is to be paid.
+    pub payment: Payment,
 }
 
 /// What a reserve call ends in.
@@ -133,137 +163,44 @@ pub enum Reserved {
         checkout: CheckoutId,
         /// Whether an earlier call made it.
         replayed: bool,
+        /// The rows, where this call wrote them.
+        rows: Option<Box<Made>>,
     },
     /// Nothing was reserved because the price rose; this is the new one.
     Repriced(Quote),
 }
 
-/// Why the transaction was given up: the refusal, and the new price where that is why.
-#[derive(Debug, thiserror::Error)]
-enum Abandon {
-    #[error("refused")]
-    Op(#[from] OpError<ReserveRefusal>),
-    #[error("repriced")]
-    Repriced(Box<Quote>),
-}
-
-impl From<DbErr> for Abandon {
-    fn from(error: DbErr) -> Self {
-        Self::Op(error.into())
-    }
-}
-
-/// Holds the units of all lines, or of none.
+/// Holds the units of all lines, or of none, on its own; many at once are decided by the [`Desk`](super::desk::Desk).
 ///
 /// The gateway is not called: the checkout's payment waits until the buyer chooses a method.
 pub async fn reserve(db: &Db, scope: &BuyerScope, request: &ReserveRequest) -> Result<Reserved, OpError<ReserveRefusal>> {
-    if request.lines.is_empty() || request.lines.len() > LINES_MAX {
-        return Err(OpError::refuse_field(ReserveRefusal::LineCount, "lines"));
-    }
-    let person = accounts::person_key_of(db, scope.buyer()).await?;
-    let person = person.ok_or_else(|| OpError::inconsistent("a buyer without a confirmed address"))?;
-    let made = match in_tx(db, scope.actor(), async |tx| reserve_in(tx, scope, request, &person).await).await {
-        Ok(made) => {
-            faults::point(Point::ReserveCommitted).await?;
-            Ok(made)
-        }
-        Err(Abandon::Op(error)) => Err(error),
-        Err(Abandon::Repriced(quote)) => Ok(Reserved::Repriced(*quote)),
-    };
-    let outcome = match &made {
-        Ok(Reserved::Made { replayed: false, .. }) => "held",
-        Ok(Reserved::Made { replayed: true, .. }) => "replayed",
-        Ok(Reserved::Repriced(_)) => "repriced",
-        Err(OpError::Refused(_)) => "refused",
-        Err(OpError::Db(_) | OpError::Inconsistent(_)) => "failed",
-    };
-    metrics::counter!("smallrun_reservations_total", "outcome" => outcome).increment(1);
-    made
-}
-
-async fn reserve_in(tx: &Tx, scope: &BuyerScope, request: &ReserveRequest, person: &PersonKey) -> Result<Reserved, Abandon> {
-    let checkout: CheckoutId = tx.new_id();
-    match idempotency::claim(tx, scope.actor(), "checkout.reserve", &request.key, request, checkout.0).await? {
-        Claim::Fresh => {}
-        Claim::Replay(made) => return Ok(Reserved::Made { checkout: CheckoutId(made), replayed: true }),
-        Claim::Mismatch => return Err(OpError::refuse_field(ReserveRefusal::KeyReused, "idempotencyKey").into()),
-    }
-    faults::point(Point::ReserveKeyed).await?;
+    check(request)?;
+    let items: Vec<DropItemId> = request.lines.iter().map(|line| line.item).collect();
     // Which drops the items belong to never changes, so it may be read before their gates are taken.
-    let drops = drops_of(tx, request).await?;
-    gate::take(tx, &drops).await?;
-    faults::point(Point::ReserveGated).await?;
-    let now = tx.decision_now().await?;
-    let priceable = Priceable::load(tx.conn(), &request.lines, &request.address.country).await?;
-    let stock = load::stock(tx.conn(), &drops, std::slice::from_ref(person), now).await?;
-    let accepted = check_legal(tx, request).await?;
-    let hold = drop_row::by_ids(tx.conn(), &drops).await?.iter().map(|drop| drop.hold_secs).min().unwrap_or(0);
-    let expires_at = now.checked_add_signed(TimeDelta::seconds(i64::from(hold))).unwrap_or(now);
-    let pricing = |taken: &[u32]| priceable.price(taken, now);
-    let asked = Request::Reserve {
-        checkout,
-        person: person.clone(),
-        lines: priceable.claims(),
-        arrived_at: request.arrived_at,
-        expires_at,
-        pricing: &pricing,
-        expected_total: request.expected_total,
-    };
-    let quote = match decide(&stock, &[asked], now).into_iter().next() {
-        Some(Decision::Reserved(quote)) => quote,
-        Some(Decision::Refused(_, Some(quote))) => return Err(Abandon::Repriced(Box::new(quote))),
-        Some(Decision::Refused(why, None)) => {
-            let why = why.into_iter().map(|refused| Refused { code: refused.code.into(), path: refused.path });
-            return Err(OpError::Refused(why.collect()).into());
-        }
-        Some(Decision::Confirmed | Decision::Done) | None => {
-            return Err(OpError::inconsistent("a reservation decided otherwise").into());
-        }
-    };
-    let new = NewCheckout {
-        id: checkout,
-        buyer: scope.buyer(),
-        address: &request.address,
-        quote: &quote,
-        expires_at,
-        accepted: &accepted,
-    };
-    write(tx, &new, person, &drops).await?;
-    faults::point(Point::ReserveWritten).await?;
-    Ok(Reserved::Made { checkout, replayed: false })
+    let drops = drops_in(request, &item_row::drops_of(db.reader(), &items).await?)?;
+    let asked = Asked::new(db, scope, request.clone())?;
+    let answer = batch::decide_all(db, &drops, &[asked]).await.into_iter().next();
+    answer.unwrap_or_else(|| Err(OpError::inconsistent("a request that was not decided")))
 }
 
-async fn drops_of(tx: &Tx, request: &ReserveRequest) -> Result<Vec<DropId>, Abandon> {
-    let items: Vec<_> = request.lines.iter().map(|line| line.item).collect();
-    let known = crate::drops::item_row::by_ids(tx.conn(), &items).await?;
-    let unknown = request.lines.iter().enumerate().filter(|(_, line)| known.iter().all(|row| row.id != line.item));
+/// What can be said of a request without looking anything up.
+pub(super) fn check(request: &ReserveRequest) -> Result<(), OpError<ReserveRefusal>> {
+    match request.lines.len() {
+        1..=LINES_MAX => Ok(()),
+        _ => Err(OpError::refuse_field(ReserveRefusal::LineCount, "lines")),
+    }
+}
+
+/// The drops of a request's lines, ascending, if all of its items are known.
+pub(super) fn drops_in(
+    request: &ReserveRequest,
+    known: &HashMap<DropItemId, DropId>,
+) -> Result<Vec<DropId>, OpError<ReserveRefusal>> {
+    let unknown = request.lines.iter().enumerate().filter(|(_, line)| !known.contains_key(&line.item));
     let complaints = unknown.map(|(at, _)| Refused::item(ReserveRefusal::ItemNotFound, "lines", at, "itemId")).collect();
     OpError::refuse_if_any(complaints)?;
-    let mut drops: Vec<DropId> = known.iter().map(|row| row.drop_id).collect();
-    drops.sort_unstable();
-    drops.dedup();
-    Ok(drops)
-}
-
-/// Every current legal text must have been accepted; answers their ids.
-async fn check_legal(tx: &Tx, request: &ReserveRequest) -> Result<Vec<LegalTextId>, Abandon> {
-    let current: Vec<LegalTextId> = legal::current(tx.conn()).await?.into_iter().map(|text| text.id).collect();
-    if current.iter().all(|text| request.accepted.contains(text)) {
-        Ok(current)
-    } else {
-        Err(OpError::refuse_field(ReserveRefusal::LegalTextsNotAccepted, "acceptedLegalTextIds").into())
-    }
-}
-
-async fn write(tx: &Tx, new: &NewCheckout<'_>, person: &PersonKey, drops: &[DropId]) -> Result<(), DbErr> {
-    checkout_row::insert(tx, new).await?;
-    reservation_row::insert_held(tx, new.id, person, new.quote, new.expires_at).await?;
-    payments::open(tx, new.id, new.quote.due_now()).await?;
-    drop_row::freeze(tx, drops, tx.now()).await?;
-    timers::set(tx, TimerKind::HoldLapse, new.id, new.expires_at).await?;
-    outbox::publish(tx, 1, &Fact::Reserved { checkout: new.id }).await?;
-    stock_changed(tx, drops).await?;
-    audit::record(tx, "checkout.reserve", new.id, &["lines", "address"]).await
+    let drops: BTreeSet<DropId> = request.lines.iter().filter_map(|line| known.get(&line.item)).copied().collect();
+    Ok(drops.into_iter().collect())
 }
 
 /// Tells that units of drops became free or taken.
@@ -272,5 +209,14 @@ pub(crate) async fn stock_changed(tx: &Tx, drops: &[DropId]) -> Result<(), DbErr
         .await?
         .into_iter()
         .map(|(drop, creator, version)| (version, Fact::StockChanged { creator, drop }));
+    outbox::publish_all(tx, &facts.collect::<Vec<_>>()).await
+}
+
+/// The same where the gates' versions and the drops are known.
+pub(super) async fn stock_changed_at(tx: &Tx, gates: &[(DropId, i64)], drops: &[Drop]) -> Result<(), DbErr> {
+    let facts = drops.iter().filter_map(|drop| {
+        let (_, version) = gates.iter().find(|(id, _)| *id == drop.id)?;
+        Some((*version, Fact::StockChanged { creator: drop.creator_id, drop: drop.id }))
+    });
     outbox::publish_all(tx, &facts.collect::<Vec<_>>()).await
 }

@@ -2,7 +2,7 @@
 
 #![expect(clippy::disallowed_methods, unreachable_pub, reason = "these tables' own finders, and what their derives make public")]
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveValue::Set, DbErr, QueryOrder, entity::prelude::*, sea_query::OnConflict};
@@ -56,18 +56,18 @@ mod tariff_row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// What a quote for these creators and countries may need: two statements.
+/// What quotes for these creators and countries may need: two statements.
 pub(crate) async fn load(
     conn: &impl ConnectionTrait,
-    creators: &[CreatorId],
-    destination: &str,
-    origins: &[String],
+    creators: &BTreeSet<CreatorId>,
+    destinations: &BTreeSet<&str>,
+    origins: &BTreeSet<&str>,
 ) -> Result<Tables, DbErr> {
-    let countries = origins.iter().map(String::as_str).chain(std::iter::once(destination));
+    let countries = origins.union(destinations).copied();
     let rates = rate_row::Entity::find().filter(rate_row::Column::Country.is_in(countries)).all(conn).await?;
     let tariffs = tariff_row::Entity::find()
         .filter(tariff_row::Column::CreatorId.is_in(creators.iter().copied()))
-        .filter(tariff_row::Column::Country.eq(destination))
+        .filter(tariff_row::Column::Country.is_in(destinations.iter().copied()))
         .all(conn)
         .await?;
     Ok(Tables { rates: rates.into_iter().map(rate_of).collect(), tariffs: tariffs.into_iter().map(tariff_of).collect() })

@@ -248,11 +248,19 @@ on_both! {
                 None => cut += 1,
                 Some(done) => if done.unwrap() == Progress::Finished { break },
             }
-            let (tally, rows) = read(&kit, &scope, import).await;
-            let done = rows.iter().filter(|row| row.variant_outcome == CREATED).count();
-            assert_eq!((done, tally.variants_created), (usize::try_from(tally.rows_done).unwrap(), tally.rows_done));
-            let made = audit_actions(&kit).await.iter().filter(|action| *action == "variant.create").count();
-            assert_eq!(made, done, "what is reported was done, and the other way round");
+            // A commit that was cut off may end a moment later, between two of these reads.
+            let patience = std::time::Instant::now();
+            loop {
+                let (tally, rows) = read(&kit, &scope, import).await;
+                let done = rows.iter().filter(|row| row.variant_outcome == CREATED).count();
+                let made = audit_actions(&kit).await.iter().filter(|action| *action == "variant.create").count();
+                let told = (usize::try_from(tally.rows_done).unwrap(), usize::try_from(tally.variants_created).unwrap());
+                if (told, made) == ((done, done), done) {
+                    break;
+                }
+                let alike = "what is reported was done, and the other way round";
+                assert!(patience.elapsed() < std::time::Duration::from_secs(10), "{alike}: {told:?}, {done}, {made}");
+            }
         }
         assert!(cut > 10, "{cut}");
         let (tally, _) = read(&kit, &scope, import).await;

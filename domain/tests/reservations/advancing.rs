@@ -31,7 +31,7 @@ impl Refusing {
         let captured = if state == IntentState::Succeeded { self.amount } else { Money::zero(self.amount.currency) };
         let (action_url, decline_code) = (None, None);
         let id = format!("intent_{}", self.payment);
-        Intent { id, payment: self.payment, state, amount: self.amount, captured, action_url, decline_code }
+        Intent { id, payment: self.payment, state, amount: self.amount, captured, action_url, decline_code, fingerprint: None }
     }
 }
 

@@ -159,7 +159,7 @@ on_both! {
         let amount = payment.amount();
         let intent = Intent {
             id: "pi_1".to_owned(), payment: payment.id, state: IntentState::Succeeded, amount, captured: amount,
-            action_url: None, decline_code: None,
+            action_url: None, decline_code: None, fingerprint: None,
         };
         apply(&kit.db, &system(), "sandbox", &intent, None).await.unwrap();
         let held = market.held(&kit.db, &bob, &[(&market.cup, 1)], "held").await;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails has said what it must")]
 
 mod advancing;
+mod desk;
 mod drops;
 mod ends;
 mod market;

@@ -128,7 +128,7 @@ impl Market {
     /// Reserves, and expects that it works.
     pub(crate) async fn held(&self, db: &Db, buyer: &BuyerScope, lines: &[(&DropItem, u32)], name: &str) -> CheckoutId {
         match self.reserve(db, buyer, lines, 100_000, name).await.unwrap() {
-            Reserved::Made { checkout, replayed: false } => checkout,
+            Reserved::Made { checkout, replayed: false, .. } => checkout,
             other => panic!("{other:?}"),
         }
     }

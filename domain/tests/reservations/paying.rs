@@ -42,7 +42,16 @@ async fn intent(kit: &Kit, checkout: CheckoutId, state: IntentState) -> Intent {
     let payment = payment(kit, checkout).await;
     let captured = if state == IntentState::Succeeded { payment.amount() } else { Money::zero(payment.currency) };
     let id = format!("pi_{}", payment.id.0.simple());
-    Intent { id, payment: payment.id, state, amount: payment.amount(), captured, action_url: None, decline_code: None }
+    Intent {
+        id,
+        payment: payment.id,
+        state,
+        amount: payment.amount(),
+        captured,
+        action_url: None,
+        decline_code: None,
+        fingerprint: None,
+    }
 }
 
 async fn tell(kit: &Kit, checkout: CheckoutId, state: IntentState) {

@@ -28,7 +28,7 @@ on_both! {
         let ada = buyer(&kit, "ada").await;
         let before = facts(&kit).await.len();
         let made = market.reserve(&kit.db, &ada, &[(&market.cup, 2), (&market.bowl, 1)], 10_000, "one").await.unwrap();
-        let Reserved::Made { checkout, replayed: false } = made else { panic!("{made:?}") };
+        let Reserved::Made { checkout, replayed: false, .. } = made else { panic!("{made:?}") };
         let row = queries::checkout(&kit.db, &ada, checkout).await.unwrap().unwrap();
         assert_eq!((row.total_minor, row.due_now_minor, row.due_later_minor), (10_000, 2_500, 7_500));
         assert_eq!(row.expires_at, kit.db.now() + TimeDelta::seconds(600));
@@ -77,7 +77,7 @@ on_both! {
             (draft, R::ItemNotFound),
             (unaccepted, R::LegalTextsNotAccepted),
             (abroad, R::NotShippedThere),
-            (early, R::NotOpen),
+            (early, R::NotOpen(market.drop.opens_at)),
             (request(4, 99_999), R::LimitExceeded),
         ] {
             assert_eq!(codes(reserve(&kit.db, &ada, &request).await), [expected]);
@@ -112,7 +112,7 @@ on_both! {
         let first = market.held(&kit.db, &ada, &[(&market.cup, 1)], "again").await;
         let before = kit.state().await;
         match market.reserve(&kit.db, &ada, &[(&market.cup, 1)], 100_000, "again").await.unwrap() {
-            Reserved::Made { checkout, replayed: true } => assert_eq!(checkout, first),
+            Reserved::Made { checkout, replayed: true, .. } => assert_eq!(checkout, first),
             other => panic!("{other:?}"),
         }
         let other = market.reserve(&kit.db, &ada, &[(&market.cup, 2)], 100_000, "again").await;

@@ -191,6 +191,7 @@ impl PaymentGateway for Gateway {
                 captured: Money::zero(new.amount.currency),
                 action_url: None,
                 decline_code: None,
+                fingerprint: None,
             };
             set_state(&mut intent, IntentState::RequiresMethod);
             intent.decline_code = None;

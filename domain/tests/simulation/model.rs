@@ -1,6 +1,8 @@
 //! What should be so: the rules of reservations and payments once more, over a few vectors in memory, without a database,
 //! transactions or faults. Written from the rules, not from the code.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use domain::{
     payments::gateway::IntentState,
@@ -172,7 +174,42 @@ impl Model {
             })
             .collect();
         let codes = if closed.is_empty() { self.shortages(buyer, lines, None, now) } else { closed };
+        let of_lines = lines.iter().map(|(item, _)| self.items[*item].drop);
+        let codes = if codes.is_empty() { self.misconduct(buyer, &of_lines.collect::<BTreeSet<_>>(), now) } else { codes };
         if codes.is_empty() { Ok(now + seconds(drops.iter().map(|drop| drop.hold_secs).min().unwrap())) } else { Err(codes) }
+    }
+
+    /// Whether a buyer is to pay first, or to wait: at most three checkouts are open in a drop, and after the second that ran out
+    /// within a day there is a pause of a minute, doubled by each further one, four hours at most.
+    fn misconduct(&self, buyer: usize, drops: &BTreeSet<usize>, now: DateTime<Utc>) -> Vec<Code> {
+        let of_buyer = |drop: usize| {
+            let theirs = self.checkouts.iter().filter(move |checkout| checkout.buyer == buyer);
+            theirs.filter(move |checkout| checkout.lines.iter().any(|line| self.items[line.item].drop == drop))
+        };
+        let in_drop = |checkout: &CheckoutModel, drop: usize, state: LineState| {
+            checkout.lines.iter().any(|line| self.items[line.item].drop == drop && line.state == state)
+        };
+        let (mut pauses, mut full) = (false, false);
+        for drop in drops.iter().copied() {
+            let open = of_buyer(drop).filter(|one| one.expires_at > now && in_drop(one, drop, LineState::Held)).count();
+            let ran_out = |one: &&CheckoutModel| {
+                let over = in_drop(one, drop, LineState::Held) && one.expires_at <= now;
+                over || (in_drop(one, drop, LineState::Expired) && one.expires_at > now - TimeDelta::days(1))
+            };
+            let ends: Vec<_> = of_buyer(drop).filter(ran_out).map(|one| one.expires_at).collect();
+            if ends.len() >= 2 {
+                let minutes = 1_i64 << (ends.len() - 2).min(10);
+                pauses |= *ends.iter().max().unwrap() + TimeDelta::minutes(minutes.min(240)) > now;
+            }
+            full |= open >= 3;
+        }
+        if pauses {
+            vec!["HoldsLapsed"]
+        } else if full {
+            vec!["TooManyHolds"]
+        } else {
+            Vec::new()
+        }
     }
 
     /// The buyer chooses a method.

@@ -115,11 +115,12 @@ impl Drop for World<'_> {
 fn codes<T, R: Debug>(result: Result<T, OpError<R>>) -> Result<T, Came> {
     match result {
         Ok(done) => Ok(done),
-        Err(OpError::Refused(why)) => Err(Came::Refused(why.iter().map(|refused| format!("{:?}", refused.code)).collect())),
+        Err(OpError::Refused(why)) => Err(Came::Refused(why.iter().map(|refused| word(&refused.code)).collect())),
         Err(OpError::Db(error)) => {
             assert!(matches!(error, DbErr::Custom(_)), "{error:?}");
             Err(Came::Unknown)
         }
+        Err(busy @ OpError::Busy(_)) => panic!("{busy}"),
         Err(OpError::Inconsistent(what)) => panic!("inconsistent: {what}"),
     }
 }
@@ -375,4 +376,9 @@ impl<'a> World<'a> {
         }
         next
     }
+}
+
+/// The name of a refusal, without what it says besides.
+fn word(refusal: &impl std::fmt::Debug) -> String {
+    format!("{refusal:?}").split('(').next().unwrap_or_default().to_owned()
 }

@@ -13,6 +13,15 @@ pub const LATE: &str = "pm_sandbox_late";
 /// Is processed, and is declined later.
 pub const LATE_DECLINED: &str = "pm_sandbox_late_declined";
 
+/// What may follow any method: the rest names a card, which is the same card whoever pays with it. Without it, each payment is
+/// made with a card of its own.
+const CARD: &str = "_card_";
+
+/// What a method's card is known by, if it names one.
+pub(super) fn fingerprint(method: &str) -> Option<&str> {
+    method.split_once(CARD).map(|(_, card)| card).filter(|card| !card.is_empty())
+}
+
 /// What comes of a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -25,7 +34,7 @@ pub(super) enum Outcome {
 
 /// The table of methods; a method that nobody knows is declined as such.
 pub(super) fn outcome(method: &str) -> Outcome {
-    match method {
+    match method.split_once(CARD).map_or(method, |(method, _)| method) {
         SUCCESS => Outcome::Pays,
         DECLINED => Outcome::Declines("card_declined"),
         INSUFFICIENT_FUNDS => Outcome::Declines("insufficient_funds"),

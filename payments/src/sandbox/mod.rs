@@ -139,6 +139,7 @@ impl Sandbox {
             captured: Money::new(row.captured_minor, row.currency),
             action_url,
             decline_code: row.decline_code.clone(),
+            fingerprint: row.method.as_deref().and_then(methods::fingerprint).map(str::to_owned),
         })
     }
 

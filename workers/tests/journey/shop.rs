@@ -175,7 +175,7 @@ impl Shop {
             key: IdempotencyKey::new(key).unwrap(),
         };
         match reserve(&self.kit.db, buyer, &request).await.unwrap() {
-            Reserved::Made { checkout, replayed: false } => checkout,
+            Reserved::Made { checkout, replayed: false, .. } => checkout,
             other => panic!("not made: {other:?}"),
         }
     }

@@ -1,6 +1,6 @@
 //! To draft, change, announce, take back and call off drops.
 
-use async_graphql::{Context, ID, InputObject, Object, OneofObject};
+use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, OneofObject};
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::{
     accounts::{CreatorScope, Permission},
@@ -70,6 +70,8 @@ user_error!(DropPublishError, DropPublishErrorCode, PublishRefusal {
     LimitAboveUnits: "One buyer may have more units than there are.",
     TierBeyondUnits: "A price tier does not end before the units do.",
     WindowInvalid: "The window is over, or lasts longer than 31 days.",
+    LimitOutOfRange: "A limit per person is 1 or more.",
+    MinimumOutOfRange: "A minimum run is 1 unit to as many as there are.",
     HoldOutOfRange: "A hold must last 1 to 60 minutes.",
     DepositInvalid: "The deposit is nothing, or above a price.",
     BalanceTooEarly: "The balance would be due before the window closes.",
@@ -184,6 +186,10 @@ pub struct DropCreateInput {
     pub closes_at: DateTime<Utc>,
     /// How long units are kept for a buyer who has not paid, in seconds: 60 to 3600.
     pub hold_seconds: Option<i32>,
+    /// How many units of all items together one person may have, over all of their checkouts; as many as the items allow if absent.
+    pub per_buyer_max: Option<i32>,
+    /// So many units of all items together must be paid for, or the run is not made; it is made whatever comes if absent.
+    pub minimum_units: Option<i32>,
     /// What is paid at reservation.
     pub deposit: DepositInput,
     /// When the rest is due.
@@ -222,6 +228,10 @@ pub struct DropUpdateInput {
     pub closes_at: Option<DateTime<Utc>>,
     /// Frozen by publishing.
     pub hold_seconds: Option<i32>,
+    /// Frozen by publishing; null takes the limit away.
+    pub per_buyer_max: MaybeUndefined<i32>,
+    /// Once published: only lower, or null, which takes it away.
+    pub minimum_units: MaybeUndefined<i32>,
     /// Frozen by the first reservation.
     pub deposit: Option<DepositInput>,
     /// Frozen by the first reservation.
@@ -463,6 +473,8 @@ async fn create_drop(ctx: &Context<'_>, input: DropCreateInput) -> Result<DropCr
     let description = complaints.take(&["description"], Markdown::new(&input.description));
     let tags = tags(&mut complaints, &input.tags);
     let hold_secs = complaints.take_some(&["holdSeconds"], input.hold_seconds.map(count));
+    let per_buyer_max = complaints.take_some(&["perBuyerMax"], input.per_buyer_max.map(count));
+    let minimum_units = complaints.take_some(&["minimumUnits"], input.minimum_units.map(count));
     let deposit = deposit(&mut complaints, &input.deposit, owner.currency);
     let balance = complaints.take(&["balance"], balance(&input.balance));
     let lead_time_days = complaints.take(&["leadTimeDays"], count(input.lead_time_days));
@@ -481,6 +493,8 @@ async fn create_drop(ctx: &Context<'_>, input: DropCreateInput) -> Result<DropCr
         opens_at: input.opens_at,
         closes_at: input.closes_at,
         hold_secs: hold_secs.unwrap_or(HOLD_SECS_DEFAULT),
+        per_buyer_max,
+        minimum_units,
         deposit,
         balance,
         lead_time_days,
@@ -489,6 +503,15 @@ async fn create_drop(ctx: &Context<'_>, input: DropCreateInput) -> Result<DropCr
     };
     let drop = create::create(ctx.db(), &scope, request).await?;
     Ok(DropCreatePayload { drop: Some(Drop(drop)), ..Default::default() })
+}
+
+/// A number that may be taken away by null; absent, it stays.
+fn count_or_none<C: CommonCode>(complaints: &mut Complaints<C>, name: &str, input: MaybeUndefined<i32>) -> Option<Option<u32>> {
+    match input {
+        MaybeUndefined::Undefined => None,
+        MaybeUndefined::Null => Some(None),
+        MaybeUndefined::Value(number) => complaints.take(&[name], count(number)).map(Some),
+    }
 }
 
 async fn update_drop(ctx: &Context<'_>, input: DropUpdateInput) -> Result<DropUpdatePayload, Stop<DropUpdateErrorCode>> {
@@ -504,6 +527,8 @@ async fn update_drop(ctx: &Context<'_>, input: DropUpdateInput) -> Result<DropUp
         opens_at: input.opens_at,
         closes_at: input.closes_at,
         hold_secs: complaints.take_some(&["holdSeconds"], input.hold_seconds.map(count)),
+        per_buyer_max: count_or_none(&mut complaints, "perBuyerMax", input.per_buyer_max),
+        minimum_units: count_or_none(&mut complaints, "minimumUnits", input.minimum_units),
         deposit: input.deposit.and_then(|input| deposit(&mut complaints, &input, row.currency)),
         balance: complaints.take_some(&["balance"], input.balance.map(|input| balance(&input))),
         lead_time_days: complaints.take_some(&["leadTimeDays"], input.lead_time_days.map(count)),

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::graphql::{
     budget::{Budget, BudgetSettings, Payer, Short},
-    errors::Code,
+    errors::{Code, RETRY_AFTER, whole_secs},
     guard::Refused,
 };
 
@@ -19,8 +19,6 @@ const REFUSED_POINTS: u64 = 100;
 /// How many bytes that are read, or tokens that are validated, take about as long as one value of an answer does.
 const BYTES_PER_POINT: u64 = 20;
 const TOKENS_PER_POINT: u64 = 10;
-/// The name of the seconds to wait in the extensions of an error.
-const RETRY_AFTER: &str = "retryAfterSecs";
 
 pub(super) const REFUSALS: &str = "smallrun_graphql_refusals_total";
 
@@ -62,7 +60,7 @@ pub(super) fn actual(values: u64, tokens: u64, refused: bool) -> u64 {
 
 /// The answer for who has too few points left.
 fn limited(budget: &Budget, payer: Payer, requested: Option<u64>, short: Short) -> Response {
-    let secs = short.retry_after.as_secs().saturating_add(u64::from(short.retry_after.subsec_nanos() > 0)).max(1);
+    let secs = whole_secs(short.retry_after);
     metrics::counter!(REFUSALS, "limit" => "budget").increment(1);
     if short.news {
         tracing::warn!(caller = payer.kind(), requested, left = short.left, "a caller has used up its budget");

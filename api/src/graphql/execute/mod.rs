@@ -3,13 +3,17 @@
 //! [`Executor::admit`] reads and weighs a request and charges its caller; [`Executor::run`] runs what was admitted, and
 //! [`Executor::stream`] a subscription. All of the work is done on the runtime of the process, never on the thread that
 //! serves the connection, and what is long to read or to validate takes turns, so that other requests go on meanwhile.
-//! [`work`] the running; [`charge`] who pays; [`answer`] what an answer shows besides its data.
+//! [`load`] what is not even begun when there is too much to do; [`work`] the running; [`charge`] who pays; [`answer`] what an answer shows besides its data.
 
 mod answer;
 mod charge;
+mod load;
 mod work;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_graphql::{
     Pos, Response, Variables,
@@ -27,13 +31,14 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use self::{
     charge::REFUSALS,
+    load::{AGAIN_AFTER, Load},
     work::{RUNNING, traced},
 };
 use super::{
     RequestContext,
     budget::{Budget, Payer},
     context::Shared,
-    errors::internal,
+    errors::{busy, internal},
     guard::{Chosen, Document, Guard, Refused},
     introspection::Schemas,
     uploads::Uploads,
@@ -72,6 +77,8 @@ pub struct Admitted {
     variables: Variables,
     payer: Option<Payer>,
     uploads: Option<Uploads>,
+    /// Whether its document was kept, so that it waited for nothing of its own.
+    known: bool,
 }
 
 impl Admitted {
@@ -101,6 +108,7 @@ struct Parts {
     shared: Arc<Shared>,
     query_deadline: Duration,
     guard: Guard,
+    load: Load,
     budget: Option<Budget>,
     /// Documents that were read lately, by their texts.
     documents: Cache<Arc<str>, Arc<Document>>,
@@ -119,8 +127,14 @@ impl Executor {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self(Arc::new(Parts {
             guard: Guard::new(api.limits),
+            load: Load::new(api.shed_from),
             schemas: crate::schemas(api.introspection),
-            shared: Arc::new(Shared { db: api.db.clone(), gateways: api.gateways.clone(), live: api.live.clone() }),
+            shared: Arc::new(Shared {
+                db: api.db.clone(),
+                desk: api.desk.clone(),
+                gateways: api.gateways.clone(),
+                live: api.live.clone(),
+            }),
             query_deadline: api.query_deadline,
             budget: api.budget.map(Budget::new),
             documents: read_lately(),
@@ -128,6 +142,17 @@ impl Executor {
             turns: Semaphore::new(processors.saturating_sub(1).max(1)),
             mutations: TaskTracker::new(),
         }))
+    }
+
+    /// Whether a request is turned away before anything is done for it, because there is more to do than can be done: the answer, if
+    /// so. What a document does that is not known yet is found out when it is admitted.
+    pub fn overload(&self, query: &str) -> Option<Response> {
+        let now = Instant::now();
+        if !self.0.load.is_busy(now) {
+            return None;
+        }
+        let class = self.kept(query)?.class();
+        self.0.load.sheds(class, now).then(turned_away)
     }
 
     /// Whether a request may be run: reads its document, weighs it, and charges its caller. The answer of a refusal is
@@ -140,12 +165,20 @@ impl Executor {
         let bytes = asked.query.len();
         let refused = |refused: Refused| parts.refuse(refused, bytes, payer);
         parts.guard.check_size(&asked.query, &asked.variables).map_err(refused)?;
-        let document = self.document(asked.query).await.map_err(refused)?;
+        let kept = self.kept(&asked.query);
+        let known = kept.is_some();
+        let document = match kept {
+            Some(document) => document,
+            None => self.document(asked.query).await.map_err(refused)?,
+        };
+        if !known && parts.load.sheds(document.class(), Instant::now()) {
+            return Err(turned_away());
+        }
         let variables = Variables::from_json(Value::Object(asked.variables));
         let operation_name = asked.operation_name.filter(|name| !name.is_empty());
         let chosen = parts.guard.choose(&document, operation_name.as_deref(), &variables).map_err(refused)?;
         parts.take(payer, chosen.cost).map_err(|limited| *limited)?;
-        Ok(Admitted { document, chosen, operation_name, variables, payer, uploads: asked.uploads })
+        Ok(Admitted { document, chosen, operation_name, variables, payer, uploads: asked.uploads, known })
     }
 
     /// Runs a query or a mutation. A query ends with its deadline, and when this future is dropped because its client went
@@ -185,11 +218,12 @@ impl Executor {
         }
     }
 
-    /// The document of a text: kept, or read off this thread.
+    fn kept(&self, text: &str) -> Option<Arc<Document>> {
+        self.0.documents.get(text)
+    }
+
+    /// The document of a text that was not kept: read off this thread.
     async fn document(&self, text: String) -> Result<Arc<Document>, Refused> {
-        if let Some(kept) = self.0.documents.get(text.as_str()) {
-            return Ok(kept);
-        }
         let parts = Arc::clone(&self.0);
         let reading = AbortOnDropHandle::new(self.0.runtime.spawn(async move { parts.read(text).await }));
         // Long texts wait for their turns.
@@ -205,6 +239,10 @@ impl Executor {
 fn read_lately() -> Cache<Arc<str>, Arc<Document>> {
     let weight = |_: &Arc<str>, document: &Arc<Document>| u32::try_from(document.weight().max(1)).unwrap_or(u32::MAX);
     Cache::builder().max_capacity(KEPT_TOKENS).weigher(weight).eviction_policy(EvictionPolicy::lru()).build()
+}
+
+fn turned_away() -> Response {
+    Response::from_errors(vec![busy(AGAIN_AFTER)])
 }
 
 fn failed(defect: &JoinError) -> Response {

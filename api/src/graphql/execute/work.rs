@@ -81,6 +81,11 @@ impl Parts {
     /// Runs a query or a mutation to its end: a query within the deadline. One that is given up with its client has cost what
     /// it may cost at most.
     pub(super) async fn perform(self: Arc<Self>, admitted: Admitted, caller: RequestContext) -> Response {
+        if admitted.known {
+            // Who sends what is long to read waits for a turn among its like: that says nothing of the others.
+            let began = Instant::now();
+            self.load.note(began.saturating_duration_since(caller.came_at), began);
+        }
         let (running, request) = self.request(admitted, caller);
         let _counted = Counted::new(running.kind);
         let mut response = match request {
@@ -135,7 +140,7 @@ impl Parts {
 
     /// What the library is asked for, or the answer that says why it is not.
     fn request(&self, admitted: Admitted, caller: RequestContext) -> (Running, Result<Ready, Response>) {
-        let Admitted { document, chosen, operation_name, variables, payer, uploads } = admitted;
+        let Admitted { document, chosen, operation_name, variables, payer, uploads, known: _ } = admitted;
         let (tokens, long) = (document.weight(), document.is_long());
         let running = Running { kind: chosen.kind, cost: chosen.cost, payer, tokens, long };
         if let Some(why) = self.schemas.refusal(&caller.viewer, document.parsed()) {

@@ -3,6 +3,7 @@
 //! fields cost together ([`costs`]). All of it takes time linear in the text, or in what was bounded before. [`limits`] are the
 //! numbers.
 
+mod class;
 mod costs;
 mod limits;
 mod shape;
@@ -29,6 +30,7 @@ use serde_json::{Map, Value};
 use self::costs::Costs;
 use super::errors::Code;
 
+pub(crate) use class::Class;
 pub use limits::{Excess, Limit, Limits};
 
 /// A document whose selections are more, fragments in their places, is long work to validate.
@@ -87,9 +89,15 @@ pub struct Document {
     selections: u64,
     /// What its operations ask about the schema, in units of [`Limits::introspection_complexity_max`].
     introspection: u64,
+    class: Class,
 }
 
 impl Document {
+    /// What it does, as far as shedding asks.
+    pub(crate) fn class(&self) -> Class {
+        self.class
+    }
+
     /// The document.
     pub fn parsed(&self) -> &ExecutableDocument {
         &self.parsed
@@ -147,7 +155,8 @@ impl Guard {
         for (_, operation) in parsed.operations.iter() {
             introspection = introspection.saturating_add(walk::check(&parsed, operation, &self.limits)?);
         }
-        Ok(Document { parsed, tokens: counted.tokens, selections, introspection })
+        let class = Class::of(&parsed);
+        Ok(Document { parsed, tokens: counted.tokens, selections, introspection, class })
     }
 
     /// Finds the operation that is meant, and checks what it costs with these variables.

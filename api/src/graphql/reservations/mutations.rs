@@ -1,5 +1,7 @@
 //! To ask for a price, reserve, pay and cancel; and to set what prices depend on.
 
+use std::time::Duration;
+
 use async_graphql::{Context, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
 use domain::{
@@ -7,6 +9,7 @@ use domain::{
     creators::Country,
     payments::pay::{self, PayRefusal, PayRequest, PaymentMethod, ReturnUrl},
     platform::{
+        OpError,
         idempotency::IdempotencyKey,
         ids::{CheckoutId, CreatorId, LegalTextId, ReservationId},
         text::{Line as TextLine, Markdown},
@@ -17,7 +20,7 @@ use domain::{
         legal,
         lines::{self, AskRefusal, LINE_UNITS_MAX, LINES_MAX, Line},
         queries,
-        reserve::{self, ReserveRefusal, ReserveRequest, Reserved},
+        reserve::{ReserveRefusal, ReserveRequest, Reserved},
         tables::{self, NewTariff, TableRefusal},
     },
 };
@@ -27,7 +30,7 @@ use crate::graphql::{
     catalog::TaxClass,
     context::{Reach, id, id_at},
     creators::manage,
-    errors::{CommonCode, Complaints, Internal, Stop, bad_input, payload, user_error},
+    errors::{CommonCode, Complaints, Internal, Stop, bad_input, complaint, payload, user_error},
     money::MoneyInput,
     payments::{Payment, PaymentOf},
     scalars::Decimal,
@@ -43,10 +46,12 @@ user_error!(CheckoutQuoteError, CheckoutQuoteErrorCode, AskRefusal {
 } not_found: ItemNotFound);
 user_error!(CheckoutReserveError, CheckoutReserveErrorCode, ReserveRefusal {
     LineCount: "A checkout has 1 to 20 lines.",
-    NotOpen: "The window has not opened: see `opensAt`.",
+    NotOpen: "The window has not opened: it does at `retryAt`.",
     Closed: "The window is over, or the drop was cancelled.",
     SoldOut: "Fewer units are free than were asked for. Units that are held may come back.",
     LimitExceeded: "That is more than one person may have, over all of their checkouts.",
+    TooManyHolds: "The buyer has three unpaid checkouts in the drop: pay for one, or give it up.",
+    HoldsLapsed: "Too many of the buyer's holds in the drop ran out unpaid: come again at `retryAt`.",
     PriceChanged: "It costs more than `expectedTotal`: the payload has the new quote.",
     MixedCurrencies: "Lines of drops with different currencies.",
     CountryNotServed: "There is no tax rate for that country.",
@@ -95,7 +100,9 @@ payload!(
         /// Whether an earlier call with the same key made it.
         replayed: bool,
         /// The new price, when the error is PRICE_CHANGED.
-        quote: Quote
+        quote: Quote,
+        /// When to come again, when the error is NOT_OPEN or HOLDS_LAPSED.
+        retry_at: DateTime<Utc>
     }
 );
 payload!(
@@ -408,7 +415,7 @@ impl ReservationsMutation {
 
 async fn own_checkout(ctx: &Context<'_>, id: CheckoutId) -> async_graphql::Result<Option<Checkout>> {
     let scope = ctx.scope(Buy)?;
-    Ok(queries::checkout(ctx.db(), &scope, id).await.internal()?.map(Checkout))
+    Ok(queries::checkout(ctx.db(), &scope, id).await.internal()?.map(Checkout::from))
 }
 
 async fn reserve_checkout(
@@ -430,12 +437,26 @@ async fn reserve_checkout(
     };
     let arrived_at = ctx.request().arrived_at;
     let request = ReserveRequest { lines, address, expected_total, accepted, arrived_at, key };
-    match reserve::reserve(ctx.db(), &scope, &request).await? {
-        Reserved::Made { checkout, replayed } => {
-            let checkout = own_checkout(ctx, checkout).await?;
+    let decided = tokio::select! {
+        decided = ctx.desk().reserve(&scope, request) => decided,
+        // Nobody hears the answer; a request that waits for its turn is not decided.
+        () = ctx.request().gone.cancelled() => Err(OpError::Busy(Duration::ZERO)),
+    };
+    match decided {
+        Ok(Reserved::Made { checkout, replayed, rows }) => {
+            let checkout = match rows {
+                Some(rows) => Some(Checkout::made(*rows)),
+                None => own_checkout(ctx, checkout).await?,
+            };
             Ok(CheckoutReservePayload { checkout, replayed: Some(replayed), ..Default::default() })
         }
-        Reserved::Repriced(quote) => {
+        Err(OpError::Refused(why)) => {
+            let retry_at = why.iter().filter_map(|refused| refused.code.retry_at()).max();
+            let errors = why.into_iter().map(|refused| CheckoutReserveError::from(complaint(refused))).collect();
+            Ok(CheckoutReservePayload { retry_at, errors, ..Default::default() })
+        }
+        Err(error) => Err(error.into()),
+        Ok(Reserved::Repriced(quote)) => {
             let error = CheckoutReserveError {
                 message: ReserveRefusal::PriceChanged.to_string(),
                 path: vec!["expectedTotal".to_owned()],

@@ -84,10 +84,13 @@ impl Media {
     /// The answer of a request that was GraphQL. Only the newer media type may say by its status that nothing was run.
     pub(in crate::http) fn answer(&self, response: &Response) -> HttpResponse {
         let refused = is_request_error(response);
-        let status = match response.errors.first().filter(|_| refused).and_then(code) {
+        // A mutation that was told so has changed nothing, as if it had not been run.
+        let busy = response.data == Value::Null && response.errors.first().and_then(code) == Some("BUSY");
+        let status = match response.errors.first().filter(|_| refused || busy).and_then(code) {
             Some("INTERNAL") => StatusCode::INTERNAL_SERVER_ERROR,
             Some("DEADLINE_EXCEEDED") => StatusCode::SERVICE_UNAVAILABLE,
             Some("RATE_LIMITED") => StatusCode::TOO_MANY_REQUESTS,
+            Some("BUSY") => StatusCode::SERVICE_UNAVAILABLE,
             _ if refused && self.kind == MediaType::GraphqlResponse => StatusCode::BAD_REQUEST,
             _ => StatusCode::OK,
         };

@@ -1,7 +1,10 @@
 //! From what is asked to its answer: who asks, whether the document is admitted, and running it.
 
+use std::time::Instant;
+
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, http::StatusCode};
 use async_graphql::parser::types::OperationType;
+use tokio_util::sync::CancellationToken;
 
 use super::{asked::Asked, media::Media};
 use crate::{
@@ -11,15 +14,21 @@ use crate::{
 
 /// Answers a request: who asks, what the document may cost, then its execution.
 pub(super) async fn answer(request: &HttpRequest, edge: &Edge, asked: Asked, media: Media, by_get: bool) -> HttpResponse {
-    let arrived_at = edge.api.db.now();
+    let (came_at, arrived_at) = (Instant::now(), edge.api.db.arrival_now());
     let Some(query) = asked.query else {
         return media.refuse(StatusCode::BAD_REQUEST, Code::BadRequest, "`query` is missing");
     };
+    if let Some(busy) = edge.executor.overload(&query) {
+        return media.answer(&busy);
+    }
     let viewer = match bearer::viewer(request, edge).await {
         Ok(viewer) => viewer,
         Err(unknown) => return unknown.answer(&media),
     };
-    let caller = RequestContext { viewer, address: address::client(request, &edge.api.trusted_proxies), arrived_at };
+    let gone = CancellationToken::new();
+    // This future ends with its client.
+    let _here = gone.clone().drop_guard();
+    let caller = RequestContext { viewer, address: address::client(request, &edge.api.trusted_proxies), arrived_at, came_at, gone };
     let asked = execute::Asked {
         query,
         operation_name: asked.operation_name,

@@ -1,6 +1,6 @@
 //! Begins what is asked for over a connection that stays open: a query or a mutation as over HTTP, a subscription among those that run.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Instant};
 
 use actix_web::{rt, web::Bytes};
 use async_graphql::{
@@ -8,6 +8,7 @@ use async_graphql::{
     parser::types::{ExecutableDocument, OperationType, Selection, SelectionSet},
 };
 use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::caller::Caller;
 use crate::{
@@ -24,6 +25,8 @@ use crate::{
 pub(super) struct Operation {
     admitted: Admitted,
     caller: RequestContext,
+    /// As long as somebody waits for it.
+    here: DropGuard,
     query: String,
     operation_name: Option<String>,
     variables: String,
@@ -38,7 +41,10 @@ impl Operation {
             refused(code.server_error(why, None))
         })?;
         let Some(query) = asked.query else { return Err(refused(Code::BadRequest.server_error("`query` is missing", None))) };
-        let caller = RequestContext { viewer: caller.viewer.clone(), address: caller.address, arrived_at: edge.api.db.now() };
+        let gone = CancellationToken::new();
+        let here = gone.clone().drop_guard();
+        let (came_at, arrived_at) = (Instant::now(), edge.api.db.arrival_now());
+        let caller = RequestContext { viewer: caller.viewer.clone(), address: caller.address, arrived_at, came_at, gone };
         let (operation_name, variables) = (asked.operation_name, asked.variables.unwrap_or_default());
         let text = serde_json::Value::Object(variables.clone()).to_string();
         let asked = execute::Asked { query: query.clone(), operation_name: operation_name.clone(), variables, uploads: None };
@@ -46,7 +52,7 @@ impl Operation {
         if admitted.kind() == OperationType::Subscription {
             one_field(admitted.document(), admitted.name()).map_err(refused)?;
         }
-        Ok(Self { admitted, caller, query, operation_name, variables: text })
+        Ok(Self { admitted, caller, here, query, operation_name, variables: text })
     }
 
     /// Whether running it may change anything.
@@ -56,13 +62,17 @@ impl Operation {
 
     /// Runs it.
     pub(super) fn begin(self, edge: &Edge) -> Running {
-        let Self { admitted, caller, query, operation_name, variables } = self;
+        let Self { admitted, caller, here, query, operation_name, variables } = self;
         if admitted.kind() == OperationType::Subscription {
+            here.disarm();
             return Running::Watched(edge.runs.join(runs::Asked { query, operation_name, variables, admitted, caller }));
         }
         let executor = edge.executor.clone();
         // At once, and not only when the client reads.
-        Running::Once(AbortOnDrop(rt::spawn(async move { told(&executor.run(admitted, caller).await) })))
+        Running::Once(AbortOnDrop(rt::spawn(async move {
+            let _here = here;
+            told(&executor.run(admitted, caller).await)
+        })))
     }
 }
 

@@ -66,7 +66,7 @@ impl Applied {
                 Ok(None)
             }
             Err(OpError::Db(error)) => Err(error),
-            Err(OpError::Inconsistent(what)) => Err(DbErr::Custom(what)),
+            Err(error @ (OpError::Busy(_) | OpError::Inconsistent(_))) => Err(DbErr::Custom(error.to_string())),
         }
     }
 }

@@ -65,7 +65,7 @@ impl World<'_> {
         let what = format!("buyer {buyer} reserves {lines:?} by {key}");
         let answer = self.with_luck(&what, reserve(&db, &scope, &request)).await;
         let came = match answer.map(codes) {
-            Some(Ok(Reserved::Made { checkout, replayed })) => {
+            Some(Ok(Reserved::Made { checkout, replayed, .. })) => {
                 match known {
                     Some(known) => assert_eq!((checkout, replayed), (self.model.checkouts[known].id, true)),
                     None => assert!(!replayed, "nobody had made it"),

@@ -1,0 +1,109 @@
+//! Measures the hot drop over HTTP, the whole way, on the real binary: thousands press at once, and each is to be answered
+//! soon and rightly; beside one raw transaction per request, measured in the same run on the same database.
+//!
+//! Run it by `cargo run --release -p bench-hot-drop`, or with PostgreSQL and RabbitMQ by
+//! `scripts/with-servers --durable cargo run --release -p bench-hot-drop`.
+//!
+//! - [`accepted`]: as many units as buyers; [`scarce`]: far fewer; [`spread`]: a thousand drops at once
+//! - [`opening`]: a burst, and ten times the load that can be served
+//!
+//! [`market`] the deployment; [`crowd`] who presses; [`rounds`] several times over, beside a floor; [`line`], [`said`] a
+//! connection, and what is said on it; [`processor`] who used the processors; [`report`] the answer.
+
+mod accepted;
+mod crowd;
+mod line;
+mod market;
+mod opening;
+mod options;
+mod processor;
+mod report;
+mod rounds;
+mod said;
+mod scarce;
+mod spread;
+
+use std::process::ExitCode;
+
+use bench::{
+    Outcome, Trouble, stopped,
+    store::{DATABASE_URL, Store},
+};
+use clap::Parser as _;
+use rustix::process::{Resource, getrlimit, setrlimit};
+use testkit::TestBroker;
+
+use crate::{
+    market::Market,
+    options::{Options, Scenario},
+    report::Report,
+    rounds::WARMING,
+};
+
+/// Set by `scripts/with-servers`.
+const POSTGRES_VARIABLE: &str = "SMALLRUN_TEST_POSTGRES_URL";
+const BROKER_VARIABLES: [&str; 2] = ["SMALLRUN_TEST_RABBITMQ_URL", "SMALLRUN_TEST_RABBITMQ_MANAGEMENT_URL"];
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = Options::parse();
+    // Before any connection to a database: the provider is a choice of the program.
+    let _installed_once = rustls::crypto::ring::default_provider().install_default();
+    match run(&options).await {
+        Ok(report) => {
+            print!("{}", if options.json { report.json() } else { report.table() });
+            if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(trouble) => {
+            eprintln!("error: {trouble}.");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Sets everything up, measures, and takes everything away again, also after Ctrl-C.
+async fn run(options: &Options) -> Outcome<Report> {
+    if cfg!(debug_assertions) && !options.debug {
+        return Err(Trouble::new(
+            "a debug build measures itself; run `cargo run --release -p bench-hot-drop`, or say --debug to try it out",
+        ));
+    }
+    allow_many_files()?;
+    let store = Store::make("hot-drop", &[DATABASE_URL, POSTGRES_VARIABLE]).await?;
+    // A broker goes with PostgreSQL only.
+    let broker = store.database_url().is_some() && BROKER_VARIABLES.iter().all(|name| std::env::var_os(name).is_some());
+    let broker = if broker { Some(TestBroker::new().await) } else { None };
+    let outcome = tokio::select! {
+        outcome = measure(options, &store, broker.as_ref()) => outcome,
+        () = stopped() => Err(Trouble::new("stopped")),
+    };
+    store.remove().await;
+    outcome
+}
+
+/// The usual limit is 1,024, of which connections take one each.
+fn allow_many_files() -> Outcome<()> {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).map_err(Trouble::doing("raise the limit of open files"))
+}
+
+async fn measure(options: &Options, store: &Store, broker: Option<&TestBroker>) -> Outcome<Report> {
+    let pressing = options.buyers.saturating_add(WARMING);
+    let buyers = if options.wants(Scenario::Opening) { options.opening_buyers.max(pressing) } else { pressing };
+    let mut market = Market::open(options.smallrun.as_deref(), store, broker, buyers).await?;
+    let (mut sections, mut hot) = (Vec::new(), None);
+    for scenario in Scenario::ALL.into_iter().filter(|scenario| options.wants(*scenario)) {
+        let section = match scenario {
+            Scenario::Accepted => accepted::run(&mut market, options, store).await.map(|(section, rate)| {
+                hot = Some(rate);
+                section
+            }),
+            Scenario::Scarce => scarce::run(&mut market, options, store).await,
+            Scenario::Spread => spread::run(&mut market, options, store, hot).await,
+            Scenario::Opening => opening::run(&mut market, options).await,
+        };
+        sections.push((scenario, section));
+    }
+    Ok(Report { database: store.kind(), broker: broker.is_some(), sections })
+}

@@ -1,0 +1,256 @@
+//! What was asked and answered in a span of time.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use bench::load::rank;
+use serde_json::{Value, json};
+
+use crate::{processor::Shares, rounds::millis, said::Said};
+
+/// What somebody wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// The page of drops.
+    Page,
+    /// A unit.
+    Unit,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy)]
+struct Record {
+    wish: Wish,
+    /// When it was to be sent, and when it was answered, since the phase began.
+    due: Duration,
+    answered: Duration,
+    /// `None` when the connection was lost, or no answer came.
+    said: Option<Said>,
+}
+
+/// A span of time in which requests come at a steady rate, whatever the server does.
+pub(super) struct Phase {
+    pub(super) began: Instant,
+    /// How long they come.
+    pub(super) time: Duration,
+    /// Of the load generator: when it has no connection left, it says so.
+    unsent: Mutex<Vec<Wish>>,
+    records: Mutex<Vec<Record>>,
+    oddity: Mutex<Option<String>>,
+    /// Nobody was left who may have a unit.
+    ran_out: Mutex<Option<Duration>>,
+}
+
+/// Takes it although somebody who had it panicked: a count is a count.
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Phase {
+    pub(super) fn begin(time: Duration) -> Self {
+        Self {
+            began: Instant::now(),
+            time,
+            unsent: Mutex::default(),
+            records: Mutex::default(),
+            oddity: Mutex::default(),
+            ran_out: Mutex::default(),
+        }
+    }
+
+    pub(super) fn answered(&self, wish: Wish, due: Duration, said: Option<Said>) {
+        let record = Record { wish, due, answered: self.began.elapsed(), said };
+        locked(&self.records).push(record);
+    }
+
+    pub(super) fn could_not_send(&self, wish: Wish) {
+        locked(&self.unsent).push(wish);
+    }
+
+    pub(super) fn odd(&self, text: String) {
+        locked(&self.oddity).get_or_insert(text);
+    }
+
+    pub(super) fn ran_out_of_buyers(&self) {
+        locked(&self.ran_out).get_or_insert(self.began.elapsed());
+    }
+
+    /// What became of those who want that.
+    pub(super) fn counts(&self, wish: Wish) -> Counts {
+        let mut counts =
+            Counts { unsent: locked(&self.unsent).iter().filter(|unsent| **unsent == wish).count(), ..Counts::default() };
+        for record in locked(&self.records).iter().filter(|record| record.wish == wish) {
+            let kind = match record.said {
+                Some(Said::Accepted | Said::Page) => &mut counts.served,
+                Some(Said::SoldOut | Said::Refused) => &mut counts.refused,
+                Some(Said::Busy(secs)) => {
+                    counts.busy_without_time = counts.busy_without_time.saturating_add(usize::from(secs.is_none()));
+                    &mut counts.busy
+                }
+                Some(Said::Odd) => &mut counts.odd,
+                None => &mut counts.lost,
+            };
+            *kind = kind.saturating_add(1);
+        }
+        counts
+    }
+
+    /// Decisions a second that came while requests came, but for the very beginning, when nothing can have been decided.
+    pub(super) fn goodput(&self) -> f64 {
+        let until = locked(&self.ran_out).unwrap_or(self.time);
+        let from = (until / 4).min(Duration::from_millis(500));
+        let decided =
+            |record: &&Record| record.said.is_some_and(Said::is_decision) && record.answered >= from && record.answered <= until;
+        number(locked(&self.records).iter().filter(decided).count()) / until.saturating_sub(from).as_secs_f64()
+    }
+
+    /// When the last decision came, since the phase began.
+    fn decided_after(&self) -> Option<Duration> {
+        let records = locked(&self.records);
+        records.iter().filter(|record| record.said.is_some_and(Said::is_decision)).map(|record| record.answered).max()
+    }
+
+    /// From when they were to be sent, sorted: what a client sees.
+    pub(super) fn latencies(&self, wish: Wish, which: impl Fn(Said) -> bool) -> Vec<Duration> {
+        let records = locked(&self.records);
+        let some = records.iter().filter(|record| record.wish == wish && record.said.is_some_and(&which));
+        let mut latencies: Vec<Duration> = some.map(|record| record.answered.saturating_sub(record.due)).collect();
+        latencies.sort_unstable();
+        latencies
+    }
+
+    /// When so many requests in a row have been served within that time: until then it was not as usual. `None` when never.
+    pub(super) fn usual_since(&self, within: Duration, in_a_row: usize) -> Option<Duration> {
+        let mut records = locked(&self.records).clone();
+        records.sort_by_key(|record| record.due);
+        let (mut row, mut since) = (0_usize, Duration::ZERO);
+        for record in records {
+            if record.said == Some(Said::Accepted) && record.answered.saturating_sub(record.due) <= within {
+                since = if row == 0 { record.due } else { since };
+                row = row.saturating_add(1);
+            } else {
+                row = 0;
+            }
+            if row >= in_a_row {
+                return Some(since);
+            }
+        }
+        None
+    }
+
+    /// For people.
+    pub(super) fn lines(&self, title: &str, shares: Shares) -> Vec<String> {
+        let last = self.decided_after().unwrap_or_default().as_secs_f64();
+        let mut lines = vec![
+            format!("  {title:<22}{:>7.0} decided/s while it lasted, the last of all after {last:.2} s", self.goodput()),
+            format!("      {}", shares.text()),
+        ];
+        for (wish, what) in [(Wish::Unit, "a unit"), (Wish::Page, "the page")] {
+            let counts = self.counts(wish);
+            let served = shown(&self.latencies(wish, |said| !matches!(said, Said::Busy(_) | Said::Odd)));
+            let busy = shown(&self.latencies(wish, |said| matches!(said, Said::Busy(_))));
+            lines.push(format!(
+                "      {what:<9} served {} ({served}), refused {}, BUSY {} = {:.0} % ({busy}), lost {}, odd {}, not sent {}",
+                counts.served,
+                counts.refused,
+                counts.busy,
+                counts.busy_share() * 100.0,
+                counts.lost,
+                counts.odd,
+                counts.unsent
+            ));
+            if counts.busy_without_time > 0 {
+                lines.push(format!("      of BUSY, {} without a time to come again", counts.busy_without_time));
+            }
+        }
+        lines.extend(locked(&self.oddity).as_ref().map(|text| format!("      the first odd answer: {text}")));
+        if let Some(after) = *locked(&self.ran_out) {
+            lines.push(format!("      no buyer was left after {:.1} s: say --opening-buyers", after.as_secs_f64()));
+        }
+        lines
+    }
+
+    /// For scripts.
+    pub(super) fn json(&self, shares: Shares) -> Value {
+        let of = |wish| {
+            let counts = self.counts(wish);
+            let of_those = |which: fn(Said) -> bool| {
+                let latencies = self.latencies(wish, which);
+                json!({ "p50Ms": rank(&latencies, 50).map(millis), "p99Ms": rank(&latencies, 99).map(millis) })
+            };
+            json!({
+                "served": counts.served, "refused": counts.refused, "busy": counts.busy, "busyShare": counts.busy_share(),
+                "busyWithoutTime": counts.busy_without_time, "lost": counts.lost, "odd": counts.odd, "unsent": counts.unsent,
+                "servedLatency": of_those(|said| !matches!(said, Said::Busy(_) | Said::Odd)),
+                "busyLatency": of_those(|said| matches!(said, Said::Busy(_))),
+            })
+        };
+        json!({
+            "seconds": self.time.as_secs_f64(), "lastDecidedAfterSeconds": self.decided_after().map(|after| after.as_secs_f64()), "decidedPerSecond": self.goodput(), "unit": of(Wish::Unit), "page": of(Wish::Page),
+            "ranOutAfterSeconds": locked(&self.ran_out).map(|after| after.as_secs_f64()), "processors": shares.json(),
+        })
+    }
+}
+
+/// What became of requests of one kind.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counts {
+    served: usize,
+    refused: usize,
+    busy: usize,
+    busy_without_time: usize,
+    odd: usize,
+    lost: usize,
+    unsent: usize,
+}
+
+impl Counts {
+    /// Of those that were sent, the part that was told to come again.
+    pub(super) fn busy_share(&self) -> f64 {
+        let sent = [self.served, self.refused, self.busy, self.odd, self.lost].into_iter().sum::<usize>();
+        if sent == 0 { 0.0 } else { number(self.busy) / number(sent) }
+    }
+
+    /// Answered with what is neither an answer nor BUSY, or not at all.
+    pub(super) fn failed(&self) -> usize {
+        self.odd.saturating_add(self.lost)
+    }
+}
+
+fn number(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+fn shown(sorted: &[Duration]) -> String {
+    match (rank(sorted, 50), rank(sorted, 99)) {
+        (Some(p50), Some(p99)) => format!("p50 {:.1} ms, p99 {:.1} ms", millis(p50), millis(p99)),
+        _ => "none".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_as_usual_once_enough_in_a_row_were_quick() {
+        let phase = Phase::begin(Duration::from_secs(1));
+        let record = |due: u64, took: u64, said| {
+            let due = Duration::from_millis(due);
+            let answered = due + Duration::from_millis(took);
+            locked(&phase.records).push(Record { wish: Wish::Unit, due, answered, said: Some(said) });
+        };
+        record(0, 300, Said::Accepted);
+        record(50, 5, Said::Accepted);
+        record(100, 5, Said::Busy(Some(1)));
+        record(150, 5, Said::Accepted);
+        assert_eq!(phase.usual_since(Duration::from_millis(10), 2), None);
+        record(200, 5, Said::Accepted);
+        assert_eq!(phase.usual_since(Duration::from_millis(10), 2), Some(Duration::from_millis(150)));
+        let counts = phase.counts(Wish::Unit);
+        assert_eq!((counts.served, counts.busy), (4, 1));
+        assert!((counts.busy_share() - 0.2).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,91 @@
+//! What a server says to somebody who wants a unit, found in the bytes of its answer: reading them as JSON would take
+//! processor time from the server.
+
+use bench::{client::Answer, load::has_no_errors, reserve::was_reserved};
+
+/// What was said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// The unit is held.
+    Accepted,
+    /// There is none.
+    SoldOut,
+    /// Another rule says no: as definite.
+    Refused,
+    /// The page that was asked for.
+    Page,
+    /// Come again after so many seconds, if it says so.
+    Busy(Option<u32>),
+    /// Nothing of these.
+    Odd,
+}
+
+impl Said {
+    /// To a reservation.
+    pub(crate) fn of_reservation(answer: &Answer<'_>) -> Self {
+        let body = answer.body;
+        match answer.status {
+            200 if was_reserved(body) => Self::Accepted,
+            200 if has_no_errors(body) && holds(body, b"\"code\":\"SOLD_OUT\"") => Self::SoldOut,
+            200 if has_no_errors(body) && holds(body, b"\"code\":\"") => Self::Refused,
+            _ => Self::of_failure(answer),
+        }
+    }
+
+    /// To a query.
+    pub(crate) fn of_page(answer: &Answer<'_>) -> Self {
+        if answer.status == 200 && has_no_errors(answer.body) { Self::Page } else { Self::of_failure(answer) }
+    }
+
+    fn of_failure(answer: &Answer<'_>) -> Self {
+        let told = answer.status == 503 && holds(answer.body, b"\"code\":\"BUSY\"");
+        if told { Self::Busy(retry_after(answer.body)) } else { Self::Odd }
+    }
+
+    /// Whether it was decided, one way or the other.
+    pub(crate) fn is_decision(self) -> bool {
+        matches!(self, Self::Accepted | Self::SoldOut | Self::Refused)
+    }
+}
+
+fn holds(body: &[u8], part: &[u8]) -> bool {
+    body.windows(part.len()).any(|bytes| bytes == part)
+}
+
+fn retry_after(body: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(body).ok()?;
+    let (_, rest) = text.split_once("\"retryAfterSecs\":")?;
+    rest.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// The beginning of an answer, to be shown.
+pub(crate) fn shown(answer: &Answer<'_>) -> String {
+    let text: String = String::from_utf8_lossy(answer.body).chars().take(400).collect();
+    format!("{} {text}", answer.status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_told_apart() {
+        let refused =
+            |code: &str| format!(r#"{{"data":{{"checkoutReserve":{{"checkout":null,"errors":[{{"code":"{code}"}}]}}}}}}"#);
+        let failed = |code: &str| {
+            format!(r#"{{"data":null,"errors":[{{"message":"x","extensions":{{"code":"{code}","retryAfterSecs":2}}}}]}}"#)
+        };
+        let made = r#"{"data":{"checkoutReserve":{"checkout":{"id":"checkout_1"},"errors":[]}}}"#.to_owned();
+        for (status, body, expected) in [
+            (200, made, Said::Accepted),
+            (200, refused("SOLD_OUT"), Said::SoldOut),
+            (200, refused("LIMIT_EXCEEDED"), Said::Refused),
+            (503, failed("BUSY"), Said::Busy(Some(2))),
+            (429, failed("RATE_LIMITED"), Said::Odd),
+            (503, "full".to_owned(), Said::Odd),
+        ] {
+            assert_eq!(Said::of_reservation(&Answer { status, body: body.as_bytes() }), expected, "{status} {body}");
+        }
+        assert_eq!(Said::of_page(&Answer { status: 200, body: br#"{"data":{"drops":{"nodes":[]}}}"# }), Said::Page);
+    }
+}

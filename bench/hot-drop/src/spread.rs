@@ -1,0 +1,35 @@
+//! A thousand drops at once, one unit each, by chance: what combining costs where there is little to combine. How fast
+//! the same was without it says `--smallrun` with a program from before.
+
+use bench::{Outcome, store::Store};
+use serde_json::json;
+
+use crate::{
+    market::Market,
+    options::Options,
+    report::{Goal, Section},
+    rounds::{Goods, Trial},
+};
+
+/// None of the drops sells out.
+const UNITS: u32 = 10_000;
+
+/// Measures. `hot` is what one drop reaches, when that was measured.
+pub(crate) async fn run(market: &mut Market<'_>, options: &Options, store: &Store, hot: Option<f64>) -> Outcome<Section> {
+    let items = market.announce_many(options.drops, UNITS).await?;
+    let trial = Trial {
+        title: format!("{} drops", options.drops),
+        name: "spread".to_owned(),
+        goods: Goods::Items(items),
+        connections: options.connections,
+        floor_rows: Some(options.drops),
+    };
+    let tried = trial.run(market, options, store).await?;
+    let mut lines = tried.lines();
+    let beside = hot.map(|hot| tried.per_second() / hot);
+    lines.extend(beside.map(|beside| format!("      of what one drop reaches: {beside:.2}")));
+    let all = tried.rounds().iter().all(|round| round.pressed.counts.accepted == options.buyers);
+    let goals = vec![Goal::right(all, "every buyer has a unit, in every round".to_owned())];
+    let title = format!("{} buyers, a unit each of {} drops, {} connections", options.buyers, options.drops, options.connections);
+    Ok(Section { title, lines, goals, json: json!({ "trial": tried.json(), "ofOneDrop": beside }) })
+}

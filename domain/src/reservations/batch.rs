@@ -1,0 +1,355 @@
+//! Requests that are decided together: one transaction takes the gates, loads what all of them need, decides each in its turn
+//! and writes what was decided, with as many statements for a hundred requests as for one.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use sea_orm::DbErr;
+
+use super::{
+    checkout_row::{self, NewCheckout},
+    decide::{Decision, PersonKey, Request, decide},
+    legal,
+    lines::{self, PriceBook},
+    load::{self, About},
+    quote::Quote,
+    reservation_row::{self, NewLines},
+    reserve::{Made, OPERATION, ReserveRefusal, ReserveRequest, Reserved, stock_changed_at},
+};
+use crate::{
+    accounts::{self, Buyer, BuyerScope},
+    drops::{drop_row, gate, item_row},
+    payments,
+    platform::{
+        Actor, Db, EntityId, OpError, Refused, Tx, audit,
+        facts::Fact,
+        faults::{self, Point},
+        idempotency::{self, Claim, KeyAsked},
+        ids::{CheckoutId, DropId, LegalTextId},
+        in_tx, is_passing, outbox,
+        timers::{self, TimerKind},
+        trace::TraceParent,
+    },
+};
+
+/// How long a decision is tried again whose database is not there, or whose commit was not answered.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it waits before that, at first; each time twice as long.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What one caller hears.
+pub(super) type Answer = Result<Reserved, OpError<ReserveRefusal>>;
+
+/// One request that is to be decided, and who asks.
+pub(super) struct Asked {
+    pub(super) request: ReserveRequest,
+    pub(super) buyer: Buyer,
+    pub(super) actor: Actor,
+    /// The checkout to be. It tells what an earlier attempt made from what another request did.
+    pub(super) checkout: CheckoutId,
+    input_hash: Vec<u8>,
+    trace: Option<TraceParent>,
+}
+
+impl Asked {
+    pub(super) fn new(db: &Db, scope: &BuyerScope, request: ReserveRequest) -> Result<Self, DbErr> {
+        let input_hash = idempotency::hash_of(&request)?;
+        let (buyer, actor, trace) = (scope.buyer(), scope.actor(), TraceParent::current());
+        Ok(Self { request, buyer, actor, checkout: db.new_id(), input_hash, trace })
+    }
+
+    fn key(&self) -> KeyAsked<'_> {
+        let Self { request, actor, checkout, input_hash, .. } = self;
+        KeyAsked { principal: *actor, operation: OPERATION, key: &request.key, input_hash, result: checkout.uuid() }
+    }
+
+    /// Whether both are the same caller's and have the same key, so that one must wait for the other.
+    pub(super) fn repeats(&self, other: &Self) -> bool {
+        self.actor == other.actor && self.request.key == other.request.key
+    }
+}
+
+/// Decides requests for the same drops in their order, and answers each.
+///
+/// Where the database failed, all of it is done again: the keys tell what a commit did whose answer was lost. Where that is no
+/// remedy, one of the requests is at fault: the halves are decided on their own, until it stands alone and has the failure for
+/// its answer.
+pub(super) async fn decide_all(db: &Db, drops: &[DropId], asked: &[Asked]) -> Vec<Answer> {
+    let mut answers: Vec<Answer> = Vec::with_capacity(asked.len());
+    let mut parts = vec![asked];
+    let mut trouble: Option<(Instant, Duration)> = None;
+    while let Some(part) = parts.pop() {
+        match run(db, drops, part).await {
+            Ok(of_part) => answers.extend(of_part),
+            Err(error) => {
+                let (since, pause) = trouble.unwrap_or_else(|| (Instant::now(), PAUSE));
+                if is_passing(&error) && since.elapsed() < PATIENCE {
+                    tracing::warn!(%error, requests = part.len(), "a decision is tried again");
+                    tokio::time::sleep(pause).await;
+                    trouble = Some((since, pause.saturating_mul(2)));
+                    parts.push(part);
+                } else if let (false, [_, _, ..]) = (is_passing(&error), part) {
+                    tracing::warn!(%error, requests = part.len(), "decided in halves, because one request fails");
+                    let (first, second) = part.split_at(part.len().div_euclid(2));
+                    parts.extend([second, first]);
+                } else {
+                    let mut error = Some(error);
+                    // The failure itself goes to one; all were told the same.
+                    answers.extend(part.iter().map(|_| Err(error.take().map_or_else(failed_alike, OpError::Db))));
+                }
+            }
+        }
+    }
+    answers.iter().for_each(count);
+    answers
+}
+
+fn failed_alike() -> OpError<ReserveRefusal> {
+    OpError::Db(DbErr::Custom("the decision failed for all requests of its batch".to_owned()))
+}
+
+fn count(answer: &Answer) {
+    let outcome = match answer {
+        Ok(Reserved::Made { replayed: false, .. }) => "held",
+        Ok(Reserved::Made { replayed: true, .. }) => "replayed",
+        Ok(Reserved::Repriced(_)) => "repriced",
+        Err(OpError::Refused(_)) => "refused",
+        Err(OpError::Busy(_)) => "busy",
+        Err(OpError::Db(_) | OpError::Inconsistent(_)) => "failed",
+    };
+    metrics::counter!("smallrun_reservations_total", "outcome" => outcome).increment(1);
+}
+
+/// Why a transaction was given up.
+enum Abandon {
+    /// Nothing was made: nothing is to be written.
+    Answered(Vec<Answer>),
+    Failed(DbErr),
+}
+
+impl From<DbErr> for Abandon {
+    fn from(error: DbErr) -> Self {
+        Self::Failed(error)
+    }
+}
+
+async fn run(db: &Db, drops: &[DropId], asked: &[Asked]) -> Result<Vec<Answer>, DbErr> {
+    let done = in_tx(db, Actor::System("reserve"), async |tx| {
+        let answers = Batch { tx, drops, asked }.decide().await?;
+        let made = answers.iter().any(|answer| matches!(answer, Ok(Reserved::Made { rows: Some(_), .. })));
+        if made { Ok(answers) } else { Err(Abandon::Answered(answers)) }
+    });
+    match done.await {
+        Ok(answers) => {
+            faults::point(Point::ReserveCommitted).await?;
+            Ok(answers)
+        }
+        Err(Abandon::Answered(answers)) => Ok(answers),
+        Err(Abandon::Failed(error)) => Err(error),
+    }
+}
+
+/// One transaction.
+struct Batch<'a> {
+    tx: &'a Tx,
+    drops: &'a [DropId],
+    asked: &'a [Asked],
+}
+
+/// A request whose key is new, with whom it is for.
+struct Fresh<'a> {
+    at: usize,
+    asked: &'a Asked,
+    person: PersonKey,
+}
+
+/// A request that gets its units.
+struct Granted<'a> {
+    at: usize,
+    asked: &'a Asked,
+    person: &'a PersonKey,
+    quote: Quote,
+    expires_at: DateTime<Utc>,
+}
+
+impl<'a> Batch<'a> {
+    async fn decide(&self) -> Result<Vec<Answer>, Abandon> {
+        let mut answers: Vec<Option<Answer>> = self.asked.iter().map(|_| None).collect();
+        let fresh = self.claim(&mut answers).await?;
+        faults::point(Point::ReserveKeyed).await?;
+        let mut granted = Vec::new();
+        if !fresh.is_empty() {
+            let gates = gate::take(self.tx, self.drops).await?;
+            faults::point(Point::ReserveGated).await?;
+            let now = self.tx.decision_now().await?;
+            let conn = self.tx.conn();
+            let drops = drop_row::by_ids(conn, self.drops).await?;
+            let accepted: Vec<LegalTextId> = legal::current(conn).await?.into_iter().map(|text| text.id).collect();
+            granted = self.grant(&fresh, &drops, &accepted, now, &mut answers).await?;
+            let rows = self.write(&granted, &accepted).await?;
+            for (granted, rows) in granted.iter().zip(rows) {
+                let made = Reserved::Made { checkout: granted.asked.checkout, replayed: false, rows: Some(Box::new(rows)) };
+                put(&mut answers, granted.at, Ok(made));
+            }
+            if !granted.is_empty() {
+                drop_row::freeze(self.tx, self.drops, self.tx.now()).await?;
+                stock_changed_at(self.tx, &gates, &drops).await?;
+            }
+        }
+        self.free_refused(&fresh, &granted).await?;
+        faults::point(Point::ReserveWritten).await?;
+        let missing = || Err(OpError::inconsistent("a request that was not decided"));
+        Ok(answers.into_iter().map(|answer| answer.unwrap_or_else(missing)).collect())
+    }
+
+    /// Claims the keys, and answers the requests whose keys were used before.
+    async fn claim(&self, answers: &mut [Option<Answer>]) -> Result<Vec<Fresh<'a>>, DbErr> {
+        let keys: Vec<KeyAsked<'_>> = self.asked.iter().map(Asked::key).collect();
+        let claims = idempotency::claim_all(self.tx, &keys).await?;
+        let mut fresh: Vec<(usize, &'a Asked)> = Vec::with_capacity(self.asked.len());
+        for ((at, asked), claim) in self.asked.iter().enumerate().zip(claims) {
+            let answer = match claim {
+                Claim::Fresh => {
+                    fresh.push((at, asked));
+                    continue;
+                }
+                Claim::Replay(made) => {
+                    // What an earlier attempt at this very request made is no repetition by the caller.
+                    let replayed = made != asked.checkout.uuid();
+                    Ok(Reserved::Made { checkout: CheckoutId(made), replayed, rows: None })
+                }
+                Claim::Mismatch => Err(OpError::refuse_field(ReserveRefusal::KeyReused, "idempotencyKey")),
+            };
+            put(answers, at, answer);
+        }
+        let buyers: Vec<Buyer> = fresh.iter().map(|(_, asked)| asked.buyer).collect();
+        let persons = accounts::person_keys(self.tx.conn(), &buyers).await?;
+        let known = fresh.into_iter().filter_map(|(at, asked)| match persons.get(&asked.buyer) {
+            Some(person) => Some(Fresh { at, asked, person: person.clone() }),
+            None => {
+                put(answers, at, Err(OpError::inconsistent("a buyer without a confirmed address")));
+                None
+            }
+        });
+        Ok(known.collect())
+    }
+
+    /// Decides, and answers those who get nothing.
+    async fn grant<'f>(
+        &self,
+        fresh: &'f [Fresh<'a>],
+        drops: &[drop_row::Model],
+        accepted: &[LegalTextId],
+        now: DateTime<Utc>,
+        answers: &mut [Option<Answer>],
+    ) -> Result<Vec<Granted<'f>>, DbErr> {
+        let conn = self.tx.conn();
+        let items = item_row::of_drops(conn, self.drops).await?;
+        let destinations: BTreeSet<&str> = fresh.iter().map(|fresh| fresh.asked.request.address.country.code()).collect();
+        let book = PriceBook::load(conn, drops, &items, &destinations).await?;
+        let persons: HashSet<&PersonKey> = fresh.iter().map(|fresh| &fresh.person).collect();
+        let persons: Vec<PersonKey> = persons.into_iter().cloned().collect();
+        let stock = load::stock_of(conn, drops, &items, About { persons: &persons, checkouts: &[] }, now).await?;
+        let mut deciding = Vec::with_capacity(fresh.len());
+        for fresh in fresh {
+            if accepted.iter().all(|text| fresh.asked.request.accepted.contains(text)) {
+                deciding.push(fresh);
+            } else {
+                let refusal = OpError::refuse_field(ReserveRefusal::LegalTextsNotAccepted, "acceptedLegalTextIds");
+                put(answers, fresh.at, Err(refusal));
+            }
+        }
+        let pricings: Vec<_> = deciding
+            .iter()
+            .map(|fresh| {
+                let ReserveRequest { lines, address, .. } = &fresh.asked.request;
+                let book = &book;
+                move |taken: &[u32]| book.price(lines, &address.country, taken, now)
+            })
+            .collect();
+        let requests: Vec<Request<'_>> = deciding
+            .iter()
+            .zip(&pricings)
+            .map(|(fresh, pricing)| Request::Reserve {
+                checkout: fresh.asked.checkout,
+                person: fresh.person.clone(),
+                lines: lines::claims(&fresh.asked.request.lines),
+                arrived_at: fresh.asked.request.arrived_at,
+                pricing,
+                expected_total: fresh.asked.request.expected_total,
+            })
+            .collect();
+        let mut granted = Vec::new();
+        for (fresh, decision) in deciding.iter().zip(decide(&stock, &requests, now)) {
+            let answer = match decision {
+                Decision::Reserved(quote, expires_at) => {
+                    granted.push(Granted { at: fresh.at, asked: fresh.asked, person: &fresh.person, quote, expires_at });
+                    continue;
+                }
+                Decision::Refused(_, Some(quote)) => Ok(Reserved::Repriced(quote)),
+                Decision::Refused(why, None) => {
+                    let why = why.into_iter().map(|refused| Refused { code: refused.code.into(), path: refused.path });
+                    Err(OpError::Refused(why.collect()))
+                }
+                Decision::Confirmed | Decision::Done => Err(OpError::inconsistent("a reservation decided otherwise")),
+            };
+            put(answers, fresh.at, answer);
+        }
+        Ok(granted)
+    }
+
+    /// Writes what was granted. Answers what was written, in the same order.
+    async fn write(&self, granted: &[Granted<'_>], accepted: &[LegalTextId]) -> Result<Vec<Made>, DbErr> {
+        let tx = self.tx;
+        if granted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let checkouts = granted.iter().map(|Granted { asked, quote, expires_at, .. }| NewCheckout {
+            id: asked.checkout,
+            buyer: asked.buyer,
+            address: &asked.request.address,
+            quote,
+            expires_at: *expires_at,
+            accepted,
+        });
+        let checkouts = checkout_row::insert_all(tx, &checkouts.collect::<Vec<_>>()).await?;
+        let lines = granted.iter().map(|Granted { asked, person, quote, expires_at, .. }| NewLines {
+            checkout: asked.checkout,
+            person,
+            quote,
+            expires_at: *expires_at,
+        });
+        let lines = reservation_row::insert_held(tx, &lines.collect::<Vec<_>>()).await?;
+        let due: Vec<_> = granted.iter().map(|granted| (granted.asked.checkout, granted.quote.due_now())).collect();
+        let payments = payments::open_all(tx, &due).await?;
+        let traced = |granted: &Granted<'_>| granted.asked.trace.clone();
+        let timers = granted.iter().map(|granted| (granted.asked.checkout.uuid(), granted.expires_at, traced(granted)));
+        timers::set_all(tx, TimerKind::HoldLapse, timers.collect()).await?;
+        let facts = granted.iter().map(|granted| (1, Fact::Reserved { checkout: granted.asked.checkout }, traced(granted)));
+        outbox::publish_traced(tx, facts.collect()).await?;
+        let changes = granted.iter().map(|granted| (granted.asked.actor, traced(granted), granted.asked.checkout));
+        audit::record_each(tx, "checkout.reserve", changes, &["lines", "address"]).await?;
+        let rows = checkouts.into_iter().zip(lines).zip(payments);
+        Ok(rows.map(|((checkout, lines), payment)| Made { checkout, lines, payment }).collect())
+    }
+
+    /// Refusals are not kept: their keys are free again.
+    async fn free_refused(&self, fresh: &[Fresh<'_>], granted: &[Granted<'_>]) -> Result<(), DbErr> {
+        if granted.is_empty() {
+            // Nothing is committed.
+            return Ok(());
+        }
+        let granted: HashSet<usize> = granted.iter().map(|granted| granted.at).collect();
+        let refused = fresh.iter().filter(|fresh| !granted.contains(&fresh.at)).map(|fresh| fresh.asked.key());
+        idempotency::free_all(self.tx, &refused.collect::<Vec<_>>()).await
+    }
+}
+
+fn put(answers: &mut [Option<Answer>], at: usize, answer: Answer) {
+    if let Some(place) = answers.get_mut(at) {
+        *place = Some(answer);
+    }
+}

@@ -1,0 +1,292 @@
+//! The desk: requests for the same drop that come while others are being decided are gathered, and decided together next.
+//!
+//! A process has one [`Desk`], with a queue for each drop that somebody wants. Whoever comes first is decided first. A queue is
+//! bounded in length and in waiting time: whoever would wait longer is told so at once, and when to come again. Processes know
+//! nothing of each other: between them the gate of the drop, a row lock, decides whose turn it is.
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use sea_orm::DbBackend;
+use tokio::sync::{Semaphore, oneshot};
+
+use super::{
+    batch::{self, Answer, Asked},
+    lines::LINES_MAX,
+    reserve::{self, ReserveRefusal, ReserveRequest, Reserved},
+};
+use crate::{
+    accounts::BuyerScope,
+    drops::item_row,
+    platform::{
+        Db, OpError,
+        ids::{DropId, DropItemId},
+    },
+};
+
+/// The most requests that are decided together.
+const BATCH_MAX: usize = 256;
+/// The most lines that are decided together: what is written for them must fit into one statement.
+const BATCH_LINES_MAX: usize = 512;
+/// Of how many items it is kept which drop they are of.
+const ITEMS_KEPT: usize = 100_000;
+/// How much the newest batch counts in what a batch is expected to take.
+const PACE_WEIGHT: f64 = 0.2;
+/// The longest that who is turned away is asked to wait.
+const AGAIN_AFTER_MAX: Duration = Duration::from_secs(30);
+
+const DECIDED: &str = "smallrun_desk_batch_requests";
+const WAITED: &str = "smallrun_desk_wait_seconds";
+const BUSY: &str = "smallrun_desk_busy_total";
+const WAITING: &str = "smallrun_desk_waiting";
+
+/// The bounds of a [`Desk`].
+#[derive(Debug, Clone, Copy)]
+pub struct DeskSettings {
+    /// The most requests that wait for one drop.
+    pub queue_max: usize,
+    /// The longest that a request may have to wait.
+    pub wait_max: Duration,
+    /// The most transactions at once, of those that the database can take: the others of its connections are for other work.
+    pub transactions_max: usize,
+}
+
+impl Default for DeskSettings {
+    fn default() -> Self {
+        Self { queue_max: 2_000, wait_max: Duration::from_secs(2), transactions_max: 8 }
+    }
+}
+
+/// Where reservations are asked for. Its copies are the same desk.
+#[derive(Clone)]
+pub struct Desk(Arc<Inner>);
+
+struct Inner {
+    db: Db,
+    settings: DeskSettings,
+    queues: Mutex<HashMap<DropId, Queue>>,
+    /// Which drops items are of: that never changes.
+    drops: Mutex<HashMap<DropItemId, DropId>>,
+    transactions: Semaphore,
+    /// What a batch has taken lately, in seconds.
+    pace: Mutex<f64>,
+}
+
+/// Those who wait for a drop, in the order of their coming. There is one as long as somebody waits or is being decided.
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Waiting>,
+    /// How many are being decided.
+    deciding: usize,
+}
+
+struct Waiting {
+    asked: Asked,
+    since: Instant,
+    answer: oneshot::Sender<Answer>,
+}
+
+impl Desk {
+    /// A desk over a database. Its work is done on the runtime that it is asked on.
+    pub fn new(db: &Db, settings: DeskSettings) -> Self {
+        metrics::describe_histogram!(DECIDED, "Reservations that were decided by one transaction.");
+        metrics::describe_histogram!(WAITED, "How long reservations waited until they were decided.");
+        metrics::describe_gauge!(WAITING, "Reservations that wait for their turn.");
+        metrics::describe_counter!(BUSY, "Reservations that were turned away because their wait would have been too long.");
+        // SQLite has one writer: whoever waits for it had better wait here, and be decided together.
+        let at_once = if db.backend() == DbBackend::Sqlite { 1 } else { settings.transactions_max.max(1) };
+        Self(Arc::new(Inner {
+            db: db.clone(),
+            settings,
+            queues: Mutex::default(),
+            drops: Mutex::default(),
+            transactions: Semaphore::new(at_once),
+            pace: Mutex::new(0.0),
+        }))
+    }
+
+    /// Holds the units of all lines, or of none: see [`reserve`](super::reserve::reserve). Requests for one drop are decided in
+    /// the order of their coming. One that is given up before its turn, by dropping this future, is not decided; one whose turn
+    /// has come is decided to its end.
+    pub async fn reserve(&self, scope: &BuyerScope, request: ReserveRequest) -> Result<Reserved, OpError<ReserveRefusal>> {
+        reserve::check(&request)?;
+        let drops = self.drops_of(&request).await?;
+        let asked = Asked::new(&self.0.db, scope, request)?;
+        let (answer, decided) = oneshot::channel();
+        let waiting = Waiting { asked, since: Instant::now(), answer };
+        match drops.as_slice() {
+            [drop] => self.enqueue(*drop, waiting)?,
+            // Its gates are taken by a transaction of its own.
+            _ => {
+                let desk = self.clone();
+                tokio::spawn(async move { desk.alone(&drops, waiting).await });
+            }
+        }
+        decided.await.unwrap_or_else(|_| Err(OpError::inconsistent("a decision that ended without an answer")))
+    }
+
+    /// The drops of the lines, ascending.
+    async fn drops_of(&self, request: &ReserveRequest) -> Result<Vec<DropId>, OpError<ReserveRefusal>> {
+        let items: BTreeSet<DropItemId> = request.lines.iter().map(|line| line.item).collect();
+        let mut known: HashMap<DropItemId, DropId> = {
+            let drops = locked(&self.0.drops);
+            items.iter().filter_map(|item| Some((*item, *drops.get(item)?))).collect()
+        };
+        let unknown: Vec<DropItemId> = items.into_iter().filter(|item| !known.contains_key(item)).collect();
+        if !unknown.is_empty() {
+            let found = item_row::drops_of(self.0.db.reader(), &unknown).await?;
+            let mut drops = locked(&self.0.drops);
+            if drops.len().saturating_add(found.len()) > ITEMS_KEPT {
+                drops.clear();
+            }
+            drops.extend(&found);
+            known.extend(found);
+        }
+        reserve::drops_in(request, &known)
+    }
+
+    fn enqueue(&self, drop: DropId, waiting: Waiting) -> Result<(), OpError<ReserveRefusal>> {
+        let mut queues = locked(&self.0.queues);
+        let queue = queues.entry(drop).or_default();
+        let begins = queue.waiting.is_empty() && queue.deciding == 0;
+        let ahead = queue.waiting.len().saturating_add(queue.deciding);
+        let wait = self.expected(ahead);
+        if queue.waiting.len() >= self.0.settings.queue_max || wait > self.0.settings.wait_max {
+            metrics::counter!(BUSY).increment(1);
+            return Err(OpError::Busy(wait.clamp(Duration::from_secs(1), AGAIN_AFTER_MAX)));
+        }
+        queue.waiting.push_back(waiting);
+        metrics::gauge!(WAITING).increment(1.0);
+        if begins {
+            self.0.db.set_rush(true);
+            let desk = self.clone();
+            tokio::spawn(async move { desk.serve(drop).await });
+        }
+        Ok(())
+    }
+
+    /// How long a request is expected to wait that has so many ahead of it: as long as their batches take, the one that is being
+    /// decided among them.
+    fn expected(&self, ahead: usize) -> Duration {
+        let batches = f64::from(u32::try_from(ahead.div_ceil(BATCH_MAX)).unwrap_or(u32::MAX));
+        Duration::try_from_secs_f64(batches * *locked(&self.0.pace)).unwrap_or(Duration::MAX)
+    }
+
+    /// Decides a drop's requests, batch after batch, until nobody waits.
+    async fn serve(&self, drop: DropId) {
+        loop {
+            let Ok(turn) = self.0.transactions.acquire().await else { return };
+            let Some(batch) = self.next_batch(drop) else { return };
+            let desk = self.clone();
+            // On its own, so that a defect in it does not stop the queue.
+            let done = tokio::spawn(async move { desk.decide(&[drop], batch).await }).await;
+            if let Err(defect) = done {
+                tracing::error!(%defect, "a batch of reservations ended without answers");
+            }
+            std::mem::drop(turn);
+        }
+    }
+
+    /// Takes those who are decided next. When nobody waits, the queue ends.
+    fn next_batch(&self, drop: DropId) -> Option<Vec<Waiting>> {
+        let mut late = Vec::new();
+        let batch = {
+            let mut queues = locked(&self.0.queues);
+            let queue = queues.get_mut(&drop)?;
+            let before = queue.waiting.len();
+            let batch = take(&mut queue.waiting, self.0.settings.wait_max, &mut late);
+            queue.deciding = batch.len();
+            let taken = before.saturating_sub(queue.waiting.len());
+            metrics::gauge!(WAITING).decrement(f64::from(u32::try_from(taken).unwrap_or(u32::MAX)));
+            if batch.is_empty() {
+                queues.remove(&drop);
+                if queues.is_empty() {
+                    self.0.db.set_rush(false);
+                }
+            }
+            batch
+        };
+        for waiting in late {
+            metrics::counter!(BUSY).increment(1);
+            let _gone = waiting.answer.send(Err(OpError::Busy(Duration::from_secs(1))));
+        }
+        (!batch.is_empty()).then_some(batch)
+    }
+
+    /// Decides a request over several drops, when there is room for its transaction.
+    async fn alone(&self, drops: &[DropId], waiting: Waiting) {
+        let patience = self.0.settings.wait_max;
+        let Ok(Ok(_turn)) = tokio::time::timeout(patience, self.0.transactions.acquire()).await else {
+            metrics::counter!(BUSY).increment(1);
+            let _gone = waiting.answer.send(Err(OpError::Busy(Duration::from_secs(1))));
+            return;
+        };
+        if !waiting.answer.is_closed() {
+            self.decide(drops, vec![waiting]).await;
+        }
+    }
+
+    async fn decide(&self, drops: &[DropId], batch: Vec<Waiting>) {
+        let began = Instant::now();
+        let (asked, answers): (Vec<Asked>, Vec<_>) = batch
+            .into_iter()
+            .map(|waiting| {
+                metrics::histogram!(WAITED).record(began.duration_since(waiting.since));
+                (waiting.asked, waiting.answer)
+            })
+            .unzip();
+        let count = f64::from(u32::try_from(asked.len()).unwrap_or(u32::MAX));
+        metrics::histogram!(DECIDED).record(count);
+        let decided = batch::decide_all(&self.0.db, drops, &asked).await;
+        self.note_pace(began.elapsed().as_secs_f64());
+        for (caller, answer) in answers.into_iter().zip(decided) {
+            // Whoever went away meanwhile finds the reservation later, or it lapses.
+            let _gone = caller.send(answer);
+        }
+    }
+
+    fn note_pace(&self, secs: f64) {
+        let mut pace = locked(&self.0.pace);
+        *pace = if *pace == 0.0 { secs } else { *pace * (1.0 - PACE_WEIGHT) + secs * PACE_WEIGHT };
+    }
+}
+
+/// Takes the first of a queue that may be decided together. Those who are gone are left out; those who waited too long are put
+/// into `late`. A caller who asks the same again waits for the answer to the first asking.
+fn take(waiting: &mut VecDeque<Waiting>, wait_max: Duration, late: &mut Vec<Waiting>) -> Vec<Waiting> {
+    let mut batch: Vec<Waiting> = Vec::new();
+    let mut repeats: VecDeque<Waiting> = VecDeque::new();
+    let mut lines = 0_usize;
+    while let Some(next) = waiting.pop_front() {
+        if next.answer.is_closed() {
+            continue;
+        }
+        if next.since.elapsed() > wait_max {
+            late.push(next);
+            continue;
+        }
+        let more = lines.saturating_add(next.asked.request.lines.len().min(LINES_MAX));
+        if batch.len() == BATCH_MAX || more > BATCH_LINES_MAX {
+            waiting.push_front(next);
+            break;
+        }
+        if batch.iter().any(|earlier| earlier.asked.repeats(&next.asked)) {
+            repeats.push_back(next);
+            continue;
+        }
+        lines = more;
+        batch.push(next);
+    }
+    repeats.append(waiting);
+    *waiting = mem::take(&mut repeats);
+    batch
+}
+
+/// A lock that a panic elsewhere does not close: what it guards is whole between any two statements.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,192 @@
+//! A hot drop, from outside: several processes one of which dies, a desk that is full, and what those who wait are told.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::platform::clock::{Clock, SystemClock};
+use sea_orm::{ConnectionTrait, Database, DatabaseBackend};
+use serde_json::{Value, json};
+use tokio::{sync::Barrier, task::JoinSet};
+
+use crate::{
+    books,
+    harness::{Folder, SOON, Server, Setup},
+    market::{Market, drop_input, id, mutation, new_key},
+};
+
+/// Units of the drop that three processes sell, and those who want one.
+const UNITS: usize = 100;
+const CROWD: usize = 300;
+/// When so many have their answer, one of the processes dies.
+const DEATH_AFTER: usize = 40;
+
+/// One who presses: on any process, and on another when that one is gone.
+async fn press(urls: Vec<String>, token: String, input: Value, answered: Arc<tokio::sync::Semaphore>) -> Option<String> {
+    let client = reqwest::Client::builder().timeout(SOON).build().unwrap();
+    let reserve = mutation("checkoutReserve", "checkout { id }");
+    for url in urls.iter().cycle() {
+        let request = client.post(url).bearer_auth(&token).json(&json!({ "query": reserve, "variables": { "input": input } }));
+        let answer = async { request.send().await?.json::<Value>().await };
+        // A connection that broke: the same again elsewhere, with the same key.
+        let Ok(body) = answer.await else { continue };
+        assert!(body.get("errors").is_none(), "{body:#}");
+        answered.add_permits(1);
+        let payload = &body["data"]["checkoutReserve"];
+        if payload["checkout"].is_null() {
+            assert_eq!(payload["errors"][0]["code"], "SOLD_OUT", "{body:#}");
+            return None;
+        }
+        return Some(id(&payload["checkout"]));
+    }
+    None
+}
+
+#[tokio::test]
+async fn three_processes_sell_exactly_what_there_is_though_one_dies_in_the_middle() {
+    let secret = "0123456789abcdef0123456789abcdef";
+    let setup = Setup::empty().on_postgres_and_rabbitmq().await.with("SMALLRUN_SANDBOX_WEBHOOK_SECRET", secret);
+    let market = Market::open(setup, UNITS, CROWD).await;
+    let mut others = Vec::new();
+    for _ in 0..2 {
+        others.push(Server::start(market.same_again().in_folder(&Folder::new())).await);
+    }
+    let urls = [market.at("/graphql"), others[0].at("/graphql"), others[1].at("/graphql")];
+    let answered = Arc::new(tokio::sync::Semaphore::new(0));
+    let all_at_once = Arc::new(Barrier::new(CROWD));
+    let mut crowd = JoinSet::new();
+    for (at, token) in market.buyers.iter().enumerate() {
+        let mut urls = urls.to_vec();
+        urls.rotate_left(at % 3);
+        let (token, input) = (token.clone(), market.reserving(&market.item, &new_key()));
+        let (all_at_once, answered) = (Arc::clone(&all_at_once), Arc::clone(&answered));
+        crowd.spawn(async move {
+            all_at_once.wait().await;
+            press(urls, token, input, answered).await
+        });
+    }
+    let enough = answered.acquire_many(u32::try_from(DEATH_AFTER).unwrap());
+    tokio::time::timeout(SOON, enough).await.expect("some are answered").unwrap().forget();
+    others.swap_remove(0).kill();
+    let mut won = BTreeSet::new();
+    while let Some(answer) = crowd.join_next().await {
+        won.extend(answer.unwrap());
+    }
+    assert_eq!(won.len(), UNITS);
+    assert_eq!(market.stock().await, (0, UNITS, 0));
+    let books = books::when_at_peace(&market.database_url(), Duration::from_secs(30)).await;
+    let complaints = books.complaints();
+    assert!(complaints.is_empty(), "{complaints:#?}");
+    assert_eq!(books.checkouts.keys().cloned().collect::<BTreeSet<_>>(), won, "what was answered is what is there");
+}
+
+/// Holds the gates of all drops, as another process would that takes its time; or, on SQLite, the writer.
+async fn hold_the_gates(market: &Market) -> sea_orm::DatabaseConnection {
+    let mut options = sea_orm::ConnectOptions::new(market.database_url());
+    options.max_connections(1).min_connections(1);
+    let other = Database::connect(options).await.unwrap();
+    let hold = match other.get_database_backend() {
+        DatabaseBackend::Postgres => "BEGIN; UPDATE stock_gates SET version = version",
+        _ => "BEGIN IMMEDIATE",
+    };
+    other.execute_unprepared(hold).await.unwrap();
+    other
+}
+
+/// One number of `/metrics`, 0 while it is not there.
+async fn metric(market: &Market, name: &str) -> f64 {
+    let page = market.client().get(market.at("/metrics")).send().await.unwrap().text().await.unwrap();
+    let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.map_or(0.0, |number| number.trim().parse().unwrap())
+}
+
+async fn until_metric(market: &Market, name: &str, expected: f64) {
+    let patience = std::time::Instant::now();
+    loop {
+        let seen = metric(market, name).await;
+        if (seen - expected).abs() < f64::EPSILON {
+            return;
+        }
+        assert!(patience.elapsed() < SOON, "{name} is {seen}, not {expected}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+on_both! {
+    async fn who_would_wait_too_long_is_told_when_to_come_again_and_who_went_away_gets_nothing(setup: Setup) {
+        let setup = setup.with("SMALLRUN_RESERVE_QUEUE_MAX", "5").with("SMALLRUN_RESERVE_WAIT_MS_MAX", "60000");
+        let market = Market::open(setup, UNITS, 8).await;
+        market.reserve(&market.buyers[7]).await;
+        let batches = metric(&market, "smallrun_desk_batch_requests_count").await;
+        let gates = hold_the_gates(&market).await;
+        let reserve = mutation("checkoutReserve", "checkout { id }");
+        let begin = async |at: usize| {
+            let (line, input) = (market.line(&market.buyers[at]).await, market.reserving(&market.item, &new_key()));
+            let reserve = reserve.clone();
+            tokio::spawn(async move { line.send(&reserve, json!({ "input": input })).await })
+        };
+        let first = begin(0).await;
+        until_metric(&market, "smallrun_desk_batch_requests_count", batches + 1.0).await;
+        let mut waiting = Vec::new();
+        for at in 1..6 {
+            waiting.push(begin(at).await);
+            until_metric(&market, "smallrun_desk_waiting", f64::from(u32::try_from(at).unwrap())).await;
+        }
+        let (status, body) = begin(6).await.await.unwrap().unwrap();
+        assert_eq!((status, &body["errors"][0]["extensions"]["code"]), (503, &json!("BUSY")), "{body:#}");
+        assert!(body["errors"][0]["extensions"]["retryAfterSecs"].as_u64().unwrap() >= 1, "{body:#}");
+        // One of those who wait goes away.
+        let gone = waiting.swap_remove(2);
+        gone.abort();
+        until_metric(&market, "smallrun_graphql_running{kind=\"mutation\"}", 5.0).await;
+        gates.execute_unprepared("ROLLBACK").await.unwrap();
+        for one in waiting.into_iter().chain([first]) {
+            let (status, body) = one.await.unwrap().unwrap();
+            assert!(status == 200 && body["data"]["checkoutReserve"]["checkout"]["id"].is_string(), "{status} {body:#}");
+        }
+        assert_eq!(market.stock().await, (UNITS - 6, 6, 0));
+        until_metric(&market, "smallrun_desk_waiting", 0.0).await;
+    }
+
+    async fn a_buyer_learns_from_the_answer_what_to_do_next(setup: Setup) {
+        let market = Market::open(setup, UNITS, 2).await;
+        let now = SystemClock.now();
+        let opens_at = (now + TimeDelta::hours(1)).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        let mut early = drop_input(&market.creator, "Later");
+        early["opensAt"] = json!(opens_at);
+        early["perBuyerMax"] = json!(4);
+        early["minimumUnits"] = json!(3);
+        let drop = id(&market.done(&market.owner, "dropCreate", "drop { id }", early).await["drop"]);
+        let tiers = json!([{ "price": "40.00", "upToUnits": 3 }, { "price": "48.00" }]);
+        let input = json!({ "dropId": drop, "variantId": market.variant, "units": 9, "perBuyerMax": 9, "tiers": tiers });
+        let item = id(&market.done(&market.owner, "dropItemAdd", "item { id }", input).await["item"]);
+        market.done(&market.owner, "dropPublish", "drop { phase }", json!({ "id": drop })).await;
+        let ada = &market.buyers[0];
+        let reserve = async |item: &str, units: u32| {
+            let mut input = market.reserving(item, &new_key());
+            input["lines"][0]["units"] = json!(units);
+            input["expectedTotal"]["amount"] = json!("1000.00");
+            market.tried(ada, "checkoutReserve", "retryAt checkout { id total { amount } }", input).await
+        };
+        let refused = reserve(&item, 1).await;
+        assert_eq!(refused["errors"][0]["code"], "NOT_OPEN");
+        let retry_at: DateTime<Utc> = refused["retryAt"].as_str().unwrap().parse().unwrap();
+        assert_eq!(retry_at, opens_at.parse::<DateTime<Utc>>().unwrap());
+        // Opened earlier, as the creator may.
+        let opens_now = json!({ "id": drop, "opensAt": (now - TimeDelta::minutes(1)).to_rfc3339() });
+        market.done(&market.owner, "dropUpdate", "drop { phase }", opens_now).await;
+        let reserved = reserve(&item, 4).await;
+        assert_eq!(reserved["checkout"]["total"]["amount"], "168.00", "three units of the first tier, and one of the next");
+        let refused = reserve(&item, 1).await;
+        assert_eq!(refused["errors"][0]["code"], "LIMIT_EXCEEDED", "four of the drop are as many as one may have");
+        let query = "query($id: ID!) { dropStock(dropId: $id) { asOf soldOut drop { minimumRun { units confirmed held reached } } \
+            items { tiers { unitsLeft } stock { free held asOf } } } }";
+        let seen = market.until(None, query, json!({ "id": drop }), |seen| seen["dropStock"]["items"][0]["stock"]["held"] == 4).await;
+        let stock = &seen["dropStock"];
+        assert_eq!(stock["items"][0]["stock"]["free"], 5);
+        assert_eq!(stock["items"][0]["stock"]["asOf"], stock["asOf"]);
+        assert_eq!(stock["items"][0]["tiers"], json!([{ "unitsLeft": 0 }, { "unitsLeft": 5 }]));
+        assert_eq!(stock["drop"]["minimumRun"], json!({ "units": 3, "confirmed": 0, "held": 4, "reached": false }));
+        let unknown = market.graphql(None, query, json!({ "id": "drop_01h00000000000000000000000" })).await;
+        assert_eq!(unknown["dropStock"], Value::Null);
+    }
+}
