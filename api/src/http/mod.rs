@@ -81,6 +81,11 @@ pub fn configure(config: &mut web::ServiceConfig, shared: &SharedEdge) {
 pub struct SharedEdge(web::Data<Edge>, web::Data<health::Operations>);
 
 impl SharedEdge {
+    /// How many mutations have begun and are not done.
+    pub fn mutations(&self) -> usize {
+        self.0.executor.mutations()
+    }
+
     /// Waits until the mutations that have begun are done, but no longer than that: for the end of a process, when nothing more
     /// comes in.
     pub async fn finish(&self, within: Duration) {

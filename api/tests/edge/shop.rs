@@ -35,7 +35,10 @@ pub(crate) fn api(kit: &Kit) -> Api {
 macro_rules! serve {
     ($api:expr) => {{
         let edge = api::http::edge($api);
-        let app = actix_web::App::new().configure(|config| api::http::configure(config, &edge));
+        crate::shop::serve!(of edge)
+    }};
+    (of $edge:ident) => {{
+        let app = actix_web::App::new().configure(|config| api::http::configure(config, &$edge));
         actix_web::test::init_service(app.wrap(actix_web::middleware::from_fn(api::http::around))).await
     }};
 }

@@ -210,6 +210,11 @@ impl Executor {
         })
     }
 
+    /// How many mutations have begun and are not done.
+    pub fn mutations(&self) -> usize {
+        self.0.mutations.len()
+    }
+
     /// Waits until the mutations that have begun are done, but no longer than that. For the end of a process.
     pub async fn finish(&self, within: Duration) {
         self.0.mutations.close();

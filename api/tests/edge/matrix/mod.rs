@@ -28,7 +28,7 @@ fn things(field: &str, path: &[String]) -> &'static [&'static str] {
         "creatorId" => &["creator"],
         "productId" => &["product"],
         "variantId" => &["variant"],
-        "dropId" if field == "stockChanged" => &["open drop", "draft", "withdrawn drop"],
+        "dropId" if matches!(field, "stockChanged" | "dropStock") => &["open drop", "draft", "withdrawn drop"],
         "dropId" => &["draft"],
         "itemId" if field.starts_with("checkout") => &["item"],
         "checkoutId" => &["checkout"],
@@ -83,6 +83,7 @@ const PUBLIC: &[(&str, &str, &[&str])] = &[
     ("checkoutReserve", "input.acceptedLegalTextIds", &["legal text"]),
     ("dropChanged", "id", &["open drop"]),
     ("stockChanged", "dropId", &["open drop"]),
+    ("dropStock", "dropId", &["open drop"]),
 ];
 
 /// Who has no right to any of the things; the member's and the buyer's things are not the administrator's either.
