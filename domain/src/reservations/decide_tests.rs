@@ -275,6 +275,10 @@ enum Wish {
 
 const ITEMS: [u128; 2] = [11, 12];
 
+fn whole(number: usize) -> u128 {
+    u128::try_from(number).unwrap()
+}
+
 #[derive(Debug, Clone, Default)]
 struct Books(Vec<Kept>);
 
@@ -322,7 +326,7 @@ impl Books {
         };
         match wish {
             Wish::Reserve { who, lines, expected } => Request::Reserve {
-                checkout: checkout(number as u128),
+                checkout: checkout(whole(number)),
                 person: person(*who),
                 lines: claims(lines),
                 arrived_at: at,
@@ -331,26 +335,26 @@ impl Books {
             },
             Wish::Confirm { of } => {
                 let (who, lines) = asked_by(wishes, *of);
-                Request::Confirm { checkout: checkout(*of as u128), person: person(who), means: None, lines: claims(&lines) }
+                Request::Confirm { checkout: checkout(whole(*of)), person: person(who), means: None, lines: claims(&lines) }
             }
-            Wish::Release { of } => Request::Release { checkout: checkout(*of as u128) },
+            Wish::Release { of } => Request::Release { checkout: checkout(whole(*of)) },
         }
     }
 
     fn write(&mut self, number: usize, wish: &Wish, wishes: &[Wish], decision: &Decision, at: DateTime<Utc>) {
         match (wish, decision) {
             (Wish::Reserve { who, lines, .. }, Decision::Reserved(_, expires_at)) => {
-                let kept = Kept { checkout: number as u128, who: *who, lines: lines.clone(), expires_at: *expires_at, paid: false };
+                let kept = Kept { checkout: whole(number), who: *who, lines: lines.clone(), expires_at: *expires_at, paid: false };
                 self.0.push(kept);
             }
             (Wish::Confirm { of }, Decision::Confirmed) => {
-                self.0.retain(|kept| kept.checkout != *of as u128);
+                self.0.retain(|kept| kept.checkout != whole(*of));
                 let (who, lines) = asked_by(wishes, *of);
-                self.0.push(Kept { checkout: *of as u128, who, lines, expires_at: at, paid: true });
+                self.0.push(Kept { checkout: whole(*of), who, lines, expires_at: at, paid: true });
             }
             // Only what is held is given up: what ran out stays, and is remembered.
             (Wish::Release { of }, Decision::Done) => {
-                self.0.retain(|kept| kept.checkout != *of as u128 || kept.paid || kept.expires_at <= at);
+                self.0.retain(|kept| kept.checkout != whole(*of) || kept.paid || kept.expires_at <= at);
             }
             _ => {}
         }
