@@ -11,7 +11,7 @@ use tokio::{sync::Barrier, task::JoinSet};
 use crate::{
     books,
     harness::{Folder, SOON, Server, Setup},
-    market::{Market, drop_input, id, mutation, new_key},
+    market::{Market, PhoneLine, drop_input, id, mutation, new_key},
 };
 
 /// Units of the drop that three processes sell, and those who want one.
@@ -119,19 +119,18 @@ on_both! {
         let batches = metric(&market, "smallrun_desk_batch_requests_count").await;
         let gates = hold_the_gates(&market).await;
         let reserve = mutation("checkoutReserve", "checkout { id }");
-        let begin = async |at: usize| {
-            let (line, input) = (market.line(&market.buyers[at]).await, market.reserving(&market.item, &new_key()));
-            let reserve = reserve.clone();
-            tokio::spawn(async move { line.send(&reserve, json!({ "input": input })).await })
+        let press = |line: PhoneLine| {
+            let (reserve, input) = (reserve.clone(), json!({ "input": market.reserving(&market.item, &new_key()) }));
+            tokio::spawn(async move { line.send(&reserve, input).await })
         };
-        let first = begin(0).await;
+        let first = press(market.line(&market.buyers[0]).await);
         until_metric(&market, "smallrun_desk_batch_requests_count", batches + 1.0).await;
         let mut waiting = Vec::new();
         for at in 1..6 {
-            waiting.push(begin(at).await);
+            waiting.push(press(market.line(&market.buyers[at]).await));
             until_metric(&market, "smallrun_desk_waiting", f64::from(u32::try_from(at).unwrap())).await;
         }
-        let (status, body) = begin(6).await.await.unwrap().unwrap();
+        let (status, body) = press(market.line(&market.buyers[6]).await).await.unwrap().unwrap();
         assert_eq!((status, &body["errors"][0]["extensions"]["code"]), (503, &json!("BUSY")), "{body:#}");
         assert!(body["errors"][0]["extensions"]["retryAfterSecs"].as_u64().unwrap() >= 1, "{body:#}");
         // One of those who wait goes away.

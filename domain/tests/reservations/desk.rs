@@ -103,7 +103,7 @@ async fn pay(db: &Db, checkout: CheckoutId, fingerprint: Option<String>) {
 
 /// What one of the crowd does: reserves, twice with the same key now and then, and then pays, gives up, or leaves it.
 async fn come(desk: Desk, db: Db, who: BuyerScope, request: ReserveRequest, then: u64, first_lapses: Arc<BTreeSet<u64>>) -> bool {
-    let answers = if then % 5 == 0 {
+    let answers = if then.is_multiple_of(5) {
         let (one, other) = tokio::join!(desk.reserve(&who, request.clone()), desk.reserve(&who, request));
         let made = |answer: &Result<Reserved, _>| match answer {
             Ok(Reserved::Made { checkout, replayed, .. }) => Some((*checkout, *replayed)),
@@ -167,7 +167,7 @@ async fn storm(kit: &Kit, market: &Market, buyers: &Arc<Vec<BuyerScope>>, seed: 
         let request = market.request(kit.db.now(), &wish, 1_000_000, &format!("storm-{seed}-{crowd}-{at}"));
         // Two processes, as far as the database can tell.
         let desk = desks[usize::try_from(dice.below(2)).unwrap()].clone();
-        storm.spawn(come(desk, db.clone(), who.clone(), request, dice.below(10), Arc::clone(&lapses)));
+        storm.spawn(come(desk, db.clone(), *who, request, dice.below(10), Arc::clone(&lapses)));
     }
     while let Some(done) = storm.join_next().await {
         done.unwrap();
@@ -234,7 +234,7 @@ on_both! {
                 wish.push((&market.bowl, 1));
             }
             let request = market.request(kit.db.now(), &wish, 1_000_000, &format!("press-{at}"));
-            let (desk, ada) = (desks[at % 2].clone(), ada.clone());
+            let (desk, ada) = (desks[at % 2].clone(), ada);
             pressing.spawn(async move { desk.reserve(&ada, request).await });
         }
         let mut made = 0;
