@@ -7,7 +7,7 @@
 //! - [`accepted`]: as many units as buyers; [`scarce`]: far fewer; [`spread`]: a thousand drops at once
 //! - [`opening`]: a burst, and ten times the load that can be served
 //!
-//! [`market`] the deployment; [`crowd`] who presses; [`rounds`] several times over, beside a floor; [`line`], [`said`] a
+//! [`market`] the deployment; [`crowd`] who presses; [`rounds`] several times over, beside a floor; [`mod@line`], [`said`] a
 //! connection, and what is said on it; [`processor`] who used the processors; [`report`] the answer.
 
 mod accepted;
