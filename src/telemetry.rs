@@ -3,7 +3,7 @@
 use std::{io::IsTerminal, time::Duration};
 
 use domain::platform::Db;
-use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::{
@@ -22,6 +22,9 @@ const HEADS: &str = "audit=info";
 
 /// Upper bounds of the histograms, in seconds: from a cached read to a deadline.
 const BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// Upper bounds of how many reservations one transaction decides.
+const BATCH_BUCKETS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
 /// How often the recorder folds its histograms; without it their samples stay in memory.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
@@ -49,6 +52,8 @@ pub(crate) fn log(config: &Config) -> Outcome {
 /// Installs the recorder behind `/metrics` and keeps it small; answers what renders them.
 pub(crate) fn metrics(db: &Db) -> Outcome<impl Fn() -> String + Send + Sync + use<>> {
     let builder = PrometheusBuilder::new().set_buckets(BUCKETS).map_err(|cause| unexpected(&cause))?;
+    let of_batches = Matcher::Full(domain::reservations::desk::BATCH_REQUESTS.to_owned());
+    let builder = builder.set_buckets_for_metric(of_batches, BATCH_BUCKETS).map_err(|cause| unexpected(&cause))?;
     let handle = builder.install_recorder().map_err(|cause| unexpected(&cause))?;
     let upkeep = handle.clone();
     tokio::spawn(async move {

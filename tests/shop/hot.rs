@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::platform::clock::{Clock, SystemClock};
-use sea_orm::{ConnectionTrait, Database, DatabaseBackend};
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use tokio::{sync::Barrier, task::JoinSet};
 
@@ -79,56 +79,24 @@ async fn three_processes_sell_exactly_what_there_is_though_one_dies_in_the_middl
     assert_eq!(books.checkouts.keys().cloned().collect::<BTreeSet<_>>(), won, "what was answered is what is there");
 }
 
-/// Holds the gates of all drops, as another process would that takes its time; or, on SQLite, the writer.
-async fn hold_the_gates(market: &Market) -> sea_orm::DatabaseConnection {
-    let mut options = sea_orm::ConnectOptions::new(market.database_url());
-    options.max_connections(1).min_connections(1);
-    let other = Database::connect(options).await.unwrap();
-    let hold = match other.get_database_backend() {
-        DatabaseBackend::Postgres => "BEGIN; UPDATE stock_gates SET version = version",
-        _ => "BEGIN IMMEDIATE",
-    };
-    other.execute_unprepared(hold).await.unwrap();
-    other
-}
-
-/// One number of `/metrics`, 0 while it is not there.
-async fn metric(market: &Market, name: &str) -> f64 {
-    let page = market.client().get(market.at("/metrics")).send().await.unwrap().text().await.unwrap();
-    let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.map_or(0.0, |number| number.trim().parse().unwrap())
-}
-
-async fn until_metric(market: &Market, name: &str, expected: f64) {
-    let patience = std::time::Instant::now();
-    loop {
-        let seen = metric(market, name).await;
-        if (seen - expected).abs() < f64::EPSILON {
-            return;
-        }
-        assert!(patience.elapsed() < SOON, "{name} is {seen}, not {expected}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 on_both! {
     async fn who_would_wait_too_long_is_told_when_to_come_again_and_who_went_away_gets_nothing(setup: Setup) {
         let setup = setup.with("SMALLRUN_RESERVE_QUEUE_MAX", "5").with("SMALLRUN_RESERVE_WAIT_MS_MAX", "60000");
         let market = Market::open(setup, UNITS, 8).await;
         market.reserve(&market.buyers[7]).await;
-        let batches = metric(&market, "smallrun_desk_batch_requests_count").await;
-        let gates = hold_the_gates(&market).await;
+        let batches = market.metric("smallrun_desk_batch_requests_count").await;
+        let gates = market.hold_the_gates().await;
         let reserve = mutation("checkoutReserve", "checkout { id }");
         let press = |line: PhoneLine| {
             let (reserve, input) = (reserve.clone(), json!({ "input": market.reserving(&market.item, &new_key()) }));
             tokio::spawn(async move { line.send(&reserve, input).await })
         };
         let first = press(market.line(&market.buyers[0]).await);
-        until_metric(&market, "smallrun_desk_batch_requests_count", batches + 1.0).await;
+        market.until_metric("smallrun_desk_batch_requests_count", batches + 1.0).await;
         let mut waiting = Vec::new();
         for at in 1..6 {
             waiting.push(press(market.line(&market.buyers[at]).await));
-            until_metric(&market, "smallrun_desk_waiting", f64::from(u32::try_from(at).unwrap())).await;
+            market.until_metric("smallrun_desk_waiting", f64::from(u32::try_from(at).unwrap())).await;
         }
         let (status, body) = press(market.line(&market.buyers[6]).await).await.unwrap().unwrap();
         assert_eq!((status, &body["errors"][0]["extensions"]["code"]), (503, &json!("BUSY")), "{body:#}");
@@ -136,14 +104,36 @@ on_both! {
         // One of those who wait goes away.
         let gone = waiting.swap_remove(2);
         gone.abort();
-        until_metric(&market, "smallrun_graphql_running{kind=\"mutation\"}", 5.0).await;
+        market.until_metric("smallrun_graphql_running{kind=\"mutation\"}", 5.0).await;
         gates.execute_unprepared("ROLLBACK").await.unwrap();
         for one in waiting.into_iter().chain([first]) {
             let (status, body) = one.await.unwrap().unwrap();
             assert!(status == 200 && body["data"]["checkoutReserve"]["checkout"]["id"].is_string(), "{status} {body:#}");
         }
         assert_eq!(market.stock().await, (UNITS - 6, 6, 0));
-        until_metric(&market, "smallrun_desk_waiting", 0.0).await;
+        market.until_metric("smallrun_desk_waiting", 0.0).await;
+    }
+
+    async fn nobody_waits_longer_than_the_bound_for_their_turn_however_long_a_decision_takes(setup: Setup) {
+        let market = Market::open(setup.with("SMALLRUN_RESERVE_WAIT_MS_MAX", "200"), UNITS, 3).await;
+        market.reserve(&market.buyers[2]).await;
+        let batches = market.metric("smallrun_desk_batch_requests_count").await;
+        let gates = market.hold_the_gates().await;
+        let reserve = mutation("checkoutReserve", "checkout { id }");
+        let press = |line: PhoneLine| {
+            let (reserve, input) = (reserve.clone(), json!({ "input": market.reserving(&market.item, &new_key()) }));
+            tokio::spawn(async move { line.send(&reserve, input).await })
+        };
+        let first = press(market.line(&market.buyers[0]).await);
+        market.until_metric("smallrun_desk_batch_requests_count", batches + 1.0).await;
+        // The gates are held until the second has an answer.
+        let (status, body) = press(market.line(&market.buyers[1]).await).await.unwrap().unwrap();
+        assert_eq!((status, &body["errors"][0]["extensions"]["code"]), (503, &json!("BUSY")), "{body:#}");
+        market.until_metric("smallrun_desk_waiting", 0.0).await;
+        gates.execute_unprepared("ROLLBACK").await.unwrap();
+        let (status, body) = first.await.unwrap().unwrap();
+        assert!(status == 200 && body["data"]["checkoutReserve"]["checkout"]["id"].is_string(), "{status} {body:#}");
+        assert_eq!(market.stock().await, (UNITS - 2, 2, 0));
     }
 
     async fn a_buyer_learns_from_the_answer_what_to_do_next(setup: Setup) {

@@ -4,10 +4,12 @@ use std::{
     fs,
     ops::Deref,
     sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::platform::clock::{Clock, SystemClock};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection};
 use serde_json::{Value, json};
 
 use crate::harness::{Ended, SOON, Server, Setup};
@@ -223,6 +225,47 @@ impl Market {
         let again = self.server.same_again().listening_at(self.server.address());
         self.server.kill();
         Self { server: Server::start(again).await, ..self }
+    }
+
+    /// The same, where something holds the gates, which it lets go of when the server is dead.
+    pub(crate) async fn after_a_power_cut_under(self, gates: DatabaseConnection) -> Self {
+        let again = self.server.same_again().listening_at(self.server.address());
+        self.server.kill();
+        gates.close().await.unwrap();
+        Self { server: Server::start(again).await, ..self }
+    }
+
+    /// Holds the gates of all drops, as another process would that takes its time; on SQLite, the writer.
+    pub(crate) async fn hold_the_gates(&self) -> DatabaseConnection {
+        let mut options = ConnectOptions::new(self.database_url());
+        options.max_connections(1).min_connections(1);
+        let other = Database::connect(options).await.unwrap();
+        let hold = match other.get_database_backend() {
+            DatabaseBackend::Postgres => "BEGIN; UPDATE stock_gates SET version = version",
+            _ => "BEGIN IMMEDIATE",
+        };
+        other.execute_unprepared(hold).await.unwrap();
+        other
+    }
+
+    /// One number of `/metrics`, 0 while it is not there.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let page = self.client().get(self.at("/metrics")).send().await.unwrap().text().await.unwrap();
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or(0.0, |number| number.trim().parse().unwrap())
+    }
+
+    /// Waits until a number of `/metrics` is that.
+    pub(crate) async fn until_metric(&self, name: &str, expected: f64) {
+        let patience = Instant::now();
+        loop {
+            let seen = self.metric(name).await;
+            if (seen - expected).abs() < f64::EPSILON {
+                return;
+            }
+            assert!(patience.elapsed() < SOON, "{name} is {seen}, not {expected}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// How many letters to an address hold a text.

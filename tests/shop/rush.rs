@@ -25,9 +25,8 @@ const ENOUGH_FOR: usize = 150;
 /// The first half comes early, and these of it pay at once.
 const EARLY: usize = 100;
 const PAYING: usize = 30;
-/// When so many have paid, the second half storms in; when so many more have their answer, the power goes.
+/// When so many have paid, the second half storms in, and the power goes.
 const PAID: u32 = 10;
-const POWER_CUT_AFTER: u32 = 20;
 
 on_both! {
     async fn exactly_the_last_units_are_sold_when_sixty_four_press_for_them_twice_each(setup: Setup) {
@@ -87,11 +86,14 @@ on_both! {
             rush.spawn(async move { (buyer, reserve_and_pay(&line, buyer, input, &signs).await) });
         }
         timeout(SOON, signs.paid.acquire_many(PAID)).await.expect("some pay").unwrap().forget();
-        let early = signs.reserved.available_permits();
+        let early = signs.reserved.acquire_many(u32::try_from(EARLY).unwrap());
+        timeout(SOON, early).await.expect("the early ones reserve").unwrap().forget();
+        // The second half is being decided when the power goes: the gates are held until then.
+        let gates = market.hold_the_gates().await;
+        let batches = market.metric("smallrun_desk_batch_requests_count").await;
         signs.begin.add_permits(CROWD - EARLY);
-        let early = u32::try_from(early).unwrap();
-        timeout(SOON, signs.reserved.acquire_many(early + POWER_CUT_AFTER)).await.expect("some reserve").unwrap().forget();
-        let market = market.after_a_power_cut().await;
+        market.until_metric("smallrun_desk_batch_requests_count", batches + 1.0).await;
+        let market = market.after_a_power_cut_under(gates).await;
         let mut told: Vec<Told> = vec![Told::default(); CROWD];
         while let Some(outcome) = rush.join_next().await {
             let (buyer, outcome) = outcome.unwrap();

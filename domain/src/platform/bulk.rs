@@ -1,9 +1,8 @@
 //! Many rows with one statement whose text does not depend on how many there are.
 //!
 //! A `VALUES` list has a text of its own for each number of rows, with a parameter for each value: PostgreSQL parses and plans
-//! thousands of parameters anew each time, which for a batch of reservations took longer than all else. There the rows go as
-//! one parameter, a JSON array, whose members are read by the column types of the table itself. SQLite, which runs in this
-//! process and takes no time to plan an insert, gets the list.
+//! thousands of parameters anew each time, and no such statement is prepared twice. There the rows go as one parameter, a JSON
+//! array, whose members are read by the column types of the table itself. SQLite, which runs in this process, gets the list.
 
 use chrono::SecondsFormat;
 use sea_orm::{

@@ -24,7 +24,7 @@ use crate::{
     drops::item_row,
     platform::{
         Db, OpError,
-        ids::{DropId, DropItemId},
+        ids::{CheckoutId, DropId, DropItemId},
     },
 };
 
@@ -39,7 +39,8 @@ const PACE_WEIGHT: f64 = 0.2;
 /// The longest that who is turned away is asked to wait.
 const AGAIN_AFTER_MAX: Duration = Duration::from_secs(30);
 
-const DECIDED: &str = "smallrun_desk_batch_requests";
+/// The histogram of how many requests one transaction decided.
+pub const BATCH_REQUESTS: &str = "smallrun_desk_batch_requests";
 const WAITED: &str = "smallrun_desk_wait_seconds";
 const BUSY: &str = "smallrun_desk_busy_total";
 const WAITING: &str = "smallrun_desk_waiting";
@@ -93,7 +94,7 @@ struct Waiting {
 impl Desk {
     /// A desk over a database. Its work is done on the runtime that it is asked on.
     pub fn new(db: &Db, settings: DeskSettings) -> Self {
-        metrics::describe_histogram!(DECIDED, "Reservations that were decided by one transaction.");
+        metrics::describe_histogram!(BATCH_REQUESTS, "Reservations that were decided by one transaction.");
         metrics::describe_histogram!(WAITED, "How long reservations waited until they were decided.");
         metrics::describe_gauge!(WAITING, "Reservations that wait for their turn.");
         metrics::describe_counter!(BUSY, "Reservations that were turned away because their wait would have been too long.");
@@ -116,17 +117,45 @@ impl Desk {
         reserve::check(&request)?;
         let drops = self.drops_of(&request).await?;
         let asked = Asked::new(&self.0.db, scope, request)?;
-        let (answer, decided) = oneshot::channel();
-        let waiting = Waiting { asked, since: Instant::now(), answer };
+        let (answer, mut decided) = oneshot::channel();
+        let (checkout, waiting) = (asked.checkout, Waiting { asked, since: Instant::now(), answer });
         match drops.as_slice() {
-            [drop] => self.enqueue(*drop, waiting)?,
+            [drop] => {
+                self.enqueue(*drop, waiting)?;
+                let turn = tokio::time::timeout(self.0.settings.wait_max, &mut decided).await;
+                match turn {
+                    Ok(answer) => return answer.unwrap_or_else(|_| Err(unanswered())),
+                    // Whose turn has come waits for the answer, however long that takes: it may have been decided already.
+                    Err(_) if self.leave(*drop, checkout) => return Err(self.busy(Duration::ZERO)),
+                    Err(_) => {}
+                }
+            }
             // Its gates are taken by a transaction of its own.
             _ => {
                 let desk = self.clone();
                 tokio::spawn(async move { desk.alone(&drops, waiting).await });
             }
         }
-        decided.await.unwrap_or_else(|_| Err(OpError::inconsistent("a decision that ended without an answer")))
+        decided.await.unwrap_or_else(|_| Err(unanswered()))
+    }
+
+    /// Takes a request out of its queue; `false` when its turn has come.
+    fn leave(&self, drop: DropId, checkout: CheckoutId) -> bool {
+        let mut queues = locked(&self.0.queues);
+        let Some(queue) = queues.get_mut(&drop) else { return false };
+        let before = queue.waiting.len();
+        queue.waiting.retain(|waiting| waiting.asked.checkout != checkout);
+        let left = queue.waiting.len() < before;
+        if left {
+            metrics::gauge!(WAITING).decrement(1.0);
+        }
+        left
+    }
+
+    /// Turns a request away that would have to wait so long.
+    fn busy(&self, wait: Duration) -> OpError<ReserveRefusal> {
+        metrics::counter!(BUSY).increment(1);
+        OpError::Busy(wait.clamp(Duration::from_secs(1), AGAIN_AFTER_MAX))
     }
 
     /// The drops of the lines, ascending.
@@ -151,13 +180,13 @@ impl Desk {
 
     fn enqueue(&self, drop: DropId, waiting: Waiting) -> Result<(), OpError<ReserveRefusal>> {
         let mut queues = locked(&self.0.queues);
+        // There is a queue as long as it is served.
+        let begins = !queues.contains_key(&drop);
         let queue = queues.entry(drop).or_default();
-        let begins = queue.waiting.is_empty() && queue.deciding == 0;
         let ahead = queue.waiting.len().saturating_add(queue.deciding);
         let wait = self.expected(ahead);
         if queue.waiting.len() >= self.0.settings.queue_max || wait > self.0.settings.wait_max {
-            metrics::counter!(BUSY).increment(1);
-            return Err(OpError::Busy(wait.clamp(Duration::from_secs(1), AGAIN_AFTER_MAX)));
+            return Err(self.busy(wait));
         }
         queue.waiting.push_back(waiting);
         metrics::gauge!(WAITING).increment(1.0);
@@ -193,36 +222,28 @@ impl Desk {
 
     /// Takes those who are decided next. When nobody waits, the queue ends.
     fn next_batch(&self, drop: DropId) -> Option<Vec<Waiting>> {
-        let mut late = Vec::new();
-        let batch = {
-            let mut queues = locked(&self.0.queues);
-            let queue = queues.get_mut(&drop)?;
-            let before = queue.waiting.len();
-            let batch = take(&mut queue.waiting, self.0.settings.wait_max, &mut late);
-            queue.deciding = batch.len();
-            let taken = before.saturating_sub(queue.waiting.len());
-            metrics::gauge!(WAITING).decrement(f64::from(u32::try_from(taken).unwrap_or(u32::MAX)));
-            if batch.is_empty() {
-                queues.remove(&drop);
-                if queues.is_empty() {
-                    self.0.db.set_rush(false);
-                }
+        let mut queues = locked(&self.0.queues);
+        let queue = queues.get_mut(&drop)?;
+        let before = queue.waiting.len();
+        let batch = take(&mut queue.waiting);
+        queue.deciding = batch.len();
+        let taken = before.saturating_sub(queue.waiting.len());
+        metrics::gauge!(WAITING).decrement(f64::from(u32::try_from(taken).unwrap_or(u32::MAX)));
+        if batch.is_empty() {
+            queues.remove(&drop);
+            if queues.is_empty() {
+                self.0.db.set_rush(false);
             }
-            batch
-        };
-        for waiting in late {
-            metrics::counter!(BUSY).increment(1);
-            let _gone = waiting.answer.send(Err(OpError::Busy(Duration::from_secs(1))));
+            return None;
         }
-        (!batch.is_empty()).then_some(batch)
+        Some(batch)
     }
 
     /// Decides a request over several drops, when there is room for its transaction.
     async fn alone(&self, drops: &[DropId], waiting: Waiting) {
         let patience = self.0.settings.wait_max;
         let Ok(Ok(_turn)) = tokio::time::timeout(patience, self.0.transactions.acquire()).await else {
-            metrics::counter!(BUSY).increment(1);
-            let _gone = waiting.answer.send(Err(OpError::Busy(Duration::from_secs(1))));
+            let _gone = waiting.answer.send(Err(self.busy(Duration::ZERO)));
             return;
         };
         if !waiting.answer.is_closed() {
@@ -240,7 +261,7 @@ impl Desk {
             })
             .unzip();
         let count = f64::from(u32::try_from(asked.len()).unwrap_or(u32::MAX));
-        metrics::histogram!(DECIDED).record(count);
+        metrics::histogram!(BATCH_REQUESTS).record(count);
         let decided = batch::decide_all(&self.0.db, drops, &asked).await;
         self.note_pace(began.elapsed().as_secs_f64());
         for (caller, answer) in answers.into_iter().zip(decided) {
@@ -255,18 +276,18 @@ impl Desk {
     }
 }
 
-/// Takes the first of a queue that may be decided together. Those who are gone are left out; those who waited too long are put
-/// into `late`. A caller who asks the same again waits for the answer to the first asking.
-fn take(waiting: &mut VecDeque<Waiting>, wait_max: Duration, late: &mut Vec<Waiting>) -> Vec<Waiting> {
+fn unanswered() -> OpError<ReserveRefusal> {
+    OpError::inconsistent("a decision that ended without an answer")
+}
+
+/// Takes the first of a queue that may be decided together. Those who are gone are left out. A caller who asks the same again
+/// waits for the answer to the first asking.
+fn take(waiting: &mut VecDeque<Waiting>) -> Vec<Waiting> {
     let mut batch: Vec<Waiting> = Vec::new();
     let mut repeats: VecDeque<Waiting> = VecDeque::new();
     let mut lines = 0_usize;
     while let Some(next) = waiting.pop_front() {
         if next.answer.is_closed() {
-            continue;
-        }
-        if next.since.elapsed() > wait_max {
-            late.push(next);
             continue;
         }
         let more = lines.saturating_add(next.asked.request.lines.len().min(LINES_MAX));
