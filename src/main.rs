@@ -16,6 +16,9 @@ mod wiring;
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // Two TLS providers may be compiled in; without a choice the first connection would panic.
     let _chosen_before = rustls::crypto::ring::default_provider().install_default();

@@ -20,6 +20,7 @@ mod m0010_task_history;
 mod m0011_demo_clock;
 mod m0012_product_imports;
 mod m0013_hot_drop;
+mod m0014_lean_reservations;
 mod wall;
 
 pub use wall::{ROLE_MISSING, TENANT_ROLE, make_role};
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0011_demo_clock::Migration),
             Box::new(m0012_product_imports::Migration),
             Box::new(m0013_hot_drop::Migration),
+            Box::new(m0014_lean_reservations::Migration),
         ]
     }
 }

@@ -44,10 +44,6 @@ edge!(
     AddressOf(CheckoutId) -> AddressView, |loaders, ids| queries::addresses_of(&loaders.db, ids)
 );
 edge!(
-    /// The legal texts accepted with a checkout.
-    AcceptedOf(CheckoutId) -> Vec<LegalTextId>, |loaders, ids| queries::accepted_of(&loaders.db, ids)
-);
-edge!(
     /// The shipping tariffs of a creator, by country and weight.
     TariffsOf(CreatorId) -> Vec<quote::ShippingTariff>, |loaders, ids| tables::tariffs_of(&loaders.db, ids)
 );
@@ -261,8 +257,8 @@ impl Checkout {
         Money::minor(self.row.due_later_minor, self.row.currency)
     }
     /// The price as it was agreed, line by line.
-    async fn quote(&self) -> async_graphql::Result<Quote> {
-        Ok(Quote(self.row.quote().internal()?))
+    async fn quote(&self) -> Quote {
+        Quote(self.row.quote.clone())
     }
     /// The lines, in the order in which they were asked for.
     async fn reservations(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Reservation>> {
@@ -281,8 +277,7 @@ impl Checkout {
     }
     /// The versions of the legal texts that were accepted.
     async fn legal_texts(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<LegalText>> {
-        let ids = ctx.loader().load_one(AcceptedOf(self.row.id)).await.internal()?.unwrap_or_default();
-        let keys: Vec<_> = ids.into_iter().map(LegalTextById).collect();
+        let keys: Vec<_> = self.row.legal_text_ids.0.iter().copied().map(LegalTextById).collect();
         let texts = ctx.loader().load_many(&keys).await.internal()?;
         let mut texts: Vec<_> = texts.into_values().collect();
         texts.sort_by_key(|text| text.id);

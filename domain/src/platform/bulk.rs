@@ -4,12 +4,13 @@
 //! thousands of parameters anew each time, and no such statement is prepared twice. There the rows go as one parameter, a JSON
 //! array, whose members are read by the column types of the table itself. SQLite, which runs in this process, gets the list.
 
+use std::fmt;
+
 use chrono::SecondsFormat;
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait, IdenStatic, Iterable, QueryTrait, Value,
-    sea_query::{Expr, Func, InsertStatement, OnConflict, Query},
+    sea_query::{Expr, ExprTrait as _, Func, InsertStatement, OnConflict, Query},
 };
-use serde_json::Value as Json;
 
 use super::db::Tx;
 
@@ -58,17 +59,24 @@ fn as_json<A: ActiveModelTrait>(rows: &[A]) -> Result<InsertStatement, DbErr> {
     let entity = A::Entity::default();
     let set = |row: &A| <A::Entity as EntityTrait>::Column::iter().filter(|column| !row.is_not_set(*column)).collect::<Vec<_>>();
     let columns = rows.first().map(set).unwrap_or_default();
-    let object = |row: &A| {
-        let fields = columns.iter().map(|column| {
+    let mut array = String::new();
+    for row in rows {
+        for (at, column) in columns.iter().enumerate() {
+            array.push_str(match (array.is_empty(), at) {
+                (true, 0) => "[{\"",
+                (false, 0) => "},{\"",
+                _ => ",\"",
+            });
+            let name = column.as_str();
             let value = row.get(*column).into_value();
-            let value = value.ok_or_else(|| DbErr::Type(format!("{} is set in some rows only", column.as_str())))?;
-            Ok((column.as_str().to_owned(), json(value)?))
-        });
-        Ok(Json::Object(fields.collect::<Result<_, DbErr>>()?))
-    };
-    let objects = Json::Array(rows.iter().map(object).collect::<Result<_, DbErr>>()?);
+            let value = value.ok_or_else(|| DbErr::Type(format!("{name} is set in some rows only")))?;
+            array.extend([name, "\":"]);
+            write_json(&mut array, value)?;
+        }
+    }
+    array.push_str("}]");
     let of_table = Expr::cust(format!("NULL::\"{}\"", entity.table_name()));
-    let members = Func::cust("jsonb_populate_recordset").arg(of_table).arg(Expr::val(objects));
+    let members = Func::cust("json_populate_recordset").arg(of_table).arg(Expr::val(array).cast_as("json"));
     let mut select = Query::select();
     select.columns(columns.iter().copied()).from_function(members, "members");
     let mut insert = Query::insert();
@@ -77,20 +85,27 @@ fn as_json<A: ActiveModelTrait>(rows: &[A]) -> Result<InsertStatement, DbErr> {
     Ok(insert)
 }
 
-/// A value as the input function of its column's type reads it.
-fn json(value: Value) -> Result<Json, DbErr> {
-    Ok(match value {
-        Value::Bool(value) => value.into(),
-        Value::Int(value) => value.into(),
-        Value::BigInt(value) => value.into(),
-        Value::String(value) => value.into(),
-        Value::Bytes(value) => value.map(|bytes| format!("\\x{}", hex::encode(bytes))).into(),
-        Value::Json(value) => value.map_or(Json::Null, |json| *json),
-        Value::Uuid(value) => value.map(|uuid| uuid.to_string()).into(),
-        Value::ChronoDate(value) => value.map(|date| date.to_string()).into(),
-        Value::ChronoDateTimeUtc(value) => value.map(|at| at.to_rfc3339_opts(SecondsFormat::Micros, true)).into(),
+/// Writes a value as the input function of its column's type reads it.
+fn write_json(json: &mut String, value: Value) -> Result<(), DbErr> {
+    let text = |text: &dyn fmt::Display| format!("\"{text}\"");
+    let written = match value {
+        Value::Bool(value) => value.map(|value| value.to_string()),
+        Value::Int(value) => value.map(|value| value.to_string()),
+        Value::BigInt(value) => value.map(|value| value.to_string()),
+        Value::String(value) => value.map(|value| serde_json::to_string(&value)).transpose().map_err(not_json)?,
+        Value::Bytes(value) => value.map(|value| format!("\"\\\\x{}\"", hex::encode(value))),
+        Value::Json(value) => value.map(|value| value.to_string()),
+        Value::Uuid(value) => value.map(|value| text(&value)),
+        Value::ChronoDate(value) => value.map(|value| text(&value)),
+        Value::ChronoDateTimeUtc(value) => value.map(|at| text(&at.to_rfc3339_opts(SecondsFormat::Micros, true))),
         other => return Err(DbErr::Type(format!("{other:?} has no form in JSON here"))),
-    })
+    };
+    json.push_str(written.as_deref().unwrap_or("null"));
+    Ok(())
+}
+
+fn not_json(error: serde_json::Error) -> DbErr {
+    DbErr::Json(error.to_string())
 }
 
 #[cfg(test)]

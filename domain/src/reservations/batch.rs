@@ -2,7 +2,7 @@
 //! and writes what was decided, with as many statements for a hundred requests as for one.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::HashSet,
     time::{Duration, Instant},
 };
 
@@ -12,23 +12,22 @@ use sea_orm::DbErr;
 use super::{
     checkout_row::{self, NewCheckout},
     decide::{Decision, PersonKey, Request, decide},
-    legal,
-    lines::{self, PriceBook},
-    load::{self, About},
+    known::Known,
+    lines, load,
     quote::Quote,
     reservation_row::{self, NewLines},
-    reserve::{Made, OPERATION, ReserveRefusal, ReserveRequest, Reserved, stock_changed_at},
+    reserve::{Made, OPERATION, ReserveRefusal, ReserveRequest, Reserved},
 };
 use crate::{
     accounts::{self, Buyer, BuyerScope},
-    drops::{drop_row, gate, item_row},
+    drops::{drop_row, gate},
     payments,
     platform::{
         Actor, Db, EntityId, OpError, Refused, Tx, audit,
         facts::Fact,
         faults::{self, Point},
         idempotency::{self, Claim, KeyAsked},
-        ids::{CheckoutId, DropId, LegalTextId},
+        ids::{CheckoutId, DropId},
         in_tx, is_passing, outbox,
         timers::{self, TimerKind},
         trace::TraceParent,
@@ -77,12 +76,14 @@ impl Asked {
 /// Where the database failed, all of it is done again: the keys tell what a commit did whose answer was lost. Where that is no
 /// remedy, one of the requests is at fault: the halves are decided on their own, until it stands alone and has the failure for
 /// its answer.
-pub(super) async fn decide_all(db: &Db, drops: &[DropId], asked: &[Asked]) -> Vec<Answer> {
+///
+/// `known` is what the last decision about the same drops has left behind, if there was one, and afterwards what this one leaves.
+pub(super) async fn decide_all(db: &Db, drops: &[DropId], asked: &[Asked], known: &mut Option<Known>) -> Vec<Answer> {
     let mut answers: Vec<Answer> = Vec::with_capacity(asked.len());
     let mut parts = vec![asked];
     let mut trouble: Option<(Instant, Duration)> = None;
     while let Some(part) = parts.pop() {
-        match run(db, drops, part).await {
+        match run(db, drops, part, known).await {
             Ok(of_part) => answers.extend(of_part),
             Err(error) => {
                 let (since, pause) = trouble.unwrap_or_else(|| (Instant::now(), PAUSE));
@@ -136,24 +137,33 @@ impl From<DbErr> for Abandon {
     }
 }
 
-async fn run(db: &Db, drops: &[DropId], asked: &[Asked]) -> Result<Vec<Answer>, DbErr> {
+async fn run(db: &Db, drops: &[DropId], asked: &[Asked], known: &mut Option<Known>) -> Result<Vec<Answer>, DbErr> {
+    // After a failure nothing is known.
+    let before = known.take();
+    let mut left = None;
     let done = in_tx(db, Actor::System("reserve"), async |tx| {
-        let answers = Batch { tx, drops, asked }.decide().await?;
+        let (answers, after) = Batch { db, tx, drops, asked }.decide(before).await?;
+        left = after;
         let made = answers.iter().any(|answer| matches!(answer, Ok(Reserved::Made { rows: Some(_), .. })));
         if made { Ok(answers) } else { Err(Abandon::Answered(answers)) }
     });
     match done.await {
         Ok(answers) => {
             faults::point(Point::ReserveCommitted).await?;
+            *known = left;
             Ok(answers)
         }
-        Err(Abandon::Answered(answers)) => Ok(answers),
+        Err(Abandon::Answered(answers)) => {
+            *known = left.map(Known::rolled_back);
+            Ok(answers)
+        }
         Err(Abandon::Failed(error)) => Err(error),
     }
 }
 
 /// One transaction.
 struct Batch<'a> {
+    db: &'a Db,
     tx: &'a Tx,
     drops: &'a [DropId],
     asked: &'a [Asked],
@@ -176,39 +186,44 @@ struct Granted<'a> {
 }
 
 impl<'a> Batch<'a> {
-    async fn decide(&self) -> Result<Vec<Answer>, Abandon> {
+    /// Answers also what is known of the drops afterwards, if they were looked at.
+    async fn decide(&self, known: Option<Known>) -> Result<(Vec<Answer>, Option<Known>), Abandon> {
         let mut answers: Vec<Option<Answer>> = self.asked.iter().map(|_| None).collect();
         let fresh = self.claim(&mut answers).await?;
         faults::point(Point::ReserveKeyed).await?;
-        let mut granted = Vec::new();
+        let mut left = None;
         if !fresh.is_empty() {
             let gates = gate::take(self.tx, self.drops).await?;
             faults::point(Point::ReserveGated).await?;
             let now = self.tx.decision_now().await?;
-            let conn = self.tx.conn();
-            let drops = drop_row::by_ids(conn, self.drops).await?;
-            let accepted: Vec<LegalTextId> = legal::current(conn).await?.into_iter().map(|text| text.id).collect();
-            granted = self.grant(&fresh, &drops, &accepted, now, &mut answers).await?;
-            let rows = self.write(&granted, &accepted).await?;
+            let destinations = fresh.iter().map(|fresh| fresh.asked.request.address.country.code()).collect();
+            let known = known.and_then(|known| known.still(&gates, &destinations, now));
+            let mut known = match known {
+                Some(known) => known,
+                None => Known::load(self.tx.conn(), gates, &destinations, now).await?,
+            };
+            let granted = self.grant(&fresh, &known, now, &mut answers).await?;
+            let rows = self.write(&granted, &known).await?;
             for (granted, rows) in granted.iter().zip(rows) {
                 let made = Reserved::Made { checkout: granted.asked.checkout, replayed: false, rows: Some(Box::new(rows)) };
                 put(&mut answers, granted.at, Ok(made));
             }
-            if !granted.is_empty() {
-                drop_row::freeze(self.tx, self.drops, self.tx.now()).await?;
-                stock_changed_at(self.tx, &gates, &drops).await?;
-            }
+            self.free_refused(&fresh, &granted).await?;
+            known.given(granted.iter().map(|granted| (&granted.quote, granted.expires_at)), self.tx.now());
+            left = Some(known);
         }
-        self.free_refused(&fresh, &granted).await?;
         faults::point(Point::ReserveWritten).await?;
         let missing = || Err(OpError::inconsistent("a request that was not decided"));
-        Ok(answers.into_iter().map(|answer| answer.unwrap_or_else(missing)).collect())
+        Ok((answers.into_iter().map(|answer| answer.unwrap_or_else(missing)).collect(), left))
     }
 
     /// Claims the keys, and answers the requests whose keys were used before.
     async fn claim(&self, answers: &mut [Option<Answer>]) -> Result<Vec<Fresh<'a>>, DbErr> {
         let keys: Vec<KeyAsked<'_>> = self.asked.iter().map(Asked::key).collect();
-        let claims = idempotency::claim_all(self.tx, &keys).await?;
+        let buyers: Vec<Buyer> = self.asked.iter().map(|asked| asked.buyer).collect();
+        // Who somebody is does not depend on what the transaction sees.
+        let persons = accounts::person_keys(self.db.reader(), &buyers);
+        let (claims, persons) = tokio::try_join!(idempotency::claim_all(self.tx, &keys), persons)?;
         let mut fresh: Vec<(usize, &'a Asked)> = Vec::with_capacity(self.asked.len());
         for ((at, asked), claim) in self.asked.iter().enumerate().zip(claims) {
             let answer = match claim {
@@ -225,8 +240,6 @@ impl<'a> Batch<'a> {
             };
             put(answers, at, answer);
         }
-        let buyers: Vec<Buyer> = fresh.iter().map(|(_, asked)| asked.buyer).collect();
-        let persons = accounts::person_keys(self.tx.conn(), &buyers).await?;
         let known = fresh.into_iter().filter_map(|(at, asked)| match persons.get(&asked.buyer) {
             Some(person) => Some(Fresh { at, asked, person: person.clone() }),
             None => {
@@ -241,21 +254,17 @@ impl<'a> Batch<'a> {
     async fn grant<'f>(
         &self,
         fresh: &'f [Fresh<'a>],
-        drops: &[drop_row::Model],
-        accepted: &[LegalTextId],
+        known: &Known,
         now: DateTime<Utc>,
         answers: &mut [Option<Answer>],
     ) -> Result<Vec<Granted<'f>>, DbErr> {
-        let conn = self.tx.conn();
-        let items = item_row::of_drops(conn, self.drops).await?;
-        let destinations: BTreeSet<&str> = fresh.iter().map(|fresh| fresh.asked.request.address.country.code()).collect();
-        let book = PriceBook::load(conn, drops, &items, &destinations).await?;
         let persons: HashSet<&PersonKey> = fresh.iter().map(|fresh| &fresh.person).collect();
         let persons: Vec<PersonKey> = persons.into_iter().cloned().collect();
-        let stock = load::stock_of(conn, drops, &items, About { persons: &persons, checkouts: &[] }, now).await?;
+        let mut stock = known.stock();
+        load::add_persons(self.tx.conn(), &mut stock, &known.items().collect::<Vec<_>>(), &persons, now).await?;
         let mut deciding = Vec::with_capacity(fresh.len());
         for fresh in fresh {
-            if accepted.iter().all(|text| fresh.asked.request.accepted.contains(text)) {
+            if known.accepted.iter().all(|text| fresh.asked.request.accepted.contains(text)) {
                 deciding.push(fresh);
             } else {
                 let refusal = OpError::refuse_field(ReserveRefusal::LegalTextsNotAccepted, "acceptedLegalTextIds");
@@ -266,7 +275,7 @@ impl<'a> Batch<'a> {
             .iter()
             .map(|fresh| {
                 let ReserveRequest { lines, address, .. } = &fresh.asked.request;
-                let book = &book;
+                let book = &known.book;
                 move |taken: &[u32]| book.price(lines, &address.country, taken, now)
             })
             .collect();
@@ -302,7 +311,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Writes what was granted. Answers what was written, in the same order.
-    async fn write(&self, granted: &[Granted<'_>], accepted: &[LegalTextId]) -> Result<Vec<Made>, DbErr> {
+    async fn write(&self, granted: &[Granted<'_>], known: &Known) -> Result<Vec<Made>, DbErr> {
         let tx = self.tx;
         if granted.is_empty() {
             return Ok(Vec::new());
@@ -313,7 +322,7 @@ impl<'a> Batch<'a> {
             address: &asked.request.address,
             quote,
             expires_at: *expires_at,
-            accepted,
+            accepted: &known.accepted,
         });
         let checkouts = checkout_row::insert_all(tx, &checkouts.collect::<Vec<_>>()).await?;
         let lines = granted.iter().map(|Granted { asked, person, quote, expires_at, .. }| NewLines {
@@ -328,10 +337,14 @@ impl<'a> Batch<'a> {
         let traced = |granted: &Granted<'_>| granted.asked.trace.clone();
         let timers = granted.iter().map(|granted| (granted.asked.checkout.uuid(), granted.expires_at, traced(granted)));
         timers::set_all(tx, TimerKind::HoldLapse, timers.collect()).await?;
-        let facts = granted.iter().map(|granted| (1, Fact::Reserved { checkout: granted.asked.checkout }, traced(granted)));
-        outbox::publish_traced(tx, facts.collect()).await?;
+        let reserved = granted.iter().map(|granted| (1, Fact::Reserved { checkout: granted.asked.checkout }, traced(granted)));
+        let changed = known.stock_changes().map(|(version, fact)| (version, fact, None));
+        outbox::publish_traced(tx, reserved.chain(changed).collect()).await?;
         let changes = granted.iter().map(|granted| (granted.asked.actor, traced(granted), granted.asked.checkout));
         audit::record_each(tx, "checkout.reserve", changes, &["lines", "address"]).await?;
+        if !known.is_frozen() {
+            drop_row::freeze(tx, self.drops, tx.now()).await?;
+        }
         let rows = checkouts.into_iter().zip(lines).zip(payments);
         Ok(rows.map(|((checkout, lines), payment)| Made { checkout, lines, payment }).collect())
     }

@@ -1,16 +1,14 @@
-//! The tables of checkouts, their addresses and the legal texts accepted with them.
-
-#![expect(clippy::disallowed_methods, unreachable_pub, reason = "these tables' own finders, and what their derives make public")]
+//! The tables of checkouts and their addresses.
 
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveValue::Set,
-    DbErr, QuerySelect, Select,
+    DbErr, FromJsonQueryResult, QuerySelect, Select,
     entity::prelude::*,
     sea_query::{Expr, ExprTrait},
 };
+use serde::{Deserialize, Serialize};
 
 use super::{address::Address, quote::Quote, reservation_row};
 use crate::{
@@ -37,11 +35,17 @@ pub struct Model {
     pub expires_at: DateTime<Utc>,
     /// Whether a payment in process extended the hold already.
     pub extended: bool,
-    pub quote: Json,
+    /// The price as it was agreed.
+    pub quote: Quote,
+    pub legal_text_ids: Accepted,
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }
+
+/// The legal texts that were accepted with a checkout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
+pub struct Accepted(pub Vec<LegalTextId>);
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
@@ -51,10 +55,6 @@ impl Model {
     /// Whose it is.
     pub fn buyer(&self) -> Option<Buyer> {
         self.account_id.map(Buyer::Account).or(self.guest_id.map(Buyer::Guest))
-    }
-    /// The quote that priced it.
-    pub fn quote(&self) -> Result<Quote, DbErr> {
-        serde_json::from_value(self.quote.clone()).map_err(|error| DbErr::Json(error.to_string()))
     }
     /// The deposits together.
     pub fn due_now(&self) -> Money {
@@ -85,23 +85,6 @@ pub(crate) mod address_row {
 }
 pub use address_row::Model as AddressView;
 
-pub(crate) mod accepted_row {
-    use super::*;
-
-    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
-    #[sea_orm(table_name = "checkout_legal_texts")]
-    pub struct Model {
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub checkout_id: CheckoutId,
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub legal_text_id: LegalTextId,
-    }
-
-    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-    impl ActiveModelBehavior for ActiveModel {}
-}
-
 /// A buyer's own checkouts.
 pub(crate) fn of_buyer(scope: &BuyerScope) -> Select<Entity> {
     match scope.buyer() {
@@ -131,12 +114,12 @@ pub(crate) struct NewCheckout<'a> {
 }
 
 impl NewCheckout<'_> {
-    fn row(&self, now: DateTime<Utc>) -> Result<Model, DbErr> {
+    fn row(&self, now: DateTime<Utc>) -> Model {
         let (account_id, guest_id) = match self.buyer {
             Buyer::Account(id) => (Some(id), None),
             Buyer::Guest(id) => (None, Some(id)),
         };
-        Ok(Model {
+        Model {
             id: self.id,
             account_id,
             guest_id,
@@ -147,11 +130,12 @@ impl NewCheckout<'_> {
             due_later_minor: self.quote.due_later_minor,
             expires_at: self.expires_at,
             extended: false,
-            quote: serde_json::to_value(self.quote).map_err(|error| DbErr::Json(error.to_string()))?,
+            quote: self.quote.clone(),
+            legal_text_ids: Accepted(self.accepted.to_vec()),
             version: 1,
             created_at: now,
             updated_at: now,
-        })
+        }
     }
 
     fn address_row(&self) -> address_row::Model {
@@ -169,16 +153,12 @@ impl NewCheckout<'_> {
     }
 }
 
-/// Writes checkouts: three statements. Answers the rows in the same order.
+/// Writes checkouts: two statements. Answers the rows in the same order.
 pub(crate) async fn insert_all(tx: &Tx, new: &[NewCheckout<'_>]) -> Result<Vec<Model>, DbErr> {
-    let rows = new.iter().map(|new| new.row(tx.now())).collect::<Result<Vec<_>, _>>()?;
+    let rows: Vec<Model> = new.iter().map(|new| new.row(tx.now())).collect();
     bulk::insert_all(tx, rows.iter().cloned().map(as_new).collect::<Vec<ActiveModel>>()).await?;
     let addresses = new.iter().map(|new| as_new(new.address_row()));
     bulk::insert_all(tx, addresses.collect::<Vec<address_row::ActiveModel>>()).await?;
-    let accepted = new.iter().flat_map(|new| new.accepted.iter().map(|text| (new.id, *text)));
-    let accepted =
-        accepted.map(|(checkout, text)| accepted_row::ActiveModel { checkout_id: Set(checkout), legal_text_id: Set(text) });
-    bulk::insert_all(tx, accepted.collect()).await?;
     Ok(rows)
 }
 
@@ -202,17 +182,4 @@ pub(crate) async fn touch(tx: &Tx, id: CheckoutId, expires_at: Option<DateTime<U
 pub(crate) async fn addresses(conn: &impl ConnectionTrait, ids: &[CheckoutId]) -> Result<HashMap<CheckoutId, AddressView>, DbErr> {
     let rows = address_row::Entity::find().filter(address_row::Column::CheckoutId.is_in(ids.iter().copied())).all(conn).await?;
     Ok(rows.into_iter().map(|row| (row.checkout_id, row)).collect())
-}
-
-/// The legal texts accepted with checkouts: one statement.
-pub(crate) async fn accepted(
-    conn: &impl ConnectionTrait,
-    ids: &[CheckoutId],
-) -> Result<HashMap<CheckoutId, Vec<LegalTextId>>, DbErr> {
-    let rows = accepted_row::Entity::find().filter(accepted_row::Column::CheckoutId.is_in(ids.iter().copied())).all(conn).await?;
-    let mut accepted: HashMap<CheckoutId, Vec<LegalTextId>> = HashMap::new();
-    for row in rows {
-        accepted.entry(row.checkout_id).or_default().push(row.legal_text_id);
-    }
-    Ok(accepted)
 }

@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::{
     batch::{self, Answer, Asked},
+    known::Known,
     lines::LINES_MAX,
     reserve::{self, ReserveRefusal, ReserveRequest, Reserved},
 };
@@ -207,15 +208,17 @@ impl Desk {
 
     /// Decides a drop's requests, batch after batch, until nobody waits.
     async fn serve(&self, drop: DropId) {
+        let mut known = None;
         loop {
             let Ok(turn) = self.0.transactions.acquire().await else { return };
             let Some(batch) = self.next_batch(drop) else { return };
             let desk = self.clone();
             // On its own, so that a defect in it does not stop the queue.
-            let done = tokio::spawn(async move { desk.decide(&[drop], batch).await }).await;
-            if let Err(defect) = done {
+            let done = tokio::spawn(async move { desk.decide(&[drop], batch, known).await }).await;
+            known = done.unwrap_or_else(|defect| {
                 tracing::error!(%defect, "a batch of reservations ended without answers");
-            }
+                None
+            });
             std::mem::drop(turn);
         }
     }
@@ -247,11 +250,12 @@ impl Desk {
             return;
         };
         if !waiting.answer.is_closed() {
-            self.decide(drops, vec![waiting]).await;
+            self.decide(drops, vec![waiting], None).await;
         }
     }
 
-    async fn decide(&self, drops: &[DropId], batch: Vec<Waiting>) {
+    /// Answers what is known of the drops afterwards.
+    async fn decide(&self, drops: &[DropId], batch: Vec<Waiting>, mut known: Option<Known>) -> Option<Known> {
         let began = Instant::now();
         let (asked, answers): (Vec<Asked>, Vec<_>) = batch
             .into_iter()
@@ -262,12 +266,13 @@ impl Desk {
             .unzip();
         let count = f64::from(u32::try_from(asked.len()).unwrap_or(u32::MAX));
         metrics::histogram!(BATCH_REQUESTS).record(count);
-        let decided = batch::decide_all(&self.0.db, drops, &asked).await;
+        let decided = batch::decide_all(&self.0.db, drops, &asked, &mut known).await;
         self.note_pace(began.elapsed().as_secs_f64());
         for (caller, answer) in answers.into_iter().zip(decided) {
             // Whoever went away meanwhile finds the reservation later, or it lapses.
             let _gone = caller.send(answer);
         }
+        known
     }
 
     fn note_pace(&self, secs: f64) {

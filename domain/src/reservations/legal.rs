@@ -2,8 +2,10 @@
 
 #![expect(clippy::disallowed_methods, reason = "the legal texts' own finders")]
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveValue::Set, DbErr, DeriveActiveEnum, QueryOrder, entity::prelude::*};
+use sea_orm::{ActiveValue::Set, DbErr, DeriveActiveEnum, QueryOrder, QuerySelect as _, entity::prelude::*};
 
 use crate::{
     accounts::AdminScope,
@@ -65,6 +67,15 @@ pub async fn current(conn: &impl ConnectionTrait) -> Result<Vec<LegalText>, DbEr
         }
     }
     Ok(newest)
+}
+
+/// The ids of the newest versions: one statement, without the texts.
+pub(super) async fn current_ids(conn: &impl ConnectionTrait) -> Result<Vec<LegalTextId>, DbErr> {
+    let newest = Entity::find().select_only().columns([Column::Kind, Column::Id]);
+    let rows: Vec<(LegalKind, LegalTextId)> =
+        newest.order_by_asc(Column::Kind).order_by_desc(Column::Number).into_tuple().all(conn).await?;
+    let mut seen = HashSet::new();
+    Ok(rows.into_iter().filter(|(kind, _)| seen.insert(*kind)).map(|(_, id)| id).collect())
 }
 
 /// Versions by id: one statement.

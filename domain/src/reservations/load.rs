@@ -49,6 +49,26 @@ pub(crate) async fn stock_of(
     About { persons, checkouts }: About<'_>,
     now: DateTime<Utc>,
 ) -> Result<Stock, DbErr> {
+    let ids: Vec<DropId> = drops.iter().map(|row| row.id).collect();
+    let held = reservation_row::held_units(conn, &ids, now).await?;
+    let mut stock = stock_with(drops, items, held.into_iter().map(|(_, item, units, _)| (item, units)));
+    let ids: Vec<DropItemId> = items.iter().map(|row| row.id).collect();
+    add_persons(conn, &mut stock, &ids, persons, now).await?;
+    if !checkouts.is_empty() {
+        for row in reservation_row::active_holds(conn, checkouts, now).await? {
+            let hold = Hold { item: row.drop_item_id, units: row.units_u32(), person: row.person_key };
+            stock.holds.entry(row.checkout_id).or_default().push(hold);
+        }
+    }
+    Ok(stock)
+}
+
+/// The stock of drops, without persons, whose rows were read, with what is held of their items.
+pub(super) fn stock_with(
+    drops: &[drop_row::Model],
+    items: &[item_row::Model],
+    held: impl IntoIterator<Item = (DropItemId, u32)>,
+) -> Stock {
     let count = |number: i32| u32::try_from(number).unwrap_or(0);
     let mut stock = Stock::default();
     for row in drops {
@@ -65,24 +85,27 @@ pub(crate) async fn stock_of(
         let (units, confirmed, per_buyer_max) = (count(row.units), count(row.confirmed_units), count(row.per_buyer_max));
         stock.items.insert(row.id, ItemStock { drop: row.drop_id, units, confirmed, held: 0, per_buyer_max });
     }
-    let ids: Vec<DropId> = drops.iter().map(|row| row.id).collect();
-    for (_, item, held, _) in reservation_row::held_units(conn, &ids, now).await? {
+    for (item, held) in held {
         if let Some(stock) = stock.items.get_mut(&item) {
             stock.held = held;
         }
     }
+    stock
+}
+
+/// Adds what persons have of items, and how they have dealt with the drops: one statement, if there are any.
+pub(super) async fn add_persons(
+    conn: &impl ConnectionTrait,
+    stock: &mut Stock,
+    items: &[DropItemId],
+    persons: &[PersonKey],
+    now: DateTime<Utc>,
+) -> Result<(), DbErr> {
     if !persons.is_empty() {
-        let items: Vec<DropItemId> = items.iter().map(|row| row.id).collect();
         let lapsed_after = now.checked_sub_signed(LAPSES_WITHIN).unwrap_or(now);
-        count_claims(&mut stock, reservation_row::claims_of(conn, &items, persons, lapsed_after).await?, now);
+        count_claims(stock, reservation_row::claims_of(conn, items, persons, lapsed_after).await?, now);
     }
-    if !checkouts.is_empty() {
-        for row in reservation_row::active_holds(conn, checkouts, now).await? {
-            let hold = Hold { item: row.drop_item_id, units: row.units_u32(), person: row.person_key };
-            stock.holds.entry(row.checkout_id).or_default().push(hold);
-        }
-    }
-    Ok(stock)
+    Ok(())
 }
 
 /// Counts what persons hold, have paid for, and let run out. A checkout counts once in a drop, however many lines it has there.

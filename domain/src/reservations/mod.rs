@@ -1,8 +1,8 @@
 //! Checkouts, quotes, holds and reservations.
 //!
 //! [`quote`] what it costs and [`decide`] who gets it: pure rules. [`reserve`], [`lapse`], [`cancel`]: the
-//! operations, each under the gates of its drops. [`desk`] gathers requests to reserve, and `batch` decides them together. [`lines`] asks for a quote. [`legal`] and [`tables`]: what a
-//! checkout refers to. [`queries`]: reads. [`state`]: the state machine. [`reconcile`]: what was missed.
+//! operations, each under the gates of its drops. [`desk`] gathers requests to reserve, and `batch` decides them together by
+//! what is `known`. [`lines`] asks for a quote. [`legal`] and [`tables`]: what a checkout refers to. [`queries`]: reads. [`state`]: the state machine. [`reconcile`]: what was missed.
 
 pub mod address;
 mod batch;
@@ -10,6 +10,7 @@ pub mod cancel;
 pub(crate) mod checkout_row;
 pub mod decide;
 pub mod desk;
+mod known;
 pub mod lapse;
 pub mod legal;
 pub mod lines;

@@ -15,7 +15,7 @@ use crate::{
     payments,
     platform::{
         Db,
-        ids::{CheckoutId, DropId, LegalTextId, ReservationId},
+        ids::{CheckoutId, DropId, ReservationId},
         page::{Page, Slice, SortKey, SortValue, count_capped, slice},
         read_in,
     },
@@ -56,11 +56,6 @@ pub async fn lines_of(db: &Db, checkouts: &[CheckoutId]) -> Result<HashMap<Check
 /// The addresses of a buyer's checkouts: one statement.
 pub async fn addresses_of(db: &Db, checkouts: &[CheckoutId]) -> Result<HashMap<CheckoutId, AddressView>, DbErr> {
     checkout_row::addresses(db.reader(), checkouts).await
-}
-
-/// The legal texts accepted with checkouts: one statement.
-pub async fn accepted_of(db: &Db, checkouts: &[CheckoutId]) -> Result<HashMap<CheckoutId, Vec<LegalTextId>>, DbErr> {
-    checkout_row::accepted(db.reader(), checkouts).await
 }
 
 /// A buyer's reservations by id: those of other buyers are absent.

@@ -184,7 +184,7 @@ impl QuotedLine {
 }
 
 /// What lines cost together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sea_orm::FromJsonQueryResult)]
 pub struct Quote {
     /// The one currency.
     pub currency: Currency,

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     accounts::BuyerScope,
-    drops::{Drop, gate, item_row},
+    drops::{gate, item_row},
     payments::Payment,
     platform::{
         Db, Money, OpError, Refused, Tx,
@@ -179,7 +179,7 @@ pub async fn reserve(db: &Db, scope: &BuyerScope, request: &ReserveRequest) -> R
     // Which drops the items belong to never changes, so it may be read before their gates are taken.
     let drops = drops_in(request, &item_row::drops_of(db.reader(), &items).await?)?;
     let asked = Asked::new(db, scope, request.clone())?;
-    let answer = batch::decide_all(db, &drops, &[asked]).await.into_iter().next();
+    let answer = batch::decide_all(db, &drops, &[asked], &mut None).await.into_iter().next();
     answer.unwrap_or_else(|| Err(OpError::inconsistent("a request that was not decided")))
 }
 
@@ -209,14 +209,5 @@ pub(crate) async fn stock_changed(tx: &Tx, drops: &[DropId]) -> Result<(), DbErr
         .await?
         .into_iter()
         .map(|(drop, creator, version)| (version, Fact::StockChanged { creator, drop }));
-    outbox::publish_all(tx, &facts.collect::<Vec<_>>()).await
-}
-
-/// The same where the gates' versions and the drops are known.
-pub(super) async fn stock_changed_at(tx: &Tx, gates: &[(DropId, i64)], drops: &[Drop]) -> Result<(), DbErr> {
-    let facts = drops.iter().filter_map(|drop| {
-        let (_, version) = gates.iter().find(|(id, _)| *id == drop.id)?;
-        Some((*version, Fact::StockChanged { creator: drop.creator_id, drop: drop.id }))
-    });
     outbox::publish_all(tx, &facts.collect::<Vec<_>>()).await
 }

@@ -1,11 +1,18 @@
 //! The desk: crowds that are decided together, mixed with everything else that moves units, on both databases.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use chrono::TimeDelta;
 use domain::{
     accounts::BuyerScope,
-    drops::{DropItem, create::create, items::NewItem, publish::publish},
+    drops::{DropItem, create::create, items::{ItemChange, NewItem}, publish::publish},
     payments::{
         self,
         apply::apply,
@@ -275,6 +282,50 @@ on_both! {
             counts
         });
         assert_eq!(counts[1], counts[2], "{counts:?}");
+        check_books(&kit.db).await;
+    }
+
+    async fn a_busy_queue_sees_what_was_changed_beside_it(kit: Kit) {
+        let market = market(&kit).await;
+        let db = kit.connect(8).await;
+        let desk = Desk::new(&db, patient());
+        let (over, crowd) = (Arc::new(AtomicBool::new(false)), buyers(&kit, 40).await);
+        // Some ask for a third bowl again and again, so that the queue never ends and every decision follows another.
+        let mut asking = JoinSet::new();
+        for at in 0..4_usize {
+            let (desk, db, over, who) = (desk.clone(), db.clone(), over.clone(), crowd[at]);
+            let wishes = market.request(db.now(), &[(&market.bowl, 2)], 1_000_000, "bowls");
+            asking.spawn(async move {
+                for number in 0.. {
+                    let wish = ReserveRequest { key: key(&format!("bowls-{at}-{number}")), ..wishes.clone() };
+                    let _mostly_sold_out = desk.reserve(&who, wish).await;
+                    if over.load(Ordering::Relaxed) {
+                        return;
+                    }
+                }
+            });
+        }
+        let mut comers = crowd[4..].iter().enumerate();
+        let mut come = async |expected_total: i64| {
+            let (at, who) = comers.next().unwrap();
+            desk.reserve(who, market.request(db.now(), &[(&market.cup, 1)], expected_total, &format!("cup-{at:04}"))).await
+        };
+        for _ in 0..10 {
+            assert!(matches!(come(1_000_000).await, Ok(Reserved::Made { .. })));
+        }
+        for round in 1..=8_i64 {
+            assert_eq!(codes(come(1_000_000).await), [ReserveRefusal::SoldOut], "round {round}");
+            let price = 5_000 + round * 100;
+            let dearer = Some(tiers(&[(price, None)]));
+            let change = ItemChange { units: Some(10 + u32::try_from(round).unwrap()), tiers: dearer, ..ItemChange::default() };
+            domain::drops::items::change(&kit.db, &market.creator, market.cup.id, change).await.unwrap();
+            if round % 2 == 0 {
+                assert!(matches!(come(price - 1).await, Ok(Reserved::Repriced(_))), "round {round}");
+            }
+            assert!(matches!(come(price).await, Ok(Reserved::Made { .. })), "round {round}");
+        }
+        over.store(true, Ordering::Relaxed);
+        asking.join_all().await;
         check_books(&kit.db).await;
     }
 
