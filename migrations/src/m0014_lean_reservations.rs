@@ -25,6 +25,12 @@ migration!(|manager| {
         let sql = format!("CREATE INDEX {name} ON checkouts ({buyer}, created_at, id) WHERE {buyer} IS NOT NULL");
         connection.execute_unprepared(&sql).await?;
     }
+    // What persons have is found by who they are. Found by the item first, as many rows are read as were ever reserved of it, which
+    // statistics that are as old as the drop do not know.
+    let by_item = Index::drop().name("ix_reservations_drop_item_id_person_key").table("reservations").to_owned();
+    manager.drop_index(by_item).await?;
+    let by_person = "CREATE INDEX ix_reservations_person_key_drop_item_id ON reservations (person_key, drop_item_id)";
+    connection.execute_unprepared(by_person).await?;
     // One check instead of four, which also says that they go together. SQLite cannot change the keys of a table that is
     // there, and its checks are calls within this process.
     if postgres {

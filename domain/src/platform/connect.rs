@@ -20,6 +20,8 @@ use super::{clock::Clock, db::Db, entropy::Entropy};
 
 /// How long a request waits for a free connection, or for the one SQLite writer.
 const ACQUIRE_SECS: u64 = 30;
+/// How many statements a PostgreSQL connection keeps prepared: more than there are texts, lists of several lengths included.
+const STATEMENTS_KEPT: usize = 1_000;
 /// How long a SQLite statement waits for another process: a short command beside the server.
 const BUSY_SECS: u64 = 10;
 /// Pages that SQLite reads from the page cache of the system instead of copying them: a marketplace's
@@ -180,7 +182,8 @@ async fn open_postgres(url: &str, pool_max: u32) -> Result<DatabaseConnection, D
     options.map_sqlx_postgres_opts(|options| {
         // A lock that is not granted in time becomes an error instead of a queue of waiting requests, and a
         // process that stopped within a transaction does not keep its locks for ever.
-        options.application_name("smallrun").options([("lock_timeout", "10s"), ("idle_in_transaction_session_timeout", "60s")])
+        let options = options.application_name("smallrun").statement_cache_capacity(STATEMENTS_KEPT);
+        options.options([("lock_timeout", "10s"), ("idle_in_transaction_session_timeout", "60s")])
     });
     Database::connect(options).await
 }

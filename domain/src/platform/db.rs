@@ -282,6 +282,18 @@ impl Tx {
         Ok(decided)
     }
 
+    /// Makes PostgreSQL walk an index in its order for the rest of the transaction, instead of gathering what is found and
+    /// sorting it. Tables that are queues turn over faster than their statistics, which say that there is hardly a row; and what is
+    /// gathered by a bitmap includes the many index entries of rows that have left the queue, until a vacuum.
+    pub(crate) async fn walk_indexes(&self) -> Result<(), DbErr> {
+        if self.db.backend() == DbBackend::Postgres {
+            let sql = "SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true), \
+                       set_config('enable_seqscan', 'off', true)";
+            self.inner.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+        }
+        Ok(())
+    }
+
     /// A new identifier.
     pub fn new_id<I: EntityId>(&self) -> I {
         I::from_uuid(self.db.0.entropy.uuid(self.now))

@@ -176,6 +176,7 @@ where
     let held = lease::Entity::find_by_id(1).lock_exclusive().one(tx.conn()).await?;
     let Some(held) = held.filter(|held| held.fence == fence) else { return Ok(Vec::new()) };
     let mut position = held.position_last;
+    tx.walk_indexes().await?;
     let backend = tx.conn().get_database_backend();
     let statement = Statement::from_sql_and_values(backend, number_rows_sql(limit), [position.into()]);
     let mut rows = entity::Model::find_by_statement(statement).all(tx.conn()).await?;

@@ -7,7 +7,10 @@
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -76,6 +79,8 @@ struct Inner {
     transactions: Semaphore,
     /// What a batch has taken lately, in seconds.
     pace: Mutex<f64>,
+    /// How many queues are crowded.
+    crowded: AtomicUsize,
 }
 
 /// Those who wait for a drop, in the order of their coming. There is one as long as somebody waits or is being decided.
@@ -84,6 +89,8 @@ struct Queue {
     waiting: VecDeque<Waiting>,
     /// How many are being decided.
     deciding: usize,
+    /// Whether there is hardly room for more.
+    crowded: bool,
 }
 
 struct Waiting {
@@ -108,6 +115,7 @@ impl Desk {
             drops: Mutex::default(),
             transactions: Semaphore::new(at_once),
             pace: Mutex::new(0.0),
+            crowded: AtomicUsize::new(0),
         }))
     }
 
@@ -140,6 +148,24 @@ impl Desk {
         decided.await.unwrap_or_else(|_| Err(unanswered()))
     }
 
+    /// Whether somebody who wants to reserve will probably be turned away: for those who have more to do than they can, before they
+    /// begin with it.
+    pub fn is_crowded(&self) -> bool {
+        self.0.crowded.load(Ordering::Relaxed) > 0
+    }
+
+    /// Notes how full a queue is after it has changed.
+    fn look_at(&self, queue: &mut Queue) {
+        let DeskSettings { queue_max, wait_max, .. } = self.0.settings;
+        let wait = self.expected(queue.waiting.len().saturating_add(queue.deciding));
+        let crowded = queue.waiting.len() >= queue_max.div_euclid(4).saturating_mul(3) || wait > wait_max.mul_f64(0.75);
+        match (mem::replace(&mut queue.crowded, crowded), crowded) {
+            (false, true) => self.0.crowded.fetch_add(1, Ordering::Relaxed),
+            (true, false) => self.0.crowded.fetch_sub(1, Ordering::Relaxed),
+            _ => return,
+        };
+    }
+
     /// Takes a request out of its queue; `false` when its turn has come.
     fn leave(&self, drop: DropId, checkout: CheckoutId) -> bool {
         let mut queues = locked(&self.0.queues);
@@ -149,6 +175,7 @@ impl Desk {
         let left = queue.waiting.len() < before;
         if left {
             metrics::gauge!(WAITING).decrement(1.0);
+            self.look_at(queue);
         }
         left
     }
@@ -190,6 +217,7 @@ impl Desk {
             return Err(self.busy(wait));
         }
         queue.waiting.push_back(waiting);
+        self.look_at(queue);
         metrics::gauge!(WAITING).increment(1.0);
         if begins {
             self.0.db.set_rush(true);
@@ -230,6 +258,7 @@ impl Desk {
         let before = queue.waiting.len();
         let batch = take(&mut queue.waiting);
         queue.deciding = batch.len();
+        self.look_at(queue);
         let taken = before.saturating_sub(queue.waiting.len());
         metrics::gauge!(WAITING).decrement(f64::from(u32::try_from(taken).unwrap_or(u32::MAX)));
         if batch.is_empty() {

@@ -274,6 +274,8 @@ pub(crate) fn held_of_item(now: DateTime<Utc>) -> Expr {
     let held = Query::select()
         .expr(Func::coalesce([Expr::col((Entity, Column::Units)).sum().cast_as("bigint"), Expr::val(0_i64)]))
         .from(Entity)
+        // What is held of a drop stands together in an index.
+        .and_where(Expr::col((Entity, Column::DropId)).equals((item_row::Entity, item_row::Column::DropId)))
         .and_where(Expr::col((Entity, Column::DropItemId)).equals((item_row::Entity, item_row::Column::Id)))
         .and_where(Column::State.eq(ReservationState::Held))
         .and_where(Column::ExpiresAt.gt(now))

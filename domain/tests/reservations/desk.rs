@@ -12,7 +12,12 @@ use std::{
 use chrono::TimeDelta;
 use domain::{
     accounts::BuyerScope,
-    drops::{DropItem, create::create, items::{ItemChange, NewItem}, publish::publish},
+    drops::{
+        DropItem,
+        create::create,
+        items::{ItemChange, NewItem},
+        publish::publish,
+    },
     payments::{
         self,
         apply::apply,

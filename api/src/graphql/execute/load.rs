@@ -79,14 +79,19 @@ impl Load {
         self.wait(now) > self.from_secs
     }
 
-    /// Whether a request of that class is turned away.
-    pub(super) fn sheds(&self, class: Class, now: Instant) -> bool {
+    /// Whether a request of that class is turned away. Where things wait, and the desk is crowded as well, nearly all who read or
+    /// reserve are: they would wait here, to be turned away there.
+    pub(super) fn sheds(&self, class: Class, crowded: bool, now: Instant) -> bool {
         let Some((from, to)) = bounds(class) else { return false };
         let wait = self.wait(now) / self.from_secs;
-        if wait <= from {
+        let share = match wait {
+            ..=1.0 => 0.0,
+            _ if crowded => 1.0,
+            _ => ((wait - from) / (to - from)).clamp(0.0, 1.0),
+        };
+        if share == 0.0 {
             return false;
         }
-        let share = ((wait - from) / (to - from)).min(1.0);
         // Evenly spread: of each fifty, as many as the share says, but never all.
         let turn = self.asked.fetch_add(1, Ordering::Relaxed).wrapping_mul(29) % ONE_IN;
         let shed =
@@ -110,10 +115,22 @@ mod tests {
         {
             let load = Load::new(Duration::from_millis(200));
             (0..200).for_each(|_| load.note(Duration::from_millis(millis), now));
-            let shed =
-                [Class::Browse, Class::Reserve, Class::Other].map(|class| (0..50).filter(|_| load.sheds(class, now)).count());
+            let shed = [Class::Browse, Class::Reserve, Class::Other]
+                .map(|class| (0..50).filter(|_| load.sheds(class, false, now)).count());
             let near = shed.iter().zip(expected).all(|(shed, expected)| shed.abs_diff(expected) <= 1);
             assert!(near, "{millis} ms: {shed:?}, not {expected:?}");
+        }
+    }
+
+    #[test]
+    fn where_the_desk_is_crowded_those_who_would_wait_for_nothing_are_turned_away_at_once() {
+        let now = Instant::now();
+        for (millis, expected) in [(150, [0, 0, 0]), (250, [49, 49, 0])] {
+            let load = Load::new(Duration::from_millis(200));
+            (0..200).for_each(|_| load.note(Duration::from_millis(millis), now));
+            let shed =
+                [Class::Browse, Class::Reserve, Class::Other].map(|class| (0..50).filter(|_| load.sheds(class, true, now)).count());
+            assert_eq!(shed, expected, "{millis} ms");
         }
     }
 
@@ -122,8 +139,8 @@ mod tests {
         let now = Instant::now();
         let load = Load::new(Duration::from_millis(200));
         (0..200).for_each(|_| load.note(Duration::from_secs(5), now));
-        assert!((0..50).any(|_| load.sheds(Class::Reserve, now)));
-        assert!(!(0..50).any(|_| load.sheds(Class::Browse, now + OLD + Duration::from_millis(1))));
+        assert!((0..50).any(|_| load.sheds(Class::Reserve, false, now)));
+        assert!(!(0..50).any(|_| load.sheds(Class::Browse, true, now + OLD + Duration::from_millis(1))));
     }
 
     #[test]
@@ -131,6 +148,6 @@ mod tests {
         let now = Instant::now();
         let load = Load::new(Duration::ZERO);
         (0..200).for_each(|_| load.note(Duration::from_secs(60), now));
-        assert!(!load.is_busy(now) && !(0..50).any(|_| load.sheds(Class::Browse, now)));
+        assert!(!load.is_busy(now) && !(0..50).any(|_| load.sheds(Class::Browse, true, now)));
     }
 }

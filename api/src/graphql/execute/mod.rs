@@ -39,7 +39,7 @@ use super::{
     budget::{Budget, Payer},
     context::Shared,
     errors::{busy, internal},
-    guard::{Chosen, Document, Guard, Refused},
+    guard::{Chosen, Class, Document, Guard, Refused},
     introspection::Schemas,
     uploads::Uploads,
 };
@@ -98,6 +98,12 @@ impl Admitted {
     }
 }
 
+impl Parts {
+    fn sheds(&self, class: Class, now: Instant) -> bool {
+        self.load.sheds(class, self.shared.desk.is_crowded(), now)
+    }
+}
+
 /// Runs operations. Its copies are the same executor.
 #[derive(Clone)]
 pub struct Executor(Arc<Parts>);
@@ -152,7 +158,7 @@ impl Executor {
             return None;
         }
         let class = self.kept(query)?.class();
-        self.0.load.sheds(class, now).then(turned_away)
+        self.0.sheds(class, now).then(turned_away)
     }
 
     /// Whether a request may be run: reads its document, weighs it, and charges its caller. The answer of a refusal is
@@ -171,7 +177,7 @@ impl Executor {
             Some(document) => document,
             None => self.document(asked.query).await.map_err(refused)?,
         };
-        if !known && parts.load.sheds(document.class(), Instant::now()) {
+        if !known && parts.sheds(document.class(), Instant::now()) {
             return Err(turned_away());
         }
         let variables = Variables::from_json(Value::Object(asked.variables));

@@ -68,6 +68,7 @@ fn number_rows_sql(limit: u64) -> String {
 
 /// Gives up to `limit` rows the positions after `last`; answers them in this order.
 async fn number_rows(tx: &Tx, last: i64, limit: u64) -> Result<Vec<(i64, AuditEntry)>, DbErr> {
+    tx.walk_indexes().await?;
     let backend = tx.conn().get_database_backend();
     let statement = Statement::from_sql_and_values(backend, number_rows_sql(limit), [last.into()]);
     let answered = tx.conn().query_all_raw(statement).await?;

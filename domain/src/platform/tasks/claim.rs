@@ -94,17 +94,16 @@ impl Failure {
 pub async fn claim(tx: &Tx, queue: Queue, limit: u64) -> Result<Vec<Claimed>, DbErr> {
     // Leases are compared across processes, whose clocks may differ.
     let now = tx.decision_now().await?;
-    let due = Condition::all().add(C::State.eq(TaskState::Ready)).add(C::RunAt.lte(now));
-    let abandoned = Condition::all().add(C::State.eq(TaskState::Running)).add(C::LeaseUntil.lt(now));
-    let rows = Entity::find()
-        .filter(C::Queue.eq(queue))
-        .filter(Condition::any().add(due).add(abandoned))
-        .order_by_asc(C::Urgency)
-        .order_by_asc(C::Since)
-        .limit(limit)
-        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-        .all(tx.conn())
-        .await?;
+    tx.walk_indexes().await?;
+    // Each by its own statement, because only within one state has the index the order that is asked for.
+    let mut rows = first_of(tx, queue, C::State.eq(TaskState::Ready).and(C::RunAt.lte(now)), limit).await?;
+    let abandoned = first_of(tx, queue, C::State.eq(TaskState::Running).and(C::LeaseUntil.lt(now)), limit).await?;
+    if !abandoned.is_empty() {
+        rows.extend(abandoned);
+        rows.sort_by_key(|row| (row.urgency, row.since));
+        // Those that are left are free again with the end of the transaction.
+        rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    }
     let rows = without_spent(tx, rows).await?;
     if rows.is_empty() {
         return Ok(Vec::new());
@@ -139,6 +138,12 @@ pub async fn claim(tx: &Tx, queue: Queue, limit: u64) -> Result<Vec<Claimed>, Db
         }
     }
     Ok(claimed)
+}
+
+/// The most urgent rows of a queue, locked, without those that another transaction has locked.
+async fn first_of(tx: &Tx, queue: Queue, which: Expr, limit: u64) -> Result<Vec<TaskRow>, DbErr> {
+    let ordered = Entity::find().filter(C::Queue.eq(queue)).filter(which).order_by_asc(C::Urgency).order_by_asc(C::Since);
+    ordered.limit(limit).lock_with_behavior(LockType::Update, LockBehavior::SkipLocked).all(tx.conn()).await
 }
 
 /// Takes down which of these rows were left by a worker that fell silent, and answers those that may be tried. For the
