@@ -51,7 +51,7 @@ edge!(
 );
 edge!(
     /// The held units of the items of a drop.
-    HeldOf(DropId) -> Vec<(DropItemId, queries::ItemStockView)>, |loaders, ids| queries::held_by_drop(&loaders.db, ids)
+    HeldOf(DropId) -> Vec<(DropItemId, queries::ItemStockView)>, |loaders, ids| loaders.live.held(ids)
 );
 edge!(
     /// The tags of a drop.

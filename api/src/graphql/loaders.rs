@@ -29,9 +29,12 @@ use futures_util::{
 };
 use sea_orm::DbErr;
 
+use crate::live::Live;
+
 /// What all edges of one request know.
 pub(crate) struct Loaders {
     pub(crate) db: Db,
+    pub(crate) live: Live,
     pub(crate) viewer: Viewer,
     pub(crate) sight: Sight,
 }

@@ -7,6 +7,7 @@
 //! Architecture invariant: nobody has a queue of values. Each of these hands on its latest state, and whoever is slow finds the
 //! newest when it comes: between two states any number may be left out, the last one never.
 
+pub(crate) mod held;
 pub(crate) mod passes;
 pub(crate) mod places;
 pub(crate) mod runs;
@@ -14,6 +15,7 @@ pub(crate) mod stock;
 pub(crate) mod topics;
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -22,11 +24,14 @@ use chrono::{DateTime, Utc};
 use domain::platform::{
     Db,
     facts::{Fact, FactListener},
+    ids::DropId,
 };
+use sea_orm::DbErr;
 use tokio::{runtime::Handle, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use self::{
+    held::{HeldItems, HeldUnits},
     passes::Passes,
     places::Places,
     stock::{StockCache, StockFeeds},
@@ -87,6 +92,7 @@ struct Inner {
     topics: Arc<Topics>,
     stock: Arc<StockFeeds>,
     stock_cache: StockCache,
+    held: HeldUnits,
     passes: Arc<Passes>,
     places: Arc<Places>,
     reads: Arc<Semaphore>,
@@ -107,6 +113,7 @@ impl Live {
             topics: Arc::default(),
             stock: Arc::default(),
             stock_cache: StockCache::default(),
+            held: HeldUnits::default(),
             passes,
             places: Arc::new(Places::new(bounds)),
             reads: Arc::new(Semaphore::new(READS_AT_ONCE)),
@@ -118,6 +125,11 @@ impl Live {
     /// Ends all that is watched: sockets are closed as going away, streams of events end.
     pub fn stop(&self) {
         self.0.stop.cancel();
+    }
+
+    /// Held units of the items of drops, as of now.
+    pub(crate) async fn held(&self, drops: &[DropId]) -> Result<HashMap<DropId, HeldItems>, DbErr> {
+        self.0.held.of(&self.0.db, drops).await
     }
 
     pub(crate) fn db(&self) -> &Db {

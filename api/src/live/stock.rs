@@ -12,10 +12,7 @@ use domain::{
         Drop, DropItem,
         queries::{self, ItemStockView},
     },
-    platform::{
-        Db,
-        ids::{DropId, DropItemId},
-    },
+    platform::ids::{DropId, DropItemId},
 };
 use sea_orm::DbErr;
 use tokio::{
@@ -65,12 +62,12 @@ impl Default for StockCache {
 impl StockCache {
     /// The stock of a drop, one second old at most, whoever may see it; `None` where there is no such drop. Who asks while it is
     /// being read waits for that.
-    pub(crate) async fn get(&self, db: &Db, id: DropId) -> Result<Option<Arc<KnownStock>>, Arc<DbErr>> {
+    pub(crate) async fn get(&self, live: &Live, id: DropId) -> Result<Option<Arc<KnownStock>>, Arc<DbErr>> {
         let known = self.0.try_get_with(id, async {
-            let as_of = db.now();
-            let drop = queries::referred(db, &[id]).await?.remove(&id);
+            let as_of = live.db().now();
+            let drop = queries::referred(live.db(), &[id]).await?.remove(&id);
             let drop = drop.ok_or_else(|| DbErr::RecordNotFound("drop".to_owned()))?;
-            let view = Arc::new(read(db, id).await?);
+            let view = Arc::new(read(live, id).await?);
             Ok::<_, DbErr>(Arc::new(KnownStock { drop, read: StockRead { view, as_of, answers: 0 } }))
         });
         match known.await {
@@ -143,7 +140,7 @@ impl Feed {
 impl Live {
     /// The stock of a drop, one second old at most, whoever may see it.
     pub(crate) async fn stock_lately(&self, drop: DropId) -> Result<Option<Arc<KnownStock>>, Arc<DbErr>> {
-        self.0.stock_cache.get(&self.0.db, drop).await
+        self.0.stock_cache.get(self, drop).await
     }
 
     /// Watches the stock of a drop, whoever may see it.
@@ -176,7 +173,7 @@ async fn run(live: Live, drop: DropId, feed: Arc<Feed>) {
         ear.take_note();
         let answers = *asked.borrow_and_update();
         let began = Instant::now();
-        let (again_at, no_sooner) = match read(live.db(), drop).await {
+        let (again_at, no_sooner) = match read(&live, drop).await {
             Ok(view) => {
                 let again_at = view.held.iter().filter_map(|(_, held)| held.next_hold_ends_at).min();
                 let as_of = live.db().now();
@@ -207,9 +204,9 @@ async fn run(live: Live, drop: DropId, feed: Arc<Feed>) {
     }
 }
 
-async fn read(db: &Db, drop: DropId) -> Result<StockView, DbErr> {
-    let items = queries::items_of(db, &[drop]).await?.remove(&drop).unwrap_or_default();
-    let mut held = queries::held_by_drop(db, &[drop]).await?.remove(&drop).unwrap_or_default();
+async fn read(live: &Live, drop: DropId) -> Result<StockView, DbErr> {
+    let items = queries::items_of(live.db(), &[drop]).await?.remove(&drop).unwrap_or_default();
+    let mut held = live.held(&[drop]).await?.remove(&drop).unwrap_or_default();
     held.sort_unstable_by_key(|(item, _)| *item);
     Ok(StockView { items, held })
 }

@@ -57,8 +57,14 @@ pub(crate) async fn take(tx: &Tx, drops: &[DropId]) -> Result<Vec<(DropId, i64)>
 
 /// The present versions of drops' gates, with whose they are: what a `StockChanged` fact counts by.
 pub(crate) async fn versions(tx: &Tx, drops: &[DropId]) -> Result<Vec<(DropId, CreatorId, i64)>, DbErr> {
-    let rows = entity::Entity::find().filter(entity::Column::DropId.is_in(drops.iter().copied())).all(tx.conn()).await?;
+    let versions = versions_of(tx.conn(), drops).await?;
     let creators = super::drop_row::by_ids(tx.conn(), drops).await?;
     let creator_of = |drop| creators.iter().find(|row| row.id == drop).map(|row| row.creator_id);
-    Ok(rows.into_iter().filter_map(|row| Some((row.drop_id, creator_of(row.drop_id)?, row.version))).collect())
+    Ok(versions.into_iter().filter_map(|(drop, version)| Some((drop, creator_of(drop)?, version))).collect())
+}
+
+/// The present versions of drops' gates: one statement.
+pub(crate) async fn versions_of(conn: &impl ConnectionTrait, drops: &[DropId]) -> Result<Vec<(DropId, i64)>, DbErr> {
+    let rows = entity::Entity::find().filter(entity::Column::DropId.is_in(drops.iter().copied())).all(conn).await?;
+    Ok(rows.into_iter().map(|row| (row.drop_id, row.version)).collect())
 }

@@ -7,6 +7,7 @@ use sea_orm::{ColumnTrait, Condition, DbErr, QueryFilter, Select};
 
 use super::{
     drop_row::{self, Column as C, Entity, Model as Drop},
+    gate,
     item_row::{self, Model as DropItem},
     state::{DropPhase, DropState},
     terms::{CLOSING_SOON_HOURS, Tier},
@@ -183,6 +184,11 @@ pub struct ItemStockView {
     pub held: u32,
     /// When the first of those holds ends, unless it is paid.
     pub next_hold_ends_at: Option<DateTime<Utc>>,
+}
+
+/// The versions of drops' gates: whatever changes what is held or paid for counts them up. One statement.
+pub async fn stock_versions(db: &Db, drops: &[DropId]) -> Result<Vec<(DropId, i64)>, DbErr> {
+    gate::versions_of(db.reader(), drops).await
 }
 
 /// Held units of the items of drops, as of now, by drop: one statement.

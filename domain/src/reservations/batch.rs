@@ -197,11 +197,7 @@ impl<'a> Batch<'a> {
             faults::point(Point::ReserveGated).await?;
             let now = self.tx.decision_now().await?;
             let destinations = fresh.iter().map(|fresh| fresh.asked.request.address.country.code()).collect();
-            let known = known.and_then(|known| known.still(&gates, &destinations, now));
-            let mut known = match known {
-                Some(known) => known,
-                None => Known::load(self.tx.conn(), gates, &destinations, now).await?,
-            };
+            let mut known = Known::of(self.tx.conn(), gates, &destinations, now, known).await?;
             let granted = self.grant(&fresh, &known, now, &mut answers).await?;
             let rows = self.write(&granted, &known).await?;
             for (granted, rows) in granted.iter().zip(rows) {
@@ -264,7 +260,7 @@ impl<'a> Batch<'a> {
         load::add_persons(self.tx.conn(), &mut stock, &known.items().collect::<Vec<_>>(), &persons, now).await?;
         let mut deciding = Vec::with_capacity(fresh.len());
         for fresh in fresh {
-            if known.accepted.iter().all(|text| fresh.asked.request.accepted.contains(text)) {
+            if known.unguarded.accepted.iter().all(|text| fresh.asked.request.accepted.contains(text)) {
                 deciding.push(fresh);
             } else {
                 let refusal = OpError::refuse_field(ReserveRefusal::LegalTextsNotAccepted, "acceptedLegalTextIds");
@@ -322,7 +318,7 @@ impl<'a> Batch<'a> {
             address: &asked.request.address,
             quote,
             expires_at: *expires_at,
-            accepted: &known.accepted,
+            accepted: &known.unguarded.accepted,
         });
         let checkouts = checkout_row::insert_all(tx, &checkouts.collect::<Vec<_>>()).await?;
         let lines = granted.iter().map(|Granted { asked, person, quote, expires_at, .. }| NewLines {

@@ -7,13 +7,21 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DbErr};
 
-use super::{decide::Stock, legal, lines::PriceBook, load, quote::Quote, reservation_row};
+use super::{
+    decide::Stock,
+    legal,
+    lines::{Conditions, PriceBook},
+    load,
+    quote::Quote,
+    reservation_row,
+};
 use crate::{
     drops::{drop_row, item_row},
     platform::{
@@ -32,43 +40,71 @@ pub(super) struct Known {
     drops: Vec<drop_row::Model>,
     /// What lines of the drops cost.
     pub(super) book: PriceBook,
-    /// The legal texts that must be accepted.
-    pub(super) accepted: Vec<LegalTextId>,
+    /// What no gate guards.
+    pub(super) unguarded: Unguarded,
     items: Vec<item_row::Model>,
     /// Units that are held, and when the first of an item's holds runs out.
     held: HashMap<DropItemId, (u32, DateTime<Utc>)>,
+}
+
+/// What a decision depends on that no gate guards: good for a moment, whoever was there in between.
+pub(super) struct Unguarded {
+    /// The legal texts that must be accepted.
+    pub(super) accepted: Vec<LegalTextId>,
+    conditions: Arc<Conditions>,
     destinations: BTreeSet<String>,
     loaded: Instant,
 }
 
+impl Unguarded {
+    /// Five statements.
+    async fn load(conn: &impl ConnectionTrait, items: &[item_row::Model], destinations: &BTreeSet<&str>) -> Result<Self, DbErr> {
+        let loaded = Instant::now();
+        let accepted = legal::current_ids(conn).await?;
+        let conditions = Arc::new(Conditions::load(conn, items, destinations).await?);
+        let destinations = destinations.iter().map(|country| (*country).to_owned()).collect();
+        Ok(Self { accepted, conditions, destinations, loaded })
+    }
+
+    /// Whether they are good for another decision, for these destinations.
+    fn is_good(&self, destinations: &BTreeSet<&str>) -> bool {
+        self.loaded.elapsed() < UNGUARDED_MAX && destinations.iter().all(|country| self.destinations.contains(*country))
+    }
+}
+
 impl Known {
-    /// Loads it under the gates: nine statements.
-    pub(super) async fn load(
+    /// What is known under these gates: what is left of the last decision, as far as it still holds, and the rest loaded by
+    /// up to nine statements.
+    pub(super) async fn of(
         conn: &impl ConnectionTrait,
         gates: Vec<(DropId, i64)>,
         destinations: &BTreeSet<&str>,
         now: DateTime<Utc>,
+        before: Option<Self>,
     ) -> Result<Self, DbErr> {
-        let loaded = Instant::now();
+        let before = before.filter(|before| before.unguarded.is_good(destinations));
+        let unguarded = match before {
+            Some(before) if before.is_next(&gates, now) => return Ok(Self { gates, ..before }),
+            before => before.map(|before| before.unguarded),
+        };
         let ids: Vec<DropId> = gates.iter().map(|(drop, _)| *drop).collect();
-        let accepted = legal::current_ids(conn).await?;
         let drops = drop_row::by_ids(conn, &ids).await?;
         let items = item_row::of_drops(conn, &ids).await?;
-        let book = PriceBook::load(conn, &drops, &items, destinations).await?;
+        let unguarded = match unguarded.filter(|unguarded| unguarded.conditions.serve(&items)) {
+            Some(unguarded) => unguarded,
+            None => Unguarded::load(conn, &items, destinations).await?,
+        };
+        let book = PriceBook::load(conn, &drops, &items, Arc::clone(&unguarded.conditions)).await?;
         let held = reservation_row::held_units(conn, &ids, now).await?;
         let held = held.into_iter().map(|(_, item, units, until)| (item, (units, until))).collect();
-        let destinations = destinations.iter().map(|country| (*country).to_owned()).collect();
-        Ok(Self { gates, drops, book, accepted, items, held, destinations, loaded })
+        Ok(Self { gates, drops, book, unguarded, items, held })
     }
 
-    /// The same for the next decision, whose gates these are; `None` when it must be loaded anew.
-    pub(super) fn still(self, gates: &[(DropId, i64)], destinations: &BTreeSet<&str>, now: DateTime<Utc>) -> Option<Self> {
+    /// Whether nobody was there between the decision that left this and the one that has taken these gates, and nothing has
+    /// run out.
+    fn is_next(&self, gates: &[(DropId, i64)], now: DateTime<Utc>) -> bool {
         let next = self.gates.iter().map(|(drop, version)| (*drop, version.saturating_add(1)));
-        let alone = next.eq(gates.iter().copied());
-        let complete = destinations.iter().all(|country| self.destinations.contains(*country));
-        let none_ran_out = self.held.values().all(|(_, until)| *until > now);
-        let current = alone && complete && none_ran_out && self.loaded.elapsed() < UNGUARDED_MAX;
-        current.then(|| Self { gates: gates.to_vec(), ..self })
+        next.eq(gates.iter().copied()) && self.held.values().all(|(_, until)| *until > now)
     }
 
     /// The stock, without persons.

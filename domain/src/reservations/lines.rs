@@ -1,6 +1,9 @@
 //! Lines as a buyer asks for them, and what they would cost now.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DbErr};
@@ -14,11 +17,12 @@ use super::{
 };
 use crate::{
     accounts::PublicScope,
-    creators::Country,
+    catalog::{self, Variant},
+    creators::{self, Country, Creator},
     drops::{drop_row, item_row, state::DropState},
     platform::{
         Db, OpError, Refused,
-        ids::{CreatorId, DropId, DropItemId},
+        ids::{CreatorId, DropId, DropItemId, VariantId},
     },
 };
 
@@ -38,25 +42,53 @@ pub struct Line {
     pub delivery: Delivery,
 }
 
-/// Everything that pricing needs, loaded once for any number of requests.
-pub(crate) struct PriceBook {
-    pub(crate) terms: HashMap<DropItemId, ItemTerms>,
+/// What a price depends on that no gate guards: what the variants are, what their creators say, tax and tariffs.
+pub(crate) struct Conditions {
+    pub(super) variants: HashMap<VariantId, Variant>,
+    pub(super) creators: HashMap<CreatorId, Creator>,
     tables: Tables,
 }
 
+impl Conditions {
+    /// Loads those of items whose rows were read, for some destinations: four statements.
+    pub(crate) async fn load(
+        conn: &impl ConnectionTrait,
+        items: &[item_row::Model],
+        destinations: &BTreeSet<&str>,
+    ) -> Result<Self, DbErr> {
+        let variants: BTreeSet<VariantId> = items.iter().map(|item| item.variant_id).collect();
+        let variants = catalog::variants_for_sale(conn, &variants.into_iter().collect::<Vec<_>>()).await?;
+        let creators: BTreeSet<CreatorId> = items.iter().map(|item| item.creator_id).collect();
+        let found = creators::for_sale(conn, &creators.iter().copied().collect::<Vec<_>>()).await?;
+        let origins: BTreeSet<&str> = found.values().map(|creator| creator.country.as_str()).collect();
+        let tables = tables::load(conn, &creators, destinations, &origins).await?;
+        Ok(Self { variants, creators: found, tables })
+    }
+
+    /// Whether it has those of all these items.
+    pub(super) fn serve(&self, items: &[item_row::Model]) -> bool {
+        let known =
+            |item: &item_row::Model| self.variants.contains_key(&item.variant_id) && self.creators.contains_key(&item.creator_id);
+        items.iter().all(known)
+    }
+}
+
+/// Everything that pricing needs, loaded once for any number of requests.
+pub(crate) struct PriceBook {
+    pub(crate) terms: HashMap<DropItemId, ItemTerms>,
+    conditions: Arc<Conditions>,
+}
+
 impl PriceBook {
-    /// Loads the terms of items whose rows were read, and the tables for some destinations: five statements.
+    /// Loads the terms of items whose rows were read: one statement.
     pub(crate) async fn load(
         conn: &impl ConnectionTrait,
         drops: &[drop_row::Model],
         items: &[item_row::Model],
-        destinations: &BTreeSet<&str>,
+        conditions: Arc<Conditions>,
     ) -> Result<Self, DbErr> {
-        let terms = load::terms_of(conn, drops, items).await?;
-        let creators: BTreeSet<CreatorId> = terms.values().map(|terms| terms.creator).collect();
-        let origins: BTreeSet<&str> = terms.values().map(|terms| terms.origin_country.as_str()).collect();
-        let tables = tables::load(conn, &creators, destinations, &origins).await?;
-        Ok(Self { terms, tables })
+        let terms = load::terms_of(conn, drops, items, &conditions).await?;
+        Ok(Self { terms, conditions })
     }
 
     /// Prices lines, given how many units of each line's item are taken.
@@ -71,7 +103,7 @@ impl PriceBook {
             let terms = self.terms.get(&line.item)?;
             Some(LineAsked { terms, units: line.units, delivery: line.delivery, taken: *taken })
         });
-        quote(&lines.collect::<Vec<_>>(), destination.code(), &self.tables, at)
+        quote(&lines.collect::<Vec<_>>(), destination.code(), &self.conditions.tables, at)
     }
 }
 
@@ -128,7 +160,8 @@ pub async fn ask(db: &Db, scope: &PublicScope, lines: &[Line], destination: &Cou
     let items = item_row::by_ids(db.reader(), &ids.into_iter().collect::<Vec<_>>()).await?;
     let ids: BTreeSet<DropId> = items.iter().map(|item| item.drop_id).collect();
     let drops = drop_row::by_ids(db.reader(), &ids.into_iter().collect::<Vec<_>>()).await?;
-    let book = PriceBook::load(db.reader(), &drops, &items, &BTreeSet::from([destination.code()])).await?;
+    let conditions = Conditions::load(db.reader(), &items, &BTreeSet::from([destination.code()])).await?;
+    let book = PriceBook::load(db.reader(), &drops, &items, Arc::new(conditions)).await?;
     let now = db.now();
     let stock = load::stock_of(db.reader(), &drops, &items, About::default(), now).await?;
     let mut complaints = Vec::new();

@@ -8,14 +8,14 @@ use sea_orm::{ConnectionTrait, DbErr};
 
 use super::{
     decide::{Conduct, DropWindow, Hold, ItemStock, LAPSES_WITHIN, PersonKey, Stock},
+    lines::Conditions,
     quote::ItemTerms,
     reservation_row::{self, PersonalClaim},
     state::ReservationState,
 };
 use crate::{
-    catalog, creators,
     drops::{drop_row, item_row},
-    platform::ids::{CheckoutId, CreatorId, DropId, DropItemId, EntityId, VariantId},
+    platform::ids::{CheckoutId, DropId, DropItemId, EntityId},
 };
 
 /// Whom a decision asks about.
@@ -130,17 +130,14 @@ fn count_claims(stock: &mut Stock, claims: Vec<PersonalClaim>, now: DateTime<Utc
     }
 }
 
-/// The terms of items whose rows were read, and those of their drops, by item: three statements.
+/// The terms of items whose rows were read, and those of their drops, by item: one statement.
 pub(crate) async fn terms_of(
     conn: &impl ConnectionTrait,
     drops: &[drop_row::Model],
     rows: &[item_row::Model],
+    Conditions { variants, creators, .. }: &Conditions,
 ) -> Result<HashMap<DropItemId, ItemTerms>, DbErr> {
     let drops: HashMap<_, _> = drops.iter().map(|row| (row.id, row)).collect();
-    let variant_ids: Vec<VariantId> = rows.iter().map(|row| row.variant_id).collect();
-    let variants = catalog::variants_for_sale(conn, &variant_ids).await?;
-    let creator_ids: BTreeSet<CreatorId> = rows.iter().map(|row| row.creator_id).collect();
-    let creators = creators::for_sale(conn, &creator_ids.into_iter().collect::<Vec<_>>()).await?;
     let mut tiers = item_row::tiers_of(conn, &rows.iter().map(|row| row.id).collect::<Vec<_>>()).await?;
     let mut terms = HashMap::new();
     for row in rows {

@@ -151,7 +151,7 @@ impl Parts {
             Ok(sight) => sight,
             Err(why) => return (running, Err(Response::from_errors(vec![denied(why).into_server_error(Pos::default())]))),
         };
-        let loaders = Loaders { db: self.shared.db.clone(), viewer: caller.viewer.clone(), sight };
+        let loaders = Loaders { db: self.shared.db.clone(), live: self.shared.live.clone(), viewer: caller.viewer.clone(), sight };
         let loader = Loader::new(loaders, chosen.kind != OperationType::Mutation);
         let mut request = Request::new("").variables(variables).data(Arc::clone(&self.shared)).data(caller).data(loader.clone());
         if let Some(uploads) = uploads {
