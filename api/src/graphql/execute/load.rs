@@ -20,6 +20,8 @@ const WAIT: &str = "smallrun_graphql_wait_seconds";
 
 /// How much the newest wait counts.
 const WEIGHT: f64 = 0.1;
+/// From which wait on, in the same parts, the desk is asked whether it is crowded.
+const CROWDED_FROM: f64 = 0.25;
 /// A wait that was measured so long ago says nothing any more.
 const OLD: Duration = Duration::from_secs(1);
 /// Of so many, one is let through whatever the load, so that its wait tells when it is over.
@@ -74,9 +76,9 @@ impl Load {
         if now.saturating_duration_since(waits.measured_at) > OLD { 0.0 } else { waits.mean_secs }
     }
 
-    /// Whether anything is turned away at present.
+    /// Whether anything may be turned away at present.
     pub(super) fn is_busy(&self, now: Instant) -> bool {
-        self.wait(now) > self.from_secs
+        self.wait(now) > self.from_secs * CROWDED_FROM
     }
 
     /// Whether a request of that class is turned away. Where things wait, and the desk is crowded as well, nearly all who read or
@@ -84,11 +86,7 @@ impl Load {
     pub(super) fn sheds(&self, class: Class, crowded: bool, now: Instant) -> bool {
         let Some((from, to)) = bounds(class) else { return false };
         let wait = self.wait(now) / self.from_secs;
-        let share = match wait {
-            ..=1.0 => 0.0,
-            _ if crowded => 1.0,
-            _ => ((wait - from) / (to - from)).clamp(0.0, 1.0),
-        };
+        let share = if crowded && wait > CROWDED_FROM { 1.0 } else { ((wait - from) / (to - from)).clamp(0.0, 1.0) };
         if share == 0.0 {
             return false;
         }
@@ -125,7 +123,7 @@ mod tests {
     #[test]
     fn where_the_desk_is_crowded_those_who_would_wait_for_nothing_are_turned_away_at_once() {
         let now = Instant::now();
-        for (millis, expected) in [(150, [0, 0, 0]), (250, [49, 49, 0])] {
+        for (millis, expected) in [(40, [0, 0, 0]), (60, [49, 49, 0])] {
             let load = Load::new(Duration::from_millis(200));
             (0..200).for_each(|_| load.note(Duration::from_millis(millis), now));
             let shed =
