@@ -130,7 +130,7 @@ impl Known {
         self.drops.iter().all(|drop| drop.first_held_at.is_some())
     }
 
-    /// Notes what was given out.
+    /// Notes what was given out: lines of quotes, each until then.
     pub(super) fn given<'q>(&mut self, quotes: impl IntoIterator<Item = (&'q Quote, DateTime<Utc>)>, at: DateTime<Utc>) {
         for (quote, until) in quotes {
             for line in &quote.lines {
@@ -138,9 +138,9 @@ impl Known {
                 *held = held.saturating_add(line.units);
                 *first = until.min(*first);
             }
-        }
-        for drop in &mut self.drops {
-            drop.first_held_at.get_or_insert(at);
+            for drop in &mut self.drops {
+                drop.first_held_at.get_or_insert(at);
+            }
         }
     }
 

@@ -290,6 +290,28 @@ on_both! {
         check_books(&kit.db).await;
     }
 
+    async fn the_first_hold_freezes_a_drop_also_after_a_refusal(kit: Kit) {
+        let market = market(&kit).await;
+        let items = run(&kit, &market, "Cold", 10).await;
+        let buyers = buyers(&kit, 2).await;
+        let (refused, made) = on_one_thread(async {
+            let db = kit.connect(4).await;
+            let desk = Desk::new(&db, patient());
+            let too_many = market.request(kit.db.now(), &[(&items[0], 4)], 1_000_000, "too-many");
+            let one = market.request(kit.db.now(), &[(&items[0], 1)], 1_000_000, "just-one");
+            let second = async {
+                // The first is being decided when this one comes, and leaves what it knows behind.
+                tokio::task::yield_now().await;
+                desk.reserve(&buyers[1], one).await
+            };
+            tokio::join!(desk.reserve(&buyers[0], too_many), second)
+        });
+        assert_eq!(codes(refused), [ReserveRefusal::LimitExceeded]);
+        assert!(matches!(made, Ok(Reserved::Made { .. })));
+        assert_eq!(number(&kit.db, "SELECT COUNT(*) FROM drops WHERE title = 'Cold' AND first_held_at IS NOT NULL").await, 1);
+        check_books(&kit.db).await;
+    }
+
     async fn a_busy_queue_sees_what_was_changed_beside_it(kit: Kit) {
         let market = market(&kit).await;
         let db = kit.connect(8).await;
