@@ -1,5 +1,7 @@
 //! The tables of checkouts and their addresses.
 
+#![expect(clippy::disallowed_methods, reason = "these tables' own finders")]
+
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
