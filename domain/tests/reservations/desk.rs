@@ -292,7 +292,7 @@ on_both! {
 
     async fn the_first_hold_freezes_a_drop_also_after_a_refusal(kit: Kit) {
         let market = market(&kit).await;
-        let items = run(&kit, &market, "Cold", 10).await;
+        let items = run(&kit, &market, "Cold", 20).await;
         let buyers = buyers(&kit, 2).await;
         let (refused, made) = on_one_thread(async {
             let db = kit.connect(4).await;
