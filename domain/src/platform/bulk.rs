@@ -14,7 +14,7 @@ use sea_orm::{
 
 use super::db::Tx;
 
-/// Inserts rows that all have the same columns set: one statement, which answers how many there were that were not there.
+/// Inserts rows that all have the same columns set: one statement, none for no rows.
 pub(crate) async fn insert_all<A>(tx: &Tx, rows: Vec<A>) -> Result<(), DbErr>
 where
     A: ActiveModelTrait,

@@ -158,7 +158,7 @@ impl Desk {
     fn look_at(&self, queue: &mut Queue) {
         let DeskSettings { queue_max, wait_max, .. } = self.0.settings;
         let wait = self.expected(queue.waiting.len().saturating_add(queue.deciding));
-        let crowded = queue.waiting.len() >= queue_max.div_euclid(2) || wait > wait_max.div_f64(2.0);
+        let crowded = queue.waiting.len() >= queue_max.div_ceil(2) || wait > wait_max.div_f64(2.0);
         match (mem::replace(&mut queue.crowded, crowded), crowded) {
             (false, true) => self.0.crowded.fetch_add(1, Ordering::Relaxed),
             (true, false) => self.0.crowded.fetch_sub(1, Ordering::Relaxed),
