@@ -312,6 +312,32 @@ on_both! {
         check_books(&kit.db).await;
     }
 
+    async fn a_desk_is_crowded_as_long_as_a_queue_is_half_full(kit: Kit) {
+        let market = market(&kit).await;
+        let items = run(&kit, &market, "Crowded", 20).await;
+        let buyers = buyers(&kit, 4).await;
+        on_one_thread(async {
+            for (queue_max, comers) in [(1_usize, 1_usize), (4, 2)] {
+                let db = kit.connect(4).await;
+                let desk = Desk::new(&db, DeskSettings { queue_max, ..patient() });
+                let wish = |name: &str| market.request(kit.db.now(), &[(&items[0], 1)], 1_000_000, name);
+                // The first learns of which drop the item is.
+                desk.reserve(&buyers[0], wish(&format!("first-of-{queue_max}"))).await.unwrap();
+                while desk.is_crowded() {
+                    tokio::task::yield_now().await;
+                }
+                let come = (1..=comers).map(|at| desk.reserve(&buyers[at], wish(&format!("comer-{queue_max}-{at}"))));
+                let mut coming = Box::pin(join_all(come));
+                assert!(coming.as_mut().now_or_never().is_none() && desk.is_crowded(), "{queue_max}");
+                assert!(coming.await.iter().all(Result::is_ok));
+                while desk.is_crowded() {
+                    tokio::task::yield_now().await;
+                }
+            }
+        });
+        check_books(&kit.db).await;
+    }
+
     async fn a_busy_queue_sees_what_was_changed_beside_it(kit: Kit) {
         let market = market(&kit).await;
         let db = kit.connect(8).await;
