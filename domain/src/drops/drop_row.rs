@@ -103,6 +103,13 @@ pub(crate) async fn any(conn: &impl ConnectionTrait, scope: &CreatorScope) -> Re
     Ok(found.is_some())
 }
 
+/// Whether a drop is the creator's.
+pub(crate) async fn owns(conn: &impl ConnectionTrait, scope: &CreatorScope, id: DropId) -> Result<bool, DbErr> {
+    let found: Option<DropId> =
+        owned(scope).filter(Column::Id.eq(id)).select_only().column(Column::Id).into_tuple().one(conn).await?;
+    Ok(found.is_some())
+}
+
 /// A creator's drop.
 pub(crate) async fn own(conn: &impl ConnectionTrait, scope: &CreatorScope, id: DropId) -> Result<Option<Model>, DbErr> {
     owned(scope).filter(Column::Id.eq(id)).one(conn).await

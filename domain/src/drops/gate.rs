@@ -9,9 +9,13 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait},
 };
 
-use crate::platform::{
-    Tx,
-    ids::{CreatorId, DropId},
+use super::drop_row;
+use crate::{
+    accounts::CreatorScope,
+    platform::{
+        Tx,
+        ids::{CreatorId, DropId},
+    },
 };
 
 mod entity {
@@ -55,10 +59,21 @@ pub(crate) async fn take(tx: &Tx, drops: &[DropId]) -> Result<Vec<(DropId, i64)>
     Ok(taken)
 }
 
+/// Takes the gate of a creator's drop and the lock of its row, which it answers as it is then. `None` when the creator has no such
+/// drop: nothing is taken then, so that nobody waits for strangers, and another's drop answers as fast as none.
+pub(crate) async fn take_own(tx: &Tx, scope: &CreatorScope, drop: DropId) -> Result<Option<drop_row::Model>, DbErr> {
+    // Whose it is never changes, so it may be asked before the gate is taken.
+    if !drop_row::owns(tx.conn(), scope, drop).await? {
+        return Ok(None);
+    }
+    take(tx, &[drop]).await?;
+    drop_row::lock(tx, scope, drop).await
+}
+
 /// The present versions of drops' gates, with whose they are: what a `StockChanged` fact counts by.
 pub(crate) async fn versions(tx: &Tx, drops: &[DropId]) -> Result<Vec<(DropId, CreatorId, i64)>, DbErr> {
     let versions = versions_of(tx.conn(), drops).await?;
-    let creators = super::drop_row::by_ids(tx.conn(), drops).await?;
+    let creators = drop_row::by_ids(tx.conn(), drops).await?;
     let creator_of = |drop| creators.iter().find(|row| row.id == drop).map(|row| row.creator_id);
     Ok(versions.into_iter().filter_map(|(drop, version)| Some((drop, creator_of(drop)?, version))).collect())
 }

@@ -14,6 +14,7 @@ use sea_orm::{
 
 use super::terms::Tier;
 use crate::{
+    accounts::CreatorScope,
     platform::{
         Tx,
         ids::{CreatorId, DropId, DropItemId, VariantId},
@@ -72,6 +73,11 @@ pub(crate) async fn of_drops(conn: &impl ConnectionTrait, drops: &[DropId]) -> R
 /// Items by id: one statement.
 pub(crate) async fn by_ids(conn: &impl ConnectionTrait, ids: &[DropItemId]) -> Result<Vec<Model>, DbErr> {
     Entity::find().filter(Column::Id.is_in(ids.iter().copied())).all(conn).await
+}
+
+/// A creator's item.
+pub(crate) async fn own(conn: &impl ConnectionTrait, scope: &CreatorScope, id: DropItemId) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).filter(Column::CreatorId.eq(scope.creator())).one(conn).await
 }
 
 /// Which drops items are of: one statement that reads nothing else. Unknown items are left out.

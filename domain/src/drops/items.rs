@@ -73,6 +73,9 @@ pub enum ItemRefusal {
     /// Fewer units than are held and paid for.
     #[error("units cannot fall below what is reserved")]
     BelowReserved,
+    /// Fewer units in all than the run needs to be made.
+    #[error("the units of a published drop cannot fall below its minimum run")]
+    BelowMinimumRun,
     /// None, or too many.
     #[error("an item has 1 to 10 price tiers")]
     TierCount,
@@ -163,6 +166,12 @@ pub async fn change(db: &Db, scope: &CreatorScope, id: DropItemId, change: ItemC
                 [Decision::Done] => {}
                 _ => return Err(OpError::refuse_field(ItemRefusal::BelowReserved, "units")),
             }
+            let others = stock.items.iter().filter(|(item, _)| **item != id).map(|(_, stock)| i64::from(stock.units));
+            let in_all = others.fold(i64::from(units), i64::saturating_add);
+            let never_made = drop.minimum_units.is_some_and(|minimum| in_all < i64::from(minimum));
+            if drop.state == DropState::Published && never_made {
+                return Err(OpError::refuse_field(ItemRefusal::BelowMinimumRun, "units"));
+            }
             item.units = i32::try_from(units).unwrap_or(i32::MAX);
             fields.push("units");
         }
@@ -207,8 +216,7 @@ pub async fn remove(db: &Db, scope: &CreatorScope, id: DropItemId) -> Result<Dro
 }
 
 async fn lock(tx: &Tx, scope: &CreatorScope, id: DropId, path: &'static str) -> Result<Drop, OpError<ItemRefusal>> {
-    gate::take(tx, &[id]).await?;
-    let drop = drop_row::lock(tx, scope, id).await?;
+    let drop = gate::take_own(tx, scope, id).await?;
     let drop = drop.ok_or_else(|| OpError::refuse_field(ItemRefusal::NotFound, path))?;
     if drop.state == DropState::Cancelled { Err(OpError::refuse(ItemRefusal::Cancelled)) } else { Ok(drop) }
 }
@@ -216,9 +224,9 @@ async fn lock(tx: &Tx, scope: &CreatorScope, id: DropId, path: &'static str) -> 
 async fn lock_item(tx: &Tx, scope: &CreatorScope, id: DropItemId) -> Result<(Drop, DropItem), OpError<ItemRefusal>> {
     let unknown = || OpError::refuse_field(ItemRefusal::NotFound, "id");
     // The drop of an item never changes, so it may be read before the gate is taken.
-    let before = item_row::by_ids(tx.conn(), &[id]).await?.into_iter().next().ok_or_else(unknown)?;
+    let before = item_row::own(tx.conn(), scope, id).await?.ok_or_else(unknown)?;
     let drop = lock(tx, scope, before.drop_id, "id").await?;
-    let item = item_row::by_ids(tx.conn(), &[id]).await?.into_iter().next().ok_or_else(unknown)?;
+    let item = item_row::own(tx.conn(), scope, id).await?.ok_or_else(unknown)?;
     Ok((drop, item))
 }
 

@@ -82,10 +82,9 @@ pub enum PublishRefusal {
 /// Announces a draft. It is checked as a whole: every complaint comes in one answer.
 pub async fn publish(db: &Db, scope: &CreatorScope, id: DropId) -> Result<Drop, OpError<PublishRefusal>> {
     in_tx(db, scope, async |tx| {
-        gate::take(tx, &[id]).await?;
-        let now = tx.decision_now().await?;
         let unknown = || OpError::refuse_field(PublishRefusal::NotFound, "id");
-        let drop = drop_row::lock(tx, scope, id).await?.ok_or_else(unknown)?;
+        let drop = gate::take_own(tx, scope, id).await?.ok_or_else(unknown)?;
+        let now = tx.decision_now().await?;
         let state = transition(drop.state, DropEvent::Publish).map_err(|_| OpError::refuse(PublishRefusal::NotDraft))?;
         let items = item_row::of_drops(tx.conn(), &[id]).await?;
         let ids: Vec<DropItemId> = items.iter().map(|item| item.id).collect();
@@ -181,10 +180,9 @@ pub enum WithdrawRefusal {
 /// Takes an announced drop back to a draft, while nothing is held or paid for.
 pub async fn withdraw(db: &Db, scope: &CreatorScope, id: DropId) -> Result<Drop, OpError<WithdrawRefusal>> {
     in_tx(db, scope, async |tx| {
-        gate::take(tx, &[id]).await?;
-        let now = tx.decision_now().await?;
         let unknown = || OpError::refuse_field(WithdrawRefusal::NotFound, "id");
-        let drop = drop_row::lock(tx, scope, id).await?.ok_or_else(unknown)?;
+        let drop = gate::take_own(tx, scope, id).await?.ok_or_else(unknown)?;
+        let now = tx.decision_now().await?;
         let state = transition(drop.state, DropEvent::Withdraw).map_err(|_| OpError::refuse(WithdrawRefusal::NotPublished))?;
         let stock = load::stock(tx.conn(), &[id], About::default(), now).await?;
         if stock.items.keys().any(|item| stock.taken(*item) > 0) {
@@ -235,7 +233,9 @@ async fn cancel_under(
     gates: &BTreeSet<DropId>,
 ) -> Result<Cancelled, OpError<CancelDropRefusal>> {
     let unknown = || OpError::refuse_field(CancelDropRefusal::NotFound, "id");
-    drop_row::own(tx.conn(), scope, id).await?.ok_or_else(unknown)?;
+    if !drop_row::owns(tx.conn(), scope, id).await? {
+        return Err(unknown());
+    }
     // What follows for checkouts is the marketplace's rule and reaches other creators' lines.
     let drops: Vec<DropId> = gates.iter().copied().collect();
     let shared = tx

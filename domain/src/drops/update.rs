@@ -95,10 +95,9 @@ pub enum UpdateDropRefusal {
 /// Changes a drop; every complaint comes in one answer.
 pub async fn update(db: &Db, scope: &CreatorScope, id: DropId, request: UpdateDrop) -> Result<Drop, OpError<UpdateDropRefusal>> {
     in_tx(db, scope, async |tx| {
-        gate::take(tx, &[id]).await?;
-        let now = tx.decision_now().await?;
         let unknown = || OpError::refuse_field(UpdateDropRefusal::NotFound, "id");
-        let drop = drop_row::lock(tx, scope, id).await?.ok_or_else(unknown)?;
+        let drop = gate::take_own(tx, scope, id).await?.ok_or_else(unknown)?;
+        let now = tx.decision_now().await?;
         if request.version.is_some_and(|seen| seen != drop.version.saturating_sub(1)) {
             return Err(OpError::refuse_field(UpdateDropRefusal::Conflict, "version"));
         }

@@ -107,10 +107,7 @@ pub enum PayRefusal {
 /// call with the same key did it.
 pub async fn pay(db: &Db, scope: &BuyerScope, request: &PayRequest) -> Result<(PaymentId, bool), OpError<PayRefusal>> {
     let unknown = || OpError::refuse_field(PayRefusal::NotFound, "checkoutId");
-    let checkout = checkout_row::by_id(db.reader(), request.checkout).await?.ok_or_else(unknown)?;
-    if checkout.buyer() != Some(scope.buyer()) {
-        return Err(unknown());
-    }
+    let checkout = checkout_row::own(db.reader(), scope, request.checkout).await?.ok_or_else(unknown)?;
     let lines = reservation_row::of_checkouts(db.reader(), &[checkout.id]).await?;
     let drops: Vec<DropId> = lines.iter().map(|line| line.drop_id).collect::<BTreeSet<_>>().into_iter().collect();
     let noted = in_tx(db, scope.actor(), async |tx| {

@@ -95,6 +95,11 @@ pub(crate) fn of_buyer(scope: &BuyerScope) -> Select<Entity> {
     }
 }
 
+/// One of a buyer's own checkouts.
+pub(crate) async fn own(conn: &impl ConnectionTrait, scope: &BuyerScope, id: CheckoutId) -> Result<Option<Model>, DbErr> {
+    of_buyer(scope).filter(Column::Id.eq(id)).one(conn).await
+}
+
 /// The buyer's checkout that a line is of: one statement, whether it is another's or none.
 pub(crate) async fn of_line(conn: &impl ConnectionTrait, scope: &BuyerScope, line: ReservationId) -> Result<Option<Model>, DbErr> {
     of_buyer(scope).filter(Column::Id.in_subquery(reservation_row::checkout_of(line))).one(conn).await

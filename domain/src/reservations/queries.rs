@@ -35,7 +35,7 @@ pub async fn checkouts_count(db: &Db, scope: &BuyerScope) -> Result<u64, DbErr> 
 
 /// One checkout of a buyer.
 pub async fn checkout(db: &Db, scope: &BuyerScope, id: CheckoutId) -> Result<Option<Checkout>, DbErr> {
-    checkout_row::of_buyer(scope).filter(checkout_row::Column::Id.eq(id)).one(db.reader()).await
+    checkout_row::own(db.reader(), scope, id).await
 }
 
 /// A buyer's checkouts by id: one statement.

@@ -103,6 +103,29 @@ on_both! {
         check_books(&kit.db).await;
     }
 
+    async fn an_announced_run_keeps_the_units_that_it_needs_to_be_made(kit: Kit) {
+        let market = market(&kit).await;
+        let creator = &market.creator;
+        let mut run = draft_of(&kit, "Second firing");
+        run.minimum_units = Some(10);
+        let drop = create(&kit.db, creator, run).await.unwrap();
+        let new = |variant| NewItem { variant, units: 8, per_buyer_max: 1, tiers: tiers(&[(5_000, None)]) };
+        let cups = items::add(&kit.db, creator, drop.id, new(market.cup.variant_id)).await.unwrap();
+        let bowls = items::add(&kit.db, creator, drop.id, new(market.bowl.variant_id)).await.unwrap();
+        let units = |units| ItemChange { units: Some(units), ..ItemChange::default() };
+        // A draft is checked as a whole, when it is announced.
+        items::change(&kit.db, creator, bowls.id, units(1)).await.unwrap();
+        assert_eq!(codes(publish(&kit.db, creator, drop.id).await), [PublishRefusal::MinimumOutOfRange]);
+        items::change(&kit.db, creator, bowls.id, units(3)).await.unwrap();
+        publish(&kit.db, creator, drop.id).await.unwrap();
+        assert_eq!(codes(items::change(&kit.db, creator, bowls.id, units(1)).await), [ItemRefusal::BelowMinimumRun]);
+        items::change(&kit.db, creator, bowls.id, units(2)).await.unwrap();
+        assert_eq!(codes(items::change(&kit.db, creator, cups.id, units(7)).await), [ItemRefusal::BelowMinimumRun]);
+        let lower = UpdateDrop { minimum_units: Some(Some(9)), ..UpdateDrop::default() };
+        update(&kit.db, creator, drop.id, lower).await.unwrap();
+        assert_eq!(items::change(&kit.db, creator, cups.id, units(7)).await.unwrap().units, 7);
+    }
+
     async fn items_are_checked_and_belong_to_their_creator(kit: Kit) {
         let market = market(&kit).await;
         let other = creator(&kit, "Blue Loom").await;

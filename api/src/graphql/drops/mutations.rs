@@ -54,6 +54,7 @@ user_error!(DropItemError, DropItemErrorCode, ItemRefusal {
     UnitsOutOfRange: "Units must be 1 to 1,000,000.",
     LimitOutOfRange: "One buyer may have at least one unit.",
     BelowReserved: "Fewer units than are held and paid for.",
+    BelowMinimumRun: "Fewer units in all than a published drop needs to be made.",
     TierCount: "An item has 1 to 10 price tiers.",
     LastTierBounded: "The last tier has a bound: it must be the base price.",
     TierUnbounded: "A tier before the last has no bound.",
