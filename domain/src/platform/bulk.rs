@@ -3,13 +3,19 @@
 //! A `VALUES` list has a text of its own for each number of rows, with a parameter for each value: PostgreSQL parses and plans
 //! thousands of parameters anew each time, and no such statement is prepared twice. There the rows go as one parameter, a JSON
 //! array, whose members are read by the column types of the table itself. SQLite, which runs in this process, gets the list.
+//!
+//! Rows of several tables go there and back once, by [`together`].
 
-use std::fmt;
+use std::{
+    fmt,
+    ops::AsyncFnOnce,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use chrono::SecondsFormat;
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait, IdenStatic, Iterable, QueryTrait, Value,
-    sea_query::{Expr, ExprTrait as _, Func, InsertStatement, OnConflict, Query},
+    sea_query::{CommonTableExpression, Expr, ExprTrait as _, Func, InsertStatement, OnConflict, Query, WithClause},
 };
 
 use super::db::Tx;
@@ -19,13 +25,75 @@ pub(crate) async fn insert_all<A>(tx: &Tx, rows: Vec<A>) -> Result<(), DbErr>
 where
     A: ActiveModelTrait,
 {
-    if !rows.is_empty() {
-        tx.conn().execute(&statement(tx, rows)?).await?;
+    match rows.is_empty() {
+        true => Ok(()),
+        false => run(tx, statement(tx, rows)?).await,
     }
+}
+
+/// The same for rows whose keys may be there already; then these columns are changed.
+pub(crate) async fn upsert_all<A>(
+    tx: &Tx,
+    rows: Vec<A>,
+    keys: impl IntoIterator<Item = <A::Entity as EntityTrait>::Column>,
+    changed: impl IntoIterator<Item = <A::Entity as EntityTrait>::Column>,
+) -> Result<(), DbErr>
+where
+    A: ActiveModelTrait,
+{
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut insert = statement(tx, rows)?;
+    insert.on_conflict(OnConflict::columns(keys).update_columns(changed).to_owned());
+    run(tx, insert).await
+}
+
+/// Inserts that wait for the end of [`together`].
+#[derive(Default)]
+pub(super) struct Kept(Mutex<Option<Vec<InsertStatement>>>);
+
+impl Kept {
+    fn inserts(&self) -> MutexGuard<'_, Option<Vec<InsertStatement>>> {
+        // What is guarded is whole between any two statements.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs `work`, whose inserts by [`insert_all`] and [`upsert_all`] are made at its end, by one statement: on PostgreSQL, where each
+/// statement goes to another process and back while others wait for the locks of this transaction. What is read in `work` does not
+/// see them.
+pub(crate) async fn together<T, E, F>(tx: &Tx, work: F) -> Result<T, E>
+where
+    F: AsyncFnOnce() -> Result<T, E>,
+    E: From<DbErr>,
+{
+    if tx.conn().get_database_backend() != DbBackend::Postgres {
+        return work().await;
+    }
+    *tx.kept().inserts() = Some(Vec::new());
+    let done = work().await;
+    let mut inserts = tx.kept().inserts().take().unwrap_or_default();
+    let done = done?;
+    let Some(last) = inserts.pop() else { return Ok(done) };
+    let mut before = WithClause::new();
+    for (number, insert) in inserts.into_iter().enumerate() {
+        before.cte(CommonTableExpression::new().table_name(format!("insert_{number}")).query(insert).to_owned());
+    }
+    tx.conn().execute(&last.with(before)).await?;
+    Ok(done)
+}
+
+async fn run(tx: &Tx, insert: InsertStatement) -> Result<(), DbErr> {
+    if let Some(kept) = tx.kept().inserts().as_mut() {
+        kept.push(insert);
+        return Ok(());
+    }
+    tx.conn().execute(&insert).await?;
     Ok(())
 }
 
-/// The same, with what becomes of rows whose keys are there already. Answers how many were written.
+/// Inserts rows, with what becomes of those whose keys are there already, at once. Answers how many were written.
 pub(crate) async fn insert_or<A>(tx: &Tx, rows: Vec<A>, if_there: OnConflict) -> Result<u64, DbErr>
 where
     A: ActiveModelTrait,
@@ -40,8 +108,8 @@ where
 
 /// The statement, to which what becomes of rows that are there and what is returned may be added. There must be a row.
 pub(crate) fn statement<A: ActiveModelTrait>(tx: &Tx, rows: Vec<A>) -> Result<InsertStatement, DbErr> {
-    // The text of a single row is the same each time.
-    let is_list = rows.len() == 1 || tx.conn().get_database_backend() != DbBackend::Postgres;
+    // The text of a single row is the same each time, but not what stands together with others.
+    let is_list = (rows.len() == 1 && tx.kept().inserts().is_none()) || tx.conn().get_database_backend() != DbBackend::Postgres;
     if is_list { Ok(<A::Entity as EntityTrait>::insert_many(rows).into_query()) } else { as_json(&rows) }
 }
 

@@ -22,6 +22,7 @@ use sea_orm::{
 use tokio::sync::watch;
 
 use super::{
+    bulk::Kept,
     clock::Clock,
     entropy::Entropy,
     ids::{AccountId, CreatorId, EntityId, GuestId, TokenId},
@@ -247,12 +248,18 @@ pub struct Tx {
     now: DateTime<Utc>,
     left_work: AtomicBool,
     due: Due,
+    kept: Kept,
 }
 
 impl Tx {
     /// The connection to run statements on.
     pub fn conn(&self) -> &DatabaseTransaction {
         &self.inner
+    }
+
+    /// Inserts that wait to be made together.
+    pub(super) fn kept(&self) -> &Kept {
+        &self.kept
     }
 
     /// Who writes.
@@ -452,7 +459,7 @@ async fn begin(db: &Db, by: By) -> Result<Tx, DbErr> {
         None => None,
     };
     let (left_work, due) = (AtomicBool::new(false), Due::default());
-    Ok(Tx { inner, wall, db: db.clone(), actor: by.actor, now: db.now(), left_work, due })
+    Ok(Tx { inner, wall, db: db.clone(), actor: by.actor, now: db.now(), left_work, due, kept: Kept::default() })
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that begins a transaction")]

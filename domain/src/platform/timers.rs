@@ -69,8 +69,8 @@ pub(crate) async fn set_all(
         let traceparent = trace.map(|trace| trace.header());
         ActiveModel { kind: Set(kind), subject: Set(subject), due_at: Set(due_at), traceparent: Set(traceparent) }
     };
-    let moved = OnConflict::columns([C::Kind, C::Subject]).update_columns([C::DueAt, C::Traceparent]).to_owned();
-    bulk::insert_or(tx, timers.into_iter().map(row).collect(), moved).await?;
+    let rows = timers.into_iter().map(row).collect();
+    bulk::upsert_all(tx, rows, [C::Kind, C::Subject], [C::DueAt, C::Traceparent]).await?;
     tx.leaves_work();
     Ok(())
 }

@@ -23,7 +23,7 @@ use crate::{
     drops::{drop_row, gate},
     payments,
     platform::{
-        Actor, Db, EntityId, OpError, Refused, Tx, audit,
+        Actor, Db, EntityId, OpError, Refused, Tx, audit, bulk,
         facts::Fact,
         faults::{self, Point},
         idempotency::{self, Claim, KeyAsked},
@@ -306,12 +306,21 @@ impl<'a> Batch<'a> {
         Ok(granted)
     }
 
-    /// Writes what was granted. Answers what was written, in the same order.
+    /// Writes what was granted, by one statement on PostgreSQL. Answers what was written, in the same order.
     async fn write(&self, granted: &[Granted<'_>], known: &Known) -> Result<Vec<Made>, DbErr> {
         let tx = self.tx;
         if granted.is_empty() {
             return Ok(Vec::new());
         }
+        let made = bulk::together(tx, async || self.insert(granted, known).await).await?;
+        if !known.is_frozen() {
+            drop_row::freeze(tx, self.drops, tx.now()).await?;
+        }
+        Ok(made)
+    }
+
+    async fn insert(&self, granted: &[Granted<'_>], known: &Known) -> Result<Vec<Made>, DbErr> {
+        let tx = self.tx;
         let checkouts = granted.iter().map(|Granted { asked, quote, expires_at, .. }| NewCheckout {
             id: asked.checkout,
             buyer: asked.buyer,
@@ -338,9 +347,6 @@ impl<'a> Batch<'a> {
         outbox::publish_traced(tx, reserved.chain(changed).collect()).await?;
         let changes = granted.iter().map(|granted| (granted.asked.actor, traced(granted), granted.asked.checkout));
         audit::record_each(tx, "checkout.reserve", changes, &["lines", "address"]).await?;
-        if !known.is_frozen() {
-            drop_row::freeze(tx, self.drops, tx.now()).await?;
-        }
         let rows = checkouts.into_iter().zip(lines).zip(payments);
         Ok(rows.map(|((checkout, lines), payment)| Made { checkout, lines, payment }).collect())
     }

@@ -2,8 +2,8 @@
 //!
 //! Whoever changes a drop, its items, their prices or a claim on them counts the gate's version up. Where the gate says one more
 //! than after the last decision of this process, nobody was there in between: what that decision knew, with what it gave out, is
-//! what the tables say. So a queue that is being worked off loads nothing but the persons who ask; where other processes or
-//! payments come in between, it loads anew.
+//! what the tables say. So a queue that is being worked off loads nothing but the persons who ask. Where other processes or
+//! payments come in between, it loads how much is taken, and the rest only if the drop's own version has changed as well.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -74,7 +74,7 @@ impl Unguarded {
 
 impl Known {
     /// What is known under these gates: what is left of the last decision, as far as it still holds, and the rest loaded by
-    /// up to nine statements.
+    /// up to ten statements.
     pub(super) async fn of(
         conn: &impl ConnectionTrait,
         gates: Vec<(DropId, i64)>,
@@ -85,7 +85,13 @@ impl Known {
         let before = before.filter(|before| before.unguarded.is_good(destinations));
         let unguarded = match before {
             Some(before) if before.is_next(&gates, now) => return Ok(Self { gates, ..before }),
-            before => before.map(|before| before.unguarded),
+            Some(mut before) => {
+                if before.catch_up(conn, now).await? {
+                    return Ok(Self { gates, ..before });
+                }
+                Some(before.unguarded)
+            }
+            None => None,
         };
         let ids: Vec<DropId> = gates.iter().map(|(drop, _)| *drop).collect();
         let drops = drop_row::by_ids(conn, &ids).await?;
@@ -105,6 +111,26 @@ impl Known {
     fn is_next(&self, gates: &[(DropId, i64)], now: DateTime<Utc>) -> bool {
         let next = self.gates.iter().map(|(drop, version)| (*drop, version.saturating_add(1)));
         next.eq(gates.iter().copied()) && self.held.values().all(|(_, until)| *until > now)
+    }
+
+    /// Brings what is taken up to date: one statement. `false` when something else has changed too.
+    async fn catch_up(&mut self, conn: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<bool, DbErr> {
+        let ids: Vec<DropId> = self.drops.iter().map(|drop| drop.id).collect();
+        let taken = item_row::taken(conn, &ids, now).await?;
+        self.held.clear();
+        let mut seen = 0_usize;
+        for taken in taken {
+            let drop = self.drops.iter_mut().find(|drop| drop.id == taken.drop_id && drop.version == taken.version);
+            let item = self.items.iter_mut().find(|item| item.id == taken.id);
+            let (Some(drop), Some(item)) = (drop, item) else { return Ok(false) };
+            drop.first_held_at = taken.first_held_at;
+            item.confirmed_units = taken.confirmed_units;
+            if let Some((held, next)) = taken.held.zip(taken.next) {
+                self.held.insert(taken.id, (u32::try_from(held).unwrap_or(u32::MAX), next));
+            }
+            seen = seen.saturating_add(1);
+        }
+        Ok(seen == self.items.len())
     }
 
     /// The stock, without persons.

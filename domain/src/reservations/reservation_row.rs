@@ -164,7 +164,13 @@ pub(crate) async fn held_units(
     drops: &[DropId],
     now: DateTime<Utc>,
 ) -> Result<Vec<(DropId, DropItemId, u32, DateTime<Utc>)>, DbErr> {
-    let rows: Vec<(DropId, DropItemId, i64, DateTime<Utc>)> = Entity::find()
+    let rows: Vec<(DropId, DropItemId, i64, DateTime<Utc>)> = held_by_item(drops, now).into_tuple().all(conn).await?;
+    Ok(rows.into_iter().map(|(drop, item, held, next)| (drop, item, u32::try_from(held).unwrap_or(u32::MAX), next)).collect())
+}
+
+/// The same as a table: `drop_id`, `drop_item_id`, `held` and `next`.
+pub(crate) fn held_by_item(drops: &[DropId], now: DateTime<Utc>) -> Select<Entity> {
+    Entity::find()
         .select_only()
         .column(Column::DropId)
         .column(Column::DropItemId)
@@ -175,10 +181,6 @@ pub(crate) async fn held_units(
         .filter(Column::ExpiresAt.gt(now))
         .group_by(Column::DropId)
         .group_by(Column::DropItemId)
-        .into_tuple()
-        .all(conn)
-        .await?;
-    Ok(rows.into_iter().map(|(drop, item, held, next)| (drop, item, u32::try_from(held).unwrap_or(u32::MAX), next)).collect())
 }
 
 /// Paid units of the items of drops, of the checkouts that `checkouts` selects: one statement.
