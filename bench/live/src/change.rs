@@ -5,86 +5,126 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::time::MissedTickBehavior;
 
-use crate::{
-    processes::Process,
-    watchers::{Subscription, Watchers},
-};
+use crate::{processes::Process, watchers::Watchers};
+
+/// The items of the drop. Each is changed by one request after the other, all of them side by side, so that changes come as often as
+/// they should however long one takes.
+const ITEMS: u32 = 20;
+/// The units of an item in the beginning.
+const UNITS: u64 = 1_000;
 
 /// Tells the floor one number after the other; answers how many.
 pub(crate) async fn post(address: SocketAddr, time: Duration, every: Duration, watchers: &Watchers) -> usize {
     let client = reqwest::Client::new();
-    watchers.begin(1_000);
+    watchers.begin(UNITS.saturating_mul(ITEMS.into()));
     repeat(time, every, watchers, async |count| {
         // As long as what ours tells.
-        let items = json!([{ "id": "x".repeat(35), "stock": { "units": 1_000_usize.saturating_add(count) } }]);
+        let item = |units: u64| json!({ "stock": { "units": units } });
+        let changed = item(UNITS.saturating_add(count));
+        let items: Vec<Value> = std::iter::once(changed).chain((1..ITEMS).map(|_| item(UNITS))).collect();
         let text = json!({ "id": "1", "type": "next", "payload": { "data": { "stockChanged": { "items": items } } } });
         client.post(format!("http://{address}/change")).body(text.to_string()).send().await.expect("the floor answers");
     })
     .await
 }
 
-async fn repeat(time: Duration, every: Duration, watchers: &Watchers, change: impl AsyncFn(usize)) -> usize {
+/// Answers how many were made.
+async fn repeat(time: Duration, every: Duration, watchers: &Watchers, change: impl AsyncFn(u64)) -> usize {
     let mut tick = tokio::time::interval(every);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (began, mut count) = (Instant::now(), 0_usize);
     while began.elapsed() < time {
         tick.tick().await;
-        change(count).await;
+        change(u64::try_from(count).unwrap_or(u64::MAX)).await;
         watchers.made();
         count = count.saturating_add(1);
     }
     count
 }
 
-/// A drop of the demo whose units change.
+/// An open drop of the demo's creator, whose units change.
 pub(crate) struct Stage {
-    client: reqwest::Client,
-    url: String,
-    token: String,
+    asker: Asker,
     drop: String,
-    item: String,
-    units: u64,
+    items: Vec<String>,
 }
 
 impl Stage {
-    /// Finds it.
-    pub(crate) async fn find(server: &Process) -> Self {
-        let (client, url, token) = (reqwest::Client::new(), server.at("/graphql"), server.demo_token("creator"));
-        let empty = String::new;
-        let mut stage = Self { client, url, token, drop: empty(), item: empty(), units: 0 };
-        let found = stage.ask("{ viewer { account { memberships { creator { id } } } } }", json!({})).await;
+    /// Makes it.
+    pub(crate) async fn build(server: &Process) -> Self {
+        let asker = Asker { client: reqwest::Client::new(), url: server.at("/graphql"), token: server.demo_token("creator") };
+        let found = asker.ask("{ viewer { account { memberships { creator { id currency } } } } }", json!({})).await;
         let creator = text(&found, "/viewer/account/memberships/0/creator/id");
-        let query =
-            "query($id: ID!) { drops(first: 1, filter: { creatorId: $id, phases: [OPEN] }) { nodes { id items { id units } } } }";
-        let found = stage.ask(query, json!({ "id": creator })).await;
-        stage.drop = text(&found, "/drops/nodes/0/id");
-        stage.item = text(&found, "/drops/nodes/0/items/0/id");
-        stage.units = found.pointer("/drops/nodes/0/items/0/units").and_then(Value::as_u64).expect("its units");
-        stage
+        let currency = text(&found, "/viewer/account/memberships/0/creator/currency");
+        let thing = json!({ "creatorId": creator, "title": "Watched" });
+        let product = text(&asker.change("productCreate", "product { id }", thing).await, "/product/id");
+        // Open for as long as one of the demo's.
+        let found = asker.ask("{ drops(first: 1, filter: { phases: [OPEN] }) { nodes { opensAt closesAt } } }", json!({})).await;
+        let (opens_at, closes_at) = (text(&found, "/drops/nodes/0/opensAt"), text(&found, "/drops/nodes/0/closesAt"));
+        let run = json!({
+            "creatorId": creator, "title": "Watched by all", "opensAt": opens_at, "closesAt": closes_at,
+            "deposit": { "percent": "30" }, "balance": { "beforeShipping": true }, "leadTimeDays": 30,
+        });
+        let drop = text(&asker.change("dropCreate", "drop { id }", run).await, "/drop/id");
+        let mut items = Vec::new();
+        for number in 0..ITEMS {
+            let price = json!({ "amount": "5.00", "currency": currency });
+            let variant = json!({ "productId": product, "sku": format!("WATCHED-{number}"), "title": format!("No. {number}"), "price": price });
+            let variant = text(&asker.change("variantCreate", "variant { id }", variant).await, "/variant/id");
+            let item = json!({
+                "dropId": drop, "variantId": variant, "units": UNITS, "perBuyerMax": 1, "tiers": [{ "price": "5.00" }],
+            });
+            items.push(text(&asker.change("dropItemAdd", "item { id }", item).await, "/item/id"));
+        }
+        asker.change("dropPublish", "drop { id }", json!({ "id": drop })).await;
+        Self { asker, drop, items }
     }
 
-    /// What watches it.
-    pub(crate) fn subscription(&self) -> Subscription {
-        let query = "subscription Stock($id: ID!) { stockChanged(dropId: $id) { items { id stock { units } } } }";
+    /// The message that begins to watch it.
+    pub(crate) fn subscribe(&self) -> String {
+        let query = "subscription Stock($id: ID!) { stockChanged(dropId: $id) { items { stock { units } } } }";
         let payload = json!({ "query": query, "variables": { "id": self.drop } });
-        let before = format!("\"{}\",\"stock\":{{\"units\":", self.item);
-        Subscription { subscribe: json!({ "type": "subscribe", "id": "1", "payload": payload }).to_string(), before }
+        json!({ "type": "subscribe", "id": "1", "payload": payload }).to_string()
     }
 
-    /// Makes one change after the other; answers how many.
+    /// Makes one change after the other, each by a unit more; answers how many.
     pub(crate) async fn change(&self, time: Duration, every: Duration, watchers: &Watchers) -> usize {
-        let first = self.units.saturating_add(1_000);
-        watchers.begin(first);
-        let mutation = "mutation($input: DropItemUpdateInput!) { dropItemUpdate(input: $input) { errors { message } } }";
-        repeat(time, every, watchers, async |count| {
-            let units = first.saturating_add(u64::try_from(count).unwrap_or(0));
-            let done = self.ask(mutation, json!({ "input": { "id": self.item, "units": units } })).await;
-            assert_eq!(done.pointer("/dropItemUpdate/errors"), Some(&json!([])), "{done}");
-        })
-        .await
+        watchers.begin(UNITS.saturating_mul(ITEMS.into()).saturating_add(1));
+        let changes = (0..ITEMS).zip(&self.items).map(async |(number, item)| {
+            tokio::time::sleep(every.saturating_mul(number)).await;
+            repeat(time, every.saturating_mul(ITEMS), watchers, async |count| {
+                let units = UNITS.saturating_add(count).saturating_add(1);
+                self.asker.change("dropItemUpdate", "item { id }", json!({ "id": item, "units": units })).await;
+            })
+            .await
+        });
+        join_all(changes).await.into_iter().sum()
+    }
+}
+
+/// Who asks the server.
+struct Asker {
+    client: reqwest::Client,
+    url: String,
+    token: String,
+}
+
+impl Asker {
+    /// A mutation that must go well; answers its payload.
+    async fn change(&self, name: &str, fields: &str, input: Value) -> Value {
+        let mut kind: Vec<char> = name.chars().collect();
+        if let Some(first) = kind.first_mut() {
+            first.make_ascii_uppercase();
+        }
+        let kind: String = kind.into_iter().collect();
+        let mutation = format!("mutation($input: {kind}Input!) {{ {name}(input: $input) {{ {fields} errors {{ message }} }} }}");
+        let payload = self.ask(&mutation, json!({ "input": input })).await.get(name).cloned().unwrap_or_default();
+        assert_eq!(payload.get("errors"), Some(&json!([])), "{name}: {payload}");
+        payload
     }
 
     async fn ask(&self, query: &str, variables: Value) -> Value {

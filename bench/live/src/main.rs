@@ -6,6 +6,8 @@
 //!
 //! - *memory*: what the server holds more, for each subscriber that is told nothing
 //! - *told*: from the answer of the mutation to the subscriber that knows of it, for each change and each subscriber
+//!
+//! Then once more, with one in ten that never reads.
 
 #![expect(clippy::expect_used, reason = "a measurement that fails has nothing else to say")]
 
@@ -21,6 +23,8 @@ use watchers::{Told, Watchers};
 
 /// Subscribers.
 const WATCHERS: usize = 5_000;
+/// Of these, who never read, the second time.
+const DEAF: usize = 500;
 /// How long changes are made.
 const FOR: Duration = Duration::from_secs(20);
 /// The time between two changes.
@@ -44,7 +48,7 @@ async fn measure(smallrun: Option<&str>) {
     println!("A bare actix server, {WATCHERS} WebSockets, {} messages a second", per_second(PACE));
     let floor = Process::floor().await;
     let before = floor.memory();
-    let watchers = Watchers::open(floor.address(), WATCHERS, None).await;
+    let watchers = Watchers::open(floor.address(), WATCHERS, 0, None).await;
     let floor_memory = say_memory(before, floor.memory());
     let changes = change::post(floor.address(), FOR, PACE, &watchers).await;
     let floor_told = watchers.told().await;
@@ -53,15 +57,27 @@ async fn measure(smallrun: Option<&str>) {
 
     println!("\nSmallrun, {WATCHERS} subscribers of one drop, {} changes a second", per_second(EVERY));
     let server = Process::smallrun(smallrun).await;
-    let stage = change::Stage::find(&server).await;
+    let stage = change::Stage::build(&server).await;
     let before = server.memory();
-    let watchers = Watchers::open(server.address(), WATCHERS, Some(stage.subscription())).await;
+    let watchers = Watchers::open(server.address(), WATCHERS, 0, Some(stage.subscribe())).await;
     let memory = say_memory(before, server.memory());
     let changes = stage.change(FOR, EVERY, &watchers).await;
     let told = watchers.told().await;
     say_told(&told, changes);
     let busy = server.memory().saturating_sub(before);
     println!("  memory after that          {:>8.1} kB each", kilobytes(busy) / of(WATCHERS));
+
+    drop((watchers, server));
+
+    println!("\nThe same with {DEAF} of them that never read");
+    let server = Process::smallrun(smallrun).await;
+    let stage = change::Stage::build(&server).await;
+    let before = server.memory();
+    let watchers = Watchers::open(server.address(), WATCHERS.saturating_sub(DEAF), DEAF, Some(stage.subscribe())).await;
+    let changes = stage.change(FOR, EVERY, &watchers).await;
+    say_told(&watchers.told().await, changes);
+    println!("  memory after that          {:>8.1} kB each", kilobytes(server.memory().saturating_sub(before)) / of(WATCHERS));
+    println!("  connected after that       {:>8}", server.connections().await);
 
     println!(
         "\nOf the floor: memory {:.2}, p50 {:.2}, p99 {:.2}",

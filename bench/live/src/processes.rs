@@ -101,6 +101,13 @@ impl Process {
         tokens.get(role).and_then(Value::as_str).expect("a token of that role").to_owned()
     }
 
+    /// How many subscribers' connections it has.
+    pub(crate) async fn connections(&self) -> String {
+        let metrics = reqwest::get(self.at("/metrics")).await.expect("it answers").text().await.expect("a text");
+        let line = metrics.lines().find_map(|line| line.strip_prefix("smallrun_live_connections "));
+        line.expect("it counts its connections").to_owned()
+    }
+
     /// The memory that it holds, in bytes.
     pub(crate) fn memory(&self) -> u64 {
         let id = self.child.id().expect("it runs");

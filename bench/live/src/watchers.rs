@@ -1,4 +1,5 @@
-//! Subscribers: each a WebSocket that reads what comes, and notes when it learns of a change. A change is a number that grows.
+//! Subscribers: each a WebSocket that reads what comes, and notes when it learns of a change. A change makes the sum of all units grow
+//! by one.
 
 use std::{
     net::SocketAddr,
@@ -10,7 +11,10 @@ use std::{
 };
 
 use futures_util::{SinkExt, StreamExt, stream};
-use tokio::{net::TcpStream, task::JoinHandle};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    task::JoinHandle,
+};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{Message, client::IntoClientRequest, http::HeaderValue},
@@ -23,19 +27,15 @@ const DELAYS: usize = 300_000;
 /// The last change is told to all within this, or the measurement has failed.
 const LAST_WITHIN: Duration = Duration::from_secs(30);
 
-/// What is subscribed to.
-#[derive(Clone)]
-pub(crate) struct Subscription {
-    /// The message that begins it.
-    pub(crate) subscribe: String,
-    /// What stands before the number in each message.
-    pub(crate) before: String,
-}
+/// What a client that never reads has room for, in bytes.
+const ROOM: u32 = 4_096;
 
 /// The subscribers.
 pub(crate) struct Watchers {
     shared: Arc<Shared>,
     reading: Vec<JoinHandle<()>>,
+    /// Those who never read what they are told, until the end.
+    _deaf: Vec<WebSocketStream<TcpStream>>,
 }
 
 struct Shared {
@@ -69,8 +69,8 @@ impl Told {
 }
 
 impl Watchers {
-    /// Opens so many, and waits until each is subscribed. Without a subscription they only listen.
-    pub(crate) async fn open(address: SocketAddr, count: usize, subscription: Option<Subscription>) -> Self {
+    /// Opens so many, and `deaf` ones that never read, and waits until each is subscribed by that message. Without one they only listen.
+    pub(crate) async fn open(address: SocketAddr, count: usize, deaf: usize, subscribe: Option<String>) -> Self {
         let shared = Arc::new(Shared {
             made: Mutex::default(),
             first: AtomicU64::new(u64::MAX),
@@ -78,12 +78,14 @@ impl Watchers {
             messages: AtomicUsize::new(0),
             newest: (0..count).map(|_| AtomicU64::new(0)).collect(),
         });
-        let before = subscription.as_ref().map_or_else(|| "\"units\":".to_owned(), |subscription| subscription.before.clone());
-        let sockets = stream::iter(0..count).map(|_| open(address, subscription.clone())).buffer_unordered(AT_ONCE);
-        let sockets: Vec<_> = sockets.collect().await;
+        let open_all = async |count, room| {
+            let sockets = stream::iter(0..count).map(|_| open(address, room, subscribe.clone()));
+            sockets.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await
+        };
+        let (deaf, sockets) = (open_all(deaf, Some(ROOM)).await, open_all(count, None).await);
         let reading = sockets.into_iter().enumerate();
-        let reading = reading.map(|(at, socket)| tokio::spawn(read(socket, at, before.clone(), Arc::clone(&shared)))).collect();
-        Self { shared, reading }
+        let reading = reading.map(|(at, socket)| tokio::spawn(read(socket, at, Arc::clone(&shared)))).collect();
+        Self { shared, reading, _deaf: deaf }
     }
 
     /// Says what the first number will be.
@@ -123,12 +125,16 @@ impl Shared {
     }
 }
 
-async fn open(address: SocketAddr, subscription: Option<Subscription>) -> WebSocketStream<TcpStream> {
+async fn open(address: SocketAddr, room: Option<u32>, subscribe: Option<String>) -> WebSocketStream<TcpStream> {
     let mut request = format!("ws://{address}/graphql").into_client_request().expect("an address");
     request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("graphql-transport-ws"));
-    let stream = TcpStream::connect(address).await.expect("it takes connections");
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.expect("a socket");
+    if let Some(room) = room {
+        socket.set_recv_buffer_size(room).expect("its room can be set");
+    }
+    let stream = socket.connect(address).await.expect("it takes connections");
     let (mut socket, _) = tokio_tungstenite::client_async(request, stream).await.expect("it takes WebSockets");
-    if let Some(Subscription { subscribe, .. }) = subscription {
+    if let Some(subscribe) = subscribe {
         let init = Message::text(r#"{"type":"connection_init"}"#);
         socket.send(init).await.expect("it reads");
         socket.next().await.expect("it answers").expect("it acknowledges");
@@ -138,13 +144,20 @@ async fn open(address: SocketAddr, subscription: Option<Subscription>) -> WebSoc
     socket
 }
 
-async fn read(mut socket: WebSocketStream<TcpStream>, at: usize, before: String, shared: Arc<Shared>) {
+/// All units that a message tells, together.
+fn units_in(message: &str) -> Option<u64> {
+    let mut parts = message.split("\"units\":");
+    parts.next();
+    let digits = |part: &str| part.split(|c: char| !c.is_ascii_digit()).next().and_then(|digits| digits.parse::<u64>().ok());
+    let units: Vec<u64> = parts.filter_map(digits).collect();
+    (!units.is_empty()).then(|| units.iter().sum())
+}
+
+async fn read(mut socket: WebSocketStream<TcpStream>, at: usize, shared: Arc<Shared>) {
     let mut known = 0_usize;
     while let Some(Ok(message)) = socket.next().await {
         let Message::Text(text) = message else { continue };
-        let number =
-            text.split_once(before.as_str()).map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
-        let Some(number) = number.and_then(|digits| digits.parse::<u64>().ok()) else { continue };
+        let Some(number) = units_in(&text) else { continue };
         let now = Instant::now();
         shared.messages.fetch_add(1, Ordering::Relaxed);
         let Some(place) = number.checked_sub(shared.first.load(Ordering::Relaxed)) else { continue };
