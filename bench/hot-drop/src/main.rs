@@ -11,6 +11,7 @@
 //! connection, and what is said on it; [`processor`] who used the processors; [`report`] the answer.
 
 mod accepted;
+mod combining;
 mod crowd;
 mod line;
 mod market;

@@ -1,10 +1,10 @@
-//! A thousand drops at once, one unit each, by chance: what combining costs where there is little to combine. How fast
-//! the same was without it says `--smallrun` with a program from before.
+//! A thousand drops at once, one unit each, by chance: what combining costs where there is little to combine.
 
 use bench::{Outcome, store::Store};
 use serde_json::json;
 
 use crate::{
+    combining,
     market::Market,
     options::Options,
     report::{Goal, Section},
@@ -28,8 +28,18 @@ pub(crate) async fn run(market: &mut Market<'_>, options: &Options, store: &Stor
     let mut lines = tried.lines();
     let beside = hot.map(|hot| tried.per_second() / hot);
     lines.extend(beside.map(|beside| format!("      of what one drop reaches: {beside:.2}")));
+    let combining = combining::measure(options.drops, options.connections, options.buyers).await?;
+    lines.push(format!(
+        "  the rules alone       {:>7.0}/s over the desk, {:.0}/s by a transaction each: times {:.2}",
+        combining.desk,
+        combining.alone,
+        combining.ratio()
+    ));
     let all = tried.rounds().iter().all(|round| round.pressed.counts.accepted == options.buyers);
-    let goals = vec![Goal::right(all, "every buyer has a unit, in every round".to_owned())];
+    let goals = vec![
+        Goal::right(all, "every buyer has a unit, in every round".to_owned()),
+        Goal::speed(combining.ratio() >= 1.0, "combining is not slower than a transaction per request".to_owned()),
+    ];
     let title = format!("{} buyers, a unit each of {} drops, {} connections", options.buyers, options.drops, options.connections);
-    Ok(Section { title, lines, goals, json: json!({ "trial": tried.json(), "ofOneDrop": beside }) })
+    Ok(Section { title, lines, goals, json: json!({ "trial": tried.json(), "ofOneDrop": beside, "combining": combining.ratio() }) })
 }
