@@ -23,6 +23,8 @@ use crate::{
 /// How often a process is killed, unless [`KILLS_VARIABLE`] says otherwise.
 const KILLS: u32 = 10;
 const KILLS_VARIABLE: &str = "SMALLRUN_TEST_KILLS";
+/// It is said how far the loop is after so many kills.
+const TOLD_EVERY: u32 = 20;
 /// Buyers who go on whatever happens.
 const BUYERS: usize = 12;
 /// More than can be bought: what is sold is told by the books.
@@ -122,6 +124,10 @@ async fn run(mut market: Market, target: Target) {
         let complaints = books.complaints();
         assert!(complaints.is_empty(), "after kill {kill}: {complaints:#?}\n{}", market.log());
         promises_are_kept(&world, &books);
+        if kill % TOLD_EVERY == 0 {
+            let answers = world.promises.lock().unwrap().answers;
+            println!("{kill} of {kills} kills after {:.0?}, {answers} answers", began.elapsed());
+        }
     }
     letters_went_out_once(&market).await;
     let promises = world.promises.lock().unwrap();
