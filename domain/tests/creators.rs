@@ -35,7 +35,7 @@ async fn person(db: &Db) -> AccountScope {
     let insert = Statement::from_sql_and_values(db.backend(), sql, values);
     db.schema_connection().execute_raw(insert).await.unwrap();
     let session: SessionId = db.new_id();
-    let viewer = AccountViewer { account, session, lent: false, confirmed: true, admin: false, memberships: Vec::new() };
+    let viewer = AccountViewer { account, session, lent: false, person: Some([1; 32]), admin: false, memberships: Vec::new() };
     authorize(&Viewer::Account(viewer), OwnAccount).unwrap()
 }
 

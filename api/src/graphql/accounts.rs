@@ -93,10 +93,10 @@ impl Viewer {
     }
     /// The guest, when the kind is GUEST.
     async fn guest(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Guest>> {
-        let rules::Viewer::Guest(guest, _) = &self.0 else { return Ok(None) };
+        let rules::Viewer::Guest(viewer) = &self.0 else { return Ok(None) };
         let scope = authorize(&self.0, Buy).map_err(denied)?;
         let email = rules::own_email(ctx.db(), &scope).await.internal()?;
-        Ok(email.map(|email| Guest { id: global(*guest), email: email.as_str().to_owned() }))
+        Ok(email.map(|email| Guest { id: global(viewer.guest), email: email.as_str().to_owned() }))
     }
     /// The API token, when the kind is TOKEN.
     async fn token(&self) -> Option<ViewerToken> {

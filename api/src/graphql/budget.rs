@@ -59,7 +59,7 @@ impl Payer {
         match &caller.viewer {
             Viewer::Account(account) if account.admin => None,
             Viewer::Account(account) => Some(Self::Account(account.account)),
-            Viewer::Guest(guest, _) => Some(Self::Guest(*guest)),
+            Viewer::Guest(viewer) => Some(Self::Guest(viewer.guest)),
             Viewer::Token(token) if token.kind == TokenKind::Secret => Some(Self::Token(token.token)),
             Viewer::Token(_) | Viewer::Public => {
                 Some(caller.address.map_or(Self::Unknown, |address| Self::Address(network(address))))

@@ -18,7 +18,8 @@ pub async fn confirm_guest(db: &Db, scope: &EntryScope, link: &Secret) -> Result
         let guest = guest.ok_or_else(|| OpError::refuse_field(ConfirmGuestRefusal::LinkInvalid, "link"))?;
         guest::confirm(tx, guest).await?;
         audit::record(tx, "guest.confirm", guest, &["email_confirmed_at"]).await?;
-        Ok(session::open_guest(tx, guest).await?)
+        let row = guest::by_id(tx.conn(), guest).await?.ok_or_else(|| OpError::inconsistent("a guest who is not there"))?;
+        Ok(session::open_guest(tx, &row).await?)
     })
     .await
 }

@@ -48,7 +48,7 @@ pub use create_account::{
     CreateAccount, CreateAdminRefusal, NeverRefused, create_account, create_admin, create_buyers, open_session_for,
 };
 pub use create_token::{CreateToken, CreateTokenRefusal, TokenCreated, create_token};
-pub use email::{Email, EmailError, person_key};
+pub use email::{Email, EmailError, PersonKey, person_key};
 pub use open_session::{OpenSessionRefusal, open_session};
 pub use password::{Password, PasswordError};
 pub(crate) use recipient::person_keys;

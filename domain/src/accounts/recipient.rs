@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DbErr};
 
 use super::{
-    Buyer, BuyerScope, Email, SystemScope, account, api_token, guest,
+    Buyer, BuyerScope, Email, PersonKey, SystemScope, account, api_token, guest,
     links::{self, Link, LinkPurpose},
     person_key,
 };
@@ -116,8 +116,8 @@ pub async fn own_email(db: &Db, scope: &BuyerScope) -> Result<Option<Email>, DbE
     })
 }
 
-/// What stands for the persons who buy: two statements. Those whose address is not confirmed are left out.
-pub(crate) async fn person_keys(conn: &impl ConnectionTrait, buyers: &[Buyer]) -> Result<HashMap<Buyer, Vec<u8>>, DbErr> {
+/// What stands for the persons who buy: two statements at most. Those whose address is not confirmed are left out.
+pub(crate) async fn person_keys(conn: &impl ConnectionTrait, buyers: &[Buyer]) -> Result<HashMap<Buyer, PersonKey>, DbErr> {
     let (mut accounts, mut guests) = (Vec::new(), Vec::new());
     for buyer in buyers {
         match buyer {
@@ -136,6 +136,6 @@ pub(crate) async fn person_keys(conn: &impl ConnectionTrait, buyers: &[Buyer]) -
 }
 
 /// What stands for the person who buys; `None` when the address is not confirmed.
-pub async fn person_key_of(db: &Db, buyer: Buyer) -> Result<Option<Vec<u8>>, DbErr> {
+pub async fn person_key_of(db: &Db, buyer: Buyer) -> Result<Option<PersonKey>, DbErr> {
     Ok(person_keys(db.reader(), &[buyer]).await?.remove(&buyer))
 }

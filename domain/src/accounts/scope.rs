@@ -6,6 +6,7 @@ use std::{fmt, net::IpAddr};
 use sea_orm::DeriveActiveEnum;
 use sea_orm::entity::prelude::*;
 
+use super::PersonKey;
 use crate::platform::{
     Actor, By,
     ids::{AccountId, CreatorId, GuestId, SessionId, TokenId},
@@ -82,7 +83,7 @@ pub enum Viewer {
     /// A person who signed in.
     Account(AccountViewer),
     /// A guest with a confirmed e-mail.
-    Guest(GuestId, SessionId),
+    Guest(GuestViewer),
     /// An API token.
     Token(TokenViewer),
 }
@@ -96,12 +97,23 @@ pub struct AccountViewer {
     pub session: SessionId,
     /// Whether a storefront's server holds the session: the person lent it to buy, not to manage the account.
     pub lent: bool,
-    /// Whether the e-mail address is confirmed.
-    pub confirmed: bool,
+    /// What stands for the person, once the e-mail address is confirmed.
+    pub person: Option<PersonKey>,
     /// Whether this is an administrator of the marketplace.
     pub admin: bool,
     /// Of which creators this is a member.
     pub memberships: Vec<(CreatorId, MemberRole)>,
+}
+
+/// A guest, with all that authorisation needs to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuestViewer {
+    /// Who.
+    pub guest: GuestId,
+    /// By which session.
+    pub session: SessionId,
+    /// What stands for the person.
+    pub person: PersonKey,
 }
 
 /// An API token, with all that authorisation needs to know.
@@ -161,12 +173,17 @@ pub enum Buyer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BuyerScope {
     buyer: Buyer,
+    person: Option<PersonKey>,
 }
 
 impl BuyerScope {
     /// Who buys.
     pub fn buyer(&self) -> Buyer {
         self.buyer
+    }
+    /// What stands for the person who buys, as far as the door has seen it: not where the system acts for a buyer.
+    pub(crate) fn person(&self) -> Option<PersonKey> {
+        self.person
     }
     /// For the audit log.
     pub fn actor(&self) -> Actor {
@@ -345,7 +362,7 @@ impl SystemScope {
     }
     /// The operator's demo acts as a buyer would.
     pub fn as_buyer(&self, buyer: Buyer) -> BuyerScope {
-        BuyerScope { buyer }
+        BuyerScope { buyer, person: None }
     }
 }
 
@@ -385,9 +402,9 @@ impl Action for Buy {
     type Scope = BuyerScope;
     fn decide(&self, viewer: &Viewer) -> Result<BuyerScope, Denied> {
         match viewer {
-            Viewer::Account(viewer) if viewer.confirmed => Ok(BuyerScope { buyer: Buyer::Account(viewer.account) }),
-            Viewer::Account(_) => Err(Denied::Unconfirmed),
-            Viewer::Guest(guest, _) => Ok(BuyerScope { buyer: Buyer::Guest(*guest) }),
+            Viewer::Account(AccountViewer { person: None, .. }) => Err(Denied::Unconfirmed),
+            Viewer::Account(viewer) => Ok(BuyerScope { buyer: Buyer::Account(viewer.account), person: viewer.person }),
+            Viewer::Guest(viewer) => Ok(BuyerScope { buyer: Buyer::Guest(viewer.guest), person: Some(viewer.person) }),
             Viewer::Public => Err(Denied::Unauthenticated),
             Viewer::Token(_) => Err(Denied::Forbidden),
         }
@@ -419,7 +436,7 @@ impl Action for OwnSession {
     fn decide(&self, viewer: &Viewer) -> Result<SessionScope, Denied> {
         match viewer {
             Viewer::Account(account) => Ok(SessionScope { session: account.session, actor: viewer.actor() }),
-            Viewer::Guest(_, session) => Ok(SessionScope { session: *session, actor: viewer.actor() }),
+            Viewer::Guest(guest) => Ok(SessionScope { session: guest.session, actor: viewer.actor() }),
             Viewer::Public => Err(Denied::Unauthenticated),
             Viewer::Token(_) => Err(Denied::Forbidden),
         }
@@ -469,7 +486,7 @@ impl Action for ManageTokens {
                 Some((_, MemberRole::Owner)) => {}
             },
         }
-        if !account.confirmed {
+        if account.person.is_none() {
             return Err(Denied::Unconfirmed);
         }
         Ok(TokensScope { creator: self.creator, actor: viewer.actor() })
@@ -484,7 +501,7 @@ impl Action for OpenCreator {
     type Scope = AccountScope;
     fn decide(&self, viewer: &Viewer) -> Result<AccountScope, Denied> {
         match viewer {
-            Viewer::Account(viewer) if !viewer.confirmed => Err(Denied::Unconfirmed),
+            Viewer::Account(AccountViewer { person: None, .. }) => Err(Denied::Unconfirmed),
             Viewer::Public | Viewer::Account(_) | Viewer::Guest(..) | Viewer::Token(_) => OwnAccount.decide(viewer),
         }
     }
@@ -577,7 +594,7 @@ impl Viewer {
         match self {
             Self::Public => Actor::Public,
             Self::Account(viewer) => Actor::Account(viewer.account),
-            Self::Guest(guest, _) => Actor::Guest(*guest),
+            Self::Guest(viewer) => Actor::Guest(viewer.guest),
             Self::Token(token) => Actor::Token(token.token),
         }
     }
@@ -590,9 +607,9 @@ mod tests {
 
     fn viewers(creator: CreatorId) -> Vec<(&'static str, Viewer)> {
         let id = Uuid::from_u128;
-        let account = |confirmed, admin, memberships| {
-            let (account, session) = (AccountId(id(1)), SessionId(id(2)));
-            Viewer::Account(AccountViewer { account, session, lent: false, confirmed, admin, memberships })
+        let account = |confirmed: bool, admin, memberships| {
+            let (account, session, person) = (AccountId(id(1)), SessionId(id(2)), confirmed.then_some([1; 32]));
+            Viewer::Account(AccountViewer { account, session, lent: false, person, admin, memberships })
         };
         let lent = |viewer: Viewer| match viewer {
             Viewer::Account(viewer) => Viewer::Account(AccountViewer { lent: true, ..viewer }),
@@ -612,7 +629,7 @@ mod tests {
             ("unconfirmed owner", account(false, false, vec![(creator, MemberRole::Owner)])),
             ("other member", account(true, false, vec![(other, MemberRole::Owner)])),
             ("admin", account(true, true, vec![])),
-            ("guest", Viewer::Guest(GuestId(id(4)), SessionId(id(5)))),
+            ("guest", Viewer::Guest(GuestViewer { guest: GuestId(id(4)), session: SessionId(id(5)), person: [4; 32] })),
             ("publishable", token(TokenKind::Publishable, Some(creator), &[Permission::CatalogWrite])),
             ("secret with", token(TokenKind::Secret, Some(creator), &[Permission::CatalogWrite, Permission::SessionsOpen])),
             ("secret without", token(TokenKind::Secret, Some(creator), &[])),

@@ -9,7 +9,9 @@ use sea_orm::{
     ActiveValue::Set, Condition, DbErr, FromQueryResult, JoinType, QuerySelect, RelationDef, entity::prelude::*, sea_query::Expr,
 };
 
-use super::{AccountScope, AccountViewer, MemberRole, SessionScope, Viewer, account};
+use super::{
+    AccountScope, AccountViewer, Email, GuestViewer, MemberRole, PersonKey, SessionScope, Viewer, account, guest, person_key,
+};
 use crate::{
     creators::member,
     platform::{
@@ -82,8 +84,9 @@ pub(crate) async fn open(tx: &Tx, account: &account::Model, opened_by: Option<To
     let (row, secret) = new(tx, Some(account.id), None, opened_by, SESSION_LASTS);
     let row = row.insert(tx.conn()).await?;
     audit::record(tx, "session.open", row.id, &[]).await?;
-    let (memberships, confirmed) = (member::of_account(tx.conn(), account.id).await?, account.email_confirmed_at.is_some());
-    let viewer = bearer(account.id, row.id, opened_by, confirmed, account.admin, memberships);
+    let memberships = member::of_account(tx.conn(), account.id).await?;
+    let person = account.email_confirmed_at.map(|_| person_key(&account.email));
+    let viewer = bearer(account.id, row.id, opened_by, person, account.admin, memberships);
     Ok(SignedIn { secret, session: row.into(), viewer })
 }
 
@@ -92,21 +95,22 @@ fn bearer(
     account: AccountId,
     session: SessionId,
     opened_by: Option<TokenId>,
-    confirmed: bool,
+    person: Option<PersonKey>,
     admin: bool,
     memberships: Vec<(CreatorId, MemberRole)>,
 ) -> Viewer {
     let lent = opened_by.is_some();
     let (admin, memberships) = if lent { (false, Vec::new()) } else { (admin, memberships) };
-    Viewer::Account(AccountViewer { account, session, lent, confirmed, admin, memberships })
+    Viewer::Account(AccountViewer { account, session, lent, person, admin, memberships })
 }
 
-/// Begins a session of a guest.
-pub(crate) async fn open_guest(tx: &Tx, guest: GuestId) -> Result<SignedIn, DbErr> {
-    let (row, secret) = new(tx, None, Some(guest), None, GUEST_SESSION_LASTS);
+/// Begins a session of a guest whose address is confirmed.
+pub(crate) async fn open_guest(tx: &Tx, guest: &guest::Model) -> Result<SignedIn, DbErr> {
+    let (row, secret) = new(tx, None, Some(guest.id), None, GUEST_SESSION_LASTS);
     let row = row.insert(tx.conn()).await?;
     audit::record(tx, "session.open", row.id, &[]).await?;
-    Ok(SignedIn { secret, viewer: Viewer::Guest(guest, row.id), session: row.into() })
+    let viewer = GuestViewer { guest: guest.id, session: row.id, person: person_key(&guest.email) };
+    Ok(SignedIn { secret, viewer: Viewer::Guest(viewer), session: row.into() })
 }
 
 /// Begins a session for each account, with one statement; they are listed in the order of the accounts.
@@ -145,7 +149,7 @@ fn live(now: DateTime<Utc>) -> Condition {
     Condition::all().add(Column::RevokedAt.is_null()).add(Column::ExpiresAt.gt(now))
 }
 
-/// What authorisation needs to know of a session and its account.
+/// What authorisation needs to know of a session and its account, or its guest.
 #[derive(Debug, FromQueryResult)]
 pub(crate) struct Presented {
     pub(crate) id: SessionId,
@@ -155,7 +159,9 @@ pub(crate) struct Presented {
     pub(crate) opened_by: Option<TokenId>,
     pub(crate) last_used_at: DateTime<Utc>,
     pub(crate) admin: Option<bool>,
-    pub(crate) email_confirmed_at: Option<DateTime<Utc>>,
+    email: Option<Email>,
+    email_confirmed_at: Option<DateTime<Utc>>,
+    guest_email: Option<Email>,
 }
 
 impl Presented {
@@ -163,28 +169,35 @@ impl Presented {
     pub(crate) fn viewer(&self, memberships: Vec<(CreatorId, MemberRole)>) -> Option<Viewer> {
         match (self.account_id, self.guest_id) {
             (Some(account), _) => {
-                let (confirmed, admin) = (self.email_confirmed_at.is_some(), self.admin.unwrap_or(false));
-                Some(bearer(account, self.id, self.opened_by, confirmed, admin, memberships))
+                let person = self.email_confirmed_at.and(self.email.as_ref()).map(person_key);
+                Some(bearer(account, self.id, self.opened_by, person, self.admin.unwrap_or(false), memberships))
             }
-            (None, Some(guest)) => Some(Viewer::Guest(guest, self.id)),
+            (None, Some(guest)) => {
+                let person = person_key(self.guest_email.as_ref()?);
+                Some(Viewer::Guest(GuestViewer { guest, session: self.id, person }))
+            }
             (None, None) => None,
         }
     }
 }
 
-/// The live sessions of secrets, with their accounts: one statement over a unique index.
+/// The live sessions of secrets, with whose they are: one statement over a unique index.
 pub(crate) async fn presented(
     conn: &impl ConnectionTrait,
     hashes: &[Vec<u8>],
     now: DateTime<Utc>,
 ) -> Result<Vec<Presented>, DbErr> {
     let its_account: RelationDef = Entity::belongs_to(account::Entity).from(Column::AccountId).to(account::Column::Id).into();
+    let its_guest: RelationDef = Entity::belongs_to(guest::Entity).from(Column::GuestId).to(guest::Column::Id).into();
     Entity::find()
         .select_only()
         .columns([Column::Id, Column::SecretHash, Column::AccountId, Column::GuestId, Column::OpenedBy, Column::LastUsedAt])
         .column_as(account::Column::Admin, "admin")
+        .column_as(account::Column::Email, "email")
         .column_as(account::Column::EmailConfirmedAt, "email_confirmed_at")
+        .column_as(guest::Column::Email, "guest_email")
         .join(JoinType::LeftJoin, its_account)
+        .join(JoinType::LeftJoin, its_guest)
         .filter(Column::SecretHash.is_in(bulk::padded(hashes.iter().cloned())))
         .filter(live(now))
         .into_model()

@@ -3,9 +3,9 @@
 use chrono::TimeDelta;
 use domain::{
     accounts::{
-        Addressing, Buyer, ConfirmEmailRefusal, ConfirmGuestRefusal, Email, RequestPasswordResetRefusal, ResetPassword,
-        ResetPasswordRefusal, SignInRefusal, StartGuestRefusal, Viewer, address, confirm_email, confirm_guest, email_of,
-        person_key, person_key_of, queries, request_password_reset, reset_password, start_guest,
+        Addressing, Buyer, ConfirmEmailRefusal, ConfirmGuestRefusal, Email, GuestViewer, RequestPasswordResetRefusal,
+        ResetPassword, ResetPasswordRefusal, SignInRefusal, StartGuestRefusal, Viewer, address, confirm_email, confirm_guest,
+        email_of, person_key, person_key_of, queries, request_password_reset, reset_password, start_guest,
     },
     platform::{entropy::Secret, in_tx, mail::Letter},
 };
@@ -164,7 +164,7 @@ async fn a_link_begins_a_guests_session_of_a_day(kit: Kit) {
     let link = newest_link(&kit).await;
     let begun = confirm_guest(&kit.db, &door(), &link).await.unwrap();
     assert_eq!(viewer(&kit, &begun.secret).await, Some(begun.viewer.clone()));
-    assert!(matches!(begun.viewer, Viewer::Guest(_, session) if session == begun.session.id));
+    assert!(matches!(begun.viewer, Viewer::Guest(ref guest) if guest.session == begun.session.id));
     assert_eq!(audit_actions(&kit).await, ["guest.start", "guest.confirm", "session.open"]);
     kit.clock.advance(TimeDelta::hours(24));
     assert_eq!(viewer(&kit, &begun.secret).await, None);
@@ -232,8 +232,11 @@ async fn a_person_is_one_with_and_without_an_account(kit: Kit) {
 
     start_guest(&kit.db, &door(), &email(ADA)).await.unwrap();
     let link = newest_link(&kit).await;
-    let Viewer::Guest(guest, _) = confirm_guest(&kit.db, &door(), &link).await.unwrap().viewer else { unreachable!() };
+    let Viewer::Guest(GuestViewer { guest, person, .. }) = confirm_guest(&kit.db, &door(), &link).await.unwrap().viewer else {
+        unreachable!()
+    };
     let expected = Some(person_key(&email(ADA)));
+    assert_eq!(Some(person), expected);
     assert_eq!(person_key_of(&kit.db, Buyer::Account(account)).await.unwrap(), expected);
     assert_eq!(person_key_of(&kit.db, Buyer::Guest(guest)).await.unwrap(), expected);
     let own = queries::own_account(&kit.db, &super::me(&signs_in(&kit, ADA).await.viewer)).await.unwrap();

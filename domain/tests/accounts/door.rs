@@ -127,7 +127,7 @@ async fn who_signs_in_has_a_session(kit: Kit) {
         account: known.id,
         session: begun.session.id,
         lent: false,
-        confirmed: true,
+        person: Some(domain::accounts::person_key(&email(ADA))),
         admin: false,
         memberships: vec![],
     };

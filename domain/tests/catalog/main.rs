@@ -142,7 +142,7 @@ async fn walk<T>(size: u64, backward: bool, read: impl AsyncFn(Page) -> Slice<T>
 fn member_of(db: &Db, creator: CreatorId) -> Viewer {
     let (account, session): (AccountId, SessionId) = (db.new_id(), db.new_id());
     let memberships = vec![(creator, MemberRole::Staff)];
-    Viewer::Account(AccountViewer { account, session, lent: false, confirmed: true, admin: false, memberships })
+    Viewer::Account(AccountViewer { account, session, lent: false, person: Some([1; 32]), admin: false, memberships })
 }
 
 fn token_of(db: &Db, kind: TokenKind, creator: CreatorId, permissions: &[Permission]) -> Viewer {
