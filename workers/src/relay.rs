@@ -140,6 +140,10 @@ impl Relay {
         }
         let asked_at = Instant::now();
         let holder = self.holder;
+        // The lock on the lease is held for as long as facts are stamped: who only looks whether it is free does not wait for it.
+        if self.lease.is_none() && outbox::is_leased_to_another(&self.db, holder).await? {
+            return Ok(None);
+        }
         let fence = in_tx(&self.db, ACTOR, async |tx| outbox::lease(tx, holder).await).await?;
         match fence {
             Some(fence) if self.lease.is_none() => tracing::debug!(fence, "this process relays the facts"),

@@ -114,6 +114,12 @@ pub(crate) async fn publish_traced(tx: &Tx, facts: Vec<(i64, Fact, Option<TraceP
 /// How long a relay may be silent before another takes over.
 pub const LEASE_SECS: i64 = 5;
 
+/// Whether another than `holder` has the relay's lease, as far as can be seen without waiting for its lock: one statement.
+pub async fn is_leased_to_another(db: &Db, holder: Uuid) -> Result<bool, DbErr> {
+    let held = lease::Entity::find_by_id(1).one(db.reader()).await?;
+    Ok(held.is_some_and(|held| held.holder.is_some_and(|other| other != holder) && held.expires_at > db.arrival_now()))
+}
+
 /// Takes or renews the relay's lease for `holder`: the fencing token, or `None` while another holds it.
 pub async fn lease(tx: &Tx, holder: Uuid) -> Result<Option<i64>, DbErr> {
     use lease::Column as C;

@@ -1,8 +1,13 @@
-//! Requests that are decided together: one transaction takes the gates, loads what all of them need, decides each in its turn
-//! and writes what was decided, with as many statements for a hundred requests as for one.
+//! Requests that are decided together: one transaction takes the gates, claims the keys of all who came until then, loads what they
+//! need, decides each in its turn and writes what was decided, with as many statements for a hundred requests as for one.
+//!
+//! The gates come before the keys here, and after them everywhere else. No two transactions wait for each other all the same: keys of
+//! this operation are claimed by nobody who waits for a gate, and in ascending order.
 
 use std::{
     collections::HashSet,
+    ops::Range,
+    sync::LazyLock,
     time::{Duration, Instant},
 };
 
@@ -46,6 +51,7 @@ pub(super) type Answer = Result<Reserved, OpError<ReserveRefusal>>;
 pub(super) struct Asked {
     pub(super) request: ReserveRequest,
     pub(super) buyer: Buyer,
+    person: Option<PersonKey>,
     pub(super) actor: Actor,
     /// The checkout to be. It tells what an earlier attempt made from what another request did.
     pub(super) checkout: CheckoutId,
@@ -57,7 +63,8 @@ impl Asked {
     pub(super) fn new(db: &Db, scope: &BuyerScope, request: ReserveRequest) -> Result<Self, DbErr> {
         let input_hash = idempotency::hash_of(&request)?;
         let (buyer, actor, trace) = (scope.buyer(), scope.actor(), TraceParent::current());
-        Ok(Self { request, buyer, actor, checkout: db.new_id(), input_hash, trace })
+        let person = scope.person().map(PersonKey::from);
+        Ok(Self { request, buyer, person, actor, checkout: db.new_id(), input_hash, trace })
     }
 
     fn key(&self) -> KeyAsked<'_> {
@@ -71,41 +78,73 @@ impl Asked {
     }
 }
 
-/// Decides requests for the same drops in their order, and answers each.
+/// Decides requests for the same drops in their order, and answers each. They are gathered when the gates are taken: while other
+/// processes have them, whoever comes is decided as well.
 ///
 /// Where the database failed, all of it is done again: the keys tell what a commit did whose answer was lost. Where that is no
 /// remedy, one of the requests is at fault: the halves are decided on their own, until it stands alone and has the failure for
 /// its answer.
 ///
 /// `known` is what the last decision about the same drops has left behind, if there was one, and afterwards what this one leaves.
-pub(super) async fn decide_all(db: &Db, drops: &[DropId], asked: &[Asked], known: &mut Option<Known>) -> Vec<Answer> {
-    let mut answers: Vec<Answer> = Vec::with_capacity(asked.len());
-    let mut parts = vec![asked];
+pub(super) async fn decide_all<G>(db: &Db, drops: &[DropId], gather: G, known: &mut Option<Known>) -> Vec<Answer>
+where
+    G: FnOnce() -> Vec<Asked> + Send,
+{
+    let asked = LazyLock::new(gather);
+    let mut answers: Vec<Answer> = Vec::new();
+    let mut parts = vec![Part::Whole];
     let mut trouble: Option<(Instant, Duration)> = None;
     while let Some(part) = parts.pop() {
-        match run(db, drops, part, known).await {
+        match run(db, drops, || part.of(&asked), known).await {
             Ok(of_part) => answers.extend(of_part),
             Err(error) => {
                 let (since, pause) = trouble.unwrap_or_else(|| (Instant::now(), PAUSE));
                 if is_passing(&error) && since.elapsed() < PATIENCE {
-                    tracing::warn!(%error, requests = part.len(), "a decision is tried again");
+                    tracing::warn!(%error, "a decision is tried again");
                     tokio::time::sleep(pause).await;
                     trouble = Some((since, pause.saturating_mul(2)));
                     parts.push(part);
-                } else if let (false, [_, _, ..]) = (is_passing(&error), part) {
-                    tracing::warn!(%error, requests = part.len(), "decided in halves, because one request fails");
-                    let (first, second) = part.split_at(part.len().div_euclid(2));
+                } else if let (false, Some((first, second))) = (is_passing(&error), part.halves(asked.len())) {
+                    tracing::warn!(%error, "decided in halves, because one request fails");
                     parts.extend([second, first]);
                 } else {
                     let mut error = Some(error);
                     // The failure itself goes to one; all were told the same.
-                    answers.extend(part.iter().map(|_| Err(error.take().map_or_else(failed_alike, OpError::Db))));
+                    answers.extend(part.of(&asked).iter().map(|_| Err(error.take().map_or_else(failed_alike, OpError::Db))));
                 }
             }
         }
     }
     answers.iter().for_each(count);
     answers
+}
+
+/// Some of those who ask.
+#[derive(Clone)]
+enum Part {
+    /// All of them, however many they will be.
+    Whole,
+    /// From one to before another.
+    Some(Range<usize>),
+}
+
+impl Part {
+    fn of<'a>(&self, asked: &'a [Asked]) -> &'a [Asked] {
+        match self {
+            Self::Whole => asked,
+            Self::Some(places) => asked.get(places.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// Both halves, if there are two to part.
+    fn halves(&self, of_all: usize) -> Option<(Self, Self)> {
+        let Range { start, end } = match self {
+            Self::Whole => 0..of_all,
+            Self::Some(places) => places.clone(),
+        };
+        let middle = start.midpoint(end);
+        (start < middle).then_some((Self::Some(start..middle), Self::Some(middle..end)))
+    }
 }
 
 fn failed_alike() -> OpError<ReserveRefusal> {
@@ -137,12 +176,17 @@ impl From<DbErr> for Abandon {
     }
 }
 
-async fn run(db: &Db, drops: &[DropId], asked: &[Asked], known: &mut Option<Known>) -> Result<Vec<Answer>, DbErr> {
+async fn run<'a, A>(db: &Db, drops: &[DropId], asked: A, known: &mut Option<Known>) -> Result<Vec<Answer>, DbErr>
+where
+    A: Fn() -> &'a [Asked] + Send + Sync,
+{
     // After a failure nothing is known.
     let before = known.take();
     let mut left = None;
     let done = in_tx(db, Actor::System("reserve"), async |tx| {
-        let (answers, after) = Batch { db, tx, drops, asked }.decide(before).await?;
+        let gates = gate::take(tx, drops).await?;
+        faults::point(Point::ReserveGated).await?;
+        let (answers, after) = Batch { tx, drops, asked: asked() }.decide(gates, before).await?;
         left = after;
         let made = answers.iter().any(|answer| matches!(answer, Ok(Reserved::Made { rows: Some(_), .. })));
         if made { Ok(answers) } else { Err(Abandon::Answered(answers)) }
@@ -161,9 +205,11 @@ async fn run(db: &Db, drops: &[DropId], asked: &[Asked], known: &mut Option<Know
     }
 }
 
+/// Drops with the versions of their gates.
+type Gates = Vec<(DropId, i64)>;
+
 /// One transaction.
 struct Batch<'a> {
-    db: &'a Db,
     tx: &'a Tx,
     drops: &'a [DropId],
     asked: &'a [Asked],
@@ -187,14 +233,12 @@ struct Granted<'a> {
 
 impl<'a> Batch<'a> {
     /// Answers also what is known of the drops afterwards, if they were looked at.
-    async fn decide(&self, known: Option<Known>) -> Result<(Vec<Answer>, Option<Known>), Abandon> {
+    async fn decide(&self, gates: Gates, known: Option<Known>) -> Result<(Vec<Answer>, Option<Known>), Abandon> {
         let mut answers: Vec<Option<Answer>> = self.asked.iter().map(|_| None).collect();
         let fresh = self.claim(&mut answers).await?;
         faults::point(Point::ReserveKeyed).await?;
         let mut left = None;
         if !fresh.is_empty() {
-            let gates = gate::take(self.tx, self.drops).await?;
-            faults::point(Point::ReserveGated).await?;
             let now = self.tx.decision_now().await?;
             let destinations = fresh.iter().map(|fresh| fresh.asked.request.address.country.code()).collect();
             let mut known = Known::of(self.tx.conn(), gates, &destinations, now, known).await?;
@@ -216,10 +260,10 @@ impl<'a> Batch<'a> {
     /// Claims the keys, and answers the requests whose keys were used before.
     async fn claim(&self, answers: &mut [Option<Answer>]) -> Result<Vec<Fresh<'a>>, DbErr> {
         let keys: Vec<KeyAsked<'_>> = self.asked.iter().map(Asked::key).collect();
-        let buyers: Vec<Buyer> = self.asked.iter().map(|asked| asked.buyer).collect();
-        // Who somebody is does not depend on what the transaction sees.
-        let persons = accounts::person_keys(self.db.reader(), &buyers);
-        let (claims, persons) = tokio::try_join!(idempotency::claim_all(self.tx, &keys), persons)?;
+        let claims = idempotency::claim_all(self.tx, &keys).await?;
+        // Mostly the door has seen who they are.
+        let unseen: Vec<Buyer> = self.asked.iter().filter(|asked| asked.person.is_none()).map(|asked| asked.buyer).collect();
+        let unseen = accounts::person_keys(self.tx.conn(), &unseen).await?;
         let mut fresh: Vec<(usize, &'a Asked)> = Vec::with_capacity(self.asked.len());
         for ((at, asked), claim) in self.asked.iter().enumerate().zip(claims) {
             let answer = match claim {
@@ -236,12 +280,12 @@ impl<'a> Batch<'a> {
             };
             put(answers, at, answer);
         }
-        let known = fresh.into_iter().filter_map(|(at, asked)| match persons.get(&asked.buyer) {
-            Some(person) => Some(Fresh { at, asked, person: person.clone() }),
-            None => {
+        let known = fresh.into_iter().filter_map(|(at, asked)| {
+            let person = asked.person.clone().or_else(|| unseen.get(&asked.buyer).copied().map(PersonKey::from));
+            if person.is_none() {
                 put(answers, at, Err(OpError::inconsistent("a buyer without a confirmed address")));
-                None
             }
+            Some(Fresh { at, asked, person: person? })
         });
         Ok(known.collect())
     }

@@ -15,7 +15,7 @@ use std::{
 };
 
 use sea_orm::DbBackend;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::{
     batch::{self, Answer, Asked},
@@ -40,6 +40,9 @@ const BATCH_LINES_MAX: usize = 512;
 const ITEMS_KEPT: usize = 100_000;
 /// How much the newest batch counts in what a batch is expected to take.
 const PACE_WEIGHT: f64 = 0.2;
+/// How long a queue in which nobody waits is kept, with what its last decision knew: those who were answered come again, and others
+/// come while other processes have their turn.
+const LINGER: Duration = Duration::from_millis(50);
 /// The longest that who is turned away is asked to wait.
 const AGAIN_AFTER_MAX: Duration = Duration::from_secs(30);
 
@@ -83,10 +86,13 @@ struct Inner {
     crowded: AtomicUsize,
 }
 
-/// Those who wait for a drop, in the order of their coming. There is one as long as somebody waits or is being decided.
+/// Those who wait for a drop, in the order of their coming. There is one as long as somebody waits or is being decided, and a little
+/// longer.
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<Waiting>,
+    /// Told when somebody comes.
+    came: Arc<Notify>,
     /// How many are being decided.
     deciding: usize,
     /// Whether there is hardly room for more.
@@ -217,6 +223,7 @@ impl Desk {
             return Err(self.busy(wait));
         }
         queue.waiting.push_back(waiting);
+        queue.came.notify_one();
         self.look_at(queue);
         metrics::gauge!(WAITING).increment(1.0);
         if begins {
@@ -238,37 +245,60 @@ impl Desk {
     async fn serve(&self, drop: DropId) {
         let mut known = None;
         loop {
+            if !self.somebody_waits(drop).await {
+                return;
+            }
             let Ok(turn) = self.0.transactions.acquire().await else { return };
-            let Some(batch) = self.next_batch(drop) else { return };
             let desk = self.clone();
             // On its own, so that a defect in it does not stop the queue.
-            let done = tokio::spawn(async move { desk.decide(&[drop], batch, known).await }).await;
+            let done = tokio::spawn(async move { desk.decide(&[drop], || desk.next_batch(drop), known).await }).await;
             known = done.unwrap_or_else(|defect| {
                 tracing::error!(%defect, "a batch of reservations ended without answers");
+                // Nor will those have one who would be decided next: else the same defect might stop the queue for ever.
+                std::mem::drop(self.next_batch(drop));
                 None
             });
             std::mem::drop(turn);
         }
     }
 
-    /// Takes those who are decided next. When nobody waits, the queue ends.
-    fn next_batch(&self, drop: DropId) -> Option<Vec<Waiting>> {
+    /// Whether somebody waits now, or comes soon. If not, the queue has ended.
+    async fn somebody_waits(&self, drop: DropId) -> bool {
+        let until = tokio::time::Instant::now() + LINGER;
+        loop {
+            let came = {
+                let mut queues = locked(&self.0.queues);
+                let Some(queue) = queues.get_mut(&drop) else { return false };
+                // The last batch has its answers.
+                queue.deciding = 0;
+                self.look_at(queue);
+                if !queue.waiting.is_empty() {
+                    return true;
+                }
+                if tokio::time::Instant::now() >= until {
+                    queues.remove(&drop);
+                    if queues.is_empty() {
+                        self.0.db.set_rush(false);
+                    }
+                    return false;
+                }
+                Arc::clone(&queue.came)
+            };
+            let _or_time_is_up = tokio::time::timeout_at(until, came.notified()).await;
+        }
+    }
+
+    /// Takes those who are decided next; nobody, when all who waited are gone.
+    fn next_batch(&self, drop: DropId) -> Vec<Waiting> {
         let mut queues = locked(&self.0.queues);
-        let queue = queues.get_mut(&drop)?;
+        let Some(queue) = queues.get_mut(&drop) else { return Vec::new() };
         let before = queue.waiting.len();
         let batch = take(&mut queue.waiting);
         queue.deciding = batch.len();
         self.look_at(queue);
         let taken = before.saturating_sub(queue.waiting.len());
         metrics::gauge!(WAITING).decrement(f64::from(u32::try_from(taken).unwrap_or(u32::MAX)));
-        if batch.is_empty() {
-            queues.remove(&drop);
-            if queues.is_empty() {
-                self.0.db.set_rush(false);
-            }
-            return None;
-        }
-        Some(batch)
+        batch
     }
 
     /// Decides a request over several drops, when there is room for its transaction.
@@ -279,23 +309,28 @@ impl Desk {
             return;
         };
         if !waiting.answer.is_closed() {
-            self.decide(drops, vec![waiting], None).await;
+            self.decide(drops, || vec![waiting], None).await;
         }
     }
 
     /// Answers what is known of the drops afterwards.
-    async fn decide(&self, drops: &[DropId], batch: Vec<Waiting>, mut known: Option<Known>) -> Option<Known> {
+    async fn decide<G>(&self, drops: &[DropId], gather: G, mut known: Option<Known>) -> Option<Known>
+    where
+        G: FnOnce() -> Vec<Waiting> + Send,
+    {
         let began = Instant::now();
-        let (asked, answers): (Vec<Asked>, Vec<_>) = batch
-            .into_iter()
-            .map(|waiting| {
-                metrics::histogram!(WAITED).record(began.duration_since(waiting.since));
-                (waiting.asked, waiting.answer)
-            })
-            .unzip();
-        let count = f64::from(u32::try_from(asked.len()).unwrap_or(u32::MAX));
-        metrics::histogram!(BATCH_REQUESTS).record(count);
-        let decided = batch::decide_all(&self.0.db, drops, &asked, &mut known).await;
+        let mut answers = Vec::new();
+        let gather = || {
+            let batch = gather();
+            metrics::histogram!(BATCH_REQUESTS).record(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
+            let asked = batch.into_iter().map(|waiting| {
+                metrics::histogram!(WAITED).record(waiting.since.elapsed());
+                answers.push(waiting.answer);
+                waiting.asked
+            });
+            asked.collect()
+        };
+        let decided = batch::decide_all(&self.0.db, drops, gather, &mut known).await;
         self.note_pace(began.elapsed().as_secs_f64());
         for (caller, answer) in answers.into_iter().zip(decided) {
             // Whoever went away meanwhile finds the reservation later, or it lapses.

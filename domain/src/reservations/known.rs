@@ -3,7 +3,8 @@
 //! Whoever changes a drop, its items, their prices or a claim on them counts the gate's version up. Where the gate says one more
 //! than after the last decision of this process, nobody was there in between: what that decision knew, with what it gave out, is
 //! what the tables say. So a queue that is being worked off loads nothing but the persons who ask. Where other processes or
-//! payments come in between, it loads how much is taken, and the rest only if the drop's own version has changed as well.
+//! payments come in between, it loads how much is taken, and the rest only if the drop's own version has changed as well. It is kept
+//! for a moment after the last of a queue is answered (`desk.rs`).
 
 use std::{
     collections::{BTreeSet, HashMap},

@@ -179,7 +179,7 @@ pub async fn reserve(db: &Db, scope: &BuyerScope, request: &ReserveRequest) -> R
     // Which drops the items belong to never changes, so it may be read before their gates are taken.
     let drops = drops_in(request, &item_row::drops_of(db.reader(), &items).await?)?;
     let asked = Asked::new(db, scope, request.clone())?;
-    let answer = batch::decide_all(db, &drops, &[asked], &mut None).await.into_iter().next();
+    let answer = batch::decide_all(db, &drops, || vec![asked], &mut None).await.into_iter().next();
     answer.unwrap_or_else(|| Err(OpError::inconsistent("a request that was not decided")))
 }
 
