@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -92,7 +93,22 @@ pub fn get(address: SocketAddr, path: &str) -> Vec<u8> {
 
 /// A GraphQL request.
 pub fn graphql(address: SocketAddr, token: Option<&str>, query: &str, variables: &Value) -> Vec<u8> {
-    let body = json!({ "query": query, "variables": variables }).to_string();
+    post(address, token, &json!({ "query": query, "variables": variables }))
+}
+
+/// Requests for a query without variables by its hash, after Apollo's protocol for persisted queries: the first makes it known, by the
+/// second anybody asks for it.
+pub fn persisted(address: SocketAddr, query: &str) -> (Vec<u8>, Vec<u8>) {
+    let hash = hex::encode(Sha256::digest(query));
+    let extensions = json!({ "persistedQuery": { "version": 1, "sha256Hash": hash } });
+    let known = post(address, None, &json!({ "query": query, "extensions": extensions }));
+    let encoded = extensions.to_string().replace('{', "%7B").replace('}', "%7D").replace('"', "%22");
+    let accept = "accept: application/graphql-response+json\r\n";
+    (known, format!("GET /graphql?extensions={encoded} HTTP/1.1\r\nhost: {address}\r\n{accept}\r\n").into_bytes())
+}
+
+fn post(address: SocketAddr, token: Option<&str>, request: &Value) -> Vec<u8> {
+    let body = request.to_string();
     let authorization = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
     let accept = "accept: application/graphql-response+json\r\ncontent-type: application/json\r\n";
     let length = body.len();

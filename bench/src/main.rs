@@ -79,8 +79,9 @@ async fn measure(options: &Options, store: &Store) -> Outcome<Report> {
     for subject in Subject::ALL.into_iter().filter(|subject| wants(*subject)) {
         progress(format_args!("Measuring {}, and before it {}", subject.title(), subject.floor_title()));
         rows.push(match subject {
-            Subject::Page => read(subject, &stage, &stage.page_request(), plan).await,
-            Subject::Slug => read(subject, &stage, &stage.slug_request(), plan).await,
+            Subject::Page => read(subject, &stage, Ok(stage.page_request()), plan).await,
+            Subject::Hash => read(subject, &stage, stage.hash_request().await, plan).await,
+            Subject::Slug => read(subject, &stage, Ok(stage.slug_request()), plan).await,
             Subject::Reserve => reserve(&stage, store, plan).await,
             Subject::Timers => timers(&server, &stage, options.timers, plan).await,
         });
@@ -89,14 +90,15 @@ async fn measure(options: &Options, store: &Store) -> Outcome<Report> {
 }
 
 /// A query: the same request over and over. Its floor is a bare server that answers the very same bytes.
-async fn read(subject: Subject, stage: &Stage, request: &[u8], plan: Plan) -> Row {
+async fn read(subject: Subject, stage: &Stage, request: Outcome<Vec<u8>>, plan: Plan) -> Row {
     let measured = async {
-        let answer = stage.answer_to(request).await?;
+        let request = request?;
+        let answer = stage.answer_to(&request).await?;
         let bytes = answer.len();
         let bare = BareServer::start(answer).await?;
-        let floor = load::run(plan, |_| Calls::repeated(bare.address(), request.to_vec())).await;
+        let floor = load::run(plan, |_| Calls::repeated(bare.address(), request.clone())).await;
         bare.stop().await;
-        let product = load::run(plan, |_| Calls::repeated(stage.address(), request.to_vec())).await?;
+        let product = load::run(plan, |_| Calls::repeated(stage.address(), request.clone())).await?;
         Ok((product, floor?, Some(bytes)))
     };
     row(subject, measured.await)

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum, value_parser};
 
-/// Measure a page of drops, a drop by slug, a reservation, and the page while thousands of holds run out, over HTTP, against
+/// Measure a page of drops, also by its hash, a drop by slug, a reservation, and the page while thousands of holds run out, over HTTP, against
 /// floors measured in the same run.
 ///
 /// Builds `smallrun` in release, starts it with the demo marketplace in a temporary folder on a free port, measures, and
@@ -56,6 +56,8 @@ impl Options {
 pub(crate) enum Subject {
     /// A page of 24 drops with creator, items, variants, prices and stock.
     Page,
+    /// The same by GET and its hash, as caches between ask for it.
+    Hash,
     /// One drop by its slug.
     Slug,
     /// `checkoutReserve` of one unit of one drop.
@@ -66,12 +68,13 @@ pub(crate) enum Subject {
 
 impl Subject {
     /// In the order of measuring: what leaves work behind comes last.
-    pub(crate) const ALL: [Self; 4] = [Self::Page, Self::Slug, Self::Reserve, Self::Timers];
+    pub(crate) const ALL: [Self; 5] = [Self::Page, Self::Hash, Self::Slug, Self::Reserve, Self::Timers];
 
     /// As `--only` and the JSON name it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Page => "page",
+            Self::Hash => "hash",
             Self::Slug => "slug",
             Self::Reserve => "reserve",
             Self::Timers => "timers",
@@ -82,6 +85,7 @@ impl Subject {
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Page => "a page of 24 drops",
+            Self::Hash => "the page by its hash",
             Self::Slug => "a drop by slug",
             Self::Reserve => "a reservation",
             Self::Timers => "a page, timers due",
@@ -91,7 +95,7 @@ impl Subject {
     /// What it is compared with.
     pub(crate) fn floor_title(self) -> &'static str {
         match self {
-            Self::Page | Self::Slug => "a bare server answering the same bytes",
+            Self::Page | Self::Hash | Self::Slug => "a bare server answering the same bytes",
             Self::Reserve => "a raw transaction: lock, update, insert, commit",
             Self::Timers => "the same page before they came due",
         }

@@ -74,6 +74,13 @@ impl Stage {
         client::graphql(self.address, None, PAGE_QUERY, &json!({}))
     }
 
+    /// The request for the page by its hash, which it makes known.
+    pub(crate) async fn hash_request(&self) -> Outcome<Vec<u8>> {
+        let (known, request) = client::persisted(self.address, PAGE_QUERY);
+        self.answer_to(&known).await?;
+        Ok(request)
+    }
+
     /// The request for one drop.
     pub(crate) fn slug_request(&self) -> Vec<u8> {
         let variables = json!({ "creator": self.creator_slug, "slug": self.drop_slug });

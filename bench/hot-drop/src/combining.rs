@@ -28,7 +28,7 @@ use domain::{
     },
 };
 use testkit::{Kit, requests};
-use tokio::task::JoinSet;
+use tokio::{sync::Semaphore, task::JoinSet};
 
 /// Each way is measured so often; the middle one is told.
 const TURNS: u32 = 3;
@@ -57,7 +57,8 @@ impl Combining {
 #[derive(Clone)]
 enum Way {
     Desk(Desk),
-    Alone(Db),
+    /// As many at once as the desk's.
+    Alone(Db, Arc<Semaphore>),
 }
 
 /// Makes a marketplace of its own, on PostgreSQL where there is one, with so many drops; measures that many reservations by as many
@@ -69,7 +70,8 @@ pub(crate) async fn measure(drops: u32, connections: u32, reservations: u32) -> 
     let market = Arc::new(Market::open(&kit, drops, connections).await?);
     // As the server has it by default.
     let db = kit.connect(16).await;
-    let ways = [Way::Desk(Desk::new(&db, DeskSettings::default())), Way::Alone(db)];
+    let at_once = Arc::new(Semaphore::new(DeskSettings::default().transactions_max));
+    let ways = [Way::Desk(Desk::new(&db, DeskSettings::default())), Way::Alone(db, at_once)];
     let mut rates = [Vec::new(), Vec::new()];
     for turn in 0..TURNS {
         for (place, way) in ways.iter().enumerate() {
@@ -92,14 +94,17 @@ impl Way {
     fn name(&self) -> &'static str {
         match self {
             Self::Desk(_) => "over the desk",
-            Self::Alone(_) => "a transaction each",
+            Self::Alone(..) => "a transaction each",
         }
     }
 
     async fn reserve(&self, buyer: &BuyerScope, request: ReserveRequest) -> Outcome<()> {
         let reserved = match self {
             Self::Desk(desk) => desk.reserve(buyer, request).await,
-            Self::Alone(db) => reserve(db, buyer, &request).await,
+            Self::Alone(db, at_once) => {
+                let _turn = at_once.acquire().await.map_err(Trouble::doing("wait for a turn"))?;
+                reserve(db, buyer, &request).await
+            }
         };
         match reserved.map_err(Trouble::doing("reserve"))? {
             Reserved::Made { replayed: false, .. } => Ok(()),
