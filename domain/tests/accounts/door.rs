@@ -139,7 +139,7 @@ async fn who_signs_in_has_a_session(kit: Kit) {
 async fn an_address_that_is_not_confirmed_may_sign_in_and_counts_as_unconfirmed(kit: Kit) {
     signs_up(&kit, ADA, PASSWORD).await;
     let Viewer::Account(begun) = signs_in(&kit, ADA).await.viewer else { unreachable!() };
-    assert!(!begun.confirmed);
+    assert!(begun.person.is_none());
 }
 
 async fn a_wrong_password_and_an_unknown_address_are_told_alike(kit: Kit) {
