@@ -48,7 +48,8 @@ const RULES: &[Rule] = &[
     // Measures from outside, like a client.
     Rule { package: "bench", ours: &[], never: &[] },
     // The same, with a virtual host of its own on the tests' broker.
-    Rule { package: "bench-hot-drop", ours: &["bench", "testkit"], never: &[] },
+    // What combining costs is too little to be told from outside.
+    Rule { package: "bench-hot-drop", ours: &["bench", "domain", "testkit"], never: &[] },
     Rule { package: "bench-live", ours: &[], never: &[] },
     // What goes on between processes cannot be timed from outside.
     Rule { package: "bench-bus", ours: &["domain", "testkit", "workers"], never: EDGE },

@@ -76,7 +76,7 @@ on_both! {
     }
 
     async fn a_power_cut_in_a_rush_loses_nothing_that_was_answered_and_sells_nothing_twice(setup: Setup) {
-        let setup = setup.with("SMALLRUN_GATEWAY_CALLS_PER_SECOND", "10000");
+        let setup = setup.with("SMALLRUN_GATEWAY_CALLS_PER_SECOND", "10000").with("SMALLRUN_RESERVE_WAIT_MS_MAX", "60000");
         let market = Market::open(setup, ENOUGH_FOR, CROWD).await;
         let signs = Arc::new(Signs { begin: Semaphore::new(EARLY), paid: Semaphore::new(0), reserved: Semaphore::new(0) });
         let mut rush = JoinSet::new();
@@ -88,11 +88,10 @@ on_both! {
         timeout(SOON, signs.paid.acquire_many(PAID)).await.expect("some pay").unwrap().forget();
         let early = signs.reserved.acquire_many(u32::try_from(EARLY).unwrap());
         timeout(SOON, early).await.expect("the early ones reserve").unwrap().forget();
-        // The second half is being decided when the power goes: the gates are held until then.
+        // The second half waits for its turn when the power goes: the gates are held until then.
         let gates = market.hold_the_gates().await;
-        let batches = market.metric("smallrun_desk_batch_requests_count").await;
         signs.begin.add_permits(CROWD - EARLY);
-        market.until_metric("smallrun_desk_batch_requests_count", batches + 1.0).await;
+        market.until_metric("smallrun_desk_waiting", f64::from(u32::try_from(CROWD - EARLY).unwrap())).await;
         let market = market.after_a_power_cut_under(gates).await;
         let mut told: Vec<Told> = vec![Told::default(); CROWD];
         while let Some(outcome) = rush.join_next().await {

@@ -45,8 +45,8 @@ macro_rules! points {
 }
 
 points! {
-    ReserveKeyed = "reserve.keyed", "The idempotency key of a reservation is written, not committed.";
-    ReserveGated = "reserve.gated", "A reservation holds the gates of its drops; nothing is decided.";
+    ReserveGated = "reserve.gated", "A reservation holds the gates of its drops; nothing is written.";
+    ReserveKeyed = "reserve.keyed", "The idempotency key of a reservation is written, not committed; nothing is decided.";
     ReserveWritten = "reserve.written", "All rows of a reservation are written, not committed.";
     ReserveCommitted = "reserve.committed", "A reservation is committed; the buyer has no answer.";
     PayKeyed = "pay.keyed", "The idempotency key of a payment is written, not committed.";

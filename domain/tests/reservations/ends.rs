@@ -52,7 +52,7 @@ on_both! {
             assert!(matches!(again, Reserved::Made { replayed, .. } if replayed == committed), "{crashed:?}: {again:?}");
             crashed
         });
-        assert_eq!(seen.await, ["reserve.keyed", "reserve.gated", "reserve.written", "reserve.committed"]);
+        assert_eq!(seen.await, ["reserve.gated", "reserve.keyed", "reserve.written", "reserve.committed"]);
         let checkouts = "SELECT COUNT(*) FROM checkouts c JOIN reservations r ON r.checkout_id = c.id AND r.state = 'HELD'";
         assert_eq!(number(&kit.db, checkouts).await, 5);
         check_books(&kit.db).await;
