@@ -61,7 +61,7 @@ impl Stage {
         let creator = text(&found, "/viewer/account/memberships/0/creator/id");
         let currency = text(&found, "/viewer/account/memberships/0/creator/currency");
         let thing = json!({ "creatorId": creator, "title": "Watched" });
-        let product = text(&asker.change("productCreate", "product { id }", thing).await, "/product/id");
+        let product = text(&asker.change(("productCreate", "ProductCreateInput"), "product { id }", thing).await, "/product/id");
         // Open for as long as one of the demo's.
         let found = asker.ask("{ drops(first: 1, filter: { phases: [OPEN] }) { nodes { opensAt closesAt } } }", json!({})).await;
         let (opens_at, closes_at) = (text(&found, "/drops/nodes/0/opensAt"), text(&found, "/drops/nodes/0/closesAt"));
@@ -69,18 +69,19 @@ impl Stage {
             "creatorId": creator, "title": "Watched by all", "opensAt": opens_at, "closesAt": closes_at,
             "deposit": { "percent": "30" }, "balance": { "beforeShipping": true }, "leadTimeDays": 30,
         });
-        let drop = text(&asker.change("dropCreate", "drop { id }", run).await, "/drop/id");
+        let drop = text(&asker.change(("dropCreate", "DropCreateInput"), "drop { id }", run).await, "/drop/id");
         let mut items = Vec::new();
         for number in 0..ITEMS {
             let price = json!({ "amount": "5.00", "currency": currency });
             let variant = json!({ "productId": product, "sku": format!("WATCHED-{number}"), "title": format!("No. {number}"), "price": price });
-            let variant = text(&asker.change("variantCreate", "variant { id }", variant).await, "/variant/id");
+            let variant =
+                text(&asker.change(("variantCreate", "VariantCreateInput"), "variant { id }", variant).await, "/variant/id");
             let item = json!({
                 "dropId": drop, "variantId": variant, "units": UNITS, "perBuyerMax": 1, "tiers": [{ "price": "5.00" }],
             });
-            items.push(text(&asker.change("dropItemAdd", "item { id }", item).await, "/item/id"));
+            items.push(text(&asker.change(("dropItemAdd", "DropItemAddInput"), "item { id }", item).await, "/item/id"));
         }
-        asker.change("dropPublish", "drop { id }", json!({ "id": drop })).await;
+        asker.change(("dropPublish", "DropIdInput"), "drop { id }", json!({ "id": drop })).await;
         Self { asker, drop, items }
     }
 
@@ -98,7 +99,9 @@ impl Stage {
             tokio::time::sleep(every.saturating_mul(number)).await;
             repeat(time, every.saturating_mul(ITEMS), watchers, async |count| {
                 let units = UNITS.saturating_add(count).saturating_add(1);
-                self.asker.change("dropItemUpdate", "item { id }", json!({ "id": item, "units": units })).await;
+                self.asker
+                    .change(("dropItemUpdate", "DropItemUpdateInput"), "item { id }", json!({ "id": item, "units": units }))
+                    .await;
             })
             .await
         });
@@ -114,14 +117,9 @@ struct Asker {
 }
 
 impl Asker {
-    /// A mutation that must go well; answers its payload.
-    async fn change(&self, name: &str, fields: &str, input: Value) -> Value {
-        let mut kind: Vec<char> = name.chars().collect();
-        if let Some(first) = kind.first_mut() {
-            first.make_ascii_uppercase();
-        }
-        let kind: String = kind.into_iter().collect();
-        let mutation = format!("mutation($input: {kind}Input!) {{ {name}(input: $input) {{ {fields} errors {{ message }} }} }}");
+    /// A mutation, told with the type of its input, that must go well; answers its payload.
+    async fn change(&self, (name, kind): (&str, &str), fields: &str, input: Value) -> Value {
+        let mutation = format!("mutation($input: {kind}!) {{ {name}(input: $input) {{ {fields} errors {{ message }} }} }}");
         let payload = self.ask(&mutation, json!({ "input": input })).await.get(name).cloned().unwrap_or_default();
         assert_eq!(payload.get("errors"), Some(&json!([])), "{name}: {payload}");
         payload
