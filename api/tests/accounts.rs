@@ -4,8 +4,9 @@
 
 use actix_web::{App, test};
 use api::{Api, http};
-use domain::accounts::{
-    AccountName, Addressing, CreateAccount, Email, Password, SystemScope, address, create_account, create_admin,
+use domain::{
+    accounts::{AccountName, Addressing, CreateAccount, Email, Password, address, create_account, create_admin},
+    platform::access::SystemScope,
 };
 use serde_json::{Value, json};
 use testkit::{Kit, letters, on_both};

@@ -5,8 +5,11 @@
 use actix_web::{App, test};
 use api::{Api, http};
 use domain::{
-    accounts::{AccountName, CreateToken, Email, Permission, SystemScope, TokenKind, TokenName, create_buyers, create_token},
-    platform::ids::CreatorId,
+    accounts::{AccountName, CreateToken, Email, TokenName, create_buyers, create_token},
+    platform::{
+        access::{Permission, SystemScope, TokenKind},
+        ids::CreatorId,
+    },
 };
 use serde_json::{Value, json};
 use testkit::{Kit, on_both};

@@ -15,11 +15,14 @@ use api::{Api, DemoTokens, http};
 use chrono::TimeDelta;
 use domain::{
     accounts::{
-        AccountName, Addressing, CreateAccount, CreateToken, Email, Enter, EntryScope, OpenSessions, Password, Permission, SignIn,
-        SignUp, SystemScope, TokenKind, TokenName, Viewer, address, authorize, confirm_guest, create_account, create_token,
-        open_session, request_password_reset, request_session, sign_in, sign_up, start_guest, viewer_of,
+        AccountName, Addressing, CreateAccount, CreateToken, Email, Password, SignIn, SignUp, TokenName, address, confirm_guest,
+        create_account, create_token, open_session, request_password_reset, request_session, sign_in, sign_up, start_guest,
+        viewer_of,
     },
-    platform::entropy::Secret,
+    platform::{
+        access::{Enter, EntryScope, OpenSessions, Permission, SystemScope, TokenKind, Viewer, authorize},
+        entropy::Secret,
+    },
 };
 use testkit::{Kit, audit_actions, letters, on_both};
 

@@ -6,10 +6,6 @@ use std::fmt::Debug;
 
 use chrono::TimeDelta;
 use domain::{
-    accounts::{
-        AccountScope, AccountViewer, Browse, CreatorScope, MemberRole, OwnAccount, PublicScope, SystemScope, TokenKind,
-        TokenViewer, Viewer, authorize,
-    },
     catalog::{archive_product, create_product},
     creators::{
         CreateCreator, CreateCreatorRefusal, Creator, CreatorSort, UpdateCreator, UpdateCreatorRefusal, create, create_for,
@@ -17,6 +13,10 @@ use domain::{
     },
     platform::{
         Currency, Db, EntityId, OpError,
+        access::{
+            AccountScope, AccountViewer, Browse, CreatorScope, MemberRole, OwnAccount, PublicScope, SystemScope, TokenKind,
+            TokenViewer, Viewer, authorize,
+        },
         ids::{AccountId, SessionId, TokenId},
         page::{Page, Slice, SortKey},
         text::{Line, Markdown},
@@ -116,9 +116,9 @@ on_both! {
         assert_eq!((creator.story_markdown.as_str(), creator.story_html.trim()), ("**Clay**", "<p><strong>Clay</strong></p>"));
         assert_eq!((creator.version, creator.created_at), (1, kit.db.now()));
 
-        let memberships = queries::memberships(&kit.db, &scope).await.unwrap();
+        let memberships = domain::accounts::queries::memberships(&kit.db, &scope).await.unwrap();
         assert_eq!(memberships, [(creator.id, MemberRole::Owner)]);
-        let members = queries::members(&kit.db, &own(&creator)).await.unwrap();
+        let members = domain::accounts::queries::members(&kit.db, &own(&creator)).await.unwrap();
         assert_eq!(members.iter().map(|member| (member.account_id, member.role)).collect::<Vec<_>>(), [(scope.account(), MemberRole::Owner)]);
         assert_eq!(queries::own(&kit.db, &own(&creator)).await.unwrap(), Some(creator));
         assert_eq!(facts(&kit).await, ["creator_changed"]);
@@ -127,10 +127,10 @@ on_both! {
 
     async fn the_operator_opens_a_creator_without_an_owner(kit: Kit) {
         let creator = opened(&kit, "Olaria").await;
-        assert_eq!(queries::members(&kit.db, &own(&creator)).await.unwrap(), []);
+        assert_eq!(domain::accounts::queries::members(&kit.db, &own(&creator)).await.unwrap(), []);
         let scope = person(&kit.db).await;
         let owned = create_for(&kit.db, &operator(), Some(scope.account()), request("Oficina")).await.unwrap();
-        assert_eq!(queries::memberships(&kit.db, &scope).await.unwrap(), [(owned.id, MemberRole::Owner)]);
+        assert_eq!(domain::accounts::queries::memberships(&kit.db, &scope).await.unwrap(), [(owned.id, MemberRole::Owner)]);
     }
 
     async fn a_creator_is_not_opened_under_a_slug_that_is_or_was_taken(kit: Kit) {

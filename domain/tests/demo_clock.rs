@@ -5,15 +5,13 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::{
-    accounts::SystemScope,
-    platform::{
-        Actor, Db, OpError,
-        clock::{Clock, SystemClock},
-        connect,
-        demo_clock::{DeploymentClock, TravelRefusal, mark, travel},
-        in_tx,
-    },
+use domain::platform::{
+    Db, OpError,
+    access::{Actor, SystemScope},
+    clock::{Clock, SystemClock},
+    connect,
+    demo_clock::{DeploymentClock, TravelRefusal, mark, travel},
+    in_tx,
 };
 use sea_orm::DbErr;
 use testkit::{Kit, on_both};

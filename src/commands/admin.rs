@@ -1,8 +1,8 @@
 //! `smallrun admin`: administrators of the marketplace.
 
 use domain::{
-    accounts::{AccountName, CreateAccount, CreateAdminRefusal, Email, Password, SystemScope, create_admin},
-    platform::OpError,
+    accounts::{AccountName, CreateAccount, CreateAdminRefusal, Email, Password, create_admin},
+    platform::{OpError, access::SystemScope},
 };
 
 use crate::{

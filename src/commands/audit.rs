@@ -4,9 +4,9 @@ mod heads;
 
 use std::path::PathBuf;
 
-use domain::{
-    accounts::SystemScope,
-    platform::audit::{KnownHeads, Verified, VerifyError, verify},
+use domain::platform::{
+    access::SystemScope,
+    audit::{KnownHeads, Verified, VerifyError, verify},
 };
 
 use crate::{

@@ -1,12 +1,10 @@
 //! `smallrun demo`: the demo marketplace without a server, buyers for load tests, and the demo's clock.
 
 use chrono::TimeDelta;
-use domain::{
-    accounts::SystemScope,
-    platform::{
-        OpError,
-        demo_clock::{self, TravelRefusal},
-    },
+use domain::platform::{
+    OpError,
+    access::SystemScope,
+    demo_clock::{self, TravelRefusal},
 };
 
 use crate::{

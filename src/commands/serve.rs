@@ -10,8 +10,8 @@ use std::{
 use actix_web::{App, dev::ServerHandle, middleware::from_fn};
 use api::http::{HttpSettings, SharedEdge, connections};
 use domain::{
-    accounts::{SystemScope, queries::any_admin},
-    platform::{Db, tasks},
+    accounts::queries::any_admin,
+    platform::{Db, access::SystemScope, tasks},
     reservations::desk::Desk,
 };
 use tokio::task::JoinHandle;

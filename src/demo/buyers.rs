@@ -3,7 +3,6 @@
 
 use chrono::TimeDelta;
 use domain::{
-    accounts::{Browse, Buyer, SystemScope, Viewer, authorize},
     creators::Country,
     drops::DropItem,
     payments::{
@@ -13,6 +12,7 @@ use domain::{
     },
     platform::{
         Db, OpError,
+        access::{Browse, Buyer, SystemScope, Viewer, authorize},
         idempotency::IdempotencyKey,
         ids::{AccountId, LegalTextId},
         text::{Line as TextLine, TextError},

@@ -9,11 +9,11 @@ use std::{
 
 use chrono::TimeDelta;
 use domain::{
-    accounts::{Browse, CreatorScope, PublicScope, SystemScope, Viewer, authorize},
     catalog::{self, CreateProduct, CreateVariant, Sight},
     creators::{self, CreateCreator},
     platform::{
         Currency, Db, Money, OpError,
+        access::{Browse, CreatorScope, PublicScope, SystemScope, Viewer, authorize},
         clock::ManualClock,
         demo_clock,
         ids::{AccountId, CreatorId, ProductId, VariantId},

@@ -4,10 +4,15 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use domain::{
     accounts::{
-        AccountName, CreateAccount, Email, Password, SystemScope, Viewer, create_account, create_admin, create_buyers,
-        open_session_for, queries::account_by_email, viewer_of,
+        AccountName, CreateAccount, Email, Password, create_account, create_admin, create_buyers, open_session_for,
+        queries::account_by_email, viewer_of,
     },
-    platform::{Db, entropy::Secret, ids::AccountId},
+    platform::{
+        Db,
+        access::{SystemScope, Viewer},
+        entropy::Secret,
+        ids::AccountId,
+    },
 };
 use serde::{Deserialize, Serialize};
 

@@ -4,7 +4,8 @@
 
 use chrono::TimeDelta;
 use domain::platform::{
-    Actor, in_tx,
+    access::Actor,
+    in_tx,
     mail::Letter,
     tasks::{self, Task},
 };

@@ -117,7 +117,7 @@ fn float(count: i64) -> f64 {
 #[cfg(test)]
 mod tests {
     use domain::platform::{
-        Actor,
+        access::Actor,
         ids::{AccountId, CheckoutId},
         in_tx,
         mail::Letter,

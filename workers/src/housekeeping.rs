@@ -7,7 +7,7 @@ use domain::{
     accounts,
     catalog::imports,
     payments::webhook::sweep_inbox,
-    platform::{Actor, Db, budget, idempotency, in_tx, outbox},
+    platform::{Db, access::Actor, budget, idempotency, in_tx, outbox},
 };
 use payments::Sandbox;
 use sea_orm::DbErr;

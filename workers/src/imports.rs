@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::{
-    accounts::SystemScope,
     catalog::imports::{Progress, run_import, run_import_later},
     platform::{
         Db,
+        access::SystemScope,
         tasks::{Claimed, Task},
     },
 };

@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::{
-    accounts::{Addressed, Addressing, Email, SystemScope, address, email_of},
+    accounts::{Addressed, Addressing, Email, address, email_of},
     catalog::{Sight, queries as catalog},
     platform::{
         Db, EntityId, Money,
+        access::SystemScope,
         faults::{self, Point},
         ids::CheckoutId,
         mail::{Letter, Mail, MailError, Mailer},

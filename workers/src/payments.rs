@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{
-    accounts::SystemScope,
     payments::{
         advance::{StepError, advance, cancel, refund},
         gateway::{GatewayError, GatewayEvent, Intent, NewIntent, PaymentGateway, WebhookError},
@@ -12,7 +11,8 @@ use domain::{
         sync::sync,
     },
     platform::{
-        Actor, Db, Money,
+        Db, Money,
+        access::{Actor, SystemScope},
         budget::{self, Rate},
         in_tx,
         tasks::{Claimed, Task},

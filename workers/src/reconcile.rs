@@ -21,7 +21,9 @@
 use std::{future::Future, time::Duration};
 
 use domain::{
-    accounts::SystemScope, catalog::imports::reconcile as imports, payments::reconcile as payments, platform::Db,
+    catalog::imports::reconcile as imports,
+    payments::reconcile as payments,
+    platform::{Db, access::SystemScope},
     reservations::reconcile as reservations,
 };
 use sea_orm::DbErr;

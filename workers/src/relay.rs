@@ -6,7 +6,8 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::platform::{
-    Actor, Db,
+    Db,
+    access::Actor,
     faults::{self, Point},
     in_tx, outbox, tasks,
 };

@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use domain::{
-    accounts::SystemScope,
     payments::webhook::apply_webhook,
     platform::{
         Db,
+        access::SystemScope,
         tasks::{Claimed, Task},
     },
     reservations::lapse::lapse,

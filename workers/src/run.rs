@@ -12,7 +12,8 @@ use std::{
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::platform::{
-    Actor, Db,
+    Db,
+    access::Actor,
     entropy::Entropy,
     faults::{self, Point},
     ids::TaskId,

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::platform::{Actor, Db, audit, in_tx};
+use domain::platform::{Db, access::Actor, audit, in_tx};
 use sea_orm::DbErr;
 use tokio::time::Instant;
 

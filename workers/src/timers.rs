@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::platform::{
-    Actor, Db,
+    Db,
+    access::Actor,
     faults::{self, Point},
     in_tx, timers,
 };

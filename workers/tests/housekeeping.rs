@@ -4,7 +4,7 @@
 
 use chrono::TimeDelta;
 use domain::platform::{
-    Actor,
+    access::Actor,
     budget::{self, Rate},
     facts::Fact,
     idempotency::{self, IdempotencyKey},

@@ -6,7 +6,8 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use domain::platform::{
-    Actor, Db,
+    Db,
+    access::Actor,
     facts::Fact,
     ids::{AccountId, CheckoutId},
     in_tx, outbox,

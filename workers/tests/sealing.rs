@@ -7,13 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::{
-    accounts::SystemScope,
-    platform::{
-        Actor, Db,
-        audit::{self, KnownHeads, SEGMENT_ROWS_MAX, Verified},
-        in_tx,
-    },
+use domain::platform::{
+    Db,
+    access::{Actor, SystemScope},
+    audit::{self, KnownHeads, SEGMENT_ROWS_MAX, Verified},
+    in_tx,
 };
 use sea_orm::{ConnectionTrait, DbErr};
 use testkit::{Kit, on_both};

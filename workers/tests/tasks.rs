@@ -13,20 +13,18 @@ use std::{
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use domain::{
-    accounts::{AdminScope, SystemScope},
-    platform::{
-        Actor, Db,
-        ids::{AccountId, TaskId},
-        in_tx,
-        mail::Letter,
-        page::Page,
-        tasks::{
-            self, ATTEMPTS_MAX, Claimed, FAILURES_MAX, Failure, LEASE_SECS, NewTask, Outcome, Queue, Task, TaskFailure, TaskFilter,
-            TaskRow, TaskSort, TaskState,
-        },
-        trace::TraceParent,
+use domain::platform::{
+    Db,
+    access::{Actor, AdminScope, SystemScope},
+    ids::{AccountId, TaskId},
+    in_tx,
+    mail::Letter,
+    page::Page,
+    tasks::{
+        self, ATTEMPTS_MAX, Claimed, FAILURES_MAX, Failure, LEASE_SECS, NewTask, Outcome, Queue, Task, TaskFailure, TaskFilter,
+        TaskRow, TaskSort, TaskState,
     },
+    trace::TraceParent,
 };
 use sea_orm::ConnectionTrait;
 use testkit::{Kit, on_both};

@@ -6,7 +6,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use domain::platform::{
-    Actor, Db,
+    Db,
+    access::Actor,
     ids::CheckoutId,
     in_tx,
     tasks::Task,

@@ -3,8 +3,11 @@
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use domain::{
-    accounts::{self as rules, AccountViewer, Buy, Denied, ManageTokens, OwnAccount, authorize, queries},
-    platform::ids::CreatorId,
+    accounts::{self as rules, queries},
+    platform::{
+        access::{self, AccountViewer, Buy, Denied, ManageTokens, OwnAccount, Permission, TokenViewer, authorize},
+        ids::CreatorId,
+    },
 };
 
 use super::{
@@ -33,7 +36,7 @@ pub enum ViewerKind {
 
 /// What a member of a creator is.
 #[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
-#[graphql(remote = "rules::MemberRole")]
+#[graphql(remote = "access::MemberRole")]
 pub enum MemberRole {
     /// May do everything for the creator, API tokens included.
     Owner,
@@ -43,7 +46,7 @@ pub enum MemberRole {
 
 /// The two kinds of API tokens.
 #[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
-#[graphql(remote = "rules::TokenKind")]
+#[graphql(remote = "access::TokenKind")]
 pub enum ApiTokenKind {
     /// Safe in a browser: reads what is published, and lets guests buy. Begins with `sr_pub_`.
     Publishable,
@@ -53,7 +56,7 @@ pub enum ApiTokenKind {
 
 /// What a secret token may do.
 #[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
-#[graphql(remote = "rules::Permission")]
+#[graphql(remote = "access::Permission")]
 pub enum ApiTokenPermission {
     /// Read drafts, and archived things of the catalogue.
     CatalogRead,
@@ -70,7 +73,7 @@ pub enum ApiTokenPermission {
 }
 
 /// Who asks, by the bearer token of the request.
-pub struct Viewer(pub(crate) rules::Viewer);
+pub struct Viewer(pub(crate) access::Viewer);
 
 /// Who asks, by the bearer token of the request.
 #[Object]
@@ -78,10 +81,10 @@ impl Viewer {
     /// What the viewer is. One of the fields below says more, except for PUBLIC.
     async fn kind(&self) -> ViewerKind {
         match self.0 {
-            rules::Viewer::Public => ViewerKind::Public,
-            rules::Viewer::Account(_) => ViewerKind::Account,
-            rules::Viewer::Guest(..) => ViewerKind::Guest,
-            rules::Viewer::Token(_) => ViewerKind::Token,
+            access::Viewer::Public => ViewerKind::Public,
+            access::Viewer::Account(_) => ViewerKind::Account,
+            access::Viewer::Guest(..) => ViewerKind::Guest,
+            access::Viewer::Token(_) => ViewerKind::Token,
         }
     }
     /// The viewer's own account, when the kind is ACCOUNT. Null in a session that a storefront's server holds: the buyer lent it to
@@ -93,7 +96,7 @@ impl Viewer {
     }
     /// The guest, when the kind is GUEST.
     async fn guest(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Guest>> {
-        let rules::Viewer::Guest(viewer) = &self.0 else { return Ok(None) };
+        let access::Viewer::Guest(viewer) = &self.0 else { return Ok(None) };
         let scope = authorize(&self.0, Buy).map_err(denied)?;
         let email = rules::own_email(ctx.db(), &scope).await.internal()?;
         Ok(email.map(|email| Guest { id: global(viewer.guest), email: email.as_str().to_owned() }))
@@ -101,8 +104,8 @@ impl Viewer {
     /// The API token, when the kind is TOKEN.
     async fn token(&self) -> Option<ViewerToken> {
         match &self.0 {
-            rules::Viewer::Token(token) => Some(ViewerToken(token.clone())),
-            rules::Viewer::Public | rules::Viewer::Account(_) | rules::Viewer::Guest(..) => None,
+            access::Viewer::Token(token) => Some(ViewerToken(token.clone())),
+            access::Viewer::Public | access::Viewer::Account(_) | access::Viewer::Guest(..) => None,
         }
     }
 }
@@ -117,7 +120,7 @@ pub struct Guest {
 }
 
 /// The API token that asks.
-pub struct ViewerToken(rules::TokenViewer);
+pub struct ViewerToken(TokenViewer);
 
 /// The API token that asks: what it is and may do.
 #[Object]
@@ -145,7 +148,7 @@ async fn creator(ctx: &Context<'_>, creator: Option<CreatorId>) -> async_graphql
     Ok(ctx.loader().load_one(CreatorById(creator)).await.internal()?.map(Creator))
 }
 
-fn permissions(permissions: &[rules::Permission]) -> Vec<ApiTokenPermission> {
+fn permissions(permissions: &[Permission]) -> Vec<ApiTokenPermission> {
     permissions.iter().copied().map(ApiTokenPermission::from).collect()
 }
 
@@ -161,10 +164,10 @@ connection!(AccountConnection, AccountEdge, Account);
 
 impl Account {
     /// The account as that viewer sees it.
-    pub(crate) fn seen_by(viewer: &rules::Viewer, row: rules::Account) -> Self {
+    pub(crate) fn seen_by(viewer: &access::Viewer, row: rules::Account) -> Self {
         let own = match viewer {
-            rules::Viewer::Account(viewer) if viewer.account == row.id => Some(viewer.clone()),
-            rules::Viewer::Account(_) | rules::Viewer::Public | rules::Viewer::Guest(..) | rules::Viewer::Token(_) => None,
+            access::Viewer::Account(viewer) if viewer.account == row.id => Some(viewer.clone()),
+            access::Viewer::Account(_) | access::Viewer::Public | access::Viewer::Guest(..) | access::Viewer::Token(_) => None,
         };
         Self { row, own }
     }
@@ -211,7 +214,7 @@ impl Account {
         let page = PageArgs { first, after, last, before }.page("sessions")?;
         let Some(own) = self.own.clone() else { return Ok(None) };
         let current = own.session;
-        let scope = authorize(&rules::Viewer::Account(own), OwnAccount).map_err(denied)?;
+        let scope = authorize(&access::Viewer::Account(own), OwnAccount).map_err(denied)?;
         let slice = queries::own_sessions(ctx.db(), &scope, &page).await.internal()?;
         let slice = slice.map(|row| Session { current: row.id == current, row });
         let counting = counting(ctx.db(), scope, |db, scope| async move { queries::own_sessions_count(&db, &scope).await });
@@ -226,7 +229,7 @@ impl Account {
 /// That somebody works for a creator.
 pub struct Membership {
     creator: CreatorId,
-    role: rules::MemberRole,
+    role: access::MemberRole,
 }
 
 /// That the account's person works for a creator.

@@ -10,8 +10,11 @@ use std::{
 };
 
 use domain::{
-    accounts::{TokenKind, Viewer, throttle::network},
-    platform::ids::{AccountId, GuestId, TokenId},
+    accounts::throttle::network,
+    platform::{
+        access::{TokenKind, Viewer},
+        ids::{AccountId, GuestId, TokenId},
+    },
 };
 use moka::{policy::EvictionPolicy, sync::Cache};
 

@@ -3,13 +3,13 @@
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object};
 use chrono::{DateTime, Utc};
 use domain::{
-    accounts::{CreatorScope, Manage, Permission},
     catalog::{
         self as rules, ArchiveProductRefusal, ArchiveVariantRefusal, CreateProduct, CreateProductRefusal, CreateVariant,
         CreateVariantRefusal, Grams, Millimetres, PriceRange, ProductTitle, Summary, UpdateProduct, UpdateProductRefusal,
         UpdateVariant, UpdateVariantRefusal, VariantTitle, queries,
     },
     platform::{
+        access::{CreatorScope, Manage, Permission},
         ids::{CreatorId, ProductId, VariantId},
         tags::{self, Tag, TagError, TagKind, Tags},
         text::Markdown,

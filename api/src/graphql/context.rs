@@ -5,11 +5,11 @@ use std::{net::IpAddr, sync::Arc, time::Instant};
 use async_graphql::{Context, ID};
 use chrono::{DateTime, Utc};
 use domain::{
-    accounts::{Action, Viewer, authorize},
     catalog::Sight,
     payments::gateway::PaymentGateway,
     platform::{
         Db, EntityId,
+        access::{Action, Viewer, authorize},
         ids::{IdError, parse_id},
     },
     reservations::desk::Desk,

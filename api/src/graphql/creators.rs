@@ -3,13 +3,13 @@
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object};
 use chrono::{DateTime, Utc};
 use domain::{
-    accounts::{CreatorScope, Manage, OpenCreator, Permission},
     creators::{
         self as rules, CreateCreator, CreateCreatorRefusal, CreatorName, CreatorSort as Sort, Place, Tagline, UpdateCreator,
         UpdateCreatorRefusal, queries,
     },
     platform::{
         EntityId,
+        access::{CreatorScope, Manage, OpenCreator, Permission},
         ids::CreatorId,
         slugs::Slug,
         text::{Line, Markdown, TextError},

@@ -7,10 +7,7 @@
 use std::time::Duration;
 
 use async_graphql::{Error, ErrorExtensions, Pos, ServerError};
-use domain::{
-    accounts::Denied,
-    platform::{OpError, PathStep, Refused, trace::TraceParent},
-};
+use domain::platform::{OpError, PathStep, Refused, access::Denied, trace::TraceParent};
 
 /// The closed table of codes in `extensions.code`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

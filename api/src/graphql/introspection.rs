@@ -7,7 +7,7 @@ use async_graphql::{
     ServerError,
     parser::types::{ExecutableDocument, Selection, SelectionSet},
 };
-use domain::accounts::{ReadSchema, Viewer, authorize};
+use domain::platform::access::{ReadSchema, Viewer, authorize};
 
 use super::errors::Code;
 use crate::Schema;

@@ -8,11 +8,11 @@ use std::{future::Future, sync::Arc};
 use async_graphql::{Context, Error, ID, Object, Subscription};
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    accounts::{Buy, Manage, Permission, Viewer, authorize},
     catalog::Sight,
     drops::{self, queries, terms::CLOSING_SOON_HOURS},
     platform::{
         Currency, Db,
+        access::{Buy, Manage, Permission, Viewer, authorize},
         ids::{CreatorId, DropId, ReservationId},
     },
     reservations::{self, queries as checkouts, state::ReservationState},

@@ -21,7 +21,10 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use domain::{accounts::Viewer, catalog::Sight, platform::Db};
+use domain::{
+    catalog::Sight,
+    platform::{Db, access::Viewer},
+};
 use futures_util::{
     future::BoxFuture,
     stream::{FuturesUnordered, Stream},

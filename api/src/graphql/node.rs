@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use async_graphql::{Context, ID, Interface, Object};
 use domain::{
-    accounts::{self as rules, Administer, Buy, OwnAccount, authorize},
+    accounts as rules,
     platform::{
         EntityId,
+        access::{Administer, Buy, OwnAccount, authorize},
         ids::{
             AccountId, CheckoutId, CreatorId, DropId, DropItemId, ImportId, LegalTextId, ProductId, ReservationId, TaskId,
             VariantId, parse_typeid,

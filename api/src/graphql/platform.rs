@@ -3,8 +3,11 @@
 use async_graphql::{Context, ID, Object};
 use chrono::{DateTime, Utc};
 use domain::{
-    accounts::{Administer, Email, queries},
-    platform::audit::{self, AuditEntry as Entry},
+    accounts::{Email, queries},
+    platform::{
+        access::Administer,
+        audit::{self, AuditEntry as Entry},
+    },
 };
 
 use super::{

@@ -5,9 +5,9 @@ use std::{collections::HashMap, sync::Arc};
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::{
-    accounts::{Buy, Manage, Permission},
     platform::{
         Currency, Db,
+        access::{Buy, Manage, Permission},
         ids::{CheckoutId, CreatorId, LegalTextId},
     },
     reservations::{
@@ -557,12 +557,13 @@ impl ReservationsQuery {
     ) -> async_graphql::Result<Option<ReservationConnection>> {
         let page = PageArgs { first, after, last, before }.page("reservations")?;
         let Ok(creator) = id::<CreatorId>(&creator_id) else { return Ok(None) };
-        let scope = match domain::accounts::authorize(ctx.viewer(), Manage { creator, permission: Permission::ReservationsRead }) {
-            Ok(scope) => scope,
-            // Another's creator reads exactly like one that does not exist.
-            Err(domain::accounts::Denied::NotFound) => return Ok(None),
-            Err(why) => return Err(denied(why)),
-        };
+        let scope =
+            match domain::platform::access::authorize(ctx.viewer(), Manage { creator, permission: Permission::ReservationsRead }) {
+                Ok(scope) => scope,
+                // Another's creator reads exactly like one that does not exist.
+                Err(domain::platform::access::Denied::NotFound) => return Ok(None),
+                Err(why) => return Err(denied(why)),
+            };
         let filter = filter.unwrap_or_default();
         let drop =
             filter.drop_id.map(|drop| id(&drop).map_err(|error| bad_input(format!("`filter.dropId`: {error}")))).transpose()?;

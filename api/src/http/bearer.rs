@@ -4,7 +4,7 @@ use actix_web::{
     HttpRequest, HttpResponse,
     http::{StatusCode, header::AUTHORIZATION},
 };
-use domain::{accounts::Viewer, platform::entropy::Secret};
+use domain::platform::{access::Viewer, entropy::Secret};
 use sea_orm::DbErr;
 
 use super::{Edge, graphql::media::Media};

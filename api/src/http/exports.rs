@@ -13,10 +13,10 @@ use actix_web::{
     web::{self, Bytes},
 };
 use domain::{
-    accounts::{CreatorScope, Denied, Manage, Permission, authorize},
     catalog::export::export_part,
     platform::{
         Db,
+        access::{CreatorScope, Denied, Manage, Permission, authorize},
         ids::{CreatorId, ProductId},
     },
 };

@@ -15,8 +15,13 @@ use actix_web::{
     web,
 };
 use domain::{
-    accounts::{Enter, EntryScope, Password, ResetPassword, Viewer, authorize, confirm_email, reset_password},
-    platform::{OpError, entropy::Secret, trace::TraceParent},
+    accounts::{Password, ResetPassword, confirm_email, reset_password},
+    platform::{
+        OpError,
+        access::{Enter, EntryScope, Viewer, authorize},
+        entropy::Secret,
+        trace::TraceParent,
+    },
 };
 use serde::Deserialize;
 

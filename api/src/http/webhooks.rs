@@ -2,8 +2,8 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::{
-    accounts::SystemScope,
     payments::{gateway::WebhookError, receive_webhook},
+    platform::access::SystemScope,
 };
 
 use super::{

@@ -8,8 +8,8 @@ use std::{
 };
 
 use domain::{
-    accounts::{Viewer, viewers_of},
-    platform::Db,
+    accounts::viewers_of,
+    platform::{Db, access::Viewer},
 };
 use tokio::{sync::watch, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;

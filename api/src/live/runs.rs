@@ -10,12 +10,10 @@ use std::{
 
 use actix_web::web::Bytes;
 use async_graphql::{Response, ServerError, Value};
-use domain::{
-    accounts::{TokenKind, TokenViewer, Viewer},
-    platform::{
-        ids::{CreatorId, TokenId},
-        trace::TraceParent,
-    },
+use domain::platform::{
+    access::{TokenKind, TokenViewer, Viewer},
+    ids::{CreatorId, TokenId},
+    trace::TraceParent,
 };
 use futures_util::{Stream, StreamExt};
 use serde::Serialize;

@@ -8,11 +8,11 @@ use actix_web::{
 };
 use api::{Api, BudgetSettings, Limits};
 use domain::{
-    accounts::{
-        AccountName, CreateAccount, CreateToken, Email, Permission, TokenKind, TokenName, create_admin, create_token,
-        open_session_for,
+    accounts::{AccountName, CreateAccount, CreateToken, Email, TokenName, create_admin, create_token, open_session_for},
+    platform::{
+        access::{Permission, TokenKind},
+        ids::CreatorId,
     },
-    platform::ids::CreatorId,
 };
 use serde_json::{Value, json};
 use testkit::Kit;

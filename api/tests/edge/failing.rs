@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use api::Check;
-use domain::platform::{Actor, in_tx};
+use domain::platform::{access::Actor, in_tx};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, StreamTrait};
 use serde_json::{Value, json};
 use testkit::{Kit, on_both};

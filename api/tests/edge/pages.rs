@@ -2,8 +2,11 @@
 
 use actix_web::http::StatusCode;
 use domain::{
-    accounts::{CreateToken, Permission, TokenKind, TokenName, create_token},
-    platform::ids::CreatorId,
+    accounts::{CreateToken, TokenName, create_token},
+    platform::{
+        access::{Permission, TokenKind},
+        ids::CreatorId,
+    },
 };
 use serde_json::{Value, json};
 use testkit::{Kit, on_both};

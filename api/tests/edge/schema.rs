@@ -3,8 +3,9 @@
 use std::{fs, path::Path};
 
 use api::{Api, SchemaAudience};
-use domain::accounts::{
-    AccountName, CreateAccount, CreateToken, Email, Password, Permission, TokenKind, TokenName, create_admin, create_token,
+use domain::{
+    accounts::{AccountName, CreateAccount, CreateToken, Email, Password, TokenName, create_admin, create_token},
+    platform::access::{Permission, TokenKind},
 };
 use serde_json::{Value, json};
 use testkit::Kit;

@@ -8,7 +8,7 @@ use actix_web::{
 };
 use api::Api;
 use domain::{
-    accounts::{AccountName, CreatorScope, Email, SystemScope, create_buyers},
+    accounts::{AccountName, Email, create_buyers},
     catalog::{CreateVariant, create_product, create_variant},
     creators::create_for,
     drops::{
@@ -17,7 +17,11 @@ use domain::{
         items::{self, NewItem},
         publish::publish,
     },
-    platform::{ids::CreatorId, text::Line},
+    platform::{
+        access::{CreatorScope, SystemScope},
+        ids::CreatorId,
+        text::Line,
+    },
 };
 use serde_json::{Value, json};
 use testkit::{Kit, requests};

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use domain::{
     accounts::{CreateAccount, Email, create_admin, open_session_for},
     platform::{
-        Actor,
+        access::Actor,
         ids::{CheckoutId, PaymentId, TaskId},
         in_tx,
         mail::Letter,

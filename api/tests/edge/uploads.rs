@@ -5,9 +5,12 @@ use std::{path::PathBuf, time::Duration};
 use actix_web::test::TestRequest;
 use api::{Api, UploadRules};
 use domain::{
-    accounts::{CreateToken, CreatorScope, Permission, SystemScope, TokenKind, TokenName, create_token},
+    accounts::{CreateToken, TokenName, create_token},
     catalog::imports::{Progress, run_import},
-    platform::ids::{CreatorId, ImportId},
+    platform::{
+        access::{CreatorScope, Permission, SystemScope, TokenKind},
+        ids::{CreatorId, ImportId},
+    },
 };
 use serde_json::{Value, json};
 use testkit::{Kit, on_both};

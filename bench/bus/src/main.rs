@@ -20,7 +20,8 @@ use std::{
 use async_trait::async_trait;
 
 use domain::platform::{
-    Actor, Db,
+    Db,
+    access::Actor,
     clock::SystemClock,
     connect,
     entropy::SystemEntropy,

@@ -24,7 +24,7 @@ use async_graphql::{
     },
 };
 use async_graphql_value::Value;
-use domain::accounts::Viewer;
+use domain::platform::access::Viewer;
 use futures_util::FutureExt as _;
 
 /// What guard and validation may take for an ordinary operation of a storefront.

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Instant};
 use bench::{Outcome, Trouble, load::scattered, progress};
 use chrono::TimeDelta;
 use domain::{
-    accounts::{AccountName, Buyer, BuyerScope, CreateAccount, CreatorScope, Email, SystemScope, create_account},
+    accounts::{AccountName, CreateAccount, Email, create_account},
     catalog::{TaxClass, create_product, create_variant},
     creators::{Country, create_for},
     drops::{
@@ -16,6 +16,7 @@ use domain::{
     },
     platform::{
         Db,
+        access::{Buyer, BuyerScope, CreatorScope, SystemScope},
         idempotency::IdempotencyKey,
         ids::{DropItemId, VariantId},
     },

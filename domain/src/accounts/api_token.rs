@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use sea_orm::{Condition, DbErr, entity::prelude::*, sea_query::Expr};
 
-use super::{Permission, TokenKind, TokenViewer, TokensScope};
 use crate::platform::{
-    Tx, bulk,
+    Tx,
+    access::{Permission, TokenKind, TokenViewer, TokensScope},
+    bulk,
     ids::{CreatorId, TokenId},
 };
 

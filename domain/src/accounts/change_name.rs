@@ -2,8 +2,8 @@
 
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, DbErr, IntoActiveModel};
 
-use super::{Account, AccountName, AccountScope, account};
-use crate::platform::{Db, in_tx};
+use super::{Account, AccountName, account};
+use crate::platform::{Db, access::AccountScope, in_tx};
 
 /// Changes what the person wants to be called. Nothing speaks against it.
 pub async fn change_name(db: &Db, scope: &AccountScope, name: AccountName) -> Result<Account, DbErr> {

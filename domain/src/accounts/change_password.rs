@@ -3,10 +3,10 @@
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 
 use super::{
-    Account, AccountScope, Password, account, links, password, session,
+    Account, Password, account, links, password, session,
     throttle::{Charge, charge},
 };
-use crate::platform::{Db, OpError, in_tx};
+use crate::platform::{Db, OpError, access::AccountScope, in_tx};
 
 /// The old password and the new one.
 #[derive(Debug, Clone)]

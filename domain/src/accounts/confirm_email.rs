@@ -2,8 +2,8 @@
 
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 
-use super::{Account, EntryScope, account, links};
-use crate::platform::{Db, OpError, entropy::Secret, in_tx};
+use super::{Account, account, links};
+use crate::platform::{Db, OpError, access::EntryScope, entropy::Secret, in_tx};
 
 /// Why an address is not confirmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

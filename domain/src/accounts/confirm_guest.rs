@@ -1,7 +1,7 @@
 //! To go on as a guest.
 
-use super::{EntryScope, SignedIn, guest, links, session};
-use crate::platform::{Db, OpError, audit, entropy::Secret, in_tx};
+use super::{SignedIn, guest, links, session};
+use crate::platform::{Db, OpError, access::EntryScope, audit, entropy::Secret, in_tx};
 
 /// Why somebody is no guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, DbErr, EntityTrait, IntoActiveModel, sea_query::OnConflict};
 
 use super::{
-    Account, AccountName, Email, Password, SignedIn, SystemScope, account, links,
+    Account, AccountName, Email, Password, SignedIn, account, links,
     password::{self, PasswordHash},
     session,
 };
-use crate::platform::{Db, OpError, Tx, audit, entropy::Secret, ids::AccountId, in_tx};
+use crate::platform::{Db, OpError, Tx, access::SystemScope, audit, entropy::Secret, ids::AccountId, in_tx};
 
 /// An account that the operator vouches for.
 #[derive(Debug, Clone)]

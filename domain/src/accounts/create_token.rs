@@ -3,8 +3,14 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{ActiveModelTrait, IntoActiveModel};
 
-use super::{ApiToken, Permission, TokenKind, TokenName, TokensScope, api_token};
-use crate::platform::{Db, OpError, Refused, audit, entropy::Secret, in_tx};
+use super::{ApiToken, TokenName, api_token};
+use crate::platform::{
+    Db, OpError, Refused,
+    access::{Permission, TokenKind, TokensScope},
+    audit,
+    entropy::Secret,
+    in_tx,
+};
 
 /// The longest that a token with an expiry may last: who wants longer wants none.
 pub const TOKEN_LASTS_MAX: TimeDelta = TimeDelta::days(731);

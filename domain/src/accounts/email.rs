@@ -4,6 +4,8 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
+use crate::platform::access::PersonKey;
+
 /// An address in the one form that is stored and compared: trimmed and lower-cased.
 ///
 /// `Debug` masks it, so that it can stand in a request that is logged.
@@ -64,10 +66,7 @@ impl fmt::Debug for Email {
     }
 }
 
-/// Stands for a person wherever limits count persons, with or without an account: SHA-256 over the address.
-pub type PersonKey = [u8; 32];
-
-/// The key of the person who has an address.
+/// The key of the person who has an address: SHA-256 over it.
 pub fn person_key(email: &Email) -> PersonKey {
     Sha256::digest(format!("person:{}", email.0)).into()
 }

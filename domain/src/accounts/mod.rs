@@ -1,6 +1,6 @@
 //! People, guests, sessions, API tokens, and what each of them may do.
 //!
-//! [`scope`] authorisation as a value; [`viewer_of`](fn@viewer_of) who a bearer token is. A file for each operation,
+//! [`viewer_of`](fn@viewer_of) answers who a bearer token is. A file for each operation,
 //! named by its verb; [`queries`] the reads. [`email`] and [`password`] the values, [`links`] what letters carry,
 //! [`recipient`] whom they go to, [`throttle`] the budgets at the door.
 //!
@@ -18,6 +18,7 @@ pub mod create_token;
 pub mod email;
 pub(crate) mod guest;
 pub mod links;
+pub(crate) mod member;
 pub mod open_session;
 pub mod password;
 pub mod queries;
@@ -27,7 +28,6 @@ pub mod request_session;
 pub mod reset_password;
 pub mod revoke_session;
 pub mod revoke_token;
-pub mod scope;
 pub(crate) mod session;
 pub mod sign_in;
 pub mod sign_out;
@@ -48,7 +48,8 @@ pub use create_account::{
     CreateAccount, CreateAdminRefusal, NeverRefused, create_account, create_admin, create_buyers, open_session_for,
 };
 pub use create_token::{CreateToken, CreateTokenRefusal, TokenCreated, create_token};
-pub use email::{Email, EmailError, PersonKey, person_key};
+pub use email::{Email, EmailError, person_key};
+pub use member::Model as Member;
 pub use open_session::{OpenSessionRefusal, open_session};
 pub use password::{Password, PasswordError};
 pub(crate) use recipient::person_keys;
@@ -58,7 +59,6 @@ pub use request_session::{RequestSessionRefusal, request_session};
 pub use reset_password::{ResetPassword, ResetPasswordRefusal, reset_password};
 pub use revoke_session::{RevokeSessionRefusal, revoke_session};
 pub use revoke_token::{RevokeTokenRefusal, revoke_token};
-pub use scope::*;
 pub use session::{GUEST_SESSION_LASTS, SESSION_LASTS, Session, SignedIn};
 pub use sign_in::{SignIn, SignInRefusal, sign_in};
 pub use sign_out::sign_out;

@@ -1,7 +1,7 @@
 //! A storefront opens a session for a buyer who agreed.
 
-use super::{SignedIn, StorefrontScope, account, links, session};
-use crate::platform::{Db, OpError, entropy::Secret, in_tx};
+use super::{SignedIn, account, links, session};
+use crate::platform::{Db, OpError, access::StorefrontScope, entropy::Secret, in_tx};
 
 /// Why no session is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

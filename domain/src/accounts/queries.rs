@@ -4,18 +4,13 @@ use std::collections::HashMap;
 
 use sea_orm::{ColumnTrait, DbErr, PaginatorTrait, QueryFilter};
 
-use super::{
-    Account, AccountScope, AdminScope, ApiToken, CreatorScope, Email, Session, SystemScope, TokensScope, account, api_token,
-    session,
-};
-use crate::{
-    creators::member,
-    platform::{
-        Db,
-        ids::AccountId,
-        page::{Page, Slice, SortKey, SortValue, count_capped, slice},
-        read_in,
-    },
+use super::{Account, ApiToken, Email, Member, Session, account, api_token, member, session};
+use crate::platform::{
+    Db,
+    access::{AccountScope, AdminScope, CreatorScope, MemberRole, SystemScope, TokensScope},
+    ids::{AccountId, CreatorId},
+    page::{Page, Slice, SortKey, SortValue, count_capped, slice},
+    read_in,
 };
 
 /// One's own account.
@@ -88,4 +83,14 @@ pub async fn tokens(db: &Db, scope: &TokensScope, page: &Page) -> Result<Slice<A
 /// How many tokens [`tokens`] lists, capped.
 pub async fn tokens_count(db: &Db, scope: &TokensScope) -> Result<u64, DbErr> {
     read_in(db, scope, async |conn| count_capped(conn, api_token::owned(scope)).await).await
+}
+
+/// Who works for the scope's creator, oldest first.
+pub async fn members(db: &Db, scope: &CreatorScope) -> Result<Vec<Member>, DbErr> {
+    read_in(db, scope, async |conn| member::of_creator(conn, scope).await).await
+}
+
+/// Of which creators an account is a member, oldest first.
+pub async fn memberships(db: &Db, scope: &AccountScope) -> Result<Vec<(CreatorId, MemberRole)>, DbErr> {
+    member::of_account(db.reader(), scope.account()).await
 }

@@ -6,12 +6,13 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DbErr};
 
 use super::{
-    Buyer, BuyerScope, Email, PersonKey, SystemScope, account, api_token, guest,
+    Email, account, api_token, guest,
     links::{self, Link, LinkPurpose},
     person_key,
 };
 use crate::platform::{
     Db, Tx,
+    access::{Buyer, BuyerScope, PersonKey, SystemScope},
     entropy::Secret,
     ids::{AccountId, CheckoutId, GuestId, TokenId},
     in_tx,

@@ -1,11 +1,13 @@
 //! To ask for a link with which to choose a new password.
 
 use super::{
-    Email, EntryScope, account,
+    Email, account,
     throttle::{Charge, charge},
 };
 use crate::platform::{
-    Db, OpError, audit, in_tx,
+    Db, OpError,
+    access::EntryScope,
+    audit, in_tx,
     mail::Letter,
     tasks::{self, Task},
 };

@@ -1,11 +1,13 @@
 //! A storefront asks a buyer to let it open a session.
 
 use super::{
-    Email, Origin, StorefrontScope, account,
+    Email, account,
     throttle::{Charge, charge},
 };
 use crate::platform::{
-    Db, OpError, audit, in_tx,
+    Db, OpError,
+    access::{Origin, StorefrontScope},
+    audit, in_tx,
     mail::Letter,
     tasks::{self, Task},
 };

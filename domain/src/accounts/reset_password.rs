@@ -2,8 +2,8 @@
 
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 
-use super::{Account, EntryScope, Password, account, links, password, session};
-use crate::platform::{Db, OpError, entropy::Secret, in_tx};
+use super::{Account, Password, account, links, password, session};
+use crate::platform::{Db, OpError, access::EntryScope, entropy::Secret, in_tx};
 
 /// A new password, and the right to choose it.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! To end another session of one's own.
 
-use super::{AccountScope, session};
-use crate::platform::{Db, OpError, audit, ids::SessionId, in_tx};
+use super::session;
+use crate::platform::{Db, OpError, access::AccountScope, audit, ids::SessionId, in_tx};
 
 /// Why no session is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

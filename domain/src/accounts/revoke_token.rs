@@ -1,7 +1,7 @@
 //! To make an API token worthless.
 
-use super::{ApiToken, TokensScope, api_token, session};
-use crate::platform::{Db, OpError, audit, ids::TokenId, in_tx};
+use super::{ApiToken, api_token, session};
+use crate::platform::{Db, OpError, access::TokensScope, audit, ids::TokenId, in_tx};
 
 /// Why no token is revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -9,16 +9,13 @@ use sea_orm::{
     ActiveValue::Set, Condition, DbErr, FromQueryResult, JoinType, QuerySelect, RelationDef, entity::prelude::*, sea_query::Expr,
 };
 
-use super::{
-    AccountScope, AccountViewer, Email, GuestViewer, MemberRole, PersonKey, SessionScope, Viewer, account, guest, person_key,
-};
-use crate::{
-    creators::member,
-    platform::{
-        Tx, audit, bulk,
-        entropy::Secret,
-        ids::{AccountId, CreatorId, GuestId, SessionId, TokenId},
-    },
+use super::{Email, account, guest, member, person_key};
+use crate::platform::{
+    Tx,
+    access::{AccountScope, AccountViewer, GuestViewer, MemberRole, PersonKey, SessionScope, Viewer},
+    audit, bulk,
+    entropy::Secret,
+    ids::{AccountId, CreatorId, GuestId, SessionId, TokenId},
 };
 
 /// How long a session of an account lasts.

@@ -1,10 +1,14 @@
 //! To sign in.
 
 use super::{
-    Email, EntryScope, Password, SignedIn, account, password, session,
+    Email, Password, SignedIn, account, password, session,
     throttle::{Charge, charge},
 };
-use crate::platform::{Actor, Db, OpError, in_tx};
+use crate::platform::{
+    Db, OpError,
+    access::{Actor, EntryScope},
+    in_tx,
+};
 
 /// Who wants in.
 #[derive(Debug, Clone)]

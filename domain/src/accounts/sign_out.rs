@@ -2,8 +2,8 @@
 
 use sea_orm::DbErr;
 
-use super::{SessionScope, session};
-use crate::platform::{Db, audit, in_tx};
+use super::session;
+use crate::platform::{Db, access::SessionScope, audit, in_tx};
 
 /// Ends this session, of an account or of a guest. A session that has ended already stays so.
 pub async fn sign_out(db: &Db, scope: &SessionScope) -> Result<(), DbErr> {

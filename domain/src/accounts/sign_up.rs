@@ -3,13 +3,15 @@
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel, sea_query::OnConflict};
 
 use super::{
-    AccountName, Email, EntryScope, Password, account,
+    AccountName, Email, Password, account,
     password::{self, PasswordHash},
     session,
     throttle::{Charge, charge},
 };
 use crate::platform::{
-    Db, OpError, Tx, audit, in_tx,
+    Db, OpError, Tx,
+    access::EntryScope,
+    audit, in_tx,
     mail::Letter,
     tasks::{self, Task},
 };

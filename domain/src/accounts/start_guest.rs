@@ -1,11 +1,13 @@
 //! To begin to buy as a guest.
 
 use super::{
-    Email, EntryScope, guest,
+    Email, guest,
     throttle::{Charge, charge},
 };
 use crate::platform::{
-    Db, OpError, audit, in_tx,
+    Db, OpError,
+    access::EntryScope,
+    audit, in_tx,
     mail::Letter,
     tasks::{self, Task},
 };

@@ -8,9 +8,10 @@ use std::net::IpAddr;
 use chrono::TimeDelta;
 use sea_orm::DbErr;
 
-use super::{Email, Origin, person_key};
+use super::{Email, person_key};
 use crate::platform::{
-    Actor, Db,
+    Db,
+    access::{Actor, Origin},
     budget::{self, Rate},
     in_tx,
 };

@@ -5,15 +5,13 @@ use std::collections::{BTreeSet, HashMap};
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::DbErr;
 
-use super::{Viewer, api_token, session};
-use crate::{
-    creators::member,
-    platform::{
-        Actor, Db, Tx,
-        entropy::Secret,
-        ids::{AccountId, SessionId, TokenId},
-        in_tx,
-    },
+use super::{api_token, member, session};
+use crate::platform::{
+    Db, Tx,
+    access::{Actor, Viewer},
+    entropy::Secret,
+    ids::{AccountId, SessionId, TokenId},
+    in_tx,
 };
 
 /// How exactly "last used" is kept: more often would make every read a write.

@@ -9,11 +9,8 @@ use std::{
 use sea_orm::DbErr;
 use tokio::{runtime::Handle, sync::oneshot};
 
-use super::{
-    Viewer,
-    viewer_of::{AT_ONCE, Asked, Unnoted, look_up, note},
-};
-use crate::platform::{Db, entropy::Secret};
+use super::viewer_of::{AT_ONCE, Asked, Unnoted, look_up, note};
+use crate::platform::{Db, access::Viewer, entropy::Secret};
 
 /// Finds the viewers of bearer tokens. While some are looked up, those that come are gathered, and looked up together next: a
 /// thousand callers cost a few statements, and a revocation holds with the next request all the same, because nothing is kept.

@@ -4,10 +4,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 
 use super::{Product, product};
-use crate::{
-    accounts::CreatorScope,
-    platform::{Db, OpError, Tx, audit, facts::Fact, ids::ProductId, in_tx, outbox},
-};
+use crate::platform::{Db, OpError, Tx, access::CreatorScope, audit, facts::Fact, ids::ProductId, in_tx, outbox};
 
 /// Why a product is not archived, or not brought back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

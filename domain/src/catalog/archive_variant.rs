@@ -8,10 +8,7 @@ use super::{
     product::{self, reprice},
     variant,
 };
-use crate::{
-    accounts::CreatorScope,
-    platform::{Db, OpError, Tx, audit, facts::Fact, ids::VariantId, in_tx, outbox},
-};
+use crate::platform::{Db, OpError, Tx, access::CreatorScope, audit, facts::Fact, ids::VariantId, in_tx, outbox};
 
 /// Why a variant is not archived, or not brought back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -8,10 +8,11 @@ use super::{
     product::{self, ActiveModel},
 };
 use crate::{
-    accounts::CreatorScope,
     creators,
     platform::{
-        Db, EntityId, OpError, Tx, audit,
+        Db, EntityId, OpError, Tx,
+        access::CreatorScope,
+        audit,
         facts::Fact,
         ids::ProductId,
         in_tx, outbox,

@@ -8,14 +8,13 @@ use super::{
     product::{self, reprice},
     variant::{self, ActiveModel},
 };
-use crate::{
-    accounts::CreatorScope,
-    platform::{
-        Db, Money, OpError, Refused, Tx, audit,
-        facts::Fact,
-        ids::{ProductId, VariantId},
-        in_tx, outbox,
-    },
+use crate::platform::{
+    Db, Money, OpError, Refused, Tx,
+    access::CreatorScope,
+    audit,
+    facts::Fact,
+    ids::{ProductId, VariantId},
+    in_tx, outbox,
 };
 
 /// A variant to be added.

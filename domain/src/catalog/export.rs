@@ -7,14 +7,12 @@ use super::{
     sheet::{Cells, Column, SheetWriter},
     variant,
 };
-use crate::{
-    accounts::CreatorScope,
-    platform::{
-        Db,
-        ids::ProductId,
-        read_in,
-        tags::{self, Tag, TagKind},
-    },
+use crate::platform::{
+    Db,
+    access::CreatorScope,
+    ids::ProductId,
+    read_in,
+    tags::{self, Tag, TagKind},
 };
 
 /// Products that are read and written at once.

@@ -10,13 +10,11 @@ use sea_orm::{
 };
 
 use super::{Sight, variant};
-use crate::{
-    accounts::CreatorScope,
-    platform::{
-        Currency, EntityId, Tx,
-        ids::{CreatorId, ProductId, VariantId},
-        slugs::{self, Slug, SlugKind},
-    },
+use crate::platform::{
+    Currency, EntityId, Tx,
+    access::CreatorScope,
+    ids::{CreatorId, ProductId, VariantId},
+    slugs::{self, Slug, SlugKind},
 };
 
 /// What is made.

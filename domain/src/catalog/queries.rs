@@ -9,16 +9,14 @@ use super::{
     product::{self, Column},
     variant,
 };
-use crate::{
-    accounts::{CreatorScope, PublicScope},
-    platform::{
-        Currency, Db, EntityId,
-        ids::{CreatorId, ProductId, VariantId},
-        page::{Page, Slice, SortKey, SortValue, count_capped, slice},
-        read_in,
-        slugs::{self, SlugKind},
-        tags::{self, Tag, TagKind},
-    },
+use crate::platform::{
+    Currency, Db, EntityId,
+    access::{CreatorScope, PublicScope},
+    ids::{CreatorId, ProductId, VariantId},
+    page::{Page, Slice, SortKey, SortValue, count_capped, slice},
+    read_in,
+    slugs::{self, SlugKind},
+    tags::{self, Tag, TagKind},
 };
 
 /// Prices of one currency, bounds included, in minor units.

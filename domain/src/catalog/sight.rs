@@ -2,9 +2,9 @@
 
 use sea_orm::{ColumnTrait, Condition};
 
-use crate::{
-    accounts::{Browse, CreatorScope, Denied, Manage, Permission, PublicScope, SystemScope, Viewer, authorize},
-    platform::ids::CreatorId,
+use crate::platform::{
+    access::{Browse, CreatorScope, Denied, Manage, Permission, PublicScope, SystemScope, Viewer, authorize},
+    ids::CreatorId,
 };
 
 /// What is published within a public scope and, besides, everything of some creators, archived or drafted.

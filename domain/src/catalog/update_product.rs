@@ -3,17 +3,16 @@
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 
 use super::{Product, ProductTitle, Summary, product};
-use crate::{
-    accounts::CreatorScope,
-    platform::{
-        Db, EntityId, OpError, Tx, audit,
-        facts::Fact,
-        ids::ProductId,
-        in_tx, outbox,
-        slugs::{self, Slug, SlugKind},
-        tags::{self, TagKind, Tags},
-        text::Markdown,
-    },
+use crate::platform::{
+    Db, EntityId, OpError, Tx,
+    access::CreatorScope,
+    audit,
+    facts::Fact,
+    ids::ProductId,
+    in_tx, outbox,
+    slugs::{self, Slug, SlugKind},
+    tags::{self, TagKind, Tags},
+    text::Markdown,
 };
 
 /// What is to change of a product; `None` leaves a field as it is.

@@ -8,10 +8,7 @@ use super::{
     product::{self, reprice},
     variant,
 };
-use crate::{
-    accounts::CreatorScope,
-    platform::{Db, Money, OpError, Refused, Tx, audit, facts::Fact, ids::VariantId, in_tx, outbox},
-};
+use crate::platform::{Db, Money, OpError, Refused, Tx, access::CreatorScope, audit, facts::Fact, ids::VariantId, in_tx, outbox};
 
 /// What is to change of a variant; `None` leaves a field as it is.
 #[derive(Debug, Clone)]

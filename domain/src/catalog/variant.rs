@@ -8,12 +8,10 @@ use chrono::{DateTime, Utc};
 use sea_orm::{Condition, DbErr, QueryOrder, QuerySelect, QueryTrait, Select, entity::prelude::*, sea_query::SelectStatement};
 
 use super::{Sight, TaxClass, product};
-use crate::{
-    accounts::CreatorScope,
-    platform::{
-        Currency, Money, Tx,
-        ids::{CreatorId, ProductId, VariantId},
-    },
+use crate::platform::{
+    Currency, Money, Tx,
+    access::CreatorScope,
+    ids::{CreatorId, ProductId, VariantId},
 };
 
 /// The orderable SKU.

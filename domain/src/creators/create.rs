@@ -3,21 +3,17 @@
 use sea_orm::{ActiveModelTrait, ActiveValue::Set};
 use uuid::Uuid;
 
-use super::{
-    Country, Creator, CreatorName, Place, Tagline, TimeZone,
-    creator::ActiveModel,
-    member::{self, MEMBERSHIPS_MAX},
-};
-use crate::{
-    accounts::{AccountScope, MemberRole, SystemScope},
-    platform::{
-        Currency, Db, EntityId, OpError, Tx, audit,
-        facts::Fact,
-        ids::{AccountId, CreatorId},
-        in_tx, outbox,
-        slugs::{self, Slug, SlugKind},
-        text::Markdown,
-    },
+use super::{Country, Creator, CreatorName, Place, Tagline, TimeZone, creator::ActiveModel};
+use crate::accounts::member::{self, MEMBERSHIPS_MAX};
+use crate::platform::{
+    Currency, Db, EntityId, OpError, Tx,
+    access::{AccountScope, MemberRole, SystemScope},
+    audit,
+    facts::Fact,
+    ids::{AccountId, CreatorId},
+    in_tx, outbox,
+    slugs::{self, Slug, SlugKind},
+    text::Markdown,
 };
 
 /// A creator to be opened.

@@ -11,9 +11,10 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait, LockType},
 };
 
-use crate::{
-    accounts::{CreatorScope, PublicScope},
-    platform::{Currency, Tx, ids::CreatorId},
+use crate::platform::{
+    Currency, Tx,
+    access::{CreatorScope, PublicScope},
+    ids::CreatorId,
 };
 
 /// A tenant with its public profile.

@@ -6,7 +6,6 @@
 pub mod country;
 pub mod create;
 pub(crate) mod creator;
-pub(crate) mod member;
 pub mod queries;
 pub mod time_zone;
 pub mod update;
@@ -15,7 +14,6 @@ pub use country::Country;
 pub use create::{CreateCreator, CreateCreatorRefusal, create, create_for};
 pub use creator::Model as Creator;
 pub(crate) use creator::{for_sale, hold, lock};
-pub use member::Model as Member;
 pub use queries::CreatorSort;
 pub use time_zone::TimeZone;
 pub use update::{UpdateCreator, UpdateCreatorRefusal, update};

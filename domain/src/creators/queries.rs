@@ -6,19 +6,16 @@ use sea_orm::{ColumnTrait, DbErr, QueryFilter};
 use uuid::Uuid;
 
 use super::{
-    Creator, Member,
+    Creator,
     creator::{self, Column},
-    member,
 };
-use crate::{
-    accounts::{AccountScope, CreatorScope, MemberRole, PublicScope},
-    platform::{
-        Db,
-        ids::CreatorId,
-        page::{Page, Slice, SortKey, SortValue, count_capped, slice},
-        read_in,
-        slugs::{self, SlugKind},
-    },
+use crate::platform::{
+    Db,
+    access::{CreatorScope, PublicScope},
+    ids::CreatorId,
+    page::{Page, Slice, SortKey, SortValue, count_capped, slice},
+    read_in,
+    slugs::{self, SlugKind},
 };
 
 /// In which order creators are listed.
@@ -66,14 +63,4 @@ pub async fn by_slug(db: &Db, scope: &PublicScope, slug: &str) -> Result<Option<
 /// The scope's own creator.
 pub async fn own(db: &Db, scope: &CreatorScope) -> Result<Option<Creator>, DbErr> {
     read_in(db, scope, async |conn| creator::own(conn, scope).await).await
-}
-
-/// Who works for the scope's creator, oldest first.
-pub async fn members(db: &Db, scope: &CreatorScope) -> Result<Vec<Member>, DbErr> {
-    read_in(db, scope, async |conn| member::of_creator(conn, scope).await).await
-}
-
-/// Of which creators an account is a member, oldest first.
-pub async fn memberships(db: &Db, scope: &AccountScope) -> Result<Vec<(CreatorId, MemberRole)>, DbErr> {
-    member::of_account(db.reader(), scope.account()).await
 }

@@ -5,11 +5,12 @@ use uuid::Uuid;
 
 use super::{Country, Creator, CreatorName, Place, Tagline, TimeZone, creator};
 use crate::{
-    accounts::CreatorScope,
     catalog,
     drops::drop_row,
     platform::{
-        Currency, Db, EntityId, OpError, Refused, Tx, audit,
+        Currency, Db, EntityId, OpError, Refused, Tx,
+        access::CreatorScope,
+        audit,
         facts::Fact,
         in_tx, outbox,
         slugs::{self, Slug, SlugKind},

@@ -10,11 +10,12 @@ use super::{
     terms::{Balance, Deposit},
 };
 use crate::{
-    accounts::CreatorScope,
     catalog::{ProductTitle, Summary},
     creators,
     platform::{
-        Db, EntityId, OpError, audit,
+        Db, EntityId, OpError,
+        access::CreatorScope,
+        audit,
         facts::Fact,
         ids::DropId,
         in_tx, outbox,

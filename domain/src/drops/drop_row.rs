@@ -13,12 +13,10 @@ use super::{
     state::{DropPhase, DropState, phase},
     terms::{Balance, BalanceKind, CLOSING_SOON_HOURS, Deposit, DepositKind},
 };
-use crate::{
-    accounts::CreatorScope,
-    platform::{
-        Currency, Tx,
-        ids::{CreatorId, DropId},
-    },
+use crate::platform::{
+    Currency, Tx,
+    access::CreatorScope,
+    ids::{CreatorId, DropId},
 };
 
 /// One preorder run.

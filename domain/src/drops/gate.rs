@@ -10,12 +10,10 @@ use sea_orm::{
 };
 
 use super::drop_row;
-use crate::{
-    accounts::CreatorScope,
-    platform::{
-        Tx,
-        ids::{CreatorId, DropId},
-    },
+use crate::platform::{
+    Tx,
+    access::CreatorScope,
+    ids::{CreatorId, DropId},
 };
 
 mod entity {

@@ -14,9 +14,9 @@ use sea_orm::{
 
 use super::{drop_row, terms::Tier};
 use crate::{
-    accounts::CreatorScope,
     platform::{
         Tx,
+        access::CreatorScope,
         ids::{CreatorId, DropId, DropItemId, VariantId},
     },
     reservations::reservation_row,

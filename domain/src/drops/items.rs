@@ -10,10 +10,11 @@ use super::{
     terms::{ITEMS_MAX, TIERS_MAX, Tier, TiersError, UNITS_MAX, check_tiers},
 };
 use crate::{
-    accounts::CreatorScope,
     catalog,
     platform::{
-        Db, OpError, Refused, Tx, audit,
+        Db, OpError, Refused, Tx,
+        access::CreatorScope,
+        audit,
         facts::Fact,
         ids::{DropId, DropItemId, VariantId},
         in_tx, outbox,

@@ -13,11 +13,12 @@ use super::{
     terms::{Balance, Deposit, HOLD_SECS, LEAD_TIME_DAYS_MAX, Tier, WINDOW_DAYS_MAX},
 };
 use crate::{
-    accounts::CreatorScope,
     catalog,
     payments::{self, RefundReason},
     platform::{
-        Db, OpError, Refused, Tx, audit,
+        Db, OpError, Refused, Tx,
+        access::CreatorScope,
+        audit,
         facts::Fact,
         ids::{CheckoutId, DropId, DropItemId, VariantId},
         in_tx, outbox,

@@ -10,10 +10,11 @@ use super::{
     terms::{Balance, Deposit, WINDOW_DAYS_MAX},
 };
 use crate::{
-    accounts::CreatorScope,
     catalog::{ProductTitle, Summary},
     platform::{
-        Db, EntityId, OpError, Refused, audit,
+        Db, EntityId, OpError, Refused,
+        access::CreatorScope,
+        audit,
         facts::Fact,
         ids::DropId,
         in_tx, outbox,

@@ -13,9 +13,10 @@ use super::{
     state::PaymentState,
 };
 use crate::{
-    accounts::SystemScope,
     platform::{
-        Db, EntityId, Money, OpError, Tx, audit,
+        Db, EntityId, Money, OpError, Tx,
+        access::SystemScope,
+        audit,
         facts::Fact,
         faults::{self, Point},
         ids::{CreatorId, PaymentId, RefundId},

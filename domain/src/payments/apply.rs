@@ -14,10 +14,11 @@ use super::{
     webhook,
 };
 use crate::{
-    accounts::SystemScope,
     drops::{gate, item_row},
     platform::{
-        Db, OpError, Tx, audit,
+        Db, OpError, Tx,
+        access::SystemScope,
+        audit,
         facts::Fact,
         faults::{self, Point},
         ids::{CreatorId, DropId, ReservationId},

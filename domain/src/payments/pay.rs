@@ -10,10 +10,11 @@ use super::{
     state::{PaymentEvent, PaymentState, transition},
 };
 use crate::{
-    accounts::BuyerScope,
     drops::gate,
     platform::{
-        Db, EntityId, OpError, audit,
+        Db, EntityId, OpError,
+        access::BuyerScope,
+        audit,
         facts::Fact,
         faults::{self, Point},
         idempotency::{self, Claim, IdempotencyKey},

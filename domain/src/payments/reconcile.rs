@@ -8,13 +8,11 @@ use super::{
     payment_row::{self, Model as Payment, Refund},
     webhook,
 };
-use crate::{
-    accounts::SystemScope,
-    platform::{
-        Db, EntityId,
-        reconcile::Missed,
-        tasks::{NewTask, Task, kind},
-    },
+use crate::platform::{
+    Db, EntityId,
+    access::SystemScope,
+    reconcile::Missed,
+    tasks::{NewTask, Task, kind},
 };
 
 /// What waits for its task for so long has none: it is queued in the same transaction, and this is longer than a task runs.

@@ -7,10 +7,7 @@ use super::{
     payment_row,
     state::{PaymentEvent, PaymentState, transition},
 };
-use crate::{
-    accounts::SystemScope,
-    platform::{Db, EntityId, ids::PaymentId, in_tx},
-};
+use crate::platform::{Db, EntityId, access::SystemScope, ids::PaymentId, in_tx};
 
 /// Asks the gateway about a payment whose outcome is its to tell, and applies what is new. The intent of a payment that
 /// was given up is cancelled if it is open. Answers whether there was anything new: something had been missed then.

@@ -15,15 +15,13 @@ use super::{
     apply::{ApplyRefusal, apply},
     gateway::{GatewayEvent, PaymentGateway},
 };
-use crate::{
-    accounts::SystemScope,
-    platform::{
-        Db, OpError, Tx,
-        faults::{self, Point},
-        in_tx,
-        reconcile::Missed,
-        tasks::{self, Task, kind, webhook_subject},
-    },
+use crate::platform::{
+    Db, OpError, Tx,
+    access::SystemScope,
+    faults::{self, Point},
+    in_tx,
+    reconcile::Missed,
+    tasks::{self, Task, kind, webhook_subject},
 };
 
 mod entity {

@@ -25,7 +25,7 @@ use super::{
     db::{Db, in_tx},
     errors::OpError,
 };
-use crate::accounts::SystemScope;
+use crate::platform::access::SystemScope;
 
 mod entity {
     use super::*;

@@ -21,11 +21,7 @@ use sea_orm::{
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{
-    bulk,
-    db::{Actor, Tx},
-    entropy::equal_in_constant_time,
-};
+use super::{access::Actor, bulk, db::Tx, entropy::equal_in_constant_time};
 
 mod entity {
     use super::*;

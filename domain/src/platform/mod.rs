@@ -6,6 +6,7 @@
 //! [`tags`], [`page`] the values; [`errors`] how an operation says no; [`mail`] the port for letters; [`trace`] what caused what; [`faults`] where
 //! tests make things go wrong.
 
+pub mod access;
 pub mod audit;
 pub mod budget;
 pub(crate) mod bulk;
@@ -32,7 +33,7 @@ pub mod timers;
 pub mod trace;
 
 pub use connect::{DatabaseUrl, DatabaseUrlError, connect};
-pub use db::{Actor, By, Db, TENANT_ROLE, Tx, in_tx, read_in};
+pub use db::{Db, TENANT_ROLE, Tx, in_tx, read_in};
 pub(crate) use db::{as_new, is_passing};
 pub use errors::{OpError, PathStep, Refused};
 pub use ids::EntityId;

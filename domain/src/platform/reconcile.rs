@@ -10,7 +10,7 @@ use super::{
     db::{Db, Tx, in_tx},
     tasks::{self, NewTask},
 };
-use crate::accounts::SystemScope;
+use crate::platform::access::SystemScope;
 
 /// What one reconciler repairs in one round, at most; the rest waits for the next.
 pub const REPAIRS_MAX: usize = 200;

@@ -24,11 +24,13 @@ use super::{
     reserve::{Made, OPERATION, ReserveRefusal, ReserveRequest, Reserved},
 };
 use crate::{
-    accounts::{self, Buyer, BuyerScope},
+    accounts,
     drops::{drop_row, gate},
     payments,
     platform::{
-        Actor, Db, EntityId, OpError, Refused, Tx, audit, bulk,
+        Db, EntityId, OpError, Refused, Tx,
+        access::{Actor, Buyer, BuyerScope},
+        audit, bulk,
         facts::Fact,
         faults::{self, Point},
         idempotency::{self, Claim, KeyAsked},

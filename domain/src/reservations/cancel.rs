@@ -13,11 +13,12 @@ use super::{
     state::{ReservationEvent, ReservationState, transition},
 };
 use crate::{
-    accounts::BuyerScope,
     drops::{gate, item_row},
     payments::{self, RefundReason},
     platform::{
-        Db, EntityId, OpError, Tx, audit,
+        Db, EntityId, OpError, Tx,
+        access::BuyerScope,
+        audit,
         facts::Fact,
         faults::{self, Point},
         idempotency::{self, Claim, IdempotencyKey},

@@ -13,12 +13,11 @@ use sea_orm::{
 use serde::{Deserialize, Serialize};
 
 use super::{address::Address, quote::Quote, reservation_row};
-use crate::{
-    accounts::{Buyer, BuyerScope},
-    platform::{
-        Currency, Money, Tx, as_new, bulk,
-        ids::{AccountId, CheckoutId, GuestId, LegalTextId, ReservationId},
-    },
+use crate::platform::{
+    Currency, Money, Tx,
+    access::{Buyer, BuyerScope},
+    as_new, bulk,
+    ids::{AccountId, CheckoutId, GuestId, LegalTextId, ReservationId},
 };
 
 /// What one reserve call made.

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// The same person, with or without an account: an [`accounts::PersonKey`](crate::accounts::PersonKey), as the table keeps it.
+/// The same person, with or without an account: an [`accounts::PersonKey`](crate::platform::access::PersonKey), as the table keeps it.
 pub type PersonKey = Vec<u8>;
 
 /// The most checkouts of one person in a drop that may be held at once, unpaid.

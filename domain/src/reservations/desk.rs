@@ -24,10 +24,10 @@ use super::{
     reserve::{self, ReserveRefusal, ReserveRequest, Reserved},
 };
 use crate::{
-    accounts::BuyerScope,
     drops::item_row,
     platform::{
         Db, OpError,
+        access::BuyerScope,
         ids::{CheckoutId, DropId, DropItemId},
     },
 };

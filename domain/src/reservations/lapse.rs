@@ -11,11 +11,12 @@ use super::{
     state::{ReservationEvent, ReservationState, transition},
 };
 use crate::{
-    accounts::SystemScope,
     drops::gate,
     payments,
     platform::{
-        Db, OpError, audit,
+        Db, OpError,
+        access::SystemScope,
+        audit,
         facts::Fact,
         faults::{self, Point},
         ids::{CheckoutId, DropId, ReservationId},

@@ -7,14 +7,13 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveValue::Set, DbErr, DeriveActiveEnum, QueryOrder, QuerySelect as _, entity::prelude::*};
 
-use crate::{
-    accounts::AdminScope,
-    platform::{
-        Db, audit,
-        ids::LegalTextId,
-        in_tx,
-        text::{Line, Markdown},
-    },
+use crate::platform::{
+    Db,
+    access::AdminScope,
+    audit,
+    ids::LegalTextId,
+    in_tx,
+    text::{Line, Markdown},
 };
 
 /// Which text.

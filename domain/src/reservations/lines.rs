@@ -16,12 +16,12 @@ use super::{
     tables,
 };
 use crate::{
-    accounts::PublicScope,
     catalog::{self, Variant},
     creators::{self, Country, Creator},
     drops::{drop_row, item_row, state::DropState},
     platform::{
         Db, OpError, Refused,
+        access::PublicScope,
         ids::{CreatorId, DropId, DropItemId, VariantId},
     },
 };

@@ -11,10 +11,10 @@ use super::{
     state::ReservationState,
 };
 use crate::{
-    accounts::{BuyerScope, CreatorScope, SystemScope},
     payments,
     platform::{
         Db,
+        access::{BuyerScope, CreatorScope, SystemScope},
         ids::{CheckoutId, DropId, ReservationId},
         page::{Page, Slice, SortKey, SortValue, count_capped, slice},
         read_in,

@@ -8,14 +8,13 @@ use chrono::TimeDelta;
 use sea_orm::DbErr;
 
 use super::reservation_row::{self, Model as Line};
-use crate::{
-    accounts::SystemScope,
-    platform::{
-        Db, EntityId, in_tx,
-        reconcile::{Missed, REPAIRS_MAX},
-        tasks::{NewTask, Task, kind},
-        timers::{self, TimerKind},
-    },
+use crate::platform::{
+    Db, EntityId,
+    access::SystemScope,
+    in_tx,
+    reconcile::{Missed, REPAIRS_MAX},
+    tasks::{NewTask, Task, kind},
+    timers::{self, TimerKind},
 };
 
 /// A timer fires within a second, and its task starts at once; a hold that is over for so long has neither.

@@ -15,10 +15,11 @@ use super::{
     state::ReservationState,
 };
 use crate::{
-    accounts::CreatorScope,
     drops::item_row,
     platform::{
-        Currency, Tx, as_new, bulk,
+        Currency, Tx,
+        access::CreatorScope,
+        as_new, bulk,
         ids::{CheckoutId, CreatorId, DropId, DropItemId, ReservationId, VariantId},
         timers::{self, TimerKind},
     },

@@ -15,11 +15,11 @@ use super::{
     quote::{Quote, QuoteRefusal},
 };
 use crate::{
-    accounts::BuyerScope,
     drops::{gate, item_row},
     payments::Payment,
     platform::{
         Db, Money, OpError, Refused, Tx,
+        access::BuyerScope,
         facts::Fact,
         idempotency::IdempotencyKey,
         ids::{CheckoutId, DropId, DropItemId, LegalTextId},

@@ -9,10 +9,16 @@ use sea_orm::{ActiveValue::Set, DbErr, QueryOrder, entity::prelude::*, sea_query
 
 use super::quote::{ShippingTariff, Tables, TaxRate};
 use crate::{
-    accounts::{AdminScope, CreatorScope},
     catalog::TaxClass,
     creators::{self, Country},
-    platform::{Currency, Db, Money, OpError, Refused, audit, facts::Fact, ids::CreatorId, in_tx, outbox},
+    platform::{
+        Currency, Db, Money, OpError, Refused,
+        access::{AdminScope, CreatorScope},
+        audit,
+        facts::Fact,
+        ids::CreatorId,
+        in_tx, outbox,
+    },
 };
 
 mod rate_row {

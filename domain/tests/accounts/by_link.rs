@@ -3,11 +3,16 @@
 use chrono::TimeDelta;
 use domain::{
     accounts::{
-        Addressing, Buyer, ConfirmEmailRefusal, ConfirmGuestRefusal, Email, GuestViewer, RequestPasswordResetRefusal,
-        ResetPassword, ResetPasswordRefusal, SignInRefusal, StartGuestRefusal, Viewer, address, confirm_email, confirm_guest,
-        email_of, person_key, person_key_of, queries, request_password_reset, reset_password, start_guest,
+        Addressing, ConfirmEmailRefusal, ConfirmGuestRefusal, Email, RequestPasswordResetRefusal, ResetPassword,
+        ResetPasswordRefusal, SignInRefusal, StartGuestRefusal, address, confirm_email, confirm_guest, email_of, person_key,
+        person_key_of, queries, request_password_reset, reset_password, start_guest,
     },
-    platform::{entropy::Secret, in_tx, mail::Letter},
+    platform::{
+        access::{Buyer, GuestViewer, Viewer},
+        entropy::Secret,
+        in_tx,
+        mail::Letter,
+    },
 };
 use testkit::{Kit, audit_actions, letters, on_both};
 

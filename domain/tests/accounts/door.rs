@@ -2,11 +2,12 @@
 
 use chrono::TimeDelta;
 use domain::{
-    accounts::{
-        AccountViewer, CreateAccount, SignIn, SignInRefusal, SignUpRefusal, Viewer, confirm_email, create_account, queries,
-        sign_in, sign_up,
+    accounts::{CreateAccount, SignIn, SignInRefusal, SignUpRefusal, confirm_email, create_account, queries, sign_in, sign_up},
+    platform::{
+        access::{AccountViewer, Viewer},
+        mail::Letter,
+        text::Line,
     },
-    platform::{mail::Letter, text::Line},
 };
 use testkit::{Kit, audit_actions, facts, letters, on_both};
 

@@ -12,10 +12,16 @@ use std::{fmt::Debug, net::IpAddr};
 
 use domain::{
     accounts::{
-        Account, AccountScope, Addressed, Addressing, CreateAccount, Email, Enter, EntryScope, OwnAccount, Password, SignIn,
-        SignInRefusal, SignUp, SignedIn, SystemScope, Viewer, address, authorize, create_account, sign_in, sign_up, viewer_of,
+        Account, Addressed, Addressing, CreateAccount, Email, Password, SignIn, SignInRefusal, SignUp, SignedIn, address,
+        create_account, sign_in, sign_up, viewer_of,
     },
-    platform::{OpError, entropy::Secret, mail::Letter, text::Line},
+    platform::{
+        OpError,
+        access::{AccountScope, Enter, EntryScope, OwnAccount, SystemScope, Viewer, authorize},
+        entropy::Secret,
+        mail::Letter,
+        text::Line,
+    },
 };
 use testkit::{Kit, letters};
 

@@ -3,10 +3,9 @@
 use chrono::TimeDelta;
 use domain::{
     accounts::{
-        CreateAccount, CreateAdminRefusal, SignInRefusal, Viewer, create_account, create_admin, create_buyers, open_session_for,
-        queries,
+        CreateAccount, CreateAdminRefusal, SignInRefusal, create_account, create_admin, create_buyers, open_session_for, queries,
     },
-    platform::{page::Page, text::Line},
+    platform::{access::Viewer, page::Page, text::Line},
 };
 use testkit::{Kit, audit_actions, facts, on_both};
 

@@ -3,11 +3,15 @@
 use chrono::TimeDelta;
 use domain::{
     accounts::{
-        AccountViewer, ChangePassword, ChangePasswordRefusal, MemberRole, OwnSession, RevokeSessionRefusal, SignInRefusal,
-        SystemScope, Viewer, authorize, change_name, change_password, queries, revoke_session, sign_out, viewer_of,
+        ChangePassword, ChangePasswordRefusal, RevokeSessionRefusal, SignInRefusal, change_name, change_password, queries,
+        revoke_session, sign_out, viewer_of,
     },
     creators::create,
-    platform::{page::Page, text::Line},
+    platform::{
+        access::{AccountViewer, MemberRole, OwnSession, SystemScope, Viewer, authorize},
+        page::Page,
+        text::Line,
+    },
 };
 use testkit::{Kit, audit_actions, on_both, requests};
 

@@ -3,12 +3,19 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     accounts::{
-        Addressing, CreateToken, CreateTokenRefusal, OpenSessionRefusal, OpenSessions, Permission, RequestSessionRefusal,
-        RevokeTokenRefusal, StorefrontScope, TokenCreated, TokenKind, TokenViewer, TokensScope, Viewer, address, authorize,
-        confirm_guest, create_admin, create_token, open_session, queries, request_session, revoke_token, start_guest, viewers_of,
+        Addressing, CreateToken, CreateTokenRefusal, OpenSessionRefusal, RequestSessionRefusal, RevokeTokenRefusal, TokenCreated,
+        address, confirm_guest, create_admin, create_token, open_session, queries, request_session, revoke_token, start_guest,
+        viewers_of,
     },
     creators::create_for,
-    platform::{OpError, ids::CreatorId, mail::Letter, page::Page, text::Line},
+    platform::{
+        OpError,
+        access::{OpenSessions, Permission, StorefrontScope, TokenKind, TokenViewer, TokensScope, Viewer, authorize},
+        ids::CreatorId,
+        mail::Letter,
+        page::Page,
+        text::Line,
+    },
 };
 use testkit::{Kit, audit_actions, letters, on_both, requests};
 

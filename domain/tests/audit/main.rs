@@ -5,14 +5,12 @@
 mod sealing;
 mod tampering;
 
-use domain::{
-    accounts::SystemScope,
-    platform::{
-        Actor, Db,
-        audit::{self, KnownHeads, Sealed, Tampering, Verified, VerifyError},
-        ids::AuditId,
-        in_tx, outbox,
-    },
+use domain::platform::{
+    Db,
+    access::{Actor, SystemScope},
+    audit::{self, KnownHeads, Sealed, Tampering, Verified, VerifyError},
+    ids::AuditId,
+    in_tx, outbox,
 };
 use sea_orm::{ConnectionTrait, DbErr, Statement};
 use uuid::Uuid;

@@ -7,7 +7,6 @@ use std::{
 };
 
 use domain::{
-    accounts::CreatorScope,
     catalog::{
         ProductFilter, ProductSort, archive_product,
         export::export_part,
@@ -18,7 +17,8 @@ use domain::{
         sheet::{Column, Sheet},
     },
     platform::{
-        Actor, Db,
+        Db,
+        access::{Actor, CreatorScope},
         idempotency::IdempotencyKey,
         ids::ImportId,
         in_tx,

@@ -8,10 +8,6 @@ use std::fmt::Debug;
 
 use chrono::TimeDelta;
 use domain::{
-    accounts::{
-        AccountViewer, Browse, CreatorScope, MemberRole, Permission, PublicScope, SystemScope, TokenKind, TokenViewer, Viewer,
-        authorize,
-    },
     catalog::{
         ArchiveProductRefusal, ArchiveVariantRefusal, CreateProduct, CreateProductRefusal, CreateVariant, CreateVariantRefusal,
         Grams, Millimetres, PriceRange, Product, ProductFilter, ProductSort, Sight, TaxClass, UpdateProduct, UpdateProductRefusal,
@@ -21,6 +17,10 @@ use domain::{
     creators::{CreateCreator, Creator, UpdateCreator, create_for, update},
     platform::{
         Currency, Db, EntityId, Money, OpError, PathStep,
+        access::{
+            AccountViewer, Browse, CreatorScope, MemberRole, Permission, PublicScope, SystemScope, TokenKind, TokenViewer, Viewer,
+            authorize,
+        },
         ids::{AccountId, CreatorId, ProductId, SessionId, TokenId, VariantId},
         page::{Page, Slice, SortKey},
         tags::{TagKind, Tags, tags_of},

@@ -11,7 +11,6 @@ use std::{
 
 use chrono::TimeDelta;
 use domain::{
-    accounts::BuyerScope,
     drops::{
         DropItem,
         create::create,
@@ -25,6 +24,7 @@ use domain::{
     },
     platform::{
         Db, OpError,
+        access::BuyerScope,
         ids::{CheckoutId, EntityId, ReservationId},
         text::Line,
     },

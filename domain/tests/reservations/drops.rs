@@ -156,7 +156,7 @@ on_both! {
         let market = market(&kit).await;
         let change = UpdateDrop { slug: Some("second-name".parse().unwrap()), ..UpdateDrop::default() };
         update(&kit.db, &market.creator, market.drop.id, change).await.unwrap();
-        let sight = domain::catalog::Sight::of_viewer(&domain::accounts::Viewer::Public).unwrap();
+        let sight = domain::catalog::Sight::of_viewer(&domain::platform::access::Viewer::Public).unwrap();
         for slug in ["first-firing", "second-name"] {
             let found = domain::drops::queries::by_slug(&kit.db, &sight, market.creator.creator(), slug).await.unwrap();
             assert_eq!(found.map(|drop| drop.slug).as_deref(), Some("second-name"));

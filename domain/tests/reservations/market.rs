@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    accounts::{AccountName, Buyer, BuyerScope, CreateAccount, CreatorScope, SystemScope, create_account},
+    accounts::{AccountName, CreateAccount, create_account},
     catalog::{TaxClass, create_product, create_variant},
     creators::create_for,
     drops::{
@@ -15,6 +15,7 @@ use domain::{
     },
     platform::{
         Db, OpError,
+        access::{Buyer, BuyerScope, CreatorScope, SystemScope},
         idempotency::IdempotencyKey,
         ids::{CheckoutId, LegalTextId, VariantId},
         text::{Line as Text, Markdown},

@@ -2,7 +2,6 @@
 
 use chrono::TimeDelta;
 use domain::{
-    accounts::BuyerScope,
     payments::{
         apply::{ApplyRefusal, apply},
         gateway::{Intent, IntentState},
@@ -12,6 +11,7 @@ use domain::{
     },
     platform::{
         Money,
+        access::BuyerScope,
         ids::{CheckoutId, PaymentId, ReservationId},
         tasks::Task,
     },

@@ -2,10 +2,10 @@
 
 use chrono::TimeDelta;
 use domain::{
-    accounts::{Browse, Viewer, authorize},
     drops::publish::{cancel as cancel_drop, publish},
     platform::{
         Currency, Money,
+        access::{Browse, Viewer, authorize},
         ids::{DropItemId, LegalTextId},
     },
     reservations::{
@@ -217,7 +217,7 @@ on_both! {
     }
 }
 
-async fn contend(db: &domain::platform::Db, market: &Market, buyer: &domain::accounts::BuyerScope, number: usize) -> bool {
+async fn contend(db: &domain::platform::Db, market: &Market, buyer: &domain::platform::access::BuyerScope, number: usize) -> bool {
     match market.reserve(db, buyer, &[(&market.cup, 1)], 100_000, &format!("contender{number}")).await {
         Ok(Reserved::Made { replayed: false, .. }) => true,
         Err(domain::platform::OpError::Refused(why)) => {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    accounts::{AccountName, CreateAccount, CreateToken, CreatorScope, Email, TokenKind, create_account, create_token},
+    accounts::{AccountName, CreateAccount, CreateToken, Email, create_account, create_token},
     catalog::{
         imports::{StartImport, start_import},
         sheet::Sheet,
@@ -18,7 +18,13 @@ use domain::{
         publish::publish,
         update::{UpdateDrop, update},
     },
-    platform::{Actor, Db, EntityId, TENANT_ROLE, ids::CreatorId, in_tx, read_in, text::Line},
+    platform::{
+        Db, EntityId, TENANT_ROLE,
+        access::{Actor, CreatorScope, TokenKind},
+        ids::CreatorId,
+        in_tx, read_in,
+        text::Line,
+    },
 };
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, RuntimeErr, Statement, sqlx};
 use testkit::Kit;

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use domain::{
-    accounts::{AccountName, Buyer, BuyerScope, CreateAccount, CreatorScope, Email, SystemScope, create_account},
+    accounts::{AccountName, CreateAccount, Email, create_account},
     catalog::{TaxClass, create_product, create_variant},
     creators::create_for,
     drops::{
@@ -12,6 +12,7 @@ use domain::{
     },
     platform::{
         Db,
+        access::{Buyer, BuyerScope, CreatorScope, SystemScope},
         ids::{AccountId, CreatorId, LegalTextId, VariantId},
         text::{Line as Text, Markdown},
     },

@@ -8,18 +8,18 @@ use std::{collections::BTreeMap, fmt::Debug, future::Future, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    accounts::{BuyerScope, CreatorScope},
     payments::{
         gateway::{IntentState, PaymentGateway},
         receive_webhook,
     },
     platform::{
-        Actor, Db, OpError,
+        Db, OpError,
+        access::{Actor, BuyerScope, CreatorScope},
         clock::ManualClock,
         faults::{crash_at, fail_at},
         mail::Letter,
-        outbox, tasks,
-        tasks::Queue,
+        outbox,
+        tasks::{self, Queue},
         timers,
     },
 };

@@ -13,7 +13,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     payments::gateway::{GatewayError, GatewayEvent, Intent, IntentState, NewIntent, PaymentGateway, WebhookError},
     platform::{
-        Actor, Db, Money, Tx, in_tx,
+        Db, Money, Tx,
+        access::Actor,
+        in_tx,
         tasks::{self, NewTask, Task},
     },
 };

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use domain::platform::{
-    Actor,
+    access::Actor,
     ids::CheckoutId,
     in_tx,
     mail::Letter,

@@ -4,8 +4,12 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use chrono::TimeDelta;
 use domain::{
-    accounts::{self, Email, Enter, EntryScope, Password, SignUp, Viewer, authorize},
-    platform::{entropy::Secret, text::Line},
+    accounts::{self, Email, Password, SignUp},
+    platform::{
+        access::{Enter, EntryScope, Viewer, authorize},
+        entropy::Secret,
+        text::Line,
+    },
 };
 use testkit::{Kit, on_both};
 

@@ -15,7 +15,8 @@ use domain::{
         webhook::apply_webhook,
     },
     platform::{
-        Actor, Db, Money,
+        Db, Money,
+        access::Actor,
         idempotency::IdempotencyKey,
         ids::{CheckoutId, PaymentId, TaskId},
         in_tx,

@@ -10,7 +10,7 @@ use ::payments::{Sandbox, SandboxSettings, sandbox::SIGNATURE_HEADER};
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::{
-    accounts::{self, Buyer, BuyerScope, CreateAccount, Email, SystemScope},
+    accounts::{self, CreateAccount, Email},
     catalog::{self, CreateVariant, TaxClass},
     creators,
     drops::{
@@ -27,6 +27,7 @@ use domain::{
     },
     platform::{
         Db,
+        access::{Buyer, BuyerScope, SystemScope},
         idempotency::IdempotencyKey,
         ids::{CheckoutId, DropItemId, PaymentId},
         mail::{Mail, MailError, Mailer},

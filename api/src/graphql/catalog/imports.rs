@@ -3,12 +3,12 @@
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use domain::{
-    accounts::{Manage, Permission, authorize},
     catalog::{
         imports::{self as rules, ComplaintCode, StartImport, StartImportRefusal, queries},
         sheet::{Sheet, SheetError},
     },
     platform::{
+        access::{Manage, Permission, authorize},
         idempotency::IdempotencyKey,
         ids::{CreatorId, ImportId},
     },

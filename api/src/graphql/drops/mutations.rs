@@ -3,7 +3,6 @@
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, OneofObject};
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::{
-    accounts::{CreatorScope, Permission},
     drops::{
         create::{self, CreateDrop, CreateDropRefusal},
         items::{self, ItemChange, ItemRefusal, NewItem},
@@ -14,6 +13,7 @@ use domain::{
     },
     platform::{
         self,
+        access::{CreatorScope, Permission},
         ids::{CreatorId, DropItemId},
         tags::{Tag, Tags},
         text::Markdown,

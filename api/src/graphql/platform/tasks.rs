@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use async_graphql::{Context, Enum, ID, InputObject, Json, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use domain::{
-    accounts::{Administer, NeverRefused, authorize},
+    accounts::NeverRefused,
     platform::{
+        access::{Administer, authorize},
         ids::TaskId,
         tasks::{self as rules, DiscardReason, DiscardRefusal, RequeueRefusal, TaskRow},
         trace::TraceParent,

@@ -5,11 +5,11 @@ use std::time::Duration;
 use async_graphql::{Context, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
 use domain::{
-    accounts::{Administer, Browse, Buy, Permission},
     creators::Country,
     payments::pay::{self, PayRefusal, PayRequest, PaymentMethod, ReturnUrl},
     platform::{
         OpError,
+        access::{Administer, Browse, Buy, Permission},
         idempotency::IdempotencyKey,
         ids::{CheckoutId, CreatorId, LegalTextId, ReservationId},
         text::{Line as TextLine, Markdown},

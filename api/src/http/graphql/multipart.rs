@@ -22,7 +22,7 @@ use actix_web::{
     },
     web::{self, Bytes},
 };
-use domain::accounts::Viewer;
+use domain::platform::access::Viewer;
 use futures_util::{Stream, StreamExt, stream};
 use multer::{Constraints, Field, Multipart, SizeLimit};
 use tokio::{io::AsyncWriteExt, sync::mpsc};

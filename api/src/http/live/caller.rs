@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use actix_web::{HttpRequest, web};
-use domain::accounts::{Viewer, viewer_of};
+use domain::{accounts::viewer_of, platform::access::Viewer};
 use serde_json::{Map, Value};
 
 use crate::{

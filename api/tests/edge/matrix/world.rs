@@ -3,10 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    accounts::{
-        Buyer, CreateAccount, CreateToken, Email, Permission, TokenKind, TokenName, create_account, create_admin, create_token,
-        open_session_for,
-    },
+    accounts::{CreateAccount, CreateToken, Email, TokenName, create_account, create_admin, create_token, open_session_for},
     catalog::{
         imports::{StartImport, start_import},
         sheet::Sheet,
@@ -14,7 +11,7 @@ use domain::{
     creators::create_for,
     drops::{publish::withdraw, queries::items_of},
     platform::{
-        Actor,
+        access::{Actor, Buyer, Permission, TokenKind},
         idempotency::IdempotencyKey,
         ids::{AccountId, CreatorId},
         in_tx,

@@ -7,7 +7,6 @@ use sea_orm::DbErr;
 
 use super::{Complaint, ComplaintCode as Code, RowOutcome};
 use crate::{
-    accounts::CreatorScope,
     catalog::{
         CreateProduct, CreateVariant, Grams, Millimetres, Product, ProductTitle, Sku, Summary, TaxClass, UpdateProduct,
         UpdateVariant, Variant, VariantTitle,
@@ -21,6 +20,7 @@ use crate::{
     },
     platform::{
         Currency, Money, OpError, Tx,
+        access::CreatorScope,
         ids::{ProductId, VariantId},
         slugs::Slug,
         tags::{self, Tag, TagKind, Tags},

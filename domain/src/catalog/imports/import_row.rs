@@ -10,10 +10,10 @@ use sea_orm::{
 };
 
 use crate::{
-    accounts::CreatorScope,
     catalog::Sight,
     platform::{
         Tx,
+        access::CreatorScope,
         ids::{CreatorId, ImportId},
     },
 };

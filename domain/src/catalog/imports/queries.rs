@@ -6,10 +6,10 @@ use sea_orm::{ColumnTrait, DbErr, QueryFilter, Select};
 
 use super::{ImportRow, ProductImport, import_row, report_row};
 use crate::{
-    accounts::CreatorScope,
     catalog::Sight,
     platform::{
         Db,
+        access::CreatorScope,
         ids::ImportId,
         page::{Page, Slice, SortKey, SortValue, count_capped, slice},
         read_in,

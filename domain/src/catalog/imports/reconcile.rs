@@ -3,13 +3,11 @@
 use sea_orm::{DbErr, QueryOrder};
 
 use super::{ProductImport, import_row};
-use crate::{
-    accounts::SystemScope,
-    platform::{
-        Db, EntityId,
-        reconcile::Missed,
-        tasks::{NewTask, Task, kind},
-    },
+use crate::platform::{
+    Db, EntityId,
+    access::SystemScope,
+    reconcile::Missed,
+    tasks::{NewTask, Task, kind},
 };
 
 /// Imports that are not finished, with no task. Answers how many it queued.

@@ -10,10 +10,10 @@ use sea_orm::{
 
 use super::Complaint;
 use crate::{
-    accounts::CreatorScope,
     catalog::sheet::Cells,
     platform::{
         Tx,
+        access::CreatorScope,
         ids::{CreatorId, ImportId, ImportRowId, ProductId, VariantId},
     },
 };

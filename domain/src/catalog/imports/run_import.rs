@@ -10,11 +10,12 @@ use super::{
     import_row, report_row,
 };
 use crate::{
-    accounts::{CreatorScope, SystemScope},
     catalog::{Product, policy::VARIANTS_MAX, sheet::Cells},
     creators,
     platform::{
-        Db, Tx, audit,
+        Db, Tx,
+        access::{CreatorScope, SystemScope},
+        audit,
         ids::ImportId,
         in_tx,
         tasks::{self, NewTask, Task},

@@ -5,11 +5,12 @@ use serde::Serialize;
 
 use super::{ProductImport, import_row, report_row};
 use crate::{
-    accounts::CreatorScope,
     catalog::sheet::{Sheet, SheetRow},
     creators,
     platform::{
-        Db, EntityId, OpError, Tx, audit,
+        Db, EntityId, OpError, Tx,
+        access::CreatorScope,
+        audit,
         idempotency::{self, Claim, IdempotencyKey},
         ids::{CreatorId, ImportId},
         in_tx,

@@ -17,13 +17,14 @@ use sea_orm::{
 };
 
 use super::{
+    access::Actor,
     bulk,
-    db::{Actor, Db, Tx},
+    db::{Db, Tx},
     ids::{AuditId, EntityId},
     page::{Page, Slice, SortKey, SortValue, count_capped, slice},
     trace::TraceParent,
 };
-use crate::accounts::AdminScope;
+use crate::platform::access::AdminScope;
 
 pub mod seal;
 pub mod segment;

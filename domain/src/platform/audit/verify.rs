@@ -19,10 +19,7 @@ use super::{
     segment::{self, Head, Record, Seal, Segment},
     unsealed_count,
 };
-use crate::{
-    accounts::AdminScope,
-    platform::{Db, ids::AuditId},
-};
+use crate::platform::{Db, access::AdminScope, ids::AuditId};
 
 /// Segments that are read at once: some hundred kilobytes.
 const SEGMENTS_AT_ONCE: u64 = 20;

@@ -13,15 +13,14 @@ use sea_orm::{
 };
 
 use super::{ATTEMPTS_MAX, C, Entity, Queue, TaskRow, TaskState};
-use crate::{
-    accounts::AdminScope,
-    platform::{
-        OpError, audit,
-        db::{Db, Tx, in_tx},
-        ids::TaskId,
-        page::{Page, Slice, SortKey, SortValue, count_capped, slice},
-        text::{Line, TextError},
-    },
+use crate::platform::{
+    OpError,
+    access::AdminScope,
+    audit,
+    db::{Db, Tx, in_tx},
+    ids::TaskId,
+    page::{Page, Slice, SortKey, SortValue, count_capped, slice},
+    text::{Line, TextError},
 };
 
 /// Which tasks are asked for; all conditions hold.

@@ -17,13 +17,11 @@ use super::{
     C, Entity, Queue, Task, TaskRow, TaskState,
     failures::{self, Outcome, bounded},
 };
-use crate::{
-    accounts::SystemScope,
-    platform::{
-        db::{Db, Tx, in_tx},
-        ids::TaskId,
-        trace::TraceParent,
-    },
+use crate::platform::{
+    access::SystemScope,
+    db::{Db, Tx, in_tx},
+    ids::TaskId,
+    trace::TraceParent,
 };
 
 /// How long a worker may be silent about a task before another takes it: three times as long as between two renewals.

@@ -8,12 +8,10 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ActiveValue::Set, DbErr, DeriveActiveEnum, QueryOrder, entity::prelude::*, sea_query::OnConflict};
 
 use super::claim::Failure;
-use crate::{
-    accounts::AdminScope,
-    platform::{
-        db::{Db, Tx},
-        ids::TaskId,
-    },
+use crate::platform::{
+    access::AdminScope,
+    db::{Db, Tx},
+    ids::TaskId,
 };
 
 /// In which way an attempt failed.

@@ -7,12 +7,11 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveValue::Set, DbErr, QueryOrder, entity::prelude::*};
 
-use crate::{
-    accounts::{CreatorScope, MemberRole},
-    platform::{
-        Tx, bulk,
-        ids::{AccountId, CreatorId},
-    },
+use crate::platform::{
+    Tx,
+    access::{CreatorScope, MemberRole},
+    bulk,
+    ids::{AccountId, CreatorId},
 };
 
 /// That an account works for a creator.
