@@ -10,3 +10,8 @@ pub mod drops;
 pub mod payments;
 pub mod platform;
 pub mod reservations;
+
+/// What payments may be for, and what follows from them: one line for each purpose.
+pub fn payables() -> payments::Payables {
+    payments::Payables::new([(payments::Purpose::Deposit, Box::new(reservations::deposits::Deposits) as Box<_>)])
+}

@@ -5,11 +5,7 @@ use chrono::TimeDelta;
 use domain::{
     creators::Country,
     drops::DropItem,
-    payments::{
-        advance::advance,
-        gateway::PaymentGateway,
-        pay::{PayRefusal, PayRequest, PaymentMethod, pay},
-    },
+    payments::{advance::advance, gateway::PaymentGateway, method::PaymentMethod},
     platform::{
         Db, OpError,
         access::{Browse, Buyer, SystemScope, Viewer, authorize},
@@ -21,6 +17,7 @@ use domain::{
         address::Address,
         legal,
         lines::{Line, ask},
+        pay::{PayRefusal, PayRequest, pay},
         quote::Delivery,
         reserve::{ReserveRequest, Reserved, reserve},
     },
@@ -140,7 +137,9 @@ impl Buyers {
             Err(error) => return Err(error.into()),
         };
         // The task that `pay` has queued finds this done.
-        advance(then, &sandbox, &self.system, payment).await.map_err(|error| LoadError::new(crate::exit::chain(&error)))?;
+        advance(then, &self.system, &domain::payables(), &sandbox, payment)
+            .await
+            .map_err(|error| LoadError::new(crate::exit::chain(&error)))?;
         Ok(Bought::Paid)
     }
 }

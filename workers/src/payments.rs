@@ -5,9 +5,12 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use domain::{
     payments::{
-        advance::{StepError, advance, cancel, refund},
+        advance::advance,
+        cancel_intent::cancel_intent,
         gateway::{GatewayError, GatewayEvent, Intent, NewIntent, PaymentGateway, WebhookError},
         gateway_of, gateway_of_refund,
+        make_refund::make_refund,
+        step::StepError,
         sync::sync,
     },
     platform::{
@@ -143,26 +146,26 @@ impl PaymentsQueue {
 #[async_trait]
 impl Handler for PaymentsQueue {
     async fn handle(&self, claimed: &Claimed) -> Result<(), TaskError> {
-        let db = &self.db;
+        let (db, payables) = (&self.db, domain::payables());
         match claimed.task {
             Task::AdvancePayment { payment } => {
                 let Some(gateway) = self.gateway(gateway_of(db, payment).await)? else { return Ok(()) };
-                Ok(advance(db, gateway, &SystemScope::new("payment-advance"), payment).await?)
+                Ok(advance(db, &SystemScope::new("payment-advance"), &payables, gateway, payment).await?)
             }
             Task::CancelPayment { payment } => {
                 let Some(gateway) = self.gateway(gateway_of(db, payment).await)? else { return Ok(()) };
-                Ok(cancel(db, gateway, &SystemScope::new("payment-cancel"), payment).await?)
+                Ok(cancel_intent(db, &SystemScope::new("payment-cancel"), &payables, gateway, payment).await?)
             }
             Task::SyncPayment { payment } => {
                 let Some(gateway) = self.gateway(gateway_of(db, payment).await)? else { return Ok(()) };
-                if sync(db, gateway, &SystemScope::new("reconcile"), payment).await? {
+                if sync(db, &SystemScope::new("reconcile"), &payables, gateway, payment).await? {
                     reconcile::count("payment_outcome", 1);
                 }
                 Ok(())
             }
             Task::MakeRefund { refund: id } => {
                 let Some(gateway) = self.gateway(gateway_of_refund(db, id).await)? else { return Ok(()) };
-                Ok(refund(db, gateway, &SystemScope::new("refund"), id).await?)
+                Ok(make_refund(db, &SystemScope::new("refund"), &payables, gateway, id).await?)
             }
             Task::SendMail { .. }
             | Task::LapseCheckout { .. }

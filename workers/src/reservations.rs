@@ -29,7 +29,7 @@ impl Handler for ReservationsQueue {
             }
             Task::ApplyWebhook { gateway, event } => {
                 let gateway = self.gateways.named(gateway)?;
-                Ok(apply_webhook(&self.db, gateway, &SystemScope::new("webhook"), event).await?)
+                Ok(apply_webhook(&self.db, &SystemScope::new("webhook"), &domain::payables(), gateway, event).await?)
             }
             Task::SendMail { .. }
             | Task::AdvancePayment { .. }

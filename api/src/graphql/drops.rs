@@ -13,7 +13,10 @@ use domain::{
         ids::{DropId, DropItemId},
         tags::{self, Tag, TagKind},
     },
-    reservations::quote::{price_parts, tier_units_left},
+    reservations::{
+        claims::{ItemStockView, with_units_left},
+        quote::{price_parts, tier_units_left},
+    },
 };
 
 use super::{
@@ -51,7 +54,7 @@ edge!(
 );
 edge!(
     /// The held units of the items of a drop.
-    HeldOf(DropId) -> Vec<(DropItemId, queries::ItemStockView)>, |loaders, ids| loaders.live.held(ids)
+    HeldOf(DropId) -> Vec<(DropItemId, ItemStockView)>, |loaders, ids| loaders.live.held(ids)
 );
 edge!(
     /// The tags of a drop.
@@ -155,7 +158,7 @@ pub struct MinimumRun {
 }
 
 impl MinimumRun {
-    pub(crate) fn of(drop: &rules::Drop, items: &[rules::DropItem], held: &[(DropItemId, queries::ItemStockView)]) -> Option<Self> {
+    pub(crate) fn of(drop: &rules::Drop, items: &[rules::DropItem], held: &[(DropItemId, ItemStockView)]) -> Option<Self> {
         let units = drop.minimum_units?;
         let confirmed = items.iter().map(|item| item.confirmed_units).fold(0, i32::saturating_add);
         let held = held.iter().map(|(_, held)| i32::try_from(held.held).unwrap_or(i32::MAX)).fold(0, i32::saturating_add);
@@ -331,7 +334,7 @@ pub struct DropItem {
     pub(crate) stock: Option<ItemStock>,
 }
 
-pub(crate) fn stock(item: &rules::DropItem, held: &[(DropItemId, queries::ItemStockView)], as_of: DateTime<Utc>) -> ItemStock {
+pub(crate) fn stock(item: &rules::DropItem, held: &[(DropItemId, ItemStockView)], as_of: DateTime<Utc>) -> ItemStock {
     let view = held.iter().find(|(id, _)| *id == item.id).map(|(_, view)| *view).unwrap_or_default();
     let held = i32::try_from(view.held).unwrap_or(i32::MAX);
     let free = item.units.saturating_sub(item.confirmed_units).saturating_sub(held).max(0);
@@ -433,7 +436,7 @@ pub struct DropFilter {
 }
 
 impl DropFilter {
-    fn parse(self) -> async_graphql::Result<queries::DropFilter> {
+    fn parse(self, now: DateTime<Utc>) -> async_graphql::Result<queries::DropFilter> {
         let bad = |name: &str, error: &dyn std::fmt::Display| super::errors::bad_input(format!("`filter.{name}`: {error}"));
         let price =
             |name, price: Option<MoneyInput>| price.map(|price| price.parse().map_err(|error| bad(name, &error))).transpose();
@@ -448,7 +451,7 @@ impl DropFilter {
             tag: self.tag.map(|tag| tag.parse().map_err(|error: tags::TagError| bad("tag", &error))).transpose()?,
             phases: self.phases.map(|phases| phases.into_iter().map(Into::into).collect()),
             closing_soon: self.closing_soon.unwrap_or(false),
-            available: self.available.unwrap_or(false),
+            available: self.available.unwrap_or(false).then(|| with_units_left(now)),
             price_min_minor: min.map(|price| price.minor),
             price_max_minor: max.map(|price| price.minor),
             currency: min.or(max).map(|price| price.currency),
@@ -476,7 +479,7 @@ impl DropsQuery {
     ) -> async_graphql::Result<DropConnection> {
         let list = format!("drops:{sort:?}");
         let page = PageArgs { first, after, last, before }.page(&list)?;
-        let filter = filter.unwrap_or_default().parse()?;
+        let filter = filter.unwrap_or_default().parse(ctx.db().now())?;
         let sight = ctx.sight()?;
         let slice = queries::list(ctx.db(), &sight, &filter, sort.into(), &page).await.internal()?;
         let counting =

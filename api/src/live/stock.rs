@@ -8,11 +8,9 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use domain::{
-    drops::{
-        Drop, DropItem,
-        queries::{self, ItemStockView},
-    },
+    drops::{Drop, DropItem, queries},
     platform::ids::{DropId, DropItemId},
+    reservations::claims::ItemStockView,
 };
 use sea_orm::DbErr;
 use tokio::{

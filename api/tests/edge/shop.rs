@@ -12,9 +12,8 @@ use domain::{
     catalog::{CreateVariant, create_product, create_variant},
     creators::create_for,
     drops::{
-        Drop,
+        Drop, NewItem, add_item,
         create::{CreateDrop, create},
-        items::{self, NewItem},
         publish::publish,
     },
     platform::{
@@ -115,7 +114,7 @@ pub(crate) async fn draft(kit: &Kit, scope: &CreatorScope, title: &str) -> Drop 
             CreateVariant { title: Line::new(size).unwrap(), ..requests::variant(product.id, &sku, requests::euros(5_000)) };
         let variant = create_variant(&kit.db, scope, variant).await.unwrap().id;
         let tiers = requests::tiers(&[(4_000, Some(2)), (5_000, None)]);
-        items::add(&kit.db, scope, drop.id, NewItem { variant, units: 10, per_buyer_max: 3, tiers }).await.unwrap();
+        add_item(&kit.db, scope, drop.id, NewItem { variant, units: 10, per_buyer_max: 3, tiers }).await.unwrap();
     }
     drop
 }

@@ -9,11 +9,7 @@ use domain::{
     accounts::{AccountName, CreateAccount, Email, create_account},
     catalog::{TaxClass, create_product, create_variant},
     creators::{Country, create_for},
-    drops::{
-        create::create,
-        items::{self, NewItem},
-        publish::publish,
-    },
+    drops::{NewItem, add_item, create::create, publish::publish},
     platform::{
         Db,
         access::{Buyer, BuyerScope, CreatorScope, SystemScope},
@@ -187,7 +183,7 @@ async fn announce(db: &Db, creator: &CreatorScope, variant: VariantId, number: u
     run.hold_secs = 3_600;
     let drop = create(db, creator, run).await.map_err(Trouble::doing("make a drop"))?;
     let new = NewItem { variant, units: UNITS, per_buyer_max: 10, tiers: requests::tiers(&[(PRICE, None)]) };
-    let item = items::add(db, creator, drop.id, new).await.map_err(Trouble::doing("add an item"))?;
+    let item = add_item(db, creator, drop.id, new).await.map_err(Trouble::doing("add an item"))?;
     publish(db, creator, drop.id).await.map_err(Trouble::doing("publish a drop"))?;
     Ok(item.id)
 }

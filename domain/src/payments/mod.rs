@@ -1,17 +1,24 @@
 //! Deposits: payments, their allocations, refunds, the ledger, and the port to a gateway.
 //!
-//! [`gateway`] the port; [`state`] the state machine; [`pay`] the buyer's choice; [`advance`] the calls to the
-//! gateway; [`webhook`] what it tells us, [`sync`] when it does not; [`apply`] what that means; [`reconcile`] what was missed.
-//! Below: what reservations ask of payments.
+//! [`gateway`] the port; [`state`] the state machine; [`choose`](mod@choose) the buyer's choice of a [`method`]; [`advance`] the calls to the
+//! gateway, with [`cancel_intent`](mod@cancel_intent) and [`make_refund`](mod@make_refund); [`webhook`] what it tells us, [`sync`] when it does not; [`apply`] what that means; [`reconcile`] what was missed.
+//! [`payable`] is the port to what a payment is for. Below: what the capabilities above ask of payments.
+//!
+//! Architecture invariant: payments are ground. They know money, gateways and the ledger, and neither drops nor reservations.
 
 pub mod advance;
 pub mod apply;
+pub mod cancel_intent;
+pub mod choose;
 pub mod gateway;
 mod ledger;
-pub mod pay;
+pub mod make_refund;
+pub mod method;
+pub mod payable;
 pub(crate) mod payment_row;
 pub mod reconcile;
 pub mod state;
+pub mod step;
 pub mod sync;
 pub mod webhook;
 
@@ -19,7 +26,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use sea_orm::DbErr;
 
+pub(crate) use choose::choose;
+pub use payable::Payables;
 pub use payment_row::{Model as Payment, Purpose, Refund, RefundReason, RefundState};
+pub(crate) use payment_row::{checkouts_paid_by, lock_of_checkout};
 pub use webhook::receive_webhook;
 
 use crate::platform::{
@@ -28,6 +38,11 @@ use crate::platform::{
     tasks::{self, NewTask, Task},
 };
 use state::{PaymentEvent, PaymentState, transition};
+
+/// Payments come before refunds when the gateway's budget is short.
+const URGENCY_PAYMENT: i32 = 0;
+/// Refunds come after payments.
+const URGENCY_REFUND: i32 = 1;
 
 /// Opens the payments of new checkouts. The gateway hears of them when their buyers pay.
 pub(crate) async fn open_all(tx: &Tx, new: &[(CheckoutId, Money)]) -> Result<Vec<Payment>, DbErr> {
@@ -40,7 +55,7 @@ pub(crate) async fn abandon(tx: &Tx, checkout: CheckoutId) -> Result<(), DbErr> 
     let Some(mut payment) = payment_row::lock_of_checkout(tx, checkout).await? else { return Ok(()) };
     if payment.intent.is_some() && payment.state != PaymentState::Succeeded {
         let task = NewTask::from(Task::CancelPayment { payment: payment.id }).unique(payment.id);
-        tasks::enqueue(tx, task.ranked(pay::URGENCY_REFUND, payment.created_at)).await?;
+        tasks::enqueue(tx, task.ranked(URGENCY_REFUND, payment.created_at)).await?;
     }
     if let Ok(state) = transition(payment.state, PaymentEvent::Abandon) {
         payment.state = state;
@@ -65,10 +80,17 @@ pub(crate) async fn refund_lines(tx: &Tx, reservations: &[ReservationId], reason
     }
     for (payment, parts) in by_payment {
         if let Some(payment) = payment_row::by_id(tx.conn(), payment).await? {
-            apply::queue_refund(tx, &payment, &parts, reason).await?;
+            queue_refund(tx, &payment, &parts, reason).await?;
         }
     }
     Ok(())
+}
+
+/// Makes a refund of reservations' deposits and queues the call to the gateway.
+async fn queue_refund(tx: &Tx, payment: &Payment, parts: &[(ReservationId, i64)], reason: RefundReason) -> Result<(), DbErr> {
+    let refund = payment_row::insert_refund(tx, payment.id, parts, payment.currency, reason).await?;
+    let task = NewTask::from(Task::MakeRefund { refund }).unique(refund).ranked(URGENCY_REFUND, payment.created_at);
+    tasks::enqueue(tx, task).await
 }
 
 /// The payments of checkouts that the caller was led to by its own scope: one statement.

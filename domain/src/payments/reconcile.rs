@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::DbErr;
 
 use super::{
-    pay::{URGENCY_PAYMENT, URGENCY_REFUND},
+    URGENCY_PAYMENT, URGENCY_REFUND,
     payment_row::{self, Model as Payment, Refund},
     webhook,
 };

@@ -11,9 +11,10 @@ use sea_orm::{
 };
 
 use super::{
-    advance::StepError,
     apply::{ApplyRefusal, apply},
     gateway::{GatewayEvent, PaymentGateway},
+    payable::Payables,
+    step::StepError,
 };
 use crate::platform::{
     Db, OpError, Tx,
@@ -92,12 +93,18 @@ pub(super) async fn requeue_unapplied(db: &Db, scope: &SystemScope, before: Date
 }
 
 /// Applies a webhook of the inbox. What it tells may be old by now, so the intent is fetched.
-pub async fn apply_webhook(db: &Db, gateway: &dyn PaymentGateway, scope: &SystemScope, event: &str) -> Result<(), StepError> {
+pub async fn apply_webhook(
+    db: &Db,
+    scope: &SystemScope,
+    payables: &Payables,
+    gateway: &dyn PaymentGateway,
+    event: &str,
+) -> Result<(), StepError> {
     let row = Entity::find_by_id((gateway.name().to_owned(), event.to_owned())).one(db.reader()).await?;
     let Some(intent) = row.filter(|row| row.applied_at.is_none()).and_then(|row| row.intent) else { return Ok(()) };
     let intent = gateway.retrieve(&intent).await?;
     faults::point(Point::WebhookFetched).await?;
-    match apply(db, scope, gateway.name(), &intent, Some(event)).await {
+    match apply(db, scope, payables, gateway.name(), &intent, Some(event)).await {
         // Another system's intent on the same account of the gateway is none of our business.
         Err(OpError::Refused(why)) if why.iter().all(|refused| refused.code == ApplyRefusal::UnknownPayment) => {
             Ok(in_tx(db, scope.actor(), async |tx| mark_applied(tx, gateway.name(), event).await).await?)

@@ -5,7 +5,7 @@
 //! this operation are claimed by nobody who waits for a gate, and in ascending order.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     ops::Range,
     sync::LazyLock,
     time::{Duration, Instant},
@@ -25,7 +25,10 @@ use super::{
 };
 use crate::{
     accounts,
-    drops::{drop_row, gate},
+    drops::{
+        drop_row,
+        gate::{self, Gates},
+    },
     payments,
     platform::{
         Db, EntityId, OpError, Refused, Tx,
@@ -88,7 +91,7 @@ impl Asked {
 /// its answer.
 ///
 /// `known` is what the last decision about the same drops has left behind, if there was one, and afterwards what this one leaves.
-pub(super) async fn decide_all<G>(db: &Db, drops: &[DropId], gather: G, known: &mut Option<Known>) -> Vec<Answer>
+pub(super) async fn decide_all<G>(db: &Db, drops: &BTreeSet<DropId>, gather: G, known: &mut Option<Known>) -> Vec<Answer>
 where
     G: FnOnce() -> Vec<Asked> + Send,
 {
@@ -178,7 +181,7 @@ impl From<DbErr> for Abandon {
     }
 }
 
-async fn run<'a, A>(db: &Db, drops: &[DropId], asked: A, known: &mut Option<Known>) -> Result<Vec<Answer>, DbErr>
+async fn run<'a, A>(db: &Db, drops: &BTreeSet<DropId>, asked: A, known: &mut Option<Known>) -> Result<Vec<Answer>, DbErr>
 where
     A: Fn() -> &'a [Asked] + Send + Sync,
 {
@@ -188,7 +191,7 @@ where
     let done = in_tx(db, Actor::System("reserve"), async |tx| {
         let gates = gate::take(tx, drops).await?;
         faults::point(Point::ReserveGated).await?;
-        let (answers, after) = Batch { tx, drops, asked: asked() }.decide(gates, before).await?;
+        let (answers, after) = Batch { tx, asked: asked() }.decide(gates, before).await?;
         left = after;
         let made = answers.iter().any(|answer| matches!(answer, Ok(Reserved::Made { rows: Some(_), .. })));
         if made { Ok(answers) } else { Err(Abandon::Answered(answers)) }
@@ -207,13 +210,9 @@ where
     }
 }
 
-/// Drops with the versions of their gates.
-type Gates = Vec<(DropId, i64)>;
-
 /// One transaction.
 struct Batch<'a> {
     tx: &'a Tx,
-    drops: &'a [DropId],
     asked: &'a [Asked],
 }
 
@@ -360,7 +359,7 @@ impl<'a> Batch<'a> {
         }
         let made = bulk::together(tx, async || self.insert(granted, known).await).await?;
         if !known.is_frozen() {
-            drop_row::freeze(tx, self.drops, tx.now()).await?;
+            drop_row::freeze(tx, &known.drops(), tx.now()).await?;
         }
         Ok(made)
     }

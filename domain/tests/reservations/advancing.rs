@@ -3,17 +3,22 @@
 use async_trait::async_trait;
 use domain::{
     payments::{
-        advance::{StepError, advance},
+        advance::advance,
         gateway::{GatewayError, GatewayEvent, Intent, IntentState, NewIntent, PaymentGateway, WebhookError},
+        method::PaymentMethod,
         of_checkouts,
-        pay::{PayRequest, PaymentMethod, pay},
         state::PaymentState,
+        step::StepError,
     },
     platform::{
         Money,
         ids::{CheckoutId, PaymentId},
     },
-    reservations::{queries::lines_of, state::ReservationState},
+    reservations::{
+        pay::{PayRequest, pay},
+        queries::lines_of,
+        state::ReservationState,
+    },
 };
 use testkit::{Kit, on_both};
 
@@ -87,7 +92,7 @@ on_both! {
             let checkout = market.held(&kit.db, &buyer, &[(&market.cup, 1)], name).await;
             let (payment, _) = pay(&kit.db, &buyer, &choice(checkout, name)).await.unwrap();
             let amount = of_checkouts(&kit.db, &[checkout]).await.unwrap()[&checkout].amount();
-            advance(&kit.db, &Refusing { payment, amount, state }, &system(), payment).await.unwrap();
+            advance(&kit.db, &system(), &domain::payables(), &Refusing { payment, amount, state }, payment).await.unwrap();
             let after = of_checkouts(&kit.db, &[checkout]).await.unwrap().remove(&checkout).unwrap();
             assert_eq!((after.state, after.queued_at), (payment_state, None));
             assert_eq!(lines_of(&kit.db, &[checkout]).await.unwrap()[&checkout][0].state, line_state);
@@ -102,7 +107,7 @@ on_both! {
         let (payment, _) = pay(&kit.db, &ada, &choice(checkout, "first")).await.unwrap();
         let amount = of_checkouts(&kit.db, &[checkout]).await.unwrap()[&checkout].amount();
         let refusing = Refusing { payment, amount, state: IntentState::RequiresMethod };
-        let refused = advance(&kit.db, &refusing, &system(), payment).await.unwrap_err();
+        let refused = advance(&kit.db, &system(), &domain::payables(), &refusing, payment).await.unwrap_err();
         assert!(matches!(&refused, StepError::Gateway(GatewayError::Refused(why)) if why == "not now"), "{refused:?}");
         let after = of_checkouts(&kit.db, &[checkout]).await.unwrap().remove(&checkout).unwrap();
         assert_eq!((after.state, after.queued_at), (PaymentState::RequiresMethod, None));

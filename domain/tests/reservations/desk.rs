@@ -11,12 +11,7 @@ use std::{
 
 use chrono::TimeDelta;
 use domain::{
-    drops::{
-        DropItem,
-        create::create,
-        items::{ItemChange, NewItem},
-        publish::publish,
-    },
+    drops::{DropItem, NewItem, create::create, publish::publish},
     payments::{
         self,
         apply::apply,
@@ -29,6 +24,7 @@ use domain::{
         text::Line,
     },
     reservations::{
+        ItemChange,
         cancel::cancel,
         desk::{Desk, DeskSettings},
         lapse::lapse,
@@ -78,7 +74,7 @@ async fn run(kit: &Kit, market: &Market, title: &str, units: u32) -> [DropItem; 
             per_buyer_max: 3,
             tiers: tiers(&[(4_000, Some(10)), (5_000, None)]),
         };
-        items.push(domain::drops::items::add(&kit.db, &market.creator, drop.id, new).await.unwrap());
+        items.push(domain::drops::add_item(&kit.db, &market.creator, drop.id, new).await.unwrap());
     }
     publish(&kit.db, &market.creator, drop.id).await.unwrap();
     items.try_into().unwrap()
@@ -110,7 +106,7 @@ async fn pay(db: &Db, checkout: CheckoutId, fingerprint: Option<String>) {
         decline_code: None,
         fingerprint,
     };
-    apply(db, &system(), &payment.gateway, &intent, None).await.unwrap();
+    apply(db, &system(), &domain::payables(), &payment.gateway, &intent, None).await.unwrap();
 }
 
 /// What one of the crowd does: reserves, twice with the same key now and then, and then pays, gives up, or leaves it.
@@ -371,7 +367,7 @@ on_both! {
             let price = 5_000 + round * 100;
             let dearer = Some(tiers(&[(price, None)]));
             let change = ItemChange { units: Some(10 + u32::try_from(round).unwrap()), tiers: dearer, ..ItemChange::default() };
-            domain::drops::items::change(&kit.db, &market.creator, market.cup.id, change).await.unwrap();
+            domain::reservations::change_item(&kit.db, &market.creator, market.cup.id, change).await.unwrap();
             if round % 2 == 0 {
                 assert!(matches!(come(price - 1).await, Ok(Reserved::Repriced(_))), "round {round}");
             }

@@ -3,7 +3,7 @@
 
 use chrono::TimeDelta;
 use domain::{
-    payments::pay::{PayRequest, PaymentMethod, pay},
+    payments::method::PaymentMethod,
     platform::{
         faults::{Point, crash_at, fail_at},
         ids::CheckoutId,
@@ -11,6 +11,7 @@ use domain::{
     reservations::{
         cancel::cancel,
         lapse::lapse,
+        pay::{PayRequest, pay},
         queries::lines_of,
         reserve::{Reserved, reserve},
     },

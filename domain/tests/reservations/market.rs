@@ -8,9 +8,8 @@ use domain::{
     catalog::{TaxClass, create_product, create_variant},
     creators::create_for,
     drops::{
-        Drop, DropItem,
+        Drop, DropItem, NewItem, add_item,
         create::{CreateDrop, create},
-        items::{self, NewItem},
         publish::publish,
     },
     platform::{
@@ -88,9 +87,9 @@ pub(crate) async fn market(kit: &Kit) -> Market {
     let drop = create(&kit.db, &creator, draft_of(kit, "First firing")).await.unwrap();
     let (cup, bowl) = (variant(kit, &creator, "CUP").await, variant(kit, &creator, "BOWL").await);
     let cup = NewItem { variant: cup, units: 10, per_buyer_max: 3, tiers: tiers(&[(4_000, Some(4)), (5_000, None)]) };
-    let cup = items::add(&kit.db, &creator, drop.id, cup).await.unwrap();
+    let cup = add_item(&kit.db, &creator, drop.id, cup).await.unwrap();
     let bowl = NewItem { variant: bowl, units: 2, per_buyer_max: 2, tiers: tiers(&[(2_000, None)]) };
-    let bowl = items::add(&kit.db, &creator, drop.id, bowl).await.unwrap();
+    let bowl = add_item(&kit.db, &creator, drop.id, bowl).await.unwrap();
     let drop = publish(&kit.db, &creator, drop.id).await.unwrap();
     Market { creator, drop, cup, bowl, legal: vec![legal] }
 }

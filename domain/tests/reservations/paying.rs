@@ -5,8 +5,8 @@ use domain::{
     payments::{
         apply::{ApplyRefusal, apply},
         gateway::{Intent, IntentState},
+        method::PaymentMethod,
         of_checkouts,
-        pay::{PayRefusal, PayRequest, PaymentMethod, pay},
         state::PaymentState,
     },
     platform::{
@@ -18,6 +18,7 @@ use domain::{
     reservations::{
         cancel::{CancelRefusal, cancel},
         lapse::lapse,
+        pay::{PayRefusal, PayRequest, pay},
         queries,
         state::ReservationState as State,
     },
@@ -56,7 +57,7 @@ async fn intent(kit: &Kit, checkout: CheckoutId, state: IntentState) -> Intent {
 
 async fn tell(kit: &Kit, checkout: CheckoutId, state: IntentState) {
     let intent = intent(kit, checkout, state).await;
-    apply(&kit.db, &system(), GATEWAY, &intent, None).await.unwrap();
+    apply(&kit.db, &system(), &domain::payables(), GATEWAY, &intent, None).await.unwrap();
 }
 
 async fn states(kit: &Kit, checkout: CheckoutId) -> Vec<State> {
@@ -200,11 +201,11 @@ on_both! {
         let good = intent(&kit, checkout, IntentState::Succeeded).await;
         let mut wrong = good.clone();
         wrong.amount.minor += 1;
-        assert_eq!(codes(apply(&kit.db, &system(), GATEWAY, &wrong, None).await), [ApplyRefusal::WrongAmount]);
+        assert_eq!(codes(apply(&kit.db, &system(), &domain::payables(), GATEWAY, &wrong, None).await), [ApplyRefusal::WrongAmount]);
         let mut unknown = good.clone();
         unknown.payment = PaymentId(Uuid::from_u128(1));
-        assert_eq!(codes(apply(&kit.db, &system(), GATEWAY, &unknown, None).await), [ApplyRefusal::UnknownPayment]);
-        assert_eq!(codes(apply(&kit.db, &system(), "other", &good, None).await), [ApplyRefusal::UnknownPayment]);
+        assert_eq!(codes(apply(&kit.db, &system(), &domain::payables(), GATEWAY, &unknown, None).await), [ApplyRefusal::UnknownPayment]);
+        assert_eq!(codes(apply(&kit.db, &system(), &domain::payables(), "other", &good, None).await), [ApplyRefusal::UnknownPayment]);
         assert_eq!(kit.state().await, before);
     }
 

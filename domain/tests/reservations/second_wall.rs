@@ -12,9 +12,8 @@ use domain::{
         sheet::Sheet,
     },
     drops::{
-        Drop, DropItem,
+        Drop, DropItem, NewItem, add_item,
         create::create,
-        items::{self, NewItem},
         publish::publish,
         update::{UpdateDrop, update},
     },
@@ -101,7 +100,7 @@ async fn yard(kit: &Kit, name: &str) -> Yard {
     let drop = create(&kit.db, &scope, draft_of(kit, &format!("Drop of {name}"))).await.unwrap();
     let variant = variant(kit, &scope, "CUP").await;
     let new = NewItem { variant, units: 10, per_buyer_max: 3, tiers: tiers(&[(4_000, Some(4)), (5_000, None)]) };
-    let item = items::add(&kit.db, &scope, drop.id, new).await.unwrap();
+    let item = add_item(&kit.db, &scope, drop.id, new).await.unwrap();
     let yard = Yard { drop: publish(&kit.db, &scope, drop.id).await.unwrap(), scope, item };
     furnish(kit, &yard.scope, &yard.drop, name).await;
     yard

@@ -6,8 +6,8 @@ use domain::{
     catalog::{TaxClass, create_product, create_variant},
     creators::create_for,
     drops::{
+        NewItem, add_item,
         create::{CreateDrop, create},
-        items::{self, NewItem},
         publish::publish,
     },
     platform::{
@@ -113,7 +113,7 @@ pub(crate) async fn open(db: &Db, template: &Template, dice: &mut Dice) -> (Mode
             let limit = dice.between(1, units.min(4));
             let tiers = tiers(&[(PRICE_MINOR, None)]);
             let item = NewItem { variant: *variant, units, per_buyer_max: limit, tiers };
-            let item = items::add(db, &scope, drop.id, item).await.unwrap();
+            let item = add_item(db, &scope, drop.id, item).await.unwrap();
             model.items.push(ItemModel { id: item.id, drop: number, units, limit });
         }
         publish(db, &scope, drop.id).await.unwrap();

@@ -125,7 +125,7 @@ on_both! {
         let ada = shop.buyer("ada").await;
         let checkout = shop.reserve(&ada, "reserve-1").await;
         let payment = shop.pay(&ada, checkout, methods::DECLINED, "pay-00001").await;
-        advance(db, shop.sandbox.as_ref(), &system, payment).await.unwrap();
+        advance(db, &system, &domain::payables(), shop.sandbox.as_ref(), payment).await.unwrap();
         assert_eq!(shop.payment(checkout).await.state, PaymentState::RequiresMethod);
         // The webhook of the decline is on its way while the buyer already chooses again.
         for task in testkit::tasks(&shop.kit).await {
@@ -136,10 +136,10 @@ on_both! {
         shop.pay(&ada, checkout, methods::SUCCESS, "pay-00002").await;
         for task in testkit::tasks(&shop.kit).await {
             if let Task::ApplyWebhook { event, .. } = task {
-                apply_webhook(db, shop.sandbox.as_ref(), &system, &event).await.unwrap();
+                apply_webhook(db, &system, &domain::payables(), shop.sandbox.as_ref(), &event).await.unwrap();
             }
         }
-        advance(db, shop.sandbox.as_ref(), &system, payment).await.unwrap();
+        advance(db, &system, &domain::payables(), shop.sandbox.as_ref(), payment).await.unwrap();
         assert_eq!(shop.payment(checkout).await.state, PaymentState::Succeeded);
     }
 }

@@ -80,7 +80,7 @@ async fn paying(shop: &Shop, name: &str, method: &str) -> (CheckoutId, PaymentId
     let buyer = shop.buyer(name).await;
     let checkout = shop.reserve(&buyer, &format!("reserve-{name}")).await;
     let payment = shop.pay(&buyer, checkout, method, &format!("payment-{name}")).await;
-    advance(&shop.kit.db, shop.sandbox.as_ref(), &system(), payment).await.unwrap();
+    advance(&shop.kit.db, &system(), &domain::payables(), shop.sandbox.as_ref(), payment).await.unwrap();
     forget(shop, "advance_payment").await;
     (checkout, payment)
 }
@@ -130,7 +130,7 @@ on_both! {
                 let late = shop.buyer(&format!("late{number}")).await;
                 let checkout = shop.reserve(&late, &format!("late-key-{number}")).await;
                 let payment = shop.pay(&late, checkout, methods::LATE, &format!("late-pay-key-{number}")).await;
-                advance(db, shop.sandbox.as_ref(), &system(), payment).await.unwrap();
+                advance(db, &system(), &domain::payables(), shop.sandbox.as_ref(), payment).await.unwrap();
             }
             // Old enough to be looked at, and all of them have their tasks.
             shop.kit.clock.advance(a_while());
@@ -186,7 +186,7 @@ on_both! {
         shop.kit.clock.advance(TimeDelta::seconds(1));
         assert_eq!(repaired(db).await, only("payment_unheard", 1));
         let before = shop.payment(checkout).await;
-        assert!(!sync(db, gateway, &system, payment).await.unwrap(), "no news");
+        assert!(!sync(db, &system, &domain::payables(), gateway, payment).await.unwrap(), "no news");
         forget(&shop, "sync_payment").await;
         let asked = shop.payment(checkout).await;
         assert_eq!((asked.version, asked.updated_at, asked.state), (before.version, before.updated_at, before.state));
@@ -199,8 +199,8 @@ on_both! {
         forget(&shop, "sandbox_outcome").await;
         forget(&shop, "apply_webhook").await;
         assert_eq!(repaired(db).await, only("payment_unheard", 1));
-        assert!(sync(db, gateway, &system, payment).await.unwrap());
-        assert!(!sync(db, gateway, &system, payment).await.unwrap(), "once");
+        assert!(sync(db, &system, &domain::payables(), gateway, payment).await.unwrap());
+        assert!(!sync(db, &system, &domain::payables(), gateway, payment).await.unwrap(), "once");
         assert_eq!(shop.payment(checkout).await.state, PaymentState::Succeeded);
         assert_eq!(shop.line(checkout).await.state, ReservationState::Confirmed);
     }
@@ -217,12 +217,12 @@ on_both! {
         shop.kit.clock.advance(a_while());
         assert_eq!(repaired(db).await, only("payment_not_ended", 1));
         assert_eq!(repaired(db).await, nothing());
-        assert!(sync(db, shop.sandbox.as_ref(), &system(), payment).await.unwrap());
+        assert!(sync(db, &system(), &domain::payables(), shop.sandbox.as_ref(), payment).await.unwrap());
         forget(&shop, "sync_payment").await;
         assert!(shop.payment(checkout).await.intent_ended_at.is_some());
         // The page is of no use any more.
         shop.sandbox.settle(action.rsplit('/').next().unwrap(), true).await.unwrap();
-        assert!(!sync(db, shop.sandbox.as_ref(), &system(), payment).await.unwrap());
+        assert!(!sync(db, &system(), &domain::payables(), shop.sandbox.as_ref(), payment).await.unwrap());
         assert_eq!(shop.payment(checkout).await.state, PaymentState::Cancelled);
         shop.kit.clock.advance(TimeDelta::hours(1));
         assert_eq!(repaired(db).await, nothing());
@@ -249,7 +249,7 @@ on_both! {
         forget(&shop, "sync_payment").await;
         shop.kit.clock.advance(TimeDelta::days(1));
         assert_eq!(repaired(db).await, nothing(), "a day has gone");
-        assert!(sync(db, shop.sandbox.as_ref(), &system(), payment).await.unwrap());
+        assert!(sync(db, &system(), &domain::payables(), shop.sandbox.as_ref(), payment).await.unwrap());
         assert_eq!(shop.line(checkout).await.state, ReservationState::Confirmed, "the unit was free");
     }
 
@@ -279,7 +279,7 @@ on_both! {
         let ada = shop.buyer("ada").await;
         let checkout = shop.reserve(&ada, "reserve-1").await;
         let payment = shop.pay(&ada, checkout, methods::SUCCESS, "pay-00001").await;
-        advance(db, shop.sandbox.as_ref(), &system(), payment).await.unwrap();
+        advance(db, &system(), &domain::payables(), shop.sandbox.as_ref(), payment).await.unwrap();
         let line = shop.line(checkout).await;
         cancel(db, &ada, line.id, &IdempotencyKey::new("cancel-0001").unwrap()).await.unwrap();
         assert_eq!(forget(&shop, "make_refund").await, 1);
@@ -317,7 +317,7 @@ on_both! {
         assert_eq!(repaired(db).await, nothing());
         for task in testkit::tasks(&shop.kit).await {
             if let Task::ApplyWebhook { event, .. } = task {
-                apply_webhook(db, gateway, &system(), &event).await.unwrap();
+                apply_webhook(db, &system(), &domain::payables(), gateway, &event).await.unwrap();
             }
         }
         forget(&shop, "apply_webhook").await;

@@ -14,17 +14,13 @@ use domain::{
     catalog::{self, CreateVariant, TaxClass},
     creators,
     drops::{
+        NewItem, add_item,
         create::{CreateDrop, create},
-        items::{self, NewItem},
+        items,
         publish::publish,
         terms::Deposit,
     },
-    payments::{
-        self, Payment, Refund,
-        gateway::PaymentGateway,
-        pay::{PayRequest, PaymentMethod, pay},
-        receive_webhook,
-    },
+    payments::{self, Payment, Refund, gateway::PaymentGateway, method::PaymentMethod, receive_webhook},
     platform::{
         Db,
         access::{Buyer, BuyerScope, SystemScope},
@@ -37,6 +33,7 @@ use domain::{
     reservations::{
         Reservation,
         lines::Line,
+        pay::{PayRequest, pay},
         queries::lines_of,
         quote::Delivery,
         reserve::{ReserveRequest, Reserved, reserve},
@@ -234,7 +231,7 @@ async fn stock(db: &Db, units: u32) -> DropItemId {
     let drop = create(db, &scope, drop).await.unwrap();
     let tiers = requests::tiers(&[(10_000, None)]);
     let item = NewItem { variant: variant.id, units, per_buyer_max: 1, tiers };
-    let item = items::add(db, &scope, drop.id, item).await.unwrap();
+    let item = add_item(db, &scope, drop.id, item).await.unwrap();
     publish(db, &scope, drop.id).await.unwrap();
     item.id
 }

@@ -4,10 +4,11 @@ use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, OneofObjec
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::{
     drops::{
+        NewItem,
         create::{self, CreateDrop, CreateDropRefusal},
-        items::{self, ItemChange, ItemRefusal, NewItem},
-        publish::{self, CancelDropRefusal, PublishRefusal, WithdrawRefusal},
-        queries,
+        items::ItemRefusal,
+        publish::{self, PublishRefusal},
+        queries, remove_item,
         terms::{Balance, Deposit, HOLD_SECS_DEFAULT, Tier},
         update::{self, UpdateDrop, UpdateDropRefusal},
     },
@@ -18,6 +19,7 @@ use domain::{
         tags::{Tag, Tags},
         text::Markdown,
     },
+    reservations::{CancelDropRefusal, ItemChange, WithdrawDropRefusal, cancel_drop, change_item, withdraw_drop},
 };
 
 use super::{Drop, DropItem, ReferredDrop, ReferredItem};
@@ -79,7 +81,7 @@ user_error!(DropPublishError, DropPublishErrorCode, PublishRefusal {
     LeadTimeTooLong: "The lead time is longer than 730 days.",
     NoDelivery: "Neither shipping nor pickup is offered.",
 } not_found: NotFound);
-user_error!(DropWithdrawError, DropWithdrawErrorCode, WithdrawRefusal {
+user_error!(DropWithdrawError, DropWithdrawErrorCode, WithdrawDropRefusal {
     NotPublished: "Only a published drop can be withdrawn.",
     Reserved: "Units are held or paid for: cancel the drop instead.",
 } not_found: NotFound);
@@ -408,7 +410,7 @@ impl DropsMutation {
     ) -> async_graphql::Result<DropWithdrawPayload> {
         let work = async {
             let (scope, row) = scope_of_drop::<DropWithdrawErrorCode>(ctx, &input.id, "id").await?;
-            let drop = publish::withdraw(ctx.db(), &scope, row.id).await?;
+            let drop = withdraw_drop(ctx.db(), &scope, row.id).await?;
             Ok(DropWithdrawPayload { drop: Some(Drop(drop)), ..Default::default() })
         };
         DropWithdrawPayload::of::<DropWithdrawErrorCode>(work.await)
@@ -422,7 +424,7 @@ impl DropsMutation {
     ) -> async_graphql::Result<DropCancelPayload> {
         let work = async {
             let (scope, row) = scope_of_drop::<DropCancelErrorCode>(ctx, &input.id, "id").await?;
-            let drop = publish::cancel(ctx.db(), &scope, row.id).await?;
+            let drop = cancel_drop(ctx.db(), &scope, row.id).await?;
             Ok(DropCancelPayload { drop: Some(Drop(drop)), ..Default::default() })
         };
         DropCancelPayload::of::<DropCancelErrorCode>(work.await)
@@ -454,7 +456,7 @@ impl DropsMutation {
     ) -> async_graphql::Result<DropItemRemovePayload> {
         let work = async {
             let (scope, item, _) = scope_of_item::<DropItemErrorCode>(ctx, &input.id).await?;
-            let drop = items::remove(ctx.db(), &scope, item).await?;
+            let drop = remove_item(ctx.db(), &scope, item).await?;
             let drop = queries::referred(ctx.db(), &[drop]).await.internal()?.remove(&drop);
             Ok(DropItemRemovePayload { drop: drop.map(Drop), ..Default::default() })
         };
@@ -553,7 +555,7 @@ async fn add_item(ctx: &Context<'_>, input: DropItemAddInput) -> Result<DropItem
     let (Some(variant), Some(units), Some(per_buyer_max), true) = (variant, units, per_buyer_max, complaints.is_empty()) else {
         return Err(complaints.into());
     };
-    let item = items::add(ctx.db(), &scope, drop.id, NewItem { variant, units, per_buyer_max, tiers }).await?;
+    let item = domain::drops::add_item(ctx.db(), &scope, drop.id, NewItem { variant, units, per_buyer_max, tiers }).await?;
     Ok(DropItemAddPayload { item: Some(DropItem::new(item, drop.currency)), ..Default::default() })
 }
 
@@ -568,6 +570,6 @@ async fn update_item(ctx: &Context<'_>, input: DropItemUpdateInput) -> Result<Dr
     if !complaints.is_empty() {
         return Err(complaints.into());
     }
-    let item = items::change(ctx.db(), &scope, item, change).await?;
+    let item = change_item(ctx.db(), &scope, item, change).await?;
     Ok(DropItemUpdatePayload { item: Some(DropItem::new(item, currency)), ..Default::default() })
 }

@@ -6,7 +6,7 @@ use async_graphql::{Context, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
 use domain::{
     creators::Country,
-    payments::pay::{self, PayRefusal, PayRequest, PaymentMethod, ReturnUrl},
+    payments::method::{PaymentMethod, ReturnUrl},
     platform::{
         OpError,
         access::{Administer, Browse, Buy, Permission},
@@ -19,6 +19,7 @@ use domain::{
         cancel::{self, CancelRefusal},
         legal,
         lines::{self, AskRefusal, LINE_UNITS_MAX, LINES_MAX, Line},
+        pay::{self, PayRefusal, PayRequest},
         queries,
         reserve::{ReserveRefusal, ReserveRequest, Reserved},
         tables::{self, NewTariff, TableRefusal},

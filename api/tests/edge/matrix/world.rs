@@ -9,7 +9,7 @@ use domain::{
         sheet::Sheet,
     },
     creators::create_for,
-    drops::{publish::withdraw, queries::items_of},
+    drops::queries::items_of,
     platform::{
         access::{Actor, Buyer, Permission, TokenKind},
         idempotency::IdempotencyKey,
@@ -25,6 +25,7 @@ use domain::{
         quote::Delivery,
         reserve::{ReserveRequest, Reserved, reserve},
         tables::{NewTariff, set_tariffs, set_tax_rate},
+        withdraw_drop,
     },
 };
 use sea_orm::DbErr;
@@ -102,7 +103,7 @@ impl World {
 
         let (open, hidden) = (open_drop(kit, &scope, "Mugs").await, draft(kit, &scope, "Secret").await);
         let withdrawn = open_drop(kit, &scope, "Bowls").await;
-        withdraw(&kit.db, &scope, withdrawn.id).await.unwrap();
+        withdraw_drop(&kit.db, &scope, withdrawn.id).await.unwrap();
         ids.insert("withdrawn drop", withdrawn.id.to_string());
         let items = items_of(&kit.db, &[open.id, hidden.id]).await.unwrap();
         let (item, hidden_item) = (&items[&open.id][0], &items[&hidden.id][0]);

@@ -6,9 +6,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     payments::{
         RefundState,
-        advance::{StepError, advance, cancel as cancel_payment, refund},
+        advance::advance,
+        cancel_intent::cancel_intent as cancel_payment,
         gateway::{GatewayError, IntentState},
+        make_refund::make_refund,
         reconcile as payments, refunds_of,
+        step::StepError,
         sync::sync,
         webhook::apply_webhook,
     },
@@ -180,10 +183,10 @@ async fn do_task(
             Err(OpError::Db(error)) => Err(StepError::Db(error)),
             Err(error) => panic!("{error}"),
         },
-        Task::AdvancePayment { payment } => advance(db, gateway, &scope, *payment).await,
-        Task::CancelPayment { payment } => cancel_payment(db, gateway, &scope, *payment).await,
-        Task::MakeRefund { refund: id } => refund(db, gateway, &scope, *id).await,
-        Task::ApplyWebhook { event, .. } => apply_webhook(db, gateway, &scope, event).await,
+        Task::AdvancePayment { payment } => advance(db, &scope, &domain::payables(), gateway, *payment).await,
+        Task::CancelPayment { payment } => cancel_payment(db, &scope, &domain::payables(), gateway, *payment).await,
+        Task::MakeRefund { refund: id } => make_refund(db, &scope, &domain::payables(), gateway, *id).await,
+        Task::ApplyWebhook { event, .. } => apply_webhook(db, &scope, &domain::payables(), gateway, event).await,
         Task::SendMail { letter } => {
             // A letter that goes twice takes its own place.
             letters.insert(claimed.id.to_string(), letter.clone());
@@ -191,7 +194,7 @@ async fn do_task(
         }
         Task::SandboxOutcome { .. } => panic!("there is no sandbox"),
         Task::ImportProducts { .. } => panic!("nothing is imported"),
-        Task::SyncPayment { payment } => sync(db, gateway, &scope, *payment).await.map(drop),
+        Task::SyncPayment { payment } => sync(db, &scope, &domain::payables(), gateway, *payment).await.map(drop),
     };
     let done = match done {
         Ok(()) => faults::point(Point::ConsumeHandled).await.map_err(StepError::Db),
