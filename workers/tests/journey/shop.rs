@@ -16,7 +16,6 @@ use domain::{
     drops::{
         NewItem, add_item,
         create::{CreateDrop, create},
-        items,
         publish::publish,
         terms::Deposit,
     },
