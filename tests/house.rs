@@ -5,7 +5,7 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot read the tree has nothing else to say")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -89,6 +89,73 @@ fn dependencies_point_one_way() {
         }
     }
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+/// The map stands in ARCHITECTURE.md, where people look for it.
+#[test]
+fn the_capabilities_of_domain_depend_on_each_other_as_the_map_says() {
+    let map = std::fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md can be read");
+    let (_, map) = map.split_once("```arrows\n").expect("ARCHITECTURE.md has the map of `domain`");
+    let (map, _) = map.split_once("```").expect("the map ends");
+    let mut drawn = BTreeSet::new();
+    let mut capabilities = BTreeSet::new();
+    for line in map.lines() {
+        let (capability, below) = line.split_once("<-").expect("a line of the map has an arrow");
+        capabilities.insert(capability.trim());
+        drawn.extend(below.split_whitespace().map(|below| (capability.trim().to_owned(), below.to_owned())));
+    }
+    let domain = root().join("domain/src");
+    let mut found: BTreeMap<(String, String), String> = BTreeMap::new();
+    for (path, text) in rust_files() {
+        let Ok(inside) = path.strip_prefix(&domain) else { continue };
+        let Some(capability) = inside.iter().next().and_then(OsStr::to_str).filter(|name| capabilities.contains(name)) else {
+            continue;
+        };
+        for below in used_modules(&text).into_iter().filter(|below| below != capability && capabilities.contains(below.as_str())) {
+            found.entry((capability.to_owned(), below)).or_insert_with(|| inside.display().to_string());
+        }
+    }
+    let folders: BTreeSet<String> = (std::fs::read_dir(&domain).expect("`domain/src` can be listed"))
+        .map(|entry| entry.expect("`domain/src` can be listed").path())
+        .filter(|path| path.is_dir())
+        .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
+        .collect();
+    let missing: Vec<_> = folders.iter().filter(|folder| !capabilities.contains(folder.as_str())).collect();
+    assert!(missing.is_empty(), "capabilities that the map in ARCHITECTURE.md does not have: {missing:?}");
+    let new: Vec<_> = found.iter().filter(|(arrow, _)| !drawn.contains(*arrow)).collect();
+    assert!(new.is_empty(), "arrows that the map in ARCHITECTURE.md does not have: {new:?}");
+    let unused: Vec<_> = drawn.iter().filter(|arrow| !found.contains_key(*arrow)).collect();
+    assert!(unused.is_empty(), "arrows of the map in ARCHITECTURE.md that nothing uses: {unused:?}");
+}
+
+/// The first-level modules of its own crate that a file uses: in `use` lines, and in paths that begin with `crate::`.
+fn used_modules(text: &str) -> BTreeSet<String> {
+    let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let code = code.join("\n");
+    let word = |text: &str| text.chars().take_while(|sign| sign.is_alphanumeric() || *sign == '_').collect::<String>();
+    let mut used = BTreeSet::new();
+    for after in code.split("crate::").skip(1) {
+        let Some(group) = after.strip_prefix('{') else {
+            used.insert(word(after));
+            continue;
+        };
+        let mut depth = 0_usize;
+        let mut begins = true;
+        for (at, sign) in group.char_indices() {
+            match sign {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => begins = true,
+                _ if begins && depth == 0 && !sign.is_whitespace() => {
+                    used.insert(word(group.get(at..).unwrap_or_default()));
+                    begins = false;
+                }
+                _ => {}
+            }
+        }
+    }
+    used
 }
 
 #[test]
