@@ -11,6 +11,7 @@ use super::{
     pay::URGENCY_REFUND,
     payment_row::{self, Model as Payment, RefundReason},
     state::{PaymentEvent, PaymentState, transition},
+    tasks::MakeRefund,
     webhook,
 };
 use crate::{
@@ -23,8 +24,8 @@ use crate::{
         faults::{self, Point},
         ids::{CreatorId, DropId, ReservationId},
         in_tx, outbox,
-        tasks::{self, NewTask, Task},
-        timers::{self, TimerKind},
+        tasks::{self, NewTask},
+        timers,
     },
     reservations::{
         checkout_row::{self, Model as Checkout},
@@ -33,6 +34,7 @@ use crate::{
         reservation_row::{self, Model as Line},
         reserve::stock_changed,
         state::{self as line_state, ReservationEvent, ReservationState},
+        tasks::HoldLapse,
     },
 };
 
@@ -181,7 +183,7 @@ impl Step<'_> {
         let expires_at = resumed.checked_add_signed(seconds(extra_secs)).unwrap_or(resumed);
         reservation_row::set_expiry(self.tx, self.checkout.id, expires_at).await?;
         checkout_row::touch(self.tx, self.checkout.id, Some(expires_at), extra_secs > 0).await?;
-        Ok(timers::set(self.tx, TimerKind::HoldLapse, self.checkout.id, expires_at).await?)
+        Ok(timers::set::<HoldLapse>(self.tx, self.checkout.id, expires_at).await?)
     }
 
     /// The money is here: every line is confirmed, or, where the units are gone, all of it goes back.
@@ -190,7 +192,7 @@ impl Step<'_> {
         let owed: Vec<(CreatorId, i64)> = self.lines.iter().map(|line| (line.creator_id, line.due_now_minor)).collect();
         payment_row::allocate(self.tx, payment.id, &parts).await?;
         ledger::deposit_captured(self.tx, payment.id, payment.amount(), &owed).await?;
-        timers::drop(self.tx, TimerKind::HoldLapse, self.checkout.id).await?;
+        timers::drop::<HoldLapse>(self.tx, self.checkout.id).await?;
         let refused = self.confirm(payment).await?;
         if refused.is_none() {
             let version = checkout_row::touch(self.tx, self.checkout.id, None, false).await?;
@@ -267,6 +269,6 @@ pub(crate) async fn queue_refund(
     reason: RefundReason,
 ) -> Result<(), sea_orm::DbErr> {
     let refund = payment_row::insert_refund(tx, payment.id, parts, payment.currency, reason).await?;
-    let task = NewTask::from(Task::MakeRefund { refund }).unique(refund).ranked(URGENCY_REFUND, payment.created_at);
+    let task = NewTask::from(MakeRefund { refund }).unique().ranked(URGENCY_REFUND, payment.created_at);
     tasks::enqueue(tx, task).await
 }

@@ -1,18 +1,20 @@
 //! Deposits: payments, their allocations, refunds, the ledger, and the port to a gateway.
 //!
-//! [`gateway`] the port; [`state`] the state machine; [`pay`] the buyer's choice; [`advance`] the calls to the
-//! gateway; [`webhook`] what it tells us, [`sync`] when it does not; [`apply`] what that means; [`reconcile`] what was missed.
+//! [`gateway`] the port, [`gateways`] all that a deployment has; [`state`] the state machine; [`pay`] the buyer's choice; [`advance`] the calls to the
+//! gateway, [`tasks`] what makes them; [`webhook`] what it tells us, [`sync`] when it does not; [`apply`] what that means; [`reconcile`] what was missed.
 //! Below: what reservations ask of payments.
 
 pub mod advance;
 pub mod apply;
 pub mod gateway;
+pub mod gateways;
 mod ledger;
 pub mod pay;
 pub(crate) mod payment_row;
 pub mod reconcile;
 pub mod state;
 pub mod sync;
+pub mod tasks;
 pub mod webhook;
 
 use std::collections::{BTreeMap, HashMap};
@@ -25,9 +27,10 @@ pub use webhook::receive_webhook;
 use crate::platform::{
     Db, Money, Tx,
     ids::{CheckoutId, PaymentId, RefundId, ReservationId},
-    tasks::{self, NewTask, Task},
+    tasks::{self as queue, NewTask},
 };
 use state::{PaymentEvent, PaymentState, transition};
+use tasks::CancelPayment;
 
 /// Opens the payments of new checkouts. The gateway hears of them when their buyers pay.
 pub(crate) async fn open_all(tx: &Tx, new: &[(CheckoutId, Money)]) -> Result<Vec<Payment>, DbErr> {
@@ -39,8 +42,8 @@ pub(crate) async fn open_all(tx: &Tx, new: &[(CheckoutId, Money)]) -> Result<Vec
 pub(crate) async fn abandon(tx: &Tx, checkout: CheckoutId) -> Result<(), DbErr> {
     let Some(mut payment) = payment_row::lock_of_checkout(tx, checkout).await? else { return Ok(()) };
     if payment.intent.is_some() && payment.state != PaymentState::Succeeded {
-        let task = NewTask::from(Task::CancelPayment { payment: payment.id }).unique(payment.id);
-        tasks::enqueue(tx, task.ranked(pay::URGENCY_REFUND, payment.created_at)).await?;
+        let task = NewTask::from(CancelPayment { payment: payment.id }).unique();
+        queue::enqueue(tx, task.ranked(pay::URGENCY_REFUND, payment.created_at)).await?;
     }
     if let Ok(state) = transition(payment.state, PaymentEvent::Abandon) {
         payment.state = state;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{
     payment_row,
     state::{PaymentEvent, PaymentState, transition},
+    tasks::AdvancePayment,
 };
 use crate::{
     drops::gate,
@@ -20,10 +21,10 @@ use crate::{
         idempotency::{self, Claim, IdempotencyKey},
         ids::{CheckoutId, DropId, PaymentId},
         in_tx, outbox,
-        tasks::{self, NewTask, Task},
-        timers::{self, TimerKind},
+        tasks::{self, NewTask},
+        timers,
     },
-    reservations::{checkout_row, reservation_row, state::ReservationState},
+    reservations::{checkout_row, reservation_row, state::ReservationState, tasks::HoldLapse},
 };
 
 /// How long a choice may wait in our own queue without the hold running off.
@@ -153,9 +154,9 @@ pub async fn pay(db: &Db, scope: &BuyerScope, request: &PayRequest) -> Result<(P
         let expires_at = ends.checked_add_signed(TimeDelta::seconds(QUEUE_SECS_MAX)).unwrap_or(ends);
         reservation_row::set_expiry(tx, checkout.id, expires_at).await?;
         checkout_row::touch(tx, checkout.id, Some(expires_at), false).await?;
-        timers::set(tx, TimerKind::HoldLapse, checkout.id, expires_at).await?;
-        let task = Task::AdvancePayment { payment: id };
-        tasks::enqueue(tx, NewTask::from(task).unique(id).ranked(URGENCY_PAYMENT, checkout.created_at)).await?;
+        timers::set::<HoldLapse>(tx, checkout.id, expires_at).await?;
+        tasks::enqueue(tx, NewTask::from(AdvancePayment { payment: id }).unique().ranked(URGENCY_PAYMENT, checkout.created_at))
+            .await?;
         outbox::publish(tx, version, &Fact::PaymentChanged { checkout: checkout.id, payment: id }).await?;
         audit::record(tx, "checkout.pay", checkout.id, &["method"]).await?;
         faults::point(Point::PayWritten).await?;

@@ -11,6 +11,7 @@ use super::{
     reservation_row::{self, Model as Line},
     reserve::stock_changed,
     state::{ReservationEvent, ReservationState, transition},
+    tasks::HoldLapse,
 };
 use crate::{
     drops::{gate, item_row},
@@ -23,8 +24,7 @@ use crate::{
         faults::{self, Point},
         idempotency::{self, Claim, IdempotencyKey},
         ids::{CheckoutId, DropId, ReservationId},
-        in_tx, outbox,
-        timers::{self, TimerKind},
+        in_tx, outbox, timers,
     },
 };
 
@@ -120,7 +120,7 @@ pub(crate) async fn release_unpaid<R: std::fmt::Debug>(tx: &Tx, checkout: Checko
     let held: Vec<ReservationId> = lines.iter().filter(|line| line.state == ReservationState::Held).map(|line| line.id).collect();
     let state = transition(ReservationState::Held, ReservationEvent::Cancel).map_err(OpError::inconsistent)?;
     reservation_row::set_state(tx, &held, state).await?;
-    timers::drop(tx, TimerKind::HoldLapse, checkout).await?;
+    timers::drop::<HoldLapse>(tx, checkout).await?;
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use super::{
     reservation_row,
     reserve::stock_changed,
     state::{ReservationEvent, ReservationState, transition},
+    tasks::HoldLapse,
 };
 use crate::{
     drops::gate,
@@ -20,8 +21,7 @@ use crate::{
         facts::Fact,
         faults::{self, Point},
         ids::{CheckoutId, DropId, ReservationId},
-        in_tx, outbox,
-        timers::{self, TimerKind},
+        in_tx, outbox, timers,
     },
 };
 
@@ -43,7 +43,7 @@ pub async fn lapse(db: &Db, scope: &SystemScope, checkout: CheckoutId) -> Result
         let held: Vec<_> = lines.iter().filter(|line| line.state == ReservationState::Held).collect();
         let Some(expires_at) = held.iter().map(|line| line.expires_at).min() else { return Ok(false) };
         if expires_at > now {
-            timers::set(tx, TimerKind::HoldLapse, checkout, expires_at).await?;
+            timers::set::<HoldLapse>(tx, checkout, expires_at).await?;
             return Ok(false);
         }
         let stock = load::stock(tx.conn(), &drops, About::default(), now).await?;

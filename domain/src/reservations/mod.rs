@@ -3,6 +3,7 @@
 //! [`quote`] what it costs and [`decide`] who gets it: pure rules. [`reserve`], [`lapse`], [`cancel`]: the
 //! operations, each under the gates of its drops. [`desk`] gathers requests to reserve, and `batch` decides them together by
 //! what is `known`. [`lines`] asks for a quote. [`legal`] and [`tables`]: what a checkout refers to. [`queries`]: reads. [`state`]: the state machine. [`reconcile`]: what was missed.
+//! [`tasks`]: what happens in time. [`letters`]: what buyers are told.
 
 pub mod address;
 mod batch;
@@ -13,6 +14,7 @@ pub mod desk;
 mod known;
 pub mod lapse;
 pub mod legal;
+pub mod letters;
 pub mod lines;
 pub(crate) mod load;
 pub mod queries;
@@ -22,6 +24,7 @@ pub(crate) mod reservation_row;
 pub mod reserve;
 pub mod state;
 pub mod tables;
+pub mod tasks;
 
 pub use checkout_row::{AddressView, Model as Checkout};
 pub use reservation_row::Model as Reservation;

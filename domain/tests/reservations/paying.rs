@@ -8,12 +8,12 @@ use domain::{
         of_checkouts,
         pay::{PayRefusal, PayRequest, PaymentMethod, pay},
         state::PaymentState,
+        tasks::CancelPayment,
     },
     platform::{
         Money,
         access::BuyerScope,
         ids::{CheckoutId, PaymentId, ReservationId},
-        tasks::Task,
     },
     reservations::{
         cancel::{CancelRefusal, cancel},
@@ -22,7 +22,7 @@ use domain::{
         state::ReservationState as State,
     },
 };
-use testkit::{Kit, facts, on_both, tasks};
+use testkit::{Kit, facts, on_both, tasks_of};
 use uuid::Uuid;
 
 use crate::market::{buyer, check_books, codes, key, market, number, system};
@@ -131,7 +131,7 @@ on_both! {
         assert_eq!(states(&kit, checkout).await, [State::Expired]);
         let payment = payment(&kit, checkout).await;
         assert_eq!(payment.state, PaymentState::Cancelled);
-        assert!(tasks(&kit).await.contains(&Task::CancelPayment { payment: payment.id }));
+        assert!(tasks_of::<CancelPayment>(&kit).await.contains(&CancelPayment { payment: payment.id }));
     }
 
     async fn money_that_comes_late_takes_all_lines_again_if_they_are_free(kit: Kit) {
