@@ -13,13 +13,17 @@ use api::{
 };
 use chrono::TimeDelta;
 use domain::{
-    platform::{Db, tasks::Queue},
+    platform::{
+        Db,
+        mail::LinkBase,
+        tasks::{Queue, TaskKinds},
+    },
     reservations::desk::DeskSettings,
 };
-use payments::{Sandbox, SandboxSettings};
+use payments::{Sandbox, SandboxSettings, sandbox::SandboxOutcome};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use workers::{
-    LinkBase, Loops, WorkerDeps,
+    Loops, WorkerDeps,
     bus::{Bus, BusState, embedded::EmbeddedBus, rabbit::RabbitBus},
 };
 
@@ -176,6 +180,7 @@ pub(crate) fn worker_deps(
         gateways: vec![sandbox.clone()],
         sandbox: Some(Arc::clone(sandbox)),
         links: LinkBase::new(public_url.as_str()),
+        tasks: TaskKinds::default().with::<SandboxOutcome>(Arc::clone(sandbox)),
         gateway_calls_per_second: config.gateway_calls_per_second.get(),
         queues,
     })
@@ -238,7 +243,7 @@ pub(crate) fn live_bounds(config: &Config) -> LiveBounds {
 
 /// All queues, each with its usual number of tasks at once.
 pub(crate) fn all_queues() -> Vec<(Queue, usize)> {
-    Queue::ALL.into_iter().map(|queue| (queue, workers::concurrency(queue))).collect()
+    Queue::ALL.into_iter().map(|queue| (queue, queue.concurrency())).collect()
 }
 
 /// What a process says of itself at `/readyz`, besides its database.

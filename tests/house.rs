@@ -204,6 +204,58 @@ fn a_function_in_a_tenants_scope_does_not_read_from_the_pool() {
     assert!(found.is_empty(), "use `read_in`: {found:#?}");
 }
 
+/// Everybody in the product who makes a `SystemScope`, and why no viewer stands behind the work. Tasks do not: each attempt
+/// gets its scope, with the reason of its kind.
+const MAKE_SYSTEM_SCOPES: &[(&str, &str)] = &[
+    ("api/src/http/webhooks.rs", "a gateway proves itself by its signature and is no viewer"),
+    ("domain/src/platform/tasks/kinds.rs", "an attempt at a task"),
+    ("src/commands/admin.rs", "the operator at the machine"),
+    ("src/commands/audit.rs", "the operator at the machine"),
+    ("src/commands/demo.rs", "the operator at the machine"),
+    ("src/commands/serve.rs", "a start takes back what a vanished server had in hand"),
+    ("src/demo/load.rs", "the demo fills its marketplace"),
+    ("src/demo/people.rs", "the demo makes its people"),
+    ("workers/src/reconcile.rs", "the reconcilers"),
+];
+
+/// Rules about rows that are not the tenant's. What the platform writes to its own tables is no caller's business.
+const PASS_THE_WALL: &[(&str, &str)] = &[
+    ("domain/src/accounts/revoke_token.rs", "buyers' sessions that a storefront's token opened end with it"),
+    ("domain/src/drops/publish.rs", "a cancelled drop releases its buyers' checkouts whole, with other creators' lines"),
+    ("domain/src/platform/db.rs", "here it is"),
+    ("domain/src/platform/idempotency.rs", "keys belong to whoever uses them"),
+    ("domain/src/platform/tasks.rs", "tasks are the system's"),
+    ("domain/src/platform/timers.rs", "timers are the system's"),
+];
+
+#[test]
+fn the_system_acts_where_it_is_known_to() {
+    assert_listed("SystemScope::new(", MAKE_SYSTEM_SCOPES);
+}
+
+#[test]
+fn the_second_wall_is_passed_where_it_is_known_to_be() {
+    assert_listed("beyond_wall", PASS_THE_WALL);
+}
+
+/// Asserts that the files of the product with this text are those of the list, no more and no fewer. Unit tests stand at
+/// the end of a file.
+fn assert_listed(text: &str, list: &[(&str, &str)]) {
+    let root = root();
+    let in_product = |path: &Path| path.components().any(|part| part.as_os_str() == "src");
+    let not_shipped = ["bench", "testkit"].map(|folder| root.join(folder));
+    let files = rust_files().into_iter().filter(|(path, _)| !not_shipped.iter().any(|folder| path.starts_with(folder)));
+    let found: BTreeSet<_> = files
+        .filter_map(|(path, source)| Some((path.strip_prefix(&root).ok()?.to_owned(), source)))
+        .filter(|(path, source)| in_product(path) && source.split("#[cfg(test)]").next().unwrap_or_default().contains(text))
+        .map(|(path, _)| path.display().to_string())
+        .collect();
+    let listed: BTreeSet<_> = list.iter().map(|(path, _)| (*path).to_owned()).collect();
+    let (new, gone): (Vec<_>, Vec<_>) = (found.difference(&listed).collect(), listed.difference(&found).collect());
+    assert!(new.is_empty(), "`{text}` stands in {new:#?}: give the reason in tests/house.rs, or do without");
+    assert!(gone.is_empty(), "`{text}` stands no longer in {gone:#?}: take them off the list");
+}
+
 /// A workspace crate as its manifest describes it.
 struct Manifest {
     package: String,

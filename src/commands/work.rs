@@ -37,7 +37,7 @@ fn one_queue(text: &str) -> Result<(Queue, usize), String> {
         let names: Vec<_> = Queue::ALL.into_iter().map(Queue::name).collect();
         format!("there is no queue `{name}`; the queues are {}", names.join(", "))
     })?;
-    let Some(count) = count else { return Ok((queue, workers::concurrency(queue))) };
+    let Some(count) = count else { return Ok((queue, queue.concurrency())) };
     match count.parse() {
         Ok(count) if (1..=CONCURRENCY_MAX).contains(&count) => Ok((queue, count)),
         Ok(_) | Err(_) => Err(format!("`{count}` is not a number of tasks from 1 to {CONCURRENCY_MAX}")),

@@ -137,7 +137,7 @@ impl Buyers {
             Err(error) => return Err(error.into()),
         };
         // The task that `pay` has queued finds this done.
-        advance(then, &self.system, &domain::payables(), &sandbox, payment)
+        advance(then, &self.system, &domain::registry::payables(), &sandbox, payment)
             .await
             .map_err(|error| LoadError::new(crate::exit::chain(&error)))?;
         Ok(Bought::Paid)

@@ -1,30 +1,18 @@
-//! The queue of payments: calls to the gateways, within one budget for all processes.
+//! Calls to the payment gateways, within one budget for all processes.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{
-    payments::{
-        advance::advance,
-        cancel_intent::cancel_intent,
-        gateway::{GatewayError, GatewayEvent, Intent, NewIntent, PaymentGateway, WebhookError},
-        gateway_of, gateway_of_refund,
-        make_refund::make_refund,
-        step::StepError,
-        sync::sync,
-    },
+    payments::gateway::{GatewayError, GatewayEvent, Intent, NewIntent, PaymentGateway, WebhookError},
     platform::{
         Db, Money,
-        access::{Actor, SystemScope},
+        access::Actor,
         budget::{self, Rate},
         in_tx,
-        tasks::{Claimed, Task},
     },
 };
-use sea_orm::DbErr;
 use tokio::sync::Mutex;
-
-use crate::{failure::TaskError, reconcile, run::Handler};
 
 /// One wait for the budget is no longer than this, so that a clock that jumps does not stop the queue.
 const WAIT_MAX: Duration = Duration::from_secs(1);
@@ -101,77 +89,5 @@ impl PaymentGateway for Budgeted {
 
     fn verify_webhook(&self, signature: Option<&str>, body: &[u8]) -> Result<GatewayEvent, WebhookError> {
         self.gateway.verify_webhook(signature, body)
-    }
-}
-
-/// The gateways of this deployment, by name.
-#[derive(Clone)]
-pub(crate) struct Gateways(Arc<[Arc<Budgeted>]>);
-
-impl Gateways {
-    pub(crate) fn new(db: &Db, gateways: &[Arc<dyn PaymentGateway>], calls_per_second: u32) -> Self {
-        let budgeted = gateways.iter().map(|gateway| Arc::new(Budgeted::new(db.clone(), Arc::clone(gateway), calls_per_second)));
-        Self(budgeted.collect())
-    }
-
-    pub(crate) fn named(&self, name: &str) -> Result<&Budgeted, TaskError> {
-        let found = self.0.iter().find(|gateway| gateway.name() == name);
-        // It may be a matter of a setting, or of another version of this program.
-        found.map(AsRef::as_ref).ok_or_else(|| TaskError::retry(format!("the gateway `{name}` is not configured")))
-    }
-}
-
-impl From<StepError> for TaskError {
-    fn from(error: StepError) -> Self {
-        match error {
-            StepError::Gateway(GatewayError::Later(_)) | StepError::Db(_) => Self::retry(error),
-            StepError::Gateway(GatewayError::Refused(_)) | StepError::Disagree(_) => Self::discard(error),
-        }
-    }
-}
-
-/// Does the tasks of the queue `payments`.
-pub(crate) struct PaymentsQueue {
-    pub(crate) db: Db,
-    pub(crate) gateways: Gateways,
-}
-
-impl PaymentsQueue {
-    /// `None`: there is no such thing any more, so there is nothing to do.
-    fn gateway(&self, name: Result<Option<String>, DbErr>) -> Result<Option<&Budgeted>, TaskError> {
-        name?.map(|name| self.gateways.named(&name)).transpose()
-    }
-}
-
-#[async_trait]
-impl Handler for PaymentsQueue {
-    async fn handle(&self, claimed: &Claimed) -> Result<(), TaskError> {
-        let (db, payables) = (&self.db, domain::payables());
-        match claimed.task {
-            Task::AdvancePayment { payment } => {
-                let Some(gateway) = self.gateway(gateway_of(db, payment).await)? else { return Ok(()) };
-                Ok(advance(db, &SystemScope::new("payment-advance"), &payables, gateway, payment).await?)
-            }
-            Task::CancelPayment { payment } => {
-                let Some(gateway) = self.gateway(gateway_of(db, payment).await)? else { return Ok(()) };
-                Ok(cancel_intent(db, &SystemScope::new("payment-cancel"), &payables, gateway, payment).await?)
-            }
-            Task::SyncPayment { payment } => {
-                let Some(gateway) = self.gateway(gateway_of(db, payment).await)? else { return Ok(()) };
-                if sync(db, &SystemScope::new("reconcile"), &payables, gateway, payment).await? {
-                    reconcile::count("payment_outcome", 1);
-                }
-                Ok(())
-            }
-            Task::MakeRefund { refund: id } => {
-                let Some(gateway) = self.gateway(gateway_of_refund(db, id).await)? else { return Ok(()) };
-                Ok(make_refund(db, &SystemScope::new("refund"), &payables, gateway, id).await?)
-            }
-            Task::SendMail { .. }
-            | Task::LapseCheckout { .. }
-            | Task::ApplyWebhook { .. }
-            | Task::SandboxOutcome { .. }
-            | Task::ImportProducts { .. } => Err(crate::misplaced(claimed)),
-        }
     }
 }

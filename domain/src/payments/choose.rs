@@ -9,12 +9,13 @@ use super::{
     method::{PaymentMethod, ReturnUrl},
     payment_row::{self, Model as Payment},
     state::{PaymentEvent, PaymentState, transition},
+    tasks::AdvancePayment,
 };
 use crate::platform::{
     OpError, Tx,
     facts::Fact,
     outbox,
-    tasks::{self, NewTask, Task},
+    tasks::{self as queue, NewTask},
 };
 
 /// What a buyer chose.
@@ -73,7 +74,7 @@ pub(crate) async fn choose<R: fmt::Debug>(
     payment.queued_at = Some(now);
     payment.hold_left_secs = Some(choice.hold_left_secs);
     let version = payment_row::save(tx, payment).await?;
-    let task = NewTask::from(Task::AdvancePayment { payment: id }).unique(id).ranked(URGENCY_PAYMENT, since);
-    tasks::enqueue(tx, task).await?;
+    let task = NewTask::from(AdvancePayment { payment: id }).unique().ranked(URGENCY_PAYMENT, since);
+    queue::enqueue(tx, task).await?;
     Ok(outbox::publish(tx, version, &Fact::PaymentChanged { checkout, payment: id }).await?)
 }

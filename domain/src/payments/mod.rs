@@ -1,6 +1,6 @@
 //! Deposits: payments, their allocations, refunds, the ledger, and the port to a gateway.
 //!
-//! [`gateway`] the port; [`state`] the state machine; [`choose`](mod@choose) the buyer's choice of a [`method`]; [`advance`] the calls to the
+//! [`gateway`] the port, [`gateways`] all that a deployment has; [`state`] the state machine; [`choose`](mod@choose) the buyer's choice of a [`method`]; [`advance`] the calls to the
 //! gateway, with [`cancel_intent`](mod@cancel_intent) and [`make_refund`](mod@make_refund); [`webhook`] what it tells us, [`sync`] when it does not; [`apply`] what that means; [`reconcile`] what was missed.
 //! [`payable`] is the port to what a payment is for. Below: what the capabilities above ask of payments.
 //!
@@ -11,6 +11,7 @@ pub mod apply;
 pub mod cancel_intent;
 pub mod choose;
 pub mod gateway;
+pub mod gateways;
 mod ledger;
 pub mod make_refund;
 pub mod method;
@@ -20,6 +21,7 @@ pub mod reconcile;
 pub mod state;
 pub mod step;
 pub mod sync;
+pub mod tasks;
 pub mod webhook;
 
 use std::collections::{BTreeMap, HashMap};
@@ -35,9 +37,10 @@ pub use webhook::receive_webhook;
 use crate::platform::{
     Db, Money, Tx,
     ids::{CheckoutId, PaymentId, RefundId, ReservationId},
-    tasks::{self, NewTask, Task},
+    tasks::{self as queue, NewTask},
 };
 use state::{PaymentEvent, PaymentState, transition};
+use tasks::{CancelPayment, MakeRefund};
 
 /// Payments come before refunds when the gateway's budget is short.
 const URGENCY_PAYMENT: i32 = 0;
@@ -54,8 +57,8 @@ pub(crate) async fn open_all(tx: &Tx, new: &[(CheckoutId, Money)]) -> Result<Vec
 pub(crate) async fn abandon(tx: &Tx, checkout: CheckoutId) -> Result<(), DbErr> {
     let Some(mut payment) = payment_row::lock_of_checkout(tx, checkout).await? else { return Ok(()) };
     if payment.intent.is_some() && payment.state != PaymentState::Succeeded {
-        let task = NewTask::from(Task::CancelPayment { payment: payment.id }).unique(payment.id);
-        tasks::enqueue(tx, task.ranked(URGENCY_REFUND, payment.created_at)).await?;
+        let task = NewTask::from(CancelPayment { payment: payment.id }).unique();
+        queue::enqueue(tx, task.ranked(URGENCY_REFUND, payment.created_at)).await?;
     }
     if let Ok(state) = transition(payment.state, PaymentEvent::Abandon) {
         payment.state = state;
@@ -89,8 +92,8 @@ pub(crate) async fn refund_lines(tx: &Tx, reservations: &[ReservationId], reason
 /// Makes a refund of reservations' deposits and queues the call to the gateway.
 async fn queue_refund(tx: &Tx, payment: &Payment, parts: &[(ReservationId, i64)], reason: RefundReason) -> Result<(), DbErr> {
     let refund = payment_row::insert_refund(tx, payment.id, parts, payment.currency, reason).await?;
-    let task = NewTask::from(Task::MakeRefund { refund }).unique(refund).ranked(URGENCY_REFUND, payment.created_at);
-    tasks::enqueue(tx, task).await
+    let task = NewTask::from(MakeRefund { refund }).unique().ranked(URGENCY_REFUND, payment.created_at);
+    queue::enqueue(tx, task).await
 }
 
 /// The payments of checkouts that the caller was led to by its own scope: one statement.

@@ -15,6 +15,7 @@ use super::{
     gateway::{GatewayEvent, PaymentGateway},
     payable::Payables,
     step::StepError,
+    tasks::{ApplyWebhook, webhook_subject},
 };
 use crate::platform::{
     Db, OpError, Tx,
@@ -22,7 +23,7 @@ use crate::platform::{
     faults::{self, Point},
     in_tx,
     reconcile::Missed,
-    tasks::{self, Task, kind, webhook_subject},
+    tasks::{self, Task},
 };
 
 mod entity {
@@ -75,8 +76,8 @@ pub async fn receive_webhook(
     faults::point(Point::WebhookTaken).await
 }
 
-fn to_apply(gateway: &str, event: &str) -> Task {
-    Task::ApplyWebhook { gateway: gateway.to_owned(), event: event.to_owned() }
+fn to_apply(gateway: &str, event: &str) -> ApplyWebhook {
+    ApplyWebhook { gateway: gateway.to_owned(), event: event.to_owned() }
 }
 
 /// Queues webhooks again that were taken in before `before`, are not applied, and have no task. Answers how many.
@@ -86,7 +87,7 @@ pub(super) async fn requeue_unapplied(db: &Db, scope: &SystemScope, before: Date
         what: "webhook_unapplied",
         warns: true,
         candidates: waiting.order_by_asc(C::ReceivedAt),
-        kinds: &[kind::APPLY_WEBHOOK],
+        kinds: &[ApplyWebhook::KIND],
         subject: |row: &entity::Model| webhook_subject(&row.gateway, &row.event),
     };
     missed.queue(db, scope, |row| to_apply(&row.gateway, &row.event).into()).await

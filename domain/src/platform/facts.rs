@@ -42,6 +42,20 @@ pub trait FactListener: Send + Sync {
 }
 
 impl Fact {
+    /// The names of all kinds that this version knows. A newer one may have written others.
+    pub const KINDS: [&'static str; 10] = [
+        "account_changed",
+        "creator_changed",
+        "product_changed",
+        "drop_changed",
+        "stock_changed",
+        "reserved",
+        "confirmed",
+        "lapsed",
+        "reservation_cancelled",
+        "payment_changed",
+    ];
+
     /// The constant name of the kind, as it stands in the outbox.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -22,6 +22,7 @@ use super::{
     quote::Quote,
     reservation_row::{self, NewLines},
     reserve::{Made, OPERATION, ReserveRefusal, ReserveRequest, Reserved},
+    tasks::HoldLapse,
 };
 use crate::{
     accounts,
@@ -38,8 +39,7 @@ use crate::{
         faults::{self, Point},
         idempotency::{self, Claim, KeyAsked},
         ids::{CheckoutId, DropId},
-        in_tx, is_passing, outbox,
-        timers::{self, TimerKind},
+        in_tx, is_passing, outbox, timers,
         trace::TraceParent,
     },
 };
@@ -386,7 +386,7 @@ impl<'a> Batch<'a> {
         let payments = payments::open_all(tx, &due).await?;
         let traced = |granted: &Granted<'_>| granted.asked.trace.clone();
         let timers = granted.iter().map(|granted| (granted.asked.checkout.uuid(), granted.expires_at, traced(granted)));
-        timers::set_all(tx, TimerKind::HoldLapse, timers.collect()).await?;
+        timers::set_all::<HoldLapse>(tx, timers.collect()).await?;
         let reserved = granted.iter().map(|granted| (1, Fact::Reserved { checkout: granted.asked.checkout }, traced(granted)));
         let changed = known.stock_changes().map(|(version, fact)| (version, fact, None));
         outbox::publish_traced(tx, reserved.chain(changed).collect()).await?;

@@ -13,6 +13,7 @@ use super::{
     release::{Release, release},
     reservation_row::{self, Model as Line},
     state::ReservationState,
+    tasks::HoldLapse,
 };
 use crate::{
     drops::gate::{self, Gates},
@@ -24,7 +25,7 @@ use crate::{
     platform::{
         OpError, Tx, audit,
         ids::{CheckoutId, CreatorId, DropId, ReservationId},
-        timers::{self, TimerKind},
+        timers,
     },
 };
 
@@ -85,7 +86,7 @@ impl LockedDeposit {
 impl LockedPayable for LockedDeposit {
     async fn paid(&self, tx: &Tx, payment: &Payment, now: DateTime<Utc>) -> Result<Settlement, OpError<ApplyRefusal>> {
         let lines = self.lines(tx).await?;
-        timers::drop(tx, TimerKind::HoldLapse, self.checkout).await?;
+        timers::drop::<HoldLapse>(tx, self.checkout).await?;
         let (refund, action) = match confirm(tx, &self.gates, self.checkout, &lines, payment.fingerprint.clone(), now).await? {
             Confirmed::All => (None, "checkout.confirm"),
             Confirmed::TooLate => (Some(RefundReason::PaidTooLate), "checkout.refund_late"),

@@ -6,6 +6,7 @@ use super::{
     release::{Release, release},
     reservation_row::{self, Model as Line},
     state::ReservationState,
+    tasks::HoldLapse,
 };
 use crate::{
     drops::gate,
@@ -15,8 +16,7 @@ use crate::{
         audit,
         faults::{self, Point},
         ids::{CheckoutId, DropId},
-        in_tx,
-        timers::{self, TimerKind},
+        in_tx, timers,
     },
 };
 
@@ -38,7 +38,7 @@ pub async fn lapse(db: &Db, scope: &SystemScope, checkout: CheckoutId) -> Result
         let held: Vec<&Line> = lines.iter().filter(|line| line.state == ReservationState::Held).collect();
         let Some(expires_at) = held.iter().map(|line| line.expires_at).min() else { return Ok(false) };
         if expires_at > now {
-            timers::set(tx, TimerKind::HoldLapse, checkout, expires_at).await?;
+            timers::set::<HoldLapse>(tx, checkout, expires_at).await?;
             return Ok(false);
         }
         release(tx, &gates, &held, Release::Lapsed).await?;

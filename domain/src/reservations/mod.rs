@@ -5,7 +5,8 @@
 //! [`change_item`](fn@change_item): those on a drop that depend on what is claimed of it. `confirm` and `release` are the two ways in
 //! which a claim moves on, whoever asks; [`deposits`] is what follows from a payment. [`desk`] gathers requests to reserve, and `batch`
 //! decides them together by what is `known`. [`lines`] asks for a quote. [`legal`] and [`tables`]: what a checkout refers to.
-//! [`claims`] and [`queries`]: reads. [`state`]: the state machine. [`reconcile`]: what was missed.
+//! [`claims`] and [`queries`]: reads. [`state`]: the state machine. [`tasks`]: what happens in time. [`letters`]:
+//! what buyers are told. [`reconcile`]: what was missed.
 
 pub mod address;
 mod batch;
@@ -22,6 +23,7 @@ mod extend;
 mod known;
 pub mod lapse;
 pub mod legal;
+pub mod letters;
 pub mod lines;
 pub(crate) mod load;
 pub mod pay;
@@ -33,6 +35,7 @@ pub(crate) mod reservation_row;
 pub mod reserve;
 pub mod state;
 pub mod tables;
+pub mod tasks;
 mod withdraw_drop;
 
 pub use cancel_drop::{CancelDropRefusal, cancel_drop};

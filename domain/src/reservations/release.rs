@@ -10,6 +10,7 @@ use super::{
     checkout_row,
     reservation_row::{self, Model as Line},
     state::{BadTransition, ReservationEvent, ReservationState, transition},
+    tasks::HoldLapse,
 };
 use crate::{
     drops::{
@@ -21,8 +22,7 @@ use crate::{
         OpError, Tx,
         facts::Fact,
         ids::{CheckoutId, ReservationId},
-        outbox,
-        timers::{self, TimerKind},
+        outbox, timers,
     },
 };
 
@@ -76,7 +76,7 @@ pub(crate) async fn release<R: fmt::Debug>(tx: &Tx, gates: &Gates, lines: &[&Lin
     for checkout in held.collect::<BTreeSet<CheckoutId>>() {
         // The timer of a hold that lapsed has fired.
         if why != Release::Lapsed {
-            timers::drop(tx, TimerKind::HoldLapse, checkout).await?;
+            timers::drop::<HoldLapse>(tx, checkout).await?;
         }
         if why != Release::PaidInVain {
             payments::abandon(tx, checkout).await?;

@@ -15,13 +15,14 @@ use super::{
     decide::PersonKey,
     quote::{Delivery, Quote},
     state::ReservationState,
+    tasks::HoldLapse,
 };
 use crate::platform::{
     Currency, Tx,
     access::CreatorScope,
     as_new, bulk,
     ids::{CheckoutId, CreatorId, DropId, DropItemId, ReservationId, VariantId},
-    timers::{self, TimerKind},
+    timers,
 };
 
 /// A buyer's claim on units of one drop item.
@@ -97,7 +98,7 @@ pub(crate) async fn alive_in_drop(conn: &impl ConnectionTrait, drop: DropId) -> 
 /// Held lines without a timer that would end them: of holds that end after `after`, and not after `until`. The state is
 /// written out, because a partial index is not found through a parameter; so it is below.
 pub(crate) fn held_without_timer(after: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> Select<Entity> {
-    let timer = timers::of_subject(TimerKind::HoldLapse, (Entity, Column::CheckoutId));
+    let timer = timers::of_subject::<HoldLapse>((Entity, Column::CheckoutId));
     let mut held = Entity::find().filter(Expr::cust("state = 'HELD'")).filter(Expr::not_exists(timer));
     if let Some(after) = after {
         held = held.filter(Column::ExpiresAt.gt(after));

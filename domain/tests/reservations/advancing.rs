@@ -92,7 +92,7 @@ on_both! {
             let checkout = market.held(&kit.db, &buyer, &[(&market.cup, 1)], name).await;
             let (payment, _) = pay(&kit.db, &buyer, &choice(checkout, name)).await.unwrap();
             let amount = of_checkouts(&kit.db, &[checkout]).await.unwrap()[&checkout].amount();
-            advance(&kit.db, &system(), &domain::payables(), &Refusing { payment, amount, state }, payment).await.unwrap();
+            advance(&kit.db, &system(), &domain::registry::payables(), &Refusing { payment, amount, state }, payment).await.unwrap();
             let after = of_checkouts(&kit.db, &[checkout]).await.unwrap().remove(&checkout).unwrap();
             assert_eq!((after.state, after.queued_at), (payment_state, None));
             assert_eq!(lines_of(&kit.db, &[checkout]).await.unwrap()[&checkout][0].state, line_state);
@@ -107,7 +107,7 @@ on_both! {
         let (payment, _) = pay(&kit.db, &ada, &choice(checkout, "first")).await.unwrap();
         let amount = of_checkouts(&kit.db, &[checkout]).await.unwrap()[&checkout].amount();
         let refusing = Refusing { payment, amount, state: IntentState::RequiresMethod };
-        let refused = advance(&kit.db, &system(), &domain::payables(), &refusing, payment).await.unwrap_err();
+        let refused = advance(&kit.db, &system(), &domain::registry::payables(), &refusing, payment).await.unwrap_err();
         assert!(matches!(&refused, StepError::Gateway(GatewayError::Refused(why)) if why == "not now"), "{refused:?}");
         let after = of_checkouts(&kit.db, &[checkout]).await.unwrap().remove(&checkout).unwrap();
         assert_eq!((after.state, after.queued_at), (PaymentState::RequiresMethod, None));

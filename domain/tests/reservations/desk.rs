@@ -106,7 +106,7 @@ async fn pay(db: &Db, checkout: CheckoutId, fingerprint: Option<String>) {
         decline_code: None,
         fingerprint,
     };
-    apply(db, &system(), &domain::payables(), &payment.gateway, &intent, None).await.unwrap();
+    apply(db, &system(), &domain::registry::payables(), &payment.gateway, &intent, None).await.unwrap();
 }
 
 /// What one of the crowd does: reserves, twice with the same key now and then, and then pays, gives up, or leaves it.

@@ -192,7 +192,7 @@ on_both! {
             id: "pi_1".to_owned(), payment: payment.id, state: IntentState::Succeeded, amount, captured: amount,
             action_url: None, decline_code: None, fingerprint: None,
         };
-        apply(&kit.db, &system(), &domain::payables(), "sandbox", &intent, None).await.unwrap();
+        apply(&kit.db, &system(), &domain::registry::payables(), "sandbox", &intent, None).await.unwrap();
         let held = market.held(&kit.db, &bob, &[(&market.cup, 1)], "held").await;
         cancel_drop(&kit.db, &market.creator, market.drop.id).await.unwrap();
         let lines = queries::lines_of(&kit.db, &[paid, held]).await.unwrap();

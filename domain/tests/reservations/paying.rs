@@ -8,12 +8,12 @@ use domain::{
         method::PaymentMethod,
         of_checkouts,
         state::PaymentState,
+        tasks::CancelPayment,
     },
     platform::{
         Money,
         access::BuyerScope,
         ids::{CheckoutId, PaymentId, ReservationId},
-        tasks::Task,
     },
     reservations::{
         cancel::{CancelRefusal, cancel},
@@ -23,7 +23,7 @@ use domain::{
         state::ReservationState as State,
     },
 };
-use testkit::{Kit, facts, on_both, tasks};
+use testkit::{Kit, facts, on_both, tasks_of};
 use uuid::Uuid;
 
 use crate::market::{buyer, check_books, codes, key, market, number, system};
@@ -57,7 +57,7 @@ async fn intent(kit: &Kit, checkout: CheckoutId, state: IntentState) -> Intent {
 
 async fn tell(kit: &Kit, checkout: CheckoutId, state: IntentState) {
     let intent = intent(kit, checkout, state).await;
-    apply(&kit.db, &system(), &domain::payables(), GATEWAY, &intent, None).await.unwrap();
+    apply(&kit.db, &system(), &domain::registry::payables(), GATEWAY, &intent, None).await.unwrap();
 }
 
 async fn states(kit: &Kit, checkout: CheckoutId) -> Vec<State> {
@@ -132,7 +132,7 @@ on_both! {
         assert_eq!(states(&kit, checkout).await, [State::Expired]);
         let payment = payment(&kit, checkout).await;
         assert_eq!(payment.state, PaymentState::Cancelled);
-        assert!(tasks(&kit).await.contains(&Task::CancelPayment { payment: payment.id }));
+        assert!(tasks_of::<CancelPayment>(&kit).await.contains(&CancelPayment { payment: payment.id }));
     }
 
     async fn money_that_comes_late_takes_all_lines_again_if_they_are_free(kit: Kit) {
@@ -201,11 +201,11 @@ on_both! {
         let good = intent(&kit, checkout, IntentState::Succeeded).await;
         let mut wrong = good.clone();
         wrong.amount.minor += 1;
-        assert_eq!(codes(apply(&kit.db, &system(), &domain::payables(), GATEWAY, &wrong, None).await), [ApplyRefusal::WrongAmount]);
+        assert_eq!(codes(apply(&kit.db, &system(), &domain::registry::payables(), GATEWAY, &wrong, None).await), [ApplyRefusal::WrongAmount]);
         let mut unknown = good.clone();
         unknown.payment = PaymentId(Uuid::from_u128(1));
-        assert_eq!(codes(apply(&kit.db, &system(), &domain::payables(), GATEWAY, &unknown, None).await), [ApplyRefusal::UnknownPayment]);
-        assert_eq!(codes(apply(&kit.db, &system(), &domain::payables(), "other", &good, None).await), [ApplyRefusal::UnknownPayment]);
+        assert_eq!(codes(apply(&kit.db, &system(), &domain::registry::payables(), GATEWAY, &unknown, None).await), [ApplyRefusal::UnknownPayment]);
+        assert_eq!(codes(apply(&kit.db, &system(), &domain::registry::payables(), "other", &good, None).await), [ApplyRefusal::UnknownPayment]);
         assert_eq!(kit.state().await, before);
     }
 

@@ -20,13 +20,17 @@ use domain::{
     platform::{
         Db, EntityId, TENANT_ROLE,
         access::{Actor, CreatorScope, TokenKind},
-        ids::CreatorId,
-        in_tx, read_in,
+        idempotency::{self, Claim},
+        ids::{CheckoutId, CreatorId},
+        in_tx, read_in, tasks,
         text::Line,
+        timers,
     },
+    reservations::tasks::{HoldLapse, LapseCheckout},
 };
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, RuntimeErr, Statement, sqlx};
 use testkit::Kit;
+use uuid::Uuid;
 
 use crate::market::{Market, buyer, creator, draft_of, key, market, number, system, tiers, variant};
 
@@ -378,6 +382,32 @@ async fn a_connection_is_what_it_was_however_a_creators_work_ends(kit: Kit) {
     same("given up").await;
 }
 
+/// The platform's tables are nobody's, so it writes to them beyond the wall, and is within it again afterwards.
+async fn what_the_platform_keeps_is_written_under_a_creators_scope(kit: Kit) {
+    let (mine, _) = two_yards(&kit).await;
+    let (db, checkout, made) = (&kit.db, kit.db.new_id::<CheckoutId>(), Uuid::from_u128(1));
+    let written: Result<_, DbErr> = in_tx(db, &mine.scope, async |tx| {
+        let mut costs = Vec::new();
+        let mut before = db.statements();
+        let mut spent = |now: u64| costs.push(now - std::mem::replace(&mut before, now));
+        tasks::enqueue(tx, LapseCheckout { checkout }).await?;
+        spent(db.statements());
+        timers::set::<HoldLapse>(tx, checkout, tx.now()).await?;
+        spent(db.statements());
+        for (expected, input) in [(Claim::Fresh, 1), (Claim::Replay(made), 1), (Claim::Mismatch, 2)] {
+            assert_eq!(idempotency::claim(tx, tx.actor(), "test", &key("key"), &input, made).await?, expected);
+        }
+        timers::drop::<HoldLapse>(tx, checkout).await?;
+        assert_eq!(texts(tx.conn(), "SELECT current_user::text").await?, [TENANT_ROLE]);
+        Ok(costs)
+    })
+    .await;
+    assert_eq!(written.unwrap(), [3, 3], "two more than without the wall");
+    assert_eq!(testkit::tasks_of::<LapseCheckout>(&kit).await, [LapseCheckout { checkout }]);
+    let state = kit.state().await;
+    assert_eq!((state.count("timers"), state.count("idempotency_keys")), (0, 1));
+}
+
 async fn a_read_changes_nothing(kit: Kit) {
     let (mine, _) = two_yards(&kit).await;
     let before = kit.state().await;
@@ -406,5 +436,6 @@ on_postgres! {
     what_is_not_a_creators_is_out_of_its_reach,
     without_a_creator_the_role_sees_nothing,
     a_connection_is_what_it_was_however_a_creators_work_ends,
+    what_the_platform_keeps_is_written_under_a_creators_scope,
     a_read_changes_nothing,
 }

@@ -2,7 +2,8 @@
 //!
 //! It behaves as a gateway at the other end of a network does: calls are idempotent by key, outcomes
 //! come as signed webhooks, some of them late, and one method sends the buyer to a page (`page`).
-//! [`methods`] says what each method of payment does; `delivery` sends the webhooks.
+//! [`methods`] says what each method of payment does; `delivery` sends the webhooks, and [`SandboxOutcome`] is the task that
+//! has it do so.
 //!
 //! Architecture invariant: nothing of ours refers to its tables, and it reads none of ours.
 
@@ -16,7 +17,7 @@ use domain::{
         Db, Money, Tx,
         access::Actor,
         in_tx,
-        tasks::{self, NewTask, Task},
+        tasks::{NewTask, enqueue},
     },
 };
 use sea_orm::DbErr;
@@ -29,12 +30,14 @@ mod intent_row;
 mod key_row;
 pub mod methods;
 mod page;
+mod tasks;
 
 pub use delivery::{DeliverError, Webhook};
 use event_row::EventKind;
 pub use intent_row::SandboxState;
 use methods::Outcome;
 pub use page::{PageView, SettleError};
+pub use tasks::SandboxOutcome;
 
 /// Where the sandbox is reached, and how it signs.
 #[derive(Clone)]
@@ -274,7 +277,7 @@ async fn declines(tx: &Tx, row: &mut intent_row::Model, code: &str) -> Result<()
 /// Notes an event, and queues what is to happen at `run_at`: its webhook, or the settling of a late payment.
 async fn happened(tx: &Tx, row: &intent_row::Model, kind: EventKind, run_at: DateTime<Utc>) -> Result<(), DbErr> {
     let event: Uuid = event_row::insert(tx, row.id, kind).await?;
-    tasks::enqueue(tx, NewTask::from(Task::SandboxOutcome { event }).at(run_at)).await
+    enqueue(tx, NewTask::from(SandboxOutcome { event }).at(run_at)).await
 }
 
 #[async_trait]

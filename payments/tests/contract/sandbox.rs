@@ -2,13 +2,10 @@
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use domain::{
-    payments::gateway::{Intent, PaymentGateway},
-    platform::tasks::Task,
-};
+use domain::payments::gateway::{Intent, PaymentGateway};
 use payments::{
     Sandbox, SandboxSettings,
-    sandbox::{Webhook, methods},
+    sandbox::{SandboxOutcome, Webhook, methods},
     signature,
 };
 use testkit::Kit;
@@ -66,8 +63,9 @@ impl Driver for SandboxDriver {
 
     async fn wait_for_late(&self) {
         self.kit.clock.advance(TimeDelta::seconds(SandboxSettings::LATE_SECS));
-        for task in testkit::tasks(&self.kit).await {
-            let Task::SandboxOutcome { event } = task else { panic!("the sandbox queues its own tasks only: {task:?}") };
+        let outcomes = testkit::tasks_of::<SandboxOutcome>(&self.kit).await;
+        assert_eq!(outcomes.len(), testkit::tasks(&self.kit).await.len(), "the sandbox queues its own tasks only");
+        for SandboxOutcome { event } in outcomes {
             // Webhooks find nobody; what settles needs nobody.
             let _delivered = self.sandbox.deliver(event).await;
         }

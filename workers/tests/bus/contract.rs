@@ -9,53 +9,43 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use chrono::TimeDelta;
-use domain::platform::{
-    Db,
-    access::Actor,
-    facts::Fact,
-    ids::{AccountId, CheckoutId},
-    in_tx,
-    mail::Letter,
-    outbox,
-    tasks::{self, Claimed, NewTask, Queue, Task},
+use domain::{
+    platform::{
+        Db,
+        access::Actor,
+        facts::Fact,
+        ids::AccountId,
+        in_tx, outbox,
+        tasks::{self, NewTask, Queue, TaskKinds},
+    },
+    registry,
 };
-use sea_orm::DbErr;
+use sea_orm::{ConnectionTrait, DbErr};
+use testkit::{Listener, Numbered};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use workers::{
-    TaskError, announce,
+    announce,
     bus::{
         Bus,
         follower::{FollowError, Follower},
     },
-    reactions::react,
     relay,
-    run::{Handler, QueueWorker, Stop},
+    run::{QueueWorker, Stop},
 };
 
 use crate::Fixture;
 
 const ACTOR: Actor = Actor::System("test");
 
-/// Notes which letters it was given.
+/// Notes which tasks it was given.
 #[derive(Default)]
-struct Recorder(Mutex<Vec<u128>>);
+struct Recorder(Mutex<Vec<u64>>);
 
-#[async_trait]
-impl Handler for Recorder {
-    async fn handle(&self, claimed: &Claimed) -> Result<(), TaskError> {
-        if let Task::SendMail { letter: Letter::Held { checkout } } = &claimed.task {
-            self.0.lock().unwrap().push(checkout.0.as_u128());
-        }
-        Ok(())
-    }
-}
-
-fn letter(number: u128) -> NewTask {
-    NewTask::from(Task::SendMail { letter: Letter::Held { checkout: CheckoutId(Uuid::from_u128(number)) } })
+fn numbered(number: u64) -> NewTask {
+    NewTask::from(Numbered { number })
 }
 
 async fn enqueue(db: &Db, task: NewTask) {
@@ -71,7 +61,7 @@ async fn publish(db: &Db, numbers: std::ops::Range<u128>) {
 async fn stamp_silently(db: &Db) {
     in_tx(db, ACTOR, async |tx| {
         let fence = outbox::lease(tx, Uuid::from_u128(1)).await?.ok_or_else(|| DbErr::Custom("another relay".to_owned()))?;
-        outbox::stamp(tx, fence, 10_000, react).await
+        outbox::stamp(tx, fence, 10_000, |fact| registry::letters().following(fact)).await
     })
     .await
     .unwrap();
@@ -89,13 +79,18 @@ async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
 /// A worker of the queue of letters.
 fn start_worker(db: &Db, bus: &Arc<dyn Bus>) -> (Arc<Recorder>, Stop, JoinHandle<()>) {
     let (recorder, stop) = (Arc::new(Recorder::default()), Stop::default());
+    let listening = Arc::clone(&recorder);
+    let listener = Listener::new(move |number, _| {
+        listening.0.lock().unwrap().push(number);
+        std::future::ready(Ok(()))
+    });
     let worker = QueueWorker {
         db: db.clone(),
         bus: Arc::clone(bus),
         queue: Queue::Mail,
         concurrency: 4,
         task_time_max: Duration::from_secs(30),
-        handler: recorder.clone(),
+        kinds: TaskKinds::default().with::<Numbered>(listener),
     };
     let running = tokio::spawn(worker.run(stop.clone()));
     (recorder, stop, running)
@@ -135,7 +130,7 @@ pub(crate) async fn what_one_process_queues_is_done_by_another(fixture: Fixture)
     let announcing = CancellationToken::new();
     let announced = tokio::spawn(announce::run(here.clone(), Arc::clone(&to), announcing.clone()));
     for number in 0..50 {
-        enqueue(&here, letter(number)).await;
+        enqueue(&here, numbered(number)).await;
     }
     eventually("all are done", async || recorder.0.lock().unwrap().len() >= 50).await;
     eventually("no row is left", async || tasks::depths(&here).await.unwrap().is_empty()).await;
@@ -207,9 +202,23 @@ pub(crate) async fn a_follower_misses_nothing_though_its_bus_does(fixture: Fixtu
     assert_eq!(positions(&mut late, 10).await, (5_991..=6_000).collect::<Vec<_>>());
 }
 
+pub(crate) async fn a_stamped_fact_of_an_unknown_kind_is_passed_over(fixture: Fixture) {
+    let (db, bus) = fixture.process().await;
+    let mut follower = Follower::from_now(&db, bus.as_ref()).await.unwrap();
+    publish(&db, 0..5).await;
+    stamp_silently(&db).await;
+    let newer = "UPDATE outbox SET kind = 'of_a_newer_version', payload = '{\"kind\": \"of_a_newer_version\"}'";
+    let sql = format!("{newer} WHERE position IN (1, 3, 5)");
+    in_tx(&db, ACTOR, async |tx| tx.conn().execute_unprepared(&sql).await).await.unwrap();
+    assert_eq!(positions(&mut follower, 2).await, [2, 4]);
+    publish(&db, 5..6).await;
+    stamp_silently(&db).await;
+    assert_eq!(positions(&mut follower, 1).await, [6]);
+}
+
 pub(crate) async fn what_is_told_twice_and_in_disorder_is_heard_once_and_in_order(fixture: Fixture) {
     const FACTS: u128 = 300;
-    const TASKS: u128 = 60;
+    const TASKS: u64 = 60;
     let (here, to) = fixture.process().await;
     let mut followers = Vec::new();
     let mut workers = Vec::new();
@@ -235,7 +244,7 @@ pub(crate) async fn what_is_told_twice_and_in_disorder_is_heard_once_and_in_orde
     }
     // Three permits for each task, and two workers who want them.
     for number in 0..TASKS {
-        enqueue(&here, letter(number)).await;
+        enqueue(&here, numbered(number)).await;
     }
     for _ in 0..3 {
         eventually("it is announced", async || to.announce(Queue::Mail, u32::try_from(TASKS).unwrap()).await.is_ok()).await;
@@ -285,8 +294,8 @@ pub(crate) async fn a_task_that_comes_due_later_is_announced_then(fixture: Fixtu
     let (there, from) = fixture.process().await;
     let (recorder, stop, running) = start_worker(&there, &from);
     let relay = tokio::spawn(relay::run(here.clone(), to, stop.claiming.clone()));
-    enqueue(&here, letter(1).at(fixture.kit.db.now() + TimeDelta::minutes(5))).await;
-    enqueue(&here, letter(2).at(fixture.kit.db.now() + TimeDelta::seconds(1))).await;
+    enqueue(&here, numbered(1).at(fixture.kit.db.now() + TimeDelta::minutes(5))).await;
+    enqueue(&here, numbered(2).at(fixture.kit.db.now() + TimeDelta::seconds(1))).await;
     fixture.kit.clock.advance(TimeDelta::seconds(2));
     eventually("the first is done", async || !recorder.0.lock().unwrap().is_empty()).await;
     assert_eq!(*recorder.0.lock().unwrap(), [2]);

@@ -70,6 +70,7 @@ on_each_bus! {
     what_one_process_queues_is_done_by_another,
     every_process_hears_every_fact_in_order,
     a_follower_misses_nothing_though_its_bus_does,
+    a_stamped_fact_of_an_unknown_kind_is_passed_over,
     what_is_told_twice_and_in_disorder_is_heard_once_and_in_order,
     a_follower_of_swept_facts_says_so,
     work_left_behind_is_news_for_everybody,

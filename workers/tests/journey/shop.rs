@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use ::payments::{Sandbox, SandboxSettings, sandbox::SIGNATURE_HEADER};
+use ::payments::{
+    Sandbox, SandboxSettings,
+    sandbox::{SIGNATURE_HEADER, SandboxOutcome},
+};
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::{
@@ -19,16 +22,18 @@ use domain::{
         publish::publish,
         terms::Deposit,
     },
-    payments::{self, Payment, Refund, gateway::PaymentGateway, method::PaymentMethod, receive_webhook},
+    payments::{self, Payment, Refund, gateway::PaymentGateway, gateways::Gateways, method::PaymentMethod, receive_webhook},
     platform::{
         Db,
         access::{Buyer, BuyerScope, SystemScope},
         idempotency::IdempotencyKey,
         ids::{CheckoutId, DropItemId, PaymentId},
-        mail::{Mail, MailError, Mailer},
-        tasks::{self, Queue},
+        mail::{LinkBase, Mail, MailError, Mailer},
+        tasks::{self, Queue, TaskKinds},
         text::Line as TextLine,
     },
+    registry,
+    registry::Ports,
     reservations::{
         Reservation,
         lines::Line,
@@ -46,7 +51,7 @@ use tokio::{
     sync::oneshot,
 };
 use workers::{
-    LinkBase, WorkerDeps, Workers, WorkersHandle,
+    WorkerDeps, Workers, WorkersHandle,
     bus::{Bus, embedded::EmbeddedBus},
 };
 
@@ -116,10 +121,23 @@ impl Shop {
             sandbox: Some(self.sandbox.clone()),
             links: LinkBase::new("https://shop.example/"),
             gateway_calls_per_second: 1_000,
-            queues: Queue::ALL.into_iter().map(|queue| (queue, workers::concurrency(queue))).collect(),
+            tasks: self.own_kinds(),
+            queues: Queue::ALL.into_iter().map(|queue| (queue, queue.concurrency())).collect(),
         };
         let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::new(self.kit.db.clone()));
         *self.handle.lock().unwrap() = Some(Workers::start(&bus, deps));
+    }
+
+    /// The kinds of tasks that the gateway brings.
+    fn own_kinds(&self) -> TaskKinds {
+        TaskKinds::default().with::<SandboxOutcome>(self.sandbox.clone())
+    }
+
+    /// All kinds of tasks, as a process with workers has them.
+    pub(crate) fn kinds(&self) -> TaskKinds {
+        let gateways = Gateways::new([self.sandbox.clone() as Arc<dyn PaymentGateway>]);
+        let links = LinkBase::new("https://shop.example/");
+        registry::tasks(Ports { gateways, mailer: self.letters.clone(), links }).and(self.own_kinds())
     }
 
     /// Stops the workers, once nothing is left to do.

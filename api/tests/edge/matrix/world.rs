@@ -15,12 +15,13 @@ use domain::{
         idempotency::IdempotencyKey,
         ids::{AccountId, CreatorId},
         in_tx,
-        mail::Letter,
+        mail::SendMail,
         tasks::{self, Failure, Outcome, Queue, Task},
         text::{Line, Markdown},
     },
     reservations::{
         legal::{self, LegalKind},
+        letters::HeldLetter,
         lines, queries,
         quote::Delivery,
         reserve::{ReserveRequest, Reserved, reserve},
@@ -141,8 +142,8 @@ impl World {
 async fn dead_letter(kit: &Kit) -> String {
     let actor = Actor::System("test");
     let buried: Result<_, DbErr> = in_tx(&kit.db, actor, async |tx| {
-        tasks::enqueue(tx, Task::SendMail { letter: Letter::Held { checkout: tx.new_id() } }).await?;
-        let claimed = tasks::claim(tx, Queue::Mail, 1).await?;
+        tasks::enqueue(tx, SendMail::new(&HeldLetter { checkout: tx.new_id() })?).await?;
+        let claimed = tasks::claim(tx, Queue::Mail, &[SendMail::KIND], 1).await?;
         tasks::bury(tx, &claimed[0], &Failure::new(Outcome::Discard, "the postman is ill")).await?;
         Ok(claimed[0].id.to_string())
     })

@@ -1,8 +1,10 @@
 //! To work off some rows of an import: their effects, their reports and the cursor in one transaction.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, DbErr, IntoActiveModel};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::{
     ImportRow, ProductImport, RowOutcome,
@@ -13,12 +15,12 @@ use crate::{
     catalog::{Product, policy::VARIANTS_MAX, sheet::Cells},
     creators,
     platform::{
-        Db, Tx,
+        Db, EntityId, Tx,
         access::{CreatorScope, SystemScope},
         audit,
         ids::ImportId,
         in_tx,
-        tasks::{self, NewTask, Task},
+        tasks::{self, Attempt, NewTask, Queue, TASK_SECS_MAX, Task, TaskError},
     },
 };
 
@@ -26,6 +28,39 @@ use crate::{
 const ROWS_AT_ONCE: usize = 25;
 /// Rows that are looked at for it: a product's rows, of which at most [`VARIANTS_MAX`] count, are worked off together.
 const ROWS_LOOKED_AT: u64 = 150;
+
+/// How long one task works on an import before it lets others have a turn: well below the time at which a task is cut off.
+const WORKS_FOR: Duration = Duration::from_secs(TASK_SECS_MAX / 3);
+
+/// Reads in the products of a file, or what is left of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportProducts {
+    /// Which import.
+    pub import: ImportId,
+}
+
+impl Task for ImportProducts {
+    type Context = ();
+
+    const KIND: &'static str = "import_products";
+    const QUEUE: Queue = Queue::Imports;
+    const REASON: &'static str = "product-import";
+
+    fn subject(&self) -> String {
+        self.import.public()
+    }
+
+    async fn run(self, attempt: &Attempt, _: &()) -> Result<(), TaskError> {
+        let (db, scope, began) = (&attempt.db, &attempt.scope, Instant::now());
+        while run_import(db, scope, self.import).await? == Progress::More {
+            if began.elapsed() > WORKS_FOR {
+                run_import_later(db, scope, self.import).await?;
+                break;
+            }
+        }
+        Ok(())
+    }
+}
 
 /// Whether an import waits for more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +79,8 @@ pub async fn run_import(db: &Db, system: &SystemScope, id: ImportId) -> Result<P
 }
 
 /// Queues the task that goes on with an import.
-pub async fn run_import_later(db: &Db, system: &SystemScope, id: ImportId) -> Result<(), DbErr> {
-    let task = NewTask::from(Task::ImportProducts { import: id }).unique(id);
+async fn run_import_later(db: &Db, system: &SystemScope, id: ImportId) -> Result<(), DbErr> {
+    let task = NewTask::from(ImportProducts { import: id }).unique();
     in_tx(db, system.actor(), async |tx| tasks::enqueue(tx, task).await).await
 }
 
