@@ -11,7 +11,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use ::payments::Sandbox;
 use domain::{
-    payments::gateway::PaymentGateway,
+    payments::gateways::Gateways,
     platform::{
         Db,
         facts::FactListener,
@@ -55,14 +55,12 @@ pub struct WorkerDeps {
     pub db: Db,
     /// Sends letters.
     pub mailer: Arc<dyn Mailer>,
-    /// The gateways of this deployment.
-    pub gateways: Vec<Arc<dyn PaymentGateway>>,
+    /// The gateways of this deployment, each within its budget of calls ([`payments::Budgeted`]).
+    pub gateways: Gateways,
     /// The sandbox, when it is among the gateways.
     pub sandbox: Option<Arc<Sandbox>>,
     /// What the links in letters begin with.
     pub links: LinkBase,
-    /// Calls to each gateway a second, of all processes together.
-    pub gateway_calls_per_second: u32,
     /// Which queues are worked on here, and how many tasks of each at once; queues that are missing are left to others.
     pub queues: Vec<(Queue, usize)>,
 }
@@ -87,11 +85,12 @@ impl Workers {
     pub fn start(bus: &Arc<dyn Bus>, deps: WorkerDeps) -> WorkersHandle {
         let mut handle = WorkersHandle::over(bus);
         let db = &deps.db;
-        let gateways = payments::Gateways::new(db, &deps.gateways, deps.gateway_calls_per_second);
         for (queue, concurrency) in &deps.queues {
             let handler: Arc<dyn Handler> = match queue {
-                Queue::Payments => Arc::new(payments::PaymentsQueue { db: db.clone(), gateways: gateways.clone() }),
-                Queue::Reservations => Arc::new(reservations::ReservationsQueue { db: db.clone(), gateways: gateways.clone() }),
+                Queue::Payments => Arc::new(payments::PaymentsQueue { db: db.clone(), gateways: deps.gateways.clone() }),
+                Queue::Reservations => {
+                    Arc::new(reservations::ReservationsQueue { db: db.clone(), gateways: deps.gateways.clone() })
+                }
                 Queue::Mail => {
                     let (mailer, links) = (Arc::clone(&deps.mailer), deps.links.clone());
                     Arc::new(mail::MailQueue { db: db.clone(), mailer, links })

@@ -1,4 +1,4 @@
-//! The queue of payments: calls to the gateways, within one budget for all processes.
+//! The queue of payments: calls to the gateways, each within its budget.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use domain::{
     payments::{
         advance::{StepError, advance, cancel, refund},
-        gateway::{GatewayError, GatewayEvent, Intent, NewIntent, PaymentGateway, WebhookError},
+        gateway::{GatewayError, GatewayEvent, GatewayIdentity, Intent, NewIntent, PaymentGateway, WebhookError},
         gateway_of, gateway_of_refund,
+        gateways::Gateways,
         sync::sync,
     },
     platform::{
@@ -26,7 +27,7 @@ use crate::{failure::TaskError, reconcile, run::Handler};
 /// One wait for the budget is no longer than this, so that a clock that jumps does not stop the queue.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// A gateway whose calls are within the budget that all processes share. Checking a webhook is no call.
+/// A gateway whose calls keep within its own budget, which all processes share. Checking a webhook is no call.
 pub struct Budgeted {
     db: Db,
     gateway: Arc<dyn PaymentGateway>,
@@ -39,7 +40,7 @@ pub struct Budgeted {
 impl Budgeted {
     /// That gateway, with so many calls a second.
     pub fn new(db: Db, gateway: Arc<dyn PaymentGateway>, calls_per_second: u32) -> Self {
-        let budget = format!("gateway:{}", gateway.name());
+        let budget = format!("gateway:{}", gateway.identity());
         Self { db, gateway, budget, rate: Rate::per_second(calls_per_second), turn: Mutex::new(()) }
     }
 
@@ -51,7 +52,8 @@ impl Budgeted {
             match taken.await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(wait)) => {
-                    metrics::counter!("smallrun_gateway_waits_total", "gateway" => self.gateway.name()).increment(1);
+                    let gateway = self.gateway.identity().to_string();
+                    metrics::counter!("smallrun_gateway_waits_total", "gateway" => gateway).increment(1);
                     let wait = wait.to_std().unwrap_or(WAIT_MAX).clamp(Duration::from_millis(1), WAIT_MAX);
                     tokio::time::sleep(wait).await;
                 }
@@ -63,8 +65,8 @@ impl Budgeted {
 
 #[async_trait]
 impl PaymentGateway for Budgeted {
-    fn name(&self) -> &'static str {
-        self.gateway.name()
+    fn identity(&self) -> &GatewayIdentity {
+        self.gateway.identity()
     }
 
     fn signature_header(&self) -> &'static str {
@@ -101,21 +103,10 @@ impl PaymentGateway for Budgeted {
     }
 }
 
-/// The gateways of this deployment, by name.
-#[derive(Clone)]
-pub(crate) struct Gateways(Arc<[Arc<Budgeted>]>);
-
-impl Gateways {
-    pub(crate) fn new(db: &Db, gateways: &[Arc<dyn PaymentGateway>], calls_per_second: u32) -> Self {
-        let budgeted = gateways.iter().map(|gateway| Arc::new(Budgeted::new(db.clone(), Arc::clone(gateway), calls_per_second)));
-        Self(budgeted.collect())
-    }
-
-    pub(crate) fn named(&self, name: &str) -> Result<&Budgeted, TaskError> {
-        let found = self.0.iter().find(|gateway| gateway.name() == name);
-        // It may be a matter of a setting, or of another version of this program.
-        found.map(AsRef::as_ref).ok_or_else(|| TaskError::retry(format!("the gateway `{name}` is not configured")))
-    }
+/// The gateway that a payment or a webhook names.
+pub(crate) fn configured<'g>(gateways: &'g Gateways, identity: &str) -> Result<&'g dyn PaymentGateway, TaskError> {
+    // It may be a matter of a setting, or of another version of this program.
+    gateways.by_identity(identity).ok_or_else(|| TaskError::retry(format!("the gateway `{identity}` is not configured")))
 }
 
 impl From<StepError> for TaskError {
@@ -135,8 +126,8 @@ pub(crate) struct PaymentsQueue {
 
 impl PaymentsQueue {
     /// `None`: there is no such thing any more, so there is nothing to do.
-    fn gateway(&self, name: Result<Option<String>, DbErr>) -> Result<Option<&Budgeted>, TaskError> {
-        name?.map(|name| self.gateways.named(&name)).transpose()
+    fn gateway(&self, identity: Result<Option<String>, DbErr>) -> Result<Option<&dyn PaymentGateway>, TaskError> {
+        identity?.map(|identity| configured(&self.gateways, &identity)).transpose()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use domain::{
-    payments::webhook::apply_webhook,
+    payments::{gateways::Gateways, webhook::apply_webhook},
     platform::{
         Db,
         access::SystemScope,
@@ -11,7 +11,7 @@ use domain::{
     reservations::lapse::lapse,
 };
 
-use crate::{failure::TaskError, payments::Gateways, run::Handler};
+use crate::{failure::TaskError, payments::configured, run::Handler};
 
 /// Does the tasks of the queue `reservations`.
 pub(crate) struct ReservationsQueue {
@@ -28,7 +28,7 @@ impl Handler for ReservationsQueue {
                 Ok(())
             }
             Task::ApplyWebhook { gateway, event } => {
-                let gateway = self.gateways.named(gateway)?;
+                let gateway = configured(&self.gateways, gateway)?;
                 Ok(apply_webhook(&self.db, gateway, &SystemScope::new("webhook"), event).await?)
             }
             Task::SendMail { .. }

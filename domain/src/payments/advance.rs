@@ -77,7 +77,7 @@ pub async fn advance(db: &Db, gateway: &dyn PaymentGateway, scope: &SystemScope,
         Err(later) => return Err(later.into()),
     };
     faults::point(Point::GatewayConfirmed).await?;
-    apply(db, scope, gateway.name(), &confirmed, None).await?;
+    apply(db, scope, gateway.identity().as_str(), &confirmed, None).await?;
     match (refused, confirmed.state) {
         // It waits for a method and will not have this one: nobody here knows why.
         (Some(why), IntentState::RequiresMethod | IntentState::RequiresAction) => Err(GatewayError::Refused(why).into()),
@@ -106,7 +106,7 @@ pub async fn cancel(db: &Db, gateway: &dyn PaymentGateway, scope: &SystemScope, 
     let ended = gateway.cancel(intent, &format!("cancel:{}", id.public())).await?;
     faults::point(Point::GatewayCancelled).await?;
     if ended.state != IntentState::Cancelled || payment.state != PaymentState::Cancelled {
-        apply(db, scope, gateway.name(), &ended, None).await?;
+        apply(db, scope, gateway.identity().as_str(), &ended, None).await?;
     }
     if ended.state == IntentState::Cancelled {
         in_tx(db, scope.actor(), async |tx| note_ended(tx, id).await).await?;

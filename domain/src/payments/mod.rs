@@ -1,12 +1,13 @@
 //! Deposits: payments, their allocations, refunds, the ledger, and the port to a gateway.
 //!
-//! [`gateway`] the port; [`state`] the state machine; [`pay`] the buyer's choice; [`advance`] the calls to the
+//! [`gateway`] the port, [`gateways`] all that a deployment has; [`state`] the state machine; [`pay`] the buyer's choice; [`advance`] the calls to the
 //! gateway; [`webhook`] what it tells us, [`sync`] when it does not; [`apply`] what that means; [`reconcile`] what was missed.
 //! Below: what reservations ask of payments.
 
 pub mod advance;
 pub mod apply;
 pub mod gateway;
+pub mod gateways;
 mod ledger;
 pub mod pay;
 pub(crate) mod payment_row;
@@ -86,7 +87,7 @@ pub async fn refunds_of(db: &Db, payments: &[PaymentId]) -> Result<HashMap<Payme
     Ok(refunds)
 }
 
-/// The constant name of the gateway that a payment's tasks talk to; `None` when there is no such payment.
+/// The identity of the gateway that has a payment, as text; `None` when there is no such payment.
 pub async fn gateway_of(db: &Db, payment: PaymentId) -> Result<Option<String>, DbErr> {
     Ok(payment_row::by_id(db.reader(), payment).await?.map(|payment| payment.gateway))
 }

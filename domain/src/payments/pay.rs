@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use serde::Serialize;
 
 use super::{
+    gateway::GatewayIdentity,
     payment_row,
     state::{PaymentEvent, PaymentState, transition},
 };
@@ -76,8 +77,8 @@ pub struct PayRequest {
     pub method: PaymentMethod,
     /// Where to come back to.
     pub return_url: Option<ReturnUrl>,
-    /// By which gateway: its constant name.
-    pub gateway: &'static str,
+    /// Which gateway takes it, unless another one has the payment already.
+    pub gateway: GatewayIdentity,
     /// Makes a repetition harmless.
     #[serde(skip)]
     pub key: IdempotencyKey,
@@ -141,7 +142,10 @@ pub async fn pay(db: &Db, scope: &BuyerScope, request: &PayRequest) -> Result<(P
         }
         let ends = lines.iter().map(|line| line.expires_at).min().unwrap_or(now);
         payment.state = transition(payment.state, PaymentEvent::Choose).map_err(OpError::inconsistent)?;
-        payment.gateway = request.gateway.to_owned();
+        // An intent can be confirmed only where it was made, whoever takes new payments by now.
+        if payment.intent.is_none() {
+            payment.gateway = request.gateway.as_str().to_owned();
+        }
         payment.method = Some(request.method.0.clone());
         payment.return_url = request.return_url.as_ref().map(|url| url.0.clone());
         payment.attempt = payment.attempt.saturating_add(1);

@@ -28,7 +28,7 @@ pub async fn sync(db: &Db, gateway: &dyn PaymentGateway, scope: &SystemScope, id
     }
     let tells = transition(payment.state, PaymentEvent::Mirror(seen.state)).is_ok_and(|next| next != payment.state);
     if tells {
-        apply_asked(db, scope, gateway.name(), &seen).await?;
+        apply_asked(db, scope, gateway.identity().as_str(), &seen).await?;
     }
     in_tx(db, scope.actor(), async |tx| match seen.state {
         IntentState::Cancelled => note_ended(tx, id).await,

@@ -14,15 +14,15 @@ use domain::{
         apply::apply,
         gateway::{Intent, IntentState},
         of_checkouts,
-        pay::{PayRequest, PaymentMethod, pay},
+        pay::pay,
     },
     platform::ids::{DropId, DropItemId, EntityId},
     reservations::{queries, state::ReservationState as State},
 };
-use testkit::{Kit, on_both};
+use testkit::{Kit, on_both, requests};
 use uuid::Uuid;
 
-use crate::market::{buyer, check_books, codes, creator, draft_of, key, market, number, system, tiers, variant};
+use crate::market::{buyer, check_books, codes, creator, draft_of, market, number, system, tiers, variant};
 
 on_both! {
     async fn publishing_tells_every_complaint_at_once(kit: Kit) {
@@ -170,21 +170,14 @@ on_both! {
         let market = market(&kit).await;
         let (ada, bob) = (buyer(&kit, "ada").await, buyer(&kit, "bob").await);
         let paid = market.held(&kit.db, &ada, &[(&market.cup, 1)], "paid").await;
-        let request = PayRequest {
-            checkout: paid,
-            method: PaymentMethod::new("pm_x").unwrap(),
-            return_url: None,
-            gateway: "sandbox",
-            key: key("pay"),
-        };
-        pay(&kit.db, &ada, &request).await.unwrap();
+        pay(&kit.db, &ada, &requests::pay(paid, "pay")).await.unwrap();
         let payment = of_checkouts(&kit.db, &[paid]).await.unwrap().remove(&paid).unwrap();
         let amount = payment.amount();
         let intent = Intent {
             id: "pi_1".to_owned(), payment: payment.id, state: IntentState::Succeeded, amount, captured: amount,
             action_url: None, decline_code: None, fingerprint: None,
         };
-        apply(&kit.db, &system(), "sandbox", &intent, None).await.unwrap();
+        apply(&kit.db, &system(), requests::gateway().as_str(), &intent, None).await.unwrap();
         let held = market.held(&kit.db, &bob, &[(&market.cup, 1)], "held").await;
         cancel(&kit.db, &market.creator, market.drop.id).await.unwrap();
         let lines = queries::lines_of(&kit.db, &[paid, held]).await.unwrap();

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    payments::gateway::{GatewayError, GatewayEvent, Intent, IntentState, NewIntent, PaymentGateway, WebhookError},
+    payments::gateway::{
+        GatewayError, GatewayEvent, GatewayIdentity, Intent, IntentState, NewIntent, PaymentGateway, WebhookError,
+    },
     platform::{
         Db, Money, Tx,
         access::Actor,
@@ -64,6 +66,7 @@ impl std::fmt::Debug for SandboxSettings {
 
 /// The sandbox gateway.
 pub struct Sandbox {
+    identity: GatewayIdentity,
     db: Db,
     settings: SandboxSettings,
     http: reqwest::Client,
@@ -105,7 +108,7 @@ pub const SIGNATURE_HEADER: &str = "Smallrun-Signature";
 impl Sandbox {
     /// A sandbox over its tables in our database.
     pub fn new(db: Db, settings: SandboxSettings) -> Result<Self, reqwest::Error> {
-        Ok(Self { db, settings, http: delivery::client()? })
+        Ok(Self { identity: GatewayIdentity::in_test(NAME), db, settings, http: delivery::client()? })
     }
 
     /// The same, to be shared.
@@ -279,8 +282,8 @@ async fn happened(tx: &Tx, row: &intent_row::Model, kind: EventKind, run_at: Dat
 
 #[async_trait]
 impl PaymentGateway for Sandbox {
-    fn name(&self) -> &'static str {
-        NAME
+    fn identity(&self) -> &GatewayIdentity {
+        &self.identity
     }
 
     fn signature_header(&self) -> &'static str {

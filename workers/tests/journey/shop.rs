@@ -22,6 +22,7 @@ use domain::{
     payments::{
         self, Payment, Refund,
         gateway::PaymentGateway,
+        gateways::Gateways,
         pay::{PayRequest, PaymentMethod, pay},
         receive_webhook,
     },
@@ -52,6 +53,7 @@ use tokio::{
 use workers::{
     LinkBase, WorkerDeps, Workers, WorkersHandle,
     bus::{Bus, embedded::EmbeddedBus},
+    payments::Budgeted,
 };
 
 /// How long a hold lasts here.
@@ -113,13 +115,13 @@ impl Shop {
 
     /// Starts the workers.
     pub(crate) fn start(&self) {
+        let gateway = Budgeted::new(self.kit.db.clone(), self.sandbox.clone(), 1_000);
         let deps = WorkerDeps {
             db: self.kit.db.clone(),
             mailer: self.letters.clone(),
-            gateways: vec![self.sandbox.clone()],
+            gateways: Gateways::new(Arc::new(gateway), []).unwrap(),
             sandbox: Some(self.sandbox.clone()),
             links: LinkBase::new("https://shop.example/"),
-            gateway_calls_per_second: 1_000,
             queues: Queue::ALL.into_iter().map(|queue| (queue, workers::concurrency(queue))).collect(),
         };
         let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::new(self.kit.db.clone()));
@@ -186,7 +188,7 @@ impl Shop {
             checkout,
             method: PaymentMethod::new(method).unwrap(),
             return_url: None,
-            gateway: self.sandbox.name(),
+            gateway: self.sandbox.identity().clone(),
             key: IdempotencyKey::new(key).unwrap(),
         };
         pay(&self.kit.db, buyer, &request).await.unwrap().0
@@ -270,7 +272,7 @@ async fn take_in(mut stream: TcpStream, db: &Db, sandbox: &Sandbox) {
     let signature = head.lines().find_map(|line| line.strip_prefix(&header));
     let status = match sandbox.verify_webhook(signature, body.as_bytes()) {
         Ok(event) => {
-            receive_webhook(db, &system(), sandbox.name(), &event, body).await.unwrap();
+            receive_webhook(db, &system(), sandbox.identity(), &event, body).await.unwrap();
             "200 OK"
         }
         Err(_) => "400 Bad Request",
