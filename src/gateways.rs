@@ -3,13 +3,18 @@
 use std::sync::Arc;
 
 use actix_web::web::ServiceConfig;
+use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::{
     payments::{gateway::PaymentGateway, gateways::Gateways},
-    platform::Db,
+    platform::{
+        Db,
+        sweep::Sweep,
+        tasks::{Claimed, Queue, Task},
+    },
 };
-use payments::{Sandbox, SandboxSettings};
-use workers::payments::Budgeted;
+use payments::{Sandbox, SandboxSettings, sandbox::DeliverError};
+use workers::{TaskError, payments::Budgeted, run::Handler};
 
 use crate::{
     config::{Config, Gateway, PublicUrl},
@@ -18,10 +23,10 @@ use crate::{
     sandbox_page,
 };
 
-/// The gateways, and the sandbox itself for its page and its own tasks.
+/// The gateways, and what one of them brings besides: pages, tasks, rows of its own.
 pub(crate) struct PaymentParts {
     pub(crate) gateways: Gateways,
-    pub(crate) sandbox: Arc<Sandbox>,
+    sandbox: Arc<Sandbox>,
 }
 
 impl PaymentParts {
@@ -47,9 +52,35 @@ impl PaymentParts {
         Ok(Self { gateways, sandbox })
     }
 
+    /// The queues of tasks that gateways bring.
+    pub(crate) fn handlers(&self) -> Vec<(Queue, Arc<dyn Handler>)> {
+        vec![(Queue::Sandbox, Arc::new(SandboxTasks(Arc::clone(&self.sandbox))))]
+    }
+
+    /// What gateways keep in our database, for housekeeping.
+    pub(crate) fn sweeps(&self) -> Vec<Arc<dyn Sweep>> {
+        vec![self.sandbox.clone()]
+    }
+
     /// Mounts the pages that gateways bring.
     pub(crate) fn pages(&self, routes: &mut ServiceConfig) {
         sandbox_page::configure(routes, Arc::clone(&self.sandbox));
+    }
+}
+
+/// Does what the sandbox does in its own time.
+struct SandboxTasks(Arc<Sandbox>);
+
+#[async_trait]
+impl Handler for SandboxTasks {
+    async fn handle(&self, claimed: &Claimed) -> Result<(), TaskError> {
+        let Task::SandboxOutcome { event } = claimed.task else {
+            return Err(TaskError::discard(format!("the task {} is on the wrong queue", claimed.task.kind())));
+        };
+        self.0.deliver(event).await.map_err(|error| match error {
+            DeliverError::Later(_) => TaskError::retry(error),
+            DeliverError::Unknown => TaskError::discard(error),
+        })
     }
 }
 

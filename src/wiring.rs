@@ -149,7 +149,8 @@ pub(crate) fn worker_deps(
         db: db.clone(),
         mailer: mailer(config)?,
         gateways: payments.gateways.clone(),
-        sandbox: Some(Arc::clone(&payments.sandbox)),
+        handlers: payments.handlers(),
+        sweeps: payments.sweeps(),
         links: LinkBase::new(public_url.as_str()),
         queues,
     })

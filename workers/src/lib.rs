@@ -2,20 +2,20 @@
 //!
 //! [`relay`] stamps facts and queues what follows from them by the table [`reactions`], and seals the audit log; [`timers`]
 //! turns what is due into tasks; [`announce`] tells the [`bus`] of tasks, which wakes whoever runs them: [`run`] does, a queue at a time
-//! ([`mail`], [`payments`], `reservations`, `sandbox`, `imports`). [`reconcile`] repairs what was missed; [`housekeeping`] clears away.
+//! ([`mail`], [`payments`], `reservations`, `imports`; a gateway may bring its own). [`reconcile`] repairs what was missed; [`housekeeping`] clears away.
 //!
 //! Architecture invariant: a row in the database is the only memory. Any of these may stop at any
 //! instant, or run in several processes at once, and nothing is lost or done twice.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use ::payments::Sandbox;
 use domain::{
     payments::gateways::Gateways,
     platform::{
         Db,
         facts::FactListener,
         mail::Mailer,
+        sweep::Sweep,
         tasks::{Claimed, Queue},
     },
 };
@@ -38,7 +38,6 @@ pub mod reconcile;
 pub mod relay;
 mod reservations;
 pub mod run;
-mod sandbox;
 mod sealing;
 pub mod timers;
 
@@ -57,8 +56,10 @@ pub struct WorkerDeps {
     pub mailer: Arc<dyn Mailer>,
     /// The gateways of this deployment, each within its budget of calls ([`payments::Budgeted`]).
     pub gateways: Gateways,
-    /// The sandbox, when it is among the gateways.
-    pub sandbox: Option<Arc<Sandbox>>,
+    /// Queues of tasks that a gateway brings, each with what does them.
+    pub handlers: Vec<(Queue, Arc<dyn Handler>)>,
+    /// What housekeeping clears away besides the capabilities' own rows.
+    pub sweeps: Vec<Arc<dyn Sweep>>,
     /// What the links in letters begin with.
     pub links: LinkBase,
     /// Which queues are worked on here, and how many tasks of each at once; queues that are missing are left to others.
@@ -95,8 +96,8 @@ impl Workers {
                     let (mailer, links) = (Arc::clone(&deps.mailer), deps.links.clone());
                     Arc::new(mail::MailQueue { db: db.clone(), mailer, links })
                 }
-                Queue::Sandbox => match &deps.sandbox {
-                    Some(sandbox) => Arc::new(sandbox::SandboxQueue { sandbox: Arc::clone(sandbox) }),
+                Queue::Sandbox => match deps.handlers.iter().find(|(brought, _)| brought == queue) {
+                    Some((_, handler)) => Arc::clone(handler),
                     None => continue,
                 },
                 Queue::Imports => Arc::new(imports::ImportsQueue { db: db.clone() }),
@@ -116,8 +117,8 @@ impl Workers {
             move |stop| timers::run(db.clone(), Arc::clone(&bus), stop)
         });
         handle.keep("housekeeping", {
-            let (db, sandbox) = (db.clone(), deps.sandbox);
-            move |stop| housekeeping::run(db.clone(), sandbox.clone(), stop)
+            let (db, others) = (db.clone(), deps.sweeps);
+            move |stop| housekeeping::run(db.clone(), others.clone(), stop)
         });
         handle.keep("reconcile", {
             let db = db.clone();

@@ -18,6 +18,7 @@ use domain::{
         Db, Money, Tx,
         access::Actor,
         in_tx,
+        sweep::Sweep,
         tasks::{self, NewTask, Task},
     },
 };
@@ -114,15 +115,6 @@ impl Sandbox {
     /// The same, to be shared.
     pub fn shared(db: Db, settings: SandboxSettings) -> Result<Arc<Self>, reqwest::Error> {
         Self::new(db, settings).map(Arc::new)
-    }
-
-    /// Forgets keys and delivered events made before `before`. Answers how many.
-    pub async fn sweep(&self, before: DateTime<Utc>) -> Result<u64, DbErr> {
-        in_tx(&self.db, ACTOR, async |tx| {
-            let keys = key_row::sweep(tx, before).await?;
-            Ok(keys.saturating_add(event_row::sweep(tx, before).await?))
-        })
-        .await
     }
 
     fn view(&self, row: &intent_row::Model) -> Result<Intent, CallError> {
@@ -278,6 +270,25 @@ async fn declines(tx: &Tx, row: &mut intent_row::Model, code: &str) -> Result<()
 async fn happened(tx: &Tx, row: &intent_row::Model, kind: EventKind, run_at: DateTime<Utc>) -> Result<(), DbErr> {
     let event: Uuid = event_row::insert(tx, row.id, kind).await?;
     tasks::enqueue(tx, NewTask::from(Task::SandboxOutcome { event }).at(run_at)).await
+}
+
+/// Keys, and events that were delivered, are kept for so long: somewhat longer than any task of ours is tried.
+const KEPT_DAYS: i64 = 30;
+
+#[async_trait]
+impl Sweep for Sandbox {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn sweep(&self) -> Result<u64, DbErr> {
+        in_tx(&self.db, ACTOR, async |tx| {
+            let before = tx.now().checked_sub_signed(TimeDelta::days(KEPT_DAYS)).unwrap_or(tx.now());
+            let keys = key_row::sweep(tx, before).await?;
+            Ok(keys.saturating_add(event_row::sweep(tx, before).await?))
+        })
+        .await
+    }
 }
 
 #[async_trait]
