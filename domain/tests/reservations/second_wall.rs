@@ -13,9 +13,6 @@ use domain::{
     },
     drops::{
         Drop, DropItem,
-        create::create,
-        items::{self, NewItem},
-        publish::publish,
         update::{UpdateDrop, update},
     },
     platform::{
@@ -27,9 +24,12 @@ use domain::{
     },
 };
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, RuntimeErr, Statement, sqlx};
-use testkit::Kit;
+use testkit::{
+    Kit,
+    market::{MadeDrop, item},
+};
 
-use crate::market::{Market, buyer, creator, draft_of, key, market, number, system, tiers, variant};
+use crate::market::{Market, buyer, creator, key, market, number, system};
 
 /// SQLSTATE `insufficient_privilege`: no grant, or a row that the policy does not allow.
 const NOT_ALLOWED: &str = "42501";
@@ -98,11 +98,10 @@ struct Yard {
 
 async fn yard(kit: &Kit, name: &str) -> Yard {
     let scope = creator(kit, name).await;
-    let drop = create(&kit.db, &scope, draft_of(kit, &format!("Drop of {name}"))).await.unwrap();
-    let variant = variant(kit, &scope, "CUP").await;
-    let new = NewItem { variant, units: 10, per_buyer_max: 3, tiers: tiers(&[(4_000, Some(4)), (5_000, None)]) };
-    let item = items::add(&kit.db, &scope, drop.id, new).await.unwrap();
-    let yard = Yard { drop: publish(&kit.db, &scope, drop.id).await.unwrap(), scope, item };
+    let cup = item("CUP").prices(&[(4_000, Some(4)), (5_000, None)]);
+    let MadeDrop { drop, mut items } =
+        testkit::market::Market::over(&kit.db).drop(&scope, &format!("Drop of {name}")).with(cup).open().await;
+    let yard = Yard { drop, scope, item: items.remove(0) };
     furnish(kit, &yard.scope, &yard.drop, name).await;
     yard
 }
