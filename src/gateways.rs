@@ -1,4 +1,5 @@
-//! The payment gateways of this deployment: which one takes new payments, the budget of each, and what belongs to one alone.
+//! The payment gateways of this deployment: which one takes new payments, the budget of each, and what each
+//! brings besides.
 
 use std::sync::Arc;
 
@@ -30,8 +31,8 @@ pub(crate) struct PaymentParts {
 }
 
 impl PaymentParts {
-    /// The gateways that the configuration names. `public_url` is where buyers reach this deployment; the sandbox sends its
-    /// webhooks to `webhooks_to`, the address of a server.
+    /// The gateways that the configuration names. `public_url` is where buyers reach this deployment. The
+    /// sandbox sends its webhooks to `webhooks_to`, the address of a server.
     pub(crate) fn new(
         config: &Config,
         folder: &DataFolder,

@@ -66,7 +66,7 @@ const TESTS_OF_ONE_MAY_USE: &[(&str, &str)] = &[
     ("workers", "payments"),
 ];
 
-/// Where the sandbox is named outside of its crate and the wiring, and why. Any other place should go through a port.
+/// Where the sandbox is named besides its crate and the wiring, and why. Any other place should use a port.
 const SANDBOX_IS_NAMED_IN: &[(&str, &str)] = &[
     ("domain/src/platform/tasks.rs", "the queue of the sandbox's tasks is stored by this name"),
     ("api/src/graphql/platform/tasks.rs", "the queue is a value of the schema"),

@@ -1,4 +1,5 @@
-//! A payment gateway that nobody answers at: for tests of what happens before a gateway is asked, and of which one it is.
+//! A payment gateway at which nobody answers: for tests of which gateway is asked, and of what happens
+//! before.
 
 use async_trait::async_trait;
 use domain::{
@@ -6,7 +7,7 @@ use domain::{
     platform::Money,
 };
 
-/// Refuses every call. Its webhooks carry the name of its account as signature; the body is the id of the event.
+/// Refuses every call. Its webhooks are signed with the name of its account; the body is the id of the event.
 pub struct UnreachableGateway(pub GatewayIdentity);
 
 fn refused<T>() -> Result<T, GatewayError> {

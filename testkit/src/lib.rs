@@ -11,9 +11,10 @@
 //! }
 //! ```
 //!
-//! [`store`] makes and removes databases; [`broker`] does so with virtual hosts of a RabbitMQ; [`entropy`] is randomness that repeats; [`effects`] reads facts, tasks,
-//! letters, audit rows and the whole state; [`requests`] are made up as far as a test does not care; [`market`] makes creators,
-//! drops and buyers of them, and [`gateway`] is one at which nobody answers.
+//! [`store`] makes and removes databases; [`broker`] does so with virtual hosts of a RabbitMQ; [`entropy`]
+//! is randomness that repeats; [`effects`] reads facts, tasks, letters, audit rows and the whole state;
+//! [`requests`] are made up as far as a test does not care; [`market`] makes creators, drops and buyers of
+//! them; [`gateway`] is one at which nobody answers.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that has no database has nothing else to say")]
 

@@ -19,11 +19,11 @@ pub enum GatewayMode {
     Live,
 }
 
-/// Which gateway: the service, our account there, and the mode. Each payment keeps it, so that its later calls go to
-/// the account that has its money.
+/// Which gateway: the service, our account there, and the mode. Each payment keeps it, so that its later
+/// calls go to the account that has its money.
 ///
-/// As text the default account in test mode is the name alone, such as `sandbox`. Any other is spelled out, such as
-/// `stripe/acct_1F7/live`. These texts are stored: they never change.
+/// As text the default account in test mode is the name alone, such as `sandbox`. Any other is spelled out,
+/// such as `stripe/acct_1F7/live`. These texts are stored: they never change.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct GatewayIdentity {
     name: &'static str,
@@ -38,7 +38,7 @@ impl GatewayIdentity {
     /// The longest name and the longest account.
     const PART_BYTES_MAX: usize = 100;
 
-    /// The identity of an account at a gateway; `None` where name or account are no plain words, which a text could not hold.
+    /// The identity of an account at a gateway; `None` where name or account is no plain word.
     pub fn new(name: &'static str, account: &str, mode: GatewayMode) -> Option<Self> {
         let plain = |part: &str| {
             let fits = (1..=Self::PART_BYTES_MAX).contains(&part.len());

@@ -1,17 +1,18 @@
-//! The gateways of a deployment: which one takes new payments, and where the payments are that others have taken.
+//! The gateways of a deployment: which one takes new payments, and which others have earlier ones.
 
 use std::{fmt, sync::Arc};
 
 use super::gateway::{GatewayEvent, GatewayIdentity, PaymentGateway, WebhookError};
 
-/// All gateways of a deployment. One takes new payments; the others finish and refund those that they took before.
+/// All gateways of a deployment. One takes new payments; the others finish and refund those that they took.
+/// Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Gateways {
     /// The first takes new payments. No two have the same identity.
     all: Arc<[Arc<dyn PaymentGateway>]>,
 }
 
-/// Two gateways of a deployment have the same identity, so that a payment would not tell which of them has it.
+/// Two gateways of a deployment have the same identity: a payment would not tell which of them has it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("two payment gateways are the same: `{0}`")]
 pub struct DuplicateGateway(pub GatewayIdentity);
@@ -52,8 +53,8 @@ impl Gateways {
         self.named(name).next().is_some()
     }
 
-    /// Finds who sent a webhook to `/webhooks/{name}`. Several accounts may share a name: the signature tells them apart,
-    /// since each has a secret of its own. `header` reads a header of the request.
+    /// Finds who sent a webhook to `/webhooks/{name}`. Several accounts may share a name. The signature
+    /// tells them apart, since each account has a secret of its own. `header` reads a header of the request.
     pub fn verify_webhook<'h>(
         &self,
         name: &str,

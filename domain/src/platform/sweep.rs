@@ -1,9 +1,9 @@
-//! The port to whatever keeps rows of its own in our database, and knows itself which of them are no longer needed.
+//! The port to whatever keeps rows of its own in our database, and knows which of them are no longer needed.
 
 use async_trait::async_trait;
 use sea_orm::DbErr;
 
-/// Something that housekeeping clears away in each of its rounds. The wiring lists what there is beyond the capabilities.
+/// What housekeeping sweeps in each of its rounds, besides the rows of the capabilities. The wiring lists it.
 #[async_trait]
 pub trait Sweep: Send + Sync {
     /// What is swept, for the log: a constant word.

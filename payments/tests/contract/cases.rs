@@ -34,8 +34,8 @@ pub(crate) trait Driver: Send + Sync {
     fn webhook(&self, intent: &str, age: TimeDelta) -> (String, Vec<u8>);
 }
 
-/// Makes tests of all cases for a driver that a kit makes (`new(kit)`), on both databases. A gateway of ours runs all of them:
-/// its module is a driver and this one line.
+/// Makes tests of all cases, on both databases, for a driver with a function `new(kit)`. The module of a
+/// gateway is its driver and this one line.
 macro_rules! contract_of {
     ($driver:ident) => {
         $crate::cases::contract_of! { $driver:
