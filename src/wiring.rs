@@ -11,16 +11,10 @@ use std::{
 use api::{
     BudgetSettings, Check, Documents, Limits, LiveBounds, TrustedDocuments, UploadRules, http::connections::ConnectionLimits,
 };
-use chrono::TimeDelta;
 use domain::{
-    platform::{
-        Db,
-        mail::LinkBase,
-        tasks::{Queue, TaskKinds},
-    },
+    platform::{Db, mail::LinkBase, tasks::Queue},
     reservations::desk::DeskSettings,
 };
-use payments::{Sandbox, SandboxSettings, sandbox::SandboxOutcome};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use workers::{
     Loops, WorkerDeps,
@@ -28,10 +22,11 @@ use workers::{
 };
 
 use crate::{
-    config::{BusUrl, Config, Gateway, ListenAddress, PublicUrl},
+    config::{BusUrl, Config, ListenAddress, PublicUrl},
     data_folder::DataFolder,
     database,
     exit::{Exit, Failure, Outcome},
+    gateways::PaymentParts,
     mailer::mailer,
 };
 
@@ -85,30 +80,6 @@ pub(crate) fn bus(config: &Config, db: &Db) -> Outcome<Arc<dyn Bus>> {
             Ok(Arc::new(RabbitBus::start(db, url.clone(), authorities.transpose()?)))
         }
     }
-}
-
-/// The sandbox gateway, whose webhooks go to `webhooks_to`: the address of a server.
-pub(crate) fn sandbox(
-    config: &Config,
-    folder: &DataFolder,
-    db: &Db,
-    public_url: &PublicUrl,
-    webhooks_to: &PublicUrl,
-) -> Outcome<Arc<Sandbox>> {
-    match config.gateway {
-        Gateway::Sandbox => {}
-    }
-    let webhook_secret = match config.sandbox_webhook_secret.expose() {
-        Some(secret) => secret.to_owned(),
-        None => folder.sandbox_webhook_secret()?,
-    };
-    let settings = SandboxSettings {
-        public_url: public_url.as_str().to_owned(),
-        webhook_url: format!("{}/webhooks/sandbox", webhooks_to.as_str()),
-        webhook_secret,
-        late: TimeDelta::seconds(SandboxSettings::LATE_SECS),
-    };
-    Sandbox::shared(db.clone(), settings).map_err(|cause| Failure::unexpected("start the sandbox gateway", &cause))
 }
 
 /// The documents that requests may name.
@@ -170,18 +141,17 @@ pub(crate) fn uploads(config: &Config, folder: &DataFolder) -> Outcome<UploadRul
 pub(crate) fn worker_deps(
     config: &Config,
     db: &Db,
-    sandbox: &Arc<Sandbox>,
+    payments: &PaymentParts,
     public_url: &PublicUrl,
     queues: Vec<(Queue, usize)>,
 ) -> Outcome<WorkerDeps> {
     Ok(WorkerDeps {
         db: db.clone(),
         mailer: mailer(config)?,
-        gateways: vec![sandbox.clone()],
-        sandbox: Some(Arc::clone(sandbox)),
+        gateways: payments.gateways.clone(),
+        tasks: payments.tasks(),
+        sweeps: payments.sweeps(),
         links: LinkBase::new(public_url.as_str()),
-        tasks: TaskKinds::default().with::<SandboxOutcome>(Arc::clone(sandbox)),
-        gateway_calls_per_second: config.gateway_calls_per_second.get(),
         queues,
     })
 }

@@ -33,8 +33,9 @@ const RULES: &[Rule] = &[
         ours: &["api", "domain", "imaging", "migrations", "payments", "routing", "search", "storefront", "workers"],
         never: &[],
     },
-    Rule { package: "api", ours: &["domain", "imaging", "payments", "routing", "search"], never: &["lapin"] },
-    Rule { package: "workers", ours: &["domain", "imaging", "payments", "routing", "search"], never: EDGE },
+    // Which gateways there are is the wiring's business: these two know the port alone.
+    Rule { package: "api", ours: &["domain", "imaging", "routing", "search"], never: &["lapin"] },
+    Rule { package: "workers", ours: &["domain", "imaging", "routing", "search"], never: EDGE },
     // Speaks the public GraphQL schema over HTTP, as any other storefront must.
     Rule { package: "storefront", ours: &[], never: &["sea-orm", "sqlx", "lapin"] },
     Rule { package: "payments", ours: &["domain"], never: &["actix", "async-graphql", "lapin"] },
@@ -57,8 +58,19 @@ const RULES: &[Rule] = &[
     Rule { package: "bench-edge", ours: &["api", "domain", "testkit"], never: &[] },
 ];
 
-/// What tests may use beyond the arrows above: the databases they run on.
+/// What all tests may use beyond the arrows above: the databases they run on.
 const TESTS_MAY_USE: &str = "testkit";
+/// What the tests of one crate may use besides.
+const TESTS_OF_ONE_MAY_USE: &[(&str, &str)] = &[
+    // The journeys pay at a gateway.
+    ("workers", "payments"),
+];
+
+/// Where the sandbox is named besides its crate and the wiring, and why. Any other place should use a port.
+const SANDBOX_IS_NAMED_IN: &[(&str, &str)] = &[
+    ("domain/src/platform/tasks.rs", "the queue of the sandbox's tasks is stored by this name"),
+    ("api/src/graphql/platform/tasks.rs", "the queue is a value of the schema"),
+];
 
 /// Folder and module names that say nothing about what is inside.
 const SAYS_NOTHING: &[&str] = &["utils", "util", "helpers", "common", "models", "services", "managers"];
@@ -79,7 +91,8 @@ fn dependencies_point_one_way() {
         };
         for Dependency { name, for_tests } in &manifest.dependencies {
             let is_ours = ours.contains(name.as_str());
-            let allowed = rule.ours.contains(&name.as_str()) || (*for_tests && name == TESTS_MAY_USE);
+            let tests_may = name == TESTS_MAY_USE || TESTS_OF_ONE_MAY_USE.contains(&(package, name.as_str()));
+            let allowed = rule.ours.contains(&name.as_str()) || (*for_tests && tests_may);
             if is_ours && !allowed {
                 complaints.push(format!("`{package}` must not depend on `{name}`"));
             }
@@ -221,7 +234,7 @@ const MAKE_SYSTEM_SCOPES: &[(&str, &str)] = &[
 /// Rules about rows that are not the tenant's. What the platform writes to its own tables is no caller's business.
 const PASS_THE_WALL: &[(&str, &str)] = &[
     ("domain/src/accounts/revoke_token.rs", "buyers' sessions that a storefront's token opened end with it"),
-    ("domain/src/drops/publish.rs", "a cancelled drop releases its buyers' checkouts whole, with other creators' lines"),
+    ("domain/src/reservations/cancel_drop.rs", "a cancelled drop releases its buyers' checkouts whole, with other creators' lines"),
     ("domain/src/platform/db.rs", "here it is"),
     ("domain/src/platform/idempotency.rs", "keys belong to whoever uses them"),
     ("domain/src/platform/tasks.rs", "tasks are the system's"),
@@ -254,6 +267,26 @@ fn assert_listed(text: &str, list: &[(&str, &str)]) {
     let (new, gone): (Vec<_>, Vec<_>) = (found.difference(&listed).collect(), listed.difference(&found).collect());
     assert!(new.is_empty(), "`{text}` stands in {new:#?}: give the reason in tests/house.rs, or do without");
     assert!(gone.is_empty(), "`{text}` stands no longer in {gone:#?}: take them off the list");
+}
+
+/// A gateway is a name, an account and a mode to all others: what one of them needs comes from the wiring.
+#[test]
+fn nothing_but_the_wiring_names_the_sandbox() {
+    let crates = ["api", "domain", "workers"].map(|name| root().join(name).join("src"));
+    let product = |text: &str| {
+        // Comments may explain with an example, and tests may use it.
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default().to_lowercase();
+        code.lines().any(|line| !line.trim_start().starts_with("//") && line.contains("sandbox"))
+    };
+    let naming: BTreeSet<_> = rust_files()
+        .into_iter()
+        .filter(|(path, text)| crates.iter().any(|folder| path.starts_with(folder)) && product(text))
+        .map(|(path, _)| path.strip_prefix(root()).expect("a file of the project").to_owned())
+        .collect();
+    let known: BTreeSet<_> = SANDBOX_IS_NAMED_IN.iter().map(|(path, _)| PathBuf::from(path)).collect();
+    let (new, gone): (Vec<_>, Vec<_>) = (naming.difference(&known).collect(), known.difference(&naming).collect());
+    assert!(new.is_empty(), "these name the sandbox; let the wiring pass what they need: {new:#?}");
+    assert!(gone.is_empty(), "these no longer name the sandbox; take them off the list: {gone:#?}");
 }
 
 /// A workspace crate as its manifest describes it.

@@ -18,7 +18,7 @@ use std::{
 use async_graphql::{MergedObject, SDLExportOptions};
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::{
-    payments::gateway::PaymentGateway,
+    payments::gateways::Gateways,
     platform::Db,
     reservations::desk::{Desk, DeskSettings},
 };
@@ -91,8 +91,8 @@ pub type Schema = async_graphql::Schema<Query, Mutation, LiveSubscription>;
 pub struct Api {
     /// The database.
     pub db: Db,
-    /// The gateways of this deployment; the first one takes new payments.
-    pub gateways: Vec<Arc<dyn PaymentGateway>>,
+    /// The payment gateways of this deployment.
+    pub gateways: Gateways,
     /// Who may ask about the schema.
     pub introspection: SchemaAudience,
     /// The documents that a request may name instead of sending them.
@@ -130,7 +130,7 @@ impl Api {
         const FILE_BYTES_MAX: usize = 1024 * 1024;
         Self {
             db: db.clone(),
-            gateways: Vec::new(),
+            gateways: Gateways::none(),
             introspection: SchemaAudience::Everybody,
             documents: Documents::default(),
             http: HttpSettings::default(),

@@ -23,7 +23,8 @@ use crate::{
     database::{self, SoleServer},
     demo,
     exit::{Exit, Failure, Outcome},
-    open_files, sandbox_page, telemetry, terminal,
+    gateways::PaymentParts,
+    open_files, telemetry, terminal,
     wiring::{self, Signals},
 };
 
@@ -143,20 +144,20 @@ fn start(
     let metrics = telemetry::metrics(db)?;
     // Webhooks of its own go to itself directly: a proxy in front may not let them in.
     let itself = PublicUrl::of(&ListenAddress(place.address));
-    let sandbox = wiring::sandbox(config, folder, db, &place.public_url, &itself)?;
+    let payments = PaymentParts::new(config, folder, db, &place.public_url, &itself)?;
     let bus = wiring::bus(config, db)?;
     // Before the server: whether they work is part of what it says of itself. The address is taken already.
     let mut workers = if arguments.no_workers {
         Workers::announcing(&bus, db)
     } else {
-        Workers::start(&bus, wiring::worker_deps(config, db, &sandbox, &place.public_url, wiring::all_queues())?)
+        Workers::start(&bus, wiring::worker_deps(config, db, &payments, &place.public_url, wiring::all_queues())?)
     };
     let live = api::Live::start(db, wiring::live_bounds(config));
     workers.listen(db, Arc::new(live.clone()));
     let loops = workers.loops();
     let api = api::Api {
         db: db.clone(),
-        gateways: vec![sandbox.clone()],
+        gateways: payments.gateways.clone(),
         introspection: config.introspection.audience(place.tried_out),
         documents,
         http: HttpSettings {
@@ -178,11 +179,11 @@ fn start(
     };
     let edge = api::http::edge(api);
     let finishing = edge.clone();
-    let page = Arc::clone(&sandbox);
+    let payments = Arc::new(payments);
     let application = move || {
-        let (edge, page) = (edge.clone(), Arc::clone(&page));
+        let (edge, payments) = (edge.clone(), Arc::clone(&payments));
         let app = App::new().configure(|routes| api::http::configure(routes, &edge));
-        app.configure(|routes| sandbox_page::configure(routes, page)).wrap(from_fn(api::http::around))
+        app.configure(|routes| payments.pages(routes)).wrap(from_fn(api::http::around))
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let requests_secs = u64::from(config.shutdown_secs.get()).saturating_mul(REQUESTS_PERCENT).div_ceil(100);

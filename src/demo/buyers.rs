@@ -128,7 +128,8 @@ impl Buyers {
         };
         let sandbox = sandbox(then)?;
         let key = key("demo.pay", name)?;
-        let request = PayRequest { checkout, method: self.method.clone(), return_url: None, gateway: sandbox.name(), key };
+        let (method, gateway) = (self.method.clone(), sandbox.identity().clone());
+        let request = PayRequest { checkout, method, return_url: None, gateway, key };
         let payment = match pay(then, &buyer, &request).await {
             Ok((payment, _)) => payment,
             Err(OpError::Refused(why)) if why.iter().any(|refused| refused.code == PayRefusal::HoldOver) => {

@@ -14,12 +14,18 @@
 //! [`store`] makes and removes databases; [`broker`] does so with virtual hosts of a RabbitMQ; [`entropy`] is randomness that repeats; [`effects`] reads facts, tasks,
 //! letters, audit rows and the whole state; [`requests`] are made up as far as a test does not care; [`numbered`] is a task whose
 //! end a test decides.
+//! [`store`] makes and removes databases; [`broker`] does so with virtual hosts of a RabbitMQ; [`entropy`]
+//! is randomness that repeats; [`effects`] reads facts, tasks, letters, audit rows and the whole state;
+//! [`requests`] are made up as far as a test does not care; [`market`] makes creators, drops and buyers of
+//! them; [`gateway`] is one at which nobody answers.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that has no database has nothing else to say")]
 
 pub mod broker;
 pub mod effects;
 pub mod entropy;
+pub mod gateway;
+pub mod market;
 pub mod numbered;
 pub mod requests;
 pub mod store;

@@ -10,13 +10,13 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use ::payments::Sandbox;
 use domain::{
-    payments::{gateway::PaymentGateway, gateways::Gateways},
+    payments::gateways::Gateways,
     platform::{
         Db,
         facts::FactListener,
         mail::{LinkBase, Mailer},
+        sweep::Sweep,
         tasks::{Queue, TASK_SECS_MAX, TaskKinds},
     },
     registry::{self, Ports},
@@ -51,14 +51,12 @@ pub struct WorkerDeps {
     pub db: Db,
     /// Sends letters.
     pub mailer: Arc<dyn Mailer>,
-    /// The gateways of this deployment.
-    pub gateways: Vec<Arc<dyn PaymentGateway>>,
-    /// The sandbox, when it is among the gateways.
-    pub sandbox: Option<Arc<Sandbox>>,
+    /// The gateways of this deployment, each within its budget of calls ([`payments::Budgeted`]).
+    pub gateways: Gateways,
+    /// What housekeeping clears away besides the capabilities' own rows.
+    pub sweeps: Vec<Arc<dyn Sweep>>,
     /// What the links in letters begin with.
     pub links: LinkBase,
-    /// Calls to each gateway a second, of all processes together.
-    pub gateway_calls_per_second: u32,
     /// Kinds of tasks beside those of [`registry::tasks`], such as what a gateway does in its own time.
     pub tasks: TaskKinds,
     /// Which queues are worked on here, and how many tasks of each at once; queues that are missing are left to others.
@@ -73,10 +71,7 @@ impl Workers {
     pub fn start(bus: &Arc<dyn Bus>, deps: WorkerDeps) -> WorkersHandle {
         let mut handle = WorkersHandle::over(bus);
         let db = &deps.db;
-        let gateways = deps.gateways.iter().map(|gateway| -> Arc<dyn PaymentGateway> {
-            Arc::new(payments::Budgeted::new(db.clone(), Arc::clone(gateway), deps.gateway_calls_per_second))
-        });
-        let ports = Ports { gateways: Gateways::new(gateways), mailer: deps.mailer, links: deps.links };
+        let ports = Ports { gateways: deps.gateways, mailer: deps.mailer, links: deps.links };
         let kinds = registry::tasks(ports).and(deps.tasks);
         for (queue, concurrency) in &deps.queues {
             handle.queue(db, *queue, *concurrency, &kinds);
@@ -94,8 +89,8 @@ impl Workers {
             move |stop| timers::run(db.clone(), Arc::clone(&bus), stop)
         });
         handle.keep("housekeeping", {
-            let (db, sandbox) = (db.clone(), deps.sandbox);
-            move |stop| housekeeping::run(db.clone(), sandbox.clone(), stop)
+            let (db, others) = (db.clone(), deps.sweeps);
+            move |stop| housekeeping::run(db.clone(), others.clone(), stop)
         });
         handle.keep("reconcile", {
             let db = db.clone();

@@ -1,10 +1,10 @@
-//! Calls to the payment gateways, within one budget for all processes.
+//! Calls to the payment gateways, each gateway within its budget.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{
-    payments::gateway::{GatewayError, GatewayEvent, Intent, NewIntent, PaymentGateway, WebhookError},
+    payments::gateway::{GatewayError, GatewayEvent, GatewayIdentity, Intent, NewIntent, PaymentGateway, WebhookError},
     platform::{
         Db, Money,
         access::Actor,
@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 /// One wait for the budget is no longer than this, so that a clock that jumps does not stop the queue.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// A gateway whose calls are within the budget that all processes share. Checking a webhook is no call.
+/// A gateway whose calls keep within its own budget, which all processes share. Checking a webhook is no call.
 pub struct Budgeted {
     db: Db,
     gateway: Arc<dyn PaymentGateway>,
@@ -30,7 +30,7 @@ pub struct Budgeted {
 impl Budgeted {
     /// That gateway, with so many calls a second.
     pub fn new(db: Db, gateway: Arc<dyn PaymentGateway>, calls_per_second: u32) -> Self {
-        let budget = format!("gateway:{}", gateway.name());
+        let budget = format!("gateway:{}", gateway.identity());
         Self { db, gateway, budget, rate: Rate::per_second(calls_per_second), turn: Mutex::new(()) }
     }
 
@@ -42,7 +42,8 @@ impl Budgeted {
             match taken.await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(wait)) => {
-                    metrics::counter!("smallrun_gateway_waits_total", "gateway" => self.gateway.name()).increment(1);
+                    let gateway = self.gateway.identity().to_string();
+                    metrics::counter!("smallrun_gateway_waits_total", "gateway" => gateway).increment(1);
                     let wait = wait.to_std().unwrap_or(WAIT_MAX).clamp(Duration::from_millis(1), WAIT_MAX);
                     tokio::time::sleep(wait).await;
                 }
@@ -54,8 +55,8 @@ impl Budgeted {
 
 #[async_trait]
 impl PaymentGateway for Budgeted {
-    fn name(&self) -> &'static str {
-        self.gateway.name()
+    fn identity(&self) -> &GatewayIdentity {
+        self.gateway.identity()
     }
 
     fn signature_header(&self) -> &'static str {

@@ -6,7 +6,7 @@ use async_graphql::{Context, ID};
 use chrono::{DateTime, Utc};
 use domain::{
     catalog::Sight,
-    payments::gateway::PaymentGateway,
+    payments::gateways::Gateways,
     platform::{
         Db, EntityId,
         access::{Action, Viewer, authorize},
@@ -40,7 +40,7 @@ pub struct RequestContext {
 pub(crate) struct Shared {
     pub(crate) db: Db,
     pub(crate) desk: Desk,
-    pub(crate) gateways: Vec<Arc<dyn PaymentGateway>>,
+    pub(crate) gateways: Gateways,
     pub(crate) live: Live,
 }
 
@@ -50,7 +50,7 @@ pub(crate) trait Reach {
     fn desk(&self) -> &Desk;
     fn request(&self) -> &RequestContext;
     fn viewer(&self) -> &Viewer;
-    fn gateways(&self) -> &[Arc<dyn PaymentGateway>];
+    fn gateways(&self) -> &Gateways;
     fn live(&self) -> &Live;
     fn loader(&self) -> &Loader;
     /// The scope in which an action may be done, or the error that says why not.
@@ -78,7 +78,7 @@ impl Reach for Context<'_> {
         &self.request().viewer
     }
 
-    fn gateways(&self) -> &[Arc<dyn PaymentGateway>] {
+    fn gateways(&self) -> &Gateways {
         &self.data_unchecked::<Arc<Shared>>().gateways
     }
 

@@ -50,7 +50,7 @@ pub async fn advance(
         Err(later) => return Err(later.into()),
     };
     faults::point(Point::GatewayConfirmed).await?;
-    apply(db, scope, payables, gateway.name(), &confirmed, None).await?;
+    apply(db, scope, payables, gateway.identity().as_str(), &confirmed, None).await?;
     match (refused, confirmed.state) {
         // It waits for a method and will not have this one: nobody here knows why.
         (Some(why), IntentState::RequiresMethod | IntentState::RequiresAction) => Err(GatewayError::Refused(why).into()),

@@ -32,7 +32,7 @@ pub async fn cancel_intent(
     let ended = gateway.cancel(intent, &format!("cancel:{}", id.public())).await?;
     faults::point(Point::GatewayCancelled).await?;
     if ended.state != IntentState::Cancelled || payment.state != PaymentState::Cancelled {
-        apply(db, scope, payables, gateway.name(), &ended, None).await?;
+        apply(db, scope, payables, gateway.identity().as_str(), &ended, None).await?;
     }
     if ended.state == IntentState::Cancelled {
         in_tx(db, scope.actor(), async |tx| note_ended(tx, id).await).await?;

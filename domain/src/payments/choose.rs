@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     URGENCY_PAYMENT,
+    gateway::GatewayIdentity,
     method::{PaymentMethod, ReturnUrl},
     payment_row::{self, Model as Payment},
     state::{PaymentEvent, PaymentState, transition},
@@ -20,8 +21,8 @@ use crate::platform::{
 
 /// What a buyer chose.
 pub(crate) struct Choice {
-    /// By which gateway: its constant name.
-    pub(crate) gateway: &'static str,
+    /// Which gateway takes it, unless another one has the payment already.
+    pub(crate) gateway: GatewayIdentity,
     /// How.
     pub(crate) method: PaymentMethod,
     /// Where to come back to.
@@ -65,7 +66,10 @@ pub(crate) async fn choose<R: fmt::Debug>(
 ) -> Result<(), OpError<R>> {
     let (id, checkout, since) = (payment.id, payment.checkout_id, payment.created_at);
     payment.state = transition(payment.state, PaymentEvent::Choose).map_err(OpError::inconsistent)?;
-    payment.gateway = choice.gateway.to_owned();
+    // An intent can be confirmed only where it was made, whoever takes new payments by now.
+    if payment.intent.is_none() {
+        payment.gateway = choice.gateway.as_str().to_owned();
+    }
     payment.method = Some(choice.method.into_string());
     payment.return_url = choice.return_url.map(ReturnUrl::into_string);
     payment.attempt = payment.attempt.saturating_add(1);

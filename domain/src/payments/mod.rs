@@ -111,7 +111,7 @@ pub async fn refunds_of(db: &Db, payments: &[PaymentId]) -> Result<HashMap<Payme
     Ok(refunds)
 }
 
-/// The constant name of the gateway that a payment's tasks talk to; `None` when there is no such payment.
+/// The identity of the gateway that has a payment, as text; `None` when there is no such payment.
 pub async fn gateway_of(db: &Db, payment: PaymentId) -> Result<Option<String>, DbErr> {
     Ok(payment_row::by_id(db.reader(), payment).await?.map(|payment| payment.gateway))
 }

@@ -33,7 +33,7 @@ pub struct Model {
     pub id: PaymentId,
     pub checkout_id: CheckoutId,
     pub purpose: Purpose,
-    /// The gateway's constant name; empty until the buyer pays.
+    /// The gateway's identity as text; empty until the buyer pays.
     pub gateway: String,
     pub state: PaymentState,
     pub amount_minor: i64,

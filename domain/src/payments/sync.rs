@@ -36,7 +36,7 @@ pub async fn sync(
     }
     let tells = transition(payment.state, PaymentEvent::Mirror(seen.state)).is_ok_and(|next| next != payment.state);
     if tells {
-        apply_asked(db, scope, payables, gateway.name(), &seen).await?;
+        apply_asked(db, scope, payables, gateway.identity().as_str(), &seen).await?;
     }
     in_tx(db, scope.actor(), async |tx| match seen.state {
         IntentState::Cancelled => note_ended(tx, id).await,

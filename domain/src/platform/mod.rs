@@ -3,7 +3,7 @@
 //! [`mod@connect`] opens the database, [`db`] reads and writes it (`in_tx`, `read_in`); [`outbox`] and [`facts`] what
 //! happened; [`tasks`] and [`timers`] what is to happen, [`reconcile`] what was missed; [`audit`] who did it; [`idempotency`]
 //! once only; [`budget`] not too often; [`ids`], [`money`], [`clock`], [`demo_clock`], [`entropy`], [`text`], [`slugs`],
-//! [`tags`], [`page`] the values; [`errors`] how an operation says no; [`mail`] the port for letters; [`trace`] what caused what; [`faults`] where
+//! [`tags`], [`page`] the values; [`errors`] how an operation says no; [`mail`] the port for letters, [`sweep`] that for rows that others keep; [`trace`] what caused what; [`faults`] where
 //! tests make things go wrong.
 
 pub mod access;
@@ -26,6 +26,7 @@ pub mod outbox;
 pub mod page;
 pub mod reconcile;
 pub mod slugs;
+pub mod sweep;
 pub mod tags;
 pub mod tasks;
 pub mod text;

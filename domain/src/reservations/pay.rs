@@ -11,6 +11,7 @@ use crate::{
     payments::{
         self,
         choose::{Choice, ChooseRefusal},
+        gateway::GatewayIdentity,
         method::{PaymentMethod, ReturnUrl},
     },
     platform::{
@@ -36,8 +37,8 @@ pub struct PayRequest {
     pub method: PaymentMethod,
     /// Where to come back to.
     pub return_url: Option<ReturnUrl>,
-    /// By which gateway: its constant name.
-    pub gateway: &'static str,
+    /// Which gateway takes it, unless another one has the payment already.
+    pub gateway: GatewayIdentity,
     /// Makes a repetition harmless.
     #[serde(skip)]
     pub key: IdempotencyKey,
@@ -104,7 +105,7 @@ pub async fn pay(db: &Db, scope: &BuyerScope, request: &PayRequest) -> Result<(P
         }
         let ends = lines.iter().map(|line| line.expires_at).min().unwrap_or(now);
         let choice = Choice {
-            gateway: request.gateway,
+            gateway: request.gateway.clone(),
             method: request.method.clone(),
             return_url: request.return_url.clone(),
             hold_left_secs: ends.signed_duration_since(now).num_seconds().max(1),

@@ -11,7 +11,7 @@ use std::{
 
 use chrono::TimeDelta;
 use domain::{
-    drops::{DropItem, NewItem, create::create, publish::publish},
+    drops::DropItem,
     payments::{
         self,
         apply::apply,
@@ -34,10 +34,10 @@ use domain::{
 };
 use futures_util::{FutureExt, future::join_all};
 use sea_orm::ConnectionTrait;
-use testkit::{Kit, on_both};
+use testkit::{Kit, market::item, on_both};
 use tokio::task::JoinSet;
 
-use crate::market::{Market, buyer, check_books, codes, draft_of, key, market, number, system, tiers, variant};
+use crate::market::{Market, buyer, check_books, codes, key, market, number, system, tiers};
 
 /// Random numbers that a seed determines (xorshift64*).
 #[derive(Debug, Clone)]
@@ -62,22 +62,13 @@ async fn buyers(kit: &Kit, count: usize) -> Arc<Vec<BuyerScope>> {
 
 /// One drop of a crowd: two items of so many units, three of each a person, the first ten cheaper.
 async fn run(kit: &Kit, market: &Market, title: &str, units: u32) -> [DropItem; 2] {
-    let mut draft = draft_of(kit, title);
-    draft.per_buyer_max = Some(4);
-    let drop = create(&kit.db, &market.creator, draft).await.unwrap();
-    let mut items = Vec::new();
-    for name in ["A", "B"] {
+    let marketplace = testkit::market::Market::over(&kit.db);
+    let plan = marketplace.drop(&market.creator, title).terms(|drop| drop.per_buyer_max = Some(4));
+    let plan = ["A", "B"].into_iter().fold(plan, |plan, name| {
         let sku = format!("{}-{name}", title.replace(' ', "-").to_uppercase());
-        let new = NewItem {
-            variant: variant(kit, &market.creator, &sku).await,
-            units,
-            per_buyer_max: 3,
-            tiers: tiers(&[(4_000, Some(10)), (5_000, None)]),
-        };
-        items.push(domain::drops::add_item(&kit.db, &market.creator, drop.id, new).await.unwrap());
-    }
-    publish(&kit.db, &market.creator, drop.id).await.unwrap();
-    items.try_into().unwrap()
+        plan.with(item(&sku).units(units).limit(3).prices(&[(4_000, Some(10)), (5_000, None)]))
+    });
+    plan.open().await.items.try_into().unwrap()
 }
 
 /// A desk where everybody waits for their turn, however slow the machine is.

@@ -15,22 +15,18 @@ use domain::{
     payments::{
         apply::apply,
         gateway::{Intent, IntentState},
-        method::PaymentMethod,
         of_checkouts,
     },
     platform::ids::{DropId, DropItemId, EntityId},
     reservations::{
-        CancelDropRefusal, ItemChange, WithdrawDropRefusal, cancel_drop, change_item,
-        pay::{PayRequest, pay},
-        queries,
-        state::ReservationState as State,
-        withdraw_drop,
+        CancelDropRefusal, ItemChange, WithdrawDropRefusal, cancel_drop, change_item, pay::pay, queries,
+        state::ReservationState as State, withdraw_drop,
     },
 };
-use testkit::{Kit, on_both};
+use testkit::{Kit, on_both, requests};
 use uuid::Uuid;
 
-use crate::market::{buyer, check_books, codes, creator, draft_of, key, market, number, system, tiers, variant};
+use crate::market::{buyer, check_books, codes, creator, draft_of, market, number, system, tiers, variant};
 
 on_both! {
     async fn publishing_tells_every_complaint_at_once(kit: Kit) {
@@ -178,21 +174,14 @@ on_both! {
         let market = market(&kit).await;
         let (ada, bob) = (buyer(&kit, "ada").await, buyer(&kit, "bob").await);
         let paid = market.held(&kit.db, &ada, &[(&market.cup, 1)], "paid").await;
-        let request = PayRequest {
-            checkout: paid,
-            method: PaymentMethod::new("pm_x").unwrap(),
-            return_url: None,
-            gateway: "sandbox",
-            key: key("pay"),
-        };
-        pay(&kit.db, &ada, &request).await.unwrap();
+        pay(&kit.db, &ada, &requests::pay(paid, "pay")).await.unwrap();
         let payment = of_checkouts(&kit.db, &[paid]).await.unwrap().remove(&paid).unwrap();
         let amount = payment.amount();
         let intent = Intent {
             id: "pi_1".to_owned(), payment: payment.id, state: IntentState::Succeeded, amount, captured: amount,
             action_url: None, decline_code: None, fingerprint: None,
         };
-        apply(&kit.db, &system(), &domain::registry::payables(), "sandbox", &intent, None).await.unwrap();
+        apply(&kit.db, &system(), &domain::registry::payables(), requests::gateway().as_str(), &intent, None).await.unwrap();
         let held = market.held(&kit.db, &bob, &[(&market.cup, 1)], "held").await;
         cancel_drop(&kit.db, &market.creator, market.drop.id).await.unwrap();
         let lines = queries::lines_of(&kit.db, &[paid, held]).await.unwrap();

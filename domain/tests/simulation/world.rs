@@ -150,7 +150,7 @@ impl<'a> World<'a> {
         let mut dice = Dice::new(seed);
         let (model, creators) = market::open(&db, template, &mut dice).await;
         let gateway = Arc::new(Gateway::new(Arc::clone(&clock)));
-        let gateways = Gateways::new([Arc::clone(&gateway) as Arc<dyn PaymentGateway>]);
+        let gateways = Gateways::new(Arc::clone(&gateway) as Arc<dyn PaymentGateway>, []).unwrap();
         let ports = Ports { gateways, mailer: Arc::new(Postman), links: LinkBase::new("https://shop.example") };
         Self {
             seed,
@@ -311,10 +311,10 @@ impl<'a> World<'a> {
             self.note(format_args!("{} is lost", event.id));
             return;
         }
-        let (db, name) = (self.db.clone(), self.gateway.name());
+        let (db, gateway) = (self.db.clone(), self.gateway.identity().clone());
         let what = format!("{} of {} arrives", event.id, event.intent.clone().unwrap_or_default());
         let scope = system();
-        let taken = self.with_luck(&what, receive_webhook(&db, &scope, name, &event, "{}")).await;
+        let taken = self.with_luck(&what, receive_webhook(&db, &scope, &gateway, &event, "{}")).await;
         if !matches!(taken, Some(Ok(()))) && !again && self.dice.percent(70) {
             // It was not answered, so the gateway tries again.
             self.gateway.put_back(event);

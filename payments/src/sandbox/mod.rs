@@ -12,11 +12,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    payments::gateway::{GatewayError, GatewayEvent, Intent, IntentState, NewIntent, PaymentGateway, WebhookError},
+    payments::gateway::{
+        GatewayError, GatewayEvent, GatewayIdentity, Intent, IntentState, NewIntent, PaymentGateway, WebhookError,
+    },
     platform::{
         Db, Money, Tx,
         access::Actor,
         in_tx,
+        sweep::Sweep,
         tasks::{NewTask, enqueue},
     },
 };
@@ -67,6 +70,7 @@ impl std::fmt::Debug for SandboxSettings {
 
 /// The sandbox gateway.
 pub struct Sandbox {
+    identity: GatewayIdentity,
     db: Db,
     settings: SandboxSettings,
     http: reqwest::Client,
@@ -108,21 +112,12 @@ pub const SIGNATURE_HEADER: &str = "Smallrun-Signature";
 impl Sandbox {
     /// A sandbox over its tables in our database.
     pub fn new(db: Db, settings: SandboxSettings) -> Result<Self, reqwest::Error> {
-        Ok(Self { db, settings, http: delivery::client()? })
+        Ok(Self { identity: GatewayIdentity::in_test(NAME), db, settings, http: delivery::client()? })
     }
 
     /// The same, to be shared.
     pub fn shared(db: Db, settings: SandboxSettings) -> Result<Arc<Self>, reqwest::Error> {
         Self::new(db, settings).map(Arc::new)
-    }
-
-    /// Forgets keys and delivered events made before `before`. Answers how many.
-    pub async fn sweep(&self, before: DateTime<Utc>) -> Result<u64, DbErr> {
-        in_tx(&self.db, ACTOR, async |tx| {
-            let keys = key_row::sweep(tx, before).await?;
-            Ok(keys.saturating_add(event_row::sweep(tx, before).await?))
-        })
-        .await
     }
 
     fn view(&self, row: &intent_row::Model) -> Result<Intent, CallError> {
@@ -280,10 +275,29 @@ async fn happened(tx: &Tx, row: &intent_row::Model, kind: EventKind, run_at: Dat
     enqueue(tx, NewTask::from(SandboxOutcome { event }).at(run_at)).await
 }
 
+/// Keys, and events that were delivered, are kept for so long: somewhat longer than any task of ours is tried.
+const KEPT_DAYS: i64 = 30;
+
 #[async_trait]
-impl PaymentGateway for Sandbox {
+impl Sweep for Sandbox {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    async fn sweep(&self) -> Result<u64, DbErr> {
+        in_tx(&self.db, ACTOR, async |tx| {
+            let before = tx.now().checked_sub_signed(TimeDelta::days(KEPT_DAYS)).unwrap_or(tx.now());
+            let keys = key_row::sweep(tx, before).await?;
+            Ok(keys.saturating_add(event_row::sweep(tx, before).await?))
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl PaymentGateway for Sandbox {
+    fn identity(&self) -> &GatewayIdentity {
+        &self.identity
     }
 
     fn signature_header(&self) -> &'static str {

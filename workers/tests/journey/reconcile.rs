@@ -311,10 +311,10 @@ on_both! {
         let foreign = NewIntent { payment: PaymentId(Uuid::from_u128(9)), amount: Money::new(500, shop.payment(checkout).await.currency) };
         let intent = gateway.create(&foreign, "foreign").await.unwrap().id;
         let event = GatewayEvent { id: "foreign-event".to_owned(), intent: Some(intent) };
-        receive_webhook(db, &system(), gateway.name(), &event, "{}").await.unwrap();
+        receive_webhook(db, &system(), gateway.identity(), &event, "{}").await.unwrap();
         // And what does not concern us at all.
         let event = GatewayEvent { id: "other-event".to_owned(), intent: None };
-        receive_webhook(db, &system(), gateway.name(), &event, "{}").await.unwrap();
+        receive_webhook(db, &system(), gateway.identity(), &event, "{}").await.unwrap();
         assert_eq!(forget(&shop, "apply_webhook").await, 2);
         assert_eq!(repaired(db).await, nothing());
         shop.kit.clock.advance(a_while());
@@ -384,7 +384,7 @@ on_both! {
 
     async fn what_has_its_task_does_not_hide_what_has_none(kit: Kit) {
         let shop = Shop::closed(kit, TimeDelta::hours(1), 1).await;
-        let (db, gateway) = (&shop.kit.db, shop.sandbox.name());
+        let (db, gateway) = (&shop.kit.db, shop.sandbox.identity());
         for number in 0..420 {
             let event = GatewayEvent { id: format!("event-{number:03}"), intent: Some("intent".to_owned()) };
             receive_webhook(db, &system(), gateway, &event, "{}").await.unwrap();

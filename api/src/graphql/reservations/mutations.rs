@@ -478,8 +478,8 @@ async fn pay_checkout(ctx: &Context<'_>, input: CheckoutPayInput) -> Result<Chec
     let return_url = complaints.take_some(&["returnUrl"], input.return_url.map(|url| ReturnUrl::new(&url).ok_or(wrong_url)));
     let key = key(&mut complaints, &input.idempotency_key);
     let (Some(method), Some(key), true) = (method, key, complaints.is_empty()) else { return Err(complaints.into()) };
-    let gateway = ctx.gateways().first().map(|gateway| gateway.name());
-    let gateway = gateway.ok_or_else(|| bad_input("this marketplace takes no payments"))?;
+    let gateway = ctx.gateways().for_new_payments().ok_or_else(|| bad_input("this marketplace takes no payments"))?;
+    let gateway = gateway.identity().clone();
     let request = PayRequest { checkout, method, return_url, gateway, key };
     let (_, replayed) = pay::pay(ctx.db(), &scope, &request).await?;
     let payment = ctx.loader().load_one(PaymentOf(checkout)).await.internal()?.map(Payment);

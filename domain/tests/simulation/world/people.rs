@@ -164,7 +164,7 @@ impl World<'_> {
             checkout: self.model.checkouts[checkout].id,
             method: PaymentMethod::new(method).unwrap(),
             return_url: None,
-            gateway: self.gateway.name(),
+            gateway: self.gateway.identity().clone(),
             key: IdempotencyKey::new(&key).unwrap(),
         };
         let (db, scope) = (self.db.clone(), self.buyers[buyer]);
