@@ -208,7 +208,7 @@ settings! {
     /// The most calls a second to a payment gateway, of all processes together.
     gateway_calls_per_second: Number<1, 10_000> = Number::of(80);
     /// The same for the sandbox gateway alone. Default: gateway_calls_per_second.
-    sandbox_calls_per_second: Number<1, 10_000> = gateway_calls_per_second.clone();
+    sandbox_calls_per_second: Number<1, 10_000> = gateway_calls_per_second;
     /// Proxies in front of this server, whose Forwarded or X-Forwarded-For header is believed.
     trusted_proxies: ProxyList = ProxyList::default();
     /// How long a stop waits for what is in flight, in seconds.
