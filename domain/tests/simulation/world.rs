@@ -99,7 +99,7 @@ pub(crate) struct World<'a> {
     paid: BTreeMap<(usize, String), (usize, &'static str)>,
     cancelled: BTreeMap<(usize, String), (usize, usize)>,
     kinds: TaskKinds,
-    /// The letters that were sent or no longer wanted, by their tasks.
+    /// The letters that a worker had in hand, by their tasks.
     letters: BTreeMap<String, Json>,
     holder: u128,
     keys: usize,
