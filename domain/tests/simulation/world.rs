@@ -150,7 +150,8 @@ impl<'a> World<'a> {
         let mut dice = Dice::new(seed);
         let (model, creators) = market::open(&db, template, &mut dice).await;
         let gateway = Arc::new(Gateway::new(Arc::clone(&clock)));
-        let gateways = Gateways::new([Arc::clone(&gateway) as Arc<dyn PaymentGateway>]);
+        let port: Arc<dyn PaymentGateway> = gateway.clone();
+        let gateways = Gateways::new([port]);
         let ports = Ports { gateways, mailer: Arc::new(Postman), links: LinkBase::new("https://shop.example") };
         Self {
             seed,
