@@ -525,11 +525,9 @@ on_both! {
         }
         // More urgent than all that is known, and one that a newer worker had in hand when it fell silent.
         let newer = "kind = 'of_a_newer_version', payload = '{\"task\": \"of_a_newer_version\"}', urgency = -1";
-        let first = "(SELECT MIN(subject) FROM tasks)";
-        execute(&kit.db, &format!("UPDATE tasks SET {newer} WHERE subject <> {first}")).await;
-        execute(&kit.db, &format!("UPDATE tasks SET subject = 'known' WHERE subject = {first}")).await;
+        execute(&kit.db, &format!("UPDATE tasks SET {newer} WHERE subject > (SELECT MIN(subject) FROM tasks)")).await;
         let running = "state = 'RUNNING', attempt = 1, lease_until = created_at";
-        execute(&kit.db, &format!("UPDATE tasks SET {running} WHERE subject = {first}")).await;
+        execute(&kit.db, &format!("UPDATE tasks SET {running} WHERE subject = (SELECT MAX(subject) FROM tasks)")).await;
         kit.clock.advance(TimeDelta::seconds(1));
         let before: Vec<_> = listed(&kit.db, TaskFilter::default()).await.into_iter().filter(|row| row.urgency < 0).collect();
         assert_eq!(before.len(), 4);

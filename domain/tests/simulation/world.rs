@@ -99,7 +99,7 @@ pub(crate) struct World<'a> {
     paid: BTreeMap<(usize, String), (usize, &'static str)>,
     cancelled: BTreeMap<(usize, String), (usize, usize)>,
     kinds: TaskKinds,
-    /// The letters that were sent or no longer wanted, by their tasks.
+    /// The letters that a worker had in hand, by their tasks.
     letters: BTreeMap<String, Json>,
     holder: u128,
     keys: usize,
@@ -150,7 +150,8 @@ impl<'a> World<'a> {
         let mut dice = Dice::new(seed);
         let (model, creators) = market::open(&db, template, &mut dice).await;
         let gateway = Arc::new(Gateway::new(Arc::clone(&clock)));
-        let gateways = Gateways::new(Arc::clone(&gateway) as Arc<dyn PaymentGateway>, []).unwrap();
+        let port: Arc<dyn PaymentGateway> = gateway.clone();
+        let gateways = Gateways::new(port, []).unwrap();
         let ports = Ports { gateways, mailer: Arc::new(Postman), links: LinkBase::new("https://shop.example") };
         Self {
             seed,

@@ -120,7 +120,8 @@ impl Shop {
 
     /// All kinds of tasks, as a process with workers has them.
     pub(crate) fn kinds(&self) -> TaskKinds {
-        let gateways = Gateways::new(self.sandbox.clone() as Arc<dyn PaymentGateway>, []).unwrap();
+        let gateway: Arc<dyn PaymentGateway> = self.sandbox.clone();
+        let gateways = Gateways::new(gateway, []).unwrap();
         let links = LinkBase::new("https://shop.example/");
         registry::tasks(Ports { gateways, mailer: self.letters.clone(), links }).and(self.own_kinds())
     }

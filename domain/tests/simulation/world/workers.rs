@@ -51,12 +51,12 @@ impl World<'_> {
         let pending = self.pending_refund(&task).await;
         let retry_at = now + TimeDelta::seconds(i64::from(self.dice.between(0, 30)));
         let what = format!("a worker does {}, attempt {}", task.payload, task.attempt);
-        let kinds = self.kinds.clone();
-        let ended = self.with_luck(&what, do_task(&db, &kinds, &task, retry_at)).await;
-        if let (Some(Ok(None)), Some(mail)) = (&ended, read::<SendMail>(&task)) {
+        if let Some(mail) = read::<SendMail>(&task) {
             // A letter that goes twice takes its own place.
             self.letters.insert(task.id.to_string(), mail.letter().clone());
         }
+        let kinds = self.kinds.clone();
+        let ended = self.with_luck(&what, do_task(&db, &kinds, &task, retry_at)).await;
         let came = match &ended {
             Some(Ok(None)) => Came::Done,
             Some(Ok(Some(error))) => {
