@@ -12,13 +12,14 @@
 //! ```
 //!
 //! [`store`] makes and removes databases; [`broker`] does so with virtual hosts of a RabbitMQ; [`entropy`] is randomness that repeats; [`effects`] reads facts, tasks,
-//! letters, audit rows and the whole state; [`requests`] are made up as far as a test does not care.
+//! letters, audit rows and the whole state; [`projection`] records what a projection is given; [`requests`] are made up as far as a test does not care.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that has no database has nothing else to say")]
 
 pub mod broker;
 pub mod effects;
 pub mod entropy;
+pub mod projection;
 pub mod requests;
 pub mod store;
 
@@ -30,6 +31,7 @@ use domain::platform::{Db, clock::ManualClock};
 pub use broker::TestBroker;
 pub use effects::{State, audit_actions, facts, letters, tasks};
 pub use entropy::CountingEntropy;
+pub use projection::{ProjectionFault, Recorded, RecordingProjection};
 pub use store::TestDb;
 
 /// Connections of a test's pool: more than any one operation needs, few enough for many tests at a time.
