@@ -4,6 +4,7 @@
 //! turns what is due into tasks; [`announce`] tells the [`bus`] of tasks, which wakes whoever runs them: [`run`] does, a queue at a time
 //! ([`mail`], [`payments`], `reservations`, `sandbox`, `imports`). [`projections`] keeps up with the facts
 //! whatever is made of them; [`reconcile`] repairs what was missed; [`housekeeping`] clears away.
+//! [`personal_data`] lists what the program holds of persons.
 //!
 //! Architecture invariant: a row in the database is the only memory. Any of these may stop at any
 //! instant, or run in several processes at once, and nothing is lost or done twice.
@@ -32,6 +33,7 @@ mod imports;
 mod loops;
 pub mod mail;
 pub mod payments;
+pub mod personal_data;
 pub mod projections;
 mod pulse;
 pub mod reactions;

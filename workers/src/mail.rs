@@ -4,6 +4,7 @@
 
 mod envelope;
 mod folder;
+pub mod personal_data;
 mod smtp;
 mod text;
 

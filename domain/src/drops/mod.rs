@@ -8,6 +8,7 @@ pub(crate) mod drop_row;
 pub(crate) mod gate;
 pub(crate) mod item_row;
 pub mod items;
+pub mod personal_data;
 pub mod publish;
 pub mod queries;
 pub mod state;

@@ -10,6 +10,7 @@ pub mod gateway;
 mod ledger;
 pub mod pay;
 pub(crate) mod payment_row;
+pub mod personal_data;
 pub mod reconcile;
 pub mod state;
 pub mod sync;

@@ -4,7 +4,7 @@
 //! happened, [`projections`] what is made of that; [`tasks`] and [`timers`] what is to happen, [`reconcile`] what was
 //! missed; [`audit`] who did it; [`idempotency`] once only; [`budget`] not too often; [`ids`], [`money`], [`clock`],
 //! [`demo_clock`], [`entropy`], [`text`], [`slugs`], [`tags`], [`page`] the values; [`errors`] how an operation says no;
-//! [`mail`] the port for letters; [`trace`] what caused what; [`faults`] where
+//! [`mail`] the port for letters; [`trace`] what caused what; [`personal_data`] what is held of persons; [`faults`] where
 //! tests make things go wrong.
 
 pub mod access;
@@ -25,6 +25,7 @@ pub mod mail;
 pub mod money;
 pub mod outbox;
 pub mod page;
+pub mod personal_data;
 pub mod projections;
 pub mod reconcile;
 pub mod slugs;

@@ -15,6 +15,7 @@ pub mod lapse;
 pub mod legal;
 pub mod lines;
 pub(crate) mod load;
+pub mod personal_data;
 pub mod queries;
 pub mod quote;
 pub mod reconcile;

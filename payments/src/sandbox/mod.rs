@@ -29,6 +29,7 @@ mod intent_row;
 mod key_row;
 pub mod methods;
 mod page;
+pub mod personal_data;
 
 pub use delivery::{DeliverError, Webhook};
 use event_row::EventKind;
