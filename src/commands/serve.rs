@@ -153,7 +153,7 @@ fn start(
         Workers::start(&bus, wiring::worker_deps(config, db, &payments, &place.public_url, wiring::all_queues())?)
     };
     let live = api::Live::start(db, wiring::live_bounds(config));
-    workers.listen(db, Arc::new(live.clone()));
+    workers.add_projection(db, Arc::new(live.clone()));
     let loops = workers.loops();
     let api = api::Api {
         db: db.clone(),

@@ -27,6 +27,7 @@ pub mod entropy;
 pub mod gateway;
 pub mod market;
 pub mod numbered;
+pub mod projection;
 pub mod requests;
 pub mod store;
 
@@ -39,6 +40,7 @@ pub use broker::TestBroker;
 pub use effects::{State, audit_actions, facts, letter, letters, link_in, task, tasks, tasks_of, write_letter};
 pub use entropy::CountingEntropy;
 pub use numbered::{Listener, Numbered};
+pub use projection::{ProjectionFault, Recorded, RecordingProjection};
 pub use store::TestDb;
 
 /// Connections of a test's pool: more than any one operation needs, few enough for many tests at a time.

@@ -134,12 +134,12 @@ fn leave_to_newer<'a>(what: &'static str, unknown: impl Iterator<Item = (&'a str
 }
 
 /// Seconds since then; 0 for never, and for what is to come.
-fn age(now: DateTime<Utc>, since: Option<DateTime<Utc>>) -> f64 {
+pub(crate) fn age(now: DateTime<Utc>, since: Option<DateTime<Utc>>) -> f64 {
     let age = since.and_then(|since| now.signed_duration_since(since).to_std().ok());
     age.map_or(0.0, |age| age.as_secs_f64())
 }
 
-fn float(count: i64) -> f64 {
+pub(crate) fn float(count: i64) -> f64 {
     f64::from(i32::try_from(count).unwrap_or(i32::MAX))
 }
 

@@ -3,7 +3,9 @@
 //! [`relay`] stamps facts and queues the letters that follow from them, and seals the audit log; [`timers`] turns what is
 //! due into tasks; [`announce`] tells the [`bus`] of tasks, which wakes whoever runs them: [`run`] does, a queue at a time.
 //! What there is to run is listed in [`domain::registry`]. [`mail`] and [`payments`] are ports that tasks work with.
-//! [`reconcile`] repairs what was missed; [`housekeeping`] clears away.
+//! [`projections`] keeps up with the facts
+//! whatever is made of them; [`reconcile`] repairs what was missed; [`housekeeping`] clears away. [`personal_data`] lists what the
+//! program holds of persons.
 //!
 //! Architecture invariant: a row in the database is the only memory. Any of these may stop at any
 //! instant, or run in several processes at once, and nothing is lost or done twice.
@@ -14,8 +16,8 @@ use domain::{
     payments::gateways::Gateways,
     platform::{
         Db,
-        facts::FactListener,
         mail::{LinkBase, Mailer},
+        projections::Projection,
         sweep::Sweep,
         tasks::{Queue, TASK_SECS_MAX, TaskKinds},
     },
@@ -28,10 +30,11 @@ pub mod announce;
 pub mod bus;
 mod gauges;
 pub mod housekeeping;
-mod listen;
 mod loops;
 pub mod mail;
 pub mod payments;
+pub mod personal_data;
+pub mod projections;
 mod pulse;
 pub mod reconcile;
 pub mod relay;
@@ -130,10 +133,10 @@ impl WorkersHandle {
         Self { bus: Arc::clone(bus), stop: Stop::default(), loops: Loops::default(), looping: JoinSet::new() }
     }
 
-    /// Tells a listener, from now on, of everything that happens: here or in another process.
-    pub fn listen(&mut self, db: &Db, listener: Arc<dyn FactListener>) {
-        let (db, bus) = (db.clone(), Arc::clone(&self.bus));
-        self.keep("listen", move |stop| listen::run(db.clone(), Arc::clone(&bus), Arc::clone(&listener), stop));
+    /// Keeps a projection up with the facts from now on, whichever process makes them true.
+    pub fn add_projection(&mut self, db: &Db, projection: Arc<dyn Projection>) {
+        let (db, bus, name) = (db.clone(), Arc::clone(&self.bus), projection.name());
+        self.keep(name, move |stop| projections::run(db.clone(), Arc::clone(&bus), Arc::clone(&projection), stop));
     }
 
     /// How the loops are: for whoever asks whether this process is of use.

@@ -3,6 +3,7 @@
 
 mod envelope;
 mod folder;
+pub mod personal_data;
 mod smtp;
 
 pub use envelope::SenderError;

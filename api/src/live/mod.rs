@@ -1,7 +1,7 @@
 //! What is watched as it changes: from the facts of the whole deployment to the subscriptions of this process.
 //!
-//! One follower of facts a process tells [`Live`] (it is a [`FactListener`]), which wakes whoever listens to the [`topics`] that a
-//! fact is about. [`stock`] reads the stock of a drop once for all who watch it; [`runs`] runs one subscription once for all who asked
+//! [`Live`] is a [`Projection`], so it hears of every fact as soon as it is broadcast, and wakes whoever listens to the [`topics`]
+//! that the fact is about. [`stock`] reads the stock of a drop once for all who watch it; [`runs`] runs one subscription once for all who asked
 //! the same; [`passes`] notices tokens that are revoked; [`places`] counts connections.
 //!
 //! Architecture invariant: nobody has a queue of values. Each of these hands on its latest state, and whoever is slow finds the
@@ -20,11 +20,12 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use domain::platform::{
     Db,
-    facts::{Fact, FactListener},
     ids::DropId,
+    projections::{FactBatch, Projection, ProjectionError},
 };
 use sea_orm::DbErr;
 use tokio::{runtime::Handle, sync::Semaphore};
@@ -96,6 +97,8 @@ struct Inner {
     passes: Arc<Passes>,
     places: Arc<Places>,
     reads: Arc<Semaphore>,
+    /// Of the facts that the topics have been told of.
+    position: Mutex<Option<i64>>,
     /// Where reading is done: not on the threads that serve connections.
     runtime: Handle,
     stop: CancellationToken,
@@ -117,6 +120,7 @@ impl Live {
             passes,
             places: Arc::new(Places::new(bounds)),
             reads: Arc::new(Semaphore::new(READS_AT_ONCE)),
+            position: Mutex::default(),
             runtime,
             stop,
         }))
@@ -157,13 +161,30 @@ impl Live {
     }
 }
 
-impl FactListener for Live {
-    fn heard(&self, fact: &Fact) {
-        self.0.topics.heard(fact);
+#[async_trait]
+impl Projection for Live {
+    fn name(&self) -> &'static str {
+        "live"
     }
 
-    fn missed(&self) {
+    /// It lives in memory: a process begins with the newest fact.
+    async fn position(&self) -> Result<Option<i64>, ProjectionError> {
+        Ok(*locked(&self.0.position))
+    }
+
+    async fn apply(&self, batch: &FactBatch) -> Result<(), ProjectionError> {
+        for stamped in &batch.facts {
+            self.0.topics.heard(&stamped.fact);
+        }
+        *locked(&self.0.position) = Some(batch.position);
+        Ok(())
+    }
+
+    /// Whatever was made of earlier facts is looked at anew.
+    async fn rebuild(&self, position: i64) -> Result<(), ProjectionError> {
         self.0.topics.wake_all();
+        *locked(&self.0.position) = Some(position);
+        Ok(())
     }
 }
 
@@ -180,4 +201,37 @@ pub(crate) async fn until_instant(db: &Db, at: Option<DateTime<Utc>>) {
 /// A lock that a panic elsewhere does not close: what it guards is whole between any two statements.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::platform::{
+        facts::Fact,
+        ids::{CreatorId, FactId},
+        outbox::Stamped,
+    };
+    use testkit::Kit;
+    use uuid::Uuid;
+
+    use super::{topics::Topic, *};
+
+    #[tokio::test]
+    async fn a_rebuild_wakes_all_and_a_batch_those_whom_it_concerns() {
+        let kit = Kit::sqlite().await;
+        let live = Live::start(&kit.db, LiveBounds::default());
+        let (drop, other) = (DropId(Uuid::from_u128(1)), DropId(Uuid::from_u128(2)));
+        let (mut of_drop, mut of_other) = (live.topics().listen(Topic::Stock(drop)), live.topics().listen(Topic::Stock(other)));
+        assert_eq!(live.position().await.unwrap(), None);
+        live.rebuild(7).await.unwrap();
+        assert_eq!(live.position().await.unwrap(), Some(7));
+        of_drop.changed().await;
+        of_other.changed().await;
+        let fact = Fact::StockChanged { creator: CreatorId(Uuid::from_u128(3)), drop };
+        let stamped = Stamped { id: FactId(Uuid::from_u128(4)), position: 8, version: 1, fact, trace: None };
+        live.apply(&FactBatch { facts: vec![Arc::new(stamped)], position: 9 }).await.unwrap();
+        assert_eq!(live.position().await.unwrap(), Some(9));
+        of_drop.changed().await;
+        let none_for_other = tokio::time::timeout(Duration::ZERO, of_other.changed()).await;
+        assert!(none_for_other.is_err());
+    }
 }

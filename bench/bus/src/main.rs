@@ -27,19 +27,26 @@ use domain::platform::{
     ids::{AccountId, CheckoutId},
     in_tx,
     mail::SendMail,
-    outbox,
+    outbox::{self, Stamped},
+    projections::{FactBatch, Projection, ProjectionError},
     tasks::{Attempt, Queue, Task, TaskError, TaskKinds},
 };
 use domain::reservations::letters::HeldLetter;
 use serde::{Deserialize, Serialize};
 use testkit::{TestBroker, TestDb};
-use tokio::task::JoinHandle;
+use tokio::{
+    sync::{
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+        watch,
+    },
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use workers::{
     announce,
-    bus::{Bus, BusState, embedded::EmbeddedBus, follower::Follower, rabbit::RabbitBus},
-    relay,
+    bus::{Bus, BusState, embedded::EmbeddedBus, rabbit::RabbitBus},
+    projections, relay,
     run::{QueueWorker, Stop},
 };
 
@@ -90,14 +97,14 @@ async fn open(store: &TestDb) -> Db {
 /// Measures everything on two processes; answers how many facts are relayed in a second.
 async fn measure(processes: &[(Db, Arc<dyn Bus>)]) -> f64 {
     let [(here, to), (there, from)] = processes else { return 0.0 };
-    let mut follower = Follower::from_now(there, from.as_ref()).await.expect("facts can be followed");
+    let mut heard = Heard::start(there, from).await;
     for first in (0..BACKLOG).step_by(1_000) {
         publish(here, (first..first.saturating_add(1_000)).map(changed)).await;
     }
     let began = Instant::now();
     let running = Running::start(here, to);
     for _ in 0..BACKLOG {
-        follower.next().await.expect("facts can be followed");
+        heard.next().await;
     }
     let relayed = rate(BACKLOG, began.elapsed());
     println!("  facts relayed                 {relayed:>9.0}/s  ({BACKLOG} waiting)");
@@ -106,8 +113,7 @@ async fn measure(processes: &[(Db, Arc<dyn Bus>)]) -> f64 {
     let writer = steady(here.clone(), sent.clone(), changed);
     let mut delays = Vec::new();
     for _ in 0..STEADY {
-        let stamped = follower.next().await.expect("facts can be followed");
-        if let Fact::AccountChanged { account } = stamped.fact {
+        if let Fact::AccountChanged { account } = heard.next().await.fact {
             delays.extend(sent.since(account.0.as_u128()));
         }
     }
@@ -129,8 +135,60 @@ async fn measure(processes: &[(Db, Arc<dyn Bus>)]) -> f64 {
     let mut delays: Vec<Duration> = done.taken().into_iter().filter_map(|(number, at)| sent.until(number, at)).collect();
     say("from commit to done", &mut delays);
     worker.claiming.cancel();
+    heard.following.abort();
     running.end().await;
     relayed
+}
+
+/// Hands on what a process hears of, through the loop that keeps projections up.
+struct Heard {
+    facts: UnboundedReceiver<Arc<Stamped>>,
+    following: JoinHandle<()>,
+}
+
+impl Heard {
+    /// Begins with the newest fact.
+    async fn start(db: &Db, bus: &Arc<dyn Bus>) -> Self {
+        let (sender, facts) = unbounded_channel();
+        let projection = Arc::new(HeardProjection { facts: sender, position: watch::Sender::new(None) });
+        let mut position = projection.position.subscribe();
+        let following = tokio::spawn(projections::run(db.clone(), Arc::clone(bus), projection, CancellationToken::new()));
+        position.wait_for(Option::is_some).await.expect("facts can be followed");
+        Self { facts, following }
+    }
+
+    async fn next(&mut self) -> Arc<Stamped> {
+        self.facts.recv().await.expect("facts can be followed")
+    }
+}
+
+struct HeardProjection {
+    facts: UnboundedSender<Arc<Stamped>>,
+    position: watch::Sender<Option<i64>>,
+}
+
+#[async_trait]
+impl Projection for HeardProjection {
+    fn name(&self) -> &'static str {
+        "bench"
+    }
+
+    async fn position(&self) -> Result<Option<i64>, ProjectionError> {
+        Ok(*self.position.borrow())
+    }
+
+    async fn apply(&self, batch: &FactBatch) -> Result<(), ProjectionError> {
+        for stamped in &batch.facts {
+            let _measured = self.facts.send(Arc::clone(stamped));
+        }
+        self.position.send_replace(Some(batch.position));
+        Ok(())
+    }
+
+    async fn rebuild(&self, position: i64) -> Result<(), ProjectionError> {
+        self.position.send_replace(Some(position));
+        Ok(())
+    }
 }
 
 /// The relay of a process, and what announces its tasks.

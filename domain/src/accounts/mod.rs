@@ -22,6 +22,7 @@ pub mod links;
 pub(crate) mod member;
 pub mod open_session;
 pub mod password;
+pub mod personal_data;
 pub mod queries;
 pub mod recipient;
 pub mod request_password_reset;

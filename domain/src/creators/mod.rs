@@ -6,6 +6,7 @@
 pub mod country;
 pub mod create;
 pub(crate) mod creator;
+pub mod personal_data;
 pub mod queries;
 pub mod time_zone;
 pub mod update;

@@ -13,6 +13,7 @@ pub(crate) mod enter_state;
 pub(crate) mod gate;
 pub(crate) mod item_row;
 pub mod items;
+pub mod personal_data;
 pub mod publish;
 pub mod queries;
 mod remove_item;

@@ -17,6 +17,7 @@ pub mod make_refund;
 pub mod method;
 pub mod payable;
 pub(crate) mod payment_row;
+pub mod personal_data;
 pub mod reconcile;
 pub mod state;
 pub mod step;

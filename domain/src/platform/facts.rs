@@ -32,15 +32,6 @@ pub enum Fact {
     PaymentChanged { checkout: CheckoutId, payment: PaymentId },
 }
 
-/// Hears, within one process, of every fact; told in the order of their positions.
-pub trait FactListener: Send + Sync {
-    /// Something has happened.
-    fn heard(&self, fact: &Fact);
-
-    /// Facts may have gone by unheard: whatever was made of earlier ones must be looked at anew.
-    fn missed(&self);
-}
-
 impl Fact {
     /// The names of all kinds that this version knows. A newer one may have written others.
     pub const KINDS: [&'static str; 10] = [

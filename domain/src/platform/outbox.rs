@@ -227,6 +227,13 @@ pub async fn position_last(db: &Db) -> Result<i64, DbErr> {
     Ok(lease.into_tuple().one(db.reader()).await?.unwrap_or(0))
 }
 
+/// When the oldest fact after a position was written, of those that are still kept. `None` where there is none.
+pub async fn oldest_after(db: &Db, position: i64) -> Result<Option<DateTime<Utc>>, DbErr> {
+    use entity::Column as C;
+    let after = entity::Entity::find().filter(C::Position.gt(position)).order_by_asc(C::Position).limit(1);
+    after.select_only().column(C::CreatedAt).into_tuple().one(db.reader()).await
+}
+
 /// Up to `limit` facts after a position, in order; `None` beside a position whose fact this version does not know.
 pub async fn read_after(db: &Db, position: i64, limit: u64) -> Result<Vec<(i64, Option<Stamped>)>, DbErr> {
     let after = entity::Entity::find().filter(entity::Column::Position.gt(position));

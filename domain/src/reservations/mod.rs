@@ -27,6 +27,7 @@ pub mod letters;
 pub mod lines;
 pub(crate) mod load;
 pub mod pay;
+pub mod personal_data;
 pub mod queries;
 pub mod quote;
 pub mod reconcile;

@@ -33,6 +33,7 @@ mod intent_row;
 mod key_row;
 pub mod methods;
 mod page;
+pub mod personal_data;
 mod tasks;
 
 pub use delivery::{DeliverError, Webhook};

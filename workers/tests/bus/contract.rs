@@ -22,16 +22,11 @@ use domain::{
     registry,
 };
 use sea_orm::{ConnectionTrait, DbErr};
-use testkit::{Listener, Numbered};
+use testkit::{Listener, Numbered, RecordingProjection};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use workers::{
-    announce,
-    bus::{
-        Bus,
-        follower::{FollowError, Follower},
-    },
     relay,
     run::{QueueWorker, Stop},
 };
@@ -107,12 +102,23 @@ async fn is_first(first: impl Future<Output = ()>, second: impl Future<Output = 
     .await
 }
 
-async fn positions(follower: &mut Follower, count: usize) -> Vec<i64> {
-    let mut positions = Vec::new();
-    while positions.len() < count {
-        positions.push(follower.next().await.unwrap().position);
-    }
-    positions
+/// A projection that the loop keeps up until the end of the test.
+fn project(db: &Db, bus: &Arc<dyn Bus>, projection: RecordingProjection) -> Arc<RecordingProjection> {
+    let projection = Arc::new(projection);
+    tokio::spawn(projections::run(db.clone(), Arc::clone(bus), projection.clone(), CancellationToken::new()));
+    projection
+}
+
+/// A projection that begins with the newest fact.
+async fn project_from_now(db: &Db, bus: &Arc<dyn Bus>) -> Arc<RecordingProjection> {
+    let projection = project(db, bus, RecordingProjection::new("recorder"));
+    projection.until(|recorded| recorded.position.is_some()).await;
+    projection
+}
+
+/// Waits until a projection has come to a position; answers the positions of all facts that it was given, in that order.
+async fn positions(projection: &RecordingProjection, last: i64) -> Vec<i64> {
+    projection.reaches(last).await.batches.concat()
 }
 
 pub(crate) async fn an_announced_task_wakes_its_queue_and_no_other(fixture: Fixture) {
@@ -149,9 +155,9 @@ pub(crate) async fn every_process_hears_every_fact_in_order(fixture: Fixture) {
     for _ in 0..WRITERS {
         processes.push(fixture.process().await);
     }
-    let mut followers = Vec::new();
+    let mut projections = Vec::new();
     for (db, bus) in &processes {
-        followers.push(Follower::from_now(db, bus.as_ref()).await.unwrap());
+        projections.push(project_from_now(db, bus).await);
     }
     let stop = CancellationToken::new();
     let relays: Vec<_> =
@@ -172,8 +178,8 @@ pub(crate) async fn every_process_hears_every_fact_in_order(fixture: Fixture) {
         writer.await.unwrap();
     }
     let all: Vec<i64> = (1..=i64::try_from(WRITERS * EACH).unwrap()).collect();
-    for follower in &mut followers {
-        assert_eq!(positions(follower, all.len()).await, all);
+    for projection in &projections {
+        assert_eq!(positions(projection, *all.last().unwrap()).await, all);
     }
     stop.cancel();
     for relay in relays {
@@ -181,12 +187,12 @@ pub(crate) async fn every_process_hears_every_fact_in_order(fixture: Fixture) {
     }
 }
 
-pub(crate) async fn a_follower_misses_nothing_though_its_bus_does(fixture: Fixture) {
+pub(crate) async fn a_projection_misses_nothing_though_its_bus_does(fixture: Fixture) {
     let (db, bus) = fixture.process().await;
-    let mut follower = Follower::from_now(&db, bus.as_ref()).await.unwrap();
+    let projection = project_from_now(&db, &bus).await;
     publish(&db, 0..10).await;
     stamp_silently(&db).await;
-    assert_eq!(positions(&mut follower, 10).await, (1..=10).collect::<Vec<_>>(), "found by looking");
+    assert_eq!(positions(&projection, 10).await, (1..=10).collect::<Vec<_>>(), "found by looking");
     // More than a reader may be behind, in part told and in part not.
     for from in (10..6_000).step_by(1_000) {
         publish(&db, from..(from + 1_000).min(6_000)).await;
@@ -197,34 +203,37 @@ pub(crate) async fn a_follower_misses_nothing_though_its_bus_does(fixture: Fixtu
     for some in told.chunks(500) {
         let _lost_or_not = bus.broadcast(some).await;
     }
-    assert_eq!(positions(&mut follower, 5_990).await, (11..=6_000).collect::<Vec<_>>());
-    let mut late = Follower::after(&db, bus.as_ref(), 5_990);
-    assert_eq!(positions(&mut late, 10).await, (5_991..=6_000).collect::<Vec<_>>());
+    assert_eq!(positions(&projection, 6_000).await, (1..=6_000).collect::<Vec<_>>());
+    let late = project(&db, &bus, RecordingProjection::at("late", 5_990));
+    assert_eq!(positions(&late, 6_000).await, (5_991..=6_000).collect::<Vec<_>>());
 }
 
 pub(crate) async fn a_stamped_fact_of_an_unknown_kind_is_passed_over(fixture: Fixture) {
     let (db, bus) = fixture.process().await;
-    let mut follower = Follower::from_now(&db, bus.as_ref()).await.unwrap();
+    let projection = project(&db, &bus, RecordingProjection::at("known", 0));
     publish(&db, 0..5).await;
-    stamp_silently(&db).await;
     let newer = "UPDATE outbox SET kind = 'of_a_newer_version', payload = '{\"kind\": \"of_a_newer_version\"}'";
-    let sql = format!("{newer} WHERE position IN (1, 3, 5)");
-    in_tx(&db, ACTOR, async |tx| tx.conn().execute_unprepared(&sql).await).await.unwrap();
-    assert_eq!(positions(&mut follower, 2).await, [2, 4]);
+    let stamped = in_tx(&db, ACTOR, async |tx| {
+        let fence = outbox::lease(tx, Uuid::from_u128(1)).await?.unwrap();
+        outbox::stamp(tx, fence, 100, |_| Ok(Vec::new())).await?;
+        tx.conn().execute_unprepared(&format!("{newer} WHERE position IN (1, 3, 5)")).await
+    });
+    stamped.await.unwrap();
+    assert_eq!(positions(&projection, 4).await, [2, 4]);
     publish(&db, 5..6).await;
     stamp_silently(&db).await;
-    assert_eq!(positions(&mut follower, 1).await, [6]);
+    assert_eq!(positions(&projection, 6).await, [2, 4, 6]);
 }
 
 pub(crate) async fn what_is_told_twice_and_in_disorder_is_heard_once_and_in_order(fixture: Fixture) {
     const FACTS: u128 = 300;
     const TASKS: u64 = 60;
     let (here, to) = fixture.process().await;
-    let mut followers = Vec::new();
+    let mut projections = Vec::new();
     let mut workers = Vec::new();
     for _ in 0..2 {
         let (there, from) = fixture.process().await;
-        followers.push(Follower::from_now(&there, from.as_ref()).await.unwrap());
+        projections.push(project_from_now(&there, &from).await);
         workers.push(start_worker(&there, &from));
     }
     publish(&here, 0..FACTS).await;
@@ -239,8 +248,8 @@ pub(crate) async fn what_is_told_twice_and_in_disorder_is_heard_once_and_in_orde
         let _lost_or_not = to.broadcast(some).await;
     }
     let all: Vec<i64> = (1..=i64::try_from(FACTS).unwrap()).collect();
-    for follower in &mut followers {
-        assert_eq!(positions(follower, all.len()).await, all);
+    for projection in &projections {
+        assert_eq!(positions(projection, *all.last().unwrap()).await, all);
     }
     // Three permits for each task, and two workers who want them.
     for number in 0..TASKS {
@@ -260,7 +269,7 @@ pub(crate) async fn what_is_told_twice_and_in_disorder_is_heard_once_and_in_orde
     assert_eq!(done, (0..TASKS).collect::<Vec<_>>());
 }
 
-pub(crate) async fn a_follower_of_swept_facts_says_so(fixture: Fixture) {
+pub(crate) async fn a_projection_too_far_behind_is_rebuilt(fixture: Fixture) {
     let (db, bus) = fixture.process().await;
     publish(&db, 0..5).await;
     stamp_silently(&db).await;
@@ -268,10 +277,12 @@ pub(crate) async fn a_follower_of_swept_facts_says_so(fixture: Fixture) {
     in_tx(&db, ACTOR, async |tx| outbox::sweep(tx, tx.now()).await).await.unwrap();
     publish(&db, 5..6).await;
     stamp_silently(&db).await;
-    let mut follower = Follower::after(&db, bus.as_ref(), 2);
-    assert!(matches!(follower.next().await, Err(FollowError::TooOld(2))));
-    let mut follower = Follower::after(&db, bus.as_ref(), 5);
-    assert_eq!(positions(&mut follower, 1).await, [6]);
+    let behind = project(&db, &bus, RecordingProjection::at("behind", 2));
+    let in_time = project(&db, &bus, RecordingProjection::at("in time", 5));
+    let behind = behind.reaches(6).await;
+    assert_eq!((behind.rebuilds, behind.batches), (vec![6], vec![]));
+    let in_time = in_time.reaches(6).await;
+    assert_eq!((in_time.rebuilds, in_time.batches), (vec![], vec![vec![6]]));
 }
 
 pub(crate) async fn work_left_behind_is_news_for_everybody(fixture: Fixture) {
