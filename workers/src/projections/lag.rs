@@ -69,7 +69,7 @@ mod tests {
                 in_tx(&kit.db, Actor::System("test"), async |tx| {
                     outbox::publish(tx, 1, &Fact::AccountChanged { account: AccountId(Uuid::from_u128(number)) }).await?;
                     let fence = outbox::lease(tx, Uuid::from_u128(1)).await?.ok_or(DbErr::RecordNotUpdated)?;
-                    outbox::stamp(tx, fence, 10, |_| Vec::new()).await
+                    outbox::stamp(tx, fence, 10, |_| Ok(Vec::new())).await
                 })
                 .await
                 .unwrap();
