@@ -25,11 +25,17 @@ use super::{
     },
     context::Reach,
     creators::{Creator, CreatorById},
-    drops::{Drop, DropItem, ReferredItem, SeenDrop},
+    drops::{
+        Drop, SeenDrop,
+        items::{DropItem, ReferredItem},
+    },
     errors::{Internal, bad_input},
     loaders::{Loaders, edge},
     platform::tasks::{SeenTask, Task},
-    reservations::{Checkout, LegalText, LegalTextById, Reservation},
+    reservations::{
+        Checkout, Reservation,
+        tables::{LegalText, LegalTextById},
+    },
 };
 
 /// The most ids that `nodes` takes.

@@ -1,4 +1,4 @@
-//! Payments as a storefront follows them, whatever the gateway.
+//! Payments and refunds.
 
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
@@ -7,7 +7,7 @@ use domain::{
     platform::ids::{CheckoutId, PaymentId},
 };
 
-use super::{
+use crate::graphql::{
     context::{Reach, global},
     errors::Internal,
     loaders::edge,
