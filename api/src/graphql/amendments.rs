@@ -18,7 +18,7 @@ impl OutputType for Amendments {
     }
 
     fn create_type_info(registry: &mut Registry) -> String {
-        connection::add_page_arguments(registry);
+        connection::describe_pages(registry);
         user_error::add_interface(registry);
         Self::type_name().into_owned()
     }

@@ -8,7 +8,7 @@ use async_graphql::{
 };
 use domain::platform::{
     Db,
-    page::{PAGE_SIZE_MAX, Page, Slice, SortKey},
+    page::{PAGE_SIZE_MAX, Page, Slice, SortKey, TOTAL_COUNT_MAX},
 };
 use futures_util::future::BoxFuture;
 use sea_orm::DbErr;
@@ -66,7 +66,7 @@ struct PageArguments {
 }
 
 impl PageArguments {
-    /// Reads the arguments that [`add_page_arguments`] gives to a field.
+    /// Reads the arguments that [`describe_pages`] gives to a field.
     fn of(ctx: &Context<'_>) -> async_graphql::Result<Self> {
         let failed = |error: ServerError| Error { message: error.message, source: error.source, extensions: error.extensions };
         let size = |name| ctx.param_value(name, None).map(|(_, size)| size).map_err(failed);
@@ -189,14 +189,15 @@ impl<N: ListNode> Connection<N> {
         }
     }
 
-    /// How many rows the whole list has; counting stops at 1000, which then means "1000 or more".
+    /// How many rows the whole list has.
     async fn total_count(&self) -> async_graphql::Result<i32> {
         Ok(i32::try_from((self.count)().await.internal()?).unwrap_or(i32::MAX))
     }
 }
 
-/// Gives every field that answers a connection the four arguments of a page. A resolver reads them with [`List::of`].
-pub(super) fn add_page_arguments(registry: &mut Registry) {
+/// Gives every field that answers a connection the four arguments of a page, which a resolver reads with [`List::of`], and every
+/// connection the bound of its count.
+pub(super) fn describe_pages(registry: &mut Registry) {
     let (size, cursor) = (<Option<i32>>::create_type_info(registry), <Option<String>>::create_type_info(registry));
     let arguments = [
         (
@@ -221,7 +222,12 @@ pub(super) fn add_page_arguments(registry: &mut Registry) {
         directive_invocations: Vec::new(),
     });
     for known in registry.types.values_mut() {
-        let MetaType::Object { fields, .. } = known else { continue };
+        let MetaType::Object { name, fields, .. } = known else { continue };
+        if let Some(count) = fields.get_mut("totalCount").filter(|_| name.ends_with("Connection")) {
+            count.description = Some(format!(
+                "How many rows the whole list has; counting stops at {TOTAL_COUNT_MAX}, which then means \"{TOTAL_COUNT_MAX} or more\"."
+            ));
+        }
         for field in fields.values_mut().filter(|field| field.ty.trim_end_matches('!').ends_with("Connection")) {
             field.args.extend(arguments.iter().map(|argument| (argument.name.clone(), argument.clone())));
         }

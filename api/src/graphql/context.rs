@@ -1,6 +1,6 @@
 //! What every resolver reaches for: who asks, the database, the loaders.
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{future::Future, net::IpAddr, sync::Arc, time::Instant};
 
 use async_graphql::{Context, ID};
 use chrono::{DateTime, Utc};
@@ -16,7 +16,12 @@ use domain::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{errors::denied, loaders::Loader, payload::Stop, user_error::ErrorCode};
+use super::{
+    errors::{Internal, denied},
+    loaders::{Edge, Loader},
+    payload::Stop,
+    user_error::ErrorCode,
+};
 use crate::live::Live;
 
 /// What belongs to one request.
@@ -50,6 +55,8 @@ pub(crate) trait Reach {
     fn gateways(&self) -> &[Arc<dyn PaymentGateway>];
     fn live(&self) -> &Live;
     fn loader(&self) -> &Loader;
+    /// What a key leads to, read together with all that the request's other resolvers ask of that edge.
+    fn load<K: Edge>(&self, key: K) -> impl Future<Output = async_graphql::Result<Option<K::Value>>> + Send;
     /// The scope in which an action may be done, or the error that says why not.
     fn scope<A: Action>(&self, action: A) -> async_graphql::Result<A::Scope>;
     /// The same for a thing that reads as missing where it is another's: then there is no scope, and no error.
@@ -95,6 +102,10 @@ impl Reach for Context<'_> {
 
     fn loader(&self) -> &Loader {
         self.data_unchecked::<Loader>()
+    }
+
+    async fn load<K: Edge>(&self, key: K) -> async_graphql::Result<Option<K::Value>> {
+        self.loader().load_one(key).await.internal()
     }
 
     fn scope<A: Action>(&self, action: A) -> async_graphql::Result<A::Scope> {

@@ -16,7 +16,7 @@
 //!   `#[Object]`; fields shape values ([`money`], [`scalars`]), edges go through a loader. A row that can be found by id gets a variant and an arm in
 //!   [`node`].
 //! - **an edge**: `edge!(ItemsOf(DropId) -> Vec<Item>, |loaders, ids| queries::items_of(&loaders.db, ids));`, then
-//!   `ctx.loader().load_one(ItemsOf(id)).await.internal()?.unwrap_or_default()`: one statement a page.
+//!   `ctx.load(ItemsOf(id)).await?.unwrap_or_default()`: one statement a page.
 //! - **a list**: `impl ListNode for Drop {}`, and a field that answers a [`connection::Connection<Drop>`]. It has the arguments of a page
 //!   without declaring them: [`connection::List::of`] reads them, and `list.connection(slice.map(Drop), …)` answers. What it costs follows
 //!   from its arguments ([`guard`]).

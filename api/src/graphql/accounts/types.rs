@@ -166,7 +166,7 @@ pub struct Membership {
 impl Membership {
     /// For whom.
     async fn creator(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Creator>> {
-        Ok(ctx.loader().load_one(CreatorById(self.creator)).await.internal()?.map(Creator))
+        Ok(ctx.load(CreatorById(self.creator)).await?.map(Creator))
     }
     /// As what.
     async fn role(&self) -> MemberRole {

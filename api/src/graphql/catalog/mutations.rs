@@ -18,7 +18,6 @@ use domain::{
 use super::{Product, ReferredProduct, ReferredVariant, TaxClass, Variant};
 use crate::graphql::{
     context::Reach,
-    errors::Internal,
     input::{Form, Parsed, both, id_at, line_or_none, parsed, slug},
     money::MoneyInput,
     payload::{Stop, answer, payload},
@@ -27,13 +26,13 @@ use crate::graphql::{
 
 /// The scope in which a product may be changed.
 async fn product_scope<C: ErrorCode>(ctx: &Context<'_>, product: ProductId, path: &str) -> Result<CreatorScope, Stop<C>> {
-    let product = ctx.loader().load_one(ReferredProduct(product)).await.internal()?;
+    let product = ctx.load(ReferredProduct(product)).await?;
     ctx.manage(product.map(|product| product.creator_id), Permission::CatalogWrite, path)
 }
 
 /// The scope in which a variant may be changed.
 async fn variant_scope<C: ErrorCode>(ctx: &Context<'_>, variant: VariantId) -> Result<CreatorScope, Stop<C>> {
-    let variant = ctx.loader().load_one(ReferredVariant(variant)).await.internal()?;
+    let variant = ctx.load(ReferredVariant(variant)).await?;
     ctx.manage(variant.map(|variant| variant.creator_id), Permission::CatalogWrite, "id")
 }
 

@@ -14,7 +14,6 @@ use crate::graphql::{
     connection::ListNode,
     context::{Reach, global},
     creators::{Creator, CreatorById},
-    errors::Internal,
     loaders::edge,
     money::Money,
     scalars::{CurrencyCode, Html},
@@ -96,12 +95,12 @@ impl Product {
     }
     /// The words by which it is found, sorted.
     async fn tags(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<String>> {
-        let tags = ctx.loader().load_one(TagsOfProduct(self.0.id)).await.internal()?.unwrap_or_default();
+        let tags = ctx.load(TagsOfProduct(self.0.id)).await?.unwrap_or_default();
         Ok(tags.iter().map(|tag| tag.as_str().to_owned()).collect())
     }
     /// Who makes it.
     async fn creator(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Creator>> {
-        Ok(ctx.loader().load_one(CreatorById(self.0.creator_id)).await.internal()?.map(Creator))
+        Ok(ctx.load(CreatorById(self.0.creator_id)).await?.map(Creator))
     }
     /// The currency of all its prices.
     async fn currency(&self) -> CurrencyCode {
@@ -113,7 +112,7 @@ impl Product {
     }
     /// Its variants, in the creator's order; at most 100. Archived ones are for the creator's members only.
     async fn variants(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Variant>> {
-        let variants = ctx.loader().load_one(VariantsOf(self.0.id)).await.internal()?.unwrap_or_default();
+        let variants = ctx.load(VariantsOf(self.0.id)).await?.unwrap_or_default();
         Ok(variants.into_iter().map(Variant).collect())
     }
     /// Counts changes of the product and of its variants; give it to `productUpdate` to be told of a change in between.
@@ -155,7 +154,7 @@ impl Variant {
     }
     /// What is made.
     async fn product(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Product>> {
-        Ok(ctx.loader().load_one(ReferredProduct(self.0.product_id)).await.internal()?.map(Product))
+        Ok(ctx.load(ReferredProduct(self.0.product_id)).await?.map(Product))
     }
     /// The price of one unit, with or without tax as the creator's prices are. A drop has prices of its own.
     async fn price(&self) -> Money {

@@ -11,7 +11,6 @@ use crate::graphql::{
     catalog::imports::{self, ProductImport},
     connection::{Connection, ListNode},
     context::{Reach, global},
-    errors::Internal,
     loaders::edge,
     reservations::tables::{ShippingTariff, TariffsOf},
     scalars::{CurrencyCode, Html},
@@ -78,7 +77,7 @@ impl Creator {
     }
     /// What it asks for parcels, by country and weight.
     async fn shipping_tariffs(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<ShippingTariff>> {
-        let tariffs = ctx.loader().load_one(TariffsOf(self.0.id)).await.internal()?.unwrap_or_default();
+        let tariffs = ctx.load(TariffsOf(self.0.id)).await?.unwrap_or_default();
         Ok(tariffs.into_iter().map(ShippingTariff::from).collect())
     }
     /// Files of products that came in, newest first. For its members, and its secret tokens with `catalog:read`; null for others.

@@ -24,7 +24,6 @@ use super::{Drop, ReferredDrop};
 use crate::graphql::{
     context::Reach,
     creators::CreatorById,
-    errors::Internal,
     input::{Form, Parsed, count, id_at, parsed, slug},
     payload::{Stop, answer, payload},
     scalars::Decimal,
@@ -250,7 +249,7 @@ pub(super) async fn scope_of_drop<C: ErrorCode>(
     id: &ID,
     path: &str,
 ) -> Result<(CreatorScope, rules::Drop), Stop<C>> {
-    let row = ctx.loader().load_one(ReferredDrop(id_at(path, id)?)).await.internal()?;
+    let row = ctx.load(ReferredDrop(id_at(path, id)?)).await?;
     let scope = ctx.manage(row.as_ref().map(|row| row.creator_id), Permission::CatalogWrite, path)?;
     Ok((scope, row.ok_or_else(|| Stop::not_found(path))?))
 }
@@ -270,8 +269,7 @@ impl DropsMutation {
         answer(async {
             let creator = id_at::<CreatorId>("creatorId", &input.creator_id)?;
             let scope = ctx.manage(creator, Permission::CatalogWrite, "creatorId")?;
-            let owner =
-                ctx.loader().load_one(CreatorById(creator)).await.internal()?.ok_or_else(|| Stop::not_found("creatorId"))?;
+            let owner = ctx.load(CreatorById(creator)).await?.ok_or_else(|| Stop::not_found("creatorId"))?;
             let mut form = Form::new();
             let request = parsed!(CreateDrop {
                 slug: form.optional("slug", input.slug.as_deref().map(slug)),

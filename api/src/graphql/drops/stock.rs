@@ -11,10 +11,7 @@ use super::{
     Drop, ReferredDrop,
     items::{DropItem, stock},
 };
-use crate::{
-    graphql::{context::Reach, errors::Internal},
-    live::stock::StockRead,
-};
+use crate::{graphql::context::Reach, live::stock::StockRead};
 
 /// The stock of a drop's items at one instant. Only reserving binds.
 #[derive(Clone)]
@@ -29,7 +26,7 @@ pub struct DropStock {
 impl DropStock {
     /// The drop.
     async fn drop(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Drop>> {
-        Ok(ctx.loader().load_one(ReferredDrop(self.id)).await.internal()?.map(Drop))
+        Ok(ctx.load(ReferredDrop(self.id)).await?.map(Drop))
     }
     /// Whether no unit of any item can be reserved now because all are held or paid for.
     async fn sold_out(&self) -> bool {

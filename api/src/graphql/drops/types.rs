@@ -19,7 +19,6 @@ use crate::graphql::{
     connection::ListNode,
     context::{Reach, global},
     creators::{Creator, CreatorById},
-    errors::Internal,
     loaders::edge,
     money::Money,
     scalars::{CurrencyCode, Decimal, Html},
@@ -153,12 +152,12 @@ impl Drop {
     }
     /// The words by which it is found.
     async fn tags(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<String>> {
-        let tags = ctx.loader().load_one(TagsOfDrop(self.0.id)).await.internal()?.unwrap_or_default();
+        let tags = ctx.load(TagsOfDrop(self.0.id)).await?.unwrap_or_default();
         Ok(tags.iter().map(|tag| tag.as_str().to_owned()).collect())
     }
     /// Who makes it.
     async fn creator(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Creator>> {
-        Ok(ctx.loader().load_one(CreatorById(self.0.creator_id)).await.internal()?.map(Creator))
+        Ok(ctx.load(CreatorById(self.0.creator_id)).await?.map(Creator))
     }
     /// Where it stands now.
     async fn phase(&self, ctx: &Context<'_>) -> DropPhase {
@@ -170,8 +169,8 @@ impl Drop {
     }
     /// Whether no unit of any item can be reserved now because all are held or paid for.
     async fn sold_out(&self, ctx: &Context<'_>) -> async_graphql::Result<bool> {
-        let items = ctx.loader().load_one(ItemsOf(self.0.id)).await.internal()?.unwrap_or_default();
-        let held = ctx.loader().load_one(HeldOf(self.0.id)).await.internal()?.unwrap_or_default();
+        let items = ctx.load(ItemsOf(self.0.id)).await?.unwrap_or_default();
+        let held = ctx.load(HeldOf(self.0.id)).await?.unwrap_or_default();
         Ok(!items.is_empty() && items.iter().all(|item| stock(item, &held, ctx.db().now()).free == 0))
     }
     /// The window opens.
@@ -195,8 +194,8 @@ impl Drop {
         if self.0.minimum_units.is_none() {
             return Ok(None);
         }
-        let items = ctx.loader().load_one(ItemsOf(self.0.id)).await.internal()?.unwrap_or_default();
-        let held = ctx.loader().load_one(HeldOf(self.0.id)).await.internal()?.unwrap_or_default();
+        let items = ctx.load(ItemsOf(self.0.id)).await?.unwrap_or_default();
+        let held = ctx.load(HeldOf(self.0.id)).await?.unwrap_or_default();
         Ok(MinimumRun::of(&self.0, &items, &held))
     }
     /// The currency of all its prices.
@@ -239,7 +238,7 @@ impl Drop {
     }
     /// What is offered, in the creator's order; at most 100.
     async fn items(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<DropItem>> {
-        let items = ctx.loader().load_one(ItemsOf(self.0.id)).await.internal()?.unwrap_or_default();
+        let items = ctx.load(ItemsOf(self.0.id)).await?.unwrap_or_default();
         Ok(items.into_iter().map(|item| DropItem::new(item, self.0.currency)).collect())
     }
     /// Counts changes of the drop; give it to `dropUpdate` to be told of a change in between.

@@ -30,7 +30,7 @@ use super::{
 };
 use crate::graphql::{
     context::Reach,
-    errors::{Internal, bad_input},
+    errors::bad_input,
     input::{Form, Parsed, id_at, parsed},
     money::MoneyInput,
     payload::{Payload, answer, payload, refusal},
@@ -258,7 +258,7 @@ impl ReservationsMutation {
             let gateway = gateway.ok_or_else(|| bad_input("this marketplace takes no payments"))?;
             let request = PayRequest { checkout, method, return_url, gateway, key };
             let (_, replayed) = pay::pay(ctx.db(), &scope, &request).await?;
-            let payment = ctx.loader().load_one(PaymentOf(checkout)).await.internal()?.map(Payment);
+            let payment = ctx.load(PaymentOf(checkout)).await?.map(Payment);
             Ok(CheckoutPayPayload::done(payment, replayed))
         })
         .await

@@ -77,7 +77,7 @@ impl Checkout {
         if let Some(made) = &self.made {
             return Ok(made.lines.clone());
         }
-        Ok(ctx.loader().load_one(LinesOf(self.row.id)).await.internal()?.unwrap_or_default())
+        Ok(ctx.load(LinesOf(self.row.id)).await?.unwrap_or_default())
     }
 }
 
@@ -133,11 +133,11 @@ impl Checkout {
         if let Some(made) = &self.made {
             return Ok(Some(Payment(made.payment.clone())));
         }
-        Ok(ctx.loader().load_one(PaymentOf(self.row.id)).await.internal()?.map(Payment))
+        Ok(ctx.load(PaymentOf(self.row.id)).await?.map(Payment))
     }
     /// Where it goes, or who fetches it.
     async fn address(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Address>> {
-        Ok(ctx.loader().load_one(AddressOf(self.row.id)).await.internal()?.map(Address::from))
+        Ok(ctx.load(AddressOf(self.row.id)).await?.map(Address::from))
     }
     /// The versions of the legal texts that were accepted.
     async fn legal_texts(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<LegalText>> {
@@ -224,20 +224,20 @@ impl Reservation {
     }
     /// The drop.
     async fn drop(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Drop>> {
-        Ok(ctx.loader().load_one(ReferredDrop(self.0.drop_id)).await.internal()?.map(Drop))
+        Ok(ctx.load(ReferredDrop(self.0.drop_id)).await?.map(Drop))
     }
     /// The item.
     async fn item(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<DropItem>> {
-        let item = ctx.loader().load_one(ReferredItem(self.0.drop_item_id)).await.internal()?;
+        let item = ctx.load(ReferredItem(self.0.drop_item_id)).await?;
         Ok(item.map(|item| DropItem::new(item, self.0.currency)))
     }
     /// What is made.
     async fn variant(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Variant>> {
-        Ok(ctx.loader().load_one(ReferredVariant(self.0.variant_id)).await.internal()?.map(Variant))
+        Ok(ctx.load(ReferredVariant(self.0.variant_id)).await?.map(Variant))
     }
     /// Who makes it.
     async fn creator(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Creator>> {
-        Ok(ctx.loader().load_one(CreatorById(self.0.creator_id)).await.internal()?.map(Creator))
+        Ok(ctx.load(CreatorById(self.0.creator_id)).await?.map(Creator))
     }
     /// How many.
     async fn units(&self) -> i32 {

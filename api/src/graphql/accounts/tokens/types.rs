@@ -14,7 +14,6 @@ use crate::graphql::{
     connection::ListNode,
     context::{Reach, global},
     creators::{Creator, CreatorById},
-    errors::Internal,
 };
 
 /// The two kinds of API tokens.
@@ -71,7 +70,7 @@ impl ViewerToken {
 
 async fn creator(ctx: &Context<'_>, creator: Option<CreatorId>) -> async_graphql::Result<Option<Creator>> {
     let Some(creator) = creator else { return Ok(None) };
-    Ok(ctx.loader().load_one(CreatorById(creator)).await.internal()?.map(Creator))
+    Ok(ctx.load(CreatorById(creator)).await?.map(Creator))
 }
 
 fn permissions(permissions: &[Permission]) -> Vec<ApiTokenPermission> {

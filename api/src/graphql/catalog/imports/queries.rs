@@ -40,6 +40,6 @@ impl ImportsQuery {
         #[graphql(desc = "Its global id.")] id: ID,
     ) -> async_graphql::Result<Option<ProductImport>> {
         let id = id_at::<ImportId>("id", &id)?;
-        Ok(ctx.loader().load_one(SeenImport(id)).await.internal()?.map(ProductImport))
+        Ok(ctx.load(SeenImport(id)).await?.map(ProductImport))
     }
 }

@@ -128,12 +128,12 @@ impl ProductImportRow {
     /// The product that was made or found, in the product's first row. After a dry run, only one that was there before.
     async fn product(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Product>> {
         let Some(product) = self.0.product_id else { return Ok(None) };
-        Ok(ctx.loader().load_one(ReferredProduct(product)).await.internal()?.map(Product))
+        Ok(ctx.load(ReferredProduct(product)).await?.map(Product))
     }
     /// The variant that was made or found. After a dry run, only one that was there before.
     async fn variant(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Variant>> {
         let Some(variant) = self.0.variant_id else { return Ok(None) };
-        Ok(ctx.loader().load_one(ReferredVariant(variant)).await.internal()?.map(Variant))
+        Ok(ctx.load(ReferredVariant(variant)).await?.map(Variant))
     }
 }
 
@@ -152,7 +152,7 @@ impl ProductImport {
     }
     /// Whose products.
     async fn creator(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Creator>> {
-        Ok(ctx.loader().load_one(CreatorById(self.0.creator_id)).await.internal()?.map(Creator))
+        Ok(ctx.load(CreatorById(self.0.creator_id)).await?.map(Creator))
     }
     /// Where it stands.
     async fn state(&self) -> ProductImportState {

@@ -129,10 +129,10 @@ async fn scope_of_item<C: ErrorCode>(
     ctx: &Context<'_>,
     id: &ID,
 ) -> Result<(CreatorScope, DropItemId, platform::Currency), Stop<C>> {
-    let item = ctx.loader().load_one(ReferredItem(id_at("id", id)?)).await.internal()?;
+    let item = ctx.load(ReferredItem(id_at("id", id)?)).await?;
     let scope = ctx.manage(item.as_ref().map(|item| item.creator_id), Permission::CatalogWrite, "id")?;
     let item = item.ok_or_else(|| Stop::not_found("id"))?;
-    let drop = ctx.loader().load_one(ReferredDrop(item.drop_id)).await.internal()?.ok_or_else(|| Stop::not_found("id"))?;
+    let drop = ctx.load(ReferredDrop(item.drop_id)).await?.ok_or_else(|| Stop::not_found("id"))?;
     Ok((scope, item.id, drop.currency))
 }
 

@@ -15,7 +15,6 @@ use crate::graphql::{
     catalog::{ReferredVariant, Variant},
     context::{Reach, global},
     drops::{Drop, ReferredDrop},
-    errors::Internal,
     loaders::edge,
     money::Money,
 };
@@ -89,14 +88,14 @@ impl DropItem {
     }
 
     async fn tiers_loaded(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Tier>> {
-        Ok(ctx.loader().load_one(TiersOf(self.item.id)).await.internal()?.unwrap_or_default())
+        Ok(ctx.load(TiersOf(self.item.id)).await?.unwrap_or_default())
     }
 
     async fn stock_now(&self, ctx: &Context<'_>) -> async_graphql::Result<ItemStock> {
         if let Some(stock) = &self.stock {
             return Ok(stock.clone());
         }
-        let held = ctx.loader().load_one(HeldOf(self.item.drop_id)).await.internal()?.unwrap_or_default();
+        let held = ctx.load(HeldOf(self.item.drop_id)).await?.unwrap_or_default();
         Ok(stock(&self.item, &held, ctx.db().now()))
     }
 }
@@ -110,11 +109,11 @@ impl DropItem {
     }
     /// The drop.
     async fn drop(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Drop>> {
-        Ok(ctx.loader().load_one(ReferredDrop(self.item.drop_id)).await.internal()?.map(Drop))
+        Ok(ctx.load(ReferredDrop(self.item.drop_id)).await?.map(Drop))
     }
     /// What is made.
     async fn variant(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Variant>> {
-        Ok(ctx.loader().load_one(ReferredVariant(self.item.variant_id)).await.internal()?.map(Variant))
+        Ok(ctx.load(ReferredVariant(self.item.variant_id)).await?.map(Variant))
     }
     /// How many there are in this run.
     async fn units(&self) -> i32 {

@@ -92,6 +92,6 @@ impl TasksQuery {
     async fn task(&self, ctx: &Context<'_>, #[graphql(desc = "Its global id.")] id: ID) -> async_graphql::Result<Option<Task>> {
         ctx.scope(Administer)?;
         let id = id_at::<TaskId>("id", &id)?;
-        Ok(ctx.loader().load_one(SeenTask(id)).await.internal()?.map(Task))
+        Ok(ctx.load(SeenTask(id)).await?.map(Task))
     }
 }

@@ -15,7 +15,6 @@ use sea_orm::DbErr;
 use crate::graphql::{
     connection::ListNode,
     context::{Reach, global},
-    errors::Internal,
     loaders::{Loaders, edge},
 };
 
@@ -166,7 +165,7 @@ impl Task {
     }
     /// The attempts that failed, the newest first; the last 24 at most.
     async fn failures(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<TaskFailure>> {
-        let rows = ctx.loader().load_one(FailuresOf(self.0.id)).await.internal()?.unwrap_or_default();
+        let rows = ctx.load(FailuresOf(self.0.id)).await?.unwrap_or_default();
         Ok(rows.into_iter().map(TaskFailure::from).collect())
     }
     /// The trace of what made it necessary.

@@ -10,7 +10,6 @@ use domain::{
 use crate::graphql::{
     context::Reach,
     drops::items::{DropItem, ReferredItem},
-    errors::Internal,
     money::{Money, TaxedMoney},
     scalars::{CurrencyCode, Decimal},
 };
@@ -75,7 +74,7 @@ pub struct QuoteLine {
 impl QuoteLine {
     /// The item.
     async fn item(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<DropItem>> {
-        let item = ctx.loader().load_one(ReferredItem(self.line.item)).await.internal()?;
+        let item = ctx.load(ReferredItem(self.line.item)).await?;
         Ok(item.map(|item| DropItem::new(item, self.currency)))
     }
     /// How many.

@@ -159,6 +159,6 @@ impl TablesMutation {
         let title = argument("title", Line::new(&input.title))?;
         let body = argument("body", Markdown::new(&input.body))?;
         let id = legal::publish(ctx.db(), &scope, input.kind.into(), &title, &body).await.internal()?;
-        Ok(ctx.loader().load_one(LegalTextById(id)).await.internal()?.map(LegalText))
+        Ok(ctx.load(LegalTextById(id)).await?.map(LegalText))
     }
 }
