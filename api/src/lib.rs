@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use async_graphql::{MergedObject, SDLExportOptions};
+use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions};
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::{
     payments::gateways::Gateways,
@@ -24,25 +24,29 @@ use domain::{
 };
 
 use graphql::{
-    accounts::{AccountsQuery, mutations::AccountsMutation},
+    accounts::{
+        AccountsMutation, AccountsQuery,
+        sessions::SessionsMutation,
+        tokens::{TokensMutation, TokensQuery},
+    },
+    amendments::Amendments,
     catalog::{
         CatalogMutation, CatalogQuery,
         imports::{ImportsMutation, ImportsQuery},
     },
     creators::{CreatorsMutation, CreatorsQuery},
-    drops::{DropsQuery, mutations::DropsMutation},
+    drops::{DropsMutation, DropsQuery, DropsSubscription, items::DropItemsMutation},
     introspection::Schemas,
-    live::{LiveSubscription, StockQuery},
     node::NodeQuery,
     platform::{
         PlatformQuery,
         tasks::{TasksMutation, TasksQuery},
     },
     reservations::{
-        ReservationsQuery,
-        mutations::{QuoteQuery, ReservationsMutation},
+        ReservationsMutation, ReservationsQuery, ReservationsSubscription,
+        quote::QuoteQuery,
+        tables::{TablesMutation, TablesQuery},
     },
-    user_error::UserError,
 };
 
 pub use graphql::{budget::BudgetSettings, guard::Limits, introspection::SchemaAudience, uploads::UploadRules};
@@ -60,13 +64,14 @@ pub use live::{Live, LiveBounds};
 pub struct Query(
     NodeQuery,
     AccountsQuery,
+    TokensQuery,
     CreatorsQuery,
     CatalogQuery,
     ImportsQuery,
     DropsQuery,
-    StockQuery,
     ReservationsQuery,
     QuoteQuery,
+    TablesQuery,
     PlatformQuery,
     TasksQuery,
 );
@@ -75,16 +80,24 @@ pub struct Query(
 #[derive(MergedObject, Default)]
 pub struct Mutation(
     AccountsMutation,
+    SessionsMutation,
+    TokensMutation,
     CreatorsMutation,
     CatalogMutation,
     ImportsMutation,
     DropsMutation,
+    DropItemsMutation,
     ReservationsMutation,
+    TablesMutation,
     TasksMutation,
 );
 
+/// What can be watched as it changes.
+#[derive(MergedSubscription, Default)]
+pub struct Subscription(DropsSubscription, ReservationsSubscription);
+
 /// The schema.
-pub type Schema = async_graphql::Schema<Query, Mutation, LiveSubscription>;
+pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
 /// What the edge is made of.
 #[derive(Clone)]
@@ -165,9 +178,9 @@ pub fn schemas(audience: SchemaAudience) -> Schemas {
     Schemas::new(open.clone(), closed.clone(), audience)
 }
 
-fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, LiveSubscription> {
-    Schema::build(Query::default(), Mutation::default(), LiveSubscription)
-        .register_output_type::<UserError>()
+fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, Subscription> {
+    Schema::build(Query::default(), Mutation::default(), Subscription::default())
+        .register_output_type::<Amendments>()
         .override_output_type_description::<DateTime<Utc>>(
             "An instant, after RFC 3339, such as `2026-03-02T10:00:00Z`. Answers are in UTC; inputs may have any offset.",
         )

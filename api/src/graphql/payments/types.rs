@@ -1,4 +1,4 @@
-//! Payments as a storefront follows them, whatever the gateway.
+//! Payments and refunds.
 
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
@@ -7,9 +7,8 @@ use domain::{
     platform::ids::{CheckoutId, PaymentId},
 };
 
-use super::{
+use crate::graphql::{
     context::{Reach, global},
-    errors::Internal,
     loaders::edge,
     money::Money,
 };
@@ -127,7 +126,7 @@ impl Payment {
     }
     /// What goes back, and why.
     async fn refunds(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Refund>> {
-        let rows = ctx.loader().load_one(RefundsOf(self.0.id)).await.internal()?.unwrap_or_default();
+        let rows = ctx.load(RefundsOf(self.0.id)).await?.unwrap_or_default();
         let refund = |row: rules::Refund| Refund {
             id: global(row.id),
             amount: Money::minor(row.amount_minor, row.currency),
