@@ -8,13 +8,21 @@ use std::{
     time::Duration,
 };
 
-use api::{
-    BudgetSettings, Check, Documents, Limits, LiveBounds, TrustedDocuments, UploadRules, http::connections::ConnectionLimits,
-};
+use api::Check;
 use chrono::TimeDelta;
 use domain::{
     platform::{Db, tasks::Queue},
     reservations::desk::DeskSettings,
+};
+use edge::{
+    budget::BudgetSettings,
+    guard::Limits,
+    http::{
+        connections::ConnectionLimits,
+        documents::{Documents, TrustedDocuments},
+    },
+    live::LiveBounds,
+    uploads::UploadRules,
 };
 use payments::{Sandbox, SandboxSettings};
 use tokio::signal::unix::{Signal, SignalKind, signal};

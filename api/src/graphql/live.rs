@@ -17,6 +17,7 @@ use domain::{
     },
     reservations::{self, queries as checkouts, state::ReservationState},
 };
+use edge::live::runs::Turn;
 use futures_util::{
     StreamExt,
     stream::{self, BoxStream},
@@ -34,7 +35,6 @@ use super::{
 };
 use crate::live::{
     AGAIN_AFTER, Live, PACE,
-    runs::Turn,
     stock::{StockRead, StockWatch},
     topics::{Ear, Topic},
     until_instant,
@@ -59,7 +59,7 @@ where
 {
     let (live, turn) = (ctx.live().clone(), Arc::clone(ctx.data_unchecked::<Arc<Turn>>()));
     let (ear, asked) = (live.topics().listen(topic), turn.asked());
-    turn.begin(&live, None).await;
+    turn.begin(None).await;
     let first = read().await.inspect_err(|_| turn.give_up())?;
     let following =
         Following { live, turn, ear, asked, read, first: Some(first), changes_at: None, told_at: Instant::now(), ended: false };
@@ -110,7 +110,7 @@ where
             sleep_until(self.told_at.checked_add(PACE).unwrap_or(self.told_at)).await;
             self.ear.take_note();
             self.asked.mark_unchanged();
-            self.turn.begin(&self.live, None).await;
+            self.turn.begin(None).await;
             match (self.read)().await {
                 Ok(look) => return look,
                 // It is logged. The last state was told, and the next one will be.
@@ -217,7 +217,7 @@ impl FollowingStock {
         loop {
             tokio::select! {
                 read = self.watch.next() => {
-                    self.turn.begin(&self.live, Some(self.answers)).await;
+                    self.turn.begin(Some(self.answers)).await;
                     return Some(Some(DropStock { id: self.id, currency: self.currency, read }));
                 }
                 _ = self.asked.changed() => {

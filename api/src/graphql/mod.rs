@@ -8,7 +8,7 @@
 //!   `ctx.loader().load_one(ItemsOf(id)).await.internal()?.unwrap_or_default()`: one statement a page.
 //! - **a list**: `connection!(DropConnection, DropEdge, Drop);`, arguments into [`connection::PageArgs`], `.page("drops:NEWEST")?` (the name
 //!   binds cursors to the list and its order), `DropConnection::new(name, slice.map(Drop), counting)`. What it costs follows from its
-//!   arguments ([`guard`]).
+//!   arguments ([`edge::guard`]).
 //! - **a mutation**: `user_error!(DropPublishError, DropPublishErrorCode, PublishRefusal { NoItems: "…", … } not_found: NotFound);`,
 //!   `payload!(DropPublishPayload, DropPublishError { drop: Drop });` (the error is a [`user_error::UserError`] by its name and fields), and a
 //!   resolver that ends in `DropPublishPayload::of(work(ctx, input).await)`, where `work` collects what does not parse in [`errors::Complaints`], asks
@@ -16,16 +16,12 @@
 //! - **who may**: `ctx.scope(Action)` answers the scope or the error that says why not. Nothing else decides.
 
 pub mod accounts;
-pub(crate) mod budget;
 pub mod catalog;
 pub mod connection;
 pub(crate) mod context;
 pub mod creators;
 pub mod drops;
 pub mod errors;
-pub mod execute;
-pub mod guard;
-pub mod introspection;
 pub mod live;
 pub(crate) mod loaders;
 pub mod money;
@@ -34,7 +30,5 @@ pub mod payments;
 pub mod platform;
 pub mod reservations;
 pub mod scalars;
-pub mod uploads;
 pub mod user_error;
-
-pub use context::RequestContext;
+pub mod work;

@@ -13,6 +13,7 @@ use domain::{
         ids::{CreatorId, ImportId},
     },
 };
+use edge::uploads::Upload;
 
 use super::{Product, ReferredProduct, ReferredVariant, Variant};
 use crate::graphql::{
@@ -21,7 +22,6 @@ use crate::graphql::{
     creators::{Creator, CreatorById, checked, manage},
     errors::{Complaint, Complaints, Internal, Stop, bad_input, payload, user_error},
     loaders::edge,
-    uploads::Upload,
 };
 
 edge!(
