@@ -17,15 +17,15 @@ use domain::{
     },
     reservations::{self, queries as checkouts, state::ReservationState},
 };
-use edge::live::runs::Turn;
+use edge::live::{
+    feed::{AskedLooks, LookNumber},
+    runs::Turn,
+};
 use futures_util::{
     StreamExt,
     stream::{self, BoxStream},
 };
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep, sleep_until},
-};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
     context::{Reach, id},
@@ -70,7 +70,7 @@ struct Following<T, R> {
     live: Live,
     turn: Arc<Turn>,
     ear: Ear,
-    asked: watch::Receiver<u64>,
+    asked: AskedLooks,
     read: R,
     first: Option<Option<Look<T>>>,
     changes_at: Option<DateTime<Utc>>,
@@ -104,12 +104,12 @@ where
         loop {
             tokio::select! {
                 () = self.ear.changed() => {}
-                _ = self.asked.changed() => {}
+                () = self.asked.changed() => {}
                 () = until_instant(self.live.db(), self.changes_at) => {}
             }
             sleep_until(self.told_at.checked_add(PACE).unwrap_or(self.told_at)).await;
             self.ear.take_note();
-            self.asked.mark_unchanged();
+            self.asked.take();
             self.turn.begin(None).await;
             match (self.read)().await {
                 Ok(look) => return look,
@@ -201,9 +201,9 @@ struct FollowingStock {
     live: Live,
     sight: Sight,
     turn: Arc<Turn>,
-    asked: watch::Receiver<u64>,
-    /// The newest request to look that what is read next answers.
-    answers: u64,
+    asked: AskedLooks,
+    /// The newest look that what is read next answers.
+    answers: LookNumber,
     ear: Ear,
     watch: StockWatch,
     ended: bool,
@@ -220,8 +220,8 @@ impl FollowingStock {
                     self.turn.begin(Some(self.answers)).await;
                     return Some(Some(DropStock { id: self.id, currency: self.currency, read }));
                 }
-                _ = self.asked.changed() => {
-                    self.answers = *self.asked.borrow_and_update();
+                () = self.asked.changed() => {
+                    self.answers = self.asked.take();
                     self.watch.look_again();
                 }
                 () = self.ear.changed() => if !self.is_seen().await {
@@ -304,7 +304,7 @@ impl LiveSubscription {
         let (live, turn) = (ctx.live().clone(), Arc::clone(ctx.data_unchecked::<Arc<Turn>>()));
         let (ear, sight, mut asked) = (live.topics().listen(Topic::Drop(drop)), ctx.sight()?, turn.asked());
         let Some(row) = queries::by_ids(ctx.db(), &sight, &[drop]).await.internal()?.remove(&drop) else { return Ok(nothing()) };
-        let (answers, watch) = (*asked.borrow_and_update(), live.watch_stock(drop));
+        let (answers, watch) = (asked.take(), live.watch_stock(drop));
         let following =
             FollowingStock { id: drop, currency: row.currency, live, sight, turn, asked, answers, ear, watch, ended: false };
         Ok(stream::unfold(following, |mut following| async move { following.next().await.map(|state| (state, following)) }).boxed())

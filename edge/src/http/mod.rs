@@ -63,11 +63,6 @@ impl Edge {
         Arc::new(Self { settings, backend, executor, runs, passes, places, stopping })
     }
 
-    /// How it is set.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
     /// How many mutations have begun and are not done.
     pub fn mutations(&self) -> usize {
         self.executor.mutations()

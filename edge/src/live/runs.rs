@@ -15,12 +15,15 @@ use serde::Serialize;
 use tokio::{
     pin,
     runtime::Handle,
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::locked;
+use super::{
+    feed::{AskedLooks, Feed, LookNumber, Looks, Watcher},
+    locked,
+};
 use crate::{
     backend::{Audience, Backend, RequestContext},
     execute::{Admitted, Executor, is_request_error},
@@ -63,19 +66,9 @@ pub(crate) struct Runs {
 
 /// One that runs.
 struct Run {
-    newest: watch::Sender<Newest>,
+    /// Its newest answer, and its end with the last one.
+    feed: Feed<Told>,
     turn: Arc<Turn>,
-}
-
-/// The newest answer of a run.
-#[derive(Debug, Clone, Default)]
-struct Newest {
-    /// The newest request for a look that had come before it was read.
-    answers: u64,
-    /// As JSON; `None` before the first one.
-    answer: Option<Bytes>,
-    /// Set with the last one.
-    end: Option<End>,
 }
 
 /// How a subscription ended.
@@ -91,8 +84,8 @@ pub(crate) enum End {
 
 /// What a run and the resolver of its field tell each other. It is among the data of the request.
 pub struct Turn {
-    /// Counts requests to look: whoever joins wants what is true from then on.
-    asked: watch::Sender<u64>,
+    /// Whoever joins the run asks for a look.
+    looks: Looks,
     /// The states that were read and whose answers are being made, in their order.
     read: Mutex<VecDeque<Read>>,
     /// How many states may be read at the same time.
@@ -101,27 +94,26 @@ pub struct Turn {
 
 /// A state that was read.
 struct Read {
-    /// The newest request to look that had come before.
-    answers: u64,
+    answers: LookNumber,
     /// Held until its answer is made.
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Turn {
-    fn new(reads: &Arc<Semaphore>) -> Self {
-        Self { asked: watch::Sender::new(1), read: Mutex::default(), reads: Arc::clone(reads) }
+    fn new(looks: &Looks, reads: &Arc<Semaphore>) -> Self {
+        Self { looks: looks.clone(), read: Mutex::default(), reads: Arc::clone(reads) }
     }
 
-    /// Hears of requests to look from now on.
-    pub fn asked(&self) -> watch::Receiver<u64> {
-        self.asked.subscribe()
+    /// Hears of looks that are asked for from now on.
+    pub fn asked(&self) -> AskedLooks {
+        self.looks.asked()
     }
 
-    /// Waits until a state may be read. It will answer all requests to look up to now, or up to one that is given because it was
-    /// read before.
-    pub async fn begin(&self, answers: Option<u64>) {
+    /// Waits until a state may be read. It answers all looks that were asked for up to now, or up to the one that is given, because
+    /// the state was read before.
+    pub async fn begin(&self, answers: Option<LookNumber>) {
         let permit = Arc::clone(&self.reads).acquire_owned().await.ok();
-        let answers = answers.unwrap_or_else(|| *self.asked.borrow());
+        let answers = answers.unwrap_or_else(|| self.looks.newest());
         locked(&self.read).push_back(Read { answers, _permit: permit });
     }
 
@@ -130,18 +122,9 @@ impl Turn {
         locked(&self.read).pop_back();
     }
 
-    /// An answer is made: of which request to look is it one? One that no state was read for is the last, and answers all.
-    fn answered(&self) -> u64 {
-        locked(&self.read).pop_front().map_or(u64::MAX, |read| read.answers)
-    }
-
-    fn ask(&self) -> u64 {
-        let mut number = 0;
-        self.asked.send_modify(|asked| {
-            *asked = asked.wrapping_add(1);
-            number = *asked;
-        });
-        number
+    /// Which looks does the answer answer that is made now? One that no state was read for is the last, and answers all.
+    fn answered(&self) -> LookNumber {
+        locked(&self.read).pop_front().map_or(LookNumber::ALL, |read| read.answers)
     }
 }
 
@@ -158,14 +141,16 @@ impl Runs {
         let key = Key { audience, query: query.clone(), operation_name: operation_name.clone(), variables: variables.clone() };
         let mut shared = locked(&self.shared);
         if let Some(run) = shared.get(&key) {
-            return Joined { newest: run.newest.subscribe(), answers: run.turn.ask(), sent: None };
+            return Joined { watcher: run.feed.watch(), sent: None };
         }
         self.begin(Some((key, &mut *shared)), asked)
     }
 
     fn begin(self: &Arc<Self>, shared: Option<(Key, &mut HashMap<Key, Arc<Run>>)>, asked: Asked) -> Joined {
-        let run = Arc::new(Run { newest: watch::Sender::default(), turn: Arc::new(Turn::new(&self.reads)) });
-        let joined = Joined { newest: run.newest.subscribe(), answers: 1, sent: None };
+        let feed = Feed::new();
+        let joined = Joined { watcher: feed.watch(), sent: None };
+        let turn = Arc::new(Turn::new(feed.looks(), &self.reads));
+        let run = Arc::new(Run { feed, turn });
         let key = shared.map(|(key, shared)| {
             shared.insert(key.clone(), Arc::clone(&run));
             key
@@ -186,7 +171,9 @@ impl Runs {
                 shared.remove(key);
             }
         }
-        run.newest.send_modify(|newest| newest.end = end);
+        if let Some(end) = end {
+            run.end(end);
+        }
         metrics::gauge!("smallrun_live_runs").decrement(1);
     }
 
@@ -198,7 +185,7 @@ impl Runs {
             let response = tokio::select! {
                 response = responses.next() => response,
                 () = self.stopping.cancelled() => return Some(End::Stopped),
-                () = run.newest.closed() => {
+                () = run.feed.unwatched() => {
                     if self.leave(key, run) {
                         return None;
                     }
@@ -219,11 +206,11 @@ impl Runs {
     /// Takes a run away that nobody listens to; `false` when somebody has come meanwhile.
     fn leave(&self, key: Option<&Key>, run: &Run) -> bool {
         let mut shared = locked(&self.shared);
-        let unheard = run.newest.receiver_count() == 0;
-        if let Some(key) = key.filter(|_| unheard) {
+        let is_left = !run.feed.is_watched();
+        if let Some(key) = key.filter(|_| is_left) {
             shared.remove(key);
         }
-        unheard
+        is_left
     }
 }
 
@@ -254,55 +241,48 @@ fn write(response: &Response, extensions: Option<&BTreeMap<String, Value>>) -> B
 }
 
 impl Run {
+    fn last_answer(&self) -> Option<Bytes> {
+        self.feed.last().and_then(|told| told.answer)
+    }
+
     fn tell(&self, response: &Response, end: Option<End>) {
         // Without extensions: what is left of a budget is nobody else's to know.
         let (answer, answers) = (write(response, None), self.turn.answered());
-        self.newest.send_modify(|newest| {
-            newest.answers = answers;
-            // The same bytes, so that nobody is told the same twice.
-            if newest.answer.as_ref() != Some(&answer) {
-                newest.answer = Some(answer);
-            }
-            newest.end = end;
-        });
+        // The same bytes where they are equal, so that nobody is told the same twice.
+        let answer = self.last_answer().filter(|last| *last == answer).unwrap_or(answer);
+        self.feed.tell(Told { answer: Some(answer), end }, answers);
+    }
+
+    fn end(&self, end: End) {
+        self.feed.tell(Told { answer: self.last_answer(), end: Some(end) }, LookNumber::ALL);
     }
 }
 
 /// Somebody's part in a run.
 pub(crate) struct Joined {
-    newest: watch::Receiver<Newest>,
-    answers: u64,
+    watcher: Watcher<Told>,
     sent: Option<Bytes>,
 }
 
 /// What is to be told next.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Told {
-    /// A new answer.
+    /// A new answer, as JSON.
     pub(crate) answer: Option<Bytes>,
     /// Nothing comes after it.
     pub(crate) end: Option<End>,
 }
 
 impl Joined {
-    /// The newest answer that was not told yet. It may be dropped while it waits.
+    /// The newest answer that was not told yet, or the end. It may be dropped while it waits.
     pub(crate) async fn next(&mut self) -> Told {
-        loop {
-            let answers = self.answers;
-            let ready = match self.sent {
-                None => self.newest.wait_for(|newest| newest.answers >= answers || newest.end.is_some()).await.map(drop),
-                Some(_) => self.newest.changed().await,
-            };
-            if ready.is_err() {
-                return Told { answer: None, end: Some(End::Stopped) };
-            }
-            let Newest { answer, end, .. } = self.newest.borrow_and_update().clone();
-            let is_sent = |answer: &Bytes| self.sent.as_ref().is_some_and(|sent| sent.as_ptr() == answer.as_ptr());
-            let answer = answer.filter(|answer| !is_sent(answer));
-            if answer.is_some() || end.is_some() {
-                self.sent = answer.clone().or(self.sent.take());
-                return Told { answer, end };
-            }
-        }
+        let Some(Told { answer, end }) = self.watcher.next().await else {
+            return Told { answer: None, end: Some(End::Stopped) };
+        };
+        // The end comes with the last answer, which this one may have been told already.
+        let is_sent = |answer: &Bytes| self.sent.as_ref().is_some_and(|sent| sent.as_ptr() == answer.as_ptr());
+        let answer = answer.filter(|answer| !is_sent(answer));
+        self.sent = answer.clone().or(self.sent.take());
+        Told { answer, end }
     }
 }
