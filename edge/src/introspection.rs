@@ -16,7 +16,7 @@ use crate::{backend::Viewer, errors::Code};
 pub enum SchemaAudience {
     /// Everybody.
     Everybody,
-    /// Administrators, and secret tokens with `schema:read`.
+    /// Those who may read it ([`Viewer::may_read_schema`]).
     Permitted,
     /// Nobody.
     Nobody,
@@ -26,11 +26,13 @@ pub enum SchemaAudience {
 #[derive(Debug)]
 pub(crate) struct Introspection {
     audience: SchemaAudience,
+    /// Those who are permitted, in words.
+    readers: &'static str,
 }
 
 impl Introspection {
-    pub(crate) fn new(audience: SchemaAudience) -> Self {
-        Self { audience }
+    pub(crate) fn new(audience: SchemaAudience, readers: &'static str) -> Self {
+        Self { audience, readers }
     }
 
     /// Whether the schema is shown to that viewer.
@@ -49,9 +51,9 @@ impl Introspection {
         }
         let why = match self.audience {
             SchemaAudience::Everybody | SchemaAudience::Permitted => {
-                "the schema is shown to administrators, and to API tokens with the permission SCHEMA_READ"
+                format!("the schema is shown {}", self.readers)
             }
-            SchemaAudience::Nobody => "this server does not answer questions about its schema",
+            SchemaAudience::Nobody => "this server does not answer questions about its schema".to_owned(),
         };
         Some(Code::IntrospectionDisabled.server_error(why, None))
     }

@@ -18,10 +18,13 @@ const RESERVING: Class = Class { name: "reserve", shed: Some(Shedding { from: 4.
 /// It pays, gives up, or changes something else: never shed.
 const OTHER: Class = Class { name: "other", shed: None };
 
+/// To whom the schema is shown where not everybody may see it, in the words of the refusal: those who may `ReadSchema`.
+const SCHEMA_READERS: &str = "to administrators, and to API tokens with the permission SCHEMA_READ";
+
 /// What the edge has to know of the schema: read of it once a process.
 static PROFILE: LazyLock<SchemaProfile> = LazyLock::new(|| {
     let page_sizes = PageSizes { usual: u64::try_from(PAGE_SIZE).unwrap_or(1), max: PAGE_SIZE_MAX };
-    SchemaProfile::new(&crate::sdl(), page_sizes, class_of)
+    SchemaProfile::new(&crate::sdl(), page_sizes, class_of, SCHEMA_READERS)
 });
 
 /// What the edge has to know of the schema.

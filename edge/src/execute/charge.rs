@@ -5,13 +5,13 @@ use std::time::Instant;
 use async_graphql::{Response, Value};
 
 use super::{
-    Parts,
+    ExecutorParts,
     answer::{Cost, settle},
 };
 use crate::{
     budget::{Budget, BudgetSettings, Payer, Short},
     errors::{Code, RETRY_AFTER, whole_secs},
-    guard::Refused,
+    guard::GuardRefusal,
 };
 
 /// What a request costs at least that is refused before anything is run.
@@ -22,7 +22,7 @@ const TOKENS_PER_POINT: u64 = 10;
 
 pub(super) const REFUSALS: &str = "smallrun_graphql_refusals_total";
 
-impl Parts {
+impl ExecutorParts {
     /// Whether a caller has anything left, or the answer that says when.
     pub(super) fn check(&self, payer: Option<Payer>) -> Result<(), Box<Response>> {
         let (Some(budget), Some(payer)) = (&self.budget, payer) else { return Ok(()) };
@@ -41,7 +41,7 @@ impl Parts {
     }
 
     /// The answer of a request that is not admitted, whose document has so many bytes.
-    pub(super) fn refuse(&self, refused: Refused, bytes: usize, payer: Option<Payer>) -> Response {
+    pub(super) fn refuse(&self, refused: GuardRefusal, bytes: usize, payer: Option<Payer>) -> Response {
         let actual = u64::try_from(bytes).unwrap_or(u64::MAX).div_euclid(BYTES_PER_POINT).max(REFUSED_POINTS);
         metrics::counter!(REFUSALS, "limit" => refused.limit().unwrap_or("none")).increment(1);
         let requested = refused.cost();

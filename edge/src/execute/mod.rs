@@ -39,7 +39,7 @@ use crate::{
     backend::{Backend, RequestContext},
     budget::{Budget, Payer},
     errors::{busy, internal},
-    guard::{Chosen, Class, Document, Guard, Refused, SchemaProfile},
+    guard::{Chosen, Class, Document, Guard, GuardRefusal, SchemaProfile},
     introspection::Introspection,
     live::runs::Turn,
     uploads::Uploads,
@@ -57,7 +57,7 @@ const KEPT_TOKENS_EACH: u64 = 2_000;
 
 /// A request as it came in.
 #[derive(Debug, Default)]
-pub struct Asked {
+pub struct ExecutionRequest {
     /// The document.
     pub query: String,
     /// Which of its operations is meant.
@@ -98,7 +98,7 @@ impl Admitted {
     }
 }
 
-impl Parts {
+impl ExecutorParts {
     fn sheds(&self, class: Class, now: Instant) -> bool {
         self.load.sheds(class, self.backend.is_crowded(), now)
     }
@@ -106,9 +106,9 @@ impl Parts {
 
 /// Runs operations. Its copies are the same executor.
 #[derive(Clone)]
-pub struct Executor(Arc<Parts>);
+pub struct Executor(Arc<ExecutorParts>);
 
-struct Parts {
+struct ExecutorParts {
     introspection: Introspection,
     backend: Arc<dyn Backend>,
     query_deadline: Duration,
@@ -130,10 +130,10 @@ impl Executor {
         metrics::describe_counter!(REFUSALS, "Requests that were refused before they were run, by the limit that they exceed.");
         metrics::describe_gauge!(RUNNING, "Operations that are being run.");
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        Self(Arc::new(Parts {
+        Self(Arc::new(ExecutorParts {
             guard: Guard::new(settings.limits, schema),
             load: Load::new(settings.shed_from),
-            introspection: Introspection::new(settings.introspection),
+            introspection: Introspection::new(settings.introspection, schema.readers()),
             backend,
             query_deadline: settings.query_deadline,
             budget: settings.budget.map(Budget::new),
@@ -157,13 +157,13 @@ impl Executor {
 
     /// Whether a request may be run: reads its document, weighs it, and charges its caller. The answer of a refusal is
     /// complete, and its error has one of the codes of [`Code`](crate::errors::Code); `RATE_LIMITED` says with `retryAfterSecs` when to come again.
-    pub async fn admit(&self, asked: Asked, caller: &RequestContext) -> Result<Admitted, Response> {
+    pub async fn admit(&self, asked: ExecutionRequest, caller: &RequestContext) -> Result<Admitted, Response> {
         let parts = &*self.0;
         let payer = parts.budget.as_ref().and_then(|_| Payer::of(caller));
         // Who has nothing left is not even read.
         parts.check(payer).map_err(|limited| *limited)?;
         let bytes = asked.query.len();
-        let refused = |refused: Refused| parts.refuse(refused, bytes, payer);
+        let refused = |refused: GuardRefusal| parts.refuse(refused, bytes, payer);
         parts.guard.check_size(&asked.query, &asked.variables).map_err(refused)?;
         let kept = self.kept(&asked.query);
         let known = kept.is_some();
@@ -228,14 +228,14 @@ impl Executor {
     }
 
     /// The document of a text that was not kept: read off this thread.
-    async fn document(&self, text: String) -> Result<Arc<Document>, Refused> {
+    async fn document(&self, text: String) -> Result<Arc<Document>, GuardRefusal> {
         let parts = Arc::clone(&self.0);
         let reading = AbortOnDropHandle::new(self.0.runtime.spawn(async move { parts.read(text).await }));
         // Long texts wait for their turns.
         match tokio::time::timeout(self.0.query_deadline, reading).await {
             Ok(Ok(read)) => read,
-            Ok(Err(defect)) => Err(Refused::Error(internal(&defect).into_server_error(Pos::default()))),
-            Err(_) => Err(Refused::Error(work::too_late())),
+            Ok(Err(defect)) => Err(GuardRefusal::Error(internal(&defect).into_server_error(Pos::default()))),
+            Err(_) => Err(GuardRefusal::Error(work::too_late())),
         }
     }
 }

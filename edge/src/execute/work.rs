@@ -12,7 +12,7 @@ use tokio::{
 use tracing::Instrument;
 
 use super::{
-    Admitted, KEPT_TOKENS_EACH, LONG_TEXT, Parts,
+    Admitted, ExecutorParts, KEPT_TOKENS_EACH, LONG_TEXT,
     answer::{Cost, is_request_error, settle, values},
     charge::actual,
 };
@@ -20,7 +20,7 @@ use crate::{
     backend::{AdmittedWork, RequestContext},
     budget::Payer,
     errors::Code,
-    guard::{Document, Refused},
+    guard::{Document, GuardRefusal},
     live::runs::Turn,
     trace::RequestTrace,
 };
@@ -28,7 +28,7 @@ use crate::{
 pub(super) const RUNNING: &str = "smallrun_graphql_running";
 
 /// What is known of an operation once its request is made.
-struct Running {
+struct RunningOperation {
     kind: OperationType,
     cost: u64,
     payer: Option<Payer>,
@@ -38,9 +38,9 @@ struct Running {
     long: bool,
 }
 
-impl Parts {
+impl ExecutorParts {
     /// The document of a text that was not kept.
-    pub(super) async fn read(&self, text: String) -> Result<Arc<Document>, Refused> {
+    pub(super) async fn read(&self, text: String) -> Result<Arc<Document>, GuardRefusal> {
         let turn = self.turn(text.len() > LONG_TEXT).await;
         let document = Arc::new(aside(turn.is_some(), || self.guard.read(&text))?);
         drop(turn);
@@ -76,7 +76,7 @@ impl Parts {
             self.load.note(began.saturating_duration_since(caller.came_at), began);
         }
         let (running, work) = self.work(admitted, caller);
-        let _counted = Counted::new(running.kind);
+        let _counted = RunningGauge::new(running.kind);
         let mut response = match work {
             Ok(work) => {
                 let run = self.begin(running.long, Arc::clone(&work.context.viewer).execute(work));
@@ -101,7 +101,7 @@ impl Parts {
         send: mpsc::Sender<Response>,
     ) {
         let (running, work) = self.work(admitted, caller);
-        let _counted = Counted::new(running.kind);
+        let _counted = RunningGauge::new(running.kind);
         let mut events = match work {
             Ok(AdmittedWork { request, context, kind, shows_schema }) => {
                 let work = AdmittedWork { request: request.data(turn), context, kind, shows_schema };
@@ -129,10 +129,10 @@ impl Parts {
     }
 
     /// What is to be run, or the answer that says why it is not.
-    fn work(&self, admitted: Admitted, caller: RequestContext) -> (Running, Result<AdmittedWork, Response>) {
+    fn work(&self, admitted: Admitted, caller: RequestContext) -> (RunningOperation, Result<AdmittedWork, Response>) {
         let Admitted { document, chosen, operation_name, variables, payer, uploads, known: _ } = admitted;
         let (tokens, long) = (document.weight(), document.is_long());
-        let running = Running { kind: chosen.kind, cost: chosen.cost, payer, tokens, long };
+        let running = RunningOperation { kind: chosen.kind, cost: chosen.cost, payer, tokens, long };
         if let Some(why) = self.introspection.refusal(&*caller.viewer, document.parsed()) {
             return (running, Err(Response::from_errors(vec![why])));
         }
@@ -147,7 +147,7 @@ impl Parts {
     }
 
     /// Completes an answer: codes and bounds of its errors, and its cost; gives back what it did not cost.
-    fn close(&self, response: &mut Response, running: &Running) {
+    fn close(&self, response: &mut Response, running: &RunningOperation) {
         settle(response);
         let (refused, kind) = (is_request_error(response), kind_name(running.kind));
         let actual = actual(values(&response.data), running.tokens, refused);
@@ -202,9 +202,9 @@ pub(super) fn traced<F: Future + Send>(work: F) -> impl Future<Output = F::Outpu
 }
 
 /// An operation that runs, as long as this lives.
-struct Counted(&'static str);
+struct RunningGauge(&'static str);
 
-impl Counted {
+impl RunningGauge {
     fn new(kind: OperationType) -> Self {
         let kind = kind_name(kind);
         metrics::gauge!(RUNNING, "kind" => kind).increment(1.0);
@@ -212,7 +212,7 @@ impl Counted {
     }
 }
 
-impl Drop for Counted {
+impl Drop for RunningGauge {
     fn drop(&mut self) {
         metrics::gauge!(RUNNING, "kind" => self.0).decrement(1.0);
     }

@@ -103,7 +103,7 @@ impl Costs {
             OperationType::Mutation => "Mutation",
             OperationType::Subscription => "Subscription",
         };
-        let asked = Asked { costs: self, document, declared: &operation.node.variable_definitions, variables };
+        let asked = WeighedOperation { costs: self, document, declared: &operation.node.variable_definitions, variables };
         asked.set(&operation.node.selection_set, self.numbers.get(root).copied())
     }
 }
@@ -129,14 +129,14 @@ fn rows(field: &FieldDefinition, of_objects: bool, in_connection: bool) -> Rows 
 }
 
 /// An operation with its variables.
-struct Asked<'a> {
+struct WeighedOperation<'a> {
     costs: &'a Costs,
     document: &'a ExecutableDocument,
     declared: &'a [Positioned<VariableDefinition>],
     variables: &'a Variables,
 }
 
-impl Asked<'_> {
+impl WeighedOperation<'_> {
     fn set(&self, set: &Positioned<SelectionSet>, of: Option<usize>) -> u64 {
         let mut cost = 0_u64;
         for selection in &set.node.items {

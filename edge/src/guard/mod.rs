@@ -43,20 +43,20 @@ const INTROSPECTION_PER_POINT: u64 = 100;
 
 /// Why a request is not admitted.
 #[derive(Debug)]
-pub enum Refused {
+pub enum GuardRefusal {
     /// It exceeds a limit.
     Excess(Excess),
     /// It is no document, or has no such operation.
     Error(ServerError),
 }
 
-impl From<Excess> for Refused {
+impl From<Excess> for GuardRefusal {
     fn from(excess: Excess) -> Self {
         Self::Excess(excess)
     }
 }
 
-impl Refused {
+impl GuardRefusal {
     /// As it is told.
     pub fn error(self) -> ServerError {
         match self {
@@ -126,17 +126,23 @@ pub struct Chosen {
     pub cost: u64,
 }
 
-/// What the guard has to know of a schema: what its fields cost, and what its operations are.
+/// What the edge has to know of a schema: what its fields cost, what its operations are, and who may ask about it.
 #[derive(Debug)]
 pub struct SchemaProfile {
     costs: Costs,
     classify: Classify,
+    readers: &'static str,
 }
 
 impl SchemaProfile {
-    /// Of a schema in the schema definition language, whose lists have pages of these sizes.
-    pub fn new(sdl: &str, page_sizes: PageSizes, classify: Classify) -> Self {
-        Self { costs: Costs::of(sdl, page_sizes), classify }
+    /// Of a schema in the schema definition language, whose lists have pages of these sizes. `readers` names those to whom it is shown
+    /// where not everybody may see it: "to such and such".
+    pub fn new(sdl: &str, page_sizes: PageSizes, classify: Classify, readers: &'static str) -> Self {
+        Self { costs: Costs::of(sdl, page_sizes), classify, readers }
+    }
+
+    pub(crate) fn readers(&self) -> &'static str {
+        self.readers
     }
 }
 
@@ -154,14 +160,14 @@ impl Guard {
     }
 
     /// Checks the size of a request: no text is read.
-    pub fn check_size(&self, text: &str, variables: &Map<String, Value>) -> Result<(), Refused> {
+    pub fn check_size(&self, text: &str, variables: &Map<String, Value>) -> Result<(), GuardRefusal> {
         Ok(values::check(variables, text.len(), &self.limits)?)
     }
 
     /// Reads a document. May take milliseconds.
-    pub fn read(&self, text: &str) -> Result<Document, Refused> {
+    pub fn read(&self, text: &str) -> Result<Document, GuardRefusal> {
         let counted = text::check(text, &self.limits)?;
-        let parsed = parse_query(text).map_err(|error| Refused::Error(unreadable(error)))?;
+        let parsed = parse_query(text).map_err(|error| GuardRefusal::Error(unreadable(error)))?;
         let selections = shape::check(&parsed, &self.limits)?;
         let mut introspection = 0_u64;
         for (_, operation) in parsed.operations.iter() {
@@ -172,8 +178,8 @@ impl Guard {
     }
 
     /// Finds the operation that is meant, and checks what it costs with these variables.
-    pub fn choose(&self, document: &Document, wanted: Option<&str>, variables: &Variables) -> Result<Chosen, Refused> {
-        let (name, operation) = chosen(&document.parsed, wanted).map_err(Refused::Error)?;
+    pub fn choose(&self, document: &Document, wanted: Option<&str>, variables: &Variables) -> Result<Chosen, GuardRefusal> {
+        let (name, operation) = chosen(&document.parsed, wanted).map_err(GuardRefusal::Error)?;
         let complexity = self.schema.costs.of_operation(&document.parsed, operation, variables);
         self.limits.check(Limit::Complexity, complexity, Some(operation.pos))?;
         let cost = complexity.saturating_add(document.introspection.div_ceil(INTROSPECTION_PER_POINT)).max(1);

@@ -12,13 +12,13 @@ use async_graphql::{
 };
 
 use super::{
-    Refused,
+    GuardRefusal,
     limits::{Limit, Limits},
 };
 use crate::errors::Code;
 
 /// Checks all that does not depend on the schema. Answers how many selections the document has, fragments in their places.
-pub(super) fn check(document: &ExecutableDocument, limits: &Limits) -> Result<u64, Refused> {
+pub(super) fn check(document: &ExecutableDocument, limits: &Limits) -> Result<u64, GuardRefusal> {
     let mut scales = Scales::default();
     let fragments = document.fragments.iter().map(|(name, fragment)| {
         scales.directives(&fragment.node.directives);
@@ -109,7 +109,7 @@ struct Total {
 }
 
 impl Total {
-    fn check(&self, at: Pos, limits: &Limits) -> Result<(), Refused> {
+    fn check(&self, at: Pos, limits: &Limits) -> Result<(), GuardRefusal> {
         limits.check(Limit::Selections, self.selections, Some(at))?;
         limits.check(Limit::Nesting, self.levels, Some(at))?;
         Ok(())
@@ -136,7 +136,7 @@ impl<'a> Fragments<'a> {
     }
 
     /// The sums of all fragments, by number; without recursion, because a chain of fragments is as long as the text.
-    fn totals(&self) -> Result<Vec<Option<Total>>, Refused> {
+    fn totals(&self) -> Result<Vec<Option<Total>>, GuardRefusal> {
         let mut totals: Vec<Option<Total>> = vec![None; self.all.len()];
         let mut begun = vec![false; self.all.len()];
         for first in 0..self.all.len() {
@@ -161,7 +161,7 @@ impl<'a> Fragments<'a> {
                 let Some(&inner) = self.numbers.get(name) else { continue };
                 if totals.get(inner).is_some_and(Option::is_none) {
                     if begun.get(inner).copied().unwrap_or(false) {
-                        return Err(Refused::Error(circle(fragment)));
+                        return Err(GuardRefusal::Error(circle(fragment)));
                     }
                     open.push((inner, 0));
                 }

@@ -4,7 +4,7 @@ use super::limits::{Excess, Limit, Limits};
 
 /// What a text holds.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Counted {
+pub(super) struct TextCount {
     pub(super) tokens: u64,
     /// The deepest nesting of brackets.
     pub(super) nesting: u64,
@@ -12,7 +12,7 @@ pub(super) struct Counted {
 }
 
 /// Checks a text. Whatever the parser would not take either is left to it.
-pub(super) fn check(text: &str, limits: &Limits) -> Result<Counted, Excess> {
+pub(super) fn check(text: &str, limits: &Limits) -> Result<TextCount, Excess> {
     let counted = count(text);
     limits.check(Limit::Tokens, counted.tokens, None)?;
     limits.check(Limit::Nesting, counted.nesting, None)?;
@@ -21,8 +21,8 @@ pub(super) fn check(text: &str, limits: &Limits) -> Result<Counted, Excess> {
 }
 
 /// Reads a text to its end, in time linear in its length.
-fn count(text: &str) -> Counted {
-    let mut counted = Counted::default();
+fn count(text: &str) -> TextCount {
+    let mut counted = TextCount::default();
     let mut open = 0_u64;
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     fn counts(text: &str) -> (u64, u64, u64) {
-        let Counted { tokens, nesting, name_bytes } = count(text);
+        let TextCount { tokens, nesting, name_bytes } = count(text);
         (tokens, nesting, name_bytes)
     }
 

@@ -7,7 +7,7 @@ use super::limits::{Excess, Limit, Limits};
 /// Checks the variables of a request whose document has `document_bytes`.
 pub(super) fn check(variables: &Map<String, Value>, document_bytes: usize, limits: &Limits) -> Result<(), Excess> {
     limits.check(Limit::Variables, number(variables.len()), None)?;
-    let mut counted = Counted { bytes: number(document_bytes), ..Counted::default() };
+    let mut counted = ValueCount { bytes: number(document_bytes), ..ValueCount::default() };
     counted.object(variables, 0);
     limits.check(Limit::Bytes, counted.bytes, None)?;
     limits.check(Limit::Values, counted.values, None)?;
@@ -15,13 +15,13 @@ pub(super) fn check(variables: &Map<String, Value>, document_bytes: usize, limit
 }
 
 #[derive(Default)]
-struct Counted {
+struct ValueCount {
     bytes: u64,
     values: u64,
     nesting: u64,
 }
 
-impl Counted {
+impl ValueCount {
     /// Recurses as deep as the values are nested, which the reader of JSON bounds (serde_json: 128).
     fn value(&mut self, value: &Value, depth: u64) {
         self.values = self.values.saturating_add(1);

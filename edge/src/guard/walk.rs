@@ -23,7 +23,7 @@ pub(super) fn check(
     limits: &Limits,
 ) -> Result<u64, Excess> {
     let mut walk = Walk { document, seen: Seen::default() };
-    walk.set(&operation.node.selection_set, Place::Root);
+    walk.set(&operation.node.selection_set, SelectionPlace::Root);
     let Seen { root_fields, depth, introspection_depth, introspection_lists, introspection } = walk.seen;
     limits.check(Limit::RootFields, root_fields, Some(operation.pos))?;
     limits.check(Limit::Depth, depth.0, depth.1)?;
@@ -47,7 +47,7 @@ struct Seen {
 
 /// Where in an operation.
 #[derive(Clone, Copy)]
-enum Place {
+enum SelectionPlace {
     /// Among the fields of the operation itself.
     Root,
     /// That many fields deep.
@@ -64,7 +64,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Answers what the questions about the schema in a set cost. Recurses as deep as selection sets are nested, and walks
     /// as many as there are with fragments in their places: both are bounded before.
-    fn set(&mut self, set: &Positioned<SelectionSet>, place: Place) -> u64 {
+    fn set(&mut self, set: &Positioned<SelectionSet>, place: SelectionPlace) -> u64 {
         let mut cost = 0_u64;
         for selection in &set.node.items {
             let inside = match &selection.node {
@@ -80,28 +80,28 @@ impl Walk<'_> {
         cost
     }
 
-    fn field(&mut self, field: &Positioned<Field>, place: Place) -> u64 {
+    fn field(&mut self, field: &Positioned<Field>, place: SelectionPlace) -> u64 {
         let name = field.node.name.node.as_str();
         let set = &field.node.selection_set;
         match place {
-            Place::Root => {
+            SelectionPlace::Root => {
                 self.seen.root_fields = self.seen.root_fields.saturating_add(1);
                 if matches!(name, "__schema" | "__type") {
                     most(&mut self.seen.introspection_depth, 1, field.pos);
-                    let cost = self.set(set, Place::Introspection(1, 0)).saturating_add(1);
+                    let cost = self.set(set, SelectionPlace::Introspection(1, 0)).saturating_add(1);
                     self.seen.introspection = self.seen.introspection.saturating_add(cost);
                 } else {
                     most(&mut self.seen.depth, 1, field.pos);
-                    self.set(set, Place::Field(1));
+                    self.set(set, SelectionPlace::Field(1));
                 }
                 0
             }
-            Place::Field(depth) => {
+            SelectionPlace::Field(depth) => {
                 let depth = depth.saturating_add(1);
                 most(&mut self.seen.depth, depth, field.pos);
-                self.set(set, Place::Field(depth))
+                self.set(set, SelectionPlace::Field(depth))
             }
-            Place::Introspection(depth, lists) => {
+            SelectionPlace::Introspection(depth, lists) => {
                 let (depth, circular) = (depth.saturating_add(1), CIRCULAR.contains(&name));
                 let lists = lists.saturating_add(u64::from(circular));
                 most(&mut self.seen.introspection_depth, depth, field.pos);
@@ -111,7 +111,7 @@ impl Walk<'_> {
                     _ if circular || PLAIN.contains(&name) => ROWS,
                     _ => 1,
                 };
-                rows.saturating_mul(self.set(set, Place::Introspection(depth, lists))).saturating_add(1)
+                rows.saturating_mul(self.set(set, SelectionPlace::Introspection(depth, lists))).saturating_add(1)
             }
         }
     }

@@ -22,7 +22,7 @@ struct Taken {
 
 /// Why there is none left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Full {
+pub(crate) enum PlacesFull {
     /// Not on this server.
     Server,
     /// Not for this address.
@@ -35,29 +35,29 @@ impl Places {
     }
 
     /// Takes a place.
-    pub(crate) fn take(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Place, Full> {
+    pub(crate) fn take(self: &Arc<Self>, address: Option<IpAddr>) -> Result<OpenPlace, PlacesFull> {
         let mut taken = locked(&self.taken);
         if taken.all >= self.bounds.connections_max {
-            return Err(Full::Server);
+            return Err(PlacesFull::Server);
         }
         let from_there = taken.by_address.get(&address).copied().unwrap_or(0);
         if from_there >= self.bounds.connections_per_address_max {
-            return Err(Full::Address);
+            return Err(PlacesFull::Address);
         }
         taken.by_address.insert(address, from_there.saturating_add(1));
         taken.all = taken.all.saturating_add(1);
         metrics::gauge!("smallrun_live_connections").increment(1);
-        Ok(Place { address, places: Arc::clone(self) })
+        Ok(OpenPlace { address, places: Arc::clone(self) })
     }
 }
 
 /// A place, until it is dropped.
-pub(crate) struct Place {
+pub(crate) struct OpenPlace {
     address: Option<IpAddr>,
     places: Arc<Places>,
 }
 
-impl Drop for Place {
+impl Drop for OpenPlace {
     fn drop(&mut self) {
         let mut taken = locked(&self.places.taken);
         taken.all = taken.all.saturating_sub(1);
@@ -81,9 +81,9 @@ mod tests {
         let places = Arc::new(Places::new(bounds));
         let from = |last| places.take(Some(IpAddr::from([192, 0, 2, last])));
         let (first, second) = (from(1).unwrap(), from(1).unwrap());
-        assert_eq!(from(1).err(), Some(Full::Address));
+        assert_eq!(from(1).err(), Some(PlacesFull::Address));
         let other = from(2).unwrap();
-        assert_eq!(from(3).err(), Some(Full::Server));
+        assert_eq!(from(3).err(), Some(PlacesFull::Server));
         drop(first);
         assert!(from(1).is_ok());
         drop((second, other));

@@ -36,7 +36,7 @@ const READS_AT_ONCE: usize = 8;
 
 /// What is the same for all who share a run.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
+struct RunKey {
     audience: Audience,
     query: String,
     operation_name: Option<String>,
@@ -44,7 +44,7 @@ struct Key {
 }
 
 /// A subscription that was admitted, as it was asked for.
-pub(crate) struct Asked {
+pub(crate) struct SubscriptionRequest {
     pub(crate) query: String,
     pub(crate) operation_name: Option<String>,
     /// The variables as JSON.
@@ -61,7 +61,7 @@ pub(crate) struct Runs {
     runtime: Handle,
     reads: Arc<Semaphore>,
     stopping: CancellationToken,
-    shared: Mutex<HashMap<Key, Arc<Run>>>,
+    shared: Mutex<HashMap<RunKey, Arc<Run>>>,
 }
 
 /// One that runs.
@@ -135,10 +135,10 @@ impl Runs {
     }
 
     /// Runs a subscription, or joins one that is the same. Its first answer is true as of now or later.
-    pub(crate) fn join(self: &Arc<Self>, asked: Asked) -> Joined {
+    pub(crate) fn join(self: &Arc<Self>, asked: SubscriptionRequest) -> Joined {
         let Some(audience) = asked.caller.viewer.audience() else { return self.begin(None, asked) };
-        let Asked { query, operation_name, variables, .. } = &asked;
-        let key = Key { audience, query: query.clone(), operation_name: operation_name.clone(), variables: variables.clone() };
+        let SubscriptionRequest { query, operation_name, variables, .. } = &asked;
+        let key = RunKey { audience, query: query.clone(), operation_name: operation_name.clone(), variables: variables.clone() };
         let mut shared = locked(&self.shared);
         if let Some(run) = shared.get(&key) {
             return Joined { watcher: run.feed.watch(), sent: None };
@@ -146,7 +146,7 @@ impl Runs {
         self.begin(Some((key, &mut *shared)), asked)
     }
 
-    fn begin(self: &Arc<Self>, shared: Option<(Key, &mut HashMap<Key, Arc<Run>>)>, asked: Asked) -> Joined {
+    fn begin(self: &Arc<Self>, shared: Option<(RunKey, &mut HashMap<RunKey, Arc<Run>>)>, asked: SubscriptionRequest) -> Joined {
         let feed = Feed::new();
         let joined = Joined { watcher: feed.watch(), sent: None };
         let turn = Arc::new(Turn::new(feed.looks(), &self.reads));
@@ -161,7 +161,7 @@ impl Runs {
         joined
     }
 
-    async fn run(self: Arc<Self>, key: Option<Key>, run: Arc<Run>, admitted: Admitted, caller: RequestContext) {
+    async fn run(self: Arc<Self>, key: Option<RunKey>, run: Arc<Run>, admitted: Admitted, caller: RequestContext) {
         metrics::gauge!("smallrun_live_runs").increment(1);
         let end = self.answer(key.as_ref(), &run, self.executor.stream(admitted, caller, Arc::clone(&run.turn))).await;
         if let Some(key) = &key {
@@ -178,7 +178,7 @@ impl Runs {
     }
 
     /// Hands on one answer after the other; `None` when nobody is left.
-    async fn answer(&self, key: Option<&Key>, run: &Run, responses: impl Stream<Item = Response>) -> Option<End> {
+    async fn answer(&self, key: Option<&RunKey>, run: &Run, responses: impl Stream<Item = Response>) -> Option<End> {
         pin!(responses);
         let mut is_first = true;
         loop {
@@ -204,7 +204,7 @@ impl Runs {
     }
 
     /// Takes a run away that nobody listens to; `false` when somebody has come meanwhile.
-    fn leave(&self, key: Option<&Key>, run: &Run) -> bool {
+    fn leave(&self, key: Option<&RunKey>, run: &Run) -> bool {
         let mut shared = locked(&self.shared);
         let is_left = !run.feed.is_watched();
         if let Some(key) = key.filter(|_| is_left) {
@@ -216,7 +216,7 @@ impl Runs {
 
 /// An answer as clients read it.
 #[derive(Serialize)]
-struct Answer<'a> {
+struct SubscriptionAnswer<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [ServerError],
     data: &'a Value,
@@ -234,7 +234,7 @@ fn write(response: &Response, extensions: Option<&BTreeMap<String, Value>>) -> B
     let written = if is_request_error(response) {
         serde_json::to_vec(&response.errors)
     } else {
-        serde_json::to_vec(&Answer { errors: &response.errors, data: &response.data, extensions })
+        serde_json::to_vec(&SubscriptionAnswer { errors: &response.errors, data: &response.data, extensions })
     };
     // A value that was made of JSON can be written as JSON.
     written.map(Bytes::from).unwrap_or_default()

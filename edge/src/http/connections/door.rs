@@ -34,7 +34,7 @@ struct Open {
 
 /// Why there is no place for a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Full {
+enum DoorFull {
     /// There are too many.
     All,
     /// There are too many of its address.
@@ -42,7 +42,7 @@ enum Full {
 }
 
 /// The place of one connection, free again when it is dropped.
-pub(super) struct Place {
+pub(super) struct ConnectionSlot {
     door: Arc<Door>,
     counted_as: Option<IpAddr>,
 }
@@ -71,8 +71,8 @@ impl Door {
             }
             Err(full) => {
                 let why = match full {
-                    Full::All => "all",
-                    Full::Address => "address",
+                    DoorFull::All => "all",
+                    DoorFull::Address => "address",
                 };
                 metrics::counter!("smallrun_http_connections_refused_total", "full" => why).increment(1);
                 let _not_heard = stream.try_write(FULL);
@@ -81,23 +81,23 @@ impl Door {
         }
     }
 
-    fn place(self: &Arc<Self>, peer: IpAddr) -> Result<Place, Full> {
+    fn place(self: &Arc<Self>, peer: IpAddr) -> Result<ConnectionSlot, DoorFull> {
         let many_behind = self.limits.many_behind.contains(&peer.to_canonical());
         let counted_as = (!many_behind).then(|| network(peer));
         let mut open = self.open();
         if open.all >= self.limits.connections_max {
-            return Err(Full::All);
+            return Err(DoorFull::All);
         }
         if let Some(address) = counted_as {
             let of_address = open.of.entry(address).or_default();
             if *of_address >= self.limits.per_address_max {
-                return Err(Full::Address);
+                return Err(DoorFull::Address);
             }
             *of_address = of_address.saturating_add(1);
         }
         open.all = open.all.saturating_add(1);
         metrics::gauge!("smallrun_http_connections").increment(1);
-        Ok(Place { door: Arc::clone(self), counted_as })
+        Ok(ConnectionSlot { door: Arc::clone(self), counted_as })
     }
 
     /// What is counted is right even if somebody panicked meanwhile: nothing in between can.
@@ -106,7 +106,7 @@ impl Door {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let mut open = self.door.open();
         open.all = open.all.saturating_sub(1);
@@ -146,14 +146,14 @@ mod tests {
     fn a_place_is_free_again_when_its_connection_ends() {
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
         let door = door(4, 2, vec![ip("192.0.2.9")]);
-        let why = |result: &Result<Place, Full>| result.as_ref().err().copied();
+        let why = |result: &Result<ConnectionSlot, DoorFull>| result.as_ref().err().copied();
         let first = door.place(ip("192.0.2.1"));
         let second = door.place(ip("::ffff:192.0.2.1"));
         assert!(first.is_ok() && second.is_ok());
-        assert_eq!(why(&door.place(ip("192.0.2.1"))), Some(Full::Address));
+        assert_eq!(why(&door.place(ip("192.0.2.1"))), Some(DoorFull::Address));
         let proxies: Vec<_> = (0..2).map(|_| door.place(ip("192.0.2.9"))).collect();
         assert!(proxies.iter().all(Result::is_ok));
-        assert_eq!(why(&door.place(ip("192.0.2.2"))), Some(Full::All));
+        assert_eq!(why(&door.place(ip("192.0.2.2"))), Some(DoorFull::All));
         drop(first);
         let third = door.place(ip("192.0.2.1"));
         assert!(third.is_ok());

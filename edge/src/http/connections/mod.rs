@@ -25,7 +25,7 @@ use actix_web::{
 use tokio::net::TcpStream;
 
 use door::Door;
-use watched::{Answering, Turns, Watched};
+use watched::{Answering, RequestTurns, Watched};
 
 /// How long a connection goes on reading, and then waits for its end, when an answer was sent before the whole request was read.
 const LINGER: Duration = Duration::from_secs(1);
@@ -81,7 +81,7 @@ where
         let service = map_config(application(), |()| AppConfig::default());
         // A request's turn lasts until the last of its answer was taken out of the application.
         let service = apply_fn_factory(service, |request: actix_http::Request, service: &S::Service| {
-            let turn = request.conn_data::<Rc<Turns>>().map(Turns::begin);
+            let turn = request.conn_data::<Rc<RequestTurns>>().map(RequestTurns::begin);
             let answer = actix_service::Service::call(service, request);
             async move {
                 let answer: Response<B> = answer.await?.into();

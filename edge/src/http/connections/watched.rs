@@ -22,7 +22,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::door::Place;
+use super::door::ConnectionSlot;
 
 /// What a client must take in of its answer, in bytes, for the time to begin anew. One that takes a byte now and then is as good as one
 /// that takes nothing; the slowest phone takes this in a second or two.
@@ -30,7 +30,7 @@ const PROGRESS: usize = 16 * 1024;
 
 /// The requests that are being answered on a connection.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
+pub(super) struct RequestTurns {
     now: Cell<usize>,
     /// How many have ended: another number is another wait.
     ended: Cell<u64>,
@@ -38,16 +38,16 @@ pub(super) struct Turns {
 
 /// One request's turn; it ends with the value.
 #[derive(Debug)]
-pub(super) struct Turn(Rc<Turns>);
+pub(super) struct RequestTurn(Rc<RequestTurns>);
 
-impl Turns {
-    pub(super) fn begin(turns: &Rc<Self>) -> Turn {
+impl RequestTurns {
+    pub(super) fn begin(turns: &Rc<Self>) -> RequestTurn {
         turns.now.set(turns.now.get().saturating_add(1));
-        Turn(Rc::clone(turns))
+        RequestTurn(Rc::clone(turns))
     }
 }
 
-impl Drop for Turn {
+impl Drop for RequestTurn {
     fn drop(&mut self) {
         self.0.now.set(self.0.now.get().saturating_sub(1));
         self.0.ended.set(self.0.ended.get().wrapping_add(1));
@@ -57,11 +57,11 @@ impl Drop for Turn {
 /// The body of an answer, which keeps the turn of its request.
 pub(super) struct Answering {
     body: BoxBody,
-    _turn: Option<Turn>,
+    _turn: Option<RequestTurn>,
 }
 
 impl Answering {
-    pub(super) fn new(body: impl MessageBody + 'static, turn: Option<Turn>) -> Self {
+    pub(super) fn new(body: impl MessageBody + 'static, turn: Option<RequestTurn>) -> Self {
         Self { body: body.boxed(), _turn: turn }
     }
 }
@@ -81,23 +81,23 @@ impl MessageBody for Answering {
 /// A connection that ends with an error when its client takes too long.
 pub(super) struct Watched {
     stream: TcpStream,
-    turns: Rc<Turns>,
+    turns: Rc<RequestTurns>,
     quiet_within: Duration,
     /// Rings when the head of the next request should have been there; `None` while it is not waited for.
     waits: Option<(u64, Pin<Box<Sleep>>)>,
     stalled_within: Duration,
     /// While the client takes nothing in: rings when it should have; what it has taken since then.
     stalled: Option<(Pin<Box<Sleep>>, usize)>,
-    _place: Place,
+    _place: ConnectionSlot,
 }
 
 impl Watched {
-    pub(super) fn new(stream: TcpStream, place: Place, quiet_within: Duration, stalled_within: Duration) -> Self {
+    pub(super) fn new(stream: TcpStream, place: ConnectionSlot, quiet_within: Duration, stalled_within: Duration) -> Self {
         Self { stream, turns: Rc::default(), quiet_within, waits: None, stalled_within, stalled: None, _place: place }
     }
 
     /// The turns of this connection, for the application.
-    pub(super) fn turns(&self) -> Rc<Turns> {
+    pub(super) fn turns(&self) -> Rc<RequestTurns> {
         Rc::clone(&self.turns)
     }
 

@@ -92,7 +92,7 @@ impl Range {
             match name.trim().to_ascii_lowercase().as_str() {
                 "q" => weight = value.parse().ok().filter(|weight| (0.0..=1.0).contains(weight)).unwrap_or(0.0),
                 // Asked for in another character set, it is something that there is not.
-                "charset" if !super::asked::is_utf8(value) => essence.push_str(" in another charset"),
+                "charset" if !super::params::is_utf8(value) => essence.push_str(" in another charset"),
                 _ => {}
             }
         }

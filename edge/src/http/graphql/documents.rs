@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 pub use trusted::{TrustedDocuments, TrustedDocumentsError};
 
-use super::asked::Asked;
+use super::params::GraphqlParams;
 use crate::errors::Code;
 
 /// What keeping one document costs besides its text, in bytes: its hash, and the cache's own records.
@@ -59,23 +59,27 @@ impl Documents {
     }
 
     /// Puts the document that is named into the request's `query`, or says why there is none. Keeps one that comes with its hash.
-    pub(in crate::http) fn resolve(&self, asked: &mut Asked) -> Result<Sent, Refused> {
+    pub(in crate::http) fn resolve(&self, asked: &mut GraphqlParams) -> Result<Sent, DocumentRefusal> {
         let extension = Extension::of(asked)?;
         // An empty text beside a name is how some clients leave it out.
         let text = asked.query.as_deref().filter(|text| !(text.is_empty() && (extension.is_some() || asked.document_id.is_some())));
         match (text, asked.document_id.as_deref(), extension) {
-            (Some(_), Some(_), _) => Err(Refused::malformed("send `query` or `documentId`, not both")),
+            (Some(_), Some(_), _) => Err(DocumentRefusal::malformed("send `query` or `documentId`, not both")),
             (None, Some(id), Some(Extension(hash))) if TrustedDocuments::bare(id) != hash => {
-                Err(Refused::malformed("`documentId` and `extensions.persistedQuery` name different documents"))
+                Err(DocumentRefusal::malformed("`documentId` and `extensions.persistedQuery` name different documents"))
             }
             (Some(text), None, extension) => {
                 if let Some(Extension(hash)) = extension {
                     self.keep(&hash, text)?;
                 }
-                if self.trusted_only && !self.trusted.has(text) { Err(Refused::NotTrusted) } else { Ok(Sent::Text) }
+                if self.trusted_only && !self.trusted.has(text) { Err(DocumentRefusal::NotTrusted) } else { Ok(Sent::Text) }
             }
             (None, Some(id), _) => {
-                let found = self.find(id).ok_or(if self.trusted_only { Refused::NotTrusted } else { Refused::UnknownId })?;
+                let found = self.find(id).ok_or(if self.trusted_only {
+                    DocumentRefusal::NotTrusted
+                } else {
+                    DocumentRefusal::UnknownId
+                })?;
                 asked.query = Some(found.to_string());
                 Ok(Sent::Name)
             }
@@ -84,9 +88,9 @@ impl Documents {
                 metrics::counter!("smallrun_persisted_queries_total", "found" => if found.is_some() { "yes" } else { "no" })
                     .increment(1);
                 let found = found.ok_or(match &self.kept {
-                    _ if self.trusted_only => Refused::NotTrusted,
-                    Some(_) => Refused::NotFound,
-                    None => Refused::NotSupported,
+                    _ if self.trusted_only => DocumentRefusal::NotTrusted,
+                    Some(_) => DocumentRefusal::NotFound,
+                    None => DocumentRefusal::NotSupported,
                 })?;
                 asked.query = Some(found.to_string());
                 Ok(Sent::Name)
@@ -102,10 +106,10 @@ impl Documents {
     }
 
     /// Keeps a text that came with its hash.
-    fn keep(&self, hash: &str, text: &str) -> Result<(), Refused> {
+    fn keep(&self, hash: &str, text: &str) -> Result<(), DocumentRefusal> {
         let own = Sha256::digest(text.as_bytes()).into();
         if read_hash(hash) != Some(own) {
-            return Err(Refused::malformed(
+            return Err(DocumentRefusal::malformed(
                 "provided sha does not match query: send the SHA-256 of the text in hexadecimal digits",
             ));
         }
@@ -127,7 +131,7 @@ pub(in crate::http) enum Sent {
 
 /// Why there is no document.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::http) enum Refused {
+pub(in crate::http) enum DocumentRefusal {
     /// The parameters make no sense, or contradict each other.
     Malformed(&'static str),
     /// Unknown: the client is to send the text along.
@@ -140,7 +144,7 @@ pub(in crate::http) enum Refused {
     NotTrusted,
 }
 
-impl Refused {
+impl DocumentRefusal {
     fn malformed(why: &'static str) -> Self {
         Self::Malformed(why)
     }
@@ -171,15 +175,15 @@ struct PersistedQuery {
 }
 
 impl Extension {
-    fn of(asked: &Asked) -> Result<Option<Self>, Refused> {
+    fn of(asked: &GraphqlParams) -> Result<Option<Self>, DocumentRefusal> {
         let Some(value) = asked.extensions.as_ref().and_then(|extensions| extensions.get("persistedQuery")) else {
             return Ok(None);
         };
         match Option::<PersistedQuery>::deserialize(value) {
             Ok(None) => Ok(None),
             Ok(Some(PersistedQuery { version: 1, sha256_hash })) => Ok(Some(Self(sha256_hash.to_ascii_lowercase()))),
-            Ok(Some(_)) => Err(Refused::malformed("Unsupported persisted query version: send version 1")),
-            Err(_) => Err(Refused::malformed("`extensions.persistedQuery` must have `version` 1 and `sha256Hash`")),
+            Ok(Some(_)) => Err(DocumentRefusal::malformed("Unsupported persisted query version: send version 1")),
+            Err(_) => Err(DocumentRefusal::malformed("`extensions.persistedQuery` must have `version` 1 and `sha256Hash`")),
         }
     }
 }
@@ -200,7 +204,7 @@ mod tests {
         hex::encode(Sha256::digest(text))
     }
 
-    fn asked(value: Value) -> Asked {
+    fn asked(value: Value) -> GraphqlParams {
         serde_json::from_value(value).unwrap()
     }
 
@@ -214,7 +218,7 @@ mod tests {
         body
     }
 
-    fn resolve(documents: &Documents, body: Value) -> Result<(Sent, Option<String>), Refused> {
+    fn resolve(documents: &Documents, body: Value) -> Result<(Sent, Option<String>), DocumentRefusal> {
         let mut asked = asked(body);
         documents.resolve(&mut asked).map(|sent| (sent, asked.query))
     }
@@ -226,7 +230,7 @@ mod tests {
     #[test]
     fn what_came_with_its_hash_is_found_by_it() {
         let documents = Documents::new(TrustedDocuments::default(), false, 1_000_000);
-        assert_eq!(resolve(&documents, by_hash(&hash(TEXT))), Err(Refused::NotFound));
+        assert_eq!(resolve(&documents, by_hash(&hash(TEXT))), Err(DocumentRefusal::NotFound));
         assert_eq!(resolve(&documents, with_text(TEXT)), Ok((Sent::Text, Some(TEXT.to_owned()))));
         let found = Ok((Sent::Name, Some(TEXT.to_owned())));
         assert_eq!(resolve(&documents, by_hash(&hash(TEXT))), found);
@@ -235,7 +239,7 @@ mod tests {
         empty["query"] = json!("");
         assert_eq!(resolve(&documents, empty), found);
         assert_eq!(resolve(&documents, json!({ "documentId": format!("sha256:{}", hash(TEXT)) })), found);
-        assert_eq!(resolve(&documents, json!({ "documentId": "5f3b" })), Err(Refused::UnknownId));
+        assert_eq!(resolve(&documents, json!({ "documentId": "5f3b" })), Err(DocumentRefusal::UnknownId));
     }
 
     #[test]
@@ -254,9 +258,9 @@ mod tests {
             json!({ "query": TEXT, "documentId": hash(TEXT) }),
             json!({ "documentId": "x", "extensions": { "persistedQuery": { "version": 1, "sha256Hash": "y" } } }),
         ] {
-            assert!(matches!(resolve(&documents, body.clone()), Err(Refused::Malformed(_))), "{body}");
+            assert!(matches!(resolve(&documents, body.clone()), Err(DocumentRefusal::Malformed(_))), "{body}");
         }
-        assert_eq!(resolve(&documents, by_hash(&hash(TEXT))), Err(Refused::NotFound));
+        assert_eq!(resolve(&documents, by_hash(&hash(TEXT))), Err(DocumentRefusal::NotFound));
         assert_eq!(resolve(&documents, json!({ "query": TEXT, "extensions": { "persistedQuery": null } })).unwrap().0, Sent::Text);
     }
 
@@ -272,14 +276,14 @@ mod tests {
         kept.run_pending_tasks();
         assert!(kept.weighted_size() <= 100_000 && kept.entry_count() >= 5, "{} {}", kept.weighted_size(), kept.entry_count());
         assert!(resolve(&documents, by_hash(&hash(&text(99)))).is_ok());
-        assert_eq!(resolve(&documents, by_hash(&hash(&text(50)))), Err(Refused::NotFound));
+        assert_eq!(resolve(&documents, by_hash(&hash(&text(50)))), Err(DocumentRefusal::NotFound));
     }
 
     #[test]
     fn without_memory_for_it_the_client_is_told_to_send_the_text_always() {
         let documents = Documents::new(trusted(), false, 0);
         assert!(resolve(&documents, with_text("{ other }")).is_ok());
-        assert_eq!(resolve(&documents, by_hash(&hash("{ other }"))), Err(Refused::NotSupported));
+        assert_eq!(resolve(&documents, by_hash(&hash("{ other }"))), Err(DocumentRefusal::NotSupported));
         assert_eq!(resolve(&documents, by_hash(&hash(TEXT))).unwrap().0, Sent::Name);
     }
 
@@ -305,7 +309,7 @@ mod tests {
             by_hash(&hash("{ other }")),
             json!({ "documentId": "other" }),
         ] {
-            assert_eq!(resolve(&documents, body.clone()), Err(Refused::NotTrusted), "{body}");
+            assert_eq!(resolve(&documents, body.clone()), Err(DocumentRefusal::NotTrusted), "{body}");
         }
     }
 }

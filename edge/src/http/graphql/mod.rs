@@ -1,14 +1,14 @@
 //! GraphQL over HTTP: POST with a JSON body, GET for queries.
 //!
 //! A simple cross-site request can have no effect: POST needs a content type that no form can send, or a header that none can, GET
-//! never mutates. [`asked`] what is asked for, and in which content it comes; [`multipart`] the same with files; [`documents`] what is
+//! never mutates. [`params`] what is asked for, and in which content it comes; [`multipart`] the same with files; [`documents`] what is
 //! asked for by its hash; [`run`] how it is answered; [`accept`] in which media type; [`media`] with which status and headers.
 
 mod accept;
-pub(super) mod asked;
 pub mod documents;
 pub(super) mod media;
 mod multipart;
+pub(super) mod params;
 mod run;
 
 use actix_web::{
@@ -21,9 +21,9 @@ use actix_web::{
 };
 
 use self::{
-    asked::{Asked, Content},
-    documents::{Refused, Sent},
+    documents::{DocumentRefusal, Sent},
     media::Media,
+    params::{Content, GraphqlParams},
     run::answer,
 };
 use super::{
@@ -33,7 +33,11 @@ use super::{
 use crate::errors::Code;
 
 /// Reads what a POST asks for; else answers with which status it is refused, and why.
-pub(super) async fn read_post(request: &HttpRequest, body: web::Payload, edge: &Edge) -> Result<Asked, (StatusCode, String)> {
+pub(super) async fn read_post(
+    request: &HttpRequest,
+    body: web::Payload,
+    edge: &Edge,
+) -> Result<GraphqlParams, (StatusCode, String)> {
     match Content::of(request) {
         Ok(Content::Json) => {}
         Ok(Content::Multipart) => return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "files are not received here".to_owned())),
@@ -50,7 +54,7 @@ pub(super) async fn read_post(request: &HttpRequest, body: web::Payload, edge: &
         };
         (unread.status(), why)
     })?;
-    Asked::from_json(&body).map_err(|why| (StatusCode::BAD_REQUEST, why))
+    GraphqlParams::from_json(&body).map_err(|why| (StatusCode::BAD_REQUEST, why))
 }
 
 /// `POST /graphql`.
@@ -74,7 +78,7 @@ pub(super) async fn get(request: HttpRequest, edge: web::Data<Edge>) -> HttpResp
         Ok(media) => media,
         Err(refused) => return *refused,
     };
-    match Asked::from_url(request.query_string()) {
+    match GraphqlParams::from_url(request.query_string()) {
         Ok(asked) => with_document(&request, &edge, asked, media, true).await,
         Err(why) => media.refuse(StatusCode::BAD_REQUEST, Code::BadRequest, &why),
     }
@@ -93,17 +97,17 @@ pub(super) async fn other(request: HttpRequest) -> HttpResponse {
 
 /// Finds the document, if the request names it, and answers. Only what is asked by GET for a known document may be shared: its
 /// address is short and says all of it.
-async fn with_document(request: &HttpRequest, edge: &Edge, mut asked: Asked, media: Media, by_get: bool) -> HttpResponse {
+async fn with_document(request: &HttpRequest, edge: &Edge, mut asked: GraphqlParams, media: Media, by_get: bool) -> HttpResponse {
     match edge.settings.documents.resolve(&mut asked) {
         Ok(Sent::Name) if by_get => answer(request, edge, asked, media.shared(request), by_get).await,
         Ok(Sent::Name | Sent::Text) => answer(request, edge, asked, media, by_get).await,
         Err(refused) => {
             let (code, why) = refused.words();
             match refused {
-                Refused::Malformed(_) => media.refuse(StatusCode::BAD_REQUEST, code, why),
+                DocumentRefusal::Malformed(_) => media.refuse(StatusCode::BAD_REQUEST, code, why),
                 // Apollo's protocol has 200 for its two, whatever the media type: its clients go on from there.
-                Refused::NotFound | Refused::NotSupported => media.refuse(StatusCode::OK, code, why),
-                Refused::UnknownId | Refused::NotTrusted => media.refuse_document(code, why),
+                DocumentRefusal::NotFound | DocumentRefusal::NotSupported => media.refuse(StatusCode::OK, code, why),
+                DocumentRefusal::UnknownId | DocumentRefusal::NotTrusted => media.refuse_document(code, why),
             }
         }
     }

@@ -26,7 +26,7 @@ use futures_util::{Stream, StreamExt, stream};
 use multer::{Constraints, Field, Multipart, SizeLimit};
 use tokio::{io::AsyncWriteExt, sync::mpsc};
 
-use super::{asked::Asked, media::Media, with_document};
+use super::{media::Media, params::GraphqlParams, with_document};
 use crate::{
     errors::{Code, internal},
     http::{
@@ -57,9 +57,9 @@ const PIECE_MAX: usize = 32 * 1024;
 const UNREAD_MAX: usize = 256 * 1024;
 
 /// Why a request is not run.
-struct Refused(StatusCode, Code, String);
+struct UploadRefusal(StatusCode, Code, String);
 
-impl Refused {
+impl UploadRefusal {
     fn bad(why: impl Into<String>) -> Self {
         Self(StatusCode::BAD_REQUEST, Code::BadRequest, why.into())
     }
@@ -73,7 +73,7 @@ impl Refused {
     }
 }
 
-impl From<multer::Error> for Refused {
+impl From<multer::Error> for UploadRefusal {
     fn from(error: multer::Error) -> Self {
         match error {
             multer::Error::StreamSizeExceeded { limit } => Self::too_large(format!("the request is larger than {limit} bytes")),
@@ -84,7 +84,7 @@ impl From<multer::Error> for Refused {
 }
 
 /// A file could not be kept: the disk is full, say.
-impl From<io::Error> for Refused {
+impl From<io::Error> for UploadRefusal {
     fn from(error: io::Error) -> Self {
         internal(&error);
         Self::later("files cannot be received now: try again later")
@@ -98,7 +98,7 @@ pub(super) async fn post(request: &HttpRequest, body: web::Payload, edge: &Edge,
             request.extensions_mut().insert(uploads);
             with_document(request, edge, asked, media, false).await
         }
-        Err(Refused(status, code, why)) => {
+        Err(UploadRefusal(status, code, why)) => {
             let mut response = media.refuse(status, code, &why);
             // What was not read of the body would be taken for the next request.
             response.head_mut().set_connection_type(ConnectionType::Close);
@@ -107,24 +107,24 @@ pub(super) async fn post(request: &HttpRequest, body: web::Payload, edge: &Edge,
     }
 }
 
-async fn receive(request: &HttpRequest, body: web::Payload, edge: &Edge) -> Result<(Asked, Uploads), Refused> {
+async fn receive(request: &HttpRequest, body: web::Payload, edge: &Edge) -> Result<(GraphqlParams, Uploads), UploadRefusal> {
     let rules = &edge.settings.uploads;
     let sent = |name: &HeaderName| request.headers().get(name).is_some_and(|value| !value.is_empty());
     if !PREFLIGHT.iter().any(sent) {
         let names: Vec<_> = PREFLIGHT.iter().map(HeaderName::as_str).collect();
-        return Err(Refused::bad(format!("a request with files needs one of the headers {}", names.join(", "))));
+        return Err(UploadRefusal::bad(format!("a request with files needs one of the headers {}", names.join(", "))));
     }
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let boundary = multer::parse_boundary(content_type).map_err(|_| Refused::bad("`Content-Type` names no boundary"))?;
+    let boundary = multer::parse_boundary(content_type).map_err(|_| UploadRefusal::bad("`Content-Type` names no boundary"))?;
     match bearer::viewer(request, edge).await {
         Ok(viewer) if !viewer.is_anonymous() => {}
         Ok(_) | Err(Unknown::Token) => {
             let why = "files are received with a token that is good: send `Authorization: Bearer`";
-            return Err(Refused(StatusCode::UNAUTHORIZED, Code::Unauthenticated, why.to_owned()));
+            return Err(UploadRefusal(StatusCode::UNAUTHORIZED, Code::Unauthenticated, why.to_owned()));
         }
         Err(Unknown::Failed(failure)) => {
             internal(&*failure);
-            return Err(Refused::later("internal error"));
+            return Err(UploadRefusal::later("internal error"));
         }
     }
     let operations_max = usize::try_from(edge.settings.limits.bytes_max).unwrap_or(usize::MAX);
@@ -132,11 +132,11 @@ async fn receive(request: &HttpRequest, body: web::Payload, edge: &Edge) -> Resu
     let bytes_max = bytes_max.saturating_add(operations_max).saturating_add(MAP_MAX).saturating_add(FRAMING_MAX);
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > bytes_max) {
-        return Err(Refused::too_large(format!("the request is larger than {bytes_max} bytes")));
+        return Err(UploadRefusal::too_large(format!("the request is larger than {bytes_max} bytes")));
     }
-    let turn = rules.turn().await.ok_or_else(|| Refused::later("too many files are being received: try again later"))?;
+    let turn = rules.turn().await.ok_or_else(|| UploadRefusal::later("too many files are being received: try again later"))?;
     let within = tokio::time::timeout(rules.within, read_parts(body, boundary, (bytes_max, operations_max), rules));
-    let late = |_| Refused(StatusCode::REQUEST_TIMEOUT, Code::BadRequest, "the request took too long to arrive".to_owned());
+    let late = |_| UploadRefusal(StatusCode::REQUEST_TIMEOUT, Code::BadRequest, "the request took too long to arrive".to_owned());
     let (asked, files) = within.await.map_err(late)??;
     Ok((asked, Uploads { files: files.into_iter().map(Arc::new).collect(), _turn: turn }))
 }
@@ -147,12 +147,12 @@ async fn read_parts(
     boundary: String,
     (bytes_max, operations_max): (usize, usize),
     rules: &UploadRules,
-) -> Result<(Asked, Vec<File>), Refused> {
+) -> Result<(GraphqlParams, Vec<File>), UploadRefusal> {
     let unread = Arc::new(AtomicUsize::new(0));
     let (sender, receiver) = mpsc::channel(1);
     let sizes = SizeLimit::new().whole_stream(u64::try_from(bytes_max).unwrap_or(u64::MAX));
     let multipart = Multipart::with_constraints(received(receiver), boundary, Constraints::new().size_limit(sizes));
-    let parts = Parts { multipart, unread: Arc::clone(&unread) };
+    let parts = PartReader { multipart, unread: Arc::clone(&unread) };
     tokio::select! {
         biased;
         read = parts.read(operations_max, rules) => read,
@@ -189,58 +189,59 @@ async fn pump_pieces(body: &mut web::Payload, sender: &mpsc::Sender<io::Result<B
     Ok(())
 }
 
-struct Parts {
+struct PartReader {
     multipart: Multipart<'static>,
     unread: Arc<AtomicUsize>,
 }
 
-impl Parts {
-    async fn read(mut self, operations_max: usize, rules: &UploadRules) -> Result<(Asked, Vec<File>), Refused> {
+impl PartReader {
+    async fn read(mut self, operations_max: usize, rules: &UploadRules) -> Result<(GraphqlParams, Vec<File>), UploadRefusal> {
         let operations = self.small("operations", operations_max).await?;
-        let mut asked = Asked::from_json(&operations).map_err(|why| Refused::bad(format!("`operations`: {why}")))?;
+        let mut asked = GraphqlParams::from_json(&operations).map_err(|why| UploadRefusal::bad(format!("`operations`: {why}")))?;
         let map = self.small("map", MAP_MAX).await?;
-        let map: BTreeMap<String, Vec<String>> = serde_json::from_slice(&map)
-            .map_err(|_| Refused::bad("`map` must be a JSON object of lists of paths, such as {\"0\": [\"variables.file\"]}"))?;
+        let map: BTreeMap<String, Vec<String>> = serde_json::from_slice(&map).map_err(|_| {
+            UploadRefusal::bad("`map` must be a JSON object of lists of paths, such as {\"0\": [\"variables.file\"]}")
+        })?;
         if map.len() > rules.files_max {
-            return Err(Refused::bad(format!("a request has at most {} files", rules.files_max)));
+            return Err(UploadRefusal::bad(format!("a request has at most {} files", rules.files_max)));
         }
         let names: Vec<&String> = map.keys().collect();
         for (number, paths) in map.values().enumerate() {
             if paths.is_empty() || paths.len() > PATHS_MAX {
-                return Err(Refused::bad(format!("in `map` each file has 1 to {PATHS_MAX} paths")));
+                return Err(UploadRefusal::bad(format!("in `map` each file has 1 to {PATHS_MAX} paths")));
             }
             for path in paths {
                 place(&mut asked, path, number).ok_or_else(|| {
                     let shown: String = path.chars().filter(|sign| !sign.is_control()).take(80).collect();
-                    Refused::bad(format!("`map`: `{shown}` does not lead to a variable that is null"))
+                    UploadRefusal::bad(format!("`map`: `{shown}` does not lead to a variable that is null"))
                 })?;
             }
         }
         let mut files: BTreeMap<usize, File> = BTreeMap::new();
         while let Some(field) = self.multipart.next_field().await? {
             let number = field.name().and_then(|name| names.iter().position(|known| *known == name));
-            let number =
-                number.ok_or_else(|| Refused::bad("a part is not in `map`; the parts are `operations`, `map`, and the files"))?;
+            let number = number
+                .ok_or_else(|| UploadRefusal::bad("a part is not in `map`; the parts are `operations`, `map`, and the files"))?;
             let file = self.file(field, rules).await?;
             if files.insert(number, file).is_some() {
-                return Err(Refused::bad("a file was sent twice"));
+                return Err(UploadRefusal::bad("a file was sent twice"));
             }
         }
         if files.len() < names.len() {
-            return Err(Refused::bad("a file of `map` was not sent"));
+            return Err(UploadRefusal::bad("a file of `map` was not sent"));
         }
         Ok((asked, files.into_values().collect()))
     }
 
     /// The next part, which must have that name, in memory.
-    async fn small(&mut self, name: &str, bytes_max: usize) -> Result<Vec<u8>, Refused> {
+    async fn small(&mut self, name: &str, bytes_max: usize) -> Result<Vec<u8>, UploadRefusal> {
         let field = self.multipart.next_field().await?;
-        let order = || Refused::bad("the parts are `operations`, `map`, and the files, in this order");
+        let order = || UploadRefusal::bad("the parts are `operations`, `map`, and the files, in this order");
         let mut field = field.filter(|field| field.name() == Some(name)).ok_or_else(order)?;
         let mut bytes = Vec::new();
         while let Some(chunk) = self.chunk(&mut field).await? {
             if bytes.len().saturating_add(chunk.len()) > bytes_max {
-                return Err(Refused::too_large(format!("`{name}` is larger than {bytes_max} bytes")));
+                return Err(UploadRefusal::too_large(format!("`{name}` is larger than {bytes_max} bytes")));
             }
             bytes.extend_from_slice(&chunk);
         }
@@ -248,7 +249,7 @@ impl Parts {
     }
 
     /// A part on disk.
-    async fn file(&self, mut field: Field<'static>, rules: &UploadRules) -> Result<File, Refused> {
+    async fn file(&self, mut field: Field<'static>, rules: &UploadRules) -> Result<File, UploadRefusal> {
         let spool = rules.spool.clone();
         // It never has a name, so there is nothing to remove, whatever happens.
         let file = tokio::task::spawn_blocking(move || tempfile::tempfile_in(spool)).await.map_err(io::Error::other)??;
@@ -257,7 +258,7 @@ impl Parts {
         while let Some(chunk) = self.chunk(&mut field).await? {
             length = length.saturating_add(chunk.len());
             if length > rules.file_bytes_max {
-                return Err(Refused::too_large(format!("a file is larger than {} bytes", rules.file_bytes_max)));
+                return Err(UploadRefusal::too_large(format!("a file is larger than {} bytes", rules.file_bytes_max)));
             }
             file.write_all(&chunk).await?;
         }
@@ -267,7 +268,7 @@ impl Parts {
         Ok(file)
     }
 
-    async fn chunk(&self, field: &mut Field<'static>) -> Result<Option<Bytes>, Refused> {
+    async fn chunk(&self, field: &mut Field<'static>) -> Result<Option<Bytes>, UploadRefusal> {
         let chunk = field.chunk().await?;
         let read = chunk.as_ref().map_or(0, Bytes::len);
         let _before = self.unread.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |unread| Some(unread.saturating_sub(read)));
@@ -276,7 +277,7 @@ impl Parts {
 }
 
 /// Puts the placeholder of a file where a path leads, such as `variables.input.file` or `variables.files.0`; `None` where that is not null.
-fn place(asked: &mut Asked, path: &str, number: usize) -> Option<()> {
+fn place(asked: &mut GraphqlParams, path: &str, number: usize) -> Option<()> {
     let mut steps = path.split('.');
     if steps.next() != Some("variables") {
         return None;

@@ -6,7 +6,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, http::StatusCode};
 use async_graphql::parser::types::OperationType;
 use tokio_util::sync::CancellationToken;
 
-use super::{asked::Asked, media::Media};
+use super::{media::Media, params::GraphqlParams};
 use crate::{
     backend::RequestContext,
     errors::Code,
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Answers a request: who asks, what the document may cost, then its execution.
-pub(super) async fn answer(request: &HttpRequest, edge: &Edge, asked: Asked, media: Media, by_get: bool) -> HttpResponse {
+pub(super) async fn answer(request: &HttpRequest, edge: &Edge, asked: GraphqlParams, media: Media, by_get: bool) -> HttpResponse {
     let (came_at, arrived_at) = (Instant::now(), edge.backend.arrival_now());
     let Some(query) = asked.query else {
         return media.refuse(StatusCode::BAD_REQUEST, Code::BadRequest, "`query` is missing");
@@ -33,7 +33,7 @@ pub(super) async fn answer(request: &HttpRequest, edge: &Edge, asked: Asked, med
     let _here = gone.clone().drop_guard();
     let caller =
         RequestContext { viewer, address: address::client(request, &edge.settings.trusted_proxies), arrived_at, came_at, gone };
-    let asked = execute::Asked {
+    let asked = execute::ExecutionRequest {
         query,
         operation_name: asked.operation_name,
         variables: asked.variables.unwrap_or_default(),

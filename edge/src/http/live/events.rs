@@ -17,17 +17,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     caller::Caller,
-    operate::{Operation, Running, refused, told},
+    operate::{OpenOperation, Operation, refused, told},
     place,
 };
 use crate::{
     errors::Code,
     http::{
         Edge,
-        graphql::{asked::Asked, media::Media, read_post},
+        graphql::{media::Media, params::GraphqlParams, read_post},
     },
     live::{
-        places::Place,
+        places::OpenPlace,
         runs::{End, Told},
     },
 };
@@ -45,13 +45,13 @@ pub(super) async fn post(request: HttpRequest, body: web::Payload, edge: web::Da
 
 /// `GET /graphql?query=…` with `Accept: text/event-stream`: what a browser's `EventSource` sends. Nothing that changes anything.
 pub(super) async fn get(request: HttpRequest, edge: web::Data<Edge>) -> HttpResponse {
-    match Asked::from_url(request.query_string()) {
+    match GraphqlParams::from_url(request.query_string()) {
         Ok(asked) => answer(&request, &edge, asked, true).await,
         Err(why) => Media::json().refuse(StatusCode::BAD_REQUEST, Code::BadRequest, &why),
     }
 }
 
-async fn answer(request: &HttpRequest, edge: &web::Data<Edge>, asked: Asked, by_get: bool) -> HttpResponse {
+async fn answer(request: &HttpRequest, edge: &web::Data<Edge>, asked: GraphqlParams, by_get: bool) -> HttpResponse {
     if asked.query.is_none() && asked.document_id.is_none() && asked.extensions.is_none() {
         return Media::json().refuse(StatusCode::BAD_REQUEST, Code::BadRequest, "`query` is missing");
     }
@@ -91,7 +91,7 @@ async fn answer(request: &HttpRequest, edge: &web::Data<Edge>, asked: Asked, by_
 
 /// What comes next in a stream.
 enum Next {
-    Of(Running),
+    Of(OpenOperation),
     Told(Told),
 }
 
@@ -103,7 +103,7 @@ struct Events {
     stopping: CancellationToken,
     comments: Interval,
     is_open: bool,
-    _place: Place,
+    _place: OpenPlace,
 }
 
 impl Events {

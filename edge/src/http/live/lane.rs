@@ -22,7 +22,7 @@ use tokio_util::codec::Encoder;
 
 use super::{
     message::{self, Close},
-    operate::Running,
+    operate::OpenOperation,
 };
 use crate::live::runs::{End, Told};
 
@@ -57,7 +57,7 @@ struct Inner {
     once: usize,
     /// Told when there is room for one more.
     room: Rc<Notify>,
-    waiting: FuturesUnordered<Abortable<LocalBoxFuture<'static, Turn>>>,
+    waiting: FuturesUnordered<Abortable<LocalBoxFuture<'static, OperationTurn>>>,
     body: Option<Waker>,
 }
 
@@ -68,11 +68,11 @@ struct Entry {
 }
 
 /// An operation that has something to tell.
-struct Turn {
+struct OperationTurn {
     id: String,
     told: Told,
     /// `None` where nothing runs: the operation was refused.
-    running: Option<Running>,
+    running: Option<OpenOperation>,
 }
 
 impl Lane {
@@ -163,14 +163,14 @@ impl Lane {
     }
 
     /// Lets an operation tell what it has to.
-    pub(super) fn begin(&self, id: String, mut running: Running) {
+    pub(super) fn begin(&self, id: String, mut running: OpenOperation) {
         let (name, is_once) = (id.clone(), running.is_once());
         self.add(
             name,
             is_once,
             Box::pin(async move {
                 let told = running.next().await;
-                Turn { id, told, running: Some(running) }
+                OperationTurn { id, told, running: Some(running) }
             }),
         );
     }
@@ -178,10 +178,10 @@ impl Lane {
     /// Tells that an operation is not run.
     pub(super) fn refuse(&self, id: String, told: Told) {
         let name = id.clone();
-        self.add(name, false, Box::pin(async move { Turn { id, told, running: None } }));
+        self.add(name, false, Box::pin(async move { OperationTurn { id, told, running: None } }));
     }
 
-    fn add(&self, id: String, is_once: bool, turn: LocalBoxFuture<'static, Turn>) {
+    fn add(&self, id: String, is_once: bool, turn: LocalBoxFuture<'static, OperationTurn>) {
         self.change(|lane| {
             let (abort, registration) = AbortHandle::new_pair();
             lane.once = lane.once.saturating_add(usize::from(is_once));
@@ -234,8 +234,8 @@ impl Inner {
     }
 
     /// Writes what an operation tells, and lets it go on unless that was the last.
-    fn write(&mut self, turn: Turn, out: &mut BytesMut) {
-        let Turn { id, told: Told { answer, end }, running } = turn;
+    fn write(&mut self, turn: OperationTurn, out: &mut BytesMut) {
+        let OperationTurn { id, told: Told { answer, end }, running } = turn;
         match (answer, end) {
             (Some(errors), Some(End::Refused)) => self.text(message::error(&id, &errors), out),
             (answer, end) => {
@@ -254,9 +254,9 @@ impl Inner {
                 let Some(entry) = self.operations.get_mut(&id) else { return };
                 let (again, registration) = AbortHandle::new_pair();
                 entry.abort = again;
-                let turn: LocalBoxFuture<'static, Turn> = Box::pin(async move {
+                let turn: LocalBoxFuture<'static, OperationTurn> = Box::pin(async move {
                     let told = running.next().await;
-                    Turn { id, told, running: Some(running) }
+                    OperationTurn { id, told, running: Some(running) }
                 });
                 self.waiting.push(Abortable::new(turn, registration));
             }

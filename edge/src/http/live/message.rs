@@ -5,7 +5,7 @@ use actix_web::web::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::http::graphql::asked::Asked;
+use crate::http::graphql::params::GraphqlParams;
 
 /// The name of the protocol.
 pub(super) const PROTOCOL: &str = "graphql-transport-ws";
@@ -101,7 +101,7 @@ pub(super) enum ClientMessage {
     ConnectionInit { params: Map<String, Value> },
     Ping,
     Pong,
-    Subscribe { id: String, asked: Asked },
+    Subscribe { id: String, asked: GraphqlParams },
     Complete { id: String },
 }
 
@@ -135,7 +135,7 @@ impl ClientMessage {
             "pong" => params.map(|_| Self::Pong),
             "subscribe" => {
                 let (id, payload) = (id()?, Value::Object(params?));
-                let asked: Asked = serde_json::from_value(payload).map_err(|_| wrong("malformed `payload`"))?;
+                let asked: GraphqlParams = serde_json::from_value(payload).map_err(|_| wrong("malformed `payload`"))?;
                 match asked.query {
                     Some(_) => Ok(Self::Subscribe { id, asked }),
                     None => Err(wrong("no `query` in the `payload`")),

@@ -25,7 +25,7 @@ use actix_web::{
 };
 
 use super::{Edge, address};
-use crate::live::places::{Full, Place};
+use crate::live::places::{OpenPlace, PlacesFull};
 
 /// A client that found no place may come again after so many seconds.
 const AGAIN_AFTER_SECS: u64 = 5;
@@ -51,12 +51,12 @@ fn asks_for_events(request: &GuardContext<'_>) -> bool {
 }
 
 /// A place for a connection from where the request came, or the answer that there is none.
-fn place(request: &HttpRequest, edge: &Edge) -> Result<Place, Box<HttpResponse>> {
+fn place(request: &HttpRequest, edge: &Edge) -> Result<OpenPlace, Box<HttpResponse>> {
     let taken = edge.places.take(address::client(request, &edge.settings.trusted_proxies));
     taken.map_err(|full| {
         let (status, why) = match full {
-            Full::Server => (StatusCode::SERVICE_UNAVAILABLE, "this server holds as many open connections as it may"),
-            Full::Address => (StatusCode::TOO_MANY_REQUESTS, "your address holds as many open connections as it may"),
+            PlacesFull::Server => (StatusCode::SERVICE_UNAVAILABLE, "this server holds as many open connections as it may"),
+            PlacesFull::Address => (StatusCode::TOO_MANY_REQUESTS, "your address holds as many open connections as it may"),
         };
         let mut response = HttpResponse::build(status);
         response.insert_header((RETRY_AFTER, AGAIN_AFTER_SECS)).insert_header((CACHE_CONTROL, "no-store")).force_close();

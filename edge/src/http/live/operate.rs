@@ -15,7 +15,7 @@ use crate::{
     backend::RequestContext,
     errors::Code,
     execute::{self, Admitted, is_request_error},
-    http::{Edge, graphql::asked::Asked},
+    http::{Edge, graphql::params::GraphqlParams},
     live::runs::{self, End, Joined, Told, written},
 };
 
@@ -32,7 +32,7 @@ pub(super) struct Operation {
 
 impl Operation {
     /// Reads what a caller asks for; the answer says why it is not run.
-    pub(super) async fn admit(edge: &Edge, caller: &Caller, mut asked: Asked) -> Result<Self, Response> {
+    pub(super) async fn admit(edge: &Edge, caller: &Caller, mut asked: GraphqlParams) -> Result<Self, Response> {
         let refused = |error| Response::from_errors(vec![error]);
         edge.settings.documents.resolve(&mut asked).map_err(|why| {
             let (code, why) = why.words();
@@ -45,7 +45,8 @@ impl Operation {
         let caller = RequestContext { viewer: Arc::clone(&caller.viewer), address: caller.address, arrived_at, came_at, gone };
         let (operation_name, variables) = (asked.operation_name, asked.variables.unwrap_or_default());
         let text = serde_json::Value::Object(variables.clone()).to_string();
-        let asked = execute::Asked { query: query.clone(), operation_name: operation_name.clone(), variables, uploads: None };
+        let asked =
+            execute::ExecutionRequest { query: query.clone(), operation_name: operation_name.clone(), variables, uploads: None };
         let admitted = edge.executor.admit(asked, &caller).await?;
         if admitted.kind() == OperationType::Subscription {
             one_field(admitted.document(), admitted.name()).map_err(refused)?;
@@ -59,15 +60,21 @@ impl Operation {
     }
 
     /// Runs it.
-    pub(super) fn begin(self, edge: &Edge) -> Running {
+    pub(super) fn begin(self, edge: &Edge) -> OpenOperation {
         let Self { admitted, caller, here, query, operation_name, variables } = self;
         if admitted.kind() == OperationType::Subscription {
             here.disarm();
-            return Running::Watched(edge.runs.join(runs::Asked { query, operation_name, variables, admitted, caller }));
+            return OpenOperation::Watched(edge.runs.join(runs::SubscriptionRequest {
+                query,
+                operation_name,
+                variables,
+                admitted,
+                caller,
+            }));
         }
         let executor = edge.executor.clone();
         // At once, and not only when the client reads.
-        Running::Once(AbortOnDrop(rt::spawn(async move {
+        OpenOperation::Once(AbortOnDrop(rt::spawn(async move {
             let _here = here;
             told(&executor.run(admitted, caller).await)
         })))
@@ -75,7 +82,7 @@ impl Operation {
 }
 
 /// An operation that runs. It ends where it is when this is dropped, but for a mutation that began.
-pub(super) enum Running {
+pub(super) enum OpenOperation {
     Watched(Joined),
     Once(AbortOnDrop),
 }
@@ -88,7 +95,7 @@ impl Drop for AbortOnDrop {
     }
 }
 
-impl Running {
+impl OpenOperation {
     /// Whether it has one answer.
     pub(super) fn is_once(&self) -> bool {
         matches!(self, Self::Once(_))

@@ -28,11 +28,11 @@ use crate::{
     http::{
         Edge,
         bearer::{UNKNOWN_TOKEN, Unknown},
-        graphql::{asked::Asked, media::Media},
+        graphql::{media::Media, params::GraphqlParams},
     },
     live::{
         LiveBounds,
-        places::Place,
+        places::OpenPlace,
         runs::{End, Told},
     },
 };
@@ -89,7 +89,7 @@ struct Socket {
     /// By the header of the handshake, until `connection_init` says it better.
     caller: Caller,
     is_acknowledged: bool,
-    _place: Place,
+    _place: OpenPlace,
 }
 
 impl Socket {
@@ -213,7 +213,7 @@ impl Socket {
         }
     }
 
-    async fn subscribe(&mut self, id: String, asked: Asked) -> Result<(), Close> {
+    async fn subscribe(&mut self, id: String, asked: GraphqlParams) -> Result<(), Close> {
         if self.lane.runs(&id) {
             return Err(Close::already_exists(&id));
         }

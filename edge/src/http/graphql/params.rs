@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 /// A request as GraphQL over HTTP has it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(in crate::http) struct Asked {
+pub(in crate::http) struct GraphqlParams {
     pub(in crate::http) query: Option<String>,
     pub(in crate::http) operation_name: Option<String>,
     pub(in crate::http) variables: Option<Map<String, Value>>,
@@ -21,7 +21,7 @@ pub(in crate::http) struct Asked {
 /// The same in a query string: what is an object is JSON text.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct AskedByUrl {
+struct ParamsByUrl {
     query: Option<String>,
     operation_name: Option<String>,
     variables: Option<String>,
@@ -67,7 +67,7 @@ pub(super) fn is_utf8(charset: &str) -> bool {
     charset.eq_ignore_ascii_case("utf-8") || charset.eq_ignore_ascii_case("utf8")
 }
 
-impl Asked {
+impl GraphqlParams {
     /// Reads a JSON body; the error is a sentence.
     pub(super) fn from_json(body: &[u8]) -> Result<Self, String> {
         if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
@@ -78,7 +78,7 @@ impl Asked {
 
     /// Reads a query string; the error is a sentence.
     pub(in crate::http) fn from_url(query_string: &str) -> Result<Self, String> {
-        let asked = web::Query::<AskedByUrl>::from_query(query_string);
+        let asked = web::Query::<ParamsByUrl>::from_query(query_string);
         let asked = asked.map_err(|_| "the query string cannot be read, or has a parameter twice")?.into_inner();
         Ok(Self {
             query: asked.query,
@@ -167,24 +167,25 @@ mod tests {
             (b"{\"query\":\"{a}\",\"query\":\"{b}\"}", "twice"),
             (b"{\"query\":\"{a}\",\"variables\":{\"n\":1e999}}", "not JSON"),
         ] {
-            let complaint = Asked::from_json(body).unwrap_err();
+            let complaint = GraphqlParams::from_json(body).unwrap_err();
             assert!(complaint.contains(words), "{complaint} for {}", String::from_utf8_lossy(body));
         }
         let deep = format!("{{\"query\":\"{{a}}\",\"variables\":{}{}}}", "{\"a\":".repeat(10_000), "}".repeat(10_000));
-        assert!(Asked::from_json(deep.as_bytes()).is_err());
+        assert!(GraphqlParams::from_json(deep.as_bytes()).is_err());
     }
 
     #[test]
     fn what_is_null_or_unknown_is_as_if_it_were_not_there() {
-        let asked =
-            Asked::from_json(b"{\"query\":\"{a}\",\"variables\":null,\"extensions\":null,\"operationName\":null,\"more\":[1]}");
+        let asked = GraphqlParams::from_json(
+            b"{\"query\":\"{a}\",\"variables\":null,\"extensions\":null,\"operationName\":null,\"more\":[1]}",
+        );
         let asked = asked.unwrap();
         assert!(asked.variables.is_none() && asked.extensions.is_none() && asked.operation_name.is_none());
-        let asked = Asked::from_url("query=%7Ba%7D&variables=&extensions=null&utm_source=x").unwrap();
+        let asked = GraphqlParams::from_url("query=%7Ba%7D&variables=&extensions=null&utm_source=x").unwrap();
         assert_eq!(asked.query.as_deref(), Some("{a}"));
         assert!(asked.variables.is_none() && asked.extensions.is_none());
         for wrong in ["query=a&query=b", "query=a&variables=7", "query=a&extensions=%5B%5D"] {
-            assert!(Asked::from_url(wrong).is_err(), "{wrong}");
+            assert!(GraphqlParams::from_url(wrong).is_err(), "{wrong}");
         }
     }
 }
