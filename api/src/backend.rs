@@ -132,8 +132,8 @@ impl edge::Viewer for AskingViewer {
         self.viewer == Viewer::Public
     }
 
-    /// Administrators do not pay: they are few, known, and needed when something goes wrong. A publishable token is in the browser
-    /// of each visitor, so that one of them could use up what is for all.
+    /// Administrators do not pay: they are few, known, and needed when something goes wrong. A publishable
+    /// token is in the browser of each visitor, so that one of them could use up what is for all.
     fn charged(&self) -> Charged {
         match &self.viewer {
             Viewer::Account(account) if account.admin => Charged::Nobody,

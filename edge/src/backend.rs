@@ -1,7 +1,7 @@
 //! The ports of the edge: what the program behind it knows, and the edge does not.
 //!
-//! [`Backend`] finds out who asks, [`Viewer`] is one who asks and runs what was admitted; what fields cost and which
-//! operations are what kind of work is the [`SchemaProfile`](crate::guard::SchemaProfile).
+//! [`Backend`] finds out who asks, [`Viewer`] is one who asks and runs what was admitted; what fields cost
+//! and which operations are what kind of work is the [`SchemaProfile`](crate::guard::SchemaProfile).
 
 use std::{any::Any, collections::HashMap, error::Error, net::IpAddr, sync::Arc, time::Instant};
 
@@ -19,7 +19,8 @@ pub type Failure = Box<dyn Error + Send + Sync>;
 /// What stands for a bearer token where it is kept for longer than a request: never the token itself.
 pub type Fingerprint = Vec<u8>;
 
-/// The program behind the edge. Its methods that are not `async` are called for each request, and take no time.
+/// The program behind the edge. Its methods that are not `async` are called for each request, and take no
+/// time.
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
     /// Whoever sends no token.
@@ -113,8 +114,8 @@ pub struct RequestContext {
 
 /// A request that is to be run now.
 pub struct AdmittedWork {
-    /// The parsed document with its variables, and what the edge hands to resolvers: files, and a subscription's
-    /// [`Turn`](crate::live::runs::Turn).
+    /// The parsed document with its variables, and what the edge hands to resolvers: files, and a
+    /// subscription's [`Turn`](crate::live::runs::Turn).
     pub request: Request,
     /// What kind of operation it is.
     pub kind: OperationType,

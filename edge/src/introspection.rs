@@ -1,8 +1,8 @@
 //! Who may ask about the schema, and what the others get instead.
 //!
-//! Questions about the schema are found here. Whoever runs a request for somebody to whom the schema is not shown
-//! ([`AdmittedWork::shows_schema`](crate::AdmittedWork)) must not suggest names in errors either: with near misses the schema
-//! can be guessed name by name.
+//! Questions about the schema are found here. Whoever runs a request for somebody to whom the schema is not
+//! shown ([`AdmittedWork::shows_schema`](crate::AdmittedWork)) must not suggest names in errors either: with
+//! near misses the schema can be guessed name by name.
 
 use async_graphql::{
     ServerError,

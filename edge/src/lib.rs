@@ -1,8 +1,10 @@
-//! The edge of a GraphQL API, whatever its schema: HTTP, connections, admission, budgets, execution, and what stays open.
+//! The edge of a GraphQL API, whatever its schema: HTTP, connections, admission, budgets, execution, and what
+//! stays open.
 //!
-//! [`http`] the endpoint with all its transports; [`guard`] what a request may cost at most; [`budget`] what each caller may
-//! spend; [`execute`] from a request to its answer; [`live`] what runs on connections that stay open. What the edge has to be
-//! told stands in [`backend`]: who asks, and how an admitted request is run.
+//! [`http`] the endpoint with all its transports; [`guard`] what a request may cost at most; [`budget`] what
+//! each caller may spend; [`execute`] from a request to its answer; [`live`] what runs on connections that
+//! stay open. What the edge has to be told stands in [`backend`]: who asks, and how an admitted request is
+//! run.
 //!
 //! Architecture invariant: nothing here knows the schema, the database or a rule of the marketplace.
 

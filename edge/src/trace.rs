@@ -1,7 +1,8 @@
-//! The trace that a request belongs to, as far as the edge shows it: in answers, in the log, and in the error of a failure.
+//! The trace that a request belongs to, as far as the edge shows it: in answers, in the log, and in the error
+//! of a failure.
 //!
-//! The program behind the edge starts and continues traces, and writes them where it needs them. The edge carries the
-//! trace of a request along to every task that works for it.
+//! The program behind the edge starts and continues traces, and writes them where it needs them. The edge
+//! carries the trace of a request along to every task that works for it.
 
 use std::{future::Future, sync::Arc};
 

@@ -18,7 +18,8 @@ const RESERVING: Class = Class { name: "reserve", shed: Some(Shedding { from: 4.
 /// It pays, gives up, or changes something else: never shed.
 const OTHER: Class = Class { name: "other", shed: None };
 
-/// To whom the schema is shown where not everybody may see it, in the words of the refusal: those who may `ReadSchema`.
+/// To whom the schema is shown where not everybody may see it, in the words of the refusal: those who may
+/// `ReadSchema`.
 const SCHEMA_READERS: &str = "to administrators, and to API tokens with the permission SCHEMA_READ";
 
 /// What the edge has to know of the schema: read of it once a process.

@@ -29,7 +29,8 @@ pub async fn around(request: ServiceRequest, next: Next<impl MessageBody + 'stat
     trace.scope(edge::http::around(request, next, shown, request_id)).await
 }
 
-/// The trace of this request, and the id of its own span, which names the request: the caller's trace goes on, if there is one.
+/// The trace of this request, and the id of its own span, which names the request: the caller's trace goes
+/// on, if there is one.
 fn begin(incoming: Option<TraceParent>, entropy: &dyn Entropy) -> (TraceParent, String) {
     let own = TraceParent::start(entropy);
     let span = own.header().split('-').nth(2).unwrap_or_default().to_owned();

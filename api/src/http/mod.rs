@@ -1,8 +1,8 @@
 //! The HTTP surface.
 //!
-//! `/graphql`, and what surrounds every request, is the edge's ([`edge::http`]). Besides there are the [`playground`]; [`webhooks`];
-//! [`links`] the pages that letters link to; [`exports`] a catalogue as a sheet; [`health`]: liveness, readiness, metrics.
-//! [`around()`] is wrapped around all of them.
+//! `/graphql`, and what surrounds every request, is the edge's ([`edge::http`]). Besides there are the
+//! [`playground`]; [`webhooks`]; [`links`] the pages that letters link to; [`exports`] a catalogue as a
+//! sheet; [`health`]: liveness, readiness, metrics. [`around()`] is wrapped around all of them.
 
 mod around;
 mod exports;
@@ -50,14 +50,15 @@ impl SharedEdge {
         self.edge.mutations()
     }
 
-    /// Waits until the mutations that have begun are done, but no longer than that: for the end of a process, when nothing more
-    /// comes in.
+    /// Waits until the mutations that have begun are done, but no longer than that: for the end of a process,
+    /// when nothing more comes in.
     pub async fn finish(&self, within: Duration) {
         self.edge.finish(within).await;
     }
 }
 
-/// Makes the edge; the first one of a process builds the schema. Operations are run by the runtime that this is called on.
+/// Makes the edge; the first one of a process builds the schema. Operations are run by the runtime that this
+/// is called on.
 pub fn edge(api: Api) -> SharedEdge {
     let backend = Arc::new(ApiBackend::new(&api));
     let edge = Edge::start(api.edge.clone(), profile(), Arc::<ApiBackend>::clone(&backend), api.live.stopping().clone());

@@ -2,7 +2,8 @@
 
 use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection};
 
-/// A class of work, as shedding and metrics tell operations apart. Which there are, the program behind the edge says.
+/// A class of work, as shedding and metrics tell operations apart. Which there are, the program behind the
+/// edge says.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Class {
     /// As metrics name it.
@@ -25,7 +26,8 @@ pub struct Shedding {
 pub type Classify = fn(OperationType, &[&str]) -> Class;
 
 impl Class {
-    /// The class of a document: the one that is shed first among those of its operations, of which one is run.
+    /// The class of a document: the one that is shed first among those of its operations, of which one is
+    /// run.
     pub(super) fn of(document: &ExecutableDocument, classify: Classify) -> Self {
         let classes = document.operations.iter().map(|(_, operation)| {
             let selections = operation.node.selection_set.node.items.iter();

@@ -1,8 +1,9 @@
 //! The endpoint `/graphql` with all its transports, and what surrounds every request.
 //!
-//! [`graphql`] GraphQL over HTTP, [`live`] the same over connections that stay open; [`bearer`]: the token of a request; [`body`]:
-//! reading what is sent, bounded; [`address`]: where a request comes from; [`cors`]: pages of other origins. [`around()`] is wrapped
-//! around everything: trace, log line, metrics, [`compression`], security headers. [`connections`] is what all of it is served on.
+//! [`graphql`] GraphQL over HTTP, [`live`] the same over connections that stay open; [`bearer`]: the token of
+//! a request; [`body`]: reading what is sent, bounded; [`address`]: where a request comes from; [`cors`]:
+//! pages of other origins. [`around()`] is wrapped around everything: trace, log line, metrics,
+//! [`compression`], security headers. [`connections`] is what all of it is served on.
 
 pub mod address;
 mod around;
@@ -47,7 +48,8 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// An edge for a schema. Operations are run by the runtime that this is called on; connections that stay open end with `stopping`.
+    /// An edge for a schema. Operations are run by the runtime that this is called on; connections that stay
+    /// open end with `stopping`.
     pub fn start(
         settings: Settings,
         schema: &'static SchemaProfile,
@@ -68,8 +70,8 @@ impl Edge {
         self.executor.mutations()
     }
 
-    /// Waits until the mutations that have begun are done, but no longer than that: for the end of a process, when nothing more
-    /// comes in.
+    /// Waits until the mutations that have begun are done, but no longer than that: for the end of a process,
+    /// when nothing more comes in.
     pub async fn finish(&self, within: Duration) {
         self.executor.finish(within).await;
     }

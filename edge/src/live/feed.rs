@@ -1,9 +1,10 @@
 //! A state that one loop reads for all who watch it: [`Feed`].
 //!
-//! Whoever begins to watch wants a state that is true from then on, and not one that was read a moment before. So a watcher asks
-//! for a *look*, which has a number, and waits for a state that was read after that look was asked for. The loop that reads says
-//! with each state which looks it answers: all that were asked for before the reading began. After that a watcher is told each
-//! state that differs from the one before; whoever is slow finds the newest, and nobody has a queue.
+//! Whoever begins to watch wants a state that is true from then on, and not one that was read a moment
+//! before. So a watcher asks for a *look*, which has a number, and waits for a state that was read after that
+//! look was asked for. The loop that reads says with each state which looks it answers: all that were asked
+//! for before the reading began. After that a watcher is told each state that differs from the one before;
+//! whoever is slow finds the newest, and nobody has a queue.
 
 use std::sync::Arc;
 
@@ -61,7 +62,8 @@ impl AskedLooks {
         }
     }
 
-    /// Takes note of all looks so far; answers the newest, which is what a state answers that is read from now on.
+    /// Takes note of all looks so far; answers the newest, which is what a state answers that is read from
+    /// now on.
     pub fn take(&mut self) -> LookNumber {
         *self.0.borrow_and_update()
     }
@@ -102,8 +104,8 @@ impl<T: Clone + PartialEq> Feed<T> {
         &self.looks
     }
 
-    /// Tells a state, and which looks it answers. One that equals the last state answers new looks, but is not told again: who was
-    /// told the last one keeps it.
+    /// Tells a state, and which looks it answers. One that equals the last state answers new looks, but is
+    /// not told again: who was told the last one keeps it.
     pub fn tell(&self, state: T, answers: LookNumber) {
         self.newest.send_modify(|newest| {
             newest.answers = answers;
@@ -148,8 +150,8 @@ pub struct Watcher<T> {
 }
 
 impl<T: Clone> Watcher<T> {
-    /// The next state: one that answers the look that this watcher asked for, and then each that differs from the one that it was
-    /// told; `None` when the feed is gone. It may be dropped while it waits.
+    /// The next state: one that answers the look that this watcher asked for, and then each that differs from
+    /// the one that it was told; `None` when the feed is gone. It may be dropped while it waits.
     pub async fn next(&mut self) -> Option<T> {
         let (answers, told) = (self.answers, self.told);
         let is_next = |newest: &Newest<T>| match told {

@@ -1,10 +1,11 @@
-//! What stays open: subscriptions that run, connections that are counted, tokens that may be revoked meanwhile.
+//! What stays open: subscriptions that run, connections that are counted, tokens that may be revoked
+//! meanwhile.
 //!
-//! [`feed`] is a state that one loop reads for all who watch it; [`runs`] runs one subscription once for all who asked the same; [`passes`] notices tokens that are revoked; [`places`]
-//! counts connections.
+//! [`feed`] is a state that one loop reads for all who watch it; [`runs`] runs one subscription once for all
+//! who asked the same; [`passes`] notices tokens that are revoked; [`places`] counts connections.
 //!
-//! Architecture invariant: nobody has a queue of values. Each of these hands on its latest state, and whoever is slow finds the
-//! newest when it comes: between two states any number may be left out, the last one never.
+//! Architecture invariant: nobody has a queue of values. Each of these hands on its latest state, and whoever
+//! is slow finds the newest when it comes: between two states any number may be left out, the last one never.
 
 pub mod feed;
 pub(crate) mod passes;
