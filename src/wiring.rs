@@ -8,12 +8,20 @@ use std::{
     time::Duration,
 };
 
-use api::{
-    BudgetSettings, Check, Documents, Limits, LiveBounds, TrustedDocuments, UploadRules, http::connections::ConnectionLimits,
-};
+use api::Check;
 use domain::{
     platform::{Db, mail::LinkBase, tasks::Queue},
     reservations::desk::DeskSettings,
+};
+use edge::{
+    budget::BudgetSettings,
+    guard::Limits,
+    http::{
+        connections::ConnectionLimits,
+        documents::{Documents, TrustedDocuments},
+    },
+    live::LiveBounds,
+    uploads::UploadRules,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use workers::{

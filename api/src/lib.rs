@@ -5,15 +5,12 @@
 //! Architecture invariant: no rule, no SQL and no transaction here; a resolver names a
 //! domain function and shapes its answer.
 
+mod backend;
 pub mod graphql;
 pub mod http;
 pub mod live;
 
-use std::{
-    net::IpAddr,
-    sync::{Arc, LazyLock},
-    time::Duration,
-};
+use std::sync::{Arc, LazyLock};
 
 use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -36,7 +33,6 @@ use graphql::{
     },
     creators::{CreatorsMutation, CreatorsQuery},
     drops::{DropsMutation, DropsQuery, DropsSubscription, items::DropItemsMutation},
-    introspection::Schemas,
     node::NodeQuery,
     platform::{
         PlatformQuery,
@@ -49,15 +45,11 @@ use graphql::{
     },
 };
 
-pub use graphql::{budget::BudgetSettings, guard::Limits, introspection::SchemaAudience, uploads::UploadRules};
 pub use http::{
-    HttpSettings,
-    cors::Cors,
-    documents::{Documents, TrustedDocuments, TrustedDocumentsError},
     health::{Check, Operations},
     playground::DemoTokens,
 };
-pub use live::{Live, LiveBounds};
+pub use live::Live;
 
 /// What may be asked.
 #[derive(MergedObject, Default)]
@@ -99,65 +91,40 @@ pub struct Subscription(DropsSubscription, ReservationsSubscription);
 /// The schema.
 pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
-/// What the edge is made of.
+/// What the API is made of.
 #[derive(Clone)]
 pub struct Api {
     /// The database.
     pub db: Db,
     /// The payment gateways of this deployment.
     pub gateways: Gateways,
-    /// Who may ask about the schema.
-    pub introspection: SchemaAudience,
-    /// The documents that a request may name instead of sending them.
-    pub documents: Documents,
-    /// How the edge speaks HTTP.
-    pub http: HttpSettings,
+    /// How the edge in front of it is set.
+    pub edge: edge::Settings,
     /// The playground, if it is served, with the demo's tokens.
     pub playground: Option<DemoTokens>,
     /// What else must be well for `/readyz` to say so, besides the database that the edge asks itself.
     pub checks: Vec<Check>,
     /// Renders what `/metrics` shows.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    /// The proxies whose `Forwarded` and `X-Forwarded-For` are believed.
-    pub trusted_proxies: Vec<IpAddr>,
-    /// A query that takes longer is given up; a mutation that began runs to its end.
-    pub query_deadline: Duration,
-    /// The limits of every request.
-    pub limits: Limits,
-    /// What each caller may spend; `None` is without end.
-    pub budget: Option<BudgetSettings>,
-    /// When requests wait so long until they are run, some are not begun; zero is never.
-    pub shed_from: Duration,
     /// Where reservations are asked for.
     pub desk: Desk,
     /// What is watched as it changes.
     pub live: Live,
-    /// Where the files of requests are kept while these run, and how large they may be.
-    pub uploads: UploadRules,
 }
 
 impl Api {
-    /// An edge that is tried out, by a test say: everything is open, with the usual bounds, and nothing stands beside the database.
+    /// An API that is tried out, by a test say: everything is open, with the usual bounds, and nothing stands beside the database.
     /// It is to be made on a runtime, which follows what happens.
     pub fn over(db: &Db) -> Self {
-        const FILE_BYTES_MAX: usize = 1024 * 1024;
         Self {
             db: db.clone(),
             gateways: Gateways::none(),
-            introspection: SchemaAudience::Everybody,
-            documents: Documents::default(),
-            http: HttpSettings::default(),
+            edge: edge::Settings::default(),
             playground: None,
             checks: Vec::new(),
             metrics: Arc::new(String::new),
-            trusted_proxies: Vec::new(),
-            query_deadline: Duration::from_secs(10),
-            limits: Limits::default(),
-            budget: Some(BudgetSettings::default()),
-            shed_from: Duration::ZERO,
             desk: Desk::new(db, DeskSettings::default()),
-            live: Live::start(db, LiveBounds::default()),
-            uploads: UploadRules::new(std::env::temp_dir(), FILE_BYTES_MAX, 1, Duration::from_secs(5), 4),
+            live: Live::start(db),
         }
     }
 }
@@ -172,10 +139,11 @@ static SCHEMAS: LazyLock<(Schema, Schema)> = LazyLock::new(|| {
     (bounded().finish(), bounded().disable_introspection().disable_suggestions().finish())
 });
 
-/// The schema as those may know it who ask.
-pub fn schemas(audience: SchemaAudience) -> Schemas {
+/// The schema, for those to whom it is shown, or for those to whom it is not: the latter answers no questions about itself, and
+/// its errors do not say which field of another name was meant.
+pub fn schema(is_shown: bool) -> &'static Schema {
     let (open, closed) = &*SCHEMAS;
-    Schemas::new(open.clone(), closed.clone(), audience)
+    if is_shown { open } else { closed }
 }
 
 fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, Subscription> {

@@ -8,11 +8,16 @@ use std::{
 };
 
 use actix_web::{App, dev::ServerHandle, middleware::from_fn};
-use api::http::{HttpSettings, SharedEdge, connections};
+use api::http::SharedEdge;
 use domain::{
     accounts::queries::any_admin,
     platform::{Db, access::SystemScope, tasks},
     reservations::desk::Desk,
+};
+use edge::{
+    Settings,
+    http::{connections, documents::Documents},
+    settings::HttpSettings,
 };
 use tokio::task::JoinHandle;
 use workers::{Workers, WorkersHandle};
@@ -137,7 +142,7 @@ fn start(
     folder: &DataFolder,
     db: &Db,
     place: Place,
-    documents: api::Documents,
+    documents: Documents,
     tokens: Option<&demo::Tokens>,
     arguments: &Arguments,
 ) -> Outcome<Running> {
@@ -152,30 +157,18 @@ fn start(
     } else {
         Workers::start(&bus, wiring::worker_deps(config, db, &payments, &place.public_url, wiring::all_queues())?)
     };
-    let live = api::Live::start(db, wiring::live_bounds(config));
+    let live = api::Live::start(db);
     workers.add_projection(db, Arc::new(live.clone()));
     let loops = workers.loops();
     let api = api::Api {
         db: db.clone(),
         gateways: payments.gateways.clone(),
-        introspection: config.introspection.audience(place.tried_out),
-        documents,
-        http: HttpSettings {
-            cors: config.cors_origins.cors(),
-            https: place.public_url.as_str().starts_with("https://"),
-            body_within: Duration::from_secs(config.request_body_secs_max.get().into()),
-        },
+        edge: edge_settings(config, folder, &place, documents)?,
         playground: config.playground.is_on(place.tried_out).then(|| api::DemoTokens(tokens.map(demo::Tokens::by_role))),
         checks: wiring::checks(db, &bus, loops),
         metrics: Arc::new(metrics),
-        trusted_proxies: config.trusted_proxies.addresses().to_vec(),
-        query_deadline: Duration::from_secs(config.query_secs_max.get().into()),
-        limits: wiring::limits(config),
-        budget: wiring::budget(config),
-        shed_from: Duration::from_millis(config.shed_wait_ms_min.get().into()),
         desk: Desk::new(db, wiring::desk(config)),
         live: live.clone(),
-        uploads: wiring::uploads(config, folder)?,
     };
     let edge = api::http::edge(api);
     let finishing = edge.clone();
@@ -193,6 +186,26 @@ fn start(
     let handle = server.handle();
     let serving = tokio::spawn(server);
     Ok(Running { server: handle, serving, edge: finishing, live, workers })
+}
+
+/// How the edge is set.
+fn edge_settings(config: &Config, folder: &DataFolder, place: &Place, documents: Documents) -> Outcome<Settings> {
+    Ok(Settings {
+        introspection: config.introspection.audience(place.tried_out),
+        documents,
+        http: HttpSettings {
+            cors: config.cors_origins.cors(),
+            https: place.public_url.as_str().starts_with("https://"),
+            body_within: Duration::from_secs(config.request_body_secs_max.get().into()),
+        },
+        trusted_proxies: config.trusted_proxies.addresses().to_vec(),
+        query_deadline: Duration::from_secs(config.query_secs_max.get().into()),
+        limits: wiring::limits(config),
+        budget: wiring::budget(config),
+        shed_from: Duration::from_millis(config.shed_wait_ms_min.get().into()),
+        uploads: wiring::uploads(config, folder)?,
+        live: wiring::live_bounds(config),
+    })
 }
 
 impl Running {

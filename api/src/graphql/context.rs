@@ -1,9 +1,8 @@
 //! What every resolver reaches for: who asks, the database, the loaders.
 
-use std::{future::Future, net::IpAddr, sync::Arc, time::Instant};
+use std::{future::Future, sync::Arc};
 
 use async_graphql::{Context, ID};
-use chrono::{DateTime, Utc};
 use domain::{
     catalog::Sight,
     payments::gateways::Gateways,
@@ -14,7 +13,7 @@ use domain::{
     },
     reservations::desk::Desk,
 };
-use tokio_util::sync::CancellationToken;
+use edge::RequestContext;
 
 use super::{
     errors::{Internal, denied},
@@ -24,21 +23,7 @@ use super::{
 };
 use crate::live::Live;
 
-/// What belongs to one request.
-pub struct RequestContext {
-    /// Who asks.
-    pub viewer: Viewer,
-    /// From where: limits on guessing count by it.
-    pub address: Option<IpAddr>,
-    /// When the request came in: it counts for the opening of a window.
-    pub arrived_at: DateTime<Utc>,
-    /// The same on the clock of this process that only goes forward: how long it waits is counted from here.
-    pub came_at: Instant,
-    /// Cancelled when nobody waits for the answer any more.
-    pub gone: CancellationToken,
-}
-
-/// What belongs to the edge.
+/// What resolvers reach for, whoever asks.
 pub(crate) struct Shared {
     pub(crate) db: Db,
     pub(crate) desk: Desk,
@@ -89,7 +74,7 @@ impl Reach for Context<'_> {
     }
 
     fn viewer(&self) -> &Viewer {
-        &self.request().viewer
+        self.data_unchecked::<Viewer>()
     }
 
     fn gateways(&self) -> &Gateways {

@@ -7,19 +7,16 @@ use std::{future::Future, sync::Arc};
 
 use async_graphql::{Context, Error};
 use chrono::{DateTime, Utc};
+use edge::live::{feed::AskedLooks, runs::Turn};
 use futures_util::{
     StreamExt,
     stream::{self, BoxStream},
 };
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep, sleep_until},
-};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::context::Reach;
 use crate::live::{
     AGAIN_AFTER, Live, PACE,
-    runs::Turn,
     topics::{Ear, Topic},
     until_instant,
 };
@@ -43,7 +40,7 @@ where
 {
     let (live, turn) = (ctx.live().clone(), Arc::clone(ctx.data_unchecked::<Arc<Turn>>()));
     let (ear, asked) = (live.topics().listen(topic), turn.asked());
-    turn.begin(&live, None).await;
+    turn.begin(None).await;
     let first = read().await.inspect_err(|_| turn.give_up())?;
     let following =
         Following { live, turn, ear, asked, read, first: Some(first), changes_at: None, told_at: Instant::now(), ended: false };
@@ -54,7 +51,7 @@ struct Following<T, R> {
     live: Live,
     turn: Arc<Turn>,
     ear: Ear,
-    asked: watch::Receiver<u64>,
+    asked: AskedLooks,
     read: R,
     first: Option<Option<Look<T>>>,
     changes_at: Option<DateTime<Utc>>,
@@ -88,13 +85,13 @@ where
         loop {
             tokio::select! {
                 () = self.ear.changed() => {}
-                _ = self.asked.changed() => {}
+                () = self.asked.changed() => {}
                 () = until_instant(self.live.db(), self.changes_at) => {}
             }
             sleep_until(self.told_at.checked_add(PACE).unwrap_or(self.told_at)).await;
             self.ear.take_note();
-            self.asked.mark_unchanged();
-            self.turn.begin(&self.live, None).await;
+            self.asked.take();
+            self.turn.begin(None).await;
             match (self.read)().await {
                 Ok(look) => return look,
                 // It is logged. The last state was told, and the next one will be.

@@ -19,7 +19,7 @@
 //!   `ctx.load(ItemsOf(id)).await?.unwrap_or_default()`: one statement a page.
 //! - **a list**: `impl ListNode for Drop {}`, and a field that answers a [`connection::Connection<Drop>`]. It has the arguments of a page
 //!   without declaring them: [`connection::List::of`] reads them, and `list.connection(slice.map(Drop), …)` answers. What it costs follows
-//!   from its arguments ([`guard`]).
+//!   from its arguments ([`edge::guard`]).
 //! - **a mutation**: a refusal table ([`user_error::user_error!`]), a payload ([`payload::payload!`]), an input, and a resolver whose work
 //!   stands in [`payload::answer`]: it reads the input with an [`input::Form`], asks for a scope (`ctx.scope_at(…)`, `ctx.manage(…)`), calls one
 //!   operation, and ends in `Ok(XxxPayload::done(…))`. `?` tells the user what is wrong.
@@ -28,18 +28,14 @@
 
 pub mod accounts;
 pub(crate) mod amendments;
-pub(crate) mod budget;
 pub mod catalog;
 pub mod connection;
 pub(crate) mod context;
 pub mod creators;
 pub mod drops;
 pub mod errors;
-pub mod execute;
 pub(crate) mod follow;
-pub mod guard;
 pub(crate) mod input;
-pub mod introspection;
 pub(crate) mod loaders;
 pub mod money;
 pub mod node;
@@ -48,7 +44,5 @@ pub mod payments;
 pub mod platform;
 pub mod reservations;
 pub mod scalars;
-pub mod uploads;
 pub mod user_error;
-
-pub use context::RequestContext;
+pub mod work;

@@ -4,9 +4,10 @@ use std::future::Future;
 
 use async_graphql::{Error, ServerError};
 use domain::platform::{OpError, PathStep, Refused, access::Denied};
+use edge::errors::{busy, internal};
 
 use super::{
-    errors::{busy, denied, internal},
+    errors::denied,
     input::InvalidInput,
     user_error::{CodeOf, ErrorCode, UserError},
 };

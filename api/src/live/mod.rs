@@ -1,16 +1,10 @@
 //! What is watched as it changes: from the facts of the whole deployment to the subscriptions of this process.
 //!
 //! [`Live`] is a [`Projection`], so it hears of every fact as soon as it is broadcast, and wakes whoever listens to the [`topics`]
-//! that the fact is about. [`stock`] reads the stock of a drop once for all who watch it; [`runs`] runs one subscription once for all who asked
-//! the same; [`passes`] notices tokens that are revoked; [`places`] counts connections.
-//!
-//! Architecture invariant: nobody has a queue of values. Each of these hands on its latest state, and whoever is slow finds the
-//! newest when it comes: between two states any number may be left out, the last one never.
+//! that the fact is about. [`stock`] reads the stock of a drop once for all who watch it; [`held`] adds up what is held of drops. The
+//! subscriptions themselves and their connections are the edge's (`edge::live`).
 
 pub(crate) mod held;
-pub(crate) mod passes;
-pub(crate) mod places;
-pub(crate) mod runs;
 pub(crate) mod stock;
 pub(crate) mod topics;
 
@@ -28,13 +22,11 @@ use domain::platform::{
     projections::{FactBatch, Projection, ProjectionError},
 };
 use sea_orm::DbErr;
-use tokio::{runtime::Handle, sync::Semaphore};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use self::{
     held::{HeldItems, HeldUnits},
-    passes::Passes,
-    places::Places,
     stock::{StockCache, StockFeeds},
     topics::Topics,
 };
@@ -45,43 +37,8 @@ pub(crate) const PACE: Duration = Duration::from_millis(100);
 /// A database that failed is asked again after this time.
 pub(crate) const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// States that are read at the same time, by all subscriptions together: half of the usual number of connections to the database, so
-/// that ordinary requests go on while everything that is watched is looked at anew.
-const READS_AT_ONCE: usize = 8;
-
 /// The clock of a demo can be set forward, so nobody sleeps longer than this before looking at it again.
 const CLOCK_LOOK: Duration = Duration::from_secs(1);
-
-/// Bounds on connections that stay open.
-#[derive(Debug, Clone, Copy)]
-pub struct LiveBounds {
-    /// The most of them, WebSockets and streams of events together.
-    pub connections_max: usize,
-    /// The most from one address.
-    pub connections_per_address_max: usize,
-    /// The most operations at once on one WebSocket.
-    pub operations_max: usize,
-    /// The longest message from a client, in bytes.
-    pub message_bytes_max: usize,
-    /// A client that has not said `connection_init` by then is closed.
-    pub init_within: Duration,
-    /// So often something is sent to a silent client, to see whether it is still there.
-    pub keep_alive_every: Duration,
-}
-
-impl Default for LiveBounds {
-    /// What the settings are without being set.
-    fn default() -> Self {
-        Self {
-            connections_max: 10_000,
-            connections_per_address_max: 100,
-            operations_max: 50,
-            message_bytes_max: 102_400,
-            init_within: Duration::from_secs(10),
-            keep_alive_every: Duration::from_secs(20),
-        }
-    }
-}
 
 /// What is watched in this process. Cheap to clone; all clones are the same.
 #[derive(Clone)]
@@ -89,14 +46,10 @@ pub struct Live(Arc<Inner>);
 
 struct Inner {
     db: Db,
-    bounds: LiveBounds,
     topics: Arc<Topics>,
     stock: Arc<StockFeeds>,
     stock_cache: StockCache,
     held: HeldUnits,
-    passes: Arc<Passes>,
-    places: Arc<Places>,
-    reads: Arc<Semaphore>,
     /// Of the facts that the topics have been told of.
     position: Mutex<Option<i64>>,
     /// Where reading is done: not on the threads that serve connections.
@@ -106,23 +59,16 @@ struct Inner {
 
 impl Live {
     /// Begins on the present runtime.
-    pub fn start(db: &Db, bounds: LiveBounds) -> Self {
-        let (runtime, stop) = (Handle::current(), CancellationToken::new());
-        let passes = Arc::new(Passes::new(db));
-        runtime.spawn(Arc::clone(&passes).check(stop.clone()));
+    pub fn start(db: &Db) -> Self {
         Self(Arc::new(Inner {
             db: db.clone(),
-            bounds,
             topics: Arc::default(),
             stock: Arc::default(),
             stock_cache: StockCache::default(),
             held: HeldUnits::default(),
-            passes,
-            places: Arc::new(Places::new(bounds)),
-            reads: Arc::new(Semaphore::new(READS_AT_ONCE)),
             position: Mutex::default(),
-            runtime,
-            stop,
+            runtime: Handle::current(),
+            stop: CancellationToken::new(),
         }))
     }
 
@@ -140,20 +86,8 @@ impl Live {
         &self.0.db
     }
 
-    pub(crate) fn bounds(&self) -> LiveBounds {
-        self.0.bounds
-    }
-
     pub(crate) fn topics(&self) -> &Arc<Topics> {
         &self.0.topics
-    }
-
-    pub(crate) fn passes(&self) -> &Arc<Passes> {
-        &self.0.passes
-    }
-
-    pub(crate) fn places(&self) -> &Arc<Places> {
-        &self.0.places
     }
 
     pub(crate) fn stopping(&self) -> &CancellationToken {
@@ -218,7 +152,7 @@ mod tests {
     #[tokio::test]
     async fn a_rebuild_wakes_all_and_a_batch_those_whom_it_concerns() {
         let kit = Kit::sqlite().await;
-        let live = Live::start(&kit.db, LiveBounds::default());
+        let live = Live::start(&kit.db);
         let (drop, other) = (DropId(Uuid::from_u128(1)), DropId(Uuid::from_u128(2)));
         let (mut of_drop, mut of_other) = (live.topics().listen(Topic::Stock(drop)), live.topics().listen(Topic::Stock(other)));
         assert_eq!(live.position().await.unwrap(), None);

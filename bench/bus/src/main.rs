@@ -17,6 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use async_trait::async_trait;
 use domain::platform::{
     Db,
     access::Actor,

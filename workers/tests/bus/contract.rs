@@ -27,7 +27,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use workers::{
-    relay,
+    announce,
+    bus::Bus,
+    projections, relay,
     run::{QueueWorker, Stop},
 };
 

@@ -69,7 +69,6 @@ on_each_bus! {
     an_announced_task_wakes_its_queue_and_no_other,
     what_one_process_queues_is_done_by_another,
     every_process_hears_every_fact_in_order,
-    a_follower_misses_nothing_though_its_bus_does,
     a_stamped_fact_of_an_unknown_kind_is_passed_over,
     a_projection_misses_nothing_though_its_bus_does,
     what_is_told_twice_and_in_disorder_is_heard_once_and_in_order,

@@ -3,7 +3,7 @@
 use async_graphql::{Context, Enum, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
 use domain::{
-    drops::{queries, queries::DropFilter as Filter},
+    drops::queries::{self, DropFilter as Filter},
     platform::ids::DropId,
     reservations::claims::with_units_left,
 };

@@ -9,8 +9,11 @@ use domain::{
     drops::{self, queries, terms::CLOSING_SOON_HOURS},
     platform::{Currency, Db, ids::DropId},
 };
+use edge::live::{
+    feed::{AskedLooks, LookNumber},
+    runs::Turn,
+};
 use futures_util::{StreamExt, stream};
-use tokio::sync::watch;
 
 use super::{Drop, stock::DropStock};
 use crate::{
@@ -21,7 +24,6 @@ use crate::{
     },
     live::{
         Live,
-        runs::Turn,
         stock::StockWatch,
         topics::{Ear, Topic},
     },
@@ -42,9 +44,9 @@ struct FollowingStock {
     live: Live,
     sight: Sight,
     turn: Arc<Turn>,
-    asked: watch::Receiver<u64>,
-    /// The newest request to look that what is read next answers.
-    answers: u64,
+    asked: AskedLooks,
+    /// The newest look that what is read next answers.
+    answers: LookNumber,
     ear: Ear,
     watch: StockWatch,
     ended: bool,
@@ -58,11 +60,11 @@ impl FollowingStock {
         loop {
             tokio::select! {
                 read = self.watch.next() => {
-                    self.turn.begin(&self.live, Some(self.answers)).await;
+                    self.turn.begin(Some(self.answers)).await;
                     return Some(Some(DropStock { id: self.id, currency: self.currency, read }));
                 }
-                _ = self.asked.changed() => {
-                    self.answers = *self.asked.borrow_and_update();
+                () = self.asked.changed() => {
+                    self.answers = self.asked.take();
                     self.watch.look_again();
                 }
                 () = self.ear.changed() => if !self.is_seen().await {
@@ -111,7 +113,7 @@ impl DropsSubscription {
         let (live, turn) = (ctx.live().clone(), Arc::clone(ctx.data_unchecked::<Arc<Turn>>()));
         let (ear, sight, mut asked) = (live.topics().listen(Topic::Drop(drop)), ctx.sight()?, turn.asked());
         let Some(row) = queries::by_ids(ctx.db(), &sight, &[drop]).await.internal()?.remove(&drop) else { return Ok(nothing()) };
-        let (answers, watch) = (*asked.borrow_and_update(), live.watch_stock(drop));
+        let (answers, watch) = (asked.take(), live.watch_stock(drop));
         let following =
             FollowingStock { id: drop, currency: row.currency, live, sight, turn, asked, answers, ear, watch, ended: false };
         Ok(stream::unfold(following, |mut following| async move { following.next().await.map(|state| (state, following)) }).boxed())

@@ -10,11 +10,12 @@ use domain::{
 };
 
 use super::ProductImport;
+use edge::uploads::Upload;
+
 use crate::graphql::{
     context::Reach,
     input::{Form, both},
     payload::{Stop, answer, payload},
-    uploads::Upload,
     user_error::{CodeOf, UserError, user_error},
 };
 
