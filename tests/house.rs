@@ -173,6 +173,26 @@ fn used_modules(text: &str) -> BTreeSet<String> {
     used
 }
 
+/// The guide for a new capability shows what adding one costs; its lists name files that exist, and files that do not yet.
+#[test]
+fn a_new_capability_touches_few_files() {
+    const FILES_MAX: usize = 20;
+    const EXISTING_MAX: usize = 12;
+    let guide = std::fs::read_to_string(root().join("docs/develop/adding-a-capability.md")).expect("the guide can be read");
+    let (_, lists) = guide.split_once("## What was touched").expect("the guide ends with its lists");
+    let (new, changed) = lists.split_once("Changed").expect("the guide lists new files and changed ones");
+    let files = |list: &str| -> Vec<PathBuf> {
+        let paths = list.lines().filter_map(|line| line.strip_prefix("- `")?.strip_suffix('`'));
+        paths.map(|path| root().join(path)).collect()
+    };
+    let (new, changed) = (files(new), files(changed));
+    assert!(changed.len() <= EXISTING_MAX && new.len() + changed.len() <= FILES_MAX, "{} and {}", new.len(), changed.len());
+    let missing: Vec<_> = changed.iter().filter(|path| !path.exists()).collect();
+    assert!(missing.is_empty(), "these files are gone: {missing:#?}");
+    let there: Vec<_> = new.iter().filter(|path| path.exists()).collect();
+    assert!(there.is_empty() && !new.is_empty(), "these are no new files: {there:#?}");
+}
+
 #[test]
 fn every_crate_takes_the_workspace_lints() {
     let without: Vec<_> = manifests().into_iter().filter(|m| !m.takes_workspace_lints).map(|m| m.package).collect();

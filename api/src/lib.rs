@@ -12,7 +12,7 @@ pub mod live;
 
 use std::sync::{Arc, LazyLock};
 
-use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions};
+use async_graphql::SDLExportOptions;
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::{
     payments::gateways::Gateways,
@@ -20,73 +20,14 @@ use domain::{
     reservations::desk::{Desk, DeskSettings},
 };
 
-use graphql::{
-    accounts::{
-        AccountsMutation, AccountsQuery,
-        sessions::SessionsMutation,
-        tokens::{TokensMutation, TokensQuery},
-    },
-    amendments::Amendments,
-    catalog::{
-        CatalogMutation, CatalogQuery,
-        imports::{ImportsMutation, ImportsQuery},
-    },
-    creators::{CreatorsMutation, CreatorsQuery},
-    drops::{DropsMutation, DropsQuery, DropsSubscription, items::DropItemsMutation},
-    node::NodeQuery,
-    platform::{
-        PlatformQuery,
-        tasks::{TasksMutation, TasksQuery},
-    },
-    reservations::{
-        ReservationsMutation, ReservationsQuery, ReservationsSubscription,
-        quote::QuoteQuery,
-        tables::{TablesMutation, TablesQuery},
-    },
-};
+use graphql::amendments::Amendments;
 
+pub use graphql::{Mutation, Query, Subscription};
 pub use http::{
     health::{Check, Operations},
     playground::DemoTokens,
 };
 pub use live::Live;
-
-/// What may be asked.
-#[derive(MergedObject, Default)]
-pub struct Query(
-    NodeQuery,
-    AccountsQuery,
-    TokensQuery,
-    CreatorsQuery,
-    CatalogQuery,
-    ImportsQuery,
-    DropsQuery,
-    ReservationsQuery,
-    QuoteQuery,
-    TablesQuery,
-    PlatformQuery,
-    TasksQuery,
-);
-
-/// What may be done.
-#[derive(MergedObject, Default)]
-pub struct Mutation(
-    AccountsMutation,
-    SessionsMutation,
-    TokensMutation,
-    CreatorsMutation,
-    CatalogMutation,
-    ImportsMutation,
-    DropsMutation,
-    DropItemsMutation,
-    ReservationsMutation,
-    TablesMutation,
-    TasksMutation,
-);
-
-/// What can be watched as it changes.
-#[derive(MergedSubscription, Default)]
-pub struct Subscription(DropsSubscription, ReservationsSubscription);
 
 /// The schema.
 pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;

@@ -7,19 +7,26 @@
 use std::sync::Arc;
 
 use crate::{
-    accounts::letters::{AlreadySignedUpLetter, ConfirmEmailLetter, ConfirmGuestLetter, OpenSessionLetter, ResetPasswordLetter},
-    catalog::imports::ImportProducts,
+    accounts::{
+        self,
+        letters::{AlreadySignedUpLetter, ConfirmEmailLetter, ConfirmGuestLetter, OpenSessionLetter, ResetPasswordLetter},
+    },
+    catalog::{self, imports::ImportProducts},
+    creators, drops,
     payments::{
-        Payables, Purpose,
+        self, Payables, Purpose,
         gateways::Gateways,
         tasks::{AdvancePayment, ApplyWebhook, CancelPayment, MakeRefund, PaymentPorts, SyncPayment},
     },
     platform::{
+        self,
         mail::{LetterKinds, LinkBase, Mailer, PostOffice, SendMail},
+        personal_data::Register,
         tasks::TaskKinds,
         timers::TimerKinds,
     },
     reservations::{
+        self,
         deposits::Deposits,
         letters::{ConfirmedLetter, HeldLetter, LapsedLetter},
         tasks::{HoldLapse, LapseCheckout},
@@ -56,6 +63,17 @@ pub fn tasks(ports: Ports) -> TaskKinds {
 pub fn payables() -> Payables {
     Payables::new([(Purpose::Deposit, Box::new(Deposits) as Box<_>)])
 }
+
+/// What the capabilities hold of persons. What other crates hold is added where a process is put together.
+pub const PERSONAL_DATA: [&Register; 7] = [
+    &accounts::personal_data::REGISTER,
+    &creators::personal_data::REGISTER,
+    &catalog::personal_data::REGISTER,
+    &drops::personal_data::REGISTER,
+    &reservations::personal_data::REGISTER,
+    &payments::personal_data::REGISTER,
+    &platform::personal_data::REGISTER,
+];
 
 /// The kinds of letters.
 pub fn letters() -> LetterKinds {

@@ -4,8 +4,7 @@
 //! due into tasks; [`announce`] tells the [`bus`] of tasks, which wakes whoever runs them: [`run`] does, a queue at a time.
 //! What there is to run is listed in [`domain::registry`]. [`mail`] and [`payments`] are ports that tasks work with.
 //! [`projections`] keeps up with the facts
-//! whatever is made of them; [`reconcile`] repairs what was missed; [`housekeeping`] clears away. [`personal_data`] lists what the
-//! program holds of persons.
+//! whatever is made of them; [`reconcile`] repairs what was missed; [`housekeeping`] clears away.
 //!
 //! Architecture invariant: a row in the database is the only memory. Any of these may stop at any
 //! instant, or run in several processes at once, and nothing is lost or done twice.
@@ -33,7 +32,6 @@ pub mod housekeeping;
 mod loops;
 pub mod mail;
 pub mod payments;
-pub mod personal_data;
 pub mod projections;
 mod pulse;
 pub mod reconcile;

@@ -13,13 +13,14 @@ use domain::platform::{
         RowErasure, RowOwner,
     },
 };
+use domain::registry::PERSONAL_DATA;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use testkit::{Kit, on_both};
-use workers::personal_data::REGISTERS;
 
-/// The registers of the program, those of its gateways included.
+/// The registers of the program: of the capabilities, of the letters and of the sandbox.
 fn registers() -> Vec<&'static Register> {
-    REGISTERS.into_iter().chain([&::payments::sandbox::personal_data::REGISTER]).collect()
+    let others = [&workers::mail::personal_data::REGISTER, &::payments::sandbox::personal_data::REGISTER];
+    PERSONAL_DATA.into_iter().chain(others).collect()
 }
 
 /// Types whose values say nothing of a person by themselves: ids, numbers, times. A type that is not among

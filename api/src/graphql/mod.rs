@@ -9,7 +9,7 @@
 //! drops/items/            a capability within, of the same shape
 //! ```
 //!
-//! The lists `Query`, `Mutation` and `Subscription` in `lib.rs` join them.
+//! The lists [`Query`], [`Mutation`] and [`Subscription`] join them.
 //!
 //! How to add
 //! - **a type**: a tuple struct around the row of `domain` (`pub struct Drop(pub(crate) domain::drops::Drop)`, `Clone`) with
@@ -46,3 +46,66 @@ pub mod reservations;
 pub mod scalars;
 pub mod user_error;
 pub mod work;
+
+use async_graphql::{MergedObject, MergedSubscription};
+
+use self::{
+    accounts::{
+        AccountsMutation, AccountsQuery,
+        sessions::SessionsMutation,
+        tokens::{TokensMutation, TokensQuery},
+    },
+    catalog::{
+        CatalogMutation, CatalogQuery,
+        imports::{ImportsMutation, ImportsQuery},
+    },
+    creators::{CreatorsMutation, CreatorsQuery},
+    drops::{DropsMutation, DropsQuery, DropsSubscription, items::DropItemsMutation},
+    node::NodeQuery,
+    platform::{
+        PlatformQuery,
+        tasks::{TasksMutation, TasksQuery},
+    },
+    reservations::{
+        ReservationsMutation, ReservationsQuery, ReservationsSubscription,
+        quote::QuoteQuery,
+        tables::{TablesMutation, TablesQuery},
+    },
+};
+
+/// What may be asked.
+#[derive(MergedObject, Default)]
+pub struct Query(
+    NodeQuery,
+    AccountsQuery,
+    TokensQuery,
+    CreatorsQuery,
+    CatalogQuery,
+    ImportsQuery,
+    DropsQuery,
+    ReservationsQuery,
+    QuoteQuery,
+    TablesQuery,
+    PlatformQuery,
+    TasksQuery,
+);
+
+/// What may be done.
+#[derive(MergedObject, Default)]
+pub struct Mutation(
+    AccountsMutation,
+    SessionsMutation,
+    TokensMutation,
+    CreatorsMutation,
+    CatalogMutation,
+    ImportsMutation,
+    DropsMutation,
+    DropItemsMutation,
+    ReservationsMutation,
+    TablesMutation,
+    TasksMutation,
+);
+
+/// What can be watched as it changes.
+#[derive(MergedSubscription, Default)]
+pub struct Subscription(DropsSubscription, ReservationsSubscription);

@@ -3,7 +3,7 @@
 //! A capability names each of its tables that has a column of text, JSON or bytes, and says of each such
 //! column whether it holds personal data: how it is exported, how it is erased, until when it is kept and
 //! why. The same is said of places outside the database, such as the folder of letters.
-//! `workers::personal_data` collects the registers of the program; a test reads the schema of a migrated
+//! `domain::registry` lists the registers of the capabilities; a test reads the schema of a migrated
 //! database and fails on a column that nobody has classified. What the platform itself holds is in
 //! [`REGISTER`].
 //!
