@@ -8,7 +8,7 @@ use domain::{
         UpdateCreatorRefusal, queries,
     },
     platform::{
-        EntityId,
+        Country, EntityId, TimeZone,
         access::{CreatorScope, Manage, OpenCreator, Permission},
         ids::CreatorId,
         slugs::Slug,
@@ -63,11 +63,11 @@ impl Creator {
     }
     /// Its country, by the code of ISO 3166-1 alpha-2, such as `PT`.
     async fn country(&self) -> &str {
-        &self.0.country
+        self.0.country.code()
     }
     /// Its time zone, by the name in the IANA database, such as `Europe/Lisbon`. Dates on which a balance is due are dates there.
     async fn time_zone(&self) -> &str {
-        &self.0.time_zone
+        self.0.time_zone.name()
     }
     /// The currency of all its prices.
     async fn currency(&self) -> CurrencyCode {
@@ -270,8 +270,7 @@ async fn create(ctx: &Context<'_>, input: CreatorCreateInput) -> Result<CreatorC
     let time_zone = wrong.take(&["timeZone"], input.time_zone.parse());
     let story = wrong.take(&["story"], Markdown::new(input.story.as_deref().unwrap_or_default()));
     let parsed = (|| {
-        let (name, country, time_zone, story): (CreatorName, rules::Country, rules::TimeZone, Markdown) =
-            (name?, country?, time_zone?, story?);
+        let (name, country, time_zone, story): (CreatorName, Country, TimeZone, Markdown) = (name?, country?, time_zone?, story?);
         let (currency, prices_include_tax) = (input.currency.0, input.prices_include_tax);
         Some(CreateCreator { slug: own_slug, name, tagline, place, country, time_zone, currency, prices_include_tax, story })
     })();

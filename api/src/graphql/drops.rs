@@ -156,9 +156,10 @@ pub struct MinimumRun {
 
 impl MinimumRun {
     pub(crate) fn of(drop: &rules::Drop, items: &[rules::DropItem], held: &[(DropItemId, queries::ItemStockView)]) -> Option<Self> {
-        let units = drop.minimum_units?;
-        let confirmed = items.iter().map(|item| item.confirmed_units).fold(0, i32::saturating_add);
-        let held = held.iter().map(|(_, held)| i32::try_from(held.held).unwrap_or(i32::MAX)).fold(0, i32::saturating_add);
+        let units = drop.minimum_units?.into();
+        // At most 100 items of at most a million units each.
+        let confirmed = items.iter().map(|item| i32::from(item.confirmed_units)).fold(0, i32::saturating_add);
+        let held = held.iter().map(|(_, held)| i32::from(held.held)).fold(0, i32::saturating_add);
         Some(Self { units, confirmed, held, reached: confirmed >= units })
     }
 }
@@ -178,6 +179,13 @@ pub struct ItemStock {
     pub next_hold_ends_at: Option<DateTime<Utc>>,
     /// When this was read.
     pub as_of: DateTime<Utc>,
+}
+
+impl ItemStock {
+    /// How many are held or paid for. Neither number is ever negative.
+    fn taken(&self) -> Result<u32, std::num::TryFromIntError> {
+        u32::try_from(self.held.saturating_add(self.confirmed))
+    }
 }
 
 /// One preorder run: what is offered, for how much, and when.
@@ -250,11 +258,11 @@ impl Drop {
     }
     /// How long units are kept for a buyer who has not paid, in seconds.
     async fn hold_seconds(&self) -> i32 {
-        self.0.hold_secs
+        self.0.hold_secs.into()
     }
     /// How many units of all items together one person may have, over all of their checkouts; null where only the items' limits count.
     async fn per_buyer_max(&self) -> Option<i32> {
-        self.0.per_buyer_max
+        self.0.per_buyer_max.map(Into::into)
     }
     /// How far it is towards the smallest run that is made; null where it is made whatever comes.
     async fn minimum_run(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<MinimumRun>> {
@@ -270,26 +278,26 @@ impl Drop {
         CurrencyCode(self.0.currency)
     }
     /// What is paid at reservation.
-    async fn deposit(&self) -> DepositTerms {
-        match self.0.deposit() {
+    async fn deposit(&self) -> async_graphql::Result<DepositTerms> {
+        Ok(match self.0.deposit().internal()? {
             Deposit::Percent(points) => {
                 DepositTerms { kind: DepositKind::Percent, percent: Some(Decimal::percent(i64::from(points))), amount: None }
             }
             Deposit::Fixed(minor) => {
                 DepositTerms { kind: DepositKind::Fixed, percent: None, amount: Some(Money::minor(minor, self.0.currency)) }
             }
-        }
+        })
     }
     /// When the rest is due. The quote of a line has the date.
-    async fn balance(&self) -> BalanceTerms {
-        match self.0.balance() {
+    async fn balance(&self) -> async_graphql::Result<BalanceTerms> {
+        Ok(match self.0.balance().internal()? {
             Balance::OnDate(date) => BalanceTerms { kind: BalanceKind::OnDate, date: Some(date) },
             Balance::BeforeShipping => BalanceTerms { kind: BalanceKind::BeforeShipping, date: None },
-        }
+        })
     }
     /// Days from the end of the window to shipping.
     async fn lead_time_days(&self) -> i32 {
-        self.0.lead_time_days
+        self.0.lead_time_days.into()
     }
     /// Whether it can be fetched at the creator's place.
     async fn pickup(&self) -> bool {
@@ -333,9 +341,10 @@ pub struct DropItem {
 
 pub(crate) fn stock(item: &rules::DropItem, held: &[(DropItemId, queries::ItemStockView)], as_of: DateTime<Utc>) -> ItemStock {
     let view = held.iter().find(|(id, _)| *id == item.id).map(|(_, view)| *view).unwrap_or_default();
-    let held = i32::try_from(view.held).unwrap_or(i32::MAX);
-    let free = item.units.saturating_sub(item.confirmed_units).saturating_sub(held).max(0);
-    ItemStock { units: item.units, held, confirmed: item.confirmed_units, free, next_hold_ends_at: view.next_hold_ends_at, as_of }
+    let (units, confirmed, held) = (i32::from(item.units), i32::from(item.confirmed_units), i32::from(view.held));
+    // Item and holds are read one after the other: what was confirmed in between is in both.
+    let free = units.saturating_sub(confirmed).saturating_sub(held).max(0);
+    ItemStock { units, held, confirmed, free, next_hold_ends_at: view.next_hold_ends_at, as_of }
 }
 
 impl DropItem {
@@ -373,18 +382,17 @@ impl DropItem {
     }
     /// How many there are in this run.
     async fn units(&self) -> i32 {
-        self.item.units
+        self.item.units.into()
     }
     /// How many one person may have, over all of their checkouts.
     async fn per_buyer_max(&self) -> i32 {
-        self.item.per_buyer_max
+        self.item.per_buyer_max.into()
     }
     /// The price of the next unit, with or without tax as the creator's prices are. `checkoutQuote` knows the whole price.
     async fn price(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Money>> {
         let tiers = self.tiers_loaded(ctx).await?;
         let stock = self.stock_now(ctx).await?;
-        let taken = u32::try_from(stock.held.saturating_add(stock.confirmed)).unwrap_or(0);
-        let next = price_parts(&tiers, taken, 1, stock.as_of);
+        let next = price_parts(&tiers, stock.taken().internal()?, 1, stock.as_of);
         Ok(next.first().map(|part| Money::minor(part.price_minor, self.currency)))
     }
     /// The prices, in the order in which they are tried.
@@ -392,19 +400,19 @@ impl DropItem {
         let tiers = self.tiers_loaded(ctx).await?;
         let left = if ctx.look_ahead().field("unitsLeft").exists() {
             let stock = self.stock_now(ctx).await?;
-            let count = |number: i32| u32::try_from(number).unwrap_or(0);
-            tier_units_left(&tiers, count(stock.held.saturating_add(stock.confirmed)), count(stock.units), stock.as_of)
+            tier_units_left(&tiers, stock.taken().internal()?, self.item.units.get(), stock.as_of)
         } else {
             Vec::new()
         };
-        let number = |units: u32| i32::try_from(units).unwrap_or(i32::MAX);
-        let tier = |(at, tier): (usize, Tier)| PriceTier {
-            price: Money::minor(tier.price_minor, self.currency),
-            up_to_units: tier.up_to_units.map(number),
-            until: tier.until,
-            units_left: left.get(at).copied().map(number),
+        let tier = |(at, tier): (usize, Tier)| {
+            Ok(PriceTier {
+                price: Money::minor(tier.price_minor, self.currency),
+                up_to_units: tier.up_to_units.map(Into::into),
+                until: tier.until,
+                units_left: left.get(at).map(|left| i32::try_from(*left)).transpose().internal()?,
+            })
         };
-        Ok(tiers.into_iter().enumerate().map(tier).collect())
+        tiers.into_iter().enumerate().map(tier).collect()
     }
     /// How many units are where, as of now.
     async fn stock(&self, ctx: &Context<'_>) -> async_graphql::Result<ItemStock> {

@@ -243,14 +243,10 @@ where
                 Self::Error(Error { message, source: None, extensions })
             }
             OpError::Db(failure) => Self::Error(internal(&failure)),
-            OpError::Inconsistent(what) => Self::Error(internal(&Inconsistent(what))),
+            error @ OpError::Inconsistent(_) => Self::Error(internal(&error)),
         }
     }
 }
-
-#[derive(Debug, thiserror::Error)]
-#[error("inconsistent state: {0}")]
-struct Inconsistent(String);
 
 /// A refusal, as the payload of a mutation tells it.
 pub(crate) fn complaint<C, R: Copy + Into<C> + std::fmt::Display>(refused: Refused<R>) -> Complaint<C> {
@@ -261,9 +257,15 @@ pub(crate) fn complaint<C, R: Copy + Into<C> + std::fmt::Display>(refused: Refus
 /// Makes the error type of a mutation and its code enum from a refusal enum of `domain`, matched exhaustively.
 ///
 /// `user_error!(DropCreateError, DropCreateErrorCode, CreateDropRefusal { SlugTaken, … });`: the codes `INVALID` and
-/// `NOT_FOUND` are always there; a refusal of the same name is listed behind `not_found:`.
+/// `NOT_FOUND` are always there; a refusal of the same name is listed behind `not_found:`. A code whose refusal is one of an enum
+/// within the refusals has it in parentheses: `NotShippedThere (Quote(QuoteRefusal::NotShippedThere)): "…"`.
 macro_rules! user_error {
-    ($error:ident, $code:ident, $refusal:ident { $($variant:ident: $doc:literal),* $(,)? } $(not_found: $missing:ident)?) => {
+    (@pattern $refusal:ident $variant:ident) => { $refusal::$variant { .. } };
+    (@pattern $refusal:ident $variant:ident ($($within:tt)+)) => { $refusal::$($within)+ };
+    (
+        $error:ident, $code:ident,
+        $refusal:ident { $($variant:ident $(($($within:tt)+))?: $doc:literal),* $(,)? } $(not_found: $missing:ident)?
+    ) => {
         #[doc = concat!("What `", stringify!($error), "` can be about. Codes are contract; messages are not.")]
         #[derive(async_graphql::Enum, Debug, Copy, Clone, Eq, PartialEq)]
         pub enum $code {
@@ -283,7 +285,7 @@ macro_rules! user_error {
             fn from(refusal: $refusal) -> Self {
                 match refusal {
                     $($refusal::$missing => Self::NotFound,)?
-                    $($refusal::$variant { .. } => Self::$variant,)*
+                    $(crate::graphql::errors::user_error!(@pattern $refusal $variant $(($($within)+))?) => Self::$variant,)*
                 }
             }
         }

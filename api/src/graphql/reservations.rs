@@ -121,17 +121,17 @@ impl QuoteLine {
     }
     /// How many.
     async fn units(&self) -> i32 {
-        i32::try_from(self.line.units).unwrap_or(i32::MAX)
+        self.line.units.into()
     }
     /// How it reaches the buyer.
     async fn delivery(&self) -> Delivery {
         self.line.delivery.into()
     }
     /// The prices that the units fall into; several when the line straddles price tiers.
-    async fn prices(&self) -> Vec<PricePart> {
-        let part = |part: &quote::PricePart| PricePart {
-            units: i32::try_from(part.units).unwrap_or(i32::MAX),
-            price: Money::minor(part.price_minor, self.currency),
+    async fn prices(&self) -> async_graphql::Result<Vec<PricePart>> {
+        let part = |part: &quote::PricePart| {
+            let units = i32::try_from(part.units).internal()?;
+            Ok(PricePart { units, price: Money::minor(part.price_minor, self.currency) })
         };
         self.line.parts.iter().map(part).collect()
     }
@@ -141,7 +141,7 @@ impl QuoteLine {
     }
     /// The tax rate in percent, such as `"19"`.
     async fn tax_rate(&self) -> Decimal {
-        Decimal::percent(i64::from(self.line.tax_rate_bp))
+        Decimal::percent(self.line.tax_rate_bp.into())
     }
     /// The goods.
     async fn goods(&self) -> TaxedMoney {
@@ -315,7 +315,7 @@ pub struct Address {
 impl From<AddressView> for Address {
     fn from(row: AddressView) -> Self {
         let AddressView { checkout_id: _, name, line1, line2, postal_code, city, country, phone } = row;
-        Self { name, line1, line2, postal_code, city, country, phone }
+        Self { name, line1, line2, postal_code, city, country: country.to_string(), phone }
     }
 }
 
@@ -377,7 +377,7 @@ impl Reservation {
     }
     /// How many.
     async fn units(&self) -> i32 {
-        self.0.units
+        self.0.units.into()
     }
     /// How it reaches the buyer.
     async fn delivery(&self) -> Delivery {
@@ -492,7 +492,7 @@ pub struct ShippingTariff {
 
 impl From<quote::ShippingTariff> for ShippingTariff {
     fn from(tariff: quote::ShippingTariff) -> Self {
-        Self { country: tariff.country, weight_grams_max: tariff.weight_grams_max, price: tariff.price.into() }
+        Self { country: tariff.country.to_string(), weight_grams_max: tariff.weight_grams_max.into(), price: tariff.price.into() }
     }
 }
 
@@ -590,9 +590,9 @@ impl ReservationsQuery {
 async fn tax_rates(ctx: &Context<'_>) -> async_graphql::Result<Vec<TaxRate>> {
     let rates = tables::tax_rates(ctx.db()).await.internal()?;
     let rate = |rate: quote::TaxRate| TaxRate {
-        country: rate.country,
+        country: rate.country.to_string(),
         tax_class: rate.class.into(),
-        rate: Decimal::percent(i64::from(rate.rate_bp)),
+        rate: Decimal::percent(rate.rate_bp.into()),
         starts_at: rate.starts_at,
     };
     Ok(rates.into_iter().map(rate).collect())

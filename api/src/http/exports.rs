@@ -13,7 +13,7 @@ use actix_web::{
     web::{self, Bytes},
 };
 use domain::{
-    catalog::export::export_part,
+    catalog::export::{ExportError, export_part},
     platform::{
         Db,
         access::{CreatorScope, Denied, Manage, Permission, authorize},
@@ -21,7 +21,6 @@ use domain::{
     },
 };
 use futures_util::{Stream, stream};
-use sea_orm::DbErr;
 
 use super::{
     Edge,
@@ -78,7 +77,7 @@ enum Place {
     End,
 }
 
-fn sheet(db: Db, scope: CreatorScope) -> impl Stream<Item = Result<Bytes, DbErr>> {
+fn sheet(db: Db, scope: CreatorScope) -> impl Stream<Item = Result<Bytes, ExportError>> {
     stream::try_unfold(Place::Start, move |place| {
         let db = db.clone();
         async move {

@@ -8,14 +8,14 @@ use chrono::TimeDelta;
 use domain::{
     accounts::{AccountName, CreateAccount, Email, create_account},
     catalog::{TaxClass, create_product, create_variant},
-    creators::{Country, create_for},
+    creators::create_for,
     drops::{
         create::create,
         items::{self, NewItem},
         publish::publish,
     },
     platform::{
-        Db,
+        Country, Db, Quantity,
         access::{Buyer, BuyerScope, CreatorScope, SystemScope},
         idempotency::IdempotencyKey,
         ids::{DropItemId, VariantId},
@@ -125,7 +125,7 @@ impl Market {
         let (db, system) = (&kit.db, SystemScope::new("bench"));
         let germany: Country = "DE".parse().map_err(|_| Trouble::new("there is no such country"))?;
         let long_ago = db.now().checked_sub_signed(TimeDelta::days(365)).unwrap_or_else(|| db.now());
-        let taxed = set_tax_rate(db, &system.as_admin(), &germany, TaxClass::Standard, long_ago, 1_900).await;
+        let taxed = set_tax_rate(db, &system.as_admin(), germany, TaxClass::Standard, long_ago, 1_900).await;
         taxed.map_err(Trouble::doing("set a tax rate"))?;
         let creator = create_for(db, &system, None, requests::creator("Salt Glaze")).await;
         let creator = system.as_creator(creator.map_err(Trouble::doing("make a creator"))?.id);
@@ -169,7 +169,7 @@ impl Market {
             let Some(item) = usize::try_from(drop).ok().and_then(|drop| self.items.get(drop)) else { continue };
             let key = IdempotencyKey::new(&format!("combining-{place}-{number}")).ok_or_else(|| Trouble::new("no such key"))?;
             let request = ReserveRequest {
-                lines: vec![Line { item: *item, units: 1, delivery: Delivery::Pickup }],
+                lines: vec![Line { item: *item, units: Quantity::ONE, delivery: Delivery::Pickup }],
                 address: requests::address(),
                 expected_total: requests::euros(PRICE),
                 accepted: Vec::new(),
@@ -184,7 +184,7 @@ impl Market {
 
 async fn announce(db: &Db, creator: &CreatorScope, variant: VariantId, number: u32) -> Outcome<DropItemId> {
     let mut run = requests::drop(db.now(), &format!("Run {number}"));
-    run.hold_secs = 3_600;
+    run.hold_secs = 3_600.into();
     let drop = create(db, creator, run).await.map_err(Trouble::doing("make a drop"))?;
     let new = NewItem { variant, units: UNITS, per_buyer_max: 10, tiers: requests::tiers(&[(PRICE, None)]) };
     let item = items::add(db, creator, drop.id, new).await.map_err(Trouble::doing("add an item"))?;

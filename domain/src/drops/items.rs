@@ -12,7 +12,7 @@ use super::{
 use crate::{
     catalog,
     platform::{
-        Db, OpError, Refused, Tx,
+        Db, OpError, Position, Quantity, Refused, Tx, Units,
         access::CreatorScope,
         audit,
         facts::Fact,
@@ -119,6 +119,7 @@ impl From<TiersError> for ItemRefusal {
 pub async fn add(db: &Db, scope: &CreatorScope, id: DropId, new: NewItem) -> Result<DropItem, OpError<ItemRefusal>> {
     let complaints = bounds(Some(new.units), Some(new.per_buyer_max), Some(&new.tiers));
     OpError::refuse_if_any(complaints)?;
+    let (units, per_buyer_max) = (units_of(new.units)?, limit_of(new.per_buyer_max)?);
     in_tx(db, scope, async |tx| {
         let drop = lock(tx, scope, id, "dropId").await?;
         if drop.state == DropState::Published {
@@ -141,10 +142,10 @@ pub async fn add(db: &Db, scope: &CreatorScope, id: DropId, new: NewItem) -> Res
             drop_id: Set(id),
             creator_id: Set(scope.creator()),
             variant_id: Set(new.variant),
-            position: Set(items.last().map_or(0, |item| item.position.saturating_add(1))),
-            units: Set(i32::try_from(new.units).unwrap_or(i32::MAX)),
-            per_buyer_max: Set(i32::try_from(new.per_buyer_max).unwrap_or(i32::MAX)),
-            confirmed_units: Set(0),
+            position: Set(items.last().map_or(Ok(Position::FIRST), |item| item.position.next()).map_err(OpError::inconsistent)?),
+            units: Set(units),
+            per_buyer_max: Set(per_buyer_max),
+            confirmed_units: Set(Units::ZERO),
         };
         let item = row.insert(tx.conn()).await?;
         item_row::set_tiers(tx, item.id, &new.tiers).await?;
@@ -173,19 +174,20 @@ pub async fn change(db: &Db, scope: &CreatorScope, id: DropItemId, change: ItemC
             if drop.state == DropState::Published && never_made {
                 return Err(OpError::refuse_field(ItemRefusal::BelowMinimumRun, "units"));
             }
-            item.units = i32::try_from(units).unwrap_or(i32::MAX);
+            item.units = units_of(units)?;
             fields.push("units");
         }
         if let Some(limit) = change.per_buyer_max {
-            if drop.state == DropState::Published && i64::from(limit) != i64::from(item.per_buyer_max) {
+            let limit = limit_of(limit)?;
+            if drop.state == DropState::Published && limit != item.per_buyer_max {
                 return Err(OpError::refuse_field(ItemRefusal::Frozen, "perBuyerMax"));
             }
-            item.per_buyer_max = i32::try_from(limit).unwrap_or(i32::MAX);
+            item.per_buyer_max = limit;
             fields.push("per_buyer_max");
         }
         if let Some(tiers) = &change.tiers {
             let lowest = tiers.iter().map(|tier| tier.price_minor).min().unwrap_or(0);
-            let promised = matches!(drop.deposit(), super::terms::Deposit::Fixed(minor) if minor > lowest);
+            let promised = matches!(drop.deposit()?, super::terms::Deposit::Fixed(minor) if minor > lowest);
             if drop.state == DropState::Published && promised {
                 return Err(OpError::refuse_field(ItemRefusal::PriceBelowDeposit, "tiers"));
             }
@@ -238,6 +240,14 @@ async fn changed(tx: &Tx, drop: &Drop, action: &'static str, fields: &[&str]) ->
     drop_row::set_price_min(tx, drop.id, lowest).await?;
     outbox::publish(tx, drop.version, &Fact::DropChanged { creator: drop.creator_id, drop: drop.id }).await?;
     Ok(audit::record(tx, action, drop.id, fields).await?)
+}
+
+fn units_of(units: u32) -> Result<Units, OpError<ItemRefusal>> {
+    Units::try_from(units).map_err(|_| OpError::refuse_field(ItemRefusal::UnitsOutOfRange, "units"))
+}
+
+fn limit_of(per_buyer_max: u32) -> Result<Quantity, OpError<ItemRefusal>> {
+    Quantity::try_from(per_buyer_max).map_err(|_| OpError::refuse_field(ItemRefusal::LimitOutOfRange, "perBuyerMax"))
 }
 
 fn bounds(units: Option<u32>, per_buyer_max: Option<u32>, tiers: Option<&[Tier]>) -> Vec<Refused<ItemRefusal>> {

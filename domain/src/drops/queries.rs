@@ -15,7 +15,7 @@ use super::{
 use crate::{
     catalog::Sight,
     platform::{
-        Currency, Db, EntityId,
+        Currency, Db, EntityId, Units,
         ids::{CreatorId, DropId, DropItemId},
         page::{Page, Slice, SortKey, SortValue, count_capped, slice},
         slugs::{self, SlugKind},
@@ -181,7 +181,7 @@ pub async fn tiers_of(db: &Db, items: &[DropItemId]) -> Result<HashMap<DropItemI
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ItemStockView {
     /// Kept for somebody who has not paid yet.
-    pub held: u32,
+    pub held: Units,
     /// When the first of those holds ends, unless it is paid.
     pub next_hold_ends_at: Option<DateTime<Utc>>,
 }

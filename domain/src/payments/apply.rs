@@ -235,7 +235,7 @@ impl Step<'_> {
                 stock.add_of_person(item, means, units);
             }
         }
-        let claims = self.lines.iter().map(|line| LineClaim { item: line.drop_item_id, units: line.units_u32() });
+        let claims = self.lines.iter().map(|line| LineClaim { item: line.drop_item_id, units: line.units.get() });
         let (checkout, person) = (self.checkout.id, first.person_key.clone());
         let request = Request::Confirm { checkout, person, means, lines: claims.collect() };
         match decide(&stock, &[request], self.now).as_slice() {

@@ -94,7 +94,7 @@ pub async fn cancel(
                 }
                 decide(
                     &stock,
-                    &[Request::GiveBack { lines: vec![LineClaim { item: line.drop_item_id, units: line.units_u32() }] }],
+                    &[Request::GiveBack { lines: vec![LineClaim { item: line.drop_item_id, units: line.units.get() }] }],
                     now,
                 );
                 give_back_paid(tx, std::slice::from_ref(line), RefundReason::BuyerCancelled).await?;
@@ -130,7 +130,7 @@ pub(crate) async fn give_back_paid<R: std::fmt::Debug>(tx: &Tx, lines: &[Line], 
     let ids: Vec<ReservationId> = lines.iter().map(|line| line.id).collect();
     reservation_row::set_state(tx, &ids, state).await?;
     for line in lines {
-        item_row::add_confirmed(tx, line.drop_item_id, line.units.saturating_neg()).await?;
+        item_row::take_confirmed(tx, line.drop_item_id, line.units).await?;
     }
     payments::refund_lines(tx, &ids, reason).await?;
     Ok(())

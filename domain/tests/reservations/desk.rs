@@ -67,7 +67,7 @@ async fn buyers(kit: &Kit, count: usize) -> Arc<Vec<BuyerScope>> {
 /// One drop of a crowd: two items of so many units, three of each a person, the first ten cheaper.
 async fn run(kit: &Kit, market: &Market, title: &str, units: u32) -> [DropItem; 2] {
     let mut draft = draft_of(kit, title);
-    draft.per_buyer_max = Some(4);
+    draft.per_buyer_max = Some(4.into());
     let drop = create(&kit.db, &market.creator, draft).await.unwrap();
     let mut items = Vec::new();
     for name in ["A", "B"] {

@@ -82,7 +82,7 @@ pub(crate) async fn market(kit: &Kit) -> Market {
     let creator = creator(kit, "Salt Glaze").await;
     let admin = system().as_admin();
     let long_ago = kit.db.now() - TimeDelta::days(365);
-    set_tax_rate(&kit.db, &admin, &"DE".parse().unwrap(), TaxClass::Standard, long_ago, 1_900).await.unwrap();
+    set_tax_rate(&kit.db, &admin, "DE".parse().unwrap(), TaxClass::Standard, long_ago, 1_900).await.unwrap();
     let (title, body) = (Text::new("Terms").unwrap(), Markdown::new("Terms.").unwrap());
     let legal = legal::publish(&kit.db, &admin, LegalKind::Terms, &title, &body).await.unwrap();
     let drop = create(&kit.db, &creator, draft_of(kit, "First firing")).await.unwrap();
@@ -104,7 +104,11 @@ pub(crate) async fn buyer(kit: &Kit, name: &str) -> BuyerScope {
 
 impl Market {
     pub(crate) fn request(&self, at: DateTime<Utc>, lines: &[(&DropItem, u32)], total: i64, name: &str) -> ReserveRequest {
-        let line = |(item, units): &(&DropItem, u32)| Line { item: item.id, units: *units, delivery: Delivery::Pickup };
+        let line = |(item, units): &(&DropItem, u32)| Line {
+            item: item.id,
+            units: (*units).try_into().unwrap(),
+            delivery: Delivery::Pickup,
+        };
         ReserveRequest {
             lines: lines.iter().map(line).collect(),
             address: address(),

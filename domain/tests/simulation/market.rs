@@ -53,7 +53,7 @@ impl Template {
         let kit = Kit::sqlite().await;
         let admin = system().as_admin();
         let long_ago = kit.db.now() - TimeDelta::days(365);
-        set_tax_rate(&kit.db, &admin, &"DE".parse().unwrap(), TaxClass::Standard, long_ago, 1_900).await.unwrap();
+        set_tax_rate(&kit.db, &admin, "DE".parse().unwrap(), TaxClass::Standard, long_ago, 1_900).await.unwrap();
         let (title, body) = (Text::new("Terms").unwrap(), Markdown::new("Terms.").unwrap());
         let legal = legal::publish(&kit.db, &admin, LegalKind::Terms, &title, &body).await.unwrap();
         let mut variants = Vec::new();
@@ -105,7 +105,7 @@ pub(crate) async fn open(db: &Db, template: &Template, dice: &mut Dice) -> (Mode
         let opens_at = now + TimeDelta::seconds(if number > 0 && dice.percent(30) { dice.between(1, 900).into() } else { 0 });
         let closes_at = opens_at + TimeDelta::seconds(dice.between(1_800, 20_000).into());
         let hold_secs = dice.between(60, 1_200);
-        let request = CreateDrop { opens_at, closes_at, hold_secs, ..requests::drop(now, "A run") };
+        let request = CreateDrop { opens_at, closes_at, hold_secs: hold_secs.try_into().unwrap(), ..requests::drop(now, "A run") };
         let drop = create(db, &scope, request).await.unwrap();
         model.drops.push(DropModel { id: drop.id, opens_at, closes_at, hold_secs: hold_secs.into(), called_off: false });
         for variant in variants {

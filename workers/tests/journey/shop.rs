@@ -26,7 +26,7 @@ use domain::{
         receive_webhook,
     },
     platform::{
-        Db,
+        Db, Quantity,
         access::{Buyer, BuyerScope, SystemScope},
         idempotency::IdempotencyKey,
         ids::{CheckoutId, DropItemId, PaymentId},
@@ -55,7 +55,7 @@ use workers::{
 };
 
 /// How long a hold lasts here.
-pub(crate) const HOLD_SECS: u32 = 600;
+pub(crate) const HOLD_SECS: u16 = 600;
 
 /// Keeps letters.
 #[derive(Default)]
@@ -168,7 +168,7 @@ impl Shop {
 
     pub(crate) async fn reserve(&self, buyer: &BuyerScope, key: &str) -> CheckoutId {
         let request = ReserveRequest {
-            lines: vec![Line { item: self.item, units: 1, delivery: Delivery::Pickup }],
+            lines: vec![Line { item: self.item, units: Quantity::ONE, delivery: Delivery::Pickup }],
             address: requests::address(),
             expected_total: requests::euros(1_000_000),
             accepted: Vec::new(),
@@ -220,7 +220,7 @@ impl Shop {
 async fn stock(db: &Db, units: u32) -> DropItemId {
     let system = system();
     let since = db.now() - TimeDelta::days(1);
-    set_tax_rate(db, &system.as_admin(), &"DE".parse().unwrap(), TaxClass::Standard, since, 1_900).await.unwrap();
+    set_tax_rate(db, &system.as_admin(), "DE".parse().unwrap(), TaxClass::Standard, since, 1_900).await.unwrap();
     let owner = CreateAccount { email: Email::new("owner@example.org").unwrap(), name: line("Owner"), password: None };
     let owner = accounts::create_account(db, &system, owner).await.unwrap();
     let creator = creators::create_for(db, &system, Some(owner.id), requests::creator("Clay and Kiln")).await.unwrap();
@@ -230,7 +230,7 @@ async fn stock(db: &Db, units: u32) -> DropItemId {
     let variant = catalog::create_variant(db, &scope, variant).await.unwrap();
     let (now, title) = (db.now(), "Spring firing");
     let (closes_at, deposit) = (now + TimeDelta::days(2), Deposit::Percent(1_000));
-    let drop = CreateDrop { closes_at, hold_secs: HOLD_SECS, deposit, ..requests::drop(now, title) };
+    let drop = CreateDrop { closes_at, hold_secs: HOLD_SECS.into(), deposit, ..requests::drop(now, title) };
     let drop = create(db, &scope, drop).await.unwrap();
     let tiers = requests::tiers(&[(10_000, None)]);
     let item = NewItem { variant: variant.id, units, per_buyer_max: 1, tiers };

@@ -9,14 +9,14 @@ use chrono::{DateTime, Utc};
 use domain::{
     accounts::{
         AccountName, ChangePassword, ChangePasswordRefusal, ConfirmEmailRefusal, ConfirmGuestRefusal, CreateToken,
-        CreateTokenRefusal, Email, NeverRefused, OpenSessionRefusal, Password, RequestPasswordResetRefusal, RequestSessionRefusal,
-        ResetPassword, ResetPasswordRefusal, RevokeSessionRefusal, RevokeTokenRefusal, SignIn, SignInRefusal, SignUp,
-        SignUpRefusal, StartGuestRefusal, TokenName, change_name, change_password, confirm_email, confirm_guest, create_token,
-        open_session, request_password_reset, request_session, reset_password, revoke_session, revoke_token, sign_in, sign_out,
-        sign_up, start_guest,
+        CreateTokenRefusal, Email, OpenSessionRefusal, Password, RequestPasswordResetRefusal, RequestSessionRefusal, ResetPassword,
+        ResetPasswordRefusal, RevokeSessionRefusal, RevokeTokenRefusal, SignIn, SignInRefusal, SignUp, SignUpRefusal,
+        StartGuestRefusal, TokenName, change_name, change_password, confirm_email, confirm_guest, create_token, open_session,
+        request_password_reset, request_session, reset_password, revoke_session, revoke_token, sign_in, sign_out, sign_up,
+        start_guest,
     },
     platform::{
-        OpError,
+        NeverRefused, OpError,
         access::{Enter, EntryScope, ManageTokens, OpenSessions, OwnAccount, OwnSession},
         entropy::Secret,
         ids::{CreatorId, SessionId},

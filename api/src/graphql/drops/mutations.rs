@@ -12,7 +12,7 @@ use domain::{
         update::{self, UpdateDrop, UpdateDropRefusal},
     },
     platform::{
-        self,
+        self, Units,
         access::{CreatorScope, Permission},
         ids::{CreatorId, DropItemId},
         tags::{Tag, Tags},
@@ -298,8 +298,9 @@ pub struct DropItemRemoveInput {
     pub id: ID,
 }
 
-fn count(number: i32) -> Result<u32, &'static str> {
-    u32::try_from(number).map_err(|_| "must not be negative")
+/// A number of the input as one that counts something.
+fn count<T: TryFrom<i32>>(number: i32) -> Result<T, &'static str> {
+    T::try_from(number).map_err(|_| "must not be negative")
 }
 
 fn deposit<C: CommonCode>(complaints: &mut Complaints<C>, input: &DepositInput, currency: platform::Currency) -> Option<Deposit> {
@@ -493,7 +494,7 @@ async fn create_drop(ctx: &Context<'_>, input: DropCreateInput) -> Result<DropCr
         tags,
         opens_at: input.opens_at,
         closes_at: input.closes_at,
-        hold_secs: hold_secs.unwrap_or(HOLD_SECS_DEFAULT),
+        hold_secs: hold_secs.unwrap_or(HOLD_SECS_DEFAULT.into()),
         per_buyer_max,
         minimum_units,
         deposit,
@@ -507,7 +508,7 @@ async fn create_drop(ctx: &Context<'_>, input: DropCreateInput) -> Result<DropCr
 }
 
 /// A number that may be taken away by null; absent, it stays.
-fn count_or_none<C: CommonCode>(complaints: &mut Complaints<C>, name: &str, input: MaybeUndefined<i32>) -> Option<Option<u32>> {
+fn count_or_none<C: CommonCode>(complaints: &mut Complaints<C>, name: &str, input: MaybeUndefined<i32>) -> Option<Option<Units>> {
     match input {
         MaybeUndefined::Undefined => None,
         MaybeUndefined::Null => Some(None),

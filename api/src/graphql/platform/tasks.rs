@@ -4,14 +4,12 @@ use std::collections::HashMap;
 
 use async_graphql::{Context, Enum, ID, InputObject, Json, Object, SimpleObject};
 use chrono::{DateTime, Utc};
-use domain::{
-    accounts::NeverRefused,
-    platform::{
-        access::{Administer, authorize},
-        ids::TaskId,
-        tasks::{self as rules, DiscardReason, DiscardRefusal, RequeueRefusal, TaskRow},
-        trace::TraceParent,
-    },
+use domain::platform::{
+    NeverRefused,
+    access::{Administer, authorize},
+    ids::TaskId,
+    tasks::{self as rules, DiscardReason, DiscardRefusal, RequeueRefusal, TaskRow},
+    trace::TraceParent,
 };
 use sea_orm::DbErr;
 

@@ -5,10 +5,9 @@ use std::time::Duration;
 use async_graphql::{Context, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
 use domain::{
-    creators::Country,
     payments::pay::{self, PayRefusal, PayRequest, PaymentMethod, ReturnUrl},
     platform::{
-        OpError,
+        Country, OpError, Quantity,
         access::{Administer, Browse, Buy, Permission},
         idempotency::IdempotencyKey,
         ids::{CheckoutId, CreatorId, LegalTextId, ReservationId},
@@ -20,6 +19,7 @@ use domain::{
         legal,
         lines::{self, AskRefusal, LINE_UNITS_MAX, LINES_MAX, Line},
         queries,
+        quote::QuoteRefusal,
         reserve::{ReserveRefusal, ReserveRequest, Reserved},
         tables::{self, NewTariff, TableRefusal},
     },
@@ -38,11 +38,11 @@ use crate::graphql::{
 
 user_error!(CheckoutQuoteError, CheckoutQuoteErrorCode, AskRefusal {
     LineCount: "A checkout has 1 to 20 lines.",
-    MixedCurrencies: "Lines of drops with different currencies.",
-    CountryNotServed: "There is no tax rate for that country.",
-    NotShippedThere: "The creator does not ship to that country.",
-    DeliveryNotOffered: "The drop is not offered with that kind of delivery.",
-    AmountTooLarge: "The amount is too large.",
+    MixedCurrencies (Quote(QuoteRefusal::MixedCurrencies)): "Lines of drops with different currencies.",
+    CountryNotServed (Quote(QuoteRefusal::CountryNotServed)): "There is no tax rate for that country.",
+    NotShippedThere (Quote(QuoteRefusal::NotShippedThere)): "The creator does not ship to that country.",
+    DeliveryNotOffered (Quote(QuoteRefusal::DeliveryNotOffered)): "The drop is not offered with that kind of delivery.",
+    AmountTooLarge (Quote(QuoteRefusal::AmountTooLarge)): "The amount is too large.",
 } not_found: ItemNotFound);
 user_error!(CheckoutReserveError, CheckoutReserveErrorCode, ReserveRefusal {
     LineCount: "A checkout has 1 to 20 lines.",
@@ -53,11 +53,11 @@ user_error!(CheckoutReserveError, CheckoutReserveErrorCode, ReserveRefusal {
     TooManyHolds: "The buyer has three unpaid checkouts in the drop: pay for one, or give it up.",
     HoldsLapsed: "Too many of the buyer's holds in the drop ran out unpaid: come again at `retryAt`.",
     PriceChanged: "It costs more than `expectedTotal`: the payload has the new quote.",
-    MixedCurrencies: "Lines of drops with different currencies.",
-    CountryNotServed: "There is no tax rate for that country.",
-    NotShippedThere: "The creator does not ship to that country.",
-    DeliveryNotOffered: "The drop is not offered with that kind of delivery.",
-    AmountTooLarge: "The amount is too large.",
+    MixedCurrencies (Quote(QuoteRefusal::MixedCurrencies)): "Lines of drops with different currencies.",
+    CountryNotServed (Quote(QuoteRefusal::CountryNotServed)): "There is no tax rate for that country.",
+    NotShippedThere (Quote(QuoteRefusal::NotShippedThere)): "The creator does not ship to that country.",
+    DeliveryNotOffered (Quote(QuoteRefusal::DeliveryNotOffered)): "The drop is not offered with that kind of delivery.",
+    AmountTooLarge (Quote(QuoteRefusal::AmountTooLarge)): "The amount is too large.",
     LegalTextsNotAccepted: "The current version of a legal text was not accepted: see `legalTexts`.",
     KeyReused: "The idempotency key was used for another request.",
 } not_found: ItemNotFound);
@@ -261,7 +261,7 @@ fn lines<C: CommonCode>(complaints: &mut Complaints<C>, input: &[CheckoutLineInp
     for (at, line) in input.iter().enumerate().take(LINES_MAX.saturating_add(1)) {
         let at = at.to_string();
         let item = complaints.take(&["lines", &at, "itemId"], id(&line.item_id));
-        let units = u32::try_from(line.units).ok().filter(|units| (1..=LINE_UNITS_MAX).contains(units));
+        let units = Quantity::try_from(line.units).ok().filter(|units| units.get() <= LINE_UNITS_MAX);
         let units = complaints.take(&["lines", &at, "units"], units.ok_or("must be 1 to 1000"));
         if let (Some(item), Some(units)) = (item, units) {
             lines.push(Line { item, units, delivery: line.delivery.into() });
@@ -306,7 +306,7 @@ impl QuoteQuery {
             let lines = lines(&mut complaints, &input.lines);
             let country = complaints.take(&["country"], input.country.parse::<Country>());
             let (Some(country), true) = (country, complaints.is_empty()) else { return Err(complaints.into()) };
-            let quote = lines::ask(ctx.db(), &scope, &lines, &country).await?;
+            let quote = lines::ask(ctx.db(), &scope, &lines, country).await?;
             Ok(CheckoutQuotePayload { quote: Some(Quote(quote)), ..Default::default() })
         };
         CheckoutQuotePayload::of(work.await)
@@ -362,8 +362,7 @@ impl ReservationsMutation {
             let rate = complaints.take(&["rate"], input.rate.basis_points());
             let (Some(country), Some(rate)) = (country, rate) else { return Err(complaints.into()) };
             let starts_at = input.starts_at.unwrap_or(ctx.db().now());
-            let rate = i32::try_from(rate).unwrap_or(i32::MAX);
-            tables::set_tax_rate(ctx.db(), &scope, &country, input.tax_class.into(), starts_at, rate).await?;
+            tables::set_tax_rate(ctx.db(), &scope, country, input.tax_class.into(), starts_at, rate).await?;
             Ok(TaxRateSetPayload { tax_rates: Some(super::tax_rates(ctx).await?), ..Default::default() })
         };
         TaxRateSetPayload::of(work.await)

@@ -11,6 +11,7 @@ use domain::{
     creators::create_for,
     drops::{publish::withdraw, queries::items_of},
     platform::{
+        Quantity,
         access::{Actor, Buyer, Permission, TokenKind},
         idempotency::IdempotencyKey,
         ids::{AccountId, CreatorId},
@@ -91,7 +92,7 @@ impl World {
         ids.insert("token", token(&[Permission::CatalogRead]).await.token.id.to_string());
 
         let admin = system().as_admin();
-        set_tax_rate(&kit.db, &admin, &"DE".parse().unwrap(), domain::catalog::TaxClass::Standard, Kit::start(), 1_900)
+        set_tax_rate(&kit.db, &admin, "DE".parse().unwrap(), domain::catalog::TaxClass::Standard, Kit::start(), 1_900)
             .await
             .unwrap();
         let tariff = NewTariff { country: "DE".parse().unwrap(), weight_grams_max: 10_000, price: euros(500) };
@@ -116,7 +117,7 @@ impl World {
         ids.insert("product", variants[&item.variant_id].product_id.to_string());
 
         let request = ReserveRequest {
-            lines: vec![lines::Line { item: item.id, units: 1, delivery: Delivery::Pickup }],
+            lines: vec![lines::Line { item: item.id, units: Quantity::ONE, delivery: Delivery::Pickup }],
             address: requests::address(),
             expected_total: euros(100_000),
             accepted: vec![terms],

@@ -11,11 +11,13 @@ pub(crate) mod import_row;
 pub mod queries;
 pub mod reconcile;
 pub(crate) mod report_row;
-pub mod run_import;
-pub mod start_import;
+mod run_import;
+mod run_import_later;
+mod start_import;
 
 pub use complaint::{Complaint, ComplaintCode};
 pub use import_row::{Model as ProductImport, sweep};
-pub use report_row::{Model as ImportRow, RowOutcome};
-pub use run_import::{Progress, run_import, run_import_later};
-pub use start_import::{StartImport, StartImportRefusal, start_import};
+pub use report_row::{Model as ImportRow, RowComplaints, RowOutcome};
+pub use run_import::{Progress, run_import};
+pub use run_import_later::run_import_later;
+pub use start_import::{OPEN_MAX, StartImport, StartImportRefusal, start_import};
