@@ -201,12 +201,14 @@ settings! {
     upload_bytes_max: Number<1_024, 104_857_600> = Number::of(10_485_760);
     /// How long it may take to send a request with a file, in seconds.
     upload_secs_max: Number<1, 3_600> = Number::of(60);
-    /// The payment gateway.
+    /// The payment gateway that takes new payments.
     gateway: Gateway = Gateway::Sandbox;
     /// Signs the sandbox gateway's webhooks. Default: made at the first start and kept in DATA/secrets.
     sandbox_webhook_secret: SecretText = SecretText::absent();
-    /// The most calls a second to the payment gateway, of all processes together.
+    /// The most calls a second to a payment gateway, of all processes together.
     gateway_calls_per_second: Number<1, 10_000> = Number::of(80);
+    /// The same for the sandbox gateway alone. Default: gateway_calls_per_second.
+    sandbox_calls_per_second: Number<1, 10_000> = gateway_calls_per_second;
     /// Proxies in front of this server, whose Forwarded or X-Forwarded-For header is believed.
     trusted_proxies: ProxyList = ProxyList::default();
     /// How long a stop waits for what is in flight, in seconds.

@@ -6,6 +6,7 @@ mod data_folder;
 mod database;
 mod demo;
 mod exit;
+mod gateways;
 mod mailer;
 mod open_files;
 mod prompt;

@@ -8,26 +8,33 @@ use std::{
     time::Duration,
 };
 
-use api::{
-    BudgetSettings, Check, Documents, Limits, LiveBounds, TrustedDocuments, UploadRules, http::connections::ConnectionLimits,
-};
-use chrono::TimeDelta;
+use api::Check;
 use domain::{
-    platform::{Db, tasks::Queue},
+    platform::{Db, mail::LinkBase, tasks::Queue},
     reservations::desk::DeskSettings,
 };
-use payments::{Sandbox, SandboxSettings};
+use edge::{
+    budget::BudgetSettings,
+    guard::Limits,
+    http::{
+        connections::ConnectionLimits,
+        documents::{Documents, TrustedDocuments},
+    },
+    live::LiveBounds,
+    uploads::UploadRules,
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use workers::{
-    LinkBase, Loops, WorkerDeps,
+    Loops, WorkerDeps,
     bus::{Bus, BusState, embedded::EmbeddedBus, rabbit::RabbitBus},
 };
 
 use crate::{
-    config::{BusUrl, Config, Gateway, ListenAddress, PublicUrl},
+    config::{BusUrl, Config, ListenAddress, PublicUrl},
     data_folder::DataFolder,
     database,
     exit::{Exit, Failure, Outcome},
+    gateways::PaymentParts,
     mailer::mailer,
 };
 
@@ -81,30 +88,6 @@ pub(crate) fn bus(config: &Config, db: &Db) -> Outcome<Arc<dyn Bus>> {
             Ok(Arc::new(RabbitBus::start(db, url.clone(), authorities.transpose()?)))
         }
     }
-}
-
-/// The sandbox gateway, whose webhooks go to `webhooks_to`: the address of a server.
-pub(crate) fn sandbox(
-    config: &Config,
-    folder: &DataFolder,
-    db: &Db,
-    public_url: &PublicUrl,
-    webhooks_to: &PublicUrl,
-) -> Outcome<Arc<Sandbox>> {
-    match config.gateway {
-        Gateway::Sandbox => {}
-    }
-    let webhook_secret = match config.sandbox_webhook_secret.expose() {
-        Some(secret) => secret.to_owned(),
-        None => folder.sandbox_webhook_secret()?,
-    };
-    let settings = SandboxSettings {
-        public_url: public_url.as_str().to_owned(),
-        webhook_url: format!("{}/webhooks/sandbox", webhooks_to.as_str()),
-        webhook_secret,
-        late: TimeDelta::seconds(SandboxSettings::LATE_SECS),
-    };
-    Sandbox::shared(db.clone(), settings).map_err(|cause| Failure::unexpected("start the sandbox gateway", &cause))
 }
 
 /// The documents that requests may name.
@@ -166,17 +149,17 @@ pub(crate) fn uploads(config: &Config, folder: &DataFolder) -> Outcome<UploadRul
 pub(crate) fn worker_deps(
     config: &Config,
     db: &Db,
-    sandbox: &Arc<Sandbox>,
+    payments: &PaymentParts,
     public_url: &PublicUrl,
     queues: Vec<(Queue, usize)>,
 ) -> Outcome<WorkerDeps> {
     Ok(WorkerDeps {
         db: db.clone(),
         mailer: mailer(config)?,
-        gateways: vec![sandbox.clone()],
-        sandbox: Some(Arc::clone(sandbox)),
+        gateways: payments.gateways.clone(),
+        tasks: payments.tasks(),
+        sweeps: payments.sweeps(),
         links: LinkBase::new(public_url.as_str()),
-        gateway_calls_per_second: config.gateway_calls_per_second.get(),
         queues,
     })
 }
@@ -238,7 +221,7 @@ pub(crate) fn live_bounds(config: &Config) -> LiveBounds {
 
 /// All queues, each with its usual number of tasks at once.
 pub(crate) fn all_queues() -> Vec<(Queue, usize)> {
-    Queue::ALL.into_iter().map(|queue| (queue, workers::concurrency(queue))).collect()
+    Queue::ALL.into_iter().map(|queue| (queue, queue.concurrency())).collect()
 }
 
 /// What a process says of itself at `/readyz`, besides its database.

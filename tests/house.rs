@@ -5,7 +5,7 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot read the tree has nothing else to say")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -30,11 +30,14 @@ const ANY_IO: &[&str] =
 const RULES: &[Rule] = &[
     Rule {
         package: "smallrun",
-        ours: &["api", "domain", "imaging", "migrations", "payments", "routing", "search", "storefront", "workers"],
+        ours: &["api", "domain", "edge", "imaging", "migrations", "payments", "routing", "search", "storefront", "workers"],
         never: &[],
     },
-    Rule { package: "api", ours: &["domain", "imaging", "payments", "routing", "search"], never: &["lapin"] },
-    Rule { package: "workers", ours: &["domain", "imaging", "payments", "routing", "search"], never: EDGE },
+    // Which gateways there are is the wiring's business: these two know the port alone.
+    Rule { package: "api", ours: &["domain", "edge", "imaging", "routing", "search"], never: &["lapin"] },
+    Rule { package: "workers", ours: &["domain", "imaging", "routing", "search"], never: EDGE },
+    // Serves any schema: what it has to be told of this one are its ports, which `api` implements.
+    Rule { package: "edge", ours: &[], never: &["sea-orm", "sqlx", "lapin"] },
     // Speaks the public GraphQL schema over HTTP, as any other storefront must.
     Rule { package: "storefront", ours: &[], never: &["sea-orm", "sqlx", "lapin"] },
     Rule { package: "payments", ours: &["domain"], never: &["actix", "async-graphql", "lapin"] },
@@ -54,11 +57,22 @@ const RULES: &[Rule] = &[
     // What goes on between processes cannot be timed from outside.
     Rule { package: "bench-bus", ours: &["domain", "testkit", "workers"], never: EDGE },
     // What comes before a request is run is microseconds: too little to be timed from outside.
-    Rule { package: "bench-edge", ours: &["api", "domain", "testkit"], never: &[] },
+    Rule { package: "bench-edge", ours: &["api", "edge"], never: &[] },
 ];
 
-/// What tests may use beyond the arrows above: the databases they run on.
+/// What all tests may use beyond the arrows above: the databases they run on.
 const TESTS_MAY_USE: &str = "testkit";
+/// What the tests of one crate may use besides.
+const TESTS_OF_ONE_MAY_USE: &[(&str, &str)] = &[
+    // The journeys pay at a gateway.
+    ("workers", "payments"),
+];
+
+/// Where the sandbox is named besides its crate and the wiring, and why. Any other place should use a port.
+const SANDBOX_IS_NAMED_IN: &[(&str, &str)] = &[
+    ("domain/src/platform/tasks.rs", "the queue of the sandbox's tasks is stored by this name"),
+    ("api/src/graphql/platform/tasks.rs", "the queue is a value of the schema"),
+];
 
 /// Folder and module names that say nothing about what is inside.
 const SAYS_NOTHING: &[&str] = &["utils", "util", "helpers", "common", "models", "services", "managers"];
@@ -79,7 +93,8 @@ fn dependencies_point_one_way() {
         };
         for Dependency { name, for_tests } in &manifest.dependencies {
             let is_ours = ours.contains(name.as_str());
-            let allowed = rule.ours.contains(&name.as_str()) || (*for_tests && name == TESTS_MAY_USE);
+            let tests_may = name == TESTS_MAY_USE || TESTS_OF_ONE_MAY_USE.contains(&(package, name.as_str()));
+            let allowed = rule.ours.contains(&name.as_str()) || (*for_tests && tests_may);
             if is_ours && !allowed {
                 complaints.push(format!("`{package}` must not depend on `{name}`"));
             }
@@ -89,6 +104,73 @@ fn dependencies_point_one_way() {
         }
     }
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+/// The map stands in ARCHITECTURE.md, where people look for it.
+#[test]
+fn the_capabilities_of_domain_depend_on_each_other_as_the_map_says() {
+    let map = std::fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md can be read");
+    let (_, map) = map.split_once("```arrows\n").expect("ARCHITECTURE.md has the map of `domain`");
+    let (map, _) = map.split_once("```").expect("the map ends");
+    let mut drawn = BTreeSet::new();
+    let mut capabilities = BTreeSet::new();
+    for line in map.lines() {
+        let (capability, below) = line.split_once("<-").expect("a line of the map has an arrow");
+        capabilities.insert(capability.trim());
+        drawn.extend(below.split_whitespace().map(|below| (capability.trim().to_owned(), below.to_owned())));
+    }
+    let domain = root().join("domain/src");
+    let mut found: BTreeMap<(String, String), String> = BTreeMap::new();
+    for (path, text) in rust_files() {
+        let Ok(inside) = path.strip_prefix(&domain) else { continue };
+        let Some(capability) = inside.iter().next().and_then(OsStr::to_str).filter(|name| capabilities.contains(name)) else {
+            continue;
+        };
+        for below in used_modules(&text).into_iter().filter(|below| below != capability && capabilities.contains(below.as_str())) {
+            found.entry((capability.to_owned(), below)).or_insert_with(|| inside.display().to_string());
+        }
+    }
+    let folders: BTreeSet<String> = (std::fs::read_dir(&domain).expect("`domain/src` can be listed"))
+        .map(|entry| entry.expect("`domain/src` can be listed").path())
+        .filter(|path| path.is_dir())
+        .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
+        .collect();
+    let missing: Vec<_> = folders.iter().filter(|folder| !capabilities.contains(folder.as_str())).collect();
+    assert!(missing.is_empty(), "capabilities that the map in ARCHITECTURE.md does not have: {missing:?}");
+    let new: Vec<_> = found.iter().filter(|(arrow, _)| !drawn.contains(*arrow)).collect();
+    assert!(new.is_empty(), "arrows that the map in ARCHITECTURE.md does not have: {new:?}");
+    let unused: Vec<_> = drawn.iter().filter(|arrow| !found.contains_key(*arrow)).collect();
+    assert!(unused.is_empty(), "arrows of the map in ARCHITECTURE.md that nothing uses: {unused:?}");
+}
+
+/// The first-level modules of its own crate that a file uses: in `use` lines, and in paths that begin with `crate::`.
+fn used_modules(text: &str) -> BTreeSet<String> {
+    let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let code = code.join("\n");
+    let word = |text: &str| text.chars().take_while(|sign| sign.is_alphanumeric() || *sign == '_').collect::<String>();
+    let mut used = BTreeSet::new();
+    for after in code.split("crate::").skip(1) {
+        let Some(group) = after.strip_prefix('{') else {
+            used.insert(word(after));
+            continue;
+        };
+        let mut depth = 0_usize;
+        let mut begins = true;
+        for (at, sign) in group.char_indices() {
+            match sign {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => begins = true,
+                _ if begins && depth == 0 && !sign.is_whitespace() => {
+                    used.insert(word(group.get(at..).unwrap_or_default()));
+                    begins = false;
+                }
+                _ => {}
+            }
+        }
+    }
+    used
 }
 
 #[test]
@@ -138,7 +220,7 @@ fn a_function_in_a_tenants_scope_does_not_read_from_the_pool() {
 }
 
 /// Files of `domain` with several operations: each is to be split by whoever restructures its capability.
-const SEVERAL_OPERATIONS: &[&str] = &["drops/items.rs", "drops/publish.rs", "reservations/tables.rs"];
+const SEVERAL_OPERATIONS: &[&str] = &["reservations/tables.rs"];
 
 /// An operation is found by its name: the file that has its refusals has it, and no other.
 #[test]
@@ -175,6 +257,78 @@ fn an_operation_is_called_by_one_path() {
         }
     }
     assert!(found.is_empty(), "make these modules private, and re-export what they have: {found:#?}");
+}
+
+/// Everybody in the product who makes a `SystemScope`, and why no viewer stands behind the work. Tasks do not: each attempt
+/// gets its scope, with the reason of its kind.
+const MAKE_SYSTEM_SCOPES: &[(&str, &str)] = &[
+    ("api/src/http/webhooks.rs", "a gateway proves itself by its signature and is no viewer"),
+    ("domain/src/platform/tasks/kinds.rs", "an attempt at a task"),
+    ("src/commands/admin.rs", "the operator at the machine"),
+    ("src/commands/audit.rs", "the operator at the machine"),
+    ("src/commands/demo.rs", "the operator at the machine"),
+    ("src/commands/serve.rs", "a start takes back what a vanished server had in hand"),
+    ("src/demo/load.rs", "the demo fills its marketplace"),
+    ("src/demo/people.rs", "the demo makes its people"),
+    ("workers/src/reconcile.rs", "the reconcilers"),
+];
+
+/// Rules about rows that are not the tenant's. What the platform writes to its own tables is no caller's business.
+const PASS_THE_WALL: &[(&str, &str)] = &[
+    ("domain/src/accounts/revoke_token.rs", "buyers' sessions that a storefront's token opened end with it"),
+    ("domain/src/reservations/cancel_drop.rs", "a cancelled drop releases its buyers' checkouts whole, with other creators' lines"),
+    ("domain/src/platform/db.rs", "here it is"),
+    ("domain/src/platform/idempotency.rs", "keys belong to whoever uses them"),
+    ("domain/src/platform/tasks.rs", "tasks are the system's"),
+    ("domain/src/platform/timers.rs", "timers are the system's"),
+];
+
+#[test]
+fn the_system_acts_where_it_is_known_to() {
+    assert_listed("SystemScope::new(", MAKE_SYSTEM_SCOPES);
+}
+
+#[test]
+fn the_second_wall_is_passed_where_it_is_known_to_be() {
+    assert_listed("beyond_wall", PASS_THE_WALL);
+}
+
+/// Asserts that the files of the product with this text are those of the list, no more and no fewer. Unit tests stand at
+/// the end of a file.
+fn assert_listed(text: &str, list: &[(&str, &str)]) {
+    let root = root();
+    let in_product = |path: &Path| path.components().any(|part| part.as_os_str() == "src");
+    let not_shipped = ["bench", "testkit"].map(|folder| root.join(folder));
+    let files = rust_files().into_iter().filter(|(path, _)| !not_shipped.iter().any(|folder| path.starts_with(folder)));
+    let found: BTreeSet<_> = files
+        .filter_map(|(path, source)| Some((path.strip_prefix(&root).ok()?.to_owned(), source)))
+        .filter(|(path, source)| in_product(path) && source.split("#[cfg(test)]").next().unwrap_or_default().contains(text))
+        .map(|(path, _)| path.display().to_string())
+        .collect();
+    let listed: BTreeSet<_> = list.iter().map(|(path, _)| (*path).to_owned()).collect();
+    let (new, gone): (Vec<_>, Vec<_>) = (found.difference(&listed).collect(), listed.difference(&found).collect());
+    assert!(new.is_empty(), "`{text}` stands in {new:#?}: give the reason in tests/house.rs, or do without");
+    assert!(gone.is_empty(), "`{text}` stands no longer in {gone:#?}: take them off the list");
+}
+
+/// A gateway is a name, an account and a mode to all others: what one of them needs comes from the wiring.
+#[test]
+fn nothing_but_the_wiring_names_the_sandbox() {
+    let crates = ["api", "domain", "workers"].map(|name| root().join(name).join("src"));
+    let product = |text: &str| {
+        // Comments may explain with an example, and tests may use it.
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default().to_lowercase();
+        code.lines().any(|line| !line.trim_start().starts_with("//") && line.contains("sandbox"))
+    };
+    let naming: BTreeSet<_> = rust_files()
+        .into_iter()
+        .filter(|(path, text)| crates.iter().any(|folder| path.starts_with(folder)) && product(text))
+        .map(|(path, _)| path.strip_prefix(root()).expect("a file of the project").to_owned())
+        .collect();
+    let known: BTreeSet<_> = SANDBOX_IS_NAMED_IN.iter().map(|(path, _)| PathBuf::from(path)).collect();
+    let (new, gone): (Vec<_>, Vec<_>) = (naming.difference(&known).collect(), known.difference(&naming).collect());
+    assert!(new.is_empty(), "these name the sandbox; let the wiring pass what they need: {new:#?}");
+    assert!(gone.is_empty(), "these no longer name the sandbox; take them off the list: {gone:#?}");
 }
 
 /// A workspace crate as its manifest describes it.

@@ -5,68 +5,65 @@
 //! Architecture invariant: no rule, no SQL and no transaction here; a resolver names a
 //! domain function and shapes its answer.
 
+mod backend;
 pub mod graphql;
 pub mod http;
 pub mod live;
 
-use std::{
-    net::IpAddr,
-    sync::{Arc, LazyLock},
-    time::Duration,
-};
+use std::sync::{Arc, LazyLock};
 
-use async_graphql::{MergedObject, SDLExportOptions};
+use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions};
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::{
-    payments::gateway::PaymentGateway,
+    payments::gateways::Gateways,
     platform::Db,
     reservations::desk::{Desk, DeskSettings},
 };
 
 use graphql::{
-    accounts::{AccountsQuery, mutations::AccountsMutation},
+    accounts::{
+        AccountsMutation, AccountsQuery,
+        sessions::SessionsMutation,
+        tokens::{TokensMutation, TokensQuery},
+    },
+    amendments::Amendments,
     catalog::{
         CatalogMutation, CatalogQuery,
         imports::{ImportsMutation, ImportsQuery},
     },
     creators::{CreatorsMutation, CreatorsQuery},
-    drops::{DropsQuery, mutations::DropsMutation},
-    introspection::Schemas,
-    live::{LiveSubscription, StockQuery},
+    drops::{DropsMutation, DropsQuery, DropsSubscription, items::DropItemsMutation},
     node::NodeQuery,
     platform::{
         PlatformQuery,
         tasks::{TasksMutation, TasksQuery},
     },
     reservations::{
-        ReservationsQuery,
-        mutations::{QuoteQuery, ReservationsMutation},
+        ReservationsMutation, ReservationsQuery, ReservationsSubscription,
+        quote::QuoteQuery,
+        tables::{TablesMutation, TablesQuery},
     },
-    user_error::UserError,
 };
 
-pub use graphql::{budget::BudgetSettings, guard::Limits, introspection::SchemaAudience, uploads::UploadRules};
 pub use http::{
-    HttpSettings,
-    cors::Cors,
-    documents::{Documents, TrustedDocuments, TrustedDocumentsError},
     health::{Check, Operations},
     playground::DemoTokens,
 };
-pub use live::{Live, LiveBounds};
+pub use live::Live;
 
 /// What may be asked.
 #[derive(MergedObject, Default)]
 pub struct Query(
     NodeQuery,
     AccountsQuery,
+    TokensQuery,
     CreatorsQuery,
     CatalogQuery,
     ImportsQuery,
     DropsQuery,
-    StockQuery,
     ReservationsQuery,
     QuoteQuery,
+    TablesQuery,
     PlatformQuery,
     TasksQuery,
 );
@@ -75,76 +72,59 @@ pub struct Query(
 #[derive(MergedObject, Default)]
 pub struct Mutation(
     AccountsMutation,
+    SessionsMutation,
+    TokensMutation,
     CreatorsMutation,
     CatalogMutation,
     ImportsMutation,
     DropsMutation,
+    DropItemsMutation,
     ReservationsMutation,
+    TablesMutation,
     TasksMutation,
 );
 
-/// The schema.
-pub type Schema = async_graphql::Schema<Query, Mutation, LiveSubscription>;
+/// What can be watched as it changes.
+#[derive(MergedSubscription, Default)]
+pub struct Subscription(DropsSubscription, ReservationsSubscription);
 
-/// What the edge is made of.
+/// The schema.
+pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
+
+/// What the API is made of.
 #[derive(Clone)]
 pub struct Api {
     /// The database.
     pub db: Db,
-    /// The gateways of this deployment; the first one takes new payments.
-    pub gateways: Vec<Arc<dyn PaymentGateway>>,
-    /// Who may ask about the schema.
-    pub introspection: SchemaAudience,
-    /// The documents that a request may name instead of sending them.
-    pub documents: Documents,
-    /// How the edge speaks HTTP.
-    pub http: HttpSettings,
+    /// The payment gateways of this deployment.
+    pub gateways: Gateways,
+    /// How the edge in front of it is set.
+    pub edge: edge::Settings,
     /// The playground, if it is served, with the demo's tokens.
     pub playground: Option<DemoTokens>,
     /// What else must be well for `/readyz` to say so, besides the database that the edge asks itself.
     pub checks: Vec<Check>,
     /// Renders what `/metrics` shows.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    /// The proxies whose `Forwarded` and `X-Forwarded-For` are believed.
-    pub trusted_proxies: Vec<IpAddr>,
-    /// A query that takes longer is given up; a mutation that began runs to its end.
-    pub query_deadline: Duration,
-    /// The limits of every request.
-    pub limits: Limits,
-    /// What each caller may spend; `None` is without end.
-    pub budget: Option<BudgetSettings>,
-    /// When requests wait so long until they are run, some are not begun; zero is never.
-    pub shed_from: Duration,
     /// Where reservations are asked for.
     pub desk: Desk,
     /// What is watched as it changes.
     pub live: Live,
-    /// Where the files of requests are kept while these run, and how large they may be.
-    pub uploads: UploadRules,
 }
 
 impl Api {
-    /// An edge that is tried out, by a test say: everything is open, with the usual bounds, and nothing stands beside the database.
+    /// An API that is tried out, by a test say: everything is open, with the usual bounds, and nothing stands beside the database.
     /// It is to be made on a runtime, which follows what happens.
     pub fn over(db: &Db) -> Self {
-        const FILE_BYTES_MAX: usize = 1024 * 1024;
         Self {
             db: db.clone(),
-            gateways: Vec::new(),
-            introspection: SchemaAudience::Everybody,
-            documents: Documents::default(),
-            http: HttpSettings::default(),
+            gateways: Gateways::none(),
+            edge: edge::Settings::default(),
             playground: None,
             checks: Vec::new(),
             metrics: Arc::new(String::new),
-            trusted_proxies: Vec::new(),
-            query_deadline: Duration::from_secs(10),
-            limits: Limits::default(),
-            budget: Some(BudgetSettings::default()),
-            shed_from: Duration::ZERO,
             desk: Desk::new(db, DeskSettings::default()),
-            live: Live::start(db, LiveBounds::default()),
-            uploads: UploadRules::new(std::env::temp_dir(), FILE_BYTES_MAX, 1, Duration::from_secs(5), 4),
+            live: Live::start(db),
         }
     }
 }
@@ -159,15 +139,16 @@ static SCHEMAS: LazyLock<(Schema, Schema)> = LazyLock::new(|| {
     (bounded().finish(), bounded().disable_introspection().disable_suggestions().finish())
 });
 
-/// The schema as those may know it who ask.
-pub fn schemas(audience: SchemaAudience) -> Schemas {
+/// The schema, for those to whom it is shown, or for those to whom it is not: the latter answers no questions about itself, and
+/// its errors do not say which field of another name was meant.
+pub fn schema(is_shown: bool) -> &'static Schema {
     let (open, closed) = &*SCHEMAS;
-    Schemas::new(open.clone(), closed.clone(), audience)
+    if is_shown { open } else { closed }
 }
 
-fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, LiveSubscription> {
-    Schema::build(Query::default(), Mutation::default(), LiveSubscription)
-        .register_output_type::<UserError>()
+fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, Subscription> {
+    Schema::build(Query::default(), Mutation::default(), Subscription::default())
+        .register_output_type::<Amendments>()
         .override_output_type_description::<DateTime<Utc>>(
             "An instant, after RFC 3339, such as `2026-03-02T10:00:00Z`. Answers are in UTC; inputs may have any offset.",
         )

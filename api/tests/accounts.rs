@@ -5,11 +5,11 @@
 use actix_web::{App, test};
 use api::{Api, http};
 use domain::{
-    accounts::{AccountName, Addressing, CreateAccount, Email, Password, address, create_account, create_admin},
+    accounts::{AccountName, CreateAccount, Email, Password, create_account, create_admin},
     platform::access::SystemScope,
 };
 use serde_json::{Value, json};
-use testkit::{Kit, letters, on_both};
+use testkit::{Kit, letters, link_in, on_both, write_letter};
 
 const PASSWORD: &str = "correct horse";
 
@@ -55,10 +55,7 @@ fn error(code: &str, path: &[&str]) -> Value {
 /// The code in the link of the letter that was asked for last.
 async fn newest_link(kit: &Kit) -> String {
     let letter = letters(kit).await.pop().unwrap();
-    match address(&kit.db, &SystemScope::new("test"), &letter).await.unwrap() {
-        Addressing::To(to) => to.link.unwrap().0.expose().to_owned(),
-        other => panic!("not a letter to somebody: {other:?}"),
-    }
+    link_in(&write_letter(kit, &letter).await.unwrap())
 }
 
 fn person(email: &str) -> CreateAccount {

@@ -15,16 +15,15 @@ use api::{Api, DemoTokens, http};
 use chrono::TimeDelta;
 use domain::{
     accounts::{
-        AccountName, Addressing, CreateAccount, CreateToken, Email, Password, SignIn, SignUp, TokenName, address, confirm_guest,
-        create_account, create_token, open_session, request_password_reset, request_session, sign_in, sign_up, start_guest,
-        viewer_of,
+        AccountName, CreateAccount, CreateToken, Email, Password, SignIn, SignUp, TokenName, confirm_guest, create_account,
+        create_token, open_session, request_password_reset, request_session, sign_in, sign_up, start_guest, viewer_of,
     },
     platform::{
         access::{Enter, EntryScope, OpenSessions, Permission, SystemScope, TokenKind, Viewer, authorize},
         entropy::Secret,
     },
 };
-use testkit::{Kit, audit_actions, letters, on_both};
+use testkit::{Kit, audit_actions, letters, link_in, on_both, write_letter};
 
 const OLD: &str = "correct horse";
 const NEW: &str = "battery & staple=+ß";
@@ -111,10 +110,7 @@ async fn signs_in(kit: &Kit, text: &str) -> bool {
 /// The code in the link of the letter that was asked for last.
 async fn newest_code(kit: &Kit) -> String {
     let letter = letters(kit).await.pop().unwrap();
-    match address(&kit.db, &system(), &letter).await.unwrap() {
-        Addressing::To(to) => to.link.unwrap().0.expose().to_owned(),
-        other => panic!("not a letter to somebody: {other:?}"),
-    }
+    link_in(&write_letter(kit, &letter).await.unwrap())
 }
 
 async fn code_to_confirm(kit: &Kit) -> String {

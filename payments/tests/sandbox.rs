@@ -7,11 +7,11 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use domain::{
     payments::gateway::{Intent, NewIntent, PaymentGateway, WebhookError},
-    platform::{Currency, Money, ids::PaymentId, tasks::Task},
+    platform::{Currency, Money, ids::PaymentId, sweep::Sweep},
 };
 use payments::{
     Sandbox, SandboxSettings,
-    sandbox::{DeliverError, SIGNATURE_HEADER, SandboxState, SettleError, Webhook, methods},
+    sandbox::{DeliverError, SIGNATURE_HEADER, SandboxOutcome, SandboxState, SettleError, Webhook, methods},
 };
 use testkit::{Kit, on_both};
 use tokio::{
@@ -69,11 +69,9 @@ async fn confirmed(sandbox: &Sandbox, method: &str) -> Intent {
 }
 
 async fn events(kit: &Kit) -> Vec<Uuid> {
-    let event = |task| match task {
-        Task::SandboxOutcome { event } => event,
-        other => panic!("not the sandbox's: {other:?}"),
-    };
-    testkit::tasks(kit).await.into_iter().map(event).collect()
+    let outcomes = testkit::tasks_of::<SandboxOutcome>(kit).await;
+    assert_eq!(outcomes.len(), testkit::tasks(kit).await.len(), "no task is of another kind");
+    outcomes.into_iter().map(|outcome| outcome.event).collect()
 }
 
 on_both! {
@@ -160,8 +158,9 @@ on_both! {
     async fn housekeeping_forgets_what_is_old(kit: Kit) {
         let sandbox = sandbox(&kit, String::new());
         confirmed(&sandbox, methods::SUCCESS).await;
-        assert_eq!(sandbox.sweep(kit.db.now()).await.unwrap(), 0);
+        kit.clock.advance(TimeDelta::days(30));
+        assert_eq!(sandbox.sweep().await.unwrap(), 0);
         kit.clock.advance(TimeDelta::seconds(1));
-        assert_eq!(sandbox.sweep(kit.db.now()).await.unwrap(), 3, "two keys and an event");
+        assert_eq!(sandbox.sweep().await.unwrap(), 3, "two keys and an event");
     }
 }

@@ -8,11 +8,16 @@ use std::{
 };
 
 use actix_web::{App, dev::ServerHandle, middleware::from_fn};
-use api::http::{HttpSettings, SharedEdge, connections};
+use api::http::SharedEdge;
 use domain::{
     accounts::queries::any_admin,
     platform::{Db, access::SystemScope, tasks},
     reservations::desk::Desk,
+};
+use edge::{
+    Settings,
+    http::{connections, documents::Documents},
+    settings::HttpSettings,
 };
 use tokio::task::JoinHandle;
 use workers::{Workers, WorkersHandle};
@@ -23,7 +28,8 @@ use crate::{
     database::{self, SoleServer},
     demo,
     exit::{Exit, Failure, Outcome},
-    open_files, sandbox_page, telemetry, terminal,
+    gateways::PaymentParts,
+    open_files, telemetry, terminal,
     wiring::{self, Signals},
 };
 
@@ -136,53 +142,41 @@ fn start(
     folder: &DataFolder,
     db: &Db,
     place: Place,
-    documents: api::Documents,
+    documents: Documents,
     tokens: Option<&demo::Tokens>,
     arguments: &Arguments,
 ) -> Outcome<Running> {
     let metrics = telemetry::metrics(db)?;
     // Webhooks of its own go to itself directly: a proxy in front may not let them in.
     let itself = PublicUrl::of(&ListenAddress(place.address));
-    let sandbox = wiring::sandbox(config, folder, db, &place.public_url, &itself)?;
+    let payments = PaymentParts::new(config, folder, db, &place.public_url, &itself)?;
     let bus = wiring::bus(config, db)?;
     // Before the server: whether they work is part of what it says of itself. The address is taken already.
     let mut workers = if arguments.no_workers {
         Workers::announcing(&bus, db)
     } else {
-        Workers::start(&bus, wiring::worker_deps(config, db, &sandbox, &place.public_url, wiring::all_queues())?)
+        Workers::start(&bus, wiring::worker_deps(config, db, &payments, &place.public_url, wiring::all_queues())?)
     };
-    let live = api::Live::start(db, wiring::live_bounds(config));
-    workers.listen(db, Arc::new(live.clone()));
+    let live = api::Live::start(db);
+    workers.add_projection(db, Arc::new(live.clone()));
     let loops = workers.loops();
     let api = api::Api {
         db: db.clone(),
-        gateways: vec![sandbox.clone()],
-        introspection: config.introspection.audience(place.tried_out),
-        documents,
-        http: HttpSettings {
-            cors: config.cors_origins.cors(),
-            https: place.public_url.as_str().starts_with("https://"),
-            body_within: Duration::from_secs(config.request_body_secs_max.get().into()),
-        },
+        gateways: payments.gateways.clone(),
+        edge: edge_settings(config, folder, &place, documents)?,
         playground: config.playground.is_on(place.tried_out).then(|| api::DemoTokens(tokens.map(demo::Tokens::by_role))),
         checks: wiring::checks(db, &bus, loops),
         metrics: Arc::new(metrics),
-        trusted_proxies: config.trusted_proxies.addresses().to_vec(),
-        query_deadline: Duration::from_secs(config.query_secs_max.get().into()),
-        limits: wiring::limits(config),
-        budget: wiring::budget(config),
-        shed_from: Duration::from_millis(config.shed_wait_ms_min.get().into()),
         desk: Desk::new(db, wiring::desk(config)),
         live: live.clone(),
-        uploads: wiring::uploads(config, folder)?,
     };
     let edge = api::http::edge(api);
     let finishing = edge.clone();
-    let page = Arc::clone(&sandbox);
+    let payments = Arc::new(payments);
     let application = move || {
-        let (edge, page) = (edge.clone(), Arc::clone(&page));
+        let (edge, payments) = (edge.clone(), Arc::clone(&payments));
         let app = App::new().configure(|routes| api::http::configure(routes, &edge));
-        app.configure(|routes| sandbox_page::configure(routes, page)).wrap(from_fn(api::http::around))
+        app.configure(|routes| payments.pages(routes)).wrap(from_fn(api::http::around))
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let requests_secs = u64::from(config.shutdown_secs.get()).saturating_mul(REQUESTS_PERCENT).div_ceil(100);
@@ -192,6 +186,26 @@ fn start(
     let handle = server.handle();
     let serving = tokio::spawn(server);
     Ok(Running { server: handle, serving, edge: finishing, live, workers })
+}
+
+/// How the edge is set.
+fn edge_settings(config: &Config, folder: &DataFolder, place: &Place, documents: Documents) -> Outcome<Settings> {
+    Ok(Settings {
+        introspection: config.introspection.audience(place.tried_out),
+        documents,
+        http: HttpSettings {
+            cors: config.cors_origins.cors(),
+            https: place.public_url.as_str().starts_with("https://"),
+            body_within: Duration::from_secs(config.request_body_secs_max.get().into()),
+        },
+        trusted_proxies: config.trusted_proxies.addresses().to_vec(),
+        query_deadline: Duration::from_secs(config.query_secs_max.get().into()),
+        limits: wiring::limits(config),
+        budget: wiring::budget(config),
+        shed_from: Duration::from_millis(config.shed_wait_ms_min.get().into()),
+        uploads: wiring::uploads(config, folder)?,
+        live: wiring::live_bounds(config),
+    })
 }
 
 impl Running {

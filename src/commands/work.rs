@@ -11,6 +11,7 @@ use crate::{
     data_folder::DataFolder,
     database,
     exit::{Exit, Failure, Outcome},
+    gateways::PaymentParts,
     telemetry, terminal,
     wiring::{self, Signals},
 };
@@ -37,7 +38,7 @@ fn one_queue(text: &str) -> Result<(Queue, usize), String> {
         let names: Vec<_> = Queue::ALL.into_iter().map(Queue::name).collect();
         format!("there is no queue `{name}`; the queues are {}", names.join(", "))
     })?;
-    let Some(count) = count else { return Ok((queue, workers::concurrency(queue))) };
+    let Some(count) = count else { return Ok((queue, queue.concurrency())) };
     match count.parse() {
         Ok(count) if (1..=CONCURRENCY_MAX).contains(&count) => Ok((queue, count)),
         Ok(_) | Err(_) => Err(format!("`{count}` is not a number of tasks from 1 to {CONCURRENCY_MAX}")),
@@ -53,14 +54,14 @@ pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
     let folder = DataFolder::open(&config.data)?;
     let db = database::open_current(&config).await?;
     let mut signals = Signals::listen()?;
-    let sandbox = wiring::sandbox(&config, &folder, &db, &config.public_url, &config.public_url)?;
+    let payments = PaymentParts::new(&config, &folder, &db, &config.public_url, &config.public_url)?;
     // The last word on a queue counts.
     let named: BTreeMap<_, _> = arguments.queues.iter().map(|(queue, count)| (queue.name(), (*queue, *count))).collect();
     let queues = if named.is_empty() { wiring::all_queues() } else { named.into_values().collect() };
     let names: Vec<_> = queues.iter().map(|(queue, count)| format!("{} ({count} at once)", queue.name())).collect();
     let bus = wiring::bus(&config, &db)?;
     let listener = arguments.listen.as_ref().map(|_| wiring::listen(&config.listen)).transpose()?;
-    let workers = Workers::start(&bus, wiring::worker_deps(&config, &db, &sandbox, &config.public_url, queues)?);
+    let workers = Workers::start(&bus, wiring::worker_deps(&config, &db, &payments, &config.public_url, queues)?);
     if let Some((listener, address)) = listener {
         let metrics = telemetry::metrics(&db)?;
         let checks = wiring::checks(&db, &bus, workers.loops());

@@ -4,11 +4,7 @@
 use chrono::TimeDelta;
 use domain::{
     drops::DropItem,
-    payments::{
-        advance::advance,
-        gateway::PaymentGateway,
-        pay::{PayRefusal, PayRequest, PaymentMethod, pay},
-    },
+    payments::{advance::advance, gateway::PaymentGateway, method::PaymentMethod},
     platform::{
         Country, Db, OpError, Quantity,
         access::{Browse, Buyer, SystemScope, Viewer, authorize},
@@ -20,6 +16,7 @@ use domain::{
         address::Address,
         legal,
         lines::{Line, ask},
+        pay::{PayRefusal, PayRequest, pay},
         quote::Delivery,
         reserve::{ReserveRequest, Reserved, reserve},
     },
@@ -130,7 +127,8 @@ impl Buyers {
         };
         let sandbox = sandbox(then)?;
         let key = key("demo.pay", name)?;
-        let request = PayRequest { checkout, method: self.method.clone(), return_url: None, gateway: sandbox.name(), key };
+        let (method, gateway) = (self.method.clone(), sandbox.identity().clone());
+        let request = PayRequest { checkout, method, return_url: None, gateway, key };
         let payment = match pay(then, &buyer, &request).await {
             Ok((payment, _)) => payment,
             Err(OpError::Refused(why)) if why.iter().any(|refused| refused.code == PayRefusal::HoldOver) => {
@@ -139,7 +137,9 @@ impl Buyers {
             Err(error) => return Err(error.into()),
         };
         // The task that `pay` has queued finds this done.
-        advance(then, &sandbox, &self.system, payment).await.map_err(|error| LoadError::new(crate::exit::chain(&error)))?;
+        advance(then, &self.system, &domain::registry::payables(), &sandbox, payment)
+            .await
+            .map_err(|error| LoadError::new(crate::exit::chain(&error)))?;
         Ok(Bought::Paid)
     }
 }

@@ -6,9 +6,8 @@ use chrono::{TimeDelta, Utc};
 use domain::{
     catalog::Sight,
     drops::{
-        Drop,
+        Drop, NewItem, add_item,
         create::{CreateDrop, create},
-        items::{self, NewItem},
         publish::publish,
         queries::{self, DropFilter, DropSort},
         state::DropPhase,
@@ -109,7 +108,7 @@ async fn add_run(db: &Db, buyers: &Buyers, shop: &Shop<'_>, series: &Series, pla
         let variant = variant.ok_or_else(|| LoadError::new(format_args!("no variant {}", item.sku.as_str())))?;
         let tiers = item.tiers.iter().map(|text| tier(text, currency, window)).collect::<Result<_, _>>()?;
         let new = NewItem { variant, units: item.units, per_buyer_max: item.per_buyer_max, tiers };
-        made.push(items::add(&then, &shop.scope, drop.id, new).await?);
+        made.push(add_item(&then, &shop.scope, drop.id, new).await?);
     }
     publish(&then, &shop.scope, drop.id).await?;
     let demand = match series.phase {

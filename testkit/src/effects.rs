@@ -2,8 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use domain::platform::{Db, mail::Letter, tasks::Task};
-use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement};
+use domain::platform::{
+    Db,
+    access::SystemScope,
+    mail::{Letter, LetterContext, LinkBase, SendMail, WrittenLetter},
+    tasks::Task,
+};
+use sea_orm::{ConnectionTrait, DbBackend, JsonValue, QueryResult, Statement};
 
 use crate::Kit;
 
@@ -17,20 +22,46 @@ pub async fn audit_actions(kit: &Kit) -> Vec<String> {
     texts(&kit.db, "SELECT action FROM audit ORDER BY created_at, id").await
 }
 
-/// All tasks that wait, in the order in which they were queued.
-pub async fn tasks(kit: &Kit) -> Vec<Task> {
+/// The payloads of all tasks that wait, in the order in which they were queued.
+pub async fn tasks(kit: &Kit) -> Vec<JsonValue> {
     let rows = rows(&kit.db, "SELECT payload FROM tasks ORDER BY created_at, id").await;
-    let payload = |row: QueryResult| row.try_get_by_index::<serde_json::Value>(0).expect("a payload is JSON");
-    rows.into_iter().map(|row| serde_json::from_value(payload(row)).expect("a task that is known")).collect()
+    rows.into_iter().map(|row| row.try_get_by_index(0).expect("a payload is JSON")).collect()
+}
+
+/// The tasks of one kind that wait, in the order in which they were queued.
+pub async fn tasks_of<T: Task>(kit: &Kit) -> Vec<T> {
+    let sql = format!("SELECT payload FROM tasks WHERE kind = '{}' ORDER BY created_at, id", T::KIND);
+    let payload = |row: QueryResult| row.try_get_by_index::<JsonValue>(0).expect("a payload is JSON");
+    let task = |row| serde_json::from_value(payload(row)).expect("a payload of that kind");
+    rows(&kit.db, &sql).await.into_iter().map(task).collect()
+}
+
+/// A task as [`tasks`] reads it.
+pub fn task<T: Task>(task: &T) -> JsonValue {
+    domain::platform::tasks::stored(task).expect("a task is JSON")
 }
 
 /// All letters that wait to be sent, in the order in which they were queued.
-pub async fn letters(kit: &Kit) -> Vec<Letter> {
-    let letter = |task| match task {
-        Task::SendMail { letter } => Some(letter),
-        _ => None,
-    };
-    tasks(kit).await.into_iter().filter_map(letter).collect()
+pub async fn letters(kit: &Kit) -> Vec<JsonValue> {
+    tasks_of::<SendMail>(kit).await.iter().map(SendMail::letter).cloned().collect()
+}
+
+/// A letter as [`letters`] reads it.
+pub fn letter<L: Letter>(letter: &L) -> JsonValue {
+    domain::platform::mail::letter::stored(letter).expect("a letter is JSON")
+}
+
+/// Writes a letter as [`letters`] reads it, as the worker does. `None`: it is not wanted any more.
+pub async fn write_letter(kit: &Kit, letter: &JsonValue) -> Option<WrittenLetter> {
+    let (scope, links) = (SystemScope::new("test"), LinkBase::new("https://shop.example"));
+    let context = LetterContext { db: &kit.db, scope: &scope, links: &links };
+    domain::registry::letters().write(letter, &context).await.expect("a letter that can be written")
+}
+
+/// The secret in the link of a letter.
+pub fn link_in(written: &WrittenLetter) -> String {
+    let secret = written.text.split_once("?code=").and_then(|(_, rest)| rest.lines().next());
+    secret.expect("a letter with a link").to_owned()
 }
 
 /// Every row of every table: equal states are equal databases.

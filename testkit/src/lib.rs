@@ -12,13 +12,22 @@
 //! ```
 //!
 //! [`store`] makes and removes databases; [`broker`] does so with virtual hosts of a RabbitMQ; [`entropy`] is randomness that repeats; [`effects`] reads facts, tasks,
-//! letters, audit rows and the whole state; [`requests`] are made up as far as a test does not care.
+//! letters, audit rows and the whole state; [`requests`] are made up as far as a test does not care; [`numbered`] is a task whose
+//! end a test decides.
+//! [`store`] makes and removes databases; [`broker`] does so with virtual hosts of a RabbitMQ; [`entropy`]
+//! is randomness that repeats; [`effects`] reads facts, tasks, letters, audit rows and the whole state;
+//! [`requests`] are made up as far as a test does not care; [`market`] makes creators, drops and buyers of
+//! them; [`gateway`] is one at which nobody answers.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that has no database has nothing else to say")]
 
 pub mod broker;
 pub mod effects;
 pub mod entropy;
+pub mod gateway;
+pub mod market;
+pub mod numbered;
+pub mod projection;
 pub mod requests;
 pub mod store;
 
@@ -28,8 +37,10 @@ use chrono::{DateTime, TimeZone, Utc};
 use domain::platform::{Db, clock::ManualClock};
 
 pub use broker::TestBroker;
-pub use effects::{State, audit_actions, facts, letters, tasks};
+pub use effects::{State, audit_actions, facts, letter, letters, link_in, task, tasks, tasks_of, write_letter};
 pub use entropy::CountingEntropy;
+pub use numbered::{Listener, Numbered};
+pub use projection::{ProjectionFault, Recorded, RecordingProjection};
 pub use store::TestDb;
 
 /// Connections of a test's pool: more than any one operation needs, few enough for many tests at a time.

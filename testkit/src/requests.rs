@@ -9,13 +9,15 @@ use domain::{
         create::CreateDrop,
         terms::{Balance, Deposit, Tier},
     },
+    payments::{gateway::GatewayIdentity, method::PaymentMethod},
     platform::{
         Currency, Money,
-        ids::ProductId,
+        idempotency::IdempotencyKey,
+        ids::{CheckoutId, ProductId},
         tags::Tags,
         text::{Line, Markdown},
     },
-    reservations::address::Address,
+    reservations::{address::Address, pay::PayRequest},
 };
 
 /// An amount in cents.
@@ -110,5 +112,26 @@ pub fn address() -> Address {
         city: line("Berlin"),
         country: "DE".parse().expect("a country"),
         phone: None,
+    }
+}
+
+/// The gateway that [`pay`] names.
+pub fn gateway() -> GatewayIdentity {
+    GatewayIdentity::in_test("sandbox")
+}
+
+/// An idempotency key; any text makes one.
+pub fn key(text: &str) -> IdempotencyKey {
+    IdempotencyKey::new(&format!("key-for-{text}")).expect("a key")
+}
+
+/// A choice of a method that pays at once, by the key of that name. The buyer comes back to nowhere.
+pub fn pay(checkout: CheckoutId, name: &str) -> PayRequest {
+    PayRequest {
+        checkout,
+        method: PaymentMethod::new("pm_sandbox_success").expect("a method"),
+        return_url: None,
+        gateway: gateway(),
+        key: key(name),
     }
 }

@@ -3,19 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use chrono::TimeDelta;
-use domain::platform::{
-    access::Actor,
-    in_tx,
-    mail::Letter,
-    tasks::{self, Task},
+use domain::{
+    accounts::letters::ConfirmEmailLetter,
+    platform::{access::Actor, in_tx, mail::SendMail, tasks},
 };
 use sea_orm::{ConnectionTrait, DbErr};
 use testkit::{Kit, on_both};
 
 async fn queue_a_letter(kit: &Kit) {
     let account = kit.db.new_id();
-    let letter = Letter::ConfirmEmail { account };
-    in_tx(&kit.db, Actor::System("test"), async |tx| tasks::enqueue(tx, Task::SendMail { letter }).await).await.unwrap();
+    let letter = SendMail::new(&ConfirmEmailLetter { account }).unwrap();
+    in_tx(&kit.db, Actor::System("test"), async |tx| tasks::enqueue(tx, letter).await).await.unwrap();
 }
 
 on_both! {
@@ -32,7 +30,7 @@ on_both! {
     async fn a_failed_transaction_leaves_nothing(kit: Kit) {
         let before = kit.state().await;
         let failed = in_tx(&kit.db, Actor::Public, async |tx| {
-            tasks::enqueue(tx, Task::SendMail { letter: Letter::ConfirmEmail { account: tx.new_id() } }).await?;
+            tasks::enqueue(tx, SendMail::new(&ConfirmEmailLetter { account: tx.new_id() })?).await?;
             Err::<(), _>(DbErr::Custom("no".to_owned()))
         });
         failed.await.unwrap_err();
@@ -61,8 +59,8 @@ on_both! {
 
     async fn many_writers_queue_instead_of_failing(kit: Kit) {
         let queue = async || {
-            let letter = Letter::ConfirmEmail { account: kit.db.new_id() };
-            in_tx(&kit.db, Actor::Public, async |tx| tasks::enqueue(tx, Task::SendMail { letter }).await).await
+            let letter = ConfirmEmailLetter { account: kit.db.new_id() };
+            in_tx(&kit.db, Actor::Public, async |tx| tasks::enqueue(tx, SendMail::new(&letter)?).await).await
         };
         let writers: Vec<_> = (0..40).map(|_| queue()).collect();
         for written in futures_util::future::join_all(writers).await {

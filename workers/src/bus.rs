@@ -4,7 +4,7 @@
 //! may tell too much, too late or twice, and nothing but speed is at stake.
 //!
 //! [`embedded`] is the bus of a single process, [`rabbit`] that of many; `tests/bus` holds both to one contract.
-//! [`follower`] reads facts without a gap on either.
+//! [`crate::projections`] reads facts without a gap on either.
 
 use std::sync::Arc;
 
@@ -13,7 +13,6 @@ use domain::platform::{outbox::Stamped, tasks::Queue};
 use tokio::sync::{broadcast, watch};
 
 pub mod embedded;
-pub mod follower;
 pub mod rabbit;
 
 /// Facts that a slow subscriber may be behind before it misses some: more than a full round of the relay.
@@ -32,7 +31,7 @@ pub trait Bus: Send + Sync {
     async fn broadcast(&self, facts: &[Stamped]) -> Result<(), BusError>;
 
     /// What has happened from now on. A reader that is too slow, or whose process was cut off, misses facts: it sees
-    /// that by their positions (or by `Lagged`), and reads the table. [`follower::Follower`] does both.
+    /// that by their positions (or by `Lagged`), and reads the table. The loop of [`crate::projections`] does both.
     fn facts(&self) -> broadcast::Receiver<Arc<Stamped>>;
 
     /// Changes when a transaction left work behind, in this process or in another: what relay and timers wait on.

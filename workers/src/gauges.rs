@@ -4,10 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use domain::platform::{
-    Db, audit, outbox,
-    tasks::{self, Queue, TaskState},
+    Db, audit,
+    facts::Fact,
+    outbox,
+    tasks::{self, Load, Queue, TaskState},
     timers,
 };
+use domain::registry;
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     bus::{Bus, BusState},
     loops::until,
+    unknown::warn_once,
 };
 
 /// Often enough for a scrape every 15 s.
@@ -27,8 +31,8 @@ fn describe() {
     describe_counter!(
         "smallrun_tasks_total",
         "Attempts at tasks, by queue, kind and outcome: `done`; `retry` and `discard` as the cause was said to be; `timed_out`; \
-         `panic`; `lost`, its worker fell silent; `unreadable`, not a task of this version; `handed_back` at a stop; `overtaken` by \
-         another worker; `unsettled`, its end could not be written."
+         `panic`; `lost`, its worker fell silent; `unreadable`, not a task of this version; `left` to a newer version; \
+         `handed_back` at a stop; `overtaken` by another worker; `unsettled`, its end could not be written."
     );
     describe_counter!("smallrun_task_retries_total", "Attempts at tasks that failed and are tried again.");
     describe_counter!("smallrun_dead_letters_total", "Tasks that failed too often, or for good, and were set aside.");
@@ -58,18 +62,23 @@ fn describe() {
         "How long ago the oldest task of a queue became necessary that is not done, dead letters aside."
     );
     describe_gauge!("smallrun_queue_lag_seconds", Unit::Seconds, "How long the oldest due task of a queue has been waiting.");
+    describe_gauge!(
+        "smallrun_unknown_kinds",
+        "Tasks, timers and facts of kinds that this version does not know, by what: they wait for a newer one, and no other \
+         gauge counts them."
+    );
     describe_gauge!("smallrun_timers_due", "Timers that are due.");
     describe_gauge!("smallrun_timer_lag_seconds", Unit::Seconds, "How long the oldest due timer has been waiting.");
     describe_gauge!("smallrun_facts_unstamped", "Facts that wait for their position.");
     describe_gauge!("smallrun_facts_lag_seconds", Unit::Seconds, "How long the oldest fact has been waiting for its position.");
 }
 
-/// Measures until it is told to stop.
-pub(crate) async fn run(db: Db, bus: Arc<dyn Bus>, stop: CancellationToken) {
+/// Measures until it is told to stop. `tasks` are the kinds of tasks that this process knows.
+pub(crate) async fn run(db: Db, bus: Arc<dyn Bus>, tasks: Vec<&'static str>, stop: CancellationToken) {
     describe();
     loop {
         gauge!("smallrun_bus_up").set(if bus.state() == BusState::Up { 1.0 } else { 0.0 });
-        if let Err(error) = measure(&db).await {
+        if let Err(error) = measure(&db, &tasks).await {
             tracing::warn!(%error, "the queues could not be measured");
         }
         if until(&stop, tokio::time::sleep(EVERY)).await.is_none() {
@@ -79,24 +88,26 @@ pub(crate) async fn run(db: Db, bus: Arc<dyn Bus>, stop: CancellationToken) {
 }
 
 /// Four statements, however many queues there are.
-async fn measure(db: &Db) -> Result<(), DbErr> {
+async fn measure(db: &Db, tasks: &[&'static str]) -> Result<(), DbErr> {
     let now = db.now();
-    let loads = tasks::loads(db).await?;
+    let (loads, unknown): (Vec<_>, Vec<_>) =
+        tasks::loads(db).await?.into_iter().partition(|load| tasks.contains(&load.kind.as_str()));
+    leave_to_newer("task", unknown.iter().map(|load| (load.kind.as_str(), load.depth)));
     for queue in Queue::ALL {
-        let load = |state| loads.iter().find(|load| (load.queue, load.state) == (queue, state));
-        let (ready, running) = (load(TaskState::Ready), load(TaskState::Running));
-        for (load, word) in [(ready, "ready"), (running, "running"), (load(TaskState::Dead), "dead")] {
-            let depth = load.map_or(0, |load| load.depth);
+        let of = |state| loads.iter().filter(move |load| (load.queue, load.state) == (queue, state));
+        for (state, word) in [(TaskState::Ready, "ready"), (TaskState::Running, "running"), (TaskState::Dead, "dead")] {
+            let depth = of(state).map(|load| load.depth).fold(0, i64::saturating_add);
             gauge!("smallrun_queue_depth", "queue" => queue.name(), "state" => word).set(float(depth));
         }
-        let oldest_at = [ready, running].into_iter().flatten().map(|load| load.oldest_at).min();
+        let oldest_at = of(TaskState::Ready).chain(of(TaskState::Running)).map(|load: &Load| load.oldest_at).min();
         gauge!("smallrun_queue_oldest_seconds", "queue" => queue.name()).set(age(now, oldest_at));
-        gauge!("smallrun_queue_lag_seconds", "queue" => queue.name()).set(age(now, ready.map(|load| load.due_at)));
+        let due_at = of(TaskState::Ready).map(|load| load.due_at).min();
+        gauge!("smallrun_queue_lag_seconds", "queue" => queue.name()).set(age(now, due_at));
     }
-    let (due, due_since) = timers::due(db, now).await?;
+    let (due, since) = known("timer", timers::due(db, now).await?, &registry::timers().names());
     gauge!("smallrun_timers_due").set(float(due));
-    gauge!("smallrun_timer_lag_seconds").set(age(now, due_since));
-    let (unstamped, since) = outbox::unstamped(db).await?;
+    gauge!("smallrun_timer_lag_seconds").set(age(now, since));
+    let (unstamped, since) = known("fact", outbox::unstamped(db).await?, &Fact::KINDS);
     gauge!("smallrun_facts_unstamped").set(float(unstamped));
     gauge!("smallrun_facts_lag_seconds").set(age(now, since));
     let unsealed = i64::try_from(audit::unsealed_count(db).await?).unwrap_or(i64::MAX);
@@ -104,27 +115,46 @@ async fn measure(db: &Db) -> Result<(), DbErr> {
     Ok(())
 }
 
+/// How many there are of the kinds that are known, and since when the first one waits. The others are told of once.
+fn known(what: &'static str, kinds: Vec<(String, i64, DateTime<Utc>)>, known: &[&str]) -> (i64, Option<DateTime<Utc>>) {
+    let (known, unknown): (Vec<_>, Vec<_>) = kinds.into_iter().partition(|(kind, ..)| known.contains(&kind.as_str()));
+    leave_to_newer(what, unknown.iter().map(|(kind, count, _)| (kind.as_str(), *count)));
+    let count = known.iter().map(|(_, count, _)| *count).fold(0, i64::saturating_add);
+    (count, known.iter().map(|(.., since)| *since).min())
+}
+
+/// Counts what waits for a newer version, and tells of each kind once: it must not look like work that nobody does.
+fn leave_to_newer<'a>(what: &'static str, unknown: impl Iterator<Item = (&'a str, i64)>) {
+    let mut count = 0_i64;
+    for (kind, more) in unknown {
+        warn_once(what, kind);
+        count = count.saturating_add(more);
+    }
+    gauge!("smallrun_unknown_kinds", "what" => what).set(float(count));
+}
+
 /// Seconds since then; 0 for never, and for what is to come.
-fn age(now: DateTime<Utc>, since: Option<DateTime<Utc>>) -> f64 {
+pub(crate) fn age(now: DateTime<Utc>, since: Option<DateTime<Utc>>) -> f64 {
     let age = since.and_then(|since| now.signed_duration_since(since).to_std().ok());
     age.map_or(0.0, |age| age.as_secs_f64())
 }
 
-fn float(count: i64) -> f64 {
+pub(crate) fn float(count: i64) -> f64 {
     f64::from(i32::try_from(count).unwrap_or(i32::MAX))
 }
 
 #[cfg(test)]
 mod tests {
-    use domain::platform::{
-        access::Actor,
-        ids::{AccountId, CheckoutId},
-        in_tx,
-        mail::Letter,
-        tasks::Task,
-        timers::TimerKind,
+    use domain::{
+        platform::{
+            access::Actor,
+            ids::{AccountId, CheckoutId},
+            in_tx,
+            tasks::Task,
+        },
+        reservations::tasks::HoldLapse,
     };
-    use testkit::{Kit, on_both};
+    use testkit::{Kit, Numbered, on_both};
     use uuid::Uuid;
 
     use super::*;
@@ -136,9 +166,9 @@ mod tests {
                 in_tx(&kit.db, Actor::System("test"), async |tx| {
                     for number in 0..count {
                         let account = AccountId(Uuid::from_u128(number));
-                        tasks::enqueue(tx, Task::SendMail { letter: Letter::ConfirmEmail { account } }).await?;
-                        timers::set(tx, TimerKind::HoldLapse, CheckoutId(Uuid::from_u128(number)), tx.now()).await?;
-                        let fact = domain::platform::facts::Fact::AccountChanged { account };
+                        tasks::enqueue(tx, Numbered { number: u64::try_from(number).unwrap() }).await?;
+                        timers::set::<HoldLapse>(tx, CheckoutId(Uuid::from_u128(number)), tx.now()).await?;
+                        let fact = Fact::AccountChanged { account };
                         outbox::publish(tx, 1, &fact).await?;
                     }
                     Ok::<_, DbErr>(())
@@ -146,11 +176,20 @@ mod tests {
                 .await
                 .unwrap();
                 let before = kit.db.statements();
-                measure(&kit.db).await.unwrap();
+                measure(&kit.db, &[Numbered::KIND]).await.unwrap();
                 costs.push(kit.db.statements() - before);
             }
             assert_eq!(costs, [4, 4, 4]);
         }
+    }
+
+    #[test]
+    fn what_is_not_known_does_not_look_like_work_that_nobody_does() {
+        let (now, long_ago) = (Kit::start(), Kit::start() - chrono::TimeDelta::days(1));
+        let kinds =
+            || vec![("old".to_owned(), 2, now), ("of_a_newer_version".to_owned(), 7, long_ago), ("other".to_owned(), 1, now)];
+        assert_eq!(known("test", kinds(), &["old", "other"]), (3, Some(now)));
+        assert_eq!(known("test", kinds(), &[]), (0, None));
     }
 
     #[test]

@@ -1,53 +1,52 @@
-//! What happens later: the relay, the bus, timers, and one module a queue of tasks.
+//! What happens later: the relay, the bus, timers, and the queues of tasks.
 //!
-//! [`relay`] stamps facts and queues what follows from them by the table [`reactions`], and seals the audit log; [`timers`]
-//! turns what is due into tasks; [`announce`] tells the [`bus`] of tasks, which wakes whoever runs them: [`run`] does, a queue at a time
-//! ([`mail`], [`payments`], `reservations`, `sandbox`, `imports`). [`reconcile`] repairs what was missed; [`housekeeping`] clears away.
+//! [`relay`] stamps facts and queues the letters that follow from them, and seals the audit log; [`timers`] turns what is
+//! due into tasks; [`announce`] tells the [`bus`] of tasks, which wakes whoever runs them: [`run`] does, a queue at a time.
+//! What there is to run is listed in [`domain::registry`]. [`mail`] and [`payments`] are ports that tasks work with.
+//! [`projections`] keeps up with the facts
+//! whatever is made of them; [`reconcile`] repairs what was missed; [`housekeeping`] clears away. [`personal_data`] lists what the
+//! program holds of persons.
 //!
 //! Architecture invariant: a row in the database is the only memory. Any of these may stop at any
 //! instant, or run in several processes at once, and nothing is lost or done twice.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use ::payments::Sandbox;
 use domain::{
-    payments::gateway::PaymentGateway,
+    payments::gateways::Gateways,
     platform::{
         Db,
-        facts::FactListener,
-        mail::Mailer,
-        tasks::{Claimed, Queue},
+        mail::{LinkBase, Mailer},
+        projections::Projection,
+        sweep::Sweep,
+        tasks::{Queue, TASK_SECS_MAX, TaskKinds},
     },
+    registry::{self, Ports},
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub mod announce;
 pub mod bus;
-pub mod failure;
 mod gauges;
 pub mod housekeeping;
-mod imports;
-mod listen;
 mod loops;
 pub mod mail;
 pub mod payments;
+pub mod personal_data;
+pub mod projections;
 mod pulse;
-pub mod reactions;
 pub mod reconcile;
 pub mod relay;
-mod reservations;
 pub mod run;
-mod sandbox;
 mod sealing;
 pub mod timers;
+mod unknown;
 
-pub use failure::TaskError;
 pub use loops::Loops;
-pub use mail::LinkBase;
 
 use bus::Bus;
-use run::{Handler, QueueWorker, Stop, TASK_SECS_MAX};
+use run::{QueueWorker, Stop};
 
 /// What the workers work with.
 pub struct WorkerDeps {
@@ -55,14 +54,14 @@ pub struct WorkerDeps {
     pub db: Db,
     /// Sends letters.
     pub mailer: Arc<dyn Mailer>,
-    /// The gateways of this deployment.
-    pub gateways: Vec<Arc<dyn PaymentGateway>>,
-    /// The sandbox, when it is among the gateways.
-    pub sandbox: Option<Arc<Sandbox>>,
+    /// The gateways of this deployment, each within its budget of calls ([`payments::Budgeted`]).
+    pub gateways: Gateways,
+    /// What housekeeping clears away besides the capabilities' own rows.
+    pub sweeps: Vec<Arc<dyn Sweep>>,
     /// What the links in letters begin with.
     pub links: LinkBase,
-    /// Calls to each gateway a second, of all processes together.
-    pub gateway_calls_per_second: u32,
+    /// Kinds of tasks beside those of [`registry::tasks`], such as what a gateway does in its own time.
+    pub tasks: TaskKinds,
     /// Which queues are worked on here, and how many tasks of each at once; queues that are missing are left to others.
     pub queues: Vec<(Queue, usize)>,
 }
@@ -70,39 +69,15 @@ pub struct WorkerDeps {
 /// The workers of a process.
 pub struct Workers;
 
-/// How many tasks of a queue one process runs at once, unless it is told otherwise. Payments wait for a gateway on the network, most
-/// others for the database, which on SQLite has one writer.
-pub fn concurrency(queue: Queue) -> usize {
-    match queue {
-        Queue::Payments => 16,
-        Queue::Reservations | Queue::Sandbox => 8,
-        Queue::Mail => 4,
-        // Each writes all the time.
-        Queue::Imports => 2,
-    }
-}
-
 impl Workers {
     /// Starts everything on the present runtime, over a bus.
     pub fn start(bus: &Arc<dyn Bus>, deps: WorkerDeps) -> WorkersHandle {
         let mut handle = WorkersHandle::over(bus);
         let db = &deps.db;
-        let gateways = payments::Gateways::new(db, &deps.gateways, deps.gateway_calls_per_second);
+        let ports = Ports { gateways: deps.gateways, mailer: deps.mailer, links: deps.links };
+        let kinds = registry::tasks(ports).and(deps.tasks);
         for (queue, concurrency) in &deps.queues {
-            let handler: Arc<dyn Handler> = match queue {
-                Queue::Payments => Arc::new(payments::PaymentsQueue { db: db.clone(), gateways: gateways.clone() }),
-                Queue::Reservations => Arc::new(reservations::ReservationsQueue { db: db.clone(), gateways: gateways.clone() }),
-                Queue::Mail => {
-                    let (mailer, links) = (Arc::clone(&deps.mailer), deps.links.clone());
-                    Arc::new(mail::MailQueue { db: db.clone(), mailer, links })
-                }
-                Queue::Sandbox => match &deps.sandbox {
-                    Some(sandbox) => Arc::new(sandbox::SandboxQueue { sandbox: Arc::clone(sandbox) }),
-                    None => continue,
-                },
-                Queue::Imports => Arc::new(imports::ImportsQueue { db: db.clone() }),
-            };
-            handle.queue(db, *queue, *concurrency, handler);
+            handle.queue(db, *queue, *concurrency, &kinds);
         }
         handle.keep("relay", {
             let (db, bus) = (db.clone(), Arc::clone(bus));
@@ -117,8 +92,8 @@ impl Workers {
             move |stop| timers::run(db.clone(), Arc::clone(&bus), stop)
         });
         handle.keep("housekeeping", {
-            let (db, sandbox) = (db.clone(), deps.sandbox);
-            move |stop| housekeeping::run(db.clone(), sandbox.clone(), stop)
+            let (db, others) = (db.clone(), deps.sweeps);
+            move |stop| housekeeping::run(db.clone(), others.clone(), stop)
         });
         handle.keep("reconcile", {
             let db = db.clone();
@@ -126,7 +101,7 @@ impl Workers {
         });
         handle.keep("gauges", {
             let (db, bus) = (db.clone(), Arc::clone(bus));
-            move |stop| gauges::run(db.clone(), Arc::clone(&bus), stop)
+            move |stop| gauges::run(db.clone(), Arc::clone(&bus), kinds.names(), stop)
         });
         handle
     }
@@ -158,10 +133,10 @@ impl WorkersHandle {
         Self { bus: Arc::clone(bus), stop: Stop::default(), loops: Loops::default(), looping: JoinSet::new() }
     }
 
-    /// Tells a listener, from now on, of everything that happens: here or in another process.
-    pub fn listen(&mut self, db: &Db, listener: Arc<dyn FactListener>) {
-        let (db, bus) = (db.clone(), Arc::clone(&self.bus));
-        self.keep("listen", move |stop| listen::run(db.clone(), Arc::clone(&bus), Arc::clone(&listener), stop));
+    /// Keeps a projection up with the facts from now on, whichever process makes them true.
+    pub fn add_projection(&mut self, db: &Db, projection: Arc<dyn Projection>) {
+        let (db, bus, name) = (db.clone(), Arc::clone(&self.bus), projection.name());
+        self.keep(name, move |stop| projections::run(db.clone(), Arc::clone(&bus), Arc::clone(&projection), stop));
     }
 
     /// How the loops are: for whoever asks whether this process is of use.
@@ -193,14 +168,14 @@ impl WorkersHandle {
         self.bus.close().await;
     }
 
-    fn queue(&mut self, db: &Db, queue: Queue, concurrency: usize, handler: Arc<dyn Handler>) {
+    fn queue(&mut self, db: &Db, queue: Queue, concurrency: usize, kinds: &TaskKinds) {
         let worker = QueueWorker {
             db: db.clone(),
             bus: Arc::clone(&self.bus),
             queue,
             concurrency,
             task_time_max: Duration::from_secs(TASK_SECS_MAX),
-            handler,
+            kinds: kinds.clone(),
         };
         let stop = self.stop.clone();
         self.keep(queue.name(), move |_| worker.clone().run(stop.clone()));
@@ -214,9 +189,4 @@ impl WorkersHandle {
         let stop = self.stop.claiming.clone();
         self.looping.spawn(loops::keep(name, self.loops.clone(), stop.clone(), move || start(stop.clone())));
     }
-}
-
-/// A task on a queue that is not its own: a defect, for which another attempt is no cure.
-fn misplaced(claimed: &Claimed) -> TaskError {
-    TaskError::discard(format!("the task {} is on the wrong queue", claimed.task.kind()))
 }

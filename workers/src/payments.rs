@@ -1,32 +1,23 @@
-//! The queue of payments: calls to the gateways, within one budget for all processes.
+//! Calls to the payment gateways, each gateway within its budget.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{
-    payments::{
-        advance::{StepError, advance, cancel, refund},
-        gateway::{GatewayError, GatewayEvent, Intent, NewIntent, PaymentGateway, WebhookError},
-        gateway_of, gateway_of_refund,
-        sync::sync,
-    },
+    payments::gateway::{GatewayError, GatewayEvent, GatewayIdentity, Intent, NewIntent, PaymentGateway, WebhookError},
     platform::{
         Db, Money,
-        access::{Actor, SystemScope},
+        access::Actor,
         budget::{self, Rate},
         in_tx,
-        tasks::{Claimed, Task},
     },
 };
-use sea_orm::DbErr;
 use tokio::sync::Mutex;
-
-use crate::{failure::TaskError, reconcile, run::Handler};
 
 /// One wait for the budget is no longer than this, so that a clock that jumps does not stop the queue.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// A gateway whose calls are within the budget that all processes share. Checking a webhook is no call.
+/// A gateway whose calls keep within its own budget, which all processes share. Checking a webhook is no call.
 pub struct Budgeted {
     db: Db,
     gateway: Arc<dyn PaymentGateway>,
@@ -39,7 +30,7 @@ pub struct Budgeted {
 impl Budgeted {
     /// That gateway, with so many calls a second.
     pub fn new(db: Db, gateway: Arc<dyn PaymentGateway>, calls_per_second: u32) -> Self {
-        let budget = format!("gateway:{}", gateway.name());
+        let budget = format!("gateway:{}", gateway.identity());
         Self { db, gateway, budget, rate: Rate::per_second(calls_per_second), turn: Mutex::new(()) }
     }
 
@@ -51,7 +42,8 @@ impl Budgeted {
             match taken.await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(wait)) => {
-                    metrics::counter!("smallrun_gateway_waits_total", "gateway" => self.gateway.name()).increment(1);
+                    let gateway = self.gateway.identity().to_string();
+                    metrics::counter!("smallrun_gateway_waits_total", "gateway" => gateway).increment(1);
                     let wait = wait.to_std().unwrap_or(WAIT_MAX).clamp(Duration::from_millis(1), WAIT_MAX);
                     tokio::time::sleep(wait).await;
                 }
@@ -63,8 +55,8 @@ impl Budgeted {
 
 #[async_trait]
 impl PaymentGateway for Budgeted {
-    fn name(&self) -> &'static str {
-        self.gateway.name()
+    fn identity(&self) -> &GatewayIdentity {
+        self.gateway.identity()
     }
 
     fn signature_header(&self) -> &'static str {
@@ -98,77 +90,5 @@ impl PaymentGateway for Budgeted {
 
     fn verify_webhook(&self, signature: Option<&str>, body: &[u8]) -> Result<GatewayEvent, WebhookError> {
         self.gateway.verify_webhook(signature, body)
-    }
-}
-
-/// The gateways of this deployment, by name.
-#[derive(Clone)]
-pub(crate) struct Gateways(Arc<[Arc<Budgeted>]>);
-
-impl Gateways {
-    pub(crate) fn new(db: &Db, gateways: &[Arc<dyn PaymentGateway>], calls_per_second: u32) -> Self {
-        let budgeted = gateways.iter().map(|gateway| Arc::new(Budgeted::new(db.clone(), Arc::clone(gateway), calls_per_second)));
-        Self(budgeted.collect())
-    }
-
-    pub(crate) fn named(&self, name: &str) -> Result<&Budgeted, TaskError> {
-        let found = self.0.iter().find(|gateway| gateway.name() == name);
-        // It may be a matter of a setting, or of another version of this program.
-        found.map(AsRef::as_ref).ok_or_else(|| TaskError::retry(format!("the gateway `{name}` is not configured")))
-    }
-}
-
-impl From<StepError> for TaskError {
-    fn from(error: StepError) -> Self {
-        match error {
-            StepError::Gateway(GatewayError::Later(_)) | StepError::Db(_) => Self::retry(error),
-            StepError::Gateway(GatewayError::Refused(_)) | StepError::Disagree(_) => Self::discard(error),
-        }
-    }
-}
-
-/// Does the tasks of the queue `payments`.
-pub(crate) struct PaymentsQueue {
-    pub(crate) db: Db,
-    pub(crate) gateways: Gateways,
-}
-
-impl PaymentsQueue {
-    /// `None`: there is no such thing any more, so there is nothing to do.
-    fn gateway(&self, name: Result<Option<String>, DbErr>) -> Result<Option<&Budgeted>, TaskError> {
-        name?.map(|name| self.gateways.named(&name)).transpose()
-    }
-}
-
-#[async_trait]
-impl Handler for PaymentsQueue {
-    async fn handle(&self, claimed: &Claimed) -> Result<(), TaskError> {
-        let db = &self.db;
-        match claimed.task {
-            Task::AdvancePayment { payment } => {
-                let Some(gateway) = self.gateway(gateway_of(db, payment).await)? else { return Ok(()) };
-                Ok(advance(db, gateway, &SystemScope::new("payment-advance"), payment).await?)
-            }
-            Task::CancelPayment { payment } => {
-                let Some(gateway) = self.gateway(gateway_of(db, payment).await)? else { return Ok(()) };
-                Ok(cancel(db, gateway, &SystemScope::new("payment-cancel"), payment).await?)
-            }
-            Task::SyncPayment { payment } => {
-                let Some(gateway) = self.gateway(gateway_of(db, payment).await)? else { return Ok(()) };
-                if sync(db, gateway, &SystemScope::new("reconcile"), payment).await? {
-                    reconcile::count("payment_outcome", 1);
-                }
-                Ok(())
-            }
-            Task::MakeRefund { refund: id } => {
-                let Some(gateway) = self.gateway(gateway_of_refund(db, id).await)? else { return Ok(()) };
-                Ok(refund(db, gateway, &SystemScope::new("refund"), id).await?)
-            }
-            Task::SendMail { .. }
-            | Task::LapseCheckout { .. }
-            | Task::ApplyWebhook { .. }
-            | Task::SandboxOutcome { .. }
-            | Task::ImportProducts { .. } => Err(crate::misplaced(claimed)),
-        }
     }
 }

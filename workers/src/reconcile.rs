@@ -75,6 +75,6 @@ async fn done(what: &'static str, reconciler: impl Future<Output = Result<u64, D
 }
 
 /// Counts repairs.
-pub(crate) fn count(what: &'static str, repaired: u64) {
+fn count(what: &'static str, repaired: u64) {
     metrics::counter!("smallrun_reconciled_total", "what" => what).increment(repaired);
 }

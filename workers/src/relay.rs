@@ -5,18 +5,23 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::platform::{
-    Db,
-    access::Actor,
-    faults::{self, Point},
-    in_tx, outbox, tasks,
+use domain::{
+    platform::{
+        Db,
+        access::Actor,
+        faults::{self, Point},
+        in_tx,
+        mail::LetterKinds,
+        outbox, tasks,
+    },
+    registry,
 };
 use sea_orm::DbErr;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{bus::Bus, loops::until, pulse::Pulse, reactions::react, sealing::Sealing};
+use crate::{bus::Bus, loops::until, pulse::Pulse, sealing::Sealing};
 
 const ACTOR: Actor = Actor::System("relay");
 
@@ -35,7 +40,7 @@ pub async fn run(db: Db, bus: Arc<dyn Bus>, stop: CancellationToken) {
     let holder = db.entropy().uuid(db.now());
     let mut pulse = Pulse::new(&db, bus.news());
     let sealing = Sealing::new(&db);
-    let mut relay = Relay { db, bus, holder, lease: None, announced_until: None, sealing };
+    let mut relay = Relay { db, bus, letters: registry::letters(), holder, lease: None, announced_until: None, sealing };
     while !stop.is_cancelled() {
         pulse.before_look().await;
         match relay.round().await {
@@ -45,7 +50,7 @@ pub async fn run(db: Db, bus: Arc<dyn Bus>, stop: CancellationToken) {
             }
             Err(error) => {
                 tracing::error!(%error, "the relay could not work; it tries again");
-                // Another process may be able to: a newer version knows facts that this one does not.
+                // Another process may be able to.
                 relay.give_back().await;
                 until(&stop, tokio::time::sleep(Duration::from_secs(1))).await;
             }
@@ -69,6 +74,8 @@ const RUSH_MAX: Duration = Duration::from_millis(50);
 struct Relay {
     db: Db,
     bus: Arc<dyn Bus>,
+    /// What follows from a fact.
+    letters: LetterKinds,
     holder: Uuid,
     /// The fencing token, and when the lease was last renewed.
     lease: Option<(i64, Instant)>,
@@ -101,7 +108,8 @@ impl Relay {
         }
         faults::point(Point::RelayLeased).await?;
         self.db.when_calm(RUSH_MAX).await;
-        let stamped = in_tx(&self.db, ACTOR, async |tx| outbox::stamp(tx, fence, BATCH, react).await).await?;
+        let following = |fact: &_| self.letters.following(fact);
+        let stamped = in_tx(&self.db, ACTOR, async |tx| outbox::stamp(tx, fence, BATCH, following).await).await?;
         if stamped.is_empty() {
             // There were some: the token is no longer the newest.
             self.lose();

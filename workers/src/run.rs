@@ -5,12 +5,12 @@
 
 use std::{
     collections::BTreeSet,
+    error::Error,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use async_trait::async_trait;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::platform::{
     Db,
     access::Actor,
@@ -18,7 +18,7 @@ use domain::platform::{
     faults::{self, Point},
     ids::TaskId,
     in_tx,
-    tasks::{self, Claimed, Failure, Outcome, Queue},
+    tasks::{self, Claimed, Failure, Outcome, Queue, TaskError, TaskKinds},
     trace::TraceParent,
 };
 use sea_orm::DbErr;
@@ -28,12 +28,9 @@ use tracing::Instrument;
 
 use crate::{
     bus::{Bus, Permit},
-    failure::{TaskError, chain},
     loops::{AbortOnDrop, until},
+    unknown::warn_once,
 };
-
-/// How long a task may take before it is cut off and tried again.
-pub const TASK_SECS_MAX: u64 = 30;
 
 /// How often a worker says that it still has its tasks in hand: two renewals may fail before a lease is over.
 const RENEW_EVERY: Duration = Duration::from_millis(tasks::LEASE_SECS.unsigned_abs().saturating_mul(1_000) / 3);
@@ -41,18 +38,13 @@ const RENEW_EVERY: Duration = Duration::from_millis(tasks::LEASE_SECS.unsigned_a
 /// How long work that can wait leaves the machine to buyers, before it goes on all the same.
 const RUSH_MAX: Duration = Duration::from_millis(250);
 
+/// When a task that this version cannot do is looked at again.
+const UNKNOWN_AGAIN: Duration = Duration::from_secs(tasks::UNKNOWN_AGAIN_SECS);
+
 /// The first wait before a task is tried again, at most.
 const BACKOFF_BASE_MILLIS: u64 = 1_000;
 /// And any later one, at most.
 const BACKOFF_CAP_MILLIS: u64 = 600_000;
-
-/// Does what the tasks of a queue say.
-#[async_trait]
-pub trait Handler: Send + Sync {
-    /// Does one task. Called again, with the same [`Claimed::id`], when it failed or when nobody
-    /// knows whether it succeeded.
-    async fn handle(&self, claimed: &Claimed) -> Result<(), TaskError>;
-}
 
 /// The worker of one queue.
 #[derive(Clone)]
@@ -67,8 +59,8 @@ pub struct QueueWorker {
     pub concurrency: usize,
     /// How long a task may take.
     pub task_time_max: Duration,
-    /// Does them.
-    pub handler: Arc<dyn Handler>,
+    /// The kinds of tasks that it claims and runs; those of other kinds are left to other processes.
+    pub kinds: TaskKinds,
 }
 
 /// When to stop, in two steps.
@@ -145,7 +137,8 @@ impl QueueWorker {
         if limit == 0 {
             return Ok(Vec::new());
         }
-        let claimed = in_tx(&self.db, self.actor(), async |tx| tasks::claim(tx, self.queue, limit).await).await?;
+        let claimed =
+            in_tx(&self.db, self.actor(), async |tx| tasks::claim(tx, self.queue, &self.kinds.names(), limit).await).await?;
         if !claimed.is_empty() {
             faults::point(Point::ConsumeClaimed).await?;
         }
@@ -158,7 +151,7 @@ impl QueueWorker {
         let span = tracing::info_span!(
             "task",
             queue = self.queue.name(),
-            kind = claimed.task.kind(),
+            kind = claimed.kind,
             id = %claimed.id,
             attempt = claimed.attempt,
             trace_id = trace.trace_id(),
@@ -188,11 +181,11 @@ impl QueueWorker {
         }
     }
 
-    /// Runs the handler on a task of its own, so that a panic ends that alone.
+    /// Runs the attempt on a task of its own, so that a panic ends that alone.
     async fn ended(&self, claimed: &Claimed, trace: &TraceParent, hand_back: &CancellationToken) -> Ended {
-        let (handler, task) = (Arc::clone(&self.handler), claimed.clone());
+        let (db, kinds, claimed_too) = (self.db.clone(), self.kinds.clone(), claimed.clone());
         let handling = trace.clone().scope(async move {
-            handler.handle(&task).await?;
+            kinds.run(&db, &claimed_too).await?;
             Ok(faults::point(Point::ConsumeHandled).await?)
         });
         let mut running = AbortOnDrop(tokio::spawn(handling.in_current_span()));
@@ -201,6 +194,11 @@ impl QueueWorker {
                 Ok(Ok(())) => return Ended::Done,
                 Ok(Err(TaskError::Retry(error))) => Failure::new(Outcome::Retry, chain(error.as_ref())),
                 Ok(Err(TaskError::Discard(error))) => Failure::new(Outcome::Discard, chain(error.as_ref())),
+                Ok(Err(error @ TaskError::Unreadable(_))) => Failure::new(Outcome::Unreadable, chain(&error)),
+                Ok(Err(TaskError::Unknown { what, name })) => {
+                    warn_once(what, &name);
+                    return Ended::Left;
+                }
                 Err(error) => Failure::new(Outcome::Panic, error.to_string()),
             },
             () = tokio::time::sleep(self.task_time_max) => {
@@ -227,12 +225,19 @@ impl QueueWorker {
                 let _not_heard_of = self.bus.announce(self.queue, 1).await;
                 Ok(ours)
             }
+            Ended::Left => {
+                let run_at = later(db, UNKNOWN_AGAIN);
+                in_tx(db, actor, async |tx| tasks::leave(tx, claimed, run_at).await).await
+            }
             Ended::Again(failure) => {
-                let wait = backoff(db.entropy(), claimed.attempt);
+                let wait = match failure.outcome {
+                    Outcome::Unreadable => UNKNOWN_AGAIN,
+                    Outcome::Retry | Outcome::Discard | Outcome::TimedOut | Outcome::Panic | Outcome::Lost => {
+                        backoff(db.entropy(), claimed.attempt)
+                    }
+                };
                 tracing::warn!(outcome = failure.outcome.word(), error = failure.error, ?wait, "a task failed; it is tried again");
-                let now = db.now();
-                let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::zero());
-                let run_at = now.checked_add_signed(wait).unwrap_or(now);
+                let run_at = later(db, wait);
                 let ours = in_tx(db, actor, async |tx| tasks::retry(tx, claimed, run_at, failure).await).await?;
                 // The relay announces what comes due later. What is due by now it may have looked for before it was there.
                 if ours && run_at <= db.now() {
@@ -247,6 +252,12 @@ impl QueueWorker {
             }
         }
     }
+}
+
+/// The instant after that wait.
+fn later(db: &Db, wait: Duration) -> DateTime<Utc> {
+    let now = db.now();
+    TimeDelta::from_std(wait).ok().and_then(|wait| now.checked_add_signed(wait)).unwrap_or(now)
 }
 
 /// The tasks that a worker has in hand.
@@ -288,15 +299,18 @@ enum Ended {
     /// It is a dead letter.
     Dead(Failure),
     HandedBack,
+    /// It is for a newer version.
+    Left,
 }
 
 impl Ended {
     /// Counts an end that was taken down.
     fn count(&self, claimed: &Claimed) {
-        let labels = [("queue", claimed.task.queue().name()), ("kind", claimed.task.kind())];
+        let labels = [("queue", claimed.queue.name()), ("kind", claimed.kind)];
         let failure = match self {
             Self::Done => return count_end(claimed, "done"),
             Self::HandedBack => return count_end(claimed, "handed_back"),
+            Self::Left => return count_end(claimed, "left"),
             Self::Again(failure) => {
                 metrics::counter!("smallrun_task_retries_total", &labels).increment(1);
                 failure
@@ -316,8 +330,24 @@ impl Ended {
 }
 
 fn count_end(claimed: &Claimed, outcome: &'static str) {
-    let labels = [("queue", claimed.task.queue().name()), ("kind", claimed.task.kind()), ("outcome", outcome)];
+    let labels = [("queue", claimed.queue.name()), ("kind", claimed.kind), ("outcome", outcome)];
     metrics::counter!("smallrun_tasks_total", &labels).increment(1);
+}
+
+/// An error and its causes on one line.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        // Some errors already say what their cause says.
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    text
 }
 
 /// The wait before the next attempt: "full jitter" of Brooker, "Exponential Backoff And Jitter" (2015), so that

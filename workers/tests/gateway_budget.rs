@@ -8,9 +8,13 @@ use std::{
 };
 
 use chrono::TimeDelta;
-use domain::{payments::gateway::PaymentGateway, platform::clock::SystemClock};
+use domain::{
+    payments::gateway::{GatewayIdentity, GatewayMode, PaymentGateway},
+    platform::clock::SystemClock,
+};
 use payments::{Sandbox, SandboxSettings};
-use testkit::{Kit, on_both};
+use sea_orm::{ConnectionTrait, Statement};
+use testkit::{Kit, gateway::UnreachableGateway, on_both, requests};
 use tokio::task::JoinSet;
 use workers::payments::Budgeted;
 
@@ -38,5 +42,18 @@ on_both! {
         }
         // Five at once, then twenty-five at one in 50 ms.
         assert!(began.elapsed() >= Duration::from_millis(1_200), "{:?}", began.elapsed());
+    }
+
+    async fn each_gateway_has_a_budget_of_its_own(kit: Kit) {
+        let gold = |account| GatewayIdentity::new("gold", account, GatewayMode::Live).unwrap();
+        for identity in [requests::gateway(), gold("acct_1"), gold("acct_2")] {
+            let gateway = Budgeted::new(kit.db.clone(), Arc::new(UnreachableGateway(identity)), 1);
+            // The clock stands still: a budget that others had spent would never be granted.
+            tokio::time::timeout(Duration::from_secs(30), gateway.retrieve("intent")).await.unwrap().unwrap_err();
+        }
+        let names = Statement::from_string(kit.db.backend(), "SELECT name FROM budgets ORDER BY name");
+        let names = kit.db.reader().query_all_raw(names).await.unwrap();
+        let names: Vec<String> = names.iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
+        assert_eq!(names, ["gateway:gold/acct_1/live", "gateway:gold/acct_2/live", "gateway:sandbox"]);
     }
 }

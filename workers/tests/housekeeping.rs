@@ -2,6 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::platform::{
     access::Actor,
@@ -10,11 +16,12 @@ use domain::platform::{
     idempotency::{self, IdempotencyKey},
     ids::AccountId,
     in_tx, outbox,
+    sweep::Sweep,
 };
 use sea_orm::DbErr;
 use testkit::{Kit, on_both};
 use uuid::Uuid;
-use workers::{housekeeping::sweep, reactions::react};
+use workers::housekeeping::sweep;
 
 const ACTOR: Actor = Actor::System("test");
 const BUDGET: &str = "test:budget";
@@ -24,7 +31,7 @@ async fn leave(kit: &Kit, key: &str) {
     in_tx(&kit.db, ACTOR, async |tx| {
         outbox::publish(tx, 1, &Fact::AccountChanged { account: AccountId(Uuid::from_u128(1)) }).await?;
         let fence = outbox::lease(tx, Uuid::from_u128(1)).await?.unwrap();
-        outbox::stamp(tx, fence, 10, react).await?;
+        outbox::stamp(tx, fence, 10, |_| Ok(Vec::new())).await?;
         let key = IdempotencyKey::new(key).unwrap();
         idempotency::claim(tx, ACTOR, "test", &key, &(), Uuid::from_u128(2)).await?;
         budget::take(tx, BUDGET, Rate::per_minute(10)).await?.unwrap();
@@ -34,16 +41,41 @@ async fn leave(kit: &Kit, key: &str) {
     .unwrap();
 }
 
+/// Keeps two rows of its own, and counts the rounds.
+#[derive(Default)]
+struct Keeper(AtomicU64);
+
+#[async_trait]
+impl Sweep for Keeper {
+    fn name(&self) -> &'static str {
+        "keeper"
+    }
+
+    async fn sweep(&self) -> Result<u64, DbErr> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(2)
+    }
+}
+
 on_both! {
     async fn what_is_older_than_a_week_goes(kit: Kit) {
         leave(&kit, "old-key-1").await;
         kit.clock.advance(TimeDelta::days(6));
         leave(&kit, "young-key-1").await;
         // Both budgets are one row, which is whole again in a moment.
-        assert_eq!(sweep(&kit.db, None).await.unwrap(), 0);
+        assert_eq!(sweep(&kit.db, &[]).await.unwrap(), 0);
         kit.clock.advance(TimeDelta::days(1) + TimeDelta::seconds(1));
-        assert_eq!(sweep(&kit.db, None).await.unwrap(), 3, "a fact, a key and the budget");
+        assert_eq!(sweep(&kit.db, &[]).await.unwrap(), 3, "a fact, a key and the budget");
         let state = kit.state().await;
         assert_eq!((state.count("outbox"), state.count("idempotency_keys")), (1, 1));
+    }
+
+    async fn what_others_keep_is_swept_in_each_round(kit: Kit) {
+        let keeper = Arc::new(Keeper::default());
+        let others: [Arc<dyn Sweep>; 1] = [keeper.clone()];
+        for round in 1..=2 {
+            assert_eq!(sweep(&kit.db, &others).await.unwrap(), 2);
+            assert_eq!(keeper.0.load(Ordering::Relaxed), round);
+        }
     }
 }

@@ -5,21 +5,23 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
-use domain::platform::{
-    Db,
-    access::Actor,
-    facts::Fact,
-    ids::{AccountId, CheckoutId},
-    in_tx, outbox,
+use domain::{
+    platform::{
+        Db,
+        access::Actor,
+        facts::Fact,
+        ids::{AccountId, CheckoutId},
+        in_tx, outbox,
+    },
+    registry,
 };
-use sea_orm::DbErr;
+use sea_orm::{ConnectionTrait, DbErr};
 use testkit::{Kit, on_both};
 use tokio::{sync::broadcast::Receiver, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use workers::{
     bus::{Bus, embedded::EmbeddedBus},
-    reactions::react,
     relay,
 };
 
@@ -33,13 +35,21 @@ fn changed(number: u128) -> Fact {
     Fact::AccountChanged { account: AccountId(Uuid::from_u128(number)) }
 }
 
-async fn eventually_stamped(db: &Db) {
+async fn execute(db: &Db, sql: &str) {
+    in_tx(db, ACTOR, async |tx| tx.conn().execute_unprepared(sql).await).await.unwrap();
+}
+
+async fn eventually(holds: impl AsyncFn() -> bool) {
     let waiting = async {
-        while outbox::unstamped_count(db).await.unwrap() > 0 {
+        while !holds().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("every fact is stamped in time");
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("it comes true in time");
+}
+
+async fn eventually_stamped(db: &Db) {
+    eventually(async || outbox::unstamped_count(db).await.unwrap() == 0).await;
 }
 
 struct Running {
@@ -129,7 +139,7 @@ on_both! {
         let lease = async |holder: u128| {
             in_tx(&kit.db, ACTOR, async |tx| outbox::lease(tx, Uuid::from_u128(holder)).await).await.unwrap()
         };
-        let stamp = async |fence| in_tx(&kit.db, ACTOR, async |tx| outbox::stamp(tx, fence, 10, react).await).await.unwrap().len();
+        let stamp = async |fence| in_tx(&kit.db, ACTOR, async |tx| outbox::stamp(tx, fence, 10, |fact| registry::letters().following(fact)).await).await.unwrap().len();
         publish(&kit.db, changed(1)).await;
         let old = lease(1).await.unwrap();
         assert_eq!(lease(2).await, None);
@@ -160,5 +170,25 @@ on_both! {
         relay.stop.cancel();
         (&mut relay.task).await.unwrap();
         assert_eq!(relay.positions(), (1..=1_100).collect::<Vec<_>>());
+    }
+
+    async fn a_fact_of_an_unknown_kind_stays_unstamped_and_later_ones_are_stamped(kit: Kit) {
+        for number in 1..4 {
+            publish(&kit.db, changed(number)).await;
+        }
+        // Before the first and between the others, as ids go.
+        let newer = "UPDATE outbox SET kind = 'of_a_newer_version', payload = '{\"kind\": \"of_a_newer_version\"}'";
+        execute(&kit.db, &format!("{newer} WHERE aggregate <> (SELECT MAX(aggregate) FROM outbox)")).await;
+        let mut relay = start(kit.db.clone());
+        eventually(async || !outbox::any_unstamped(&kit.db).await.unwrap()).await;
+        publish(&kit.db, changed(4)).await;
+        eventually(async || outbox::position_last(&kit.db).await.unwrap() == 2).await;
+        // It does not give its lease away over rows that it does not know.
+        let others = kit.connect(2).await;
+        assert!(outbox::is_leased_to_another(&others, Uuid::from_u128(9)).await.unwrap());
+        relay.stop.cancel();
+        (&mut relay.task).await.unwrap();
+        assert_eq!(relay.positions(), [1, 2]);
+        assert_eq!(outbox::unstamped_count(&kit.db).await.unwrap(), 2, "they wait for a newer relay");
     }
 }

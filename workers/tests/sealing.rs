@@ -81,7 +81,7 @@ on_both! {
     }
 
     async fn a_log_that_cannot_be_sealed_does_not_stop_the_facts(kit: Kit) {
-        use domain::platform::{facts::Fact, ids::AccountId, outbox};
+        use domain::platform::{outbox, facts::Fact, ids::AccountId};
         // Somebody deleted the record of a segment: its positions are taken.
         write(&kit.db, 1).await;
         let (stop, relay) = start(kit.db.clone());

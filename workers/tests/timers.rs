@@ -5,14 +5,12 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
-use domain::platform::{
-    Db,
-    access::Actor,
-    ids::CheckoutId,
-    in_tx,
-    tasks::Task,
-    timers::{self, TimerKind},
+use domain::{
+    platform::{Db, access::Actor, ids::CheckoutId, in_tx, timers},
+    registry,
+    reservations::tasks::{HoldLapse, LapseCheckout},
 };
+use sea_orm::ConnectionTrait;
 use testkit::{Kit, on_both};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -24,12 +22,16 @@ const ACTOR: Actor = Actor::System("test");
 async fn set(db: &Db, numbers: std::ops::Range<u128>, due_in: TimeDelta) {
     in_tx(db, ACTOR, async |tx| {
         for number in numbers {
-            timers::set(tx, TimerKind::HoldLapse, CheckoutId(Uuid::from_u128(number)), tx.now() + due_in).await?;
+            timers::set::<HoldLapse>(tx, CheckoutId(Uuid::from_u128(number)), tx.now() + due_in).await?;
         }
         Ok::<_, sea_orm::DbErr>(())
     })
     .await
     .unwrap();
+}
+
+async fn execute(db: &Db, sql: &str) {
+    in_tx(db, ACTOR, async |tx| tx.conn().execute_unprepared(sql).await).await.unwrap();
 }
 
 fn start(db: Db, stop: &CancellationToken) -> JoinHandle<()> {
@@ -38,11 +40,7 @@ fn start(db: Db, stop: &CancellationToken) -> JoinHandle<()> {
 }
 
 async fn fired(kit: &Kit) -> Vec<u128> {
-    let number = |task| match task {
-        Task::LapseCheckout { checkout } => Some(checkout.0.as_u128()),
-        _ => None,
-    };
-    testkit::tasks(kit).await.into_iter().filter_map(number).collect()
+    testkit::tasks_of::<LapseCheckout>(kit).await.into_iter().map(|task| task.checkout.0.as_u128()).collect()
 }
 
 async fn eventually_fired(kit: &Kit, count: usize) {
@@ -74,13 +72,13 @@ on_both! {
         }
         let fired = fired(&kit).await;
         assert_eq!((fired.len(), fired.iter().collect::<BTreeSet<_>>().len()), (451, 451));
-        assert_eq!(timers::next_due(&kit.db).await.unwrap(), None);
+        assert_eq!(timers::next_due(&kit.db, &registry::timers()).await.unwrap(), None);
     }
 
     async fn a_timer_that_was_moved_fires_at_its_new_time_and_a_dropped_one_never(kit: Kit) {
         set(&kit.db, 1..3, TimeDelta::minutes(10)).await;
         set(&kit.db, 1..2, TimeDelta::minutes(20)).await;
-        in_tx(&kit.db, ACTOR, async |tx| timers::drop(tx, TimerKind::HoldLapse, CheckoutId(Uuid::from_u128(2))).await).await.unwrap();
+        in_tx(&kit.db, ACTOR, async |tx| timers::drop::<HoldLapse>(tx, CheckoutId(Uuid::from_u128(2))).await).await.unwrap();
         let stop = CancellationToken::new();
         let running = start(kit.db.clone(), &stop);
         kit.clock.advance(TimeDelta::minutes(19));
@@ -92,5 +90,21 @@ on_both! {
         stop.cancel();
         running.await.unwrap();
         assert_eq!(fired(&kit).await, [3, 1]);
+    }
+
+    async fn a_timer_of_an_unknown_kind_stays_and_the_others_fire(kit: Kit) {
+        set(&kit.db, 1..2, TimeDelta::minutes(1)).await;
+        execute(&kit.db, "UPDATE timers SET kind = 'of_a_newer_version'").await;
+        set(&kit.db, 2..4, TimeDelta::minutes(2)).await;
+        kit.clock.advance(TimeDelta::minutes(3));
+        assert_eq!(timers::next_due(&kit.db, &registry::timers()).await.unwrap(), Some(Kit::start() + TimeDelta::minutes(2)));
+        let stop = CancellationToken::new();
+        let running = start(kit.db.clone(), &stop);
+        eventually_fired(&kit, 2).await;
+        stop.cancel();
+        running.await.unwrap();
+        assert_eq!((fired(&kit).await, testkit::tasks(&kit).await.len()), (vec![2, 3], 2));
+        assert_eq!(kit.state().await.count("timers"), 1, "it waits for a newer version");
+        assert_eq!(timers::next_due(&kit.db, &registry::timers()).await.unwrap(), None, "nobody comes back for it at once");
     }
 }

@@ -1,16 +1,20 @@
 //! Relay connections over keyset pages: opaque, typed cursors, and a count that is capped and made only when asked for.
 
-use std::future::Future;
+use std::{borrow::Cow, future::Future};
 
-use async_graphql::{SimpleObject, futures_util::future::BoxFuture};
+use async_graphql::{
+    Context, Error, InputType, Object, ObjectType, ServerError, SimpleObject, TypeName,
+    registry::{Deprecation, MetaInputValue, MetaType, Registry},
+};
 use domain::platform::{
     Db,
-    page::{PAGE_SIZE_MAX, Page, SortKey},
+    page::{PAGE_SIZE_MAX, Page, Slice, SortKey, TOTAL_COUNT_MAX},
 };
+use futures_util::future::BoxFuture;
 use sea_orm::DbErr;
 use serde::{Deserialize, Serialize};
 
-use super::errors::bad_input;
+use super::errors::{Internal, bad_input};
 
 /// The rows of a page when no size is given.
 pub(crate) const PAGE_SIZE: i32 = 20;
@@ -28,15 +32,6 @@ pub struct PageInfo {
     pub end_cursor: Option<String>,
 }
 
-/// The arguments of a list field.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct PageArgs {
-    pub(crate) first: Option<i32>,
-    pub(crate) after: Option<String>,
-    pub(crate) last: Option<i32>,
-    pub(crate) before: Option<String>,
-}
-
 #[derive(Serialize, Deserialize)]
 struct Cursor {
     #[serde(rename = "l")]
@@ -46,7 +41,7 @@ struct Cursor {
 }
 
 /// Writes a cursor. `list` names the list and its order, so that a cursor of another one is refused.
-pub(crate) fn cursor(list: &str, key: &SortKey) -> String {
+fn cursor(list: &str, key: &SortKey) -> String {
     let cursor = Cursor { list: list.to_owned(), key: key.clone() };
     serde_json::to_vec(&cursor).map(hex::encode).unwrap_or_default()
 }
@@ -61,9 +56,26 @@ fn read_cursor(list: &str, name: &str, text: &str) -> async_graphql::Result<Sort
     if cursor.list == list { Ok(cursor.key) } else { Err(wrong()) }
 }
 
-impl PageArgs {
+/// The arguments of a list field.
+#[derive(Debug, Clone, Default)]
+struct PageArguments {
+    first: Option<i32>,
+    after: Option<String>,
+    last: Option<i32>,
+    before: Option<String>,
+}
+
+impl PageArguments {
+    /// Reads the arguments that [`describe_pages`] gives to a field.
+    fn of(ctx: &Context<'_>) -> async_graphql::Result<Self> {
+        let failed = |error: ServerError| Error { message: error.message, source: error.source, extensions: error.extensions };
+        let size = |name| ctx.param_value(name, None).map(|(_, size)| size).map_err(failed);
+        let cursor = |name| ctx.param_value(name, None).map(|(_, cursor)| cursor).map_err(failed);
+        Ok(Self { first: size("first")?, after: cursor("after")?, last: size("last")?, before: cursor("before")? })
+    }
+
     /// Checks the arguments of the list named `list`.
-    pub(crate) fn page(&self, list: &str) -> async_graphql::Result<Page> {
+    fn page(&self, list: &str) -> async_graphql::Result<Page> {
         let (size, backward) = match (self.first, self.last) {
             (Some(_), Some(_)) => return Err(bad_input("give `first` or `last`, not both")),
             (Some(first), None) => (first, false),
@@ -78,89 +90,149 @@ impl PageArgs {
     }
 }
 
-/// Counts a list when the field is asked for.
-pub(crate) type Counting = Box<dyn Fn() -> BoxFuture<'static, Result<u64, DbErr>> + Send + Sync>;
-
-/// A [`Counting`] of what a query counts by these arguments.
-pub(crate) fn counting<A, F, R>(db: &Db, args: A, count: F) -> Counting
-where
-    A: Clone + Send + Sync + 'static,
-    F: Fn(Db, A) -> R + Send + Sync + 'static,
-    R: Future<Output = Result<u64, DbErr>> + Send + 'static,
-{
-    let db = db.clone();
-    Box::new(move || Box::pin(count(db.clone(), args.clone())))
+/// A list that is asked for, and which page of it.
+pub(crate) struct List {
+    name: String,
+    pub(crate) page: Page,
 }
 
-/// Makes the connection and the edge of a node type: `connection!(DropConnection, DropEdge, Drop);`
-macro_rules! connection {
-    ($connection:ident, $edge:ident, $node:ty) => {
-        /// One row of the list.
-        #[derive(async_graphql::SimpleObject)]
-        pub struct $edge {
-            /// The place of the row in the list, for `after` and `before`.
-            pub cursor: String,
-            /// The row.
-            pub node: $node,
-        }
+impl List {
+    /// Reads the page arguments of the field that is resolved. `name` names the list and its order: a cursor of another one is
+    /// refused.
+    pub(crate) fn of(ctx: &Context<'_>, name: impl Into<String>) -> async_graphql::Result<Self> {
+        let name = name.into();
+        let page = PageArguments::of(ctx)?.page(&name)?;
+        Ok(Self { name, page })
+    }
 
-        /// A page of a list.
-        pub struct $connection {
-            list: String,
-            slice: domain::platform::page::Slice<$node>,
-            counting: crate::graphql::connection::Counting,
-        }
-
-        impl $connection {
-            pub(crate) fn new(
-                list: impl Into<String>,
-                slice: domain::platform::page::Slice<$node>,
-                counting: crate::graphql::connection::Counting,
-            ) -> Self {
-                Self { list: list.into(), slice, counting }
-            }
-
-            fn cursor_at(&self, row: Option<&(domain::platform::page::SortKey, $node)>) -> Option<String> {
-                row.map(|(key, _)| crate::graphql::connection::cursor(&self.list, key))
-            }
-        }
-
-        /// A page of a list, after the Relay specification of connections.
-        #[async_graphql::Object]
-        impl $connection {
-            /// The rows with their cursors.
-            async fn edges(&self) -> Vec<$edge> {
-                let edge = |(key, node): &(domain::platform::page::SortKey, $node)| $edge {
-                    cursor: crate::graphql::connection::cursor(&self.list, key),
-                    node: node.clone(),
-                };
-                self.slice.rows.iter().map(edge).collect()
-            }
-
-            /// The rows alone.
-            async fn nodes(&self) -> Vec<$node> {
-                self.slice.rows.iter().map(|(_, node)| node.clone()).collect()
-            }
-
-            /// Where the page stands in the list.
-            async fn page_info(&self) -> crate::graphql::connection::PageInfo {
-                crate::graphql::connection::PageInfo {
-                    has_next_page: self.slice.has_next,
-                    has_previous_page: self.slice.has_previous,
-                    start_cursor: self.cursor_at(self.slice.rows.first()),
-                    end_cursor: self.cursor_at(self.slice.rows.last()),
-                }
-            }
-
-            /// How many rows the whole list has; counting stops at 1000, which then means "1000 or more".
-            async fn total_count(&self) -> async_graphql::Result<i32> {
-                use crate::graphql::errors::Internal as _;
-                Ok(i32::try_from((self.counting)().await.internal()?).unwrap_or(i32::MAX))
-            }
-        }
-    };
+    /// The page that was found. `count` counts the whole list by `asked`, when that is asked for.
+    pub(crate) fn connection<N, A, F, R>(self, slice: Slice<N>, db: &Db, asked: A, count: F) -> Connection<N>
+    where
+        N: ListNode,
+        A: Clone + Send + Sync + 'static,
+        F: Fn(Db, A) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<u64, DbErr>> + Send + 'static,
+    {
+        let db = db.clone();
+        let count: Count = Box::new(move || Box::pin(count(db.clone(), asked.clone())));
+        Connection { list: self.name, slice, count }
+    }
 }
-pub(crate) use connection;
+
+/// Counts a list.
+type Count = Box<dyn Fn() -> BoxFuture<'static, Result<u64, DbErr>> + Send + Sync>;
+
+/// What can be listed: `impl ListNode for Drop {}` makes the types `DropConnection` and `DropEdge`.
+pub trait ListNode: ObjectType + Clone {
+    /// What the names of the connection and of the edge begin with.
+    fn list_name() -> Cow<'static, str> {
+        Self::type_name()
+    }
+}
+
+/// One row of the list.
+#[derive(SimpleObject)]
+#[graphql(name_type)]
+pub struct Edge<N: ListNode> {
+    /// The place of the row in the list, for `after` and `before`.
+    pub cursor: String,
+    /// The row.
+    pub node: N,
+}
+
+impl<N: ListNode> TypeName for Edge<N> {
+    fn type_name() -> Cow<'static, str> {
+        format!("{}Edge", N::list_name()).into()
+    }
+}
+
+/// A page of a list.
+pub struct Connection<N> {
+    list: String,
+    slice: Slice<N>,
+    count: Count,
+}
+
+impl<N: ListNode> TypeName for Connection<N> {
+    fn type_name() -> Cow<'static, str> {
+        format!("{}Connection", N::list_name()).into()
+    }
+}
+
+impl<N> Connection<N> {
+    fn cursor_at(&self, row: Option<&(SortKey, N)>) -> Option<String> {
+        row.map(|(key, _)| cursor(&self.list, key))
+    }
+}
+
+/// A page of a list, after the Relay specification of connections.
+#[Object(name_type)]
+impl<N: ListNode> Connection<N> {
+    /// The rows with their cursors.
+    async fn edges(&self) -> Vec<Edge<N>> {
+        let edge = |(key, node): &(SortKey, N)| Edge { cursor: cursor(&self.list, key), node: node.clone() };
+        self.slice.rows.iter().map(edge).collect()
+    }
+
+    /// The rows alone.
+    async fn nodes(&self) -> Vec<N> {
+        self.slice.rows.iter().map(|(_, node)| node.clone()).collect()
+    }
+
+    /// Where the page stands in the list.
+    async fn page_info(&self) -> PageInfo {
+        PageInfo {
+            has_next_page: self.slice.has_next,
+            has_previous_page: self.slice.has_previous,
+            start_cursor: self.cursor_at(self.slice.rows.first()),
+            end_cursor: self.cursor_at(self.slice.rows.last()),
+        }
+    }
+
+    /// How many rows the whole list has.
+    async fn total_count(&self) -> async_graphql::Result<i32> {
+        Ok(i32::try_from((self.count)().await.internal()?).unwrap_or(i32::MAX))
+    }
+}
+
+/// Gives every field that answers a connection the four arguments of a page, which a resolver reads with [`List::of`], and every
+/// connection the bound of its count.
+pub(super) fn describe_pages(registry: &mut Registry) {
+    let (size, cursor) = (<Option<i32>>::create_type_info(registry), <Option<String>>::create_type_info(registry));
+    let arguments = [
+        (
+            "first",
+            &size,
+            format!("The first so many rows, 0 to {PAGE_SIZE_MAX}; {PAGE_SIZE} if neither `first` nor `last` is given."),
+        ),
+        ("after", &cursor, "Only rows after this cursor.".to_owned()),
+        ("last", &size, format!("The last so many rows, 0 to {PAGE_SIZE_MAX}.")),
+        ("before", &cursor, "Only rows before this cursor.".to_owned()),
+    ];
+    let arguments = arguments.map(|(name, ty, description)| MetaInputValue {
+        name: name.to_owned(),
+        description: Some(description),
+        ty: ty.clone(),
+        deprecation: Deprecation::NoDeprecated,
+        default_value: None,
+        visible: None,
+        inaccessible: false,
+        tags: Vec::new(),
+        is_secret: false,
+        directive_invocations: Vec::new(),
+    });
+    for known in registry.types.values_mut() {
+        let MetaType::Object { name, fields, .. } = known else { continue };
+        if let Some(count) = fields.get_mut("totalCount").filter(|_| name.ends_with("Connection")) {
+            count.description = Some(format!(
+                "How many rows the whole list has; counting stops at {TOTAL_COUNT_MAX}, which then means \"{TOTAL_COUNT_MAX} or more\"."
+            ));
+        }
+        for field in fields.values_mut().filter(|field| field.ty.trim_end_matches('!').ends_with("Connection")) {
+            field.args.extend(arguments.iter().map(|argument| (argument.name.clone(), argument.clone())));
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -173,7 +245,7 @@ mod tests {
     fn a_cursor_is_of_one_list_in_one_order() {
         let key = SortKey { value: SortValue::Int(7), id: Uuid::from_u128(1) };
         let text = cursor("drops:NEWEST", &key);
-        let args = |after: &str| PageArgs { after: Some(after.to_owned()), ..PageArgs::default() };
+        let args = |after: &str| PageArguments { after: Some(after.to_owned()), ..PageArguments::default() };
         assert_eq!(args(&text).page("drops:NEWEST").unwrap().after, Some(key));
         for bad in [text.as_str(), "", "zz", "00", &"0".repeat(2_000)] {
             assert!(args(bad).page("drops:OPENS_SOONEST").is_err(), "{bad}");
@@ -182,8 +254,9 @@ mod tests {
 
     #[test]
     fn page_sizes_are_bounded() {
-        let size =
-            |first, last| PageArgs { first, last, ..PageArgs::default() }.page("x").map(|page| (page.size, page.backward)).ok();
+        let size = |first, last| {
+            PageArguments { first, last, ..PageArguments::default() }.page("x").map(|page| (page.size, page.backward)).ok()
+        };
         for (first, last, expected) in [
             (None, None, Some((20, false))),
             (Some(1), None, Some((1, false))),

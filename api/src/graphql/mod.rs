@@ -1,40 +1,48 @@
-//! The GraphQL schema: one module a capability, each with its types, its `XxxQuery` and its `XxxMutation`.
+//! The GraphQL schema: one folder a capability, all of the same shape.
+//!
+//! ```text
+//! drops/mod.rs            what it is, and what others use of it
+//! drops/types.rs          the types, and the edges of the graph that lead to them
+//! drops/queries.rs        DropsQuery: root fields, filters and orders of lists
+//! drops/mutations.rs      DropsMutation: refusal tables, payloads, inputs, resolvers
+//! drops/subscriptions.rs  DropsSubscription
+//! drops/items/            a capability within, of the same shape
+//! ```
+//!
+//! The lists `Query`, `Mutation` and `Subscription` in `lib.rs` join them.
 //!
 //! How to add
 //! - **a type**: a tuple struct around the row of `domain` (`pub struct Drop(pub(crate) domain::drops::Drop)`, `Clone`) with
 //!   `#[Object]`; fields shape values ([`money`], [`scalars`]), edges go through a loader. A row that can be found by id gets a variant and an arm in
 //!   [`node`].
 //! - **an edge**: `edge!(ItemsOf(DropId) -> Vec<Item>, |loaders, ids| queries::items_of(&loaders.db, ids));`, then
-//!   `ctx.loader().load_one(ItemsOf(id)).await.internal()?.unwrap_or_default()`: one statement a page.
-//! - **a list**: `connection!(DropConnection, DropEdge, Drop);`, arguments into [`connection::PageArgs`], `.page("drops:NEWEST")?` (the name
-//!   binds cursors to the list and its order), `DropConnection::new(name, slice.map(Drop), counting)`. What it costs follows from its
-//!   arguments ([`guard`]).
-//! - **a mutation**: `user_error!(DropPublishError, DropPublishErrorCode, PublishRefusal { NoItems: "…", … } not_found: NotFound);`,
-//!   `payload!(DropPublishPayload, DropPublishError { drop: Drop });` (the error is a [`user_error::UserError`] by its name and fields), and a
-//!   resolver that ends in `DropPublishPayload::of(work(ctx, input).await)`, where `work` collects what does not parse in [`errors::Complaints`], asks
-//!   `ctx.scope_at(Manage { … }, "creatorId")?`, calls one operation and shapes its outcome.
+//!   `ctx.load(ItemsOf(id)).await?.unwrap_or_default()`: one statement a page.
+//! - **a list**: `impl ListNode for Drop {}`, and a field that answers a [`connection::Connection<Drop>`]. It has the arguments of a page
+//!   without declaring them: [`connection::List::of`] reads them, and `list.connection(slice.map(Drop), …)` answers. What it costs follows
+//!   from its arguments ([`edge::guard`]).
+//! - **a mutation**: a refusal table ([`user_error::user_error!`]), a payload ([`payload::payload!`]), an input, and a resolver whose work
+//!   stands in [`payload::answer`]: it reads the input with an [`input::Form`], asks for a scope (`ctx.scope_at(…)`, `ctx.manage(…)`), calls one
+//!   operation, and ends in `Ok(XxxPayload::done(…))`. `?` tells the user what is wrong.
+//! - **a subscription**: a field that answers [`follow::States`]; [`follow::follow`] reads the thing again each time that its topic is told.
 //! - **who may**: `ctx.scope(Action)` answers the scope or the error that says why not. Nothing else decides.
 
 pub mod accounts;
-pub(crate) mod budget;
+pub(crate) mod amendments;
 pub mod catalog;
 pub mod connection;
 pub(crate) mod context;
 pub mod creators;
 pub mod drops;
 pub mod errors;
-pub mod execute;
-pub mod guard;
-pub mod introspection;
-pub mod live;
+pub(crate) mod follow;
+pub(crate) mod input;
 pub(crate) mod loaders;
 pub mod money;
 pub mod node;
+pub(crate) mod payload;
 pub mod payments;
 pub mod platform;
 pub mod reservations;
 pub mod scalars;
-pub mod uploads;
 pub mod user_error;
-
-pub use context::RequestContext;
+pub mod work;

@@ -3,7 +3,10 @@
 use async_graphql::{InputObject, SimpleObject};
 use domain::platform::{self, money::MoneyError};
 
-use super::scalars::{CurrencyCode, Decimal};
+use super::{
+    input::{Form, Parsed, both},
+    scalars::{CurrencyCode, Decimal},
+};
 
 /// An amount of one currency.
 #[derive(SimpleObject, Debug, Clone, PartialEq, Eq)]
@@ -59,5 +62,21 @@ impl TaxedMoney {
     pub(crate) fn minor(net: i64, tax: i64, currency: platform::Currency) -> Self {
         let gross = Money::minor(net.saturating_add(tax), currency);
         Self { net: Money::minor(net, currency), tax: Money::minor(tax, currency), gross }
+    }
+}
+
+/// Reads the two ends of a range of prices, which must be of one currency.
+pub(crate) fn prices(
+    form: &mut Form,
+    min: Option<MoneyInput>,
+    max: Option<MoneyInput>,
+) -> Parsed<(Option<platform::Money>, Option<platform::Money>)> {
+    let min = form.optional("priceMin", min.as_ref().map(MoneyInput::parse));
+    let max = form.optional("priceMax", max.as_ref().map(MoneyInput::parse));
+    match both(min, max)? {
+        (Some(min), Some(max)) if min.currency != max.currency => {
+            form.field("priceMax", Err("must be of the currency of `priceMin`"))
+        }
+        range => Ok(range),
     }
 }

@@ -25,11 +25,17 @@ use super::{
     },
     context::Reach,
     creators::{Creator, CreatorById},
-    drops::{Drop, DropItem, ReferredItem, SeenDrop},
-    errors::{Internal, bad_input},
+    drops::{
+        Drop, SeenDrop,
+        items::{DropItem, ReferredItem},
+    },
+    errors::bad_input,
     loaders::{Loaders, edge},
     platform::tasks::{SeenTask, Task},
-    reservations::{Checkout, LegalText, LegalTextById, Reservation},
+    reservations::{
+        Checkout, Reservation,
+        tables::{LegalText, LegalTextById},
+    },
 };
 
 /// The most ids that `nodes` takes.
@@ -109,39 +115,32 @@ async fn own_reservations(
 /// The thing that an id names, if the viewer may see it.
 async fn find(ctx: &Context<'_>, id: &ID) -> async_graphql::Result<Option<Node>> {
     let Ok((prefix, uuid)) = parse_typeid(id) else { return Ok(None) };
-    let loader = ctx.loader();
     // One arm a kind of thing; whatever has no arm cannot be read by its id.
     Ok(match prefix.as_str() {
         AccountId::PREFIX => {
-            let row = loader.load_one(SeenAccount(AccountId(uuid))).await.internal()?;
+            let row = ctx.load(SeenAccount(AccountId(uuid))).await?;
             row.map(|row| Node::Account(Account::seen_by(ctx.viewer(), row)))
         }
-        CreatorId::PREFIX => loader.load_one(CreatorById(CreatorId(uuid))).await.internal()?.map(|row| Node::Creator(Creator(row))),
-        ProductId::PREFIX => loader.load_one(SeenProduct(ProductId(uuid))).await.internal()?.map(|row| Node::Product(Product(row))),
-        VariantId::PREFIX => loader.load_one(SeenVariant(VariantId(uuid))).await.internal()?.map(|row| Node::Variant(Variant(row))),
-        DropId::PREFIX => loader.load_one(SeenDrop(DropId(uuid))).await.internal()?.map(|row| Node::Drop(Drop(row))),
+        CreatorId::PREFIX => ctx.load(CreatorById(CreatorId(uuid))).await?.map(|row| Node::Creator(Creator(row))),
+        ProductId::PREFIX => ctx.load(SeenProduct(ProductId(uuid))).await?.map(|row| Node::Product(Product(row))),
+        VariantId::PREFIX => ctx.load(SeenVariant(VariantId(uuid))).await?.map(|row| Node::Variant(Variant(row))),
+        DropId::PREFIX => ctx.load(SeenDrop(DropId(uuid))).await?.map(|row| Node::Drop(Drop(row))),
         DropItemId::PREFIX => drop_item(ctx, DropItemId(uuid)).await?.map(Node::DropItem),
-        CheckoutId::PREFIX => {
-            loader.load_one(OwnCheckout(CheckoutId(uuid))).await.internal()?.map(|row| Node::Checkout(Checkout::from(row)))
-        }
+        CheckoutId::PREFIX => ctx.load(OwnCheckout(CheckoutId(uuid))).await?.map(|row| Node::Checkout(Checkout::from(row))),
         ReservationId::PREFIX => {
-            loader.load_one(OwnReservation(ReservationId(uuid))).await.internal()?.map(|row| Node::Reservation(Reservation(row)))
+            ctx.load(OwnReservation(ReservationId(uuid))).await?.map(|row| Node::Reservation(Reservation(row)))
         }
-        LegalTextId::PREFIX => {
-            loader.load_one(LegalTextById(LegalTextId(uuid))).await.internal()?.map(|row| Node::LegalText(LegalText(row)))
-        }
-        TaskId::PREFIX => loader.load_one(SeenTask(TaskId(uuid))).await.internal()?.map(|row| Node::Task(Task(row))),
-        ImportId::PREFIX => {
-            loader.load_one(SeenImport(ImportId(uuid))).await.internal()?.map(|row| Node::ProductImport(ProductImport(row)))
-        }
+        LegalTextId::PREFIX => ctx.load(LegalTextById(LegalTextId(uuid))).await?.map(|row| Node::LegalText(LegalText(row))),
+        TaskId::PREFIX => ctx.load(SeenTask(TaskId(uuid))).await?.map(|row| Node::Task(Task(row))),
+        ImportId::PREFIX => ctx.load(SeenImport(ImportId(uuid))).await?.map(|row| Node::ProductImport(ProductImport(row))),
         _ => None,
     })
 }
 
 /// An item is seen with its drop.
 async fn drop_item(ctx: &Context<'_>, id: DropItemId) -> async_graphql::Result<Option<DropItem>> {
-    let Some(item) = ctx.loader().load_one(ReferredItem(id)).await.internal()? else { return Ok(None) };
-    let drop = ctx.loader().load_one(SeenDrop(item.drop_id)).await.internal()?;
+    let Some(item) = ctx.load(ReferredItem(id)).await? else { return Ok(None) };
+    let drop = ctx.load(SeenDrop(item.drop_id)).await?;
     Ok(drop.map(|drop| DropItem::new(item, drop.currency)))
 }
 

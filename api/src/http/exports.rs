@@ -16,18 +16,17 @@ use domain::{
     catalog::export::{ExportError, export_part},
     platform::{
         Db,
-        access::{CreatorScope, Denied, Manage, Permission, authorize},
+        access::{CreatorScope, Denied, Manage, Permission, Viewer, authorize},
         ids::{CreatorId, ProductId},
     },
 };
+use edge::{
+    errors::internal,
+    http::{bearer::token_of, cors},
+};
 use futures_util::{Stream, stream};
 
-use super::{
-    Edge,
-    bearer::{self, Unknown},
-    cors,
-};
-use crate::graphql::errors::internal;
+use crate::{Api, backend::ApiBackend};
 
 /// Adds the route.
 pub(super) fn configure(config: &mut web::ServiceConfig) {
@@ -46,11 +45,21 @@ fn text(status: StatusCode, text: &'static str) -> HttpResponse {
     response.body(text)
 }
 
-async fn products(request: HttpRequest, creator: web::Path<String>, edge: web::Data<Edge>) -> HttpResponse {
-    let viewer = match bearer::viewer(&request, &edge).await {
-        Ok(viewer) => viewer,
-        Err(Unknown::Token) => return text(StatusCode::UNAUTHORIZED, "this token is unknown, revoked or expired\n"),
-        Err(Unknown::Db(error)) => {
+async fn products(
+    request: HttpRequest,
+    creator: web::Path<String>,
+    api: web::Data<Api>,
+    backend: web::Data<ApiBackend>,
+) -> HttpResponse {
+    let found = match token_of(&request) {
+        Ok(None) => Ok(Some(Viewer::Public)),
+        Ok(Some(token)) => backend.find(token).await,
+        Err(_) => Ok(None),
+    };
+    let viewer = match found {
+        Ok(Some(viewer)) => viewer,
+        Ok(None) => return text(StatusCode::UNAUTHORIZED, "this token is unknown, revoked or expired\n"),
+        Err(error) => {
             internal(&error);
             return text(StatusCode::SERVICE_UNAVAILABLE, "try again later\n");
         }
@@ -67,7 +76,7 @@ async fn products(request: HttpRequest, creator: web::Path<String>, edge: web::D
     response.content_type("text/csv; charset=utf-8; header=present");
     response.insert_header((CONTENT_DISPOSITION, "attachment; filename=\"products.csv\""));
     response.insert_header((CACHE_CONTROL, "private, no-store")).insert_header((VARY, "Authorization"));
-    response.streaming(sheet(edge.api.db.clone(), scope))
+    response.streaming(sheet(api.db.clone(), scope))
 }
 
 /// Where the reading of the catalogue stands.

@@ -23,13 +23,16 @@ use domain::{
         trace::TraceParent,
     },
 };
+use edge::{
+    errors::internal,
+    http::{
+        address,
+        body::{Bounds, read_body},
+    },
+};
 use serde::Deserialize;
 
-use super::{
-    Edge, address,
-    body::{Bounds, read_body},
-};
-use crate::graphql::errors::internal;
+use crate::Api;
 
 /// The longest body of a form, in bytes: a code, and twice the longest password with each of its bytes written as three (3 072).
 const BODY_MAX: usize = 4 * 1024;
@@ -77,25 +80,25 @@ fn code_of(request: &HttpRequest) -> Option<Secret> {
 }
 
 /// `GET /confirm-email?code=…`
-async fn show_confirm_email(request: HttpRequest, edge: web::Data<Edge>) -> HttpResponse {
-    let Some(code) = code_of(&request) else { return incomplete(&edge) };
+async fn show_confirm_email(request: HttpRequest, api: web::Data<Api>) -> HttpResponse {
+    let Some(code) = code_of(&request) else { return incomplete(&api) };
     let main = format!(
         "<p>Confirm that the address this letter came to is yours.</p>\n\
          <form method=\"post\" action=\"confirm-email\">\n{}\n<button>Confirm this address</button>\n</form>\n\
          <p>If you did not sign up, close this page: nothing will happen.</p>",
         hidden(&code)
     );
-    page(&edge, StatusCode::OK, "Confirm your e-mail address", &main)
+    page(&api, StatusCode::OK, "Confirm your e-mail address", &main)
 }
 
 /// `POST /confirm-email`
-async fn do_confirm_email(request: HttpRequest, body: web::Payload, edge: web::Data<Edge>) -> HttpResponse {
-    let sent = match take_form(&request, body, &edge).await {
+async fn do_confirm_email(request: HttpRequest, body: web::Payload, api: web::Data<Api>) -> HttpResponse {
+    let sent = match take_form(&request, body, &api).await {
         Ok(sent) => sent,
         Err(refused) => return refused,
     };
-    let Some(code) = sent.code() else { return incomplete(&edge) };
-    let (db, scope) = (edge.api.db.clone(), at_the_door(&request, &edge));
+    let Some(code) = sent.code() else { return incomplete(&api) };
+    let (db, scope) = (api.db.clone(), at_the_door(&request, &api));
     let done = to_its_end(async move {
         let scope = scope?;
         Some(confirm_email(&db, &scope, &code).await)
@@ -103,41 +106,41 @@ async fn do_confirm_email(request: HttpRequest, body: web::Payload, edge: web::D
     match done.await {
         Some(Ok(_)) => {
             let main = "<p role=\"status\">Thank you, this address is confirmed. Go back to the shop and sign in.</p>";
-            page(&edge, StatusCode::OK, "Your address is confirmed", main)
+            page(&api, StatusCode::OK, "Your address is confirmed", main)
         }
         Some(Err(OpError::Refused(_))) => over(
-            &edge,
+            &api,
             "If you have confirmed your address with it, there is nothing more to do. If not, sign up again at the shop: \
              a new letter comes.",
         ),
-        Some(Err(failure)) => failed(&edge, &failure),
-        None => unavailable(&edge),
+        Some(Err(failure)) => failed(&api, &failure),
+        None => unavailable(&api),
     }
 }
 
 /// `GET /reset-password?code=…`
-async fn show_reset_password(request: HttpRequest, edge: web::Data<Edge>) -> HttpResponse {
+async fn show_reset_password(request: HttpRequest, api: web::Data<Api>) -> HttpResponse {
     match code_of(&request) {
-        Some(code) => password_form(&edge, &code, None),
-        None => incomplete(&edge),
+        Some(code) => password_form(&api, &code, None),
+        None => incomplete(&api),
     }
 }
 
 /// `POST /reset-password`
-async fn do_reset_password(request: HttpRequest, body: web::Payload, edge: web::Data<Edge>) -> HttpResponse {
-    let sent = match take_form(&request, body, &edge).await {
+async fn do_reset_password(request: HttpRequest, body: web::Payload, api: web::Data<Api>) -> HttpResponse {
+    let sent = match take_form(&request, body, &api).await {
         Ok(sent) => sent,
         Err(refused) => return refused,
     };
-    let Some(link) = sent.code() else { return incomplete(&edge) };
+    let Some(link) = sent.code() else { return incomplete(&api) };
     if sent.password != sent.again {
-        return password_form(&edge, &link, Some("The two passwords are not the same. Type the new one twice."));
+        return password_form(&api, &link, Some("The two passwords are not the same. Type the new one twice."));
     }
     let password = match Password::new(&sent.password) {
         Ok(password) => password,
-        Err(why) => return password_form(&edge, &link, Some(&format!("The password {why}."))),
+        Err(why) => return password_form(&api, &link, Some(&format!("The password {why}."))),
     };
-    let (db, scope) = (edge.api.db.clone(), at_the_door(&request, &edge));
+    let (db, scope) = (api.db.clone(), at_the_door(&request, &api));
     let done = to_its_end(async move {
         let scope = scope?;
         Some(reset_password(&db, &scope, ResetPassword { link, password }).await)
@@ -146,18 +149,18 @@ async fn do_reset_password(request: HttpRequest, body: web::Payload, edge: web::
         Some(Ok(_)) => {
             let main = "<p role=\"status\">Your new password is set, and you are signed out everywhere. \
                  Go back to the shop and sign in with it.</p>";
-            page(&edge, StatusCode::OK, "Your password is changed", main)
+            page(&api, StatusCode::OK, "Your password is changed", main)
         }
         Some(Err(OpError::Refused(_))) => {
-            over(&edge, "If you have chosen a new password with it, sign in. If not, ask for a new letter where you sign in.")
+            over(&api, "If you have chosen a new password with it, sign in. If not, ask for a new letter where you sign in.")
         }
-        Some(Err(failure)) => failed(&edge, &failure),
-        None => unavailable(&edge),
+        Some(Err(failure)) => failed(&api, &failure),
+        None => unavailable(&api),
     }
 }
 
 /// The form for a new password, and what was wrong with the last try.
-fn password_form(edge: &Edge, code: &Secret, wrong: Option<&str>) -> HttpResponse {
+fn password_form(api: &Api, code: &Secret, wrong: Option<&str>) -> HttpResponse {
     let (status, alert, invalid) = match wrong {
         None => (StatusCode::OK, String::new(), ""),
         Some(why) => {
@@ -176,14 +179,14 @@ fn password_form(edge: &Edge, code: &Secret, wrong: Option<&str>) -> HttpRespons
         field("password", &format!("New password, at least {} characters", Password::MIN), invalid),
         field("again", "The same once more", invalid),
     );
-    page(edge, status, "Choose a new password", &main)
+    page(api, status, "Choose a new password", &main)
 }
 
 /// `GET /confirm-guest?code=…`
-async fn show_confirm_guest(request: HttpRequest, edge: web::Data<Edge>) -> HttpResponse {
-    let Some(code) = code_of(&request) else { return incomplete(&edge) };
+async fn show_confirm_guest(request: HttpRequest, api: web::Data<Api>) -> HttpResponse {
+    let Some(code) = code_of(&request) else { return incomplete(&api) };
     let mutation = "guestConfirm";
-    let playground = edge.api.playground.as_ref().map_or(String::new(), |_| {
+    let playground = api.playground.as_ref().map_or(String::new(), |_| {
         format!(
             "<p>In the <a href=\"playground\">playground</a>, run this; the <code>token</code> it answers is the guest's:</p>\n\
              <pre>mutation {{\n  {mutation}(input: {{ link: \"{}\" }}) {{\n    token\n    expiresAt\n    \
@@ -197,12 +200,12 @@ async fn show_confirm_guest(request: HttpRequest, edge: web::Data<Edge>) -> Http
          <p class=\"small\">For shops: <code>{mutation}</code> takes the code as <code>link</code>.</p>",
         shown(&code)
     );
-    page(&edge, StatusCode::OK, "Your code", &main)
+    page(&api, StatusCode::OK, "Your code", &main)
 }
 
 /// `GET /open-session?code=…`
-async fn show_open_session(request: HttpRequest, edge: web::Data<Edge>) -> HttpResponse {
-    let Some(code) = code_of(&request) else { return incomplete(&edge) };
+async fn show_open_session(request: HttpRequest, api: web::Data<Api>) -> HttpResponse {
+    let Some(code) = code_of(&request) else { return incomplete(&api) };
     let main = format!(
         "<p>The shop that the letter names asks for this code to sign you in. Only go on if you were just there; \
          then go back to it and enter:</p>\n{}\n\
@@ -211,25 +214,25 @@ async fn show_open_session(request: HttpRequest, edge: web::Data<Edge>) -> HttpR
          token that asked for the letter. This works in the playground too, with that token.</p>",
         shown(&code)
     );
-    page(&edge, StatusCode::OK, "Your code", &main)
+    page(&api, StatusCode::OK, "Your code", &main)
 }
 
 /// Reads a form of ours, or answers why not.
-async fn take_form(request: &HttpRequest, body: web::Payload, edge: &Edge) -> Result<Sent, HttpResponse> {
+async fn take_form(request: &HttpRequest, body: web::Payload, api: &Api) -> Result<Sent, HttpResponse> {
     if is_from_elsewhere(request) {
         let main = "<p role=\"alert\">Another site sent this form. Open the link in the letter, and use the button there.</p>";
-        return Err(unread(page(edge, StatusCode::FORBIDDEN, "Nothing was done", main)));
+        return Err(unread(page(api, StatusCode::FORBIDDEN, "Nothing was done", main)));
     }
     let cannot_read = |status| {
         let main = "<p role=\"alert\">This form cannot be read. Open the link in the letter again.</p>";
-        page(edge, status, "Nothing was done", main)
+        page(api, status, "Nothing was done", main)
     };
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let essence = content_type.split(';').next().unwrap_or("").trim();
     if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         return Err(unread(cannot_read(StatusCode::UNSUPPORTED_MEDIA_TYPE)));
     }
-    let bounds = Bounds { bytes_max: BODY_MAX, within: edge.api.http.body_within };
+    let bounds = Bounds { bytes_max: BODY_MAX, within: api.edge.http.body_within };
     let body = read_body(request, body, bounds).await.map_err(|why| unread(cannot_read(why.status())))?;
     let sent = String::from_utf8(body).ok().and_then(|text| Sent::parse(&text));
     sent.ok_or_else(|| cannot_read(StatusCode::BAD_REQUEST))
@@ -251,9 +254,9 @@ fn is_from_elsewhere(request: &HttpRequest) -> bool {
 }
 
 /// The scope of somebody with a letter. Nobody is signed in here.
-fn at_the_door(request: &HttpRequest, edge: &Edge) -> Option<EntryScope> {
+fn at_the_door(request: &HttpRequest, api: &Api) -> Option<EntryScope> {
     let unknown = std::net::IpAddr::from([0, 0, 0, 0]);
-    let address = address::client(request, &edge.api.trusted_proxies).unwrap_or(unknown);
+    let address = address::client(request, &api.edge.trusted_proxies).unwrap_or(unknown);
     authorize(&Viewer::Public, Enter { address }).ok()
 }
 
@@ -270,25 +273,25 @@ async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Option<T>> + S
 }
 
 /// The link's code is missing, or cut off by a program that broke its line.
-fn incomplete(edge: &Edge) -> HttpResponse {
+fn incomplete(api: &Api) -> HttpResponse {
     let main = "<p role=\"alert\">This link is not complete. Open the one in the letter, or copy the whole of it.</p>";
-    page(edge, StatusCode::BAD_REQUEST, "Something is missing", main)
+    page(api, StatusCode::BAD_REQUEST, "Something is missing", main)
 }
 
 /// The link was used, has run out, or never was.
-fn over(edge: &Edge, next: &str) -> HttpResponse {
+fn over(api: &Api, next: &str) -> HttpResponse {
     let main = format!("<p role=\"alert\">This link was used already, or its time has run out.</p>\n<p>{next}</p>");
-    page(edge, StatusCode::GONE, "This link is not valid any more", &main)
+    page(api, StatusCode::GONE, "This link is not valid any more", &main)
 }
 
-fn failed(edge: &Edge, failure: &(dyn Error + 'static)) -> HttpResponse {
+fn failed(api: &Api, failure: &(dyn Error + 'static)) -> HttpResponse {
     internal(failure);
-    unavailable(edge)
+    unavailable(api)
 }
 
-fn unavailable(edge: &Edge) -> HttpResponse {
+fn unavailable(api: &Api) -> HttpResponse {
     let main = "<p role=\"alert\">Please open the link in the letter again in a moment.</p>";
-    page(edge, StatusCode::SERVICE_UNAVAILABLE, "Something went wrong", main)
+    page(api, StatusCode::SERVICE_UNAVAILABLE, "Something went wrong", main)
 }
 
 /// Ends the connection with this answer: what was not read of the body would be taken for the next request.
@@ -306,8 +309,8 @@ fn shown(code: &Secret) -> String {
 }
 
 /// A page. Its style is the only one that may apply, by a number that nobody can guess.
-fn page(edge: &Edge, status: StatusCode, title: &str, main: &str) -> HttpResponse {
-    let nonce = edge.api.db.entropy().secret("style");
+fn page(api: &Api, status: StatusCode, title: &str, main: &str) -> HttpResponse {
+    let nonce = api.db.entropy().secret("style");
     let nonce = nonce.expose();
     let policy =
         format!("default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'");

@@ -7,11 +7,12 @@ use std::{collections::HashMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use domain::{
-    drops::queries::{self, ItemStockView},
+    drops::queries,
     platform::{
         Db,
         ids::{DropId, DropItemId},
     },
+    reservations::claims::{ItemStockView, held_by_drop},
 };
 use moka::future::Cache;
 use sea_orm::DbErr;
@@ -89,5 +90,5 @@ impl HeldUnits {
 }
 
 async fn add_up(db: &Db, drops: &[DropId]) -> Result<HashMap<DropId, HeldItems>, DbErr> {
-    queries::held_by_drop(db, drops).await
+    held_by_drop(db, drops).await
 }

@@ -1,16 +1,10 @@
 //! What is watched as it changes: from the facts of the whole deployment to the subscriptions of this process.
 //!
-//! One follower of facts a process tells [`Live`] (it is a [`FactListener`]), which wakes whoever listens to the [`topics`] that a
-//! fact is about. [`stock`] reads the stock of a drop once for all who watch it; [`runs`] runs one subscription once for all who asked
-//! the same; [`passes`] notices tokens that are revoked; [`places`] counts connections.
-//!
-//! Architecture invariant: nobody has a queue of values. Each of these hands on its latest state, and whoever is slow finds the
-//! newest when it comes: between two states any number may be left out, the last one never.
+//! [`Live`] is a [`Projection`], so it hears of every fact as soon as it is broadcast, and wakes whoever listens to the [`topics`]
+//! that the fact is about. [`stock`] reads the stock of a drop once for all who watch it; [`held`] adds up what is held of drops. The
+//! subscriptions themselves and their connections are the edge's (`edge::live`).
 
 pub(crate) mod held;
-pub(crate) mod passes;
-pub(crate) mod places;
-pub(crate) mod runs;
 pub(crate) mod stock;
 pub(crate) mod topics;
 
@@ -20,20 +14,19 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use domain::platform::{
     Db,
-    facts::{Fact, FactListener},
     ids::DropId,
+    projections::{FactBatch, Projection, ProjectionError},
 };
 use sea_orm::DbErr;
-use tokio::{runtime::Handle, sync::Semaphore};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use self::{
     held::{HeldItems, HeldUnits},
-    passes::Passes,
-    places::Places,
     stock::{StockCache, StockFeeds},
     topics::Topics,
 };
@@ -44,43 +37,8 @@ pub(crate) const PACE: Duration = Duration::from_millis(100);
 /// A database that failed is asked again after this time.
 pub(crate) const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// States that are read at the same time, by all subscriptions together: half of the usual number of connections to the database, so
-/// that ordinary requests go on while everything that is watched is looked at anew.
-const READS_AT_ONCE: usize = 8;
-
 /// The clock of a demo can be set forward, so nobody sleeps longer than this before looking at it again.
 const CLOCK_LOOK: Duration = Duration::from_secs(1);
-
-/// Bounds on connections that stay open.
-#[derive(Debug, Clone, Copy)]
-pub struct LiveBounds {
-    /// The most of them, WebSockets and streams of events together.
-    pub connections_max: usize,
-    /// The most from one address.
-    pub connections_per_address_max: usize,
-    /// The most operations at once on one WebSocket.
-    pub operations_max: usize,
-    /// The longest message from a client, in bytes.
-    pub message_bytes_max: usize,
-    /// A client that has not said `connection_init` by then is closed.
-    pub init_within: Duration,
-    /// So often something is sent to a silent client, to see whether it is still there.
-    pub keep_alive_every: Duration,
-}
-
-impl Default for LiveBounds {
-    /// What the settings are without being set.
-    fn default() -> Self {
-        Self {
-            connections_max: 10_000,
-            connections_per_address_max: 100,
-            operations_max: 50,
-            message_bytes_max: 102_400,
-            init_within: Duration::from_secs(10),
-            keep_alive_every: Duration::from_secs(20),
-        }
-    }
-}
 
 /// What is watched in this process. Cheap to clone; all clones are the same.
 #[derive(Clone)]
@@ -88,14 +46,12 @@ pub struct Live(Arc<Inner>);
 
 struct Inner {
     db: Db,
-    bounds: LiveBounds,
     topics: Arc<Topics>,
     stock: Arc<StockFeeds>,
     stock_cache: StockCache,
     held: HeldUnits,
-    passes: Arc<Passes>,
-    places: Arc<Places>,
-    reads: Arc<Semaphore>,
+    /// Of the facts that the topics have been told of.
+    position: Mutex<Option<i64>>,
     /// Where reading is done: not on the threads that serve connections.
     runtime: Handle,
     stop: CancellationToken,
@@ -103,22 +59,16 @@ struct Inner {
 
 impl Live {
     /// Begins on the present runtime.
-    pub fn start(db: &Db, bounds: LiveBounds) -> Self {
-        let (runtime, stop) = (Handle::current(), CancellationToken::new());
-        let passes = Arc::new(Passes::new(db));
-        runtime.spawn(Arc::clone(&passes).check(stop.clone()));
+    pub fn start(db: &Db) -> Self {
         Self(Arc::new(Inner {
             db: db.clone(),
-            bounds,
             topics: Arc::default(),
             stock: Arc::default(),
             stock_cache: StockCache::default(),
             held: HeldUnits::default(),
-            passes,
-            places: Arc::new(Places::new(bounds)),
-            reads: Arc::new(Semaphore::new(READS_AT_ONCE)),
-            runtime,
-            stop,
+            position: Mutex::default(),
+            runtime: Handle::current(),
+            stop: CancellationToken::new(),
         }))
     }
 
@@ -136,20 +86,8 @@ impl Live {
         &self.0.db
     }
 
-    pub(crate) fn bounds(&self) -> LiveBounds {
-        self.0.bounds
-    }
-
     pub(crate) fn topics(&self) -> &Arc<Topics> {
         &self.0.topics
-    }
-
-    pub(crate) fn passes(&self) -> &Arc<Passes> {
-        &self.0.passes
-    }
-
-    pub(crate) fn places(&self) -> &Arc<Places> {
-        &self.0.places
     }
 
     pub(crate) fn stopping(&self) -> &CancellationToken {
@@ -157,13 +95,30 @@ impl Live {
     }
 }
 
-impl FactListener for Live {
-    fn heard(&self, fact: &Fact) {
-        self.0.topics.heard(fact);
+#[async_trait]
+impl Projection for Live {
+    fn name(&self) -> &'static str {
+        "live"
     }
 
-    fn missed(&self) {
+    /// It lives in memory: a process begins with the newest fact.
+    async fn position(&self) -> Result<Option<i64>, ProjectionError> {
+        Ok(*locked(&self.0.position))
+    }
+
+    async fn apply(&self, batch: &FactBatch) -> Result<(), ProjectionError> {
+        for stamped in &batch.facts {
+            self.0.topics.heard(&stamped.fact);
+        }
+        *locked(&self.0.position) = Some(batch.position);
+        Ok(())
+    }
+
+    /// Whatever was made of earlier facts is looked at anew.
+    async fn rebuild(&self, position: i64) -> Result<(), ProjectionError> {
         self.0.topics.wake_all();
+        *locked(&self.0.position) = Some(position);
+        Ok(())
     }
 }
 
@@ -180,4 +135,37 @@ pub(crate) async fn until_instant(db: &Db, at: Option<DateTime<Utc>>) {
 /// A lock that a panic elsewhere does not close: what it guards is whole between any two statements.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::platform::{
+        facts::Fact,
+        ids::{CreatorId, FactId},
+        outbox::Stamped,
+    };
+    use testkit::Kit;
+    use uuid::Uuid;
+
+    use super::{topics::Topic, *};
+
+    #[tokio::test]
+    async fn a_rebuild_wakes_all_and_a_batch_those_whom_it_concerns() {
+        let kit = Kit::sqlite().await;
+        let live = Live::start(&kit.db);
+        let (drop, other) = (DropId(Uuid::from_u128(1)), DropId(Uuid::from_u128(2)));
+        let (mut of_drop, mut of_other) = (live.topics().listen(Topic::Stock(drop)), live.topics().listen(Topic::Stock(other)));
+        assert_eq!(live.position().await.unwrap(), None);
+        live.rebuild(7).await.unwrap();
+        assert_eq!(live.position().await.unwrap(), Some(7));
+        of_drop.changed().await;
+        of_other.changed().await;
+        let fact = Fact::StockChanged { creator: CreatorId(Uuid::from_u128(3)), drop };
+        let stamped = Stamped { id: FactId(Uuid::from_u128(4)), position: 8, version: 1, fact, trace: None };
+        live.apply(&FactBatch { facts: vec![Arc::new(stamped)], position: 9 }).await.unwrap();
+        assert_eq!(live.position().await.unwrap(), Some(9));
+        of_drop.changed().await;
+        let none_for_other = tokio::time::timeout(Duration::ZERO, of_other.changed()).await;
+        assert!(none_for_other.is_err());
+    }
 }

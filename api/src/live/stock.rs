@@ -8,17 +8,13 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use domain::{
-    drops::{
-        Drop, DropItem,
-        queries::{self, ItemStockView},
-    },
+    drops::{Drop, DropItem, queries},
     platform::ids::{DropId, DropItemId},
+    reservations::claims::ItemStockView,
 };
+use edge::live::feed::{Feed, Watcher};
 use sea_orm::DbErr;
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 
 use super::{AGAIN_AFTER, Live, PACE, locked, topics::Topic, until_instant};
 
@@ -34,8 +30,13 @@ pub(crate) struct StockView {
 pub(crate) struct StockRead {
     pub(crate) view: Arc<StockView>,
     pub(crate) as_of: DateTime<Utc>,
-    /// The newest request for a look that had come before it was read.
-    answers: u64,
+}
+
+/// Two are the same when they show the same: the later one of them is not told again, so that `as_of` says when it was first so.
+impl PartialEq for StockRead {
+    fn eq(&self, other: &Self) -> bool {
+        self.view == other.view
+    }
 }
 
 /// For so long a stock that was read is good enough for who asks for it.
@@ -68,7 +69,7 @@ impl StockCache {
             let drop = queries::referred(live.db(), &[id]).await?.remove(&id);
             let drop = drop.ok_or_else(|| DbErr::RecordNotFound("drop".to_owned()))?;
             let view = Arc::new(read(live, id).await?);
-            Ok::<_, DbErr>(Arc::new(KnownStock { drop, read: StockRead { view, as_of, answers: 0 } }))
+            Ok::<_, DbErr>(Arc::new(KnownStock { drop, read: StockRead { view, as_of } }))
         });
         match known.await {
             Ok(known) => Ok(Some(known)),
@@ -80,60 +81,24 @@ impl StockCache {
 
 /// The drops whose stock somebody watches.
 #[derive(Default)]
-pub(crate) struct StockFeeds(Mutex<HashMap<DropId, Arc<Feed>>>);
-
-struct Feed {
-    read: watch::Sender<Option<StockRead>>,
-    /// Counts requests to look: whoever begins to watch wants what is true from then on.
-    asked: watch::Sender<u64>,
-}
+pub(crate) struct StockFeeds(Mutex<HashMap<DropId, Arc<Feed<StockRead>>>>);
 
 /// Watches the stock of a drop.
-pub(crate) struct StockWatch {
-    read: watch::Receiver<Option<StockRead>>,
-    seen: Option<Arc<StockView>>,
-    answers: u64,
-    feed: Arc<Feed>,
-}
+pub(crate) struct StockWatch(Watcher<StockRead>);
 
 impl StockWatch {
     /// The stock at first, then each time that it has changed.
     pub(crate) async fn next(&mut self) -> StockRead {
-        loop {
-            let newest = match self.seen {
-                None => self.read.wait_for(|read| read.as_ref().is_some_and(|read| read.answers >= self.answers)).await,
-                Some(_) => match self.read.changed().await {
-                    Ok(()) => Ok(self.read.borrow_and_update()),
-                    Err(closed) => Err(closed),
-                },
-            };
-            match newest.map(|read| read.clone()) {
-                Ok(Some(read)) if self.seen.as_ref().is_none_or(|seen| !Arc::ptr_eq(seen, &read.view)) => {
-                    self.seen = Some(Arc::clone(&read.view));
-                    return read;
-                }
-                Ok(_) => {}
-                // The feed ends with the process.
-                Err(_closed) => std::future::pending().await,
-            }
+        match self.0.next().await {
+            Some(read) => read,
+            // The feed ends with the process.
+            None => std::future::pending().await,
         }
     }
 
     /// Makes the next stock one that is read from now on, changed or not.
     pub(crate) fn look_again(&mut self) {
-        self.seen = None;
-        self.answers = self.feed.ask();
-    }
-}
-
-impl Feed {
-    fn ask(&self) -> u64 {
-        let mut number = 0;
-        self.asked.send_modify(|asked| {
-            *asked = asked.wrapping_add(1);
-            number = *asked;
-        });
-        number
+        self.0.look_again();
     }
 }
 
@@ -147,43 +112,36 @@ impl Live {
     pub(crate) fn watch_stock(&self, drop: DropId) -> StockWatch {
         let mut feeds = locked(&self.0.stock.0);
         let feed = feeds.entry(drop).or_insert_with(|| {
-            let feed = Arc::new(Feed { read: watch::Sender::new(None), asked: watch::Sender::new(0) });
+            let feed = Arc::new(Feed::new());
             self.0.runtime.spawn(run(self.clone(), drop, Arc::clone(&feed)));
             feed
         });
-        StockWatch { read: feed.read.subscribe(), seen: None, answers: feed.ask(), feed: Arc::clone(feed) }
+        StockWatch(feed.watch())
     }
 
     /// Takes a feed away that nobody watches; `false` when somebody has come meanwhile.
-    fn end_stock(&self, drop: DropId, feed: &Feed) -> bool {
+    fn end_stock(&self, drop: DropId, feed: &Feed<StockRead>) -> bool {
         let mut feeds = locked(&self.0.stock.0);
-        let unwatched = feed.read.receiver_count() == 0;
-        if unwatched {
+        let is_left = !feed.is_watched();
+        if is_left {
             feeds.remove(&drop);
         }
-        unwatched
+        is_left
     }
 }
 
 /// Reads the stock of a drop whenever it may have changed, for as long as somebody watches.
-async fn run(live: Live, drop: DropId, feed: Arc<Feed>) {
+async fn run(live: Live, drop: DropId, feed: Arc<Feed<StockRead>>) {
     let mut ear = live.topics().listen(Topic::Stock(drop));
-    let mut asked = feed.asked.subscribe();
+    let mut asked = feed.looks().asked();
     loop {
         ear.take_note();
-        let answers = *asked.borrow_and_update();
+        let answers = asked.take();
         let began = Instant::now();
         let (again_at, no_sooner) = match read(&live, drop).await {
             Ok(view) => {
                 let again_at = view.held.iter().filter_map(|(_, held)| held.next_hold_ends_at).min();
-                let as_of = live.db().now();
-                feed.read.send_modify(|last| {
-                    *last = Some(match last.take() {
-                        // The same one, so that nobody is told the same twice.
-                        Some(last) if *last.view == view => StockRead { answers, ..last },
-                        Some(_) | None => StockRead { view: Arc::new(view), as_of, answers },
-                    });
-                });
+                feed.tell(StockRead { view: Arc::new(view), as_of: live.db().now() }, answers);
                 (again_at, PACE)
             }
             Err(error) => {
@@ -193,11 +151,11 @@ async fn run(live: Live, drop: DropId, feed: Arc<Feed>) {
         };
         tokio::select! {
             () = live.stopping().cancelled() => return,
-            () = feed.read.closed() => if live.end_stock(drop, &feed) {
+            () = feed.unwatched() => if live.end_stock(drop, &feed) {
                 return;
             },
             () = ear.changed() => {}
-            _ = asked.changed() => {}
+            () = asked.changed() => {}
             () = until_instant(live.db(), again_at) => {}
         }
         sleep_until(began.checked_add(no_sooner).unwrap_or(began)).await;

@@ -6,7 +6,7 @@ use actix_web::{
     http::StatusCode,
     test::{self, TestRequest},
 };
-use api::{Api, BudgetSettings, Limits};
+use api::Api;
 use domain::{
     accounts::{AccountName, CreateAccount, CreateToken, Email, TokenName, create_admin, create_token, open_session_for},
     platform::{
@@ -14,6 +14,7 @@ use domain::{
         ids::CreatorId,
     },
 };
+use edge::{Settings, budget::BudgetSettings, guard::Limits};
 use serde_json::{Value, json};
 use testkit::Kit;
 
@@ -31,7 +32,8 @@ macro_rules! ask {
 
 /// Callers have few points, which do not come back while a test lasts.
 fn poor(kit: &Kit, points_max: u32) -> Api {
-    Api { budget: Some(BudgetSettings { points_max, points_per_second: 1, callers_max: 100 }), ..api(kit) }
+    let budget = Some(BudgetSettings { points_max, points_per_second: 1, callers_max: 100 });
+    Api { edge: Settings { budget, ..Settings::default() }, ..api(kit) }
 }
 
 fn from(address: &str, query: &str) -> TestRequest {
@@ -137,10 +139,10 @@ fn accounts_and_secret_tokens_pay_for_themselves_and_administrators_do_not() {
 #[test]
 fn a_budget_can_be_switched_off_and_limits_can_be_set() {
     testkit::run(Kit::sqlite(), async |kit| {
-        let free = Api { budget: None, ..api(&kit) };
+        let free = Api { edge: Settings { budget: None, ..Settings::default() }, ..api(&kit) };
         let answer = send(free, from("192.0.2.1", "{ viewer { kind } }")).await;
         assert_eq!(answer.json()["extensions"]["cost"], json!({ "requested": 2, "actual": 2 }));
-        let strict = |limits: Limits| Api { limits, ..api(&kit) };
+        let strict = |limits: Limits| Api { edge: Settings { limits, ..Settings::default() }, ..api(&kit) };
         for (limits, query, expected) in [
             (Limits { depth_max: 1, ..Limits::default() }, "{ viewer { kind } }", "depth: 2, at most 1"),
             (Limits { complexity_max: 40, ..Limits::default() }, "{ drops { nodes { id } } }", "complexity: 41, at most 40"),

@@ -4,7 +4,11 @@ use actix_web::{
     http::{Method, StatusCode},
     test::{self, TestRequest},
 };
-use api::{Api, Documents, TrustedDocuments};
+use api::Api;
+use edge::{
+    Settings,
+    http::documents::{Documents, TrustedDocuments},
+};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use testkit::Kit;
@@ -125,7 +129,7 @@ fn where_only_trusted_documents_are_answered_nothing_else_is() {
     testkit::run(Kit::sqlite(), async |kit| {
         let list = json!({ "5f3b4f7a": QUERY, "bad": "{ nothing }" }).to_string();
         let documents = Documents::new(TrustedDocuments::parse(&list).unwrap(), true, 1024 * 1024);
-        let api = Api { documents, ..api(&kit) };
+        let api = Api { edge: Settings { documents, ..Settings::default() }, ..api(&kit) };
         let good = json!({ "data": { "creators": { "nodes": [] } } });
         let by_id = send(api.clone(), TestRequest::get().uri("/graphql?documentId=5f3b4f7a")).await;
         assert_eq!((by_id.json(), by_id.header("cache-control")), (good.clone(), "public, max-age=0, s-maxage=1"));

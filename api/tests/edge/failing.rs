@@ -79,7 +79,7 @@ fn a_query_that_takes_too_long_is_given_up() {
     testkit::run(Kit::sqlite(), async |kit| {
         let mut api = api(&kit);
         api.db = kit.connect(1).await;
-        api.query_deadline = Duration::from_millis(20);
+        api.edge.query_deadline = Duration::from_millis(20);
         // Somebody has the only connection for reading.
         let reader = api.db.clone();
         let rows = Statement::from_string(reader.backend(), "SELECT 1 UNION ALL SELECT 2");

@@ -39,7 +39,7 @@ async fn send_all(kit: &Kit, bodies: impl Iterator<Item = (&'static str, Vec<u8>
     let token = person(kit, "ada").await;
     let mut api = api(kit);
     // Each try is charged, and there may be very many.
-    api.budget = None;
+    api.edge.budget = None;
     let service = serve!(api);
     for (number, (content_type, body)) in bodies.enumerate() {
         let mut request = TestRequest::post().uri("/graphql").insert_header(("content-type", content_type));

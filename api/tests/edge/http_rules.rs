@@ -4,7 +4,7 @@ use actix_web::{
     http::{Method, StatusCode},
     test::TestRequest,
 };
-use api::Cors;
+use edge::http::cors::Cors;
 use serde_json::{Value, json};
 use testkit::Kit;
 
@@ -147,7 +147,7 @@ fn every_answer_carries_its_trace_and_guards() {
             assert_eq!(answer.header("strict-transport-security"), "", "{path}: it is not reached by HTTPS");
         }
         let mut by_https = api(&kit);
-        by_https.http.https = true;
+        by_https.edge.http.https = true;
         let answer = send(by_https, TestRequest::get().uri("/livez")).await;
         assert_eq!(answer.header("strict-transport-security"), "max-age=31536000");
         let answer = send(api(&kit), posted("{ __typename }", json!({}))).await;
@@ -176,7 +176,7 @@ fn a_storefront_in_a_browser_may_ask_from_any_origin() {
 fn a_deployment_may_name_the_origins_that_read_its_answers() {
     testkit::run(Kit::sqlite(), async |kit| {
         let mut api = api(&kit);
-        api.http.cors = Cors::These(vec!["https://shop.example".to_owned()]);
+        api.edge.http.cors = Cors::These(vec!["https://shop.example".to_owned()]);
         for (origin, allowed) in [("https://shop.example", "https://shop.example"), ("https://evil.example", ""), ("null", "")] {
             let preflight = TestRequest::default().method(Method::OPTIONS).uri("/graphql").insert_header(("origin", origin));
             let preflight = send(api.clone(), preflight.insert_header(("access-control-request-method", "POST"))).await;

@@ -16,3 +16,4 @@ mod schema;
 mod shop;
 mod tasks;
 mod uploads;
+mod webhooks;

@@ -2,11 +2,12 @@
 
 use std::{fs, path::Path};
 
-use api::{Api, SchemaAudience};
+use api::Api;
 use domain::{
     accounts::{AccountName, CreateAccount, CreateToken, Email, Password, TokenName, create_admin, create_token},
     platform::access::{Permission, TokenKind},
 };
+use edge::{Settings, introspection::SchemaAudience};
 use serde_json::{Value, json};
 use testkit::Kit;
 
@@ -140,7 +141,7 @@ fn the_schema_is_shown_to_whom_it_is_meant_for() {
             (SchemaAudience::Permitted, "an administrator", Some(admin), &told),
             (SchemaAudience::Nobody, "an administrator", Some(admin), &hidden),
         ] {
-            let api = Api { introspection: audience, ..api(&kit) };
+            let api = Api { edge: Settings { introspection: audience, ..Settings::default() }, ..api(&kit) };
             assert_eq!(&curious(&api, token).await, expected, "{audience:?} {who}");
         }
     });

@@ -9,26 +9,15 @@ use actix_web::{
 use api::Api;
 use domain::{
     accounts::{AccountName, Email, create_buyers},
-    catalog::{CreateVariant, create_product, create_variant},
-    creators::create_for,
-    drops::{
-        Drop,
-        create::{CreateDrop, create},
-        items::{self, NewItem},
-        publish::publish,
-    },
-    platform::{
-        access::{CreatorScope, SystemScope},
-        ids::CreatorId,
-        text::Line,
-    },
+    drops::Drop,
+    platform::{access::CreatorScope, ids::CreatorId},
 };
 use serde_json::{Value, json};
-use testkit::{Kit, requests};
-
-pub(crate) fn system() -> SystemScope {
-    SystemScope::new("test")
-}
+pub(crate) use testkit::market::system;
+use testkit::{
+    Kit,
+    market::{DropPlan, Market, item},
+};
 
 /// The API over a test's database.
 pub(crate) fn api(kit: &Kit) -> Api {
@@ -100,28 +89,25 @@ pub(crate) async fn person(kit: &Kit, name: &str) -> String {
 }
 
 pub(crate) async fn creator(kit: &Kit, name: &str) -> (CreatorId, CreatorScope) {
-    let creator = create_for(&kit.db, &system(), None, requests::creator(name)).await.unwrap();
-    (creator.id, system().as_creator(creator.id))
+    let scope = Market::over(&kit.db).creator(name).await;
+    (scope.creator(), scope)
+}
+
+/// A drop of two items that is to be made.
+fn clay<'m>(market: &'m Market, scope: &CreatorScope, title: &str) -> DropPlan<'m> {
+    let plan = market.drop(scope, title).terms(|drop| drop.tags = vec!["clay".parse().unwrap()]);
+    ["S", "L"].into_iter().fold(plan, |plan, size| {
+        let sku = format!("{}-{size}", title.to_uppercase().replace(' ', "-"));
+        plan.with(item(&sku).product(&format!("{title} {size}")).title(size).prices(&[(4_000, Some(2)), (5_000, None)]))
+    })
 }
 
 /// A draft of two items.
 pub(crate) async fn draft(kit: &Kit, scope: &CreatorScope, title: &str) -> Drop {
-    let request = CreateDrop { tags: vec!["clay".parse().unwrap()], ..requests::drop(kit.db.now(), title) };
-    let drop = create(&kit.db, scope, request).await.unwrap();
-    for size in ["S", "L"] {
-        let product = create_product(&kit.db, scope, requests::product(&format!("{title} {size}"))).await.unwrap();
-        let sku = format!("{}-{size}", title.to_uppercase().replace(' ', "-"));
-        let variant =
-            CreateVariant { title: Line::new(size).unwrap(), ..requests::variant(product.id, &sku, requests::euros(5_000)) };
-        let variant = create_variant(&kit.db, scope, variant).await.unwrap().id;
-        let tiers = requests::tiers(&[(4_000, Some(2)), (5_000, None)]);
-        items::add(&kit.db, scope, drop.id, NewItem { variant, units: 10, per_buyer_max: 3, tiers }).await.unwrap();
-    }
-    drop
+    clay(&Market::over(&kit.db), scope, title).draft().await.drop
 }
 
 /// An open drop of two items.
 pub(crate) async fn open_drop(kit: &Kit, scope: &CreatorScope, title: &str) -> Drop {
-    let drop = draft(kit, scope, title).await;
-    publish(&kit.db, scope, drop.id).await.unwrap()
+    clay(&Market::over(&kit.db), scope, title).open().await.drop
 }

@@ -3,14 +3,16 @@
 use chrono::TimeDelta;
 use domain::{
     accounts::{CreateAccount, Email, create_admin, open_session_for},
+    payments::tasks::{AdvancePayment, CancelPayment},
     platform::{
         access::Actor,
         ids::{CheckoutId, PaymentId, TaskId},
         in_tx,
-        mail::Letter,
+        mail::SendMail,
         tasks::{self, Claimed, Failure, NewTask, Outcome, Queue, Task, TaskFilter},
         text::Line,
     },
+    reservations::{letters::HeldLetter, tasks::LapseCheckout},
 };
 use sea_orm::DbErr;
 use serde_json::{Value, json};
@@ -20,6 +22,9 @@ use uuid::Uuid;
 use crate::shop::{Answer, api, person, posted, send, system};
 
 const ACTOR: Actor = Actor::System("test");
+
+/// The kinds of tasks here that are claimed.
+const KINDS: [&str; 3] = [SendMail::KIND, AdvancePayment::KIND, CancelPayment::KIND];
 
 async fn admin(kit: &Kit) -> String {
     let request =
@@ -67,7 +72,7 @@ async fn queue(kit: &Kit, tasks: Vec<NewTask>) {
 }
 
 async fn claim(kit: &Kit, queue: Queue) -> Vec<Claimed> {
-    in_tx(&kit.db, ACTOR, async |tx| tasks::claim(tx, queue, 1_000).await).await.unwrap()
+    in_tx(&kit.db, ACTOR, async |tx| tasks::claim(tx, queue, &KINDS, 1_000).await).await.unwrap()
 }
 
 /// Makes dead letters of all letters that wait.
@@ -86,17 +91,17 @@ async fn bury_letters(kit: &Kit) -> Vec<TaskId> {
 
 /// A letter that is dead, a payment that runs for the second time, and a lapse that waits.
 async fn some_of_each(kit: &Kit) -> TaskId {
-    queue(kit, vec![Task::SendMail { letter: Letter::Held { checkout: checkout() } }.into()]).await;
+    queue(kit, vec![SendMail::new(&HeldLetter { checkout: checkout() }).unwrap().into()]).await;
     let dead = bury_letters(kit).await.remove(0);
     kit.clock.advance(TimeDelta::seconds(1));
-    queue(kit, vec![NewTask::from(Task::AdvancePayment { payment: payment() }).ranked(3, kit.db.now())]).await;
+    queue(kit, vec![NewTask::from(AdvancePayment { payment: payment() }).ranked(3, kit.db.now())]).await;
     let first = claim(kit, Queue::Payments).await.remove(0);
     let failure = Failure::new(Outcome::Retry, "the gateway is away");
     in_tx(&kit.db, ACTOR, async |tx| tasks::retry(tx, &first, tx.now(), &failure).await).await.unwrap();
     claim(kit, Queue::Payments).await;
     kit.clock.advance(TimeDelta::seconds(1));
     let later = kit.db.now() + TimeDelta::hours(1);
-    queue(kit, vec![NewTask::from(Task::LapseCheckout { checkout: checkout() }).at(later)]).await;
+    queue(kit, vec![NewTask::from(LapseCheckout { checkout: checkout() }).at(later)]).await;
     dead
 }
 
@@ -172,7 +177,7 @@ on_both! {
         let query = "{ deadLetters { nodes { failures { error } } } }";
         let mut costs = Vec::new();
         for count in [1, 20] {
-            let letter = |number| Task::SendMail { letter: Letter::Held { checkout: CheckoutId(Uuid::from_u128(number)) } }.into();
+            let letter = |number| SendMail::new(&HeldLetter { checkout: CheckoutId(Uuid::from_u128(number)) }).unwrap().into();
             queue(&kit, (0..count).map(letter).collect()).await;
             bury_letters(&kit).await;
             let before = kit.db.statements();
@@ -229,10 +234,10 @@ on_both! {
 
     async fn all_dead_letters_of_a_kind_are_put_back_in_batches(kit: Kit) {
         const COUNT: u128 = 450;
-        let letter = |number| Task::SendMail { letter: Letter::Held { checkout: CheckoutId(Uuid::from_u128(number)) } }.into();
+        let letter = |number| SendMail::new(&HeldLetter { checkout: CheckoutId(Uuid::from_u128(number)) }).unwrap().into();
         queue(&kit, (0..COUNT).map(letter).collect()).await;
         bury_letters(&kit).await;
-        queue(&kit, vec![Task::CancelPayment { payment: payment() }.into()]).await;
+        queue(&kit, vec![CancelPayment { payment: payment() }.into()]).await;
         let other = claim(&kit, Queue::Payments).await.remove(0);
         let failure = Failure::new(Outcome::Discard, "the gateway refuses");
         in_tx(&kit.db, ACTOR, async |tx| tasks::bury(tx, &other, &failure).await).await.unwrap();

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use actix_web::test::TestRequest;
-use api::{Api, UploadRules};
+use api::Api;
 use domain::{
     accounts::{CreateToken, TokenName, create_token},
     catalog::imports::{Progress, run_import},
@@ -12,6 +12,7 @@ use domain::{
         ids::{CreatorId, ImportId},
     },
 };
+use edge::{Settings, uploads::UploadRules};
 use serde_json::{Value, json};
 use testkit::{Kit, on_both};
 
@@ -87,7 +88,7 @@ fn spooling(kit: &Kit, bytes_max: usize) -> (Api, PathBuf) {
     let folder = std::env::temp_dir().join(format!("smallrun-spool-{}-{bytes_max}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let uploads = UploadRules::new(folder.clone(), bytes_max, 1, Duration::from_secs(5), 1);
-    (Api { uploads, ..api(kit) }, folder)
+    (Api { edge: Settings { uploads, ..Settings::default() }, ..api(kit) }, folder)
 }
 
 async fn exported(kit: &Kit, token: Option<&str>, creator: &str) -> Answer {

@@ -18,7 +18,6 @@ use std::{
 };
 
 use async_trait::async_trait;
-
 use domain::platform::{
     Db,
     access::Actor,
@@ -28,19 +27,28 @@ use domain::platform::{
     facts::Fact,
     ids::{AccountId, CheckoutId},
     in_tx,
-    mail::Letter,
-    outbox,
-    tasks::{Claimed, Queue, Task},
+    mail::SendMail,
+    outbox::{self, Stamped},
+    projections::{FactBatch, Projection, ProjectionError},
+    tasks::{Attempt, Queue, Task, TaskError, TaskKinds},
 };
+use domain::reservations::letters::HeldLetter;
+use serde::{Deserialize, Serialize};
 use testkit::{TestBroker, TestDb};
-use tokio::task::JoinHandle;
+use tokio::{
+    sync::{
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+        watch,
+    },
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use workers::{
-    TaskError, announce,
-    bus::{Bus, BusState, embedded::EmbeddedBus, follower::Follower, rabbit::RabbitBus},
-    relay,
-    run::{Handler, QueueWorker, Stop},
+    announce,
+    bus::{Bus, BusState, embedded::EmbeddedBus, rabbit::RabbitBus},
+    projections, relay,
+    run::{QueueWorker, Stop},
 };
 
 const ACTOR: Actor = Actor::System("bench");
@@ -90,14 +98,14 @@ async fn open(store: &TestDb) -> Db {
 /// Measures everything on two processes; answers how many facts are relayed in a second.
 async fn measure(processes: &[(Db, Arc<dyn Bus>)]) -> f64 {
     let [(here, to), (there, from)] = processes else { return 0.0 };
-    let mut follower = Follower::from_now(there, from.as_ref()).await.expect("facts can be followed");
+    let mut heard = Heard::start(there, from).await;
     for first in (0..BACKLOG).step_by(1_000) {
         publish(here, (first..first.saturating_add(1_000)).map(changed)).await;
     }
     let began = Instant::now();
     let running = Running::start(here, to);
     for _ in 0..BACKLOG {
-        follower.next().await.expect("facts can be followed");
+        heard.next().await;
     }
     let relayed = rate(BACKLOG, began.elapsed());
     println!("  facts relayed                 {relayed:>9.0}/s  ({BACKLOG} waiting)");
@@ -106,8 +114,7 @@ async fn measure(processes: &[(Db, Arc<dyn Bus>)]) -> f64 {
     let writer = steady(here.clone(), sent.clone(), changed);
     let mut delays = Vec::new();
     for _ in 0..STEADY {
-        let stamped = follower.next().await.expect("facts can be followed");
-        if let Fact::AccountChanged { account } = stamped.fact {
+        if let Fact::AccountChanged { account } = heard.next().await.fact {
             delays.extend(sent.since(account.0.as_u128()));
         }
     }
@@ -129,8 +136,60 @@ async fn measure(processes: &[(Db, Arc<dyn Bus>)]) -> f64 {
     let mut delays: Vec<Duration> = done.taken().into_iter().filter_map(|(number, at)| sent.until(number, at)).collect();
     say("from commit to done", &mut delays);
     worker.claiming.cancel();
+    heard.following.abort();
     running.end().await;
     relayed
+}
+
+/// Hands on what a process hears of, through the loop that keeps projections up.
+struct Heard {
+    facts: UnboundedReceiver<Arc<Stamped>>,
+    following: JoinHandle<()>,
+}
+
+impl Heard {
+    /// Begins with the newest fact.
+    async fn start(db: &Db, bus: &Arc<dyn Bus>) -> Self {
+        let (sender, facts) = unbounded_channel();
+        let projection = Arc::new(HeardProjection { facts: sender, position: watch::Sender::new(None) });
+        let mut position = projection.position.subscribe();
+        let following = tokio::spawn(projections::run(db.clone(), Arc::clone(bus), projection, CancellationToken::new()));
+        position.wait_for(Option::is_some).await.expect("facts can be followed");
+        Self { facts, following }
+    }
+
+    async fn next(&mut self) -> Arc<Stamped> {
+        self.facts.recv().await.expect("facts can be followed")
+    }
+}
+
+struct HeardProjection {
+    facts: UnboundedSender<Arc<Stamped>>,
+    position: watch::Sender<Option<i64>>,
+}
+
+#[async_trait]
+impl Projection for HeardProjection {
+    fn name(&self) -> &'static str {
+        "bench"
+    }
+
+    async fn position(&self) -> Result<Option<i64>, ProjectionError> {
+        Ok(*self.position.borrow())
+    }
+
+    async fn apply(&self, batch: &FactBatch) -> Result<(), ProjectionError> {
+        for stamped in &batch.facts {
+            let _measured = self.facts.send(Arc::clone(stamped));
+        }
+        self.position.send_replace(Some(batch.position));
+        Ok(())
+    }
+
+    async fn rebuild(&self, position: i64) -> Result<(), ProjectionError> {
+        self.position.send_replace(Some(position));
+        Ok(())
+    }
 }
 
 /// The relay of a process, and what announces its tasks.
@@ -227,12 +286,25 @@ impl Done {
     }
 }
 
-#[async_trait]
-impl Handler for Done {
-    async fn handle(&self, claimed: &Claimed) -> Result<(), TaskError> {
-        if let Task::SendMail { letter: Letter::Held { checkout } } = &claimed.task {
-            self.0.note(checkout.0.as_u128());
-        }
+/// In place of the task that sends a letter about what is held: only notes that it runs.
+#[derive(Serialize, Deserialize)]
+struct NoteMail {
+    letter: HeldLetter,
+}
+
+impl Task for NoteMail {
+    type Context = Done;
+
+    const KIND: &'static str = SendMail::KIND;
+    const QUEUE: Queue = SendMail::QUEUE;
+    const REASON: &'static str = "bench";
+
+    fn subject(&self) -> String {
+        self.letter.checkout.to_string()
+    }
+
+    async fn run(self, _: &Attempt, done: &Done) -> Result<(), TaskError> {
+        done.0.note(self.letter.checkout.0.as_u128());
         Ok(())
     }
 }
@@ -245,7 +317,7 @@ fn start_worker(db: &Db, bus: &Arc<dyn Bus>) -> (Stop, Done) {
         queue: Queue::Mail,
         concurrency: CONCURRENCY,
         task_time_max: Duration::from_secs(30),
-        handler: Arc::new(done.clone()),
+        kinds: TaskKinds::default().with::<NoteMail>(done.clone()),
     };
     tokio::spawn(worker.run(stop.clone()));
     (stop, done)

@@ -12,8 +12,7 @@ use std::{
 };
 
 use api::{
-    Limits, SchemaAudience,
-    graphql::guard::{Document, Guard},
+    graphql::work::profile,
     http::playground::{ExampleRole, examples},
 };
 use async_graphql::{
@@ -24,7 +23,7 @@ use async_graphql::{
     },
 };
 use async_graphql_value::Value;
-use domain::platform::access::Viewer;
+use edge::guard::{Document, Guard, Limits};
 use futures_util::FutureExt as _;
 
 /// What guard and validation may take for an ordinary operation of a storefront.
@@ -73,8 +72,7 @@ fn main() -> ExitCode {
 }
 
 fn measure() -> Vec<Row> {
-    let schemas = api::schemas(SchemaAudience::Everybody);
-    let (schema, guard) = (schemas.of(&Viewer::Public), Guard::new(Limits::default()));
+    let (schema, guard) = (api::schema(true), Guard::new(Limits::default(), profile()));
     let rows = examples().into_iter().map(|example| {
         let text = example.query.as_str();
         let variables = variables(example.variables.as_deref());

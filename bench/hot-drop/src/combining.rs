@@ -4,31 +4,20 @@
 use std::{sync::Arc, time::Instant};
 
 use bench::{Outcome, Trouble, load::scattered, progress};
-use chrono::TimeDelta;
 use domain::{
-    accounts::{AccountName, CreateAccount, Email, create_account},
-    catalog::{TaxClass, create_product, create_variant},
-    creators::create_for,
-    drops::{
-        create::create,
-        items::{self, NewItem},
-        publish::publish,
-    },
-    platform::{
-        Country, Db, Quantity,
-        access::{Buyer, BuyerScope, CreatorScope, SystemScope},
-        idempotency::IdempotencyKey,
-        ids::{DropItemId, VariantId},
-    },
+    platform::{Db, Quantity, access::BuyerScope, idempotency::IdempotencyKey, ids::DropItemId},
     reservations::{
         desk::{Desk, DeskSettings},
         lines::Line,
         quote::Delivery,
         reserve::{ReserveRequest, Reserved, reserve},
-        tables::set_tax_rate,
     },
 };
-use testkit::{Kit, requests};
+use testkit::{
+    Kit,
+    market::{self, item_of},
+    requests,
+};
 use tokio::{sync::Semaphore, task::JoinSet};
 
 /// Each way is measured so often; the middle one is told.
@@ -68,7 +57,7 @@ pub(crate) async fn measure(drops: u32, connections: u32, reservations: u32) -> 
     let is_postgres = std::env::var_os("SMALLRUN_TEST_POSTGRES_URL").is_some();
     let kit = if is_postgres { Kit::postgres().await } else { Kit::sqlite().await };
     progress(format_args!("Announcing {drops} drops, for the rules alone"));
-    let market = Arc::new(Market::open(&kit, drops, connections).await?);
+    let market = Arc::new(Market::open(&kit, drops, connections).await);
     // As the server has it by default.
     let db = kit.connect(16).await;
     let at_once = Arc::new(Semaphore::new(DeskSettings::default().transactions_max));
@@ -121,28 +110,20 @@ struct Market {
 }
 
 impl Market {
-    async fn open(kit: &Kit, drops: u32, buyers: u32) -> Outcome<Self> {
-        let (db, system) = (&kit.db, SystemScope::new("bench"));
-        let germany: Country = "DE".parse().map_err(|_| Trouble::new("there is no such country"))?;
-        let long_ago = db.now().checked_sub_signed(TimeDelta::days(365)).unwrap_or_else(|| db.now());
-        let taxed = set_tax_rate(db, &system.as_admin(), germany, TaxClass::Standard, long_ago, 1_900).await;
-        taxed.map_err(Trouble::doing("set a tax rate"))?;
-        let creator = create_for(db, &system, None, requests::creator("Salt Glaze")).await;
-        let creator = system.as_creator(creator.map_err(Trouble::doing("make a creator"))?.id);
-        let product = create_product(db, &creator, requests::product("A cup")).await.map_err(Trouble::doing("make a product"))?;
-        let variant = create_variant(db, &creator, requests::variant(product.id, "CUP", requests::euros(PRICE))).await;
-        let variant = variant.map_err(Trouble::doing("make a variant"))?.id;
-        let mut market = Self { db: db.clone(), buyers: Vec::new(), items: Vec::new() };
+    async fn open(kit: &Kit, drops: u32, buyers: u32) -> Self {
+        let market = market::Market::new(kit).await;
+        let creator = market.creator("Salt Glaze").await;
+        let cup = market.variant(&creator, "CUP").await;
+        let mut this = Self { db: kit.db.clone(), buyers: Vec::new(), items: Vec::new() };
         for number in 0..drops {
-            market.items.push(announce(db, &creator, variant, number).await?);
+            let run = market.drop(&creator, &format!("Run {number}")).terms(|drop| drop.hold_secs = 3_600.into());
+            let run = run.with(item_of(cup).units(UNITS).limit(10).prices(&[(PRICE, None)])).open().await;
+            this.items.extend(run.items.iter().map(|item| item.id));
         }
         for number in 0..buyers {
-            let email = Email::new(&format!("buyer-{number}@shop.example")).map_err(Trouble::doing("write an address"))?;
-            let name = AccountName::new(&format!("Buyer {number}")).map_err(Trouble::doing("write a name"))?;
-            let account = create_account(db, &system, CreateAccount { email, name, password: None }).await;
-            market.buyers.push(system.as_buyer(Buyer::Account(account.map_err(Trouble::doing("make a buyer"))?.id)));
+            this.buyers.push(market.buyer(&format!("buyer-{number}")).await);
         }
-        Ok(market)
+        this
     }
 
     /// Each buyer reserves one after the other, of drops by chance, but of none twice. Answers reservations a second.
@@ -180,14 +161,4 @@ impl Market {
         }
         Ok(())
     }
-}
-
-async fn announce(db: &Db, creator: &CreatorScope, variant: VariantId, number: u32) -> Outcome<DropItemId> {
-    let mut run = requests::drop(db.now(), &format!("Run {number}"));
-    run.hold_secs = 3_600.into();
-    let drop = create(db, creator, run).await.map_err(Trouble::doing("make a drop"))?;
-    let new = NewItem { variant, units: UNITS, per_buyer_max: 10, tiers: requests::tiers(&[(PRICE, None)]) };
-    let item = items::add(db, creator, drop.id, new).await.map_err(Trouble::doing("add an item"))?;
-    publish(db, creator, drop.id).await.map_err(Trouble::doing("publish a drop"))?;
-    Ok(item.id)
 }

@@ -1,8 +1,8 @@
 //! People, guests, sessions, API tokens, and what each of them may do.
 //!
 //! [`viewer_of`](fn@viewer_of) answers who a bearer token is. A file for each operation,
-//! named by its verb; [`queries`] the reads. [`email`] and [`password`] the values, [`links`] what letters carry,
-//! [`recipient`] whom they go to, [`throttle`] the budgets at the door.
+//! named by its verb; [`queries`] the reads. [`email`] and [`password`] the values, [`letters`] what is sent to people,
+//! [`links`] what letters carry, [`recipient`] whom those about a purchase go to, [`throttle`] the budgets at the door.
 //!
 //! Architecture invariant: whether an address is known shows in no answer, neither by its text nor by its time. What an
 //! unknown address does is what a known one does, but for the letter.
@@ -19,11 +19,13 @@ mod create_buyers;
 mod create_token;
 pub mod email;
 pub(crate) mod guest;
+pub mod letters;
 pub mod links;
 pub(crate) mod member;
 mod open_session;
 mod open_session_for;
 pub mod password;
+pub mod personal_data;
 pub mod queries;
 pub mod recipient;
 mod request_password_reset;
@@ -58,7 +60,7 @@ pub use open_session::{OpenSessionRefusal, open_session};
 pub use open_session_for::open_session_for;
 pub use password::{Password, PasswordError};
 pub(crate) use recipient::person_keys;
-pub use recipient::{Addressed, Addressing, address, email_of, own_email, person_key_of};
+pub use recipient::{email_of, own_email, person_key_of};
 pub use request_password_reset::{RequestPasswordResetRefusal, request_password_reset};
 pub use request_session::{RequestSessionRefusal, request_session};
 pub use reset_password::{ResetPassword, ResetPasswordRefusal, reset_password};

@@ -2,15 +2,10 @@
 
 use super::{
     Email, account,
+    letters::ResetPasswordLetter,
     throttle::{Charge, charge},
 };
-use crate::platform::{
-    Db, OpError,
-    access::EntryScope,
-    audit, in_tx,
-    mail::Letter,
-    tasks::{self, Task},
-};
+use crate::platform::{Db, OpError, access::EntryScope, audit, in_tx, mail::SendMail, tasks};
 
 /// Why no link is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -36,7 +31,7 @@ pub async fn request_password_reset(
     in_tx(db, scope.actor(), async |tx| {
         let Some(known) = account::by_email(tx.conn(), email).await? else { return Ok(()) };
         audit::record(tx, "account.request_password_reset", known.id, &[]).await?;
-        Ok(tasks::enqueue(tx, Task::SendMail { letter: Letter::ResetPassword { account: known.id } }).await?)
+        Ok(tasks::enqueue(tx, SendMail::new(&ResetPasswordLetter { account: known.id })?).await?)
     })
     .await
 }

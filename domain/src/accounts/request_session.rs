@@ -2,14 +2,15 @@
 
 use super::{
     Email, account,
+    letters::OpenSessionLetter,
     throttle::{Charge, charge},
 };
 use crate::platform::{
     Db, OpError,
     access::{Origin, StorefrontScope},
     audit, in_tx,
-    mail::Letter,
-    tasks::{self, Task},
+    mail::SendMail,
+    tasks,
 };
 
 /// Why no link is sent.
@@ -34,8 +35,8 @@ pub async fn request_session(db: &Db, scope: &StorefrontScope, email: &Email) ->
         let known = account::by_email(tx.conn(), email).await?;
         let Some(known) = known.filter(|account| account.email_confirmed_at.is_some()) else { return Ok(()) };
         audit::record(tx, "session.request", known.id, &[]).await?;
-        let letter = Letter::OpenSession { account: known.id, token: scope.token() };
-        Ok(tasks::enqueue(tx, Task::SendMail { letter }).await?)
+        let letter = OpenSessionLetter { account: known.id, token: scope.token() };
+        Ok(tasks::enqueue(tx, SendMail::new(&letter)?).await?)
     })
     .await
 }

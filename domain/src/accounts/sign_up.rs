@@ -4,17 +4,12 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel, 
 
 use super::{
     AccountName, Email, Password, account,
+    letters::{AlreadySignedUpLetter, ConfirmEmailLetter},
     password::{self, PasswordHash},
     session,
     throttle::{Charge, charge},
 };
-use crate::platform::{
-    Db, OpError, Tx,
-    access::EntryScope,
-    audit, in_tx,
-    mail::Letter,
-    tasks::{self, Task},
-};
+use crate::platform::{Db, OpError, Tx, access::EntryScope, audit, in_tx, mail::SendMail, tasks};
 
 /// Who wants an account.
 #[derive(Debug, Clone)]
@@ -85,7 +80,7 @@ async fn settle(tx: &Tx, request: &SignUp, plan: &Plan) -> Result<bool, OpError<
         return insert(tx, request, hash.clone()).await;
     }
     let Some(known) = account::by_email(tx.conn(), &request.email).await? else { return Ok(false) };
-    let letter = match plan {
+    let task = match plan {
         Plan::Waiting { .. } if known.email_confirmed_at.is_some() => return Ok(false),
         Plan::Waiting { same_password: false } => {
             let row = account::lock(tx, known.id).await?;
@@ -97,18 +92,18 @@ async fn settle(tx: &Tx, request: &SignUp, plan: &Plan) -> Result<bool, OpError<
             let row = row.update(tx.conn()).await?;
             session::revoke_all(tx, row.id, None).await?;
             account::tell(tx, &row, "account.sign_up_again", &["password"]).await?;
-            Letter::ConfirmEmail { account: known.id }
+            SendMail::new(&ConfirmEmailLetter { account: known.id })?
         }
         Plan::Waiting { same_password: true } => {
             audit::record(tx, "account.sign_up_again", known.id, &[]).await?;
-            Letter::ConfirmEmail { account: known.id }
+            SendMail::new(&ConfirmEmailLetter { account: known.id })?
         }
         Plan::New(_) | Plan::Known => {
             audit::record(tx, "account.sign_up_again", known.id, &[]).await?;
-            Letter::AlreadySignedUp { account: known.id }
+            SendMail::new(&AlreadySignedUpLetter { account: known.id })?
         }
     };
-    tasks::enqueue(tx, Task::SendMail { letter }).await?;
+    tasks::enqueue(tx, task).await?;
     Ok(true)
 }
 
@@ -130,6 +125,6 @@ async fn insert(tx: &Tx, request: &SignUp, hash: PasswordHash) -> Result<bool, O
         return Ok(false);
     }
     account::tell(tx, &row, "account.sign_up", &["email", "name", "password"]).await?;
-    tasks::enqueue(tx, Task::SendMail { letter: Letter::ConfirmEmail { account: row.id } }).await?;
+    tasks::enqueue(tx, SendMail::new(&ConfirmEmailLetter { account: row.id })?).await?;
     Ok(true)
 }

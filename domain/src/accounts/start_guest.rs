@@ -2,15 +2,10 @@
 
 use super::{
     Email, guest,
+    letters::ConfirmGuestLetter,
     throttle::{Charge, charge},
 };
-use crate::platform::{
-    Db, OpError,
-    access::EntryScope,
-    audit, in_tx,
-    mail::Letter,
-    tasks::{self, Task},
-};
+use crate::platform::{Db, OpError, access::EntryScope, audit, in_tx, mail::SendMail, tasks};
 
 /// Why no link is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -32,7 +27,7 @@ pub async fn start_guest(db: &Db, scope: &EntryScope, email: &Email) -> Result<(
     in_tx(db, scope.actor(), async |tx| {
         let guest = guest::of_email(tx, email).await?.id;
         audit::record(tx, "guest.start", guest, &["email"]).await?;
-        Ok(tasks::enqueue(tx, Task::SendMail { letter: Letter::ConfirmGuest { guest } }).await?)
+        Ok(tasks::enqueue(tx, SendMail::new(&ConfirmGuestLetter { guest })?).await?)
     })
     .await
 }

@@ -13,6 +13,7 @@ mod create_variant;
 pub mod export;
 pub mod imports;
 pub mod parcel;
+pub mod personal_data;
 pub mod policy;
 pub(crate) mod product;
 pub mod queries;

@@ -80,12 +80,6 @@ pub(crate) async fn by_slug(tx: &Tx, scope: &CreatorScope, slug: &Slug) -> Resul
     owned(scope).filter(Column::Id.eq(subject)).one(tx.conn()).await
 }
 
-/// Whether a creator has any product, archived or not.
-pub(crate) async fn any(conn: &impl ConnectionTrait, scope: &CreatorScope) -> Result<bool, DbErr> {
-    let row: Option<ProductId> = owned(scope).select_only().column(Column::Id).into_tuple().one(conn).await?;
-    Ok(row.is_some())
-}
-
 /// Takes the lock of a creator's product by counting its version up; answers the row as it is then.
 pub(crate) async fn lock(tx: &Tx, scope: &CreatorScope, id: ProductId) -> Result<Option<Model>, DbErr> {
     lock_where(tx, scope, Condition::all().add(Column::Id.eq(id))).await

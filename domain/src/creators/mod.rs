@@ -6,6 +6,7 @@
 mod create;
 mod create_for;
 pub(crate) mod creator;
+pub mod personal_data;
 pub mod queries;
 mod update;
 

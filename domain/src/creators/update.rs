@@ -4,18 +4,14 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 use uuid::Uuid;
 
 use super::{Creator, CreatorName, Place, Tagline, creator};
-use crate::{
-    catalog,
-    drops::drop_row,
-    platform::{
-        Country, Currency, Db, EntityId, OpError, Refused, TimeZone, Tx,
-        access::CreatorScope,
-        audit,
-        facts::Fact,
-        in_tx, outbox,
-        slugs::{self, Slug, SlugKind},
-        text::Markdown,
-    },
+use crate::platform::{
+    Country, Currency, Db, EntityId, OpError, Refused, TimeZone, Tx,
+    access::CreatorScope,
+    audit,
+    facts::Fact,
+    in_tx, outbox,
+    slugs::{self, Slug, SlugKind},
+    text::Markdown,
 };
 
 /// What is to change of a creator; `None` leaves a field as it is.
@@ -89,8 +85,8 @@ async fn complaints(
         complaints.push(Refused::field(UpdateCreatorRefusal::SlugTaken, "slug"));
     }
     if request.currency.is_some_and(|currency| currency != row.currency) {
-        let priced = catalog::product::any(tx.conn(), scope).await? || drop_row::any(tx.conn(), scope).await?;
-        if priced {
+        let priced = [SlugKind::Product, SlugKind::Drop];
+        if slugs::any(tx.conn(), &priced, scope.creator().uuid()).await? {
             complaints.push(Refused::field(UpdateCreatorRefusal::CurrencyFixed, "currency"));
         }
     }

@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "the drops table's own finders")]
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sea_orm::{
     DbErr, EntityTrait, QuerySelect, Select,
@@ -97,12 +99,6 @@ pub(crate) fn owned(scope: &CreatorScope) -> Select<Entity> {
     Entity::find().filter(Column::CreatorId.eq(scope.creator()))
 }
 
-/// Whether a creator has any drop.
-pub(crate) async fn any(conn: &impl ConnectionTrait, scope: &CreatorScope) -> Result<bool, DbErr> {
-    let found: Option<DropId> = owned(scope).select_only().column(Column::Id).into_tuple().one(conn).await?;
-    Ok(found.is_some())
-}
-
 /// Whether a drop is the creator's.
 pub(crate) async fn owns(conn: &impl ConnectionTrait, scope: &CreatorScope, id: DropId) -> Result<bool, DbErr> {
     let found: Option<DropId> =
@@ -118,6 +114,13 @@ pub(crate) async fn own(conn: &impl ConnectionTrait, scope: &CreatorScope, id: D
 /// Drops by id whoever asks: for operations that checked the ids they were led to.
 pub(crate) async fn by_ids(conn: &impl ConnectionTrait, ids: &[DropId]) -> Result<Vec<Model>, DbErr> {
     Entity::find().filter(Column::Id.is_in(ids.iter().copied())).all(conn).await
+}
+
+/// Whose drops are: one statement that reads nothing else.
+pub(crate) async fn creators_of(conn: &impl ConnectionTrait, ids: &[DropId]) -> Result<HashMap<DropId, CreatorId>, DbErr> {
+    let select = Entity::find().select_only().column(Column::Id).column(Column::CreatorId);
+    let rows: Vec<_> = select.filter(Column::Id.is_in(ids.iter().copied())).into_tuple().all(conn).await?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Takes the lock of a creator's drop by counting its version up, then reads it.

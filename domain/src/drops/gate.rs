@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "the gate table's own finders")]
 
+use std::collections::BTreeSet;
+
 use sea_orm::{
     ActiveValue::Set,
     DbErr,
@@ -10,11 +12,7 @@ use sea_orm::{
 };
 
 use super::drop_row;
-use crate::platform::{
-    Tx,
-    access::CreatorScope,
-    ids::{CreatorId, DropId},
-};
+use crate::platform::{Tx, access::CreatorScope, facts::Fact, ids::DropId, outbox};
 
 mod entity {
     #![expect(unreachable_pub, reason = "the derive makes public items")]
@@ -40,40 +38,68 @@ pub(crate) async fn build(tx: &Tx, drop: DropId) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Takes the gates of drops in ascending id, so that no two transactions wait for each other.
+/// The gates that a transaction holds, with their versions. Whoever changes a claim on units shows one, so no claim is changed
+/// without its gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Gates(Vec<(DropId, i64)>);
+
+impl Gates {
+    /// The drops with the versions of their gates, by ascending id.
+    pub(crate) fn versions(&self) -> &[(DropId, i64)] {
+        &self.0
+    }
+
+    /// The drops, by ascending id.
+    pub(crate) fn drops(&self) -> Vec<DropId> {
+        self.0.iter().map(|(drop, _)| *drop).collect()
+    }
+
+    /// Whether nobody else has taken any of these gates since `before`.
+    pub(crate) fn follow(&self, before: &Self) -> bool {
+        let next = before.0.iter().map(|(drop, version)| (*drop, version.saturating_add(1)));
+        next.eq(self.0.iter().copied())
+    }
+
+    /// The gates as they are after the transaction that took them was rolled back.
+    pub(crate) fn rolled_back(mut self) -> Self {
+        self.0.iter_mut().for_each(|(_, version)| *version = version.saturating_sub(1));
+        self
+    }
+}
+
+/// Takes the gates of drops. The set is ascending, so that no two transactions wait for each other.
 ///
-/// State must be loaded by later statements: one that waits for the lock and loads at once would
-/// see what was there before it waited. Answers the gates' versions, which a `StockChanged` fact counts by.
-pub(crate) async fn take(tx: &Tx, drops: &[DropId]) -> Result<Vec<(DropId, i64)>, DbErr> {
-    let mut drops = drops.to_vec();
-    drops.sort_unstable();
-    drops.dedup();
+/// State must be loaded by later statements: a statement that waits for the lock and loads at once would see what was there
+/// before it waited.
+pub(crate) async fn take(tx: &Tx, drops: &BTreeSet<DropId>) -> Result<Gates, DbErr> {
     let mut taken = Vec::with_capacity(drops.len());
     for drop in drops {
         let update = entity::Entity::update_many().col_expr(entity::Column::Version, Expr::col(entity::Column::Version).add(1));
-        let gate = update.filter(entity::Column::DropId.eq(drop)).exec_with_returning(tx.conn()).await?;
+        let gate = update.filter(entity::Column::DropId.eq(*drop)).exec_with_returning(tx.conn()).await?;
         taken.extend(gate.into_iter().map(|gate| (gate.drop_id, gate.version)));
     }
-    Ok(taken)
+    Ok(Gates(taken))
 }
 
 /// Takes the gate of a creator's drop and the lock of its row, which it answers as it is then. `None` when the creator has no such
 /// drop: nothing is taken then, so that nobody waits for strangers, and another's drop answers as fast as none.
-pub(crate) async fn take_own(tx: &Tx, scope: &CreatorScope, drop: DropId) -> Result<Option<drop_row::Model>, DbErr> {
-    // Whose it is never changes, so it may be asked before the gate is taken.
+pub(crate) async fn take_own(tx: &Tx, scope: &CreatorScope, drop: DropId) -> Result<Option<(Gates, drop_row::Model)>, DbErr> {
+    // A drop never changes hands, so its creator may be read before the gate is taken.
     if !drop_row::owns(tx.conn(), scope, drop).await? {
         return Ok(None);
     }
-    take(tx, &[drop]).await?;
-    drop_row::lock(tx, scope, drop).await
+    let gates = take(tx, &BTreeSet::from([drop])).await?;
+    Ok(drop_row::lock(tx, scope, drop).await?.map(|row| (gates, row)))
 }
 
-/// The present versions of drops' gates, with whose they are: what a `StockChanged` fact counts by.
-pub(crate) async fn versions(tx: &Tx, drops: &[DropId]) -> Result<Vec<(DropId, CreatorId, i64)>, DbErr> {
-    let versions = versions_of(tx.conn(), drops).await?;
-    let creators = drop_row::by_ids(tx.conn(), drops).await?;
-    let creator_of = |drop| creators.iter().find(|row| row.id == drop).map(|row| row.creator_id);
-    Ok(versions.into_iter().filter_map(|(drop, version)| Some((drop, creator_of(drop)?, version))).collect())
+/// Publishes that units of the drops became free or taken.
+pub(crate) async fn publish_stock(tx: &Tx, gates: &Gates) -> Result<(), DbErr> {
+    let creators = drop_row::creators_of(tx.conn(), &gates.drops()).await?;
+    let changed = gates.versions().iter().filter_map(|(drop, version)| {
+        let creator = *creators.get(drop)?;
+        Some((*version, Fact::StockChanged { creator, drop: *drop }))
+    });
+    outbox::publish_all(tx, &changed.collect::<Vec<_>>()).await
 }
 
 /// The present versions of drops' gates: one statement.

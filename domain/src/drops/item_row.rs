@@ -7,19 +7,16 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set,
-    DbErr, FromQueryResult, JoinType, QueryOrder, QuerySelect, QueryTrait,
+    DbErr, QueryOrder, QuerySelect,
     entity::prelude::*,
-    sea_query::{Expr, ExprTrait, SelectStatement},
+    sea_query::{Expr, ExprTrait},
 };
 
-use super::{drop_row, terms::Tier};
-use crate::{
-    platform::{
-        BigUnits, Position, Quantity, Tx, Units,
-        access::CreatorScope,
-        ids::{CreatorId, DropId, DropItemId, VariantId},
-    },
-    reservations::reservation_row,
+use super::terms::Tier;
+use crate::platform::{
+    BigUnits, Position, Quantity, Tx, Units,
+    access::CreatorScope,
+    ids::{CreatorId, DropId, DropItemId, VariantId},
 };
 
 /// A variant within a drop.
@@ -87,38 +84,6 @@ pub(crate) async fn drops_of(conn: &impl ConnectionTrait, ids: &[DropItemId]) ->
     Ok(rows.into_iter().collect())
 }
 
-/// How many units of an item are taken, with the version of its drop, which counts all changes of the item and its tiers but this.
-#[derive(Debug, FromQueryResult)]
-pub(crate) struct Taken {
-    pub(crate) drop_id: DropId,
-    pub(crate) version: i64,
-    pub(crate) first_held_at: Option<DateTime<Utc>>,
-    pub(crate) id: DropItemId,
-    pub(crate) confirmed_units: Units,
-    /// Units that are held at the time asked about, if there are any, and when the first of them becomes free.
-    pub(crate) held: Option<BigUnits>,
-    pub(crate) next: Option<DateTime<Utc>>,
-}
-
-/// How many units of the items of drops are taken at `now`: one statement.
-pub(crate) async fn taken(conn: &impl ConnectionTrait, drops: &[DropId], now: DateTime<Utc>) -> Result<Vec<Taken>, DbErr> {
-    use drop_row::Column as D;
-    let its_drop: RelationDef = Entity::belongs_to(drop_row::Entity).from(Column::DropId).to(D::Id).into();
-    let mut select = Entity::find()
-        .select_only()
-        .columns([Column::DropId, Column::Id, Column::ConfirmedUnits])
-        .column_as(D::Version, "version")
-        .column_as(D::FirstHeldAt, "first_held_at")
-        .column_as(Expr::col(("holds", "held")), "held")
-        .column_as(Expr::col(("holds", "next")), "next")
-        .join(JoinType::InnerJoin, its_drop)
-        .filter(Column::DropId.is_in(drops.iter().copied()));
-    let same = Expr::col(("holds", "drop_item_id")).equals((Entity, Column::Id));
-    let holds = reservation_row::held_by_item(drops, now).into_query();
-    QueryTrait::query(&mut select).join_subquery(JoinType::LeftJoin, holds, "holds", same);
-    select.into_model().all(conn).await
-}
-
 /// The tiers of items, in order: one statement.
 pub(crate) async fn tiers_of(conn: &impl ConnectionTrait, items: &[DropItemId]) -> Result<HashMap<DropItemId, Vec<Tier>>, DbErr> {
     let rows = tier_row::Entity::find()
@@ -178,11 +143,4 @@ pub(crate) async fn save(tx: &Tx, item: &Model) -> Result<(), DbErr> {
         .col_expr(Column::PerBuyerMax, Expr::value(item.per_buyer_max));
     update.filter(Column::Id.eq(item.id)).exec(tx.conn()).await?;
     Ok(())
-}
-
-/// The drops that have an item with units left at `now`, as a subquery.
-pub(crate) fn with_units_left(now: DateTime<Utc>) -> SelectStatement {
-    let held = reservation_row::held_of_item(now);
-    let left = Expr::col((Entity, Column::Units)).sub(Expr::col((Entity, Column::ConfirmedUnits))).gt(held);
-    Entity::find().select_only().column(Column::DropId).filter(left).into_query()
 }

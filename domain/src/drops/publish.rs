@@ -1,12 +1,8 @@
-//! To announce a drop, take it back, and call it off.
-
-use std::collections::{BTreeMap, BTreeSet};
-
-use chrono::{DateTime, Utc};
-use sea_orm::DbErr;
+//! To announce a drop.
 
 use super::{
-    drop_row::{self, Model as Drop},
+    drop_row::Model as Drop,
+    enter_state::enter_state,
     gate,
     item_row::{self, Model as DropItem},
     state::{DropEvent, transition},
@@ -14,24 +10,14 @@ use super::{
 };
 use crate::{
     catalog,
-    payments::{self, RefundReason},
     platform::{
-        Db, Inconsistency, OpError, Refused, Tx, Units,
+        Db, Inconsistency, OpError, Refused, Units,
         access::CreatorScope,
-        audit,
-        facts::Fact,
-        ids::{CheckoutId, DropId, DropItemId, VariantId},
-        in_tx, outbox,
-    },
-    reservations::{
-        cancel::{give_back_paid, release_unpaid},
-        checkout_row,
-        load::{self, About},
-        reservation_row,
-        reserve::stock_changed,
-        state::ReservationState,
+        ids::{DropId, DropItemId, VariantId},
+        in_tx,
     },
 };
+use chrono::{DateTime, Utc};
 
 /// Why a drop is not announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -84,7 +70,7 @@ pub enum PublishRefusal {
 pub async fn publish(db: &Db, scope: &CreatorScope, id: DropId) -> Result<Drop, OpError<PublishRefusal>> {
     in_tx(db, scope, async |tx| {
         let unknown = || OpError::refuse_field(PublishRefusal::NotFound, "id");
-        let drop = gate::take_own(tx, scope, id).await?.ok_or_else(unknown)?;
+        let (_gates, drop) = gate::take_own(tx, scope, id).await?.ok_or_else(unknown)?;
         let now = tx.decision_now().await?;
         let state = transition(drop.state, DropEvent::Publish).map_err(|_| OpError::refuse(PublishRefusal::NotDraft))?;
         let items = item_row::of_drops(tx.conn(), &[id]).await?;
@@ -106,9 +92,7 @@ pub async fn publish(db: &Db, scope: &CreatorScope, id: DropId) -> Result<Drop, 
             complaints.push(Refused::field(PublishRefusal::MinimumOutOfRange, "minimumUnits"));
         }
         OpError::refuse_if_any(complaints)?;
-        drop_row::set_state(tx, id, state, Some(now)).await?;
-        told(tx, &drop, "drop.publish").await?;
-        Ok(Drop { state, published_at: Some(now), ..drop })
+        Ok(enter_state(tx, drop, state, now).await?)
     })
     .await
 }
@@ -167,135 +151,4 @@ fn item_complaints(
         complaints.push((R::DepositInvalid, "tiers"));
     }
     Ok(complaints)
-}
-
-/// Why a drop is not taken back or called off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum WithdrawRefusal {
-    /// No such drop of this creator.
-    #[error("not found")]
-    NotFound,
-    /// It does not stand where this could happen.
-    #[error("the drop is not published")]
-    NotPublished,
-    /// Somebody holds or has paid for units.
-    #[error("units are reserved; cancel the drop instead")]
-    Reserved,
-}
-
-/// Takes an announced drop back to a draft, while nothing is held or paid for.
-pub async fn withdraw(db: &Db, scope: &CreatorScope, id: DropId) -> Result<Drop, OpError<WithdrawRefusal>> {
-    in_tx(db, scope, async |tx| {
-        let unknown = || OpError::refuse_field(WithdrawRefusal::NotFound, "id");
-        let drop = gate::take_own(tx, scope, id).await?.ok_or_else(unknown)?;
-        let now = tx.decision_now().await?;
-        let state = transition(drop.state, DropEvent::Withdraw).map_err(|_| OpError::refuse(WithdrawRefusal::NotPublished))?;
-        let stock = load::stock(tx.conn(), &[id], About::default(), now).await?;
-        if stock.items.keys().any(|item| stock.taken(*item) > 0) {
-            return Err(OpError::refuse(WithdrawRefusal::Reserved));
-        }
-        drop_row::set_state(tx, id, state, None).await?;
-        told(tx, &drop, "drop.withdraw").await?;
-        Ok(Drop { state, published_at: None, ..drop })
-    })
-    .await
-}
-
-/// Why a drop is not called off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum CancelDropRefusal {
-    /// No such drop of this creator.
-    #[error("not found")]
-    NotFound,
-    /// It was called off before.
-    #[error("the drop is cancelled already")]
-    AlreadyCancelled,
-}
-
-/// Calls a drop off: holds end, and every deposit that was paid for it goes back.
-pub async fn cancel(db: &Db, scope: &CreatorScope, id: DropId) -> Result<Drop, OpError<CancelDropRefusal>> {
-    let mut gates = BTreeSet::from([id]);
-    loop {
-        match in_tx(db, scope, async |tx| cancel_under(tx, scope, id, &gates).await).await? {
-            Cancelled::Done(drop) => return Ok(*drop),
-            // Gates are taken in one go and in one order, so it begins anew. Nobody can add to what it needs but by a checkout
-            // over the drop and one more that nobody shared with it before.
-            Cancelled::Needs(more) => gates.extend(more),
-        }
-    }
-}
-
-/// How far an attempt to call a drop off came.
-enum Cancelled {
-    Done(Box<Drop>),
-    /// Nothing was done: the gates of these drops are needed as well.
-    Needs(BTreeSet<DropId>),
-}
-
-async fn cancel_under(
-    tx: &Tx,
-    scope: &CreatorScope,
-    id: DropId,
-    gates: &BTreeSet<DropId>,
-) -> Result<Cancelled, OpError<CancelDropRefusal>> {
-    let unknown = || OpError::refuse_field(CancelDropRefusal::NotFound, "id");
-    if !drop_row::owns(tx.conn(), scope, id).await? {
-        return Err(unknown());
-    }
-    // What follows for checkouts is the marketplace's rule and reaches other creators' lines.
-    let drops: Vec<DropId> = gates.iter().copied().collect();
-    let shared = tx
-        .beyond_wall(async || {
-            gate::take(tx, &drops).await?;
-            sharing_checkouts_with(tx, id).await
-        })
-        .await?;
-    if !shared.is_subset(gates) {
-        return Ok(Cancelled::Needs(shared));
-    }
-    let drop = drop_row::lock(tx, scope, id).await?.ok_or_else(unknown)?;
-    let state = transition(drop.state, DropEvent::Cancel).map_err(|_| OpError::refuse(CancelDropRefusal::AlreadyCancelled))?;
-    drop_row::set_state(tx, id, state, drop.published_at).await?;
-    tx.beyond_wall(async || {
-        give_all_back(tx, id).await?;
-        stock_changed(tx, &drops).await.map_err(OpError::from)
-    })
-    .await?;
-    told(tx, &drop, "drop.cancel").await?;
-    Ok(Cancelled::Done(Box::new(Drop { state, ..drop })))
-}
-
-/// The drops of all lines that share an unpaid checkout with this drop, because such checkouts are released whole. Under
-/// the drop's gate nothing can be added to them.
-async fn sharing_checkouts_with(tx: &Tx, id: DropId) -> Result<BTreeSet<DropId>, DbErr> {
-    let checkouts: Vec<CheckoutId> =
-        reservation_row::alive_in_drop(tx.conn(), id).await?.iter().map(|line| line.checkout_id).collect();
-    let lines = reservation_row::of_checkouts(tx.conn(), &checkouts).await?;
-    Ok(lines.iter().map(|line| line.drop_id).collect())
-}
-
-async fn give_all_back(tx: &Tx, id: DropId) -> Result<(), OpError<CancelDropRefusal>> {
-    let alive = reservation_row::alive_in_drop(tx.conn(), id).await?;
-    let paid: Vec<_> = alive.iter().filter(|line| line.state == ReservationState::Confirmed).cloned().collect();
-    if !paid.is_empty() {
-        give_back_paid(tx, &paid, RefundReason::DropCancelled).await?;
-    }
-    let held: BTreeMap<CheckoutId, ()> =
-        alive.iter().filter(|line| line.state == ReservationState::Held).map(|line| (line.checkout_id, ())).collect();
-    for checkout in held.into_keys() {
-        let lines = reservation_row::of_checkouts(tx.conn(), &[checkout]).await?;
-        release_unpaid(tx, checkout, &lines).await?;
-        payments::abandon(tx, checkout).await?;
-    }
-    let checkouts: BTreeSet<CheckoutId> = alive.iter().map(|line| line.checkout_id).collect();
-    for checkout in checkouts {
-        let version = checkout_row::touch(tx, checkout, None, false).await?;
-        outbox::publish(tx, version, &Fact::ReservationCancelled { checkout }).await?;
-    }
-    Ok(())
-}
-
-async fn told(tx: &Tx, drop: &Drop, action: &'static str) -> Result<(), DbErr> {
-    outbox::publish(tx, drop.version, &Fact::DropChanged { creator: drop.creator_id, drop: drop.id }).await?;
-    audit::record(tx, action, drop.id, &["state"]).await
 }

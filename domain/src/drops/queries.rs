@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::{ColumnTrait, Condition, DbErr, QueryFilter, Select};
+use sea_orm::{ColumnTrait, Condition, DbErr, QueryFilter, Select, sea_query::SelectStatement};
 
 use super::{
     drop_row::{self, Column as C, Entity, Model as Drop},
@@ -15,14 +15,17 @@ use super::{
 use crate::{
     catalog::Sight,
     platform::{
-        Currency, Db, EntityId, Units,
+        Currency, Db, EntityId,
         ids::{CreatorId, DropId, DropItemId},
         page::{Page, Slice, SortKey, SortValue, count_capped, slice},
         slugs::{self, SlugKind},
         tags::{self, Tag, TagKind},
     },
-    reservations::reservation_row,
 };
+
+/// Some drops, as a subquery of their ids: what another capability knows of drops, to filter by.
+#[derive(Debug, Clone)]
+pub struct DropSet(pub(crate) SelectStatement);
 
 /// Which drops.
 #[derive(Debug, Clone, Default)]
@@ -35,8 +38,8 @@ pub struct DropFilter {
     pub phases: Option<Vec<DropPhase>>,
     /// Open, and closing within [`CLOSING_SOON_HOURS`].
     pub closing_soon: bool,
-    /// Open, and with units left.
-    pub available: bool,
+    /// Open, and among these: [`with_units_left`](crate::reservations::claims::with_units_left) answers them.
+    pub available: Option<DropSet>,
     /// With a lowest price at or above this, in minor units of [`DropFilter::currency`].
     pub price_min_minor: Option<i64>,
     /// With a lowest price at or below this, in minor units of [`DropFilter::currency`].
@@ -103,8 +106,8 @@ fn filtered(sight: &Sight, filter: &DropFilter, now: DateTime<Utc>) -> Select<En
         let soon = now.checked_add_signed(TimeDelta::hours(CLOSING_SOON_HOURS)).unwrap_or(now);
         select = select.filter(phase_condition(DropPhase::Open, now)).filter(C::ClosesAt.lte(soon));
     }
-    if filter.available {
-        select = select.filter(phase_condition(DropPhase::Open, now)).filter(C::Id.in_subquery(item_row::with_units_left(now)));
+    if let Some(DropSet(drops)) = &filter.available {
+        select = select.filter(phase_condition(DropPhase::Open, now)).filter(C::Id.in_subquery(drops.clone()));
     }
     if let Some(price) = filter.price_min_minor {
         select = select.filter(C::PriceMinMinor.gte(price));
@@ -177,27 +180,9 @@ pub async fn tiers_of(db: &Db, items: &[DropItemId]) -> Result<HashMap<DropItemI
     item_row::tiers_of(db.reader(), items).await
 }
 
-/// How many units of an item are where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ItemStockView {
-    /// Kept for somebody who has not paid yet.
-    pub held: Units,
-    /// When the first of those holds ends, unless it is paid.
-    pub next_hold_ends_at: Option<DateTime<Utc>>,
-}
-
 /// The versions of drops' gates: whatever changes what is held or paid for counts them up. One statement.
 pub async fn stock_versions(db: &Db, drops: &[DropId]) -> Result<Vec<(DropId, i64)>, DbErr> {
     gate::versions_of(db.reader(), drops).await
-}
-
-/// Held units of the items of drops, as of now, by drop: one statement.
-pub async fn held_by_drop(db: &Db, drops: &[DropId]) -> Result<HashMap<DropId, Vec<(DropItemId, ItemStockView)>>, DbErr> {
-    let mut held: HashMap<DropId, Vec<(DropItemId, ItemStockView)>> = HashMap::new();
-    for (drop, item, units, next) in reservation_row::held_units(db.reader(), drops, db.now()).await? {
-        held.entry(drop).or_default().push((item, ItemStockView { held: units, next_hold_ends_at: Some(next) }));
-    }
-    Ok(held)
 }
 
 /// The slugs of a creator's runs of one series.

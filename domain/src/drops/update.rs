@@ -97,7 +97,7 @@ pub enum UpdateDropRefusal {
 pub async fn update(db: &Db, scope: &CreatorScope, id: DropId, request: UpdateDrop) -> Result<Drop, OpError<UpdateDropRefusal>> {
     in_tx(db, scope, async |tx| {
         let unknown = || OpError::refuse_field(UpdateDropRefusal::NotFound, "id");
-        let drop = gate::take_own(tx, scope, id).await?.ok_or_else(unknown)?;
+        let (_gates, drop) = gate::take_own(tx, scope, id).await?.ok_or_else(unknown)?;
         let now = tx.decision_now().await?;
         if request.version.is_some_and(|seen| seen.checked_add(1) != Some(drop.version)) {
             return Err(OpError::refuse_field(UpdateDropRefusal::Conflict, "version"));

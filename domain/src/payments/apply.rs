@@ -1,43 +1,27 @@
-//! Apply: what the gateway says of an intent becomes what we know of the payment and its lines.
+//! Apply: what the gateway says of an intent becomes what we know of the payment, and of what it is for.
 
-use std::{collections::BTreeSet, slice};
-
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
+use sea_orm::DbErr;
 use sha2::{Digest, Sha256};
 
 use super::{
     gateway::{Intent, IntentState},
     ledger,
-    pay::URGENCY_REFUND,
-    payment_row::{self, Model as Payment, RefundReason},
+    payable::{LockedPayable, Payables, Settlement},
+    payment_row::{self, Model as Payment},
+    queue_refund,
     state::{PaymentEvent, PaymentState, transition},
     webhook,
 };
-use crate::{
-    drops::{gate, item_row},
-    platform::{
-        Db, OpError, Tx,
-        access::SystemScope,
-        audit,
-        facts::Fact,
-        faults::{self, Point},
-        ids::{CreatorId, DropId, ReservationId},
-        in_tx, outbox,
-        tasks::{self, NewTask, Task},
-        timers::{self, TimerKind},
-    },
-    reservations::{
-        checkout_row::{self, Model as Checkout},
-        decide::{Decision, LineClaim, Request, StockRefusal, decide},
-        load::{self, About},
-        reservation_row::{self, Model as Line},
-        reserve::stock_changed,
-        state::{self as line_state, ReservationEvent, ReservationState},
-    },
+use crate::platform::{
+    Db, OpError, Tx,
+    access::SystemScope,
+    audit,
+    facts::Fact,
+    faults::{self, Point},
+    ids::{CreatorId, ReservationId},
+    in_tx, outbox,
 };
-
-/// How long a payment in process extends its hold: once, in seconds.
-pub const PROCESSING_SECS: i64 = 600;
 
 /// Why what a gateway says is not applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -61,39 +45,46 @@ enum Told<'a> {
     Asked,
 }
 
-/// Brings a payment and its lines to what the gateway says, whatever came before, in whatever order,
-/// however often. `event` is the webhook that told, marked as applied in the same transaction.
+/// Brings a payment, and what it is for, to what the gateway says, whatever came before, in whatever order, however often. `event` is
+/// the webhook that told, marked as applied in the same transaction.
 pub async fn apply(
     db: &Db,
     scope: &SystemScope,
+    payables: &Payables,
     gateway: &str,
     intent: &Intent,
     event: Option<&str>,
 ) -> Result<(), OpError<ApplyRefusal>> {
-    apply_told(db, scope, gateway, intent, event.map_or(Told::Answer, Told::Webhook)).await
+    apply_told(db, scope, payables, gateway, intent, event.map_or(Told::Answer, Told::Webhook)).await
 }
 
 /// The same for an intent that was asked for, because no webhook told of it.
-pub(crate) async fn apply_asked(db: &Db, scope: &SystemScope, gateway: &str, intent: &Intent) -> Result<(), OpError<ApplyRefusal>> {
-    apply_told(db, scope, gateway, intent, Told::Asked).await
+pub(crate) async fn apply_asked(
+    db: &Db,
+    scope: &SystemScope,
+    payables: &Payables,
+    gateway: &str,
+    intent: &Intent,
+) -> Result<(), OpError<ApplyRefusal>> {
+    apply_told(db, scope, payables, gateway, intent, Told::Asked).await
 }
 
 async fn apply_told(
     db: &Db,
     scope: &SystemScope,
+    payables: &Payables,
     gateway: &str,
     intent: &Intent,
     told: Told<'_>,
 ) -> Result<(), OpError<ApplyRefusal>> {
     let unknown = || OpError::refuse(ApplyRefusal::UnknownPayment);
-    let payment = payment_row::by_id(db.reader(), intent.payment).await?.ok_or_else(unknown)?;
-    let lines = reservation_row::of_checkouts(db.reader(), &[payment.checkout_id]).await?;
-    let drops: Vec<DropId> = lines.iter().map(|line| line.drop_id).collect::<BTreeSet<_>>().into_iter().collect();
+    let unlocked = payment_row::by_id(db.reader(), intent.payment).await?.ok_or_else(unknown)?;
+    let payable = payables.of(&unlocked)?;
     in_tx(db, scope.actor(), async |tx| {
-        gate::take(tx, &drops).await?;
+        let locked = payable.lock(tx, &unlocked).await?;
         faults::point(Point::ApplyGated).await?;
         let now = tx.decision_now().await?;
-        let payment = payment_row::lock_of_checkout(tx, payment.checkout_id).await?.ok_or_else(unknown)?;
+        let payment = payment_row::lock_of_checkout(tx, unlocked.checkout_id).await?.ok_or_else(unknown)?;
         let foreign = payment.gateway != gateway || payment.intent.as_ref().is_some_and(|known| *known != intent.id);
         if foreign {
             return Err(unknown());
@@ -119,28 +110,24 @@ async fn apply_told(
         if repeated {
             return Ok(());
         }
-        let checkout = checkout_row::by_id(tx.conn(), payment.checkout_id).await?.ok_or_else(unknown)?;
-        let lines = reservation_row::of_checkouts(tx.conn(), &[checkout.id]).await?;
-        let step = Step { tx, now, checkout: &checkout, lines: &lines, drops: &drops };
-        step.take(payment, intent, next).await?;
+        Step { tx, now, locked: locked.as_ref() }.take(payment, intent, next).await?;
         Ok(faults::point(Point::ApplyWritten).await?)
     })
     .await?;
     Ok(faults::point(Point::ApplyCommitted).await?)
 }
 
-/// One payment under the gates of its drops.
+/// One payment, under its locks.
 struct Step<'a> {
     tx: &'a Tx,
     now: DateTime<Utc>,
-    checkout: &'a Checkout,
-    lines: &'a [Line],
-    drops: &'a [DropId],
+    locked: &'a dyn LockedPayable,
 }
 
 impl Step<'_> {
     async fn take(&self, mut payment: Payment, intent: &Intent, next: PaymentState) -> Result<(), OpError<ApplyRefusal>> {
-        let (id, hold_left) = (payment.id, payment.queued_at.and(payment.hold_left_secs));
+        let (tx, now) = (self.tx, self.now);
+        let hold_left_secs = payment.queued_at.and(payment.hold_left_secs);
         payment.state = next;
         payment.intent = Some(intent.id.clone());
         payment.action_url = intent.action_url.clone();
@@ -152,121 +139,37 @@ impl Step<'_> {
             payment.captured_minor = payment.amount_minor;
         }
         if intent.state == IntentState::Cancelled {
-            payment.intent_ended_at = Some(self.tx.now());
+            payment.intent_ended_at = Some(tx.now());
         }
-        let paid = payment.clone();
-        let version = payment_row::save(self.tx, payment).await?;
+        let version = payment_row::save(tx, payment.clone()).await?;
         match intent.state {
-            IntentState::Succeeded => self.settle(&paid).await?,
-            IntentState::RequiresMethod | IntentState::RequiresAction => self.resume(hold_left, 0).await?,
-            // A payment in process extends the hold once.
-            IntentState::Processing if self.checkout.extended => self.resume(hold_left, 0).await?,
-            IntentState::Processing => self.resume(hold_left, PROCESSING_SECS).await?,
+            IntentState::Succeeded => {
+                let settlement = self.locked.paid(tx, &payment, now).await?;
+                settle(tx, &payment, &settlement).await?;
+            }
+            IntentState::Processing => self.locked.processing(tx, hold_left_secs, now).await?,
+            IntentState::RequiresMethod | IntentState::RequiresAction => self.locked.ended(tx, hold_left_secs, now).await?,
             IntentState::Cancelled => {}
         }
-        let checkout = self.checkout.id;
-        outbox::publish(self.tx, version, &Fact::PaymentChanged { checkout, payment: id }).await?;
-        Ok(audit::record(self.tx, "payment.apply", id, &["state"]).await?)
+        let (checkout, id) = (payment.checkout_id, payment.id);
+        outbox::publish(tx, version, &Fact::PaymentChanged { checkout, payment: id }).await?;
+        Ok(audit::record(tx, "payment.apply", id, &["state"]).await?)
     }
+}
 
-    /// The hold goes on from where it stood when the choice was queued, `extra_secs` longer.
-    async fn resume(&self, hold_left: Option<i64>, extra_secs: i64) -> Result<(), OpError<ApplyRefusal>> {
-        let held: Vec<_> = self.lines.iter().filter(|line| line.state == ReservationState::Held).collect();
-        let Some(ends) = held.iter().map(|line| line.expires_at).min() else { return Ok(()) };
-        if ends <= self.now || (hold_left.is_none() && extra_secs == 0) {
-            return Ok(());
-        }
-        let seconds = |count: i64| TimeDelta::try_seconds(count).unwrap_or_default();
-        let resumed = hold_left.and_then(|left| self.now.checked_add_signed(seconds(left))).unwrap_or(ends);
-        let expires_at = resumed.checked_add_signed(seconds(extra_secs)).unwrap_or(resumed);
-        reservation_row::set_expiry(self.tx, self.checkout.id, expires_at).await?;
-        checkout_row::touch(self.tx, self.checkout.id, Some(expires_at), extra_secs > 0).await?;
-        Ok(timers::set(self.tx, TimerKind::HoldLapse, self.checkout.id, expires_at).await?)
-    }
-
-    /// The money is here: every line is confirmed, or, where the units are gone, all of it goes back.
-    async fn settle(&self, payment: &Payment) -> Result<(), OpError<ApplyRefusal>> {
-        let parts: Vec<(ReservationId, i64)> = self.lines.iter().map(|line| (line.id, line.due_now_minor)).collect();
-        let owed: Vec<(CreatorId, i64)> = self.lines.iter().map(|line| (line.creator_id, line.due_now_minor)).collect();
-        payment_row::allocate(self.tx, payment.id, &parts).await?;
-        ledger::deposit_captured(self.tx, payment.id, payment.amount(), &owed).await?;
-        timers::drop(self.tx, TimerKind::HoldLapse, self.checkout.id).await?;
-        let refused = self.confirm(payment).await?;
-        if refused.is_none() {
-            let version = checkout_row::touch(self.tx, self.checkout.id, None, false).await?;
-            outbox::publish(self.tx, version, &Fact::Confirmed { checkout: self.checkout.id }).await?;
-            stock_changed(self.tx, self.drops).await?;
-            return Ok(audit::record(self.tx, "checkout.confirm", self.checkout.id, &["state"]).await?);
-        }
-        for line in self.lines {
-            let from = match line.state {
-                // A hold that ran out a moment ago and has not been swept yet.
-                ReservationState::Held => {
-                    line_state::transition(line.state, ReservationEvent::Lapse).map_err(OpError::inconsistent)?
-                }
-                ReservationState::Confirmed
-                | ReservationState::Expired
-                | ReservationState::Cancelled
-                | ReservationState::Refunded => line.state,
-            };
-            let state = line_state::transition(from, ReservationEvent::Refund).map_err(OpError::inconsistent)?;
-            reservation_row::set_state(self.tx, &[line.id], state).await?;
-        }
-        queue_refund(self.tx, payment, &parts, refused.unwrap_or(RefundReason::PaidTooLate)).await?;
-        checkout_row::touch(self.tx, self.checkout.id, None, false).await?;
-        stock_changed(self.tx, self.drops).await?;
-        Ok(audit::record(self.tx, "checkout.refund_late", self.checkout.id, &["state"]).await?)
-    }
-
-    /// Confirms all lines, held or lapsed, if the units are theirs or free and no limit is passed; otherwise none, and answers why
-    /// the money goes back.
-    async fn confirm(&self, payment: &Payment) -> Result<Option<RefundReason>, OpError<ApplyRefusal>> {
-        let late = Ok(Some(RefundReason::PaidTooLate));
-        let may = |line: &Line| line_state::transition(line.state, ReservationEvent::Pay).is_ok();
-        let Some(first) = self.lines.first() else { return late };
-        if !self.lines.iter().all(may) {
-            return late;
-        }
-        let about = About { persons: slice::from_ref(&first.person_key), checkouts: slice::from_ref(&self.checkout.id) };
-        let mut stock = load::stock(self.tx.conn(), self.drops, about, self.now).await?;
-        let means = payment.fingerprint.clone();
-        if let Some(means) = &means {
-            for (item, units) in payment_row::confirmed_by_means(self.tx.conn(), self.drops, means).await? {
-                stock.add_of_person(item, means, units);
-            }
-        }
-        let claims = self.lines.iter().map(|line| LineClaim { item: line.drop_item_id, units: line.units.get() });
-        let (checkout, person) = (self.checkout.id, first.person_key.clone());
-        let request = Request::Confirm { checkout, person, means, lines: claims.collect() };
-        match decide(&stock, &[request], self.now).as_slice() {
-            [Decision::Confirmed] => {}
-            [Decision::Refused(why, _)] if why.iter().any(|why| why.code == StockRefusal::LimitExceeded) => {
-                return Ok(Some(RefundReason::LimitExceeded));
-            }
-            _ => return late,
-        }
-        let ids: Vec<ReservationId> = self.lines.iter().map(|line| line.id).collect();
-        reservation_row::set_state(self.tx, &ids, ReservationState::Confirmed).await?;
-        for line in self.lines {
-            item_row::add_confirmed(self.tx, line.drop_item_id, line.units).await?;
-        }
-        Ok(None)
+/// Books captured money and shares it out. Where it was paid in vain, all of it is to go back.
+async fn settle(tx: &Tx, payment: &Payment, settlement: &Settlement) -> Result<(), DbErr> {
+    let parts: Vec<(ReservationId, i64)> = settlement.shares.iter().map(|share| (share.reservation, share.amount_minor)).collect();
+    let owed: Vec<(CreatorId, i64)> = settlement.shares.iter().map(|share| (share.creator, share.amount_minor)).collect();
+    payment_row::allocate(tx, payment.id, &parts).await?;
+    ledger::deposit_captured(tx, payment.id, payment.amount(), &owed).await?;
+    match settlement.refund {
+        Some(reason) => queue_refund(tx, payment, &parts, reason).await,
+        None => Ok(()),
     }
 }
 
 /// What a means of payment is kept as: enough to know it again, and no more. It is the same for all drops, and for whoever uses it.
 fn hash_of_means(gateway: &str, fingerprint: &str) -> Vec<u8> {
     Sha256::digest(format!("{gateway}:{fingerprint}")).to_vec()
-}
-
-/// Makes a refund of reservations' deposits and queues the call to the gateway.
-pub(crate) async fn queue_refund(
-    tx: &Tx,
-    payment: &Payment,
-    parts: &[(ReservationId, i64)],
-    reason: RefundReason,
-) -> Result<(), sea_orm::DbErr> {
-    let refund = payment_row::insert_refund(tx, payment.id, parts, payment.currency, reason).await?;
-    let task = NewTask::from(Task::MakeRefund { refund }).unique(refund).ranked(URGENCY_REFUND, payment.created_at);
-    tasks::enqueue(tx, task).await
 }

@@ -3,9 +3,95 @@
 //! An implementation keeps no truth of ours: every call carries an idempotency key that was stored
 //! before, and an answer that is lost can be asked for again.
 
+use std::fmt;
+
 use async_trait::async_trait;
+use serde::{Serialize, Serializer};
 
 use crate::platform::{Money, ids::PaymentId};
+
+/// Whether money moves at a gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GatewayMode {
+    /// No money moves.
+    Test,
+    /// Money moves.
+    Live,
+}
+
+/// Which gateway: the service, our account there, and the mode. Each payment keeps it, so that its later
+/// calls go to the account that has its money.
+///
+/// As text the default account in test mode is the name alone, such as `sandbox`. Any other is spelled out,
+/// such as `stripe/acct_1F7/live`. These texts are stored: they never change.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct GatewayIdentity {
+    name: &'static str,
+    account: String,
+    mode: GatewayMode,
+    text: String,
+}
+
+impl GatewayIdentity {
+    /// The account of a gateway that knows no others.
+    const DEFAULT_ACCOUNT: &str = "default";
+    /// The longest name and the longest account.
+    const PART_BYTES_MAX: usize = 100;
+
+    /// The identity of an account at a gateway; `None` where name or account is no plain word.
+    pub fn new(name: &'static str, account: &str, mode: GatewayMode) -> Option<Self> {
+        let plain = |part: &str| {
+            let fits = (1..=Self::PART_BYTES_MAX).contains(&part.len());
+            fits && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+        };
+        if !plain(name) || !plain(account) {
+            return None;
+        }
+        let text = match (account, mode) {
+            (Self::DEFAULT_ACCOUNT, GatewayMode::Test) => return Some(Self::in_test(name)),
+            (_, GatewayMode::Test) => format!("{name}/{account}/test"),
+            (_, GatewayMode::Live) => format!("{name}/{account}/live"),
+        };
+        Some(Self { name, account: account.to_owned(), mode, text })
+    }
+
+    /// The identity of the default account at a gateway in test mode. `name` is a plain word.
+    pub fn in_test(name: &'static str) -> Self {
+        Self { name, account: Self::DEFAULT_ACCOUNT.to_owned(), mode: GatewayMode::Test, text: name.to_owned() }
+    }
+
+    /// The gateway's constant name, as in `/webhooks/{gateway}`.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Our account there.
+    pub fn account(&self) -> &str {
+        &self.account
+    }
+
+    /// Whether money moves.
+    pub fn mode(&self) -> GatewayMode {
+        self.mode
+    }
+
+    /// The text that payments keep.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Display for GatewayIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Serialize for GatewayIdentity {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
 
 /// Where a gateway's intent stands, in words that all gateways share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,8 +172,8 @@ pub enum WebhookError {
 /// A payment gateway.
 #[async_trait]
 pub trait PaymentGateway: Send + Sync {
-    /// The constant name, as in `/webhooks/{gateway}`.
-    fn name(&self) -> &'static str;
+    /// Which gateway it is. It never changes.
+    fn identity(&self) -> &GatewayIdentity;
 
     /// The request header that carries a webhook's signature.
     fn signature_header(&self) -> &'static str;
@@ -111,4 +197,24 @@ pub trait PaymentGateway: Send + Sync {
 
     /// Checks a webhook's signature over the raw body, in constant time. `signature` is the header [`PaymentGateway::signature_header`].
     fn verify_webhook(&self, signature: Option<&str>, body: &[u8]) -> Result<GatewayEvent, WebhookError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_has_one_text_and_the_sandbox_keeps_its_name() {
+        let text = |account, mode| GatewayIdentity::new("stripe", account, mode).map(|identity| identity.to_string());
+        assert_eq!(text("acct_1F7", GatewayMode::Live).as_deref(), Some("stripe/acct_1F7/live"));
+        assert_eq!(text("acct_1F7", GatewayMode::Test).as_deref(), Some("stripe/acct_1F7/test"));
+        assert_eq!(text("default", GatewayMode::Live).as_deref(), Some("stripe/default/live"));
+        assert_eq!(text("default", GatewayMode::Test).as_deref(), Some("stripe"));
+        for account in ["", "a/b", "a:b", "a b", "ä"] {
+            assert_eq!(text(account, GatewayMode::Live), None, "{account}");
+        }
+        let sandbox = GatewayIdentity::in_test("sandbox");
+        assert_eq!((sandbox.name(), sandbox.account(), sandbox.mode()), ("sandbox", "default", GatewayMode::Test));
+        assert_eq!(serde_json::to_string(&sandbox).unwrap(), "\"sandbox\"");
+    }
 }

@@ -1,33 +1,52 @@
 //! Deposits: payments, their allocations, refunds, the ledger, and the port to a gateway.
 //!
-//! [`gateway`] the port; [`state`] the state machine; [`pay`] the buyer's choice; [`advance`] the calls to the
-//! gateway; [`webhook`] what it tells us, [`sync`] when it does not; [`apply`] what that means; [`reconcile`] what was missed.
-//! Below: what reservations ask of payments.
+//! [`gateway`] the port, [`gateways`] all that a deployment has; [`state`] the state machine; [`choose`](mod@choose) the buyer's choice of a [`method`]; [`advance`] the calls to the
+//! gateway, with [`cancel_intent`](mod@cancel_intent) and [`make_refund`](mod@make_refund); [`webhook`] what it tells us, [`sync`] when it does not; [`apply`] what that means; [`reconcile`] what was missed.
+//! [`payable`] is the port to what a payment is for. Below: what the capabilities above ask of payments.
+//!
+//! Architecture invariant: payments are ground. They know money, gateways and the ledger, and neither drops nor reservations.
 
 pub mod advance;
 pub mod apply;
+pub mod cancel_intent;
+pub mod choose;
 pub mod gateway;
+pub mod gateways;
 mod ledger;
-pub mod pay;
+pub mod make_refund;
+pub mod method;
+pub mod payable;
 pub(crate) mod payment_row;
+pub mod personal_data;
 pub mod reconcile;
 pub mod state;
+pub mod step;
 pub mod sync;
+pub mod tasks;
 pub mod webhook;
 
 use std::collections::{BTreeMap, HashMap};
 
 use sea_orm::DbErr;
 
+pub(crate) use choose::choose;
+pub use payable::Payables;
 pub use payment_row::{Model as Payment, Purpose, Refund, RefundReason, RefundState};
+pub(crate) use payment_row::{checkouts_paid_by, lock_of_checkout};
 pub use webhook::receive_webhook;
 
 use crate::platform::{
     Db, Money, Tx,
     ids::{CheckoutId, PaymentId, RefundId, ReservationId},
-    tasks::{self, NewTask, Task},
+    tasks::{self as queue, NewTask},
 };
 use state::{PaymentEvent, PaymentState, transition};
+use tasks::{CancelPayment, MakeRefund};
+
+/// Payments come before refunds when the gateway's budget is short.
+const URGENCY_PAYMENT: i32 = 0;
+/// Refunds come after payments.
+const URGENCY_REFUND: i32 = 1;
 
 /// Opens the payments of new checkouts. The gateway hears of them when their buyers pay.
 pub(crate) async fn open_all(tx: &Tx, new: &[(CheckoutId, Money)]) -> Result<Vec<Payment>, DbErr> {
@@ -39,8 +58,8 @@ pub(crate) async fn open_all(tx: &Tx, new: &[(CheckoutId, Money)]) -> Result<Vec
 pub(crate) async fn abandon(tx: &Tx, checkout: CheckoutId) -> Result<(), DbErr> {
     let Some(mut payment) = payment_row::lock_of_checkout(tx, checkout).await? else { return Ok(()) };
     if payment.intent.is_some() && payment.state != PaymentState::Succeeded {
-        let task = NewTask::from(Task::CancelPayment { payment: payment.id }).unique(payment.id);
-        tasks::enqueue(tx, task.ranked(pay::URGENCY_REFUND, payment.created_at)).await?;
+        let task = NewTask::from(CancelPayment { payment: payment.id }).unique();
+        queue::enqueue(tx, task.ranked(URGENCY_REFUND, payment.created_at)).await?;
     }
     if let Ok(state) = transition(payment.state, PaymentEvent::Abandon) {
         payment.state = state;
@@ -65,10 +84,17 @@ pub(crate) async fn refund_lines(tx: &Tx, reservations: &[ReservationId], reason
     }
     for (payment, parts) in by_payment {
         if let Some(payment) = payment_row::by_id(tx.conn(), payment).await? {
-            apply::queue_refund(tx, &payment, &parts, reason).await?;
+            queue_refund(tx, &payment, &parts, reason).await?;
         }
     }
     Ok(())
+}
+
+/// Makes a refund of reservations' deposits and queues the call to the gateway.
+async fn queue_refund(tx: &Tx, payment: &Payment, parts: &[(ReservationId, i64)], reason: RefundReason) -> Result<(), DbErr> {
+    let refund = payment_row::insert_refund(tx, payment.id, parts, payment.currency, reason).await?;
+    let task = NewTask::from(MakeRefund { refund }).unique().ranked(URGENCY_REFUND, payment.created_at);
+    queue::enqueue(tx, task).await
 }
 
 /// The payments of checkouts that the caller was led to by its own scope: one statement.
@@ -86,7 +112,7 @@ pub async fn refunds_of(db: &Db, payments: &[PaymentId]) -> Result<HashMap<Payme
     Ok(refunds)
 }
 
-/// The constant name of the gateway that a payment's tasks talk to; `None` when there is no such payment.
+/// The identity of the gateway that has a payment, as text; `None` when there is no such payment.
 pub async fn gateway_of(db: &Db, payment: PaymentId) -> Result<Option<String>, DbErr> {
     Ok(payment_row::by_id(db.reader(), payment).await?.map(|payment| payment.gateway))
 }

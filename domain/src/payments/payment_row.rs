@@ -7,16 +7,13 @@ use sea_orm::{
     ActiveValue::Set,
     DbErr, DeriveActiveEnum, IntoActiveModel, Order, QueryOrder, QuerySelect, QueryTrait, Select,
     entity::prelude::*,
-    sea_query::{Expr, ExprTrait, NullOrdering},
+    sea_query::{Expr, ExprTrait, NullOrdering, SelectStatement},
 };
 
 use super::state::PaymentState;
-use crate::{
-    platform::{
-        Currency, Money, Tx, as_new, bulk,
-        ids::{CheckoutId, DropId, DropItemId, PaymentId, RefundId, ReservationId},
-    },
-    reservations::reservation_row,
+use crate::platform::{
+    Currency, Money, Tx, as_new, bulk,
+    ids::{CheckoutId, PaymentId, RefundId, ReservationId},
 };
 
 /// What a payment is for.
@@ -36,7 +33,7 @@ pub struct Model {
     pub id: PaymentId,
     pub checkout_id: CheckoutId,
     pub purpose: Purpose,
-    /// The gateway's constant name; empty until the buyer pays.
+    /// The gateway's identity as text; empty until the buyer pays.
     pub gateway: String,
     pub state: PaymentState,
     pub amount_minor: i64,
@@ -209,14 +206,9 @@ pub(crate) async fn insert_all(tx: &Tx, new: &[(CheckoutId, Money)]) -> Result<V
     Ok(rows)
 }
 
-/// Units of the items of drops that were paid for with a means of payment, by item: one statement.
-pub(crate) async fn confirmed_by_means(
-    conn: &impl ConnectionTrait,
-    drops: &[DropId],
-    fingerprint: &[u8],
-) -> Result<Vec<(DropItemId, u32)>, DbErr> {
-    let its_checkouts = Entity::find().select_only().column(Column::CheckoutId).filter(Column::Fingerprint.eq(fingerprint));
-    reservation_row::confirmed_in(conn, drops, its_checkouts.into_query()).await
+/// The checkouts that were paid for by a means of payment, as a subquery.
+pub(crate) fn checkouts_paid_by(fingerprint: &[u8]) -> SelectStatement {
+    Entity::find().select_only().column(Column::CheckoutId).filter(Column::Fingerprint.eq(fingerprint)).into_query()
 }
 
 /// One payment, whoever asks.

@@ -4,15 +4,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::DbErr;
 
 use super::{
-    pay::{URGENCY_PAYMENT, URGENCY_REFUND},
+    URGENCY_PAYMENT, URGENCY_REFUND,
     payment_row::{self, Model as Payment, Refund},
+    tasks::{AdvancePayment, CancelPayment, MakeRefund, SyncPayment},
     webhook,
 };
 use crate::platform::{
     Db, EntityId,
     access::SystemScope,
     reconcile::Missed,
-    tasks::{NewTask, Task, kind},
+    tasks::{NewTask, Task},
 };
 
 /// What waits for its task for so long has none: it is queued in the same transaction, and this is longer than a task runs.
@@ -36,7 +37,7 @@ fn secs(count: i64) -> TimeDelta {
 
 /// The task that asks the gateway about a payment.
 fn ask(payment: &Payment) -> NewTask {
-    let task = NewTask::from(Task::SyncPayment { payment: payment.id }).unique(payment.id);
+    let task = NewTask::from(SyncPayment { payment: payment.id }).unique();
     task.ranked(URGENCY_ASK, payment.created_at)
 }
 
@@ -51,7 +52,7 @@ pub async fn ask_unheard(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> {
         what: "payment_unheard",
         warns: false,
         candidates: payment_row::unheard(ago(db, secs(PROCESSING_SECS)), ago(db, secs(ACTION_SECS))),
-        kinds: &[kind::SYNC_PAYMENT],
+        kinds: &[SyncPayment::KIND],
         subject: of_payment,
     };
     missed.queue(db, scope, ask).await
@@ -65,7 +66,7 @@ pub async fn ask_not_ended(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> {
         what: "payment_not_ended",
         warns: false,
         candidates: payment_row::not_ended(since, ago(db, secs(TASK_SECS)), ago(db, secs(PROCESSING_SECS))),
-        kinds: &[kind::SYNC_PAYMENT, kind::CANCEL_PAYMENT],
+        kinds: &[SyncPayment::KIND, CancelPayment::KIND],
         subject: of_payment,
     };
     missed.queue(db, scope, ask).await
@@ -77,11 +78,11 @@ pub async fn advance_queued(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> 
         what: "payment_queued",
         warns: true,
         candidates: payment_row::queued(ago(db, secs(TASK_SECS))),
-        kinds: &[kind::ADVANCE_PAYMENT],
+        kinds: &[AdvancePayment::KIND],
         subject: of_payment,
     };
     let task = |payment: &Payment| {
-        let task = NewTask::from(Task::AdvancePayment { payment: payment.id }).unique(payment.id);
+        let task = NewTask::from(AdvancePayment { payment: payment.id }).unique();
         task.ranked(URGENCY_PAYMENT, payment.created_at)
     };
     missed.queue(db, scope, task).await
@@ -93,11 +94,11 @@ pub async fn make_pending_refunds(db: &Db, scope: &SystemScope) -> Result<u64, D
         what: "refund_pending",
         warns: true,
         candidates: payment_row::pending_refunds(ago(db, secs(TASK_SECS))),
-        kinds: &[kind::MAKE_REFUND],
+        kinds: &[MakeRefund::KIND],
         subject: |refund: &Refund| refund.id.public(),
     };
     let task = |refund: &Refund| {
-        let task = NewTask::from(Task::MakeRefund { refund: refund.id }).unique(refund.id);
+        let task = NewTask::from(MakeRefund { refund: refund.id }).unique();
         task.ranked(URGENCY_REFUND, refund.created_at)
     };
     missed.queue(db, scope, task).await

@@ -11,9 +11,11 @@ use sea_orm::{
 };
 
 use super::{
-    advance::StepError,
     apply::{ApplyRefusal, apply},
-    gateway::{GatewayEvent, PaymentGateway},
+    gateway::{GatewayEvent, GatewayIdentity, PaymentGateway},
+    payable::Payables,
+    step::StepError,
+    tasks::{ApplyWebhook, webhook_subject},
 };
 use crate::platform::{
     Db, OpError, Tx,
@@ -21,7 +23,7 @@ use crate::platform::{
     faults::{self, Point},
     in_tx,
     reconcile::Missed,
-    tasks::{self, Task, kind, webhook_subject},
+    tasks::{self, Task},
 };
 
 mod entity {
@@ -50,13 +52,13 @@ use entity::{ActiveModel, Column as C, Entity};
 pub async fn receive_webhook(
     db: &Db,
     scope: &SystemScope,
-    gateway: &'static str,
+    gateway: &GatewayIdentity,
     event: &GatewayEvent,
     body: &str,
 ) -> Result<(), DbErr> {
     in_tx(db, scope.actor(), async |tx| {
         let row = ActiveModel {
-            gateway: Set(gateway.to_owned()),
+            gateway: Set(gateway.as_str().to_owned()),
             event: Set(event.id.clone()),
             intent: Set(event.intent.clone()),
             body: Set(body.to_owned()),
@@ -66,7 +68,7 @@ pub async fn receive_webhook(
         let known = OnConflict::columns([C::Gateway, C::Event]).do_nothing().to_owned();
         let inserted = Entity::insert(row).on_conflict(known).exec_without_returning(tx.conn()).await?;
         if inserted == 1 && event.intent.is_some() {
-            tasks::enqueue(tx, to_apply(gateway, &event.id)).await?;
+            tasks::enqueue(tx, to_apply(gateway.as_str(), &event.id)).await?;
         }
         faults::point(Point::WebhookNoted).await
     })
@@ -74,8 +76,8 @@ pub async fn receive_webhook(
     faults::point(Point::WebhookTaken).await
 }
 
-fn to_apply(gateway: &str, event: &str) -> Task {
-    Task::ApplyWebhook { gateway: gateway.to_owned(), event: event.to_owned() }
+fn to_apply(gateway: &str, event: &str) -> ApplyWebhook {
+    ApplyWebhook { gateway: gateway.to_owned(), event: event.to_owned() }
 }
 
 /// Queues webhooks again that were taken in before `before`, are not applied, and have no task. Answers how many.
@@ -85,22 +87,28 @@ pub(super) async fn requeue_unapplied(db: &Db, scope: &SystemScope, before: Date
         what: "webhook_unapplied",
         warns: true,
         candidates: waiting.order_by_asc(C::ReceivedAt),
-        kinds: &[kind::APPLY_WEBHOOK],
+        kinds: &[ApplyWebhook::KIND],
         subject: |row: &entity::Model| webhook_subject(&row.gateway, &row.event),
     };
     missed.queue(db, scope, |row| to_apply(&row.gateway, &row.event).into()).await
 }
 
 /// Applies a webhook of the inbox. What it tells may be old by now, so the intent is fetched.
-pub async fn apply_webhook(db: &Db, gateway: &dyn PaymentGateway, scope: &SystemScope, event: &str) -> Result<(), StepError> {
-    let row = Entity::find_by_id((gateway.name().to_owned(), event.to_owned())).one(db.reader()).await?;
+pub async fn apply_webhook(
+    db: &Db,
+    scope: &SystemScope,
+    payables: &Payables,
+    gateway: &dyn PaymentGateway,
+    event: &str,
+) -> Result<(), StepError> {
+    let row = Entity::find_by_id((gateway.identity().as_str().to_owned(), event.to_owned())).one(db.reader()).await?;
     let Some(intent) = row.filter(|row| row.applied_at.is_none()).and_then(|row| row.intent) else { return Ok(()) };
     let intent = gateway.retrieve(&intent).await?;
     faults::point(Point::WebhookFetched).await?;
-    match apply(db, scope, gateway.name(), &intent, Some(event)).await {
+    match apply(db, scope, payables, gateway.identity().as_str(), &intent, Some(event)).await {
         // Another system's intent on the same account of the gateway is none of our business.
         Err(OpError::Refused(why)) if why.iter().all(|refused| refused.code == ApplyRefusal::UnknownPayment) => {
-            Ok(in_tx(db, scope.actor(), async |tx| mark_applied(tx, gateway.name(), event).await).await?)
+            Ok(in_tx(db, scope.actor(), async |tx| mark_applied(tx, gateway.identity().as_str(), event).await).await?)
         }
         other => {
             other?;

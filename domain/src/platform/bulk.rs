@@ -62,13 +62,13 @@ impl Kept {
 
 /// Runs `work`, whose inserts by [`insert_all`] and [`upsert_all`] are made at its end, by one statement: on PostgreSQL, where each
 /// statement goes to another process and back while others wait for the locks of this transaction. What is read in `work` does not
-/// see them.
+/// see them. Within the second wall each insert is made at once, because some are to be made beyond it.
 pub(crate) async fn together<T, E, F>(tx: &Tx, work: F) -> Result<T, E>
 where
     F: AsyncFnOnce() -> Result<T, E>,
     E: From<DbErr>,
 {
-    if tx.conn().get_database_backend() != DbBackend::Postgres {
+    if tx.conn().get_database_backend() != DbBackend::Postgres || tx.has_wall() {
         return work().await;
     }
     *tx.kept().inserts() = Some(Vec::new());

@@ -213,6 +213,11 @@ impl Tx {
         &self.kept
     }
 
+    /// Whether it runs within the second wall.
+    pub(super) fn has_wall(&self) -> bool {
+        self.wall.is_some()
+    }
+
     /// Who writes.
     pub fn actor(&self) -> Actor {
         self.actor
@@ -264,15 +269,22 @@ impl Tx {
 
     /// Runs `work` beyond the second wall, in the same transaction: for what a rule, and not the tenant, does to rows
     /// that are not the tenant's. A cancelled drop, say, releases its buyers' checkouts whole, with other creators' lines in
-    /// them. Each call is a place to review: what is done within it must not follow the tenant's wishes.
+    /// them. Each call is a place to review: what is done within it must not follow the tenant's wishes. What writes the
+    /// platform's own tables (tasks, timers, idempotency keys) does so by itself, so its callers need not.
+    ///
+    /// Costs two statements within the wall, and none outside it or beyond it already.
     pub(crate) async fn beyond_wall<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: AsyncFnOnce() -> Result<T, E>,
         E: From<DbErr>,
     {
-        let Some(wall) = &self.wall else { return work().await };
+        let Some(wall) = self.wall.as_ref().filter(|wall| !wall.is_passed.load(Ordering::Relaxed)) else {
+            return work().await;
+        };
         set_role(&self.inner, &wall.role_before).await?;
+        wall.is_passed.store(true, Ordering::Relaxed);
         let done = work().await;
+        wall.is_passed.store(false, Ordering::Relaxed);
         let back = set_role(&self.inner, TENANT_ROLE).await;
         // A transaction that failed can do nothing any more but end, not even go back; its own error says why.
         let done = done?;
@@ -325,6 +337,8 @@ impl Tx {
 struct Wall {
     /// The role beyond it: `none`, unless the operator gave the database's user another.
     role_before: String,
+    /// Whether the transaction is beyond it at the moment.
+    is_passed: AtomicBool,
 }
 
 /// Puts a transaction within the second wall until it ends, with one statement; after that the connection is what it was.
@@ -341,7 +355,7 @@ async fn wall_in(tx: &DatabaseTransaction, tenant: CreatorId, access: Access) ->
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, [tenant.uuid().to_string().into()]);
     let row = tx.query_one_raw(statement).await?;
     let row = row.ok_or_else(|| DbErr::RecordNotFound("set_config".to_owned()))?;
-    Ok(Wall { role_before: row.try_get("", "role_before")? })
+    Ok(Wall { role_before: row.try_get("", "role_before")?, is_passed: AtomicBool::new(false) })
 }
 
 async fn set_role(tx: &DatabaseTransaction, role: &str) -> Result<(), DbErr> {

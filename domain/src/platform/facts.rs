@@ -32,16 +32,21 @@ pub enum Fact {
     PaymentChanged { checkout: CheckoutId, payment: PaymentId },
 }
 
-/// Hears, within one process, of every fact; told in the order of their positions.
-pub trait FactListener: Send + Sync {
-    /// Something has happened.
-    fn heard(&self, fact: &Fact);
-
-    /// Facts may have gone by unheard: whatever was made of earlier ones must be looked at anew.
-    fn missed(&self);
-}
-
 impl Fact {
+    /// The names of all kinds that this version knows. A newer one may have written others.
+    pub const KINDS: [&'static str; 10] = [
+        "account_changed",
+        "creator_changed",
+        "product_changed",
+        "drop_changed",
+        "stock_changed",
+        "reserved",
+        "confirmed",
+        "lapsed",
+        "reservation_cancelled",
+        "payment_changed",
+    ];
+
     /// The constant name of the kind, as it stands in the outbox.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -1,11 +1,12 @@
 //! What every capability stands on.
 //!
 //! [`mod@connect`] opens the database, [`db`] reads and writes it (`in_tx`, `read_in`); [`outbox`] and [`facts`] what
-//! happened; [`tasks`] and [`timers`] what is to happen, [`reconcile`] what was missed; [`audit`] who did it; [`idempotency`]
-//! once only; [`budget`] not too often; [`ids`], [`money`], [`values`] (whole numbers with a unit), [`country`], [`time_zone`],
-//! [`clock`], [`demo_clock`], [`entropy`], [`text`], [`slugs`], [`tags`], [`page`] the values; [`stored`] what a row says that
-//! it should not; [`errors`] how an operation says no; [`mail`] the port for letters; [`trace`] what caused what; [`faults`]
-//! where tests make things go wrong.
+//! happened, [`projections`] what is made of that; [`tasks`] and [`timers`] what is to happen, [`reconcile`] what was
+//! missed; [`audit`] who did it; [`idempotency`] once only; [`budget`] not too often; [`ids`], [`money`], [`values`] (whole
+//! numbers with a unit), [`country`], [`time_zone`], [`clock`], [`demo_clock`], [`entropy`], [`text`], [`slugs`], [`tags`],
+//! [`page`] the values; [`stored`] what a row says that it should not; [`errors`] how an operation says no; [`mail`] the port
+//! for letters, [`sweep`] that for rows that others keep; [`trace`] what caused what; [`personal_data`] what is held of
+//! persons; [`faults`] where tests make things go wrong.
 
 pub mod access;
 pub mod audit;
@@ -26,9 +27,12 @@ pub mod mail;
 pub mod money;
 pub mod outbox;
 pub mod page;
+pub mod personal_data;
+pub mod projections;
 pub mod reconcile;
 pub mod slugs;
 pub mod stored;
+pub mod sweep;
 pub mod tags;
 pub mod tasks;
 pub mod text;

@@ -152,14 +152,15 @@ pub async fn release_lease(tx: &Tx, holder: Uuid) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Numbers the oldest rows without a position, and answers them: one statement, the same on both databases. Written by hand
-/// for the reasons that the sealing of the audit log gives (`audit::seal`), which numbers rows alike.
+/// Numbers the oldest rows without a position whose kinds are known, and answers them: one statement, the same on both
+/// databases. Written by hand for the reasons that the sealing of the audit log gives (`audit::seal`), which numbers rows alike.
 fn number_rows_sql(limit: u64) -> String {
+    let kinds = Fact::KINDS.map(|kind| format!("'{kind}'")).join(", ");
     format!(
         "UPDATE outbox SET position = $1 + waiting.place
          FROM (
              SELECT id AS waiting_id, ROW_NUMBER() OVER (ORDER BY id) AS place
-             FROM (SELECT id FROM outbox WHERE position IS NULL ORDER BY id LIMIT {limit}) AS oldest
+             FROM (SELECT id FROM outbox WHERE position IS NULL AND kind IN ({kinds}) ORDER BY id LIMIT {limit}) AS oldest
          ) AS waiting
          WHERE outbox.id = waiting.waiting_id
          RETURNING id, position, kind, aggregate, version, payload, traceparent, created_at"
@@ -173,11 +174,13 @@ pub(super) async fn leads(tx: &Tx, fence: i64) -> Result<bool, DbErr> {
 }
 
 /// Stamps up to `limit` unstamped rows under the lease and, in the same transaction, queues the
-/// tasks that `react` answers for each fact: so every fact has its effects queued exactly once.
+/// tasks that `following` answers for each fact: so every fact has its effects queued exactly once.
 /// Answers nothing when the fencing token is no longer the newest.
-pub async fn stamp<F>(tx: &Tx, fence: i64, limit: u64, react: F) -> Result<Vec<Stamped>, DbErr>
+///
+/// Facts of kinds that this version does not know are left to a relay that knows what follows from them.
+pub async fn stamp<F>(tx: &Tx, fence: i64, limit: u64, following: F) -> Result<Vec<Stamped>, DbErr>
 where
-    F: Fn(&Stamped) -> Vec<NewTask> + Send + Sync,
+    F: Fn(&Fact) -> Result<Vec<NewTask>, DbErr> + Send + Sync,
 {
     let held = lease::Entity::find_by_id(1).lock_exclusive().one(tx.conn()).await?;
     let Some(held) = held.filter(|held| held.fence == fence) else { return Ok(Vec::new()) };
@@ -202,25 +205,33 @@ where
         .filter(lease::Column::Id.eq(1))
         .exec(tx.conn())
         .await?;
-    let mut reactions = Vec::new();
-    for fact in &stamped {
-        reactions.extend(react(fact).into_iter().map(|task| task.traced(fact.trace.clone())));
+    let mut tasks = Vec::new();
+    for stamped in &stamped {
+        tasks.extend(following(&stamped.fact)?.into_iter().map(|task| task.traced(stamped.trace.clone())));
     }
-    tasks::enqueue_all(tx, reactions).await?;
+    tasks::enqueue_all(tx, tasks).await?;
     faults::point(Point::RelayStamped).await?;
     Ok(stamped)
 }
 
-/// Whether any row waits for its stamp.
+/// Whether any row waits that [`stamp`] would stamp.
 pub async fn any_unstamped(db: &Db) -> Result<bool, DbErr> {
-    let waiting = entity::Entity::find().filter(entity::Column::Position.is_null()).select_only().column(entity::Column::Id);
-    Ok(waiting.limit(1).into_tuple::<FactId>().one(db.reader()).await?.is_some())
+    use entity::Column as C;
+    let waiting = entity::Entity::find().filter(C::Position.is_null()).filter(C::Kind.is_in(Fact::KINDS));
+    Ok(waiting.select_only().column(C::Id).limit(1).into_tuple::<FactId>().one(db.reader()).await?.is_some())
 }
 
 /// The position of the newest stamped fact, or 0.
 pub async fn position_last(db: &Db) -> Result<i64, DbErr> {
     let lease = lease::Entity::find_by_id(1).select_only().column(lease::Column::PositionLast);
     Ok(lease.into_tuple().one(db.reader()).await?.unwrap_or(0))
+}
+
+/// When the oldest fact after a position was written, of those that are still kept. `None` where there is none.
+pub async fn oldest_after(db: &Db, position: i64) -> Result<Option<DateTime<Utc>>, DbErr> {
+    use entity::Column as C;
+    let after = entity::Entity::find().filter(C::Position.gt(position)).order_by_asc(C::Position).limit(1);
+    after.select_only().column(C::CreatedAt).into_tuple().one(db.reader()).await
 }
 
 /// Up to `limit` facts after a position, in order; `None` beside a position whose fact this version does not know.
@@ -241,12 +252,12 @@ pub async fn unstamped_count(db: &Db) -> Result<u64, DbErr> {
     entity::Entity::find().filter(entity::Column::Position.is_null()).count(db.reader()).await
 }
 
-/// How many rows wait for their stamp, and since when the oldest one does: one statement.
-pub async fn unstamped(db: &Db) -> Result<(i64, Option<DateTime<Utc>>), DbErr> {
+/// How many rows wait for their stamp, and since when the oldest one does, by kind: one statement.
+pub async fn unstamped(db: &Db) -> Result<Vec<(String, i64, DateTime<Utc>)>, DbErr> {
     use entity::Column as C;
-    let waiting = entity::Entity::find().select_only().column_as(C::Id.count(), "waiting").column_as(C::CreatedAt.min(), "since");
-    let row = waiting.filter(C::Position.is_null()).into_tuple().one(db.reader()).await?;
-    Ok(row.unwrap_or((0, None)))
+    let waiting = entity::Entity::find().select_only().column(C::Kind).column_as(C::Id.count(), "waiting");
+    let waiting = waiting.column_as(C::CreatedAt.min(), "since").filter(C::Position.is_null()).group_by(C::Kind);
+    waiting.into_tuple().all(db.reader()).await
 }
 
 /// Deletes rows stamped before `before`; a reader with an older cursor rebuilds. Answers how many.

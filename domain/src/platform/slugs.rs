@@ -7,7 +7,7 @@
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveValue::Set, DbErr, DeriveActiveEnum, entity::prelude::*, sea_query::OnConflict};
+use sea_orm::{ActiveValue::Set, DbErr, DeriveActiveEnum, QuerySelect, entity::prelude::*, sea_query::OnConflict};
 
 use super::db::Tx;
 
@@ -133,6 +133,14 @@ pub(crate) async fn take(tx: &Tx, kind: SlugKind, owner: Uuid, slug: &Slug, subj
         return Ok(true);
     }
     Ok(find(tx.conn(), kind, owner, slug.as_str()).await? == Some(subject))
+}
+
+/// Whether an owner has anything of these kinds: everything that has a page has a slug, and slugs are kept.
+pub(crate) async fn any(conn: &impl ConnectionTrait, kinds: &[SlugKind], owner: Uuid) -> Result<bool, DbErr> {
+    let select = entity::Entity::find().select_only().column(entity::Column::Subject);
+    let of_owner = select.filter(entity::Column::Kind.is_in(kinds.iter().copied())).filter(entity::Column::Owner.eq(owner));
+    let subject: Option<Uuid> = of_owner.limit(1).into_tuple().one(conn).await?;
+    Ok(subject.is_some())
 }
 
 /// What a present or past slug leads to.

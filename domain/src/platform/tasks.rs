@@ -1,8 +1,9 @@
 //! Tasks: background work as rows. The row is the truth (attempt, `run_at`, last error); a bus
 //! only tells workers that there is something to claim.
 //!
-//! Here: what tasks there are, and how one is queued. [`claim`](mod@claim) gives one to a worker and takes down how that
-//! ended, [`failures`] is the history, [`admin`] what administrators see and do, [`measure`] what the metrics ask.
+//! Here: the queues, the rows, and how a task is queued. [`kinds`] says what a task is, [`claim`](mod@claim) gives one to
+//! a worker and takes down how that ended, [`failures`] is the history, [`admin`] what administrators see and do,
+//! [`measure`] what the metrics ask.
 
 #![expect(clippy::disallowed_methods, reason = "the tasks table's own finders")]
 
@@ -12,28 +13,24 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveValue::Set, DbErr, DeriveActiveEnum, QuerySelect, entity::prelude::*, sea_query::OnConflict};
+use sea_orm::{ActiveValue::Set, DbErr, DeriveActiveEnum, JsonValue, QuerySelect, entity::prelude::*, sea_query::OnConflict};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    bulk,
-    db::Tx,
-    ids::{CheckoutId, EntityId, ImportId, PaymentId, RefundId, TaskId},
-    mail::Letter,
-    trace::TraceParent,
-};
+use super::{bulk, db::Tx, ids::TaskId, trace::TraceParent};
 
 pub mod admin;
 pub mod claim;
 pub mod failures;
+pub mod kinds;
 pub mod measure;
 
 pub use admin::{
     DiscardReason, DiscardRefusal, RequeueRefusal, Requeued, TaskFilter, TaskSort, by_ids, count, discard, list, requeue,
     requeue_all,
 };
-pub use claim::{Claimed, Failure, LEASE_SECS, bury, claim, finish, hand_back, renew, retry, take_back};
+pub use claim::{Claimed, Failure, LEASE_SECS, UNKNOWN_AGAIN_SECS, bury, claim, finish, hand_back, leave, renew, retry, take_back};
 pub use failures::{FAILURES_MAX, Outcome, TaskFailure, failures_of};
+pub use kinds::{Attempt, TASK_SECS_MAX, Task, TaskError, TaskKinds};
 pub use measure::{Load, come_due, depths, loads, next_due, next_due_after};
 
 /// The queues. Each has workers of its own, so that slow work never delays urgent work.
@@ -70,6 +67,18 @@ impl Queue {
         }
     }
 
+    /// How many of its tasks one process runs at once, unless it is told otherwise. Payments wait for a gateway on the
+    /// network, most others for the database, which on SQLite has one writer.
+    pub fn concurrency(self) -> usize {
+        match self {
+            Self::Payments => 16,
+            Self::Reservations | Self::Sandbox => 8,
+            Self::Mail => 4,
+            // Each writes all the time.
+            Self::Imports => 2,
+        }
+    }
+
     /// The constant name.
     pub fn name(self) -> &'static str {
         match self {
@@ -102,91 +111,6 @@ impl Due {
         let counts = Queue::ALL.into_iter().filter_map(|queue| Some((queue, self.of(queue)?.swap(0, Ordering::Relaxed))));
         counts.filter(|(_, count)| *count > 0).collect()
     }
-}
-
-/// What is to be done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "task", rename_all = "snake_case")]
-pub enum Task {
-    /// Write and send one letter.
-    SendMail { letter: Letter },
-    /// Let a checkout lapse whose hold has run out.
-    LapseCheckout { checkout: CheckoutId },
-    /// Make the gateway's intent of a payment, and confirm it if the buyer chose a method.
-    AdvancePayment { payment: PaymentId },
-    /// Cancel the gateway's intent of a payment that is no longer wanted.
-    CancelPayment { payment: PaymentId },
-    /// Ask the gateway where the intent of a payment stands that nothing was heard of.
-    SyncPayment { payment: PaymentId },
-    /// Ask the gateway to give an amount back.
-    MakeRefund { refund: RefundId },
-    /// Apply a webhook that the inbox took in.
-    ApplyWebhook { gateway: String, event: String },
-    /// The sandbox gateway settles what was to settle later and sends its webhooks.
-    SandboxOutcome { event: Uuid },
-    /// Read in the products of a file, or what is left of them.
-    ImportProducts { import: ImportId },
-}
-
-/// The constant names of the kinds. They stand in rows, so they are never changed.
-pub(crate) mod kind {
-    pub(crate) const SEND_MAIL: &str = "send_mail";
-    pub(crate) const LAPSE_CHECKOUT: &str = "lapse_checkout";
-    pub(crate) const ADVANCE_PAYMENT: &str = "advance_payment";
-    pub(crate) const CANCEL_PAYMENT: &str = "cancel_payment";
-    pub(crate) const SYNC_PAYMENT: &str = "sync_payment";
-    pub(crate) const MAKE_REFUND: &str = "make_refund";
-    pub(crate) const APPLY_WEBHOOK: &str = "apply_webhook";
-    pub(crate) const SANDBOX_OUTCOME: &str = "sandbox_outcome";
-    pub(crate) const IMPORT_PRODUCTS: &str = "import_products";
-}
-
-impl Task {
-    /// The constant name of the kind.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::SendMail { .. } => kind::SEND_MAIL,
-            Self::LapseCheckout { .. } => kind::LAPSE_CHECKOUT,
-            Self::AdvancePayment { .. } => kind::ADVANCE_PAYMENT,
-            Self::CancelPayment { .. } => kind::CANCEL_PAYMENT,
-            Self::SyncPayment { .. } => kind::SYNC_PAYMENT,
-            Self::MakeRefund { .. } => kind::MAKE_REFUND,
-            Self::ApplyWebhook { .. } => kind::APPLY_WEBHOOK,
-            Self::SandboxOutcome { .. } => kind::SANDBOX_OUTCOME,
-            Self::ImportProducts { .. } => kind::IMPORT_PRODUCTS,
-        }
-    }
-
-    /// What it is about: a public id; of a webhook the gateway's name and its id of the event.
-    pub fn subject(&self) -> String {
-        match self {
-            Self::SendMail { letter } => letter.subject(),
-            Self::LapseCheckout { checkout } => checkout.public(),
-            Self::AdvancePayment { payment } | Self::CancelPayment { payment } | Self::SyncPayment { payment } => payment.public(),
-            Self::MakeRefund { refund } => refund.public(),
-            Self::ApplyWebhook { gateway, event } => webhook_subject(gateway, event),
-            Self::SandboxOutcome { event } => event.to_string(),
-            Self::ImportProducts { import } => import.public(),
-        }
-    }
-
-    /// The queue it belongs to.
-    pub fn queue(&self) -> Queue {
-        match self {
-            Self::SendMail { .. } => Queue::Mail,
-            Self::LapseCheckout { .. } | Self::ApplyWebhook { .. } => Queue::Reservations,
-            Self::AdvancePayment { .. } | Self::CancelPayment { .. } | Self::SyncPayment { .. } | Self::MakeRefund { .. } => {
-                Queue::Payments
-            }
-            Self::SandboxOutcome { .. } => Queue::Sandbox,
-            Self::ImportProducts { .. } => Queue::Imports,
-        }
-    }
-}
-
-/// What the task is about that applies a webhook.
-pub(crate) fn webhook_subject(gateway: &str, event: &str) -> String {
-    format!("{gateway}:{event}")
 }
 
 /// Where a task stands.
@@ -246,20 +170,46 @@ use entity::{ActiveModel, Column as C, Entity};
 /// migration that made the column gives it to rows of earlier versions.
 pub const ATTEMPTS_MAX: i32 = 12;
 
+/// The name of the kind within a payload, so that a payload can be read on its own.
+const KIND_KEY: &str = "task";
+
+/// A task's payload as its row keeps it: its fields, and the name of its kind.
+pub fn stored<T: Task>(task: &T) -> Result<JsonValue, serde_json::Error> {
+    let mut payload = serde_json::to_value(task)?;
+    if let Some(fields) = payload.as_object_mut() {
+        fields.insert(KIND_KEY.to_owned(), T::KIND.into());
+    }
+    Ok(payload)
+}
+
 /// A task about to be queued.
 #[derive(Debug, Clone)]
 pub struct NewTask {
-    task: Task,
-    unique_key: Option<String>,
+    kind: &'static str,
+    queue: Queue,
+    subject: String,
+    /// Or why it cannot be written, which [`enqueue`] answers.
+    payload: Result<JsonValue, String>,
+    is_unique: bool,
     run_at: Option<DateTime<Utc>>,
     urgency: i32,
     since: Option<DateTime<Utc>>,
     trace: Option<TraceParent>,
 }
 
-impl From<Task> for NewTask {
-    fn from(task: Task) -> Self {
-        Self { task, unique_key: None, run_at: None, urgency: 0, since: None, trace: None }
+impl<T: Task> From<T> for NewTask {
+    fn from(task: T) -> Self {
+        Self {
+            kind: T::KIND,
+            queue: T::QUEUE,
+            subject: task.subject(),
+            payload: stored(&task).map_err(|error| error.to_string()),
+            is_unique: false,
+            run_at: None,
+            urgency: 0,
+            since: None,
+            trace: None,
+        }
     }
 }
 
@@ -271,8 +221,8 @@ impl NewTask {
     }
 
     /// Not while a task of the same kind with the same subject waits.
-    pub fn unique(mut self, subject: impl EntityId) -> Self {
-        self.unique_key = Some(format!("{}:{}", self.task.kind(), subject.public()));
+    pub fn unique(mut self) -> Self {
+        self.is_unique = true;
         self
     }
 
@@ -311,15 +261,15 @@ pub(crate) async fn enqueue_missing(tx: &Tx, tasks: Vec<NewTask>) -> Result<u64,
         let trace = new.trace.or_else(|| here.clone());
         let run_at = new.run_at.unwrap_or(tx.now());
         if run_at <= tx.now() {
-            tx.leaves_task(new.task.queue());
+            tx.leaves_task(new.queue);
         }
         rows.push(ActiveModel {
             id: Set(tx.new_id()),
-            kind: Set(new.task.kind().to_owned()),
-            queue: Set(new.task.queue()),
-            payload: Set(serde_json::to_value(&new.task).map_err(|error| DbErr::Json(error.to_string()))?),
-            subject: Set(Some(new.task.subject())),
-            unique_key: Set(new.unique_key),
+            kind: Set(new.kind.to_owned()),
+            queue: Set(new.queue),
+            payload: Set(new.payload.map_err(DbErr::Json)?),
+            unique_key: Set(new.is_unique.then(|| format!("{}:{}", new.kind, new.subject))),
+            subject: Set(Some(new.subject)),
             state: Set(TaskState::Ready),
             attempt: Set(0),
             attempts_max: Set(ATTEMPTS_MAX),
@@ -333,7 +283,8 @@ pub(crate) async fn enqueue_missing(tx: &Tx, tasks: Vec<NewTask>) -> Result<u64,
         });
     }
     let twice = OnConflict::column(C::UniqueKey).do_nothing().to_owned();
-    let queued = bulk::insert_or(tx, rows, twice).await?;
+    // Tasks are the system's, whoever makes them necessary.
+    let queued = tx.beyond_wall(async || bulk::insert_or(tx, rows, twice).await).await?;
     tx.leaves_work();
     Ok(queued)
 }

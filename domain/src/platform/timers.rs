@@ -5,10 +5,12 @@
 
 #![expect(clippy::disallowed_methods, unreachable_pub, reason = "the timers table's own finders, and what its derive makes public")]
 
+use std::{collections::BTreeMap, fmt};
+
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set,
-    DbErr, DeriveActiveEnum, QueryOrder, QuerySelect, SelectGetableTuple, Selector,
+    DbErr, QueryOrder, QuerySelect, Select, SelectGetableTuple, Selector,
     entity::prelude::*,
     sea_query::{Expr, ExprTrait, IntoColumnRef, LockBehavior, LockType, OnConflict, Query, SelectStatement},
 };
@@ -17,18 +19,61 @@ use super::{
     bulk,
     db::{Db, Tx},
     faults::{self, Point},
-    ids::{CheckoutId, EntityId},
+    ids::EntityId,
     tasks::{self, NewTask, Task},
     trace::TraceParent,
 };
 
-/// What a timer is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
-#[sea_orm(rs_type = "String", db_type = "Text")]
-pub enum TimerKind {
-    /// The hold of a checkout runs out.
-    #[sea_orm(string_value = "hold_lapse")]
-    HoldLapse,
+/// A kind of timer.
+///
+/// A kind is known to a process when it is in its [`TimerKinds`]; `domain::registry` has the list.
+pub trait Timer: 'static {
+    /// What has at most one timer of this kind.
+    type Subject: EntityId;
+
+    /// The task that a due timer becomes.
+    type Task: Task;
+
+    /// The constant name of the kind. It stands in rows, so it never changes.
+    const KIND: &'static str;
+
+    /// The task of a subject whose time has come. While one waits, no second one is queued.
+    fn task(subject: Self::Subject) -> Self::Task;
+}
+
+#[derive(Clone, Copy)]
+struct TimerKind {
+    name: &'static str,
+    task: fn(Uuid) -> NewTask,
+}
+
+/// The kinds of timers that a process knows.
+#[derive(Clone, Default)]
+pub struct TimerKinds(Vec<TimerKind>);
+
+impl TimerKinds {
+    /// These, and a further kind.
+    #[must_use]
+    pub fn with<T: Timer>(mut self) -> Self {
+        let task = |subject| NewTask::from(T::task(T::Subject::from_uuid(subject))).unique();
+        self.0.push(TimerKind { name: T::KIND, task });
+        self
+    }
+
+    /// The names of all kinds.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.0.iter().map(|kind| kind.name).collect()
+    }
+
+    fn named(&self, name: &str) -> Option<TimerKind> {
+        self.0.iter().copied().find(|kind| kind.name == name)
+    }
+}
+
+impl fmt::Debug for TimerKinds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.names()).finish()
+    }
 }
 
 mod entity {
@@ -38,7 +83,7 @@ mod entity {
     #[sea_orm(table_name = "timers")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
-        pub kind: TimerKind,
+        pub kind: String,
         #[sea_orm(primary_key, auto_increment = false)]
         pub subject: Uuid,
         pub due_at: DateTime<Utc>,
@@ -52,69 +97,79 @@ mod entity {
 use entity::{ActiveModel, Column as C, Entity};
 
 /// Sets or moves a timer.
-pub async fn set(tx: &Tx, kind: TimerKind, subject: impl EntityId, due_at: DateTime<Utc>) -> Result<(), DbErr> {
-    set_all(tx, kind, vec![(subject.uuid(), due_at, TraceParent::current())]).await
+pub async fn set<T: Timer>(tx: &Tx, subject: T::Subject, due_at: DateTime<Utc>) -> Result<(), DbErr> {
+    set_all::<T>(tx, vec![(subject.uuid(), due_at, TraceParent::current())]).await
 }
 
 /// Sets or moves timers, each with the trace of what caused it, with one statement.
-pub(crate) async fn set_all(
-    tx: &Tx,
-    kind: TimerKind,
-    timers: Vec<(Uuid, DateTime<Utc>, Option<TraceParent>)>,
-) -> Result<(), DbErr> {
+pub(crate) async fn set_all<T: Timer>(tx: &Tx, timers: Vec<(Uuid, DateTime<Utc>, Option<TraceParent>)>) -> Result<(), DbErr> {
     if timers.is_empty() {
         return Ok(());
     }
-    let row = |(subject, due_at, trace): (Uuid, DateTime<Utc>, Option<TraceParent>)| {
-        let traceparent = trace.map(|trace| trace.header());
-        ActiveModel { kind: Set(kind), subject: Set(subject), due_at: Set(due_at), traceparent: Set(traceparent) }
-    };
-    let rows = timers.into_iter().map(row).collect();
-    bulk::upsert_all(tx, rows, [C::Kind, C::Subject], [C::DueAt, C::Traceparent]).await?;
+    let rows = timers.into_iter().map(|(subject, due_at, trace)| row::<T>(subject, due_at, trace)).collect();
+    // Timers are the system's, whoever makes them necessary.
+    tx.beyond_wall(async || bulk::upsert_all(tx, rows, [C::Kind, C::Subject], [C::DueAt, C::Traceparent]).await).await?;
     tx.leaves_work();
     Ok(())
+}
+
+fn row<T: Timer>(subject: Uuid, due_at: DateTime<Utc>, trace: Option<TraceParent>) -> ActiveModel {
+    let traceparent = trace.map(|trace| trace.header());
+    ActiveModel { kind: Set(T::KIND.to_owned()), subject: Set(subject), due_at: Set(due_at), traceparent: Set(traceparent) }
 }
 
 /// Sets timers where there are none; answers how many were missing.
-pub(crate) async fn set_missing(
-    tx: &Tx,
-    kind: TimerKind,
-    timers: impl IntoIterator<Item = (Uuid, DateTime<Utc>)>,
-) -> Result<u64, DbErr> {
-    let row =
-        |(subject, due_at)| ActiveModel { kind: Set(kind), subject: Set(subject), due_at: Set(due_at), traceparent: Set(None) };
-    let rows: Vec<_> = timers.into_iter().map(row).collect();
-    if rows.is_empty() {
-        return Ok(0);
-    }
+pub(crate) async fn set_missing<T: Timer>(tx: &Tx, timers: impl IntoIterator<Item = (Uuid, DateTime<Utc>)>) -> Result<u64, DbErr> {
+    let rows: Vec<_> = timers.into_iter().map(|(subject, due_at)| row::<T>(subject, due_at, None)).collect();
     let there = OnConflict::columns([C::Kind, C::Subject]).do_nothing().to_owned();
     tx.leaves_work();
-    Entity::insert_many(rows).on_conflict(there).exec_without_returning(tx.conn()).await
+    tx.beyond_wall(async || bulk::insert_or(tx, rows, there).await).await
 }
 
 /// Drops a timer; no harm when there is none.
-pub async fn drop(tx: &Tx, kind: TimerKind, subject: impl EntityId) -> Result<(), DbErr> {
-    Entity::delete_by_id((kind, subject.uuid())).exec(tx.conn()).await?;
+pub async fn drop<T: Timer>(tx: &Tx, subject: T::Subject) -> Result<(), DbErr> {
+    drop_all::<T>(tx, &[subject.uuid()]).await?;
     Ok(())
 }
 
-/// When the next timer is due, if there is one.
-pub async fn next_due(db: &Db) -> Result<Option<DateTime<Utc>>, DbErr> {
-    let next = Entity::find().select_only().column(C::DueAt).order_by_asc(C::DueAt);
+/// Drops timers; answers how many.
+pub(crate) async fn drop_all<T: Timer>(tx: &Tx, subjects: &[Uuid]) -> Result<u64, DbErr> {
+    delete(tx, T::KIND, subjects).await
+}
+
+async fn delete(tx: &Tx, kind: &str, subjects: &[Uuid]) -> Result<u64, DbErr> {
+    let those = Entity::delete_many().filter(C::Kind.eq(kind)).filter(C::Subject.is_in(subjects.iter().copied()));
+    Ok(tx.beyond_wall(async || those.exec(tx.conn()).await).await?.rows_affected)
+}
+
+/// The kind, as an expression for which there is no index. Those who look for what is due walk the index by `due_at`,
+/// because hardly any timer is due; SQLite would read all timers of a kind instead.
+fn kind() -> Expr {
+    Expr::cust("(kind || '')")
+}
+
+/// The timers of these kinds.
+fn known(kinds: &TimerKinds) -> Select<Entity> {
+    Entity::find().filter(kind().is_in(kinds.names()))
+}
+
+/// When the next timer of these kinds is due, if there is one.
+pub async fn next_due(db: &Db, kinds: &TimerKinds) -> Result<Option<DateTime<Utc>>, DbErr> {
+    let next = known(kinds).select_only().column(C::DueAt).order_by_asc(C::DueAt);
     next.into_tuple().one(db.reader()).await
 }
 
-/// How many timers are due at `now`, and since when the first one is: one statement.
-pub async fn due(db: &Db, now: DateTime<Utc>) -> Result<(i64, Option<DateTime<Utc>>), DbErr> {
-    let due = Entity::find().select_only().column_as(C::DueAt.count(), "due").column_as(C::DueAt.min(), "since");
-    let row = due.filter(C::DueAt.lte(now)).into_tuple().one(db.reader()).await?;
-    Ok(row.unwrap_or((0, None)))
+/// How many timers are due at `now`, and since when the first one is, by kind: one statement.
+pub async fn due(db: &Db, now: DateTime<Utc>) -> Result<Vec<(String, i64, DateTime<Utc>)>, DbErr> {
+    let due = Entity::find().select_only().expr_as(kind(), "of_kind").column_as(C::DueAt.count(), "due");
+    let due = due.column_as(C::DueAt.min(), "since").filter(C::DueAt.lte(now)).group_by(kind());
+    due.into_tuple().all(db.reader()).await
 }
 
 /// The timer of the row of an outer query whose id is `subject`, for `EXISTS`.
-pub(crate) fn of_subject(kind: TimerKind, subject: impl IntoColumnRef) -> SelectStatement {
+pub(crate) fn of_subject<T: Timer>(subject: impl IntoColumnRef) -> SelectStatement {
     let same = Expr::col((Entity, C::Subject)).equals(subject);
-    Query::select().expr(Expr::val(1)).from(Entity).and_where(C::Kind.eq(kind)).and_where(same).to_owned()
+    Query::select().expr(Expr::val(1)).from(Entity).and_where(C::Kind.eq(T::KIND)).and_where(same).to_owned()
 }
 
 /// The column of an outer query on timers that names their subject.
@@ -123,21 +178,16 @@ pub(crate) fn subject_column() -> impl IntoColumnRef {
 }
 
 /// The subjects of up to `limit` timers for which `row`, which refers to [`subject_column`], finds nothing; the earliest first.
-pub(crate) fn without(kind: TimerKind, row: SelectStatement, limit: u64) -> Selector<SelectGetableTuple<Uuid>> {
-    let timers = Entity::find().select_only().column(C::Subject).filter(C::Kind.eq(kind)).filter(Expr::not_exists(row));
+pub(crate) fn without<T: Timer>(row: SelectStatement, limit: u64) -> Selector<SelectGetableTuple<Uuid>> {
+    let timers = Entity::find().select_only().column(C::Subject).filter(C::Kind.eq(T::KIND)).filter(Expr::not_exists(row));
     timers.order_by_asc(C::DueAt).limit(limit).into_tuple()
 }
 
-/// Drops timers; answers how many.
-pub(crate) async fn drop_all(tx: &Tx, kind: TimerKind, subjects: &[Uuid]) -> Result<u64, DbErr> {
-    let those = Entity::delete_many().filter(C::Kind.eq(kind)).filter(C::Subject.is_in(subjects.iter().copied()));
-    Ok(those.exec(tx.conn()).await?.rows_affected)
-}
-
-/// Turns up to `limit` due timers into tasks. Answers how many there were.
-pub async fn fire(tx: &Tx, limit: u64) -> Result<usize, DbErr> {
+/// Turns up to `limit` due timers of these kinds into tasks, and leaves those of other kinds to processes that know them.
+/// Answers how many there were.
+pub async fn fire(tx: &Tx, kinds: &TimerKinds, limit: u64) -> Result<usize, DbErr> {
     let now = tx.decision_now().await?;
-    let due = Entity::find()
+    let due = known(kinds)
         .filter(C::DueAt.lte(now))
         .order_by_asc(C::DueAt)
         .limit(limit)
@@ -145,23 +195,20 @@ pub async fn fire(tx: &Tx, limit: u64) -> Result<usize, DbErr> {
         .all(tx.conn())
         .await?;
     let mut tasks = Vec::with_capacity(due.len());
-    let mut lapsed = Vec::with_capacity(due.len());
+    let mut fired: BTreeMap<&'static str, Vec<Uuid>> = BTreeMap::new();
     for row in &due {
-        match row.kind {
-            TimerKind::HoldLapse => {
-                let checkout = CheckoutId(row.subject);
-                let trace = row.traceparent.as_deref().and_then(TraceParent::parse);
-                tasks.push(NewTask::from(Task::LapseCheckout { checkout }).unique(checkout).traced(trace));
-                lapsed.push(row.subject);
-            }
-        }
+        let Some(kind) = kinds.named(&row.kind) else { continue };
+        let trace = row.traceparent.as_deref().and_then(TraceParent::parse);
+        tasks.push((kind.task)(row.subject).traced(trace));
+        fired.entry(kind.name).or_default().push(row.subject);
     }
     if due.is_empty() {
         return Ok(0);
     }
     tasks::enqueue_all(tx, tasks).await?;
-    let fired = Entity::delete_many().filter(C::Kind.eq(TimerKind::HoldLapse)).filter(C::Subject.is_in(lapsed));
-    fired.exec(tx.conn()).await?;
+    for (kind, subjects) in fired {
+        delete(tx, kind, &subjects).await?;
+    }
     faults::point(Point::TimerQueued).await?;
     Ok(due.len())
 }

@@ -5,7 +5,7 @@
 //! this operation are claimed by nobody who waits for a gate, and in ascending order.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     ops::Range,
     sync::LazyLock,
     time::{Duration, Instant},
@@ -22,10 +22,14 @@ use super::{
     quote::Quote,
     reservation_row::{self, NewLines},
     reserve::{Made, OPERATION, ReserveRefusal, ReserveRequest, Reserved},
+    tasks::HoldLapse,
 };
 use crate::{
     accounts,
-    drops::{drop_row, gate},
+    drops::{
+        drop_row,
+        gate::{self, Gates},
+    },
     payments,
     platform::{
         Db, EntityId, OpError, Refused, StoreError, Tx,
@@ -35,8 +39,7 @@ use crate::{
         faults::{self, Point},
         idempotency::{self, Claim, KeyAsked},
         ids::{CheckoutId, DropId},
-        in_tx, is_passing, outbox,
-        timers::{self, TimerKind},
+        in_tx, is_passing, outbox, timers,
         trace::TraceParent,
     },
 };
@@ -88,7 +91,7 @@ impl Asked {
 /// its answer.
 ///
 /// `known` is what the last decision about the same drops has left behind, if there was one, and afterwards what this one leaves.
-pub(super) async fn decide_all<G>(db: &Db, drops: &[DropId], gather: G, known: &mut Option<Known>) -> Vec<Answer>
+pub(super) async fn decide_all<G>(db: &Db, drops: &BTreeSet<DropId>, gather: G, known: &mut Option<Known>) -> Vec<Answer>
 where
     G: FnOnce() -> Vec<Asked> + Send,
 {
@@ -173,7 +176,7 @@ impl<E: Into<StoreError>> From<E> for Abandon {
     }
 }
 
-async fn run<'a, A>(db: &Db, drops: &[DropId], asked: A, known: &mut Option<Known>) -> Result<Vec<Answer>, StoreError>
+async fn run<'a, A>(db: &Db, drops: &BTreeSet<DropId>, asked: A, known: &mut Option<Known>) -> Result<Vec<Answer>, StoreError>
 where
     A: Fn() -> &'a [Asked] + Send + Sync,
 {
@@ -183,7 +186,7 @@ where
     let done = in_tx(db, Actor::System("reserve"), async |tx| {
         let gates = gate::take(tx, drops).await?;
         faults::point(Point::ReserveGated).await?;
-        let (answers, after) = Batch { tx, drops, asked: asked() }.decide(gates, before).await?;
+        let (answers, after) = Batch { tx, asked: asked() }.decide(gates, before).await?;
         left = after;
         let made = answers.iter().any(|answer| matches!(answer, Ok(Reserved::Made { rows: Some(_), .. })));
         if made { Ok(answers) } else { Err(Abandon::Answered(answers)) }
@@ -202,13 +205,9 @@ where
     }
 }
 
-/// Drops with the versions of their gates.
-type Gates = Vec<(DropId, i64)>;
-
 /// One transaction.
 struct Batch<'a> {
     tx: &'a Tx,
-    drops: &'a [DropId],
     asked: &'a [Asked],
 }
 
@@ -355,7 +354,7 @@ impl<'a> Batch<'a> {
         }
         let made = bulk::together(tx, async || self.insert(granted, known).await).await?;
         if !known.is_frozen() {
-            drop_row::freeze(tx, self.drops, tx.now()).await?;
+            drop_row::freeze(tx, &known.drops(), tx.now()).await?;
         }
         Ok(made)
     }
@@ -382,7 +381,7 @@ impl<'a> Batch<'a> {
         let payments = payments::open_all(tx, &due).await?;
         let traced = |granted: &Granted<'_>| granted.asked.trace.clone();
         let timers = granted.iter().map(|granted| (granted.asked.checkout.uuid(), granted.expires_at, traced(granted)));
-        timers::set_all(tx, TimerKind::HoldLapse, timers.collect()).await?;
+        timers::set_all::<HoldLapse>(tx, timers.collect()).await?;
         let reserved = granted.iter().map(|granted| (1, Fact::Reserved { checkout: granted.asked.checkout }, traced(granted)));
         let changed = known.stock_changes().map(|(version, fact)| (version, fact, None));
         outbox::publish_traced(tx, reserved.chain(changed).collect()).await?;

@@ -151,16 +151,6 @@ pub enum Request<'a> {
         /// All of its lines.
         lines: Vec<LineClaim>,
     },
-    /// Holds are given up, or have lapsed.
-    Release {
-        /// Which.
-        checkout: CheckoutId,
-    },
-    /// Confirmed units are given back.
-    GiveBack {
-        /// Which.
-        lines: Vec<LineClaim>,
-    },
     /// The creator changes how many units there are.
     SetUnits {
         /// Of which item.
@@ -261,18 +251,6 @@ impl Stock {
                 Decision::Reserved(quote, self.hold(*checkout, person, lines, now))
             }
             Request::Confirm { checkout, person, means, lines } => self.confirm(*checkout, person, means.as_ref(), lines),
-            Request::Release { checkout } => {
-                self.release(*checkout);
-                Decision::Done
-            }
-            Request::GiveBack { lines } => {
-                for line in lines {
-                    if let Some(stock) = self.items.get_mut(&line.item) {
-                        stock.confirmed = stock.confirmed.saturating_sub(line.units);
-                    }
-                }
-                Decision::Done
-            }
             Request::SetUnits { item, units } => {
                 if *units < self.taken(*item) {
                     return Decision::Refused(vec![Refused::field(StockRefusal::BelowTaken, "units")], None);
@@ -304,7 +282,7 @@ impl Stock {
         now.checked_add_signed(lasts.unwrap_or_default()).unwrap_or(now)
     }
 
-    /// The one way in which held units become free.
+    /// Held units become free.
     fn release(&mut self, checkout: CheckoutId) {
         let mut ended = BTreeSet::new();
         for hold in self.holds.remove(&checkout).unwrap_or_default() {

@@ -169,21 +169,11 @@ fn a_person_has_few_holds_open_at_once() {
     let asked: Vec<_> = (1..=4).map(|number| reserve(number, 1, 1)).collect();
     assert_eq!(words(&decide(&stock, &asked, now())), ["reserved", "reserved", "reserved", "too many holds"]);
     // Paid for or given up, the next may come; others never minded.
-    let after = [
-        reserve(1, 1, 1),
-        reserve(2, 1, 1),
-        reserve(3, 1, 1),
-        Request::Release { checkout: checkout(1) },
-        confirm(2, 1, None, 1),
-        reserve(4, 1, 1),
-        reserve(5, 1, 1),
-        reserve(6, 1, 1),
-        reserve(7, 2, 1),
-    ];
-    assert_eq!(
-        words(&decide(&stock, &after, now())),
-        ["reserved", "reserved", "reserved", "done", "confirmed", "reserved", "reserved", "too many holds", "reserved"]
-    );
+    let three = [reserve(1, 1, 1), reserve(2, 1, 1), reserve(3, 1, 1)];
+    three.iter().for_each(|request| drop(stock.decide_one(request, now())));
+    stock.release(checkout(1));
+    let after = [confirm(2, 1, None, 1), reserve(4, 1, 1), reserve(5, 1, 1), reserve(6, 1, 1), reserve(7, 2, 1)];
+    assert_eq!(words(&decide(&stock, &after, now())), ["confirmed", "reserved", "reserved", "too many holds", "reserved"]);
 }
 
 #[test]
@@ -250,9 +240,12 @@ fn one_means_of_payment_buys_no_more_than_one_person_may_have() {
 
 #[test]
 fn units_never_fall_below_what_is_taken() {
-    let release = Request::Release { checkout: checkout(1) };
-    let requests = [reserve(1, 1, 3), set_units(2), set_units(3), reserve(2, 2, 1), release, reserve(3, 2, 1)];
-    assert_eq!(words(&decide(&stock(), &requests, now())), ["reserved", "below taken", "done", "sold out", "done", "reserved"]);
+    let mut stock = stock();
+    let requests = [reserve(1, 1, 3), set_units(2), set_units(3), reserve(2, 2, 1)];
+    let decisions: Vec<_> = requests.iter().map(|request| stock.decide_one(request, now())).collect();
+    assert_eq!(words(&decisions), ["reserved", "below taken", "done", "sold out"]);
+    stock.release(checkout(1));
+    assert_eq!(words(&decide(&stock, &[reserve(3, 2, 1)], now())), ["reserved"]);
 }
 
 /// What the database keeps of claims, as little of it as decisions ask for.
@@ -320,11 +313,12 @@ impl Books {
         stock
     }
 
-    fn request(&self, number: usize, wish: &Wish, wishes: &[Wish], at: DateTime<Utc>) -> Request<'static> {
+    /// What is asked of the decision; holds are given up without one.
+    fn request(&self, number: usize, wish: &Wish, wishes: &[Wish], at: DateTime<Utc>) -> Option<Request<'static>> {
         let claims = |lines: &[(u128, u32)]| -> Vec<LineClaim> {
             lines.iter().map(|(line, units)| LineClaim { item: DropItemId(Uuid::from_u128(*line)), units: *units }).collect()
         };
-        match wish {
+        Some(match wish {
             Wish::Reserve { who, lines, expected } => Request::Reserve {
                 checkout: checkout(whole(number)),
                 person: person(*who),
@@ -337,8 +331,8 @@ impl Books {
                 let (who, lines) = asked_by(wishes, *of);
                 Request::Confirm { checkout: checkout(whole(*of)), person: person(who), means: None, lines: claims(&lines) }
             }
-            Wish::Release { of } => Request::Release { checkout: checkout(whole(*of)) },
-        }
+            Wish::Release { .. } => return None,
+        })
     }
 
     fn write(&mut self, number: usize, wish: &Wish, wishes: &[Wish], decision: &Decision, at: DateTime<Utc>) {
@@ -352,12 +346,24 @@ impl Books {
                 let (who, lines) = asked_by(wishes, *of);
                 self.0.push(Kept { checkout: whole(*of), who, lines, expires_at: at, paid: true });
             }
-            // Only what is held is given up: what ran out stays, and is remembered.
-            (Wish::Release { of }, Decision::Done) => {
-                self.0.retain(|kept| kept.checkout != whole(*of) || kept.paid || kept.expires_at <= at);
-            }
             _ => {}
         }
+    }
+
+    /// Decides wishes as one batch, or does the one that needs no decision, and answers the decisions.
+    fn take(&mut self, numbers: std::ops::Range<usize>, wishes: &[Wish], at: DateTime<Utc>) -> Vec<Decision> {
+        if let [Wish::Release { of }] = &wishes[numbers.clone()] {
+            // Only what is held is given up: what ran out stays, and is remembered.
+            self.0.retain(|kept| kept.checkout != whole(*of) || kept.paid || kept.expires_at <= at);
+            return vec![Decision::Done];
+        }
+        let requests = numbers.clone().map(|number| self.request(number, &wishes[number], wishes, at).unwrap());
+        let decisions = decide(&self.load(at), &requests.collect::<Vec<_>>(), at);
+        for (number, decision) in numbers.zip(&decisions) {
+            self.write(number, &wishes[number], wishes, decision, at);
+        }
+        self.check(at);
+        decisions
     }
 
     fn check(&self, at: DateTime<Utc>) {
@@ -409,26 +415,18 @@ proptest! {
         let instants: Vec<_> = laters.iter().scan(now(), |at, later| { *at += TimeDelta::seconds(*later); Some(*at) }).collect();
         let (mut one_by_one, mut batched) = (Books::default(), Books::default());
         let mut answers = Vec::new();
-        for (number, wish) in wishes.iter().enumerate() {
-            let at = instants[number];
-            let decisions = decide(&one_by_one.load(at), &[one_by_one.request(number, wish, &wishes, at)], at);
-            one_by_one.write(number, wish, &wishes, &decisions[0], at);
-            one_by_one.check(at);
-            answers.extend(decisions);
+        for number in 0..wishes.len() {
+            answers.extend(one_by_one.take(number..number + 1, &wishes, instants[number]));
         }
         let (mut next, mut cut) = (0, cuts.iter().cycle());
         while next < wishes.len() {
             let at = instants[next];
-            // A batch has one instant; a payment is applied by a transaction of its own.
-            let joins = |number: &usize| instants[*number] == at && !matches!(wishes[*number], Wish::Confirm { .. });
+            // A batch has one instant; a payment is applied, and a hold given up, by a transaction of its own.
+            let joins = |number: &usize| instants[*number] == at && matches!(wishes[*number], Wish::Reserve { .. });
             let end = (next..wishes.len()).take(*cut.next().unwrap()).take_while(joins).last().unwrap_or(next) + 1;
-            let requests: Vec<_> = (next..end).map(|number| batched.request(number, &wishes[number], &wishes, at)).collect();
-            let decisions = decide(&batched.load(at), &requests, at);
-            for (number, decision) in (next..end).zip(&decisions) {
-                prop_assert_eq!(decision, &answers[number], "{} of {:?}", number, wishes[number]);
-                batched.write(number, &wishes[number], &wishes, decision, at);
+            for (number, decision) in (next..end).zip(batched.take(next..end, &wishes, at)) {
+                prop_assert_eq!(&decision, &answers[number], "{} of {:?}", number, wishes[number]);
             }
-            batched.check(at);
             next = end;
         }
         prop_assert_eq!(one_by_one.0, batched.0);
@@ -443,7 +441,7 @@ proptest! {
         for (number, wish) in wishes.iter().enumerate() {
             let at = instants[number];
             let stock = books.load(at);
-            let decisions = decide(&stock, &[books.request(number, wish, &wishes, at)], at);
+            let decisions = books.take(number..number + 1, &wishes, at);
             if let (Wish::Reserve { lines, .. }, Decision::Refused(why, _)) = (wish, &decisions[0]) {
                 for refused in why.iter().filter(|refused| refused.code == StockRefusal::SoldOut) {
                     let PathStep::At(line) = refused.path[1] else { panic!("{refused:?}") };
@@ -452,7 +450,6 @@ proptest! {
                     prop_assert!(wanted > UNITS - stock.taken(DropItemId(Uuid::from_u128(item))));
                 }
             }
-            books.write(number, wish, &wishes, &decisions[0], at);
         }
     }
 }

@@ -134,19 +134,20 @@ impl Desk {
         let asked = Asked::new(&self.0.db, scope, request)?;
         let (answer, mut decided) = oneshot::channel();
         let (checkout, waiting) = (asked.checkout, Waiting { asked, since: Instant::now(), answer });
-        match drops.as_slice() {
-            [drop] => {
-                self.enqueue(*drop, waiting)?;
+        let only = if drops.len() == 1 { drops.first().copied() } else { None };
+        match only {
+            Some(drop) => {
+                self.enqueue(drop, waiting)?;
                 let turn = tokio::time::timeout(self.0.settings.wait_max, &mut decided).await;
                 match turn {
                     Ok(answer) => return answer.unwrap_or_else(|_| Err(unanswered())),
                     // Whose turn has come waits for the answer, however long that takes: it may have been decided already.
-                    Err(_) if self.leave(*drop, checkout) => return Err(self.busy(Duration::ZERO)),
+                    Err(_) if self.leave(drop, checkout) => return Err(self.busy(Duration::ZERO)),
                     Err(_) => {}
                 }
             }
             // Its gates are taken by a transaction of its own.
-            _ => {
+            None => {
                 let desk = self.clone();
                 tokio::spawn(async move { desk.alone(&drops, waiting).await });
             }
@@ -192,8 +193,8 @@ impl Desk {
         OpError::Busy(wait.clamp(Duration::from_secs(1), AGAIN_AFTER_MAX))
     }
 
-    /// The drops of the lines, ascending.
-    async fn drops_of(&self, request: &ReserveRequest) -> Result<Vec<DropId>, OpError<ReserveRefusal>> {
+    /// The drops of the lines.
+    async fn drops_of(&self, request: &ReserveRequest) -> Result<BTreeSet<DropId>, OpError<ReserveRefusal>> {
         let items: BTreeSet<DropItemId> = request.lines.iter().map(|line| line.item).collect();
         let mut known: HashMap<DropItemId, DropId> = {
             let drops = locked(&self.0.drops);
@@ -251,7 +252,8 @@ impl Desk {
             let Ok(turn) = self.0.transactions.acquire().await else { return };
             let desk = self.clone();
             // On its own, so that a defect in it does not stop the queue.
-            let done = tokio::spawn(async move { desk.decide(&[drop], || desk.next_batch(drop), known).await }).await;
+            let done =
+                tokio::spawn(async move { desk.decide(&BTreeSet::from([drop]), || desk.next_batch(drop), known).await }).await;
             known = done.unwrap_or_else(|defect| {
                 tracing::error!(%defect, "a batch of reservations ended without answers");
                 // Nor will those have one who would be decided next: else the same defect might stop the queue for ever.
@@ -302,7 +304,7 @@ impl Desk {
     }
 
     /// Decides a request over several drops, when there is room for its transaction.
-    async fn alone(&self, drops: &[DropId], waiting: Waiting) {
+    async fn alone(&self, drops: &BTreeSet<DropId>, waiting: Waiting) {
         let patience = self.0.settings.wait_max;
         let Ok(Ok(_turn)) = tokio::time::timeout(patience, self.0.transactions.acquire()).await else {
             let _gone = waiting.answer.send(Err(self.busy(Duration::ZERO)));
@@ -314,7 +316,7 @@ impl Desk {
     }
 
     /// Answers what is known of the drops afterwards.
-    async fn decide<G>(&self, drops: &[DropId], gather: G, mut known: Option<Known>) -> Option<Known>
+    async fn decide<G>(&self, drops: &BTreeSet<DropId>, gather: G, mut known: Option<Known>) -> Option<Known>
     where
         G: FnOnce() -> Vec<Waiting> + Send,
     {

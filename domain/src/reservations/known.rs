@@ -16,6 +16,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DbErr};
 
 use super::{
+    claims,
     decide::Stock,
     legal,
     lines::{Conditions, PriceBook},
@@ -24,7 +25,7 @@ use super::{
     reservation_row,
 };
 use crate::{
-    drops::{drop_row, item_row},
+    drops::{drop_row, gate::Gates, item_row},
     platform::{
         Country, StoreError,
         facts::Fact,
@@ -37,8 +38,8 @@ const UNGUARDED_MAX: Duration = Duration::from_secs(1);
 
 /// Drops as a decision found and left them.
 pub(super) struct Known {
-    /// Their gates' versions.
-    gates: Vec<(DropId, i64)>,
+    /// Their gates, with the versions that this decision counted them to.
+    gates: Gates,
     drops: Vec<drop_row::Model>,
     /// What lines of the drops cost.
     pub(super) book: PriceBook,
@@ -78,7 +79,7 @@ impl Known {
     /// up to ten statements.
     pub(super) async fn of(
         conn: &impl ConnectionTrait,
-        gates: Vec<(DropId, i64)>,
+        gates: Gates,
         destinations: &BTreeSet<Country>,
         now: DateTime<Utc>,
         before: Option<Self>,
@@ -94,7 +95,7 @@ impl Known {
             }
             None => None,
         };
-        let ids: Vec<DropId> = gates.iter().map(|(drop, _)| *drop).collect();
+        let ids = gates.drops();
         let drops = drop_row::by_ids(conn, &ids).await?;
         let items = item_row::of_drops(conn, &ids).await?;
         let unguarded = match unguarded.filter(|unguarded| unguarded.conditions.serve(&items)) {
@@ -109,15 +110,14 @@ impl Known {
 
     /// Whether nobody was there between the decision that left this and the one that has taken these gates, and nothing has
     /// run out.
-    fn is_next(&self, gates: &[(DropId, i64)], now: DateTime<Utc>) -> bool {
-        let next = self.gates.iter().map(|(drop, version)| (*drop, version.saturating_add(1)));
-        next.eq(gates.iter().copied()) && self.held.values().all(|(_, until)| *until > now)
+    fn is_next(&self, gates: &Gates, now: DateTime<Utc>) -> bool {
+        gates.follow(&self.gates) && self.held.values().all(|(_, until)| *until > now)
     }
 
     /// Brings what is taken up to date: one statement. `false` when something else has changed too.
     async fn catch_up(&mut self, conn: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<bool, DbErr> {
         let ids: Vec<DropId> = self.drops.iter().map(|drop| drop.id).collect();
-        let taken = item_row::taken(conn, &ids, now).await?;
+        let taken = claims::taken(conn, &ids, now).await?;
         self.held.clear();
         let mut seen = 0_usize;
         for taken in taken {
@@ -134,6 +134,11 @@ impl Known {
         Ok(seen == self.items.len())
     }
 
+    /// The drops whose gates were taken.
+    pub(super) fn drops(&self) -> Vec<DropId> {
+        self.gates.drops()
+    }
+
     /// The stock, without persons.
     pub(super) fn stock(&self) -> Stock {
         let held = self.held.iter().map(|(item, (units, _))| (*item, *units));
@@ -146,7 +151,7 @@ impl Known {
 
     /// That units of the drops became taken, each with its gate's version.
     pub(super) fn stock_changes(&self) -> impl Iterator<Item = (i64, Fact)> + '_ {
-        self.gates.iter().filter_map(|(id, version)| {
+        self.gates.versions().iter().filter_map(|(id, version)| {
             let drop = self.drops.iter().find(|drop| drop.id == *id)?;
             Some((*version, Fact::StockChanged { creator: drop.creator_id, drop: drop.id }))
         })
@@ -172,10 +177,7 @@ impl Known {
     }
 
     /// Notes that nothing was written, and the gates count as before.
-    pub(super) fn rolled_back(mut self) -> Self {
-        for (_, version) in &mut self.gates {
-            *version = version.saturating_sub(1);
-        }
-        self
+    pub(super) fn rolled_back(self) -> Self {
+        Self { gates: self.gates.rolled_back(), ..self }
     }
 }

@@ -7,14 +7,17 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use sea_orm::DbErr;
 
-use super::reservation_row::{self, Model as Line};
+use super::{
+    reservation_row::{self, Model as Line},
+    tasks::{HoldLapse, LapseCheckout},
+};
 use crate::platform::{
     Db, EntityId,
     access::SystemScope,
     in_tx,
     reconcile::{Missed, REPAIRS_MAX},
-    tasks::{NewTask, Task, kind},
-    timers::{self, TimerKind},
+    tasks::{NewTask, Task},
+    timers,
 };
 
 /// A timer fires within a second, and its task starts at once; a hold that is over for so long has neither.
@@ -31,10 +34,10 @@ pub async fn lapse_forgotten(db: &Db, scope: &SystemScope) -> Result<u64, DbErr>
         what: "hold_not_lapsed",
         warns: true,
         candidates: reservation_row::held_without_timer(None, Some(over_at)),
-        kinds: &[kind::LAPSE_CHECKOUT],
+        kinds: &[LapseCheckout::KIND],
         subject: of_checkout,
     };
-    let task = |line: &Line| NewTask::from(Task::LapseCheckout { checkout: line.checkout_id }).unique(line.checkout_id);
+    let task = |line: &Line| NewTask::from(LapseCheckout { checkout: line.checkout_id }).unique();
     missed.queue(db, scope, task).await
 }
 
@@ -45,14 +48,14 @@ pub async fn set_missing_timers(db: &Db, scope: &SystemScope) -> Result<u64, DbE
         warns: true,
         candidates: reservation_row::held_without_timer(Some(db.now()), None),
         // A task that comes too early sets the timer again.
-        kinds: &[kind::LAPSE_CHECKOUT],
+        kinds: &[LapseCheckout::KIND],
         subject: of_checkout,
     };
     missed
         .repair(db, scope, async |tx, lines| {
             // The lines of a checkout are held until the same instant.
             let ends: BTreeMap<_, _> = lines.iter().map(|line| (line.checkout_id.uuid(), line.expires_at)).collect();
-            timers::set_missing(tx, TimerKind::HoldLapse, ends).await
+            timers::set_missing::<HoldLapse>(tx, ends).await
         })
         .await
 }
@@ -60,14 +63,14 @@ pub async fn set_missing_timers(db: &Db, scope: &SystemScope) -> Result<u64, DbE
 /// Timers of holds that are not, or no longer: they go.
 pub async fn drop_stray_timers(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> {
     let limit = u64::try_from(REPAIRS_MAX).unwrap_or(u64::MAX);
-    let stray = || timers::without(TimerKind::HoldLapse, reservation_row::held_of_timer(), limit);
+    let stray = || timers::without::<HoldLapse>(reservation_row::held_of_timer(), limit);
     if stray().all(db.reader()).await?.is_empty() {
         return Ok(0);
     }
     in_tx(db, scope.actor(), async |tx| {
         let subjects = stray().all(tx.conn()).await?;
         tracing::warn!(what = "timer_stray", count = subjects.len(), "timers without their holds are dropped");
-        timers::drop_all(tx, TimerKind::HoldLapse, &subjects).await
+        timers::drop_all::<HoldLapse>(tx, &subjects).await
     })
     .await
 }

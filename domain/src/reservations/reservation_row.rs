@@ -2,27 +2,27 @@
 
 #![expect(clippy::disallowed_methods, reason = "the reservations table's own finders")]
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use sea_orm::{
     Condition, DbErr, FromQueryResult, QueryOrder, QuerySelect, QueryTrait, Select,
     entity::prelude::*,
-    sea_query::{Expr, ExprTrait, Func, Query, SelectStatement},
+    sea_query::{Expr, ExprTrait, Query, SelectStatement},
 };
 
 use super::{
     decide::PersonKey,
     quote::{Delivery, Quote},
     state::ReservationState,
+    tasks::HoldLapse,
 };
-use crate::{
-    drops::item_row,
-    platform::{
-        BigUnits, Currency, Position, Quantity, Tx, Units,
-        access::CreatorScope,
-        as_new, bulk,
-        ids::{CheckoutId, CreatorId, DropId, DropItemId, ReservationId, VariantId},
-        timers::{self, TimerKind},
-    },
+use crate::platform::{
+    BigUnits, Currency, Position, Quantity, Tx, Units,
+    access::CreatorScope,
+    as_new, bulk,
+    ids::{CheckoutId, CreatorId, DropId, DropItemId, ReservationId, VariantId},
+    timers,
 };
 
 /// A buyer's claim on units of one drop item.
@@ -91,7 +91,7 @@ pub(crate) async fn alive_in_drop(conn: &impl ConnectionTrait, drop: DropId) -> 
 /// Held lines without a timer that would end them: of holds that end after `after`, and not after `until`. The state is
 /// written out, because a partial index is not found through a parameter; so it is below.
 pub(crate) fn held_without_timer(after: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> Select<Entity> {
-    let timer = timers::of_subject(TimerKind::HoldLapse, (Entity, Column::CheckoutId));
+    let timer = timers::of_subject::<HoldLapse>((Entity, Column::CheckoutId));
     let mut held = Entity::find().filter(Expr::cust("state = 'HELD'")).filter(Expr::not_exists(timer));
     if let Some(after) = after {
         held = held.filter(Column::ExpiresAt.gt(after));
@@ -243,8 +243,17 @@ pub(crate) async fn insert_held(tx: &Tx, new: &[NewLines<'_>]) -> Result<Vec<Vec
     Ok(rows)
 }
 
-/// Moves lines to a state that `state::transition` answered; under the gate only.
-pub(crate) async fn set_state(tx: &Tx, ids: &[ReservationId], state: ReservationState) -> Result<(), DbErr> {
+/// Moves lines to the states that `state::transition` answered, under the gate only: one statement for each state.
+pub(crate) async fn set_states(tx: &Tx, lines: impl IntoIterator<Item = (ReservationId, ReservationState)>) -> Result<(), DbErr> {
+    let mut moves: BTreeMap<ReservationState, Vec<ReservationId>> = BTreeMap::new();
+    lines.into_iter().for_each(|(id, state)| moves.entry(state).or_default().push(id));
+    for (state, ids) in moves {
+        set_state(tx, &ids, state).await?;
+    }
+    Ok(())
+}
+
+async fn set_state(tx: &Tx, ids: &[ReservationId], state: ReservationState) -> Result<(), DbErr> {
     let mut update = Entity::update_many()
         .col_expr(Column::State, Expr::value(state))
         .col_expr(Column::Version, Expr::col(Column::Version).add(1))
@@ -263,18 +272,4 @@ pub(crate) async fn set_expiry(tx: &Tx, checkout: CheckoutId, expires_at: DateTi
         .col_expr(Column::UpdatedAt, Expr::value(tx.now()));
     update.filter(Column::CheckoutId.eq(checkout)).filter(Column::State.eq(ReservationState::Held)).exec(tx.conn()).await?;
     Ok(())
-}
-
-/// The units of the item of an outer query on `drop_items` that are held at `now`, as an expression.
-pub(crate) fn held_of_item(now: DateTime<Utc>) -> Expr {
-    let held = Query::select()
-        .expr(Func::coalesce([Expr::col((Entity, Column::Units)).sum().cast_as("bigint"), Expr::val(0_i64)]))
-        .from(Entity)
-        // What is held of a drop stands together in an index.
-        .and_where(Expr::col((Entity, Column::DropId)).equals((item_row::Entity, item_row::Column::DropId)))
-        .and_where(Expr::col((Entity, Column::DropItemId)).equals((item_row::Entity, item_row::Column::Id)))
-        .and_where(Column::State.eq(ReservationState::Held))
-        .and_where(Column::ExpiresAt.gt(now))
-        .to_owned();
-    Expr::SubQuery(None, Box::new(held.into()))
 }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
-use sea_orm::DbErr;
 use serde::Serialize;
 
 use super::{
@@ -15,15 +14,13 @@ use super::{
     quote::{Quote, QuoteRefusal},
 };
 use crate::{
-    drops::{gate, item_row},
+    drops::item_row,
     payments::Payment,
     platform::{
-        Db, Money, OpError, Refused, Tx,
+        Db, Money, OpError, Refused,
         access::BuyerScope,
-        facts::Fact,
         idempotency::IdempotencyKey,
         ids::{CheckoutId, DropId, DropItemId, LegalTextId},
-        outbox,
     },
 };
 
@@ -165,23 +162,13 @@ pub(super) fn check(request: &ReserveRequest) -> Result<(), OpError<ReserveRefus
     }
 }
 
-/// The drops of a request's lines, ascending, if all of its items are known.
+/// The drops of a request's lines, if all of its items are known.
 pub(super) fn drops_in(
     request: &ReserveRequest,
     known: &HashMap<DropItemId, DropId>,
-) -> Result<Vec<DropId>, OpError<ReserveRefusal>> {
+) -> Result<BTreeSet<DropId>, OpError<ReserveRefusal>> {
     let unknown = request.lines.iter().enumerate().filter(|(_, line)| !known.contains_key(&line.item));
     let complaints = unknown.map(|(at, _)| Refused::item(ReserveRefusal::ItemNotFound, "lines", at, "itemId")).collect();
     OpError::refuse_if_any(complaints)?;
-    let drops: BTreeSet<DropId> = request.lines.iter().filter_map(|line| known.get(&line.item)).copied().collect();
-    Ok(drops.into_iter().collect())
-}
-
-/// Tells that units of drops became free or taken.
-pub(crate) async fn stock_changed(tx: &Tx, drops: &[DropId]) -> Result<(), DbErr> {
-    let facts = gate::versions(tx, drops)
-        .await?
-        .into_iter()
-        .map(|(drop, creator, version)| (version, Fact::StockChanged { creator, drop }));
-    outbox::publish_all(tx, &facts.collect::<Vec<_>>()).await
+    Ok(request.lines.iter().filter_map(|line| known.get(&line.item)).copied().collect())
 }

@@ -3,7 +3,7 @@
 use sea_orm::{DeriveActiveEnum, entity::prelude::*};
 
 /// What is stored of a reservation's life. Whether a hold has run out is for the clock to say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 pub enum ReservationState {
     /// Units are kept until `expires_at`; the deposit is not paid.

@@ -12,18 +12,18 @@ use std::{fmt::Debug, net::IpAddr};
 
 use domain::{
     accounts::{
-        Account, Addressed, Addressing, CreateAccount, Email, Password, SignIn, SignInRefusal, SignUp, SignedIn, address,
-        create_account, sign_in, sign_up, viewer_of,
+        Account, CreateAccount, Email, Password, SignIn, SignInRefusal, SignUp, SignedIn, create_account, sign_in, sign_up,
+        viewer_of,
     },
     platform::{
         OpError,
         access::{AccountScope, Enter, EntryScope, OwnAccount, SystemScope, Viewer, authorize},
         entropy::Secret,
-        mail::Letter,
         text::Line,
     },
 };
-use testkit::{Kit, letters};
+use serde_json::Value as Json;
+use testkit::{Kit, letters, link_in, write_letter};
 
 const ADA: &str = "ada@example.org";
 const EVE: &str = "eve@example.org";
@@ -93,17 +93,9 @@ async fn viewer(kit: &Kit, secret: &Secret) -> Option<Viewer> {
     viewer_of(&kit.db, secret).await.unwrap()
 }
 
-/// Writes a letter, as the worker does.
-async fn written(kit: &Kit, letter: &Letter) -> Addressed {
-    match address(&kit.db, &operator(), letter).await.unwrap() {
-        Addressing::To(addressed) => addressed,
-        other => panic!("not a letter to somebody: {other:?}"),
-    }
-}
-
 /// What the link of a letter carries.
-async fn link_of(kit: &Kit, letter: &Letter) -> Secret {
-    written(kit, letter).await.link.unwrap().0
+async fn link_of(kit: &Kit, letter: &Json) -> Secret {
+    Secret::presented(&link_in(&write_letter(kit, letter).await.unwrap())).unwrap()
 }
 
 /// What the link of the newest letter carries.

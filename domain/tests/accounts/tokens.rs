@@ -3,23 +3,22 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     accounts::{
-        Addressing, CreateToken, CreateTokenRefusal, OpenSessionRefusal, RequestSessionRefusal, RevokeTokenRefusal, TokenCreated,
-        address, confirm_guest, create_admin, create_token, open_session, queries, request_session, revoke_token, start_guest,
-        viewers_of,
+        CreateToken, CreateTokenRefusal, OpenSessionRefusal, RequestSessionRefusal, RevokeTokenRefusal, TokenCreated,
+        confirm_guest, create_admin, create_token, letters::OpenSessionLetter, open_session, queries, request_session,
+        revoke_token, start_guest, viewers_of,
     },
     creators::create_for,
     platform::{
         OpError,
         access::{OpenSessions, Permission, StorefrontScope, TokenKind, TokenViewer, TokensScope, Viewer, authorize},
         ids::CreatorId,
-        mail::Letter,
         page::Page,
         text::Line,
     },
 };
-use testkit::{Kit, audit_actions, letters, on_both, requests};
+use testkit::{Kit, audit_actions, letter, letters, on_both, requests, write_letter};
 
-use super::{ADA, EVE, account, door, email, newest_link, operator, refusal, signs_in, signs_up, unknown, viewer, written};
+use super::{ADA, EVE, account, door, email, newest_link, operator, refusal, signs_in, signs_up, unknown, viewer};
 
 on_both! {
     a_token_shows_its_secret_once_and_is_what_it_says,
@@ -196,11 +195,12 @@ async fn a_buyer_agrees_by_letter_and_the_storefront_gets_a_session(kit: Kit) {
     let buyer = account(&kit, ADA).await;
     let (token, scope) = storefront(&kit).await;
     request_session(&kit.db, &scope, &email(ADA)).await.unwrap();
-    let letter = letters(&kit).await.pop().unwrap();
-    assert_eq!(letter, Letter::OpenSession { account: buyer.id, token: token.token.id });
-    let addressed = written(&kit, &letter).await;
-    assert_eq!((addressed.email, addressed.storefront.as_deref()), (email(ADA), Some("Web shop")));
-    let begun = open_session(&kit.db, &scope, &addressed.link.unwrap().0).await.unwrap();
+    let asked = letters(&kit).await.pop().unwrap();
+    assert_eq!(asked, letter(&OpenSessionLetter { account: buyer.id, token: token.token.id }));
+    let written = write_letter(&kit, &asked).await.unwrap();
+    assert_eq!(written.to.address, ADA);
+    assert!(written.text.contains("The shop \"Web shop\" asks to sign you in."), "{}", written.text);
+    let begun = open_session(&kit.db, &scope, &newest_link(&kit).await).await.unwrap();
     assert_eq!(begun.session.opened_by, Some(token.token.id));
     assert_eq!(viewer(&kit, &begun.secret).await, Some(begun.viewer));
 }
@@ -219,7 +219,7 @@ async fn a_storefronts_session_is_a_buyers_and_no_more(kit: Kit) {
 async fn a_storefront_learns_nothing_about_who_exists(kit: Kit) {
     let (_, scope) = storefront(&kit).await;
     request_session(&kit.db, &scope, &email(EVE)).await.unwrap();
-    assert_eq!(letters(&kit).await, []);
+    assert!(letters(&kit).await.is_empty());
     signs_up(&kit, ADA, "some password").await;
     let before = letters(&kit).await;
     request_session(&kit.db, &scope, &email(ADA)).await.unwrap();
@@ -273,8 +273,8 @@ async fn revoking_a_token_ends_the_sessions_that_it_opened(kit: Kit) {
     let begun = open_session(&kit.db, &scope, &newest_link(&kit).await).await.unwrap();
     revoke_token(&kit.db, &of(None), token.token.id).await.unwrap();
     assert_eq!(viewer(&kit, &begun.secret).await, None);
-    let letter = Letter::OpenSession { account: buyer.id, token: token.token.id };
-    assert!(matches!(address(&kit.db, &operator(), &letter).await.unwrap(), Addressing::Unwanted));
+    let unwanted = letter(&OpenSessionLetter { account: buyer.id, token: token.token.id });
+    assert_eq!(write_letter(&kit, &unwanted).await, None);
 }
 
 async fn many_bearers_are_told_as_each_of_them_is(kit: Kit) {

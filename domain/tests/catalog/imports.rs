@@ -11,8 +11,8 @@ use domain::{
         ProductFilter, ProductSort, archive_product,
         export::export_part,
         imports::{
-            ComplaintCode as Code, ImportRow, OPEN_MAX, ProductImport, Progress, RowOutcome as Outcome, StartImport,
-            StartImportRefusal, queries, reconcile::run_forgotten, run_import, start_import, sweep,
+            ComplaintCode as Code, ImportProducts, ImportRow, OPEN_MAX, ProductImport, Progress, RowOutcome as Outcome,
+            StartImport, StartImportRefusal, queries, reconcile::run_forgotten, run_import, start_import, sweep,
         },
         sheet::{Column, Sheet},
     },
@@ -316,16 +316,16 @@ on_both! {
     async fn an_import_that_lost_its_task_gets_another_and_one_that_is_old_goes(kit: Kit) {
         let (_, scope) = creator(&kit, "Salt Glaze").await;
         let import = start(&kit.db, &scope, BOWLS, false, "lost").await;
-        assert_eq!(testkit::tasks(&kit).await, [Task::ImportProducts { import }]);
+        assert_eq!(testkit::tasks(&kit).await, [testkit::task(&ImportProducts { import })]);
         assert_eq!(run_forgotten(&kit.db, &operator()).await.unwrap(), 0);
         let claimed = in_tx(&kit.db, Actor::System("test"), async |tx| {
-            let claimed = tasks::claim(tx, Queue::Imports, 5).await?;
+            let claimed = tasks::claim(tx, Queue::Imports, &[ImportProducts::KIND], 5).await?;
             tasks::finish(tx, &claimed[0]).await
         });
         let finished: Result<_, DbErr> = claimed.await;
         assert!(finished.unwrap());
         assert_eq!(run_forgotten(&kit.db, &operator()).await.unwrap(), 1);
-        assert_eq!(testkit::tasks(&kit).await, [Task::ImportProducts { import }]);
+        assert_eq!(testkit::tasks(&kit).await, [testkit::task(&ImportProducts { import })]);
         run(&kit.db, import).await;
         let swept = async |before| in_tx(&kit.db, Actor::System("test"), async |tx| sweep(tx, before).await).await;
         assert_eq!(swept(kit.db.now()).await.unwrap(), 0, "what ended just now is kept");

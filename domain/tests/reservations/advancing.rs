@@ -3,24 +3,28 @@
 use async_trait::async_trait;
 use domain::{
     payments::{
-        advance::{StepError, advance},
-        gateway::{GatewayError, GatewayEvent, Intent, IntentState, NewIntent, PaymentGateway, WebhookError},
-        of_checkouts,
-        pay::{PayRequest, PaymentMethod, pay},
+        advance::advance,
+        gateway::{
+            GatewayError, GatewayEvent, GatewayIdentity, GatewayMode, Intent, IntentState, NewIntent, PaymentGateway, WebhookError,
+        },
+        gateway_of, of_checkouts,
         state::PaymentState,
+        step::StepError,
     },
-    platform::{
-        Money,
-        ids::{CheckoutId, PaymentId},
+    platform::{Money, ids::PaymentId},
+    reservations::{
+        pay::{PayRequest, pay},
+        queries::lines_of,
+        state::ReservationState,
     },
-    reservations::{queries::lines_of, state::ReservationState},
 };
-use testkit::{Kit, on_both};
+use testkit::{Kit, on_both, requests};
 
-use crate::market::{buyer, check_books, key, market, system};
+use crate::market::{buyer, check_books, market, system};
 
 /// A gateway that refuses every method, and whose one intent stands where the test says.
 struct Refusing {
+    identity: GatewayIdentity,
     payment: PaymentId,
     amount: Money,
     state: IntentState,
@@ -37,8 +41,8 @@ impl Refusing {
 
 #[async_trait]
 impl PaymentGateway for Refusing {
-    fn name(&self) -> &'static str {
-        "sandbox"
+    fn identity(&self) -> &GatewayIdentity {
+        &self.identity
     }
 
     fn signature_header(&self) -> &'static str {
@@ -70,11 +74,6 @@ impl PaymentGateway for Refusing {
     }
 }
 
-fn choice(checkout: CheckoutId, name: &str) -> PayRequest {
-    let method = PaymentMethod::new("pm_sandbox_success").unwrap();
-    PayRequest { checkout, method, return_url: None, gateway: "sandbox", key: key(name) }
-}
-
 on_both! {
     /// Found by the simulation: the buyer confirms at the bank what was chosen first, after choosing something else here.
     async fn an_earlier_choice_that_the_buyer_confirmed_meanwhile_counts(kit: Kit) {
@@ -85,9 +84,9 @@ on_both! {
         ] {
             let buyer = buyer(&kit, name).await;
             let checkout = market.held(&kit.db, &buyer, &[(&market.cup, 1)], name).await;
-            let (payment, _) = pay(&kit.db, &buyer, &choice(checkout, name)).await.unwrap();
+            let (payment, _) = pay(&kit.db, &buyer, &requests::pay(checkout, name)).await.unwrap();
             let amount = of_checkouts(&kit.db, &[checkout]).await.unwrap()[&checkout].amount();
-            advance(&kit.db, &Refusing { payment, amount, state }, &system(), payment).await.unwrap();
+            advance(&kit.db, &system(), &domain::registry::payables(), &Refusing { identity: requests::gateway(), payment, amount, state }, payment).await.unwrap();
             let after = of_checkouts(&kit.db, &[checkout]).await.unwrap().remove(&checkout).unwrap();
             assert_eq!((after.state, after.queued_at), (payment_state, None));
             assert_eq!(lines_of(&kit.db, &[checkout]).await.unwrap()[&checkout][0].state, line_state);
@@ -99,13 +98,30 @@ on_both! {
         let market = market(&kit).await;
         let ada = buyer(&kit, "ada").await;
         let checkout = market.held(&kit.db, &ada, &[(&market.cup, 1)], "one").await;
-        let (payment, _) = pay(&kit.db, &ada, &choice(checkout, "first")).await.unwrap();
+        let (payment, _) = pay(&kit.db, &ada, &requests::pay(checkout, "first")).await.unwrap();
         let amount = of_checkouts(&kit.db, &[checkout]).await.unwrap()[&checkout].amount();
-        let refusing = Refusing { payment, amount, state: IntentState::RequiresMethod };
-        let refused = advance(&kit.db, &refusing, &system(), payment).await.unwrap_err();
+        let refusing = Refusing { identity: requests::gateway(), payment, amount, state: IntentState::RequiresMethod };
+        let refused = advance(&kit.db, &system(), &domain::registry::payables(), &refusing, payment).await.unwrap_err();
         assert!(matches!(&refused, StepError::Gateway(GatewayError::Refused(why)) if why == "not now"), "{refused:?}");
         let after = of_checkouts(&kit.db, &[checkout]).await.unwrap().remove(&checkout).unwrap();
         assert_eq!((after.state, after.queued_at), (PaymentState::RequiresMethod, None));
-        assert!(!pay(&kit.db, &ada, &choice(checkout, "second")).await.unwrap().1);
+        assert!(!pay(&kit.db, &ada, &requests::pay(checkout, "second")).await.unwrap().1);
+    }
+
+    async fn a_payment_stays_with_the_gateway_that_made_its_intent(kit: Kit) {
+        let market = market(&kit).await;
+        let ada = buyer(&kit, "ada").await;
+        let checkout = market.held(&kit.db, &ada, &[(&market.cup, 1)], "one").await;
+        let kept = async || of_checkouts(&kit.db, &[checkout]).await.unwrap().remove(&checkout).unwrap();
+        let (payment, _) = pay(&kit.db, &ada, &requests::pay(checkout, "first")).await.unwrap();
+        let gateway = Refusing { identity: requests::gateway(), payment, amount: kept().await.amount(), state: IntentState::RequiresMethod };
+        advance(&kit.db, &system(), &domain::registry::payables(), &gateway, payment).await.unwrap_err();
+        let another = GatewayIdentity::new("gold", "acct_1", GatewayMode::Live).unwrap();
+        pay(&kit.db, &ada, &PayRequest { gateway: another.clone(), ..requests::pay(checkout, "second") }).await.unwrap();
+        assert_eq!((kept().await.gateway.as_str(), kept().await.intent.is_some()), ("sandbox", true));
+        // What has no intent goes to whoever takes new payments.
+        let checkout = market.held(&kit.db, &ada, &[(&market.bowl, 1)], "two").await;
+        let (payment, _) = pay(&kit.db, &ada, &PayRequest { gateway: another, ..requests::pay(checkout, "third") }).await.unwrap();
+        assert_eq!(gateway_of(&kit.db, payment).await.unwrap().as_deref(), Some("gold/acct_1/live"));
     }
 }

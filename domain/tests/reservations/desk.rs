@@ -11,12 +11,7 @@ use std::{
 
 use chrono::TimeDelta;
 use domain::{
-    drops::{
-        DropItem,
-        create::create,
-        items::{ItemChange, NewItem},
-        publish::publish,
-    },
+    drops::DropItem,
     payments::{
         self,
         apply::apply,
@@ -29,6 +24,7 @@ use domain::{
         text::Line,
     },
     reservations::{
+        ItemChange,
         cancel::cancel,
         desk::{Desk, DeskSettings},
         lapse::lapse,
@@ -38,10 +34,10 @@ use domain::{
 };
 use futures_util::{FutureExt, future::join_all};
 use sea_orm::ConnectionTrait;
-use testkit::{Kit, on_both};
+use testkit::{Kit, market::item, on_both};
 use tokio::task::JoinSet;
 
-use crate::market::{Market, buyer, check_books, codes, draft_of, key, market, number, system, tiers, variant};
+use crate::market::{Market, buyer, check_books, codes, key, market, number, system, tiers};
 
 /// Random numbers that a seed determines (xorshift64*).
 #[derive(Debug, Clone)]
@@ -66,22 +62,13 @@ async fn buyers(kit: &Kit, count: usize) -> Arc<Vec<BuyerScope>> {
 
 /// One drop of a crowd: two items of so many units, three of each a person, the first ten cheaper.
 async fn run(kit: &Kit, market: &Market, title: &str, units: u32) -> [DropItem; 2] {
-    let mut draft = draft_of(kit, title);
-    draft.per_buyer_max = Some(4.into());
-    let drop = create(&kit.db, &market.creator, draft).await.unwrap();
-    let mut items = Vec::new();
-    for name in ["A", "B"] {
+    let marketplace = testkit::market::Market::over(&kit.db);
+    let plan = marketplace.drop(&market.creator, title).terms(|drop| drop.per_buyer_max = Some(4.into()));
+    let plan = ["A", "B"].into_iter().fold(plan, |plan, name| {
         let sku = format!("{}-{name}", title.replace(' ', "-").to_uppercase());
-        let new = NewItem {
-            variant: variant(kit, &market.creator, &sku).await,
-            units,
-            per_buyer_max: 3,
-            tiers: tiers(&[(4_000, Some(10)), (5_000, None)]),
-        };
-        items.push(domain::drops::items::add(&kit.db, &market.creator, drop.id, new).await.unwrap());
-    }
-    publish(&kit.db, &market.creator, drop.id).await.unwrap();
-    items.try_into().unwrap()
+        plan.with(item(&sku).units(units).limit(3).prices(&[(4_000, Some(10)), (5_000, None)]))
+    });
+    plan.open().await.items.try_into().unwrap()
 }
 
 /// A desk where everybody waits for their turn, however slow the machine is.
@@ -110,7 +97,7 @@ async fn pay(db: &Db, checkout: CheckoutId, fingerprint: Option<String>) {
         decline_code: None,
         fingerprint,
     };
-    apply(db, &system(), &payment.gateway, &intent, None).await.unwrap();
+    apply(db, &system(), &domain::registry::payables(), &payment.gateway, &intent, None).await.unwrap();
 }
 
 /// What one of the crowd does: reserves, twice with the same key now and then, and then pays, gives up, or leaves it.
@@ -371,7 +358,7 @@ on_both! {
             let price = 5_000 + round * 100;
             let dearer = Some(tiers(&[(price, None)]));
             let change = ItemChange { units: Some(10 + u32::try_from(round).unwrap()), tiers: dearer, ..ItemChange::default() };
-            domain::drops::items::change(&kit.db, &market.creator, market.cup.id, change).await.unwrap();
+            domain::reservations::change_item(&kit.db, &market.creator, market.cup.id, change).await.unwrap();
             if round % 2 == 0 {
                 assert!(matches!(come(price - 1).await, Ok(Reserved::Repriced(_))), "round {round}");
             }

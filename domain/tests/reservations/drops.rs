@@ -3,9 +3,11 @@
 use chrono::TimeDelta;
 use domain::{
     drops::{
+        NewItem, add_item,
         create::{CreateDropRefusal, create},
-        items::{self, ItemChange, ItemRefusal, NewItem},
-        publish::{CancelDropRefusal, PublishRefusal, WithdrawRefusal, cancel, publish, withdraw},
+        items::ItemRefusal,
+        publish::{PublishRefusal, publish},
+        remove_item,
         state::DropPhase,
         terms::{Balance, Deposit},
         update::{UpdateDrop, UpdateDropRefusal, update},
@@ -14,19 +16,21 @@ use domain::{
         apply::apply,
         gateway::{Intent, IntentState},
         of_checkouts,
-        pay::{PayRequest, PaymentMethod, pay},
     },
     platform::{
         OpError,
         ids::{DropId, DropItemId, EntityId},
     },
-    reservations::{queries, state::ReservationState as State},
+    reservations::{
+        CancelDropRefusal, ItemChange, WithdrawDropRefusal, cancel_drop, change_item, pay::pay, queries,
+        state::ReservationState as State, withdraw_drop,
+    },
 };
 use sea_orm::ConnectionTrait;
-use testkit::{Kit, on_both};
+use testkit::{Kit, on_both, requests};
 use uuid::Uuid;
 
-use crate::market::{buyer, check_books, codes, creator, draft_of, key, market, number, system, tiers, variant};
+use crate::market::{buyer, check_books, codes, creator, draft_of, market, number, system, tiers, variant};
 
 on_both! {
     async fn publishing_tells_every_complaint_at_once(kit: Kit) {
@@ -41,7 +45,7 @@ on_both! {
         bad.closes_at = kit.db.now();
         let drop = create(&kit.db, &market.creator, bad).await.unwrap();
         let new = NewItem { variant: market.cup.variant_id, units: 2, per_buyer_max: 3, tiers: tiers(&[(4_000, Some(2)), (5_000, None)]) };
-        items::add(&kit.db, &market.creator, drop.id, new).await.unwrap();
+        add_item(&kit.db, &market.creator, drop.id, new).await.unwrap();
         let before = kit.state().await;
         use PublishRefusal as R;
         let expected = [
@@ -79,12 +83,12 @@ on_both! {
         let unknown = DropId(Uuid::from_u128(1));
         let (foreign, item) = (market.drop.id, market.cup.id);
         assert_eq!(codes(publish(&kit.db, &other, foreign).await), codes(publish(&kit.db, &other, unknown).await));
-        assert_eq!(codes(withdraw(&kit.db, &other, foreign).await), [WithdrawRefusal::NotFound]);
-        assert_eq!(codes(cancel(&kit.db, &other, foreign).await), [CancelDropRefusal::NotFound]);
+        assert_eq!(codes(withdraw_drop(&kit.db, &other, foreign).await), [WithdrawDropRefusal::NotFound]);
+        assert_eq!(codes(cancel_drop(&kit.db, &other, foreign).await), [CancelDropRefusal::NotFound]);
         assert_eq!(codes(update(&kit.db, &other, foreign, UpdateDrop::default()).await), [UpdateDropRefusal::NotFound]);
-        assert_eq!(codes(items::change(&kit.db, &other, item, ItemChange::default()).await), [ItemRefusal::NotFound]);
-        assert_eq!(codes(items::remove(&kit.db, &other, item).await), [ItemRefusal::NotFound]);
-        assert_eq!(codes(items::remove(&kit.db, &other, DropItemId(Uuid::from_u128(1))).await), [ItemRefusal::NotFound]);
+        assert_eq!(codes(change_item(&kit.db, &other, item, ItemChange::default()).await), [ItemRefusal::NotFound]);
+        assert_eq!(codes(remove_item(&kit.db, &other, item).await), [ItemRefusal::NotFound]);
+        assert_eq!(codes(remove_item(&kit.db, &other, DropItemId(Uuid::from_u128(1))).await), [ItemRefusal::NotFound]);
         assert_eq!(kit.state().await, before);
     }
 
@@ -112,15 +116,15 @@ on_both! {
             assert_eq!(codes(update(&kit.db, creator, drop.id, change).await), expected);
         }
         let units = |units| ItemChange { units: Some(units), ..ItemChange::default() };
-        assert_eq!(codes(items::change(&kit.db, creator, market.cup.id, units(2)).await), [ItemRefusal::BelowReserved]);
+        assert_eq!(codes(change_item(&kit.db, creator, market.cup.id, units(2)).await), [ItemRefusal::BelowReserved]);
         let limit = ItemChange { per_buyer_max: Some(9), ..ItemChange::default() };
-        assert_eq!(codes(items::change(&kit.db, creator, market.cup.id, limit).await), [ItemRefusal::Frozen]);
-        assert_eq!(codes(items::remove(&kit.db, creator, market.cup.id).await), [ItemRefusal::Frozen]);
-        assert_eq!(codes(withdraw(&kit.db, creator, drop.id).await), [WithdrawRefusal::Reserved]);
+        assert_eq!(codes(change_item(&kit.db, creator, market.cup.id, limit).await), [ItemRefusal::Frozen]);
+        assert_eq!(codes(remove_item(&kit.db, creator, market.cup.id).await), [ItemRefusal::Frozen]);
+        assert_eq!(codes(withdraw_drop(&kit.db, creator, drop.id).await), [WithdrawDropRefusal::Reserved]);
         assert_eq!(kit.state().await, before);
-        assert_eq!(items::change(&kit.db, creator, market.cup.id, units(3)).await.unwrap().units.get(), 3);
+        assert_eq!(change_item(&kit.db, creator, market.cup.id, units(3)).await.unwrap().units.get(), 3);
         let dearer = ItemChange { tiers: Some(tiers(&[(9_000, None)])), ..ItemChange::default() };
-        items::change(&kit.db, creator, market.cup.id, dearer).await.unwrap();
+        change_item(&kit.db, creator, market.cup.id, dearer).await.unwrap();
         check_books(&kit.db).await;
     }
 
@@ -131,20 +135,20 @@ on_both! {
         run.minimum_units = Some(10.into());
         let drop = create(&kit.db, creator, run).await.unwrap();
         let new = |variant| NewItem { variant, units: 8, per_buyer_max: 1, tiers: tiers(&[(5_000, None)]) };
-        let cups = items::add(&kit.db, creator, drop.id, new(market.cup.variant_id)).await.unwrap();
-        let bowls = items::add(&kit.db, creator, drop.id, new(market.bowl.variant_id)).await.unwrap();
+        let cups = add_item(&kit.db, creator, drop.id, new(market.cup.variant_id)).await.unwrap();
+        let bowls = add_item(&kit.db, creator, drop.id, new(market.bowl.variant_id)).await.unwrap();
         let units = |units| ItemChange { units: Some(units), ..ItemChange::default() };
         // A draft is checked as a whole, when it is announced.
-        items::change(&kit.db, creator, bowls.id, units(1)).await.unwrap();
+        change_item(&kit.db, creator, bowls.id, units(1)).await.unwrap();
         assert_eq!(codes(publish(&kit.db, creator, drop.id).await), [PublishRefusal::MinimumOutOfRange]);
-        items::change(&kit.db, creator, bowls.id, units(3)).await.unwrap();
+        change_item(&kit.db, creator, bowls.id, units(3)).await.unwrap();
         publish(&kit.db, creator, drop.id).await.unwrap();
-        assert_eq!(codes(items::change(&kit.db, creator, bowls.id, units(1)).await), [ItemRefusal::BelowMinimumRun]);
-        items::change(&kit.db, creator, bowls.id, units(2)).await.unwrap();
-        assert_eq!(codes(items::change(&kit.db, creator, cups.id, units(7)).await), [ItemRefusal::BelowMinimumRun]);
+        assert_eq!(codes(change_item(&kit.db, creator, bowls.id, units(1)).await), [ItemRefusal::BelowMinimumRun]);
+        change_item(&kit.db, creator, bowls.id, units(2)).await.unwrap();
+        assert_eq!(codes(change_item(&kit.db, creator, cups.id, units(7)).await), [ItemRefusal::BelowMinimumRun]);
         let lower = UpdateDrop { minimum_units: Some(Some(9.into())), ..UpdateDrop::default() };
         update(&kit.db, creator, drop.id, lower).await.unwrap();
-        assert_eq!(items::change(&kit.db, creator, cups.id, units(7)).await.unwrap().units.get(), 7);
+        assert_eq!(change_item(&kit.db, creator, cups.id, units(7)).await.unwrap().units.get(), 7);
     }
 
     async fn items_are_checked_and_belong_to_their_creator(kit: Kit) {
@@ -154,7 +158,7 @@ on_both! {
         let foreign = variant(&kit, &other, "THEIRS").await;
         let new = |variant, units, limit, prices: &[(i64, Option<u32>)]| NewItem { variant, units, per_buyer_max: limit, tiers: tiers(prices) };
         let cup = market.cup.variant_id;
-        items::add(&kit.db, &market.creator, drop.id, new(market.bowl.variant_id, 1, 1, &[(1, None)])).await.unwrap();
+        add_item(&kit.db, &market.creator, drop.id, new(market.bowl.variant_id, 1, 1, &[(1, None)])).await.unwrap();
         let before = kit.state().await;
         use ItemRefusal as R;
         for (item, expected) in [
@@ -166,9 +170,9 @@ on_both! {
             (new(cup, 9, 1, &[(1, Some(2)), (2, Some(2)), (3, None)]), vec![R::TiersNotGrowing]),
             (new(cup, 1, 1, &[(0, None)]), vec![R::PriceOutOfRange]),
         ] {
-            assert_eq!(codes(items::add(&kit.db, &market.creator, drop.id, item).await), expected);
+            assert_eq!(codes(add_item(&kit.db, &market.creator, drop.id, item).await), expected);
         }
-        let late = items::add(&kit.db, &market.creator, market.drop.id, new(cup, 1, 1, &[(1, None)])).await;
+        let late = add_item(&kit.db, &market.creator, market.drop.id, new(cup, 1, 1, &[(1, None)])).await;
         assert_eq!(codes(late), [R::Frozen]);
         assert_eq!(kit.state().await, before);
     }
@@ -191,29 +195,22 @@ on_both! {
         let market = market(&kit).await;
         let (ada, bob) = (buyer(&kit, "ada").await, buyer(&kit, "bob").await);
         let paid = market.held(&kit.db, &ada, &[(&market.cup, 1)], "paid").await;
-        let request = PayRequest {
-            checkout: paid,
-            method: PaymentMethod::new("pm_x").unwrap(),
-            return_url: None,
-            gateway: "sandbox",
-            key: key("pay"),
-        };
-        pay(&kit.db, &ada, &request).await.unwrap();
+        pay(&kit.db, &ada, &requests::pay(paid, "pay")).await.unwrap();
         let payment = of_checkouts(&kit.db, &[paid]).await.unwrap().remove(&paid).unwrap();
         let amount = payment.amount();
         let intent = Intent {
             id: "pi_1".to_owned(), payment: payment.id, state: IntentState::Succeeded, amount, captured: amount,
             action_url: None, decline_code: None, fingerprint: None,
         };
-        apply(&kit.db, &system(), "sandbox", &intent, None).await.unwrap();
+        apply(&kit.db, &system(), &domain::registry::payables(), requests::gateway().as_str(), &intent, None).await.unwrap();
         let held = market.held(&kit.db, &bob, &[(&market.cup, 1)], "held").await;
-        cancel(&kit.db, &market.creator, market.drop.id).await.unwrap();
+        cancel_drop(&kit.db, &market.creator, market.drop.id).await.unwrap();
         let lines = queries::lines_of(&kit.db, &[paid, held]).await.unwrap();
         assert_eq!(lines[&paid][0].state, State::Refunded);
         assert_eq!(lines[&held][0].state, State::Cancelled);
         assert_eq!(number(&kit.db, "SELECT COUNT(*) FROM refunds WHERE reason = 'DROP_CANCELLED'").await, 1);
         assert_eq!(number(&kit.db, "SELECT COUNT(*) FROM timers").await, 0);
-        assert_eq!(codes(cancel(&kit.db, &market.creator, market.drop.id).await), [CancelDropRefusal::AlreadyCancelled]);
+        assert_eq!(codes(cancel_drop(&kit.db, &market.creator, market.drop.id).await), [CancelDropRefusal::AlreadyCancelled]);
         check_books(&kit.db).await;
     }
 
@@ -222,14 +219,14 @@ on_both! {
         let other = creator(&kit, "Blue Loom").await;
         let theirs = create(&kit.db, &other, draft_of(&kit, "Warp")).await.unwrap();
         let new = NewItem { variant: variant(&kit, &other, "RUG").await, units: 1, per_buyer_max: 1, tiers: tiers(&[(1_000, None)]) };
-        let rug = items::add(&kit.db, &other, theirs.id, new).await.unwrap();
+        let rug = add_item(&kit.db, &other, theirs.id, new).await.unwrap();
         publish(&kit.db, &other, theirs.id).await.unwrap();
         let (ada, bob) = (buyer(&kit, "ada").await, buyer(&kit, "bob").await);
         let both = market.held(&kit.db, &ada, &[(&market.cup, 1), (&rug, 1)], "both").await;
         let gates = "SELECT COUNT(DISTINCT version) FROM outbox WHERE kind = 'stock_changed' AND aggregate = ";
         let gates = format!("{gates}'{}/stock'", theirs.id.public());
         let before = number(&kit.db, &gates).await;
-        cancel(&kit.db, &market.creator, market.drop.id).await.unwrap();
+        cancel_drop(&kit.db, &market.creator, market.drop.id).await.unwrap();
         // Its gate was taken, although only what is read under the other one says that it has to be.
         assert_eq!(number(&kit.db, &gates).await, before + 1);
         let lines = queries::lines_of(&kit.db, &[both]).await.unwrap();

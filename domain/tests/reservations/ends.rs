@@ -3,26 +3,18 @@
 
 use chrono::TimeDelta;
 use domain::{
-    payments::pay::{PayRequest, PaymentMethod, pay},
-    platform::{
-        faults::{Point, crash_at, fail_at},
-        ids::CheckoutId,
-    },
+    platform::faults::{Point, crash_at, fail_at},
     reservations::{
         cancel::cancel,
         lapse::lapse,
+        pay::pay,
         queries::lines_of,
         reserve::{Reserved, reserve},
     },
 };
-use testkit::{Kit, on_both};
+use testkit::{Kit, on_both, requests};
 
 use crate::market::{buyer, check_books, key, market, number, system};
-
-fn paying(checkout: CheckoutId, name: &str) -> PayRequest {
-    let method = PaymentMethod::new("pm_sandbox_success").unwrap();
-    PayRequest { checkout, method, return_url: None, gateway: "sandbox", key: key(name) }
-}
 
 /// Crashes one operation after the other at its first, second, third … point, until one ends as it should; answers the
 /// points. `one` is given the number of the point and must assert what the crash left behind.
@@ -65,10 +57,10 @@ on_both! {
             let ada = buyer(&kit, &name).await;
             let checkout = market.held(&kit.db, &ada, &[(&market.cup, 1)], &name).await;
             let before = kit.state().await;
-            let crashed = crash_at(nth, pay(&kit.db, &ada, &paying(checkout, &name))).await.err();
+            let crashed = crash_at(nth, pay(&kit.db, &ada, &requests::pay(checkout, &name))).await.err();
             let committed = crashed.is_none_or(|point| point == Point::PayCommitted);
             assert_eq!(kit.state().await == before, !committed, "{crashed:?}");
-            assert_eq!(pay(&kit.db, &ada, &paying(checkout, &name)).await.unwrap().1, committed, "{crashed:?}");
+            assert_eq!(pay(&kit.db, &ada, &requests::pay(checkout, &name)).await.unwrap().1, committed, "{crashed:?}");
             crashed
         });
         assert_eq!(seen.await, ["pay.keyed", "pay.gated", "pay.written", "pay.committed"]);

@@ -6,6 +6,7 @@ mod advancing;
 mod desk;
 mod drops;
 mod ends;
+mod gates;
 mod market;
 mod paying;
 mod reserving;

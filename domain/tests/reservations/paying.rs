@@ -5,34 +5,28 @@ use domain::{
     payments::{
         apply::{ApplyRefusal, apply},
         gateway::{Intent, IntentState},
+        method::PaymentMethod,
         of_checkouts,
-        pay::{PayRefusal, PayRequest, PaymentMethod, pay},
         state::PaymentState,
+        tasks::CancelPayment,
     },
     platform::{
         Money,
         access::BuyerScope,
         ids::{CheckoutId, PaymentId, ReservationId},
-        tasks::Task,
     },
     reservations::{
         cancel::{CancelRefusal, cancel},
         lapse::lapse,
+        pay::{PayRefusal, pay},
         queries,
         state::ReservationState as State,
     },
 };
-use testkit::{Kit, facts, on_both, tasks};
+use testkit::{Kit, facts, on_both, requests, tasks_of};
 use uuid::Uuid;
 
 use crate::market::{buyer, check_books, codes, key, market, number, system};
-
-const GATEWAY: &str = "sandbox";
-
-fn choice(checkout: CheckoutId, name: &str) -> PayRequest {
-    let method = PaymentMethod::new("pm_sandbox_success").unwrap();
-    PayRequest { checkout, method, return_url: None, gateway: GATEWAY, key: key(name) }
-}
 
 async fn payment(kit: &Kit, checkout: CheckoutId) -> domain::payments::Payment {
     of_checkouts(&kit.db, &[checkout]).await.unwrap().remove(&checkout).unwrap()
@@ -56,7 +50,7 @@ async fn intent(kit: &Kit, checkout: CheckoutId, state: IntentState) -> Intent {
 
 async fn tell(kit: &Kit, checkout: CheckoutId, state: IntentState) {
     let intent = intent(kit, checkout, state).await;
-    apply(&kit.db, &system(), GATEWAY, &intent, None).await.unwrap();
+    apply(&kit.db, &system(), &domain::registry::payables(), requests::gateway().as_str(), &intent, None).await.unwrap();
 }
 
 async fn states(kit: &Kit, checkout: CheckoutId) -> Vec<State> {
@@ -69,7 +63,7 @@ async fn first_line(kit: &Kit, checkout: CheckoutId) -> ReservationId {
 }
 
 async fn paid(kit: &Kit, buyer: &BuyerScope, checkout: CheckoutId, name: &str) {
-    pay(&kit.db, buyer, &choice(checkout, name)).await.unwrap();
+    pay(&kit.db, buyer, &requests::pay(checkout, name)).await.unwrap();
     tell(kit, checkout, IntentState::Succeeded).await;
 }
 
@@ -97,7 +91,7 @@ on_both! {
         let ada = buyer(&kit, "ada").await;
         let checkout = market.held(&kit.db, &ada, &[(&market.cup, 1)], "one").await;
         kit.clock.advance(TimeDelta::seconds(500));
-        pay(&kit.db, &ada, &choice(checkout, "pay")).await.unwrap();
+        pay(&kit.db, &ada, &requests::pay(checkout, "pay")).await.unwrap();
         kit.clock.advance(TimeDelta::seconds(200));
         assert!(!lapse(&kit.db, &system(), checkout).await.unwrap());
         tell(&kit, checkout, IntentState::RequiresMethod).await;
@@ -111,7 +105,7 @@ on_both! {
         let ada = buyer(&kit, "ada").await;
         let checkout = market.held(&kit.db, &ada, &[(&market.cup, 1)], "one").await;
         let ends = kit.db.now() + TimeDelta::seconds(600);
-        pay(&kit.db, &ada, &choice(checkout, "pay")).await.unwrap();
+        pay(&kit.db, &ada, &requests::pay(checkout, "pay")).await.unwrap();
         for _ in 0..3 {
             tell(&kit, checkout, IntentState::Processing).await;
         }
@@ -123,7 +117,7 @@ on_both! {
         let market = market(&kit).await;
         let ada = buyer(&kit, "ada").await;
         let checkout = market.held(&kit.db, &ada, &[(&market.cup, 1)], "one").await;
-        pay(&kit.db, &ada, &choice(checkout, "pay")).await.unwrap();
+        pay(&kit.db, &ada, &requests::pay(checkout, "pay")).await.unwrap();
         tell(&kit, checkout, IntentState::RequiresAction).await;
         kit.clock.advance(TimeDelta::seconds(600));
         assert!(lapse(&kit.db, &system(), checkout).await.unwrap());
@@ -131,14 +125,14 @@ on_both! {
         assert_eq!(states(&kit, checkout).await, [State::Expired]);
         let payment = payment(&kit, checkout).await;
         assert_eq!(payment.state, PaymentState::Cancelled);
-        assert!(tasks(&kit).await.contains(&Task::CancelPayment { payment: payment.id }));
+        assert!(tasks_of::<CancelPayment>(&kit).await.contains(&CancelPayment { payment: payment.id }));
     }
 
     async fn money_that_comes_late_takes_all_lines_again_if_they_are_free(kit: Kit) {
         let market = market(&kit).await;
         let ada = buyer(&kit, "ada").await;
         let checkout = market.held(&kit.db, &ada, &[(&market.cup, 1), (&market.bowl, 2)], "one").await;
-        pay(&kit.db, &ada, &choice(checkout, "pay")).await.unwrap();
+        pay(&kit.db, &ada, &requests::pay(checkout, "pay")).await.unwrap();
         kit.clock.advance(TimeDelta::seconds(1_000));
         assert!(lapse(&kit.db, &system(), checkout).await.unwrap());
         tell(&kit, checkout, IntentState::Succeeded).await;
@@ -152,7 +146,7 @@ on_both! {
         for swept in [true, false] {
             let (first, second) = (format!("first{swept}"), format!("second{swept}"));
             let checkout = market.held(&kit.db, &ada, &[(&market.cup, 1), (&market.bowl, 2)], &first).await;
-            pay(&kit.db, &ada, &choice(checkout, &first)).await.unwrap();
+            pay(&kit.db, &ada, &requests::pay(checkout, &first)).await.unwrap();
             kit.clock.advance(TimeDelta::seconds(1_000));
             let other = market.held(&kit.db, &bob, &[(&market.bowl, 1)], &second).await;
             if swept {
@@ -172,22 +166,22 @@ on_both! {
         let (ada, bob) = (buyer(&kit, "ada").await, buyer(&kit, "bob").await);
         let checkout = market.held(&kit.db, &ada, &[(&market.cup, 1)], "one").await;
         let before = kit.state().await;
-        let foreign = pay(&kit.db, &bob, &choice(checkout, "theirs")).await.unwrap_err();
-        let unknown = pay(&kit.db, &bob, &choice(CheckoutId(Uuid::from_u128(1)), "none")).await.unwrap_err();
+        let foreign = pay(&kit.db, &bob, &requests::pay(checkout, "theirs")).await.unwrap_err();
+        let unknown = pay(&kit.db, &bob, &requests::pay(CheckoutId(Uuid::from_u128(1)), "none")).await.unwrap_err();
         assert_eq!(format!("{foreign:?}"), format!("{unknown:?}"));
         assert_eq!(kit.state().await, before);
-        pay(&kit.db, &ada, &choice(checkout, "pay")).await.unwrap();
+        pay(&kit.db, &ada, &requests::pay(checkout, "pay")).await.unwrap();
         let before = kit.state().await;
-        assert_eq!(codes(pay(&kit.db, &ada, &choice(checkout, "twice")).await), [PayRefusal::PaymentInProcess]);
-        assert!(pay(&kit.db, &ada, &choice(checkout, "pay")).await.unwrap().1);
-        let mut reused = choice(checkout, "pay");
+        assert_eq!(codes(pay(&kit.db, &ada, &requests::pay(checkout, "twice")).await), [PayRefusal::PaymentInProcess]);
+        assert!(pay(&kit.db, &ada, &requests::pay(checkout, "pay")).await.unwrap().1);
+        let mut reused = requests::pay(checkout, "pay");
         reused.method = PaymentMethod::new("pm_other").unwrap();
         assert_eq!(codes(pay(&kit.db, &ada, &reused).await), [PayRefusal::KeyReused]);
         tell(&kit, checkout, IntentState::Succeeded).await;
-        assert_eq!(codes(pay(&kit.db, &ada, &choice(checkout, "after")).await), [PayRefusal::AlreadyPaid]);
+        assert_eq!(codes(pay(&kit.db, &ada, &requests::pay(checkout, "after")).await), [PayRefusal::AlreadyPaid]);
         let lapsed = market.held(&kit.db, &bob, &[(&market.cup, 1)], "lapses").await;
         kit.clock.advance(TimeDelta::seconds(600));
-        assert_eq!(codes(pay(&kit.db, &bob, &choice(lapsed, "late")).await), [PayRefusal::HoldOver]);
+        assert_eq!(codes(pay(&kit.db, &bob, &requests::pay(lapsed, "late")).await), [PayRefusal::HoldOver]);
         assert_eq!(before.count("refunds"), 0);
     }
 
@@ -195,16 +189,16 @@ on_both! {
         let market = market(&kit).await;
         let ada = buyer(&kit, "ada").await;
         let checkout = market.held(&kit.db, &ada, &[(&market.cup, 1)], "one").await;
-        pay(&kit.db, &ada, &choice(checkout, "pay")).await.unwrap();
+        pay(&kit.db, &ada, &requests::pay(checkout, "pay")).await.unwrap();
         let before = kit.state().await;
         let good = intent(&kit, checkout, IntentState::Succeeded).await;
         let mut wrong = good.clone();
         wrong.amount.minor += 1;
-        assert_eq!(codes(apply(&kit.db, &system(), GATEWAY, &wrong, None).await), [ApplyRefusal::WrongAmount]);
+        assert_eq!(codes(apply(&kit.db, &system(), &domain::registry::payables(), requests::gateway().as_str(), &wrong, None).await), [ApplyRefusal::WrongAmount]);
         let mut unknown = good.clone();
         unknown.payment = PaymentId(Uuid::from_u128(1));
-        assert_eq!(codes(apply(&kit.db, &system(), GATEWAY, &unknown, None).await), [ApplyRefusal::UnknownPayment]);
-        assert_eq!(codes(apply(&kit.db, &system(), "other", &good, None).await), [ApplyRefusal::UnknownPayment]);
+        assert_eq!(codes(apply(&kit.db, &system(), &domain::registry::payables(), requests::gateway().as_str(), &unknown, None).await), [ApplyRefusal::UnknownPayment]);
+        assert_eq!(codes(apply(&kit.db, &system(), &domain::registry::payables(), "other", &good, None).await), [ApplyRefusal::UnknownPayment]);
         assert_eq!(kit.state().await, before);
     }
 
@@ -237,7 +231,7 @@ on_both! {
         let unknown = cancel(&kit.db, &bob, ReservationId(Uuid::from_u128(1)), &key("none")).await.unwrap_err();
         assert_eq!(format!("{foreign:?}"), format!("{unknown:?}"));
         assert_eq!(kit.state().await, before);
-        pay(&kit.db, &ada, &choice(checkout, "pay")).await.unwrap();
+        pay(&kit.db, &ada, &requests::pay(checkout, "pay")).await.unwrap();
         assert_eq!(codes(cancel(&kit.db, &ada, line, &key("soon")).await), [CancelRefusal::PaymentInProcess]);
         tell(&kit, checkout, IntentState::Succeeded).await;
         kit.clock.advance(TimeDelta::hours(24));

@@ -2,13 +2,14 @@
 
 use chrono::TimeDelta;
 use domain::{
-    drops::publish::{cancel as cancel_drop, publish},
+    drops::publish::publish,
     platform::{
         Currency, Money, Quantity,
         access::{Browse, Viewer, authorize},
         ids::{DropItemId, LegalTextId},
     },
     reservations::{
+        cancel_drop,
         lapse::lapse,
         lines::{AskRefusal, Line, ask},
         queries,
@@ -45,13 +46,13 @@ on_both! {
         let market = market(&kit).await;
         let ada = buyer(&kit, "ada").await;
         let draft = domain::drops::create::create(&kit.db, &market.creator, draft_of(&kit, "Draft")).await.unwrap();
-        let hidden = domain::drops::items::NewItem {
+        let hidden = domain::drops::NewItem {
             variant: variant(&kit, &market.creator, "HIDDEN").await,
             units: 5,
             per_buyer_max: 5,
             tiers: tiers(&[(2_000, None)]),
         };
-        let hidden = domain::drops::items::add(&kit.db, &market.creator, draft.id, hidden).await.unwrap();
+        let hidden = domain::drops::add_item(&kit.db, &market.creator, draft.id, hidden).await.unwrap();
         let before = kit.state().await;
         let request = |units, total| market.request(kit.db.now(), &[(&market.cup, units)], total, "refused");
         let mut unknown = request(1, 9_999);
@@ -138,13 +139,13 @@ on_both! {
         let market = market(&kit).await;
         let other = creator(&kit, "Blue Loom").await;
         let drop = domain::drops::create::create(&kit.db, &other, draft_of(&kit, "Scarves")).await.unwrap();
-        let new = domain::drops::items::NewItem {
+        let new = domain::drops::NewItem {
             variant: variant(&kit, &other, "SCARF").await,
             units: 1,
             per_buyer_max: 1,
             tiers: tiers(&[(3_000, None)]),
         };
-        let scarf = domain::drops::items::add(&kit.db, &other, drop.id, new).await.unwrap();
+        let scarf = domain::drops::add_item(&kit.db, &other, drop.id, new).await.unwrap();
         publish(&kit.db, &other, drop.id).await.unwrap();
         let (ada, bob) = (buyer(&kit, "ada").await, buyer(&kit, "bob").await);
         let both = market.held(&kit.db, &ada, &[(&market.cup, 1), (&scarf, 1)], "both").await;
@@ -189,7 +190,7 @@ on_both! {
         assert_eq!(codes(ask(&kit.db, &scope, &[], country).await), [AskRefusal::LineCount]);
         let japan = "JP".parse().unwrap();
         assert_eq!(codes(ask(&kit.db, &scope, &[line(market.cup.id, 1)], japan).await), [AskRefusal::Quote(QuoteRefusal::NotShippedThere)]);
-        domain::drops::publish::withdraw(&kit.db, &market.creator, market.drop.id).await.unwrap();
+        domain::reservations::withdraw_drop(&kit.db, &market.creator, market.drop.id).await.unwrap();
         assert_eq!(codes(ask(&kit.db, &scope, &[line(market.cup.id, 1)], country).await), [AskRefusal::ItemNotFound]);
         cancel_drop(&kit.db, &market.creator, market.drop.id).await.unwrap();
         let _ = address();

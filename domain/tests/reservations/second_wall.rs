@@ -13,23 +13,27 @@ use domain::{
     },
     drops::{
         Drop, DropItem,
-        create::create,
-        items::{self, NewItem},
-        publish::publish,
         update::{UpdateDrop, update},
     },
     platform::{
         Db, EntityId, TENANT_ROLE,
         access::{Actor, CreatorScope, TokenKind},
-        ids::CreatorId,
-        in_tx, read_in,
+        idempotency::{self, Claim},
+        ids::{CheckoutId, CreatorId},
+        in_tx, read_in, tasks,
         text::Line,
+        timers,
     },
+    reservations::tasks::{HoldLapse, LapseCheckout},
 };
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, RuntimeErr, Statement, sqlx};
-use testkit::Kit;
+use testkit::{
+    Kit,
+    market::{MadeDrop, item},
+};
+use uuid::Uuid;
 
-use crate::market::{Market, buyer, creator, draft_of, key, market, number, system, tiers, variant};
+use crate::market::{Market, buyer, creator, key, market, number, system};
 
 /// SQLSTATE `insufficient_privilege`: no grant, or a row that the policy does not allow.
 const NOT_ALLOWED: &str = "42501";
@@ -98,11 +102,10 @@ struct Yard {
 
 async fn yard(kit: &Kit, name: &str) -> Yard {
     let scope = creator(kit, name).await;
-    let drop = create(&kit.db, &scope, draft_of(kit, &format!("Drop of {name}"))).await.unwrap();
-    let variant = variant(kit, &scope, "CUP").await;
-    let new = NewItem { variant, units: 10, per_buyer_max: 3, tiers: tiers(&[(4_000, Some(4)), (5_000, None)]) };
-    let item = items::add(&kit.db, &scope, drop.id, new).await.unwrap();
-    let yard = Yard { drop: publish(&kit.db, &scope, drop.id).await.unwrap(), scope, item };
+    let cup = item("CUP").prices(&[(4_000, Some(4)), (5_000, None)]);
+    let MadeDrop { drop, mut items } =
+        testkit::market::Market::over(&kit.db).drop(&scope, &format!("Drop of {name}")).with(cup).open().await;
+    let yard = Yard { drop, scope, item: items.remove(0) };
     furnish(kit, &yard.scope, &yard.drop, name).await;
     yard
 }
@@ -379,6 +382,34 @@ async fn a_connection_is_what_it_was_however_a_creators_work_ends(kit: Kit) {
     same("given up").await;
 }
 
+/// The platform's tables are nobody's, so it writes to them beyond the wall, and is within it again afterwards.
+async fn what_the_platform_keeps_is_written_under_a_creators_scope(kit: Kit) {
+    let (mine, _) = two_yards(&kit).await;
+    let (db, checkout, made) = (&kit.db, kit.db.new_id::<CheckoutId>(), Uuid::from_u128(1));
+    let before = kit.state().await;
+    let written: Result<_, DbErr> = in_tx(db, &mine.scope, async |tx| {
+        let mut costs = Vec::new();
+        let mut counted = db.statements();
+        let mut spent = |now: u64| costs.push(now - std::mem::replace(&mut counted, now));
+        tasks::enqueue(tx, LapseCheckout { checkout }).await?;
+        spent(db.statements());
+        timers::set::<HoldLapse>(tx, checkout, tx.now()).await?;
+        spent(db.statements());
+        for (expected, input) in [(Claim::Fresh, 1), (Claim::Replay(made), 1), (Claim::Mismatch, 2)] {
+            assert_eq!(idempotency::claim(tx, tx.actor(), "test", &key("key"), &input, made).await?, expected);
+        }
+        timers::drop::<HoldLapse>(tx, checkout).await?;
+        assert_eq!(texts(tx.conn(), "SELECT current_user::text").await?, [TENANT_ROLE]);
+        Ok(costs)
+    })
+    .await;
+    assert_eq!(written.unwrap(), [3, 3], "two more than without the wall");
+    assert_eq!(testkit::tasks_of::<LapseCheckout>(&kit).await, [LapseCheckout { checkout }]);
+    let after = kit.state().await;
+    assert_eq!(after.count("timers"), before.count("timers"), "the timer was set and dropped");
+    assert_eq!(after.count("idempotency_keys"), before.count("idempotency_keys") + 1);
+}
+
 async fn a_read_changes_nothing(kit: Kit) {
     let (mine, _) = two_yards(&kit).await;
     let before = kit.state().await;
@@ -400,6 +431,7 @@ macro_rules! on_postgres {
 }
 
 on_postgres! {
+    what_the_platform_keeps_is_written_under_a_creators_scope,
     the_role_may_do_what_was_reviewed_and_nothing_else,
     a_forgotten_where_finds_nothing_of_others,
     an_update_or_delete_without_where_touches_nothing_of_others,

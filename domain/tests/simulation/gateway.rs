@@ -9,7 +9,9 @@ use std::{
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::{
-    payments::gateway::{GatewayError, GatewayEvent, Intent, IntentState, NewIntent, PaymentGateway, WebhookError},
+    payments::gateway::{
+        GatewayError, GatewayEvent, GatewayIdentity, Intent, IntentState, NewIntent, PaymentGateway, WebhookError,
+    },
     platform::{Money, clock::ManualClock},
 };
 
@@ -48,53 +50,57 @@ struct State {
 }
 
 /// The gateway.
-pub(crate) struct Gateway(Mutex<State>);
+pub(crate) struct Gateway {
+    identity: GatewayIdentity,
+    state: Mutex<State>,
+}
 
 impl Gateway {
     pub(crate) fn new(clock: Arc<ManualClock>) -> Self {
         let (intents, refunded, keys, wire, told) = (Vec::new(), HashMap::new(), HashMap::new(), Vec::new(), Vec::new());
-        Self(Mutex::new(State { intents, refunded, keys, wire, events: 0, mishap: None, told, clock }))
+        let state = Mutex::new(State { intents, refunded, keys, wire, events: 0, mishap: None, told, clock });
+        Self { identity: GatewayIdentity::in_test("simulated"), state }
     }
 
     /// The next call goes wrong.
     pub(crate) fn expect(&self, mishap: Option<Mishap>) {
-        self.0.lock().unwrap().mishap = mishap;
+        self.state.lock().unwrap().mishap = mishap;
     }
 
     /// The intents that were answered since this was asked last.
     pub(crate) fn told(&self) -> Vec<Intent> {
-        std::mem::take(&mut self.0.lock().unwrap().told)
+        std::mem::take(&mut self.state.lock().unwrap().told)
     }
 
     /// All intents as they stand.
     pub(crate) fn intents(&self) -> Vec<Intent> {
-        self.0.lock().unwrap().intents.clone()
+        self.state.lock().unwrap().intents.clone()
     }
 
     /// What was given back of an intent.
     pub(crate) fn refunded(&self, intent: &str) -> i64 {
-        self.0.lock().unwrap().refunded.get(intent).copied().unwrap_or(0)
+        self.state.lock().unwrap().refunded.get(intent).copied().unwrap_or(0)
     }
 
     /// How many events wait on the wire.
     pub(crate) fn waiting(&self) -> usize {
-        self.0.lock().unwrap().wire.len()
+        self.state.lock().unwrap().wire.len()
     }
 
     /// An event of the wire, which stays there (`again`) or not.
     pub(crate) fn event(&self, at: usize, again: bool) -> GatewayEvent {
-        let wire = &mut self.0.lock().unwrap().wire;
+        let wire = &mut self.state.lock().unwrap().wire;
         if again { wire[at].clone() } else { wire.remove(at) }
     }
 
     /// An event that was not taken waits on the wire again.
     pub(crate) fn put_back(&self, event: GatewayEvent) {
-        self.0.lock().unwrap().wire.push(event);
+        self.state.lock().unwrap().wire.push(event);
     }
 
     /// The buyer confirms or declines what an intent asks for, or an intent in process ends.
     pub(crate) fn end(&self, id: &str, pays: bool) {
-        let mut state = self.0.lock().unwrap();
+        let mut state = self.state.lock().unwrap();
         let intent = state.intents.iter_mut().find(|intent| intent.id == id).unwrap();
         assert!(matches!(intent.state, IntentState::RequiresAction | IntentState::Processing));
         set_state(intent, if pays { IntentState::Succeeded } else { IntentState::RequiresMethod });
@@ -171,8 +177,8 @@ fn as_intent(answer: Answer) -> Intent {
 
 #[async_trait]
 impl PaymentGateway for Gateway {
-    fn name(&self) -> &'static str {
-        "simulated"
+    fn identity(&self) -> &GatewayIdentity {
+        &self.identity
     }
 
     fn signature_header(&self) -> &'static str {
@@ -180,7 +186,7 @@ impl PaymentGateway for Gateway {
     }
 
     async fn create(&self, new: &NewIntent, key: &str) -> Result<Intent, GatewayError> {
-        let mut state = self.0.lock().unwrap();
+        let mut state = self.state.lock().unwrap();
         let answer = state.call(key, |state| {
             assert!(state.intents.iter().all(|intent| intent.payment != new.payment), "a second intent of one payment");
             let mut intent = Intent {
@@ -202,7 +208,7 @@ impl PaymentGateway for Gateway {
     }
 
     async fn confirm(&self, intent: &str, method: &str, _return_url: Option<&str>, key: &str) -> Result<Intent, GatewayError> {
-        let answer = self.0.lock().unwrap().call(key, |state| {
+        let answer = self.state.lock().unwrap().call(key, |state| {
             let known = state.intent(intent)?;
             if !matches!(known.state, IntentState::RequiresMethod | IntentState::RequiresAction) {
                 return Err(GatewayError::Refused("it is not waiting for a method".into()));
@@ -224,7 +230,7 @@ impl PaymentGateway for Gateway {
     }
 
     async fn retrieve(&self, intent: &str) -> Result<Intent, GatewayError> {
-        let mut state = self.0.lock().unwrap();
+        let mut state = self.state.lock().unwrap();
         let mishap = state.mishap.take();
         if matches!(mishap, Some(Mishap::Unheard | Mishap::Unanswered)) {
             return Err(GatewayError::Later("no answer".into()));
@@ -240,7 +246,7 @@ impl PaymentGateway for Gateway {
     }
 
     async fn cancel(&self, intent: &str, key: &str) -> Result<Intent, GatewayError> {
-        let answer = self.0.lock().unwrap().call(key, |state| {
+        let answer = self.state.lock().unwrap().call(key, |state| {
             let known = state.intent(intent)?;
             if matches!(known.state, IntentState::RequiresMethod | IntentState::RequiresAction) {
                 set_state(known, IntentState::Cancelled);
@@ -254,7 +260,7 @@ impl PaymentGateway for Gateway {
     }
 
     async fn refund(&self, intent: &str, amount: Money, key: &str) -> Result<String, GatewayError> {
-        let answer = self.0.lock().unwrap().call(key, |state| {
+        let answer = self.state.lock().unwrap().call(key, |state| {
             let captured = state.intent(intent)?.captured.minor;
             let refunded = state.refunded.entry(intent.to_owned()).or_default();
             if amount.minor <= 0 || *refunded + amount.minor > captured {

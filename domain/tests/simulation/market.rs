@@ -1,28 +1,16 @@
 //! What every run begins with: creators, variants and buyers, in a database that is copied; and the drops of a run.
 
 use chrono::TimeDelta;
-use domain::{
-    accounts::{AccountName, CreateAccount, Email, create_account},
-    catalog::{TaxClass, create_product, create_variant},
-    creators::create_for,
-    drops::{
-        create::{CreateDrop, create},
-        items::{self, NewItem},
-        publish::publish,
-    },
-    platform::{
-        Db,
-        access::{Buyer, BuyerScope, CreatorScope, SystemScope},
-        ids::{AccountId, CreatorId, LegalTextId, VariantId},
-        text::{Line as Text, Markdown},
-    },
-    reservations::{
-        legal::{self, LegalKind},
-        tables::set_tax_rate,
-    },
+use domain::platform::{
+    Db,
+    access::{Buyer, BuyerScope, CreatorScope, SystemScope},
+    ids::{AccountId, CreatorId, LegalTextId, VariantId},
 };
 pub(crate) use testkit::requests::{address, euros};
-use testkit::{Kit, TestDb, requests, requests::tiers};
+use testkit::{
+    Kit, TestDb,
+    market::{Market, item_of},
+};
 
 use crate::{
     dice::Dice,
@@ -51,20 +39,20 @@ pub(crate) struct Template {
 impl Template {
     pub(crate) async fn make() -> Self {
         let kit = Kit::sqlite().await;
-        let admin = system().as_admin();
-        let long_ago = kit.db.now() - TimeDelta::days(365);
-        set_tax_rate(&kit.db, &admin, "DE".parse().unwrap(), TaxClass::Standard, long_ago, 1_900).await.unwrap();
-        let (title, body) = (Text::new("Terms").unwrap(), Markdown::new("Terms.").unwrap());
-        let legal = legal::publish(&kit.db, &admin, LegalKind::Terms, &title, &body).await.unwrap();
+        let mut market = Market::new(&kit).await;
+        let legal = market.publish_terms().await;
         let mut variants = Vec::new();
         for (number, count) in VARIANTS.into_iter().enumerate() {
-            variants.push(creator(&kit.db, &format!("Creator {number}"), count).await);
+            let creator = market.creator(&format!("Creator {number}")).await;
+            let mut made = Vec::new();
+            for sku in 0..count {
+                made.push(market.variant(&creator, &format!("SKU-{sku}")).await);
+            }
+            variants.push((creator.creator(), made));
         }
         let mut accounts = Vec::new();
         for number in 0..BUYERS {
-            let email = Email::new(&format!("buyer-{number}@shop.example")).unwrap();
-            let request = CreateAccount { email, name: AccountName::new("Buyer").unwrap(), password: None };
-            accounts.push(create_account(&kit.db, &system(), request).await.unwrap().id);
+            accounts.push(market.account(&format!("buyer-{number}")).await);
         }
         // What the buyers' accounts have told is not part of a run.
         for table in ["outbox", "tasks", "audit"] {
@@ -83,40 +71,32 @@ impl Template {
     }
 }
 
-async fn creator(db: &Db, name: &str, variants: usize) -> (CreatorId, Vec<VariantId>) {
-    let creator = create_for(db, &system(), None, requests::creator(name)).await.unwrap();
-    let scope = system().as_creator(creator.id);
-    let product = create_product(db, &scope, requests::product("A thing")).await.unwrap();
-    let mut made = Vec::new();
-    for number in 0..variants {
-        let variant = requests::variant(product.id, &format!("SKU-{number}"), euros(PRICE_MINOR));
-        made.push(create_variant(db, &scope, variant).await.unwrap().id);
-    }
-    (creator.id, made)
-}
-
 /// Announces a drop of each creator, with the terms that the dice say.
 pub(crate) async fn open(db: &Db, template: &Template, dice: &mut Dice) -> (Model, Vec<CreatorScope>) {
     let (mut model, mut creators) = (Model::default(), Vec::new());
+    let market = Market::over(db);
     for (number, (creator, variants)) in template.variants.iter().enumerate() {
         let scope = system().as_creator(*creator);
-        let now = db.now();
         // The second may open later, and both may close within the run.
-        let opens_at = now + TimeDelta::seconds(if number > 0 && dice.percent(30) { dice.between(1, 900).into() } else { 0 });
+        let opens_in = if number > 0 && dice.percent(30) { dice.between(1, 900).into() } else { 0 };
+        let opens_at = db.now() + TimeDelta::seconds(opens_in);
         let closes_at = opens_at + TimeDelta::seconds(dice.between(1_800, 20_000).into());
         let hold_secs = dice.between(60, 1_200);
-        let request = CreateDrop { opens_at, closes_at, hold_secs: hold_secs.try_into().unwrap(), ..requests::drop(now, "A run") };
-        let drop = create(db, &scope, request).await.unwrap();
-        model.drops.push(DropModel { id: drop.id, opens_at, closes_at, hold_secs: hold_secs.into(), called_off: false });
+        let mut run = market.drop(&scope, "A run").terms(|terms| {
+            (terms.opens_at, terms.closes_at, terms.hold_secs) = (opens_at, closes_at, hold_secs.try_into().unwrap());
+        });
+        let mut bounds = Vec::new();
         for variant in variants {
             let units = dice.between(1, 8);
             let limit = dice.between(1, units.min(4));
-            let tiers = tiers(&[(PRICE_MINOR, None)]);
-            let item = NewItem { variant: *variant, units, per_buyer_max: limit, tiers };
-            let item = items::add(db, &scope, drop.id, item).await.unwrap();
+            run = run.with(item_of(*variant).units(units).limit(limit).prices(&[(PRICE_MINOR, None)]));
+            bounds.push((units, limit));
+        }
+        let made = run.open().await;
+        model.drops.push(DropModel { id: made.drop.id, opens_at, closes_at, hold_secs: hold_secs.into(), called_off: false });
+        for (item, (units, limit)) in made.items.iter().zip(bounds) {
             model.items.push(ItemModel { id: item.id, drop: number, units, limit });
         }
-        publish(db, &scope, drop.id).await.unwrap();
         creators.push(scope);
     }
     (model, creators)

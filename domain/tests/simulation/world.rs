@@ -6,10 +6,12 @@ mod workers;
 
 use std::{collections::BTreeMap, fmt::Debug, future::Future, sync::Arc};
 
+use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     payments::{
         gateway::{IntentState, PaymentGateway},
+        gateways::Gateways,
         receive_webhook,
     },
     platform::{
@@ -17,13 +19,15 @@ use domain::{
         access::{Actor, BuyerScope, CreatorScope},
         clock::ManualClock,
         faults::{crash_at, fail_at},
-        mail::Letter,
+        mail::{LinkBase, Mail, MailError, Mailer},
         outbox,
-        tasks::{self, Queue},
+        tasks::{self, Queue, TaskKinds},
         timers,
     },
+    registry::{self, Ports},
 };
 use sea_orm::DbErr;
+use serde_json::Value as Json;
 use testkit::{Kit, TestDb};
 
 use crate::{
@@ -94,12 +98,24 @@ pub(crate) struct World<'a> {
     /// What a key was used for.
     paid: BTreeMap<(usize, String), (usize, &'static str)>,
     cancelled: BTreeMap<(usize, String), (usize, usize)>,
-    letters: BTreeMap<String, Letter>,
+    kinds: TaskKinds,
+    /// The letters that a worker had in hand, by their tasks.
+    letters: BTreeMap<String, Json>,
     holder: u128,
     keys: usize,
     log: Vec<String>,
     calm: bool,
     _store: TestDb,
+}
+
+/// Takes every letter.
+struct Postman;
+
+#[async_trait]
+impl Mailer for Postman {
+    async fn send(&self, _mail: &Mail) -> Result<(), MailError> {
+        Ok(())
+    }
 }
 
 impl Drop for World<'_> {
@@ -133,11 +149,16 @@ impl<'a> World<'a> {
         let db = domain::platform::connect(store.url(), 1, clock.clone(), entropy).await.unwrap();
         let mut dice = Dice::new(seed);
         let (model, creators) = market::open(&db, template, &mut dice).await;
+        let gateway = Arc::new(Gateway::new(Arc::clone(&clock)));
+        let port: Arc<dyn PaymentGateway> = gateway.clone();
+        let gateways = Gateways::new(port, []).unwrap();
+        let ports = Ports { gateways, mailer: Arc::new(Postman), links: LinkBase::new("https://shop.example") };
         Self {
             seed,
             dice,
             db,
-            gateway: Arc::new(Gateway::new(Arc::clone(&clock))),
+            gateway,
+            kinds: registry::tasks(ports),
             clock,
             template,
             buyers: template.buyers(),
@@ -291,10 +312,10 @@ impl<'a> World<'a> {
             self.note(format_args!("{} is lost", event.id));
             return;
         }
-        let (db, name) = (self.db.clone(), self.gateway.name());
+        let (db, gateway) = (self.db.clone(), self.gateway.identity().clone());
         let what = format!("{} of {} arrives", event.id, event.intent.clone().unwrap_or_default());
         let scope = system();
-        let taken = self.with_luck(&what, receive_webhook(&db, &scope, name, &event, "{}")).await;
+        let taken = self.with_luck(&what, receive_webhook(&db, &scope, &gateway, &event, "{}")).await;
         if !matches!(taken, Some(Ok(()))) && !again && self.dice.percent(70) {
             // It was not answered, so the gateway tries again.
             self.gateway.put_back(event);
@@ -366,7 +387,7 @@ impl<'a> World<'a> {
         if self.gateway.waiting() > 0 || outbox::unstamped_count(&self.db).await.unwrap() > 0 {
             return Some(now);
         }
-        let mut next = timers::next_due(&self.db).await.unwrap();
+        let mut next = timers::next_due(&self.db, &registry::timers()).await.unwrap();
         if !tasks::depths(&self.db).await.unwrap().is_empty() {
             for queue in Queue::ALL {
                 next = [next, tasks::next_due(&self.db, queue).await.unwrap()].into_iter().flatten().min();

@@ -2,7 +2,8 @@
 //!
 //! It behaves as a gateway at the other end of a network does: calls are idempotent by key, outcomes
 //! come as signed webhooks, some of them late, and one method sends the buyer to a page (`page`).
-//! [`methods`] says what each method of payment does; `delivery` sends the webhooks.
+//! [`methods`] says what each method of payment does; `delivery` sends the webhooks, and [`SandboxOutcome`] is the task that
+//! has it do so.
 //!
 //! Architecture invariant: nothing of ours refers to its tables, and it reads none of ours.
 
@@ -11,12 +12,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    payments::gateway::{GatewayError, GatewayEvent, Intent, IntentState, NewIntent, PaymentGateway, WebhookError},
+    payments::gateway::{
+        GatewayError, GatewayEvent, GatewayIdentity, Intent, IntentState, NewIntent, PaymentGateway, WebhookError,
+    },
     platform::{
         Db, Money, Tx,
         access::Actor,
         in_tx,
-        tasks::{self, NewTask, Task},
+        sweep::Sweep,
+        tasks::{NewTask, enqueue},
     },
 };
 use sea_orm::DbErr;
@@ -29,12 +33,15 @@ mod intent_row;
 mod key_row;
 pub mod methods;
 mod page;
+pub mod personal_data;
+mod tasks;
 
 pub use delivery::{DeliverError, Webhook};
 use event_row::EventKind;
 pub use intent_row::SandboxState;
 use methods::Outcome;
 pub use page::{PageView, SettleError};
+pub use tasks::SandboxOutcome;
 
 /// Where the sandbox is reached, and how it signs.
 #[derive(Clone)]
@@ -64,6 +71,7 @@ impl std::fmt::Debug for SandboxSettings {
 
 /// The sandbox gateway.
 pub struct Sandbox {
+    identity: GatewayIdentity,
     db: Db,
     settings: SandboxSettings,
     http: reqwest::Client,
@@ -105,21 +113,12 @@ pub const SIGNATURE_HEADER: &str = "Smallrun-Signature";
 impl Sandbox {
     /// A sandbox over its tables in our database.
     pub fn new(db: Db, settings: SandboxSettings) -> Result<Self, reqwest::Error> {
-        Ok(Self { db, settings, http: delivery::client()? })
+        Ok(Self { identity: GatewayIdentity::in_test(NAME), db, settings, http: delivery::client()? })
     }
 
     /// The same, to be shared.
     pub fn shared(db: Db, settings: SandboxSettings) -> Result<Arc<Self>, reqwest::Error> {
         Self::new(db, settings).map(Arc::new)
-    }
-
-    /// Forgets keys and delivered events made before `before`. Answers how many.
-    pub async fn sweep(&self, before: DateTime<Utc>) -> Result<u64, DbErr> {
-        in_tx(&self.db, ACTOR, async |tx| {
-            let keys = key_row::sweep(tx, before).await?;
-            Ok(keys.saturating_add(event_row::sweep(tx, before).await?))
-        })
-        .await
     }
 
     fn view(&self, row: &intent_row::Model) -> Result<Intent, CallError> {
@@ -274,13 +273,32 @@ async fn declines(tx: &Tx, row: &mut intent_row::Model, code: &str) -> Result<()
 /// Notes an event, and queues what is to happen at `run_at`: its webhook, or the settling of a late payment.
 async fn happened(tx: &Tx, row: &intent_row::Model, kind: EventKind, run_at: DateTime<Utc>) -> Result<(), DbErr> {
     let event: Uuid = event_row::insert(tx, row.id, kind).await?;
-    tasks::enqueue(tx, NewTask::from(Task::SandboxOutcome { event }).at(run_at)).await
+    enqueue(tx, NewTask::from(SandboxOutcome { event }).at(run_at)).await
+}
+
+/// Keys, and events that were delivered, are kept for so long: somewhat longer than any task of ours is tried.
+const KEPT_DAYS: i64 = 30;
+
+#[async_trait]
+impl Sweep for Sandbox {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn sweep(&self) -> Result<u64, DbErr> {
+        in_tx(&self.db, ACTOR, async |tx| {
+            let before = tx.now().checked_sub_signed(TimeDelta::days(KEPT_DAYS)).unwrap_or(tx.now());
+            let keys = key_row::sweep(tx, before).await?;
+            Ok(keys.saturating_add(event_row::sweep(tx, before).await?))
+        })
+        .await
+    }
 }
 
 #[async_trait]
 impl PaymentGateway for Sandbox {
-    fn name(&self) -> &'static str {
-        NAME
+    fn identity(&self) -> &GatewayIdentity {
+        &self.identity
     }
 
     fn signature_header(&self) -> &'static str {

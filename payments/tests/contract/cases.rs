@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::{
-    payments::gateway::{GatewayError, Intent, IntentState, NewIntent, PaymentGateway, WebhookError},
+    payments::gateway::{GatewayError, GatewayIdentity, Intent, IntentState, NewIntent, PaymentGateway, WebhookError},
     platform::{Currency, Money, ids::PaymentId},
 };
 use uuid::Uuid;
@@ -34,6 +34,35 @@ pub(crate) trait Driver: Send + Sync {
     fn webhook(&self, intent: &str, age: TimeDelta) -> (String, Vec<u8>);
 }
 
+/// Makes tests of all cases, on both databases, for a driver with a function `new(kit)`. The module of a
+/// gateway is its driver and this one line.
+macro_rules! contract_of {
+    ($driver:ident) => {
+        $crate::cases::contract_of! { $driver:
+            the_identity_is_one_that_a_payment_can_keep,
+            the_same_call_with_the_same_key_has_one_effect,
+            a_key_is_not_good_for_another_call,
+            the_same_call_many_times_at_once_has_one_effect,
+            after_a_decline_another_method_may_succeed,
+            a_paid_intent_cannot_be_paid_again_or_cancelled,
+            a_cancelled_intent_cannot_be_paid,
+            refunds_never_exceed_what_was_captured,
+            an_action_is_the_buyers_to_take,
+            a_late_method_settles_later_and_cannot_be_called_back_meanwhile,
+            a_late_decline_leaves_an_intent_that_can_be_cancelled_by_the_same_call,
+            an_intent_that_nobody_made_is_refused,
+            only_webhooks_signed_now_by_the_gateway_are_believed,
+        }
+    };
+    ($driver:ident: $($case:ident),+ $(,)?) => {
+        $(async fn $case(kit: Kit) {
+            $crate::cases::$case(&$driver::new(kit)).await;
+        })+
+        testkit::on_both! { $($case),+ }
+    };
+}
+pub(crate) use contract_of;
+
 fn eur(minor: i64) -> Money {
     Money::new(minor, Currency::from_code("EUR").unwrap())
 }
@@ -51,6 +80,13 @@ async fn paid(driver: &dyn Driver, minor: i64) -> Intent {
 
 fn refused<T: std::fmt::Debug>(result: Result<T, GatewayError>) {
     assert!(matches!(result, Err(GatewayError::Refused(_))), "{result:?}");
+}
+
+pub(crate) async fn the_identity_is_one_that_a_payment_can_keep(driver: &dyn Driver) {
+    let identity = driver.gateway().identity();
+    assert_eq!(GatewayIdentity::new(identity.name(), identity.account(), identity.mode()).as_ref(), Some(identity));
+    // It is a part of `/webhooks/{gateway}`.
+    assert_eq!(identity.name(), identity.name().to_lowercase());
 }
 
 pub(crate) async fn the_same_call_with_the_same_key_has_one_effect(driver: &dyn Driver) {

@@ -2,13 +2,10 @@
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use domain::{
-    payments::gateway::{Intent, PaymentGateway},
-    platform::tasks::Task,
-};
+use domain::payments::gateway::{Intent, PaymentGateway};
 use payments::{
     Sandbox, SandboxSettings,
-    sandbox::{Webhook, methods},
+    sandbox::{SandboxOutcome, Webhook, methods},
     signature,
 };
 use testkit::Kit;
@@ -66,8 +63,9 @@ impl Driver for SandboxDriver {
 
     async fn wait_for_late(&self) {
         self.kit.clock.advance(TimeDelta::seconds(SandboxSettings::LATE_SECS));
-        for task in testkit::tasks(&self.kit).await {
-            let Task::SandboxOutcome { event } = task else { panic!("the sandbox queues its own tasks only: {task:?}") };
+        let outcomes = testkit::tasks_of::<SandboxOutcome>(&self.kit).await;
+        assert_eq!(outcomes.len(), testkit::tasks(&self.kit).await.len(), "the sandbox queues its own tasks only");
+        for SandboxOutcome { event } in outcomes {
             // Webhooks find nobody; what settles needs nobody.
             let _delivered = self.sandbox.deliver(event).await;
         }
@@ -80,26 +78,4 @@ impl Driver for SandboxDriver {
     }
 }
 
-macro_rules! run_on_the_sandbox {
-    ($($case:ident),+ $(,)?) => {
-        $(async fn $case(kit: Kit) {
-            cases::$case(&SandboxDriver::new(kit)).await;
-        })+
-        testkit::on_both! { $($case),+ }
-    };
-}
-
-run_on_the_sandbox! {
-    the_same_call_with_the_same_key_has_one_effect,
-    a_key_is_not_good_for_another_call,
-    the_same_call_many_times_at_once_has_one_effect,
-    after_a_decline_another_method_may_succeed,
-    a_paid_intent_cannot_be_paid_again_or_cancelled,
-    a_cancelled_intent_cannot_be_paid,
-    refunds_never_exceed_what_was_captured,
-    an_action_is_the_buyers_to_take,
-    a_late_method_settles_later_and_cannot_be_called_back_meanwhile,
-    a_late_decline_leaves_an_intent_that_can_be_cancelled_by_the_same_call,
-    an_intent_that_nobody_made_is_refused,
-    only_webhooks_signed_now_by_the_gateway_are_believed,
-}
+cases::contract_of!(SandboxDriver);

@@ -19,12 +19,12 @@ pub(crate) enum Introspection {
 
 impl Introspection {
     /// What that means for a server that is tried out on its own machine, or is not.
-    pub(crate) fn audience(self, tried_out: bool) -> api::SchemaAudience {
+    pub(crate) fn audience(self, tried_out: bool) -> edge::introspection::SchemaAudience {
         match self {
-            Self::Auto if tried_out => api::SchemaAudience::Everybody,
-            Self::On => api::SchemaAudience::Everybody,
-            Self::Auto | Self::Permitted => api::SchemaAudience::Permitted,
-            Self::Off => api::SchemaAudience::Nobody,
+            Self::Auto if tried_out => edge::introspection::SchemaAudience::Everybody,
+            Self::On => edge::introspection::SchemaAudience::Everybody,
+            Self::Auto | Self::Permitted => edge::introspection::SchemaAudience::Permitted,
+            Self::Off => edge::introspection::SchemaAudience::Nobody,
         }
     }
 }
@@ -100,10 +100,10 @@ pub(crate) enum Origins {
 
 impl Origins {
     /// As the edge takes them.
-    pub(crate) fn cors(&self) -> api::Cors {
+    pub(crate) fn cors(&self) -> edge::http::cors::Cors {
         match self {
-            Self::Any => api::Cors::Any,
-            Self::These(origins) => api::Cors::These(origins.clone()),
+            Self::Any => edge::http::cors::Cors::Any,
+            Self::These(origins) => edge::http::cors::Cors::These(origins.clone()),
         }
     }
 }
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn what_is_tried_out_is_open_and_nothing_else_by_default() {
-        use api::SchemaAudience as Audience;
+        use edge::introspection::SchemaAudience as Audience;
         for (setting, tried_out, audience) in [
             (Introspection::Auto, true, Audience::Everybody),
             (Introspection::Auto, false, Audience::Permitted),

@@ -60,7 +60,7 @@ impl Mailer for SmtpMailer {
                 Ok(())
             }
             Err(error) => {
-                let text = without(&mail.to, &crate::failure::chain(&error));
+                let text = without(&mail.to, &crate::run::chain(&error));
                 if is_of_the_address(&error) { Err(MailError::Never(text)) } else { Err(MailError::Later(text)) }
             }
         }

@@ -5,13 +5,11 @@ use std::{sync::Arc, time::Duration};
 use chrono::TimeDelta;
 use domain::platform::{
     access::Actor,
-    ids::CheckoutId,
     in_tx,
-    mail::Letter,
-    tasks::{self, NewTask, Queue, Task},
+    tasks::{self, NewTask, Queue},
 };
+use testkit::Numbered;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 use workers::{
     bus::{Bus, BusState, Consumer, Permit},
     relay,
@@ -112,9 +110,10 @@ fn a_task_that_comes_due_later_is_given_a_permit_then() {
         until_up(bus.as_ref()).await;
         let stop = CancellationToken::new();
         let relay = tokio::spawn(relay::run(db.clone(), Arc::clone(&bus), stop.clone()));
-        let letter = Task::SendMail { letter: Letter::Held { checkout: CheckoutId(Uuid::from_u128(1)) } };
         let later = db.now() + TimeDelta::seconds(30);
-        in_tx(&db, Actor::System("test"), async |tx| tasks::enqueue(tx, NewTask::from(letter).at(later)).await).await.unwrap();
+        in_tx(&db, Actor::System("test"), async |tx| tasks::enqueue(tx, NewTask::from(Numbered { number: 1 }).at(later)).await)
+            .await
+            .unwrap();
         let mut consumer = bus.consumer(Queue::Mail, 1);
         fixture.kit.clock.advance(TimeDelta::seconds(31));
         assert_eq!(permits(consumer.as_mut(), 1).await.len(), 1);

@@ -9,53 +9,40 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use chrono::TimeDelta;
-use domain::platform::{
-    Db,
-    access::Actor,
-    facts::Fact,
-    ids::{AccountId, CheckoutId},
-    in_tx,
-    mail::Letter,
-    outbox,
-    tasks::{self, Claimed, NewTask, Queue, Task},
+use domain::{
+    platform::{
+        Db,
+        access::Actor,
+        facts::Fact,
+        ids::AccountId,
+        in_tx, outbox,
+        tasks::{self, NewTask, Queue, TaskKinds},
+    },
+    registry,
 };
-use sea_orm::DbErr;
+use sea_orm::{ConnectionTrait, DbErr};
+use testkit::{Listener, Numbered, RecordingProjection};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use workers::{
-    TaskError, announce,
-    bus::{
-        Bus,
-        follower::{FollowError, Follower},
-    },
-    reactions::react,
-    relay,
-    run::{Handler, QueueWorker, Stop},
+    announce,
+    bus::Bus,
+    projections, relay,
+    run::{QueueWorker, Stop},
 };
 
 use crate::Fixture;
 
 const ACTOR: Actor = Actor::System("test");
 
-/// Notes which letters it was given.
+/// Notes which tasks it was given.
 #[derive(Default)]
-struct Recorder(Mutex<Vec<u128>>);
+struct Recorder(Mutex<Vec<u64>>);
 
-#[async_trait]
-impl Handler for Recorder {
-    async fn handle(&self, claimed: &Claimed) -> Result<(), TaskError> {
-        if let Task::SendMail { letter: Letter::Held { checkout } } = &claimed.task {
-            self.0.lock().unwrap().push(checkout.0.as_u128());
-        }
-        Ok(())
-    }
-}
-
-fn letter(number: u128) -> NewTask {
-    NewTask::from(Task::SendMail { letter: Letter::Held { checkout: CheckoutId(Uuid::from_u128(number)) } })
+fn numbered(number: u64) -> NewTask {
+    NewTask::from(Numbered { number })
 }
 
 async fn enqueue(db: &Db, task: NewTask) {
@@ -71,7 +58,7 @@ async fn publish(db: &Db, numbers: std::ops::Range<u128>) {
 async fn stamp_silently(db: &Db) {
     in_tx(db, ACTOR, async |tx| {
         let fence = outbox::lease(tx, Uuid::from_u128(1)).await?.ok_or_else(|| DbErr::Custom("another relay".to_owned()))?;
-        outbox::stamp(tx, fence, 10_000, react).await
+        outbox::stamp(tx, fence, 10_000, |fact| registry::letters().following(fact)).await
     })
     .await
     .unwrap();
@@ -89,13 +76,18 @@ async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
 /// A worker of the queue of letters.
 fn start_worker(db: &Db, bus: &Arc<dyn Bus>) -> (Arc<Recorder>, Stop, JoinHandle<()>) {
     let (recorder, stop) = (Arc::new(Recorder::default()), Stop::default());
+    let listening = Arc::clone(&recorder);
+    let listener = Listener::new(move |number, _| {
+        listening.0.lock().unwrap().push(number);
+        std::future::ready(Ok(()))
+    });
     let worker = QueueWorker {
         db: db.clone(),
         bus: Arc::clone(bus),
         queue: Queue::Mail,
         concurrency: 4,
         task_time_max: Duration::from_secs(30),
-        handler: recorder.clone(),
+        kinds: TaskKinds::default().with::<Numbered>(listener),
     };
     let running = tokio::spawn(worker.run(stop.clone()));
     (recorder, stop, running)
@@ -112,12 +104,23 @@ async fn is_first(first: impl Future<Output = ()>, second: impl Future<Output = 
     .await
 }
 
-async fn positions(follower: &mut Follower, count: usize) -> Vec<i64> {
-    let mut positions = Vec::new();
-    while positions.len() < count {
-        positions.push(follower.next().await.unwrap().position);
-    }
-    positions
+/// A projection that the loop keeps up until the end of the test.
+fn project(db: &Db, bus: &Arc<dyn Bus>, projection: RecordingProjection) -> Arc<RecordingProjection> {
+    let projection = Arc::new(projection);
+    tokio::spawn(projections::run(db.clone(), Arc::clone(bus), projection.clone(), CancellationToken::new()));
+    projection
+}
+
+/// A projection that begins with the newest fact.
+async fn project_from_now(db: &Db, bus: &Arc<dyn Bus>) -> Arc<RecordingProjection> {
+    let projection = project(db, bus, RecordingProjection::new("recorder"));
+    projection.until(|recorded| recorded.position.is_some()).await;
+    projection
+}
+
+/// Waits until a projection has come to a position; answers the positions of all facts that it was given, in that order.
+async fn positions(projection: &RecordingProjection, last: i64) -> Vec<i64> {
+    projection.reaches(last).await.batches.concat()
 }
 
 pub(crate) async fn an_announced_task_wakes_its_queue_and_no_other(fixture: Fixture) {
@@ -135,7 +138,7 @@ pub(crate) async fn what_one_process_queues_is_done_by_another(fixture: Fixture)
     let announcing = CancellationToken::new();
     let announced = tokio::spawn(announce::run(here.clone(), Arc::clone(&to), announcing.clone()));
     for number in 0..50 {
-        enqueue(&here, letter(number)).await;
+        enqueue(&here, numbered(number)).await;
     }
     eventually("all are done", async || recorder.0.lock().unwrap().len() >= 50).await;
     eventually("no row is left", async || tasks::depths(&here).await.unwrap().is_empty()).await;
@@ -154,9 +157,9 @@ pub(crate) async fn every_process_hears_every_fact_in_order(fixture: Fixture) {
     for _ in 0..WRITERS {
         processes.push(fixture.process().await);
     }
-    let mut followers = Vec::new();
+    let mut projections = Vec::new();
     for (db, bus) in &processes {
-        followers.push(Follower::from_now(db, bus.as_ref()).await.unwrap());
+        projections.push(project_from_now(db, bus).await);
     }
     let stop = CancellationToken::new();
     let relays: Vec<_> =
@@ -177,8 +180,8 @@ pub(crate) async fn every_process_hears_every_fact_in_order(fixture: Fixture) {
         writer.await.unwrap();
     }
     let all: Vec<i64> = (1..=i64::try_from(WRITERS * EACH).unwrap()).collect();
-    for follower in &mut followers {
-        assert_eq!(positions(follower, all.len()).await, all);
+    for projection in &projections {
+        assert_eq!(positions(projection, *all.last().unwrap()).await, all);
     }
     stop.cancel();
     for relay in relays {
@@ -186,12 +189,12 @@ pub(crate) async fn every_process_hears_every_fact_in_order(fixture: Fixture) {
     }
 }
 
-pub(crate) async fn a_follower_misses_nothing_though_its_bus_does(fixture: Fixture) {
+pub(crate) async fn a_projection_misses_nothing_though_its_bus_does(fixture: Fixture) {
     let (db, bus) = fixture.process().await;
-    let mut follower = Follower::from_now(&db, bus.as_ref()).await.unwrap();
+    let projection = project_from_now(&db, &bus).await;
     publish(&db, 0..10).await;
     stamp_silently(&db).await;
-    assert_eq!(positions(&mut follower, 10).await, (1..=10).collect::<Vec<_>>(), "found by looking");
+    assert_eq!(positions(&projection, 10).await, (1..=10).collect::<Vec<_>>(), "found by looking");
     // More than a reader may be behind, in part told and in part not.
     for from in (10..6_000).step_by(1_000) {
         publish(&db, from..(from + 1_000).min(6_000)).await;
@@ -202,20 +205,37 @@ pub(crate) async fn a_follower_misses_nothing_though_its_bus_does(fixture: Fixtu
     for some in told.chunks(500) {
         let _lost_or_not = bus.broadcast(some).await;
     }
-    assert_eq!(positions(&mut follower, 5_990).await, (11..=6_000).collect::<Vec<_>>());
-    let mut late = Follower::after(&db, bus.as_ref(), 5_990);
-    assert_eq!(positions(&mut late, 10).await, (5_991..=6_000).collect::<Vec<_>>());
+    assert_eq!(positions(&projection, 6_000).await, (1..=6_000).collect::<Vec<_>>());
+    let late = project(&db, &bus, RecordingProjection::at("late", 5_990));
+    assert_eq!(positions(&late, 6_000).await, (5_991..=6_000).collect::<Vec<_>>());
+}
+
+pub(crate) async fn a_stamped_fact_of_an_unknown_kind_is_passed_over(fixture: Fixture) {
+    let (db, bus) = fixture.process().await;
+    let projection = project(&db, &bus, RecordingProjection::at("known", 0));
+    publish(&db, 0..5).await;
+    let newer = "UPDATE outbox SET kind = 'of_a_newer_version', payload = '{\"kind\": \"of_a_newer_version\"}'";
+    let stamped = in_tx(&db, ACTOR, async |tx| {
+        let fence = outbox::lease(tx, Uuid::from_u128(1)).await?.unwrap();
+        outbox::stamp(tx, fence, 100, |_| Ok(Vec::new())).await?;
+        tx.conn().execute_unprepared(&format!("{newer} WHERE position IN (1, 3, 5)")).await
+    });
+    stamped.await.unwrap();
+    assert_eq!(positions(&projection, 4).await, [2, 4]);
+    publish(&db, 5..6).await;
+    stamp_silently(&db).await;
+    assert_eq!(positions(&projection, 6).await, [2, 4, 6]);
 }
 
 pub(crate) async fn what_is_told_twice_and_in_disorder_is_heard_once_and_in_order(fixture: Fixture) {
     const FACTS: u128 = 300;
-    const TASKS: u128 = 60;
+    const TASKS: u64 = 60;
     let (here, to) = fixture.process().await;
-    let mut followers = Vec::new();
+    let mut projections = Vec::new();
     let mut workers = Vec::new();
     for _ in 0..2 {
         let (there, from) = fixture.process().await;
-        followers.push(Follower::from_now(&there, from.as_ref()).await.unwrap());
+        projections.push(project_from_now(&there, &from).await);
         workers.push(start_worker(&there, &from));
     }
     publish(&here, 0..FACTS).await;
@@ -230,12 +250,12 @@ pub(crate) async fn what_is_told_twice_and_in_disorder_is_heard_once_and_in_orde
         let _lost_or_not = to.broadcast(some).await;
     }
     let all: Vec<i64> = (1..=i64::try_from(FACTS).unwrap()).collect();
-    for follower in &mut followers {
-        assert_eq!(positions(follower, all.len()).await, all);
+    for projection in &projections {
+        assert_eq!(positions(projection, *all.last().unwrap()).await, all);
     }
     // Three permits for each task, and two workers who want them.
     for number in 0..TASKS {
-        enqueue(&here, letter(number)).await;
+        enqueue(&here, numbered(number)).await;
     }
     for _ in 0..3 {
         eventually("it is announced", async || to.announce(Queue::Mail, u32::try_from(TASKS).unwrap()).await.is_ok()).await;
@@ -251,7 +271,7 @@ pub(crate) async fn what_is_told_twice_and_in_disorder_is_heard_once_and_in_orde
     assert_eq!(done, (0..TASKS).collect::<Vec<_>>());
 }
 
-pub(crate) async fn a_follower_of_swept_facts_says_so(fixture: Fixture) {
+pub(crate) async fn a_projection_too_far_behind_is_rebuilt(fixture: Fixture) {
     let (db, bus) = fixture.process().await;
     publish(&db, 0..5).await;
     stamp_silently(&db).await;
@@ -259,10 +279,12 @@ pub(crate) async fn a_follower_of_swept_facts_says_so(fixture: Fixture) {
     in_tx(&db, ACTOR, async |tx| outbox::sweep(tx, tx.now()).await).await.unwrap();
     publish(&db, 5..6).await;
     stamp_silently(&db).await;
-    let mut follower = Follower::after(&db, bus.as_ref(), 2);
-    assert!(matches!(follower.next().await, Err(FollowError::TooOld(2))));
-    let mut follower = Follower::after(&db, bus.as_ref(), 5);
-    assert_eq!(positions(&mut follower, 1).await, [6]);
+    let behind = project(&db, &bus, RecordingProjection::at("behind", 2));
+    let in_time = project(&db, &bus, RecordingProjection::at("in time", 5));
+    let behind = behind.reaches(6).await;
+    assert_eq!((behind.rebuilds, behind.batches), (vec![6], vec![]));
+    let in_time = in_time.reaches(6).await;
+    assert_eq!((in_time.rebuilds, in_time.batches), (vec![], vec![vec![6]]));
 }
 
 pub(crate) async fn work_left_behind_is_news_for_everybody(fixture: Fixture) {
@@ -285,8 +307,8 @@ pub(crate) async fn a_task_that_comes_due_later_is_announced_then(fixture: Fixtu
     let (there, from) = fixture.process().await;
     let (recorder, stop, running) = start_worker(&there, &from);
     let relay = tokio::spawn(relay::run(here.clone(), to, stop.claiming.clone()));
-    enqueue(&here, letter(1).at(fixture.kit.db.now() + TimeDelta::minutes(5))).await;
-    enqueue(&here, letter(2).at(fixture.kit.db.now() + TimeDelta::seconds(1))).await;
+    enqueue(&here, numbered(1).at(fixture.kit.db.now() + TimeDelta::minutes(5))).await;
+    enqueue(&here, numbered(2).at(fixture.kit.db.now() + TimeDelta::seconds(1))).await;
     fixture.kit.clock.advance(TimeDelta::seconds(2));
     eventually("the first is done", async || !recorder.0.lock().unwrap().is_empty()).await;
     assert_eq!(*recorder.0.lock().unwrap(), [2]);

@@ -69,9 +69,10 @@ on_each_bus! {
     an_announced_task_wakes_its_queue_and_no_other,
     what_one_process_queues_is_done_by_another,
     every_process_hears_every_fact_in_order,
-    a_follower_misses_nothing_though_its_bus_does,
+    a_stamped_fact_of_an_unknown_kind_is_passed_over,
+    a_projection_misses_nothing_though_its_bus_does,
     what_is_told_twice_and_in_disorder_is_heard_once_and_in_order,
-    a_follower_of_swept_facts_says_so,
+    a_projection_too_far_behind_is_rebuilt,
     work_left_behind_is_news_for_everybody,
     a_task_that_comes_due_later_is_announced_then,
 }

@@ -1,10 +1,9 @@
 //! From the reservation to its end: paid, lapsed, paid too late.
 
-use ::payments::sandbox::methods;
+use ::payments::sandbox::{SandboxOutcome, methods};
 use chrono::TimeDelta;
 use domain::{
-    payments::{RefundState, advance::advance, state::PaymentState, webhook::apply_webhook},
-    platform::tasks::Task,
+    payments::{RefundState, advance::advance, state::PaymentState, tasks::ApplyWebhook, webhook::apply_webhook},
     reservations::state::ReservationState,
 };
 use testkit::{Kit, on_both};
@@ -125,21 +124,17 @@ on_both! {
         let ada = shop.buyer("ada").await;
         let checkout = shop.reserve(&ada, "reserve-1").await;
         let payment = shop.pay(&ada, checkout, methods::DECLINED, "pay-00001").await;
-        advance(db, shop.sandbox.as_ref(), &system, payment).await.unwrap();
+        advance(db, &system, &domain::registry::payables(), shop.sandbox.as_ref(), payment).await.unwrap();
         assert_eq!(shop.payment(checkout).await.state, PaymentState::RequiresMethod);
         // The webhook of the decline is on its way while the buyer already chooses again.
-        for task in testkit::tasks(&shop.kit).await {
-            if let Task::SandboxOutcome { event } = task {
-                shop.sandbox.deliver(event).await.unwrap();
-            }
+        for SandboxOutcome { event } in testkit::tasks_of(&shop.kit).await {
+            shop.sandbox.deliver(event).await.unwrap();
         }
         shop.pay(&ada, checkout, methods::SUCCESS, "pay-00002").await;
-        for task in testkit::tasks(&shop.kit).await {
-            if let Task::ApplyWebhook { event, .. } = task {
-                apply_webhook(db, shop.sandbox.as_ref(), &system, &event).await.unwrap();
-            }
+        for ApplyWebhook { event, .. } in testkit::tasks_of(&shop.kit).await {
+            apply_webhook(db, &system, &domain::registry::payables(), shop.sandbox.as_ref(), &event).await.unwrap();
         }
-        advance(db, shop.sandbox.as_ref(), &system, payment).await.unwrap();
+        advance(db, &system, &domain::registry::payables(), shop.sandbox.as_ref(), payment).await.unwrap();
         assert_eq!(shop.payment(checkout).await.state, PaymentState::Succeeded);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ::payments::sandbox::methods;
+use ::payments::sandbox::{SandboxOutcome, methods};
 use chrono::TimeDelta;
 use domain::{
     payments::{
@@ -12,6 +12,7 @@ use domain::{
         receive_webhook,
         state::PaymentState,
         sync::sync,
+        tasks::{AdvancePayment, ApplyWebhook},
         webhook::apply_webhook,
     },
     platform::{
@@ -21,9 +22,14 @@ use domain::{
         ids::{CheckoutId, PaymentId, TaskId},
         in_tx,
         tasks::{self, DiscardReason, Failure, Outcome, Queue, Task, TaskFilter},
-        timers::{self, TimerKind},
+        timers,
     },
-    reservations::{cancel::cancel, lapse::lapse, state::ReservationState},
+    reservations::{
+        cancel::cancel,
+        lapse::lapse,
+        state::ReservationState,
+        tasks::{HoldLapse, LapseCheckout},
+    },
 };
 use sea_orm::{ConnectionTrait, DbErr, Statement};
 use testkit::{Kit, facts, on_both};
@@ -65,14 +71,13 @@ async fn forget(shop: &Shop, kind: &str) -> u64 {
     execute(&shop.kit.db, &format!("DELETE FROM tasks WHERE kind = '{kind}'")).await
 }
 
-async fn count_of(shop: &Shop, task: &Task) -> usize {
-    testkit::tasks(&shop.kit).await.iter().filter(|waiting| *waiting == task).count()
+async fn count_of<T: Task + PartialEq>(shop: &Shop, task: &T) -> usize {
+    testkit::tasks_of::<T>(&shop.kit).await.iter().filter(|waiting| *waiting == task).count()
 }
 
 /// What the sandbox is about to tell.
 async fn events(shop: &Shop) -> Vec<Uuid> {
-    let event = |task| if let Task::SandboxOutcome { event } = task { Some(event) } else { None };
-    testkit::tasks(&shop.kit).await.into_iter().filter_map(event).collect()
+    testkit::tasks_of::<SandboxOutcome>(&shop.kit).await.into_iter().map(|outcome| outcome.event).collect()
 }
 
 /// A checkout whose deposit was sent to the gateway with that method.
@@ -80,7 +85,7 @@ async fn paying(shop: &Shop, name: &str, method: &str) -> (CheckoutId, PaymentId
     let buyer = shop.buyer(name).await;
     let checkout = shop.reserve(&buyer, &format!("reserve-{name}")).await;
     let payment = shop.pay(&buyer, checkout, method, &format!("payment-{name}")).await;
-    advance(&shop.kit.db, shop.sandbox.as_ref(), &system(), payment).await.unwrap();
+    advance(&shop.kit.db, &system(), &domain::registry::payables(), shop.sandbox.as_ref(), payment).await.unwrap();
     forget(shop, "advance_payment").await;
     (checkout, payment)
 }
@@ -108,7 +113,7 @@ async fn approve_given_up(shop: &Shop, payment: PaymentId) {
 /// Makes a dead letter of the one task of a queue.
 async fn bury(shop: &Shop, queue: Queue) -> TaskId {
     in_tx(&shop.kit.db, ACTOR, async |tx| {
-        let claimed = tasks::claim(tx, queue, 1).await?.remove(0);
+        let claimed = tasks::claim(tx, queue, &shop.kinds().names(), 1).await?.remove(0);
         assert!(tasks::bury(tx, &claimed, &Failure::new(Outcome::Discard, "never")).await?);
         Ok::<_, DbErr>(claimed.id)
     })
@@ -130,7 +135,7 @@ on_both! {
                 let late = shop.buyer(&format!("late{number}")).await;
                 let checkout = shop.reserve(&late, &format!("late-key-{number}")).await;
                 let payment = shop.pay(&late, checkout, methods::LATE, &format!("late-pay-key-{number}")).await;
-                advance(db, shop.sandbox.as_ref(), &system(), payment).await.unwrap();
+                advance(db, &system(), &domain::registry::payables(), shop.sandbox.as_ref(), payment).await.unwrap();
             }
             // Old enough to be looked at, and all of them have their tasks.
             shop.kit.clock.advance(a_while());
@@ -186,7 +191,7 @@ on_both! {
         shop.kit.clock.advance(TimeDelta::seconds(1));
         assert_eq!(repaired(db).await, only("payment_unheard", 1));
         let before = shop.payment(checkout).await;
-        assert!(!sync(db, gateway, &system, payment).await.unwrap(), "no news");
+        assert!(!sync(db, &system, &domain::registry::payables(), gateway, payment).await.unwrap(), "no news");
         forget(&shop, "sync_payment").await;
         let asked = shop.payment(checkout).await;
         assert_eq!((asked.version, asked.updated_at, asked.state), (before.version, before.updated_at, before.state));
@@ -199,8 +204,8 @@ on_both! {
         forget(&shop, "sandbox_outcome").await;
         forget(&shop, "apply_webhook").await;
         assert_eq!(repaired(db).await, only("payment_unheard", 1));
-        assert!(sync(db, gateway, &system, payment).await.unwrap());
-        assert!(!sync(db, gateway, &system, payment).await.unwrap(), "once");
+        assert!(sync(db, &system, &domain::registry::payables(), gateway, payment).await.unwrap());
+        assert!(!sync(db, &system, &domain::registry::payables(), gateway, payment).await.unwrap(), "once");
         assert_eq!(shop.payment(checkout).await.state, PaymentState::Succeeded);
         assert_eq!(shop.line(checkout).await.state, ReservationState::Confirmed);
     }
@@ -217,12 +222,12 @@ on_both! {
         shop.kit.clock.advance(a_while());
         assert_eq!(repaired(db).await, only("payment_not_ended", 1));
         assert_eq!(repaired(db).await, nothing());
-        assert!(sync(db, shop.sandbox.as_ref(), &system(), payment).await.unwrap());
+        assert!(sync(db, &system(), &domain::registry::payables(), shop.sandbox.as_ref(), payment).await.unwrap());
         forget(&shop, "sync_payment").await;
         assert!(shop.payment(checkout).await.intent_ended_at.is_some());
         // The page is of no use any more.
         shop.sandbox.settle(action.rsplit('/').next().unwrap(), true).await.unwrap();
-        assert!(!sync(db, shop.sandbox.as_ref(), &system(), payment).await.unwrap());
+        assert!(!sync(db, &system(), &domain::registry::payables(), shop.sandbox.as_ref(), payment).await.unwrap());
         assert_eq!(shop.payment(checkout).await.state, PaymentState::Cancelled);
         shop.kit.clock.advance(TimeDelta::hours(1));
         assert_eq!(repaired(db).await, nothing());
@@ -249,7 +254,7 @@ on_both! {
         forget(&shop, "sync_payment").await;
         shop.kit.clock.advance(TimeDelta::days(1));
         assert_eq!(repaired(db).await, nothing(), "a day has gone");
-        assert!(sync(db, shop.sandbox.as_ref(), &system(), payment).await.unwrap());
+        assert!(sync(db, &system(), &domain::registry::payables(), shop.sandbox.as_ref(), payment).await.unwrap());
         assert_eq!(shop.line(checkout).await.state, ReservationState::Confirmed, "the unit was free");
     }
 
@@ -264,7 +269,7 @@ on_both! {
         shop.kit.clock.advance(a_while());
         assert_eq!(repaired(db).await, only("payment_queued", 1));
         assert_eq!(repaired(db).await, nothing());
-        assert_eq!(count_of(&shop, &Task::AdvancePayment { payment }).await, 1);
+        assert_eq!(count_of(&shop, &AdvancePayment { payment }).await, 1);
         let dead = bury(&shop, Queue::Payments).await;
         assert_eq!(repaired(db).await, nothing(), "not behind the administrators' back");
         tasks::requeue(db, &system().as_admin(), dead).await.unwrap();
@@ -279,7 +284,7 @@ on_both! {
         let ada = shop.buyer("ada").await;
         let checkout = shop.reserve(&ada, "reserve-1").await;
         let payment = shop.pay(&ada, checkout, methods::SUCCESS, "pay-00001").await;
-        advance(db, shop.sandbox.as_ref(), &system(), payment).await.unwrap();
+        advance(db, &system(), &domain::registry::payables(), shop.sandbox.as_ref(), payment).await.unwrap();
         let line = shop.line(checkout).await;
         cancel(db, &ada, line.id, &IdempotencyKey::new("cancel-0001").unwrap()).await.unwrap();
         assert_eq!(forget(&shop, "make_refund").await, 1);
@@ -306,19 +311,17 @@ on_both! {
         let foreign = NewIntent { payment: PaymentId(Uuid::from_u128(9)), amount: Money::new(500, shop.payment(checkout).await.currency) };
         let intent = gateway.create(&foreign, "foreign").await.unwrap().id;
         let event = GatewayEvent { id: "foreign-event".to_owned(), intent: Some(intent) };
-        receive_webhook(db, &system(), gateway.name(), &event, "{}").await.unwrap();
+        receive_webhook(db, &system(), gateway.identity(), &event, "{}").await.unwrap();
         // And what does not concern us at all.
         let event = GatewayEvent { id: "other-event".to_owned(), intent: None };
-        receive_webhook(db, &system(), gateway.name(), &event, "{}").await.unwrap();
+        receive_webhook(db, &system(), gateway.identity(), &event, "{}").await.unwrap();
         assert_eq!(forget(&shop, "apply_webhook").await, 2);
         assert_eq!(repaired(db).await, nothing());
         shop.kit.clock.advance(a_while());
         assert_eq!(repaired(db).await, only("webhook_unapplied", 2));
         assert_eq!(repaired(db).await, nothing());
-        for task in testkit::tasks(&shop.kit).await {
-            if let Task::ApplyWebhook { event, .. } = task {
-                apply_webhook(db, gateway, &system(), &event).await.unwrap();
-            }
+        for ApplyWebhook { event, .. } in testkit::tasks_of(&shop.kit).await {
+            apply_webhook(db, &system(), &domain::registry::payables(), gateway, &event).await.unwrap();
         }
         forget(&shop, "apply_webhook").await;
         assert_eq!(repaired(db).await, nothing(), "both are applied");
@@ -335,7 +338,7 @@ on_both! {
         shop.kit.clock.advance(TimeDelta::seconds(2));
         assert_eq!(repaired(db).await, only("hold_not_lapsed", 1));
         assert_eq!(repaired(db).await, nothing());
-        assert_eq!(count_of(&shop, &Task::LapseCheckout { checkout }).await, 1);
+        assert_eq!(count_of(&shop, &LapseCheckout { checkout }).await, 1);
         shop.start();
         shop.peace().await;
         assert_eq!(shop.line(checkout).await.state, ReservationState::Expired);
@@ -367,7 +370,7 @@ on_both! {
         let stray: Vec<_> = (0..250).map(|number| CheckoutId(Uuid::from_u128(number))).chain([confirmed]).collect();
         in_tx(db, ACTOR, async |tx| {
             for checkout in stray {
-                timers::set(tx, TimerKind::HoldLapse, checkout, tx.now() + hold()).await?;
+                timers::set::<HoldLapse>(tx, checkout, tx.now() + hold()).await?;
             }
             Ok::<_, DbErr>(())
         })
@@ -381,7 +384,7 @@ on_both! {
 
     async fn what_has_its_task_does_not_hide_what_has_none(kit: Kit) {
         let shop = Shop::closed(kit, TimeDelta::hours(1), 1).await;
-        let (db, gateway) = (&shop.kit.db, shop.sandbox.name());
+        let (db, gateway) = (&shop.kit.db, shop.sandbox.identity());
         for number in 0..420 {
             let event = GatewayEvent { id: format!("event-{number:03}"), intent: Some("intent".to_owned()) };
             receive_webhook(db, &system(), gateway, &event, "{}").await.unwrap();
@@ -416,6 +419,6 @@ on_both! {
             }
         }
         assert_eq!(sum, BTreeMap::from([("payment_queued", 5), ("hold_without_timer", 10)]));
-        assert_eq!(testkit::tasks(&shop.kit).await.iter().filter(|task| matches!(task, Task::AdvancePayment { .. })).count(), 5);
+        assert_eq!(testkit::tasks_of::<AdvancePayment>(&shop.kit).await.len(), 5);
     }
 }

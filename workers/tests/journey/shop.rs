@@ -6,52 +6,44 @@ use std::{
     time::Duration,
 };
 
-use ::payments::{Sandbox, SandboxSettings, sandbox::SIGNATURE_HEADER};
+use ::payments::{
+    Sandbox, SandboxSettings,
+    sandbox::{SIGNATURE_HEADER, SandboxOutcome},
+};
 use async_trait::async_trait;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    accounts::{self, CreateAccount, Email},
-    catalog::{self, CreateVariant, TaxClass},
-    creators,
-    drops::{
-        create::{CreateDrop, create},
-        items::{self, NewItem},
-        publish::publish,
-        terms::Deposit,
-    },
-    payments::{
-        self, Payment, Refund,
-        gateway::PaymentGateway,
-        pay::{PayRequest, PaymentMethod, pay},
-        receive_webhook,
-    },
+    drops::{DropItem, terms::Deposit},
+    payments::{self, Payment, Refund, gateway::PaymentGateway, gateways::Gateways, method::PaymentMethod, receive_webhook},
     platform::{
-        Db, Quantity,
-        access::{Buyer, BuyerScope, SystemScope},
-        idempotency::IdempotencyKey,
-        ids::{CheckoutId, DropItemId, PaymentId},
-        mail::{Mail, MailError, Mailer},
-        tasks::{self, Queue},
-        text::Line as TextLine,
+        Db,
+        access::BuyerScope,
+        ids::{CheckoutId, PaymentId},
+        mail::{LinkBase, Mail, MailError, Mailer},
+        tasks::{self, Queue, TaskKinds},
     },
+    registry::{self, Ports},
     reservations::{
         Reservation,
-        lines::Line,
+        pay::{PayRequest, pay},
         queries::lines_of,
-        quote::Delivery,
-        reserve::{ReserveRequest, Reserved, reserve},
-        tables::set_tax_rate,
     },
 };
-use testkit::{Kit, requests};
+pub(crate) use testkit::market::system;
+use testkit::{
+    Kit,
+    market::{Market, item},
+    requests,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::oneshot,
 };
 use workers::{
-    LinkBase, WorkerDeps, Workers, WorkersHandle,
+    WorkerDeps, Workers, WorkersHandle,
     bus::{Bus, embedded::EmbeddedBus},
+    payments::Budgeted,
 };
 
 /// How long a hold lasts here.
@@ -72,19 +64,12 @@ impl Mailer for Letters {
 /// The marketplace.
 pub(crate) struct Shop {
     pub(crate) kit: Kit,
+    market: Market,
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) letters: Arc<Letters>,
-    pub(crate) item: DropItemId,
+    pub(crate) item: DropItem,
     handle: Mutex<Option<WorkersHandle>>,
     _receiver: oneshot::Sender<()>,
-}
-
-pub(crate) fn system() -> SystemScope {
-    SystemScope::new("test")
-}
-
-fn line<const MAX: usize>(text: &str) -> TextLine<MAX> {
-    TextLine::new(text).unwrap()
 }
 
 impl Shop {
@@ -100,8 +85,9 @@ impl Shop {
         let sandbox = Sandbox::shared(kit.db.clone(), settings).unwrap();
         let (receiver, closed) = oneshot::channel();
         tokio::spawn(receive(listener, kit.db.clone(), Arc::clone(&sandbox), closed));
-        let item = stock(&kit.db, units).await;
-        Self { sandbox, letters: Arc::default(), item, handle: Mutex::default(), _receiver: receiver, kit }
+        let market = Market::new(&kit).await;
+        let item = stock(&market, kit.db.now(), units).await;
+        Self { market, sandbox, letters: Arc::default(), item, handle: Mutex::default(), _receiver: receiver, kit }
     }
 
     /// A shop with running workers.
@@ -113,17 +99,31 @@ impl Shop {
 
     /// Starts the workers.
     pub(crate) fn start(&self) {
+        let gateway = Budgeted::new(self.kit.db.clone(), self.sandbox.clone(), 1_000);
         let deps = WorkerDeps {
             db: self.kit.db.clone(),
             mailer: self.letters.clone(),
-            gateways: vec![self.sandbox.clone()],
-            sandbox: Some(self.sandbox.clone()),
+            gateways: Gateways::new(Arc::new(gateway), []).unwrap(),
+            sweeps: Vec::new(),
             links: LinkBase::new("https://shop.example/"),
-            gateway_calls_per_second: 1_000,
-            queues: Queue::ALL.into_iter().map(|queue| (queue, workers::concurrency(queue))).collect(),
+            tasks: self.own_kinds(),
+            queues: Queue::ALL.into_iter().map(|queue| (queue, queue.concurrency())).collect(),
         };
         let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::new(self.kit.db.clone()));
         *self.handle.lock().unwrap() = Some(Workers::start(&bus, deps));
+    }
+
+    /// The kinds of tasks that the gateway brings.
+    fn own_kinds(&self) -> TaskKinds {
+        TaskKinds::default().with::<SandboxOutcome>(self.sandbox.clone())
+    }
+
+    /// All kinds of tasks, as a process with workers has them.
+    pub(crate) fn kinds(&self) -> TaskKinds {
+        let gateway: Arc<dyn PaymentGateway> = self.sandbox.clone();
+        let gateways = Gateways::new(gateway, []).unwrap();
+        let links = LinkBase::new("https://shop.example/");
+        registry::tasks(Ports { gateways, mailer: self.letters.clone(), links }).and(self.own_kinds())
     }
 
     /// Stops the workers, once nothing is left to do.
@@ -160,35 +160,16 @@ impl Shop {
     }
 
     pub(crate) async fn buyer(&self, name: &str) -> BuyerScope {
-        let email = Email::new(&format!("{name}@example.org")).unwrap();
-        let request = CreateAccount { email, name: line(name), password: None };
-        let account = accounts::create_account(&self.kit.db, &system(), request).await.unwrap();
-        system().as_buyer(Buyer::Account(account.id))
+        self.market.buyer(name).await
     }
 
     pub(crate) async fn reserve(&self, buyer: &BuyerScope, key: &str) -> CheckoutId {
-        let request = ReserveRequest {
-            lines: vec![Line { item: self.item, units: Quantity::ONE, delivery: Delivery::Pickup }],
-            address: requests::address(),
-            expected_total: requests::euros(1_000_000),
-            accepted: Vec::new(),
-            arrived_at: self.kit.db.now(),
-            key: IdempotencyKey::new(key).unwrap(),
-        };
-        match reserve(&self.kit.db, buyer, &request).await.unwrap() {
-            Reserved::Made { checkout, replayed: false, .. } => checkout,
-            other => panic!("not made: {other:?}"),
-        }
+        self.market.hold(buyer, &[(&self.item, 1)], key).await
     }
 
     pub(crate) async fn pay(&self, buyer: &BuyerScope, checkout: CheckoutId, method: &str, key: &str) -> PaymentId {
-        let request = PayRequest {
-            checkout,
-            method: PaymentMethod::new(method).unwrap(),
-            return_url: None,
-            gateway: self.sandbox.name(),
-            key: IdempotencyKey::new(key).unwrap(),
-        };
+        let method = PaymentMethod::new(method).unwrap();
+        let request = PayRequest { method, ..requests::pay(checkout, key) };
         pay(&self.kit.db, buyer, &request).await.unwrap().0
     }
 
@@ -217,26 +198,13 @@ impl Shop {
 }
 
 /// A creator with one product in one drop that is open: 100 EUR, a tenth of it now.
-async fn stock(db: &Db, units: u32) -> DropItemId {
-    let system = system();
-    let since = db.now() - TimeDelta::days(1);
-    set_tax_rate(db, &system.as_admin(), "DE".parse().unwrap(), TaxClass::Standard, since, 1_900).await.unwrap();
-    let owner = CreateAccount { email: Email::new("owner@example.org").unwrap(), name: line("Owner"), password: None };
-    let owner = accounts::create_account(db, &system, owner).await.unwrap();
-    let creator = creators::create_for(db, &system, Some(owner.id), requests::creator("Clay and Kiln")).await.unwrap();
-    let scope = system.as_creator(creator.id);
-    let product = catalog::create_product(db, &scope, requests::product("Water Jug")).await.unwrap();
-    let variant = CreateVariant { title: line("Blue"), ..requests::variant(product.id, "JUG-BLUE", requests::euros(10_000)) };
-    let variant = catalog::create_variant(db, &scope, variant).await.unwrap();
-    let (now, title) = (db.now(), "Spring firing");
-    let (closes_at, deposit) = (now + TimeDelta::days(2), Deposit::Percent(1_000));
-    let drop = CreateDrop { closes_at, hold_secs: HOLD_SECS.into(), deposit, ..requests::drop(now, title) };
-    let drop = create(db, &scope, drop).await.unwrap();
-    let tiers = requests::tiers(&[(10_000, None)]);
-    let item = NewItem { variant: variant.id, units, per_buyer_max: 1, tiers };
-    let item = items::add(db, &scope, drop.id, item).await.unwrap();
-    publish(db, &scope, drop.id).await.unwrap();
-    item.id
+async fn stock(market: &Market, now: DateTime<Utc>, units: u32) -> DropItem {
+    let creator = market.creator_of(Some(market.account("owner").await), "Clay and Kiln").await;
+    let plan = market.drop(&creator, "Spring firing").terms(|drop| {
+        (drop.closes_at, drop.hold_secs, drop.deposit) = (now + TimeDelta::days(2), HOLD_SECS.into(), Deposit::Percent(1_000));
+    });
+    let jug = item("JUG-BLUE").product("Water Jug").title("Blue").units(units).limit(1).prices(&[(10_000, None)]);
+    plan.with(jug).open().await.items.remove(0)
 }
 
 /// Takes webhooks in as the HTTP surface does.
@@ -270,7 +238,7 @@ async fn take_in(mut stream: TcpStream, db: &Db, sandbox: &Sandbox) {
     let signature = head.lines().find_map(|line| line.strip_prefix(&header));
     let status = match sandbox.verify_webhook(signature, body.as_bytes()) {
         Ok(event) => {
-            receive_webhook(db, &system(), sandbox.name(), &event, body).await.unwrap();
+            receive_webhook(db, &system(), sandbox.identity(), &event, body).await.unwrap();
             "200 OK"
         }
         Err(_) => "400 Bad Request",

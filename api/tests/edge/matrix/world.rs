@@ -3,33 +3,25 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    accounts::{CreateAccount, CreateToken, Email, TokenName, create_account, create_admin, create_token, open_session_for},
+    accounts::{CreateAccount, CreateToken, Email, TokenName, create_admin, create_token, open_session_for},
     catalog::{
         imports::{StartImport, start_import},
         sheet::Sheet,
     },
-    creators::create_for,
-    drops::{publish::withdraw, queries::items_of},
+    drops::queries::items_of,
     platform::{
-        Quantity,
         access::{Actor, Buyer, Permission, TokenKind},
         idempotency::IdempotencyKey,
-        ids::{AccountId, CreatorId},
+        ids::AccountId,
         in_tx,
-        mail::Letter,
+        mail::SendMail,
         tasks::{self, Failure, Outcome, Queue, Task},
-        text::{Line, Markdown},
+        text::Line,
     },
-    reservations::{
-        legal::{self, LegalKind},
-        lines, queries,
-        quote::Delivery,
-        reserve::{ReserveRequest, Reserved, reserve},
-        tables::{NewTariff, set_tariffs, set_tax_rate},
-    },
+    reservations::{letters::HeldLetter, queries, withdraw_drop},
 };
 use sea_orm::DbErr;
-use testkit::{Kit, requests, requests::euros};
+use testkit::{Kit, market::Market};
 
 use crate::shop::{draft, open_drop, system};
 
@@ -43,27 +35,22 @@ pub(crate) struct World {
     pub(crate) ids: BTreeMap<&'static str, String>,
 }
 
-async fn account(kit: &Kit, name: &str) -> AccountId {
-    let email = Email::new(&format!("{name}@example.org")).unwrap();
-    let request = CreateAccount { email, name: Line::new(name).unwrap(), password: None };
-    if name == "root" {
-        return create_admin(&kit.db, &system(), request).await.unwrap().id;
-    }
-    create_account(&kit.db, &system(), request).await.unwrap().id
-}
-
-async fn workshop(kit: &Kit, name: &str, owner: AccountId) -> CreatorId {
-    create_for(&kit.db, &system(), Some(owner), requests::creator(name)).await.unwrap().id
+async fn root(kit: &Kit) -> AccountId {
+    let email = Email::new("root@example.org").unwrap();
+    let request = CreateAccount { email, name: Line::new("root").unwrap(), password: None };
+    create_admin(&kit.db, &system(), request).await.unwrap().id
 }
 
 impl World {
     pub(crate) async fn make(kit: &Kit) -> Self {
+        let mut market = Market::new(kit).await;
+        let terms = market.publish_terms().await;
         let mut tokens = BTreeMap::new();
         let mut ids = BTreeMap::new();
         let people = ["ada", "eve", "mia", "tom", "root"];
         let mut accounts = BTreeMap::new();
         for (viewer, name) in ["buyer", "other buyer", "member", "other member", "admin"].into_iter().zip(people) {
-            let id = account(kit, name).await;
+            let id = if viewer == "admin" { root(kit).await } else { market.account(name).await };
             accounts.insert(viewer, id);
             let signed_in = open_session_for(&kit.db, &system(), id).await.unwrap().unwrap();
             tokens.insert(viewer, signed_in.secret.expose().to_owned());
@@ -75,9 +62,9 @@ impl World {
             }
         }
         ids.insert("account", accounts["buyer"].to_string());
-        let creator = workshop(kit, "Salt Glaze", accounts["member"]).await;
-        workshop(kit, "Blue Loom", accounts["other member"]).await;
-        let scope = system().as_creator(creator);
+        let scope = market.creator_of(Some(accounts["member"]), "Salt Glaze").await;
+        market.creator_of(Some(accounts["other member"]), "Blue Loom").await;
+        let creator = scope.creator();
         ids.insert("creator", creator.to_string());
         let token = async |permissions: &[Permission]| {
             let request = CreateToken {
@@ -91,19 +78,11 @@ impl World {
         tokens.insert("token without the scope", token(&[Permission::SchemaRead]).await.secret.expose().to_owned());
         ids.insert("token", token(&[Permission::CatalogRead]).await.token.id.to_string());
 
-        let admin = system().as_admin();
-        set_tax_rate(&kit.db, &admin, "DE".parse().unwrap(), domain::catalog::TaxClass::Standard, Kit::start(), 1_900)
-            .await
-            .unwrap();
-        let tariff = NewTariff { country: "DE".parse().unwrap(), weight_grams_max: 10_000, price: euros(500) };
-        set_tariffs(&kit.db, &scope, &[tariff]).await.unwrap();
-        let (title, body) = (Line::new("Terms").unwrap(), Markdown::new("Terms.").unwrap());
-        let terms = legal::publish(&kit.db, &admin, LegalKind::Terms, &title, &body).await.unwrap();
         ids.insert("legal text", terms.to_string());
 
         let (open, hidden) = (open_drop(kit, &scope, "Mugs").await, draft(kit, &scope, "Secret").await);
         let withdrawn = open_drop(kit, &scope, "Bowls").await;
-        withdraw(&kit.db, &scope, withdrawn.id).await.unwrap();
+        withdraw_drop(&kit.db, &scope, withdrawn.id).await.unwrap();
         ids.insert("withdrawn drop", withdrawn.id.to_string());
         let items = items_of(&kit.db, &[open.id, hidden.id]).await.unwrap();
         let (item, hidden_item) = (&items[&open.id][0], &items[&hidden.id][0]);
@@ -116,16 +95,8 @@ impl World {
         let variants = domain::catalog::queries::variants_by_ids(&kit.db, &sight, &[item.variant_id]).await.unwrap();
         ids.insert("product", variants[&item.variant_id].product_id.to_string());
 
-        let request = ReserveRequest {
-            lines: vec![lines::Line { item: item.id, units: Quantity::ONE, delivery: Delivery::Pickup }],
-            address: requests::address(),
-            expected_total: euros(100_000),
-            accepted: vec![terms],
-            arrived_at: kit.db.now(),
-            key: IdempotencyKey::new("key-of-ada").unwrap(),
-        };
         let buyer = system().as_buyer(Buyer::Account(accounts["buyer"]));
-        let Reserved::Made { checkout, .. } = reserve(&kit.db, &buyer, &request).await.unwrap() else { panic!("not reserved") };
+        let checkout = market.hold(&buyer, &[(item, 1)], "ada").await;
         ids.insert("checkout", checkout.to_string());
         let lines = queries::lines_of(&kit.db, &[checkout]).await.unwrap();
         ids.insert("reservation", lines[&checkout][0].id.to_string());
@@ -141,8 +112,8 @@ impl World {
 async fn dead_letter(kit: &Kit) -> String {
     let actor = Actor::System("test");
     let buried: Result<_, DbErr> = in_tx(&kit.db, actor, async |tx| {
-        tasks::enqueue(tx, Task::SendMail { letter: Letter::Held { checkout: tx.new_id() } }).await?;
-        let claimed = tasks::claim(tx, Queue::Mail, 1).await?;
+        tasks::enqueue(tx, SendMail::new(&HeldLetter { checkout: tx.new_id() })?).await?;
+        let claimed = tasks::claim(tx, Queue::Mail, &[SendMail::KIND], 1).await?;
         tasks::bury(tx, &claimed[0], &Failure::new(Outcome::Discard, "the postman is ill")).await?;
         Ok(claimed[0].id.to_string())
     })

@@ -2,12 +2,12 @@
 
 use sea_orm::{DbErr, QueryOrder};
 
-use super::{ProductImport, import_row};
+use super::{ImportProducts, ProductImport, import_row};
 use crate::platform::{
     Db, EntityId,
     access::SystemScope,
     reconcile::Missed,
-    tasks::{NewTask, Task, kind},
+    tasks::{NewTask, Task},
 };
 
 /// Imports that are not finished, with no task. Answers how many it queued.
@@ -16,9 +16,9 @@ pub async fn run_forgotten(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> {
         what: "import_unfinished",
         warns: true,
         candidates: import_row::open().order_by_asc(import_row::Column::CreatedAt),
-        kinds: &[kind::IMPORT_PRODUCTS],
+        kinds: &[ImportProducts::KIND],
         subject: |row: &ProductImport| row.id.public(),
     };
-    let task = |row: &ProductImport| NewTask::from(Task::ImportProducts { import: row.id }).unique(row.id);
+    let task = |row: &ProductImport| NewTask::from(ImportProducts { import: row.id }).unique();
     missed.queue(db, scope, task).await
 }

@@ -1,8 +1,10 @@
 //! To work off some rows of an import: their effects, their reports and the cursor in one transaction.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, DbErr, IntoActiveModel};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::{
     ImportRow, ProductImport, RowComplaints, RowOutcome,
@@ -13,11 +15,12 @@ use crate::{
     catalog::{Product, policy::VARIANTS_MAX, sheet::Cells},
     creators,
     platform::{
-        Db, Inconsistency, NeverRefused, OpError, StoreError, Tx,
+        Db, EntityId, Inconsistency, NeverRefused, OpError, StoreError, Tx,
         access::{CreatorScope, SystemScope},
         audit,
         ids::ImportId,
         in_tx,
+        tasks::{self, Attempt, NewTask, Queue, TASK_SECS_MAX, Task, TaskError},
         values::OutOfBounds,
     },
 };
@@ -26,6 +29,39 @@ use crate::{
 const ROWS_AT_ONCE: usize = 25;
 /// Rows that are looked at for it: a product's rows, of which at most [`VARIANTS_MAX`] count, are worked off together.
 const ROWS_LOOKED_AT: u64 = 150;
+
+/// How long one task works on an import before it lets others have a turn: well below the time at which a task is cut off.
+const WORKS_FOR: Duration = Duration::from_secs(TASK_SECS_MAX / 3);
+
+/// Reads in the products of a file, or what is left of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportProducts {
+    /// Which import.
+    pub import: ImportId,
+}
+
+impl Task for ImportProducts {
+    type Context = ();
+
+    const KIND: &'static str = "import_products";
+    const QUEUE: Queue = Queue::Imports;
+    const REASON: &'static str = "product-import";
+
+    fn subject(&self) -> String {
+        self.import.public()
+    }
+
+    async fn run(self, attempt: &Attempt, _: &()) -> Result<(), TaskError> {
+        let (db, scope, began) = (&attempt.db, &attempt.scope, Instant::now());
+        while run_import(db, scope, self.import).await? == Progress::More {
+            if began.elapsed() > WORKS_FOR {
+                run_import_later(db, scope, self.import).await?;
+                break;
+            }
+        }
+        Ok(())
+    }
+}
 
 /// Whether an import waits for more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +77,12 @@ pub async fn run_import(db: &Db, system: &SystemScope, id: ImportId) -> Result<P
     let Some(import) = import_row::by_id(db.reader(), id).await? else { return Ok(Progress::Finished) };
     let scope = system.as_creator(import.creator_id);
     Ok(in_tx(db, &scope, async |tx| run_some(tx, &scope, id).await).await?)
+}
+
+/// Queues the task that goes on with an import.
+async fn run_import_later(db: &Db, system: &SystemScope, id: ImportId) -> Result<(), DbErr> {
+    let task = NewTask::from(ImportProducts { import: id }).unique();
+    in_tx(db, system.actor(), async |tx| tasks::enqueue(tx, task).await).await
 }
 
 async fn run_some(tx: &Tx, scope: &CreatorScope, id: ImportId) -> Result<Progress, StoreError> {

@@ -1,9 +1,9 @@
 //! To take in a file of products: its rows are kept, and worked off in the background.
 
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, DbErr, EntityTrait, PaginatorTrait, QueryFilter, entity::ColumnTrait};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, PaginatorTrait, QueryFilter, entity::ColumnTrait};
 use serde::Serialize;
 
-use super::{ProductImport, RowComplaints, import_row, report_row};
+use super::{ImportProducts, ProductImport, RowComplaints, import_row, report_row};
 use crate::{
     catalog::sheet::{Sheet, SheetRow},
     creators,
@@ -14,7 +14,7 @@ use crate::{
         idempotency::{self, Claim, IdempotencyKey},
         ids::{CreatorId, ImportId},
         in_tx,
-        tasks::{self, NewTask, Task},
+        tasks::{self, NewTask},
     },
 };
 
@@ -64,9 +64,7 @@ pub async fn start_import(
     in_tx(db, scope, async |tx| {
         let id: ImportId = tx.new_id();
         let input = Input { creator: scope.creator(), digest: &request.sheet.digest, dry_run: request.dry_run };
-        // Keys are whoever's they are, not the tenant's.
-        let key = async || idempotency::claim(tx, tx.actor(), "product.import", &request.key, &input, id.uuid()).await;
-        match tx.beyond_wall::<_, DbErr, _>(key).await? {
+        match idempotency::claim(tx, tx.actor(), "product.import", &request.key, &input, id.uuid()).await? {
             Claim::Fresh => {}
             Claim::Replay(made) => return Ok((replayed(tx, scope, ImportId::from_uuid(made)).await?, true)),
             Claim::Mismatch => return Err(OpError::refuse_field(StartImportRefusal::KeyReused, "idempotencyKey")),
@@ -78,9 +76,7 @@ pub async fn start_import(
             return Err(OpError::refuse(StartImportRefusal::TooManyOpen));
         }
         let import = insert(tx, scope, id, &request).await?;
-        let task = NewTask::from(Task::ImportProducts { import: id }).unique(id);
-        // Tasks are the system's.
-        tx.beyond_wall::<_, DbErr, _>(async || tasks::enqueue(tx, task).await).await?;
+        tasks::enqueue(tx, NewTask::from(ImportProducts { import: id }).unique()).await?;
         audit::record(tx, "product.import", id, &["rows", "dry_run"]).await?;
         Ok((import, false))
     })

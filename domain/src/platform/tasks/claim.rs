@@ -8,13 +8,13 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
-    Condition, DbErr, QueryOrder, QuerySelect,
+    Condition, DbErr, JsonValue, QueryOrder, QuerySelect,
     entity::prelude::*,
     sea_query::{Expr, ExprTrait, LockBehavior, LockType},
 };
 
 use super::{
-    C, Entity, Queue, Task, TaskRow, TaskState,
+    C, Entity, Queue, TaskRow, TaskState,
     failures::{self, Outcome, bounded},
 };
 use crate::platform::{
@@ -27,17 +27,21 @@ use crate::platform::{
 /// How long a worker may be silent about a task before another takes it: three times as long as between two renewals.
 pub const LEASE_SECS: i64 = 10;
 
-/// When a payload that this version cannot read is looked at again: workers of a newer one may know it, in the middle of
-/// a deploy, which is over well before the attempts are.
-const UNREADABLE_AGAIN_SECS: i64 = 60;
+/// When a task that this version cannot do is looked at again. In the middle of a deploy workers of a newer version may
+/// know it, and a deploy is over well before the attempts are.
+pub const UNKNOWN_AGAIN_SECS: u64 = 60;
 
 /// A task that a worker has claimed.
 #[derive(Debug, Clone)]
 pub struct Claimed {
     /// The row's id: stable over attempts, so good as an idempotency key.
     pub id: TaskId,
-    /// What to do.
-    pub task: Task,
+    /// The constant name of its kind, one of those that were asked for.
+    pub kind: &'static str,
+    /// The queue it is on.
+    pub queue: Queue,
+    /// What to do, as its kind reads it.
+    pub payload: JsonValue,
     /// Which attempt this is, from 1.
     pub attempt: i32,
     /// The last attempt that there is, unless it is handed back.
@@ -87,15 +91,16 @@ impl Failure {
     }
 }
 
-/// Claims up to `limit` due tasks of a queue: those of the lowest class first, the oldest concern first.
-/// A running task whose worker fell silent counts as due, unless that was its last attempt.
-pub async fn claim(tx: &Tx, queue: Queue, limit: u64) -> Result<Vec<Claimed>, DbErr> {
+/// Claims up to `limit` due tasks of a queue that are of these kinds: those of the lowest class first, the oldest concern
+/// first. A running task whose worker fell silent counts as due, unless that was its last attempt. Tasks of other kinds
+/// are left as they are, for workers that know them.
+pub async fn claim(tx: &Tx, queue: Queue, kinds: &[&'static str], limit: u64) -> Result<Vec<Claimed>, DbErr> {
     // Leases are compared across processes, whose clocks may differ.
     let now = tx.decision_now().await?;
     tx.walk_indexes().await?;
     // Each by its own statement, because only within one state has the index the order that is asked for.
-    let mut rows = first_of(tx, queue, C::State.eq(TaskState::Ready).and(C::RunAt.lte(now)), limit).await?;
-    let abandoned = first_of(tx, queue, C::State.eq(TaskState::Running).and(C::LeaseUntil.lt(now)), limit).await?;
+    let mut rows = first_of(tx, queue, kinds, C::State.eq(TaskState::Ready).and(C::RunAt.lte(now)), limit).await?;
+    let abandoned = first_of(tx, queue, kinds, C::State.eq(TaskState::Running).and(C::LeaseUntil.lt(now)), limit).await?;
     if !abandoned.is_empty() {
         rows.extend(abandoned);
         rows.sort_by_key(|row| (row.urgency, row.since));
@@ -116,31 +121,19 @@ pub async fn claim(tx: &Tx, queue: Queue, limit: u64) -> Result<Vec<Claimed>, Db
         .filter(C::Id.is_in(rows.iter().map(|row| row.id)))
         .exec(tx.conn())
         .await?;
-    let mut claimed = Vec::with_capacity(rows.len());
-    for row in rows {
-        let (id, attempt, attempts_max) = (row.id, row.attempt.saturating_add(1), row.attempts_max);
+    let claimed = rows.into_iter().filter_map(|row| {
+        let kind = kinds.iter().find(|kind| **kind == row.kind)?;
         let trace = row.traceparent.as_deref().and_then(TraceParent::parse);
-        match serde_json::from_value(row.payload) {
-            Ok(task) => claimed.push(Claimed { id, task, attempt, attempts_max, trace }),
-            Err(error) => {
-                let failure = Failure::new(Outcome::Unreadable, format!("not a task of this version: {error}"));
-                count(row.queue, row.kind, Outcome::Unreadable, attempt >= attempts_max);
-                let held = Held { id, attempt };
-                if attempt < attempts_max {
-                    let again = TimeDelta::seconds(UNREADABLE_AGAIN_SECS);
-                    put_back(tx, held, now.checked_add_signed(again).unwrap_or(now), &failure).await?;
-                } else {
-                    set_aside(tx, held, &failure).await?;
-                }
-            }
-        }
-    }
-    Ok(claimed)
+        let (attempt, attempts_max) = (row.attempt.saturating_add(1), row.attempts_max);
+        Some(Claimed { id: row.id, kind, queue, payload: row.payload, attempt, attempts_max, trace })
+    });
+    Ok(claimed.collect())
 }
 
 /// The most urgent rows of a queue, locked, without those that another transaction has locked.
-async fn first_of(tx: &Tx, queue: Queue, which: Expr, limit: u64) -> Result<Vec<TaskRow>, DbErr> {
-    let ordered = Entity::find().filter(C::Queue.eq(queue)).filter(which).order_by_asc(C::Urgency).order_by_asc(C::Since);
+async fn first_of(tx: &Tx, queue: Queue, kinds: &[&'static str], which: Expr, limit: u64) -> Result<Vec<TaskRow>, DbErr> {
+    let known = Entity::find().filter(C::Queue.eq(queue)).filter(C::Kind.is_in(kinds.iter().copied()));
+    let ordered = known.filter(which).order_by_asc(C::Urgency).order_by_asc(C::Since);
     ordered.limit(limit).lock_with_behavior(LockType::Update, LockBehavior::SkipLocked).all(tx.conn()).await
 }
 
@@ -183,7 +176,8 @@ pub async fn renew(tx: &Tx, ids: Vec<TaskId>) -> Result<(), DbErr> {
 /// where no other has workers: there the lease would just keep a buyer waiting.
 pub async fn take_back(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> {
     in_tx(db, scope.actor(), async |tx| {
-        let rows = Entity::find().filter(C::State.eq(TaskState::Running)).lock_exclusive().all(tx.conn()).await?;
+        let running = Entity::find().filter(C::State.eq(TaskState::Running)).filter(C::Queue.is_in(Queue::ALL));
+        let rows = running.lock_exclusive().all(tx.conn()).await?;
         let again = without_spent(tx, rows).await?;
         if again.is_empty() {
             return Ok(0);
@@ -221,9 +215,14 @@ async fn put_back(tx: &Tx, held: Held, run_at: DateTime<Utc>, failure: &Failure)
 
 /// Puts a task back whose worker stops before it is done: that attempt does not count against it. `false` as with [`finish`].
 pub async fn hand_back(tx: &Tx, claimed: &Claimed) -> Result<bool, DbErr> {
+    leave(tx, claimed, tx.now()).await
+}
+
+/// Leaves a task to another worker, not before `run_at`: that attempt does not count against it. `false` as with [`finish`].
+pub async fn leave(tx: &Tx, claimed: &Claimed, run_at: DateTime<Utc>) -> Result<bool, DbErr> {
     let update = Entity::update_many()
         .col_expr(C::State, Expr::value(TaskState::Ready))
-        .col_expr(C::RunAt, Expr::value(tx.now()))
+        .col_expr(C::RunAt, Expr::value(run_at))
         .col_expr(C::LeaseUntil, Expr::value(Option::<DateTime<Utc>>::None))
         .col_expr(C::AttemptsMax, ExprTrait::add(Expr::col(C::AttemptsMax), 1));
     let done = update.filter(claimed.held().is_ours()).exec(tx.conn()).await?;

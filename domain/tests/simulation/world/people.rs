@@ -2,16 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
-    drops::{items, publish},
-    payments::{
-        gateway::PaymentGateway,
-        of_checkouts,
-        pay::{PayRequest, PaymentMethod, pay},
-    },
+    payments::{gateway::PaymentGateway, method::PaymentMethod, of_checkouts},
     platform::{idempotency::IdempotencyKey, ids::CheckoutId},
     reservations::{
         cancel::cancel,
+        cancel_drop, change_item,
         lines::Line,
+        pay::{PayRequest, pay},
         queries::lines_of,
         quote::Delivery,
         reserve::{ReserveRequest, Reserved, reserve},
@@ -171,7 +168,7 @@ impl World<'_> {
             checkout: self.model.checkouts[checkout].id,
             method: PaymentMethod::new(method).unwrap(),
             return_url: None,
-            gateway: self.gateway.name(),
+            gateway: self.gateway.identity().clone(),
             key: IdempotencyKey::new(&key).unwrap(),
         };
         let (db, scope) = (self.db.clone(), self.buyers[buyer]);
@@ -244,9 +241,9 @@ impl World<'_> {
         let mut after = self.model.clone();
         let expected = after.set_units(item, units, self.db.now());
         let scope = self.creators[self.model.items[item].drop];
-        let change = items::ItemChange { units: Some(units), per_buyer_max: None, tiers: None };
+        let change = domain::reservations::ItemChange { units: Some(units), per_buyer_max: None, tiers: None };
         let (db, id) = (self.db.clone(), self.model.items[item].id);
-        let answer = self.with_luck(&format!("item {item} has {units} units"), items::change(&db, &scope, id, change)).await;
+        let answer = self.with_luck(&format!("item {item} has {units} units"), change_item(&db, &scope, id, change)).await;
         self.came_to_creator(answer.map(codes), after, expected).await;
     }
 
@@ -255,7 +252,7 @@ impl World<'_> {
         let mut after = self.model.clone();
         let expected = after.call_off(drop);
         let (db, scope, id) = (self.db.clone(), self.creators[drop], self.model.drops[drop].id);
-        let answer = self.with_luck(&format!("drop {drop} is called off"), publish::cancel(&db, &scope, id)).await;
+        let answer = self.with_luck(&format!("drop {drop} is called off"), cancel_drop(&db, &scope, id)).await;
         self.came_to_creator(answer.map(codes), after, expected).await;
     }
 

@@ -1,39 +1,34 @@
 //! What workers do: tasks, timers, the relay, the reconcilers.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::error::Error;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     payments::{
         RefundState,
-        advance::{StepError, advance, cancel as cancel_payment, refund},
         gateway::{GatewayError, IntentState},
         reconcile as payments, refunds_of,
-        sync::sync,
-        webhook::apply_webhook,
+        step::StepError,
+        tasks::{AdvancePayment, ApplyWebhook, CancelPayment, MakeRefund, SyncPayment},
     },
     platform::{
-        Db, OpError,
-        facts::Fact,
+        Db,
         faults::{self, Point},
         ids::PaymentId,
         in_tx,
-        mail::Letter,
-        outbox::{self, Stamped},
-        tasks::{self, Claimed, NewTask, Queue, Task},
+        mail::SendMail,
+        outbox,
+        tasks::{self, Claimed, Queue, Task, TaskError, TaskKinds},
         timers,
     },
-    reservations::{lapse::lapse, reconcile as reservations},
+    registry,
+    reservations::{reconcile as reservations, tasks::LapseCheckout},
 };
 use sea_orm::DbErr;
 use uuid::Uuid;
 
 use super::{Came, WORKER, World};
-use crate::{
-    gateway::{Gateway, Mishap},
-    market::system,
-    model::Model,
-};
+use crate::{gateway::Mishap, market::system, model::Model};
 
 impl World<'_> {
     pub(super) async fn work(&mut self) {
@@ -50,15 +45,18 @@ impl World<'_> {
     /// Claims a task of a queue, does it, and settles it. Answers whether there was one.
     pub(super) async fn work_on(&mut self, queue: Queue) -> bool {
         let (db, now) = (self.db.clone(), self.db.now());
-        let claimed = in_tx(&db, WORKER, async |tx| tasks::claim(tx, queue, 1).await).await.unwrap();
+        let claimed = in_tx(&db, WORKER, async |tx| tasks::claim(tx, queue, &self.kinds.names(), 1).await).await.unwrap();
         let Some(task) = claimed.into_iter().next() else { return false };
         self.gateway.told();
-        let pending = self.pending_refund(&task.task).await;
+        let pending = self.pending_refund(&task).await;
         let retry_at = now + TimeDelta::seconds(i64::from(self.dice.between(0, 30)));
-        let what = format!("a worker does {:?}, attempt {}", task.task, task.attempt);
-        let (gateway, mut letters) = (Arc::clone(&self.gateway), std::mem::take(&mut self.letters));
-        let ended = self.with_luck(&what, do_task(&db, &gateway, &mut letters, &task, retry_at)).await;
-        self.letters = letters;
+        let what = format!("a worker does {}, attempt {}", task.payload, task.attempt);
+        if let Some(mail) = read::<SendMail>(&task) {
+            // A letter that goes twice takes its own place.
+            self.letters.insert(task.id.to_string(), mail.letter().clone());
+        }
+        let kinds = self.kinds.clone();
+        let ended = self.with_luck(&what, do_task(&db, &kinds, &task, retry_at)).await;
         let came = match &ended {
             Some(Ok(None)) => Came::Done,
             Some(Ok(Some(error))) => {
@@ -78,54 +76,47 @@ impl World<'_> {
         let mut after = self.model.clone();
         let told = self.gateway.told();
         let at_payment = |payment: PaymentId| self.model.checkouts.iter().position(|checkout| checkout.payment == payment).unwrap();
-        match &task.task {
-            Task::LapseCheckout { checkout } => {
-                let at = self.model.checkouts.iter().position(|known| known.id == *checkout).unwrap();
-                after.lapse(at, now);
-            }
-            Task::AdvancePayment { payment } => {
-                let at = at_payment(*payment);
-                // The answer to `create` tells nothing; that to `confirm`, or to the question after it, does.
-                if let Some(intent) = told.iter().rfind(|intent| intent.payment == *payment) {
-                    let just_made = intent.state == IntentState::RequiresMethod && intent.decline_code.is_none();
-                    if !just_made {
-                        after.told(at, intent.state, false, now);
-                    }
+        if let Some(LapseCheckout { checkout }) = read(task) {
+            let at = self.model.checkouts.iter().position(|known| known.id == checkout).unwrap();
+            after.lapse(at, now);
+        } else if let Some(AdvancePayment { payment }) = read(task) {
+            let at = at_payment(payment);
+            // The answer to `create` tells nothing; that to `confirm`, or to the question after it, does.
+            if let Some(intent) = told.iter().rfind(|intent| intent.payment == payment) {
+                let just_made = intent.state == IntentState::RequiresMethod && intent.decline_code.is_none();
+                if !just_made {
+                    after.told(at, intent.state, false, now);
                 }
             }
-            Task::CancelPayment { payment } | Task::SyncPayment { payment } => {
-                if let Some(intent) = told.last() {
-                    after.told(at_payment(*payment), intent.state, false, now);
-                }
+        } else if let Some(payment) = asked_about(task) {
+            if let Some(intent) = told.last() {
+                after.told(at_payment(payment), intent.state, false, now);
             }
-            Task::ApplyWebhook { .. } => {
-                if let Some(intent) = told.last() {
-                    after.told(at_payment(intent.payment), intent.state, true, now);
-                }
+        } else if read::<ApplyWebhook>(task).is_some() {
+            if let Some(intent) = told.last() {
+                after.told(at_payment(intent.payment), intent.state, true, now);
             }
-            Task::MakeRefund { .. } => {
-                if let Some((payment, amount)) = pending {
-                    after.gave_back(at_payment(payment), amount);
-                }
-            }
-            Task::SendMail { .. } | Task::SandboxOutcome { .. } | Task::ImportProducts { .. } => {}
+        } else if read::<MakeRefund>(task).is_some()
+            && let Some((payment, amount)) = pending
+        {
+            after.gave_back(at_payment(payment), amount);
         }
         after
     }
 
     /// The payment and the amount of the refund that a task is to make, unless it was made.
-    pub(super) async fn pending_refund(&self, task: &Task) -> Option<(PaymentId, i64)> {
-        let Task::MakeRefund { refund } = task else { return None };
+    pub(super) async fn pending_refund(&self, task: &Claimed) -> Option<(PaymentId, i64)> {
+        let MakeRefund { refund } = read(task)?;
         let payments: Vec<PaymentId> = self.model.checkouts.iter().map(|checkout| checkout.payment).collect();
         let refunds = refunds_of(&self.db, &payments).await.unwrap();
-        let row = refunds.values().flatten().find(|row| row.id == *refund).unwrap();
+        let row = refunds.values().flatten().find(|row| row.id == refund).unwrap();
         (row.state == RefundState::Pending).then_some((row.payment_id, row.amount_minor))
     }
 
     pub(super) async fn fire(&mut self) {
         let db = self.db.clone();
         let firing = async {
-            in_tx(&db, WORKER, async |tx| timers::fire(tx, 10).await).await?;
+            in_tx(&db, WORKER, async |tx| timers::fire(tx, &registry::timers(), 10).await).await?;
             faults::point(Point::TimerFired).await
         };
         let _failed = self.with_luck("timers fire", firing).await;
@@ -137,7 +128,8 @@ impl World<'_> {
         let relaying = async {
             let Some(fence) = in_tx(&db, WORKER, async |tx| outbox::lease(tx, holder).await).await? else { return Ok(()) };
             faults::point(Point::RelayLeased).await?;
-            in_tx(&db, WORKER, async |tx| outbox::stamp(tx, fence, 10, react).await).await?;
+            let letters = registry::letters();
+            in_tx(&db, WORKER, async |tx| outbox::stamp(tx, fence, 10, |fact| letters.following(fact)).await).await?;
             faults::point(Point::RelayCommitted).await
         };
         let _failed: Option<Result<(), DbErr>> = self.with_luck("the relay stamps", relaying).await;
@@ -164,37 +156,21 @@ impl World<'_> {
     }
 }
 
+/// The task of that type, if it is one.
+fn read<T: Task>(claimed: &Claimed) -> Option<T> {
+    (claimed.kind == T::KIND).then(|| serde_json::from_value(claimed.payload.clone()).unwrap())
+}
+
+/// The payment whose intent a task cancels, or asks about.
+fn asked_about(task: &Claimed) -> Option<PaymentId> {
+    read::<CancelPayment>(task).map(|task| task.payment).or_else(|| read::<SyncPayment>(task).map(|task| task.payment))
+}
+
 /// Does one task as a worker does, and settles it. Answers why it failed.
-async fn do_task(
-    db: &Db,
-    gateway: &Gateway,
-    letters: &mut BTreeMap<String, Letter>,
-    claimed: &Claimed,
-    retry_at: DateTime<Utc>,
-) -> Result<Option<String>, DbErr> {
+async fn do_task(db: &Db, kinds: &TaskKinds, claimed: &Claimed, retry_at: DateTime<Utc>) -> Result<Option<String>, DbErr> {
     faults::point(Point::ConsumeClaimed).await?;
-    let scope = system();
-    let done = match &claimed.task {
-        Task::LapseCheckout { checkout } => match lapse(db, &scope, *checkout).await {
-            Ok(_) => Ok(()),
-            Err(OpError::Db(error)) => Err(StepError::Db(error)),
-            Err(error) => panic!("{error}"),
-        },
-        Task::AdvancePayment { payment } => advance(db, gateway, &scope, *payment).await,
-        Task::CancelPayment { payment } => cancel_payment(db, gateway, &scope, *payment).await,
-        Task::MakeRefund { refund: id } => refund(db, gateway, &scope, *id).await,
-        Task::ApplyWebhook { event, .. } => apply_webhook(db, gateway, &scope, event).await,
-        Task::SendMail { letter } => {
-            // A letter that goes twice takes its own place.
-            letters.insert(claimed.id.to_string(), letter.clone());
-            faults::point(Point::MailSent).await.map_err(StepError::Db)
-        }
-        Task::SandboxOutcome { .. } => panic!("there is no sandbox"),
-        Task::ImportProducts { .. } => panic!("nothing is imported"),
-        Task::SyncPayment { payment } => sync(db, gateway, &scope, *payment).await.map(drop),
-    };
-    let done = match done {
-        Ok(()) => faults::point(Point::ConsumeHandled).await.map_err(StepError::Db),
+    let done = match kinds.run(db, claimed).await {
+        Ok(()) => faults::point(Point::ConsumeHandled).await.map_err(TaskError::from),
         failed => failed,
     };
     match done {
@@ -203,9 +179,22 @@ async fn do_task(
             faults::point(Point::ConsumeSettled).await?;
             Ok(None)
         }
-        Err(StepError::Gateway(GatewayError::Later(why))) => put_back(db, claimed, retry_at, why).await,
-        Err(StepError::Db(DbErr::Custom(why))) => put_back(db, claimed, retry_at, why).await,
-        Err(error) => panic!("a person must look at {claimed:?}: {error}"),
+        Err(TaskError::Retry(cause)) => match made_to_fail(cause.as_ref()) {
+            Some(why) => put_back(db, claimed, retry_at, why).await,
+            None => panic!("nothing here makes that fail: {claimed:?}: {cause}"),
+        },
+        Err(error) => panic!("a person must look at {claimed:?}: {error:?}"),
+    }
+}
+
+/// Why a task failed, if it was made to: at a point, or by the gateway.
+fn made_to_fail(cause: &(dyn Error + Send + Sync + 'static)) -> Option<String> {
+    if let Some(DbErr::Custom(why)) = cause.downcast_ref() {
+        return Some(why.clone());
+    }
+    match cause.downcast_ref()? {
+        StepError::Gateway(GatewayError::Later(why)) | StepError::Db(DbErr::Custom(why)) => Some(why.clone()),
+        StepError::Gateway(GatewayError::Refused(_)) | StepError::Db(_) | StepError::Disagree(_) => None,
     }
 }
 
@@ -213,15 +202,4 @@ async fn put_back(db: &Db, claimed: &Claimed, at: DateTime<Utc>, why: String) ->
     let failure = tasks::Failure::new(tasks::Outcome::Retry, why.clone());
     in_tx(db, WORKER, async |tx| tasks::retry(tx, claimed, at, &failure).await).await?;
     Ok(Some(why))
-}
-
-/// The letters that follow from facts, as the workers have it.
-fn react(stamped: &Stamped) -> Vec<NewTask> {
-    let letter = match stamped.fact {
-        Fact::Reserved { checkout } => Letter::Held { checkout },
-        Fact::Confirmed { checkout } => Letter::Confirmed { checkout },
-        Fact::Lapsed { checkout } => Letter::Lapsed { checkout },
-        _ => return Vec::new(),
-    };
-    vec![NewTask::from(Task::SendMail { letter })]
 }

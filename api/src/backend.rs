@@ -1,0 +1,205 @@
+//! What the edge has to be told: who asks, and how what they ask is run on the schema.
+
+use std::{any::Any, collections::HashMap, sync::Arc};
+
+use async_graphql::{Pos, Request, Response, parser::types::OperationType};
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use domain::{
+    accounts::{Viewers, viewers_of},
+    catalog::Sight,
+    platform::{
+        access::{Denied, ReadSchema, TokenKind, TokenViewer, Viewer, authorize},
+        entropy::Secret,
+        trace::TraceParent,
+    },
+};
+use edge::{AdmittedWork, Audience, Charged, Failure, Fingerprint, trace::RequestTrace};
+use futures_util::{
+    StreamExt,
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
+use sea_orm::DbErr;
+use tokio::runtime::Handle;
+
+use crate::{
+    Api, Schema,
+    graphql::{
+        context::Shared,
+        errors::denied,
+        loaders::{Loader, Loaders},
+    },
+    schema,
+};
+
+/// The marketplace behind the edge.
+pub(crate) struct ApiBackend {
+    shared: Arc<Shared>,
+    viewers: Viewers,
+}
+
+impl ApiBackend {
+    /// Looks tokens up on the present runtime.
+    pub(crate) fn new(api: &Api) -> Self {
+        let shared = Shared { db: api.db.clone(), desk: api.desk.clone(), gateways: api.gateways.clone(), live: api.live.clone() };
+        Self { viewers: Viewers::new(&api.db, Handle::current()), shared: Arc::new(shared) }
+    }
+
+    /// Whose a bearer token is; `None` when it is good for nothing.
+    pub(crate) async fn find(&self, token: &str) -> Result<Option<Viewer>, DbErr> {
+        match Secret::presented(token) {
+            Some(secret) => self.viewers.of(&secret).await,
+            None => Ok(None),
+        }
+    }
+
+    fn asking(&self, viewer: Viewer) -> Arc<dyn edge::Viewer> {
+        Arc::new(AskingViewer { viewer, shared: Arc::clone(&self.shared) })
+    }
+}
+
+#[async_trait]
+impl edge::Backend for ApiBackend {
+    fn anonymous(&self) -> Arc<dyn edge::Viewer> {
+        self.asking(Viewer::Public)
+    }
+
+    fn fingerprint(&self, token: &str) -> Option<Fingerprint> {
+        Secret::presented(token).map(|secret| secret.hash())
+    }
+
+    async fn viewer(&self, token: &str) -> Result<Option<Arc<dyn edge::Viewer>>, Failure> {
+        Ok(self.find(token).await?.map(|viewer| self.asking(viewer)))
+    }
+
+    async fn viewers(&self, tokens: &[Fingerprint]) -> Result<HashMap<Fingerprint, Arc<dyn edge::Viewer>>, Failure> {
+        let found = viewers_of(&self.shared.db, tokens).await?;
+        Ok(found.into_iter().map(|(token, viewer)| (token, self.asking(viewer))).collect())
+    }
+
+    fn arrival_now(&self) -> DateTime<Utc> {
+        self.shared.db.arrival_now()
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.shared.desk.is_crowded()
+    }
+
+    fn start_trace(&self) -> RequestTrace {
+        shown(&TraceParent::start(self.shared.db.entropy()))
+    }
+}
+
+/// A trace, as the edge shows it.
+pub(crate) fn shown(trace: &TraceParent) -> RequestTrace {
+    RequestTrace::new(trace.trace_id().to_owned(), trace.header())
+}
+
+/// The trace that the edge has carried here.
+fn carried() -> Option<TraceParent> {
+    RequestTrace::current().and_then(|trace| TraceParent::parse(trace.traceparent()))
+}
+
+/// A viewer, with what is reached for on their behalf.
+struct AskingViewer {
+    viewer: Viewer,
+    shared: Arc<Shared>,
+}
+
+/// What the library is asked for, for one viewer.
+struct Prepared {
+    schema: &'static Schema,
+    request: Request,
+    loader: Loader,
+}
+
+impl AskingViewer {
+    fn prepare(&self, work: AdmittedWork) -> Result<Prepared, Denied> {
+        let AdmittedWork { request, kind, shows_schema, context } = work;
+        let sight = Sight::of_viewer(&self.viewer)?;
+        let (db, live) = (self.shared.db.clone(), self.shared.live.clone());
+        let loaders = Loaders { db, live, viewer: self.viewer.clone(), sight };
+        let loader = Loader::new(loaders, kind != OperationType::Mutation);
+        let request = request.data(Arc::clone(&self.shared)).data(self.viewer.clone()).data(context).data(loader.clone());
+        Ok(Prepared { schema: schema(shows_schema), request, loader })
+    }
+}
+
+impl edge::Viewer for AskingViewer {
+    fn is_anonymous(&self) -> bool {
+        self.viewer == Viewer::Public
+    }
+
+    /// Administrators do not pay: they are few, known, and needed when something goes wrong. A publishable
+    /// token is in the browser of each visitor, so that one of them could use up what is for all.
+    fn charged(&self) -> Charged {
+        match &self.viewer {
+            Viewer::Account(account) if account.admin => Charged::Nobody,
+            Viewer::Account(account) => Charged::Known { kind: "account", id: account.account.0.as_u128() },
+            Viewer::Guest(guest) => Charged::Known { kind: "guest", id: guest.guest.0.as_u128() },
+            Viewer::Token(token) if token.kind == TokenKind::Secret => {
+                Charged::Known { kind: "token", id: token.token.0.as_u128() }
+            }
+            Viewer::Token(_) | Viewer::Public => Charged::Network,
+        }
+    }
+
+    fn audience(&self) -> Option<Audience> {
+        match &self.viewer {
+            Viewer::Public => Some(Audience("public".to_owned())),
+            // With all that a token may do: that can change while it is in use.
+            Viewer::Token(TokenViewer { token, kind, creator, permissions }) => {
+                let permissions: Vec<_> = permissions.iter().map(|permission| permission.name()).collect();
+                Some(Audience(format!("{token} {kind:?} {creator:?} {}", permissions.join(","))))
+            }
+            Viewer::Account(_) | Viewer::Guest(..) => None,
+        }
+    }
+
+    fn may_read_schema(&self) -> bool {
+        authorize(&self.viewer, ReadSchema).is_ok()
+    }
+
+    fn is_same(&self, other: &dyn edge::Viewer) -> bool {
+        let other: &dyn Any = other;
+        other.downcast_ref::<Self>().is_some_and(|other| self.viewer == other.viewer)
+    }
+
+    fn execute(self: Arc<Self>, work: AdmittedWork) -> BoxFuture<'static, Response> {
+        Box::pin(traced(async move {
+            match self.prepare(work) {
+                Ok(Prepared { schema, request, loader }) => loader.drive(schema.execute(request)).await,
+                Err(why) => refused(why),
+            }
+        }))
+    }
+
+    fn subscribe(self: Arc<Self>, work: AdmittedWork) -> BoxStream<'static, Response> {
+        let Prepared { schema, request, loader } = match self.prepare(work) {
+            Ok(prepared) => prepared,
+            Err(why) => return stream::once(async move { refused(why) }).boxed(),
+        };
+        let events = schema.execute_stream(request).boxed();
+        let answers = stream::unfold((events, loader), async |(mut events, loader)| {
+            let answer = traced(loader.drive(events.next())).await?;
+            // The next answer is made of what is true then.
+            loader.forget();
+            Some((answer, (events, loader)))
+        });
+        answers.boxed()
+    }
+}
+
+/// The answer for who may see nothing at all.
+fn refused(why: Denied) -> Response {
+    Response::from_errors(vec![denied(why).into_server_error(Pos::default())])
+}
+
+/// Work that is done in the trace that the edge has carried here.
+async fn traced<F: Future>(work: F) -> F::Output {
+    match carried() {
+        Some(trace) => trace.scope(work).await,
+        None => work.await,
+    }
+}

@@ -1,0 +1,36 @@
+//! The tokens that there are.
+
+use async_graphql::{Context, ID, Object};
+use domain::{
+    accounts::queries,
+    platform::{access::ManageTokens, ids::CreatorId},
+};
+
+use super::ApiToken;
+use crate::graphql::{
+    connection::{Connection, List},
+    context::{Reach, id},
+    errors::Internal,
+};
+
+/// Reads of API tokens.
+#[derive(Default)]
+pub struct TokensQuery;
+
+#[Object]
+impl TokensQuery {
+    /// The API tokens of a creator, or of the marketplace, newest first, revoked ones too. For owners of the creator, and for
+    /// administrators, who are signed in and have confirmed their address. Null when there is no such creator, or it is not yours.
+    async fn api_tokens(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Whose; left out, the marketplace's.")] creator_id: Option<ID>,
+    ) -> async_graphql::Result<Option<Connection<ApiToken>>> {
+        let list = List::of(ctx, "apiTokens")?;
+        let Ok(creator) = creator_id.as_ref().map(id::<CreatorId>).transpose() else { return Ok(None) };
+        let Some(scope) = ctx.scope_if_found(ManageTokens { creator })? else { return Ok(None) };
+        let slice = queries::tokens(ctx.db(), &scope, &list.page).await.internal()?;
+        let count = |db, scope| async move { queries::tokens_count(&db, &scope).await };
+        Ok(Some(list.connection(slice.map(ApiToken), ctx.db(), scope, count)))
+    }
+}

@@ -1,0 +1,116 @@
+//! What subscriptions have in common: the present state first, then each new one.
+//!
+//! A subscription listens before it reads, so that no change falls between the two. It tells the state of a thing and not the
+//! change: of many changes in a short time it tells only what came of them, and always the last state.
+
+use std::{future::Future, sync::Arc};
+
+use async_graphql::{Context, Error};
+use chrono::{DateTime, Utc};
+use edge::live::{feed::AskedLooks, runs::Turn};
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::context::Reach;
+use crate::live::{
+    AGAIN_AFTER, Live, PACE,
+    topics::{Ear, Topic},
+    until_instant,
+};
+
+/// A state, and when time alone will change it.
+pub(crate) struct Look<T> {
+    pub(crate) value: T,
+    pub(crate) changes_at: Option<DateTime<Utc>>,
+}
+
+/// The states of something, as they come.
+pub(crate) type States<T> = BoxStream<'static, Option<T>>;
+
+/// Follows something by a topic. `read` is called once the subscription listens, and again each time that the thing may have
+/// changed. Where it finds nothing to see, that is told, and the subscription ends.
+pub(crate) async fn follow<T, R, F>(ctx: &Context<'_>, topic: Topic, read: R) -> async_graphql::Result<States<T>>
+where
+    T: Send + 'static,
+    R: Fn() -> F + Send + 'static,
+    F: Future<Output = Result<Option<Look<T>>, Error>> + Send + 'static,
+{
+    let (live, turn) = (ctx.live().clone(), Arc::clone(ctx.data_unchecked::<Arc<Turn>>()));
+    let (ear, asked) = (live.topics().listen(topic), turn.asked());
+    turn.begin(None).await;
+    let first = read().await.inspect_err(|_| turn.give_up())?;
+    let following =
+        Following { live, turn, ear, asked, read, first: Some(first), changes_at: None, told_at: Instant::now(), ended: false };
+    Ok(stream::unfold(following, |mut following| async move { following.next().await.map(|state| (state, following)) }).boxed())
+}
+
+struct Following<T, R> {
+    live: Live,
+    turn: Arc<Turn>,
+    ear: Ear,
+    asked: AskedLooks,
+    read: R,
+    first: Option<Option<Look<T>>>,
+    changes_at: Option<DateTime<Utc>>,
+    told_at: Instant,
+    ended: bool,
+}
+
+impl<T, R, F> Following<T, R>
+where
+    R: Fn() -> F,
+    F: Future<Output = Result<Option<Look<T>>, Error>>,
+{
+    async fn next(&mut self) -> Option<Option<T>> {
+        if self.ended {
+            return None;
+        }
+        let look = match self.first.take() {
+            Some(first) => first,
+            None => self.changed().await,
+        };
+        self.told_at = Instant::now();
+        self.ended = look.is_none();
+        Some(look.map(|Look { value, changes_at }| {
+            self.changes_at = changes_at;
+            value
+        }))
+    }
+
+    /// Waits until it may have changed, and reads it.
+    async fn changed(&mut self) -> Option<Look<T>> {
+        loop {
+            tokio::select! {
+                () = self.ear.changed() => {}
+                () = self.asked.changed() => {}
+                () = until_instant(self.live.db(), self.changes_at) => {}
+            }
+            sleep_until(self.told_at.checked_add(PACE).unwrap_or(self.told_at)).await;
+            self.ear.take_note();
+            self.asked.take();
+            self.turn.begin(None).await;
+            match (self.read)().await {
+                Ok(look) => return look,
+                // It is logged. The last state was told, and the next one will be.
+                Err(_shown_to_nobody) => {
+                    self.turn.give_up();
+                    self.changes_at = Some(self.live.db().now());
+                    sleep(AGAIN_AFTER).await;
+                }
+            }
+        }
+    }
+}
+
+/// The first of some instants that is still to come.
+pub(crate) fn next_of(now: DateTime<Utc>, instants: impl IntoIterator<Item = DateTime<Utc>>) -> Option<DateTime<Utc>> {
+    instants.into_iter().filter(|at| *at > now).min()
+}
+
+/// One null, and the end: there is no such thing, or it is not the viewer's to see.
+pub(crate) fn nothing<T: Send + 'static>() -> States<T> {
+    stream::once(async { None }).boxed()
+}

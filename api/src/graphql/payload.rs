@@ -1,0 +1,167 @@
+//! What mutations answer: a payload with results, or with errors that the user can mend.
+
+use std::future::Future;
+
+use async_graphql::{Error, ServerError};
+use domain::platform::{OpError, PathStep, Refused, access::Denied};
+use edge::errors::{busy, internal};
+
+use super::{
+    errors::denied,
+    input::InvalidInput,
+    user_error::{CodeOf, ErrorCode, UserError},
+};
+
+/// How a mutation ends besides success: with errors as data, or with an error of the request.
+#[derive(Debug)]
+pub(crate) enum Stop<C: ErrorCode> {
+    /// Data.
+    Refused {
+        errors: Vec<UserError<C>>,
+        /// How long to wait, where a refusal says so.
+        retry_after_secs: Option<u32>,
+    },
+    /// An error.
+    Error(Error),
+}
+
+impl<C: ErrorCode> Stop<C> {
+    /// Errors as data, and no time to wait.
+    pub(crate) fn refused(errors: Vec<UserError<C>>) -> Self {
+        Self::Refused { errors, retry_after_secs: None }
+    }
+
+    /// Unknown, or another tenant's: both read the same.
+    pub(crate) fn not_found(path: &str) -> Self {
+        Self::refused(vec![UserError { code: C::NOT_FOUND, path: vec![path.to_owned()], message: "not found".to_owned() }])
+    }
+
+    /// Denied at a field that names somebody's thing.
+    pub(crate) fn denied(why: Denied, path: &str) -> Self {
+        if why == Denied::NotFound { Self::not_found(path) } else { Self::Error(denied(why)) }
+    }
+}
+
+impl<C: ErrorCode> From<Error> for Stop<C> {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl<C: ErrorCode> From<InvalidInput> for Stop<C> {
+    fn from(InvalidInput(faults): InvalidInput) -> Self {
+        let errors = faults.into_iter().map(|fault| UserError { code: C::INVALID, path: fault.path, message: fault.message });
+        Self::refused(errors.collect())
+    }
+}
+
+impl<C, R> From<OpError<R>> for Stop<C>
+where
+    C: CodeOf<R>,
+    R: std::fmt::Debug + std::fmt::Display + Copy + Send + Sync + 'static,
+{
+    fn from(error: OpError<R>) -> Self {
+        match error {
+            OpError::Refused(refused) => {
+                let retry_after_secs = refused.iter().find_map(|refused| C::wait_secs(refused.code));
+                Self::Refused { errors: refused.into_iter().map(refusal).collect(), retry_after_secs }
+            }
+            OpError::Busy(retry_after) => {
+                let ServerError { message, extensions, .. } = busy(retry_after);
+                Self::Error(Error { message, source: None, extensions })
+            }
+            OpError::Db(failure) => Self::Error(internal(&failure)),
+            error @ OpError::Inconsistent(_) => Self::Error(internal(&error)),
+        }
+    }
+}
+
+/// A refusal, as a payload tells it.
+pub(crate) fn refusal<C: CodeOf<R>, R: Copy + std::fmt::Display>(refused: Refused<R>) -> UserError<C> {
+    let path = refused.path.iter().map(PathStep::to_string).collect();
+    UserError { code: C::of(refused.code), path, message: refused.code.to_string() }
+}
+
+/// The payload of a mutation. [`payload!`] makes one.
+pub(crate) trait Payload: Sized {
+    /// What its errors can be about.
+    type Code: ErrorCode;
+
+    /// The payload of a mutation that changed nothing.
+    fn refused(errors: Vec<UserError<Self::Code>>, retry_after_secs: Option<u32>) -> Self;
+}
+
+/// Does the work of a mutation. `?` in it ends the mutation: what its user can mend becomes the payload's errors.
+pub(crate) async fn answer<P: Payload>(work: impl Future<Output = Result<P, Stop<P::Code>>> + Send) -> async_graphql::Result<P> {
+    match work.await {
+        Ok(payload) => Ok(payload),
+        Err(Stop::Error(error)) => Err(error),
+        Err(Stop::Refused { errors, retry_after_secs }) => Ok(P::refused(errors, retry_after_secs)),
+    }
+}
+
+/// Makes the payload type of a mutation: its results, all nullable, and `errors`. `XxxPayload::done(…)` is the payload of what
+/// was done.
+///
+/// ```text
+/// payload!(DropPublishPayload, DropPublishError {
+///     /// The announced drop.
+///     drop: Drop
+/// });
+/// ```
+///
+/// Behind the results may stand `retry_after_seconds`, where a refusal says how long to wait, or `or { … }` with what comes with
+/// errors instead of results.
+macro_rules! payload {
+    ($payload:ident, $error:ident { $($(#[doc = $doc:literal])* $field:ident: $type:ty),* $(,)? }) => {
+        payload!($payload, $error { $($(#[doc = $doc])* $field: $type),* } or {});
+    };
+    ($payload:ident, $error:ident { $($(#[doc = $doc:literal])* $field:ident: $type:ty),* $(,)? } retry_after_seconds) => {
+        payload!(@type $payload, $error { $($(#[doc = $doc])* $field: $type),* } {
+            /// How long to wait when it was tried too often, in seconds.
+            retry_after_seconds: i32
+        });
+        payload!(@refused $payload, $error, wait, wait.map(|secs| i32::try_from(secs).unwrap_or(i32::MAX)), retry_after_seconds);
+    };
+    (
+        $payload:ident,
+        $error:ident { $($(#[doc = $doc:literal])* $field:ident: $type:ty),* $(,)? }
+        or { $($(#[doc = $hint_doc:literal])* $hint:ident: $hint_type:ty),* $(,)? }
+    ) => {
+        payload!(@type $payload, $error { $($(#[doc = $doc])* $field: $type),* } {
+            $($(#[doc = $hint_doc])* $hint: $hint_type),*
+        });
+        payload!(@refused $payload, $error, _wait, None,);
+    };
+    (
+        @type $payload:ident,
+        $error:ident { $($(#[doc = $doc:literal])* $field:ident: $type:ty),* }
+        { $($(#[doc = $hint_doc:literal])* $hint:ident: $hint_type:ty),* }
+    ) => {
+        /// What the mutation answers: its results, or errors that its user can mend.
+        #[derive(async_graphql::SimpleObject, Default)]
+        pub struct $payload {
+            $($(#[doc = $doc])* pub $field: Option<$type>,)*
+            $($(#[doc = $hint_doc])* pub $hint: Option<$hint_type>,)*
+            /// Empty when the mutation did what was asked.
+            pub errors: Vec<$error>,
+        }
+
+        impl $payload {
+            /// The payload of what was done.
+            pub(crate) fn done($($field: impl Into<Option<$type>>),*) -> Self {
+                Self { $($field: $field.into(),)* ..Self::default() }
+            }
+        }
+    };
+    (@refused $payload:ident, $error:ident, $wait:ident, $secs:expr, $($hint:ident)?) => {
+        impl crate::graphql::payload::Payload for $payload {
+            type Code = <$error as crate::graphql::user_error::Coded>::Code;
+
+            fn refused(errors: Vec<$error>, $wait: Option<u32>) -> Self {
+                Self { $($hint: $secs,)? errors, ..Self::default() }
+            }
+        }
+    };
+}
+pub(crate) use payload;

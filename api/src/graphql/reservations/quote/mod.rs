@@ -1,0 +1,7 @@
+//! What lines cost: `checkoutQuote`.
+
+pub mod queries;
+pub mod types;
+
+pub use queries::QuoteQuery;
+pub use types::{Delivery, Quote};

@@ -1,0 +1,10 @@
+//! What prices and checkouts refer to: legal texts, tax rates, shipping tariffs.
+
+pub mod mutations;
+pub mod queries;
+pub mod types;
+
+pub use mutations::TablesMutation;
+pub use queries::TablesQuery;
+pub use types::{LegalText, ShippingTariff};
+pub(crate) use types::{LegalTextById, TariffsOf};

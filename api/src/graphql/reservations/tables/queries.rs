@@ -1,0 +1,35 @@
+//! The tables as they are now.
+
+use async_graphql::{Context, Object};
+use domain::reservations::{legal, quote, tables};
+
+use super::{LegalText, types::TaxRate};
+use crate::graphql::{context::Reach, errors::Internal, scalars::Decimal};
+
+/// Reads of what prices and checkouts refer to.
+#[derive(Default)]
+pub struct TablesQuery;
+
+#[Object]
+impl TablesQuery {
+    /// The current version of every legal text: what a buyer accepts to reserve.
+    async fn legal_texts(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<LegalText>> {
+        Ok(legal::current(ctx.db().reader()).await.internal()?.into_iter().map(LegalText).collect())
+    }
+
+    /// The tax table of the marketplace.
+    async fn tax_rates(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<TaxRate>> {
+        tax_rates(ctx).await
+    }
+}
+
+pub(super) async fn tax_rates(ctx: &Context<'_>) -> async_graphql::Result<Vec<TaxRate>> {
+    let rates = tables::tax_rates(ctx.db()).await.internal()?;
+    let rate = |rate: quote::TaxRate| TaxRate {
+        country: rate.country.to_string(),
+        tax_class: rate.class.into(),
+        rate: Decimal::percent(rate.rate_bp.into()),
+        starts_at: rate.starts_at,
+    };
+    Ok(rates.into_iter().map(rate).collect())
+}

@@ -1,0 +1,84 @@
+//! Choose: a payment gets a method, and a task tells the gateway.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    URGENCY_PAYMENT,
+    gateway::GatewayIdentity,
+    method::{PaymentMethod, ReturnUrl},
+    payment_row::{self, Model as Payment},
+    state::{PaymentEvent, PaymentState, transition},
+    tasks::AdvancePayment,
+};
+use crate::platform::{
+    OpError, Tx,
+    facts::Fact,
+    outbox,
+    tasks::{self as queue, NewTask},
+};
+
+/// What a buyer chose.
+pub(crate) struct Choice {
+    /// Which gateway takes it, unless another one has the payment already.
+    pub(crate) gateway: GatewayIdentity,
+    /// How.
+    pub(crate) method: PaymentMethod,
+    /// Where to come back to.
+    pub(crate) return_url: Option<ReturnUrl>,
+    /// How long what is paid for would still be held, in seconds. The time that the choice waits in our own queue does not count.
+    pub(crate) hold_left_secs: i64,
+}
+
+/// Why no method can be chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ChooseRefusal {
+    /// The money is here.
+    AlreadyPaid,
+    /// The outcome of an earlier choice is not known.
+    InProcess,
+    /// It is no longer wanted.
+    Over,
+}
+
+impl Payment {
+    /// Whether a method can be chosen now.
+    pub(crate) fn may_choose(&self) -> Result<(), ChooseRefusal> {
+        match self.state {
+            PaymentState::Succeeded => Err(ChooseRefusal::AlreadyPaid),
+            PaymentState::Processing => Err(ChooseRefusal::InProcess),
+            PaymentState::Cancelled => Err(ChooseRefusal::Over),
+            // The gateway is being told: a second call would race with the first.
+            PaymentState::Preparing if self.queued_at.is_some() => Err(ChooseRefusal::InProcess),
+            PaymentState::Preparing | PaymentState::RequiresMethod | PaymentState::RequiresAction => Ok(()),
+        }
+    }
+}
+
+/// Writes a choice to a payment that is locked and [may have one](Payment::may_choose), and queues the task that tells the gateway:
+/// the oldest payment first.
+pub(crate) async fn choose<R: fmt::Debug>(
+    tx: &Tx,
+    mut payment: Payment,
+    choice: Choice,
+    now: DateTime<Utc>,
+) -> Result<(), OpError<R>> {
+    let (id, checkout, since) = (payment.id, payment.checkout_id, payment.created_at);
+    payment.state = transition(payment.state, PaymentEvent::Choose).map_err(OpError::inconsistent)?;
+    // An intent can be confirmed only where it was made, whoever takes new payments by now.
+    if payment.intent.is_none() {
+        payment.gateway = choice.gateway.as_str().to_owned();
+    }
+    payment.method = Some(choice.method.into_string());
+    payment.return_url = choice.return_url.map(ReturnUrl::into_string);
+    payment.attempt = payment.attempt.saturating_add(1);
+    payment.action_url = None;
+    payment.decline_code = None;
+    payment.queued_at = Some(now);
+    payment.hold_left_secs = Some(choice.hold_left_secs);
+    let version = payment_row::save(tx, payment).await?;
+    let task = NewTask::from(AdvancePayment { payment: id }).unique().ranked(URGENCY_PAYMENT, since);
+    queue::enqueue(tx, task).await?;
+    Ok(outbox::publish(tx, version, &Fact::PaymentChanged { checkout, payment: id }).await?)
+}

@@ -1,0 +1,99 @@
+//! What payments, refunds, the ledger and the inbox of webhooks hold of persons.
+
+use crate::platform::personal_data::{
+    Classification::{Personal, Plain, Secret},
+    Erase, Export, FoundBy, KeepUntil, PersonalContent, Register, RegisteredTable, RowErasure, RowOwner,
+};
+
+const BY_PAYMENT: &[FoundBy] = &[FoundBy::Through { column: "payment_id", other_table: "payments", other_column: "id" }];
+
+/// What payments hold.
+pub const REGISTER: Register = Register {
+    capability: "payments",
+    tables: &[
+        RegisteredTable {
+            name: "payments",
+            owner: RowOwner::Person {
+                found_by: &[FoundBy::Through { column: "checkout_id", other_table: "checkouts", other_column: "id" }],
+                erasure: RowErasure::Keep,
+            },
+            columns: &[
+                ("purpose", Plain("enum")),
+                ("gateway", Plain("name of a gateway")),
+                ("state", Plain("enum")),
+                ("currency", Plain("code of a currency")),
+                ("intent", Plain("the gateway's id of the payment")),
+                (
+                    "method",
+                    Personal(PersonalContent {
+                        what: "the gateway's name of the means of payment",
+                        export: Export::AsItIs,
+                        erase: Erase::Null,
+                        keep: KeepUntil::Erasure,
+                        why: "the gateway is told of it, and told again after a failure",
+                    }),
+                ),
+                (
+                    "return_url",
+                    Personal(PersonalContent {
+                        what: "page of the storefront to which the buyer returns; it may name the buyer's session or order",
+                        export: Export::AsItIs,
+                        erase: Erase::Null,
+                        keep: KeepUntil::Erasure,
+                        why: "the gateway sends the buyer there",
+                    }),
+                ),
+                ("action_url", Secret("page of the gateway on which the payment can be confirmed")),
+                ("decline_code", Plain("code of the gateway")),
+                (
+                    "fingerprint",
+                    Personal(PersonalContent {
+                        what: "hash of what the gateway knows the means of payment by",
+                        export: Export::Withheld("a hash, which tells the person nothing"),
+                        erase: Erase::Null,
+                        keep: KeepUntil::Erasure,
+                        why: "limits per person hold for everybody who pays with the same means",
+                    }),
+                ),
+            ],
+        },
+        RegisteredTable {
+            name: "refunds",
+            owner: RowOwner::Person { found_by: BY_PAYMENT, erasure: RowErasure::Keep },
+            columns: &[
+                ("currency", Plain("code of a currency")),
+                ("reason", Plain("enum")),
+                ("state", Plain("enum")),
+                ("gateway_refund", Plain("the gateway's id of the refund")),
+            ],
+        },
+        RegisteredTable {
+            name: "ledger_entries",
+            owner: RowOwner::Person { found_by: BY_PAYMENT, erasure: RowErasure::Keep },
+            columns: &[("account", Plain("name of an account of the ledger")), ("currency", Plain("code of a currency"))],
+        },
+        RegisteredTable {
+            name: "webhook_inbox",
+            owner: RowOwner::Person {
+                found_by: &[FoundBy::Through { column: "intent", other_table: "payments", other_column: "intent" }],
+                erasure: RowErasure::Delete,
+            },
+            columns: &[
+                ("gateway", Plain("name of a gateway")),
+                ("event", Plain("the gateway's id of the event")),
+                ("intent", Plain("the gateway's id of the payment")),
+                (
+                    "body",
+                    Personal(PersonalContent {
+                        what: "what the gateway sent; it may name the payer",
+                        export: Export::Withheld("a copy of what the gateway holds and exports"),
+                        erase: Erase::WithRow,
+                        keep: KeepUntil::Days(30),
+                        why: "a webhook that is delivered again is recognised; what went wrong can be looked into",
+                    }),
+                ),
+            ],
+        },
+    ],
+    stores: &[],
+};

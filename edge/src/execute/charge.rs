@@ -1,0 +1,81 @@
+//! Charging callers for what they ask, and what is said to those who ask for too much.
+
+use std::time::Instant;
+
+use async_graphql::{Response, Value};
+
+use super::{
+    ExecutorParts,
+    answer::{Cost, settle},
+};
+use crate::{
+    budget::{Budget, BudgetSettings, Payer, Short},
+    errors::{Code, RETRY_AFTER, whole_secs},
+    guard::GuardRefusal,
+};
+
+/// What a request costs at least that is refused before anything is run.
+const REFUSED_POINTS: u64 = 100;
+/// How many bytes that are read, or tokens that are validated, take about as long as one value of an answer does.
+const BYTES_PER_POINT: u64 = 20;
+const TOKENS_PER_POINT: u64 = 10;
+
+pub(super) const REFUSALS: &str = "smallrun_graphql_refusals_total";
+
+impl ExecutorParts {
+    /// Whether a caller has anything left, or the answer that says when.
+    pub(super) fn check(&self, payer: Option<Payer>) -> Result<(), Box<Response>> {
+        let (Some(budget), Some(payer)) = (&self.budget, payer) else { return Ok(()) };
+        budget.check(payer, Instant::now()).map_err(|short| Box::new(limited(budget, payer, None, short)))
+    }
+
+    /// Takes points of a caller, or answers that there are too few.
+    pub(super) fn take(&self, payer: Option<Payer>, cost: u64) -> Result<(), Box<Response>> {
+        let (Some(budget), Some(payer)) = (&self.budget, payer) else { return Ok(()) };
+        budget.take(payer, cost, Instant::now()).map(drop).map_err(|short| Box::new(limited(budget, payer, Some(cost), short)))
+    }
+
+    pub(super) fn charge(&self, payer: Option<Payer>, points: u64) -> Option<(BudgetSettings, u64)> {
+        let (Some(budget), Some(payer)) = (&self.budget, payer) else { return None };
+        Some((budget.settings(), budget.charge(payer, points, Instant::now())))
+    }
+
+    /// The answer of a request that is not admitted, whose document has so many bytes.
+    pub(super) fn refuse(&self, refused: GuardRefusal, bytes: usize, payer: Option<Payer>) -> Response {
+        let actual = u64::try_from(bytes).unwrap_or(u64::MAX).div_euclid(BYTES_PER_POINT).max(REFUSED_POINTS);
+        metrics::counter!(REFUSALS, "limit" => refused.limit().unwrap_or("none")).increment(1);
+        let requested = refused.cost();
+        let mut response = Response::from_errors(vec![refused.error()]);
+        settle(&mut response);
+        let budget = self.charge(payer, actual);
+        Cost { requested, actual, budget }.show(&mut response);
+        response
+    }
+}
+
+/// What an operation did cost, whose answer has so many values and whose document so many tokens.
+pub(super) fn actual(values: u64, tokens: u64, refused: bool) -> u64 {
+    if refused { tokens.max(REFUSED_POINTS) } else { values.max(tokens.div_euclid(TOKENS_PER_POINT)).max(1) }
+}
+
+/// The answer for who has too few points left.
+fn limited(budget: &Budget, payer: Payer, requested: Option<u64>, short: Short) -> Response {
+    let secs = whole_secs(short.retry_after);
+    metrics::counter!(REFUSALS, "limit" => "budget").increment(1);
+    if short.news {
+        tracing::warn!(caller = payer.kind(), requested, left = short.left, "a caller has used up its budget");
+    }
+    let mut error = Code::RateLimited.server_error(format!("too many requests: ask again in {secs} s"), None);
+    error.extensions.get_or_insert_default().set(RETRY_AFTER, secs);
+    let mut response = Response::from_errors(vec![error]);
+    Cost { requested, actual: 0, budget: Some((budget.settings(), short.left)) }.show(&mut response);
+    response
+}
+
+/// In how many seconds a caller that is refused may come again; `None` for all other answers.
+pub(crate) fn retry_after_secs(response: &Response) -> Option<u64> {
+    match response.errors.first()?.extensions.as_ref()?.get(RETRY_AFTER)? {
+        Value::Number(secs) => secs.as_u64(),
+        _ => None,
+    }
+}

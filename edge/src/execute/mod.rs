@@ -1,0 +1,276 @@
+//! From a request to its answer, whatever it came by: HTTP, server-sent events, a socket.
+//!
+//! [`Executor::admit`] reads and weighs a request and charges its caller; [`Executor::run`] runs what was admitted, and
+//! [`Executor::stream`] a subscription. All of the work is done on the runtime of the process, never on the thread that
+//! serves the connection, and what is long to read or to validate takes turns, so that other requests go on meanwhile.
+//! [`load`] what is not even begun when there is too much to do; [`work`] the running; [`charge`] who pays; [`answer`] what an answer shows besides its data.
+
+mod answer;
+mod charge;
+mod load;
+mod work;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_graphql::{
+    Pos, Response, Variables,
+    parser::types::{ExecutableDocument, OperationType},
+};
+use futures_util::{Stream, stream};
+use moka::{policy::EvictionPolicy, sync::Cache};
+use serde_json::{Map, Value};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, mpsc},
+    task::JoinError,
+};
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+
+use self::{
+    charge::REFUSALS,
+    load::{AGAIN_AFTER, Load},
+    work::{RUNNING, traced},
+};
+use crate::{
+    Settings,
+    backend::{Backend, RequestContext},
+    budget::{Budget, Payer},
+    errors::{busy, internal},
+    guard::{Chosen, Class, Document, Guard, GuardRefusal, SchemaProfile},
+    introspection::Introspection,
+    live::runs::Turn,
+    uploads::Uploads,
+};
+
+pub(crate) use answer::is_request_error;
+pub(crate) use charge::retry_after_secs;
+
+/// A text that is longer, in bytes, is long work to read.
+const LONG_TEXT: usize = 4 * 1024;
+/// The most tokens of all documents that are kept read: tens of megabytes, at some hundred bytes a token.
+const KEPT_TOKENS: u64 = 100_000;
+/// A document with more is not kept: it would push out many that are in use.
+const KEPT_TOKENS_EACH: u64 = 2_000;
+
+/// A request as it came in.
+#[derive(Debug, Default)]
+pub struct ExecutionRequest {
+    /// The document.
+    pub query: String,
+    /// Which of its operations is meant.
+    pub operation_name: Option<String>,
+    /// The variables, as JSON.
+    pub variables: Map<String, Value>,
+    /// The files that came with it.
+    pub(crate) uploads: Option<Uploads>,
+}
+
+/// A request that may be run.
+#[derive(Debug)]
+pub struct Admitted {
+    document: Arc<Document>,
+    chosen: Chosen,
+    operation_name: Option<String>,
+    variables: Variables,
+    payer: Option<Payer>,
+    uploads: Option<Uploads>,
+    /// Whether its document was kept, so that it waited for nothing of its own.
+    known: bool,
+}
+
+impl Admitted {
+    /// The document, as it was read.
+    pub(crate) fn document(&self) -> &ExecutableDocument {
+        self.document.parsed()
+    }
+
+    /// What kind of operation it is.
+    pub fn kind(&self) -> OperationType {
+        self.chosen.kind
+    }
+
+    /// The name of the operation, if it has one.
+    pub fn name(&self) -> Option<&str> {
+        self.chosen.name.as_deref()
+    }
+}
+
+impl ExecutorParts {
+    fn sheds(&self, class: Class, now: Instant) -> bool {
+        self.load.sheds(class, self.backend.is_crowded(), now)
+    }
+}
+
+/// Runs operations. Its copies are the same executor.
+#[derive(Clone)]
+pub struct Executor(Arc<ExecutorParts>);
+
+struct ExecutorParts {
+    introspection: Introspection,
+    backend: Arc<dyn Backend>,
+    query_deadline: Duration,
+    guard: Guard,
+    load: Load,
+    budget: Option<Budget>,
+    /// Documents that were read lately, by their texts.
+    documents: Cache<Arc<str>, Arc<Document>>,
+    runtime: Handle,
+    /// Turns for long work: one processor is left for the others.
+    turns: Semaphore,
+    /// Mutations that have begun.
+    mutations: TaskTracker,
+}
+
+impl Executor {
+    /// An executor whose work is done on that runtime, which should have several threads.
+    pub(crate) fn new(settings: &Settings, schema: &'static SchemaProfile, backend: Arc<dyn Backend>, runtime: Handle) -> Self {
+        metrics::describe_counter!(REFUSALS, "Requests that were refused before they were run, by the limit that they exceed.");
+        metrics::describe_gauge!(RUNNING, "Operations that are being run.");
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Self(Arc::new(ExecutorParts {
+            guard: Guard::new(settings.limits, schema),
+            load: Load::new(settings.shed_from),
+            introspection: Introspection::new(settings.introspection, schema.readers()),
+            backend,
+            query_deadline: settings.query_deadline,
+            budget: settings.budget.map(Budget::new),
+            documents: read_lately(),
+            runtime,
+            turns: Semaphore::new(processors.saturating_sub(1).max(1)),
+            mutations: TaskTracker::new(),
+        }))
+    }
+
+    /// Whether a request is turned away before anything is done for it, because there is more to do than can be done: the answer, if
+    /// so. What a document does that is not known yet is found out when it is admitted.
+    pub fn overload(&self, query: &str) -> Option<Response> {
+        let now = Instant::now();
+        if !self.0.load.is_busy(now) {
+            return None;
+        }
+        let class = self.kept(query)?.class();
+        self.0.sheds(class, now).then(turned_away)
+    }
+
+    /// Whether a request may be run: reads its document, weighs it, and charges its caller. The answer of a refusal is
+    /// complete, and its error has one of the codes of [`Code`](crate::errors::Code); `RATE_LIMITED` says with `retryAfterSecs` when to come again.
+    pub async fn admit(&self, asked: ExecutionRequest, caller: &RequestContext) -> Result<Admitted, Response> {
+        let parts = &*self.0;
+        let payer = parts.budget.as_ref().and_then(|_| Payer::of(caller));
+        // Who has nothing left is not even read.
+        parts.check(payer).map_err(|limited| *limited)?;
+        let bytes = asked.query.len();
+        let refused = |refused: GuardRefusal| parts.refuse(refused, bytes, payer);
+        parts.guard.check_size(&asked.query, &asked.variables).map_err(refused)?;
+        let kept = self.kept(&asked.query);
+        let known = kept.is_some();
+        let document = match kept {
+            Some(document) => document,
+            None => self.document(asked.query).await.map_err(refused)?,
+        };
+        if !known && parts.sheds(document.class(), Instant::now()) {
+            return Err(turned_away());
+        }
+        let variables = Variables::from_json(Value::Object(asked.variables));
+        let operation_name = asked.operation_name.filter(|name| !name.is_empty());
+        let chosen = parts.guard.choose(&document, operation_name.as_deref(), &variables).map_err(refused)?;
+        parts.take(payer, chosen.cost).map_err(|limited| *limited)?;
+        Ok(Admitted { document, chosen, operation_name, variables, payer, uploads: asked.uploads, known })
+    }
+
+    /// Runs a query or a mutation. A query ends with its deadline, and when this future is dropped because its client went
+    /// away; a mutation that began runs to its end.
+    pub async fn run(&self, admitted: Admitted, caller: RequestContext) -> Response {
+        let parts = Arc::clone(&self.0);
+        if admitted.kind() == OperationType::Mutation {
+            let begun = parts.mutations.spawn_on(traced(Arc::clone(&parts).perform(admitted, caller)), &parts.runtime);
+            return begun.await.unwrap_or_else(|defect| failed(&defect));
+        }
+        let begun = parts.runtime.spawn(traced(Arc::clone(&parts).perform(admitted, caller)));
+        AbortOnDropHandle::new(begun).await.unwrap_or_else(|defect| failed(&defect))
+    }
+
+    /// Runs a subscription: an answer for each of its events, or one that says why not, and then the end. Dropped, it ends.
+    /// An answer is made when the one before it was taken, so nothing gathers here for a slow reader.
+    pub(crate) fn stream(
+        &self,
+        admitted: Admitted,
+        caller: RequestContext,
+        turn: Arc<Turn>,
+    ) -> impl Stream<Item = Response> + Send + use<> {
+        let (send, receive) = mpsc::channel(1);
+        let running =
+            AbortOnDropHandle::new(self.0.runtime.spawn(traced(Arc::clone(&self.0).follow(admitted, caller, turn, send))));
+        stream::unfold((receive, running), |(mut receive, running)| async move {
+            let response = receive.recv().await?;
+            Some((response, (receive, running)))
+        })
+    }
+
+    /// How many mutations have begun and are not done.
+    pub fn mutations(&self) -> usize {
+        self.0.mutations.len()
+    }
+
+    /// Waits until the mutations that have begun are done, but no longer than that. For the end of a process.
+    pub async fn finish(&self, within: Duration) {
+        self.0.mutations.close();
+        if tokio::time::timeout(within, self.0.mutations.wait()).await.is_err() {
+            tracing::warn!(running = self.0.mutations.len(), "mutations did not end in time");
+        }
+    }
+
+    fn kept(&self, text: &str) -> Option<Arc<Document>> {
+        self.0.documents.get(text)
+    }
+
+    /// The document of a text that was not kept: read off this thread.
+    async fn document(&self, text: String) -> Result<Arc<Document>, GuardRefusal> {
+        let parts = Arc::clone(&self.0);
+        let reading = AbortOnDropHandle::new(self.0.runtime.spawn(async move { parts.read(text).await }));
+        // Long texts wait for their turns.
+        match tokio::time::timeout(self.0.query_deadline, reading).await {
+            Ok(Ok(read)) => read,
+            Ok(Err(defect)) => Err(GuardRefusal::Error(internal(&defect).into_server_error(Pos::default()))),
+            Err(_) => Err(GuardRefusal::Error(work::too_late())),
+        }
+    }
+}
+
+/// Room for documents, of which the least recently used go.
+fn read_lately() -> Cache<Arc<str>, Arc<Document>> {
+    let weight = |_: &Arc<str>, document: &Arc<Document>| u32::try_from(document.weight().max(1)).unwrap_or(u32::MAX);
+    Cache::builder().max_capacity(KEPT_TOKENS).weigher(weight).eviction_policy(EvictionPolicy::lru()).build()
+}
+
+fn turned_away() -> Response {
+    Response::from_errors(vec![busy(AGAIN_AFTER)])
+}
+
+fn failed(defect: &JoinError) -> Response {
+    Response::from_errors(vec![internal(defect).into_server_error(Pos::default())])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::{Limits, market::MARKET};
+
+    #[test]
+    fn what_is_in_use_stays_read_and_all_that_is_kept_is_bounded_by_its_tokens() {
+        let (kept, guard) = (read_lately(), Guard::new(Limits::default(), &MARKET));
+        let heavy = Arc::new(guard.read(&format!("{{ viewer {{ {} }} }}", "kind ".repeat(500))).unwrap());
+        assert!(heavy.weight() > 500, "{}", heavy.weight());
+        kept.insert("used".into(), Arc::clone(&heavy));
+        for number in 0..1_000 {
+            kept.insert(number.to_string().into(), Arc::clone(&heavy));
+            assert!(kept.get("used").is_some(), "after {number}");
+        }
+        kept.run_pending_tasks();
+        assert!(kept.weighted_size() <= KEPT_TOKENS && kept.entry_count() > 100, "{}", kept.weighted_size());
+        assert!(kept.get("0").is_none() && kept.get("999").is_some());
+    }
+}

@@ -1,0 +1,148 @@
+//! Streams of server-sent events, after the "distinct connections mode" of `graphql-sse`
+//! (<https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md>): one operation a request, by POST or by GET.
+
+use std::convert::Infallible;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{
+        StatusCode,
+        header::{CACHE_CONTROL, VARY},
+    },
+    web::{self, Bytes},
+};
+use futures_util::stream;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    caller::Caller,
+    operate::{OpenOperation, Operation, refused, told},
+    place,
+};
+use crate::{
+    errors::Code,
+    http::{
+        Edge,
+        graphql::{media::Media, params::GraphqlParams, read_post},
+    },
+    live::{
+        places::OpenPlace,
+        runs::{End, Told},
+    },
+};
+
+/// A line that says nothing, and shows both ends that the other is there.
+const COMMENT: Bytes = Bytes::from_static(b":\n\n");
+
+/// `POST /graphql` with `Accept: text/event-stream`.
+pub(super) async fn post(request: HttpRequest, body: web::Payload, edge: web::Data<Edge>) -> HttpResponse {
+    match read_post(&request, body, &edge).await {
+        Ok(asked) => answer(&request, &edge, asked, false).await,
+        Err((status, why)) => Media::json().refuse(status, Code::BadRequest, &why),
+    }
+}
+
+/// `GET /graphql?query=…` with `Accept: text/event-stream`: what a browser's `EventSource` sends. Nothing that changes anything.
+pub(super) async fn get(request: HttpRequest, edge: web::Data<Edge>) -> HttpResponse {
+    match GraphqlParams::from_url(request.query_string()) {
+        Ok(asked) => answer(&request, &edge, asked, true).await,
+        Err(why) => Media::json().refuse(StatusCode::BAD_REQUEST, Code::BadRequest, &why),
+    }
+}
+
+async fn answer(request: &HttpRequest, edge: &web::Data<Edge>, asked: GraphqlParams, by_get: bool) -> HttpResponse {
+    if asked.query.is_none() && asked.document_id.is_none() && asked.extensions.is_none() {
+        return Media::json().refuse(StatusCode::BAD_REQUEST, Code::BadRequest, "`query` is missing");
+    }
+    let place = match place(request, edge) {
+        Ok(place) => place,
+        Err(full) => return *full,
+    };
+    let caller = match Caller::of(request, edge).await {
+        Ok(caller) => caller,
+        Err(unknown) => return unknown.answer(&Media::json()),
+    };
+    let next = match Operation::admit(edge, &caller, asked).await {
+        Ok(operation) if by_get && operation.is_mutation() => {
+            let why = "GET changes nothing: send mutations by POST";
+            return Media::json().refuse(StatusCode::METHOD_NOT_ALLOWED, Code::BadRequest, why);
+        }
+        Ok(operation) => Next::Of(operation.begin(edge)),
+        // In the stream: a browser's `EventSource` sees nothing of any other answer.
+        Err(refused) => Next::Told(told(&refused)),
+    };
+    let every = edge.settings.live.keep_alive_every;
+    let mut comments = interval_at(Instant::now().checked_add(every).unwrap_or_else(Instant::now), every);
+    comments.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let events = Events { next: Some(next), caller, stopping: edge.stopping.clone(), comments, is_open: false, _place: place };
+    let body = stream::unfold(events, |mut events| async move {
+        let event = events.event().await?;
+        Some((Ok::<_, Infallible>(event), events))
+    });
+    HttpResponse::Ok()
+        .content_type("text/event-stream; charset=utf-8")
+        .insert_header((CACHE_CONTROL, "private, no-store"))
+        .insert_header((VARY, "Accept, Authorization"))
+        // A proxy that gathers bytes would hold events back.
+        .insert_header(("x-accel-buffering", "no"))
+        .streaming(Box::pin(body))
+}
+
+/// What comes next in a stream.
+enum Next {
+    Of(OpenOperation),
+    Told(Told),
+}
+
+/// A stream of events.
+struct Events {
+    /// `None` after the last one.
+    next: Option<Next>,
+    caller: Caller,
+    stopping: CancellationToken,
+    comments: Interval,
+    is_open: bool,
+    _place: OpenPlace,
+}
+
+impl Events {
+    /// The next bytes, when the connection can take some; `None` ends the stream.
+    async fn event(&mut self) -> Option<Bytes> {
+        if !self.is_open {
+            // With the headers, so that the client knows at once that it is through.
+            self.is_open = true;
+            return Some(COMMENT);
+        }
+        let told = match self.next.as_mut()? {
+            Next::Told(told) => Told { answer: told.answer.take(), end: told.end },
+            Next::Of(running) => tokio::select! {
+                biased;
+                // Without an end: the client takes the operation up elsewhere.
+                () = self.stopping.cancelled() => return None,
+                why = self.caller.denied() => Told { answer: Some(refused(Code::Unauthenticated, why)), end: Some(End::Refused) },
+                told = running.next() => told,
+                _ = self.comments.tick() => return Some(COMMENT),
+            },
+        };
+        let mut text = String::new();
+        if let Some(answer) = told.answer.as_ref().and_then(|answer| std::str::from_utf8(answer).ok()) {
+            metrics::counter!("smallrun_live_values_total", "transport" => "events").increment(1);
+            // JSON as it is written here has no line breaks.
+            match told.end {
+                Some(End::Refused) => text.push_str(&format!("event: next\ndata: {{\"errors\":{answer}}}\n\n")),
+                _ => text.push_str(&format!("event: next\ndata: {answer}\n\n")),
+            }
+        }
+        match told.end {
+            None => {}
+            Some(End::Over | End::Refused) => {
+                // With data, if empty: an `EventSource` hears of no event without.
+                text.push_str("event: complete\ndata: \n\n");
+                self.next = None;
+            }
+            Some(End::Stopped) => self.next = None,
+        }
+        if text.is_empty() { None } else { Some(Bytes::from(text)) }
+    }
+}

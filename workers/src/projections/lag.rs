@@ -1,0 +1,85 @@
+//! How far a projection is behind, and the metrics of projections.
+
+use std::time::Duration;
+
+use domain::platform::{Db, outbox};
+use metrics::{Unit, describe_counter, describe_gauge, gauge};
+use sea_orm::DbErr;
+use tokio::sync::watch;
+
+use crate::gauges::{age, float};
+
+/// Often enough for a scrape every 15 s.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// Says what the metrics mean.
+pub(super) fn describe() {
+    describe_gauge!("smallrun_projection_lag_positions", "Facts that a projection has not applied yet.");
+    describe_gauge!(
+        "smallrun_projection_lag_seconds",
+        Unit::Seconds,
+        "How long ago the oldest fact was written that a projection has not applied yet."
+    );
+    describe_counter!("smallrun_projection_rebuilds_total", "Rebuilds of a projection from the database, the first one included.");
+    describe_counter!(
+        "smallrun_projection_failures_total",
+        "Batches and rebuilds of a projection that failed and are tried again."
+    );
+}
+
+/// Measures how far a projection is behind, once its position is known, for as long as it is let. The first
+/// look leaves it the time to catch up after a start.
+pub(super) async fn measure(db: &Db, projection: &'static str, reached: watch::Receiver<Option<i64>>) {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        let known = *reached.borrow();
+        let Some(position) = known else { continue };
+        match lag(db, position).await {
+            Ok((positions, seconds)) => {
+                gauge!("smallrun_projection_lag_positions", "projection" => projection).set(float(positions));
+                gauge!("smallrun_projection_lag_seconds", "projection" => projection).set(seconds);
+            }
+            Err(error) => tracing::debug!(projection, %error, "the lag of a projection could not be measured"),
+        }
+    }
+}
+
+/// How many facts follow a position, and how many seconds ago the oldest of them was written that is still
+/// kept.
+async fn lag(db: &Db, position: i64) -> Result<(i64, f64), DbErr> {
+    let newest = outbox::position_last(db).await?;
+    if newest <= position {
+        return Ok((0, 0.0));
+    }
+    Ok((newest.saturating_sub(position), age(db.now(), outbox::oldest_after(db, position).await?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use domain::platform::{access::Actor, facts::Fact, ids::AccountId, in_tx};
+    use testkit::{Kit, on_both};
+    use uuid::Uuid;
+
+    use super::*;
+
+    on_both! {
+        async fn the_lag_is_counted_and_aged_from_the_first_fact_that_is_not_applied(kit: Kit) {
+            for number in 0..3 {
+                in_tx(&kit.db, Actor::System("test"), async |tx| {
+                    outbox::publish(tx, 1, &Fact::AccountChanged { account: AccountId(Uuid::from_u128(number)) }).await?;
+                    let fence = outbox::lease(tx, Uuid::from_u128(1)).await?.ok_or(DbErr::RecordNotUpdated)?;
+                    outbox::stamp(tx, fence, 10, |_| Ok(Vec::new())).await
+                })
+                .await
+                .unwrap();
+                kit.clock.advance(TimeDelta::seconds(1));
+            }
+            let mut lags = Vec::new();
+            for position in 0..=3 {
+                lags.push(lag(&kit.db, position).await.unwrap());
+            }
+            assert_eq!(lags, [(3, 3.0), (2, 2.0), (1, 1.0), (0, 0.0)]);
+        }
+    }
+}
