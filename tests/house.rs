@@ -239,6 +239,46 @@ fn a_function_in_a_tenants_scope_does_not_read_from_the_pool() {
     assert!(found.is_empty(), "use `read_in`: {found:#?}");
 }
 
+/// Files of `domain` with several operations: each is to be split by whoever restructures its capability.
+const SEVERAL_OPERATIONS: &[&str] = &["reservations/tables.rs"];
+
+/// An operation is found by its name: the file that has its refusals has it, and no other.
+#[test]
+fn one_operation_stands_in_one_file() {
+    let domain = root().join("domain/src");
+    let mut found = BTreeSet::new();
+    for (path, text) in rust_files() {
+        let Ok(name) = path.strip_prefix(&domain) else { continue };
+        // What is asked of the platform by several capabilities stands by its subject.
+        let excused = name.starts_with("platform") || SEVERAL_OPERATIONS.iter().any(|excused| name == Path::new(excused));
+        let refuses = text.lines().any(|line| line.starts_with("pub enum ") && line.contains("Refusal {"));
+        let functions = text.split("\npub async fn ").skip(1).filter_map(|function| function.split_once('{'));
+        let operations = functions.filter(|(signature, _)| signature.contains("&Db")).count();
+        if refuses && !excused && operations > 1 {
+            found.insert(format!("{}: {operations} operations", name.display()));
+        }
+    }
+    assert!(found.is_empty(), "one operation, one file: {found:#?}");
+}
+
+/// An operation is called as `capability::verb(…)`: its module is private to its capability, so that there is one path to it.
+#[test]
+fn an_operation_is_called_by_one_path() {
+    let domain = root().join("domain/src");
+    let mut found = BTreeSet::new();
+    for capability in ["accounts", "creators", "catalog"] {
+        for (path, text) in rust_files().into_iter().filter(|(path, _)| path.starts_with(domain.join(capability))) {
+            let (Some(folder), Some(stem)) = (path.parent(), path.file_stem().and_then(OsStr::to_str)) else { continue };
+            let contents = std::fs::read_to_string(folder.join("mod.rs")).expect("a folder of a capability has a mod.rs");
+            let refuses = text.lines().any(|line| line.starts_with("pub enum ") && line.contains("Refusal {"));
+            if refuses && contents.contains(&format!("pub mod {stem};")) {
+                found.insert(path);
+            }
+        }
+    }
+    assert!(found.is_empty(), "make these modules private, and re-export what they have: {found:#?}");
+}
+
 /// Everybody in the product who makes a `SystemScope`, and why no viewer stands behind the work. Tasks do not: each attempt
 /// gets its scope, with the reason of its kind.
 const MAKE_SYSTEM_SCOPES: &[(&str, &str)] = &[

@@ -12,7 +12,7 @@ use domain::{
         queries, update,
     },
     platform::{
-        Currency, Db, EntityId, OpError,
+        Currency, Db, EntityId, OpError, StoreError,
         access::{
             AccountScope, AccountViewer, Browse, CreatorScope, MemberRole, OwnAccount, PublicScope, SystemScope, TokenKind,
             TokenViewer, Viewer, authorize,
@@ -22,7 +22,7 @@ use domain::{
         text::{Line, Markdown},
     },
 };
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use testkit::{Kit, audit_actions, facts, on_both, requests};
 
 /// An account as it stands in its table, and the scope of the person it belongs to.
@@ -112,7 +112,7 @@ on_both! {
         let creator = create(&kit.db, &scope, asked).await.unwrap();
         assert_eq!((creator.slug.as_str(), creator.name.as_str()), ("olaria-do-sul", "Olaria do Sul"));
         assert_eq!((creator.tagline.as_str(), creator.place.as_str()), ("Slow pots", "Évora"));
-        assert_eq!((creator.country.as_str(), creator.time_zone.as_str()), ("PT", "Europe/Lisbon"));
+        assert_eq!((creator.country.code(), creator.time_zone.name()), ("PT", "Europe/Lisbon"));
         assert_eq!((creator.story_markdown.as_str(), creator.story_html.trim()), ("**Clay**", "<p><strong>Clay</strong></p>"));
         assert_eq!((creator.version, creator.created_at), (1, kit.db.now()));
 
@@ -158,6 +158,27 @@ on_both! {
         assert_eq!(kit.state().await, before);
     }
 
+    async fn a_stored_text_that_no_operation_writes_is_told_with_its_column_and_row(kit: Kit) {
+        for (column, text) in [("country", "XX"), ("time_zone", "Mars/Base"), ("currency", "XXX")] {
+            let creator = opened(&kit, &format!("Olaria {column}")).await;
+            let sql = format!("UPDATE creators SET {column} = '{text}' WHERE slug = '{}'", creator.slug);
+            kit.db.schema_connection().execute_unprepared(&sql).await.unwrap();
+            let before = kit.state().await;
+            let Err(OpError::Inconsistent(told)) = update(&kit.db, &own(&creator), UpdateCreator::default()).await else {
+                panic!("{column} was read as if it were right");
+            };
+            let what = format!("{column} of row {} is {text}", creator.id.uuid());
+            assert!(told.to_string().contains(&what), "{told}");
+            assert_eq!(kit.state().await, before);
+            let read = queries::own(&kit.db, &own(&creator)).await.map_err(StoreError::from);
+            let Err(StoreError::Inconsistent(told)) = read else { panic!("{column} was read as if it were right") };
+            assert!(told.to_string().contains(&what), "{told}");
+            // PostgreSQL tells the object id of the table.
+            let table = if kit.db.backend() == DbBackend::Sqlite { "creators." } else { "::regclass." };
+            assert!(told.to_string().contains(table), "{told}");
+        }
+    }
+
     async fn an_update_changes_what_it_names_and_nothing_else(kit: Kit) {
         let creator = opened(&kit, "Olaria").await;
         kit.clock.advance(TimeDelta::minutes(5));
@@ -171,7 +192,7 @@ on_both! {
         let changed = update(&kit.db, &own(&creator), asked).await.unwrap();
         let expected = Creator {
             tagline: "Slow pots".to_owned(),
-            country: "JP".to_owned(),
+            country: "JP".parse().unwrap(),
             currency: Currency::from_code("JPY").unwrap(),
             version: 2,
             updated_at: kit.db.now(),
@@ -188,7 +209,7 @@ on_both! {
             ..Default::default()
         };
         let changed = update(&kit.db, &own(&creator), all).await.unwrap();
-        let texts = (changed.name.as_str(), changed.tagline.as_str(), changed.place.as_str(), changed.time_zone.as_str());
+        let texts = (changed.name.as_str(), changed.tagline.as_str(), changed.place.as_str(), changed.time_zone.name());
         assert_eq!(texts, ("Oficina", "", "Mashiko", "Asia/Tokyo"));
         assert_eq!((changed.prices_include_tax, changed.story_markdown.as_str(), changed.version), (false, "# Fire", 3));
         assert!(changed.story_html.contains("<h1"));

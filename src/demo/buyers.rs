@@ -3,11 +3,10 @@
 
 use chrono::TimeDelta;
 use domain::{
-    creators::Country,
     drops::DropItem,
     payments::{advance::advance, gateway::PaymentGateway, method::PaymentMethod},
     platform::{
-        Db, OpError,
+        Country, Db, OpError, Quantity,
         access::{Browse, Buyer, SystemScope, Viewer, authorize},
         idempotency::IdempotencyKey,
         ids::{AccountId, LegalTextId},
@@ -65,20 +64,20 @@ impl Buyers {
         pickup: bool,
         demand: Demand,
     ) -> Result<(), LoadError> {
-        let mut left: Vec<(&DropItem, u32)> = items.iter().map(|item| (item, u32::try_from(item.units).unwrap_or(0))).collect();
+        let mut left: Vec<(&DropItem, u32)> = items.iter().map(|item| (item, item.units.get())).collect();
         for (turn, account) in self.accounts.iter().enumerate() {
             let delivery = if pickup && turn % 3 == 2 { Delivery::Pickup } else { Delivery::Shipping };
             let wanted = |item: &DropItem| match demand {
                 Demand::None => 0,
                 Demand::Some(buyers) if turn < buyers => 1 + u32::from(turn % 2 == 1),
                 Demand::Some(_) => 0,
-                Demand::All => u32::try_from(item.per_buyer_max).unwrap_or(1),
+                Demand::All => item.per_buyer_max.get(),
             };
             let mut lines = Vec::new();
             for (item, left) in &mut left {
-                let units = wanted(item).min(*left).min(u32::try_from(item.per_buyer_max).unwrap_or(1));
+                let units = wanted(item).min(*left).min(item.per_buyer_max.get());
                 *left = left.saturating_sub(units);
-                if units > 0 {
+                if let Ok(units) = Quantity::try_from(units) {
                     lines.push(Line { item: item.id, units, delivery });
                 }
             }
@@ -114,7 +113,7 @@ impl Buyers {
     ) -> Result<Bought, LoadError> {
         let public = authorize(&Viewer::Public, Browse).map_err(LoadError::new)?;
         let buyer = self.system.as_buyer(Buyer::Account(account));
-        let expected_total = ask(then, &public, &lines, &home).await?.total();
+        let expected_total = ask(then, &public, &lines, home).await?.total();
         let request = ReserveRequest {
             lines,
             address: address(home).map_err(LoadError::new)?,

@@ -4,9 +4,9 @@ use std::str::FromStr;
 
 use domain::{
     catalog::{Grams, Millimetres, ProductTitle, Sku, Summary, TaxClass, VariantTitle},
-    creators::{Country, CreatorName, Place, Tagline, TimeZone},
+    creators::{CreatorName, Place, Tagline},
     platform::{
-        Currency,
+        Country, Currency, Days, TimeZone, Units,
         slugs::Slug,
         tags::{Tag, Tags},
         text::{Line, Markdown, TextError},
@@ -111,7 +111,7 @@ pub(super) struct Series {
     pub(super) phase: Phase,
     pub(super) window_hours: u32,
     pub(super) hold_minutes: u32,
-    pub(super) lead_time_days: u32,
+    pub(super) lead_time_days: Days,
     pub(super) deposit: DepositText,
     pub(super) balance: BalanceText,
     pub(super) pickup: bool,
@@ -160,7 +160,7 @@ pub(super) struct Item {
 #[serde(deny_unknown_fields)]
 pub(super) struct TierText {
     pub(super) price: String,
-    pub(super) up_to_units: Option<u32>,
+    pub(super) up_to_units: Option<Units>,
     pub(super) until_hours_after_open: Option<u32>,
 }
 

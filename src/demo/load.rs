@@ -167,9 +167,9 @@ async fn set_rates(db: &Db, system: &SystemScope) -> Result<(), LoadError> {
     let known = tax_rates(db).await?;
     let since = "2020-01-01T00:00:00Z".parse().map_err(LoadError::new)?;
     for (country, class, rate_bp) in tables::rates() {
+        let country = country.parse().map_err(LoadError::new)?;
         if known.iter().all(|rate| rate.country != country || rate.class != class) {
-            let country = country.parse().map_err(LoadError::new)?;
-            set_tax_rate(db, &system.as_admin(), &country, class, since, rate_bp).await?;
+            set_tax_rate(db, &system.as_admin(), country, class, since, rate_bp).await?;
         }
     }
     Ok(())

@@ -13,7 +13,7 @@ use domain::{
         state::DropPhase,
         terms::{Balance, Deposit, Tier},
     },
-    platform::{Currency, Db, Money, clock::ManualClock, ids::DropId, page::Page, slugs::Slug},
+    platform::{Currency, Db, Money, Seconds, clock::ManualClock, ids::DropId, page::Page, slugs::Slug},
 };
 
 use super::{
@@ -92,7 +92,7 @@ async fn add_run(db: &Db, buyers: &Buyers, shop: &Shop<'_>, series: &Series, pla
         tags: series.tags.to_vec(),
         opens_at: window.opens_at,
         closes_at: window.closes_at,
-        hold_secs: series.hold_minutes.saturating_mul(60),
+        hold_secs: Seconds::try_from(series.hold_minutes.saturating_mul(60)).map_err(LoadError::new)?,
         per_buyer_max: None,
         minimum_units: None,
         deposit: deposit(&series.deposit, currency)?,

@@ -2,17 +2,16 @@
 
 use domain::{
     catalog::{Grams, TaxClass},
-    creators::Country,
-    platform::Currency,
+    platform::{Country, Currency},
 };
 
 /// A country of the demo: its tax rates in basis points, for standard, reduced, books and food.
 struct Rates {
     country: &'static str,
-    standard: i32,
-    reduced: i32,
-    books: i32,
-    food: i32,
+    standard: u32,
+    reduced: u32,
+    books: u32,
+    food: u32,
 }
 
 const RATES: &[Rates] = &[
@@ -32,7 +31,7 @@ const RATES: &[Rates] = &[
 ];
 
 /// Country, class and basis points of every rate.
-pub(super) fn rates() -> impl Iterator<Item = (&'static str, TaxClass, i32)> {
+pub(super) fn rates() -> impl Iterator<Item = (&'static str, TaxClass, u32)> {
     RATES.iter().flat_map(|row| {
         [
             (row.country, TaxClass::Standard, row.standard),

@@ -6,7 +6,7 @@
 //!
 //! let market = Market::new(&kit).await;
 //! let potter = market.creator("Salt Glaze").await;
-//! let firing = market.drop(&potter, "First firing").terms(|drop| drop.hold_secs = 60);
+//! let firing = market.drop(&potter, "First firing").terms(|drop| drop.hold_secs = 60.into());
 //! let firing = firing.with(item("CUP").units(2)).with(item("BOWL").prices(&[(2_000, None)])).open().await;
 //! let ada = market.buyer("ada").await;
 //! market.hold(&ada, &[(&firing.items[0], 1)], "first").await;
@@ -24,7 +24,7 @@ use domain::{
         publish::publish,
     },
     platform::{
-        Db,
+        Db, Quantity,
         access::{Buyer, BuyerScope, CreatorScope, SystemScope},
         ids::{AccountId, CheckoutId, LegalTextId, VariantId},
         text::Markdown,
@@ -59,7 +59,7 @@ impl Market {
         let market = Self::over(&kit.db);
         let long_ago = kit.db.now().checked_sub_signed(TimeDelta::days(365)).expect("a day of the calendar");
         let germany = "DE".parse().expect("a country");
-        let taxed = set_tax_rate(&kit.db, &system().as_admin(), &germany, TaxClass::Standard, long_ago, 1_900).await;
+        let taxed = set_tax_rate(&kit.db, &system().as_admin(), germany, TaxClass::Standard, long_ago, 1_900).await;
         taxed.expect("a tax rate can be set");
         market
     }
@@ -129,7 +129,11 @@ impl Market {
 
     /// A request for units of items, to be picked up, at whatever they cost.
     pub fn request(&self, lines: &[(&DropItem, u32)], name: &str) -> ReserveRequest {
-        let line = |(item, units): &(&DropItem, u32)| Line { item: item.id, units: *units, delivery: Delivery::Pickup };
+        let line = |(item, units): &(&DropItem, u32)| Line {
+            item: item.id,
+            units: Quantity::try_from(*units).expect("at least one unit"),
+            delivery: Delivery::Pickup,
+        };
         ReserveRequest {
             lines: lines.iter().map(line).collect(),
             address: requests::address(),

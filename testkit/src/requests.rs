@@ -1,5 +1,5 @@
 //! Requests of which every field is made up, so that a test names only what it is about:
-//! `CreateDrop { hold_secs: 60, ..requests::drop(now, "Mugs") }`.
+//! `CreateDrop { hold_secs: 60.into(), ..requests::drop(now, "Mugs") }`.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
@@ -83,10 +83,10 @@ pub fn drop(now: DateTime<Utc>, title: &str) -> CreateDrop {
         closes_at: now.checked_add_signed(TimeDelta::hours(24)).expect("a day of the calendar"),
         per_buyer_max: None,
         minimum_units: None,
-        hold_secs: 600,
+        hold_secs: 600.into(),
         deposit: Deposit::Percent(2_500),
         balance: Balance::BeforeShipping,
-        lead_time_days: 30,
+        lead_time_days: 30.into(),
         pickup: true,
         shipping: true,
     }
@@ -96,7 +96,7 @@ pub fn drop(now: DateTime<Utc>, title: &str) -> CreateDrop {
 pub fn tiers(prices: &[(i64, Option<u32>)]) -> Vec<Tier> {
     let tier = |(price_minor, up_to_units): &(i64, Option<u32>)| Tier {
         price_minor: *price_minor,
-        up_to_units: *up_to_units,
+        up_to_units: up_to_units.map(|units| units.try_into().expect("a number of units")),
         until: None,
     };
     prices.iter().map(tier).collect()

@@ -199,8 +199,8 @@ pub(crate) fn line_or_none<const MAX: usize>(text: &str) -> Result<Option<Line<M
 }
 
 /// Reads a number that counts something.
-pub(crate) fn count(number: i32) -> Result<u32, &'static str> {
-    u32::try_from(number).map_err(|_| "must not be negative")
+pub(crate) fn count<T: TryFrom<i32>>(number: i32) -> Result<T, &'static str> {
+    T::try_from(number).map_err(|_| "must not be negative")
 }
 
 #[cfg(test)]

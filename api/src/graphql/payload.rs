@@ -71,14 +71,10 @@ where
                 Self::Error(Error { message, source: None, extensions })
             }
             OpError::Db(failure) => Self::Error(internal(&failure)),
-            OpError::Inconsistent(what) => Self::Error(internal(&Inconsistent(what))),
+            error @ OpError::Inconsistent(_) => Self::Error(internal(&error)),
         }
     }
 }
-
-#[derive(Debug, thiserror::Error)]
-#[error("inconsistent state: {0}")]
-struct Inconsistent(String);
 
 /// A refusal, as a payload tells it.
 pub(crate) fn refusal<C: CodeOf<R>, R: Copy + std::fmt::Display>(refused: Refused<R>) -> UserError<C> {

@@ -66,13 +66,16 @@ impl<C: ErrorCode> Coded for UserError<C> {
 /// ```
 ///
 /// The codes `INVALID` and `NOT_FOUND` are always there; the refusal that means the latter stands behind `not_found:`. A refusal
-/// that says in `wait_secs` how long to wait stands behind `wait:`.
+/// that says in `wait_secs` how long to wait stands behind `wait:`. A code whose refusal is one of an enum within the refusals has it
+/// in parentheses: `NotShippedThere (Quote(QuoteRefusal::NotShippedThere)): "…"`.
 macro_rules! user_error {
+    (@pattern $refusal:ident $variant:ident) => { $refusal::$variant { .. } };
+    (@pattern $refusal:ident $variant:ident ($($within:tt)+)) => { $refusal::$($within)+ };
     (
         $error:ident, $code:ident,
-        $refusal:ident { $($variant:ident: $doc:literal),* $(,)? } $(not_found: $missing:ident)?
+        $refusal:ident { $($variant:ident $(($($within:tt)+))?: $doc:literal),* $(,)? } $(not_found: $missing:ident)?
     ) => {
-        user_error!(@code $error, $code, $refusal { $($variant: $doc),* } [$($missing)?] {});
+        user_error!(@code $error, $code, $refusal { $($variant $(($($within)+))?: $doc),* } [$($missing)?] {});
     };
     (
         $error:ident, $code:ident,
@@ -89,7 +92,7 @@ macro_rules! user_error {
     };
     (
         @code $error:ident, $code:ident,
-        $refusal:ident { $($variant:ident: $doc:literal),* } [$($missing:ident)?] { $($wait_secs:item)? }
+        $refusal:ident { $($variant:ident $(($($within:tt)+))?: $doc:literal),* } [$($missing:ident)?] { $($wait_secs:item)? }
     ) => {
         #[doc = concat!("What `", stringify!($error), "` can be about. Codes are contract; messages are not.")]
         #[derive(async_graphql::Enum, Debug, Copy, Clone, Eq, PartialEq)]
@@ -114,7 +117,7 @@ macro_rules! user_error {
             fn of(refusal: $refusal) -> Self {
                 match refusal {
                     $($refusal::$missing => Self::NotFound,)?
-                    $($refusal::$variant { .. } => Self::$variant,)*
+                    $(user_error!(@pattern $refusal $variant $(($($within)+))?) => Self::$variant,)*
                 }
             }
 

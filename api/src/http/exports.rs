@@ -13,7 +13,7 @@ use actix_web::{
     web::{self, Bytes},
 };
 use domain::{
-    catalog::export::export_part,
+    catalog::export::{ExportError, export_part},
     platform::{
         Db,
         access::{CreatorScope, Denied, Manage, Permission, Viewer, authorize},
@@ -25,7 +25,6 @@ use edge::{
     http::{bearer::token_of, cors},
 };
 use futures_util::{Stream, stream};
-use sea_orm::DbErr;
 
 use crate::{Api, backend::ApiBackend};
 
@@ -87,7 +86,7 @@ enum Place {
     End,
 }
 
-fn sheet(db: Db, scope: CreatorScope) -> impl Stream<Item = Result<Bytes, DbErr>> {
+fn sheet(db: Db, scope: CreatorScope) -> impl Stream<Item = Result<Bytes, ExportError>> {
     stream::try_unfold(Place::Start, move |place| {
         let db = db.clone();
         async move {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 
 use bench::{Outcome, Trouble, load::scattered, progress};
 use domain::{
-    platform::{Db, access::BuyerScope, idempotency::IdempotencyKey, ids::DropItemId},
+    platform::{Db, Quantity, access::BuyerScope, idempotency::IdempotencyKey, ids::DropItemId},
     reservations::{
         desk::{Desk, DeskSettings},
         lines::Line,
@@ -116,7 +116,7 @@ impl Market {
         let cup = market.variant(&creator, "CUP").await;
         let mut this = Self { db: kit.db.clone(), buyers: Vec::new(), items: Vec::new() };
         for number in 0..drops {
-            let run = market.drop(&creator, &format!("Run {number}")).terms(|drop| drop.hold_secs = 3_600);
+            let run = market.drop(&creator, &format!("Run {number}")).terms(|drop| drop.hold_secs = 3_600.into());
             let run = run.with(item_of(cup).units(UNITS).limit(10).prices(&[(PRICE, None)])).open().await;
             this.items.extend(run.items.iter().map(|item| item.id));
         }
@@ -150,7 +150,7 @@ impl Market {
             let Some(item) = usize::try_from(drop).ok().and_then(|drop| self.items.get(drop)) else { continue };
             let key = IdempotencyKey::new(&format!("combining-{place}-{number}")).ok_or_else(|| Trouble::new("no such key"))?;
             let request = ReserveRequest {
-                lines: vec![Line { item: *item, units: 1, delivery: Delivery::Pickup }],
+                lines: vec![Line { item: *item, units: Quantity::ONE, delivery: Delivery::Pickup }],
                 address: requests::address(),
                 expected_total: requests::euros(PRICE),
                 accepted: Vec::new(),

@@ -12,7 +12,7 @@ use sea_orm::{
 };
 
 use super::{Email, password::PasswordHash};
-use crate::platform::{Tx, audit, bulk, facts::Fact, ids::AccountId, outbox};
+use crate::platform::{Inconsistency, StoreError, Tx, audit, bulk, facts::Fact, ids::AccountId, outbox};
 
 /// A person who can sign in, as it is stored.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
@@ -104,14 +104,14 @@ pub(crate) async fn hold(tx: &Tx, id: AccountId) -> Result<Option<Model>, DbErr>
 }
 
 /// Locks an account in order to change it: its version is counted up, and the row has the new one.
-pub(crate) async fn lock(tx: &Tx, id: AccountId) -> Result<Model, DbErr> {
+pub(crate) async fn lock(tx: &Tx, id: AccountId) -> Result<Model, StoreError> {
     let rows = Entity::update_many()
         .col_expr(Column::Version, Expr::col(Column::Version).add(1))
         .col_expr(Column::UpdatedAt, Expr::value(tx.now()))
         .filter(Column::Id.eq(id))
         .exec_with_returning(tx.conn())
         .await?;
-    rows.into_iter().next().ok_or_else(|| DbErr::RecordNotFound(format!("{id}")))
+    Ok(rows.into_iter().next().ok_or_else(|| Inconsistency::missing("accounts", id))?)
 }
 
 /// All accounts, for administrators.

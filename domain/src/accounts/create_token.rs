@@ -13,9 +13,9 @@ use crate::platform::{
 };
 
 /// The longest that a token with an expiry may last: who wants longer wants none.
-pub const TOKEN_LASTS_MAX: TimeDelta = TimeDelta::days(731);
+const TOKEN_LASTS_MAX: TimeDelta = TimeDelta::days(731);
 /// How many living tokens a creator, or the marketplace, may have.
-pub const TOKENS_MAX: u64 = 100;
+const TOKENS_MAX: u64 = 100;
 
 /// What token is wanted.
 #[derive(Debug, Clone)]
@@ -54,7 +54,7 @@ pub enum CreateTokenRefusal {
     /// The expiry is more than two years away.
     #[error("the expiry must be within two years")]
     ExpiryTooFar,
-    /// There are [`TOKENS_MAX`] already.
+    /// There are as many as there may be already.
     #[error("there are too many tokens: revoke one first")]
     TooManyTokens,
 }

@@ -11,7 +11,7 @@ use sea_orm::{
 };
 
 use super::Email;
-use crate::platform::{Tx, bulk, ids::GuestId};
+use crate::platform::{Inconsistency, StoreError, Tx, bulk, ids::GuestId};
 
 /// An address that buys without an account.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
@@ -42,13 +42,13 @@ pub(crate) async fn confirmed_emails(conn: &impl ConnectionTrait, ids: &[GuestId
 }
 
 /// The guest of an address, made now if there is none.
-pub(crate) async fn of_email(tx: &Tx, email: &Email) -> Result<Model, DbErr> {
+pub(crate) async fn of_email(tx: &Tx, email: &Email) -> Result<Model, StoreError> {
     let row =
         ActiveModel { id: Set(tx.new_id()), email: Set(email.clone()), email_confirmed_at: Set(None), created_at: Set(tx.now()) };
     let known = OnConflict::column(Column::Email).do_nothing().to_owned();
     Entity::insert(row).on_conflict(known).exec_without_returning(tx.conn()).await?;
     let row = Entity::find().filter(Column::Email.eq(email.clone())).one(tx.conn()).await?;
-    row.ok_or_else(|| DbErr::RecordNotFound("the guest just made".to_owned()))
+    Ok(row.ok_or_else(|| Inconsistency::missing("guests", "that was just made"))?)
 }
 
 /// Notes that the address was proven to be the guest's.

@@ -9,7 +9,7 @@ use std::{
 use sea_orm::DbErr;
 use tokio::{runtime::Handle, sync::oneshot};
 
-use super::viewer_of::{AT_ONCE, Asked, Unnoted, look_up, note};
+use super::viewer_of::{AT_ONCE, Asked, Unnoted, look_up, note, viewer_of};
 use crate::platform::{Db, access::Viewer, entropy::Secret};
 
 /// Finds the viewers of bearer tokens. While some are looked up, those that come are gathered, and looked up together next: a
@@ -54,7 +54,11 @@ impl Viewers {
             let viewers = self.clone();
             self.0.runtime.spawn(async move { viewers.look().await });
         }
-        found.await.unwrap_or_else(|_| Err(DbErr::Custom("a look for a token ended without an answer".to_owned())))
+        match found.await {
+            Ok(found) => found,
+            // The task that looked is gone.
+            Err(_) => viewer_of(&self.0.db, secret).await,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

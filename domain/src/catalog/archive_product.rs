@@ -1,4 +1,4 @@
-//! To take a product out of sight, and to bring it back.
+//! To take a product out of sight.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
@@ -19,12 +19,8 @@ pub async fn archive_product(db: &Db, scope: &CreatorScope, id: ProductId) -> Re
     in_tx(db, scope, async |tx| set_archived(tx, scope, id, Some(tx.now()), "product.archive").await).await
 }
 
-/// Brings an archived product back. Doing it again changes nothing.
-pub async fn unarchive_product(db: &Db, scope: &CreatorScope, id: ProductId) -> Result<Product, OpError<ArchiveProductRefusal>> {
-    in_tx(db, scope, async |tx| set_archived(tx, scope, id, None, "product.unarchive").await).await
-}
-
-async fn set_archived(
+/// Archives a product, or brings it back; within a transaction.
+pub(super) async fn set_archived(
     tx: &Tx,
     scope: &CreatorScope,
     id: ProductId,

@@ -1,4 +1,4 @@
-//! To take a variant out of sight, and to bring it back.
+//! To take a variant out of sight.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
@@ -24,12 +24,8 @@ pub async fn archive_variant(db: &Db, scope: &CreatorScope, id: VariantId) -> Re
     in_tx(db, scope, async |tx| set_archived(tx, scope, id, Some(tx.now()), "variant.archive").await).await
 }
 
-/// Brings an archived variant back. Doing it again changes nothing.
-pub async fn unarchive_variant(db: &Db, scope: &CreatorScope, id: VariantId) -> Result<Variant, OpError<ArchiveVariantRefusal>> {
-    in_tx(db, scope, async |tx| set_archived(tx, scope, id, None, "variant.unarchive").await).await
-}
-
-async fn set_archived(
+/// Archives a variant, or brings it back; within a transaction.
+pub(super) async fn set_archived(
     tx: &Tx,
     scope: &CreatorScope,
     id: VariantId,

@@ -27,9 +27,20 @@ pub struct SheetPart {
     pub after: Option<ProductId>,
 }
 
+/// Why there is no part of a sheet.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The catalogue could not be read.
+    #[error("the catalogue cannot be read")]
+    Db(#[from] DbErr),
+    /// It could not be written as CSV.
+    #[error("the sheet cannot be written")]
+    Csv(#[from] csv::Error),
+}
+
 /// Writes the part of a creator's catalogue that follows a product, or the first one with the header. Parts are read one by one, so
 /// that a catalogue of any size takes little memory: what is changed meanwhile is in the sheet as it was before, or after.
-pub async fn export_part(db: &Db, scope: &CreatorScope, after: Option<ProductId>) -> Result<SheetPart, DbErr> {
+pub async fn export_part(db: &Db, scope: &CreatorScope, after: Option<ProductId>) -> Result<SheetPart, ExportError> {
     let select = product::owned(scope).filter(product::Column::ArchivedAt.is_null());
     let select = match after {
         // Ids grow with time (UUIDv7).
@@ -45,22 +56,18 @@ pub async fn export_part(db: &Db, scope: &CreatorScope, after: Option<ProductId>
     })
     .await?;
     let last = products.last().map(|product| product.id);
-    let full = u64::try_from(products.len()).unwrap_or(0) == PRODUCTS_AT_ONCE;
-    let write = || {
-        let mut writer = SheetWriter::new();
-        if after.is_none() {
-            writer.header()?;
+    let full = u64::try_from(products.len()).is_ok_and(|count| count == PRODUCTS_AT_ONCE);
+    let mut writer = SheetWriter::new();
+    if after.is_none() {
+        writer.header()?;
+    }
+    for product in products {
+        let (variants, tags) = (variants.remove(&product.id).unwrap_or_default(), tags.remove(&product.id).unwrap_or_default());
+        for cells in rows_of(product, &tags, &variants) {
+            writer.row(&cells)?;
         }
-        for product in products {
-            let (variants, tags) = (variants.remove(&product.id).unwrap_or_default(), tags.remove(&product.id).unwrap_or_default());
-            for cells in rows_of(product, &tags, &variants) {
-                writer.row(&cells)?;
-            }
-        }
-        writer.bytes()
-    };
-    let bytes = write().map_err(|error: csv::Error| DbErr::Custom(format!("a sheet cannot be written: {error}")))?;
-    Ok(SheetPart { bytes, after: last.filter(|_| full) })
+    }
+    Ok(SheetPart { bytes: writer.bytes()?, after: last.filter(|_| full) })
 }
 
 /// The rows of a product: what it says stands in the first, and each variant has one.

@@ -1,5 +1,9 @@
 //! Weight and size of one unit's parcel, for shipping and couriers.
 
+use std::fmt;
+
+use crate::platform::stored::stored_number;
+
 /// Beyond the bounds of a parcel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ParcelError {
@@ -20,8 +24,20 @@ impl Grams {
     pub const MAX: i32 = 100_000;
 
     /// In grams.
-    pub fn get(self) -> i32 {
-        self.0
+    pub fn get(self) -> u32 {
+        self.0.unsigned_abs()
+    }
+}
+
+impl From<Grams> for i32 {
+    fn from(size: Grams) -> Self {
+        size.0
+    }
+}
+
+impl fmt::Display for Grams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -32,6 +48,8 @@ impl TryFrom<i32> for Grams {
     }
 }
 
+stored_number!(Grams as i32, Int, Integer, "a weight of 0 to 100,000 g");
+
 /// One side of the parcel of one unit. 0 is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Millimetres(i32);
@@ -41,8 +59,20 @@ impl Millimetres {
     pub const MAX: i32 = 5_000;
 
     /// In millimetres.
-    pub fn get(self) -> i32 {
-        self.0
+    pub fn get(self) -> u32 {
+        self.0.unsigned_abs()
+    }
+}
+
+impl From<Millimetres> for i32 {
+    fn from(size: Millimetres) -> Self {
+        size.0
+    }
+}
+
+impl fmt::Display for Millimetres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -52,6 +82,8 @@ impl TryFrom<i32> for Millimetres {
         if (0..=Self::MAX).contains(&millimetres) { Ok(Self(millimetres)) } else { Err(ParcelError::Length) }
     }
 }
+
+stored_number!(Millimetres as i32, Int, Integer, "a length of 0 to 5,000 mm");
 
 #[cfg(test)]
 mod tests {

@@ -71,7 +71,7 @@ impl Column {
 }
 
 /// The cells of one row: a column that the sheet does not have is absent, an empty cell is an empty text.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, sea_orm::FromJsonQueryResult)]
 pub struct Cells(pub BTreeMap<Column, String>);
 
 impl Cells {
@@ -164,7 +164,7 @@ impl Sheet {
                 return Err(SheetError::TooManyRows);
             }
             let cells = header.iter().copied().zip(record.iter().map(|cell| restored(cell).to_owned())).collect();
-            reading.add(i32::try_from(row).unwrap_or(i32::MAX), Cells(cells));
+            reading.add(i32::try_from(row).map_err(|_| SheetError::TooManyRows)?, Cells(cells));
         }
         if reading.rows.is_empty() { Err(SheetError::NoRows) } else { Ok(Self { rows: reading.rows, digest }) }
     }

@@ -140,19 +140,19 @@ fn apply(tx: &Tx, row: Variant, request: UpdateVariant) -> (variant::ActiveModel
         fields.push("price");
     }
     if let Some(weight) = request.weight {
-        row.weight_grams = Set(weight.get());
+        row.weight_grams = Set(weight);
         fields.push("weight_grams");
     }
     if let Some(length) = request.length {
-        row.length_mm = Set(length.get());
+        row.length_mm = Set(length);
         fields.push("length_mm");
     }
     if let Some(width) = request.width {
-        row.width_mm = Set(width.get());
+        row.width_mm = Set(width);
         fields.push("width_mm");
     }
     if let Some(height) = request.height {
-        row.height_mm = Set(height.get());
+        row.height_mm = Set(height);
         fields.push("height_mm");
     }
     if let Some(tax_class) = request.tax_class {

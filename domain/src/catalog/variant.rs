@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use sea_orm::{Condition, DbErr, QueryOrder, QuerySelect, QueryTrait, Select, entity::prelude::*, sea_query::SelectStatement};
 
-use super::{Sight, TaxClass, product};
+use super::{Grams, Millimetres, Sight, TaxClass, product};
 use crate::platform::{
-    Currency, Money, Tx,
+    Currency, Money, Position, Tx,
     access::CreatorScope,
     ids::{CreatorId, ProductId, VariantId},
 };
@@ -23,7 +23,7 @@ pub struct Model {
     pub product_id: ProductId,
     pub creator_id: CreatorId,
     /// Its place among the variants of its product, from 0.
-    pub position: i32,
+    pub position: Position,
     /// Unique within the creator, archived or not.
     pub sku: String,
     pub title: String,
@@ -31,10 +31,10 @@ pub struct Model {
     pub price_minor: i64,
     pub currency: Currency,
     /// Of one unit, packed; 0 is unknown.
-    pub weight_grams: i32,
-    pub length_mm: i32,
-    pub width_mm: i32,
-    pub height_mm: i32,
+    pub weight_grams: Grams,
+    pub length_mm: Millimetres,
+    pub width_mm: Millimetres,
+    pub height_mm: Millimetres,
     pub tax_class: TaxClass,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,

@@ -3,11 +3,11 @@
 use sea_orm::{ActiveModelTrait, ActiveValue::Set};
 use uuid::Uuid;
 
-use super::{Country, Creator, CreatorName, Place, Tagline, TimeZone, creator::ActiveModel};
+use super::{Creator, CreatorName, Place, Tagline, creator::ActiveModel};
 use crate::accounts::member::{self, MEMBERSHIPS_MAX};
 use crate::platform::{
-    Currency, Db, EntityId, OpError, Tx,
-    access::{AccountScope, MemberRole, SystemScope},
+    Country, Currency, Db, EntityId, OpError, TimeZone, Tx,
+    access::{AccountScope, MemberRole},
     audit,
     facts::Fact,
     ids::{AccountId, CreatorId},
@@ -57,20 +57,15 @@ const FIELDS: &[&str] = &["slug", "name", "tagline", "place", "country", "time_z
 
 /// Opens a creator, owned by the account that asks.
 pub async fn create(db: &Db, scope: &AccountScope, request: CreateCreator) -> Result<Creator, OpError<CreateCreatorRefusal>> {
-    in_tx(db, scope.actor(), async |tx| open(tx, Some(scope.account()), request).await).await
+    in_tx(db, scope.actor(), async |tx| create_in(tx, Some(scope.account()), request).await).await
 }
 
-/// Opens a creator for the operator, with or without an owner.
-pub async fn create_for(
-    db: &Db,
-    scope: &SystemScope,
+/// The same within a transaction, with or without an owner.
+pub(super) async fn create_in(
+    tx: &Tx,
     owner: Option<AccountId>,
     request: CreateCreator,
 ) -> Result<Creator, OpError<CreateCreatorRefusal>> {
-    in_tx(db, scope.actor(), async |tx| open(tx, owner, request).await).await
-}
-
-async fn open(tx: &Tx, owner: Option<AccountId>, request: CreateCreator) -> Result<Creator, OpError<CreateCreatorRefusal>> {
     let slug = request.slug.or_else(|| Slug::from_title(request.name.as_str()));
     let slug = slug.ok_or_else(|| OpError::refuse_field(CreateCreatorRefusal::SlugNeeded, "slug"))?;
     let id: CreatorId = tx.new_id();
@@ -90,8 +85,8 @@ async fn open(tx: &Tx, owner: Option<AccountId>, request: CreateCreator) -> Resu
         name: Set(request.name.into_string()),
         tagline: Set(request.tagline.map(Tagline::into_string).unwrap_or_default()),
         place: Set(request.place.map(Place::into_string).unwrap_or_default()),
-        country: Set(request.country.code().to_owned()),
-        time_zone: Set(request.time_zone.name().to_owned()),
+        country: Set(request.country),
+        time_zone: Set(request.time_zone),
         currency: Set(request.currency),
         prices_include_tax: Set(request.prices_include_tax),
         story_markdown: Set(request.story.source().to_owned()),

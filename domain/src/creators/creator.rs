@@ -12,7 +12,7 @@ use sea_orm::{
 };
 
 use crate::platform::{
-    Currency, Tx,
+    Country, Currency, Inconsistency, StoreError, TimeZone, Tx,
     access::{CreatorScope, PublicScope},
     ids::CreatorId,
 };
@@ -30,10 +30,9 @@ pub struct Model {
     pub tagline: String,
     /// The town or region; may be empty.
     pub place: String,
-    /// ISO 3166-1 alpha-2.
-    pub country: String,
-    /// A name of the IANA database: due dates are dates there.
-    pub time_zone: String,
+    pub country: Country,
+    /// Due dates are dates there.
+    pub time_zone: TimeZone,
     /// Of all its prices; fixed by its first product.
     pub currency: Currency,
     /// Whether its prices are gross.
@@ -72,22 +71,22 @@ pub(crate) async fn for_sale(conn: &impl ConnectionTrait, ids: &[CreatorId]) -> 
 }
 
 /// Takes the lock of the scope's creator by counting its version up; answers the row as it is then.
-pub(crate) async fn lock(tx: &Tx, scope: &CreatorScope) -> Result<Model, DbErr> {
+pub(crate) async fn lock(tx: &Tx, scope: &CreatorScope) -> Result<Model, StoreError> {
     let update = Entity::update_many()
         .col_expr(Column::Version, ExprTrait::add(Expr::col(Column::Version), 1))
         .col_expr(Column::UpdatedAt, Expr::value(tx.now()));
     let rows = update.filter(Column::Id.eq(scope.creator())).exec_with_returning(tx.conn()).await?;
-    rows.into_iter().next().ok_or_else(|| missing(scope))
+    Ok(rows.into_iter().next().ok_or_else(|| missing(scope))?)
 }
 
 /// Takes the same lock without a change: for what must not happen while the creator is changed, such as new products.
-pub(crate) async fn hold(tx: &Tx, scope: &CreatorScope) -> Result<Model, DbErr> {
+pub(crate) async fn hold(tx: &Tx, scope: &CreatorScope) -> Result<Model, StoreError> {
     // Not `FOR UPDATE`: that one waits for every row that is just being made to refer to the creator.
     let row = Entity::find_by_id(scope.creator()).lock(LockType::NoKeyUpdate).one(tx.conn()).await?;
-    row.ok_or_else(|| missing(scope))
+    Ok(row.ok_or_else(|| missing(scope))?)
 }
 
 /// Scopes are made for creators that exist, and creators are never deleted.
-fn missing(scope: &CreatorScope) -> DbErr {
-    DbErr::RecordNotFound(scope.creator().to_string())
+fn missing(scope: &CreatorScope) -> Inconsistency {
+    Inconsistency::missing("creators", scope.creator())
 }

@@ -1,22 +1,20 @@
 //! Creators: the tenants, with their public profile and who works for them.
 //!
-//! [`create()`] and [`update()`] the operations; [`queries`] the reads; [`country`] and [`time_zone`] the values.
+//! [`create()`], [`create_for()`] and [`update()`] the operations; [`queries`] the reads.
 //! The tables are `creators` and `creator_members`. Invariant: a creator's currency is fixed by its first product.
 
-pub mod country;
-pub mod create;
+mod create;
+mod create_for;
 pub(crate) mod creator;
 pub mod personal_data;
 pub mod queries;
-pub mod time_zone;
-pub mod update;
+mod update;
 
-pub use country::Country;
-pub use create::{CreateCreator, CreateCreatorRefusal, create, create_for};
+pub use create::{CreateCreator, CreateCreatorRefusal, create};
+pub use create_for::create_for;
 pub use creator::Model as Creator;
 pub(crate) use creator::{for_sale, hold, lock};
 pub use queries::CreatorSort;
-pub use time_zone::TimeZone;
 pub use update::{UpdateCreator, UpdateCreatorRefusal, update};
 
 use crate::platform::text::Line;

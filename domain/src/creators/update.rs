@@ -3,9 +3,9 @@
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 use uuid::Uuid;
 
-use super::{Country, Creator, CreatorName, Place, Tagline, TimeZone, creator};
+use super::{Creator, CreatorName, Place, Tagline, creator};
 use crate::platform::{
-    Currency, Db, EntityId, OpError, Refused, Tx,
+    Country, Currency, Db, EntityId, OpError, Refused, TimeZone, Tx,
     access::CreatorScope,
     audit,
     facts::Fact,
@@ -114,11 +114,11 @@ fn apply(row: Creator, request: UpdateCreator) -> (creator::ActiveModel, Vec<&'s
         fields.push("place");
     }
     if let Some(country) = request.country {
-        row.country = Set(country.code().to_owned());
+        row.country = Set(country);
         fields.push("country");
     }
     if let Some(time_zone) = request.time_zone {
-        row.time_zone = Set(time_zone.name().to_owned());
+        row.time_zone = Set(time_zone);
         fields.push("time_zone");
     }
     if let Some(currency) = request.currency {

@@ -4,14 +4,14 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set};
 
 use super::{
     item_row::{self, ActiveModel, Model as DropItem},
-    items::{ItemRefusal, check_bounds, lock, publish_change},
+    items::{ItemRefusal, check_bounds, limit_of, lock, publish_change, units_of},
     state::DropState,
     terms::{ITEMS_MAX, Tier},
 };
 use crate::{
     catalog,
     platform::{
-        Db, OpError,
+        Db, OpError, Position, Units,
         access::CreatorScope,
         ids::{DropId, VariantId},
         in_tx,
@@ -34,6 +34,7 @@ pub struct NewItem {
 /// Adds an item to a draft.
 pub async fn add_item(db: &Db, scope: &CreatorScope, id: DropId, new: NewItem) -> Result<DropItem, OpError<ItemRefusal>> {
     OpError::refuse_if_any(check_bounds(Some(new.units), Some(new.per_buyer_max), Some(&new.tiers)))?;
+    let (units, per_buyer_max) = (units_of(new.units)?, limit_of(new.per_buyer_max)?);
     in_tx(db, scope, async |tx| {
         let (_gates, drop) = lock(tx, scope, id, "dropId").await?;
         if drop.state == DropState::Published {
@@ -56,10 +57,10 @@ pub async fn add_item(db: &Db, scope: &CreatorScope, id: DropId, new: NewItem) -
             drop_id: Set(id),
             creator_id: Set(scope.creator()),
             variant_id: Set(new.variant),
-            position: Set(items.last().map_or(0, |item| item.position.saturating_add(1))),
-            units: Set(i32::try_from(new.units).unwrap_or(i32::MAX)),
-            per_buyer_max: Set(i32::try_from(new.per_buyer_max).unwrap_or(i32::MAX)),
-            confirmed_units: Set(0),
+            position: Set(items.last().map_or(Ok(Position::FIRST), |item| item.position.next()).map_err(OpError::inconsistent)?),
+            units: Set(units),
+            per_buyer_max: Set(per_buyer_max),
+            confirmed_units: Set(Units::ZERO),
         };
         let item = row.insert(tx.conn()).await?;
         item_row::set_tiers(tx, item.id, &new.tiers).await?;

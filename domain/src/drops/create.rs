@@ -13,7 +13,7 @@ use crate::{
     catalog::{ProductTitle, Summary},
     creators,
     platform::{
-        Db, EntityId, OpError,
+        Days, Db, EntityId, OpError, Seconds, Units,
         access::CreatorScope,
         audit,
         facts::Fact,
@@ -44,18 +44,18 @@ pub struct CreateDrop {
     pub opens_at: DateTime<Utc>,
     /// The window, `[opens_at, closes_at)`.
     pub closes_at: DateTime<Utc>,
-    /// How long a hold lasts, in seconds.
-    pub hold_secs: u32,
+    /// How long a hold lasts.
+    pub hold_secs: Seconds,
     /// How many units of all items together one person may have; `None` is as many as the items allow.
-    pub per_buyer_max: Option<u32>,
+    pub per_buyer_max: Option<Units>,
     /// So many units of all items together must be paid for, or the run is not made; `None` is made whatever comes.
-    pub minimum_units: Option<u32>,
+    pub minimum_units: Option<Units>,
     /// What is due now.
     pub deposit: Deposit,
     /// When the rest is due.
     pub balance: Balance,
     /// Days from the end of the window to shipping.
-    pub lead_time_days: u32,
+    pub lead_time_days: Days,
     /// Whether lines may be fetched.
     pub pickup: bool,
     /// Whether lines may be sent.
@@ -118,15 +118,15 @@ pub async fn create(db: &Db, scope: &CreatorScope, request: CreateDrop) -> Resul
             state: Set(DropState::Draft),
             opens_at: Set(request.opens_at),
             closes_at: Set(request.closes_at),
-            hold_secs: Set(i32::try_from(request.hold_secs).unwrap_or(i32::MAX)),
-            minimum_units: Set(request.minimum_units.map(|units| i32::try_from(units).unwrap_or(i32::MAX))),
-            per_buyer_max: Set(request.per_buyer_max.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX))),
+            hold_secs: Set(request.hold_secs),
+            minimum_units: Set(request.minimum_units),
+            per_buyer_max: Set(request.per_buyer_max),
             currency: Set(creator.currency),
             deposit_kind: Set(deposit_kind),
             deposit_value: Set(deposit_value),
             balance_kind: Set(balance_kind),
             balance_due_on: Set(balance_due_on),
-            lead_time_days: Set(i32::try_from(request.lead_time_days).unwrap_or(i32::MAX)),
+            lead_time_days: Set(request.lead_time_days),
             pickup: Set(request.pickup),
             shipping: Set(request.shipping),
             price_min_minor: Set(0),

@@ -16,7 +16,7 @@ use super::{
     terms::{Balance, BalanceKind, CLOSING_SOON_HOURS, Deposit, DepositKind},
 };
 use crate::platform::{
-    Currency, Tx,
+    Currency, Days, Inconsistency, Seconds, Tx, Units,
     access::CreatorScope,
     ids::{CreatorId, DropId},
 };
@@ -38,17 +38,17 @@ pub struct Model {
     pub state: DropState,
     pub opens_at: DateTime<Utc>,
     pub closes_at: DateTime<Utc>,
-    pub hold_secs: i32,
+    pub hold_secs: Seconds,
     /// How many units of all items together one person may have, if that is bounded.
-    pub per_buyer_max: Option<i32>,
+    pub per_buyer_max: Option<Units>,
     /// So many units must be paid for, or the run is not made.
-    pub minimum_units: Option<i32>,
+    pub minimum_units: Option<Units>,
     pub currency: Currency,
     pub deposit_kind: DepositKind,
     pub deposit_value: i64,
     pub balance_kind: BalanceKind,
     pub balance_due_on: Option<Date>,
-    pub lead_time_days: i32,
+    pub lead_time_days: Days,
     pub pickup: bool,
     pub shipping: bool,
     /// The lowest price of a unit, in minor units; 0 while there is no item.
@@ -66,13 +66,15 @@ impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
     /// What is paid at reservation.
-    pub fn deposit(&self) -> Deposit {
+    pub fn deposit(&self) -> Result<Deposit, Inconsistency> {
         Deposit::from_stored(self.deposit_kind, self.deposit_value)
+            .ok_or_else(|| Inconsistency::value("drops", "deposit_value", self.id, self.deposit_value, "a deposit in basis points"))
     }
 
     /// When the rest is due.
-    pub fn balance(&self) -> Balance {
+    pub fn balance(&self) -> Result<Balance, Inconsistency> {
         Balance::from_stored(self.balance_kind, self.balance_due_on)
+            .ok_or_else(|| Inconsistency::value("drops", "balance_due_on", self.id, "null", "the date of a balance on a date"))
     }
 
     /// Where the drop stands at `now`.

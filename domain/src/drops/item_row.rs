@@ -14,7 +14,7 @@ use sea_orm::{
 
 use super::terms::Tier;
 use crate::platform::{
-    Tx,
+    BigUnits, Position, Quantity, Tx, Units,
     access::CreatorScope,
     ids::{CreatorId, DropId, DropItemId, VariantId},
 };
@@ -28,13 +28,13 @@ pub struct Model {
     pub drop_id: DropId,
     pub creator_id: CreatorId,
     pub variant_id: VariantId,
-    pub position: i32,
+    pub position: Position,
     /// How many may be sold.
-    pub units: i32,
+    pub units: Units,
     /// How many one person may have.
-    pub per_buyer_max: i32,
+    pub per_buyer_max: Quantity,
     /// How many are paid for; held ones are counted from the reservations.
-    pub confirmed_units: i32,
+    pub confirmed_units: Units,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -50,9 +50,9 @@ pub(crate) mod tier_row {
         #[sea_orm(primary_key, auto_increment = false)]
         pub drop_item_id: DropItemId,
         #[sea_orm(primary_key, auto_increment = false)]
-        pub position: i32,
+        pub position: Position,
         pub price_minor: i64,
-        pub up_to_units: Option<i64>,
+        pub up_to_units: Option<BigUnits>,
         pub until: Option<DateTime<Utc>>,
     }
 
@@ -93,8 +93,7 @@ pub(crate) async fn tiers_of(conn: &impl ConnectionTrait, items: &[DropItemId]) 
         .await?;
     let mut tiers: HashMap<DropItemId, Vec<Tier>> = HashMap::new();
     for row in rows {
-        let up_to_units = row.up_to_units.map(|units| u32::try_from(units).unwrap_or(u32::MAX));
-        let tier = Tier { price_minor: row.price_minor, up_to_units, until: row.until };
+        let tier = Tier { price_minor: row.price_minor, up_to_units: row.up_to_units.map(|bound| bound.0), until: row.until };
         tiers.entry(row.drop_item_id).or_default().push(tier);
     }
     Ok(tiers)
@@ -103,11 +102,11 @@ pub(crate) async fn tiers_of(conn: &impl ConnectionTrait, items: &[DropItemId]) 
 /// Replaces the tiers of an item.
 pub(crate) async fn set_tiers(tx: &Tx, item: DropItemId, tiers: &[Tier]) -> Result<(), DbErr> {
     tier_row::Entity::delete_many().filter(tier_row::Column::DropItemId.eq(item)).exec(tx.conn()).await?;
-    let rows = tiers.iter().enumerate().map(|(position, tier)| tier_row::ActiveModel {
+    let rows = Position::all().zip(tiers).map(|(position, tier)| tier_row::ActiveModel {
         drop_item_id: Set(item),
-        position: Set(i32::try_from(position).unwrap_or(i32::MAX)),
+        position: Set(position),
         price_minor: Set(tier.price_minor),
-        up_to_units: Set(tier.up_to_units.map(i64::from)),
+        up_to_units: Set(tier.up_to_units.map(BigUnits)),
         until: Set(tier.until),
     });
     tier_row::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
@@ -121,9 +120,18 @@ pub(crate) async fn remove(tx: &Tx, item: DropItemId) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Changes the count of paid units of an item; under the gate only.
-pub(crate) async fn add_confirmed(tx: &Tx, item: DropItemId, units: i32) -> Result<(), DbErr> {
-    let update = Entity::update_many().col_expr(Column::ConfirmedUnits, Expr::col(Column::ConfirmedUnits).add(units));
+/// Counts units of an item as paid for; under the gate only.
+pub(crate) async fn add_confirmed(tx: &Tx, item: DropItemId, units: Quantity) -> Result<(), DbErr> {
+    set_confirmed(tx, item, Expr::col(Column::ConfirmedUnits).add(i32::from(units))).await
+}
+
+/// Counts units of an item as no longer paid for; under the gate only.
+pub(crate) async fn take_confirmed(tx: &Tx, item: DropItemId, units: Quantity) -> Result<(), DbErr> {
+    set_confirmed(tx, item, Expr::col(Column::ConfirmedUnits).sub(i32::from(units))).await
+}
+
+async fn set_confirmed(tx: &Tx, item: DropItemId, confirmed: Expr) -> Result<(), DbErr> {
+    let update = Entity::update_many().col_expr(Column::ConfirmedUnits, confirmed);
     update.filter(Column::Id.eq(item)).exec(tx.conn()).await?;
     Ok(())
 }

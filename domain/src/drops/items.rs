@@ -11,7 +11,7 @@ use super::{
     terms::{TIERS_MAX, Tier, TiersError, UNITS_MAX, check_tiers},
 };
 use crate::platform::{
-    OpError, Refused, Tx,
+    OpError, Quantity, Refused, Tx, Units,
     access::CreatorScope,
     audit,
     facts::Fact,
@@ -123,6 +123,16 @@ pub(crate) async fn publish_change(
     drop_row::set_price_min(tx, drop.id, lowest).await?;
     outbox::publish(tx, drop.version, &Fact::DropChanged { creator: drop.creator_id, drop: drop.id }).await?;
     Ok(audit::record(tx, action, drop.id, fields).await?)
+}
+
+/// How many units an input says that there are.
+pub(crate) fn units_of(units: u32) -> Result<Units, OpError<ItemRefusal>> {
+    Units::try_from(units).map_err(|_| OpError::refuse_field(ItemRefusal::UnitsOutOfRange, "units"))
+}
+
+/// How many units an input says that one person may have.
+pub(crate) fn limit_of(per_buyer_max: u32) -> Result<Quantity, OpError<ItemRefusal>> {
+    Quantity::try_from(per_buyer_max).map_err(|_| OpError::refuse_field(ItemRefusal::LimitOutOfRange, "perBuyerMax"))
 }
 
 /// Checks what an input says of an item without looking anything up.

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     catalog,
     platform::{
-        Db, OpError, Refused,
+        Db, Inconsistency, OpError, Refused, Units,
         access::CreatorScope,
         ids::{DropId, DropItemId, VariantId},
         in_tx,
@@ -78,13 +78,13 @@ pub async fn publish(db: &Db, scope: &CreatorScope, id: DropId) -> Result<Drop, 
         let tiers = item_row::tiers_of(tx.conn(), &ids).await?;
         let variants: Vec<VariantId> = items.iter().map(|item| item.variant_id).collect();
         let variants = catalog::variants_for_sale(tx.conn(), &variants).await?;
-        let mut complaints = complaints(&drop, now);
+        let mut complaints = complaints(&drop, now)?;
         if items.is_empty() {
             complaints.push(Refused::field(PublishRefusal::NoItems, "items"));
         }
         for (at, item) in items.iter().enumerate() {
             let archived = variants.get(&item.variant_id).is_none_or(|variant| variant.archived_at.is_some());
-            let of_item = item_complaints(&drop, item, tiers.get(&item.id).map_or(&[], Vec::as_slice), archived);
+            let of_item = item_complaints(&drop, item, tiers.get(&item.id).map_or(&[], Vec::as_slice), archived)?;
             complaints.extend(of_item.into_iter().map(|(code, field)| Refused::item(code, "items", at, field)));
         }
         let units = items.iter().map(|item| i64::from(item.units)).fold(0, i64::saturating_add);
@@ -97,53 +97,58 @@ pub async fn publish(db: &Db, scope: &CreatorScope, id: DropId) -> Result<Drop, 
     .await
 }
 
-fn complaints(drop: &Drop, now: DateTime<Utc>) -> Vec<Refused<PublishRefusal>> {
+fn complaints(drop: &Drop, now: DateTime<Utc>) -> Result<Vec<Refused<PublishRefusal>>, Inconsistency> {
     use PublishRefusal as R;
     let mut complaints = Vec::new();
     let days = drop.closes_at.signed_duration_since(drop.opens_at).num_days();
     if drop.closes_at <= now || days > WINDOW_DAYS_MAX {
         complaints.push(Refused::field(R::WindowInvalid, "closesAt"));
     }
-    if !u32::try_from(drop.hold_secs).is_ok_and(|secs| HOLD_SECS.contains(&secs)) {
+    if !HOLD_SECS.contains(&drop.hold_secs.get()) {
         complaints.push(Refused::field(R::HoldOutOfRange, "holdSeconds"));
     }
-    if drop.per_buyer_max.is_some_and(|limit| limit < 1) {
+    if drop.per_buyer_max == Some(Units::ZERO) {
         complaints.push(Refused::field(R::LimitOutOfRange, "perBuyerMax"));
     }
-    let valid = match drop.deposit() {
+    let valid = match drop.deposit()? {
         Deposit::Percent(points) => (1..=10_000).contains(&points),
         Deposit::Fixed(minor) => minor > 0,
     };
     if !valid {
         complaints.push(Refused::field(R::DepositInvalid, "deposit"));
     }
-    if matches!(drop.balance(), Balance::OnDate(date) if date < drop.closes_at.date_naive()) {
+    if matches!(drop.balance()?, Balance::OnDate(date) if date < drop.closes_at.date_naive()) {
         complaints.push(Refused::field(R::BalanceTooEarly, "balance"));
     }
-    if !u32::try_from(drop.lead_time_days).is_ok_and(|days| days <= LEAD_TIME_DAYS_MAX) {
+    if drop.lead_time_days.get() > LEAD_TIME_DAYS_MAX {
         complaints.push(Refused::field(R::LeadTimeTooLong, "leadTimeDays"));
     }
     if !drop.pickup && !drop.shipping {
         complaints.push(Refused::field(R::NoDelivery, "shipping"));
     }
-    complaints
+    Ok(complaints)
 }
 
-fn item_complaints(drop: &Drop, item: &DropItem, tiers: &[Tier], archived: bool) -> Vec<(PublishRefusal, &'static str)> {
+fn item_complaints(
+    drop: &Drop,
+    item: &DropItem,
+    tiers: &[Tier],
+    archived: bool,
+) -> Result<Vec<(PublishRefusal, &'static str)>, Inconsistency> {
     use PublishRefusal as R;
     let mut complaints = Vec::new();
     if archived {
         complaints.push((R::VariantArchived, "variantId"));
     }
-    if item.per_buyer_max > item.units {
+    if item.per_buyer_max.get() > item.units.get() {
         complaints.push((R::LimitAboveUnits, "perBuyerMax"));
     }
-    if tiers.iter().any(|tier| tier.up_to_units.is_some_and(|bound| i64::from(bound) >= i64::from(item.units))) {
+    if tiers.iter().any(|tier| tier.up_to_units.is_some_and(|bound| bound >= item.units)) {
         complaints.push((R::TierBeyondUnits, "tiers"));
     }
     let lowest = tiers.iter().map(|tier| tier.price_minor).min().unwrap_or(0);
-    if matches!(drop.deposit(), Deposit::Fixed(minor) if minor > lowest) {
+    if matches!(drop.deposit()?, Deposit::Fixed(minor) if minor > lowest) {
         complaints.push((R::DepositInvalid, "tiers"));
     }
-    complaints
+    Ok(complaints)
 }

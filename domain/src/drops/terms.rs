@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{DeriveActiveEnum, entity::prelude::*};
 
-use crate::catalog::policy::PRICE_MINOR_MAX;
+use crate::{catalog::policy::PRICE_MINOR_MAX, platform::Units};
 
 /// The most items of a drop.
 pub const ITEMS_MAX: usize = 100;
@@ -16,7 +16,7 @@ pub const WINDOW_DAYS_MAX: i64 = 31;
 /// A hold lasts at least and at most this long (seconds).
 pub const HOLD_SECS: std::ops::RangeInclusive<u32> = 60..=3_600;
 /// A hold's usual time to live, in seconds.
-pub const HOLD_SECS_DEFAULT: u32 = 600;
+pub const HOLD_SECS_DEFAULT: u16 = 600;
 /// The longest lead time, in days.
 pub const LEAD_TIME_DAYS_MAX: u32 = 730;
 /// A drop that closes within so many hours is closing soon.
@@ -28,7 +28,7 @@ pub struct Tier {
     /// Price of one unit, in minor units of the drop's currency.
     pub price_minor: i64,
     /// Holds for units number 1 to this.
-    pub up_to_units: Option<u32>,
+    pub up_to_units: Option<Units>,
     /// Holds before this instant.
     pub until: Option<DateTime<Utc>>,
 }
@@ -36,7 +36,7 @@ pub struct Tier {
 impl Tier {
     /// Whether unit number `index` (from 0), sold at `at`, has this price.
     pub fn holds(&self, index: u32, at: DateTime<Utc>) -> bool {
-        self.up_to_units.is_none_or(|bound| index < bound) && self.until.is_none_or(|until| at < until)
+        self.up_to_units.is_none_or(|bound| index < bound.get()) && self.until.is_none_or(|until| at < until)
     }
 }
 
@@ -69,11 +69,11 @@ impl Deposit {
             Self::Fixed(minor) => (DepositKind::Fixed, minor),
         }
     }
-    /// Reads the stored form.
-    pub fn from_stored(kind: DepositKind, value: i64) -> Self {
+    /// Reads the stored form; `None` where it is none.
+    pub fn from_stored(kind: DepositKind, value: i64) -> Option<Self> {
         match kind {
-            DepositKind::Percent => Self::Percent(u32::try_from(value).unwrap_or(10_000)),
-            DepositKind::Fixed => Self::Fixed(value),
+            DepositKind::Percent => u32::try_from(value).ok().map(Self::Percent),
+            DepositKind::Fixed => Some(Self::Fixed(value)),
         }
     }
 }
@@ -107,11 +107,11 @@ impl Balance {
             Self::BeforeShipping => (BalanceKind::BeforeShipping, None),
         }
     }
-    /// Reads the stored form.
-    pub fn from_stored(kind: BalanceKind, date: Option<Date>) -> Self {
-        match (kind, date) {
-            (BalanceKind::OnDate, Some(date)) => Self::OnDate(date),
-            (BalanceKind::OnDate, None) | (BalanceKind::BeforeShipping, _) => Self::BeforeShipping,
+    /// Reads the stored form; `None` where it is none.
+    pub fn from_stored(kind: BalanceKind, date: Option<Date>) -> Option<Self> {
+        match kind {
+            BalanceKind::OnDate => date.map(Self::OnDate),
+            BalanceKind::BeforeShipping => Some(Self::BeforeShipping),
         }
     }
 }
@@ -148,8 +148,8 @@ pub fn check_tiers(tiers: &[Tier]) -> Result<(), TiersError> {
     if earlier.iter().any(|tier| tier.up_to_units.is_none() && tier.until.is_none()) {
         return Err(TiersError::Unbounded);
     }
-    let bounds: Vec<u32> = earlier.iter().filter_map(|tier| tier.up_to_units).collect();
-    if !bounds.is_sorted_by(|left, right| left < right) || bounds.first() == Some(&0) {
+    let bounds: Vec<Units> = earlier.iter().filter_map(|tier| tier.up_to_units).collect();
+    if !bounds.is_sorted_by(|left, right| left < right) || bounds.first() == Some(&Units::ZERO) {
         return Err(TiersError::NotGrowing);
     }
     if tiers.iter().any(|tier| !(1..=PRICE_MINOR_MAX).contains(&tier.price_minor)) {
@@ -162,8 +162,23 @@ pub fn check_tiers(tiers: &[Tier]) -> Result<(), TiersError> {
 mod tests {
     use super::*;
 
-    fn tier(price_minor: i64, up_to_units: Option<u32>) -> Tier {
-        Tier { price_minor, up_to_units, until: None }
+    fn tier(price_minor: i64, up_to_units: Option<u16>) -> Tier {
+        Tier { price_minor, up_to_units: up_to_units.map(Units::from), until: None }
+    }
+
+    #[test]
+    fn terms_survive_their_stored_form_and_nothing_else_is_terms() {
+        for deposit in [Deposit::Percent(0), Deposit::Percent(9_999_999), Deposit::Fixed(500)] {
+            let (kind, value) = deposit.stored();
+            assert_eq!(Deposit::from_stored(kind, value), Some(deposit));
+        }
+        assert_eq!(Deposit::from_stored(DepositKind::Percent, -1), None);
+        let date = "2026-12-01".parse().unwrap();
+        for balance in [Balance::OnDate(date), Balance::BeforeShipping] {
+            let (kind, due_on) = balance.stored();
+            assert_eq!(Balance::from_stored(kind, due_on), Some(balance));
+        }
+        assert_eq!(Balance::from_stored(BalanceKind::OnDate, None), None);
     }
 
     #[test]

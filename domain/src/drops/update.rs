@@ -12,7 +12,7 @@ use super::{
 use crate::{
     catalog::{ProductTitle, Summary},
     platform::{
-        Db, EntityId, OpError, Refused,
+        Days, Db, EntityId, Inconsistency, OpError, Refused, Seconds, Units,
         access::CreatorScope,
         audit,
         facts::Fact,
@@ -44,17 +44,17 @@ pub struct UpdateDrop {
     /// Once announced: only later.
     pub closes_at: Option<DateTime<Utc>>,
     /// Frozen by the announcement.
-    pub hold_secs: Option<u32>,
+    pub hold_secs: Option<Seconds>,
     /// Frozen by the announcement; `Some(None)` takes the limit away.
-    pub per_buyer_max: Option<Option<u32>>,
+    pub per_buyer_max: Option<Option<Units>>,
     /// Once announced: only lower, or taken away by `Some(None)`.
-    pub minimum_units: Option<Option<u32>>,
+    pub minimum_units: Option<Option<Units>>,
     /// Frozen by the first hold.
     pub deposit: Option<Deposit>,
     /// Frozen by the first hold.
     pub balance: Option<Balance>,
     /// Frozen by the announcement.
-    pub lead_time_days: Option<u32>,
+    pub lead_time_days: Option<Days>,
     /// Frozen by the announcement.
     pub pickup: Option<bool>,
     /// Frozen by the announcement.
@@ -99,10 +99,10 @@ pub async fn update(db: &Db, scope: &CreatorScope, id: DropId, request: UpdateDr
         let unknown = || OpError::refuse_field(UpdateDropRefusal::NotFound, "id");
         let (_gates, drop) = gate::take_own(tx, scope, id).await?.ok_or_else(unknown)?;
         let now = tx.decision_now().await?;
-        if request.version.is_some_and(|seen| seen != drop.version.saturating_sub(1)) {
+        if request.version.is_some_and(|seen| seen.checked_add(1) != Some(drop.version)) {
             return Err(OpError::refuse_field(UpdateDropRefusal::Conflict, "version"));
         }
-        OpError::refuse_if_any(complaints(&drop, &request, now))?;
+        OpError::refuse_if_any(complaints(&drop, &request, now)?)?;
         if let Some(slug) = &request.slug
             && !slugs::take(tx, SlugKind::Drop, drop.creator_id.uuid(), slug, id.uuid()).await?
         {
@@ -122,18 +122,19 @@ pub async fn update(db: &Db, scope: &CreatorScope, id: DropId, request: UpdateDr
 }
 
 /// What speaks against a change. Pure.
-fn complaints(drop: &Drop, request: &UpdateDrop, now: DateTime<Utc>) -> Vec<Refused<UpdateDropRefusal>> {
+fn complaints(drop: &Drop, request: &UpdateDrop, now: DateTime<Utc>) -> Result<Vec<Refused<UpdateDropRefusal>>, Inconsistency> {
     use UpdateDropRefusal as R;
     if drop.state == DropState::Cancelled {
-        return vec![Refused::whole(R::Cancelled)];
+        return Ok(vec![Refused::whole(R::Cancelled)]);
     }
     let mut complaints = Vec::new();
     let (opens_at, closes_at) = (request.opens_at.unwrap_or(drop.opens_at), request.closes_at.unwrap_or(drop.closes_at));
     if opens_at >= closes_at || closes_at.signed_duration_since(opens_at).num_days() > WINDOW_DAYS_MAX {
         complaints.push(Refused::field(R::WindowInvalid, "closesAt"));
     }
-    let deposit_changes = request.deposit.is_some_and(|deposit| deposit != drop.deposit());
-    let balance_changes = request.balance.is_some_and(|balance| balance != drop.balance());
+    let (deposit, balance) = (drop.deposit()?, drop.balance()?);
+    let deposit_changes = request.deposit.is_some_and(|asked| asked != deposit);
+    let balance_changes = request.balance.is_some_and(|asked| asked != balance);
     if drop.first_held_at.is_some() {
         if deposit_changes {
             complaints.push(Refused::field(R::DepositFrozen, "deposit"));
@@ -154,19 +155,15 @@ fn complaints(drop: &Drop, request: &UpdateDrop, now: DateTime<Utc>) -> Vec<Refu
             complaints.push(Refused::field(R::DepositAbovePrice, "deposit"));
         }
         let frozen = |name, changes: bool| changes.then(|| Refused::field(R::Frozen, name));
-        let number = |stored: i32, asked: Option<u32>| asked.is_some_and(|asked| i64::from(asked) != i64::from(stored));
-        complaints.extend(frozen("holdSeconds", number(drop.hold_secs, request.hold_secs)));
-        let limit = |limit: Option<u32>| limit.map(i64::from) != drop.per_buyer_max.map(i64::from);
-        complaints.extend(frozen("perBuyerMax", request.per_buyer_max.is_some_and(limit)));
-        let harder = |asked: Option<u32>| {
-            asked.is_some_and(|asked| drop.minimum_units.is_none_or(|told| i64::from(asked) > i64::from(told)))
-        };
+        complaints.extend(frozen("holdSeconds", request.hold_secs.is_some_and(|hold| hold != drop.hold_secs)));
+        complaints.extend(frozen("perBuyerMax", request.per_buyer_max.is_some_and(|limit| limit != drop.per_buyer_max)));
+        let harder = |asked: Option<Units>| asked.is_some_and(|asked| drop.minimum_units.is_none_or(|told| asked > told));
         complaints.extend(frozen("minimumUnits", request.minimum_units.is_some_and(harder)));
-        complaints.extend(frozen("leadTimeDays", number(drop.lead_time_days, request.lead_time_days)));
+        complaints.extend(frozen("leadTimeDays", request.lead_time_days.is_some_and(|days| days != drop.lead_time_days)));
         complaints.extend(frozen("pickup", request.pickup.is_some_and(|pickup| pickup != drop.pickup)));
         complaints.extend(frozen("shipping", request.shipping.is_some_and(|shipping| shipping != drop.shipping)));
     }
-    complaints
+    Ok(complaints)
 }
 
 fn fixed_above(deposit: Option<Deposit>, price_min_minor: i64) -> bool {
@@ -184,16 +181,15 @@ fn changed(drop: Drop, request: UpdateDrop) -> (drop_row::ActiveModel, Vec<&'sta
             }
         };
     }
-    let number = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
     set!(slug = request.slug.map(|slug| slug.as_str().to_owned()));
     set!(title = request.title.map(ProductTitle::into_string));
     set!(summary = request.summary.map(Summary::into_string));
     set!(opens_at = request.opens_at);
     set!(closes_at = request.closes_at);
-    set!(hold_secs = request.hold_secs.map(number));
-    set!(minimum_units = request.minimum_units.map(|units| units.map(number)));
-    set!(per_buyer_max = request.per_buyer_max.map(|limit| limit.map(number)));
-    set!(lead_time_days = request.lead_time_days.map(number));
+    set!(hold_secs = request.hold_secs);
+    set!(minimum_units = request.minimum_units);
+    set!(per_buyer_max = request.per_buyer_max);
+    set!(lead_time_days = request.lead_time_days);
     set!(pickup = request.pickup);
     set!(shipping = request.shipping);
     if let Some(description) = request.description {

@@ -28,7 +28,7 @@ impl From<OpError<ApplyRefusal>> for StepError {
             OpError::Db(error) => Self::Db(error),
             busy @ OpError::Busy(_) => Self::Db(DbErr::Custom(busy.to_string())),
             OpError::Refused(why) => Self::Disagree(format!("{why:?}")),
-            OpError::Inconsistent(what) => Self::Disagree(what),
+            OpError::Inconsistent(what) => Self::Disagree(what.to_string()),
         }
     }
 }

@@ -4,6 +4,8 @@ use std::{fmt, time::Duration};
 
 use sea_orm::DbErr;
 
+use super::stored::{Inconsistency, StoreError};
+
 /// One step of the way to the input field that a refusal is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PathStep {
@@ -48,6 +50,10 @@ impl<R> Refused<R> {
     }
 }
 
+/// The refusals of an operation that no rule speaks against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NeverRefused {}
+
 /// What an operation can end in besides success. `R` is the operation's refusal enum.
 #[derive(Debug, thiserror::Error)]
 pub enum OpError<R: fmt::Debug> {
@@ -59,10 +65,10 @@ pub enum OpError<R: fmt::Debug> {
     Busy(Duration),
     /// The database failed; nothing was changed, or it is not known.
     #[error("the database failed")]
-    Db(#[from] DbErr),
+    Db(#[source] DbErr),
     /// Stored rows contradict each other or a rule: a defect, not the user's doing.
     #[error("inconsistent state: {0}")]
-    Inconsistent(String),
+    Inconsistent(#[from] Inconsistency),
 }
 
 impl<R: fmt::Debug> OpError<R> {
@@ -83,12 +89,28 @@ impl<R: fmt::Debug> OpError<R> {
 
     /// Reports stored state that no operation should have made.
     pub fn inconsistent(what: impl fmt::Display) -> Self {
-        Self::Inconsistent(what.to_string())
+        Self::Inconsistent(Inconsistency::new(what))
     }
 }
 
 impl<R: fmt::Debug> From<Refused<R>> for OpError<R> {
     fn from(refused: Refused<R>) -> Self {
         Self::Refused(vec![refused])
+    }
+}
+
+impl<R: fmt::Debug> From<DbErr> for OpError<R> {
+    /// A failed read that says that a row is inconsistent is no failure of the database.
+    fn from(error: DbErr) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
+impl<R: fmt::Debug> From<StoreError> for OpError<R> {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Db(error) => Self::Db(error),
+            StoreError::Inconsistent(inconsistency) => Self::Inconsistent(inconsistency),
+        }
     }
 }

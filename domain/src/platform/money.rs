@@ -4,10 +4,12 @@ use std::{fmt, str::FromStr};
 
 use iso_currency::Currency as Iso;
 use sea_orm::{
-    ColIdx, DbErr, QueryResult, TryGetError, TryGetable, Value,
+    ColIdx, QueryResult, TryGetError, TryGetable, Value,
     sea_query::{ArrayType, ColumnType, Nullable, StringLen, ValueType, ValueTypeErr},
 };
 use serde::{Deserialize, Serialize};
+
+use super::stored::misread;
 
 /// An active ISO 4217 currency that has minor units.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -92,7 +94,7 @@ impl From<Currency> for Value {
 impl TryGetable for Currency {
     fn try_get_by<I: ColIdx>(row: &QueryResult, index: I) -> Result<Self, TryGetError> {
         let code = String::try_get_by(row, index)?;
-        Self::from_code(&code).map_err(|error| TryGetError::DbErr(DbErr::Type(format!("currency {code}: {error}"))))
+        Self::from_code(&code).map_err(|_| misread::<Self, I>(row, index, &code, "a code of ISO 4217"))
     }
 }
 impl ValueType for Currency {

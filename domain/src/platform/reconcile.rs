@@ -70,7 +70,7 @@ where
         let mut missed = Vec::new();
         for page in 0..PAGES_MAX {
             let rows = self.candidates.clone().limit(PAGE).offset(page.saturating_mul(PAGE)).all(conn).await?;
-            let full = u64::try_from(rows.len()).unwrap_or(0) == PAGE;
+            let full = u64::try_from(rows.len()).is_ok_and(|count| count == PAGE);
             let subjects: Vec<String> = rows.iter().map(&self.subject).collect();
             let known = tasks::known(conn, self.kinds, &subjects).await?;
             missed.extend(rows.into_iter().zip(subjects).filter(|(_, subject)| !known.contains(subject)).map(|(row, _)| row));

@@ -1,8 +1,8 @@
 //! The address of a checkout: bounded lines and a country.
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
-use crate::{creators::Country, platform::text::Line};
+use crate::platform::{Country, text::Line};
 
 /// Where a checkout goes, or who fetches it. Personal data.
 #[derive(Clone, PartialEq, Eq, Serialize)]
@@ -18,7 +18,6 @@ pub struct Address {
     /// Town.
     pub city: Line<120>,
     /// Country.
-    #[serde(serialize_with = "code")]
     pub country: Country,
     /// For the courier.
     pub phone: Option<Line<40>>,
@@ -28,8 +27,4 @@ impl std::fmt::Debug for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Address({})", self.country.code())
     }
-}
-
-fn code<S: Serializer>(country: &Country, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(country.code())
 }

@@ -32,7 +32,7 @@ use crate::{
     },
     payments,
     platform::{
-        Db, EntityId, OpError, Refused, Tx,
+        Db, EntityId, OpError, Refused, StoreError, Tx,
         access::{Actor, Buyer, BuyerScope},
         audit, bulk,
         facts::Fact,
@@ -103,19 +103,18 @@ where
         match run(db, drops, || part.of(&asked), known).await {
             Ok(of_part) => answers.extend(of_part),
             Err(error) => {
+                let passing = matches!(&error, StoreError::Db(error) if is_passing(error));
                 let (since, pause) = trouble.unwrap_or_else(|| (Instant::now(), PAUSE));
-                if is_passing(&error) && since.elapsed() < PATIENCE {
+                if passing && since.elapsed() < PATIENCE {
                     tracing::warn!(%error, "a decision is tried again");
                     tokio::time::sleep(pause).await;
                     trouble = Some((since, pause.saturating_mul(2)));
                     parts.push(part);
-                } else if let (false, Some((first, second))) = (is_passing(&error), part.halves(asked.len())) {
+                } else if let (false, Some((first, second))) = (passing, part.halves(asked.len())) {
                     tracing::warn!(%error, "decided in halves, because one request fails");
                     parts.extend([second, first]);
                 } else {
-                    let mut error = Some(error);
-                    // The failure itself goes to one; all were told the same.
-                    answers.extend(part.of(&asked).iter().map(|_| Err(error.take().map_or_else(failed_alike, OpError::Db))));
+                    answers.extend(part.of(&asked).iter().map(|_| Err(error.clone().into())));
                 }
             }
         }
@@ -152,10 +151,6 @@ impl Part {
     }
 }
 
-fn failed_alike() -> OpError<ReserveRefusal> {
-    OpError::Db(DbErr::Custom("the decision failed for all requests of its batch".to_owned()))
-}
-
 fn count(answer: &Answer) {
     let outcome = match answer {
         Ok(Reserved::Made { replayed: false, .. }) => "held",
@@ -172,16 +167,16 @@ fn count(answer: &Answer) {
 enum Abandon {
     /// Nothing was made: nothing is to be written.
     Answered(Vec<Answer>),
-    Failed(DbErr),
+    Failed(StoreError),
 }
 
-impl From<DbErr> for Abandon {
-    fn from(error: DbErr) -> Self {
-        Self::Failed(error)
+impl<E: Into<StoreError>> From<E> for Abandon {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
     }
 }
 
-async fn run<'a, A>(db: &Db, drops: &BTreeSet<DropId>, asked: A, known: &mut Option<Known>) -> Result<Vec<Answer>, DbErr>
+async fn run<'a, A>(db: &Db, drops: &BTreeSet<DropId>, asked: A, known: &mut Option<Known>) -> Result<Vec<Answer>, StoreError>
 where
     A: Fn() -> &'a [Asked] + Send + Sync,
 {
@@ -241,7 +236,7 @@ impl<'a> Batch<'a> {
         let mut left = None;
         if !fresh.is_empty() {
             let now = self.tx.decision_now().await?;
-            let destinations = fresh.iter().map(|fresh| fresh.asked.request.address.country.code()).collect();
+            let destinations = fresh.iter().map(|fresh| fresh.asked.request.address.country).collect();
             let mut known = Known::of(self.tx.conn(), gates, &destinations, now, known).await?;
             let granted = self.grant(&fresh, &known, now, &mut answers).await?;
             let rows = self.write(&granted, &known).await?;
@@ -317,7 +312,7 @@ impl<'a> Batch<'a> {
             .map(|fresh| {
                 let ReserveRequest { lines, address, .. } = &fresh.asked.request;
                 let book = &known.book;
-                move |taken: &[u32]| book.price(lines, &address.country, taken, now)
+                move |taken: &[u32]| book.price(lines, address.country, taken, now)
             })
             .collect();
         let requests: Vec<Request<'_>> = deciding

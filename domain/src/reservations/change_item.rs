@@ -7,7 +7,7 @@ use super::{
 use crate::{
     drops::{
         DropItem, gate, item_row,
-        items::{ItemRefusal, check_bounds, lock_item, publish_change},
+        items::{ItemRefusal, check_bounds, limit_of, lock_item, publish_change, units_of},
         state::DropState,
         terms::{Deposit, Tier},
     },
@@ -49,19 +49,20 @@ pub async fn change_item(
             if drop.state == DropState::Published && never_made {
                 return Err(OpError::refuse_field(ItemRefusal::BelowMinimumRun, "units"));
             }
-            item.units = i32::try_from(units).unwrap_or(i32::MAX);
+            item.units = units_of(units)?;
             fields.push("units");
         }
         if let Some(limit) = change.per_buyer_max {
-            if drop.state == DropState::Published && i64::from(limit) != i64::from(item.per_buyer_max) {
+            let limit = limit_of(limit)?;
+            if drop.state == DropState::Published && limit != item.per_buyer_max {
                 return Err(OpError::refuse_field(ItemRefusal::Frozen, "perBuyerMax"));
             }
-            item.per_buyer_max = i32::try_from(limit).unwrap_or(i32::MAX);
+            item.per_buyer_max = limit;
             fields.push("per_buyer_max");
         }
         if let Some(tiers) = &change.tiers {
             let lowest = tiers.iter().map(|tier| tier.price_minor).min().unwrap_or(0);
-            let promised = matches!(drop.deposit(), Deposit::Fixed(minor) if minor > lowest);
+            let promised = matches!(drop.deposit()?, Deposit::Fixed(minor) if minor > lowest);
             if drop.state == DropState::Published && promised {
                 return Err(OpError::refuse_field(ItemRefusal::PriceBelowDeposit, "tiers"));
             }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{address::Address, quote::Quote, reservation_row};
 use crate::platform::{
-    Currency, Money, Tx,
+    Country, Currency, Money, Tx,
     access::{Buyer, BuyerScope},
     as_new, bulk,
     ids::{AccountId, CheckoutId, GuestId, LegalTextId, ReservationId},
@@ -29,7 +29,7 @@ pub struct Model {
     pub account_id: Option<AccountId>,
     pub guest_id: Option<GuestId>,
     pub currency: Currency,
-    pub country: String,
+    pub country: Country,
     pub total_minor: i64,
     pub due_now_minor: i64,
     pub due_later_minor: i64,
@@ -76,7 +76,7 @@ pub(crate) mod address_row {
         pub line2: Option<String>,
         pub postal_code: String,
         pub city: String,
-        pub country: String,
+        pub country: Country,
         pub phone: Option<String>,
     }
 
@@ -130,7 +130,7 @@ impl NewCheckout<'_> {
             account_id,
             guest_id,
             currency: self.quote.currency,
-            country: self.address.country.code().to_owned(),
+            country: self.address.country,
             total_minor: self.quote.total_minor,
             due_now_minor: self.quote.due_now_minor,
             due_later_minor: self.quote.due_later_minor,
@@ -153,7 +153,7 @@ impl NewCheckout<'_> {
             line2: line2.as_ref().map(|line| line.as_str().to_owned()),
             postal_code: postal_code.as_str().to_owned(),
             city: city.as_str().to_owned(),
-            country: country.code().to_owned(),
+            country: *country,
             phone: phone.as_ref().map(|line| line.as_str().to_owned()),
         }
     }

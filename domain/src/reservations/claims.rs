@@ -22,7 +22,7 @@ use crate::{
         queries::DropSet,
     },
     platform::{
-        Db,
+        BigUnits, Db, Units,
         ids::{DropId, DropItemId},
     },
 };
@@ -34,9 +34,9 @@ pub(crate) struct Taken {
     pub(crate) version: i64,
     pub(crate) first_held_at: Option<DateTime<Utc>>,
     pub(crate) id: DropItemId,
-    pub(crate) confirmed_units: i32,
+    pub(crate) confirmed_units: Units,
     /// Units that are held at the time asked about, if there are any, and when the first of them becomes free.
-    pub(crate) held: Option<i64>,
+    pub(crate) held: Option<BigUnits>,
     pub(crate) next: Option<DateTime<Utc>>,
 }
 
@@ -62,7 +62,7 @@ pub(crate) async fn taken(conn: &impl ConnectionTrait, drops: &[DropId], now: Da
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ItemStockView {
     /// Kept for somebody who has not paid yet.
-    pub held: u32,
+    pub held: Units,
     /// When the first of those holds ends, unless it is paid.
     pub next_hold_ends_at: Option<DateTime<Utc>>,
 }

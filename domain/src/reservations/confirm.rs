@@ -52,7 +52,7 @@ pub(crate) async fn confirm<R: fmt::Debug>(
         let of_means = reservation_row::confirmed_in(tx.conn(), &drops, payments::checkouts_paid_by(means)).await?;
         of_means.into_iter().for_each(|(item, units)| stock.add_of_person(item, means, units));
     }
-    let claims = lines.iter().map(|line| LineClaim { item: line.drop_item_id, units: line.units_u32() });
+    let claims = lines.iter().map(|line| LineClaim { item: line.drop_item_id, units: line.units.get() });
     let request = Request::Confirm { checkout, person: first.person_key.clone(), means, lines: claims.collect() };
     match decide(&stock, &[request], now).as_slice() {
         [Decision::Confirmed] => {}

@@ -180,7 +180,7 @@ pub enum StockRefusal {
     /// It costs more than was expected.
     PriceChanged,
     /// It has no price.
-    Unpriced(QuoteRefusal),
+    Quote(QuoteRefusal),
     /// Fewer units than are held and confirmed.
     BelowTaken,
 }
@@ -240,7 +240,7 @@ impl Stock {
                 let quote = match pricing(&taken) {
                     Ok(quote) => quote,
                     Err((at, refusal)) => {
-                        let refused = Refused::item(StockRefusal::Unpriced(refusal), "lines", at, "itemId");
+                        let refused = Refused::item(StockRefusal::Quote(refusal), "lines", at, "itemId");
                         return Decision::Refused(vec![refused], None);
                     }
                 };

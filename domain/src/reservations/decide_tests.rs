@@ -83,7 +83,7 @@ fn word(refusal: StockRefusal) -> &'static str {
         StockRefusal::TooManyHolds => "too many holds",
         StockRefusal::HoldsLapsed(_) => "holds lapsed",
         StockRefusal::PriceChanged => "price",
-        StockRefusal::Unpriced(_) => "unpriced",
+        StockRefusal::Quote(_) => "unpriced",
         StockRefusal::BelowTaken => "below taken",
     }
 }

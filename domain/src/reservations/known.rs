@@ -27,6 +27,7 @@ use super::{
 use crate::{
     drops::{drop_row, gate::Gates, item_row},
     platform::{
+        Country, StoreError,
         facts::Fact,
         ids::{DropId, DropItemId, LegalTextId},
     },
@@ -54,23 +55,22 @@ pub(super) struct Unguarded {
     /// The legal texts that must be accepted.
     pub(super) accepted: Vec<LegalTextId>,
     conditions: Arc<Conditions>,
-    destinations: BTreeSet<String>,
+    destinations: BTreeSet<Country>,
     loaded: Instant,
 }
 
 impl Unguarded {
     /// Five statements.
-    async fn load(conn: &impl ConnectionTrait, items: &[item_row::Model], destinations: &BTreeSet<&str>) -> Result<Self, DbErr> {
+    async fn load(conn: &impl ConnectionTrait, items: &[item_row::Model], destinations: &BTreeSet<Country>) -> Result<Self, DbErr> {
         let loaded = Instant::now();
         let accepted = legal::current_ids(conn).await?;
         let conditions = Arc::new(Conditions::load(conn, items, destinations).await?);
-        let destinations = destinations.iter().map(|country| (*country).to_owned()).collect();
-        Ok(Self { accepted, conditions, destinations, loaded })
+        Ok(Self { accepted, conditions, destinations: destinations.clone(), loaded })
     }
 
     /// Whether they are good for another decision, for these destinations.
-    fn is_good(&self, destinations: &BTreeSet<&str>) -> bool {
-        self.loaded.elapsed() < UNGUARDED_MAX && destinations.iter().all(|country| self.destinations.contains(*country))
+    fn is_good(&self, destinations: &BTreeSet<Country>) -> bool {
+        self.loaded.elapsed() < UNGUARDED_MAX && destinations.is_subset(&self.destinations)
     }
 }
 
@@ -80,10 +80,10 @@ impl Known {
     pub(super) async fn of(
         conn: &impl ConnectionTrait,
         gates: Gates,
-        destinations: &BTreeSet<&str>,
+        destinations: &BTreeSet<Country>,
         now: DateTime<Utc>,
         before: Option<Self>,
-    ) -> Result<Self, DbErr> {
+    ) -> Result<Self, StoreError> {
         let before = before.filter(|before| before.unguarded.is_good(destinations));
         let unguarded = match before {
             Some(before) if before.is_next(&gates, now) => return Ok(Self { gates, ..before }),
@@ -104,7 +104,7 @@ impl Known {
         };
         let book = PriceBook::load(conn, &drops, &items, Arc::clone(&unguarded.conditions)).await?;
         let held = reservation_row::held_units(conn, &ids, now).await?;
-        let held = held.into_iter().map(|(_, item, units, until)| (item, (units, until))).collect();
+        let held = held.into_iter().map(|(_, item, units, until)| (item, (units.get(), until))).collect();
         Ok(Self { gates, drops, book, unguarded, items, held })
     }
 
@@ -127,7 +127,7 @@ impl Known {
             drop.first_held_at = taken.first_held_at;
             item.confirmed_units = taken.confirmed_units;
             if let Some((held, next)) = taken.held.zip(taken.next) {
-                self.held.insert(taken.id, (u32::try_from(held).unwrap_or(u32::MAX), next));
+                self.held.insert(taken.id, (held.0.get(), next));
             }
             seen = seen.saturating_add(1);
         }
@@ -167,7 +167,7 @@ impl Known {
         for (quote, until) in quotes {
             for line in &quote.lines {
                 let (held, first) = self.held.entry(line.item).or_insert((0, until));
-                *held = held.saturating_add(line.units);
+                *held = held.saturating_add(line.units.get());
                 *first = until.min(*first);
             }
             for drop in &mut self.drops {

@@ -67,7 +67,7 @@ async fn summary(context: &LetterContext<'_>, checkout: &Checkout, lines: &[Rese
         let product = variant.and_then(|variant| products.get(&variant.product_id));
         let titles = [product.map(|product| product.title.as_str()), variant.map(|variant| variant.title.as_str())];
         SummaryLine {
-            units: line.units_u32(),
+            units: line.units.get(),
             title: titles.into_iter().flatten().filter(|title| !title.is_empty()).collect::<Vec<_>>().join(", "),
             total: Money::new(line.total_minor, line.currency),
             balance: Money::new(line.due_later_minor, line.currency),

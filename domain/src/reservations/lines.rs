@@ -17,10 +17,10 @@ use super::{
 };
 use crate::{
     catalog::{self, Variant},
-    creators::{self, Country, Creator},
+    creators::{self, Creator},
     drops::{drop_row, item_row, state::DropState},
     platform::{
-        Db, OpError, Refused,
+        Country, Db, OpError, Quantity, Refused, StoreError,
         access::PublicScope,
         ids::{CreatorId, DropId, DropItemId, VariantId},
     },
@@ -31,13 +31,13 @@ pub const LINES_MAX: usize = 20;
 /// The most units of a line.
 pub const LINE_UNITS_MAX: u32 = 1_000;
 
-/// One line of a request. Units are 1 to [`LINE_UNITS_MAX`].
+/// One line of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Line {
     /// Which item.
     pub item: DropItemId,
-    /// How many.
-    pub units: u32,
+    /// How many, up to [`LINE_UNITS_MAX`].
+    pub units: Quantity,
     /// How it reaches the buyer.
     pub delivery: Delivery,
 }
@@ -54,13 +54,13 @@ impl Conditions {
     pub(crate) async fn load(
         conn: &impl ConnectionTrait,
         items: &[item_row::Model],
-        destinations: &BTreeSet<&str>,
+        destinations: &BTreeSet<Country>,
     ) -> Result<Self, DbErr> {
         let variants: BTreeSet<VariantId> = items.iter().map(|item| item.variant_id).collect();
         let variants = catalog::variants_for_sale(conn, &variants.into_iter().collect::<Vec<_>>()).await?;
         let creators: BTreeSet<CreatorId> = items.iter().map(|item| item.creator_id).collect();
         let found = creators::for_sale(conn, &creators.iter().copied().collect::<Vec<_>>()).await?;
-        let origins: BTreeSet<&str> = found.values().map(|creator| creator.country.as_str()).collect();
+        let origins: BTreeSet<Country> = found.values().map(|creator| creator.country).collect();
         let tables = tables::load(conn, &creators, destinations, &origins).await?;
         Ok(Self { variants, creators: found, tables })
     }
@@ -86,7 +86,7 @@ impl PriceBook {
         drops: &[drop_row::Model],
         items: &[item_row::Model],
         conditions: Arc<Conditions>,
-    ) -> Result<Self, DbErr> {
+    ) -> Result<Self, StoreError> {
         let terms = load::terms_of(conn, drops, items, &conditions).await?;
         Ok(Self { terms, conditions })
     }
@@ -95,7 +95,7 @@ impl PriceBook {
     pub(crate) fn price(
         &self,
         lines: &[Line],
-        destination: &Country,
+        destination: Country,
         taken: &[u32],
         at: DateTime<Utc>,
     ) -> Result<Quote, (usize, QuoteRefusal)> {
@@ -103,13 +103,13 @@ impl PriceBook {
             let terms = self.terms.get(&line.item)?;
             Some(LineAsked { terms, units: line.units, delivery: line.delivery, taken: *taken })
         });
-        quote(&lines.collect::<Vec<_>>(), destination.code(), &self.conditions.tables, at)
+        quote(&lines.collect::<Vec<_>>(), destination, &self.conditions.tables, at)
     }
 }
 
 /// Lines as claims.
 pub(crate) fn claims(lines: &[Line]) -> Vec<LineClaim> {
-    lines.iter().map(|line| LineClaim { item: line.item, units: line.units }).collect()
+    lines.iter().map(|line| LineClaim { item: line.item, units: line.units.get() }).collect()
 }
 
 /// Why there is no quote.
@@ -121,38 +121,14 @@ pub enum AskRefusal {
     /// No such item, or not announced.
     #[error("not found")]
     ItemNotFound,
-    /// Lines of drops with different currencies.
-    #[error("all lines must be of one currency; make one checkout a currency")]
-    MixedCurrencies,
-    /// There is no tax rate for the destination.
-    #[error("this cannot be sold to that country")]
-    CountryNotServed,
-    /// The creator has no tariff for the destination.
-    #[error("the creator does not ship to that country")]
-    NotShippedThere,
-    /// The drop is not shipped, or not fetched.
-    #[error("this drop is not offered with that kind of delivery")]
-    DeliveryNotOffered,
-    /// Beyond what can be reckoned.
-    #[error("the amount is too large")]
-    AmountTooLarge,
-}
-
-impl From<QuoteRefusal> for AskRefusal {
-    fn from(refusal: QuoteRefusal) -> Self {
-        match refusal {
-            QuoteRefusal::MixedCurrencies => Self::MixedCurrencies,
-            QuoteRefusal::CountryNotServed => Self::CountryNotServed,
-            QuoteRefusal::NotShippedThere => Self::NotShippedThere,
-            QuoteRefusal::DeliveryNotOffered => Self::DeliveryNotOffered,
-            QuoteRefusal::AmountTooLarge => Self::AmountTooLarge,
-        }
-    }
+    /// The lines have no price.
+    #[error(transparent)]
+    Quote(#[from] QuoteRefusal),
 }
 
 /// What lines would cost now, sent to that country. Nothing is held: the price is that of the next
 /// free units, and only reserving binds.
-pub async fn ask(db: &Db, scope: &PublicScope, lines: &[Line], destination: &Country) -> Result<Quote, OpError<AskRefusal>> {
+pub async fn ask(db: &Db, scope: &PublicScope, lines: &[Line], destination: Country) -> Result<Quote, OpError<AskRefusal>> {
     if lines.is_empty() || lines.len() > LINES_MAX {
         return Err(OpError::refuse_field(AskRefusal::LineCount, "lines"));
     }
@@ -160,7 +136,7 @@ pub async fn ask(db: &Db, scope: &PublicScope, lines: &[Line], destination: &Cou
     let items = item_row::by_ids(db.reader(), &ids.into_iter().collect::<Vec<_>>()).await?;
     let ids: BTreeSet<DropId> = items.iter().map(|item| item.drop_id).collect();
     let drops = drop_row::by_ids(db.reader(), &ids.into_iter().collect::<Vec<_>>()).await?;
-    let conditions = Conditions::load(db.reader(), &items, &BTreeSet::from([destination.code()])).await?;
+    let conditions = Conditions::load(db.reader(), &items, &BTreeSet::from([destination])).await?;
     let book = PriceBook::load(db.reader(), &drops, &items, Arc::new(conditions)).await?;
     let now = db.now();
     let stock = load::stock_of(db.reader(), &drops, &items, About::default(), now).await?;
@@ -176,5 +152,6 @@ pub async fn ask(db: &Db, scope: &PublicScope, lines: &[Line], destination: &Cou
     }
     OpError::refuse_if_any(complaints)?;
     let taken: Vec<u32> = lines.iter().map(|line| stock.taken(line.item)).collect();
-    book.price(lines, destination, &taken, now).map_err(|(at, refusal)| Refused::item(refusal.into(), "lines", at, "itemId").into())
+    book.price(lines, destination, &taken, now)
+        .map_err(|(at, refusal)| Refused::item(AskRefusal::Quote(refusal), "lines", at, "itemId").into())
 }

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use chrono::{DateTime, TimeDelta, Utc};
-use chrono_tz::Tz;
+use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DbErr};
 
 use super::{
@@ -15,7 +14,10 @@ use super::{
 };
 use crate::{
     drops::{drop_row, item_row},
-    platform::ids::{CheckoutId, DropId, DropItemId, EntityId},
+    platform::{
+        Inconsistency, StoreError, Units,
+        ids::{CheckoutId, DropId, DropItemId},
+    },
 };
 
 /// Whom a decision asks about.
@@ -51,12 +53,12 @@ pub(crate) async fn stock_of(
 ) -> Result<Stock, DbErr> {
     let ids: Vec<DropId> = drops.iter().map(|row| row.id).collect();
     let held = reservation_row::held_units(conn, &ids, now).await?;
-    let mut stock = stock_with(drops, items, held.into_iter().map(|(_, item, units, _)| (item, units)));
+    let mut stock = stock_with(drops, items, held.into_iter().map(|(_, item, units, _)| (item, units.get())));
     let ids: Vec<DropItemId> = items.iter().map(|row| row.id).collect();
     add_persons(conn, &mut stock, &ids, persons, now).await?;
     if !checkouts.is_empty() {
         for row in reservation_row::active_holds(conn, checkouts, now).await? {
-            let hold = Hold { item: row.drop_item_id, units: row.units_u32(), person: row.person_key };
+            let hold = Hold { item: row.drop_item_id, units: row.units.get(), person: row.person_key };
             stock.holds.entry(row.checkout_id).or_default().push(hold);
         }
     }
@@ -69,20 +71,19 @@ pub(super) fn stock_with(
     items: &[item_row::Model],
     held: impl IntoIterator<Item = (DropItemId, u32)>,
 ) -> Stock {
-    let count = |number: i32| u32::try_from(number).unwrap_or(0);
     let mut stock = Stock::default();
     for row in drops {
         let window = DropWindow {
             state: row.state,
             opens_at: row.opens_at,
             closes_at: row.closes_at,
-            hold: TimeDelta::try_seconds(row.hold_secs.into()).unwrap_or_default(),
-            per_buyer_max: row.per_buyer_max.map(count),
+            hold: row.hold_secs.span(),
+            per_buyer_max: row.per_buyer_max.map(Units::get),
         };
         stock.drops.insert(row.id, window);
     }
     for row in items {
-        let (units, confirmed, per_buyer_max) = (count(row.units), count(row.confirmed_units), count(row.per_buyer_max));
+        let (units, confirmed, per_buyer_max) = (row.units.get(), row.confirmed_units.get(), row.per_buyer_max.get());
         stock.items.insert(row.id, ItemStock { drop: row.drop_id, units, confirmed, held: 0, per_buyer_max });
     }
     for (item, held) in held {
@@ -115,7 +116,7 @@ fn count_claims(stock: &mut Stock, claims: Vec<PersonalClaim>, now: DateTime<Utc
         let PersonalClaim { drop_id, drop_item_id, person_key, checkout_id, units, state, expires_at } = claim;
         let held = state == ReservationState::Held && expires_at > now;
         if held || state == ReservationState::Confirmed {
-            stock.add_of_person(drop_item_id, &person_key, u32::try_from(units).unwrap_or(0));
+            stock.add_of_person(drop_item_id, &person_key, units.get());
         }
         let conduct: &mut Conduct = stock.conduct.entry((drop_id, person_key)).or_default();
         if held && open.insert((drop_id, checkout_id)) {
@@ -136,16 +137,15 @@ pub(crate) async fn terms_of(
     drops: &[drop_row::Model],
     rows: &[item_row::Model],
     Conditions { variants, creators, .. }: &Conditions,
-) -> Result<HashMap<DropItemId, ItemTerms>, DbErr> {
+) -> Result<HashMap<DropItemId, ItemTerms>, StoreError> {
     let drops: HashMap<_, _> = drops.iter().map(|row| (row.id, row)).collect();
     let mut tiers = item_row::tiers_of(conn, &rows.iter().map(|row| row.id).collect::<Vec<_>>()).await?;
     let mut terms = HashMap::new();
     for row in rows {
         let found = (drops.get(&row.drop_id), variants.get(&row.variant_id), creators.get(&row.creator_id));
         let (Some(drop), Some(variant), Some(creator)) = found else {
-            return Err(DbErr::RecordNotFound(format!("drop, variant or creator of {}", row.id.public())));
+            return Err(Inconsistency::missing("drops, variants or creators", format!("of drop item {}", row.id)).into());
         };
-        let time_zone: Tz = creator.time_zone.parse().unwrap_or(chrono_tz::UTC);
         let of_item = ItemTerms {
             item: row.id,
             drop: row.drop_id,
@@ -153,15 +153,15 @@ pub(crate) async fn terms_of(
             variant: row.variant_id,
             currency: drop.currency,
             tiers: tiers.remove(&row.id).unwrap_or_default(),
-            deposit: drop.deposit(),
-            balance: drop.balance(),
+            deposit: drop.deposit()?,
+            balance: drop.balance()?,
             closes_at: drop.closes_at,
-            lead_time_days: u32::try_from(drop.lead_time_days).unwrap_or(0),
+            lead_time_days: drop.lead_time_days,
             pickup: drop.pickup,
             shipping: drop.shipping,
             prices_include_tax: creator.prices_include_tax,
-            origin_country: creator.country.clone(),
-            time_zone,
+            origin_country: creator.country,
+            time_zone: creator.time_zone,
             tax_class: variant.tax_class,
             weight_grams: variant.weight_grams,
         };

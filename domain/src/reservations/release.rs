@@ -70,7 +70,7 @@ pub(crate) async fn release<R: fmt::Debug>(tx: &Tx, gates: &Gates, lines: &[&Lin
     reservation_row::set_states(tx, states.map_err(OpError::inconsistent)?).await?;
     let confirmed: Vec<&&Line> = lines.iter().filter(|line| line.state == ReservationState::Confirmed).collect();
     for line in &confirmed {
-        item_row::add_confirmed(tx, line.drop_item_id, line.units.saturating_neg()).await?;
+        item_row::take_confirmed(tx, line.drop_item_id, line.units).await?;
     }
     let held = lines.iter().filter(|line| line.state == ReservationState::Held).map(|line| line.checkout_id);
     for checkout in held.collect::<BTreeSet<CheckoutId>>() {

@@ -18,7 +18,7 @@ use super::{
     tasks::HoldLapse,
 };
 use crate::platform::{
-    Currency, Tx,
+    BigUnits, Currency, Position, Quantity, Tx, Units,
     access::CreatorScope,
     as_new, bulk,
     ids::{CheckoutId, CreatorId, DropId, DropItemId, ReservationId, VariantId},
@@ -33,13 +33,13 @@ pub struct Model {
     pub id: ReservationId,
     pub checkout_id: CheckoutId,
     /// The line of the checkout, from 0.
-    pub position: i32,
+    pub position: Position,
     pub drop_id: DropId,
     pub drop_item_id: DropItemId,
     pub creator_id: CreatorId,
     pub variant_id: VariantId,
     pub person_key: Vec<u8>,
-    pub units: i32,
+    pub units: Quantity,
     pub state: ReservationState,
     pub expires_at: DateTime<Utc>,
     pub currency: Currency,
@@ -60,13 +60,6 @@ pub struct Model {
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
-
-impl Model {
-    /// How many units, never negative.
-    pub fn units_u32(&self) -> u32 {
-        u32::try_from(self.units).unwrap_or(0)
-    }
-}
 
 /// A creator's lines, of whatever checkout.
 pub(crate) fn of_creator(scope: &CreatorScope) -> Select<Entity> {
@@ -133,7 +126,7 @@ pub(crate) struct PersonalClaim {
     pub(crate) drop_item_id: DropItemId,
     pub(crate) person_key: PersonKey,
     pub(crate) checkout_id: CheckoutId,
-    pub(crate) units: i32,
+    pub(crate) units: Quantity,
     pub(crate) state: ReservationState,
     pub(crate) expires_at: DateTime<Utc>,
 }
@@ -164,9 +157,9 @@ pub(crate) async fn held_units(
     conn: &impl ConnectionTrait,
     drops: &[DropId],
     now: DateTime<Utc>,
-) -> Result<Vec<(DropId, DropItemId, u32, DateTime<Utc>)>, DbErr> {
-    let rows: Vec<(DropId, DropItemId, i64, DateTime<Utc>)> = held_by_item(drops, now).into_tuple().all(conn).await?;
-    Ok(rows.into_iter().map(|(drop, item, held, next)| (drop, item, u32::try_from(held).unwrap_or(u32::MAX), next)).collect())
+) -> Result<Vec<(DropId, DropItemId, Units, DateTime<Utc>)>, DbErr> {
+    let rows: Vec<(DropId, DropItemId, BigUnits, DateTime<Utc>)> = held_by_item(drops, now).into_tuple().all(conn).await?;
+    Ok(rows.into_iter().map(|(drop, item, held, next)| (drop, item, held.0, next)).collect())
 }
 
 /// The same as a table: `drop_id`, `drop_item_id`, `held` and `next`.
@@ -190,7 +183,7 @@ pub(crate) async fn confirmed_in(
     drops: &[DropId],
     checkouts: SelectStatement,
 ) -> Result<Vec<(DropItemId, u32)>, DbErr> {
-    let rows: Vec<(DropItemId, i64)> = Entity::find()
+    let rows: Vec<(DropItemId, BigUnits)> = Entity::find()
         .select_only()
         .column(Column::DropItemId)
         .column_as(Expr::col(Column::Units).sum().cast_as("bigint"), "paid")
@@ -201,7 +194,7 @@ pub(crate) async fn confirmed_in(
         .into_tuple()
         .all(conn)
         .await?;
-    Ok(rows.into_iter().map(|(item, paid)| (item, u32::try_from(paid).unwrap_or(u32::MAX))).collect())
+    Ok(rows.into_iter().map(|(item, paid)| (item, paid.0.get())).collect())
 }
 
 /// The lines of a checkout to be.
@@ -214,16 +207,16 @@ pub(crate) struct NewLines<'a> {
 
 impl NewLines<'_> {
     fn rows<'a>(&'a self, tx: &'a Tx) -> impl Iterator<Item = Model> + 'a {
-        self.quote.lines.iter().enumerate().map(|(position, line)| Model {
+        Position::all().zip(&self.quote.lines).map(|(position, line)| Model {
             id: tx.new_id(),
             checkout_id: self.checkout,
-            position: i32::try_from(position).unwrap_or(i32::MAX),
+            position,
             drop_id: line.drop,
             drop_item_id: line.item,
             creator_id: line.creator,
             variant_id: line.variant,
             person_key: self.person.clone(),
-            units: i32::try_from(line.units).unwrap_or(i32::MAX),
+            units: line.units,
             state: ReservationState::Held,
             expires_at: self.expires_at,
             currency: self.quote.currency,

@@ -10,7 +10,7 @@ use super::{
     address::Address,
     batch::{self, Asked},
     decide::StockRefusal,
-    lines::{AskRefusal, LINES_MAX, Line},
+    lines::{LINES_MAX, Line},
     quote::{Quote, QuoteRefusal},
 };
 use crate::{
@@ -74,21 +74,9 @@ pub enum ReserveRefusal {
     /// It costs more than was expected: the new quote comes along.
     #[error("the price has changed; look at the new quote")]
     PriceChanged,
-    /// Lines of drops with different currencies.
-    #[error("all lines must be of one currency; make one checkout a currency")]
-    MixedCurrencies,
-    /// There is no tax rate for the destination.
-    #[error("this cannot be sold to that country")]
-    CountryNotServed,
-    /// The creator has no tariff for the destination.
-    #[error("the creator does not ship to that country")]
-    NotShippedThere,
-    /// The drop is not shipped, or not fetched.
-    #[error("this drop is not offered with that kind of delivery")]
-    DeliveryNotOffered,
-    /// Beyond what can be reckoned.
-    #[error("the amount is too large")]
-    AmountTooLarge,
+    /// The lines have no price.
+    #[error(transparent)]
+    Quote(#[from] QuoteRefusal),
     /// A current legal text was not accepted.
     #[error("accept the current version of every legal text")]
     LegalTextsNotAccepted,
@@ -107,20 +95,6 @@ impl ReserveRefusal {
     }
 }
 
-impl From<QuoteRefusal> for ReserveRefusal {
-    fn from(refusal: QuoteRefusal) -> Self {
-        match AskRefusal::from(refusal) {
-            AskRefusal::LineCount => Self::LineCount,
-            AskRefusal::ItemNotFound => Self::ItemNotFound,
-            AskRefusal::MixedCurrencies => Self::MixedCurrencies,
-            AskRefusal::CountryNotServed => Self::CountryNotServed,
-            AskRefusal::NotShippedThere => Self::NotShippedThere,
-            AskRefusal::DeliveryNotOffered => Self::DeliveryNotOffered,
-            AskRefusal::AmountTooLarge => Self::AmountTooLarge,
-        }
-    }
-}
-
 impl From<StockRefusal> for ReserveRefusal {
     fn from(refusal: StockRefusal) -> Self {
         match refusal {
@@ -132,7 +106,7 @@ impl From<StockRefusal> for ReserveRefusal {
             StockRefusal::SoldOut | StockRefusal::BelowTaken => Self::SoldOut,
             StockRefusal::LimitExceeded => Self::LimitExceeded,
             StockRefusal::PriceChanged => Self::PriceChanged,
-            StockRefusal::Unpriced(refusal) => refusal.into(),
+            StockRefusal::Quote(refusal) => Self::Quote(refusal),
         }
     }
 }

@@ -10,9 +10,9 @@ use sea_orm::{ActiveValue::Set, DbErr, QueryOrder, entity::prelude::*, sea_query
 use super::quote::{ShippingTariff, Tables, TaxRate};
 use crate::{
     catalog::TaxClass,
-    creators::{self, Country},
+    creators,
     platform::{
-        Currency, Db, Money, OpError, Refused,
+        BasisPoints, Country, Currency, Db, Money, OpError, Refused, TariffGrams,
         access::{AdminScope, CreatorScope},
         audit,
         facts::Fact,
@@ -28,12 +28,12 @@ mod rate_row {
     #[sea_orm(table_name = "tax_rates")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
-        pub country: String,
+        pub country: Country,
         #[sea_orm(primary_key, auto_increment = false)]
         pub tax_class: TaxClass,
         #[sea_orm(primary_key, auto_increment = false)]
         pub starts_at: DateTime<Utc>,
-        pub rate_bp: i32,
+        pub rate_bp: BasisPoints,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -50,9 +50,9 @@ mod tariff_row {
         #[sea_orm(primary_key, auto_increment = false)]
         pub creator_id: CreatorId,
         #[sea_orm(primary_key, auto_increment = false)]
-        pub country: String,
+        pub country: Country,
         #[sea_orm(primary_key, auto_increment = false)]
-        pub weight_grams_max: i32,
+        pub weight_grams_max: TariffGrams,
         pub price_minor: i64,
         pub currency: Currency,
     }
@@ -66,8 +66,8 @@ mod tariff_row {
 pub(crate) async fn load(
     conn: &impl ConnectionTrait,
     creators: &BTreeSet<CreatorId>,
-    destinations: &BTreeSet<&str>,
-    origins: &BTreeSet<&str>,
+    destinations: &BTreeSet<Country>,
+    origins: &BTreeSet<Country>,
 ) -> Result<Tables, DbErr> {
     let countries = origins.union(destinations).copied();
     let rates = rate_row::Entity::find().filter(rate_row::Column::Country.is_in(countries)).all(conn).await?;
@@ -123,17 +123,15 @@ pub enum TableRefusal {
 pub async fn set_tax_rate(
     db: &Db,
     scope: &AdminScope,
-    country: &Country,
+    country: Country,
     class: TaxClass,
     starts_at: DateTime<Utc>,
-    rate_bp: i32,
+    rate_bp: u32,
 ) -> Result<(), OpError<TableRefusal>> {
-    if !(0..=10_000).contains(&rate_bp) {
-        return Err(OpError::refuse_field(TableRefusal::RateOutOfRange, "rate"));
-    }
+    let rate_bp = BasisPoints::try_from(rate_bp).map_err(|_| OpError::refuse_field(TableRefusal::RateOutOfRange, "rate"))?;
     in_tx(db, scope.actor(), async |tx| {
         let row = rate_row::ActiveModel {
-            country: Set(country.code().to_owned()),
+            country: Set(country),
             tax_class: Set(class),
             starts_at: Set(starts_at),
             rate_bp: Set(rate_bp),
@@ -178,14 +176,16 @@ pub async fn set_tariffs(db: &Db, scope: &CreatorScope, tariffs: &[NewTariff]) -
         return Err(OpError::refuse_field(TableRefusal::TooManyTariffs, "tariffs"));
     }
     let mut complaints = Vec::new();
+    let mut weights = Vec::with_capacity(tariffs.len());
     for (at, tariff) in tariffs.iter().enumerate() {
         let earlier = tariffs.iter().take(at);
         let twice = earlier.filter(|other| other.country == tariff.country && other.weight_grams_max == tariff.weight_grams_max);
         if twice.count() > 0 {
             complaints.push(Refused::item(TableRefusal::Duplicate, "tariffs", at, "country"));
         }
-        if tariff.price.minor < 0 || tariff.weight_grams_max < 1 {
-            complaints.push(Refused::item(TableRefusal::OutOfRange, "tariffs", at, "price"));
+        match TariffGrams::try_from(tariff.weight_grams_max) {
+            Ok(weight) if tariff.price.minor >= 0 => weights.push(weight),
+            Ok(_) | Err(_) => complaints.push(Refused::item(TableRefusal::OutOfRange, "tariffs", at, "price")),
         }
     }
     in_tx(db, scope, async |tx| {
@@ -197,10 +197,10 @@ pub async fn set_tariffs(db: &Db, scope: &CreatorScope, tariffs: &[NewTariff]) -
         }
         OpError::refuse_if_any(complaints)?;
         tariff_row::Entity::delete_many().filter(tariff_row::Column::CreatorId.eq(scope.creator())).exec(tx.conn()).await?;
-        let rows = tariffs.iter().map(|tariff| tariff_row::ActiveModel {
+        let rows = tariffs.iter().zip(weights).map(|(tariff, weight_grams_max)| tariff_row::ActiveModel {
             creator_id: Set(scope.creator()),
-            country: Set(tariff.country.code().to_owned()),
-            weight_grams_max: Set(tariff.weight_grams_max),
+            country: Set(tariff.country),
+            weight_grams_max: Set(weight_grams_max),
             price_minor: Set(tariff.price.minor),
             currency: Set(tariff.price.currency),
         });

@@ -275,9 +275,9 @@ on_both! {
         let bowl = product(&kit, &scope, "Bowl").await;
         let small = variant(&kit, &scope, &bowl, "BOWL-S", 2_500).await;
         let large = variant(&kit, &scope, &bowl, "BOWL-L", 4_000).await;
-        assert_eq!((small.position, large.position), (0, 1));
+        assert_eq!((small.position.get(), large.position.get()), (0, 1));
         assert_eq!((small.product_id, small.creator_id, small.price()), (bowl.id, creator.id, euros(2_500)));
-        let parcel = (small.weight_grams, small.length_mm, small.width_mm, small.height_mm, small.tax_class);
+        let parcel = (small.weight_grams.get(), small.length_mm.get(), small.width_mm.get(), small.height_mm.get(), small.tax_class);
         assert_eq!(parcel, (400, 300, 200, 100, TaxClass::Standard));
         let after = stored(&kit.db, &scope, bowl.id).await;
         assert_eq!((after.price_min_minor, after.version), (2_500, 3));
@@ -322,7 +322,7 @@ on_both! {
         };
         let changed = update_variant(&kit.db, &scope, all).await.unwrap();
         assert_eq!((changed.sku.as_str(), changed.title.as_str(), changed.price()), ("BOWL-M", "Medium", euros(3_100)));
-        let parcel = (changed.weight_grams, changed.length_mm, changed.width_mm, changed.height_mm, changed.tax_class);
+        let parcel = (changed.weight_grams.get(), changed.length_mm.get(), changed.width_mm.get(), changed.height_mm.get(), changed.tax_class);
         assert_eq!(parcel, (0, 1, 2, 3, TaxClass::Reduced));
         let sight = Sight::public(&everybody());
         assert_eq!(queries::variants_by_ids(&kit.db, &sight, &[small.id]).await.unwrap()[&small.id], changed);

@@ -63,7 +63,7 @@ async fn buyers(kit: &Kit, count: usize) -> Arc<Vec<BuyerScope>> {
 /// One drop of a crowd: two items of so many units, three of each a person, the first ten cheaper.
 async fn run(kit: &Kit, market: &Market, title: &str, units: u32) -> [DropItem; 2] {
     let marketplace = testkit::market::Market::over(&kit.db);
-    let plan = marketplace.drop(&market.creator, title).terms(|drop| drop.per_buyer_max = Some(4));
+    let plan = marketplace.drop(&market.creator, title).terms(|drop| drop.per_buyer_max = Some(4.into()));
     let plan = ["A", "B"].into_iter().fold(plan, |plan, name| {
         let sku = format!("{}-{name}", title.replace(' ', "-").to_uppercase());
         plan.with(item(&sku).units(units).limit(3).prices(&[(4_000, Some(10)), (5_000, None)]))

@@ -17,12 +17,16 @@ use domain::{
         gateway::{Intent, IntentState},
         of_checkouts,
     },
-    platform::ids::{DropId, DropItemId, EntityId},
+    platform::{
+        OpError,
+        ids::{DropId, DropItemId, EntityId},
+    },
     reservations::{
         CancelDropRefusal, ItemChange, WithdrawDropRefusal, cancel_drop, change_item, pay::pay, queries,
         state::ReservationState as State, withdraw_drop,
     },
 };
+use sea_orm::ConnectionTrait;
 use testkit::{Kit, on_both, requests};
 use uuid::Uuid;
 
@@ -33,8 +37,8 @@ on_both! {
         let market = market(&kit).await;
         let mut bad = draft_of(&kit, "Bad");
         bad.deposit = Deposit::Fixed(9_000);
-        bad.hold_secs = 10;
-        bad.lead_time_days = 1_000;
+        bad.hold_secs = 10.into();
+        bad.lead_time_days = 1_000.into();
         bad.balance = Balance::OnDate(kit.db.now().date_naive() - TimeDelta::days(1));
         (bad.pickup, bad.shipping) = (false, false);
         bad.opens_at = kit.db.now() - TimeDelta::hours(30);
@@ -53,6 +57,23 @@ on_both! {
         let empty = create(&kit.db, &market.creator, draft_of(&kit, "Empty")).await.unwrap();
         assert_eq!(codes(publish(&kit.db, &market.creator, empty.id).await), [R::NoItems]);
         assert_eq!(codes(publish(&kit.db, &market.creator, market.drop.id).await), [R::NotDraft]);
+    }
+
+    async fn a_stored_number_that_no_operation_writes_is_told_with_its_column_and_row(kit: Kit) {
+        let market = market(&kit).await;
+        for (column, number) in [("hold_secs", -600), ("lead_time_days", -1), ("minimum_units", -1), ("deposit_value", -1)] {
+            let drop = create(&kit.db, &market.creator, draft_of(&kit, &format!("Bad {column}"))).await.unwrap();
+            let sql = format!("UPDATE drops SET {column} = {number} WHERE slug = '{}'", drop.slug);
+            kit.db.schema_connection().execute_unprepared(&sql).await.unwrap();
+            let before = kit.state().await;
+            let Err(OpError::Inconsistent(told)) = publish(&kit.db, &market.creator, drop.id).await else {
+                panic!("{column} was read as if it were right");
+            };
+            let told = told.to_string();
+            let names_row = told.contains(&drop.id.uuid().to_string()) || told.contains(&drop.id.public());
+            assert!(told.contains(column) && told.contains(&number.to_string()) && names_row, "{told}");
+            assert_eq!(kit.state().await, before);
+        }
     }
 
     async fn another_creators_drop_reads_like_an_unknown_one(kit: Kit) {
@@ -87,7 +108,7 @@ on_both! {
             (UpdateDrop { closes_at: Some(drop.closes_at), ..UpdateDrop::default() }, vec![R::WindowShortened]),
             (UpdateDrop { opens_at: Some(drop.opens_at + TimeDelta::hours(1)), ..UpdateDrop::default() }, vec![R::WindowShortened]),
             (UpdateDrop { deposit: Some(Deposit::Percent(1_000)), ..UpdateDrop::default() }, vec![R::DepositFrozen]),
-            (UpdateDrop { hold_secs: Some(900), lead_time_days: Some(1), pickup: Some(false), shipping: Some(false), ..UpdateDrop::default() },
+            (UpdateDrop { hold_secs: Some(900.into()), lead_time_days: Some(1.into()), pickup: Some(false), shipping: Some(false), ..UpdateDrop::default() },
              vec![R::Frozen, R::Frozen, R::Frozen, R::Frozen]),
             (UpdateDrop { version: Some(1), ..UpdateDrop::default() }, vec![R::Conflict]),
             (UpdateDrop { closes_at: Some(drop.opens_at), ..UpdateDrop::default() }, vec![R::WindowInvalid, R::WindowShortened]),
@@ -101,7 +122,7 @@ on_both! {
         assert_eq!(codes(remove_item(&kit.db, creator, market.cup.id).await), [ItemRefusal::Frozen]);
         assert_eq!(codes(withdraw_drop(&kit.db, creator, drop.id).await), [WithdrawDropRefusal::Reserved]);
         assert_eq!(kit.state().await, before);
-        assert_eq!(change_item(&kit.db, creator, market.cup.id, units(3)).await.unwrap().units, 3);
+        assert_eq!(change_item(&kit.db, creator, market.cup.id, units(3)).await.unwrap().units.get(), 3);
         let dearer = ItemChange { tiers: Some(tiers(&[(9_000, None)])), ..ItemChange::default() };
         change_item(&kit.db, creator, market.cup.id, dearer).await.unwrap();
         check_books(&kit.db).await;
@@ -111,7 +132,7 @@ on_both! {
         let market = market(&kit).await;
         let creator = &market.creator;
         let mut run = draft_of(&kit, "Second firing");
-        run.minimum_units = Some(10);
+        run.minimum_units = Some(10.into());
         let drop = create(&kit.db, creator, run).await.unwrap();
         let new = |variant| NewItem { variant, units: 8, per_buyer_max: 1, tiers: tiers(&[(5_000, None)]) };
         let cups = add_item(&kit.db, creator, drop.id, new(market.cup.variant_id)).await.unwrap();
@@ -125,9 +146,9 @@ on_both! {
         assert_eq!(codes(change_item(&kit.db, creator, bowls.id, units(1)).await), [ItemRefusal::BelowMinimumRun]);
         change_item(&kit.db, creator, bowls.id, units(2)).await.unwrap();
         assert_eq!(codes(change_item(&kit.db, creator, cups.id, units(7)).await), [ItemRefusal::BelowMinimumRun]);
-        let lower = UpdateDrop { minimum_units: Some(Some(9)), ..UpdateDrop::default() };
+        let lower = UpdateDrop { minimum_units: Some(Some(9.into())), ..UpdateDrop::default() };
         update(&kit.db, creator, drop.id, lower).await.unwrap();
-        assert_eq!(change_item(&kit.db, creator, cups.id, units(7)).await.unwrap().units, 7);
+        assert_eq!(change_item(&kit.db, creator, cups.id, units(7)).await.unwrap().units.get(), 7);
     }
 
     async fn items_are_checked_and_belong_to_their_creator(kit: Kit) {

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use domain::{
     drops::publish::publish,
     platform::{
-        Currency, Money,
+        Currency, Money, Quantity,
         access::{Browse, Viewer, authorize},
         ids::{DropItemId, LegalTextId},
     },
@@ -13,7 +13,7 @@ use domain::{
         lapse::lapse,
         lines::{AskRefusal, Line, ask},
         queries,
-        quote::Delivery,
+        quote::{Delivery, QuoteRefusal},
         reserve::{ReserveRefusal, Reserved, reserve},
         state::ReservationState,
     },
@@ -56,7 +56,7 @@ on_both! {
         let before = kit.state().await;
         let request = |units, total| market.request(kit.db.now(), &[(&market.cup, units)], total, "refused");
         let mut unknown = request(1, 9_999);
-        unknown.lines = vec![Line { item: DropItemId(Uuid::from_u128(1)), units: 1, delivery: Delivery::Pickup }];
+        unknown.lines = vec![Line { item: DropItemId(Uuid::from_u128(1)), units: Quantity::ONE, delivery: Delivery::Pickup }];
         let mut none = request(1, 9_999);
         none.lines = Vec::new();
         let mut many = request(1, 9_999);
@@ -77,7 +77,7 @@ on_both! {
             (unknown, R::ItemNotFound),
             (draft, R::ItemNotFound),
             (unaccepted, R::LegalTextsNotAccepted),
-            (abroad, R::NotShippedThere),
+            (abroad, R::Quote(QuoteRefusal::NotShippedThere)),
             (early, R::NotOpen(market.drop.opens_at)),
             (request(4, 99_999), R::LimitExceeded),
         ] {
@@ -181,17 +181,17 @@ on_both! {
     async fn a_quote_is_what_reserving_costs_and_hides_what_is_not_announced(kit: Kit) {
         let market = market(&kit).await;
         let scope = authorize(&Viewer::Public, Browse).unwrap();
-        let line = |item, units| Line { item, units, delivery: Delivery::Shipping };
+        let line = |item, units: u32| Line { item, units: units.try_into().unwrap(), delivery: Delivery::Shipping };
         let country = "DE".parse().unwrap();
-        let quote = ask(&kit.db, &scope, &[line(market.cup.id, 1)], &country).await.unwrap();
+        let quote = ask(&kit.db, &scope, &[line(market.cup.id, 1)], country).await.unwrap();
         assert_eq!((quote.total_minor, quote.due_now_minor), (4_500, 1_000));
         let unknown = line(DropItemId(Uuid::from_u128(1)), 1);
-        assert_eq!(codes(ask(&kit.db, &scope, &[unknown], &country).await), [AskRefusal::ItemNotFound]);
-        assert_eq!(codes(ask(&kit.db, &scope, &[], &country).await), [AskRefusal::LineCount]);
+        assert_eq!(codes(ask(&kit.db, &scope, &[unknown], country).await), [AskRefusal::ItemNotFound]);
+        assert_eq!(codes(ask(&kit.db, &scope, &[], country).await), [AskRefusal::LineCount]);
         let japan = "JP".parse().unwrap();
-        assert_eq!(codes(ask(&kit.db, &scope, &[line(market.cup.id, 1)], &japan).await), [AskRefusal::NotShippedThere]);
+        assert_eq!(codes(ask(&kit.db, &scope, &[line(market.cup.id, 1)], japan).await), [AskRefusal::Quote(QuoteRefusal::NotShippedThere)]);
         domain::reservations::withdraw_drop(&kit.db, &market.creator, market.drop.id).await.unwrap();
-        assert_eq!(codes(ask(&kit.db, &scope, &[line(market.cup.id, 1)], &country).await), [AskRefusal::ItemNotFound]);
+        assert_eq!(codes(ask(&kit.db, &scope, &[line(market.cup.id, 1)], country).await), [AskRefusal::ItemNotFound]);
         cancel_drop(&kit.db, &market.creator, market.drop.id).await.unwrap();
         let _ = address();
     }

@@ -83,7 +83,7 @@ pub(crate) async fn open(db: &Db, template: &Template, dice: &mut Dice) -> (Mode
         let closes_at = opens_at + TimeDelta::seconds(dice.between(1_800, 20_000).into());
         let hold_secs = dice.between(60, 1_200);
         let mut run = market.drop(&scope, "A run").terms(|terms| {
-            (terms.opens_at, terms.closes_at, terms.hold_secs) = (opens_at, closes_at, hold_secs);
+            (terms.opens_at, terms.closes_at, terms.hold_secs) = (opens_at, closes_at, hold_secs.try_into().unwrap());
         });
         let mut bounds = Vec::new();
         for variant in variants {

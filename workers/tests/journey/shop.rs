@@ -47,7 +47,7 @@ use workers::{
 };
 
 /// How long a hold lasts here.
-pub(crate) const HOLD_SECS: u32 = 600;
+pub(crate) const HOLD_SECS: u16 = 600;
 
 /// Keeps letters.
 #[derive(Default)]
@@ -201,7 +201,7 @@ impl Shop {
 async fn stock(market: &Market, now: DateTime<Utc>, units: u32) -> DropItem {
     let creator = market.creator_of(Some(market.account("owner").await), "Clay and Kiln").await;
     let plan = market.drop(&creator, "Spring firing").terms(|drop| {
-        (drop.closes_at, drop.hold_secs, drop.deposit) = (now + TimeDelta::days(2), HOLD_SECS, Deposit::Percent(1_000));
+        (drop.closes_at, drop.hold_secs, drop.deposit) = (now + TimeDelta::days(2), HOLD_SECS.into(), Deposit::Percent(1_000));
     });
     let jug = item("JUG-BLUE").product("Water Jug").title("Blue").units(units).limit(1).prices(&[(10_000, None)]);
     plan.with(jug).open().await.items.remove(0)

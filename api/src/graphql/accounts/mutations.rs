@@ -5,11 +5,11 @@
 use async_graphql::{Context, InputObject, Object};
 use domain::{
     accounts::{
-        AccountName, ChangePassword, ChangePasswordRefusal, ConfirmEmailRefusal, Email, NeverRefused, Password,
-        RequestPasswordResetRefusal, ResetPassword, ResetPasswordRefusal, SignUp, SignUpRefusal, change_name, change_password,
-        confirm_email, queries, request_password_reset, reset_password, sign_up,
+        AccountName, ChangePassword, ChangePasswordRefusal, ConfirmEmailRefusal, Email, Password, RequestPasswordResetRefusal,
+        ResetPassword, ResetPasswordRefusal, SignUp, SignUpRefusal, change_name, change_password, confirm_email, queries,
+        request_password_reset, reset_password, sign_up,
     },
-    platform::access::OwnAccount,
+    platform::{NeverRefused, access::OwnAccount},
 };
 
 use super::{

@@ -162,19 +162,19 @@ impl Variant {
     }
     /// The weight of one unit, packed, in grams; 0 is unknown.
     async fn weight_grams(&self) -> i32 {
-        self.0.weight_grams
+        self.0.weight_grams.into()
     }
     /// The longest side of the parcel of one unit, in millimetres; 0 is unknown.
     async fn length_mm(&self) -> i32 {
-        self.0.length_mm
+        self.0.length_mm.into()
     }
     /// The second side of the parcel of one unit, in millimetres; 0 is unknown.
     async fn width_mm(&self) -> i32 {
-        self.0.width_mm
+        self.0.width_mm.into()
     }
     /// The third side of the parcel of one unit, in millimetres; 0 is unknown.
     async fn height_mm(&self) -> i32 {
-        self.0.height_mm
+        self.0.height_mm.into()
     }
     /// For which tax rate it counts.
     async fn tax_class(&self) -> TaxClass {

@@ -53,11 +53,11 @@ impl Creator {
     }
     /// Its country, by the code of ISO 3166-1 alpha-2, such as `PT`.
     async fn country(&self) -> &str {
-        &self.0.country
+        self.0.country.code()
     }
     /// Its time zone, by the name in the IANA database, such as `Europe/Lisbon`. Dates on which a balance is due are dates there.
     async fn time_zone(&self) -> &str {
-        &self.0.time_zone
+        self.0.time_zone.name()
     }
     /// The currency of all its prices.
     async fn currency(&self) -> CurrencyCode {

@@ -281,7 +281,7 @@ impl DropsMutation {
                 tags: tags(&mut form, &input.tags),
                 opens_at: Ok(input.opens_at),
                 closes_at: Ok(input.closes_at),
-                hold_secs: form.field("holdSeconds", input.hold_seconds.map_or(Ok(HOLD_SECS_DEFAULT), count)),
+                hold_secs: form.field("holdSeconds", input.hold_seconds.map_or(Ok(HOLD_SECS_DEFAULT.into()), count)),
                 per_buyer_max: form.optional("perBuyerMax", input.per_buyer_max.map(count)),
                 minimum_units: form.optional("minimumUnits", input.minimum_units.map(count)),
                 deposit: deposit(&mut form, &input.deposit, owner.currency),

@@ -22,6 +22,7 @@ use crate::graphql::{
     connection::ListNode,
     context::{Reach, global},
     creators::{Creator, CreatorById},
+    errors::Internal,
     loaders::edge,
     money::Money,
     scalars::{CurrencyCode, Decimal, Html},
@@ -109,9 +110,10 @@ pub struct MinimumRun {
 
 impl MinimumRun {
     fn of(drop: &rules::Drop, items: &[rules::DropItem], held: &[(DropItemId, ItemStockView)]) -> Option<Self> {
-        let units = drop.minimum_units?;
-        let confirmed = items.iter().map(|item| item.confirmed_units).fold(0, i32::saturating_add);
-        let held = held.iter().map(|(_, held)| i32::try_from(held.held).unwrap_or(i32::MAX)).fold(0, i32::saturating_add);
+        let units = drop.minimum_units?.into();
+        // At most 100 items of at most a million units each.
+        let confirmed = items.iter().map(|item| i32::from(item.confirmed_units)).fold(0, i32::saturating_add);
+        let held = held.iter().map(|(_, held)| i32::from(held.held)).fold(0, i32::saturating_add);
         Some(Self { units, confirmed, held, reached: confirmed >= units })
     }
 }
@@ -186,11 +188,11 @@ impl Drop {
     }
     /// How long units are kept for a buyer who has not paid, in seconds.
     async fn hold_seconds(&self) -> i32 {
-        self.0.hold_secs
+        self.0.hold_secs.into()
     }
     /// How many units of all items together one person may have, over all of their checkouts; null where only the items' limits count.
     async fn per_buyer_max(&self) -> Option<i32> {
-        self.0.per_buyer_max
+        self.0.per_buyer_max.map(Into::into)
     }
     /// How far it is towards the smallest run that is made; null where it is made whatever comes.
     async fn minimum_run(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<MinimumRun>> {
@@ -206,26 +208,26 @@ impl Drop {
         CurrencyCode(self.0.currency)
     }
     /// What is paid at reservation.
-    async fn deposit(&self) -> DepositTerms {
-        match self.0.deposit() {
+    async fn deposit(&self) -> async_graphql::Result<DepositTerms> {
+        Ok(match self.0.deposit().internal()? {
             Deposit::Percent(points) => {
                 DepositTerms { kind: DepositKind::Percent, percent: Some(Decimal::percent(i64::from(points))), amount: None }
             }
             Deposit::Fixed(minor) => {
                 DepositTerms { kind: DepositKind::Fixed, percent: None, amount: Some(Money::minor(minor, self.0.currency)) }
             }
-        }
+        })
     }
     /// When the rest is due. The quote of a line has the date.
-    async fn balance(&self) -> BalanceTerms {
-        match self.0.balance() {
+    async fn balance(&self) -> async_graphql::Result<BalanceTerms> {
+        Ok(match self.0.balance().internal()? {
             Balance::OnDate(date) => BalanceTerms { kind: BalanceKind::OnDate, date: Some(date) },
             Balance::BeforeShipping => BalanceTerms { kind: BalanceKind::BeforeShipping, date: None },
-        }
+        })
     }
     /// Days from the end of the window to shipping.
     async fn lead_time_days(&self) -> i32 {
-        self.0.lead_time_days
+        self.0.lead_time_days.into()
     }
     /// Whether it can be fetched at the creator's place.
     async fn pickup(&self) -> bool {

@@ -5,10 +5,9 @@ use std::time::Duration;
 use async_graphql::{Context, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
 use domain::{
-    creators::Country,
     payments::method::{PaymentMethod, ReturnUrl},
     platform::{
-        OpError, Refused,
+        Country, OpError, Refused,
         access::Buy,
         ids::{CheckoutId, LegalTextId, ReservationId},
         text::Line,
@@ -17,6 +16,7 @@ use domain::{
         address::Address,
         cancel::{self, CancelRefusal},
         pay::{self, PayRefusal, PayRequest},
+        quote::QuoteRefusal,
         reserve::{ReserveRefusal, ReserveRequest, Reserved},
     },
 };
@@ -48,11 +48,11 @@ user_error!(CheckoutReserveError, CheckoutReserveErrorCode, ReserveRefusal {
     TooManyHolds: "The buyer has three unpaid checkouts in the drop: pay for one, or give it up.",
     HoldsLapsed: "Too many of the buyer's holds in the drop ran out unpaid: come again at `retryAt`.",
     PriceChanged: "It costs more than `expectedTotal`: the payload has the new quote.",
-    MixedCurrencies: "Lines of drops with different currencies.",
-    CountryNotServed: "There is no tax rate for that country.",
-    NotShippedThere: "The creator does not ship to that country.",
-    DeliveryNotOffered: "The drop is not offered with that kind of delivery.",
-    AmountTooLarge: "The amount is too large.",
+    MixedCurrencies (Quote(QuoteRefusal::MixedCurrencies)): "Lines of drops with different currencies.",
+    CountryNotServed (Quote(QuoteRefusal::CountryNotServed)): "There is no tax rate for that country.",
+    NotShippedThere (Quote(QuoteRefusal::NotShippedThere)): "The creator does not ship to that country.",
+    DeliveryNotOffered (Quote(QuoteRefusal::DeliveryNotOffered)): "The drop is not offered with that kind of delivery.",
+    AmountTooLarge (Quote(QuoteRefusal::AmountTooLarge)): "The amount is too large.",
     LegalTextsNotAccepted: "The current version of a legal text was not accepted: see `legalTexts`.",
     KeyReused: "The idempotency key was used for another request.",
 } not_found: ItemNotFound);

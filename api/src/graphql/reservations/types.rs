@@ -179,7 +179,7 @@ pub struct Address {
 impl From<AddressView> for Address {
     fn from(row: AddressView) -> Self {
         let AddressView { checkout_id: _, name, line1, line2, postal_code, city, country, phone } = row;
-        Self { name, line1, line2, postal_code, city, country, phone }
+        Self { name, line1, line2, postal_code, city, country: country.to_string(), phone }
     }
 }
 
@@ -241,7 +241,7 @@ impl Reservation {
     }
     /// How many.
     async fn units(&self) -> i32 {
-        self.0.units
+        self.0.units.into()
     }
     /// How it reaches the buyer.
     async fn delivery(&self) -> Delivery {

@@ -3,8 +3,6 @@
 
 use std::str::FromStr;
 
-use sea_orm::DbErr;
-
 use super::{Complaint, ComplaintCode as Code, RowOutcome};
 use crate::{
     catalog::{
@@ -19,7 +17,7 @@ use crate::{
         variant,
     },
     platform::{
-        Currency, Money, OpError, Tx,
+        Currency, Inconsistency, Money, OpError, StoreError, Tx,
         access::CreatorScope,
         ids::{ProductId, VariantId},
         slugs::Slug,
@@ -57,22 +55,24 @@ impl Applied {
         self.complaints.push(Complaint::of(Code::Required, column));
     }
 
-    /// The outcome of an operation: done, or refused for what is noted here; an error is the database's.
-    fn settle<T, R: Copy + Into<Code> + std::fmt::Debug>(&mut self, done: Result<T, OpError<R>>) -> Result<Option<T>, DbErr> {
+    /// The outcome of an operation: done, or refused for what is noted here; an error is the store's.
+    fn settle<T, R: Copy + Into<Code> + std::fmt::Debug>(&mut self, done: Result<T, OpError<R>>) -> Result<Option<T>, StoreError> {
         match done {
             Ok(done) => Ok(Some(done)),
             Err(OpError::Refused(why)) => {
                 self.complaints.extend(why.iter().map(Complaint::refused));
                 Ok(None)
             }
-            Err(OpError::Db(error)) => Err(error),
-            Err(error @ (OpError::Busy(_) | OpError::Inconsistent(_))) => Err(DbErr::Custom(error.to_string())),
+            Err(OpError::Db(error)) => Err(StoreError::Db(error)),
+            Err(OpError::Inconsistent(inconsistency)) => Err(inconsistency.into()),
+            // Operations of the catalogue never say so: nothing is queued for them.
+            Err(busy @ OpError::Busy(_)) => Err(Inconsistency::new(busy).into()),
         }
     }
 }
 
 /// Brings the product of its first row up to date, or makes it; `None` if that is refused.
-pub(super) async fn apply_product(yard: &Yard<'_>, cells: &Cells, applied: &mut Applied) -> Result<Option<Product>, DbErr> {
+pub(super) async fn apply_product(yard: &Yard<'_>, cells: &Cells, applied: &mut Applied) -> Result<Option<Product>, StoreError> {
     applied.product = Some(RowOutcome::Refused);
     if applied.complaints.iter().any(|complaint| complaint.code == Code::SlugRepeated) {
         return Ok(None);
@@ -130,7 +130,12 @@ pub(super) async fn apply_product(yard: &Yard<'_>, cells: &Cells, applied: &mut 
     Ok(product)
 }
 
-async fn update(yard: &Yard<'_>, known: Product, request: UpdateProduct, applied: &mut Applied) -> Result<Option<Product>, DbErr> {
+async fn update(
+    yard: &Yard<'_>,
+    known: Product,
+    request: UpdateProduct,
+    applied: &mut Applied,
+) -> Result<Option<Product>, StoreError> {
     let same = request.title.is_none() && request.summary.is_none() && request.description.is_none() && request.tags.is_none();
     if same {
         applied.product = Some(RowOutcome::Unchanged);
@@ -212,7 +217,7 @@ pub(super) async fn apply_variant(
     product: Option<&Product>,
     too_many: bool,
     applied: &mut Applied,
-) -> Result<(), DbErr> {
+) -> Result<(), StoreError> {
     let before = applied.complaints.len();
     if let Some(head) = head {
         let differs = |column: &&Column| cells.filled(**column).is_some_and(|cell| head.filled(**column) != Some(cell));
@@ -259,13 +264,13 @@ async fn change(
     known: Variant,
     asked: Asked,
     applied: &mut Applied,
-) -> Result<Option<(RowOutcome, VariantId)>, DbErr> {
+) -> Result<Option<(RowOutcome, VariantId)>, StoreError> {
     let id = known.id;
-    let side = |asked: Option<Millimetres>, known: i32| asked.filter(|side| side.get() != known);
+    let side = |asked: Option<Millimetres>, known| asked.filter(|side| *side != known);
     let request = UpdateVariant {
         title: asked.title.filter(|title| title.as_str() != known.title),
         price: asked.price.filter(|price| *price != known.price()),
-        weight: asked.weight.filter(|weight| weight.get() != known.weight_grams),
+        weight: asked.weight.filter(|weight| *weight != known.weight_grams),
         length: side(asked.length, known.length_mm),
         width: side(asked.width, known.width_mm),
         height: side(asked.height, known.height_mm),
@@ -287,7 +292,7 @@ async fn create(
     sku: Sku,
     asked: Asked,
     applied: &mut Applied,
-) -> Result<Option<(RowOutcome, VariantId)>, DbErr> {
+) -> Result<Option<(RowOutcome, VariantId)>, StoreError> {
     if asked.title.is_none() {
         applied.require(Column::VariantTitle);
     }

@@ -12,7 +12,7 @@ use sea_orm::{
 use crate::{
     catalog::Sight,
     platform::{
-        Tx,
+        Count, Tx,
         access::CreatorScope,
         ids::{CreatorId, ImportId},
     },
@@ -28,17 +28,17 @@ pub struct Model {
     /// Whether it only finds out what would become of each row.
     pub dry_run: bool,
     /// Rows in all.
-    pub row_count: i32,
+    pub row_count: Count,
     /// Rows of which it is known what became of them.
-    pub rows_done: i32,
+    pub rows_done: Count,
     /// The number of the last of them; 0 before the first.
     pub row_last: i32,
     /// Rows with complaints, among those that are done.
-    pub rows_refused: i32,
-    pub products_created: i32,
-    pub products_updated: i32,
-    pub variants_created: i32,
-    pub variants_updated: i32,
+    pub rows_refused: Count,
+    pub products_created: Count,
+    pub products_updated: Count,
+    pub variants_created: Count,
+    pub variants_updated: Count,
     pub created_at: DateTime<Utc>,
     pub started_at: Option<DateTime<Utc>>,
     pub finished_at: Option<DateTime<Utc>>,

@@ -11,11 +11,11 @@ pub(crate) mod import_row;
 pub mod queries;
 pub mod reconcile;
 pub(crate) mod report_row;
-pub mod run_import;
-pub mod start_import;
+mod run_import;
+mod start_import;
 
 pub use complaint::{Complaint, ComplaintCode};
 pub use import_row::{Model as ProductImport, sweep};
-pub use report_row::{Model as ImportRow, RowOutcome};
+pub use report_row::{Model as ImportRow, RowComplaints, RowOutcome};
 pub use run_import::{ImportProducts, Progress, run_import};
-pub use start_import::{StartImport, StartImportRefusal, start_import};
+pub use start_import::{OPEN_MAX, StartImport, StartImportRefusal, start_import};

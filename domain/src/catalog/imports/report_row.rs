@@ -3,10 +3,11 @@
 #![expect(clippy::disallowed_methods, reason = "the table's own finders")]
 
 use sea_orm::{
-    DbErr, DeriveActiveEnum, QueryOrder, QuerySelect, Select,
+    DbErr, DeriveActiveEnum, FromJsonQueryResult, QueryOrder, QuerySelect, Select,
     entity::prelude::*,
     sea_query::{Expr, ExprTrait, SimpleExpr},
 };
+use serde::{Deserialize, Serialize};
 
 use super::Complaint;
 use crate::{
@@ -36,6 +37,10 @@ pub enum RowOutcome {
     Refused,
 }
 
+/// What is wrong with a row, in the order in which it was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
+pub struct RowComplaints(pub Vec<Complaint>);
+
 /// One row.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "product_import_rows")]
@@ -48,8 +53,8 @@ pub struct Model {
     pub number: i32,
     /// The number of its product's first row.
     pub first: i32,
-    pub cells: Json,
-    pub complaints: Json,
+    pub cells: Cells,
+    pub complaints: RowComplaints,
     /// Of its product: in the product's first row, once that is done.
     pub product_outcome: Option<RowOutcome>,
     /// Of its variant, if it has one, once the row is done.
@@ -61,17 +66,6 @@ pub struct Model {
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
-
-impl Model {
-    /// What is wrong with the row.
-    pub fn complaints(&self) -> Result<Vec<Complaint>, DbErr> {
-        serde_json::from_value(self.complaints.clone()).map_err(|error| DbErr::Json(error.to_string()))
-    }
-
-    pub(crate) fn cells(&self) -> Result<Cells, DbErr> {
-        serde_json::from_value(self.cells.clone()).map_err(|error| DbErr::Json(error.to_string()))
-    }
-}
 
 /// The rows of a creator's import.
 pub(crate) fn owned(scope: &CreatorScope, import: ImportId) -> Select<Entity> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::{
-    ImportRow, ProductImport, RowOutcome,
+    ImportRow, ProductImport, RowComplaints, RowOutcome,
     apply_row::{Applied, Yard, apply_product, apply_variant},
     import_row, report_row,
 };
@@ -15,12 +15,13 @@ use crate::{
     catalog::{Product, policy::VARIANTS_MAX, sheet::Cells},
     creators,
     platform::{
-        Db, EntityId, Tx,
+        Db, EntityId, Inconsistency, NeverRefused, OpError, StoreError, Tx,
         access::{CreatorScope, SystemScope},
         audit,
         ids::ImportId,
         in_tx,
         tasks::{self, Attempt, NewTask, Queue, TASK_SECS_MAX, Task, TaskError},
+        values::OutOfBounds,
     },
 };
 
@@ -72,10 +73,10 @@ pub enum Progress {
 }
 
 /// Works off the next rows of an import. Called again after a crash, it goes on behind the last row that is done.
-pub async fn run_import(db: &Db, system: &SystemScope, id: ImportId) -> Result<Progress, DbErr> {
+pub async fn run_import(db: &Db, system: &SystemScope, id: ImportId) -> Result<Progress, OpError<NeverRefused>> {
     let Some(import) = import_row::by_id(db.reader(), id).await? else { return Ok(Progress::Finished) };
     let scope = system.as_creator(import.creator_id);
-    in_tx(db, &scope, async |tx| run_some(tx, &scope, id).await).await
+    Ok(in_tx(db, &scope, async |tx| run_some(tx, &scope, id).await).await?)
 }
 
 /// Queues the task that goes on with an import.
@@ -84,7 +85,7 @@ async fn run_import_later(db: &Db, system: &SystemScope, id: ImportId) -> Result
     in_tx(db, system.actor(), async |tx| tasks::enqueue(tx, task).await).await
 }
 
-async fn run_some(tx: &Tx, scope: &CreatorScope, id: ImportId) -> Result<Progress, DbErr> {
+async fn run_some(tx: &Tx, scope: &CreatorScope, id: ImportId) -> Result<Progress, StoreError> {
     let Some(import) = import_row::lock(tx, scope, id).await? else { return Ok(Progress::Finished) };
     if import.finished_at.is_some() {
         return Ok(Progress::Finished);
@@ -92,7 +93,7 @@ async fn run_some(tx: &Tx, scope: &CreatorScope, id: ImportId) -> Result<Progres
     // Imports of one creator take turns: each locks several products, in the order of its file.
     let creator = creators::hold(tx, scope).await?;
     let rows = whole_products(report_row::after(tx, scope, id, import.row_last, ROWS_LOOKED_AT).await?);
-    let made = if import.dry_run { u64::try_from(import.products_created).unwrap_or(0) } else { 0 };
+    let made = if import.dry_run { u64::from(import.products_created) } else { 0 };
     let yard = Yard { tx, scope, currency: creator.currency, products_rehearsed: made };
     let applied = if import.dry_run { tx.rehearsed(async || apply(&yard, &rows).await).await } else { apply(&yard, &rows).await }?;
     report(tx, import, rows, applied).await
@@ -108,16 +109,16 @@ fn whole_products(mut rows: Vec<ImportRow>) -> Vec<ImportRow> {
 }
 
 /// What becomes of rows, by number.
-async fn apply(yard: &Yard<'_>, rows: &[ImportRow]) -> Result<BTreeMap<i32, Applied>, DbErr> {
+async fn apply(yard: &Yard<'_>, rows: &[ImportRow]) -> Result<BTreeMap<i32, Applied>, StoreError> {
     let mut all = BTreeMap::new();
     let mut product: Option<Product> = None;
     let mut head: Option<(i32, Cells)> = None;
     let mut place = 0_u64;
     for row in rows {
-        let cells = row.cells()?;
-        let mut applied = Applied { complaints: row.complaints()?, ..Applied::default() };
+        let cells = &row.cells;
+        let mut applied = Applied { complaints: row.complaints.0.clone(), ..Applied::default() };
         if row.first == row.number {
-            (product, place) = (apply_product(yard, &cells, &mut applied).await?, 0);
+            (product, place) = (apply_product(yard, cells, &mut applied).await?, 0);
             head = Some((row.number, cells.clone()));
         }
         // A product's first row was worked off before only where far more follow it than count.
@@ -125,7 +126,7 @@ async fn apply(yard: &Yard<'_>, rows: &[ImportRow]) -> Result<BTreeMap<i32, Appl
         let too_many = first.is_none() || place >= VARIANTS_MAX;
         place = place.saturating_add(1);
         let first = first.filter(|(number, _)| *number != row.number).map(|(_, cells)| cells);
-        apply_variant(yard, &cells, first, product.as_ref(), too_many, &mut applied).await?;
+        apply_variant(yard, cells, first, product.as_ref(), too_many, &mut applied).await?;
         all.insert(row.number, applied);
     }
     Ok(all)
@@ -137,14 +138,14 @@ async fn report(
     import: ProductImport,
     rows: Vec<ImportRow>,
     mut applied: BTreeMap<i32, Applied>,
-) -> Result<Progress, DbErr> {
+) -> Result<Progress, StoreError> {
     let mut tally = import.clone();
     let (rehearsed, none_left) = (import.dry_run, rows.is_empty());
     for row in rows {
         let Some(applied) = applied.remove(&row.number) else { continue };
-        count(&mut tally, row.number, &applied);
+        count(&mut tally, row.number, &applied).map_err(Inconsistency::new)?;
         let mut row = row.into_active_model();
-        row.complaints = Set(serde_json::to_value(&applied.complaints).map_err(|error| DbErr::Json(error.to_string()))?);
+        row.complaints = Set(RowComplaints(applied.complaints));
         row.product_outcome = Set(applied.product);
         row.variant_outcome = Set(applied.variant);
         // What a rehearsal made is gone.
@@ -169,13 +170,20 @@ async fn report(
     Ok(if finished { Progress::Finished } else { Progress::More })
 }
 
-fn count(tally: &mut ProductImport, number: i32, applied: &Applied) {
-    let add = |count: &mut i32, more: bool| *count = count.saturating_add(i32::from(more));
+fn count(tally: &mut ProductImport, number: i32, applied: &Applied) -> Result<(), OutOfBounds> {
     tally.row_last = number;
-    add(&mut tally.rows_done, true);
-    add(&mut tally.rows_refused, !applied.complaints.is_empty());
-    add(&mut tally.products_created, applied.product == Some(RowOutcome::Created));
-    add(&mut tally.products_updated, applied.product == Some(RowOutcome::Updated));
-    add(&mut tally.variants_created, applied.variant == Some(RowOutcome::Created));
-    add(&mut tally.variants_updated, applied.variant == Some(RowOutcome::Updated));
+    let (product, variant) = (applied.product, applied.variant);
+    for (counted, count) in [
+        (true, &mut tally.rows_done),
+        (!applied.complaints.is_empty(), &mut tally.rows_refused),
+        (product == Some(RowOutcome::Created), &mut tally.products_created),
+        (product == Some(RowOutcome::Updated), &mut tally.products_updated),
+        (variant == Some(RowOutcome::Created), &mut tally.variants_created),
+        (variant == Some(RowOutcome::Updated), &mut tally.variants_updated),
+    ] {
+        if counted {
+            *count = count.next()?;
+        }
+    }
+    Ok(())
 }

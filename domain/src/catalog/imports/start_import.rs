@@ -1,14 +1,14 @@
 //! To take in a file of products: its rows are kept, and worked off in the background.
 
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, DbErr, EntityTrait, PaginatorTrait, QueryFilter, entity::ColumnTrait};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, PaginatorTrait, QueryFilter, entity::ColumnTrait};
 use serde::Serialize;
 
-use super::{ImportProducts, ProductImport, import_row, report_row};
+use super::{ImportProducts, ProductImport, RowComplaints, import_row, report_row};
 use crate::{
     catalog::sheet::{Sheet, SheetRow},
     creators,
     platform::{
-        Db, EntityId, OpError, Tx,
+        Count, Db, EntityId, OpError, Tx,
         access::CreatorScope,
         audit,
         idempotency::{self, Claim, IdempotencyKey},
@@ -88,45 +88,50 @@ async fn replayed(tx: &Tx, scope: &CreatorScope, id: ImportId) -> Result<Product
     row.ok_or_else(|| OpError::inconsistent("an import outlives the key that made it"))
 }
 
-async fn insert(tx: &Tx, scope: &CreatorScope, id: ImportId, request: &StartImport) -> Result<ProductImport, DbErr> {
+async fn insert(
+    tx: &Tx,
+    scope: &CreatorScope,
+    id: ImportId,
+    request: &StartImport,
+) -> Result<ProductImport, OpError<StartImportRefusal>> {
     let rows = &request.sheet.rows;
+    let row_count = Count::try_from(rows.len()).map_err(OpError::inconsistent)?;
     let import = import_row::ActiveModel {
         id: Set(id),
         creator_id: Set(scope.creator()),
         dry_run: Set(request.dry_run),
-        row_count: Set(i32::try_from(rows.len()).unwrap_or(i32::MAX)),
-        rows_done: Set(0),
+        row_count: Set(row_count),
+        rows_done: Set(Count::ZERO),
         row_last: Set(0),
-        rows_refused: Set(0),
-        products_created: Set(0),
-        products_updated: Set(0),
-        variants_created: Set(0),
-        variants_updated: Set(0),
+        rows_refused: Set(Count::ZERO),
+        products_created: Set(Count::ZERO),
+        products_updated: Set(Count::ZERO),
+        variants_created: Set(Count::ZERO),
+        variants_updated: Set(Count::ZERO),
         created_at: Set(tx.now()),
         started_at: Set(None),
         finished_at: Set(None),
     };
     let import = import.insert(tx.conn()).await?;
     for rows in rows.chunks(ROWS_AT_ONCE) {
-        let rows = rows.iter().map(|row| kept(tx, &import, row)).collect::<Result<Vec<_>, _>>()?;
+        let rows = rows.iter().map(|row| kept(tx, &import, row));
         report_row::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
     }
     Ok(import)
 }
 
-fn kept(tx: &Tx, import: &ProductImport, row: &SheetRow) -> Result<report_row::ActiveModel, DbErr> {
-    let broken = |error: serde_json::Error| DbErr::Json(error.to_string());
-    Ok(report_row::ActiveModel {
+fn kept(tx: &Tx, import: &ProductImport, row: &SheetRow) -> report_row::ActiveModel {
+    report_row::ActiveModel {
         id: Set(tx.new_id()),
         import_id: Set(import.id),
         creator_id: Set(import.creator_id),
         number: Set(row.number),
         first: Set(row.first),
-        cells: Set(serde_json::to_value(&row.cells).map_err(broken)?),
-        complaints: Set(serde_json::to_value(&row.complaints).map_err(broken)?),
+        cells: Set(row.cells.clone()),
+        complaints: Set(RowComplaints(row.complaints.clone())),
         product_outcome: Set(None),
         variant_outcome: Set(None),
         product_id: Set(None),
         variant_id: Set(None),
-    })
+    }
 }

@@ -49,7 +49,11 @@ impl World<'_> {
         let request = ReserveRequest {
             lines: lines
                 .iter()
-                .map(|(item, units)| Line { item: self.model.items[*item].id, units: *units, delivery: Delivery::Pickup })
+                .map(|(item, units)| Line {
+                    item: self.model.items[*item].id,
+                    units: (*units).try_into().unwrap(),
+                    delivery: Delivery::Pickup,
+                })
                 .collect(),
             address: address(),
             expected_total: euros(1_000_000),
@@ -107,7 +111,7 @@ impl World<'_> {
         let payment = of_checkouts(&self.db, &[id]).await.unwrap().remove(&id).unwrap();
         assert_eq!(rows.len(), lines.len());
         let line = |(row, (item, units)): (&domain::reservations::Reservation, &(usize, u32))| {
-            assert_eq!((row.drop_item_id, row.units_u32()), (self.model.items[*item].id, *units));
+            assert_eq!((row.drop_item_id, row.units.get()), (self.model.items[*item].id, *units));
             LineModel { id: row.id, item: *item, units: *units, deposit_minor: row.due_now_minor, state: LineState::Held }
         };
         let checkout = CheckoutModel {

@@ -6,11 +6,12 @@ use async_graphql::{Context, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
 use domain::{
     accounts::{
-        ConfirmGuestRefusal, Email, NeverRefused, OpenSessionRefusal, Password, RequestSessionRefusal, RevokeSessionRefusal,
-        SignIn, SignInRefusal, StartGuestRefusal, confirm_guest, open_session, request_session, revoke_session, sign_in, sign_out,
+        ConfirmGuestRefusal, Email, OpenSessionRefusal, Password, RequestSessionRefusal, RevokeSessionRefusal, SignIn,
+        SignInRefusal, StartGuestRefusal, confirm_guest, open_session, request_session, revoke_session, sign_in, sign_out,
         start_guest,
     },
     platform::{
+        NeverRefused,
         access::{OpenSessions, OwnAccount, OwnSession},
         ids::SessionId,
     },

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     catalog::imports::{self as rules, ComplaintCode, queries},
     platform::{
+        Count,
         access::{Manage, Permission},
         ids::ImportId,
     },
@@ -114,16 +115,15 @@ impl ProductImportRow {
         self.0.variant_outcome.map(Into::into)
     }
     /// What is wrong with it; a product or variant with complaints was left as it was.
-    async fn complaints(&self) -> async_graphql::Result<Vec<ProductImportComplaint>> {
-        let complaints = self.0.complaints().internal()?;
-        Ok(complaints
-            .into_iter()
+    async fn complaints(&self) -> Vec<ProductImportComplaint> {
+        let complaints = self.0.complaints.0.iter();
+        complaints
             .map(|complaint| ProductImportComplaint {
                 code: complaint.code.into(),
                 column: complaint.column.map(|column| column.name().to_owned()),
-                message: complaint.message,
+                message: complaint.message.clone(),
             })
-            .collect())
+            .collect()
     }
     /// The product that was made or found, in the product's first row. After a dry run, only one that was there before.
     async fn product(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Product>> {
@@ -156,10 +156,10 @@ impl ProductImport {
     }
     /// Where it stands.
     async fn state(&self) -> ProductImportState {
-        match (self.0.rows_done, self.0.finished_at) {
-            (_, Some(_)) => ProductImportState::Finished,
-            (0, None) => ProductImportState::Waiting,
-            (_, None) => ProductImportState::Running,
+        match self.0.finished_at {
+            Some(_) => ProductImportState::Finished,
+            None if self.0.rows_done == Count::ZERO => ProductImportState::Waiting,
+            None => ProductImportState::Running,
         }
     }
     /// Whether it only finds out what would become of each row.
@@ -168,31 +168,31 @@ impl ProductImport {
     }
     /// Rows in all, the header and blank lines aside.
     async fn row_count(&self) -> i32 {
-        self.0.row_count
+        self.0.row_count.into()
     }
     /// Rows that are done.
     async fn rows_done(&self) -> i32 {
-        self.0.rows_done
+        self.0.rows_done.into()
     }
     /// Rows with complaints, among those that are done.
     async fn rows_refused(&self) -> i32 {
-        self.0.rows_refused
+        self.0.rows_refused.into()
     }
     /// Products that are new.
     async fn products_created(&self) -> i32 {
-        self.0.products_created
+        self.0.products_created.into()
     }
     /// Products that were changed.
     async fn products_updated(&self) -> i32 {
-        self.0.products_updated
+        self.0.products_updated.into()
     }
     /// Variants that are new.
     async fn variants_created(&self) -> i32 {
-        self.0.variants_created
+        self.0.variants_created.into()
     }
     /// Variants that were changed.
     async fn variants_updated(&self) -> i32 {
-        self.0.variants_updated
+        self.0.variants_updated.into()
     }
     /// The rows, in the order of the file, with what became of each.
     async fn rows(

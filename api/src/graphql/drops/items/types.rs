@@ -17,6 +17,7 @@ use crate::graphql::{
     catalog::{ReferredVariant, Variant},
     context::{Reach, global},
     drops::{Drop, ReferredDrop},
+    errors::Internal,
     loaders::edge,
     money::Money,
 };
@@ -68,6 +69,13 @@ pub struct ItemStock {
     pub as_of: DateTime<Utc>,
 }
 
+impl ItemStock {
+    /// How many are held or paid for. Neither number is ever negative.
+    fn taken(&self) -> Result<u32, std::num::TryFromIntError> {
+        u32::try_from(self.held.saturating_add(self.confirmed))
+    }
+}
+
 /// A variant within a drop: how many, for whom, for how much.
 #[derive(Clone)]
 pub struct DropItem {
@@ -79,9 +87,10 @@ pub struct DropItem {
 
 pub(crate) fn stock(item: &rules::DropItem, held: &[(DropItemId, ItemStockView)], as_of: DateTime<Utc>) -> ItemStock {
     let view = held.iter().find(|(id, _)| *id == item.id).map(|(_, view)| *view).unwrap_or_default();
-    let held = i32::try_from(view.held).unwrap_or(i32::MAX);
-    let free = item.units.saturating_sub(item.confirmed_units).saturating_sub(held).max(0);
-    ItemStock { units: item.units, held, confirmed: item.confirmed_units, free, next_hold_ends_at: view.next_hold_ends_at, as_of }
+    let (units, confirmed, held) = (i32::from(item.units), i32::from(item.confirmed_units), i32::from(view.held));
+    // Item and holds are read one after the other: what was confirmed in between is in both.
+    let free = units.saturating_sub(confirmed).saturating_sub(held).max(0);
+    ItemStock { units, held, confirmed, free, next_hold_ends_at: view.next_hold_ends_at, as_of }
 }
 
 impl DropItem {
@@ -119,18 +128,17 @@ impl DropItem {
     }
     /// How many there are in this run.
     async fn units(&self) -> i32 {
-        self.item.units
+        self.item.units.into()
     }
     /// How many one person may have, over all of their checkouts.
     async fn per_buyer_max(&self) -> i32 {
-        self.item.per_buyer_max
+        self.item.per_buyer_max.into()
     }
     /// The price of the next unit, with or without tax as the creator's prices are. `checkoutQuote` knows the whole price.
     async fn price(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Money>> {
         let tiers = self.tiers_loaded(ctx).await?;
         let stock = self.stock_now(ctx).await?;
-        let taken = u32::try_from(stock.held.saturating_add(stock.confirmed)).unwrap_or(0);
-        let next = price_parts(&tiers, taken, 1, stock.as_of);
+        let next = price_parts(&tiers, stock.taken().internal()?, 1, stock.as_of);
         Ok(next.first().map(|part| Money::minor(part.price_minor, self.currency)))
     }
     /// The prices, in the order in which they are tried.
@@ -138,19 +146,19 @@ impl DropItem {
         let tiers = self.tiers_loaded(ctx).await?;
         let left = if ctx.look_ahead().field("unitsLeft").exists() {
             let stock = self.stock_now(ctx).await?;
-            let count = |number: i32| u32::try_from(number).unwrap_or(0);
-            tier_units_left(&tiers, count(stock.held.saturating_add(stock.confirmed)), count(stock.units), stock.as_of)
+            tier_units_left(&tiers, stock.taken().internal()?, self.item.units.get(), stock.as_of)
         } else {
             Vec::new()
         };
-        let number = |units: u32| i32::try_from(units).unwrap_or(i32::MAX);
-        let tier = |(at, tier): (usize, Tier)| PriceTier {
-            price: Money::minor(tier.price_minor, self.currency),
-            up_to_units: tier.up_to_units.map(number),
-            until: tier.until,
-            units_left: left.get(at).copied().map(number),
+        let tier = |(at, tier): (usize, Tier)| {
+            Ok(PriceTier {
+                price: Money::minor(tier.price_minor, self.currency),
+                up_to_units: tier.up_to_units.map(Into::into),
+                until: tier.until,
+                units_left: left.get(at).map(|left| i32::try_from(*left)).transpose().internal()?,
+            })
         };
-        Ok(tiers.into_iter().enumerate().map(tier).collect())
+        tiers.into_iter().enumerate().map(tier).collect()
     }
     /// How many units are where, as of now.
     async fn stock(&self, ctx: &Context<'_>) -> async_graphql::Result<ItemStock> {

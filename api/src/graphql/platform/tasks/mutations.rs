@@ -1,13 +1,11 @@
 //! What administrators do with dead letters.
 
 use async_graphql::{Context, ID, InputObject, Object};
-use domain::{
-    accounts::NeverRefused,
-    platform::{
-        access::Administer,
-        ids::TaskId,
-        tasks::{self as rules, DiscardReason, DiscardRefusal, RequeueRefusal},
-    },
+use domain::platform::{
+    NeverRefused,
+    access::Administer,
+    ids::TaskId,
+    tasks::{self as rules, DiscardReason, DiscardRefusal, RequeueRefusal},
 };
 
 use super::Task;

@@ -2,9 +2,11 @@
 
 use async_graphql::{Context, ID, InputObject, Object};
 use domain::{
-    creators::Country,
-    platform::access::Browse,
-    reservations::lines::{self, AskRefusal, LINE_UNITS_MAX, LINES_MAX, Line},
+    platform::{Country, Quantity, access::Browse},
+    reservations::{
+        lines::{self, AskRefusal, LINE_UNITS_MAX, LINES_MAX, Line},
+        quote::QuoteRefusal,
+    },
 };
 
 use super::{Delivery, Quote};
@@ -17,11 +19,11 @@ use crate::graphql::{
 
 user_error!(CheckoutQuoteError, CheckoutQuoteErrorCode, AskRefusal {
     LineCount: "A checkout has 1 to 20 lines.",
-    MixedCurrencies: "Lines of drops with different currencies.",
-    CountryNotServed: "There is no tax rate for that country.",
-    NotShippedThere: "The creator does not ship to that country.",
-    DeliveryNotOffered: "The drop is not offered with that kind of delivery.",
-    AmountTooLarge: "The amount is too large.",
+    MixedCurrencies (Quote(QuoteRefusal::MixedCurrencies)): "Lines of drops with different currencies.",
+    CountryNotServed (Quote(QuoteRefusal::CountryNotServed)): "There is no tax rate for that country.",
+    NotShippedThere (Quote(QuoteRefusal::NotShippedThere)): "The creator does not ship to that country.",
+    DeliveryNotOffered (Quote(QuoteRefusal::DeliveryNotOffered)): "The drop is not offered with that kind of delivery.",
+    AmountTooLarge (Quote(QuoteRefusal::AmountTooLarge)): "The amount is too large.",
 } not_found: ItemNotFound);
 
 payload!(
@@ -57,7 +59,7 @@ pub struct CheckoutQuoteInput {
 pub(in crate::graphql::reservations) fn lines(form: &mut Form, input: &[CheckoutLineInput]) -> Parsed<Vec<Line>> {
     // One more than allowed, so that the rule refuses; no more work than that.
     form.each_object("lines", input, LINES_MAX.saturating_add(1), |form, line| {
-        let units = u32::try_from(line.units).ok().filter(|units| (1..=LINE_UNITS_MAX).contains(units));
+        let units = Quantity::try_from(line.units).ok().filter(|units| units.get() <= LINE_UNITS_MAX);
         parsed!(Line {
             item: form.id("itemId", &line.item_id),
             units: form.field("units", units.ok_or_else(|| format!("must be 1 to {LINE_UNITS_MAX}"))),
@@ -84,7 +86,7 @@ impl QuoteQuery {
             let lines = lines(&mut form, &input.lines);
             let country = form.field("country", input.country.parse::<Country>());
             let (lines, country) = form.finish(both(lines, country))?;
-            Ok(CheckoutQuotePayload::done(Quote(lines::ask(ctx.db(), &scope, &lines, &country).await?)))
+            Ok(CheckoutQuotePayload::done(Quote(lines::ask(ctx.db(), &scope, &lines, country).await?)))
         })
         .await
     }

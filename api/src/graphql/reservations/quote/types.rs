@@ -10,6 +10,7 @@ use domain::{
 use crate::graphql::{
     context::Reach,
     drops::items::{DropItem, ReferredItem},
+    errors::Internal,
     money::{Money, TaxedMoney},
     scalars::{CurrencyCode, Decimal},
 };
@@ -79,17 +80,17 @@ impl QuoteLine {
     }
     /// How many.
     async fn units(&self) -> i32 {
-        i32::try_from(self.line.units).unwrap_or(i32::MAX)
+        self.line.units.into()
     }
     /// How it reaches the buyer.
     async fn delivery(&self) -> Delivery {
         self.line.delivery.into()
     }
     /// The prices that the units fall into; several when the line straddles price tiers.
-    async fn prices(&self) -> Vec<PricePart> {
-        let part = |part: &quote::PricePart| PricePart {
-            units: i32::try_from(part.units).unwrap_or(i32::MAX),
-            price: Money::minor(part.price_minor, self.currency),
+    async fn prices(&self) -> async_graphql::Result<Vec<PricePart>> {
+        let part = |part: &quote::PricePart| {
+            let units = i32::try_from(part.units).internal()?;
+            Ok(PricePart { units, price: Money::minor(part.price_minor, self.currency) })
         };
         self.line.parts.iter().map(part).collect()
     }
@@ -99,7 +100,7 @@ impl QuoteLine {
     }
     /// The tax rate in percent, such as `"19"`.
     async fn tax_rate(&self) -> Decimal {
-        Decimal::percent(i64::from(self.line.tax_rate_bp))
+        Decimal::percent(self.line.tax_rate_bp.into())
     }
     /// The goods.
     async fn goods(&self) -> TaxedMoney {

@@ -3,8 +3,8 @@
 use async_graphql::{Context, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
 use domain::{
-    creators::Country,
     platform::{
+        Country,
         access::{Administer, Permission},
         ids::CreatorId,
         text::{Line, Markdown},
@@ -115,8 +115,7 @@ impl TablesMutation {
             let rate = form.field("rate", input.rate.basis_points());
             let (country, rate) = form.finish(both(country, rate))?;
             let starts_at = input.starts_at.unwrap_or(ctx.db().now());
-            let rate = i32::try_from(rate).unwrap_or(i32::MAX);
-            tables::set_tax_rate(ctx.db(), &scope, &country, input.tax_class.into(), starts_at, rate).await?;
+            tables::set_tax_rate(ctx.db(), &scope, country, input.tax_class.into(), starts_at, rate).await?;
             Ok(TaxRateSetPayload::done(tax_rates(ctx).await?))
         })
         .await

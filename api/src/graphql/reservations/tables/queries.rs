@@ -26,9 +26,9 @@ impl TablesQuery {
 pub(super) async fn tax_rates(ctx: &Context<'_>) -> async_graphql::Result<Vec<TaxRate>> {
     let rates = tables::tax_rates(ctx.db()).await.internal()?;
     let rate = |rate: quote::TaxRate| TaxRate {
-        country: rate.country,
+        country: rate.country.to_string(),
         tax_class: rate.class.into(),
-        rate: Decimal::percent(i64::from(rate.rate_bp)),
+        rate: Decimal::percent(rate.rate_bp.into()),
         starts_at: rate.starts_at,
     };
     Ok(rates.into_iter().map(rate).collect())

@@ -2,7 +2,10 @@
 
 use std::str::FromStr;
 
+use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
+
+use super::stored::stored_text;
 
 /// A time zone such as `Europe/Lisbon`: due dates of a creator are dates there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,7 +21,14 @@ impl TimeZone {
     pub fn name(self) -> &'static str {
         self.0.name()
     }
+
+    /// The date there at an instant.
+    pub fn date_at(self, instant: DateTime<Utc>) -> NaiveDate {
+        instant.with_timezone(&self.0).date_naive()
+    }
 }
+
+stored_text!(TimeZone, TimeZone::name, "a time zone of the IANA database");
 
 impl FromStr for TimeZone {
     type Err = UnknownTimeZone;
@@ -30,6 +40,13 @@ impl FromStr for TimeZone {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_date_is_that_of_the_place() {
+        let late: DateTime<Utc> = "2026-11-23T23:30:00Z".parse().unwrap();
+        let date_in = |zone: &str| zone.parse::<TimeZone>().unwrap().date_at(late).to_string();
+        assert_eq!((date_in("UTC").as_str(), date_in("Europe/Berlin").as_str()), ("2026-11-23", "2026-11-24"));
+    }
 
     #[test]
     fn zones_are_named_as_the_database_names_them() {

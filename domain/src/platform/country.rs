@@ -1,6 +1,10 @@
 //! Countries by their codes of ISO 3166-1 alpha-2.
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
+
+use serde::{Serialize, Serializer};
+
+use super::stored::stored_text;
 
 /// An officially assigned country code, such as `DE`; upper-case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,6 +29,20 @@ impl FromStr for Country {
         place.and_then(|place| ASSIGNED.get(place)).map(|code| Self(code)).ok_or(UnknownCountry)
     }
 }
+
+impl fmt::Display for Country {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Serialize for Country {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0)
+    }
+}
+
+stored_text!(Country, Country::code, "an assigned country code");
 
 /// The officially assigned codes, sorted.
 #[rustfmt::skip]
