@@ -71,7 +71,7 @@ const TESTS_OF_ONE_MAY_USE: &[(&str, &str)] = &[
 /// Where the sandbox is named besides its crate and the wiring, and why. Any other place should use a port.
 const SANDBOX_IS_NAMED_IN: &[(&str, &str)] = &[
     ("domain/src/platform/tasks.rs", "the queue of the sandbox's tasks is stored by this name"),
-    ("api/src/graphql/platform/tasks.rs", "the queue is a value of the schema"),
+    ("api/src/graphql/platform/tasks/types.rs", "the queue is a value of the schema"),
 ];
 
 /// Folder and module names that say nothing about what is inside.

@@ -16,6 +16,7 @@ use crate::{
     payments::{
         self, Payables, Purpose,
         gateways::Gateways,
+        payable::Payable,
         tasks::{AdvancePayment, ApplyWebhook, CancelPayment, MakeRefund, PaymentPorts, SyncPayment},
     },
     platform::{
@@ -61,7 +62,8 @@ pub fn tasks(ports: Ports) -> TaskKinds {
 
 /// What payments may be for, and what follows from them: one line for each purpose.
 pub fn payables() -> Payables {
-    Payables::new([(Purpose::Deposit, Box::new(Deposits) as Box<_>)])
+    let deposits: Box<dyn Payable> = Box::new(Deposits);
+    Payables::new([(Purpose::Deposit, deposits)])
 }
 
 /// What the capabilities hold of persons. What other crates hold is added where a process is put together.
