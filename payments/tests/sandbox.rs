@@ -1,6 +1,6 @@
 //! What is the sandbox's own: its webhooks on the wire, its declines, its page.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::sync::Arc;
 

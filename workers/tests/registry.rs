@@ -1,7 +1,5 @@
 //! What a process knows to do: no two things share a name.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;

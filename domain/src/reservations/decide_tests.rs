@@ -415,8 +415,8 @@ proptest! {
         let instants: Vec<_> = laters.iter().scan(now(), |at, later| { *at += TimeDelta::seconds(*later); Some(*at) }).collect();
         let (mut one_by_one, mut batched) = (Books::default(), Books::default());
         let mut answers = Vec::new();
-        for number in 0..wishes.len() {
-            answers.extend(one_by_one.take(number..number + 1, &wishes, instants[number]));
+        for (number, at) in instants.iter().enumerate() {
+            answers.extend(one_by_one.take(number..number + 1, &wishes, *at));
         }
         let (mut next, mut cut) = (0, cuts.iter().cycle());
         while next < wishes.len() {

@@ -63,7 +63,7 @@ impl Holder {
 async fn until_somebody_waits(db: &Db) {
     let waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let waits = async { while number(db, waiting).await == 0 {} };
-    tokio::time::timeout(PATIENCE, waits).await.expect("nobody waits for a gate");
+    tokio::time::timeout(PATIENCE, waits).await.unwrap();
 }
 
 async fn is_free(db: &Db, drop: DropId) -> bool {
