@@ -23,7 +23,7 @@ use crate::{
 pub struct NewItem {
     /// Which variant; not one that is archived.
     pub variant: VariantId,
-    /// How many may be sold, 1 to [`UNITS_MAX`].
+    /// How many may be sold, 1 to [`UNITS_MAX`](super::terms::UNITS_MAX).
     pub units: u32,
     /// How many one person may have, from 1.
     pub per_buyer_max: u32,

@@ -1,6 +1,6 @@
 //! What the operations on drop items share: their refusals, their bounds, the lock, and what follows from a change.
 //!
-//! [`add_item`](super::add_item) and [`remove_item`](super::remove_item) stand beside this file. Changing an item depends on what is
+//! [`add_item`](fn@super::add_item) and [`remove_item`](fn@super::remove_item) stand beside this file. Changing an item depends on what is
 //! claimed of it, so [`change_item`](crate::reservations::change_item) stands with the reservations.
 
 use super::{
