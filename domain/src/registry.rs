@@ -1,6 +1,8 @@
-//! What a process knows to do: the kinds of tasks, letters and timers, and what payments are for. Each is a type in the file of its capability, which
-//! implements [`Task`](crate::platform::tasks::Task), [`Letter`](crate::platform::mail::Letter) or
-//! [`Timer`](crate::platform::timers::Timer); a new one is added there and here, and nowhere else.
+//! What a process knows to do: the kinds of tasks, letters and timers, what payments are for, and what is held of persons.
+//!
+//! Each is a type or a value in the file of its capability. A task implements [`Task`](crate::platform::tasks::Task), a letter
+//! [`Letter`](crate::platform::mail::Letter), a timer [`Timer`](crate::platform::timers::Timer). A new one is added there and
+//! here, and nowhere else.
 //!
 //! What another crate brings, such as a gateway, is added to these lists where a process is put together.
 

@@ -1,8 +1,10 @@
 //! Deposits: payments, their allocations, refunds, the ledger, and the port to a gateway.
 //!
-//! [`gateway`] the port, [`gateways`] all that a deployment has; [`state`] the state machine; [`choose`](mod@choose) the buyer's choice of a [`method`]; [`advance`] the calls to the
-//! gateway, with [`cancel_intent`](mod@cancel_intent) and [`make_refund`](mod@make_refund); [`webhook`] what it tells us, [`sync`] when it does not; [`apply`] what that means; [`reconcile`] what was missed.
-//! [`payable`] is the port to what a payment is for. Below: what the capabilities above ask of payments.
+//! [`gateway`] is the port, [`gateways`] all that a deployment has, [`state`] the state machine. A buyer
+//! [chooses](mod@choose) a [`method`]. [`tasks`] call the gateway: to [`advance`] a payment, to [cancel its intent](mod@cancel_intent)
+//! and to [give money back](mod@make_refund). [`webhook`] takes in what the gateway tells, and [`sync`] asks when it tells nothing.
+//! [`apply`] brings a payment to what the gateway says. [`reconcile`] finds what was missed. [`payable`] is the port to what a
+//! payment is for. Below stands what the capabilities above ask of payments.
 //!
 //! Architecture invariant: payments are ground. They know money, gateways and the ledger, and neither drops nor reservations.
 
@@ -78,6 +80,9 @@ pub(crate) async fn in_process(tx: &Tx, checkout: CheckoutId) -> Result<bool, Db
 
 /// Gives back what was paid for reservations, one refund a payment.
 pub(crate) async fn refund_lines(tx: &Tx, reservations: &[ReservationId], reason: RefundReason) -> Result<(), DbErr> {
+    if reservations.is_empty() {
+        return Ok(());
+    }
     let mut by_payment: BTreeMap<PaymentId, Vec<(ReservationId, i64)>> = BTreeMap::new();
     for row in payment_row::allocations(tx.conn(), reservations).await? {
         by_payment.entry(row.payment_id).or_default().push((row.reservation_id, row.amount_minor));
