@@ -44,7 +44,7 @@ on_both! {
         let checkout = shop.reserve(&ada, "reserve-1").await;
         shop.pay(&ada, checkout, methods::LATE, "pay-00001").await;
         shop.eventually("it is processed", async || shop.payment(checkout).await.state == PaymentState::Processing).await;
-        shop.later(late());
+        shop.later(late()).await;
         shop.eventually("it settles", async || shop.payment(checkout).await.state == PaymentState::Succeeded).await;
         assert_eq!(shop.line(checkout).await.state, ReservationState::Confirmed);
         shop.close().await;
@@ -70,7 +70,7 @@ on_both! {
         shop.pay(&ada, checkout, methods::DECLINED, "pay-00001").await;
         shop.eventually("it is declined", async || shop.payment(checkout).await.decline_code.is_some()).await;
         shop.peace().await;
-        shop.later(hold());
+        shop.later(hold()).await;
         shop.eventually("it lapses", async || shop.line(checkout).await.state == ReservationState::Expired).await;
         shop.peace().await;
         assert_eq!(shop.payment(checkout).await.state, PaymentState::Cancelled);
@@ -87,14 +87,14 @@ on_both! {
         let payment = shop.pay(&ada, first, methods::LATE, "pay-00001").await;
         shop.eventually("it is processed", async || shop.payment(first).await.state == PaymentState::Processing).await;
         // A payment in process extends the hold once.
-        shop.later(hold());
+        shop.later(hold()).await;
         assert_eq!(shop.line(first).await.state, ReservationState::Held);
-        shop.later(hold());
+        shop.later(hold()).await;
         shop.eventually("it lapses", async || shop.line(first).await.state == ReservationState::Expired).await;
         let second = shop.reserve(&bob, "reserve-2").await;
         shop.pay(&bob, second, methods::SUCCESS, "pay-00002").await;
         shop.eventually("it is Bob's", async || shop.line(second).await.state == ReservationState::Confirmed).await;
-        shop.later(TimeDelta::hours(2));
+        shop.later(TimeDelta::hours(2)).await;
         shop.eventually("it is given back", async || {
             shop.refunds(payment).await.iter().map(|refund| (refund.amount_minor, refund.state)).collect::<Vec<_>>() == [(1_000, RefundState::Done)]
         })
@@ -109,9 +109,9 @@ on_both! {
         let checkout = shop.reserve(&ada, "reserve-1").await;
         let payment = shop.pay(&ada, checkout, methods::LATE, "pay-00001").await;
         shop.eventually("it is processed", async || shop.payment(checkout).await.state == PaymentState::Processing).await;
-        shop.later(hold() + hold());
+        shop.later(hold() + hold()).await;
         shop.eventually("it lapses", async || shop.line(checkout).await.state == ReservationState::Expired).await;
-        shop.later(TimeDelta::hours(2));
+        shop.later(TimeDelta::hours(2)).await;
         shop.eventually("it is Ada's after all", async || shop.line(checkout).await.state == ReservationState::Confirmed).await;
         shop.peace().await;
         assert!(shop.refunds(payment).await.is_empty());
