@@ -48,14 +48,14 @@ struct Everywhere {
 enum Command {
     /// Serve the API, with the workers inside.
     ///
-    /// Makes the data folder and brings the database up to date first. Stops on SIGTERM or Ctrl-C, after what is in
-    /// flight has ended.
+    /// Makes the data folder and brings the database up to date first. Stops on SIGTERM or Ctrl-C, after what
+    /// is in flight has ended.
     #[command(after_help = EXIT_CODES)]
     Serve(serve::Arguments),
     /// Do background work alone, beside any number of servers and other workers.
     ///
-    /// Needs RabbitMQ and a database that is up to date. Stops on SIGTERM or Ctrl-C: what is in hand may end, or goes
-    /// to another worker.
+    /// Needs RabbitMQ and a database that is up to date. Stops on SIGTERM or Ctrl-C: what is in hand may end,
+    /// or goes to another worker.
     #[command(after_help = EXIT_CODES)]
     Work(work::Arguments),
     /// Bring the database up to date, or show how it stands.
@@ -76,16 +76,17 @@ enum Command {
     Schema,
     /// List the fault points of a build for tests.
     ///
-    /// A fault point is a place after a step of what must survive a failure. SMALLRUN_FAULT=POINT=ACTION[,POINT=ACTION…]
-    /// arms them: `abort` ends the process there, `error` fails the step, `stall:5s` (or `stall:250ms`) makes it wait.
-    /// Each fault happens once in a process, at the first pass through its point; several of one point happen at its
-    /// first passes, in their order. So what is tried again goes through.
+    /// A fault point is a place after a step of what must survive a failure.
+    /// SMALLRUN_FAULT=POINT=ACTION[,POINT=ACTION…] arms them: `abort` ends the process there, `error` fails
+    /// the step, `stall:5s` (or `stall:250ms`) makes it wait. Each fault happens once in a process, at the
+    /// first pass through its point; several of one point happen at its first passes, in their order. So what
+    /// is tried again goes through.
     #[command(after_help = EXIT_CODES)]
     Faults,
     /// Print the effective configuration: secrets masked, with where each value came from.
     ///
-    /// Settings come from the file that --config or SMALLRUN_CONFIG names, then from variables (SMALLRUN_ and the
-    /// setting's name in capitals), then from the command line; the later wins.
+    /// Settings come from the file that --config or SMALLRUN_CONFIG names, then from variables (SMALLRUN_ and
+    /// the setting's name in capitals), then from the command line; the later wins.
     #[command(after_help = EXIT_CODES)]
     Config(config::Arguments),
 }
@@ -126,10 +127,16 @@ fn dispatch(line: CommandLine) -> Outcome {
             flags.listen = arguments.listen.clone();
             with_runtime(flags, async |config| work::run(config, &arguments).await)
         }
-        Command::Migrate(arguments) => with_runtime(flags, async |config| migrate::run(&config, &arguments).await),
+        Command::Migrate(arguments) => {
+            with_runtime(flags, async |config| migrate::run(&config, &arguments).await)
+        }
         Command::Demo(arguments) => with_runtime(flags, async |config| demo::run(&config, &arguments).await),
-        Command::Admin(arguments) => with_runtime(flags, async |config| admin::run(&config, &arguments).await),
-        Command::Audit(arguments) => with_runtime(flags, async |config| audit::run(&config, &arguments).await),
+        Command::Admin(arguments) => {
+            with_runtime(flags, async |config| admin::run(&config, &arguments).await)
+        }
+        Command::Audit(arguments) => {
+            with_runtime(flags, async |config| audit::run(&config, &arguments).await)
+        }
     }
 }
 
@@ -139,7 +146,11 @@ fn with_runtime(flags: Flags, command: impl AsyncFnOnce(Config) -> Outcome) -> O
     telemetry::log(&config)?;
     faults::arm()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|cause| {
-        Failure::new(Exit::Failed, format_args!("could not start the runtime: {cause}"), "Check the limits on threads")
+        Failure::new(
+            Exit::Failed,
+            format_args!("could not start the runtime: {cause}"),
+            "Check the limits on threads",
+        )
     })?;
     let outcome = runtime.block_on(command(config));
     runtime.shutdown_timeout(LAST_WORK);

@@ -10,8 +10,8 @@ use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 pub(crate) use layers::{Flags, load};
 pub(crate) use values::{
-    BusUrl, DatabaseUrl, Flag, Gateway, Introspection, ListenAddress, LogFilter, LogFormat, MailUrl, MailboxText, MediaUrl, Number,
-    OptionalPath, Origins, ProxyList, PublicUrl, SecretText, Switch,
+    BusUrl, DatabaseUrl, Flag, Gateway, Introspection, ListenAddress, LogFilter, LogFormat, MailUrl,
+    MailboxText, MediaUrl, Number, OptionalPath, Origins, ProxyList, PublicUrl, SecretText, Switch,
 };
 use values::{Raw, Setting};
 
@@ -93,17 +93,22 @@ settings! {
     listen: ListenAddress = ListenAddress::default();
     /// The folder that holds what this deployment keeps: the database, letters, media, secrets.
     data: PathBuf = PathBuf::from("./data");
-    /// The database: sqlite://PATH or postgres://USER:PASSWORD@HOST/NAME. Default: sqlite://DATA/smallrun.sqlite.
+    /// The database: sqlite://PATH or postgres://USER:PASSWORD@HOST/NAME. Default:
+    /// sqlite://DATA/smallrun.sqlite.
     database_url: DatabaseUrl = DatabaseUrl::in_folder(&data);
     /// The most connections to the database.
     database_pool_max: Number<2, 200> = Number::of(16);
-    /// The most buyers that wait at once to reserve units of one drop, in one process; one more is told to come again.
+    /// The most buyers that wait at once to reserve units of one drop, in one process; one more is told to
+    /// come again.
     reserve_queue_max: Number<1, 1_000_000> = Number::of(2_000);
-    /// The longest that a buyer may have to wait to reserve, in milliseconds: who would wait longer is told so at once.
+    /// The longest that a buyer may have to wait to reserve, in milliseconds: who would wait longer is told
+    /// so at once.
     reserve_wait_ms_max: Number<10, 60_000> = Number::of(2_000);
-    /// When requests wait so many milliseconds until they are run, some are not begun: reading first, reserving from four times that on, never what pays. 0 is never.
+    /// When requests wait so many milliseconds until they are run, some are not begun: reading first,
+    /// reserving from four times that on, never what pays. 0 is never.
     shed_wait_ms_min: Number<0, 60_000> = Number::of(200);
-    /// The bus between processes: embedded:// is inside this process, amqp://USER:PASSWORD@HOST:5672/VHOST and amqps:// are RabbitMQ.
+    /// The bus between processes: embedded:// is inside this process, amqp://USER:PASSWORD@HOST:5672/VHOST
+    /// and amqps:// are RabbitMQ.
     bus_url: BusUrl = BusUrl::Embedded;
     /// A file of certificates (PEM) to trust for amqps://, besides the usual authorities.
     bus_ca_file: OptionalPath = OptionalPath::absent();
@@ -111,7 +116,8 @@ settings! {
     media_url: MediaUrl = MediaUrl::in_folder(&data);
     /// The address under which people reach this deployment, for links in letters. Default: http://LISTEN.
     public_url: PublicUrl = PublicUrl::of(&listen);
-    /// How letters go: file://FOLDER keeps them there, smtp://USER:PASSWORD@HOST:587 and smtps:// send them. Default: file://DATA/mail.
+    /// How letters go: file://FOLDER keeps them there, smtp://USER:PASSWORD@HOST:587 and smtps:// send them.
+    /// Default: file://DATA/mail.
     mail_url: MailUrl = MailUrl::in_folder(&data);
     /// The sender of all letters.
     mail_from: MailboxText = MailboxText::default();
@@ -119,17 +125,20 @@ settings! {
     log: LogFilter = LogFilter::default();
     /// How it is logged: auto is pretty on a terminal and json elsewhere.
     log_format: LogFormat = LogFormat::Auto;
-    /// Who may ask about the schema: on is everybody, permitted is administrators and tokens with schema:read, off is nobody, and auto is on in a demo and on one's own machine, else permitted.
+    /// Who may ask about the schema: on is everybody, permitted is administrators and tokens with
+    /// schema:read, off is nobody, and auto is on in a demo and on one's own machine, else permitted.
     introspection: Introspection = Introspection::Auto;
     /// Whether /playground is served: on, off, or auto, which is on in a demo and on one's own machine.
     playground: Switch = Switch::Auto;
-    /// A file of documents by their ids, as graphql-codegen, Relay's compiler and Apollo write it; clients may send the id alone.
+    /// A file of documents by their ids, as graphql-codegen, Relay's compiler and Apollo write it; clients
+    /// may send the id alone.
     trusted_documents_file: OptionalPath = OptionalPath::absent();
     /// Whether no other documents are answered than those of trusted_documents_file.
     trusted_documents_only: Flag = Flag(false);
     /// The memory for automatic persisted queries, in MiB; 0 switches them off.
     persisted_queries_mib_max: Number<0, 1024> = Number::of(16);
-    /// The origins whose pages may read what the API answers: any, or a list such as `["https://shop.example"]`.
+    /// The origins whose pages may read what the API answers: any, or a list such as
+    /// `["https://shop.example"]`.
     cors_origins: Origins = Origins::Any;
     /// The most connections at once; one more is refused.
     connections_max: Number<16, 100_000> = Number::of(10_000);
@@ -274,12 +283,20 @@ mod tests {
             "smallrun.toml, line 3: unknown setting `publick_url`. Did you mean `public_url`? `smallrun config` lists all settings."
         );
         let variable = complaint(None, &[("SMALLRUN_LISTN", "x")]);
-        assert!(variable.starts_with("unknown variable SMALLRUN_LISTN. Did you mean SMALLRUN_LISTEN?"), "{variable}");
+        assert!(
+            variable.starts_with("unknown variable SMALLRUN_LISTN. Did you mean SMALLRUN_LISTEN?"),
+            "{variable}"
+        );
     }
 
     #[test]
     fn names_kept_for_tests_and_fault_points_are_no_settings() {
-        let variables = [("SMALLRUN_FAULT", "x"), ("SMALLRUN_TEST_POSTGRES_URL", "x"), ("SMALLRUN_CONFIG", "x"), ("HOME", "x")];
+        let variables = [
+            ("SMALLRUN_FAULT", "x"),
+            ("SMALLRUN_TEST_POSTGRES_URL", "x"),
+            ("SMALLRUN_CONFIG", "x"),
+            ("HOME", "x"),
+        ];
         assert!(read(None, &variables, Flags::default()).is_ok());
     }
 
@@ -287,39 +304,63 @@ mod tests {
     fn a_bad_value_is_named_with_what_would_be_good() {
         for (file, expected) in [
             ("listen = 8080", "line 1: `listen` must be a text in quotes"),
-            ("listen = \"nowhere\"", "line 1: `listen` must be an address and a port, such as 127.0.0.1:8080"),
+            (
+                "listen = \"nowhere\"",
+                "line 1: `listen` must be an address and a port, such as 127.0.0.1:8080",
+            ),
             ("\nshutdown_secs = 0", "line 2: `shutdown_secs` must be a whole number from 1 to 600"),
-            ("upload_bytes_max = 12", "line 1: `upload_bytes_max` must be a whole number from 1024 to 104857600"),
+            (
+                "upload_bytes_max = 12",
+                "line 1: `upload_bytes_max` must be a whole number from 1024 to 104857600",
+            ),
             ("query_depth_max = 0", "line 1: `query_depth_max` must be a whole number from 1 to 100"),
-            ("query_aliases_max = \"many\"", "line 1: `query_aliases_max` must be a whole number from 0 to 100000"),
+            (
+                "query_aliases_max = \"many\"",
+                "line 1: `query_aliases_max` must be a whole number from 0 to 100000",
+            ),
             ("budget = 1", "line 1: `budget` must be true or false"),
             ("introspection = \"yes\"", "line 1: `introspection` must be auto, on, permitted or off"),
             ("introspection = true", "line 1: `introspection` must be a text in quotes"),
             ("playground = \"yes\"", "line 1: `playground` must be auto, on or off"),
             ("trusted_documents_file = \"\"", "`trusted_documents_file` must be a path"),
             ("trusted_documents_only = \"yes\"", "`trusted_documents_only` must be true or false"),
-            ("persisted_queries_mib_max = 1025", "`persisted_queries_mib_max` must be a whole number from 0 to 1024"),
+            (
+                "persisted_queries_mib_max = 1025",
+                "`persisted_queries_mib_max` must be a whole number from 0 to 1024",
+            ),
             ("cors_origins = [\"shop.example\"]", "`cors_origins` must be any, or a list of origins"),
             ("connections_max = 15", "`connections_max` must be a whole number from 16 to 100000"),
-            ("connections_per_address_max = 0", "`connections_per_address_max` must be a whole number from 1 to 100000"),
+            (
+                "connections_per_address_max = 0",
+                "`connections_per_address_max` must be a whole number from 1 to 100000",
+            ),
             ("request_head_secs_max = 0", "`request_head_secs_max` must be a whole number from 1 to 60"),
             ("request_body_secs_max = 0", "`request_body_secs_max` must be a whole number from 1 to 300"),
             ("idle_secs_max = 0", "`idle_secs_max` must be a whole number from 1 to 300"),
             ("answer_stall_secs_max = 0", "`answer_stall_secs_max` must be a whole number from 1 to 300"),
-            ("database_url = \"mysql://x\"", "`database_url` cannot be used: a database URL begins with `sqlite://`"),
+            (
+                "database_url = \"mysql://x\"",
+                "`database_url` cannot be used: a database URL begins with `sqlite://`",
+            ),
             ("bus_url = \"kafka://localhost\"", "`bus_url` must be embedded://, amqp:// or amqps://"),
             ("bus_url = \"amqp://user@host:port/\"", "`bus_url` must have the form amqp://"),
             ("media_url = \"s3://bucket\"", "`media_url` must begin with file://"),
             ("public_url = \"shop.example\"", "`public_url` must begin with http:// or https://"),
             ("mail_url = \"imap://x\"", "`mail_url` must begin with file://, smtp:// or smtps://"),
             ("log_format = \"loud\"", "`log_format` must be auto, pretty or json"),
-            ("live_connections_max = 1_000_001", "`live_connections_max` must be a whole number from 0 to 1000000"),
+            (
+                "live_connections_max = 1_000_001",
+                "`live_connections_max` must be a whole number from 0 to 1000000",
+            ),
             (
                 "live_connections_per_address_max = -1",
                 "`live_connections_per_address_max` must be a whole number from 0 to 1000000",
             ),
             ("live_operations_max = 0", "`live_operations_max` must be a whole number from 1 to 10000"),
-            ("live_message_bytes_max = 1", "`live_message_bytes_max` must be a whole number from 1000 to 10000000"),
+            (
+                "live_message_bytes_max = 1",
+                "`live_message_bytes_max` must be a whole number from 1000 to 10000000",
+            ),
             ("live_init_secs = 0", "`live_init_secs` must be a whole number from 1 to 600"),
             ("live_keep_alive_secs = 0", "`live_keep_alive_secs` must be a whole number from 1 to 600"),
             ("gateway = \"gold\"", "`gateway` must be sandbox"),

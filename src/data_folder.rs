@@ -30,7 +30,9 @@ impl DataFolder {
         make_private(path)?;
         // Permission bits do not tell the whole truth (read-only mounts, quotas): only writing does.
         let probe = path.join(format!(".writable-{}", std::process::id()));
-        let tried = File::create(&probe).and_then(|mut file| file.write_all(b"x")).and_then(|()| fs::remove_file(&probe));
+        let tried = File::create(&probe)
+            .and_then(|mut file| file.write_all(b"x"))
+            .and_then(|()| fs::remove_file(&probe));
         tried.map_err(|cause| Failure::writing(path, &cause))?;
         Ok(Self(path.to_owned()))
     }
@@ -68,7 +70,11 @@ impl DataFolder {
             Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
             Err(cause) => {
                 let what = format!("`{}` cannot be read: {cause}", path.display());
-                Err(Failure::new(Exit::Failed, what, "Make it readable for this user, or remove it to have it made anew"))
+                Err(Failure::new(
+                    Exit::Failed,
+                    what,
+                    "Make it readable for this user, or remove it to have it made anew",
+                ))
             }
         }
     }
@@ -78,14 +84,21 @@ impl DataFolder {
         let kept = self.read(SECRETS)?.unwrap_or_default();
         let mut table: toml::Table = kept.parse().map_err(|_| {
             let what = format!("`{}` is not TOML", self.join(SECRETS).display());
-            Failure::new(Exit::Failed, what, "Restore it from a backup, or remove it to have new secrets made")
+            Failure::new(
+                Exit::Failed,
+                what,
+                "Restore it from a backup, or remove it to have new secrets made",
+            )
         })?;
         if let Some(secret) = table.get(SANDBOX_WEBHOOK_SECRET).and_then(toml::Value::as_str) {
             return Ok(secret.to_owned());
         }
         let secret = SystemEntropy.secret("sr_whk").expose().to_owned();
         table.insert(SANDBOX_WEBHOOK_SECRET.to_owned(), toml::Value::String(secret.clone()));
-        self.write_private(SECRETS, &format!("# Made by smallrun at its first start. Keep it private.\n{table}"))?;
+        self.write_private(
+            SECRETS,
+            &format!("# Made by smallrun at its first start. Keep it private.\n{table}"),
+        )?;
         Ok(secret)
     }
 }

@@ -1,7 +1,8 @@
 //! The database of this process: looked at, locked, brought up to date, opened; and its failures in words.
 //!
-//! [`clock`] keeps to the deployment's time; [`sole`] keeps a second server away where only one may run; [`wall`] looks after
-//! the role of tenants; [`words`] turns errors into sentences; [`pools`] tells how busy the connections are.
+//! [`clock`] keeps to the deployment's time; [`sole`] keeps a second server away where only one may run;
+//! [`wall`] looks after the role of tenants; [`words`] turns errors into sentences; [`pools`] tells how busy
+//! the connections are.
 
 mod clock;
 pub(crate) mod pools;
@@ -103,7 +104,8 @@ async fn on_time(config: &Config, db: Db) -> Outcome<Db> {
     Ok(db)
 }
 
-/// Closes the connections. The last one to a SQLite file folds its log into it, so that a copy of the file is whole.
+/// Closes the connections. The last one to a SQLite file folds its log into it, so that a copy of the file is
+/// whole.
 pub(crate) async fn close(db: Db) {
     for connection in [db.reader().clone(), db.schema_connection().clone()] {
         if let Err(error) = connection.close().await {
@@ -113,11 +115,17 @@ pub(crate) async fn close(db: Db) {
 }
 
 async fn schema(config: &Config, db: &Db) -> Outcome<Schema> {
-    let applied = applied_steps(db.reader()).await.map_err(|error| failure(config, "read the database's schema", &error))?;
+    let applied = applied_steps(db.reader())
+        .await
+        .map_err(|error| failure(config, "read the database's schema", &error))?;
     let known = known_steps();
     if let Some(newer) = applied.iter().find(|name| !known.contains(name)) {
         let what = format!("the database is newer than this program: it has the step {newer}");
-        return Err(Failure::new(Exit::BadDatabase, what, "Start a program of that version or later, or restore a backup"));
+        return Err(Failure::new(
+            Exit::BadDatabase,
+            what,
+            "Start a program of that version or later, or restore a backup",
+        ));
     }
     let pending = known.into_iter().filter(|name| !applied.contains(name)).collect();
     Ok(Schema { applied, pending })
@@ -127,13 +135,19 @@ fn known_steps() -> Vec<String> {
     Migrator::migrations().iter().map(|step| step.name().to_owned()).collect()
 }
 
-/// What the database lacks of this program's steps, in a sentence; `None` when nothing. One that was restored from a backup
-/// under a running server may lack some. Steps of a newer program are no lack: during an upgrade the old one goes on.
+/// What the database lacks of this program's steps, in a sentence; `None` when nothing. One that was restored
+/// from a backup under a running server may lack some. Steps of a newer program are no lack: during an
+/// upgrade the old one goes on.
 pub(crate) async fn lack(db: &Db) -> Result<Option<String>, DbErr> {
     let applied = applied_steps(db.reader()).await?;
     let known = known_steps();
     let missing = known.iter().filter(|name| !applied.contains(name)).count();
-    let sentence = || format!("the database lacks {missing} of this program's {} steps: run `smallrun migrate up`", known.len());
+    let sentence = || {
+        format!(
+            "the database lacks {missing} of this program's {} steps: run `smallrun migrate up`",
+            known.len()
+        )
+    };
     Ok((missing > 0).then(sentence))
 }
 
@@ -172,7 +186,11 @@ async fn check_through(config: &Config, db: &Db) -> Outcome {
         return Ok(());
     }
     let check = Statement::from_string(DbBackend::Sqlite, "PRAGMA quick_check(1)");
-    let row = db.reader().query_one_raw(check).await.map_err(|error| failure(config, "check the database", &error))?;
+    let row = db
+        .reader()
+        .query_one_raw(check)
+        .await
+        .map_err(|error| failure(config, "check the database", &error))?;
     let verdict = row.and_then(|row| row.try_get_by_index::<String>(0).ok()).unwrap_or_default();
     if verdict == "ok" { Ok(()) } else { Err(words::damaged(file, &verdict)) }
 }

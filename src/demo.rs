@@ -1,8 +1,8 @@
 //! The demo marketplace: content of our own, loaded through the same operations that a person's requests run.
 //!
-//! [`content`] what there is; [`series`] when runs open and close; [`tables`] taxes and tariffs; [`mod@load`] puts them
-//! in; [`people`] the accounts to sign in with, and buyers for load tests. Loading again loads nothing twice, and
-//! adds the next runs of series for every phase that has become empty.
+//! [`content`] what there is; [`series`] when runs open and close; [`tables`] taxes and tariffs; [`mod@load`]
+//! puts them in; [`people`] the accounts to sign in with, and buyers for load tests. Loading again loads
+//! nothing twice, and adds the next runs of series for every phase that has become empty.
 
 mod buyers;
 mod content;
@@ -33,4 +33,5 @@ pub(crate) fn introduction(url: &str, tokens_file: &Path) -> String {
 }
 
 /// What is open now: the first thing a storefront shows.
-const QUERY: &str = "{ drops(first: 3, filter: {phases: [OPEN]}) { nodes { title closesAt creator { name } } } }";
+const QUERY: &str =
+    "{ drops(first: 3, filter: {phases: [OPEN]}) { nodes { title closesAt creator { name } } } }";

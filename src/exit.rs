@@ -68,7 +68,11 @@ impl Failure {
     /// A failure of the file system.
     pub(crate) fn writing(path: &std::path::Path, cause: &std::io::Error) -> Self {
         let what = format!("`{}` cannot be written: {cause}", path.display());
-        Self::new(Exit::CannotWrite, what, "Make it writable for this user, or choose another folder with --data")
+        Self::new(
+            Exit::CannotWrite,
+            what,
+            "Make it writable for this user, or choose another folder with --data",
+        )
     }
 
     /// Prints the sentence and answers the exit code.

@@ -43,8 +43,9 @@ impl PaymentParts {
         let gateways = match config.gateway {
             Gateway::Sandbox => Gateways::new(gateway, []),
         };
-        let gateways =
-            gateways.map_err(|twice| Failure::new(Exit::BadSetting, twice.to_string(), "Configure each gateway once"))?;
+        let gateways = gateways.map_err(|twice| {
+            Failure::new(Exit::BadSetting, twice.to_string(), "Configure each gateway once")
+        })?;
         Ok(Self { gateways, sandbox })
     }
 
@@ -81,5 +82,6 @@ fn sandbox(
         webhook_secret,
         late: TimeDelta::seconds(SandboxSettings::LATE_SECS),
     };
-    Sandbox::shared(db.clone(), settings).map_err(|cause| Failure::unexpected("start the sandbox gateway", &cause))
+    Sandbox::shared(db.clone(), settings)
+        .map_err(|cause| Failure::unexpected("start the sandbox gateway", &cause))
 }

@@ -18,7 +18,9 @@ pub(crate) fn mailer(config: &Config) -> Outcome<Arc<dyn Mailer>> {
             std::fs::create_dir_all(folder).map_err(|cause| Failure::writing(folder, &cause))?;
             Ok(Arc::new(FolderMailer::new(folder, from).map_err(|error| bad("mail_from", &error))?))
         }
-        MailUrl::Smtp(url) => Ok(Arc::new(SmtpMailer::new(url, from).map_err(|error| bad("mail_url or mail_from", &error))?)),
+        MailUrl::Smtp(url) => {
+            Ok(Arc::new(SmtpMailer::new(url, from).map_err(|error| bad("mail_url or mail_from", &error))?))
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the limit as far as the system lets this user, and answers it. The usual one, 1024, is kept low for programs that cannot
-/// stand more; a thousand phones would reach it.
+/// Raises the limit as far as the system lets this user, and answers it. The usual one, 1024, is kept low for
+/// programs that cannot stand more; a thousand phones would reach it.
 pub(crate) fn raise_limit() -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {

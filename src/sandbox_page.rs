@@ -15,7 +15,8 @@ use serde::Deserialize;
 
 /// Mounts the page.
 pub(crate) fn configure(config: &mut ServiceConfig, sandbox: Arc<Sandbox>) {
-    let page = web::resource("/sandbox/confirm/{secret}").route(web::get().to(show)).route(web::post().to(choose));
+    let page =
+        web::resource("/sandbox/confirm/{secret}").route(web::get().to(show)).route(web::post().to(choose));
     config.app_data(Data::from(sandbox)).service(page);
 }
 
@@ -53,7 +54,10 @@ async fn choose(sandbox: Data<Sandbox>, secret: Path<String>, choice: Form<Choic
 fn unknown() -> HttpResponse {
     answer(
         HttpResponse::NotFound(),
-        &document("Not found", "<p role=\"alert\">There is no such payment. Go back to the shop and pay again.</p>"),
+        &document(
+            "Not found",
+            "<p role=\"alert\">There is no such payment. Go back to the shop and pay again.</p>",
+        ),
     )
 }
 
@@ -88,10 +92,14 @@ fn page(view: &PageView) -> String {
              </form>"
         ),
         SandboxState::Succeeded => {
-            format!("<p role=\"status\">The payment of <strong>{amount}</strong> is approved. You can close this page.</p>")
+            format!(
+                "<p role=\"status\">The payment of <strong>{amount}</strong> is approved. You can close this page.</p>"
+            )
         }
         SandboxState::RequiresMethod | SandboxState::Processing | SandboxState::Cancelled => {
-            format!("<p role=\"status\">There is nothing to confirm for the payment of <strong>{amount}</strong>.</p>")
+            format!(
+                "<p role=\"status\">There is nothing to confirm for the payment of <strong>{amount}</strong>.</p>"
+            )
         }
     };
     document("Confirm your payment", &main)
@@ -141,7 +149,12 @@ mod tests {
     fn buttons_are_there_only_while_there_is_something_to_confirm() {
         assert!(shown(SandboxState::RequiresAction).contains("value=\"approve\""));
         assert!(shown(SandboxState::RequiresAction).contains("12.50 EUR"));
-        for state in [SandboxState::RequiresMethod, SandboxState::Processing, SandboxState::Succeeded, SandboxState::Cancelled] {
+        for state in [
+            SandboxState::RequiresMethod,
+            SandboxState::Processing,
+            SandboxState::Succeeded,
+            SandboxState::Cancelled,
+        ] {
             assert!(!shown(state).contains("<button"), "{state:?}");
         }
     }

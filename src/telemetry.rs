@@ -12,8 +12,9 @@ use crate::{
     exit::{Exit, Failure, Outcome},
 };
 
-/// Libraries that tell more than an operator wants; the filter of the configuration comes after and may ask for it. The dispatcher
-/// of connections reports whatever is no HTTP as an error of its own: with that, anybody could fill the log.
+/// Libraries that tell more than an operator wants; the filter of the configuration comes after and may ask
+/// for it. The dispatcher of connections reports whatever is no HTTP as an error of its own: with that,
+/// anybody could fill the log.
 const QUIET: &str = "actix_server=warn,actix_http=warn,actix_http::h1::dispatcher=off,sqlx=warn,sea_orm=warn,sea_orm_migration=warn,lettre=warn,hyper=warn";
 
 /// The heads of the audit log, without which nobody can tell that it was sealed anew: logged also where the
@@ -53,7 +54,8 @@ pub(crate) fn log(config: &Config) -> Outcome {
 pub(crate) fn metrics(db: &Db) -> Outcome<impl Fn() -> String + Send + Sync + use<>> {
     let builder = PrometheusBuilder::new().set_buckets(BUCKETS).map_err(|cause| unexpected(&cause))?;
     let of_batches = Matcher::Full(domain::reservations::desk::BATCH_REQUESTS.to_owned());
-    let builder = builder.set_buckets_for_metric(of_batches, BATCH_BUCKETS).map_err(|cause| unexpected(&cause))?;
+    let builder =
+        builder.set_buckets_for_metric(of_batches, BATCH_BUCKETS).map_err(|cause| unexpected(&cause))?;
     let handle = builder.install_recorder().map_err(|cause| unexpected(&cause))?;
     let upkeep = handle.clone();
     tokio::spawn(async move {
@@ -71,5 +73,9 @@ pub(crate) fn metrics(db: &Db) -> Outcome<impl Fn() -> String + Send + Sync + us
 }
 
 fn unexpected(cause: &dyn std::error::Error) -> Failure {
-    Failure::new(Exit::Failed, format_args!("could not start the metrics: {cause}"), "This is a defect: please report it")
+    Failure::new(
+        Exit::Failed,
+        format_args!("could not start the metrics: {cause}"),
+        "This is a defect: please report it",
+    )
 }

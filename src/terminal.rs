@@ -15,7 +15,8 @@ pub(crate) struct Step {
 impl Step {
     /// Says that the step begins.
     pub(crate) fn begin(name: impl Into<String>) -> Self {
-        let step = Self { name: name.into(), began: Instant::now(), rewrites: std::io::stderr().is_terminal() };
+        let step =
+            Self { name: name.into(), began: Instant::now(), rewrites: std::io::stderr().is_terminal() };
         if step.rewrites {
             eprint!("{} … ", step.name);
             let _nobody_watches = std::io::stderr().flush();

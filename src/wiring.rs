@@ -38,7 +38,8 @@ use crate::{
     mailer::mailer,
 };
 
-/// The files that are kept for what is no connection of a client: the database's (200 at most), the broker's, letters, pictures.
+/// The files that are kept for what is no connection of a client: the database's (200 at most), the broker's,
+/// letters, pictures.
 const FILES_OF_OTHERS: u64 = 400;
 
 /// Refuses combinations of settings that would lose work.
@@ -46,7 +47,11 @@ pub(crate) fn check(config: &Config) -> Outcome {
     match config.bus_url {
         BusUrl::Rabbit(..) if config.database_url.sqlite_file().is_some() => {
             let what = "RabbitMQ is for several processes, and SQLite for one";
-            Err(Failure::new(Exit::BadSetting, what, "Set `database_url` to postgres://…, or `bus_url` to embedded://"))
+            Err(Failure::new(
+                Exit::BadSetting,
+                what,
+                "Set `database_url` to postgres://…, or `bus_url` to embedded://",
+            ))
         }
         BusUrl::Rabbit(..) | BusUrl::Embedded => Ok(()),
     }
@@ -61,7 +66,11 @@ pub(crate) fn listen(listen: &ListenAddress) -> Outcome<(TcpListener, SocketAddr
     bound.map_err(|cause| match cause.kind() {
         ErrorKind::AddrInUse => {
             let what = format!("{listen} is in use by another program");
-            Failure::new(Exit::Unavailable, what, "Stop it, or choose another address, such as --listen 127.0.0.1:8081")
+            Failure::new(
+                Exit::Unavailable,
+                what,
+                "Stop it, or choose another address, such as --listen 127.0.0.1:8081",
+            )
         }
         ErrorKind::PermissionDenied => {
             let what = format!("this user may not listen on {listen}");
@@ -69,7 +78,11 @@ pub(crate) fn listen(listen: &ListenAddress) -> Outcome<(TcpListener, SocketAddr
         }
         _ => {
             let what = format!("{listen} cannot be listened on: {cause}");
-            Failure::new(Exit::Unavailable, what, "Choose an address of this machine, such as --listen 127.0.0.1:8080")
+            Failure::new(
+                Exit::Unavailable,
+                what,
+                "Choose an address of this machine, such as --listen 127.0.0.1:8080",
+            )
         }
     })
 }
@@ -116,12 +129,18 @@ pub(crate) fn documents(config: &Config) -> Outcome<Documents> {
     Ok(Documents::new(trusted, only, kept_bytes_max))
 }
 
-/// How many connections there may be, where the system lets this process open so many files, and how slow they may be.
+/// How many connections there may be, where the system lets this process open so many files, and how slow
+/// they may be.
 pub(crate) fn connection_limits(config: &Config, files_max: u64) -> ConnectionLimits {
     let wanted = usize::try_from(config.connections_max.get()).unwrap_or(usize::MAX);
     let possible = usize::try_from(files_max.saturating_sub(FILES_OF_OTHERS)).unwrap_or(usize::MAX).max(1);
     if possible < wanted {
-        tracing::warn!(wanted, possible, files_max, "the system allows fewer connections than `connections_max`");
+        tracing::warn!(
+            wanted,
+            possible,
+            files_max,
+            "the system allows fewer connections than `connections_max`"
+        );
     }
     let seconds = |number: u32| Duration::from_secs(number.into());
     ConnectionLimits {
@@ -229,7 +248,8 @@ pub(crate) fn checks(db: &Db, bus: &Arc<dyn Bus>, loops: Loops) -> Vec<Check> {
     vec![schema_check(db), bus_check(bus), Check::new("workers", move || std::future::ready(loops.check()))]
 }
 
-/// Whether the bus carries. Without it work is found by looking, so a process without it is ready all the same.
+/// Whether the bus carries. Without it work is found by looking, so a process without it is ready all the
+/// same.
 fn bus_check(bus: &Arc<dyn Bus>) -> Check {
     let bus = Arc::clone(bus);
     let check = Check::new("bus", move || {

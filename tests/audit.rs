@@ -1,6 +1,12 @@
 //! The audit log, from outside: a server seals it, and the command finds what is done to it by hand.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests may fail loudly")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests may fail loudly"
+)]
 
 mod harness;
 
@@ -18,7 +24,8 @@ async fn eventually_sealed(database: &DatabaseConnection) -> i64 {
     let patience = Instant::now();
     loop {
         let counts = query(database, "SELECT COUNT(*) AS of, COUNT(position) AS sealed FROM audit").await;
-        let (rows, sealed): (i64, i64) = (counts.try_get("", "of").unwrap(), counts.try_get("", "sealed").unwrap());
+        let (rows, sealed): (i64, i64) =
+            (counts.try_get("", "of").unwrap(), counts.try_get("", "sealed").unwrap());
         if rows == sealed {
             return rows;
         }
@@ -74,7 +81,8 @@ async fn a_log_is_sealed_and_what_is_done_to_it_is_found(setup: Setup) {
     let log: PathBuf = verify.folder.join("stderr.log");
     let log = ["--log", log.to_str().unwrap()];
     // What the last tasks wrote while it stopped is sealed by the next server.
-    let sealed: i64 = query(&database, "SELECT COUNT(position) AS sealed FROM audit").await.try_get("", "sealed").unwrap();
+    let sealed: i64 =
+        query(&database, "SELECT COUNT(position) AS sealed FROM audit").await.try_get("", "sealed").unwrap();
     let all = verify.passes(&log, &format!("{sealed} rows in "));
     assert!(sealed >= rows && all.contains("Heads known from elsewhere that agree: "), "{all}");
     let head = all.lines().find_map(|line| line.strip_prefix("  ")).unwrap().to_owned();
@@ -83,26 +91,38 @@ async fn a_log_is_sealed_and_what_is_done_to_it_is_found(setup: Setup) {
     // A row is changed.
     let change = |actor: &str| format!("UPDATE audit SET actor = '{actor}' WHERE position = 7");
     let row = query(&database, "SELECT id, actor FROM audit WHERE position = 7").await;
-    let (id, actor): (domain::platform::ids::AuditId, String) = (row.try_get("", "id").unwrap(), row.try_get("", "actor").unwrap());
+    let (id, actor): (domain::platform::ids::AuditId, String) =
+        (row.try_get("", "id").unwrap(), row.try_get("", "actor").unwrap());
     database.execute_unprepared(&change("system:nobody")).await.unwrap();
     for arguments in [&[][..], &log, &["--head", &head]] {
-        verify.finds(arguments, &[&id.to_string(), "at position 7 in segment ", "was changed after it was sealed"]);
+        verify.finds(
+            arguments,
+            &[&id.to_string(), "at position 7 in segment ", "was changed after it was sealed"],
+        );
     }
     database.execute_unprepared(&change(&actor)).await.unwrap();
     verify.passes(&log, "as they were sealed");
 
     // The tail is cut off.
-    let last = query(&database, "SELECT number, position_first FROM audit_segments ORDER BY number DESC LIMIT 1").await;
-    let (number, first): (i64, i64) = (last.try_get("", "number").unwrap(), last.try_get("", "position_first").unwrap());
-    for sql in
-        [format!("DELETE FROM audit_segments WHERE number = {number}"), format!("DELETE FROM audit WHERE position >= {first}")]
-    {
+    let last =
+        query(&database, "SELECT number, position_first FROM audit_segments ORDER BY number DESC LIMIT 1")
+            .await;
+    let (number, first): (i64, i64) =
+        (last.try_get("", "number").unwrap(), last.try_get("", "position_first").unwrap());
+    for sql in [
+        format!("DELETE FROM audit_segments WHERE number = {number}"),
+        format!("DELETE FROM audit WHERE position >= {first}"),
+    ] {
         database.execute_unprepared(&sql).await.unwrap();
     }
     verify.passes(&[], &format!("{} rows in {} segments", first - 1, number - 1));
-    let said = format!("segment {number} of the audit log was logged with the head {}", &head[head.find(':').unwrap() + 1..]);
+    let said = format!(
+        "segment {number} of the audit log was logged with the head {}",
+        &head[head.find(':').unwrap() + 1..]
+    );
     for arguments in [&log, &["--head", &head]] {
-        verify.finds(arguments, &[&said, &format!("the last one here is {}", number - 1), "tail was cut off"]);
+        verify
+            .finds(arguments, &[&said, &format!("the last one here is {}", number - 1), "tail was cut off"]);
     }
     database.close().await.unwrap();
 
@@ -123,7 +143,11 @@ async fn on_sqlite_with_logs_for_machines() {
 
 #[tokio::test]
 async fn on_postgres_with_logs_for_people_that_tell_little() {
-    let setup = Setup::empty().on_postgres().await.with("SMALLRUN_LOG_FORMAT", "pretty").with("SMALLRUN_LOG", "error");
+    let setup = Setup::empty()
+        .on_postgres()
+        .await
+        .with("SMALLRUN_LOG_FORMAT", "pretty")
+        .with("SMALLRUN_LOG", "error");
     a_log_is_sealed_and_what_is_done_to_it_is_found(setup).await;
 }
 
@@ -138,7 +162,10 @@ fn heads_that_cannot_be_read_end_with_2() {
         (["--log", log], "no head of the audit log is in what --log names"),
         (["--head", "7:abc"], "it has the form NUMBER:HEX"),
     ] {
-        let verify = Verify { folder: Arc::clone(&folder), url: format!("sqlite://{}", folder.join("x.sqlite").display()) };
+        let verify = Verify {
+            folder: Arc::clone(&folder),
+            url: format!("sqlite://{}", folder.join("x.sqlite").display()),
+        };
         let ended = verify.with(&arguments);
         assert!(ended.code == Some(2) && ended.stderr.contains(said), "{ended:#?}");
     }

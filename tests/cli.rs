@@ -1,6 +1,12 @@
 //! The command line, from outside: help, exit codes, every failure's sentence, starting and stopping.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests may fail loudly")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests may fail loudly"
+)]
 
 mod harness;
 
@@ -18,14 +24,31 @@ use serde_json::json;
 /// One sentence that says what, another that says what to do.
 fn assert_sentence(ended: &Ended, code: i32, what: &str) {
     let last = ended.stderr.lines().last().unwrap_or_default();
-    assert!(ended.code == Some(code) && last.starts_with("error: ") && last.contains(what) && last.ends_with('.'), "{ended:#?}");
+    assert!(
+        ended.code == Some(code) && last.starts_with("error: ") && last.contains(what) && last.ends_with('.'),
+        "{ended:#?}"
+    );
 }
 
 #[test]
 fn help_names_every_command_and_every_exit_code() {
     let help = run(["--help"]);
     assert_eq!((help.code, help.stderr.as_str()), (Some(0), ""));
-    for word in ["serve", "work", "migrate", "demo", "admin", "audit", "schema", "config", "Exit codes", "65", "69", "73", "78"] {
+    for word in [
+        "serve",
+        "work",
+        "migrate",
+        "demo",
+        "admin",
+        "audit",
+        "schema",
+        "config",
+        "Exit codes",
+        "65",
+        "69",
+        "73",
+        "78",
+    ] {
         assert!(help.stdout.contains(word), "{word}: {}", help.stdout);
     }
     for command in ["serve", "work", "migrate", "demo", "admin", "audit", "config"] {
@@ -37,9 +60,14 @@ fn help_names_every_command_and_every_exit_code() {
 
 #[test]
 fn a_wrong_call_ends_with_2_and_shows_the_usage() {
-    for wrong in [&["--nope"][..], &["nope"], &["serve", "--nope"], &["migrate"], &["demo", "--buyers", "none"], &[]] {
+    for wrong in
+        [&["--nope"][..], &["nope"], &["serve", "--nope"], &["migrate"], &["demo", "--buyers", "none"], &[]]
+    {
         let ended = run(wrong);
-        assert!(ended.code == Some(2) && ended.stderr.contains("--help") && ended.stdout.is_empty(), "{ended:#?}");
+        assert!(
+            ended.code == Some(2) && ended.stderr.contains("--help") && ended.stdout.is_empty(),
+            "{ended:#?}"
+        );
     }
     assert_sentence(&run(["serve", "--listen", "nowhere"]), 2, "--listen must be an address and a port");
 }
@@ -89,8 +117,16 @@ fn a_bad_setting_ends_with_78_and_names_it() {
         "the configuration file `/nowhere/smallrun.toml` cannot be read",
     );
     for (variable, value, what) in [
-        ("SMALLRUN_PUBLIK_URL", "x", "unknown variable SMALLRUN_PUBLIK_URL. Did you mean SMALLRUN_PUBLIC_URL?"),
-        ("SMALLRUN_BUS_URL", "kafka://localhost", "SMALLRUN_BUS_URL must be embedded://, amqp:// or amqps://"),
+        (
+            "SMALLRUN_PUBLIK_URL",
+            "x",
+            "unknown variable SMALLRUN_PUBLIK_URL. Did you mean SMALLRUN_PUBLIC_URL?",
+        ),
+        (
+            "SMALLRUN_BUS_URL",
+            "kafka://localhost",
+            "SMALLRUN_BUS_URL must be embedded://, amqp:// or amqps://",
+        ),
         ("SMALLRUN_DATABASE_URL", "mysql://localhost", "SMALLRUN_DATABASE_URL cannot be used"),
     ] {
         assert_sentence(&Ended::of(smallrun().arg("serve").env(variable, value)), 78, what);
@@ -108,13 +144,19 @@ fn migrations_are_shown_and_applied_once() {
     let folder = Folder::new();
     let migrate = |what: &str| Ended::of(smallrun().args(["migrate", what, "--data"]).arg(folder.path()));
     let before = migrate("status");
-    assert!(before.code == Some(0) && before.stdout.lines().all(|line| line.starts_with("pending  m0")), "{before:#?}");
+    assert!(
+        before.code == Some(0) && before.stdout.lines().all(|line| line.starts_with("pending  m0")),
+        "{before:#?}"
+    );
     assert!(!folder.join("smallrun.sqlite").exists(), "a look must not make a database");
     let up = migrate("up");
     assert!(up.code == Some(0) && up.stderr.contains("Applying m0001_platform … done"), "{up:#?}");
     assert_eq!(migrate("up").stdout, "The database is up to date.\n");
     let after = migrate("status");
-    assert!(after.stdout.lines().count() == before.stdout.lines().count() && !after.stdout.contains("pending"), "{after:#?}");
+    assert!(
+        after.stdout.lines().count() == before.stdout.lines().count() && !after.stdout.contains("pending"),
+        "{after:#?}"
+    );
 }
 
 #[test]
@@ -140,7 +182,11 @@ fn a_damaged_database_ends_with_65_and_is_left_alone() {
             "audit" => &["audit", "verify"],
             _ => &["admin", "create", "--email", "you@example.org"],
         };
-        assert_sentence(&Ended::of(smallrun().args(arguments).arg("--data").arg(folder.path())), 65, "is damaged");
+        assert_sentence(
+            &Ended::of(smallrun().args(arguments).arg("--data").arg(folder.path())),
+            65,
+            "is damaged",
+        );
         assert_eq!(fs::read_to_string(&file).unwrap(), "this is not a database at all");
     }
     // Pages overwritten behind a good header.
@@ -164,10 +210,12 @@ async fn a_database_that_is_newer_ends_with_65() {
     let newer = "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_tomorrow', 0)";
     sea_orm::ConnectionTrait::execute_unprepared(&database, newer).await.unwrap();
     database.close().await.unwrap();
-    let serve = smallrun().args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path()).output().unwrap();
+    let serve =
+        smallrun().args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path()).output().unwrap();
     let stderr = String::from_utf8(serve.stderr).unwrap();
     assert!(
-        serve.status.code() == Some(65) && stderr.contains("newer than this program: it has the step m9999_tomorrow"),
+        serve.status.code() == Some(65)
+            && stderr.contains("newer than this program: it has the step m9999_tomorrow"),
         "{stderr}"
     );
 }
@@ -175,7 +223,9 @@ async fn a_database_that_is_newer_ends_with_65() {
 #[test]
 fn a_database_that_lacks_steps_is_told_to_the_short_commands() {
     let folder = Folder::new();
-    let ended = Ended::of(smallrun().args(["admin", "create", "--email", "you@example.org", "--data"]).arg(folder.path()));
+    let ended = Ended::of(
+        smallrun().args(["admin", "create", "--email", "you@example.org", "--data"]).arg(folder.path()),
+    );
     assert_sentence(&ended, 65, "Run `smallrun migrate up`");
 }
 
@@ -228,7 +278,10 @@ async fn a_database_user_without_the_role_of_tenants_is_told_what_to_run() {
     database.run(&format!("REVOKE smallrun_tenant FROM {user}")).await;
     let migrate = || {
         let mut command = smallrun();
-        command.args(["migrate", "up", "--data"]).arg(folder.path()).env("SMALLRUN_DATABASE_URL", &database.url);
+        command
+            .args(["migrate", "up", "--data"])
+            .arg(folder.path())
+            .env("SMALLRUN_DATABASE_URL", &database.url);
         Ended::of(&mut command)
     };
     let what_to_run = format!("`GRANT smallrun_tenant TO {user}`");
@@ -244,7 +297,11 @@ async fn a_database_user_without_the_role_of_tenants_is_told_what_to_run() {
 #[tokio::test]
 async fn the_first_start_tells_how_to_make_an_admin_and_the_admin_can_sign_in() {
     let server = Server::start(Setup::empty()).await;
-    assert!(server.greeting().contains("smallrun admin create --email you@example.org"), "{}", server.greeting());
+    assert!(
+        server.greeting().contains("smallrun admin create --email you@example.org"),
+        "{}",
+        server.greeting()
+    );
 
     let made = admin(&server, "boss@example.org", "correct horse battery");
     assert!(made.code == Some(0) && made.stdout.contains("boss@example.org"), "{made:#?}");
@@ -266,7 +323,9 @@ fn admin(server: &Server, email: &str, password: &str) -> Ended {
     let password_file = server.folder().join("password");
     fs::write(&password_file, format!("{password}\n")).unwrap();
     let mut command = smallrun();
-    command.args(["admin", "create", "--password-stdin", "--email", email, "--data"]).arg(server.folder().path());
+    command
+        .args(["admin", "create", "--password-stdin", "--email", email, "--data"])
+        .arg(server.folder().path());
     Ended::of(command.stdin(fs::File::open(password_file).unwrap()))
 }
 
@@ -315,11 +374,17 @@ async fn readiness_says_what_is_missing_and_metrics_say_how_much_waits() {
     }
     // As after a restore of an older backup under a running server.
     let database = Database::connect(server.database_url()).await.unwrap();
-    database.execute_unprepared("DELETE FROM seaql_migrations WHERE version = 'm0010_task_history'").await.unwrap();
+    database
+        .execute_unprepared("DELETE FROM seaql_migrations WHERE version = 'm0010_task_history'")
+        .await
+        .unwrap();
     let (status, ill) = ready().await;
     let said = ill["checks"]["schema"].as_str().unwrap();
     assert!(status == 503 && said.starts_with("the database lacks 1 of this program's "), "{ill}");
-    assert_eq!((&ill["ready"], &ill["checks"]["database"], &ill["checks"]["workers"]), (&json!(false), &json!("ok"), &json!("ok")));
+    assert_eq!(
+        (&ill["ready"], &ill["checks"]["database"], &ill["checks"]["workers"]),
+        (&json!(false), &json!("ok"), &json!("ok"))
+    );
 }
 
 #[tokio::test]
@@ -331,11 +396,18 @@ async fn the_connections_to_the_database_are_measured() {
         let server = Server::start(setup).await;
         let answer = server.client().get(server.at("/metrics")).send().await.unwrap();
         let text = answer.text().await.unwrap();
-        let gauge = |name: String| text.lines().find_map(|line| line.strip_prefix(&name)?.trim().parse::<u32>().ok());
+        let gauge =
+            |name: String| text.lines().find_map(|line| line.strip_prefix(&name)?.trim().parse::<u32>().ok());
         assert!(text.contains("# HELP smallrun_db_connections "), "{text}");
         for (pool, max) in pools {
-            let of = |state| gauge(format!("smallrun_db_connections{{pool=\"{pool}\",state=\"{state}\"}}")).unwrap();
-            assert_eq!(gauge(format!("smallrun_db_connections_max{{pool=\"{pool}\"}}")), Some(*max), "{text}");
+            let of = |state| {
+                gauge(format!("smallrun_db_connections{{pool=\"{pool}\",state=\"{state}\"}}")).unwrap()
+            };
+            assert_eq!(
+                gauge(format!("smallrun_db_connections_max{{pool=\"{pool}\"}}")),
+                Some(*max),
+                "{text}"
+            );
             assert!((1..=*max).contains(&(of("idle") + of("used"))), "{text}");
         }
     }
@@ -361,16 +433,21 @@ async fn the_log_is_json_with_trace_ids_and_without_secrets() {
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     let (status, _) = server.send(Some("sr_ses_hunter-two"), "{ viewer { kind } }", json!({})).await;
     assert_eq!(status, 401);
-    let traced = server.client().get(server.at("/livez")).header("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"));
+    let traced = server
+        .client()
+        .get(server.at("/livez"))
+        .header("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"));
     assert!(traced.send().await.unwrap().status().is_success());
-    let sign_up = "mutation($input: AccountSignUpInput!) { accountSignUp(input: $input) { errors { code } } }";
+    let sign_up =
+        "mutation($input: AccountSignUpInput!) { accountSignUp(input: $input) { errors { code } } }";
     let person = json!({ "input": { "email": "somebody@example.org", "name": "Some Body", "password": "correct horse battery" } });
     server.graphql(None, sign_up, person).await;
     server.letter("somebody@example.org", "confirm-email").await;
     let log = server.log();
     // Progress of the start stands on lines of its own.
     for line in log.lines().filter(|line| !line.contains(" … ")) {
-        let event: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"));
+        let event: serde_json::Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"));
         assert!(event["level"].is_string() && event["timestamp"].is_string(), "{line}");
     }
     assert!(log.contains(trace), "the trace of a request is logged");
@@ -383,7 +460,8 @@ async fn the_log_is_json_with_trace_ids_and_without_secrets() {
 async fn what_was_not_done_before_a_crash_is_done_after_the_next_start() {
     let server = Server::start(Setup::empty()).await;
     let again = server.same_again();
-    let sign_up = "mutation($input: AccountSignUpInput!) { accountSignUp(input: $input) { errors { code } } }";
+    let sign_up =
+        "mutation($input: AccountSignUpInput!) { accountSignUp(input: $input) { errors { code } } }";
     let person = json!({ "input": { "email": "somebody@example.org", "name": "Some Body", "password": "correct horse battery" } });
     server.graphql(None, sign_up, person).await;
     server.kill();

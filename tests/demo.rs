@@ -1,7 +1,13 @@
-//! The demo marketplace, from outside: what is there after the first start, what a later one adds, and the buyers for
-//! load tests.
+//! The demo marketplace, from outside: what is there after the first start, what a later one adds, and the
+//! buyers for load tests.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests may fail loudly")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests may fail loudly"
+)]
 
 mod harness;
 
@@ -10,7 +16,8 @@ use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt};
 use harness::{Ended, Server, Setup, smallrun};
 use serde_json::{Value, json};
 
-const DROPS: &str = "{ drops(first: 100) { totalCount nodes { id slug phase closingSoon soldOut creator { slug } } } }";
+const DROPS: &str =
+    "{ drops(first: 100) { totalCount nodes { id slug phase closingSoon soldOut creator { slug } } } }";
 
 async fn drops(server: &Server) -> Vec<Value> {
     let data = server.graphql(None, DROPS, json!({})).await;
@@ -37,9 +44,14 @@ fn phases(drops: &[Value]) -> BTreeMap<&'static str, usize> {
 
 async fn the_demo_is_a_marketplace_with_something_in_every_phase_and_loads_once(setup: Setup) {
     let server = Server::start(setup).await;
-    for told in
-        ["/playground", "buyer@demo.example", "creator@demo.example", "admin@demo.example", "smallrun-demo", "demo-tokens.json"]
-    {
+    for told in [
+        "/playground",
+        "buyer@demo.example",
+        "creator@demo.example",
+        "admin@demo.example",
+        "smallrun-demo",
+        "demo-tokens.json",
+    ] {
         assert!(server.greeting().contains(told), "{told}: {}", server.greeting());
     }
     let first = drops(&server).await;
@@ -50,11 +62,13 @@ async fn the_demo_is_a_marketplace_with_something_in_every_phase_and_loads_once(
     let counts = "{ creators { totalCount } products { totalCount } }";
     let counted = server.graphql(None, counts, json!({})).await;
     assert!(
-        counted["creators"]["totalCount"].as_u64() >= Some(6) && counted["products"]["totalCount"].as_u64() >= Some(50),
+        counted["creators"]["totalCount"].as_u64() >= Some(6)
+            && counted["products"]["totalCount"].as_u64() >= Some(50),
         "{counted}"
     );
 
-    let tokens: Vec<String> = ["buyer", "creator", "admin"].iter().map(|role| server.demo_token(role)).collect();
+    let tokens: Vec<String> =
+        ["buyer", "creator", "admin"].iter().map(|role| server.demo_token(role)).collect();
     let mode = fs::metadata(server.folder().join("demo-tokens.json")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 
@@ -63,7 +77,8 @@ async fn the_demo_is_a_marketplace_with_something_in_every_phase_and_loads_once(
     let server = Server::start(again).await;
     assert_eq!(drops(&server).await.len(), first.len());
     assert_eq!(server.graphql(None, counts, json!({})).await, counted);
-    let kept: Vec<String> = ["buyer", "creator", "admin"].iter().map(|role| server.demo_token(role)).collect();
+    let kept: Vec<String> =
+        ["buyer", "creator", "admin"].iter().map(|role| server.demo_token(role)).collect();
     assert_eq!(kept, tokens, "tokens that still hold are kept");
     for (role, token) in ["buyer", "creator", "admin"].iter().zip(&kept) {
         let email = format!("{role}@demo.example");
@@ -82,7 +97,10 @@ async fn sqlite_the_demo_is_a_marketplace_with_something_in_every_phase_and_load
 
 #[tokio::test]
 async fn postgres_the_demo_is_a_marketplace_with_something_in_every_phase_and_loads_once() {
-    the_demo_is_a_marketplace_with_something_in_every_phase_and_loads_once(Setup::demo().on_postgres_and_rabbitmq().await).await;
+    the_demo_is_a_marketplace_with_something_in_every_phase_and_loads_once(
+        Setup::demo().on_postgres_and_rabbitmq().await,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -105,7 +123,8 @@ async fn a_later_start_adds_the_next_runs_of_a_phase_that_has_become_empty() {
     let token = server.demo_token("creator");
     let open: Vec<&Value> = before.iter().filter(|drop| is_open(drop)).collect();
     for drop in &open {
-        let cancel = "mutation($input: DropIdInput!) { dropCancel(input: $input) { errors { code message } } }";
+        let cancel =
+            "mutation($input: DropIdInput!) { dropCancel(input: $input) { errors { code message } } }";
         let data = server.graphql(Some(&token), cancel, json!({ "input": { "id": drop["id"] } })).await;
         assert_eq!(data["dropCancel"]["errors"], json!([]), "{drop}");
     }
@@ -115,9 +134,13 @@ async fn a_later_start_adds_the_next_runs_of_a_phase_that_has_become_empty() {
     assert!(server.stop().await.0.success());
     let server = Server::start(again).await;
     let after = drops(&server).await;
-    let mut expected: Vec<String> = open.iter().map(|drop| drop["slug"].as_str().unwrap().replace("-1", "-2")).collect();
-    let mut new: Vec<String> =
-        after.iter().filter(|drop| is_open(drop)).map(|drop| drop["slug"].as_str().unwrap().to_owned()).collect();
+    let mut expected: Vec<String> =
+        open.iter().map(|drop| drop["slug"].as_str().unwrap().replace("-1", "-2")).collect();
+    let mut new: Vec<String> = after
+        .iter()
+        .filter(|drop| is_open(drop))
+        .map(|drop| drop["slug"].as_str().unwrap().to_owned())
+        .collect();
     expected.sort();
     new.sort();
     assert_eq!(new, expected);

@@ -1,7 +1,13 @@
-//! The clock of a demo, from outside: set forward beside a running server, it takes windows, holds, late payments and
-//! letters with it.
+//! The clock of a demo, from outside: set forward beside a running server, it takes windows, holds, late
+//! payments and letters with it.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests may fail loudly")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests may fail loudly"
+)]
 
 mod harness;
 
@@ -19,8 +25,11 @@ struct Demo {
 impl Demo {
     async fn done(&self, name: &str, fields: &str, input: Value) -> Value {
         let kind = format!("{}{}Input", name[..1].to_uppercase(), &name[1..]);
-        let query = format!("mutation($input: {kind}!) {{ {name}(input: $input) {{ {fields} errors {{ code path }} }} }}");
-        let payload = self.server.graphql(Some(&self.buyer), &query, json!({ "input": input })).await[name].clone();
+        let query = format!(
+            "mutation($input: {kind}!) {{ {name}(input: $input) {{ {fields} errors {{ code path }} }} }}"
+        );
+        let payload =
+            self.server.graphql(Some(&self.buyer), &query, json!({ "input": input })).await[name].clone();
         assert_eq!(payload["errors"], json!([]), "{name}: {payload:#}");
         payload
     }
@@ -31,7 +40,8 @@ impl Demo {
                      creator { country } items { id stock { free } } } } }";
         let drops = self.server.graphql(None, query, json!({})).await["drops"]["nodes"].clone();
         let open = drops.as_array().unwrap().iter().filter(|drop| drop["closingSoon"] == false);
-        let mut found = open.flat_map(|drop| drop["items"].as_array().unwrap().iter().map(move |item| (drop, item)));
+        let mut found =
+            open.flat_map(|drop| drop["items"].as_array().unwrap().iter().map(move |item| (drop, item)));
         let (drop, item) = found.find(|(_, item)| item["stock"]["free"].as_u64() > Some(1)).unwrap();
         (drop["id"].as_str().unwrap().to_owned(), item["id"].as_str().unwrap().to_owned())
     }
@@ -42,7 +52,8 @@ impl Demo {
                       errors { code } } legalTexts { id } }";
         let input = json!({ "input": { "lines": lines, "country": "DE" } });
         let data = self.server.graphql(Some(&self.buyer), quoted, input).await;
-        let legal: Vec<&Value> = data["legalTexts"].as_array().unwrap().iter().map(|text| &text["id"]).collect();
+        let legal: Vec<&Value> =
+            data["legalTexts"].as_array().unwrap().iter().map(|text| &text["id"]).collect();
         let input = json!({
             "lines": lines, "expectedTotal": data["checkoutQuote"]["quote"]["total"], "acceptedLegalTextIds": legal,
             "address": { "name": "Bo", "line1": "Ring 1", "postalCode": "10115", "city": "Berlin", "country": "DE" },
@@ -54,7 +65,9 @@ impl Demo {
 
     async fn until(&self, checkout: &str, good: impl Fn(&Value) -> bool) {
         let query = "query($id: ID!) { checkout(id: $id) { status payment { status } } }";
-        self.server.until(Some(&self.buyer), query, json!({ "id": checkout }), |data| good(&data["checkout"])).await;
+        self.server
+            .until(Some(&self.buyer), query, json!({ "id": checkout }), |data| good(&data["checkout"]))
+            .await;
     }
 
     fn travel(&self, by: &str) {
@@ -76,7 +89,8 @@ async fn time_goes_by_in_a_demo_as_it_is_told_to(setup: Setup) {
     assert!(letter.contains(&unpaid), "{letter}");
 
     let late = demo.reserve(&item, "this-one-is-paid-late").await;
-    let input = json!({ "checkoutId": late, "paymentMethod": "pm_sandbox_late", "idempotencyKey": "late-payment" });
+    let input =
+        json!({ "checkoutId": late, "paymentMethod": "pm_sandbox_late", "idempotencyKey": "late-payment" });
     demo.done("checkoutPay", "payment { status }", input).await;
     demo.until(&late, |seen| seen["payment"]["status"] == "PROCESSING").await;
     demo.travel("1m");
@@ -112,9 +126,15 @@ async fn only_a_demo_travels_and_only_forward() {
     let server = Server::start(Setup::empty()).await;
     let refused = |by: &str| Ended::of(&mut server.command(&["demo", "travel", by]));
     let ended = refused("2d");
-    assert!(ended.code == Some(1) && ended.stderr.contains("the clock was not set: this is no demo."), "{ended:#?}");
+    assert!(
+        ended.code == Some(1) && ended.stderr.contains("the clock was not set: this is no demo."),
+        "{ended:#?}"
+    );
     for by in ["yesterday", "0d", "2w"] {
         let ended = refused(by);
-        assert!(ended.code == Some(2) && ended.stderr.contains("such as 2d, 36h, 90m or 1d12h"), "{ended:#?}");
+        assert!(
+            ended.code == Some(2) && ended.stderr.contains("such as 2d, 36h, 90m or 1d12h"),
+            "{ended:#?}"
+        );
     }
 }

@@ -1,6 +1,13 @@
-//! The examples of the playground, each opened and run as the playground does it, on a demo that has just been started.
+//! The examples of the playground, each opened and run as the playground does it, on a demo that has just
+//! been started.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests may fail loudly")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests may fail loudly"
+)]
 
 mod harness;
 
@@ -38,7 +45,8 @@ impl Playground {
         let mut known = Map::new();
         for query in example["prepare"].as_array().unwrap() {
             let query = filled_text(query.as_str().unwrap(), &known);
-            let answer = self.server.graphql(self.token_of(example), query.as_str().unwrap(), json!({})).await;
+            let answer =
+                self.server.graphql(self.token_of(example), query.as_str().unwrap(), json!({})).await;
             known.extend(answer.as_object().unwrap().clone());
         }
         let variables = example["variables"].as_str().map(|json| serde_json::from_str(json).unwrap());
@@ -57,13 +65,22 @@ impl Playground {
     /// The first answer of a subscription, as the playground asks for it.
     async fn first_of_many(&self, token: Option<&str>, query: &str, variables: Value) -> Value {
         let asking = json!({ "query": query, "variables": variables });
-        let mut request = self.server.client().post(self.server.at("/graphql")).header("accept", "text/event-stream").json(&asking);
+        let mut request = self
+            .server
+            .client()
+            .post(self.server.at("/graphql"))
+            .header("accept", "text/event-stream")
+            .json(&asking);
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
         let (mut stream, mut text) = (request.send().await.unwrap(), String::new());
         loop {
-            let chunk = tokio::time::timeout(SOON, stream.chunk()).await.expect("nothing came").unwrap().expect("it ended");
+            let chunk = tokio::time::timeout(SOON, stream.chunk())
+                .await
+                .expect("nothing came")
+                .unwrap()
+                .expect("it ended");
             text.push_str(std::str::from_utf8(&chunk).unwrap());
             let event = text.split_once("event: next\ndata: ").and_then(|(_, rest)| rest.split_once("\n\n"));
             if let Some((data, _)) = event {
@@ -83,7 +100,9 @@ impl Playground {
     async fn until_paid(&self) {
         let query = "{ checkouts(first: 1) { nodes { status payment { status } } } }";
         let token = self.tokens["buyer"].as_str();
-        self.server.until(token, query, json!({}), |data| data["checkouts"]["nodes"][0]["status"] == "CONFIRMED").await;
+        self.server
+            .until(token, query, json!({}), |data| data["checkouts"]["nodes"][0]["status"] == "CONFIRMED")
+            .await;
     }
 }
 
@@ -98,7 +117,9 @@ fn filled(value: &Value, known: &Map<String, Value>) -> Value {
     match value {
         Value::String(text) => filled_text(text, known),
         Value::Array(values) => values.iter().map(|value| filled(value, known)).collect(),
-        Value::Object(fields) => fields.iter().map(|(key, value)| (key.clone(), filled(value, known))).collect(),
+        Value::Object(fields) => {
+            fields.iter().map(|(key, value)| (key.clone(), filled(value, known))).collect()
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }
 }
@@ -166,7 +187,8 @@ fn at_path(path: &str, known: &Map<String, Value>) -> Value {
 
 async fn every_example_runs_as_it_is_opened_and_once_more(setup: Setup) {
     let playground = Playground::open(setup).await;
-    let roles: BTreeSet<&str> = playground.examples.iter().map(|example| example["role"].as_str().unwrap()).collect();
+    let roles: BTreeSet<&str> =
+        playground.examples.iter().map(|example| example["role"].as_str().unwrap()).collect();
     assert_eq!(roles, BTreeSet::from(["storefront", "buyer", "creator", "admin"]));
     assert_eq!(playground.examples.iter().filter(|example| example["default"] == true).count(), 1);
     make_dead_letters(&playground.server).await;
@@ -190,8 +212,8 @@ async fn every_example_runs_as_it_is_opened_and_once_more(setup: Setup) {
     }
 }
 
-/// Makes failed work for the examples that look after it: a demo that is well has none. What it was to do does not exist, so
-/// that what is tried again fails again.
+/// Makes failed work for the examples that look after it: a demo that is well has none. What it was to do
+/// does not exist, so that what is tried again fails again.
 async fn make_dead_letters(server: &Server) {
     let database = Database::connect(server.database_url()).await.unwrap();
     let columns = [
@@ -209,7 +231,10 @@ async fn make_dead_letters(server: &Server) {
         "created_at",
     ];
     for number in 1..=6 {
-        let (id, at) = (Uuid::from_u128(number), DateTime::<Utc>::UNIX_EPOCH + TimeDelta::seconds(i64::try_from(number).unwrap()));
+        let (id, at) = (
+            Uuid::from_u128(number),
+            DateTime::<Utc>::UNIX_EPOCH + TimeDelta::seconds(i64::try_from(number).unwrap()),
+        );
         let (kind, queue, error) = ("sandbox_outcome", "sandbox", "the sandbox knows no such event");
         let payload = json!({ "task": kind, "event": id });
         let values = [

@@ -1,7 +1,8 @@
-//! The house rules that a compiler does not know: which crate may use which, and what files and folders look like.
+//! The house rules that a compiler does not know: which crate may use which, and what files and folders look
+//! like.
 //!
-//! The rules are those of `ARCHITECTURE.md`. A new crate, or a new arrow between two, is added to [`RULES`] in the same
-//! change that argues for it.
+//! The rules are those of `ARCHITECTURE.md`. A new crate, or a new arrow between two, is added to [`RULES`]
+//! in the same change that argues for it.
 
 #![expect(clippy::expect_used, reason = "a test that cannot read the tree has nothing else to say")]
 
@@ -22,15 +23,46 @@ struct Rule {
 /// The front of every crate that speaks HTTP or GraphQL to the world, for those that must not.
 const EDGE: &[&str] = &["actix", "async-graphql", "axum", "hyper"];
 /// What reaches over the network, for those that must not even be able to.
-const OUTSIDE: &[&str] = &["actix", "async-graphql", "axum", "hyper", "lapin", "reqwest", "lettre", "async-stripe", "object_store"];
+const OUTSIDE: &[&str] = &[
+    "actix",
+    "async-graphql",
+    "axum",
+    "hyper",
+    "lapin",
+    "reqwest",
+    "lettre",
+    "async-stripe",
+    "object_store",
+];
 /// Pixels or jobs in, answer out: an engine has nothing to wait for.
-const ANY_IO: &[&str] =
-    &["actix", "async-graphql", "axum", "hyper", "lapin", "reqwest", "sea-orm", "sqlx", "tokio", "object_store"];
+const ANY_IO: &[&str] = &[
+    "actix",
+    "async-graphql",
+    "axum",
+    "hyper",
+    "lapin",
+    "reqwest",
+    "sea-orm",
+    "sqlx",
+    "tokio",
+    "object_store",
+];
 
 const RULES: &[Rule] = &[
     Rule {
         package: "smallrun",
-        ours: &["api", "domain", "edge", "imaging", "migrations", "payments", "routing", "search", "storefront", "workers"],
+        ours: &[
+            "api",
+            "domain",
+            "edge",
+            "imaging",
+            "migrations",
+            "payments",
+            "routing",
+            "search",
+            "storefront",
+            "workers",
+        ],
         never: &[],
     },
     // Which gateways there are is the wiring's business: these two know the port alone.
@@ -123,10 +155,15 @@ fn the_capabilities_of_domain_depend_on_each_other_as_the_map_says() {
     let mut found: BTreeMap<(String, String), String> = BTreeMap::new();
     for (path, text) in rust_files() {
         let Ok(inside) = path.strip_prefix(&domain) else { continue };
-        let Some(capability) = inside.iter().next().and_then(OsStr::to_str).filter(|name| capabilities.contains(name)) else {
+        let Some(capability) =
+            inside.iter().next().and_then(OsStr::to_str).filter(|name| capabilities.contains(name))
+        else {
             continue;
         };
-        for below in used_modules(&text).into_iter().filter(|below| below != capability && capabilities.contains(below.as_str())) {
+        for below in used_modules(&text)
+            .into_iter()
+            .filter(|below| below != capability && capabilities.contains(below.as_str()))
+        {
             found.entry((capability.to_owned(), below)).or_insert_with(|| inside.display().to_string());
         }
     }
@@ -143,11 +180,14 @@ fn the_capabilities_of_domain_depend_on_each_other_as_the_map_says() {
     assert!(unused.is_empty(), "arrows of the map in ARCHITECTURE.md that nothing uses: {unused:?}");
 }
 
-/// The first-level modules of its own crate that a file uses: in `use` lines, and in paths that begin with `crate::`.
+/// The first-level modules of its own crate that a file uses: in `use` lines, and in paths that begin with
+/// `crate::`.
 fn used_modules(text: &str) -> BTreeSet<String> {
     let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
     let code = code.join("\n");
-    let word = |text: &str| text.chars().take_while(|sign| sign.is_alphanumeric() || *sign == '_').collect::<String>();
+    let word = |text: &str| {
+        text.chars().take_while(|sign| sign.is_alphanumeric() || *sign == '_').collect::<String>()
+    };
     let mut used = BTreeSet::new();
     for after in code.split("crate::").skip(1) {
         let Some(group) = after.strip_prefix('{') else {
@@ -173,12 +213,14 @@ fn used_modules(text: &str) -> BTreeSet<String> {
     used
 }
 
-/// The guide for a new capability shows what adding one costs; its lists name files that exist, and files that do not yet.
+/// The guide for a new capability shows what adding one costs; its lists name files that exist, and files
+/// that do not yet.
 #[test]
 fn a_new_capability_touches_few_files() {
     const FILES_MAX: usize = 20;
     const EXISTING_MAX: usize = 12;
-    let guide = std::fs::read_to_string(root().join("docs/develop/adding-a-capability.md")).expect("the guide can be read");
+    let guide = std::fs::read_to_string(root().join("docs/develop/adding-a-capability.md"))
+        .expect("the guide can be read");
     let (_, lists) = guide.split_once("## What was touched").expect("the guide ends with its lists");
     let (new, changed) = lists.split_once("Changed").expect("the guide lists new files and changed ones");
     let files = |list: &str| -> Vec<PathBuf> {
@@ -186,7 +228,12 @@ fn a_new_capability_touches_few_files() {
         paths.map(|path| root().join(path)).collect()
     };
     let (new, changed) = (files(new), files(changed));
-    assert!(changed.len() <= EXISTING_MAX && new.len() + changed.len() <= FILES_MAX, "{} and {}", new.len(), changed.len());
+    assert!(
+        changed.len() <= EXISTING_MAX && new.len() + changed.len() <= FILES_MAX,
+        "{} and {}",
+        new.len(),
+        changed.len()
+    );
     let missing: Vec<_> = changed.iter().filter(|path| !path.exists()).collect();
     assert!(missing.is_empty(), "these files are gone: {missing:#?}");
     let there: Vec<_> = new.iter().filter(|path| path.exists()).collect();
@@ -195,20 +242,25 @@ fn a_new_capability_touches_few_files() {
 
 #[test]
 fn every_crate_takes_the_workspace_lints() {
-    let without: Vec<_> = manifests().into_iter().filter(|m| !m.takes_workspace_lints).map(|m| m.package).collect();
+    let without: Vec<_> =
+        manifests().into_iter().filter(|m| !m.takes_workspace_lints).map(|m| m.package).collect();
     assert!(without.is_empty(), "`[lints] workspace = true` is missing in: {without:?}");
 }
 
 #[test]
 fn every_rust_file_says_what_it_is_for() {
-    let silent: Vec<_> = rust_files().into_iter().filter(|(_, text)| !text.starts_with("//!")).map(|(path, _)| path).collect();
+    let silent: Vec<_> =
+        rust_files().into_iter().filter(|(_, text)| !text.starts_with("//!")).map(|(path, _)| path).collect();
     assert!(silent.is_empty(), "these files do not open with a `//!` comment: {silent:#?}");
 }
 
 #[test]
 fn every_rust_file_is_read_in_one_sitting() {
-    let long: Vec<_> =
-        rust_files().into_iter().map(|(path, text)| (path, text.lines().count())).filter(|(_, lines)| *lines > LINES_MAX).collect();
+    let long: Vec<_> = rust_files()
+        .into_iter()
+        .map(|(path, text)| (path, text.lines().count()))
+        .filter(|(_, lines)| *lines > LINES_MAX)
+        .collect();
     assert!(long.is_empty(), "more than {LINES_MAX} lines, split by sub-capability: {long:#?}");
 }
 
@@ -217,22 +269,31 @@ fn folders_and_modules_are_named_by_capability() {
     let vague: Vec<_> = paths()
         .into_iter()
         .filter(|path| path.is_dir() || path.extension() == Some(OsStr::new("rs")))
-        .filter(|path| path.file_stem().and_then(OsStr::to_str).is_some_and(|stem| SAYS_NOTHING.contains(&stem)))
+        .filter(|path| {
+            path.file_stem().and_then(OsStr::to_str).is_some_and(|stem| SAYS_NOTHING.contains(&stem))
+        })
         .collect();
     assert!(vague.is_empty(), "these names say nothing about what is inside: {vague:#?}");
 }
 
-/// In front of the second wall only the table's own `WHERE` tells tenants apart: `read_in` is the way within it.
+/// In front of the second wall only the table's own `WHERE` tells tenants apart: `read_in` is the way within
+/// it.
 #[test]
 fn a_function_in_a_tenants_scope_does_not_read_from_the_pool() {
     let domain = root().join("domain/src");
     let mut found = BTreeSet::new();
     for (path, text) in rust_files().into_iter().filter(|(path, _)| path.starts_with(&domain)) {
-        for function in text.split("\n}\n").filter_map(|item| item.split_once("fn ").map(|(_, function)| function)) {
+        for function in
+            text.split("\n}\n").filter_map(|item| item.split_once("fn ").map(|(_, function)| function))
+        {
             let (signature, body) = function.split_once('{').unwrap_or((function, ""));
             let of_tenant = ["&CreatorScope", "&TokensScope"].iter().any(|scope| signature.contains(scope));
             if of_tenant && body.contains(".reader()") {
-                found.insert(format!("{}: {}", path.display(), signature.split('(').next().unwrap_or_default()));
+                found.insert(format!(
+                    "{}: {}",
+                    path.display(),
+                    signature.split('(').next().unwrap_or_default()
+                ));
             }
         }
     }
@@ -250,7 +311,8 @@ fn one_operation_stands_in_one_file() {
     for (path, text) in rust_files() {
         let Ok(name) = path.strip_prefix(&domain) else { continue };
         // What is asked of the platform by several capabilities stands by its subject.
-        let excused = name.starts_with("platform") || SEVERAL_OPERATIONS.iter().any(|excused| name == Path::new(excused));
+        let excused = name.starts_with("platform")
+            || SEVERAL_OPERATIONS.iter().any(|excused| name == Path::new(excused));
         let refuses = text.lines().any(|line| line.starts_with("pub enum ") && line.contains("Refusal {"));
         let functions = text.split("\npub async fn ").skip(1).filter_map(|function| function.split_once('{'));
         let operations = functions.filter(|(signature, _)| signature.contains("&Db")).count();
@@ -261,16 +323,23 @@ fn one_operation_stands_in_one_file() {
     assert!(found.is_empty(), "one operation, one file: {found:#?}");
 }
 
-/// An operation is called as `capability::verb(…)`: its module is private to its capability, so that there is one path to it.
+/// An operation is called as `capability::verb(…)`: its module is private to its capability, so that there is
+/// one path to it.
 #[test]
 fn an_operation_is_called_by_one_path() {
     let domain = root().join("domain/src");
     let mut found = BTreeSet::new();
     for capability in ["accounts", "creators", "catalog"] {
-        for (path, text) in rust_files().into_iter().filter(|(path, _)| path.starts_with(domain.join(capability))) {
-            let (Some(folder), Some(stem)) = (path.parent(), path.file_stem().and_then(OsStr::to_str)) else { continue };
-            let contents = std::fs::read_to_string(folder.join("mod.rs")).expect("a folder of a capability has a mod.rs");
-            let refuses = text.lines().any(|line| line.starts_with("pub enum ") && line.contains("Refusal {"));
+        for (path, text) in
+            rust_files().into_iter().filter(|(path, _)| path.starts_with(domain.join(capability)))
+        {
+            let (Some(folder), Some(stem)) = (path.parent(), path.file_stem().and_then(OsStr::to_str)) else {
+                continue;
+            };
+            let contents = std::fs::read_to_string(folder.join("mod.rs"))
+                .expect("a folder of a capability has a mod.rs");
+            let refuses =
+                text.lines().any(|line| line.starts_with("pub enum ") && line.contains("Refusal {"));
             if refuses && contents.contains(&format!("pub mod {stem};")) {
                 found.insert(path);
             }
@@ -279,8 +348,8 @@ fn an_operation_is_called_by_one_path() {
     assert!(found.is_empty(), "make these modules private, and re-export what they have: {found:#?}");
 }
 
-/// Everybody in the product who makes a `SystemScope`, and why no viewer stands behind the work. Tasks do not: each attempt
-/// gets its scope, with the reason of its kind.
+/// Everybody in the product who makes a `SystemScope`, and why no viewer stands behind the work. Tasks do
+/// not: each attempt gets its scope, with the reason of its kind.
 const MAKE_SYSTEM_SCOPES: &[(&str, &str)] = &[
     ("api/src/http/webhooks.rs", "a gateway proves itself by its signature and is no viewer"),
     ("domain/src/platform/tasks/kinds.rs", "an attempt at a task"),
@@ -293,10 +362,14 @@ const MAKE_SYSTEM_SCOPES: &[(&str, &str)] = &[
     ("workers/src/reconcile.rs", "the reconcilers"),
 ];
 
-/// Rules about rows that are not the tenant's. What the platform writes to its own tables is no caller's business.
+/// Rules about rows that are not the tenant's. What the platform writes to its own tables is no caller's
+/// business.
 const PASS_THE_WALL: &[(&str, &str)] = &[
     ("domain/src/accounts/revoke_token.rs", "buyers' sessions that a storefront's token opened end with it"),
-    ("domain/src/reservations/cancel_drop.rs", "a cancelled drop releases its buyers' checkouts whole, with other creators' lines"),
+    (
+        "domain/src/reservations/cancel_drop.rs",
+        "a cancelled drop releases its buyers' checkouts whole, with other creators' lines",
+    ),
     ("domain/src/platform/db.rs", "here it is"),
     ("domain/src/platform/idempotency.rs", "keys belong to whoever uses them"),
     ("domain/src/platform/tasks.rs", "tasks are the system's"),
@@ -313,20 +386,25 @@ fn the_second_wall_is_passed_where_it_is_known_to_be() {
     assert_listed("beyond_wall", PASS_THE_WALL);
 }
 
-/// Asserts that the files of the product with this text are those of the list, no more and no fewer. Unit tests stand at
-/// the end of a file.
+/// Asserts that the files of the product with this text are those of the list, no more and no fewer. Unit
+/// tests stand at the end of a file.
 fn assert_listed(text: &str, list: &[(&str, &str)]) {
     let root = root();
     let in_product = |path: &Path| path.components().any(|part| part.as_os_str() == "src");
     let not_shipped = ["bench", "testkit"].map(|folder| root.join(folder));
-    let files = rust_files().into_iter().filter(|(path, _)| !not_shipped.iter().any(|folder| path.starts_with(folder)));
+    let files = rust_files()
+        .into_iter()
+        .filter(|(path, _)| !not_shipped.iter().any(|folder| path.starts_with(folder)));
     let found: BTreeSet<_> = files
         .filter_map(|(path, source)| Some((path.strip_prefix(&root).ok()?.to_owned(), source)))
-        .filter(|(path, source)| in_product(path) && source.split("#[cfg(test)]").next().unwrap_or_default().contains(text))
+        .filter(|(path, source)| {
+            in_product(path) && source.split("#[cfg(test)]").next().unwrap_or_default().contains(text)
+        })
         .map(|(path, _)| path.display().to_string())
         .collect();
     let listed: BTreeSet<_> = list.iter().map(|(path, _)| (*path).to_owned()).collect();
-    let (new, gone): (Vec<_>, Vec<_>) = (found.difference(&listed).collect(), listed.difference(&found).collect());
+    let (new, gone): (Vec<_>, Vec<_>) =
+        (found.difference(&listed).collect(), listed.difference(&found).collect());
     assert!(new.is_empty(), "`{text}` stands in {new:#?}: give the reason in tests/house.rs, or do without");
     assert!(gone.is_empty(), "`{text}` stands no longer in {gone:#?}: take them off the list");
 }
@@ -346,7 +424,8 @@ fn nothing_but_the_wiring_names_the_sandbox() {
         .map(|(path, _)| path.strip_prefix(root()).expect("a file of the project").to_owned())
         .collect();
     let known: BTreeSet<_> = SANDBOX_IS_NAMED_IN.iter().map(|(path, _)| PathBuf::from(path)).collect();
-    let (new, gone): (Vec<_>, Vec<_>) = (naming.difference(&known).collect(), known.difference(&naming).collect());
+    let (new, gone): (Vec<_>, Vec<_>) =
+        (naming.difference(&known).collect(), known.difference(&naming).collect());
     assert!(new.is_empty(), "these name the sandbox; let the wiring pass what they need: {new:#?}");
     assert!(gone.is_empty(), "these no longer name the sandbox; take them off the list: {gone:#?}");
 }
@@ -379,7 +458,9 @@ fn manifest(file: &toml::Table) -> Manifest {
     let package = file.get("package").and_then(|package| package.get("name")).and_then(toml::Value::as_str);
     let mut dependencies = dependencies_of(file);
     // Dependencies of one platform stand under `[target.'cfg(…)']`.
-    for platform in file.get("target").and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::values) {
+    for platform in
+        file.get("target").and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::values)
+    {
         dependencies.extend(platform.as_table().into_iter().flat_map(dependencies_of));
     }
     let lints = file.get("lints").and_then(|lints| lints.get("workspace")).and_then(toml::Value::as_bool);
@@ -392,7 +473,9 @@ fn manifest(file: &toml::Table) -> Manifest {
 
 fn dependencies_of(table: &toml::Table) -> Vec<Dependency> {
     let mut found = Vec::new();
-    for (kind, for_tests) in [("dependencies", false), ("build-dependencies", false), ("dev-dependencies", true)] {
+    for (kind, for_tests) in
+        [("dependencies", false), ("build-dependencies", false), ("dev-dependencies", true)]
+    {
         let Some(entries) = table.get(kind).and_then(toml::Value::as_table) else { continue };
         for (key, entry) in entries {
             // `key = { package = "name" }` renames.
@@ -410,7 +493,8 @@ fn toml_file(path: &Path) -> toml::Table {
 
 /// Every Rust file of the project, with its text.
 fn rust_files() -> Vec<(PathBuf, String)> {
-    let rust = paths().into_iter().filter(|path| path.is_file() && path.extension() == Some(OsStr::new("rs")));
+    let rust =
+        paths().into_iter().filter(|path| path.is_file() && path.extension() == Some(OsStr::new("rs")));
     rust.map(|path| {
         let text = std::fs::read_to_string(&path).expect("a source file is UTF-8");
         (path, text)

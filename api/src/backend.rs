@@ -42,7 +42,12 @@ pub(crate) struct ApiBackend {
 impl ApiBackend {
     /// Looks tokens up on the present runtime.
     pub(crate) fn new(api: &Api) -> Self {
-        let shared = Shared { db: api.db.clone(), desk: api.desk.clone(), gateways: api.gateways.clone(), live: api.live.clone() };
+        let shared = Shared {
+            db: api.db.clone(),
+            desk: api.desk.clone(),
+            gateways: api.gateways.clone(),
+            live: api.live.clone(),
+        };
         Self { viewers: Viewers::new(&api.db, Handle::current()), shared: Arc::new(shared) }
     }
 
@@ -73,7 +78,10 @@ impl edge::Backend for ApiBackend {
         Ok(self.find(token).await?.map(|viewer| self.asking(viewer)))
     }
 
-    async fn viewers(&self, tokens: &[Fingerprint]) -> Result<HashMap<Fingerprint, Arc<dyn edge::Viewer>>, Failure> {
+    async fn viewers(
+        &self,
+        tokens: &[Fingerprint],
+    ) -> Result<HashMap<Fingerprint, Arc<dyn edge::Viewer>>, Failure> {
         let found = viewers_of(&self.shared.db, tokens).await?;
         Ok(found.into_iter().map(|(token, viewer)| (token, self.asking(viewer))).collect())
     }
@@ -121,7 +129,11 @@ impl AskingViewer {
         let (db, live) = (self.shared.db.clone(), self.shared.live.clone());
         let loaders = Loaders { db, live, viewer: self.viewer.clone(), sight };
         let loader = Loader::new(loaders, kind != OperationType::Mutation);
-        let request = request.data(Arc::clone(&self.shared)).data(self.viewer.clone()).data(context).data(loader.clone());
+        let request = request
+            .data(Arc::clone(&self.shared))
+            .data(self.viewer.clone())
+            .data(context)
+            .data(loader.clone());
         Ok(Prepared { schema: schema(shows_schema), request, loader })
     }
 }

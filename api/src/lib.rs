@@ -1,9 +1,9 @@
 //! The GraphQL schema and the HTTP surface.
 //!
-//! [`graphql`] the schema, one module a capability; [`http`] the edge: `/graphql`, `/playground`, `/webhooks/{gateway}`, `/metrics`,
-//! `/livez`, `/readyz`, `/creators/{id}/products.csv`; [`live`] what stands between the facts of the deployment and its subscriptions.
-//! Architecture invariant: no rule, no SQL and no transaction here; a resolver names a
-//! domain function and shapes its answer.
+//! [`graphql`] the schema, one module a capability; [`http`] the edge: `/graphql`, `/playground`,
+//! `/webhooks/{gateway}`, `/metrics`, `/livez`, `/readyz`, `/creators/{id}/products.csv`; [`live`] what
+//! stands between the facts of the deployment and its subscriptions. Architecture invariant: no rule, no SQL
+//! and no transaction here; a resolver names a domain function and shapes its answer.
 
 mod backend;
 pub mod graphql;
@@ -54,8 +54,8 @@ pub struct Api {
 }
 
 impl Api {
-    /// An API that is tried out, by a test say: everything is open, with the usual bounds, and nothing stands beside the database.
-    /// It is to be made on a runtime, which follows what happens.
+    /// An API that is tried out, by a test say: everything is open, with the usual bounds, and nothing stands
+    /// beside the database. It is to be made on a runtime, which follows what happens.
     pub fn over(db: &Db) -> Self {
         Self {
             db: db.clone(),
@@ -70,18 +70,19 @@ impl Api {
     }
 }
 
-/// The deepest nesting that the library lets through: the most that `query_nesting_max` may be set to. The guard has bounded all
-/// documents by then, more strictly.
+/// The deepest nesting that the library lets through: the most that `query_nesting_max` may be set to. The
+/// guard has bounded all documents by then, more strictly.
 const NESTING_MOST: usize = 100;
 
-/// The schema, open and closed. Nothing in it belongs to a database or to an edge, so it is built once a process.
+/// The schema, open and closed. Nothing in it belongs to a database or to an edge, so it is built once a
+/// process.
 static SCHEMAS: LazyLock<(Schema, Schema)> = LazyLock::new(|| {
     let bounded = || builder().limit_recursive_depth(NESTING_MOST);
     (bounded().finish(), bounded().disable_introspection().disable_suggestions().finish())
 });
 
-/// The schema, for those to whom it is shown, or for those to whom it is not: the latter answers no questions about itself, and
-/// its errors do not say which field of another name was meant.
+/// The schema, for those to whom it is shown, or for those to whom it is not: the latter answers no questions
+/// about itself, and its errors do not say which field of another name was meant.
 pub fn schema(is_shown: bool) -> &'static Schema {
     let (open, closed) = &*SCHEMAS;
     if is_shown { open } else { closed }
@@ -98,7 +99,11 @@ fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, Subscription> {
 
 /// The schema in the schema definition language, sorted: what is committed as `schema.graphql`.
 pub fn sdl() -> String {
-    let options = SDLExportOptions::new().sorted_fields().sorted_arguments().sorted_enum_items().prefer_single_line_descriptions();
+    let options = SDLExportOptions::new()
+        .sorted_fields()
+        .sorted_arguments()
+        .sorted_enum_items()
+        .prefer_single_line_descriptions();
     let mut text = SCHEMAS.0.sdl_with_options(options).trim().to_owned();
     text.push('\n');
     text

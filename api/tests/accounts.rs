@@ -1,6 +1,11 @@
 //! The face of accounts, and of what administrators read, over HTTP.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that fails has said what it must")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails has said what it must"
+)]
 
 use actix_web::{App, test};
 use api::{Api, http};
@@ -17,7 +22,8 @@ const PASSWORD: &str = "correct horse";
 async fn ask(kit: &Kit, token: Option<&str>, query: &str, variables: Value) -> Value {
     let edge = http::edge(Api::over(&kit.db));
     let service = test::init_service(App::new().configure(|config| http::configure(config, &edge))).await;
-    let mut request = test::TestRequest::post().uri("/graphql").set_json(json!({ "query": query, "variables": variables }));
+    let mut request =
+        test::TestRequest::post().uri("/graphql").set_json(json!({ "query": query, "variables": variables }));
     if let Some(token) = token {
         request = request.insert_header(("authorization", format!("Bearer {token}")));
     }
@@ -42,7 +48,9 @@ async fn denied(kit: &Kit, token: Option<&str>, query: &str) -> String {
 async fn mutate(kit: &Kit, token: Option<&str>, field: &str, answer: &str, input: Value) -> Value {
     let mut name = field.to_owned();
     name.get_mut(..1).unwrap().make_ascii_uppercase();
-    let query = format!("mutation M($input: {name}Input!) {{ {field}(input: $input) {{ {answer} errors {{ code path }} }} }}");
+    let query = format!(
+        "mutation M($input: {name}Input!) {{ {field}(input: $input) {{ {answer} errors {{ code path }} }} }}"
+    );
     let answer = ask(kit, token, &query, json!({ "input": input })).await;
     assert_eq!(answer["errors"], Value::Null, "{answer}");
     answer["data"][field].clone()

@@ -18,7 +18,8 @@ use testkit::{Kit, on_both};
 async fn ask(kit: &Kit, token: Option<&str>, query: &str, variables: Value) -> Value {
     let edge = http::edge(Api::over(&kit.db));
     let service = test::init_service(App::new().configure(|config| http::configure(config, &edge))).await;
-    let mut request = test::TestRequest::post().uri("/graphql").set_json(json!({ "query": query, "variables": variables }));
+    let mut request =
+        test::TestRequest::post().uri("/graphql").set_json(json!({ "query": query, "variables": variables }));
     if let Some(token) = token {
         request = request.insert_header(("authorization", format!("Bearer {token}")));
     }
@@ -30,8 +31,9 @@ async fn ask(kit: &Kit, token: Option<&str>, query: &str, variables: Value) -> V
 async fn mutate(kit: &Kit, token: &str, field: &str, answer: &str, input: Value) -> Value {
     let mut name = field.to_owned();
     name.get_mut(..1).unwrap().make_ascii_uppercase();
-    let query =
-        format!("mutation M($input: {name}Input!) {{ {field}(input: $input) {{ {answer} errors {{ code path message }} }} }}");
+    let query = format!(
+        "mutation M($input: {name}Input!) {{ {field}(input: $input) {{ {answer} errors {{ code path message }} }} }}"
+    );
     let answer = ask(kit, Some(token), &query, json!({ "input": input })).await;
     assert_eq!(answer["errors"], Value::Null, "{answer}");
     answer["data"][field].clone()
@@ -39,9 +41,21 @@ async fn mutate(kit: &Kit, token: &str, field: &str, answer: &str, input: Value)
 
 /// The codes and paths of a payload's errors.
 fn errors(payload: &Value) -> Vec<(String, String)> {
-    let path =
-        |error: &Value| error["path"].as_array().unwrap().iter().map(|step| step.as_str().unwrap()).collect::<Vec<_>>().join(".");
-    payload["errors"].as_array().unwrap().iter().map(|error| (error["code"].as_str().unwrap().to_owned(), path(error))).collect()
+    let path = |error: &Value| {
+        error["path"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|step| step.as_str().unwrap())
+            .collect::<Vec<_>>()
+            .join(".")
+    };
+    payload["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| (error["code"].as_str().unwrap().to_owned(), path(error)))
+        .collect()
 }
 
 fn expected(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -51,14 +65,22 @@ fn expected(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 /// The bearer token of a person who just signed in.
 async fn person(kit: &Kit, name: &str) -> String {
     let email = Email::new(&format!("{name}@example.org")).unwrap();
-    let secrets = create_buyers(&kit.db, &SystemScope::new("test"), &[(email, AccountName::new(name).unwrap())]).await.unwrap();
+    let secrets =
+        create_buyers(&kit.db, &SystemScope::new("test"), &[(email, AccountName::new(name).unwrap())])
+            .await
+            .unwrap();
     secrets[0].expose().to_owned()
 }
 
 async fn token(kit: &Kit, creator: &str, kind: TokenKind, permissions: &[Permission]) -> String {
     let creator: CreatorId = creator.parse().unwrap();
     let scope = SystemScope::new("test").as_tokens(Some(creator));
-    let request = CreateToken { name: TokenName::new("shop").unwrap(), kind, permissions: permissions.to_vec(), expires_at: None };
+    let request = CreateToken {
+        name: TokenName::new("shop").unwrap(),
+        kind,
+        permissions: permissions.to_vec(),
+        expires_at: None,
+    };
     create_token(&kit.db, &scope, request).await.unwrap().secret.expose().to_owned()
 }
 

@@ -15,8 +15,9 @@ use api::{Api, DemoTokens, http};
 use chrono::TimeDelta;
 use domain::{
     accounts::{
-        AccountName, CreateAccount, CreateToken, Email, Password, SignIn, SignUp, TokenName, confirm_guest, create_account,
-        create_token, open_session, request_password_reset, request_session, sign_in, sign_up, start_guest, viewer_of,
+        AccountName, CreateAccount, CreateToken, Email, Password, SignIn, SignUp, TokenName, confirm_guest,
+        create_account, create_token, open_session, request_password_reset, request_session, sign_in,
+        sign_up, start_guest, viewer_of,
     },
     platform::{
         access::{Enter, EntryScope, OpenSessions, Permission, SystemScope, TokenKind, Viewer, authorize},
@@ -48,8 +49,9 @@ impl Answer {
         assert_eq!(self.header("referrer-policy"), "no-referrer");
         assert_eq!(self.header("x-content-type-options"), "nosniff");
         let nonce = self.text.split_once("<style nonce=\"").unwrap().1.split_once('"').unwrap().0;
-        let policy =
-            format!("default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'");
+        let policy = format!(
+            "default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+        );
         assert_eq!(self.header("content-security-policy"), policy);
         for banned in ["<script", "javascript:", " src=", " style=", "http://", "https://"] {
             assert!(!self.text.contains(banned), "{banned}: {}", self.text);
@@ -120,7 +122,8 @@ async fn code_to_confirm(kit: &Kit) -> String {
 }
 
 async fn account(kit: &Kit) {
-    let request = CreateAccount { email: ada(), name: AccountName::new("Ada").unwrap(), password: Some(password(OLD)) };
+    let request =
+        CreateAccount { email: ada(), name: AccountName::new("Ada").unwrap(), password: Some(password(OLD)) };
     create_account(&kit.db, &system(), request).await.unwrap();
 }
 

@@ -1,5 +1,5 @@
-//! The smallest HTTP/1.1 client that keeps its connection. What it costs is taken from the same processors as what is
-//! measured, so it does nothing but write a request and find the end of the answer.
+//! The smallest HTTP/1.1 client that keeps its connection. What it costs is taken from the same processors as
+//! what is measured, so it does nothing but write a request and find the end of the answer.
 
 use std::net::SocketAddr;
 
@@ -61,23 +61,29 @@ impl Connection {
             if head.as_ref().is_some_and(|head| self.received.len() >= head.body.end) {
                 break;
             }
-            let count = self.stream.read_buf(&mut self.received).await.map_err(Trouble::doing("read an answer"))?;
+            let count =
+                self.stream.read_buf(&mut self.received).await.map_err(Trouble::doing("read an answer"))?;
             if count == 0 {
                 return Err(Trouble::new("the server closed the connection"));
             }
         }
-        let complete = head.and_then(|head| Some(Answer { status: head.status, body: self.received.get(head.body)? }));
+        let complete =
+            head.and_then(|head| Some(Answer { status: head.status, body: self.received.get(head.body)? }));
         complete.ok_or_else(|| Trouble::new("an answer ended before its end"))
     }
 }
 
 /// Reads the head once all of it has come.
 fn read_head(received: &[u8]) -> Outcome<Option<Head>> {
-    let Some(at) = received.windows(HEAD_END.len()).position(|bytes| bytes == HEAD_END) else { return Ok(None) };
+    let Some(at) = received.windows(HEAD_END.len()).position(|bytes| bytes == HEAD_END) else {
+        return Ok(None);
+    };
     let text = received.get(..at).and_then(|bytes| std::str::from_utf8(bytes).ok());
     let mut lines = text.ok_or_else(|| Trouble::new("the head of an answer is not text"))?.lines();
     let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok());
-    let length = lines.filter_map(|line| line.split_once(':')).find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    let length = lines
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
     let length = length.and_then(|(_, length)| length.trim().parse::<usize>().ok());
     let (Some(status), Some(length)) = (status, length) else {
         return Err(Trouble::new("an answer has no status or no content-length"));
@@ -96,15 +102,18 @@ pub fn graphql(address: SocketAddr, token: Option<&str>, query: &str, variables:
     post(address, token, &json!({ "query": query, "variables": variables }))
 }
 
-/// Requests for a query without variables by its hash, after Apollo's protocol for persisted queries: the first makes it known, by the
-/// second anybody asks for it.
+/// Requests for a query without variables by its hash, after Apollo's protocol for persisted queries: the
+/// first makes it known, by the second anybody asks for it.
 pub fn persisted(address: SocketAddr, query: &str) -> (Vec<u8>, Vec<u8>) {
     let hash = hex::encode(Sha256::digest(query));
     let extensions = json!({ "persistedQuery": { "version": 1, "sha256Hash": hash } });
     let known = post(address, None, &json!({ "query": query, "extensions": extensions }));
     let encoded = extensions.to_string().replace('{', "%7B").replace('}', "%7D").replace('"', "%22");
     let accept = "accept: application/graphql-response+json\r\n";
-    (known, format!("GET /graphql?extensions={encoded} HTTP/1.1\r\nhost: {address}\r\n{accept}\r\n").into_bytes())
+    (
+        known,
+        format!("GET /graphql?extensions={encoded} HTTP/1.1\r\nhost: {address}\r\n{accept}\r\n").into_bytes(),
+    )
 }
 
 fn post(address: SocketAddr, token: Option<&str>, request: &Value) -> Vec<u8> {
@@ -123,7 +132,8 @@ mod tests {
     #[test]
     fn a_head_is_read_once_it_is_complete() {
         assert!(read_head(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n").unwrap().is_none());
-        let head = read_head(b"HTTP/1.1 404 Not Found\r\nx: y\r\nContent-Length: 2\r\n\r\n{").unwrap().unwrap();
+        let head =
+            read_head(b"HTTP/1.1 404 Not Found\r\nx: y\r\nContent-Length: 2\r\n\r\n{").unwrap().unwrap();
         assert_eq!((head.status, head.body.len()), (404, 2));
         assert!(read_head(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").is_err());
     }

@@ -30,7 +30,8 @@ impl Desk {
     pub async fn ask(&mut self, token: Option<&str>, query: &str, variables: Value) -> Outcome<Value> {
         let request = client::graphql(self.address, token, query, &variables);
         let answer = self.connection.exchange(&request).await?;
-        let body: Value = serde_json::from_slice(answer.body).map_err(Trouble::doing("understand an answer"))?;
+        let body: Value =
+            serde_json::from_slice(answer.body).map_err(Trouble::doing("understand an answer"))?;
         match body.get("data") {
             Some(data) if answer.status == 200 && body.get("errors").is_none() => Ok(data.clone()),
             _ => Err(Trouble::new(format_args!("the server answered {} {body} to {query}", answer.status))),
@@ -38,11 +39,22 @@ impl Desk {
     }
 
     /// Changes something, and answers the payload of the mutation.
-    pub async fn change(&mut self, token: &str, name: &str, kind: &str, selection: &str, input: Value) -> Outcome<Value> {
-        let query = format!("mutation($input: {kind}!) {{ {name}(input: $input) {{ {selection} errors {{ message path }} }} }}");
+    pub async fn change(
+        &mut self,
+        token: &str,
+        name: &str,
+        kind: &str,
+        selection: &str,
+        input: Value,
+    ) -> Outcome<Value> {
+        let query = format!(
+            "mutation($input: {kind}!) {{ {name}(input: $input) {{ {selection} errors {{ message path }} }} }}"
+        );
         let data = self.ask(Some(token), &query, json!({ "input": input })).await?;
         match data.get(name) {
-            Some(payload) if payload.get("errors").and_then(Value::as_array).is_some_and(Vec::is_empty) => Ok(payload.clone()),
+            Some(payload) if payload.get("errors").and_then(Value::as_array).is_some_and(Vec::is_empty) => {
+                Ok(payload.clone())
+            }
             _ => Err(Trouble::new(format_args!("{name} was refused: {data}"))),
         }
     }

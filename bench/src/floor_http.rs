@@ -39,7 +39,10 @@ async fn serve(answer: Vec<u8>, tell: oneshot::Sender<std::io::Result<(SocketAdd
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let app = move || {
         let answer = answer.clone();
-        App::new().route("/graphql", web::route().to(move |_request: web::Bytes| std::future::ready(ok(answer.clone()))))
+        App::new().route(
+            "/graphql",
+            web::route().to(move |_request: web::Bytes| std::future::ready(ok(answer.clone()))),
+        )
     };
     let server = HttpServer::new(app).workers(workers).disable_signals().bind((Ipv4Addr::LOCALHOST, 0));
     let started = server.and_then(|server| match server.addrs().first() {

@@ -1,5 +1,6 @@
-//! The floor of a reservation: the least that a transaction must do so that nothing is sold twice. It locks one row,
-//! takes a unit from it, writes one row, and commits, on the same kind of database with the same settings as the product's.
+//! The floor of a reservation: the least that a transaction must do so that nothing is sold twice. It locks
+//! one row, takes a unit from it, writes one row, and commits, on the same kind of database with the same
+//! settings as the product's.
 
 use std::{
     sync::{
@@ -10,8 +11,8 @@ use std::{
 };
 
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, Statement,
-    TransactionOptions, TransactionTrait, Value,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 
@@ -34,22 +35,25 @@ const SCHEMA: [&str; 4] = [
 const UPDATE: &str = "UPDATE items SET held = held + 1 WHERE id = $1 AND held < units";
 const INSERT: &str = "INSERT INTO holds (id, item_id, buyer_id, units) VALUES ($1, $2, $3, 1)";
 
-/// Makes the tables in the store's place for it, and measures: each transaction locks one of so many rows, at random.
+/// Makes the tables in the store's place for it, and measures: each transaction locks one of so many rows, at
+/// random.
 pub async fn run(store: &Store, plan: Plan, rows: u32) -> Outcome<Summary> {
-    let database = connect(store, plan.connections).await.map_err(Trouble::doing("open the floor's database"))?;
+    let database =
+        connect(store, plan.connections).await.map_err(Trouble::doing("open the floor's database"))?;
     let items: Vec<_> = (1..=rows).map(|id| format!("({id}, 100000000, 0)")).collect();
     let items = format!("INSERT INTO items VALUES {}", items.join(", "));
     for statement in SCHEMA.into_iter().chain([items.as_str()]) {
         database.execute_unprepared(statement).await.map_err(Trouble::doing("make the floor's tables"))?;
     }
     let ids = Arc::new(AtomicU32::new(0));
-    let summary = load::run(plan, |_| Transactions { database: database.clone(), rows, ids: Arc::clone(&ids) }).await;
+    let summary =
+        load::run(plan, |_| Transactions { database: database.clone(), rows, ids: Arc::clone(&ids) }).await;
     database.close().await.map_err(Trouble::doing("close the floor's database"))?;
     summary
 }
 
-/// As the product opens it: SQLite with one writer, in whose queue the others wait, and no commit forgotten when the power
-/// fails; PostgreSQL as the server is set.
+/// As the product opens it: SQLite with one writer, in whose queue the others wait, and no commit forgotten
+/// when the power fails; PostgreSQL as the server is set.
 async fn connect(store: &Store, connections: u32) -> Result<DatabaseConnection, DbErr> {
     let (url, connections) = match store.floor_place() {
         Place::Sqlite(_) => ("sqlite://".to_owned(), 1),
@@ -108,7 +112,9 @@ impl Transactions {
 
 #[expect(clippy::disallowed_methods, reason = "this database is the floor's own, and no tenant's")]
 async fn begin(database: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
-    let options =
-        TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..TransactionOptions::default() };
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
     database.begin_with_options(options).await
 }

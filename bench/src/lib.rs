@@ -1,9 +1,9 @@
-//! What the measurements over HTTP share: they start the real server as an operator would, ask it like a client, and put
-//! floors beside it that are measured in the same run on the same machine.
+//! What the measurements over HTTP share: they start the real server as an operator would, ask it like a
+//! client, and put floors beside it that are measured in the same run on the same machine.
 //!
-//! [`client`] the HTTP client; [`load`] the loop that measures; [`floor_sql`] the floor of a reservation; [`store`],
-//! [`server`] what is measured; [`desk`] single questions; [`drops`] the page, and drops of one's own; [`reserve`] the
-//! request for a reservation; [`meter`] whether the server is at rest.
+//! [`client`] the HTTP client; [`load`] the loop that measures; [`floor_sql`] the floor of a reservation;
+//! [`store`], [`server`] what is measured; [`desk`] single questions; [`drops`] the page, and drops of one's
+//! own; [`reserve`] the request for a reservation; [`meter`] whether the server is at rest.
 
 pub mod client;
 pub mod desk;

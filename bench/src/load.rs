@@ -1,4 +1,5 @@
-//! The loop that measures: so many connections, each of which sends its next request when the last one is answered.
+//! The loop that measures: so many connections, each of which sends its next request when the last one is
+//! answered.
 
 use std::{
     net::SocketAddr,
@@ -52,10 +53,13 @@ impl Summary {
 
 /// The time within which so many percent of sorted times lie; `None` of none.
 pub fn rank(sorted: &[Duration], percent: usize) -> Option<Duration> {
-    sorted.get(sorted.len().saturating_mul(percent).div_euclid(100).min(sorted.len().saturating_sub(1))).copied()
+    sorted
+        .get(sorted.len().saturating_mul(percent).div_euclid(100).min(sorted.len().saturating_sub(1)))
+        .copied()
 }
 
-/// One of the first `among` numbers for each number, as if by chance, and in every run the same (SplitMix64's finalizer).
+/// One of the first `among` numbers for each number, as if by chance, and in every run the same (SplitMix64's
+/// finalizer).
 pub fn scattered(number: u64, among: u64) -> u64 {
     let mut bits = number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -134,7 +138,11 @@ impl Calls {
     }
 
     /// Another request each time, made by `next`.
-    pub fn changing(address: SocketAddr, next: impl FnMut(&mut Vec<u8>) + Send + 'static, is_good: fn(&[u8]) -> bool) -> Self {
+    pub fn changing(
+        address: SocketAddr,
+        next: impl FnMut(&mut Vec<u8>) + Send + 'static,
+        is_good: fn(&[u8]) -> bool,
+    ) -> Self {
         Self { address, connection: None, next: Box::new(next), is_good, request: Vec::new() }
     }
 }

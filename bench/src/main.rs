@@ -1,8 +1,9 @@
-//! Measures a running Smallrun over HTTP, like a client, against floors that are measured in the same run on the same
-//! machine: what no server and no database could do faster. The ratio is what matters; the rates depend on the machine.
+//! Measures a running Smallrun over HTTP, like a client, against floors that are measured in the same run on
+//! the same machine: what no server and no database could do faster. The ratio is what matters; the rates
+//! depend on the machine.
 //!
-//! [`stage`] what is asked for; [`floor_http`] the floor of a query; [`mod@timers`] what comes due at once; [`report`] the
-//! answer. What other measurements need as well is in the library of this package.
+//! [`stage`] what is asked for; [`floor_http`] the floor of a query; [`mod@timers`] what comes due at once;
+//! [`report`] the answer. What other measurements need as well is in the library of this package.
 
 mod floor_http;
 mod options;
@@ -39,7 +40,11 @@ async fn main() -> ExitCode {
     match run(&options).await {
         Ok(report) => {
             print!("{}", if options.json { report.json() } else { report.table() });
-            if report.rows.iter().any(|row| row.measured.is_err()) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+            if report.rows.iter().any(|row| row.measured.is_err()) {
+                ExitCode::FAILURE
+            } else {
+                ExitCode::SUCCESS
+            }
         }
         Err(trouble) => {
             eprintln!("error: {trouble}.");
@@ -104,7 +109,8 @@ async fn read(subject: Subject, stage: &Stage, request: Outcome<Vec<u8>>, plan: 
     row(subject, measured.await)
 }
 
-/// A reservation, each by another buyer with a key of its own. Its floor is the least that a transaction could do.
+/// A reservation, each by another buyer with a key of its own. Its floor is the least that a transaction
+/// could do.
 async fn reserve(stage: &Stage, store: &Store, plan: Plan) -> Row {
     let measured = async {
         // The floor first: what a reservation leaves to the workers would disturb it.

@@ -10,7 +10,8 @@ use crate::{
 
 /// How often it is asked how far it is.
 const POLL_EVERY: Duration = Duration::from_millis(100);
-/// When nothing has been done for so long, and nothing waits, all is done: longer than the time between two readings of the gauges.
+/// When nothing has been done for so long, and nothing waits, all is done: longer than the time between two
+/// readings of the gauges.
 const STILL_FOR: Duration = Duration::from_secs(6);
 /// It is given up after this time.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -35,7 +36,9 @@ impl Reading {
             match name.split('{').next().unwrap_or(name) {
                 "smallrun_timers_fired_total" => reading.fired += value,
                 "smallrun_tasks_total" => reading.done += value,
-                "smallrun_queue_depth" | "smallrun_timers_due" | "smallrun_facts_unstamped" => reading.waiting += value,
+                "smallrun_queue_depth" | "smallrun_timers_due" | "smallrun_facts_unstamped" => {
+                    reading.waiting += value
+                }
                 _ => {}
             }
         }
@@ -74,7 +77,10 @@ impl Meter {
                 return Ok(last);
             }
             if began.elapsed() > PATIENCE {
-                return Err(Trouble::new(format_args!("it did not come to rest in {} s", PATIENCE.as_secs())));
+                return Err(Trouble::new(format_args!(
+                    "it did not come to rest in {} s",
+                    PATIENCE.as_secs()
+                )));
             }
             tokio::time::sleep(POLL_EVERY).await;
         }

@@ -4,12 +4,12 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum, value_parser};
 
-/// Measure a page of drops, also by its hash, a drop by slug, a reservation, and the page while thousands of holds run out, over HTTP, against
-/// floors measured in the same run.
+/// Measure a page of drops, also by its hash, a drop by slug, a reservation, and the page while thousands of
+/// holds run out, over HTTP, against floors measured in the same run.
 ///
-/// Builds `smallrun` in release, starts it with the demo marketplace in a temporary folder on a free port, measures, and
-/// takes all of it away. Uses SQLite; with SMALLRUN_DATABASE_URL=postgres://… two databases are made on that server, and
-/// dropped at the end (the role must be allowed to create databases).
+/// Builds `smallrun` in release, starts it with the demo marketplace in a temporary folder on a free port,
+/// measures, and takes all of it away. Uses SQLite; with SMALLRUN_DATABASE_URL=postgres://… two databases are
+/// made on that server, and dropped at the end (the role must be allowed to create databases).
 #[derive(Debug, Parser)]
 #[command(name = "bench", version)]
 pub(crate) struct Options {

@@ -40,7 +40,8 @@ impl Form {
         let total = total.ok_or_else(|| Trouble::new(format_args!("no quote: {quote}")))?;
         let legal = desk.ask(None, "{ legalTexts { id } }", json!({})).await?;
         let legal = legal.get("legalTexts").and_then(Value::as_array);
-        let legal_texts: Value = legal.into_iter().flatten().filter_map(|text| text.get("id").cloned()).collect();
+        let legal_texts: Value =
+            legal.into_iter().flatten().filter_map(|text| text.get("id").cloned()).collect();
         Self::with_gaps(desk.address(), total, &legal_texts)
     }
 
@@ -56,10 +57,14 @@ impl Form {
         });
         // Written by hand in this order, so that the order of the gaps does not depend on how a map is kept.
         let member = |name: &str| format!("{}:{}", json!(name), input.get(name).cloned().unwrap_or_default());
-        let members = ["lines", "address", "expectedTotal", "acceptedLegalTextIds", "idempotencyKey"].map(member).join(",");
+        let members = ["lines", "address", "expectedTotal", "acceptedLegalTextIds", "idempotencyKey"]
+            .map(member)
+            .join(",");
         let body = format!("{{\"query\":{},\"variables\":{{\"input\":{{{members}}}}}}}", json!(RESERVE));
-        let parts = body.split_once(ITEM).and_then(|(before_item, rest)| Some((before_item, rest.split_once(KEY)?)));
-        let (before_item, (before_key, after)) = parts.ok_or_else(|| Trouble::new("a request has no gaps"))?;
+        let parts =
+            body.split_once(ITEM).and_then(|(before_item, rest)| Some((before_item, rest.split_once(KEY)?)));
+        let (before_item, (before_key, after)) =
+            parts.ok_or_else(|| Trouble::new("a request has no gaps"))?;
         Ok(Self {
             head: head(address),
             before_item: before_item.to_owned(),
@@ -105,7 +110,9 @@ mod tests {
     #[test]
     fn a_form_is_filled_in_to_the_byte() {
         let address = "127.0.0.1:80".parse().unwrap();
-        let form = Form::with_gaps(address, &json!({ "amount": "10.00", "currency": "EUR" }), &json!(["legal_1"])).unwrap();
+        let form =
+            Form::with_gaps(address, &json!({ "amount": "10.00", "currency": "EUR" }), &json!(["legal_1"]))
+                .unwrap();
         let mut request = Vec::new();
         form.fill_in(&mut request, "token", "item_1", "key-0001");
         let request = String::from_utf8(request).unwrap();
@@ -121,7 +128,11 @@ mod tests {
 
     #[test]
     fn a_refusal_is_no_reservation() {
-        assert!(was_reserved(br#"{"data":{"checkoutReserve":{"checkout":{"id":"checkout_1"},"errors":[]}}}"#));
-        assert!(!was_reserved(br#"{"data":{"checkoutReserve":{"checkout":null,"errors":[{"code":"SOLD_OUT"}]}}}"#));
+        assert!(was_reserved(
+            br#"{"data":{"checkoutReserve":{"checkout":{"id":"checkout_1"},"errors":[]}}}"#
+        ));
+        assert!(!was_reserved(
+            br#"{"data":{"checkoutReserve":{"checkout":null,"errors":[{"code":"SOLD_OUT"}]}}}"#
+        ));
     }
 }

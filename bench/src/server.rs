@@ -40,9 +40,12 @@ pub async fn binary(given: Option<&Path>) -> Outcome<PathBuf> {
     let arguments = ["build", "--release", "--locked", "--package", "smallrun", "--bin", "smallrun"];
     let mut build = Command::new(cargo);
     for (name, _) in std::env::vars_os() {
-        // `cargo run` says here which package runs; a build script that reads them (ring's) would run again, and all that
-        // stands on it would be built again.
-        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+        // `cargo run` says here which package runs; a build script that reads them (ring's) would run again,
+        // and all that stands on it would be built again.
+        if name
+            .to_str()
+            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+        {
             build.env_remove(name);
         }
     }
@@ -52,7 +55,10 @@ pub async fn binary(given: Option<&Path>) -> Outcome<PathBuf> {
     }
     // This program is `TARGET/PROFILE/bench`.
     let this = std::env::current_exe().map_err(Trouble::doing("find this program"))?;
-    let target = this.parent().and_then(Path::parent).ok_or_else(|| Trouble::new("could not find the target folder"))?;
+    let target = this
+        .parent()
+        .and_then(Path::parent)
+        .ok_or_else(|| Trouble::new("could not find the target folder"))?;
     Ok(target.join("release").join("smallrun"))
 }
 
@@ -99,7 +105,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it on a free port with these options of `serve`, and waits until it is ready. What it says goes to that file.
+    /// Starts it on a free port with these options of `serve`, and waits until it is ready. What it says goes
+    /// to that file.
     pub async fn start(launch: &Launch, options: &[&str], said: &Path) -> Outcome<Self> {
         let address = free_address().map_err(Trouble::doing("find a free port"))?;
         let log = File::create(said).map_err(Trouble::doing("write the server's log"))?;
@@ -114,7 +121,10 @@ impl Server {
                 return Err(Trouble::new(format_args!("smallrun ended; it said:\n{}", tail(said))));
             }
             if patience.elapsed() > START_WITHIN {
-                return Err(Trouble::new(format_args!("smallrun did not become ready; it said:\n{}", tail(said))));
+                return Err(Trouble::new(format_args!(
+                    "smallrun did not become ready; it said:\n{}",
+                    tail(said)
+                )));
             }
             tokio::time::sleep(POLL_EVERY).await;
         }
@@ -152,10 +162,14 @@ impl Server {
         let ended = ended.map_err(|_| Trouble::new("`smallrun demo --buyers` took too long"))?;
         let ended = ended.map_err(Trouble::doing("run `smallrun demo`"))?;
         if !ended.status.success() {
-            return Err(Trouble::new(format_args!("`smallrun demo` failed: {}", String::from_utf8_lossy(&ended.stderr).trim())));
+            return Err(Trouble::new(format_args!(
+                "`smallrun demo` failed: {}",
+                String::from_utf8_lossy(&ended.stderr).trim()
+            )));
         }
         let buyers = self.read("demo-buyers.json")?;
-        let buyers: Vec<String> = buyers.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+        let buyers: Vec<String> =
+            buyers.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
         if buyers.is_empty() { Err(Trouble::new("demo-buyers.json has no tokens")) } else { Ok(buyers) }
     }
 
@@ -177,7 +191,8 @@ impl Server {
     }
 
     fn read(&self, name: &str) -> Outcome<Value> {
-        let text = fs::read(self.launch.data.join(name)).map_err(Trouble::doing(format_args!("read {name}")))?;
+        let text =
+            fs::read(self.launch.data.join(name)).map_err(Trouble::doing(format_args!("read {name}")))?;
         serde_json::from_slice(&text).map_err(Trouble::doing(format_args!("understand {name}")))
     }
 }

@@ -49,7 +49,13 @@ impl Stage {
         let mut made = Vec::new();
         for number in 1..=PAGE.saturating_sub(known).max(1) {
             let (slug, title) = (format!("bench-{number}"), format!("Bench {number}"));
-            let offer = Offer { slug: &slug, title: &title, units: UNITS_MAX, per_buyer_max: UNITS_MAX, hold_secs: HOLD_SECS };
+            let offer = Offer {
+                slug: &slug,
+                title: &title,
+                units: UNITS_MAX,
+                per_buyer_max: UNITS_MAX,
+                hold_secs: HOLD_SECS,
+            };
             made.push(model.announce(&mut desk, &creator, offer).await?);
         }
         let Some(first) = made.into_iter().next() else { return Err(Trouble::new("no drop was announced")) };
@@ -106,7 +112,8 @@ impl Stage {
         let (buyers, turn) = (Arc::clone(&self.buyers), Arc::clone(&self.turn));
         let next = move |request: &mut Vec<u8>| {
             let number = turn.fetch_add(1, Ordering::Relaxed);
-            let buyer = number.checked_rem(buyers.len()).and_then(|at| buyers.get(at)).map_or("", String::as_str);
+            let buyer =
+                number.checked_rem(buyers.len()).and_then(|at| buyers.get(at)).map_or("", String::as_str);
             form.fill_in(request, buyer, &item, &format!("bench-{number:010}"));
         };
         Calls::changing(self.address, next, was_reserved)

@@ -1,4 +1,5 @@
-//! Where the measured server and the floor keep their records: a temporary folder and, on PostgreSQL, databases of their own.
+//! Where the measured server and the floor keep their records: a temporary folder and, on PostgreSQL,
+//! databases of their own.
 
 use std::{
     fs,
@@ -39,11 +40,13 @@ struct Postgres {
 }
 
 impl Store {
-    /// Makes the folder, and databases where the first of these variables that is set names a PostgreSQL server.
+    /// Makes the folder, and databases where the first of these variables that is set names a PostgreSQL
+    /// server.
     pub async fn make(purpose: &str, variables: &[&str]) -> Outcome<Self> {
         let name = format!("smallrun-{purpose}-{}", process::id());
         let folder = std::env::temp_dir().join(&name);
-        fs::create_dir_all(&folder).map_err(Trouble::doing(format_args!("make the folder `{}`", folder.display())))?;
+        fs::create_dir_all(&folder)
+            .map_err(Trouble::doing(format_args!("make the folder `{}`", folder.display())))?;
         let mut store = Self { floor: Place::Sqlite(folder.join("floor.sqlite")), folder, postgres: None };
         let server = variables.iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default();
         if server.starts_with("postgres://") || server.starts_with("postgresql://") {
@@ -92,7 +95,9 @@ impl Store {
 
     /// Takes the folder and the databases away.
     pub async fn remove(&self) {
-        if let Err(trouble) = self.on_server(|name| format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await {
+        if let Err(trouble) =
+            self.on_server(|name| format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await
+        {
             eprintln!("warning: {trouble}.");
         }
         if let Err(error) = fs::remove_dir_all(&self.folder) {

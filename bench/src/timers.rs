@@ -49,8 +49,10 @@ pub(crate) async fn run(server: &Server, stage: &Stage, count: u32, plan: Plan) 
     // Nothing of the beginning is left out.
     let plan = Plan { warm_up: Duration::ZERO, ..plan };
     let fired = |now: &Reading| now.fired >= at_first.fired + f64::from(count);
-    let (meanwhile, last) =
-        tokio::join!(load::run(plan, |_| Calls::repeated(stage.address(), page.clone())), meter.until_still(fired));
+    let (meanwhile, last) = tokio::join!(
+        load::run(plan, |_| Calls::repeated(stage.address(), page.clone())),
+        meter.until_still(fired)
+    );
     let (meanwhile, last) = (meanwhile?, last?);
     let at_last = meter.read().await?;
     let tasks = at_last.done - at_first.done;

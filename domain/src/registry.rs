@@ -1,8 +1,9 @@
-//! What a process knows to do: the kinds of tasks, letters and timers, what payments are for, and what is held of persons.
+//! What a process knows to do: the kinds of tasks, letters and timers, what payments are for, and what is
+//! held of persons.
 //!
-//! Each is a type or a value in the file of its capability. A task implements [`Task`](crate::platform::tasks::Task), a letter
-//! [`Letter`](crate::platform::mail::Letter), a timer [`Timer`](crate::platform::timers::Timer). A new one is added there and
-//! here, and nowhere else.
+//! Each is a type or a value in the file of its capability. A task implements
+//! [`Task`](crate::platform::tasks::Task), a letter [`Letter`](crate::platform::mail::Letter), a timer
+//! [`Timer`](crate::platform::timers::Timer). A new one is added there and here, and nowhere else.
 //!
 //! What another crate brings, such as a gateway, is added to these lists where a process is put together.
 
@@ -11,7 +12,10 @@ use std::sync::Arc;
 use crate::{
     accounts::{
         self,
-        letters::{AlreadySignedUpLetter, ConfirmEmailLetter, ConfirmGuestLetter, OpenSessionLetter, ResetPasswordLetter},
+        letters::{
+            AlreadySignedUpLetter, ConfirmEmailLetter, ConfirmGuestLetter, OpenSessionLetter,
+            ResetPasswordLetter,
+        },
     },
     catalog::{self, imports::ImportProducts},
     creators, drops,
@@ -105,7 +109,10 @@ mod tests {
     use super::*;
     use crate::platform::{
         facts::Fact,
-        ids::{AccountId, CheckoutId, CreatorId, DropId, GuestId, ImportId, PaymentId, ProductId, RefundId, TokenId},
+        ids::{
+            AccountId, CheckoutId, CreatorId, DropId, GuestId, ImportId, PaymentId, ProductId, RefundId,
+            TokenId,
+        },
         mail::{Letter, letter},
         tasks::{self as queue, NewTask, Task},
         timers::Timer,
@@ -127,7 +134,8 @@ mod tests {
     fn rows_of_tasks_are_what_they_have_always_been() {
         let (payment, checkout) = (PaymentId(ID), CheckoutId(ID));
         let webhook = ApplyWebhook { gateway: "sandbox".to_owned(), event: "sbxe_1".to_owned() };
-        let of_payment = |kind: &'static str| (kind, payment.to_string(), json!({ "task": kind, "payment": SEVEN }));
+        let of_payment =
+            |kind: &'static str| (kind, payment.to_string(), json!({ "task": kind, "payment": SEVEN }));
         assert_eq!(row(&AdvancePayment { payment }), of_payment("advance_payment"));
         assert_eq!(row(&CancelPayment { payment }), of_payment("cancel_payment"));
         assert_eq!(row(&SyncPayment { payment }), of_payment("sync_payment"));

@@ -8,14 +8,14 @@ use chrono::TimeDelta;
 use domain::{
     catalog::{archive_product, create_product},
     creators::{
-        CreateCreator, CreateCreatorRefusal, Creator, CreatorSort, UpdateCreator, UpdateCreatorRefusal, create, create_for,
-        queries, update,
+        CreateCreator, CreateCreatorRefusal, Creator, CreatorSort, UpdateCreator, UpdateCreatorRefusal,
+        create, create_for, queries, update,
     },
     platform::{
         Currency, Db, EntityId, OpError, StoreError,
         access::{
-            AccountScope, AccountViewer, Browse, CreatorScope, MemberRole, OwnAccount, PublicScope, SystemScope, TokenKind,
-            TokenViewer, Viewer, authorize,
+            AccountScope, AccountViewer, Browse, CreatorScope, MemberRole, OwnAccount, PublicScope,
+            SystemScope, TokenKind, TokenViewer, Viewer, authorize,
         },
         ids::{AccountId, SessionId, TokenId},
         page::{Page, Slice, SortKey},
@@ -35,7 +35,14 @@ async fn person(db: &Db) -> AccountScope {
     let insert = Statement::from_sql_and_values(db.backend(), sql, values);
     db.schema_connection().execute_raw(insert).await.unwrap();
     let session: SessionId = db.new_id();
-    let viewer = AccountViewer { account, session, lent: false, person: Some([1; 32]), admin: false, memberships: Vec::new() };
+    let viewer = AccountViewer {
+        account,
+        session,
+        lent: false,
+        person: Some([1; 32]),
+        admin: false,
+        memberships: Vec::new(),
+    };
     authorize(&Viewer::Account(viewer), OwnAccount).unwrap()
 }
 
@@ -70,9 +77,13 @@ async fn product_of(kit: &Kit, creator: &Creator) -> domain::catalog::Product {
 }
 
 fn codes<T: Debug, R: Debug + Copy>(result: Result<T, OpError<R>>) -> Vec<(R, String)> {
-    let path = |steps: &[domain::platform::PathStep]| steps.iter().map(ToString::to_string).collect::<Vec<_>>().join(".");
+    let path = |steps: &[domain::platform::PathStep]| {
+        steps.iter().map(ToString::to_string).collect::<Vec<_>>().join(".")
+    };
     match result {
-        Err(OpError::Refused(refused)) => refused.iter().map(|refused| (refused.code, path(&refused.path))).collect(),
+        Err(OpError::Refused(refused)) => {
+            refused.iter().map(|refused| (refused.code, path(&refused.path))).collect()
+        }
         other => panic!("not refused: {other:?}"),
     }
 }

@@ -18,7 +18,8 @@ use testkit::{Kit, on_both};
 
 /// The database as a process of the deployment opens it.
 async fn process(kit: &Kit) -> Db {
-    let db = connect(kit.store.url(), 2, Arc::<DeploymentClock>::default(), kit.entropy.clone()).await.unwrap();
+    let db =
+        connect(kit.store.url(), 2, Arc::<DeploymentClock>::default(), kit.entropy.clone()).await.unwrap();
     db.refresh_clock().await.unwrap();
     db
 }

@@ -41,7 +41,8 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     ///
     /// When that cannot be found out at present.
-    async fn viewers(&self, tokens: &[Fingerprint]) -> Result<HashMap<Fingerprint, Arc<dyn Viewer>>, Failure>;
+    async fn viewers(&self, tokens: &[Fingerprint])
+    -> Result<HashMap<Fingerprint, Arc<dyn Viewer>>, Failure>;
 
     /// The time, as it counts for a request that arrives now.
     fn arrival_now(&self) -> DateTime<Utc>;

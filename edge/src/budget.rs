@@ -1,7 +1,7 @@
 //! What each caller may spend: a token bucket of points, in the memory of this process.
 //!
-//! A request is charged what it may cost before it is run, and gets back what it did not cost. The buckets of other processes are
-//! their own: with several, a caller has that many times the budget.
+//! A request is charged what it may cost before it is run, and gets back what it did not cost. The buckets of
+//! other processes are their own: with several, a caller has that many times the budget.
 
 use std::{
     net::IpAddr,
@@ -31,8 +31,8 @@ pub struct BudgetSettings {
 }
 
 impl Default for BudgetSettings {
-    /// A page of the marketplace costs some thousand points and takes milliseconds of a processor: a caller may keep most of one busy,
-    /// and has a minute or two of it in hand. An estimate, not a measure.
+    /// A page of the marketplace costs some thousand points and takes milliseconds of a processor: a caller
+    /// may keep most of one busy, and has a minute or two of it in hand. An estimate, not a measure.
     fn default() -> Self {
         Self { points_max: 50_000_000, points_per_second: 500_000, callers_max: 100_000 }
     }
@@ -55,7 +55,9 @@ impl Payer {
         match caller.viewer.charged() {
             Charged::Nobody => None,
             Charged::Known { kind, id } => Some(Self::Known { kind, id }),
-            Charged::Network => Some(caller.address.map_or(Self::Unknown, |address| Self::Address(network(address)))),
+            Charged::Network => {
+                Some(caller.address.map_or(Self::Unknown, |address| Self::Address(network(address))))
+            }
         }
     }
 
@@ -95,7 +97,8 @@ struct Bucket {
 
 impl Budget {
     pub(crate) fn new(settings: BudgetSettings) -> Self {
-        let buckets = Cache::builder().max_capacity(settings.callers_max.into()).eviction_policy(EvictionPolicy::lru());
+        let buckets =
+            Cache::builder().max_capacity(settings.callers_max.into()).eviction_policy(EvictionPolicy::lru());
         Self { settings, buckets: buckets.build() }
     }
 
@@ -109,8 +112,8 @@ impl Budget {
         self.with(payer, now, |bucket| if bucket.left > 0 { Ok(()) } else { Err(self.short(bucket, 1, now)) })
     }
 
-    /// Takes points for a request that may cost so much; answers what is left. A request that costs more than a full bucket
-    /// holds takes a full one.
+    /// Takes points for a request that may cost so much; answers what is left. A request that costs more than
+    /// a full bucket holds takes a full one.
     pub(crate) fn take(&self, payer: Payer, cost: u64, now: Instant) -> Result<u64, Short> {
         let needed = cost.min(self.settings.points_max.into());
         self.with(payer, now, |bucket| match bucket.left.checked_sub(needed) {
@@ -147,7 +150,8 @@ impl Budget {
     }
 
     fn with<T>(&self, payer: Payer, now: Instant, work: impl FnOnce(&mut Bucket) -> T) -> T {
-        let full = || Arc::new(Mutex::new(Bucket { left: self.settings.points_max.into(), at: now, told_at: None }));
+        let full =
+            || Arc::new(Mutex::new(Bucket { left: self.settings.points_max.into(), at: now, told_at: None }));
         let bucket = self.buckets.get_with(payer, full);
         let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
         self.refill(&mut bucket, now);
@@ -170,7 +174,9 @@ impl Budget {
 
     /// In which time so many points come.
     fn time_of(&self, points: u64) -> Duration {
-        let micros = u128::from(points).saturating_mul(1_000_000).div_ceil(u128::from(self.settings.points_per_second).max(1));
+        let micros = u128::from(points)
+            .saturating_mul(1_000_000)
+            .div_ceil(u128::from(self.settings.points_per_second).max(1));
         Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     }
 }
@@ -179,7 +185,8 @@ impl Budget {
 mod tests {
     use super::*;
 
-    const SETTINGS: BudgetSettings = BudgetSettings { points_max: 100, points_per_second: 10, callers_max: 1_000 };
+    const SETTINGS: BudgetSettings =
+        BudgetSettings { points_max: 100, points_per_second: 10, callers_max: 1_000 };
 
     fn somebody(last: u8) -> Payer {
         Payer::Address([192, 0, 2, last].into())
@@ -201,7 +208,11 @@ mod tests {
         }
         assert_eq!(budget.charge(somebody(1), 0, at(3_000)), 10);
         assert_eq!(budget.charge(somebody(1), 0, at(3_600_000)), 100);
-        assert_eq!(budget.charge(somebody(1), 1_000, at(3_600_000)), 0, "what was done is charged however little is left");
+        assert_eq!(
+            budget.charge(somebody(1), 1_000, at(3_600_000)),
+            0,
+            "what was done is charged however little is left"
+        );
     }
 
     #[test]
@@ -231,6 +242,10 @@ mod tests {
             }
         }
         budget.buckets.run_pending_tasks();
-        assert!(budget.buckets.entry_count() <= SETTINGS.callers_max.into(), "{}", budget.buckets.entry_count());
+        assert!(
+            budget.buckets.entry_count() <= SETTINGS.callers_max.into(),
+            "{}",
+            budget.buckets.entry_count()
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! How the edge says no: the closed table of codes in `extensions.code`, and what is shown of a failure.
 //!
-//! Everything that is not in the table is `INTERNAL`: logged once with its chain, shown without anything of the inside.
+//! Everything that is not in the table is `INTERNAL`: logged once with its chain, shown without anything of
+//! the inside.
 
 use std::time::Duration;
 
@@ -31,7 +32,8 @@ pub enum Code {
     DeadlineExceeded,
     /// The caller has spent what it may spend, for now: the error says in how many seconds to come again.
     RateLimited,
-    /// There is more to do than can be done in time; nothing was changed. The error says in how many seconds to come again.
+    /// There is more to do than can be done in time; nothing was changed. The error says in how many seconds
+    /// to come again.
     Busy,
     /// The schema is not shown to this viewer.
     IntrospectionDisabled,
@@ -92,7 +94,8 @@ pub const RETRY_AFTER: &str = "retryAfterSecs";
 /// There is more to do than can be done: come again after that time.
 pub fn busy(retry_after: Duration) -> ServerError {
     let secs = whole_secs(retry_after);
-    let mut error = Code::Busy.server_error(format!("too much is asked for at once: come again in {secs} s"), None);
+    let mut error =
+        Code::Busy.server_error(format!("too much is asked for at once: come again in {secs} s"), None);
     error.extensions.get_or_insert_default().set(RETRY_AFTER, secs);
     error
 }

@@ -70,7 +70,8 @@ fn asks_about_schema(document: &ExecutableDocument) -> bool {
 fn set_asks(set: &SelectionSet) -> bool {
     set.items.iter().any(|selection| match &selection.node {
         Selection::Field(field) => {
-            matches!(field.node.name.node.as_str(), "__schema" | "__type") || set_asks(&field.node.selection_set.node)
+            matches!(field.node.name.node.as_str(), "__schema" | "__type")
+                || set_asks(&field.node.selection_set.node)
         }
         Selection::InlineFragment(fragment) => set_asks(&fragment.node.selection_set.node),
         Selection::FragmentSpread(_) => false,

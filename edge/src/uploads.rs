@@ -1,7 +1,7 @@
 //! Files of a request: the scalar `Upload`, and what a resolver finds behind it.
 //!
-//! Files come by the GraphQL multipart request specification. They lie on disk without a name, so that they are gone as soon as
-//! the request is, even if the process ends in the middle.
+//! Files come by the GraphQL multipart request specification. They lie on disk without a name, so that they
+//! are gone as soon as the request is, even if the process ends in the middle.
 
 use std::{fs::File, io::Read, path::PathBuf, sync::Arc, time::Duration};
 
@@ -29,7 +29,13 @@ pub struct UploadRules {
 
 impl UploadRules {
     /// The rules of a process, which receives the files of that many requests at once.
-    pub fn new(spool: PathBuf, file_bytes_max: usize, files_max: usize, within: Duration, at_once: usize) -> Self {
+    pub fn new(
+        spool: PathBuf,
+        file_bytes_max: usize,
+        files_max: usize,
+        within: Duration,
+        at_once: usize,
+    ) -> Self {
         Self { spool, file_bytes_max, files_max, within, permits: Arc::new(Semaphore::new(at_once)) }
     }
 
@@ -48,15 +54,15 @@ pub(crate) struct Uploads {
     pub(crate) _turn: OwnedSemaphorePermit,
 }
 
-/// A file, sent by the GraphQL multipart request specification: the variable is null in `operations`, and `map` says which part of the
-/// request belongs there. Such a request needs the header `Apollo-Require-Preflight` (or `GraphQL-Require-Preflight`) with any value,
-/// and a token.
+/// A file, sent by the GraphQL multipart request specification: the variable is null in `operations`, and
+/// `map` says which part of the request belongs there. Such a request needs the header
+/// `Apollo-Require-Preflight` (or `GraphQL-Require-Preflight`) with any value, and a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Upload(usize);
 
-/// A file, sent by the GraphQL multipart request specification: the variable is null in `operations`, and `map` says which part of the
-/// request belongs there. Such a request needs the header `Apollo-Require-Preflight` (or `GraphQL-Require-Preflight`) with any value,
-/// and a token.
+/// A file, sent by the GraphQL multipart request specification: the variable is null in `operations`, and
+/// `map` says which part of the request belongs there. Such a request needs the header
+/// `Apollo-Require-Preflight` (or `GraphQL-Require-Preflight`) with any value, and a token.
 #[Scalar]
 impl ScalarType for Upload {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -64,7 +70,9 @@ impl ScalarType for Upload {
             Value::String(text) => text.strip_prefix(PLACEHOLDER).and_then(|number| number.parse().ok()),
             _ => None,
         };
-        number.map(Self).ok_or_else(|| InputValueError::custom("a file comes in a multipart request, as a variable that is null"))
+        number.map(Self).ok_or_else(|| {
+            InputValueError::custom("a file comes in a multipart request, as a variable that is null")
+        })
     }
     fn to_value(&self) -> Value {
         Value::Null
@@ -85,8 +93,9 @@ impl Upload {
     {
         // What looks like a placeholder may come in a request without files, too.
         let file = ctx.data_opt::<Uploads>().and_then(|uploads| uploads.files.get(self.0)).map(Arc::clone);
-        let file =
-            file.ok_or_else(|| Code::BadUserInput.error("there is no such file in this request: send it as multipart/form-data"))?;
+        let file = file.ok_or_else(|| {
+            Code::BadUserInput.error("there is no such file in this request: send it as multipart/form-data")
+        })?;
         let read = tokio::task::spawn_blocking(move || {
             let mut bytes = Vec::new();
             (&*file).read_to_end(&mut bytes).map(|_| work(&bytes))
@@ -102,7 +111,9 @@ mod tests {
     #[test]
     fn what_is_no_placeholder_is_no_file() {
         assert_eq!(Upload::parse(Value::String(Upload::placeholder(3))).ok(), Some(Upload(3)));
-        for value in ["", "upload:", "upload:x", "upload:-1", "#__graphql_file__:0", "upload:99999999999999999999"] {
+        for value in
+            ["", "upload:", "upload:x", "upload:-1", "#__graphql_file__:0", "upload:99999999999999999999"]
+        {
             assert!(Upload::parse(Value::String(value.to_owned())).is_err(), "{value}");
         }
         assert!(Upload::parse(Value::Null).is_err());

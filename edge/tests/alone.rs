@@ -124,7 +124,10 @@ impl Backend for People {
         Ok(known.map(|name| -> Arc<dyn Viewer> { Arc::new(Person(Some(name))) }))
     }
 
-    async fn viewers(&self, _tokens: &[Fingerprint]) -> Result<HashMap<Fingerprint, Arc<dyn Viewer>>, Failure> {
+    async fn viewers(
+        &self,
+        _tokens: &[Fingerprint],
+    ) -> Result<HashMap<Fingerprint, Arc<dyn Viewer>>, Failure> {
         Ok(HashMap::new())
     }
 
@@ -142,9 +145,16 @@ impl Backend for People {
 }
 
 /// Asks several times, one after the other: the status and the body of the last answer.
-async fn ask(settings: Settings, people: Arc<People>, token: Option<&str>, query: &str, times: usize) -> (StatusCode, Value) {
+async fn ask(
+    settings: Settings,
+    people: Arc<People>,
+    token: Option<&str>,
+    query: &str,
+    times: usize,
+) -> (StatusCode, Value) {
     let edge = Edge::start(settings, &PROFILE, people, CancellationToken::new());
-    let service = test::init_service(App::new().configure(|config| edge::http::configure(config, &edge))).await;
+    let service =
+        test::init_service(App::new().configure(|config| edge::http::configure(config, &edge))).await;
     let mut last = (StatusCode::OK, Value::Null);
     for _ in 0..times {
         let mut request = TestRequest::post().uri("/graphql").set_json(json!({ "query": query }));
@@ -170,7 +180,11 @@ async fn who_asks_is_whom_the_backend_knows() {
         (Some("mallory"), StatusCode::UNAUTHORIZED, None),
     ] {
         let (said, answer) = ask(Settings::default(), Arc::default(), token, "{ greeting }", 1).await;
-        assert_eq!((said, answer.pointer("/data/greeting").and_then(Value::as_str)), (status, greeting), "{token:?}: {answer}");
+        assert_eq!(
+            (said, answer.pointer("/data/greeting").and_then(Value::as_str)),
+            (status, greeting),
+            "{token:?}: {answer}"
+        );
     }
 }
 
@@ -185,7 +199,9 @@ async fn a_failure_of_the_backend_is_shown_to_nobody() {
 #[actix_web::test]
 async fn each_pays_as_their_viewer_says() {
     let budget = Some(BudgetSettings { points_max: 3, points_per_second: 1, callers_max: 10 });
-    for (token, expected) in [(None, Some("RATE_LIMITED")), (Some("alice"), Some("RATE_LIMITED")), (Some("owner"), None)] {
+    for (token, expected) in
+        [(None, Some("RATE_LIMITED")), (Some("alice"), Some("RATE_LIMITED")), (Some("owner"), None)]
+    {
         let settings = Settings { budget, ..Settings::default() };
         let (_, answer) = ask(settings, Arc::default(), token, "{ greeting }", 5).await;
         assert_eq!(code(&answer), expected, "{token:?}: {answer}");

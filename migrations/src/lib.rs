@@ -1,8 +1,8 @@
 //! The database schema, step by step: one file a capability and change, the same on SQLite and PostgreSQL.
 //!
-//! Rules: a migration that has been released is never edited; a column goes only one release after the
-//! last code that read it, because during a deploy old code meets the new schema; a new table says where it stands to the
-//! second wall (`wall.rs`).
+//! Rules: a migration that has been released is never edited; a column goes only one release after the last
+//! code that read it, because during a deploy old code meets the new schema; a new table says where it stands
+//! to the second wall (`wall.rs`).
 
 use sea_orm_migration::prelude::*;
 

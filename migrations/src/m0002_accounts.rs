@@ -21,7 +21,14 @@ migration!(|manager| {
         .create(manager)
         .await?;
 
-    table("guests").id().text("email").at_or_null("email_confirmed_at").at("created_at").unique(&["email"]).create(manager).await?;
+    table("guests")
+        .id()
+        .text("email")
+        .at_or_null("email_confirmed_at")
+        .at("created_at")
+        .unique(&["email"])
+        .create(manager)
+        .await?;
 
     table("api_tokens")
         .id()

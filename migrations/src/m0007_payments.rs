@@ -116,5 +116,11 @@ migration!(|manager| {
 
     table("sandbox_keys").text("key").text("answer").at("created_at").key(&["key"]).create(manager).await?;
 
-    table("sandbox_events").id().of("intent_id", "sandbox_intents").text("kind").at("created_at").create(manager).await
+    table("sandbox_events")
+        .id()
+        .of("intent_id", "sandbox_intents")
+        .text("kind")
+        .at("created_at")
+        .create(manager)
+        .await
 });

@@ -14,7 +14,9 @@ migration!(|manager| {
     let connection = manager.get_connection();
     make_role(connection, TENANT_ROLE).await?;
     // Everybody may use the schema `public`, unless the operator thought otherwise or chose another.
-    let usage = format!("DO $$ BEGIN EXECUTE format('GRANT USAGE ON SCHEMA %I TO {TENANT_ROLE}', current_schema()); END $$");
+    let usage = format!(
+        "DO $$ BEGIN EXECUTE format('GRANT USAGE ON SCHEMA %I TO {TENANT_ROLE}', current_schema()); END $$"
+    );
     connection.execute_unprepared(&usage).await?;
 
     owned(manager, "creators", "id", &["SELECT", "UPDATE"]).await?;

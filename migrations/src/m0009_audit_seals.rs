@@ -6,10 +6,12 @@ use crate::columns::{migration, table};
 
 migration!(|manager| {
     // Null until the row is sealed; then from 1, without gaps.
-    let position = Table::alter().table("audit").add_column(ColumnDef::new("position").big_integer().null()).to_owned();
+    let position =
+        Table::alter().table("audit").add_column(ColumnDef::new("position").big_integer().null()).to_owned();
     manager.alter_table(position).await?;
     let indexes = [
-        // Both are partial: a row that is being written, as part of a buyer's request, goes into one of them only.
+        // Both are partial: a row that is being written, as part of a buyer's request, goes into one of them
+        // only.
         "CREATE UNIQUE INDEX ix_audit_position ON audit (position) WHERE position IS NOT NULL",
         "CREATE INDEX ix_audit_unsealed ON audit (id) WHERE position IS NULL",
     ];

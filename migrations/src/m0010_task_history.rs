@@ -8,8 +8,8 @@ migration!(|manager| {
     // Programs of the version before know neither column, and need not.
     let mut subject = ColumnDef::new("subject");
     subject.text().null();
-    // Attempts are counted on when a dead letter is put back, so that a number names one attempt for good; what a
-    // task may still take is what is between the two.
+    // Attempts are counted on when a dead letter is put back, so that a number names one attempt for good;
+    // what a task may still take is what is between the two.
     let mut attempts_max = ColumnDef::new("attempts_max");
     attempts_max.integer().not_null().default(12);
     // Why an administrator did it, in words, where one must be given.
@@ -21,9 +21,13 @@ migration!(|manager| {
     // … and when it said that the intent is cancelled: no money will come.
     let mut intent_ended_at = ColumnDef::new("intent_ended_at");
     intent_ended_at.timestamp_with_time_zone().null();
-    for (table, column) in
-        [("tasks", subject), ("tasks", attempts_max), ("audit", reason), ("payments", asked_at), ("payments", intent_ended_at)]
-    {
+    for (table, column) in [
+        ("tasks", subject),
+        ("tasks", attempts_max),
+        ("audit", reason),
+        ("payments", asked_at),
+        ("payments", intent_ended_at),
+    ] {
         manager.alter_table(Table::alter().table(table).add_column(column).to_owned()).await?;
     }
 
@@ -39,9 +43,16 @@ migration!(|manager| {
         .await?;
 
     // What an administrator discarded: reconcilers do not bring it back.
-    table("task_discards").text("kind").text("subject").at("discarded_at").key(&["kind", "subject"]).create(manager).await?;
+    table("task_discards")
+        .text("kind")
+        .text("subject")
+        .at("discarded_at")
+        .key(&["kind", "subject"])
+        .create(manager)
+        .await?;
 
-    // What the reconcilers look for once a minute is rare in tables that grow for ever: partial indexes hold nothing else.
+    // What the reconcilers look for once a minute is rare in tables that grow for ever: partial indexes hold
+    // nothing else.
     for index in [
         "CREATE INDEX ix_tasks_kind_subject ON tasks (kind, subject)",
         "CREATE INDEX ix_tasks_dead ON tasks (created_at, id) WHERE state = 'DEAD'",

@@ -28,7 +28,8 @@ migration!(|manager| {
         .index(&["creator_id", "created_at", "id"])
         .create(manager)
         .await?;
-    let open = "CREATE INDEX ix_product_imports_open ON product_imports (created_at) WHERE finished_at IS NULL";
+    let open =
+        "CREATE INDEX ix_product_imports_open ON product_imports (created_at) WHERE finished_at IS NULL";
     manager.get_connection().execute_unprepared(open).await?;
 
     table("product_import_rows")

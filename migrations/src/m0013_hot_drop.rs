@@ -17,7 +17,8 @@ migration!(|manager| {
     for (table, column) in [("drops", per_buyer_max), ("drops", minimum_units), ("payments", fingerprint)] {
         manager.alter_table(Table::alter().table(table).add_column(column).to_owned()).await?;
     }
-    let by_means = "CREATE INDEX ix_payments_fingerprint ON payments (fingerprint) WHERE fingerprint IS NOT NULL";
+    let by_means =
+        "CREATE INDEX ix_payments_fingerprint ON payments (fingerprint) WHERE fingerprint IS NOT NULL";
     manager.get_connection().execute_unprepared(by_means).await?;
     Ok(())
 });

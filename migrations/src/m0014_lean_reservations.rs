@@ -1,4 +1,5 @@
-//! What a reservation writes, with fewer rows, index entries and checks: thousands are written in the seconds after an opening.
+//! What a reservation writes, with fewer rows, index entries and checks: thousands are written in the seconds
+//! after an opening.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
@@ -6,7 +7,8 @@ use crate::columns::migration;
 
 migration!(|manager| {
     let postgres = manager.get_database_backend() == DbBackend::Postgres;
-    // The legal texts that were accepted are a list in the checkout itself: they never change, and nothing looks them up.
+    // The legal texts that were accepted are a list in the checkout itself: they never change, and nothing
+    // looks them up.
     let mut accepted = ColumnDef::new("legal_text_ids");
     accepted.json_binary().not_null().default("[]");
     manager.alter_table(Table::alter().table("checkouts").add_column(accepted).to_owned()).await?;
@@ -22,17 +24,20 @@ migration!(|manager| {
     for buyer in ["account_id", "guest_id"] {
         let name = format!("ix_checkouts_{buyer}_created_at_id");
         manager.drop_index(Index::drop().name(&name).table("checkouts").to_owned()).await?;
-        let sql = format!("CREATE INDEX {name} ON checkouts ({buyer}, created_at, id) WHERE {buyer} IS NOT NULL");
+        let sql =
+            format!("CREATE INDEX {name} ON checkouts ({buyer}, created_at, id) WHERE {buyer} IS NOT NULL");
         connection.execute_unprepared(&sql).await?;
     }
-    // What persons have is found by who they are. Found by the item first, as many rows are read as were ever reserved of it, which
-    // statistics that are as old as the drop do not know.
-    let by_item = Index::drop().name("ix_reservations_drop_item_id_person_key").table("reservations").to_owned();
+    // What persons have is found by who they are. Found by the item first, as many rows are read as were ever
+    // reserved of it, which statistics that are as old as the drop do not know.
+    let by_item =
+        Index::drop().name("ix_reservations_drop_item_id_person_key").table("reservations").to_owned();
     manager.drop_index(by_item).await?;
-    let by_person = "CREATE INDEX ix_reservations_person_key_drop_item_id ON reservations (person_key, drop_item_id)";
+    let by_person =
+        "CREATE INDEX ix_reservations_person_key_drop_item_id ON reservations (person_key, drop_item_id)";
     connection.execute_unprepared(by_person).await?;
-    // One check instead of four, which also says that they go together. SQLite cannot change the keys of a table that is
-    // there, and its checks are calls within this process.
+    // One check instead of four, which also says that they go together. SQLite cannot change the keys of a
+    // table that is there, and its checks are calls within this process.
     if postgres {
         let sql = "CREATE UNIQUE INDEX ix_drop_items_whole ON drop_items (id, drop_id, creator_id, variant_id);
              ALTER TABLE reservations

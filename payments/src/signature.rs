@@ -71,7 +71,14 @@ mod tests {
         let header = sign(b"new", now, b"{}");
         let both = header.replace("v1=", &format!("v1={},v1=", "00".repeat(32)));
         assert!(is_right(b"new", now, &both, b"{}"));
-        for nonsense in ["", "t=1800000000", "v1=00", "t=x,v1=00", "t=1800000000,t=1800000000,v1=00", "t=1800000000,v1=zz"] {
+        for nonsense in [
+            "",
+            "t=1800000000",
+            "v1=00",
+            "t=x,v1=00",
+            "t=1800000000,t=1800000000,v1=00",
+            "t=1800000000,v1=zz",
+        ] {
             assert!(!is_right(b"new", now, nonsense, b"{}"), "{nonsense}");
         }
         assert!(!is_right(b"new", now, "t=9223372036854775807,v1=00", b"{}"));

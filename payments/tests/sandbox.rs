@@ -37,8 +37,9 @@ async fn receiver(statuses: &'static [&'static str]) -> (String, mpsc::Unbounded
                 bytes.extend(part.iter().take(count));
                 let text = String::from_utf8(bytes.clone()).unwrap();
                 let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-                let length =
-                    head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse::<usize>().ok());
+                let length = head.lines().find_map(|line| {
+                    line.to_lowercase().strip_prefix("content-length: ")?.parse::<usize>().ok()
+                });
                 if length == Some(body.len()) {
                     break (head.to_owned(), body.as_bytes().to_vec());
                 }
@@ -63,7 +64,8 @@ fn sandbox(kit: &Kit, webhook_url: String) -> Arc<Sandbox> {
 
 async fn confirmed(sandbox: &Sandbox, method: &str) -> Intent {
     let amount = Money::new(1_250, Currency::from_code("EUR").unwrap());
-    let new = NewIntent { payment: PaymentId(Uuid::from_u128(0x0192_7f3a_0000_7000_8000_0000_0000_0042)), amount };
+    let new =
+        NewIntent { payment: PaymentId(Uuid::from_u128(0x0192_7f3a_0000_7000_8000_0000_0000_0042)), amount };
     let made = sandbox.create(&new, &format!("create:{method}")).await.unwrap();
     sandbox.confirm(&made.id, method, None, &format!("confirm:{method}")).await.unwrap()
 }

@@ -23,7 +23,8 @@ pub(super) struct Arguments {
 enum What {
     /// Make an administrator, with a confirmed address.
     ///
-    /// Asks for the password on the terminal, or reads it as one line of the input. Runs beside a running `serve`.
+    /// Asks for the password on the terminal, or reads it as one line of the input. Runs beside a running
+    /// `serve`.
     Create(Create),
 }
 
@@ -68,16 +69,26 @@ async fn make(config: &Config, create: &Create) -> Outcome {
                 CreateAdminRefusal::AlreadyAdmin => true,
             });
             let what = if already { "is an administrator already" } else { "cannot be one" };
-            Err(Failure::new(Exit::Failed, format_args!("{} {what}", create.email), "Sign in, or choose another address"))
+            Err(Failure::new(
+                Exit::Failed,
+                format_args!("{} {what}", create.email),
+                "Sign in, or choose another address",
+            ))
         }
         Err(OpError::Db(error)) => Err(database::failure(config, "make the administrator", &error)),
-        Err(error @ (OpError::Busy(_) | OpError::Inconsistent(_))) => Err(Failure::unexpected("make the administrator", &error)),
+        Err(error @ (OpError::Busy(_) | OpError::Inconsistent(_))) => {
+            Err(Failure::unexpected("make the administrator", &error))
+        }
     }
 }
 
 fn ask_password(create: &Create) -> Outcome<String> {
     let unread = |cause: std::io::Error| {
-        Failure::new(Exit::Failed, format_args!("the password could not be read: {cause}"), "Give it with --password-stdin")
+        Failure::new(
+            Exit::Failed,
+            format_args!("the password could not be read: {cause}"),
+            "Give it with --password-stdin",
+        )
     };
     if create.password_stdin || !prompt::somebody_is_there() {
         return prompt::read_line().map_err(unread);

@@ -28,8 +28,9 @@ pub(super) struct Arguments {
 enum What {
     /// Verify the audit log, and name the first row that was changed, deleted, inserted or reordered.
     ///
-    /// Reads all of it; changes nothing; runs beside a running `serve`. Whoever may write to the database can also seal
-    /// the whole log anew, or cut off its end: this is found when the heads are given that the server logged.
+    /// Reads all of it; changes nothing; runs beside a running `serve`. Whoever may write to the database can
+    /// also seal the whole log anew, or cut off its end: this is found when the heads are given that the
+    /// server logged.
     #[command(after_help = EXIT_CODES)]
     Verify(Verify),
 }
@@ -39,8 +40,8 @@ struct Verify {
     /// A log of the server, in either format, whose heads must be those here; may be given several times.
     #[arg(long, value_name = "FILE")]
     log: Vec<PathBuf>,
-    /// A head that must be here: the number of a segment and its hash, as an earlier verification printed them; may be
-    /// given several times.
+    /// A head that must be here: the number of a segment and its hash, as an earlier verification printed
+    /// them; may be given several times.
     #[arg(long, value_name = "NUMBER:HEX")]
     head: Vec<KnownHead>,
 }
@@ -55,7 +56,8 @@ async fn verify_log(config: &Config, arguments: &Verify) -> Outcome {
     let known = known_heads(arguments)?;
     let db = database::open_current(config).await?;
     let step = Step::begin("Verifying the audit log");
-    let progress = |done: i64, of: i64| step.at(usize::try_from(done).unwrap_or(0), usize::try_from(of).unwrap_or(0));
+    let progress =
+        |done: i64, of: i64| step.at(usize::try_from(done).unwrap_or(0), usize::try_from(of).unwrap_or(0));
     let verified = verify(&db, &SystemScope::new("command-line").as_admin(), &known, progress).await;
     step.done_with(if verified.is_ok() { "done" } else { "stopped" });
     database::close(db).await;
@@ -65,7 +67,8 @@ async fn verify_log(config: &Config, arguments: &Verify) -> Outcome {
             Ok(())
         }
         Err(VerifyError::Tampered(tampering)) => {
-            let what_to_do = "Find out who could write to the database, and compare with a backup from before";
+            let what_to_do =
+                "Find out who could write to the database, and compare with a backup from before";
             Err(Failure::new(Exit::BadDatabase, tampering, what_to_do))
         }
         Err(VerifyError::Db(error)) => Err(database::failure(config, "verify the audit log", &error)),
@@ -84,7 +87,11 @@ fn known_heads(arguments: &Verify) -> Outcome<KnownHeads> {
     if known.is_empty() && !arguments.log.is_empty() {
         // Nothing would be compared, and the caller would believe that everything was.
         let what = "no head of the audit log is in what --log names";
-        return Err(Failure::new(Exit::Usage, what, "Give the log of the server; its setting `log` must not hold `audit=off`"));
+        return Err(Failure::new(
+            Exit::Usage,
+            what,
+            "Give the log of the server; its setting `log` must not hold `audit=off`",
+        ));
     }
     for head in &arguments.head {
         known.add(head.segment, head.head);

@@ -30,8 +30,9 @@ pub(super) struct Arguments {
 enum What {
     /// Set the clock of the demo forward, that of its payment gateway included.
     ///
-    /// Windows open and close, holds lapse, late payments settle, and letters go out, as if the time had gone by. Running
-    /// servers follow within a second. Only a demo can travel, and only forward; the real time goes on beside it.
+    /// Windows open and close, holds lapse, late payments settle, and letters go out, as if the time had gone
+    /// by. Running servers follow within a second. Only a demo can travel, and only forward; the real time
+    /// goes on beside it.
     #[command(after_help = crate::exit::EXIT_CODES)]
     Travel {
         /// How far: days, hours, minutes and seconds, such as 2d, 36h, 90m or 1d12h.
@@ -71,8 +72,12 @@ async fn travel(config: &Config, by: TimeDelta) -> Outcome {
         OpError::Refused(why) => {
             let code = why.first().map_or(TravelRefusal::NoDemo, |refused| refused.code);
             let todo = match code {
-                TravelRefusal::NoDemo => "Make one in a folder or a database of its own, by `smallrun serve --demo`",
-                TravelRefusal::NotForward | TravelRefusal::TooFar => "Name a time such as 2d, 36h, 90m or 1d12h",
+                TravelRefusal::NoDemo => {
+                    "Make one in a folder or a database of its own, by `smallrun serve --demo`"
+                }
+                TravelRefusal::NotForward | TravelRefusal::TooFar => {
+                    "Name a time such as 2d, 36h, 90m or 1d12h"
+                }
             };
             Failure::new(Exit::Failed, format_args!("the clock was not set: {code}"), todo)
         }
@@ -111,10 +116,24 @@ mod tests {
 
     #[test]
     fn a_span_is_days_hours_minutes_and_seconds() {
-        for (text, secs) in [("2d", 172_800), ("36h", 129_600), ("90m", 5_400), ("1d12h", 129_600), ("1h1s", 3_601)] {
+        for (text, secs) in
+            [("2d", 172_800), ("36h", 129_600), ("90m", 5_400), ("1d12h", 129_600), ("1h1s", 3_601)]
+        {
             assert_eq!(span(text), Ok(TimeDelta::seconds(secs)), "{text}");
         }
-        for bad in ["", "0d", "2", "d", "-2d", "2w", "1.5h", "2d-1h", "99999999999999999999d", "9999999999999999d", "2 d"] {
+        for bad in [
+            "",
+            "0d",
+            "2",
+            "d",
+            "-2d",
+            "2w",
+            "1.5h",
+            "2d-1h",
+            "99999999999999999999d",
+            "9999999999999999d",
+            "2 d",
+        ] {
             assert!(span(bad).is_err(), "{bad}");
         }
     }

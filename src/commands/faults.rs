@@ -1,4 +1,5 @@
-//! `smallrun faults`: the places where a build for tests can be made to fail; and the arming of them by `SMALLRUN_FAULT`.
+//! `smallrun faults`: the places where a build for tests can be made to fail; and the arming of them by
+//! `SMALLRUN_FAULT`.
 
 use std::fmt::Write as _;
 

@@ -73,7 +73,11 @@ pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
     };
     let (db, _applied) = database::migrate(&config).await?;
     let follows = database::follow_clock(&db);
-    let (added, demo) = if arguments.demo { (demo::load(&db).await?, Some(demo::tokens(&db, &folder).await?)) } else { (0, None) };
+    let (added, demo) = if arguments.demo {
+        (demo::load(&db).await?, Some(demo::tokens(&db, &folder).await?))
+    } else {
+        (0, None)
+    };
     let (tokens, tokens_file) = demo.unzip();
     match config.bus_url {
         BusUrl::Embedded => take_back(&config, &db).await?,
@@ -113,7 +117,8 @@ pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
 /// Goes on with what the last server had in hand. This is the only one, so nobody else has it.
 async fn take_back(config: &Config, db: &Db) -> Outcome {
     let taken = tasks::take_back(db, &SystemScope::new("start")).await;
-    let taken = taken.map_err(|error| database::failure(config, "take back the tasks of the last server", &error))?;
+    let taken =
+        taken.map_err(|error| database::failure(config, "take back the tasks of the last server", &error))?;
     if taken > 0 {
         tracing::info!(taken, "the last server ended in the middle of these tasks; they run again");
     }
@@ -155,7 +160,10 @@ fn start(
     let mut workers = if arguments.no_workers {
         Workers::announcing(&bus, db)
     } else {
-        Workers::start(&bus, wiring::worker_deps(config, db, &payments, &place.public_url, wiring::all_queues())?)
+        Workers::start(
+            &bus,
+            wiring::worker_deps(config, db, &payments, &place.public_url, wiring::all_queues())?,
+        )
     };
     let live = api::Live::start(db);
     workers.add_projection(db, Arc::new(live.clone()));
@@ -164,7 +172,10 @@ fn start(
         db: db.clone(),
         gateways: payments.gateways.clone(),
         edge: edge_settings(config, folder, &place, documents)?,
-        playground: config.playground.is_on(place.tried_out).then(|| api::DemoTokens(tokens.map(demo::Tokens::by_role))),
+        playground: config
+            .playground
+            .is_on(place.tried_out)
+            .then(|| api::DemoTokens(tokens.map(demo::Tokens::by_role))),
         checks: wiring::checks(db, &bus, loops),
         metrics: Arc::new(metrics),
         desk: Desk::new(db, wiring::desk(config)),
@@ -189,7 +200,12 @@ fn start(
 }
 
 /// How the edge is set.
-fn edge_settings(config: &Config, folder: &DataFolder, place: &Place, documents: Documents) -> Outcome<Settings> {
+fn edge_settings(
+    config: &Config,
+    folder: &DataFolder,
+    place: &Place,
+    documents: Documents,
+) -> Outcome<Settings> {
     Ok(Settings {
         introspection: config.introspection.audience(place.tried_out),
         documents,

@@ -49,24 +49,33 @@ pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
     wiring::check(&config)?;
     if matches!(config.bus_url, BusUrl::Embedded) {
         let what = "with the bus inside a process its server does the background work itself";
-        return Err(Failure::new(Exit::Usage, what, "Set `bus_url` to amqp://… for work in processes of its own"));
+        return Err(Failure::new(
+            Exit::Usage,
+            what,
+            "Set `bus_url` to amqp://… for work in processes of its own",
+        ));
     }
     let folder = DataFolder::open(&config.data)?;
     let db = database::open_current(&config).await?;
     let mut signals = Signals::listen()?;
     let payments = PaymentParts::new(&config, &folder, &db, &config.public_url, &config.public_url)?;
     // The last word on a queue counts.
-    let named: BTreeMap<_, _> = arguments.queues.iter().map(|(queue, count)| (queue.name(), (*queue, *count))).collect();
+    let named: BTreeMap<_, _> =
+        arguments.queues.iter().map(|(queue, count)| (queue.name(), (*queue, *count))).collect();
     let queues = if named.is_empty() { wiring::all_queues() } else { named.into_values().collect() };
-    let names: Vec<_> = queues.iter().map(|(queue, count)| format!("{} ({count} at once)", queue.name())).collect();
+    let names: Vec<_> =
+        queues.iter().map(|(queue, count)| format!("{} ({count} at once)", queue.name())).collect();
     let bus = wiring::bus(&config, &db)?;
     let listener = arguments.listen.as_ref().map(|_| wiring::listen(&config.listen)).transpose()?;
-    let workers = Workers::start(&bus, wiring::worker_deps(&config, &db, &payments, &config.public_url, queues)?);
+    let workers =
+        Workers::start(&bus, wiring::worker_deps(&config, &db, &payments, &config.public_url, queues)?);
     if let Some((listener, address)) = listener {
         let metrics = telemetry::metrics(&db)?;
         let checks = wiring::checks(&db, &bus, workers.loops());
         let operations = Data::new(api::Operations { db: db.clone(), checks, metrics: Arc::new(metrics) });
-        let server = HttpServer::new(move || App::new().configure(|routes| api::http::health::configure(routes, &operations)));
+        let server = HttpServer::new(move || {
+            App::new().configure(|routes| api::http::health::configure(routes, &operations))
+        });
         let server = server.workers(1).disable_signals().listen(listener);
         // It ends with the process.
         tokio::spawn(server.map_err(|cause| Failure::unexpected("listen", &cause))?.run());

@@ -46,7 +46,11 @@ fn read_file(path: &Path, named_by: &str) -> Outcome<(String, String)> {
 }
 
 /// Puts the places together; a file is its name and its text.
-pub(super) fn merge(file: Option<(String, String)>, variables: Vec<(OsString, OsString)>, flags: Flags) -> Outcome<Config> {
+pub(super) fn merge(
+    file: Option<(String, String)>,
+    variables: Vec<(OsString, OsString)>,
+    flags: Flags,
+) -> Outcome<Config> {
     let mut partial = Partial::default();
     if let Some((name, text)) = &file {
         apply_file(&mut partial, name, text)?;
@@ -55,7 +59,9 @@ pub(super) fn merge(file: Option<(String, String)>, variables: Vec<(OsString, Os
     for (option, key, value) in [("--listen", "listen", flags.listen), ("--data", "data", flags.data)] {
         if let Some(value) = value {
             let set = partial.set(key, &Raw::Text(&value), Source::Option(option));
-            set.map_err(|rest| Failure::new(Exit::Usage, format_args!("{option} {rest}"), "See its `--help`"))?;
+            set.map_err(|rest| {
+                Failure::new(Exit::Usage, format_args!("{option} {rest}"), "See its `--help`")
+            })?;
         }
     }
     Ok(partial.complete())
@@ -73,11 +79,16 @@ fn apply_file(partial: &mut Partial, name: &str, text: &str) -> Outcome {
     for (key, value) in table.get_ref() {
         let known = KEYS.contains(&key.get_ref().as_ref());
         if !known {
-            let todo = format!("{}`smallrun config` lists all settings", did_you_mean(key.get_ref(), |key| format!("`{key}`")));
+            let todo = format!(
+                "{}`smallrun config` lists all settings",
+                did_you_mean(key.get_ref(), |key| format!("`{key}`"))
+            );
             return Err(bad(key.span().start, format!("unknown setting `{}`", key.get_ref()), todo));
         }
         let set = partial.set(key.get_ref(), &Raw::Toml(value.get_ref()), Source::File);
-        set.map_err(|rest| bad(key.span().start, format!("`{}` {rest}", key.get_ref()), "Mend that line".to_owned()))?;
+        set.map_err(|rest| {
+            bad(key.span().start, format!("`{}` {rest}", key.get_ref()), "Mend that line".to_owned())
+        })?;
     }
     Ok(())
 }
@@ -94,10 +105,16 @@ fn apply_variables(partial: &mut Partial, variables: Vec<(OsString, OsString)>) 
             return Err(Failure::new(Exit::BadSetting, format_args!("unknown variable {name}"), todo));
         };
         let text = value.to_str().ok_or_else(|| {
-            Failure::new(Exit::BadSetting, format_args!("{name} is not UTF-8"), "Set it to plain text, or remove it")
+            Failure::new(
+                Exit::BadSetting,
+                format_args!("{name} is not UTF-8"),
+                "Set it to plain text, or remove it",
+            )
         })?;
         let set = partial.set(key, &Raw::Text(text), Source::Variable(name.to_owned()));
-        set.map_err(|rest| Failure::new(Exit::BadSetting, format_args!("{name} {rest}"), "Set it so, or remove it"))?;
+        set.map_err(|rest| {
+            Failure::new(Exit::BadSetting, format_args!("{name} {rest}"), "Set it so, or remove it")
+        })?;
     }
     Ok(())
 }
@@ -107,7 +124,9 @@ fn did_you_mean(written: &str, name: impl Fn(&str) -> String) -> String {
     let nearest = KEYS.iter().map(|key| (distance(written, key), key)).min();
     match nearest {
         // More than a third of the letters changed is another word.
-        Some((distance, key)) if distance.saturating_mul(3) <= key.len().max(3) => format!("Did you mean {}? ", name(key)),
+        Some((distance, key)) if distance.saturating_mul(3) <= key.len().max(3) => {
+            format!("Did you mean {}? ", name(key))
+        }
         _ => String::new(),
     }
 }

@@ -82,7 +82,11 @@ impl Setting for ListenAddress {
 impl Setting for PathBuf {
     fn read(raw: &Raw<'_>) -> Result<Self, String> {
         let text = raw.text()?;
-        if text.is_empty() || text.contains('\0') { Err("must be a path".to_owned()) } else { Ok(Self::from(text)) }
+        if text.is_empty() || text.contains('\0') {
+            Err("must be a path".to_owned())
+        } else {
+            Ok(Self::from(text))
+        }
     }
     fn show(&self) -> Option<String> {
         Some(quoted(self.display()))
@@ -133,7 +137,8 @@ impl fmt::Debug for DatabaseUrl {
 impl Setting for DatabaseUrl {
     fn read(raw: &Raw<'_>) -> Result<Self, String> {
         let text = raw.text()?;
-        let parsed = text.parse().map_err(|error: connect::DatabaseUrlError| format!("cannot be used: {error}"))?;
+        let parsed =
+            text.parse().map_err(|error: connect::DatabaseUrlError| format!("cannot be used: {error}"))?;
         Ok(Self { parsed, written: text.to_owned() })
     }
     fn show(&self) -> Option<String> {
@@ -171,7 +176,9 @@ impl Setting for BusUrl {
         if text == "embedded://" {
             Ok(Self::Embedded)
         } else if text.starts_with("amqp://") || text.starts_with("amqps://") {
-            let url = text.parse().map_err(|_| "must have the form amqp://USER:PASSWORD@HOST:5672/VHOST".to_owned())?;
+            let url = text
+                .parse()
+                .map_err(|_| "must have the form amqp://USER:PASSWORD@HOST:5672/VHOST".to_owned())?;
             Ok(Self::Rabbit(url, text.to_owned()))
         } else {
             Err("must be embedded://, amqp:// or amqps://".to_owned())
@@ -238,7 +245,11 @@ impl PublicUrl {
     pub(crate) fn of(listen: &ListenAddress) -> Self {
         let mut address = listen.0;
         if address.ip().is_unspecified() {
-            address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+            address.set_ip(if address.is_ipv4() {
+                Ipv4Addr::LOCALHOST.into()
+            } else {
+                Ipv6Addr::LOCALHOST.into()
+            });
         }
         Self(format!("http://{address}"))
     }
@@ -259,7 +270,9 @@ impl Setting for PublicUrl {
         let text = raw.text()?.trim_end_matches('/');
         let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
         match rest {
-            Some(rest) if !rest.is_empty() && !rest.contains(['?', '#', '@', ' ', '"', '<', '>']) => Ok(Self(text.to_owned())),
+            Some(rest) if !rest.is_empty() && !rest.contains(['?', '#', '@', ' ', '"', '<', '>']) => {
+                Ok(Self(text.to_owned()))
+            }
             Some(_) => Err("must be a plain address, such as https://shop.example".to_owned()),
             None => Err("must begin with http:// or https://".to_owned()),
         }
@@ -335,9 +348,15 @@ impl Setting for MailboxText {
             Some((_, rest)) => rest.strip_suffix('>').unwrap_or(""),
             None => text,
         };
-        let good = address.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
+        let good = address
+            .split_once('@')
+            .is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
         let plain = !text.contains(char::is_control) && !address.contains(char::is_whitespace);
-        if good && plain { Ok(Self(text.to_owned())) } else { Err("must be a sender, such as Shop <post@shop.example>".to_owned()) }
+        if good && plain {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("must be a sender, such as Shop <post@shop.example>".to_owned())
+        }
     }
     fn show(&self) -> Option<String> {
         Some(quoted(&self.0))
@@ -442,7 +461,9 @@ impl<const MIN: u32, const MAX: u32> Setting for Number<MIN, MAX> {
     fn read(raw: &Raw<'_>) -> Result<Self, String> {
         let number: Option<u32> = match raw {
             Raw::Text(text) => text.parse().ok(),
-            Raw::Toml(value) => value.as_integer().and_then(|integer| u32::from_str_radix(integer.as_str(), integer.radix()).ok()),
+            Raw::Toml(value) => value
+                .as_integer()
+                .and_then(|integer| u32::from_str_radix(integer.as_str(), integer.radix()).ok()),
         };
         let within = number.filter(|number| (MIN..=MAX).contains(number));
         within.map(Self).ok_or_else(|| format!("must be a whole number from {MIN} to {MAX}"))
@@ -520,7 +541,9 @@ impl Setting for ProxyList {
     fn read(raw: &Raw<'_>) -> Result<Self, String> {
         let texts: Option<Vec<&str>> = match raw {
             Raw::Text(text) => Some(text.split(',').map(str::trim).filter(|text| !text.is_empty()).collect()),
-            Raw::Toml(value) => value.as_array().and_then(|values| values.iter().map(|value| value.get_ref().as_str()).collect()),
+            Raw::Toml(value) => value
+                .as_array()
+                .and_then(|values| values.iter().map(|value| value.get_ref().as_str()).collect()),
         };
         let addresses = texts.and_then(|texts| texts.iter().map(|text| text.parse().ok()).collect());
         addresses.map(Self).ok_or_else(|| "must be a list of addresses, such as [\"10.0.0.1\"]".to_owned())

@@ -13,7 +13,10 @@ pub(crate) fn describe() {
         "smallrun_db_connections",
         "Open connections to the database by pool (on SQLite reader and writer, on PostgreSQL shared) and state (idle, used)."
     );
-    describe_gauge!("smallrun_db_connections_max", "The most connections that a pool opens; above that, requests wait for one.");
+    describe_gauge!(
+        "smallrun_db_connections_max",
+        "The most connections that a pool opens; above that, requests wait for one."
+    );
 }
 
 /// Sets the gauges to what is so now.
@@ -40,6 +43,8 @@ fn set<D: sqlx::Database>(name: &'static str, pool: &Pool<D>) {
     // The two are read one after the other, while connections come and go.
     let idle = u32::try_from(pool.num_idle()).unwrap_or(size).min(size);
     gauge!("smallrun_db_connections", "pool" => name, "state" => "idle").set(f64::from(idle));
-    gauge!("smallrun_db_connections", "pool" => name, "state" => "used").set(f64::from(size.saturating_sub(idle)));
-    gauge!("smallrun_db_connections_max", "pool" => name).set(f64::from(pool.options().get_max_connections()));
+    gauge!("smallrun_db_connections", "pool" => name, "state" => "used")
+        .set(f64::from(size.saturating_sub(idle)));
+    gauge!("smallrun_db_connections_max", "pool" => name)
+        .set(f64::from(pool.options().get_max_connections()));
 }

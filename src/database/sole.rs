@@ -35,7 +35,10 @@ pub(crate) struct SoleServer {
 enum Held {
     File(#[expect(dead_code, reason = "the lock lives as long as the open file")] File),
     Nothing,
-    Session(#[expect(dead_code, reason = "the lock lives as long as the watched session")] tokio_util::task::AbortOnDropHandle<()>),
+    Session(
+        #[expect(dead_code, reason = "the lock lives as long as the watched session")]
+        tokio_util::task::AbortOnDropHandle<()>,
+    ),
 }
 
 impl SoleServer {
@@ -52,7 +55,8 @@ impl SoleServer {
         }
     }
 
-    /// Waits until the lock is lost, which happens only when PostgreSQL's session broke and another server was quicker.
+    /// Waits until the lock is lost, which happens only when PostgreSQL's session broke and another server
+    /// was quicker.
     pub(crate) async fn lost(&mut self) {
         match &mut self.lost {
             Some(lost) => {
@@ -81,7 +85,11 @@ fn take_file(database: &Path) -> Outcome<SoleServer> {
 
 fn taken(database: impl std::fmt::Display) -> Failure {
     let what = format!("another `smallrun serve` runs on the database {database}");
-    Failure::new(Exit::Unavailable, what, "Stop it first, or choose another database; `admin` and `demo` run beside it")
+    Failure::new(
+        Exit::Unavailable,
+        what,
+        "Stop it first, or choose another database; `admin` and `demo` run beside it",
+    )
 }
 
 async fn take_session(config: &Config) -> Outcome<SoleServer> {
@@ -103,7 +111,9 @@ async fn take_session(config: &Config) -> Outcome<SoleServer> {
                     Ok(false) => break,
                     Err(error) => tracing::warn!(%error, "the lock for one server could not be renewed"),
                 },
-                Err(error) => tracing::warn!(%error, "the session that holds the lock for one server does not answer"),
+                Err(error) => {
+                    tracing::warn!(%error, "the session that holds the lock for one server does not answer")
+                }
             }
         }
         let _server_stops = tell.send(());
@@ -112,14 +122,19 @@ async fn take_session(config: &Config) -> Outcome<SoleServer> {
     Ok(SoleServer { _held: held, lost: Some(lost) })
 }
 
-/// Waits for the right to change PostgreSQL's schema; SQLite's writer is one anyway. Held until the connection is dropped.
+/// Waits for the right to change PostgreSQL's schema; SQLite's writer is one anyway. Held until the
+/// connection is dropped.
 pub(super) async fn migration_lock(config: &Config) -> Outcome<Option<DatabaseConnection>> {
     if config.database_url.sqlite_file().is_some() {
         return Ok(None);
     }
     let explain = |error: DbErr| failure(config, "take the lock for changing the schema", &error);
     let connection = one_session(config).await.map_err(explain)?;
-    let lock = Statement::from_sql_and_values(DbBackend::Postgres, "SELECT pg_advisory_lock($1)", [MIGRATION_LOCK.into()]);
+    let lock = Statement::from_sql_and_values(
+        DbBackend::Postgres,
+        "SELECT pg_advisory_lock($1)",
+        [MIGRATION_LOCK.into()],
+    );
     connection.query_one_raw(lock).await.map_err(explain)?;
     Ok(Some(connection))
 }
@@ -127,7 +142,11 @@ pub(super) async fn migration_lock(config: &Config) -> Outcome<Option<DatabaseCo
 /// One connection that the pool never replaces of its own accord: a lock belongs to its session.
 async fn one_session(config: &Config) -> Result<DatabaseConnection, DbErr> {
     let mut options = ConnectOptions::new(config.database_url.expose().to_owned());
-    options.min_connections(1).max_connections(1).idle_timeout(None::<Duration>).max_lifetime(None::<Duration>);
+    options
+        .min_connections(1)
+        .max_connections(1)
+        .idle_timeout(None::<Duration>)
+        .max_lifetime(None::<Duration>);
     options.connect_timeout(CONNECT_TIMEOUT).acquire_timeout(CONNECT_TIMEOUT).sqlx_logging(false);
     Database::connect(options).await
 }

@@ -1,5 +1,6 @@
-//! Whether the second wall stands. Its role belongs to PostgreSQL's server and not to the database, so a database that was
-//! restored elsewhere, or is used by another user, may lack it although all its steps are applied.
+//! Whether the second wall stands. Its role belongs to PostgreSQL's server and not to the database, so a
+//! database that was restored elsewhere, or is used by another user, may lack it although all its steps are
+//! applied.
 
 use domain::platform::Db;
 use migrations::{TENANT_ROLE, make_role};
@@ -11,7 +12,8 @@ use crate::{
     exit::{Exit, Failure, Outcome},
 };
 
-/// Ends the start with what the operator can do about it, rather than each request of a creator without a word.
+/// Ends the start with what the operator can do about it, rather than each request of a creator without a
+/// word.
 pub(super) async fn check(config: &Config, db: &Db) -> Outcome {
     if db.backend() != DbBackend::Postgres {
         return Ok(());
@@ -24,10 +26,17 @@ pub(super) async fn check(config: &Config, db: &Db) -> Outcome {
     let says = |row: &QueryResult, column: &str| row.try_get::<bool>("", column).map_err(explain);
     let Some(row) = row else { return Ok(()) };
     let refuse = |what: &str, what_to_do: &str| {
-        Err(Failure::new(Exit::Unavailable, format_args!("the database {} {what}", config.database_url), what_to_do))
+        Err(Failure::new(
+            Exit::Unavailable,
+            format_args!("the database {} {what}", config.database_url),
+            what_to_do,
+        ))
     };
     if says(&row, "shut_out")? {
-        return refuse("hides its rows from this user, who does not own the tables", "Connect as the user that made them");
+        return refuse(
+            "hides its rows from this user, who does not own the tables",
+            "Connect as the user that made them",
+        );
     }
     if !says(&row, "granted")? {
         let what = format!("was restored without the rights of the role {TENANT_ROLE}");

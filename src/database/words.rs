@@ -26,7 +26,11 @@ mod sqlite {
 /// The sentence for a damaged SQLite file.
 pub(super) fn damaged(path: &Path, how: &str) -> Failure {
     let what = format!("the database `{}` is damaged: {}", path.display(), how.trim().replace('\n', ", "));
-    Failure::new(Exit::BadDatabase, what, "Restore it from a backup, or move it away to start with an empty one")
+    Failure::new(
+        Exit::BadDatabase,
+        what,
+        "Restore it from a backup, or move it away to start with an empty one",
+    )
 }
 
 /// The failure for an error of the database.
@@ -50,7 +54,11 @@ pub(crate) fn failure(config: &Config, doing: &str, error: &DbErr) -> Failure {
         }
         Some(sqlx::Error::Configuration(cause)) => {
             let what = format!("`database_url` is not a database's address: {cause}");
-            Failure::new(Exit::BadSetting, what, "Write it as sqlite://PATH or postgres://USER:PASSWORD@HOST/NAME")
+            Failure::new(
+                Exit::BadSetting,
+                what,
+                "Write it as sqlite://PATH or postgres://USER:PASSWORD@HOST/NAME",
+            )
         }
         _ => match error {
             DbErr::ConnectionAcquire(_) => {
@@ -85,7 +93,12 @@ fn of_sqlite(path: &Path, code: &str, message: &str) -> Option<Failure> {
     Some(failure)
 }
 
-fn of_postgres(database: &crate::config::DatabaseUrl, code: &str, message: &str, hint: Option<&str>) -> Option<Failure> {
+fn of_postgres(
+    database: &crate::config::DatabaseUrl,
+    code: &str,
+    message: &str,
+    hint: Option<&str>,
+) -> Option<Failure> {
     // Classes and codes of PostgreSQL's appendix A.
     let what_to_do = match code {
         "28P01" | "28000" => "Correct the user and the password in `database_url`",
@@ -103,7 +116,11 @@ fn of_postgres(database: &crate::config::DatabaseUrl, code: &str, message: &str,
         }
         _ => return None,
     };
-    Some(Failure::new(Exit::Unavailable, format_args!("the database {database} refuses: {message}"), what_to_do))
+    Some(Failure::new(
+        Exit::Unavailable,
+        format_args!("the database {database} refuses: {message}"),
+        what_to_do,
+    ))
 }
 
 fn sqlx_error(error: &DbErr) -> Option<&sqlx::Error> {

@@ -1,5 +1,5 @@
-//! Buyers of the demo's runs: they reserve and pay by the sandbox as anybody would, so that some runs are sold out and
-//! others are on their way.
+//! Buyers of the demo's runs: they reserve and pay by the sandbox as anybody would, so that some runs are
+//! sold out and others are on their way.
 
 use chrono::TimeDelta;
 use domain::{
@@ -48,9 +48,14 @@ pub(super) struct Buyers {
 }
 
 impl Buyers {
-    pub(super) async fn new(db: &Db, system: &SystemScope, accounts: Vec<AccountId>) -> Result<Self, LoadError> {
+    pub(super) async fn new(
+        db: &Db,
+        system: &SystemScope,
+        accounts: Vec<AccountId>,
+    ) -> Result<Self, LoadError> {
         let accepted = legal::current(db.reader()).await?.into_iter().map(|text| text.id).collect();
-        let method = PaymentMethod::new(methods::SUCCESS).ok_or_else(|| LoadError::new("not a method of payment"))?;
+        let method =
+            PaymentMethod::new(methods::SUCCESS).ok_or_else(|| LoadError::new("not a method of payment"))?;
         Ok(Self { system: *system, accounts, accepted, method })
     }
 
@@ -89,16 +94,25 @@ impl Buyers {
         Ok(())
     }
 
-    /// Buys as it was then. A server beside this sees a hold that is long over, and may end it before it is paid: then the same is
-    /// reserved once more.
-    async fn buy_lines(&self, then: &Db, account: AccountId, name: &str, lines: Vec<Line>, home: Country) -> Result<(), LoadError> {
+    /// Buys as it was then. A server beside this sees a hold that is long over, and may end it before it is
+    /// paid: then the same is reserved once more.
+    async fn buy_lines(
+        &self,
+        then: &Db,
+        account: AccountId,
+        name: &str,
+        lines: Vec<Line>,
+        home: Country,
+    ) -> Result<(), LoadError> {
         let mut tried = 0;
         loop {
             let name = if tried == 0 { name.to_owned() } else { format!("{name}.{tried}") };
             match self.try_to_buy(then, account, &name, lines.clone(), home).await? {
                 Bought::Paid => return Ok(()),
                 Bought::Lapsed if tried < TRIES_MAX => tried += 1,
-                Bought::Lapsed => return Err(LoadError::new("a server beside this ends each hold before it is paid")),
+                Bought::Lapsed => {
+                    return Err(LoadError::new("a server beside this ends each hold before it is paid"));
+                }
             }
         }
     }
@@ -164,7 +178,8 @@ fn sandbox(then: &Db) -> Result<Sandbox, LoadError> {
 fn key(what: &str, name: &str) -> Result<IdempotencyKey, LoadError> {
     // Names of runs are longer than keys may be.
     let short: String = name.chars().rev().take(40).collect::<Vec<_>>().into_iter().rev().collect();
-    IdempotencyKey::new(&format!("{what}.{short}")).ok_or_else(|| LoadError::new(format_args!("{name} makes no key")))
+    IdempotencyKey::new(&format!("{what}.{short}"))
+        .ok_or_else(|| LoadError::new(format_args!("{name} makes no key")))
 }
 
 fn address(country: Country) -> Result<Address, TextError> {

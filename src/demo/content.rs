@@ -1,4 +1,5 @@
-//! What the demo marketplace consists of, read from the files in `content/`; their form is in `content/README.md`.
+//! What the demo marketplace consists of, read from the files in `content/`; their form is in
+//! `content/README.md`.
 
 use std::str::FromStr;
 
@@ -182,20 +183,29 @@ pub(super) struct Content {
 impl Content {
     /// Reads the files.
     pub(super) fn read() -> Result<Self, String> {
-        let creators = FILES.iter().map(|(name, text)| toml::from_str(text).map_err(|error| format!("{name}.toml: {error}")));
-        let legal = LEGAL.iter().map(|(kind, text)| legal_text(*kind, text).map_err(|error| format!("{kind:?}: {error}")));
+        let creators = FILES
+            .iter()
+            .map(|(name, text)| toml::from_str(text).map_err(|error| format!("{name}.toml: {error}")));
+        let legal = LEGAL
+            .iter()
+            .map(|(kind, text)| legal_text(*kind, text).map_err(|error| format!("{kind:?}: {error}")));
         Ok(Self { creators: creators.collect::<Result<_, _>>()?, legal: legal.collect::<Result<_, _>>()? })
     }
 }
 
 fn legal_text(kind: LegalKind, text: &str) -> Result<LegalText, TextError> {
     let (title, body) = text.split_once('\n').unwrap_or((text, ""));
-    Ok(LegalText { kind, title: Line::new(title.trim_start_matches("# "))?, body: Markdown::new(body.trim())? })
+    Ok(LegalText {
+        kind,
+        title: Line::new(title.trim_start_matches("# "))?,
+        body: Markdown::new(body.trim())?,
+    })
 }
 
 fn parsed<'de, D: Deserializer<'de>, T: FromStr>(deserializer: D) -> Result<T, D::Error> {
     let text = String::deserialize(deserializer)?;
-    text.parse().map_err(|_| D::Error::custom(format_args!("`{text}` is not a {}", std::any::type_name::<T>())))
+    text.parse()
+        .map_err(|_| D::Error::custom(format_args!("`{text}` is not a {}", std::any::type_name::<T>())))
 }
 
 fn slug<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Slug, D::Error> {
@@ -259,7 +269,12 @@ mod tests {
     #[test]
     fn what_series_sell_is_made_by_their_creator() {
         for creator in Content::read().unwrap().creators {
-            let made: Vec<_> = creator.products.iter().flat_map(|product| &product.variants).map(|variant| &variant.sku).collect();
+            let made: Vec<_> = creator
+                .products
+                .iter()
+                .flat_map(|product| &product.variants)
+                .map(|variant| &variant.sku)
+                .collect();
             for item in creator.series.iter().flat_map(|series| &series.items) {
                 assert!(made.contains(&&item.sku), "{}: {}", creator.slug.as_str(), item.sku.as_str());
             }

@@ -79,7 +79,11 @@ impl<R: fmt::Debug> From<OpError<R>> for LoadError {
 impl From<LoadError> for Failure {
     fn from(error: LoadError) -> Self {
         let what = format!("the demo could not be loaded: {}", error.0);
-        Self::new(Exit::Failed, what, "Start again to go on where it stopped, or choose an empty folder with --data")
+        Self::new(
+            Exit::Failed,
+            what,
+            "Start again to go on where it stopped, or choose an empty folder with --data",
+        )
     }
 }
 
@@ -124,8 +128,8 @@ pub(crate) async fn load(db: &Db) -> Outcome<usize> {
     Ok(added)
 }
 
-/// Waits until the workers have dealt with what was loaded: letters to the buyers, and the gateway's webhooks. It goes on
-/// by itself where it takes longer than anybody wants to wait.
+/// Waits until the workers have dealt with what was loaded: letters to the buyers, and the gateway's
+/// webhooks. It goes on by itself where it takes longer than anybody wants to wait.
 pub(crate) async fn settle(db: &Db) {
     let step = Step::begin("Sending the letters of the demo's buyers");
     let patience = Instant::now();
@@ -188,10 +192,11 @@ async fn open_shop<'a>(
     };
     let scope = system.as_creator(creator);
     if tariffs_of(db, &[creator]).await?.is_empty() {
-        let tariffs = tables::tariffs(content.country, content.currency).map(|(country, weight_grams_max, minor)| {
-            let country = country.parse().map_err(LoadError::new)?;
-            Ok(NewTariff { country, weight_grams_max, price: Money::new(minor, content.currency) })
-        });
+        let tariffs =
+            tables::tariffs(content.country, content.currency).map(|(country, weight_grams_max, minor)| {
+                let country = country.parse().map_err(LoadError::new)?;
+                Ok(NewTariff { country, weight_grams_max, price: Money::new(minor, content.currency) })
+            });
         set_tariffs(db, &scope, &tariffs.collect::<Result<Vec<_>, LoadError>>()?).await?;
     }
     let mut variants = HashMap::new();
@@ -244,8 +249,10 @@ async fn make_product(
             catalog::create_product(db, scope, request).await?.id
         }
     };
-    let known = catalog::queries::variants_of(db, sight, &[product]).await?.remove(&product).unwrap_or_default();
-    let mut variants: HashMap<String, VariantId> = known.into_iter().map(|variant| (variant.sku, variant.id)).collect();
+    let known =
+        catalog::queries::variants_of(db, sight, &[product]).await?.remove(&product).unwrap_or_default();
+    let mut variants: HashMap<String, VariantId> =
+        known.into_iter().map(|variant| (variant.sku, variant.id)).collect();
     for variant in &content.variants {
         if variants.contains_key(variant.sku.as_str()) {
             continue;

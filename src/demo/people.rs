@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use domain::{
     accounts::{
-        AccountName, CreateAccount, Email, Password, create_account, create_admin, create_buyers, open_session_for,
-        queries::account_by_email, viewer_of,
+        AccountName, CreateAccount, Email, Password, create_account, create_admin, create_buyers,
+        open_session_for, queries::account_by_email, viewer_of,
     },
     platform::{
         Db,
@@ -67,7 +67,8 @@ pub(super) async fn ensure(db: &Db, system: &SystemScope) -> Result<People, Load
         });
     }
     let [_, (_, creator), _] = PEOPLE;
-    let creator = account(db, system, creator).await?.ok_or_else(|| LoadError::new("no account of the creator"))?;
+    let creator =
+        account(db, system, creator).await?.ok_or_else(|| LoadError::new("no account of the creator"))?;
     Ok(People { creator, crowd })
 }
 
@@ -100,7 +101,8 @@ impl Tokens {
 /// The tokens in DATA/demo-tokens.json: those of an earlier start where they still hold, else new ones.
 pub(crate) async fn tokens(db: &Db, folder: &DataFolder) -> Outcome<(Tokens, PathBuf)> {
     let kept = folder.read(TOKENS_FILE)?.and_then(|text| serde_json::from_str::<Tokens>(&text).ok());
-    let kept = kept.map_or([None, None, None], |kept| [Some(kept.buyer), Some(kept.creator), Some(kept.admin)]);
+    let kept =
+        kept.map_or([None, None, None], |kept| [Some(kept.buyer), Some(kept.creator), Some(kept.admin)]);
     let [buyer, creator, admin] = PEOPLE.map(|(_, email)| email);
     let [kept_buyer, kept_creator, kept_admin] = kept;
     let tokens = Tokens {
@@ -119,7 +121,9 @@ async fn token(db: &Db, email: &str, kept: Option<String>) -> Result<String, Loa
     let account = account(db, &system, email).await?.ok_or_else(gone)?;
     if let Some(secret) = kept.as_deref().and_then(Secret::presented) {
         match viewer_of(db, &secret).await? {
-            Some(Viewer::Account(viewer)) if viewer.account == account => return Ok(secret.expose().to_owned()),
+            Some(Viewer::Account(viewer)) if viewer.account == account => {
+                return Ok(secret.expose().to_owned());
+            }
             Some(Viewer::Account(_) | Viewer::Public | Viewer::Guest(..) | Viewer::Token(_)) | None => {}
         }
     }
@@ -127,7 +131,8 @@ async fn token(db: &Db, email: &str, kept: Option<String>) -> Result<String, Loa
     Ok(signed_in.secret.expose().to_owned())
 }
 
-/// Makes signed-in buyers, or new sessions of those that exist, and writes their tokens to DATA/demo-buyers.json.
+/// Makes signed-in buyers, or new sessions of those that exist, and writes their tokens to
+/// DATA/demo-buyers.json.
 pub(crate) async fn buyers(db: &Db, folder: &DataFolder, count: u32) -> Outcome<PathBuf> {
     let buyer = |number: u32| {
         let email = Email::new(&format!("load-{number}@demo.example")).map_err(LoadError::new)?;

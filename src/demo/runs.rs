@@ -31,7 +31,13 @@ const ANNOUNCED_BEFORE: TimeDelta = TimeDelta::days(3);
 const BOUGHT_AFTER: TimeDelta = TimeDelta::minutes(20);
 
 /// Adds the next run of each series whose phase no run is in; answers how many.
-pub(super) async fn add(db: &Db, buyers: &Buyers, sight: &Sight, shops: &[Shop<'_>], step: &Step) -> Result<usize, LoadError> {
+pub(super) async fn add(
+    db: &Db,
+    buyers: &Buyers,
+    sight: &Sight,
+    shops: &[Shop<'_>],
+    step: &Step,
+) -> Result<usize, LoadError> {
     let all: Vec<(&Shop<'_>, &Series)> =
         shops.iter().flat_map(|shop| shop.content.series.iter().map(move |series| (shop, series))).collect();
     let phases: Vec<Phase> = all.iter().map(|(_, series)| series.phase).collect();
@@ -69,14 +75,23 @@ async fn present(db: &Db, sight: &Sight, shops: &[Shop<'_>]) -> Result<Vec<Phase
 async fn sold_out(db: &Db, drops: &[Drop]) -> Result<Vec<DropId>, LoadError> {
     let ids: Vec<DropId> = drops.iter().map(|drop| drop.id).collect();
     let items = queries::items_of(db, &ids).await?;
-    let gone = |drop: &DropId| items.get(drop).is_some_and(|items| items.iter().all(|item| item.confirmed_units >= item.units));
+    let gone = |drop: &DropId| {
+        items.get(drop).is_some_and(|items| items.iter().all(|item| item.confirmed_units >= item.units))
+    };
     Ok(ids.into_iter().filter(gone).collect())
 }
 
-async fn add_run(db: &Db, buyers: &Buyers, shop: &Shop<'_>, series: &Series, place: usize) -> Result<(), LoadError> {
+async fn add_run(
+    db: &Db,
+    buyers: &Buyers,
+    shop: &Shop<'_>,
+    series: &Series,
+    place: usize,
+) -> Result<(), LoadError> {
     let window = window(series.phase, series.window_hours, place, db.now());
     // What lies in the past is done as if it were then: nobody announces a run that is over.
-    let announced_at = db.now().min(window.opens_at.checked_sub_signed(ANNOUNCED_BEFORE).unwrap_or(window.opens_at));
+    let announced_at =
+        db.now().min(window.opens_at.checked_sub_signed(ANNOUNCED_BEFORE).unwrap_or(window.opens_at));
     let then = db.with_clock(Arc::new(ManualClock::new(announced_at)));
     let known = queries::series_slugs(db, shop.scope.creator(), series.slug.as_str()).await?;
     let number = next_number(series.slug.as_str(), known.iter().map(String::as_str));
@@ -105,7 +120,8 @@ async fn add_run(db: &Db, buyers: &Buyers, shop: &Shop<'_>, series: &Series, pla
     let mut made = Vec::new();
     for item in &series.items {
         let variant = shop.variants.get(item.sku.as_str()).copied();
-        let variant = variant.ok_or_else(|| LoadError::new(format_args!("no variant {}", item.sku.as_str())))?;
+        let variant =
+            variant.ok_or_else(|| LoadError::new(format_args!("no variant {}", item.sku.as_str())))?;
         let tiers = item.tiers.iter().map(|text| tier(text, currency, window)).collect::<Result<_, _>>()?;
         let new = NewItem { variant, units: item.units, per_buyer_max: item.per_buyer_max, tiers };
         made.push(add_item(&then, &shop.scope, drop.id, new).await?);
@@ -130,7 +146,9 @@ fn deposit(text: &DepositText, currency: Currency) -> Result<Deposit, LoadError>
             let percent: u32 = percent.parse().map_err(LoadError::new)?;
             Ok(Deposit::Percent(percent.saturating_mul(100)))
         }
-        DepositText::Fixed(amount) => Ok(Deposit::Fixed(Money::parse(amount, currency).map_err(LoadError::new)?.minor)),
+        DepositText::Fixed(amount) => {
+            Ok(Deposit::Fixed(Money::parse(amount, currency).map_err(LoadError::new)?.minor))
+        }
     }
 }
 

@@ -30,8 +30,8 @@ pub(super) fn window(phase: Phase, window_hours: u32, place: usize, now: DateTim
     Window { opens_at, closes_at: opens_at + hours(length) }
 }
 
-/// Which series get their next run: those of every phase that no run is in. `present` are the phases of the runs
-/// that exist, `series` the phases the series are made for.
+/// Which series get their next run: those of every phase that no run is in. `present` are the phases of the
+/// runs that exist, `series` the phases the series are made for.
 pub(super) fn wanting(present: &[Phase], series: &[Phase]) -> Vec<usize> {
     let places = series.iter().enumerate();
     places.filter(|(_, phase)| !present.contains(phase)).map(|(place, _)| place).collect()
@@ -39,7 +39,9 @@ pub(super) fn wanting(present: &[Phase], series: &[Phase]) -> Vec<usize> {
 
 /// The number of the run after those whose slugs are known: `series-3` is run 3.
 pub(super) fn next_number<'a>(series: &str, slugs: impl IntoIterator<Item = &'a str>) -> u32 {
-    let numbers = slugs.into_iter().filter_map(|slug| slug.strip_prefix(series)?.strip_prefix('-')?.parse::<u32>().ok());
+    let numbers = slugs
+        .into_iter()
+        .filter_map(|slug| slug.strip_prefix(series)?.strip_prefix('-')?.parse::<u32>().ok());
     numbers.max().unwrap_or(0).saturating_add(1)
 }
 
@@ -78,7 +80,11 @@ mod tests {
                         let now = midnight + TimeDelta::minutes(minutes);
                         let window = window(phase, length, place, now);
                         let later = now + TimeDelta::hours(for_hours);
-                        assert_eq!((phase_at(window, now), phase_at(window, later)), (expected, expected), "{phase:?} {window:?}");
+                        assert_eq!(
+                            (phase_at(window, now), phase_at(window, later)),
+                            (expected, expected),
+                            "{phase:?} {window:?}"
+                        );
                         assert_eq!(window.closes_at - window.opens_at, TimeDelta::hours(i64::from(length)));
                     }
                 }

@@ -1,4 +1,5 @@
-//! The demo's tax table and its creators' shipping tariffs. Examples of how such tables look, not advice on taxes.
+//! The demo's tax table and its creators' shipping tariffs. Examples of how such tables look, not advice on
+//! taxes.
 
 use domain::{
     catalog::{Grams, TaxClass},
@@ -43,9 +44,14 @@ pub(super) fn rates() -> impl Iterator<Item = (&'static str, TaxClass, u32)> {
     })
 }
 
-/// Weight classes in grams with the price of a parcel at home, to a neighbour, and across the sea, in euro cents.
-const PARCELS: &[(i32, i64, i64, i64)] =
-    &[(500, 390, 790, 1490), (2_000, 590, 1190, 2490), (10_000, 990, 1990, 5990), (31_500, 1990, 3990, 14_990)];
+/// Weight classes in grams with the price of a parcel at home, to a neighbour, and across the sea, in euro
+/// cents.
+const PARCELS: &[(i32, i64, i64, i64)] = &[
+    (500, 390, 790, 1490),
+    (2_000, 590, 1190, 2490),
+    (10_000, 990, 1990, 5990),
+    (31_500, 1990, 3990, 14_990),
+];
 /// What is heavier goes by freight.
 const FREIGHT: (i32, i64, i64, i64) = (Grams::MAX, 5_900, 11_900, 39_900);
 
@@ -85,9 +91,12 @@ mod tests {
         let countries: std::collections::BTreeSet<_> = rates().map(|(country, _, _)| country).collect();
         assert_eq!(rates().count(), countries.len() * 5);
         for (home, currency) in [("DE", "EUR"), ("JP", "JPY"), ("GB", "GBP")] {
-            let tariffs: Vec<_> = tariffs(home.parse().unwrap(), Currency::from_code(currency).unwrap()).collect();
+            let tariffs: Vec<_> =
+                tariffs(home.parse().unwrap(), Currency::from_code(currency).unwrap()).collect();
             assert_eq!(tariffs.len(), countries.len() * 5);
-            assert!(tariffs.iter().all(|(country, _, price)| country.parse::<Country>().is_ok() && *price > 0));
+            assert!(
+                tariffs.iter().all(|(country, _, price)| country.parse::<Country>().is_ok() && *price > 0)
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Virtual hosts of a RabbitMQ broker, each for one test and as long as it: to what is on it, a broker of its own.
+//! Virtual hosts of a RabbitMQ broker, each for one test and as long as it: to what is on it, a broker of its
+//! own.
 
 use std::path::PathBuf;
 
@@ -33,14 +34,25 @@ pub struct TestBroker {
 impl TestBroker {
     /// A new virtual host on the broker of [`RABBITMQ_VARIABLE`].
     pub async fn new() -> Self {
-        let (Ok(server), Ok(management)) = (std::env::var(RABBITMQ_VARIABLE), std::env::var(MANAGEMENT_VARIABLE)) else {
-            panic!("no RabbitMQ to test on: run scripts/test, or set {RABBITMQ_VARIABLE} and {MANAGEMENT_VARIABLE}");
+        let (Ok(server), Ok(management)) =
+            (std::env::var(RABBITMQ_VARIABLE), std::env::var(MANAGEMENT_VARIABLE))
+        else {
+            panic!(
+                "no RabbitMQ to test on: run scripts/test, or set {RABBITMQ_VARIABLE} and {MANAGEMENT_VARIABLE}"
+            );
         };
         let vhost = crate::store::unique("smallrun_test");
         let host = server.rsplit_once('@').map_or(server.as_str(), |(_, host)| host);
-        let broker = Self { url: format!("amqp://{vhost}:{PASSWORD}@{host}/{vhost}"), management, vhost: vhost.clone() };
-        let may: Value =
-            MAY.iter().map(|(what, names)| ((*what).to_owned(), Value::from(*names))).collect::<serde_json::Map<_, _>>().into();
+        let broker = Self {
+            url: format!("amqp://{vhost}:{PASSWORD}@{host}/{vhost}"),
+            management,
+            vhost: vhost.clone(),
+        };
+        let may: Value = MAY
+            .iter()
+            .map(|(what, names)| ((*what).to_owned(), Value::from(*names)))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
         for (path, body) in [
             (format!("/api/vhosts/{vhost}"), json!({})),
             (format!("/api/users/{vhost}"), json!({ "password": PASSWORD, "tags": "" })),
@@ -58,8 +70,12 @@ impl TestBroker {
 
     /// Where its encrypted door is, and the file of the authority to trust there.
     pub fn encrypted(&self) -> (String, PathBuf) {
-        let (Ok(server), Ok(authority)) = (std::env::var(RABBITMQ_TLS_VARIABLE), std::env::var(RABBITMQ_CA_VARIABLE)) else {
-            panic!("no encrypted RabbitMQ to test on: run scripts/test, or set {RABBITMQ_TLS_VARIABLE} and {RABBITMQ_CA_VARIABLE}");
+        let (Ok(server), Ok(authority)) =
+            (std::env::var(RABBITMQ_TLS_VARIABLE), std::env::var(RABBITMQ_CA_VARIABLE))
+        else {
+            panic!(
+                "no encrypted RabbitMQ to test on: run scripts/test, or set {RABBITMQ_TLS_VARIABLE} and {RABBITMQ_CA_VARIABLE}"
+            );
         };
         let host = server.rsplit_once('@').map_or(server.as_str(), |(_, host)| host);
         let vhost = &self.vhost;
@@ -74,7 +90,8 @@ impl TestBroker {
         let names: Vec<String> = names.map(|name| name.replace(' ', "%20").replace('>', "%3E")).collect();
         for name in &names {
             // One that has gone meanwhile is as good as cut.
-            let _gone = send(&self.management, Method::DELETE, &format!("/api/connections/{name}"), None).await;
+            let _gone =
+                send(&self.management, Method::DELETE, &format!("/api/connections/{name}"), None).await;
         }
         names.len()
     }
@@ -88,13 +105,19 @@ impl TestBroker {
 async fn send(management: &str, method: Method, path: &str, body: Option<&Value>) -> reqwest::Result<String> {
     let request = Client::new().request(method, format!("{}{path}", management.trim_end_matches('/')));
     let body = body.map(Value::to_string).unwrap_or_default();
-    let answer = request.header("content-type", "application/json").header("content-length", body.len()).body(body).send().await?;
+    let answer = request
+        .header("content-type", "application/json")
+        .header("content-length", body.len())
+        .body(body)
+        .send()
+        .await?;
     answer.error_for_status()?.text().await
 }
 
 impl Drop for TestBroker {
     fn drop(&mut self) {
-        // A drop cannot wait for a future, and the runtime of the test may be ending: a thread with its own can.
+        // A drop cannot wait for a future, and the runtime of the test may be ending: a thread with its own
+        // can.
         let management = self.management.clone();
         let paths = [format!("/api/vhosts/{}", self.vhost), format!("/api/users/{}", self.vhost)];
         let removed = std::thread::spawn(move || {

@@ -85,8 +85,11 @@ impl State {
             let all = match db.backend() {
                 DbBackend::Postgres => format!("SELECT t::text FROM {table} t ORDER BY 1"),
                 _ => {
-                    let columns = texts(db, &format!("SELECT name FROM pragma_table_info('{table}') ORDER BY cid")).await;
-                    let values: Vec<_> = columns.iter().map(|column| format!("'{column}=' || quote(\"{column}\")")).collect();
+                    let columns =
+                        texts(db, &format!("SELECT name FROM pragma_table_info('{table}') ORDER BY cid"))
+                            .await;
+                    let values: Vec<_> =
+                        columns.iter().map(|column| format!("'{column}=' || quote(\"{column}\")")).collect();
                     format!("SELECT {} FROM {table} ORDER BY 1", values.join(" || ' ' || "))
                 }
             };

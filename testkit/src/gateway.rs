@@ -3,7 +3,9 @@
 
 use async_trait::async_trait;
 use domain::{
-    payments::gateway::{GatewayError, GatewayEvent, GatewayIdentity, Intent, NewIntent, PaymentGateway, WebhookError},
+    payments::gateway::{
+        GatewayError, GatewayEvent, GatewayIdentity, Intent, NewIntent, PaymentGateway, WebhookError,
+    },
     platform::Money,
 };
 
@@ -28,7 +30,13 @@ impl PaymentGateway for UnreachableGateway {
         refused()
     }
 
-    async fn confirm(&self, _intent: &str, _method: &str, _url: Option<&str>, _key: &str) -> Result<Intent, GatewayError> {
+    async fn confirm(
+        &self,
+        _intent: &str,
+        _method: &str,
+        _url: Option<&str>,
+        _key: &str,
+    ) -> Result<Intent, GatewayError> {
         refused()
     }
 

@@ -11,11 +11,11 @@
 //! }
 //! ```
 //!
-//! [`store`] makes and removes databases; [`broker`] does so with virtual hosts of a RabbitMQ; [`entropy`] is randomness that repeats; [`effects`] reads facts, tasks,
-//! letters, audit rows and the whole state; [`requests`] are made up as far as a test does not care; [`numbered`] is a task whose
-//! end a test decides.
-//! [`store`] makes and removes databases; [`broker`] does so with virtual hosts of a RabbitMQ; [`entropy`]
-//! is randomness that repeats; [`effects`] reads facts, tasks, letters, audit rows and the whole state;
+//! [`store`] makes and removes databases; [`broker`] does so with virtual hosts of a RabbitMQ; [`entropy`] is
+//! randomness that repeats; [`effects`] reads facts, tasks, letters, audit rows and the whole state;
+//! [`requests`] are made up as far as a test does not care; [`numbered`] is a task whose end a test decides.
+//! [`store`] makes and removes databases; [`broker`] does so with virtual hosts of a RabbitMQ; [`entropy`] is
+//! randomness that repeats; [`effects`] reads facts, tasks, letters, audit rows and the whole state;
 //! [`requests`] are made up as far as a test does not care; [`market`] makes creators, drops and buyers of
 //! them; [`gateway`] is one at which nobody answers.
 
@@ -37,7 +37,9 @@ use chrono::{DateTime, TimeZone, Utc};
 use domain::platform::{Db, clock::ManualClock};
 
 pub use broker::TestBroker;
-pub use effects::{State, audit_actions, facts, letter, letters, link_in, task, tasks, tasks_of, write_letter};
+pub use effects::{
+    State, audit_actions, facts, letter, letters, link_in, task, tasks, tasks_of, write_letter,
+};
 pub use entropy::CountingEntropy;
 pub use numbered::{Listener, Numbered};
 pub use projection::{ProjectionFault, Recorded, RecordingProjection};
@@ -85,11 +87,14 @@ impl Kit {
 
     /// The same database as another process would open it, at the same time and with that many connections.
     pub async fn connect(&self, pool_max: u32) -> Db {
-        let db = domain::platform::connect(self.store.url(), pool_max, self.clock.clone(), self.entropy.clone()).await;
+        let db =
+            domain::platform::connect(self.store.url(), pool_max, self.clock.clone(), self.entropy.clone())
+                .await;
         db.expect("the database can be opened again")
     }
 
-    /// All rows of all tables but the budgets, which a refusal is meant to spend: what a refused call leaves as it was.
+    /// All rows of all tables but the budgets, which a refusal is meant to spend: what a refused call leaves
+    /// as it was.
     pub async fn state(&self) -> State {
         State::read(&self.db).await
     }
@@ -101,15 +106,19 @@ where
     K: Future<Output = Kit>,
     F: Future<Output = ()>,
 {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().expect("threads can be started");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_all()
+        .build()
+        .expect("threads can be started");
     // Test servers spawn on the thread that they were made on.
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async { body(make.await).await });
 }
 
-/// Makes two tests of each body, `sqlite::name` and `postgres::name`. Takes functions, or the names of functions:
-/// `on_both! { async fn name(kit: Kit) { … } }` or `on_both! { name, other_name }`; once in a module.
+/// Makes two tests of each body, `sqlite::name` and `postgres::name`. Takes functions, or the names of
+/// functions: `on_both! { async fn name(kit: Kit) { … } }` or `on_both! { name, other_name }`; once in a
+/// module.
 #[macro_export]
 macro_rules! on_both {
     ($($(#[$about:meta])* async fn $name:ident($kit:ident : $kind:ty $(,)?) $body:block)+) => {

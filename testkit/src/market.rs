@@ -59,7 +59,8 @@ impl Market {
         let market = Self::over(&kit.db);
         let long_ago = kit.db.now().checked_sub_signed(TimeDelta::days(365)).expect("a day of the calendar");
         let germany = "DE".parse().expect("a country");
-        let taxed = set_tax_rate(&kit.db, &system().as_admin(), germany, TaxClass::Standard, long_ago, 1_900).await;
+        let taxed =
+            set_tax_rate(&kit.db, &system().as_admin(), germany, TaxClass::Standard, long_ago, 1_900).await;
         taxed.expect("a tax rate can be set");
         market
     }
@@ -72,7 +73,9 @@ impl Market {
     /// Publishes terms, which buyers have to accept from now on.
     pub async fn publish_terms(&mut self) -> LegalTextId {
         let body = Markdown::new("Terms.").expect("a text");
-        let published = legal::publish(&self.db, &system().as_admin(), LegalKind::Terms, &requests::line("Terms"), &body).await;
+        let published =
+            legal::publish(&self.db, &system().as_admin(), LegalKind::Terms, &requests::line("Terms"), &body)
+                .await;
         let terms = published.expect("terms can be published");
         self.legal.push(terms);
         terms
@@ -85,7 +88,9 @@ impl Market {
 
     /// The same with an owner.
     pub async fn creator_of(&self, owner: Option<AccountId>, name: &str) -> CreatorScope {
-        let creator = create_for(&self.db, &system(), owner, requests::creator(name)).await.expect("a creator can be made");
+        let creator = create_for(&self.db, &system(), owner, requests::creator(name))
+            .await
+            .expect("a creator can be made");
         let scope = system().as_creator(creator.id);
         let country = "DE".parse().expect("a country");
         let tariff = NewTariff { country, weight_grams_max: 10_000, price: requests::euros(500) };
@@ -100,7 +105,9 @@ impl Market {
 
     async fn variant_of(&self, creator: &CreatorScope, plan: &ItemPlan) -> VariantId {
         let title = plan.product.clone().unwrap_or_else(|| format!("A thing called {}", plan.sku));
-        let product = create_product(&self.db, creator, requests::product(&title)).await.expect("a product can be made");
+        let product = create_product(&self.db, creator, requests::product(&title))
+            .await
+            .expect("a product can be made");
         let price = plan.prices.last().map_or(0, |(price, _)| *price);
         let mut variant = requests::variant(product.id, &plan.sku, requests::euros(price));
         if let Some(title) = &plan.title {
@@ -169,7 +176,15 @@ pub struct ItemPlan {
 /// An item of a variant of its own.
 pub fn item(sku: &str) -> ItemPlan {
     let prices = vec![(5_000, None)];
-    ItemPlan { sku: sku.to_owned(), product: None, title: None, variant: None, units: 10, per_buyer_max: 3, prices }
+    ItemPlan {
+        sku: sku.to_owned(),
+        product: None,
+        title: None,
+        variant: None,
+        units: 10,
+        per_buyer_max: 3,
+        prices,
+    }
 }
 
 /// An item of a variant that there is.

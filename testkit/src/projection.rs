@@ -124,7 +124,8 @@ impl Projection for RecordingProjection {
     }
 
     async fn apply(&self, batch: &FactBatch) -> Result<(), ProjectionError> {
-        let facts: BTreeMap<_, _> = batch.facts.iter().map(|stamped| (stamped.position, stamped.fact.clone())).collect();
+        let facts: BTreeMap<_, _> =
+            batch.facts.iter().map(|stamped| (stamped.position, stamped.fact.clone())).collect();
         let positions = batch.facts.iter().map(|stamped| stamped.position).collect();
         self.recorded.send_modify(|recorded| recorded.batches.push(positions));
         self.keep(facts, batch.position).await

@@ -51,7 +51,13 @@ pub fn creator(name: &str) -> CreateCreator {
 
 /// A product of which nothing is told.
 pub fn product(title: &str) -> CreateProduct {
-    CreateProduct { slug: None, title: line(title), summary: None, description: nothing(), tags: Tags::default() }
+    CreateProduct {
+        slug: None,
+        title: line(title),
+        summary: None,
+        description: nothing(),
+        tags: Tags::default(),
+    }
 }
 
 /// A variant of 400 g in a box of ten centimetres.

@@ -1,7 +1,8 @@
 //! Databases that live as long as a test.
 //!
-//! On PostgreSQL migrations run once, into a template that every test's database is copied from. Its name holds a hash
-//! of the migrations, so a changed one makes a new template; tests are processes, so an advisory lock guards the making.
+//! On PostgreSQL migrations run once, into a template that every test's database is copied from. Its name
+//! holds a hash of the migrations, so a changed one makes a new template; tests are processes, so an advisory
+//! lock guards the making.
 
 use std::{
     path::{Path, PathBuf},
@@ -44,8 +45,8 @@ impl TestDb {
         this
     }
 
-    /// A new SQLite file that begins as a copy of another, which nobody has open. It lies in memory where the system has a
-    /// folder for that: for tests that make thousands.
+    /// A new SQLite file that begins as a copy of another, which nobody has open. It lies in memory where the
+    /// system has a folder for that: for tests that make thousands.
     pub fn sqlite_copy(of: &Self) -> Self {
         let Some(original) = of.url.sqlite_file() else { panic!("only a file can be copied") };
         let memory = Path::new("/dev/shm");
@@ -59,7 +60,8 @@ impl TestDb {
 
     /// A new database on the server of [`POSTGRES_VARIABLE`].
     pub async fn postgres() -> Self {
-        Self::on_server(async |admin, admin_url| format!("TEMPLATE {}", template(admin, admin_url).await)).await
+        Self::on_server(async |admin, admin_url| format!("TEMPLATE {}", template(admin, admin_url).await))
+            .await
     }
 
     /// A new database on that server without a table: for tests of the migrations.
@@ -99,7 +101,8 @@ impl Drop for TestDb {
         match &self.place {
             Place::Folder(folder) => drop(std::fs::remove_dir_all(folder)),
             Place::Server { admin_url, name } => {
-                // A drop cannot wait for a future, and the runtime of the test may be ending: a thread with its own can.
+                // A drop cannot wait for a future, and the runtime of the test may be ending: a thread with
+                // its own can.
                 let (admin_url, name) = (admin_url.clone(), name.clone());
                 let removed = std::thread::spawn(move || {
                     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -130,12 +133,17 @@ async fn template(admin: &DatabaseConnection, admin_url: &str) -> String {
     if !found(admin, &exists).await {
         // Under another name until it is whole: a run that was interrupted leaves no half template.
         let unfinished = format!("{name}_unfinished");
-        let steps = [format!("DROP DATABASE IF EXISTS {unfinished} WITH (FORCE)"), format!("CREATE DATABASE {unfinished}")];
+        let steps = [
+            format!("DROP DATABASE IF EXISTS {unfinished} WITH (FORCE)"),
+            format!("CREATE DATABASE {unfinished}"),
+        ];
         for step in steps {
             run(admin, &step).await.expect("a template can be made");
         }
         migrate(&database_url(admin_url, &unfinished).parse().expect("a PostgreSQL URL")).await;
-        run(admin, &format!("ALTER DATABASE {unfinished} RENAME TO {name}")).await.expect("the template can be renamed");
+        run(admin, &format!("ALTER DATABASE {unfinished} RENAME TO {name}"))
+            .await
+            .expect("the template can be renamed");
     }
     run(admin, &format!("SELECT pg_advisory_unlock({key})")).await.expect("the lock is given back");
     name
@@ -159,7 +167,8 @@ fn migrations_hash() -> Vec<u8> {
 
 /// The same server, another database.
 fn database_url(admin_url: &str, name: &str) -> String {
-    let (url, options) = admin_url.split_once('?').map_or((admin_url, None), |(url, options)| (url, Some(options)));
+    let (url, options) =
+        admin_url.split_once('?').map_or((admin_url, None), |(url, options)| (url, Some(options)));
     let server = url.split_once("://").map_or(url, |(_, rest)| rest).split('/').next().unwrap_or_default();
     let options = options.map(|options| format!("?{options}")).unwrap_or_default();
     format!("postgres://{server}/{name}{options}")

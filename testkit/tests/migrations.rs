@@ -46,14 +46,17 @@ async fn at_once<F: Future<Output = Result<(), DbErr>> + Send + 'static>(work: i
 async fn databases_of_one_server_migrate_side_by_side() {
     let stores = join_all((0..AT_ONCE).map(|_| TestDb::postgres_without_tables())).await;
     let databases = join_all(stores.iter().map(open)).await;
-    at_once(databases.iter().cloned().map(|db| async move { Migrator::up(db.schema_connection(), None).await })).await;
+    at_once(
+        databases.iter().cloned().map(|db| async move { Migrator::up(db.schema_connection(), None).await }),
+    )
+    .await;
     for db in &databases {
         assert_eq!(count(db, "SELECT count(*) FROM pg_policies WHERE tablename = 'products'").await, 1);
     }
 }
 
-/// The role of the product exists on the server of the tests long since; here are some that do not yet, needed by users
-/// who are no superusers. They go with the test, for a server keeps its roles.
+/// The role of the product exists on the server of the tests long since; here are some that do not yet,
+/// needed by users who are no superusers. They go with the test, for a server keeps its roles.
 struct Roles {
     db: Db,
     names: Vec<String>,
@@ -106,10 +109,13 @@ async fn a_role_that_many_databases_need_at_the_same_moment_is_made_once_and_gra
     .await;
     // Where all is well it does nothing, and leaves the connection as it was.
     make_role(first.schema_connection(), tenant).await.unwrap();
-    let found =
-        format!("SELECT count(*) FROM pg_roles WHERE rolname = '{tenant}' AND NOT (rolcanlogin OR rolsuper OR rolbypassrls)");
+    let found = format!(
+        "SELECT count(*) FROM pg_roles WHERE rolname = '{tenant}' AND NOT (rolcanlogin OR rolsuper OR rolbypassrls)"
+    );
     assert_eq!(count(first, &found).await, 1);
-    let member = format!("SELECT count(*) FROM pg_auth_members WHERE roleid = '{tenant}'::regrole AND member = '{maker}'::regrole");
+    let member = format!(
+        "SELECT count(*) FROM pg_auth_members WHERE roleid = '{tenant}'::regrole AND member = '{maker}'::regrole"
+    );
     assert_eq!(count(first, &member).await, 1);
     assert_eq!(count(first, &format!("SELECT count(*) WHERE current_user = '{maker}'")).await, 1);
     roles.remove().await;
@@ -125,12 +131,19 @@ async fn a_user_who_may_not_make_the_role_is_told_what_to_run() {
     act_as(&db, plain).await;
     let (code, absent) = hint(&make_role(db.schema_connection(), missing).await.unwrap_err());
     assert_eq!(code, ROLE_MISSING);
-    assert_eq!(absent, format!("Run as a superuser: `CREATE ROLE {missing} NOLOGIN; GRANT {missing} TO {plain}`"));
+    assert_eq!(
+        absent,
+        format!("Run as a superuser: `CREATE ROLE {missing} NOLOGIN; GRANT {missing} TO {plain}`")
+    );
     roles.run(&format!("RESET SESSION AUTHORIZATION; CREATE ROLE {missing} NOLOGIN")).await;
     act_as(&db, plain).await;
     let (_, foreign) = hint(&make_role(db.schema_connection(), missing).await.unwrap_err());
     assert_eq!(foreign, format!("Run as a superuser: `GRANT {missing} TO {plain}`"));
-    roles.run(&format!("RESET SESSION AUTHORIZATION; GRANT {missing} TO {plain}; ALTER ROLE {missing} BYPASSRLS")).await;
+    roles
+        .run(&format!(
+            "RESET SESSION AUTHORIZATION; GRANT {missing} TO {plain}; ALTER ROLE {missing} BYPASSRLS"
+        ))
+        .await;
     act_as(&db, plain).await;
     let (code, strong) = hint(&make_role(db.schema_connection(), missing).await.unwrap_err());
     assert_eq!(code, ROLE_MISSING);

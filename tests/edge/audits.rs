@@ -1,5 +1,5 @@
-//! What others say of the edge: the audits of graphql-http (GraphQL over HTTP to the letter, whether it says MUST, SHOULD or MAY), and
-//! graphql-schema-linter on the schema.
+//! What others say of the edge: the audits of graphql-http (GraphQL over HTTP to the letter, whether it says
+//! MUST, SHOULD or MAY), and graphql-schema-linter on the schema.
 
 use serde_json::Value;
 
@@ -11,7 +11,8 @@ use crate::{
 #[tokio::test]
 async fn all_audits_of_graphql_over_http_pass() {
     let server = Server::start(Setup::empty()).await;
-    let results: Vec<Value> = serde_json::from_str(&node::run("audits", "graphql-http.mjs", &[&server.at("/graphql")])).unwrap();
+    let results: Vec<Value> =
+        serde_json::from_str(&node::run("audits", "graphql-http.mjs", &[&server.at("/graphql")])).unwrap();
     let failed: Vec<&Value> = results.iter().filter(|result| result["status"] != "ok").collect();
     assert!(failed.is_empty(), "{} of {} failed: {failed:#?}", failed.len(), results.len());
     assert_eq!(results.len(), 61, "of this version of graphql-http");

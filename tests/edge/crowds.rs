@@ -23,14 +23,17 @@ async fn asked_from(server: &Server, host: u8) -> Vec<u16> {
 async fn is_let_in(stream: &mut TcpStream) -> bool {
     stream.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await.is_ok() && {
         let mut some = [0; 16];
-        let read = tokio::time::timeout(SOON, tokio::io::AsyncReadExt::read(stream, &mut some)).await.unwrap();
+        let read =
+            tokio::time::timeout(SOON, tokio::io::AsyncReadExt::read(stream, &mut some)).await.unwrap();
         matches!(read, Ok(read) if some[..read].starts_with(b"HTTP/1.1 200"))
     }
 }
 
 #[tokio::test]
 async fn one_address_has_so_many_connections_and_no_more() {
-    let setup = Setup::empty().with("SMALLRUN_CONNECTIONS_PER_ADDRESS_MAX", "5").with("SMALLRUN_IDLE_SECS_MAX", "300");
+    let setup = Setup::empty()
+        .with("SMALLRUN_CONNECTIONS_PER_ADDRESS_MAX", "5")
+        .with("SMALLRUN_IDLE_SECS_MAX", "300");
     let server = Server::start(setup).await;
     let mut held = Vec::new();
     for _ in 0..5 {
@@ -50,7 +53,9 @@ async fn one_address_has_so_many_connections_and_no_more() {
 
 #[tokio::test]
 async fn the_proxy_in_front_is_no_one_address() {
-    let setup = Setup::empty().with("SMALLRUN_CONNECTIONS_PER_ADDRESS_MAX", "1").with("SMALLRUN_TRUSTED_PROXIES", "127.0.0.9");
+    let setup = Setup::empty()
+        .with("SMALLRUN_CONNECTIONS_PER_ADDRESS_MAX", "1")
+        .with("SMALLRUN_TRUSTED_PROXIES", "127.0.0.9");
     let server = Server::start(setup).await;
     let mut held = Vec::new();
     for _ in 0..10 {
@@ -84,7 +89,8 @@ async fn all_together_have_so_many_connections_and_no_more() {
 async fn two_thousand_idle_sockets_are_cut_off_and_hinder_nobody() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
-    let sockets = usize::try_from(maximum.unwrap_or(u64::MAX)).unwrap_or(usize::MAX).saturating_sub(200).min(2_000);
+    let sockets =
+        usize::try_from(maximum.unwrap_or(u64::MAX)).unwrap_or(usize::MAX).saturating_sub(200).min(2_000);
     let server = Server::start(Setup::empty().with("SMALLRUN_REQUEST_HEAD_SECS_MAX", "2")).await;
     let mut idle = JoinSet::new();
     for n in 0..sockets {

@@ -52,7 +52,12 @@ pub(crate) async fn tell(server: &Server, bytes: &[u8], within: Duration) -> (St
 }
 
 /// Sends some bytes at once and then the same few for ever, slowly; hears what comes until the end.
-pub(crate) async fn dribble(stream: TcpStream, at_once: &[u8], for_ever: &'static [u8], within: Duration) -> (String, Duration) {
+pub(crate) async fn dribble(
+    stream: TcpStream,
+    at_once: &[u8],
+    for_ever: &'static [u8],
+    within: Duration,
+) -> (String, Duration) {
     let (mut reader, mut writer) = stream.into_split();
     writer.write_all(at_once).await.unwrap();
     let dribbling = tokio::spawn(async move {

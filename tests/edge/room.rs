@@ -1,4 +1,5 @@
-//! The clients that storefronts are built with: their code generators take the schema, strictly, and what they generate runs on a demo.
+//! The clients that storefronts are built with: their code generators take the schema, strictly, and what
+//! they generate runs on a demo.
 
 use crate::{
     harness::{Server, Setup},

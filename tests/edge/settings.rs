@@ -28,7 +28,8 @@ async fn a_server_is_open_where_it_is_tried_out_and_closed_where_others_reach_it
     let demo = Server::start(Setup::demo().with(public.0, public.1)).await;
     assert_eq!(openness(&demo, None).await, (Value::Null, 200));
     // The same demo, so that it is loaded once.
-    let permitted = demo.same_again().with("SMALLRUN_INTROSPECTION", "permitted").with("SMALLRUN_PLAYGROUND", "off");
+    let permitted =
+        demo.same_again().with("SMALLRUN_INTROSPECTION", "permitted").with("SMALLRUN_PLAYGROUND", "off");
     assert!(demo.stop().await.0.success());
     let permitted = Server::start(permitted).await;
     assert_eq!(openness(&permitted, None).await, (hidden.clone(), 404));
@@ -46,8 +47,14 @@ async fn trusted_documents_are_read_from_the_file_that_a_code_generator_wrote() 
     let ask = async |body: Value| -> Value {
         server.client().post(server.at("/graphql")).json(&body).send().await.unwrap().json().await.unwrap()
     };
-    assert_eq!(ask(json!({ "documentId": "5f3b4f7a" })).await["data"], json!({ "viewer": { "kind": "PUBLIC" } }));
-    assert_eq!(ask(json!({ "query": "{ __typename }" })).await["errors"][0]["extensions"]["code"], "DOCUMENT_NOT_TRUSTED");
+    assert_eq!(
+        ask(json!({ "documentId": "5f3b4f7a" })).await["data"],
+        json!({ "viewer": { "kind": "PUBLIC" } })
+    );
+    assert_eq!(
+        ask(json!({ "query": "{ __typename }" })).await["errors"][0]["extensions"]["code"],
+        "DOCUMENT_NOT_TRUSTED"
+    );
 }
 
 #[test]
@@ -57,7 +64,10 @@ fn documents_that_cannot_be_used_stop_the_start_with_78() {
     fs::write(&file, "{ \"a\": \"{ a\" }").unwrap();
     let missing = folder.join("missing.json");
     for (variables, what) in [
-        (vec![("TRUSTED_DOCUMENTS_FILE", file.to_str().unwrap())], "cannot be used: the document `a` is not GraphQL"),
+        (
+            vec![("TRUSTED_DOCUMENTS_FILE", file.to_str().unwrap())],
+            "cannot be used: the document `a` is not GraphQL",
+        ),
         (vec![("TRUSTED_DOCUMENTS_FILE", missing.to_str().unwrap())], "cannot be read"),
         (vec![("TRUSTED_DOCUMENTS_ONLY", "true")], "no documents nothing would be answered"),
     ] {

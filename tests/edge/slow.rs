@@ -36,7 +36,8 @@ async fn who_sends_nothing_or_a_head_without_end_is_cut_off() {
     let server = impatient().await;
     let (heard, took) = tell(&server, b"", WITHIN).await;
     assert_eq!(statuses(&heard), [408], "after {took:?}: {heard}");
-    let (heard, took) = dribble(connect(&server).await, b"GET /livez HTTP/1.1\r\nhost: x\r\nx-more: ", b"a", WITHIN).await;
+    let (heard, took) =
+        dribble(connect(&server).await, b"GET /livez HTTP/1.1\r\nhost: x\r\nx-more: ", b"a", WITHIN).await;
     assert_eq!(statuses(&heard), [408], "after {took:?}: {heard}");
     // By a clock that is read twice a second.
     assert!(took > Duration::from_millis(300), "{took:?}: sooner than it says");
@@ -57,8 +58,9 @@ async fn the_second_head_on_a_connection_is_waited_for_no_longer_than_the_first(
 #[tokio::test]
 async fn a_body_without_end_is_refused_and_one_that_nobody_reads_is_cut_off() {
     let server = impatient().await;
-    let head =
-        |path: &str, how: &str| format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{how}\r\n\r\n");
+    let head = |path: &str, how: &str| {
+        format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{how}\r\n\r\n")
+    };
     let long = head("/graphql", "content-length: 90000");
     let (heard, took) = dribble(connect(&server).await, long.as_bytes(), b" ", WITHIN).await;
     assert_eq!(statuses(&heard), [408], "after {took:?}: {heard}");
@@ -76,7 +78,9 @@ async fn a_body_without_end_is_refused_and_one_that_nobody_reads_is_cut_off() {
 async fn a_length_that_lies_is_not_waited_for() {
     let server = impatient().await;
     let post = |length: u64, body: &str| {
-        format!("POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
+        format!(
+            "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
     };
     let query = "{\"query\":\"{ __typename }\"}";
     let (heard, took) = tell(&server, post(99_000_000_000, query).as_bytes(), WITHIN).await;
@@ -85,7 +89,8 @@ async fn a_length_that_lies_is_not_waited_for() {
     assert_eq!(statuses(&heard), [408], "after {took:?}: {heard}");
     // What is left over is no request.
     let longer = format!("{query}{query}\r\n\r\n");
-    let (heard, took) = tell(&server, post(query.len().try_into().unwrap(), &longer).as_bytes(), WITHIN).await;
+    let (heard, took) =
+        tell(&server, post(query.len().try_into().unwrap(), &longer).as_bytes(), WITHIN).await;
     // It ends the connection, before the first is answered or after.
     assert!(matches!(statuses(&heard)[..], [] | [400] | [200, 400]), "after {took:?}: {heard}");
 }

@@ -1,4 +1,5 @@
-//! Requests of which two programs could read different things: a proxy in front one request, the server behind it two.
+//! Requests of which two programs could read different things: a proxy in front one request, the server
+//! behind it two.
 
 use std::time::Duration;
 
@@ -14,7 +15,9 @@ async fn what_can_be_read_in_two_ways_is_refused_and_ends_the_connection() {
     let server = Server::start(Setup::empty()).await;
     let inside = "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
     let post = |headers: &str, body: &str| {
-        format!("POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{headers}\r\n\r\n{body}{inside}")
+        format!(
+            "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{headers}\r\n\r\n{body}{inside}"
+        )
     };
     let chunked = |body: &str| post("transfer-encoding: chunked", body);
     for (what, request) in [
@@ -56,6 +59,7 @@ async fn what_can_be_read_in_two_ways_is_refused_and_ends_the_connection() {
         let (heard, _) = tell(&server, request.as_bytes(), WITHIN).await;
         assert!(matches!(statuses(&heard)[..], [] | [431]), "{heard}");
     }
-    let (heard, _) = tell(&server, inside.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n").as_bytes(), WITHIN).await;
+    let (heard, _) =
+        tell(&server, inside.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n").as_bytes(), WITHIN).await;
     assert_eq!(statuses(&heard), [200]);
 }

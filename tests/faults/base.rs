@@ -26,7 +26,10 @@ impl Base {
         let market = Market::open(setup, UNITS, 1).await;
         let connection = Database::connect(market.database_url()).await.unwrap();
         // As `serve --demo` would, but for its eight creators.
-        connection.execute_unprepared("INSERT INTO demo_clock (id, offset_micros) VALUES (1, 0)").await.unwrap();
+        connection
+            .execute_unprepared("INSERT INTO demo_clock (id, offset_micros) VALUES (1, 0)")
+            .await
+            .unwrap();
         crate::books::peace(&connection).await;
         connection.close().await.unwrap();
         // What was committed is in the file and its log: a power cut takes nothing away.

@@ -11,7 +11,8 @@ use crate::{
 
 /// One number that SQL answers.
 pub(crate) async fn number(connection: &DatabaseConnection, sql: &str) -> i64 {
-    let statement = Statement::from_string(connection.get_database_backend(), format!("SELECT CAST(({sql}) AS BIGINT)"));
+    let statement =
+        Statement::from_string(connection.get_database_backend(), format!("SELECT CAST(({sql}) AS BIGINT)"));
     let row = connection.query_one_raw(statement).await.unwrap().unwrap();
     row.try_get_by_index::<Option<i64>>(0).unwrap().unwrap_or(0)
 }

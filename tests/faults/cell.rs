@@ -1,5 +1,5 @@
-//! One point with one action: a server of its own, a buyer who does not give up, and the operator who starts the server again
-//! when it has ended.
+//! One point with one action: a server of its own, a buyer who does not give up, and the operator who starts
+//! the server again when it has ended.
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,11 @@ pub(crate) async fn run(base: &Base, point: Point, action: &'static str) {
     books::check_at_last(&cell.database).await;
     cell.keep_log();
     let happened = format!("\"{}\"", point.name());
-    assert!(cell.log.contains("a fault happens") && cell.log.contains(&happened), "{point:?} was not come to: {}", cell.log);
+    assert!(
+        cell.log.contains("a fault happens") && cell.log.contains(&happened),
+        "{point:?} was not come to: {}",
+        cell.log
+    );
     cell.database.clone().close().await.unwrap();
 }
 
@@ -72,7 +76,8 @@ impl Cell<'_> {
         let patience = Instant::now();
         loop {
             let token = self.base.buyer().0.to_owned();
-            let request = self.server().client().post(self.server().at("/graphql")).bearer_auth(token).timeout(SOON);
+            let request =
+                self.server().client().post(self.server().at("/graphql")).bearer_auth(token).timeout(SOON);
             let request = request.json(&json!({ "query": query, "variables": variables }));
             match request.header("accept", "application/graphql-response+json").send().await {
                 Ok(answer) => {
@@ -103,7 +108,8 @@ impl Cell<'_> {
         }
     }
 
-    /// The server has ended: whatever it had in hand, what it kept is whole. Another is started, without the fault.
+    /// The server has ended: whatever it had in hand, what it kept is whole. Another is started, without the
+    /// fault.
     async fn start_again(&mut self) {
         assert_eq!(self.action, "abort", "the server ended without being told to");
         books::check(&self.database).await;
@@ -129,7 +135,9 @@ impl Cell<'_> {
 
     /// A claim whose answer is lost stays with a worker that knows nothing of it, until its lease is over.
     async fn help_on(&mut self) {
-        let lost = self.point == Point::ConsumeClaimed && self.action == "error" && !self.log.contains("a fault happens");
+        let lost = self.point == Point::ConsumeClaimed
+            && self.action == "error"
+            && !self.log.contains("a fault happens");
         if lost {
             self.keep_log();
             if self.log.contains("a fault happens") {
@@ -163,9 +171,15 @@ impl Cell<'_> {
     /// How many letters with that subject the buyer has.
     pub(crate) fn letters(&self, subject: &str) -> usize {
         let Ok(folder) = std::fs::read_dir(self.server().folder().join("mail")) else { return 0 };
-        let letters = folder.map(|file| file.unwrap().path()).filter(|path| path.extension().is_some_and(|ext| ext == "eml"));
+        let letters = folder
+            .map(|file| file.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|ext| ext == "eml"));
         let texts = letters.map(|path| std::fs::read_to_string(path).unwrap());
-        texts.filter(|text| text.contains(&self.base.buyer().1) && text.contains(&format!("Subject: {subject}"))).count()
+        texts
+            .filter(|text| {
+                text.contains(&self.base.buyer().1) && text.contains(&format!("Subject: {subject}"))
+            })
+            .count()
     }
 
     /// Lets time go by.

@@ -1,9 +1,16 @@
-//! Every fault point of the real binary, each made to abort, to fail and to stall while a buyer goes through it, on SQLite with
-//! the embedded bus and on PostgreSQL with RabbitMQ: the state is before or after, never between, and in the end every effect has happened once.
+//! Every fault point of the real binary, each made to abort, to fail and to stall while a buyer goes through
+//! it, on SQLite with the embedded bus and on PostgreSQL with RabbitMQ: the state is before or after, never
+//! between, and in the end every effect has happened once.
 //!
 //! [`cell`] is one point with one action; [`story`] what the buyer does; [`books`] what is checked.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests may fail loudly")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests may fail loudly"
+)]
 
 #[path = "../harness/mod.rs"]
 mod harness;
@@ -79,7 +86,9 @@ fn every_point(on: On, action: &'static str) {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 while let Some(point) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let ended = catch_unwind(AssertUnwindSafe(|| runtime().block_on(cell::run(&base, *point, action))));
+                    let ended = catch_unwind(AssertUnwindSafe(|| {
+                        runtime().block_on(cell::run(&base, *point, action))
+                    }));
                     failed.lock().unwrap().extend(ended.is_err().then_some(point.name()));
                 }
             });
@@ -118,7 +127,8 @@ matrix! {
 fn the_points_are_listed_with_a_sentence_each() {
     let listed = run(["faults"]);
     assert_eq!((listed.code, listed.stderr.as_str()), (Some(0), ""));
-    let names: Vec<&str> = listed.stdout.lines().filter_map(|line| line.split_once("  ")).map(|(name, _)| name).collect();
+    let names: Vec<&str> =
+        listed.stdout.lines().filter_map(|line| line.split_once("  ")).map(|(name, _)| name).collect();
     assert_eq!(names, Point::ALL.iter().map(|point| point.name()).collect::<Vec<_>>());
     assert!(listed.stdout.lines().all(|line| line.ends_with('.')), "{}", listed.stdout);
     let help = run(["faults", "--help"]);
@@ -128,9 +138,18 @@ fn the_points_are_listed_with_a_sentence_each() {
 #[test]
 fn a_fault_that_cannot_be_stops_the_start_and_is_named() {
     for (fault, what) in [
-        ("reserve.wirtten=abort", "SMALLRUN_FAULT cannot be used: there is no fault point `reserve.wirtten`."),
-        ("reserve.written", "SMALLRUN_FAULT cannot be used: `reserve.written` is not of the form POINT=ACTION"),
-        ("reserve.written=stall", "SMALLRUN_FAULT cannot be used: `stall` is nothing that a fault point can do"),
+        (
+            "reserve.wirtten=abort",
+            "SMALLRUN_FAULT cannot be used: there is no fault point `reserve.wirtten`.",
+        ),
+        (
+            "reserve.written",
+            "SMALLRUN_FAULT cannot be used: `reserve.written` is not of the form POINT=ACTION",
+        ),
+        (
+            "reserve.written=stall",
+            "SMALLRUN_FAULT cannot be used: `stall` is nothing that a fault point can do",
+        ),
     ] {
         let ended = Ended::of(smallrun().args(["serve", "--data", "/nowhere"]).env("SMALLRUN_FAULT", fault));
         assert!(ended.code == Some(78) && ended.stderr.contains(what), "{ended:#?}");

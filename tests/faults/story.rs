@@ -9,8 +9,7 @@ const HELD: &str = "Reserved until";
 const CONFIRMED: &str = "Your reservation is confirmed";
 const ENDED: &str = "Your reservation has ended";
 
-const CHECKOUT: &str =
-    "query($id: ID!) { checkout(id: $id) { status payment { status refunded { amount } } reservations { id } } }";
+const CHECKOUT: &str = "query($id: ID!) { checkout(id: $id) { status payment { status refunded { amount } } reservations { id } } }";
 
 /// A story, by its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +101,9 @@ impl Story {
         assert_eq!(seen, json!({ "free": free, "held": held, "confirmed": sold }));
         let intents = match self {
             Self::Bought => "state = 'SUCCEEDED' AND captured_minor = amount_minor AND refunded_minor = 0",
-            Self::GivenBack => "state = 'SUCCEEDED' AND captured_minor = amount_minor AND refunded_minor = amount_minor",
+            Self::GivenBack => {
+                "state = 'SUCCEEDED' AND captured_minor = amount_minor AND refunded_minor = amount_minor"
+            }
             Self::Lapsed => "state = 'CANCELLED' AND captured_minor = 0",
         };
         for (what, sql, expected) in [
@@ -124,7 +125,11 @@ impl Story {
                 "SELECT COUNT(*) FROM outbox WHERE kind = 'confirmed'".to_owned(),
                 i64::from(self != Self::Lapsed),
             ),
-            ("facts of a lapse", "SELECT COUNT(*) FROM outbox WHERE kind = 'lapsed'".to_owned(), i64::from(self == Self::Lapsed)),
+            (
+                "facts of a lapse",
+                "SELECT COUNT(*) FROM outbox WHERE kind = 'lapsed'".to_owned(),
+                i64::from(self == Self::Lapsed),
+            ),
             (
                 "facts of a cancel",
                 "SELECT COUNT(*) FROM outbox WHERE kind = 'reservation_cancelled'".to_owned(),
@@ -154,7 +159,8 @@ async fn buy(cell: &mut Cell<'_>, checkout: &str) {
 
 async fn give_back(cell: &mut Cell<'_>, checkout: &str) {
     let seen = cell.ask(CHECKOUT, json!({ "id": checkout })).await["checkout"].clone();
-    let cancel = json!({ "reservationId": seen["reservations"][0]["id"], "idempotencyKey": "this-gives-it-up" });
+    let cancel =
+        json!({ "reservationId": seen["reservations"][0]["id"], "idempotencyKey": "this-gives-it-up" });
     cell.done("reservationCancel", "checkout { status }", cancel).await;
     until(cell, checkout, |seen| seen["payment"]["refunded"]["amount"] == crate::market::DEPOSIT).await;
 }
@@ -171,7 +177,8 @@ async fn let_lapse(cell: &mut Cell<'_>, checkout: &str) {
 
 /// Waits for a webhook of a kind, while the server may end and be started again.
 async fn until_applied(cell: &mut Cell<'_>, kind: &str) {
-    let sql = format!("SELECT COUNT(*) FROM webhook_inbox WHERE body LIKE '%{kind}%' AND applied_at IS NOT NULL");
+    let sql =
+        format!("SELECT COUNT(*) FROM webhook_inbox WHERE body LIKE '%{kind}%' AND applied_at IS NOT NULL");
     let patience = std::time::Instant::now();
     while number(&cell.database, &sql).await == 0 {
         cell.keep_alive().await;

@@ -1,5 +1,5 @@
-//! Starts the real binary for black-box tests: on a port of its own, with a data folder of its own, on SQLite or on
-//! PostgreSQL; and speaks GraphQL to it as a storefront would.
+//! Starts the real binary for black-box tests: on a port of its own, with a data folder of its own, on SQLite
+//! or on PostgreSQL; and speaks GraphQL to it as a storefront would.
 //!
 //! ```ignore
 //! mod harness;
@@ -7,7 +7,8 @@
 //! let drops = server.graphql(None, "{ drops { nodes { title } } }", json!({})).await;
 //! ```
 //!
-//! A server ends with its value, and its folder and database with it. Nothing here sleeps for a fixed time: it polls.
+//! A server ends with its value, and its folder and database with it. Nothing here sleeps for a fixed time:
+//! it polls.
 
 #![expect(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
@@ -69,7 +70,8 @@ impl Drop for Folder {
 
 /// The binary, with no setting from outside; that which `SMALLRUN_TEST_BINARY` names, if it does.
 pub fn smallrun() -> Command {
-    let binary = std::env::var_os("SMALLRUN_TEST_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_smallrun").into());
+    let binary =
+        std::env::var_os("SMALLRUN_TEST_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_smallrun").into());
     let mut command = Command::new(binary);
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(|name| name.starts_with("SMALLRUN_")) {
@@ -145,7 +147,8 @@ impl Setup {
     /// On a PostgreSQL database of its own that is reached by another address: a test's proxy.
     pub async fn on_postgres_by_way_of(mut self, address: &str) -> Self {
         let database = PostgresDatabase::create().await;
-        self.variables.push(("SMALLRUN_DATABASE_URL".to_owned(), database.url.replace(&database.address(), address)));
+        self.variables
+            .push(("SMALLRUN_DATABASE_URL".to_owned(), database.url.replace(&database.address(), address)));
         self.database = Some(database);
         self
     }
@@ -227,7 +230,8 @@ impl Setup {
 
     /// The settings of this deployment, for any command.
     fn settings(&self, command: &mut Command) {
-        // Many servers share few processors here, unoptimised: how long requests wait says nothing of a server.
+        // Many servers share few processors here, unoptimised: how long requests wait says nothing of a
+        // server.
         command.env("SMALLRUN_SHED_WAIT_MS_MIN", "0");
         if let Some(database) = &self.database {
             command.env("SMALLRUN_DATABASE_URL", &database.url);
@@ -259,7 +263,8 @@ impl Server {
         let mut command = setup.command(&folder);
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let out = lines_of(child.stdout.take().unwrap());
-        let mut server = Self { child, url: String::new(), folder, client: client(), lines: Vec::new(), setup };
+        let mut server =
+            Self { child, url: String::new(), folder, client: client(), lines: Vec::new(), setup };
         server.wait_for_address(&out).await;
         server.wait_until_ready().await;
         // What is said once it is ready; the last line is empty or the pipe is closed.
@@ -276,7 +281,9 @@ impl Server {
         loop {
             match out.recv_timeout(POLL_EVERY) {
                 Ok(line) => {
-                    let address = line.split_once("http://").map(|(_, rest)| rest.split(['/', ' ']).next().unwrap().to_owned());
+                    let address = line
+                        .split_once("http://")
+                        .map(|(_, rest)| rest.split(['/', ' ']).next().unwrap().to_owned());
                     self.lines.push(line);
                     if let Some(address) = address {
                         self.url = format!("http://{address}");
@@ -356,7 +363,8 @@ impl Server {
         self.child.id()
     }
 
-    /// A short command on what this server keeps: the binary with its first words, the folder and the database.
+    /// A short command on what this server keeps: the binary with its first words, the folder and the
+    /// database.
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = smallrun();
         command.args(words).arg("--data").arg(self.folder.path());
@@ -398,7 +406,8 @@ impl Server {
 
     /// Sends one operation; answers the status and the whole body.
     pub async fn send(&self, token: Option<&str>, query: &str, variables: Value) -> (u16, Value) {
-        let mut request = self.client.post(self.at("/graphql")).json(&json!({ "query": query, "variables": variables }));
+        let mut request =
+            self.client.post(self.at("/graphql")).json(&json!({ "query": query, "variables": variables }));
         request = request.header("accept", "application/graphql-response+json").timeout(SOON);
         if let Some(token) = token {
             request = request.bearer_auth(token);
@@ -424,7 +433,13 @@ impl Server {
     }
 
     /// Repeats an operation until its data satisfy the condition.
-    pub async fn until(&self, token: Option<&str>, query: &str, variables: Value, good: impl Fn(&Value) -> bool) -> Value {
+    pub async fn until(
+        &self,
+        token: Option<&str>,
+        query: &str,
+        variables: Value,
+        good: impl Fn(&Value) -> bool,
+    ) -> Value {
         let patience = Instant::now();
         loop {
             let data = self.graphql(token, query, variables.clone()).await;
@@ -519,7 +534,8 @@ impl Drop for Server {
     }
 }
 
-/// A client that lets a connection go well before the server does, which would be too late for a request on its way.
+/// A client that lets a connection go well before the server does, which would be too late for a request on
+/// its way.
 fn client() -> reqwest::Client {
     reqwest::Client::builder().pool_idle_timeout(Duration::from_secs(2)).build().unwrap()
 }
@@ -537,7 +553,8 @@ fn lines_of(out: impl std::io::Read + Send + 'static) -> Receiver<String> {
 }
 
 fn newest_letter(folder: &Path, to: &str, holding: &str) -> Option<String> {
-    let mut names: Vec<PathBuf> = fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let mut names: Vec<PathBuf> =
+        fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
     names.retain(|path| path.extension() == Some(OsStr::new("eml")));
     // Names begin with the time.
     names.sort();
@@ -546,7 +563,8 @@ fn newest_letter(folder: &Path, to: &str, holding: &str) -> Option<String> {
     letters.find(|text| text.contains(to) && text.contains(holding))
 }
 
-/// A database on the test server, with an owner of its own who is no superuser, as in production. Both go with the value.
+/// A database on the test server, with an owner of its own who is no superuser, as in production. Both go
+/// with the value.
 #[derive(Debug)]
 pub struct PostgresDatabase {
     server: String,
@@ -560,15 +578,18 @@ pub struct PostgresDatabase {
 impl PostgresDatabase {
     /// Makes an empty database on the server that `SMALLRUN_TEST_POSTGRES_URL` names.
     pub async fn create() -> Arc<Self> {
-        let server = std::env::var("SMALLRUN_TEST_POSTGRES_URL").expect("run scripts/test, or set SMALLRUN_TEST_POSTGRES_URL");
+        let server = std::env::var("SMALLRUN_TEST_POSTGRES_URL")
+            .expect("run scripts/test, or set SMALLRUN_TEST_POSTGRES_URL");
         Self::create_on(&server).await
     }
 
-    /// Makes a copy of a database to which nobody is connected. It belongs to the owner of the original, as what is in it
-    /// does, and must go before it.
+    /// Makes a copy of a database to which nobody is connected. It belongs to the owner of the original, as
+    /// what is in it does, and must go before it.
     pub async fn copy_of(other: &Self) -> Arc<Self> {
         let copied = Self::named(&other.server, &other.owner, false);
-        copied.run(&format!("CREATE DATABASE {} OWNER {} TEMPLATE {}", copied.name, copied.owner, other.name)).await;
+        copied
+            .run(&format!("CREATE DATABASE {} OWNER {} TEMPLATE {}", copied.name, copied.owner, other.name))
+            .await;
         Arc::new(copied)
     }
 

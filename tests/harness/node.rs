@@ -13,21 +13,25 @@ pub(crate) fn run(folder: &str, script: &str, arguments: &[&str]) -> String {
 
 fn ended_well(command: &mut Command) -> String {
     let output = command.stdin(Stdio::null()).output();
-    let output = output.unwrap_or_else(|error| panic!("{command:?} cannot be run ({error}): scripts/test installs Node with npm"));
-    let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let output = output.unwrap_or_else(|error| {
+        panic!("{command:?} cannot be run ({error}): scripts/test installs Node with npm")
+    });
+    let [stdout, stderr] =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     assert!(output.status.success(), "{command:?} ended with {}: {stdout}\n{stderr}", output.status);
     stdout
 }
 
-/// The scripts of a folder beside their packages, in the target folder, and the schema with them; built, if they have to be. Tests are
-/// processes of their own: one of them installs.
+/// The scripts of a folder beside their packages, in the target folder, and the schema with them; built, if
+/// they have to be. Tests are processes of their own: one of them installs.
 fn installed(name: &str) -> PathBuf {
     let (root, tmp) = (Path::new(env!("CARGO_MANIFEST_DIR")), Path::new(env!("CARGO_TARGET_TMPDIR")));
     let folder = tmp.join("clients").join(name);
     fs::create_dir_all(&folder).unwrap();
     let turn = File::create(tmp.join(format!("clients-{name}.lock"))).unwrap();
     turn.lock().unwrap();
-    let ours = fs::read_dir(root.join("tests/clients").join(name)).unwrap().map(|entry| entry.unwrap().path());
+    let ours =
+        fs::read_dir(root.join("tests/clients").join(name)).unwrap().map(|entry| entry.unwrap().path());
     // Somebody may have tried it by hand.
     let ours = ours.filter(|path| path.is_file());
     let mut changed = false;
@@ -42,7 +46,11 @@ fn installed(name: &str) -> PathBuf {
     let wanted = fs::read(folder.join("package-lock.json")).unwrap();
     let mark = folder.join("installed-lock.json");
     if fs::read(&mark).ok().as_ref() != Some(&wanted) {
-        ended_well(Command::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&folder));
+        ended_well(
+            Command::new("npm")
+                .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+                .current_dir(&folder),
+        );
         fs::write(mark, wanted).unwrap();
         changed = true;
     }
@@ -50,7 +58,9 @@ fn installed(name: &str) -> PathBuf {
     if changed || !built.exists() {
         // Whatever it was built from before.
         let _not_built_before = fs::remove_file(&built);
-        ended_well(Command::new("npm").args(["run", "build", "--if-present", "--silent"]).current_dir(&folder));
+        ended_well(
+            Command::new("npm").args(["run", "build", "--if-present", "--silent"]).current_dir(&folder),
+        );
         fs::write(built, []).unwrap();
     }
     folder

@@ -46,7 +46,8 @@ fn same(count: usize, part: &str) -> String {
 
 /// `depth` fragments, each of which spreads the next one twice.
 pub(crate) fn bomb(depth: usize) -> String {
-    let levels = times(depth, |level| format!("fragment F{level} on Query {{ ...F{0} ...F{0} }} ", level + 1));
+    let levels =
+        times(depth, |level| format!("fragment F{level} on Query {{ ...F{0} ...F{0} }} ", level + 1));
     format!("query {{ ...F0 }} {levels} fragment F{depth} on Query {{ __typename }}")
 }
 
@@ -81,18 +82,54 @@ pub(crate) fn all() -> Vec<Case> {
 fn documents() -> Vec<Case> {
     let slug = "query($s: String!) { creator(slug: $s) { name } }";
     vec![
-        query("10,000 aliases", &format!("{{ {} }}", times(10_000, |n| format!("a{n}:a "))), Limit("tokens: 30002, at most 4000")),
-        query("1,300 aliases", &format!("{{ {} }}", times(1_300, |n| format!("a{n}:a "))), Limit("aliases: 1300, at most 100")),
-        query("one field 50,000 times", &format!("{{ {} }}", same(50_000, "a ")), Limit("tokens: 50002, at most 4000")),
-        query("one field 3,900 times", &format!("{{ {} }}", same(3_900, "__typename ")), Limit("root fields: 3900, at most 50")),
-        query("one field 3,900 times, inside", &format!("{{ viewer {{ {} }} }}", same(3_900, "kind ")), Answer),
-        query("5,000 directives", &format!("{{ a {} }}", same(5_000, "@a ")), Limit("tokens: 10003, at most 4000")),
-        query("1,900 directives", &format!("{{ a {} }}", same(1_900, "@a ")), Limit("directives: 1900, at most 100")),
+        query(
+            "10,000 aliases",
+            &format!("{{ {} }}", times(10_000, |n| format!("a{n}:a "))),
+            Limit("tokens: 30002, at most 4000"),
+        ),
+        query(
+            "1,300 aliases",
+            &format!("{{ {} }}", times(1_300, |n| format!("a{n}:a "))),
+            Limit("aliases: 1300, at most 100"),
+        ),
+        query(
+            "one field 50,000 times",
+            &format!("{{ {} }}", same(50_000, "a ")),
+            Limit("tokens: 50002, at most 4000"),
+        ),
+        query(
+            "one field 3,900 times",
+            &format!("{{ {} }}", same(3_900, "__typename ")),
+            Limit("root fields: 3900, at most 50"),
+        ),
+        query(
+            "one field 3,900 times, inside",
+            &format!("{{ viewer {{ {} }} }}", same(3_900, "kind ")),
+            Answer,
+        ),
+        query(
+            "5,000 directives",
+            &format!("{{ a {} }}", same(5_000, "@a ")),
+            Limit("tokens: 10003, at most 4000"),
+        ),
+        query(
+            "1,900 directives",
+            &format!("{{ a {} }}", same(1_900, "@a ")),
+            Limit("directives: 1900, at most 100"),
+        ),
         query("100 directives", &format!("{{ __typename {} }}", same(100, "@skip(if:true)")), Answer),
-        query("100 kB of tokens", &format!("{{ {} }}", same(25_000, "a{} ")), Limit("tokens: 75002, at most 4000")),
+        query(
+            "100 kB of tokens",
+            &format!("{{ {} }}", same(25_000, "a{} ")),
+            Limit("tokens: 75002, at most 4000"),
+        ),
         query("100 kB of commas", &format!("{{ __typename {} }}", same(100_000, ",")), Answer),
         query("100 kB of comments", &format!("{{ __typename \n{} }}", same(16_000, "#{[(\n")), Answer),
-        query("100 kB in one text", &format!("{{ creator(slug: \"{}\") {{ name }} }}", same(100_000, "x")), Answer),
+        query(
+            "100 kB in one text",
+            &format!("{{ creator(slug: \"{}\") {{ name }} }}", same(100_000, "x")),
+            Answer,
+        ),
         query("40,000 brackets", &same(40_000, "{"), Limit("tokens: 40000, at most 4000")),
         query("3,000 brackets", &same(3_000, "[{("), Limit("tokens: 9000, at most 4000")),
         query(
@@ -100,14 +137,26 @@ fn documents() -> Vec<Case> {
             &format!("{{ a(b: {}{}) }}", same(1_000, "["), same(1_000, "]")),
             Limit("nesting: 1002, at most 50"),
         ),
-        query("lists 40 deep", &format!("{{ node(id: {}{}) {{ id }} }}", same(40, "["), same(40, "]")), Error(400, INVALID, "")),
+        query(
+            "lists 40 deep",
+            &format!("{{ node(id: {}{}) {{ id }} }}", same(40, "["), same(40, "]")),
+            Error(400, INVALID, ""),
+        ),
         query(
             "objects 1,000 deep",
             &format!("{{ a(b: {}1{}) }}", same(900, "{a:"), same(900, "}")),
             Limit("nesting: 902, at most 50"),
         ),
-        query("fields 600 deep", &format!("{}{}", same(600, "{a"), same(600, "}")), Limit("nesting: 600, at most 50")),
-        query("fields 16 deep", &format!("{}{}", same(16, "{a"), same(16, "}")), Limit("depth: 16, at most 15")),
+        query(
+            "fields 600 deep",
+            &format!("{}{}", same(600, "{a"), same(600, "}")),
+            Limit("nesting: 600, at most 50"),
+        ),
+        query(
+            "fields 16 deep",
+            &format!("{}{}", same(16, "{a"), same(16, "}")),
+            Limit("depth: 16, at most 15"),
+        ),
         query(
             "inline fragments 49 deep",
             &format!("{}__typename{}", same(49, "{...on Query"), same(49, "}")),
@@ -124,12 +173,23 @@ fn documents() -> Vec<Case> {
             Error(400, INVALID, ""),
         ),
         query("a page of pages", DEAR, Limit("complexity: 123201, at most 20000")),
-        query("2,000 ids", &format!("{{ nodes(ids: [{}]) {{ id }} }}", same(2_000, "\"a\"")), Error(200, "BAD_USER_INPUT", "100")),
-        query("a name of 90 kB", &format!("{{ {} }}", same(90_000, "a")), Limit("name bytes: 90000, at most 200")),
+        query(
+            "2,000 ids",
+            &format!("{{ nodes(ids: [{}]) {{ id }} }}", same(2_000, "\"a\"")),
+            Error(200, "BAD_USER_INPUT", "100"),
+        ),
+        query(
+            "a name of 90 kB",
+            &format!("{{ {} }}", same(90_000, "a")),
+            Limit("name bytes: 90000, at most 200"),
+        ),
         query("unknown fields, 3,900", &wrong_everywhere(), Error(400, INVALID, "")),
         query(
             "unknown fields with long names",
-            &format!("{{ viewer {{ {} }} }}", times(490, |n| format!("{}{n:03} ", same(195, "kind").get(..195).unwrap()))),
+            &format!(
+                "{{ viewer {{ {} }} }}",
+                times(490, |n| format!("{}{n:03} ", same(195, "kind").get(..195).unwrap()))
+            ),
             Error(400, INVALID, ""),
         ),
         query(
@@ -137,26 +197,46 @@ fn documents() -> Vec<Case> {
             &format!("{{ viewer({}) {{ kind }} }}", times(1_200, |n| format!("a{n}:1 "))),
             Error(400, INVALID, ""),
         ),
-        query("700 operations", &times(700, |n| format!("query A{n}{{a}}")), Error(400, NO_REQUEST, "operationName")),
+        query(
+            "700 operations",
+            &times(700, |n| format!("query A{n}{{a}}")),
+            Error(400, NO_REQUEST, "operationName"),
+        ),
         query(
             "a number of 90,000 digits",
             &format!("{{ drops(first: {}) {{ totalCount }} }}", same(90_000, "9")),
             Error(400, UNREADABLE, "number"),
         ),
-        query("a number beyond all bounds", "{ drops(first: 1e999) { totalCount } }", Error(400, UNREADABLE, "number")),
-        query("a large number", "{ drops(first: 99999999999999999999) { totalCount } }", Error(400, INVALID, "")),
-        query("a negative size", "{ drops(first: -9223372036854775808) { totalCount } }", Error(200, "BAD_USER_INPUT", "")),
+        query(
+            "a number beyond all bounds",
+            "{ drops(first: 1e999) { totalCount } }",
+            Error(400, UNREADABLE, "number"),
+        ),
+        query(
+            "a large number",
+            "{ drops(first: 99999999999999999999) { totalCount } }",
+            Error(400, INVALID, ""),
+        ),
+        query(
+            "a negative size",
+            "{ drops(first: -9223372036854775808) { totalCount } }",
+            Error(200, "BAD_USER_INPUT", ""),
+        ),
         query("NUL and friends", "{ \u{0}\u{1}\u{202e} }", Error(400, UNREADABLE, "")),
         query("an open text", &format!("{{ a(b: \"{} }}", same(20_000, "\\\"")), Error(400, UNREADABLE, "")),
         query("nothing", "", Error(400, UNREADABLE, "")),
         with("a text of 90 kB as a slug", slug, json!({ "s": same(90_000, "x") }), Answer),
-        with("another's name in every script", slug, json!({ "s": "\u{202e}\u{0}é🏺".repeat(5_000) }), Answer),
+        with(
+            "another's name in every script",
+            slug,
+            json!({ "s": "\u{202e}\u{0}é🏺".repeat(5_000) }),
+            Answer,
+        ),
     ]
 }
 
 /// Many lists in each other.
-const DEAR: &str =
-    "{ drops(first: 100) { nodes { items { variant { product { variants { product { variants { sku } } } } } } } } }";
+const DEAR: &str = "{ drops(first: 100) { nodes { items { variant { product { variants { product { variants { sku } } } } } } } } }";
 
 fn fragments() -> Vec<Case> {
     let chain = times(490, |n| format!("fragment F{n} on Query {{ ...F{} }} ", n + 1));
@@ -178,18 +258,31 @@ fn fragments() -> Vec<Case> {
             &format!("{{ a }} {}", times(480, |n| format!("fragment F{n} on Query {{ a }} "))),
             Error(400, INVALID, ""),
         ),
-        query("1,900 unknown fragments", &format!("{{ {} }}", times(1_900, |n| format!("...F{n} "))), Error(400, INVALID, "")),
+        query(
+            "1,900 unknown fragments",
+            &format!("{{ {} }}", times(1_900, |n| format!("...F{n} "))),
+            Error(400, INVALID, ""),
+        ),
         query(
             "4,900 fields by way of fragments",
-            &format!("{{ viewer {{ {} }} }} fragment F on Viewer {{ {} }}", same(70, "...F "), same(69, "kind ")),
+            &format!(
+                "{{ viewer {{ {} }} }} fragment F on Viewer {{ {} }}",
+                same(70, "...F "),
+                same(69, "kind ")
+            ),
             Answer,
         ),
     ]
 }
 
 fn schema_questions() -> Vec<Case> {
-    let circle =
-        |times: usize| format!("{{ __schema {{ types {{ {} name {} }} }} }}", same(times, "fields { type {"), same(times, "} }"));
+    let circle = |times: usize| {
+        format!(
+            "{{ __schema {{ types {{ {} name {} }} }} }}",
+            same(times, "fields { type {"),
+            same(times, "} }")
+        )
+    };
     let many = times(99, |n| format!("a{n}: types {{ fields {{ args {{ name }} }} }} "));
     vec![
         query("the schema as graphql-js asks", &introspection(), Answer),
@@ -213,7 +306,8 @@ fn schema_questions() -> Vec<Case> {
 }
 
 fn variables() -> Vec<Case> {
-    let declared = |count: usize| format!("query({}) {{ __typename }}", times(count, |n| format!("$a{n}:Int ")));
+    let declared =
+        |count: usize| format!("query({}) {{ __typename }}", times(count, |n| format!("$a{n}:Int ")));
     let deep = |levels: usize| format!("{}1{}", same(levels, "["), same(levels, "]"));
     let page = "query($n: Int) { drops(first: $n) { nodes { items { id stock { free } } } } }";
     let filter = "query($f: DropFilter) { drops(filter: $f) { nodes { id } } }";
@@ -231,7 +325,12 @@ fn variables() -> Vec<Case> {
             (0..5_000).map(|n| (format!("a{n}"), json!(n))).collect(),
             Limit("variables: 5000, at most 100"),
         ),
-        with("a list of 40,000", "{ __typename }", json!({ "a": vec![1; 40_000] }), Limit("values: 40001, at most 10000")),
+        with(
+            "a list of 40,000",
+            "{ __typename }",
+            json!({ "a": vec![1; 40_000] }),
+            Limit("values: 40001, at most 10000"),
+        ),
         body(
             "lists 60 deep",
             format!("{{\"query\":\"{{ __typename }}\",\"variables\":{{\"a\":{}}}}}", deep(60)),
@@ -247,16 +346,31 @@ fn variables() -> Vec<Case> {
             "{\"query\":\"{ __typename }\",\"variables\":{\"a\":1e999}}",
             Error(400, NO_REQUEST, ""),
         ),
-        with("a page of a billion", page, json!({ "n": 1_000_000_000 }), Error(200, "BAD_USER_INPUT", "first")),
+        with(
+            "a page of a billion",
+            page,
+            json!({ "n": 1_000_000_000 }),
+            Error(200, "BAD_USER_INPUT", "first"),
+        ),
         with("a size that is a list", page, json!({ "n": [1, 2] }), Error(400, INVALID, "")),
-        with("a filter of the wrong shape", filter, json!({ "f": [[[{ "phases": 7 }]]] }), Error(200, "BAD_USER_INPUT", "")),
+        with(
+            "a filter of the wrong shape",
+            filter,
+            json!({ "f": [[[{ "phases": 7 }]]] }),
+            Error(200, "BAD_USER_INPUT", ""),
+        ),
         with(
             "5,000 fields of an input",
             filter,
             json!({ "f": (0..5_000).map(|n| (format!("a{n}"), json!(n))).collect::<Value>() }),
             Error(400, INVALID, ""),
         ),
-        with("9,000 phases", filter, json!({ "f": { "phases": vec!["OPEN"; 9_000] } }), Error(200, "BAD_USER_INPUT", "9000")),
+        with(
+            "9,000 phases",
+            filter,
+            json!({ "f": { "phases": vec!["OPEN"; 9_000] } }),
+            Error(200, "BAD_USER_INPUT", "9000"),
+        ),
     ]
 }
 
@@ -264,21 +378,33 @@ fn odd_bodies() -> Vec<Case> {
     let typename = "{\"query\":\"{ __typename }\"}";
     let of_type = |what, content_type, expected| Case { content_type, ..body(what, typename, expected) };
     vec![
-        body("more than 100 kB", json!({ "query": "#".repeat(110_000) }).to_string(), Error(413, NO_REQUEST, "")),
+        body(
+            "more than 100 kB",
+            json!({ "query": "#".repeat(110_000) }).to_string(),
+            Error(413, NO_REQUEST, ""),
+        ),
         body("nothing at all", "", Error(400, NO_REQUEST, "")),
         body("null", "null", Error(400, NO_REQUEST, "")),
         body("a number", "7", Error(400, NO_REQUEST, "")),
         body("a text", "\"{ __typename }\"", Error(400, NO_REQUEST, "")),
         body("an empty object", "{}", Error(400, NO_REQUEST, "query")),
         body("a batch", format!("[{typename},{typename}]"), Error(400, NO_REQUEST, "")),
-        body("a batch of thousands", format!("[{}]", vec![typename; 3_000].join(",")), Error(400, NO_REQUEST, "")),
+        body(
+            "a batch of thousands",
+            format!("[{}]", vec![typename; 3_000].join(",")),
+            Error(400, NO_REQUEST, ""),
+        ),
         body("a query that is a number", "{\"query\":7}", Error(400, NO_REQUEST, "")),
         body("half a body", "{\"query\":\"{ __type", Error(400, NO_REQUEST, "")),
         body("bad UTF-8", b"{\"query\":\"{ \xff\xfe\xc0\x80 }\"}".to_vec(), Error(400, NO_REQUEST, "")),
         body("half a pair of surrogates", "{\"query\":\"{ \\ud800 }\"}", Error(400, NO_REQUEST, "")),
         body("brackets without end", same(90_000, "["), Error(400, NO_REQUEST, "")),
         body("objects without end", same(18_000, "{\"a\":"), Error(400, NO_REQUEST, "")),
-        body("one name twice", "{\"query\":\"{ a }\",\"query\":\"{ __typename }\"}", Error(400, NO_REQUEST, "")),
+        body(
+            "one name twice",
+            "{\"query\":\"{ a }\",\"query\":\"{ __typename }\"}",
+            Error(400, NO_REQUEST, ""),
+        ),
         of_type("a form", "application/x-www-form-urlencoded", Error(415, NO_REQUEST, "")),
         of_type("plain text", "text/plain", Error(415, NO_REQUEST, "")),
         of_type("no type", "", Error(415, NO_REQUEST, "")),

@@ -21,7 +21,8 @@ const TIMES: usize = 4;
 /// While they are at work another's request waits at most so long; without optimisation, beside other tests.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What is long to read and to validate takes turns, so a crowd that sends nothing else does not hold up those who ask for a page.
+/// What is long to read and to validate takes turns, so a crowd that sends nothing else does not hold up
+/// those who ask for a page.
 #[tokio::test]
 async fn a_crowd_of_long_documents_does_not_hold_up_others() {
     // Each is charged, and they all come from here.
@@ -47,7 +48,12 @@ async fn a_crowd_of_long_documents_does_not_hold_up_others() {
     let mut times: Vec<Duration> = crowd.join_all().await.into_iter().flatten().collect();
     times.sort_unstable();
     let answered = others.end().await;
-    println!("{} long documents: median {:?}, the last after {:?}", times.len(), times[times.len() / 2], times[times.len() - 1]);
+    println!(
+        "{} long documents: median {:?}, the last after {:?}",
+        times.len(),
+        times[times.len() / 2],
+        times[times.len() - 1]
+    );
     println!("{}; {} kB more memory", answered.summary(), memory.peak());
     assert!(answered.times.len() > 3, "{}", answered.summary());
     assert!(answered.times.iter().all(|time| *time < PATIENCE), "{}", answered.summary());

@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, Statement, TransactionTrait};
+use sea_orm::{
+    ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, Statement,
+    TransactionTrait,
+};
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
@@ -26,7 +29,10 @@ impl Held {
     async fn table(server: &Server, table: &str) -> Self {
         let connection = Database::connect(server.database_url()).await.unwrap();
         let transaction = connection.begin().await.unwrap();
-        transaction.execute_unprepared(&format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")).await.unwrap();
+        transaction
+            .execute_unprepared(&format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
+            .await
+            .unwrap();
         Self { _connection: connection, transaction }
     }
 
@@ -38,7 +44,8 @@ impl Held {
 /// Sends a request on a connection of its own, and reads no answer.
 async fn begin(server: &Server, token: Option<&str>, query: &str, variables: Value) -> TcpStream {
     let body = json!({ "query": query, "variables": variables }).to_string();
-    let mut text = format!("POST /graphql HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\n", server.address());
+    let mut text =
+        format!("POST /graphql HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\n", server.address());
     if let Some(token) = token {
         write!(text, "authorization: Bearer {token}\r\n").unwrap();
     }
@@ -53,7 +60,10 @@ async fn until_running(server: &Server, kind: &str, count: u32) {
     let (name, patience) = (format!("smallrun_graphql_running{{kind=\"{kind}\"}} "), Instant::now());
     loop {
         let metrics = server.client().get(server.at("/metrics")).send().await.unwrap().text().await.unwrap();
-        let running = metrics.lines().find_map(|line| line.strip_prefix(&name)).map(|number| number.parse::<f64>().unwrap());
+        let running = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix(&name))
+            .map(|number| number.parse::<f64>().unwrap());
         if running.unwrap_or(0.0) == f64::from(count) {
             return;
         }
@@ -65,7 +75,8 @@ async fn until_running(server: &Server, kind: &str, count: u32) {
 #[tokio::test]
 async fn a_query_ends_when_its_client_goes_away() {
     // No deadline ends it in the time of this test.
-    let server = Server::start(Setup::empty().on_postgres().await.with("SMALLRUN_QUERY_SECS_MAX", "300")).await;
+    let server =
+        Server::start(Setup::empty().on_postgres().await.with("SMALLRUN_QUERY_SECS_MAX", "300")).await;
     let held = Held::table(&server, "creators").await;
     let mut clients = Vec::new();
     for _ in 0..3 {

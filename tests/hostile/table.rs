@@ -17,8 +17,9 @@ use crate::{
     memory::Memory,
 };
 
-/// An answer that costs more memory than this has not been bounded. The allocator takes memory in large pieces and keeps some for a
-/// while, so the first large document costs twice what it needs, and the next ones nothing.
+/// An answer that costs more memory than this has not been bounded. The allocator takes memory in large
+/// pieces and keeps some for a while, so the first large document costs twice what it needs, and the next
+/// ones nothing.
 const MEMORY_KIB_MAX: u64 = 32 * 1024;
 /// The longest text of a refusal.
 const REFUSAL_BYTES_MAX: usize = 20_000;
@@ -44,7 +45,11 @@ async fn every_hostile_request_is_answered_as_it_should_be_while_others_go_on() 
             said.chars().take(80).collect::<String>()
         );
         if let Some(complaint) = complaint(&case, status, &text) {
-            wrong.push(format!("{}: {complaint}: {status} {}", case.what, text.chars().take(400).collect::<String>()));
+            wrong.push(format!(
+                "{}: {complaint}: {status} {}",
+                case.what,
+                text.chars().take(400).collect::<String>()
+            ));
         }
         // The reader of schema questions gets what it asked for.
         if peak > MEMORY_KIB_MAX && !matches!(case.expected, Expected::Answer) {
@@ -88,10 +93,12 @@ fn complaint(case: &Case, status: u16, text: &str) -> Option<&'static str> {
             let names_cost = answer["extensions"]["cost"]["actual"].is_u64();
             (!right || !names_cost).then_some("another refusal was expected")
         }
-        Expected::Error(expected, expected_code, holding) => {
-            ((status, code) != (expected, expected_code) || !message.contains(holding)).then_some("another error was expected")
+        Expected::Error(expected, expected_code, holding) => ((status, code) != (expected, expected_code)
+            || !message.contains(holding))
+        .then_some("another error was expected"),
+        Expected::Answer => {
+            (status != 200 || answer.get("errors").is_some()).then_some("an answer was expected")
         }
-        Expected::Answer => (status != 200 || answer.get("errors").is_some()).then_some("an answer was expected"),
     }
 }
 
@@ -111,7 +118,10 @@ impl Answered {
         let mut times = self.times.clone();
         times.sort_unstable();
         let at = |percent: usize| {
-            times.get((times.len() * percent / 100).min(times.len().saturating_sub(1))).copied().unwrap_or_default()
+            times
+                .get((times.len() * percent / 100).min(times.len().saturating_sub(1)))
+                .copied()
+                .unwrap_or_default()
         };
         let max = times.last().copied().unwrap_or_default();
         format!("meanwhile {} others: p50 {:?}, p99 {:?}, max {max:?}", times.len(), at(50), at(99))
@@ -126,7 +136,13 @@ impl Others {
             let mut times = Vec::new();
             while !stopped.load(Ordering::Relaxed) {
                 let began = Instant::now();
-                server.graphql(None, "{ drops(first: 3) { nodes { slug title closesAt } } }", serde_json::json!({})).await;
+                server
+                    .graphql(
+                        None,
+                        "{ drops(first: 3) { nodes { slug title closesAt } } }",
+                        serde_json::json!({}),
+                    )
+                    .await;
                 times.push(began.elapsed());
             }
             Answered { times }

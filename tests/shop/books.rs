@@ -1,4 +1,5 @@
-//! The books of facts/reliability: what must be true of the rows, read by plain SQL and reckoned here, beside the product.
+//! The books of facts/reliability: what must be true of the rows, read by plain SQL and reckoned here, beside
+//! the product.
 
 use std::{
     collections::BTreeMap,
@@ -50,27 +51,26 @@ const GATEWAY: &str = "SELECT CAST(p.captured_minor AS BIGINT) AS captured, CAST
     CAST(p.refunded_minor AS BIGINT) AS refunded, CAST(s.refunded_minor AS BIGINT) AS given_back \
     FROM payments p JOIN sandbox_intents s ON p.intent = s.name \
     WHERE p.captured_minor <> s.captured_minor OR p.refunded_minor <> s.refunded_minor";
-const INTENTS: &str = "SELECT reference AS reference FROM sandbox_intents GROUP BY reference HAVING COUNT(*) > 1";
+const INTENTS: &str =
+    "SELECT reference AS reference FROM sandbox_intents GROUP BY reference HAVING COUNT(*) > 1";
 /// The ledger: each movement sums to zero.
-const LEDGER: &str =
-    "SELECT CAST(SUM(amount_minor) AS BIGINT) AS sum FROM ledger_entries GROUP BY movement HAVING SUM(amount_minor) <> 0";
+const LEDGER: &str = "SELECT CAST(SUM(amount_minor) AS BIGINT) AS sum FROM ledger_entries GROUP BY movement HAVING SUM(amount_minor) <> 0";
 /// I6, refunds are done when all is still.
 const REFUNDS: &str = "SELECT state AS state FROM refunds WHERE state <> 'DONE'";
 /// I6, positions have no gap.
-const POSITIONS: &str =
-    "SELECT CAST(COALESCE(MAX(position), 0) AS BIGINT) AS last, CAST(COUNT(position) AS BIGINT) AS count FROM outbox";
+const POSITIONS: &str = "SELECT CAST(COALESCE(MAX(position), 0) AS BIGINT) AS last, CAST(COUNT(position) AS BIGINT) AS count FROM outbox";
 /// Nothing was given up on.
 const DEAD: &str = "SELECT kind AS kind, COALESCE(last_error, '') AS error FROM tasks WHERE state = 'DEAD'";
 /// All is still: everything is stamped, nothing is due or in hand, and every webhook is applied.
 const UNREST: &str = "SELECT CAST((SELECT COUNT(*) FROM outbox WHERE position IS NULL) AS BIGINT) AS unstamped, \
     CAST((SELECT COUNT(*) FROM tasks WHERE state IN ('READY', 'RUNNING')) AS BIGINT) AS tasks, \
     CAST((SELECT COUNT(*) FROM webhook_inbox WHERE applied_at IS NULL AND intent IS NOT NULL) AS BIGINT) AS webhooks";
-/// A checkout is whole: it has lines, a payment, an address, the fact that it was made, and the key that made it.
+/// A checkout is whole: it has lines, a payment, an address, the fact that it was made, and the key that made
+/// it.
 const PARTS: &str = "SELECT id AS id FROM checkouts c WHERE 0 = (SELECT COUNT(*) FROM reservations WHERE checkout_id = c.id) \
     OR 1 <> (SELECT COUNT(*) FROM payments WHERE checkout_id = c.id) \
     OR 1 <> (SELECT COUNT(*) FROM checkout_addresses WHERE checkout_id = c.id)";
-const MADE: &str =
-    "SELECT 1 AS made WHERE (SELECT COUNT(*) FROM checkouts) <> (SELECT COUNT(*) FROM outbox WHERE kind = 'reserved')";
+const MADE: &str = "SELECT 1 AS made WHERE (SELECT COUNT(*) FROM checkouts) <> (SELECT COUNT(*) FROM outbox WHERE kind = 'reserved')";
 const KEYS: &str = "SELECT 1 AS keys WHERE (SELECT COUNT(*) FROM checkouts) <> \
     (SELECT COUNT(*) FROM idempotency_keys WHERE operation = 'checkout.reserve')";
 /// The ledger: it says of the gateway what the payments do.
@@ -97,7 +97,8 @@ pub(crate) async fn when_at_peace(url: &str, within: Duration) -> Books {
 pub(crate) async fn unrest(database: &DatabaseConnection) -> String {
     let rows = rows(database, UNREST).await;
     let waiting = ["unstamped", "tasks", "webhooks"].map(|what| (what, number(&rows[0], what)));
-    let waiting = waiting.iter().filter(|(_, count)| *count > 0).map(|(what, count)| format!("{count} {what}"));
+    let waiting =
+        waiting.iter().filter(|(_, count)| *count > 0).map(|(what, count)| format!("{count} {what}"));
     waiting.collect::<Vec<_>>().join(", ")
 }
 
@@ -117,9 +118,12 @@ fn text(row: &QueryResult, column: &str) -> String {
 pub(crate) async fn read(database: &DatabaseConnection, at: At) -> Books {
     let mut books = Books::default();
     for row in rows(database, STOCK).await {
-        let [units, counted, confirmed, held] = ["units", "counted", "confirmed", "held"].map(|column| number(&row, column));
+        let [units, counted, confirmed, held] =
+            ["units", "counted", "confirmed", "held"].map(|column| number(&row, column));
         if counted != confirmed || confirmed + held > units {
-            books.found.push(format!("I1: {units} units, {counted} counted as confirmed, {confirmed} confirmed, {held} held"));
+            books.found.push(format!(
+                "I1: {units} units, {counted} counted as confirmed, {confirmed} confirmed, {held} held"
+            ));
         }
     }
     // The sandbox writes an intent's name in another form than its key: they are joined here.
@@ -137,7 +141,8 @@ pub(crate) async fn read(database: &DatabaseConnection, at: At) -> Books {
         ("the ledger does not say what the payments do", BOOKED),
         ("I6: a task was given up on", DEAD),
     ];
-    let at_peace = [("I4: the gateway has other sums", gateway.as_str()), ("I6: a refund is not done", REFUNDS)];
+    let at_peace =
+        [("I4: the gateway has other sums", gateway.as_str()), ("I6: a refund is not done", REFUNDS)];
     let at_peace = at_peace.into_iter().filter(|_| at == At::Peace);
     for (what, sql) in always.into_iter().chain(at_peace) {
         let count = rows(database, sql).await.len();

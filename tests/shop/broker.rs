@@ -1,4 +1,5 @@
-//! With a broker between several processes: who works, who may die, and what goes on while the broker does not.
+//! With a broker between several processes: who works, who may die, and what goes on while the broker does
+//! not.
 
 use std::{
     path::{Path, PathBuf},
@@ -85,7 +86,9 @@ async fn two_servers_on_one_database_tell_each_other() {
     let other = crate::harness::Server::start(setup).await;
     let token = Some(market.buyers[0].as_str());
     let checkout = market.reserve(&market.buyers[0]).await;
-    let seen = other.graphql(token, "query($id: ID!) { checkout(id: $id) { status } }", json!({ "id": checkout })).await;
+    let seen = other
+        .graphql(token, "query($id: ID!) { checkout(id: $id) { status } }", json!({ "id": checkout }))
+        .await;
     assert_eq!(seen["checkout"]["status"], "HELD");
 }
 
@@ -107,9 +110,11 @@ fn combinations_that_would_lose_work_are_refused() {
     refused(&["work"], rabbit, 78, "RabbitMQ is for several processes, and SQLite for one");
     refused(&["work"], None, 2, "its server does the background work itself");
     refused(&["serve", "--no-workers"], None, 2, "nobody else could do the background work");
-    for (queues, what) in
-        [("post", "there is no queue `post`"), ("mail=0", "is not a number of tasks"), ("mail=many", "is not a number")]
-    {
+    for (queues, what) in [
+        ("post", "there is no queue `post`"),
+        ("mail=0", "is not a number of tasks"),
+        ("mail=many", "is not a number"),
+    ] {
         let ended = Ended::of(crate::harness::smallrun().args(["work", "--queues", queues]));
         assert!(ended.code == Some(2) && ended.stderr.contains(what), "{ended:#?}");
     }
@@ -132,7 +137,9 @@ async fn an_encrypted_broker_is_trusted_by_its_authority_alone() {
     }
     assert_ne!(bus(&distrusting).await, "ok");
     assert!(distrusting.stop().await.0.success());
-    let market = Market::open(setup.with("SMALLRUN_BUS_CA_FILE", authority.to_str().unwrap()).without_workers(), 1, 1).await;
+    let market =
+        Market::open(setup.with("SMALLRUN_BUS_CA_FILE", authority.to_str().unwrap()).without_workers(), 1, 1)
+            .await;
     while bus(&market).await != "ok" {
         assert!(patience.elapsed() < SOON, "{}", market.log());
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -195,7 +202,11 @@ async fn buy_for(market: &Market, bought: &mut Vec<String>, time: Duration) {
     while began.elapsed() < time && bought.len() < market.buyers.len() {
         let asked = Instant::now();
         bought.push(buy(market, bought.len()).await);
-        assert!(asked.elapsed() < Duration::from_secs(5), "a buyer waited {:?} for a broker", asked.elapsed());
+        assert!(
+            asked.elapsed() < Duration::from_secs(5),
+            "a buyer waited {:?} for a broker",
+            asked.elapsed()
+        );
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
     assert!(bought.len() > before, "nothing was bought in {time:?}");

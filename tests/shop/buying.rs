@@ -1,4 +1,5 @@
-//! Buying: from an address that nobody knows to a confirmed reservation, and all ways in which a payment goes.
+//! Buying: from an address that nobody knows to a confirmed reservation, and all ways in which a payment
+//! goes.
 
 use serde_json::json;
 
@@ -153,8 +154,7 @@ on_both! {
 
 /// From the first look at the price to the last letter.
 async fn reserves_and_pays(market: &Market, buyer: &str, email: &str) {
-    let quote =
-        "query($input: CheckoutQuoteInput!) { checkoutQuote(input: $input) { quote { dueNow { amount } } errors { code } } }";
+    let quote = "query($input: CheckoutQuoteInput!) { checkoutQuote(input: $input) { quote { dueNow { amount } } errors { code } } }";
     let input = json!({ "country": "DE", "lines": [{ "itemId": market.item, "units": 1 }] });
     let data = market.graphql(Some(buyer), quote, json!({ "input": input })).await;
     assert_eq!(data["checkoutQuote"], json!({ "quote": { "dueNow": { "amount": DEPOSIT } }, "errors": [] }));
@@ -172,11 +172,16 @@ async fn reserves_and_pays(market: &Market, buyer: &str, email: &str) {
     assert_eq!(market.stock().await, (9, 0, 1));
 
     let seen = market.checkout(buyer, &checkout).await;
-    let list = market.graphql(Some(buyer), &format!("{{ checkouts {{ nodes {{ {CHECKOUT} }} }} }}"), json!({})).await;
+    let list = market
+        .graphql(Some(buyer), &format!("{{ checkouts {{ nodes {{ {CHECKOUT} }} }} }}"), json!({}))
+        .await;
     assert_eq!(list["checkouts"]["nodes"], json!([seen]));
     let query = "query($id: ID!) { reservations(creatorId: $id) { nodes { id state } } }";
     let data = market.graphql(Some(&market.owner), query, json!({ "id": market.creator })).await;
-    assert_eq!(data["reservations"]["nodes"], json!([{ "id": seen["reservations"][0]["id"], "state": "CONFIRMED" }]));
+    assert_eq!(
+        data["reservations"]["nodes"],
+        json!([{ "id": seen["reservations"][0]["id"], "state": "CONFIRMED" }])
+    );
     assert_eq!(market.letters(email, "Subject: Your reservation is confirmed"), 1);
     assert_eq!(market.letters(&address_of(0), "Subject"), 0, "nobody else hears of it");
 }

@@ -1,5 +1,5 @@
-//! The crash loop: processes die at random moments under load, and afterwards the books are right. `scripts/crash-loop` runs it
-//! for longer.
+//! The crash loop: processes die at random moments under load, and afterwards the books are right.
+//! `scripts/crash-loop` runs it for longer.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -43,7 +43,8 @@ async fn embedded_crash_loop_keeps_the_books() {
 
 #[tokio::test]
 async fn production_crash_loop_keeps_the_books() {
-    let setup = Setup::empty().on_postgres_and_rabbitmq().await.with("SMALLRUN_GATEWAY_CALLS_PER_SECOND", "10000");
+    let setup =
+        Setup::empty().on_postgres_and_rabbitmq().await.with("SMALLRUN_GATEWAY_CALLS_PER_SECOND", "10000");
     run(Market::open(setup.without_workers(), UNITS, BUYERS).await, Target::ServerOrWorker).await;
 }
 
@@ -143,7 +144,8 @@ async fn run(mut market: Market, target: Target) {
 
 /// A drop of which one person may have as much as there is.
 async fn open_to_all(market: &mut Market) {
-    let drop = market.done(&market.owner, "dropCreate", "drop { id }", drop_input(&market.creator, "For all")).await;
+    let drop =
+        market.done(&market.owner, "dropCreate", "drop { id }", drop_input(&market.creator, "For all")).await;
     market.drop = id(&drop["drop"]);
     let tiers = json!([{ "price": "48.00" }]);
     let input = json!({
@@ -159,13 +161,16 @@ struct Inputs {
     reserving: Value,
 }
 
-/// One buyer: reserves, pays in some way or other or gives up, and asks again with the same key when no answer came.
+/// One buyer: reserves, pays in some way or other or gives up, and asks again with the same key when no
+/// answer came.
 async fn buy(world: Arc<World>, buyer: usize, inputs: Inputs) {
     while world.going.load(Ordering::Relaxed) {
         let mut input = inputs.reserving.clone();
         input["idempotencyKey"] = json!(format!("{}-{buyer}", new_key()));
         let reserve = mutation("checkoutReserve", "checkout { id reservations { id } }");
-        let Some(payload) = world.ask(&inputs.token, "checkoutReserve", &reserve, &input).await else { return };
+        let Some(payload) = world.ask(&inputs.token, "checkoutReserve", &reserve, &input).await else {
+            return;
+        };
         if payload["errors"][0]["code"] == "TOO_MANY_HOLDS" {
             if world.give_up_all(buyer, &inputs.token).await.is_none() {
                 return;
@@ -185,7 +190,10 @@ async fn buy(world: Arc<World>, buyer: usize, inputs: Inputs) {
             3 => {
                 let input = json!({ "reservationId": reservation, "idempotencyKey": format!("{}-{buyer}", new_key()) });
                 let cancel = mutation("reservationCancel", "checkout { id }");
-                let Some(payload) = world.ask(&inputs.token, "reservationCancel", &cancel, &input).await else { return };
+                let Some(payload) = world.ask(&inputs.token, "reservationCancel", &cancel, &input).await
+                else {
+                    return;
+                };
                 assert_eq!(payload["errors"], json!([]), "{payload:#}");
                 world.promises.lock().unwrap().cancelled.insert(checkout);
                 continue;
@@ -206,7 +214,10 @@ impl World {
         let patience = Instant::now();
         loop {
             let url = self.url.lock().unwrap().clone();
-            let request = client.post(url).bearer_auth(token).json(&json!({ "query": query, "variables": { "input": input } }));
+            let request = client
+                .post(url)
+                .bearer_auth(token)
+                .json(&json!({ "query": query, "variables": { "input": input } }));
             let answer = async { request.send().await?.json::<Value>().await };
             match answer.await {
                 Ok(body) if body.get("errors").is_none() => {
@@ -230,14 +241,19 @@ impl World {
 const HELD: &str = "query { checkouts(first: 100) { nodes { id status reservations { id } } } }";
 
 impl World {
-    /// Gives up all that a buyer holds unpaid; what is being paid for stays. `None` when the round is over first.
+    /// Gives up all that a buyer holds unpaid; what is being paid for stays. `None` when the round is over
+    /// first.
     async fn give_up_all(&self, buyer: usize, token: &str) -> Option<()> {
         let seen = self.ask(token, "checkouts", HELD, &json!({})).await?;
-        for checkout in seen["nodes"].as_array().unwrap().iter().filter(|checkout| checkout["status"] == "HELD") {
+        for checkout in
+            seen["nodes"].as_array().unwrap().iter().filter(|checkout| checkout["status"] == "HELD")
+        {
             let input = json!({
                 "reservationId": checkout["reservations"][0]["id"], "idempotencyKey": format!("{}-{buyer}", new_key()),
             });
-            let payload = self.ask(token, "reservationCancel", &mutation("reservationCancel", "checkout { id }"), &input).await?;
+            let payload = self
+                .ask(token, "reservationCancel", &mutation("reservationCancel", "checkout { id }"), &input)
+                .await?;
             if payload["errors"] == json!([]) {
                 self.promises.lock().unwrap().cancelled.insert(id(checkout));
             }
@@ -266,6 +282,7 @@ async fn letters_went_out_once(market: &Market) {
     for buyer in 0..BUYERS {
         letters += market.letters(&address_of(buyer), "Subject: Your reservation is confirmed");
     }
-    let confirmed = books.checkouts.values().filter(|state| *state == "CONFIRMED" || *state == "REFUNDED").count();
+    let confirmed =
+        books.checkouts.values().filter(|state| *state == "CONFIRMED" || *state == "REFUNDED").count();
     assert_eq!(letters, confirmed, "letters of confirmation");
 }

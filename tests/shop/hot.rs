@@ -1,4 +1,5 @@
-//! A hot drop, from outside: several processes one of which dies, a desk that is full, and what those who wait are told.
+//! A hot drop, from outside: several processes one of which dies, a desk that is full, and what those who
+//! wait are told.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -21,11 +22,19 @@ const CROWD: usize = 300;
 const DEATH_AFTER: usize = 40;
 
 /// One who presses: on any process, and on another when that one is gone.
-async fn press(urls: Vec<String>, token: String, input: Value, answered: Arc<tokio::sync::Semaphore>) -> Option<String> {
+async fn press(
+    urls: Vec<String>,
+    token: String,
+    input: Value,
+    answered: Arc<tokio::sync::Semaphore>,
+) -> Option<String> {
     let client = reqwest::Client::builder().timeout(SOON).build().unwrap();
     let reserve = mutation("checkoutReserve", "checkout { id }");
     for url in urls.iter().cycle() {
-        let request = client.post(url).bearer_auth(&token).json(&json!({ "query": reserve, "variables": { "input": input } }));
+        let request = client
+            .post(url)
+            .bearer_auth(&token)
+            .json(&json!({ "query": reserve, "variables": { "input": input } }));
         let answer = async { request.send().await?.json::<Value>().await };
         // A connection that broke: the same again elsewhere, with the same key.
         let Ok(body) = answer.await else { continue };
@@ -44,7 +53,8 @@ async fn press(urls: Vec<String>, token: String, input: Value, answered: Arc<tok
 #[tokio::test]
 async fn three_processes_sell_exactly_what_there_is_though_one_dies_in_the_middle() {
     let secret = "0123456789abcdef0123456789abcdef";
-    let setup = Setup::empty().on_postgres_and_rabbitmq().await.with("SMALLRUN_SANDBOX_WEBHOOK_SECRET", secret);
+    let setup =
+        Setup::empty().on_postgres_and_rabbitmq().await.with("SMALLRUN_SANDBOX_WEBHOOK_SECRET", secret);
     let market = Market::open(setup, UNITS, CROWD).await;
     let mut others = Vec::new();
     for _ in 0..2 {
@@ -76,7 +86,11 @@ async fn three_processes_sell_exactly_what_there_is_though_one_dies_in_the_middl
     let books = books::when_at_peace(&market.database_url(), Duration::from_secs(30)).await;
     let complaints = books.complaints();
     assert!(complaints.is_empty(), "{complaints:#?}");
-    assert_eq!(books.checkouts.keys().cloned().collect::<BTreeSet<_>>(), won, "what was answered is what is there");
+    assert_eq!(
+        books.checkouts.keys().cloned().collect::<BTreeSet<_>>(),
+        won,
+        "what was answered is what is there"
+    );
 }
 
 on_both! {

@@ -19,7 +19,9 @@ const IMPORT: &str = "mutation($input: ProductImportInput!) { productImport(inpu
 fn form(creator: &str, key: &str, file: &str) -> String {
     let input = json!({ "creatorId": creator, "file": null, "idempotencyKey": key });
     let operations = json!({ "query": IMPORT, "variables": { "input": input } });
-    let part = |name: &str, content: &str| format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{content}\r\n");
+    let part = |name: &str, content: &str| {
+        format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{content}\r\n")
+    };
     let map = "{\"0\":[\"variables.input.file\"]}";
     let file = format!(
         "--b\r\nContent-Disposition: form-data; name=\"0\"; filename=\"a.csv\"\r\nContent-Type: text/csv\r\n\r\n{file}\r\n"
@@ -28,8 +30,10 @@ fn form(creator: &str, key: &str, file: &str) -> String {
 }
 
 async fn upload(market: &Market, token: &str, body: String) -> (u16, Value) {
-    let request = market.client().post(market.at("/graphql")).bearer_auth(token).header("graphql-preflight", "1");
-    let answer = request.header("content-type", "multipart/form-data; boundary=b").body(body).send().await.unwrap();
+    let request =
+        market.client().post(market.at("/graphql")).bearer_auth(token).header("graphql-preflight", "1");
+    let answer =
+        request.header("content-type", "multipart/form-data; boundary=b").body(body).send().await.unwrap();
     (answer.status().as_u16(), answer.json().await.unwrap())
 }
 
@@ -41,7 +45,8 @@ async fn exported(market: &Market, token: &str, creator: &str) -> (u16, String) 
 
 /// So many products of two variants each.
 fn sheet(products: usize) -> String {
-    let rows = (0..products).map(|n| format!("item-{n},Item {n},=SUM(A{n}),ITEM-{n}-A,A,1.00\n,,,ITEM-{n}-B,B,2.00\n"));
+    let rows = (0..products)
+        .map(|n| format!("item-{n},Item {n},=SUM(A{n}),ITEM-{n}-A,A,1.00\n,,,ITEM-{n}-B,B,2.00\n"));
     std::iter::once("slug,title,description,sku,variant_title,price\n".to_owned()).chain(rows).collect()
 }
 
@@ -108,10 +113,17 @@ fn csv_cells(sheet: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_file_that_does_not_arrive_is_given_up_and_one_that_is_too_large_is_refused() {
-    let setup = crate::harness::Setup::empty().with("SMALLRUN_UPLOAD_SECS_MAX", "1").with("SMALLRUN_UPLOAD_BYTES_MAX", "2048");
+    let setup = crate::harness::Setup::empty()
+        .with("SMALLRUN_UPLOAD_SECS_MAX", "1")
+        .with("SMALLRUN_UPLOAD_BYTES_MAX", "2048");
     let market = Market::open(setup, 1, 1).await;
-    let (status, answer) = upload(&market, &market.owner, form(&market.creator, "too-large", &sheet(100))).await;
-    assert_eq!((status, &answer["errors"][0]["extensions"]["code"]), (413, &json!("BAD_REQUEST")), "{answer}");
+    let (status, answer) =
+        upload(&market, &market.owner, form(&market.creator, "too-large", &sheet(100))).await;
+    assert_eq!(
+        (status, &answer["errors"][0]["extensions"]["code"]),
+        (413, &json!("BAD_REQUEST")),
+        "{answer}"
+    );
     let body = form(&market.creator, "too-slow", &sheet(3));
     let mut socket = TcpStream::connect(market.address()).unwrap();
     socket.set_read_timeout(Some(SOON)).unwrap();

@@ -1,7 +1,13 @@
-//! The shop, from outside: what newcomers, guests, strangers, storefronts and crowds get from the real binary, over real
-//! connections, on SQLite with the embedded bus and on PostgreSQL with RabbitMQ.
+//! The shop, from outside: what newcomers, guests, strangers, storefronts and crowds get from the real
+//! binary, over real connections, on SQLite with the embedded bus and on PostgreSQL with RabbitMQ.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests may fail loudly")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests may fail loudly"
+)]
 
 #[path = "../harness/mod.rs"]
 mod harness;

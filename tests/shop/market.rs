@@ -103,7 +103,8 @@ impl Market {
         let admin = server.sign_in(ADMIN, PASSWORD).await;
         let empty = String::new;
         let (creator, product, variant, drop, item) = (empty(), empty(), empty(), empty(), empty());
-        let mut market = Self { server, admin, owner, buyers, creator, product, variant, drop, item, legal: Vec::new() };
+        let mut market =
+            Self { server, admin, owner, buyers, creator, product, variant, drop, item, legal: Vec::new() };
         market.furnish(units).await;
         market
     }
@@ -112,13 +113,17 @@ impl Market {
         let rate = json!({ "country": "DE", "taxClass": "STANDARD", "rate": "19" });
         self.done(&self.admin, "taxRateSet", "taxRates { rate }", rate).await;
         for kind in ["TERMS", "PRIVACY", "WITHDRAWAL"] {
-            let publish = "mutation($input: LegalTextPublishInput!) { legalTextPublish(input: $input) { id } }";
+            let publish =
+                "mutation($input: LegalTextPublishInput!) { legalTextPublish(input: $input) { id } }";
             let input = json!({ "input": { "kind": kind, "title": kind, "body": "Be fair." } });
-            self.legal.push(self.graphql(Some(&self.admin), publish, input).await["legalTextPublish"]["id"].clone());
+            self.legal.push(
+                self.graphql(Some(&self.admin), publish, input).await["legalTextPublish"]["id"].clone(),
+            );
         }
         self.creator = self.new_creator(&self.owner, "Olaria do Vale").await;
         (self.product, self.variant) = self.new_variant(&self.owner, &self.creator, "JUG-1").await;
-        (self.drop, self.item) = self.new_draft(&self.owner, &self.creator, &self.variant, "Jugs in June", units).await;
+        (self.drop, self.item) =
+            self.new_draft(&self.owner, &self.creator, &self.variant, "Jugs in June", units).await;
         self.done(&self.owner, "dropPublish", "drop { phase }", json!({ "id": self.drop })).await;
     }
 
@@ -150,14 +155,23 @@ impl Market {
         let input = json!({ "creatorId": creator, "title": format!("Thing {sku}") });
         let product = id(&self.done(owner, "productCreate", "product { id }", input).await["product"]);
         let price = json!({ "amount": PRICE, "currency": "EUR" });
-        let input = json!({ "productId": product, "sku": sku, "title": "Blue", "price": price, "weightGrams": 900 });
+        let input =
+            json!({ "productId": product, "sku": sku, "title": "Blue", "price": price, "weightGrams": 900 });
         let variant = id(&self.done(owner, "variantCreate", "variant { id }", input).await["variant"]);
         (product, variant)
     }
 
     /// The ids of a drop that is not published, and of its only item.
-    pub(crate) async fn new_draft(&self, owner: &str, creator: &str, variant: &str, title: &str, units: usize) -> (String, String) {
-        let drop = id(&self.done(owner, "dropCreate", "drop { id }", drop_input(creator, title)).await["drop"]);
+    pub(crate) async fn new_draft(
+        &self,
+        owner: &str,
+        creator: &str,
+        variant: &str,
+        title: &str,
+        units: usize,
+    ) -> (String, String) {
+        let drop =
+            id(&self.done(owner, "dropCreate", "drop { id }", drop_input(creator, title)).await["drop"]);
         let tiers = json!([{ "price": PRICE }]);
         let input = json!({ "dropId": drop, "variantId": variant, "units": units, "perBuyerMax": units.min(2), "tiers": tiers });
         let item = id(&self.done(owner, "dropItemAdd", "item { id }", input).await["item"]);
@@ -176,7 +190,8 @@ impl Market {
     /// Reserves one unit; answers the id of the checkout.
     pub(crate) async fn reserve(&self, token: &str) -> String {
         let fields = format!("checkout {{ {CHECKOUT} }}");
-        let payload = self.done(token, "checkoutReserve", &fields, self.reserving(&self.item, &new_key())).await;
+        let payload =
+            self.done(token, "checkoutReserve", &fields, self.reserving(&self.item, &new_key())).await;
         assert_eq!(payload["checkout"]["status"], "HELD", "{payload:#}");
         id(&payload["checkout"])
     }
@@ -193,7 +208,12 @@ impl Market {
     }
 
     /// The checkout, once it is like that.
-    pub(crate) async fn checkout_when(&self, token: &str, checkout: &str, good: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn checkout_when(
+        &self,
+        token: &str,
+        checkout: &str,
+        good: impl Fn(&Value) -> bool,
+    ) -> Value {
         let query = format!("query($id: ID!) {{ checkout(id: $id) {{ {CHECKOUT} }} }}");
         self.until(Some(token), &query, json!({ "id": checkout }), |seen| good(&seen["checkout"])).await["checkout"].clone()
     }
@@ -219,7 +239,8 @@ impl Market {
         code_of(&self.letter(to, page).await)
     }
 
-    /// The same marketplace, started again on what was kept when the server ended between two of its instructions.
+    /// The same marketplace, started again on what was kept when the server ended between two of its
+    /// instructions.
     pub(crate) async fn after_a_power_cut(self) -> Self {
         // At the same address: workers that go on send their webhooks there.
         let again = self.server.same_again().listening_at(self.server.address());
@@ -272,7 +293,10 @@ impl Market {
     pub(crate) fn letters(&self, to: &str, holding: &str) -> usize {
         let letters = fs::read_dir(self.folder().join("mail")).unwrap().map(|file| file.unwrap().path());
         let letters = letters.filter(|path| path.extension().is_some_and(|extension| extension == "eml"));
-        letters.map(|path| fs::read_to_string(path).unwrap()).filter(|text| text.contains(to) && text.contains(holding)).count()
+        letters
+            .map(|path| fs::read_to_string(path).unwrap())
+            .filter(|text| text.contains(to) && text.contains(holding))
+            .count()
     }
 }
 
@@ -306,7 +330,11 @@ pub(crate) struct PhoneLine {
 impl PhoneLine {
     /// Sends one operation; the error is a connection that broke.
     pub(crate) async fn send(&self, query: &str, variables: Value) -> Result<(u16, Value), reqwest::Error> {
-        let request = self.client.post(&self.url).bearer_auth(&self.token).json(&json!({ "query": query, "variables": variables }));
+        let request = self
+            .client
+            .post(&self.url)
+            .bearer_auth(&self.token)
+            .json(&json!({ "query": query, "variables": variables }));
         let answer = request.header("accept", "application/graphql-response+json").send().await?;
         Ok((answer.status().as_u16(), answer.json().await?))
     }

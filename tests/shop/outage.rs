@@ -1,4 +1,5 @@
-//! A database that goes away under load: stopped at once and started again, and connections that break at a COMMIT.
+//! A database that goes away under load: stopped at once and started again, and connections that break at a
+//! COMMIT.
 
 use std::{
     path::{Path, PathBuf},
@@ -40,7 +41,8 @@ struct Postgres(Arc<Folder>);
 impl Postgres {
     fn script(folder: &Path, action: &str) -> Ended {
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scripts/postgres");
-        // What is committed is on the disk: a server that is stopped at once forgets what only its memory knew.
+        // What is committed is on the disk: a server that is stopped at once forgets what only its memory
+        // knew.
         let ended = Ended::of(Command::new(script).arg(action).arg(folder.join("postgres")).arg("--durable"));
         assert_eq!(ended.code, Some(0), "{ended:#?}");
         ended
@@ -78,9 +80,15 @@ async fn reserve_at_last(url: &str, token: &str, input: &Value, failures: &Atomi
     let reserve = mutation("checkoutReserve", "checkout { id }");
     let patience = Instant::now();
     loop {
-        let request = client.post(url).bearer_auth(token).json(&json!({ "query": reserve, "variables": { "input": input } }));
+        let request = client
+            .post(url)
+            .bearer_auth(token)
+            .json(&json!({ "query": reserve, "variables": { "input": input } }));
         let asked = Instant::now();
-        let answer = request.send().await.unwrap_or_else(|error| panic!("no answer after {:?}: {error}", asked.elapsed()));
+        let answer = request
+            .send()
+            .await
+            .unwrap_or_else(|error| panic!("no answer after {:?}: {error}", asked.elapsed()));
         let body: Value = answer.json().await.unwrap();
         if asked.elapsed() >= AWAY.div_f32(2.0) {
             // Bridged by waiting: the buyer notices nothing else.
@@ -89,7 +97,10 @@ async fn reserve_at_last(url: &str, token: &str, input: &Value, failures: &Atomi
         if body.get("errors").is_none() {
             let payload = &body["data"]["checkoutReserve"];
             return payload["checkout"]["id"].as_str().map(ToOwned::to_owned).or_else(|| {
-                assert!(["SOLD_OUT", "LIMIT_EXCEEDED"].contains(&payload["errors"][0]["code"].as_str().unwrap()), "{body:#}");
+                assert!(
+                    ["SOLD_OUT", "LIMIT_EXCEEDED"].contains(&payload["errors"][0]["code"].as_str().unwrap()),
+                    "{body:#}"
+                );
                 None
             });
         }
@@ -201,7 +212,8 @@ async fn a_connection_that_breaks_at_a_commit_leaves_one_reservation_to_a_key_or
     for round in 0..10_usize {
         let input = market.reserving(&market.item, &new_key());
         mode.store(if round % 2 == 0 { LOSE_COMMIT } else { LOSE_ANSWER }, Ordering::Relaxed);
-        let checkout = reserve_at_last(&market.at("/graphql"), &market.buyers[round], &input, &failures).await;
+        let checkout =
+            reserve_at_last(&market.at("/graphql"), &market.buyers[round], &input, &failures).await;
         assert!(checkout.is_some());
         promised += 1;
     }

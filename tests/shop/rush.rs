@@ -183,7 +183,8 @@ async fn what_was_paid_is_confirmed(market: &Market, told: &[Told]) {
     assert!(!paid.is_empty(), "nobody paid before the power went");
     for &buyer in &paid {
         let checkout = told[buyer].checkout.as_deref().unwrap();
-        let seen = market.checkout_when(&market.buyers[buyer], checkout, |seen| seen["status"] == "CONFIRMED").await;
+        let seen =
+            market.checkout_when(&market.buyers[buyer], checkout, |seen| seen["status"] == "CONFIRMED").await;
         assert_eq!(seen["payment"]["status"], "SUCCEEDED");
     }
     for &buyer in &paid {
@@ -198,7 +199,11 @@ async fn everybody_asks_again(market: &Market, before: &[Vec<String>]) {
         let input = market.reserving(&market.item, &format!("rush-{buyer:04}"));
         let payload = market.tried(token, "checkoutReserve", "replayed checkout { id }", input).await;
         if let [checkout] = before[buyer].as_slice() {
-            assert_eq!((&payload["checkout"]["id"], &payload["replayed"]), (&json!(checkout), &json!(true)), "buyer {buyer}");
+            assert_eq!(
+                (&payload["checkout"]["id"], &payload["replayed"]),
+                (&json!(checkout), &json!(true)),
+                "buyer {buyer}"
+            );
         } else if payload["checkout"].is_null() {
             assert_eq!(payload["errors"][0]["code"], "SOLD_OUT", "buyer {buyer}: {payload:#}");
             continue;

@@ -1,4 +1,5 @@
-//! SQLite under a crowd (fault F35): nobody hears that it is busy, and its write-ahead log does not grow with the work.
+//! SQLite under a crowd (fault F35): nobody hears that it is busy, and its write-ahead log does not grow with
+//! the work.
 
 use std::{
     path::Path,
@@ -22,8 +23,8 @@ const WRITERS: usize = 64;
 const WRITES: usize = 10;
 /// How many read all the while, so that there is hardly an instant at which nobody does.
 const READERS: usize = 8;
-/// The longest that the log may get. It is folded into the file when it has 4 MB; a reader who is not through with it makes it
-/// longer. All that is written here would be several times as much.
+/// The longest that the log may get. It is folded into the file when it has 4 MB; a reader who is not through
+/// with it makes it longer. All that is written here would be several times as much.
 const LOG_BYTES_MAX: u64 = 16 << 20;
 
 fn length(file: &Path) -> u64 {
@@ -38,7 +39,8 @@ async fn sixty_four_writers_are_never_told_that_it_is_busy_and_its_log_stays_sho
     let pages = Arc::new(AtomicU32::new(0));
     let mut readers = JoinSet::new();
     for reader in 0..READERS {
-        let (line, reading, pages) = (market.line(&market.buyers[reader]).await, Arc::clone(&reading), Arc::clone(&pages));
+        let (line, reading, pages) =
+            (market.line(&market.buyers[reader]).await, Arc::clone(&reading), Arc::clone(&pages));
         readers.spawn(async move {
             while reading.load(Ordering::Relaxed) {
                 let page = "{ drops { nodes { title creator { name } items { stock { free } } } } }";
@@ -55,9 +57,14 @@ async fn sixty_four_writers_are_never_told_that_it_is_busy_and_its_log_stays_sho
         writers.spawn(async move {
             let mut longest = 0;
             for number in 0..WRITES {
-                let (status, body) =
-                    line.send(&rename, json!({ "input": { "name": format!("Ada the {number}th") } })).await.unwrap();
-                assert!(status == 200 && body["data"]["accountUpdate"]["errors"] == json!([]), "{status} {body:#}");
+                let (status, body) = line
+                    .send(&rename, json!({ "input": { "name": format!("Ada the {number}th") } }))
+                    .await
+                    .unwrap();
+                assert!(
+                    status == 200 && body["data"]["accountUpdate"]["errors"] == json!([]),
+                    "{status} {body:#}"
+                );
                 longest = longest.max(length(&log));
             }
             longest

@@ -1,4 +1,5 @@
-//! Tenancy: what is another's answers exactly as what does not exist, to everybody, in every operation that takes an id.
+//! Tenancy: what is another's answers exactly as what does not exist, to everybody, in every operation that
+//! takes an id.
 
 use serde_json::{Value, json};
 
@@ -11,7 +12,13 @@ fn unknown(known: &str) -> String {
 }
 
 /// Asks with the id of another's thing and with an unknown one; the answers must be the same to the byte.
-async fn alike(market: &Market, who: (&str, Option<&str>), query: &str, known: &str, variables: impl Fn(&str) -> Value) -> Value {
+async fn alike(
+    market: &Market,
+    who: (&str, Option<&str>),
+    query: &str,
+    known: &str,
+    variables: impl Fn(&str) -> Value,
+) -> Value {
     let (name, token) = who;
     let foreign = market.send(token, query, variables(known)).await;
     let missing = market.send(token, query, variables(&unknown(known))).await;
@@ -95,7 +102,8 @@ type Change<'a> = (&'static str, &'a str, Box<dyn Fn(&str) -> Value + 'a>);
 impl Things {
     async fn make(market: &Market) -> Self {
         let owner = &market.owner;
-        let (draft, draft_item) = market.new_draft(owner, &market.creator, &market.variant, "Secret plans", 5).await;
+        let (draft, draft_item) =
+            market.new_draft(owner, &market.creator, &market.variant, "Secret plans", 5).await;
         let input = json!({ "creatorId": market.creator, "kind": "PUBLISHABLE", "name": "Window" });
         let token = id(&market.done(owner, "apiTokenCreate", "token { id }", input).await["token"]);
         let buyer = &market.buyers[0];
@@ -107,7 +115,8 @@ impl Things {
         Self { draft, draft_item, token, checkout, reservation, account, session }
     }
 
-    /// Every mutation that takes the id of something that may be another's; twice with something of one's own beside it.
+    /// Every mutation that takes the id of something that may be another's; twice with something of one's own
+    /// beside it.
     fn changes<'a>(&'a self, market: &'a Market, own: &'a str, own_draft: &'a str) -> Vec<Change<'a>> {
         let mut changes: Vec<Change<'a>> = Vec::new();
         for drop in [self.draft.as_str(), &market.drop] {
@@ -129,25 +138,42 @@ impl Things {
         changes.push(("dropCreate", creator, Box::new(|id| drop_input(id, "Mine"))));
         changes.push(("productCreate", creator, Box::new(|id| json!({ "creatorId": id, "title": "Mine" }))));
         changes.push(("creatorUpdate", creator, Box::new(|id| json!({ "id": id, "name": "Mine" }))));
-        changes.push(("creatorShippingTariffsSet", creator, Box::new(|id| json!({ "creatorId": id, "tariffs": [] }))));
+        changes.push((
+            "creatorShippingTariffsSet",
+            creator,
+            Box::new(|id| json!({ "creatorId": id, "tariffs": [] })),
+        ));
         let window = |id: &str| json!({ "creatorId": id, "kind": "PUBLISHABLE", "name": "Mine" });
         changes.push(("apiTokenCreate", creator, Box::new(window)));
-        changes.push(("apiTokenRevoke", creator, Box::new(|id| json!({ "creatorId": id, "id": self.token }))));
-        changes.push(("apiTokenRevoke", &self.token, Box::new(move |id| json!({ "creatorId": own, "id": id }))));
+        changes.push((
+            "apiTokenRevoke",
+            creator,
+            Box::new(|id| json!({ "creatorId": id, "id": self.token })),
+        ));
+        changes.push((
+            "apiTokenRevoke",
+            &self.token,
+            Box::new(move |id| json!({ "creatorId": own, "id": id })),
+        ));
         let into_own = move |id: &str| {
             let tiers = json!([{ "price": "1.00" }]);
             json!({ "dropId": own_draft, "variantId": id, "units": 1, "perBuyerMax": 1, "tiers": tiers })
         };
         changes.push(("dropItemAdd", &market.variant, Box::new(into_own)));
         let price = json!({ "amount": "1.00", "currency": "EUR" });
-        let variant = move |id: &str| json!({ "productId": id, "sku": "MINE", "title": "Mine", "price": price });
+        let variant =
+            move |id: &str| json!({ "productId": id, "sku": "MINE", "title": "Mine", "price": price });
         changes.push(("variantCreate", &market.product, Box::new(variant)));
         changes.push(("productUpdate", &market.product, Box::new(|id| json!({ "id": id, "title": "Mine" }))));
         changes.push(("productArchive", &market.product, Box::new(|id| json!({ "id": id }))));
         changes.push(("variantUpdate", &market.variant, Box::new(|id| json!({ "id": id, "title": "Mine" }))));
         changes.push(("variantArchive", &market.variant, Box::new(|id| json!({ "id": id }))));
         changes.push(("sessionRevoke", &self.session, Box::new(|id| json!({ "id": id }))));
-        changes.push(("checkoutReserve", &self.draft_item, Box::new(|id| market.reserving(id, "stranger-1"))));
+        changes.push((
+            "checkoutReserve",
+            &self.draft_item,
+            Box::new(|id| market.reserving(id, "stranger-1")),
+        ));
         let pay = |id: &str| json!({ "checkoutId": id, "paymentMethod": "pm_sandbox_success", "idempotencyKey": new_key() });
         changes.push(("checkoutPay", &self.checkout, Box::new(pay)));
         let cancel = |id: &str| json!({ "reservationId": id, "idempotencyKey": new_key() });
@@ -166,7 +192,9 @@ impl Things {
         }";
         let ids = json!({ "creator": market.creator, "draft": self.draft, "drop": market.drop, "product": market.product });
         let owners = market.graphql(Some(&market.owner), query, ids).await;
-        let query = format!("{{ checkouts {{ nodes {{ {CHECKOUT} }} }} viewer {{ account {{ sessions {{ totalCount }} }} }} }}");
+        let query = format!(
+            "{{ checkouts {{ nodes {{ {CHECKOUT} }} }} viewer {{ account {{ sessions {{ totalCount }} }} }} }}"
+        );
         json!([owners, market.graphql(Some(buyer), &query, json!({})).await])
     }
 }
@@ -175,6 +203,7 @@ async fn guest(market: &Market) -> String {
     let email = "stranger@example.org";
     market.graphql(None, &mutation("guestStart", "accepted"), json!({ "input": { "email": email } })).await;
     let link = market.code_from(email, "/confirm-guest?").await;
-    let data = market.graphql(None, &mutation("guestConfirm", "token"), json!({ "input": { "link": link } })).await;
+    let data =
+        market.graphql(None, &mutation("guestConfirm", "token"), json!({ "input": { "link": link } })).await;
     data["guestConfirm"]["token"].as_str().unwrap().to_owned()
 }

@@ -102,7 +102,8 @@ on_both! {
 
 /// The id and the secret of a new token of the creator.
 pub(crate) async fn make(market: &Market, kind: &str, permissions: &[&str]) -> (String, String) {
-    let input = json!({ "creatorId": market.creator, "kind": kind, "name": "Shop", "permissions": permissions });
+    let input =
+        json!({ "creatorId": market.creator, "kind": kind, "name": "Shop", "permissions": permissions });
     let payload = market.done(&market.owner, "apiTokenCreate", "secret token { id }", input).await;
     (id(&payload["token"]), payload["secret"].as_str().unwrap().to_owned())
 }
@@ -114,5 +115,9 @@ async fn refused(market: &Market, token: &str, query: &str, variables: Value) {
 
 async fn worth_nothing(market: &Market, token: &str) {
     let (status, body) = market.send(Some(token), "{ drops { totalCount } }", json!({})).await;
-    assert_eq!((status, &body["errors"][0]["extensions"]["code"]), (401, &json!("UNAUTHENTICATED")), "{body:#}");
+    assert_eq!(
+        (status, &body["errors"][0]["extensions"]["code"]),
+        (401, &json!("UNAUTHENTICATED")),
+        "{body:#}"
+    );
 }

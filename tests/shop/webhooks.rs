@@ -1,4 +1,5 @@
-//! Webhooks: only the gateway's are taken, each has its effect once, and none is believed more than the gateway itself.
+//! Webhooks: only the gateway's are taken, each has its effect once, and none is believed more than the
+//! gateway itself.
 
 use std::time::{Duration, Instant};
 
@@ -32,7 +33,8 @@ on_both! {
         let [asked, told] = ["payment.requires_action", "payment.succeeded"].map(|kind| event(&delivered, kind));
         let now = SystemClock.now();
 
-        // Says that what only waits for its buyer was paid: with no signature, a wrong one, of another text, out of time.
+        // Says that what only waits for its buyer was paid: with no signature, a wrong one, of another text,
+        // out of time.
         let lie = json!({ "id": "sbxe_made_up", "kind": "payment.succeeded", "intent": asked["intent"] }).to_string();
         let right = sign(SECRET.as_bytes(), now, lie.as_bytes());
         let far = TimeDelta::seconds(TOLERANCE_SECS + 60);
@@ -52,7 +54,8 @@ on_both! {
         let kept = self::delivered(&market).await;
         assert_eq!(kept.len(), delivered.len(), "nothing of it was taken in: {kept:#?}");
 
-        // The right ones once more, twice each, and one that is new: what counts is what the gateway says when asked.
+        // The right ones once more, twice each, and one that is new: what counts is what the gateway says
+        // when asked.
         let fresh = json!({ "id": "sbxe_made_up", "kind": "payment.succeeded", "intent": told["intent"] });
         let unknown = format!("sbxi_{}", "0".repeat(32));
         let nobodys = json!({ "id": "sbxe_nobodys", "kind": "payment.succeeded", "intent": unknown });
@@ -100,12 +103,17 @@ struct Taken {
 /// What the server keeps of webhooks. The sandbox's names of payments are in no answer of the API.
 async fn delivered(market: &Market) -> Vec<Taken> {
     let database = Database::connect(market.database_url()).await.unwrap();
-    let select = "SELECT body, CASE WHEN applied_at IS NULL THEN 'no' ELSE 'yes' END AS applied FROM webhook_inbox";
-    let rows = database.query_all_raw(Statement::from_string(database.get_database_backend(), select)).await.unwrap();
+    let select =
+        "SELECT body, CASE WHEN applied_at IS NULL THEN 'no' ELSE 'yes' END AS applied FROM webhook_inbox";
+    let rows = database
+        .query_all_raw(Statement::from_string(database.get_database_backend(), select))
+        .await
+        .unwrap();
     let text = |row: &sea_orm::QueryResult, column: &str| row.try_get::<String>("", column).unwrap();
-    let taken = rows
-        .iter()
-        .map(|row| Taken { body: serde_json::from_str(&text(row, "body")).unwrap(), applied: text(row, "applied") == "yes" });
+    let taken = rows.iter().map(|row| Taken {
+        body: serde_json::from_str(&text(row, "body")).unwrap(),
+        applied: text(row, "applied") == "yes",
+    });
     let taken = taken.collect();
     database.close().await.unwrap();
     taken

@@ -18,7 +18,8 @@ pub async fn run(db: Db, bus: Arc<dyn Bus>, stop: CancellationToken) {
     while let Some(Ok(())) = until(&stop, commits.changed()).await {
         for (queue, count) in db.take_due() {
             if let Err(error) = bus.announce(queue, count).await {
-                metrics::counter!("smallrun_announcements_failed_total", "queue" => queue.name()).increment(u64::from(count));
+                metrics::counter!("smallrun_announcements_failed_total", "queue" => queue.name())
+                    .increment(u64::from(count));
                 tracing::debug!(queue = queue.name(), %error, "tasks were not announced; they are found by looking");
             }
         }

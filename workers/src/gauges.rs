@@ -1,4 +1,5 @@
-//! Gauges that must be asked for: how deep the queues are, how late the oldest work is, what waits for its stamp.
+//! Gauges that must be asked for: how deep the queues are, how late the oldest work is, what waits for its
+//! stamp.
 
 use std::{sync::Arc, time::Duration};
 
@@ -35,20 +36,35 @@ fn describe() {
          `handed_back` at a stop; `overtaken` by another worker; `unsettled`, its end could not be written."
     );
     describe_counter!("smallrun_task_retries_total", "Attempts at tasks that failed and are tried again.");
-    describe_counter!("smallrun_dead_letters_total", "Tasks that failed too often, or for good, and were set aside.");
+    describe_counter!(
+        "smallrun_dead_letters_total",
+        "Tasks that failed too often, or for good, and were set aside."
+    );
     describe_counter!("smallrun_task_panics_total", "Attempts at tasks that ended by a defect.");
-    describe_counter!("smallrun_task_timeouts_total", "Attempts at tasks that took too long and were cut off.");
+    describe_counter!(
+        "smallrun_task_timeouts_total",
+        "Attempts at tasks that took too long and were cut off."
+    );
     describe_counter!(
         "smallrun_reconciled_total",
         "What was missed and is repaired, by what. `payment_unheard` and `payment_not_ended` count the questions to a gateway, \
          `payment_outcome` those whose answer was news."
     );
     describe_counter!("smallrun_loop_panics_total", "Loops that ended by a defect and were started again.");
-    describe_counter!("smallrun_gateway_waits_total", "Calls to a gateway that waited for the shared budget.");
+    describe_counter!(
+        "smallrun_gateway_waits_total",
+        "Calls to a gateway that waited for the shared budget."
+    );
     describe_histogram!("smallrun_task_seconds", Unit::Seconds, "Time of an attempt at a task.");
-    describe_gauge!("smallrun_bus_up", "Whether the bus carries: 0 while a broker does not answer, or takes nothing in.");
+    describe_gauge!(
+        "smallrun_bus_up",
+        "Whether the bus carries: 0 while a broker does not answer, or takes nothing in."
+    );
     describe_counter!("smallrun_bus_connects_total", "Connections that were made to the broker.");
-    describe_counter!("smallrun_announcements_failed_total", "Tasks that no worker was told of: they are found by looking.");
+    describe_counter!(
+        "smallrun_announcements_failed_total",
+        "Tasks that no worker was told of: they are found by looking."
+    );
     describe_counter!(
         "smallrun_broadcasts_failed_total",
         "Batches of facts that were not broadcast: they are read from the table."
@@ -61,16 +77,28 @@ fn describe() {
         Unit::Seconds,
         "How long ago the oldest task of a queue became necessary that is not done, dead letters aside."
     );
-    describe_gauge!("smallrun_queue_lag_seconds", Unit::Seconds, "How long the oldest due task of a queue has been waiting.");
+    describe_gauge!(
+        "smallrun_queue_lag_seconds",
+        Unit::Seconds,
+        "How long the oldest due task of a queue has been waiting."
+    );
     describe_gauge!(
         "smallrun_unknown_kinds",
         "Tasks, timers and facts of kinds that this version does not know, by what: they wait for a newer one, and no other \
          gauge counts them."
     );
     describe_gauge!("smallrun_timers_due", "Timers that are due.");
-    describe_gauge!("smallrun_timer_lag_seconds", Unit::Seconds, "How long the oldest due timer has been waiting.");
+    describe_gauge!(
+        "smallrun_timer_lag_seconds",
+        Unit::Seconds,
+        "How long the oldest due timer has been waiting."
+    );
     describe_gauge!("smallrun_facts_unstamped", "Facts that wait for their position.");
-    describe_gauge!("smallrun_facts_lag_seconds", Unit::Seconds, "How long the oldest fact has been waiting for its position.");
+    describe_gauge!(
+        "smallrun_facts_lag_seconds",
+        Unit::Seconds,
+        "How long the oldest fact has been waiting for its position."
+    );
 }
 
 /// Measures until it is told to stop. `tasks` are the kinds of tasks that this process knows.
@@ -95,11 +123,14 @@ async fn measure(db: &Db, tasks: &[&'static str]) -> Result<(), DbErr> {
     leave_to_newer("task", unknown.iter().map(|load| (load.kind.as_str(), load.depth)));
     for queue in Queue::ALL {
         let of = |state| loads.iter().filter(move |load| (load.queue, load.state) == (queue, state));
-        for (state, word) in [(TaskState::Ready, "ready"), (TaskState::Running, "running"), (TaskState::Dead, "dead")] {
+        for (state, word) in
+            [(TaskState::Ready, "ready"), (TaskState::Running, "running"), (TaskState::Dead, "dead")]
+        {
             let depth = of(state).map(|load| load.depth).fold(0, i64::saturating_add);
             gauge!("smallrun_queue_depth", "queue" => queue.name(), "state" => word).set(float(depth));
         }
-        let oldest_at = of(TaskState::Ready).chain(of(TaskState::Running)).map(|load: &Load| load.oldest_at).min();
+        let oldest_at =
+            of(TaskState::Ready).chain(of(TaskState::Running)).map(|load: &Load| load.oldest_at).min();
         gauge!("smallrun_queue_oldest_seconds", "queue" => queue.name()).set(age(now, oldest_at));
         let due_at = of(TaskState::Ready).map(|load| load.due_at).min();
         gauge!("smallrun_queue_lag_seconds", "queue" => queue.name()).set(age(now, due_at));
@@ -115,15 +146,22 @@ async fn measure(db: &Db, tasks: &[&'static str]) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// How many there are of the kinds that are known, and since when the first one waits. The others are told of once.
-fn known(what: &'static str, kinds: Vec<(String, i64, DateTime<Utc>)>, known: &[&str]) -> (i64, Option<DateTime<Utc>>) {
-    let (known, unknown): (Vec<_>, Vec<_>) = kinds.into_iter().partition(|(kind, ..)| known.contains(&kind.as_str()));
+/// How many there are of the kinds that are known, and since when the first one waits. The others are told of
+/// once.
+fn known(
+    what: &'static str,
+    kinds: Vec<(String, i64, DateTime<Utc>)>,
+    known: &[&str],
+) -> (i64, Option<DateTime<Utc>>) {
+    let (known, unknown): (Vec<_>, Vec<_>) =
+        kinds.into_iter().partition(|(kind, ..)| known.contains(&kind.as_str()));
     leave_to_newer(what, unknown.iter().map(|(kind, count, _)| (kind.as_str(), *count)));
     let count = known.iter().map(|(_, count, _)| *count).fold(0, i64::saturating_add);
     (count, known.iter().map(|(.., since)| *since).min())
 }
 
-/// Counts what waits for a newer version, and tells of each kind once: it must not look like work that nobody does.
+/// Counts what waits for a newer version, and tells of each kind once: it must not look like work that nobody
+/// does.
 fn leave_to_newer<'a>(what: &'static str, unknown: impl Iterator<Item = (&'a str, i64)>) {
     let mut count = 0_i64;
     for (kind, more) in unknown {
@@ -186,8 +224,13 @@ mod tests {
     #[test]
     fn what_is_not_known_does_not_look_like_work_that_nobody_does() {
         let (now, long_ago) = (Kit::start(), Kit::start() - chrono::TimeDelta::days(1));
-        let kinds =
-            || vec![("old".to_owned(), 2, now), ("of_a_newer_version".to_owned(), 7, long_ago), ("other".to_owned(), 1, now)];
+        let kinds = || {
+            vec![
+                ("old".to_owned(), 2, now),
+                ("of_a_newer_version".to_owned(), 7, long_ago),
+                ("other".to_owned(), 1, now),
+            ]
+        };
         assert_eq!(known("test", kinds(), &["old", "other"]), (3, Some(now)));
         assert_eq!(known("test", kinds(), &[]), (0, None));
     }
@@ -195,7 +238,12 @@ mod tests {
     #[test]
     fn an_age_is_never_negative() {
         let now = Kit::start();
-        let ages = [None, Some(now), Some(now - chrono::TimeDelta::seconds(90)), Some(now + chrono::TimeDelta::hours(1))];
+        let ages = [
+            None,
+            Some(now),
+            Some(now - chrono::TimeDelta::seconds(90)),
+            Some(now + chrono::TimeDelta::hours(1)),
+        ];
         assert_eq!(ages.map(|since| age(now, since)), [0.0, 0.0, 90.0, 0.0]);
     }
 }

@@ -29,7 +29,8 @@ const KEYS_DAYS: i64 = 7;
 const ENTRIES_DAYS: i64 = 7;
 /// A webhook that is delivered again is recognised for so long; gateways try for some days.
 const WEBHOOKS_DAYS: i64 = 30;
-/// What became of the rows of a file can be read for so long; longer than the key that made the import is known.
+/// What became of the rows of a file can be read for so long; longer than the key that made the import is
+/// known.
 const IMPORTS_DAYS: i64 = 30;
 
 /// Sweeps until it is told to stop.
@@ -43,7 +44,8 @@ pub async fn run(db: Db, others: Vec<Arc<dyn Sweep>>, stop: CancellationToken) {
     }
 }
 
-/// One round, each table in a transaction of its own; `others` are swept after the capabilities. Answers how many rows went.
+/// One round, each table in a transaction of its own; `others` are swept after the capabilities. Answers how
+/// many rows went.
 pub async fn sweep(db: &Db, others: &[Arc<dyn Sweep>]) -> Result<u64, DbErr> {
     let ago = |days| db.now().checked_sub_signed(TimeDelta::days(days)).unwrap_or(db.now());
     let facts = in_tx(db, ACTOR, async |tx| outbox::sweep(tx, ago(FACTS_DAYS)).await).await?;
@@ -53,7 +55,8 @@ pub async fn sweep(db: &Db, others: &[Arc<dyn Sweep>]) -> Result<u64, DbErr> {
     let webhooks = in_tx(db, ACTOR, async |tx| sweep_inbox(tx, ago(WEBHOOKS_DAYS)).await).await?;
     let imports = in_tx(db, ACTOR, async |tx| imports::sweep(tx, ago(IMPORTS_DAYS)).await).await?;
     tracing::info!(facts, keys, budgets, entries, webhooks, imports, "housekeeping is done");
-    let mut rows = [facts, keys, budgets, entries, webhooks, imports].into_iter().fold(0, u64::saturating_add);
+    let mut rows =
+        [facts, keys, budgets, entries, webhooks, imports].into_iter().fold(0, u64::saturating_add);
     for other in others {
         let gone = other.sweep().await?;
         tracing::info!(what = other.name(), rows = gone, "housekeeping is done");

@@ -1,10 +1,10 @@
 //! What happens later: the relay, the bus, timers, and the queues of tasks.
 //!
-//! [`relay`] stamps facts and queues the letters that follow from them, and seals the audit log; [`timers`] turns what is
-//! due into tasks; [`announce`] tells the [`bus`] of tasks, which wakes whoever runs them: [`run`] does, a queue at a time.
-//! What there is to run is listed in [`domain::registry`]. [`mail`] and [`payments`] are ports that tasks work with.
-//! [`projections`] keeps up with the facts
-//! whatever is made of them; [`reconcile`] repairs what was missed; [`housekeeping`] clears away.
+//! [`relay`] stamps facts and queues the letters that follow from them, and seals the audit log; [`timers`]
+//! turns what is due into tasks; [`announce`] tells the [`bus`] of tasks, which wakes whoever runs them:
+//! [`run`] does, a queue at a time. What there is to run is listed in [`domain::registry`]. [`mail`] and
+//! [`payments`] are ports that tasks work with. [`projections`] keeps up with the facts whatever is made of
+//! them; [`reconcile`] repairs what was missed; [`housekeeping`] clears away.
 //!
 //! Architecture invariant: a row in the database is the only memory. Any of these may stop at any
 //! instant, or run in several processes at once, and nothing is lost or done twice.
@@ -60,7 +60,8 @@ pub struct WorkerDeps {
     pub links: LinkBase,
     /// Kinds of tasks beside those of [`registry::tasks`], such as what a gateway does in its own time.
     pub tasks: TaskKinds,
-    /// Which queues are worked on here, and how many tasks of each at once; queues that are missing are left to others.
+    /// Which queues are worked on here, and how many tasks of each at once; queues that are missing are left
+    /// to others.
     pub queues: Vec<(Queue, usize)>,
 }
 
@@ -123,7 +124,8 @@ pub struct WorkersHandle {
     looping: JoinSet<()>,
 }
 
-/// The part of the time of a stop in which running tasks may end; the rest is for handing back those that did not.
+/// The part of the time of a stop in which running tasks may end; the rest is for handing back those that did
+/// not.
 const DRAIN_PERCENT: u32 = 80;
 
 impl WorkersHandle {
@@ -134,7 +136,9 @@ impl WorkersHandle {
     /// Keeps a projection up with the facts from now on, whichever process makes them true.
     pub fn add_projection(&mut self, db: &Db, projection: Arc<dyn Projection>) {
         let (db, bus, name) = (db.clone(), Arc::clone(&self.bus), projection.name());
-        self.keep(name, move |stop| projections::run(db.clone(), Arc::clone(&bus), Arc::clone(&projection), stop));
+        self.keep(name, move |stop| {
+            projections::run(db.clone(), Arc::clone(&bus), Arc::clone(&projection), stop)
+        });
     }
 
     /// How the loops are: for whoever asks whether this process is of use.

@@ -43,8 +43,13 @@ impl Loops {
             state.has_ended || recent >= DEFECTS_MAX
         };
         let states = self.states();
-        let missing: Vec<_> = states.iter().filter(|(_, state)| missing(state)).map(|(name, _)| *name).collect();
-        if missing.is_empty() { Ok(()) } else { Err(format!("these loops do not work: {}", missing.join(", "))) }
+        let missing: Vec<_> =
+            states.iter().filter(|(_, state)| missing(state)).map(|(name, _)| *name).collect();
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("these loops do not work: {}", missing.join(", ")))
+        }
     }
 
     fn note(&self, name: &'static str, change: impl FnOnce(&mut LoopState)) {

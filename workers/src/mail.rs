@@ -1,5 +1,5 @@
-//! The mailers: what hands a letter over to the world. `envelope` has the form of a message; [`FolderMailer`] and
-//! [`SmtpMailer`] send.
+//! The mailers: what hands a letter over to the world. `envelope` has the form of a message; [`FolderMailer`]
+//! and [`SmtpMailer`] send.
 
 mod envelope;
 mod folder;

@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{
-    payments::gateway::{GatewayError, GatewayEvent, GatewayIdentity, Intent, NewIntent, PaymentGateway, WebhookError},
+    payments::gateway::{
+        GatewayError, GatewayEvent, GatewayIdentity, Intent, NewIntent, PaymentGateway, WebhookError,
+    },
     platform::{
         Db, Money,
         access::Actor,
@@ -17,7 +19,8 @@ use tokio::sync::Mutex;
 /// One wait for the budget is no longer than this, so that a clock that jumps does not stop the queue.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// A gateway whose calls keep within its own budget, which all processes share. Checking a webhook is no call.
+/// A gateway whose calls keep within its own budget, which all processes share. Checking a webhook is no
+/// call.
 pub struct Budgeted {
     db: Db,
     gateway: Arc<dyn PaymentGateway>,
@@ -37,8 +40,9 @@ impl Budgeted {
     async fn granted(&self) -> Result<(), GatewayError> {
         let _turn = self.turn.lock().await;
         loop {
-            let taken =
-                in_tx(&self.db, Actor::System("gateway-budget"), async |tx| budget::take(tx, &self.budget, self.rate).await);
+            let taken = in_tx(&self.db, Actor::System("gateway-budget"), async |tx| {
+                budget::take(tx, &self.budget, self.rate).await
+            });
             match taken.await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(wait)) => {
@@ -47,7 +51,11 @@ impl Budgeted {
                     let wait = wait.to_std().unwrap_or(WAIT_MAX).clamp(Duration::from_millis(1), WAIT_MAX);
                     tokio::time::sleep(wait).await;
                 }
-                Err(error) => return Err(GatewayError::Later(format!("the budget of calls could not be read: {error}"))),
+                Err(error) => {
+                    return Err(GatewayError::Later(format!(
+                        "the budget of calls could not be read: {error}"
+                    )));
+                }
             }
         }
     }
@@ -68,7 +76,13 @@ impl PaymentGateway for Budgeted {
         self.gateway.create(new, key).await
     }
 
-    async fn confirm(&self, intent: &str, method: &str, return_url: Option<&str>, key: &str) -> Result<Intent, GatewayError> {
+    async fn confirm(
+        &self,
+        intent: &str,
+        method: &str,
+        return_url: Option<&str>,
+        key: &str,
+    ) -> Result<Intent, GatewayError> {
         self.granted().await?;
         self.gateway.confirm(intent, method, return_url, key).await
     }

@@ -36,7 +36,14 @@ pub async fn run(db: Db, bus: Arc<dyn Bus>, projection: Arc<dyn Projection>, sto
     lag::describe();
     let (reached, seen) = watch::channel(None);
     let reader = FactReader::new(&db, bus.as_ref());
-    let projecting = ProjectionLoop { db: &db, projection: projection.as_ref(), reader, stop: &stop, reached, failures: 0 };
+    let projecting = ProjectionLoop {
+        db: &db,
+        projection: projection.as_ref(),
+        reader,
+        stop: &stop,
+        reached,
+        failures: 0,
+    };
     tokio::select! {
         () = projecting.run() => {}
         () = lag::measure(&db, projection.name(), seen) => {}
@@ -81,7 +88,11 @@ impl ProjectionLoop<'_> {
             let wait = match self.follow().await {
                 Ok(Stopped) => return,
                 Err(FollowError::Read(error)) => {
-                    tracing::warn!(projection, error = chain(&error), "facts cannot be read; it is tried again");
+                    tracing::warn!(
+                        projection,
+                        error = chain(&error),
+                        "facts cannot be read; it is tried again"
+                    );
                     READ_AGAIN_AFTER
                 }
                 Err(FollowError::Projection(error)) => {
@@ -117,12 +128,20 @@ impl ProjectionLoop<'_> {
                     }
                     Some(NextFacts::Swept) => {
                         let projection = self.projection.name();
-                        tracing::warn!(projection, position = reached, "facts that follow are no longer kept; it is rebuilt");
+                        tracing::warn!(
+                            projection,
+                            position = reached,
+                            "facts that follow are no longer kept; it is rebuilt"
+                        );
                         self.rebuild().await?
                     }
                     Some(NextFacts::Ahead) => {
                         let projection = self.projection.name();
-                        tracing::warn!(projection, position = reached, "it knows facts that the database does not; it is rebuilt");
+                        tracing::warn!(
+                            projection,
+                            position = reached,
+                            "it knows facts that the database does not; it is rebuilt"
+                        );
                         self.rebuild().await?
                     }
                 },

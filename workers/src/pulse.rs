@@ -37,7 +37,8 @@ impl Pulse {
 
     /// Until the next commit, until `due`, or until it is time to look in any case.
     pub(crate) async fn wait(&mut self, due: Option<DateTime<Utc>>) {
-        let until_due = due.map(|due| due.signed_duration_since(self.db.now()).to_std().unwrap_or(Duration::ZERO));
+        let until_due =
+            due.map(|due| due.signed_duration_since(self.db.now()).to_std().unwrap_or(Duration::ZERO));
         let longest = until_due.map_or(LOOK_AGAIN, |until_due| until_due.min(LOOK_AGAIN));
         // The outcome does not matter: a commit, the time, or the end of the database.
         let _elapsed = tokio::time::timeout(longest, async {

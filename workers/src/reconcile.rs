@@ -1,8 +1,9 @@
-//! The reconcilers: once a minute they look for what was missed and repair it, through operations of the domain.
+//! The reconcilers: once a minute they look for what was missed and repair it, through operations of the
+//! domain.
 //!
-//! They take no input and keep no memory: what they find, they find in the tables. Each is bounded in what it does in one
-//! round, does nothing on a healthy database, and may run in several processes at once. What is a dead letter, or was
-//! discarded as one, is left to the administrators.
+//! They take no input and keep no memory: what they find, they find in the tables. Each is bounded in what it
+//! does in one round, does nothing on a healthy database, and may run in several processes at once. What is a
+//! dead letter, or was discarded as one, is left to the administrators.
 //!
 //! | what | is missing | repaired by |
 //! | --- | --- | --- |
@@ -16,7 +17,8 @@
 //! | `timer_stray` | the hold of a timer | dropping the timer |
 //! | `import_unfinished` | the task that goes on with an import | queueing it |
 //!
-//! The letter of a checkout that has lapsed cannot be missed: the relay queues it in the transaction that stamps the fact.
+//! The letter of a checkout that has lapsed cannot be missed: the relay queues it in the transaction that
+//! stamps the fact.
 
 use std::{future::Future, time::Duration};
 
@@ -33,7 +35,8 @@ use crate::loops::until;
 
 /// Time between two rounds.
 const EVERY: Duration = Duration::from_secs(60);
-/// The first round comes soon: a process that starts may do so because another one died. Timers and tasks that are due come first.
+/// The first round comes soon: a process that starts may do so because another one died. Timers and tasks
+/// that are due come first.
 const FIRST_AFTER: Duration = Duration::from_secs(5);
 
 /// Reconciles until it is told to stop.
@@ -45,7 +48,8 @@ pub async fn run(db: Db, stop: CancellationToken) {
     }
 }
 
-/// What one round did: for each reconciler what it looks for, and how much it repaired, or why it could not look.
+/// What one round did: for each reconciler what it looks for, and how much it repaired, or why it could not
+/// look.
 pub type Round = Vec<(&'static str, Result<u64, DbErr>)>;
 
 /// One round of all reconcilers, each on its own: what stops one does not stop the others.
@@ -64,12 +68,17 @@ pub async fn round(db: &Db) -> Round {
     ]
 }
 
-async fn done(what: &'static str, reconciler: impl Future<Output = Result<u64, DbErr>>) -> (&'static str, Result<u64, DbErr>) {
+async fn done(
+    what: &'static str,
+    reconciler: impl Future<Output = Result<u64, DbErr>>,
+) -> (&'static str, Result<u64, DbErr>) {
     let repaired = reconciler.await;
     match &repaired {
         Ok(0) => {}
         Ok(repaired) => count(what, *repaired),
-        Err(error) => tracing::warn!(what, %error, "it could not be looked for what was missed; the next round is in a minute"),
+        Err(error) => {
+            tracing::warn!(what, %error, "it could not be looked for what was missed; the next round is in a minute")
+        }
     }
     (what, repaired)
 }

@@ -1,6 +1,6 @@
-//! The relay: stamps committed facts with their positions, queues what follows from them, broadcasts them, announces the
-//! tasks that were queued for later when they come due, and seals the audit log. Of all processes one does it at a time,
-//! under a lease with a fencing token.
+//! The relay: stamps committed facts with their positions, queues what follows from them, broadcasts them,
+//! announces the tasks that were queued for later when they come due, and seals the audit log. Of all
+//! processes one does it at a time, under a lease with a fencing token.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,10 +29,11 @@ const ACTOR: Actor = Actor::System("relay");
 const BATCH: u64 = 500;
 
 /// The lease is renewed when a third of it is over: two renewals may fail before it is lost.
-const RENEW_AFTER: Duration = Duration::from_millis(outbox::LEASE_SECS.unsigned_abs().saturating_mul(1_000) / 3);
+const RENEW_AFTER: Duration =
+    Duration::from_millis(outbox::LEASE_SECS.unsigned_abs().saturating_mul(1_000) / 3);
 
-/// A relay that takes over announces what came due in so many seconds before: longer than the lease of the last one. What
-/// is announced twice is claimed once.
+/// A relay that takes over announces what came due in so many seconds before: longer than the lease of the
+/// last one. What is announced twice is claimed once.
 const TAKE_OVER_SECS: i64 = 30;
 
 /// Relays until it is told to stop, then gives the lease back.
@@ -40,7 +41,8 @@ pub async fn run(db: Db, bus: Arc<dyn Bus>, stop: CancellationToken) {
     let holder = db.entropy().uuid(db.now());
     let mut pulse = Pulse::new(&db, bus.news());
     let sealing = Sealing::new(&db);
-    let mut relay = Relay { db, bus, letters: registry::letters(), holder, lease: None, announced_until: None, sealing };
+    let mut relay =
+        Relay { db, bus, letters: registry::letters(), holder, lease: None, announced_until: None, sealing };
     while !stop.is_cancelled() {
         pulse.before_look().await;
         match relay.round().await {
@@ -68,7 +70,8 @@ struct Round {
     next_due: Option<DateTime<Utc>>,
 }
 
-/// How long facts may gather while buyers wait for decisions: fewer and larger transactions leave them the writer.
+/// How long facts may gather while buyers wait for decisions: fewer and larger transactions leave them the
+/// writer.
 const RUSH_MAX: Duration = Duration::from_millis(50);
 
 struct Relay {
@@ -95,7 +98,8 @@ impl Relay {
         Ok(Round { more: count >= BATCH || self.sealing.is_behind(), next_due })
     }
 
-    /// Announces what has come due and stamps one batch; answers when more comes due, and how many facts the batch had.
+    /// Announces what has come due and stamps one batch; answers when more comes due, and how many facts the
+    /// batch had.
     async fn relay(&mut self, fence: i64) -> Result<(Option<DateTime<Utc>>, u64), DbErr> {
         let next_due = self.announce_due().await?;
         Ok((next_due, self.stamp(fence).await?))
@@ -109,7 +113,8 @@ impl Relay {
         faults::point(Point::RelayLeased).await?;
         self.db.when_calm(RUSH_MAX).await;
         let following = |fact: &_| self.letters.following(fact);
-        let stamped = in_tx(&self.db, ACTOR, async |tx| outbox::stamp(tx, fence, BATCH, following).await).await?;
+        let stamped =
+            in_tx(&self.db, ACTOR, async |tx| outbox::stamp(tx, fence, BATCH, following).await).await?;
         if stamped.is_empty() {
             // There were some: the token is no longer the newest.
             self.lose();
@@ -149,7 +154,8 @@ impl Relay {
         }
         let asked_at = Instant::now();
         let holder = self.holder;
-        // The lock on the lease is held for as long as facts are stamped: who only looks whether it is free does not wait for it.
+        // The lock on the lease is held for as long as facts are stamped: who only looks whether it is free
+        // does not wait for it.
         if self.lease.is_none() && outbox::is_leased_to_another(&self.db, holder).await? {
             return Ok(None);
         }
@@ -179,7 +185,8 @@ impl Relay {
     async fn give_back(&mut self) {
         let holder = self.holder;
         if self.lease.is_some()
-            && let Err(error) = in_tx(&self.db, ACTOR, async |tx| outbox::release_lease(tx, holder).await).await
+            && let Err(error) =
+                in_tx(&self.db, ACTOR, async |tx| outbox::release_lease(tx, holder).await).await
         {
             tracing::warn!(%error, "the relay's lease was not given back; it runs out by itself");
         }

@@ -33,7 +33,8 @@ use crate::{
 };
 
 /// How often a worker says that it still has its tasks in hand: two renewals may fail before a lease is over.
-const RENEW_EVERY: Duration = Duration::from_millis(tasks::LEASE_SECS.unsigned_abs().saturating_mul(1_000) / 3);
+const RENEW_EVERY: Duration =
+    Duration::from_millis(tasks::LEASE_SECS.unsigned_abs().saturating_mul(1_000) / 3);
 
 /// How long work that can wait leaves the machine to buyers, before it goes on all the same.
 const RUSH_MAX: Duration = Duration::from_millis(250);
@@ -76,7 +77,8 @@ impl QueueWorker {
     /// Works until it is told to stop and nothing runs any more.
     pub async fn run(self, stop: Stop) {
         let worker = Arc::new(self);
-        let mut consumer = worker.bus.consumer(worker.queue, u16::try_from(worker.concurrency).unwrap_or(u16::MAX));
+        let mut consumer =
+            worker.bus.consumer(worker.queue, u16::try_from(worker.concurrency).unwrap_or(u16::MAX));
         let mut running = JoinSet::new();
         let in_hand = InHand::default();
         let _renewing = AbortOnDrop(tokio::spawn(Arc::clone(&worker).renew(in_hand.clone())));
@@ -93,7 +95,12 @@ impl QueueWorker {
                     let mut permits = permits.into_iter();
                     for task in claimed {
                         let held = in_hand.hold(task.id);
-                        running.spawn(Arc::clone(&worker).attempt(task, held, permits.next(), stop.running.clone()));
+                        running.spawn(Arc::clone(&worker).attempt(
+                            task,
+                            held,
+                            permits.next(),
+                            stop.running.clone(),
+                        ));
                     }
                     // Somebody else was quicker, or had claimed without one.
                     for needless in permits {
@@ -137,8 +144,10 @@ impl QueueWorker {
         if limit == 0 {
             return Ok(Vec::new());
         }
-        let claimed =
-            in_tx(&self.db, self.actor(), async |tx| tasks::claim(tx, self.queue, &self.kinds.names(), limit).await).await?;
+        let claimed = in_tx(&self.db, self.actor(), async |tx| {
+            tasks::claim(tx, self.queue, &self.kinds.names(), limit).await
+        })
+        .await?;
         if !claimed.is_empty() {
             faults::point(Point::ConsumeClaimed).await?;
         }
@@ -146,7 +155,13 @@ impl QueueWorker {
     }
 
     /// One attempt at a task, and its end.
-    async fn attempt(self: Arc<Self>, claimed: Claimed, held: Held, permit: Option<Permit>, hand_back: CancellationToken) {
+    async fn attempt(
+        self: Arc<Self>,
+        claimed: Claimed,
+        held: Held,
+        permit: Option<Permit>,
+        hand_back: CancellationToken,
+    ) {
         let trace = claimed.trace.clone().unwrap_or_else(|| TraceParent::start(self.db.entropy()));
         let span = tracing::info_span!(
             "task",
@@ -159,12 +174,15 @@ impl QueueWorker {
         let work = async {
             let began = Instant::now();
             let ended = self.ended(&claimed, &trace, &hand_back).await;
-            metrics::histogram!("smallrun_task_seconds", "queue" => self.queue.name()).record(began.elapsed());
+            metrics::histogram!("smallrun_task_seconds", "queue" => self.queue.name())
+                .record(began.elapsed());
             match self.settle(&claimed, &ended).await {
                 Ok(true) => ended.count(&claimed),
                 Ok(false) => {
                     count_end(&claimed, "overtaken");
-                    tracing::warn!("another worker has the task by now; what became of it here is not written");
+                    tracing::warn!(
+                        "another worker has the task by now; what became of it here is not written"
+                    );
                 }
                 Err(error) => {
                     count_end(&claimed, "unsettled");
@@ -206,7 +224,11 @@ impl QueueWorker {
             }
             () = hand_back.cancelled() => return Ended::HandedBack,
         };
-        if failure.outcome == Outcome::Discard || claimed.is_last() { Ended::Dead(failure) } else { Ended::Again(failure) }
+        if failure.outcome == Outcome::Discard || claimed.is_last() {
+            Ended::Dead(failure)
+        } else {
+            Ended::Again(failure)
+        }
     }
 
     /// Takes down how an attempt ended; `false` when another worker has the task by now.
@@ -232,14 +254,23 @@ impl QueueWorker {
             Ended::Again(failure) => {
                 let wait = match failure.outcome {
                     Outcome::Unreadable => UNKNOWN_AGAIN,
-                    Outcome::Retry | Outcome::Discard | Outcome::TimedOut | Outcome::Panic | Outcome::Lost => {
-                        backoff(db.entropy(), claimed.attempt)
-                    }
+                    Outcome::Retry
+                    | Outcome::Discard
+                    | Outcome::TimedOut
+                    | Outcome::Panic
+                    | Outcome::Lost => backoff(db.entropy(), claimed.attempt),
                 };
-                tracing::warn!(outcome = failure.outcome.word(), error = failure.error, ?wait, "a task failed; it is tried again");
+                tracing::warn!(
+                    outcome = failure.outcome.word(),
+                    error = failure.error,
+                    ?wait,
+                    "a task failed; it is tried again"
+                );
                 let run_at = later(db, wait);
-                let ours = in_tx(db, actor, async |tx| tasks::retry(tx, claimed, run_at, failure).await).await?;
-                // The relay announces what comes due later. What is due by now it may have looked for before it was there.
+                let ours =
+                    in_tx(db, actor, async |tx| tasks::retry(tx, claimed, run_at, failure).await).await?;
+                // The relay announces what comes due later. What is due by now it may have looked for before
+                // it was there.
                 if ours && run_at <= db.now() {
                     let _not_heard_of = self.bus.announce(self.queue, 1).await;
                 }
@@ -350,16 +381,22 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// The wait before the next attempt: "full jitter" of Brooker, "Exponential Backoff And Jitter" (2015), so that
-/// tasks that failed together do not come back together.
+/// The wait before the next attempt: "full jitter" of Brooker, "Exponential Backoff And Jitter" (2015), so
+/// that tasks that failed together do not come back together.
 fn backoff(entropy: &dyn Entropy, attempt: i32) -> Duration {
     full_jitter(entropy, u32::try_from(attempt).unwrap_or(0), BACKOFF_BASE_MILLIS, BACKOFF_CAP_MILLIS)
 }
 
-/// A random wait of up to `base_millis` after the first failure, up to twice as much after each later one, and never more
-/// than `cap_millis`.
-pub(crate) fn full_jitter(entropy: &dyn Entropy, failures: u32, base_millis: u64, cap_millis: u64) -> Duration {
-    let longest = 2_u64.saturating_pow(failures.saturating_sub(1)).saturating_mul(base_millis).min(cap_millis);
+/// A random wait of up to `base_millis` after the first failure, up to twice as much after each later one,
+/// and never more than `cap_millis`.
+pub(crate) fn full_jitter(
+    entropy: &dyn Entropy,
+    failures: u32,
+    base_millis: u64,
+    cap_millis: u64,
+) -> Duration {
+    let longest =
+        2_u64.saturating_pow(failures.saturating_sub(1)).saturating_mul(base_millis).min(cap_millis);
     let mut random = [0_u8; 8];
     entropy.fill(&mut random);
     Duration::from_millis(u64::from_le_bytes(random).checked_rem(longest.saturating_add(1)).unwrap_or(0))
@@ -373,11 +410,16 @@ mod tests {
 
     #[test]
     fn the_wait_grows_to_its_cap_and_is_spread() {
-        for (attempt, longest) in [(1, 1_000), (2, 2_000), (4, 8_000), (10, 512_000), (11, 600_000), (i32::MAX, 600_000)] {
+        for (attempt, longest) in
+            [(1, 1_000), (2, 2_000), (4, 8_000), (10, 512_000), (11, 600_000), (i32::MAX, 600_000)]
+        {
             let waits: Vec<_> = (0..200).map(|_| backoff(&SystemEntropy, attempt)).collect();
             let longest = Duration::from_millis(longest);
             assert!(waits.iter().all(|wait| *wait <= longest), "{attempt}");
-            assert!(waits.iter().any(|wait| *wait > longest / 2) && waits.iter().any(|wait| *wait < longest / 2), "{attempt}");
+            assert!(
+                waits.iter().any(|wait| *wait > longest / 2) && waits.iter().any(|wait| *wait < longest / 2),
+                "{attempt}"
+            );
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Seals the audit log, under the relay's lease, and logs the head of each segment: whoever may write to the database
-//! cannot write to the log, so a log that was sealed anew, or lost its tail, is found out (`smallrun audit verify --log`).
+//! Seals the audit log, under the relay's lease, and logs the head of each segment: whoever may write to the
+//! database cannot write to the log, so a log that was sealed anew, or lost its tail, is found out (`smallrun
+//! audit verify --log`).
 
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use tokio::time::Instant;
 
 const ACTOR: Actor = Actor::System("relay");
 
-/// Rows of so long a time go into one segment. Transactions that write audit rows and nothing else wake nobody, so these
-/// wait for the relay's next look: a second at most, all in all.
+/// Rows of so long a time go into one segment. Transactions that write audit rows and nothing else wake
+/// nobody, so these wait for the relay's next look: a second at most, all in all.
 const EVERY: Duration = Duration::from_millis(200);
 /// A database that could not do it is left alone for so long.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -75,7 +76,8 @@ impl Sealing {
         if !audit::any_unsealed(&self.db).await? {
             return Ok(false);
         }
-        let sealed = in_tx(&self.db, ACTOR, async |tx| audit::seal(tx, fence, audit::SEGMENT_ROWS_MAX).await).await?;
+        let sealed =
+            in_tx(&self.db, ACTOR, async |tx| audit::seal(tx, fence, audit::SEGMENT_ROWS_MAX).await).await?;
         let Some(audit::Sealed { segment, rows, head, drained }) = sealed else { return Ok(false) };
         metrics::counter!("smallrun_audit_rows_sealed_total").increment(rows);
         // `audit verify --log` reads these lines.

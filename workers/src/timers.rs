@@ -44,7 +44,8 @@ async fn fire_due(db: &Db, kinds: &TimerKinds) -> Result<Option<chrono::DateTime
         if next.is_none_or(|next| next > db.now()) {
             return Ok(next);
         }
-        let fired = in_tx(db, Actor::System("timers"), async |tx| timers::fire(tx, kinds, BATCH).await).await?;
+        let fired =
+            in_tx(db, Actor::System("timers"), async |tx| timers::fire(tx, kinds, BATCH).await).await?;
         faults::point(Point::TimerFired).await?;
         let fired = u64::try_from(fired).unwrap_or(0);
         metrics::counter!("smallrun_timers_fired_total").increment(fired);

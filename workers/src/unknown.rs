@@ -1,5 +1,5 @@
-//! What newer versions have written and this one does not know: facts, tasks, letters, timers. It is left to them, and the
-//! log tells of it once.
+//! What newer versions have written and this one does not know: facts, tasks, letters, timers. It is left to
+//! them, and the log tells of it once.
 
 use std::{
     collections::BTreeSet,

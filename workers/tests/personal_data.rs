@@ -9,8 +9,8 @@ use std::{collections::BTreeMap, fmt::Write, path::Path};
 use domain::platform::{
     Db,
     personal_data::{
-        BOOKS_YEARS, Classification, Erase, Export, FoundBy, KeepUntil, Person, PersonalContent, Register, RegisteredTable,
-        RowErasure, RowOwner,
+        BOOKS_YEARS, Classification, Erase, Export, FoundBy, KeepUntil, Person, PersonalContent, Register,
+        RegisteredTable, RowErasure, RowOwner,
     },
 };
 use domain::registry::PERSONAL_DATA;
@@ -81,7 +81,8 @@ fn complaints(schema: &Schema) -> Vec<String> {
     }
     for (name, columns) in schema {
         let table = registered.get(name.as_str());
-        let classified = |column: &str| table.is_some_and(|table| table.columns.iter().any(|(known, _)| *known == column));
+        let classified =
+            |column: &str| table.is_some_and(|table| table.columns.iter().any(|(known, _)| *known == column));
         for (column, kind) in columns {
             if !SAFE_TYPES.contains(&kind.as_str()) && !classified(column) {
                 complaints.push(format!("{name}.{column} ({kind}) is not classified"));
@@ -92,7 +93,8 @@ fn complaints(schema: &Schema) -> Vec<String> {
             }
         }
     }
-    let exists = |table: &str, column: &str| schema.get(table).is_some_and(|columns| columns.contains_key(column));
+    let exists =
+        |table: &str, column: &str| schema.get(table).is_some_and(|columns| columns.contains_key(column));
     for table in tables() {
         let of_person = matches!(table.owner, RowOwner::Person { .. });
         let row_is_deleted = matches!(table.owner, RowOwner::Person { erasure: RowErasure::Delete, .. });
@@ -138,7 +140,10 @@ fn is_of_person(registered: &BTreeMap<&str, &RegisteredTable>, table: &str) -> b
 
 /// Whether it needs no owner, because it is gone after some days and in no export.
 fn goes_by_itself(content: &PersonalContent) -> bool {
-    matches!((content.keep, content.erase, content.export), (KeepUntil::Days(_), Erase::WithRow, Export::Withheld(_)))
+    matches!(
+        (content.keep, content.erase, content.export),
+        (KeepUntil::Days(_), Erase::WithRow, Export::Withheld(_))
+    )
 }
 
 on_both! {
@@ -233,10 +238,17 @@ fn line(lines: &mut String, place: &str, whose: &str, content: &PersonalContent)
         KeepUntil::Erasure => "until the person is erased".to_owned(),
         KeepUntil::Days(1) => "a day".to_owned(),
         KeepUntil::Days(days) => format!("{days} days"),
-        KeepUntil::BooksAreClosed => format!("{BOOKS_YEARS} years where money moved, else until the person is erased"),
+        KeepUntil::BooksAreClosed => {
+            format!("{BOOKS_YEARS} years where money moved, else until the person is erased")
+        }
         KeepUntil::OperatorClears => "until an operator clears it away".to_owned(),
     };
-    writeln!(lines, "| {place} | {whose} | {} | {export} | {erase} | {keep}: {} |", content.what, content.why).unwrap();
+    writeln!(
+        lines,
+        "| {place} | {whose} | {} | {export} | {erase} | {keep}: {} |",
+        content.what, content.why
+    )
+    .unwrap();
 }
 
 fn whose(owner: RowOwner) -> String {
@@ -255,7 +267,8 @@ fn whose(owner: RowOwner) -> String {
 /// The table, if its rows go with their person and none of its columns says so.
 fn rows_that_go(table: &RegisteredTable) -> Option<String> {
     let goes = matches!(table.owner, RowOwner::Person { erasure: RowErasure::Delete, .. });
-    let shown = table.columns.iter().any(|(_, classification)| matches!(classification, Classification::Personal(_)));
+    let shown =
+        table.columns.iter().any(|(_, classification)| matches!(classification, Classification::Personal(_)));
     (goes && !shown).then(|| format!("`{}`", table.name))
 }
 

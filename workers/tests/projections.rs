@@ -89,7 +89,9 @@ async fn sweep(kit: &Kit) {
 
 /// Makes a fact one of a kind that this version does not know.
 async fn make_unknown(kit: &Kit, position: i64) {
-    let sql = format!("UPDATE outbox SET kind = 'novelty', payload = '{{\"kind\": \"novelty\"}}' WHERE position = {position}");
+    let sql = format!(
+        "UPDATE outbox SET kind = 'novelty', payload = '{{\"kind\": \"novelty\"}}' WHERE position = {position}"
+    );
     kit.db.schema_connection().execute_unprepared(&sql).await.unwrap();
 }
 

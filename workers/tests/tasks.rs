@@ -21,8 +21,8 @@ use domain::platform::{
     mail::{LinkBase, Mail, MailError, Mailer, SendMail},
     page::Page,
     tasks::{
-        self, ATTEMPTS_MAX, Claimed, FAILURES_MAX, Failure, LEASE_SECS, NewTask, Outcome, Queue, Task, TaskError, TaskFailure,
-        TaskFilter, TaskKinds, TaskRow, TaskSort, TaskState,
+        self, ATTEMPTS_MAX, Claimed, FAILURES_MAX, Failure, LEASE_SECS, NewTask, Outcome, Queue, Task,
+        TaskError, TaskFailure, TaskFilter, TaskKinds, TaskRow, TaskSort, TaskState,
     },
     trace::TraceParent,
 };
@@ -205,7 +205,11 @@ impl Mailer for Postman {
 }
 
 fn ports() -> Ports {
-    Ports { gateways: Gateways::default(), mailer: Arc::new(Postman), links: LinkBase::new("https://shop.example") }
+    Ports {
+        gateways: Gateways::default(),
+        mailer: Arc::new(Postman),
+        links: LinkBase::new("https://shop.example"),
+    }
 }
 
 struct Worker {
@@ -227,7 +231,8 @@ impl Worker {
         let stop = Stop::default();
         tokio::spawn(announce::run(db.clone(), Arc::clone(&bus), stop.claiming.clone()));
         let kinds = registry::tasks(ports()).and(TaskKinds::default().with::<Numbered>(listener));
-        let worker = QueueWorker { db: db.clone(), bus, queue: Queue::Mail, concurrency, task_time_max, kinds };
+        let worker =
+            QueueWorker { db: db.clone(), bus, queue: Queue::Mail, concurrency, task_time_max, kinds };
         Self { task: tokio::spawn(worker.run(stop.clone())), stop }
     }
 

@@ -2,12 +2,15 @@
 
 use std::borrow::Cow;
 
-use async_graphql::{ContextSelectionSet, OutputType, Positioned, ServerResult, Value, parser::types::Field, registry::Registry};
+use async_graphql::{
+    ContextSelectionSet, OutputType, Positioned, ServerResult, Value, parser::types::Field,
+    registry::Registry,
+};
 
 use super::{connection, user_error};
 
-/// Adds to the schema what follows from all of its types: the arguments of pages, and the interface of errors. Registered last, as
-/// if it were a type: the library has no other place that is shown the registry.
+/// Adds to the schema what follows from all of its types: the arguments of pages, and the interface of
+/// errors. Registered last, as if it were a type: the library has no other place that is shown the registry.
 pub(crate) struct Amendments;
 
 #[async_trait::async_trait]

@@ -1,4 +1,5 @@
-//! Relay connections over keyset pages: opaque, typed cursors, and a count that is capped and made only when asked for.
+//! Relay connections over keyset pages: opaque, typed cursors, and a count that is capped and made only when
+//! asked for.
 
 use std::{borrow::Cow, future::Future};
 
@@ -68,10 +69,19 @@ struct PageArguments {
 impl PageArguments {
     /// Reads the arguments that [`describe_pages`] gives to a field.
     fn of(ctx: &Context<'_>) -> async_graphql::Result<Self> {
-        let failed = |error: ServerError| Error { message: error.message, source: error.source, extensions: error.extensions };
+        let failed = |error: ServerError| Error {
+            message: error.message,
+            source: error.source,
+            extensions: error.extensions,
+        };
         let size = |name| ctx.param_value(name, None).map(|(_, size)| size).map_err(failed);
         let cursor = |name| ctx.param_value(name, None).map(|(_, cursor)| cursor).map_err(failed);
-        Ok(Self { first: size("first")?, after: cursor("after")?, last: size("last")?, before: cursor("before")? })
+        Ok(Self {
+            first: size("first")?,
+            after: cursor("after")?,
+            last: size("last")?,
+            before: cursor("before")?,
+        })
     }
 
     /// Checks the arguments of the list named `list`.
@@ -85,7 +95,9 @@ impl PageArguments {
         let name = if backward { "last" } else { "first" };
         let size = u64::try_from(size).ok().filter(|size| (0..=PAGE_SIZE_MAX).contains(size));
         let size = size.ok_or_else(|| bad_input(format!("`{name}` must be 0 to {PAGE_SIZE_MAX}")))?;
-        let read = |name: &str, text: &Option<String>| text.as_deref().map(|text| read_cursor(list, name, text)).transpose();
+        let read = |name: &str, text: &Option<String>| {
+            text.as_deref().map(|text| read_cursor(list, name, text)).transpose()
+        };
         Ok(Page { size, after: read("after", &self.after)?, before: read("before", &self.before)?, backward })
     }
 }
@@ -97,8 +109,8 @@ pub(crate) struct List {
 }
 
 impl List {
-    /// Reads the page arguments of the field that is resolved. `name` names the list and its order: a cursor of another one is
-    /// refused.
+    /// Reads the page arguments of the field that is resolved. `name` names the list and its order: a cursor
+    /// of another one is refused.
     pub(crate) fn of(ctx: &Context<'_>, name: impl Into<String>) -> async_graphql::Result<Self> {
         let name = name.into();
         let page = PageArguments::of(ctx)?.page(&name)?;
@@ -195,15 +207,18 @@ impl<N: ListNode> Connection<N> {
     }
 }
 
-/// Gives every field that answers a connection the four arguments of a page, which a resolver reads with [`List::of`], and every
-/// connection the bound of its count.
+/// Gives every field that answers a connection the four arguments of a page, which a resolver reads with
+/// [`List::of`], and every connection the bound of its count.
 pub(super) fn describe_pages(registry: &mut Registry) {
-    let (size, cursor) = (<Option<i32>>::create_type_info(registry), <Option<String>>::create_type_info(registry));
+    let (size, cursor) =
+        (<Option<i32>>::create_type_info(registry), <Option<String>>::create_type_info(registry));
     let arguments = [
         (
             "first",
             &size,
-            format!("The first so many rows, 0 to {PAGE_SIZE_MAX}; {PAGE_SIZE} if neither `first` nor `last` is given."),
+            format!(
+                "The first so many rows, 0 to {PAGE_SIZE_MAX}; {PAGE_SIZE} if neither `first` nor `last` is given."
+            ),
         ),
         ("after", &cursor, "Only rows after this cursor.".to_owned()),
         ("last", &size, format!("The last so many rows, 0 to {PAGE_SIZE_MAX}.")),
@@ -228,7 +243,9 @@ pub(super) fn describe_pages(registry: &mut Registry) {
                 "How many rows the whole list has; counting stops at {TOTAL_COUNT_MAX}, which then means \"{TOTAL_COUNT_MAX} or more\"."
             ));
         }
-        for field in fields.values_mut().filter(|field| field.ty.trim_end_matches('!').ends_with("Connection")) {
+        for field in
+            fields.values_mut().filter(|field| field.ty.trim_end_matches('!').ends_with("Connection"))
+        {
             field.args.extend(arguments.iter().map(|argument| (argument.name.clone(), argument.clone())));
         }
     }
@@ -255,7 +272,10 @@ mod tests {
     #[test]
     fn page_sizes_are_bounded() {
         let size = |first, last| {
-            PageArguments { first, last, ..PageArguments::default() }.page("x").map(|page| (page.size, page.backward)).ok()
+            PageArguments { first, last, ..PageArguments::default() }
+                .page("x")
+                .map(|page| (page.size, page.backward))
+                .ok()
         };
         for (first, last, expected) in [
             (None, None, Some((20, false))),

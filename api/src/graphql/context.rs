@@ -44,12 +44,13 @@ pub(crate) trait Reach {
     fn load<K: Edge>(&self, key: K) -> impl Future<Output = async_graphql::Result<Option<K::Value>>> + Send;
     /// The scope in which an action may be done, or the error that says why not.
     fn scope<A: Action>(&self, action: A) -> async_graphql::Result<A::Scope>;
-    /// The same for a thing that reads as missing where it is another's: then there is no scope, and no error.
+    /// The same for a thing that reads as missing where it is another's: then there is no scope, and no
+    /// error.
     fn scope_if_found<A: Action>(&self, action: A) -> async_graphql::Result<Option<A::Scope>>;
     /// The same for a mutation, where `path` names somebody's thing.
     fn scope_at<A: Action, C: ErrorCode>(&self, action: A, path: &str) -> Result<A::Scope, Stop<C>>;
-    /// The scope in which a mutation may do something to a creator's things; `path` names the field that led to it. `None` is the
-    /// creator of a thing that does not exist: it answers exactly as another tenant's.
+    /// The scope in which a mutation may do something to a creator's things; `path` names the field that led
+    /// to it. `None` is the creator of a thing that does not exist: it answers exactly as another tenant's.
     fn manage<C: ErrorCode>(
         &self,
         creator: impl Into<Option<CreatorId>>,

@@ -1,8 +1,8 @@
 //! How the API says no.
 //!
-//! What a user can mend is data: [`UserError`](super::user_error::UserError)s in the payload of a mutation, with codes that are contract.
-//! What a programmer must mend is a GraphQL error with one of the codes of [`Code`]. Everything else is
-//! `INTERNAL` ([`internal`]).
+//! What a user can mend is data: [`UserError`](super::user_error::UserError)s in the payload of a mutation,
+//! with codes that are contract. What a programmer must mend is a GraphQL error with one of the codes of
+//! [`Code`]. Everything else is `INTERNAL` ([`internal`]).
 
 use async_graphql::Error;
 use domain::platform::access::Denied;
@@ -13,7 +13,8 @@ pub(crate) fn bad_input(message: impl Into<String>) -> Error {
     Code::BadUserInput.error(message)
 }
 
-/// Shows why somebody may not do something. A foreign thing is told as data where a mutation has a place for it.
+/// Shows why somebody may not do something. A foreign thing is told as data where a mutation has a place for
+/// it.
 pub(crate) fn denied(denied: Denied) -> Error {
     let code = match denied {
         Denied::Unauthenticated => Code::Unauthenticated,

@@ -1,7 +1,8 @@
 //! What subscriptions have in common: the present state first, then each new one.
 //!
-//! A subscription listens before it reads, so that no change falls between the two. It tells the state of a thing and not the
-//! change: of many changes in a short time it tells only what came of them, and always the last state.
+//! A subscription listens before it reads, so that no change falls between the two. It tells the state of a
+//! thing and not the change: of many changes in a short time it tells only what came of them, and always the
+//! last state.
 
 use std::{future::Future, sync::Arc};
 
@@ -30,9 +31,13 @@ pub(crate) struct Look<T> {
 /// The states of something, as they come.
 pub(crate) type States<T> = BoxStream<'static, Option<T>>;
 
-/// Follows something by a topic. `read` is called once the subscription listens, and again each time that the thing may have
-/// changed. Where it finds nothing to see, that is told, and the subscription ends.
-pub(crate) async fn follow<T, R, F>(ctx: &Context<'_>, topic: Topic, read: R) -> async_graphql::Result<States<T>>
+/// Follows something by a topic. `read` is called once the subscription listens, and again each time that the
+/// thing may have changed. Where it finds nothing to see, that is told, and the subscription ends.
+pub(crate) async fn follow<T, R, F>(
+    ctx: &Context<'_>,
+    topic: Topic,
+    read: R,
+) -> async_graphql::Result<States<T>>
 where
     T: Send + 'static,
     R: Fn() -> F + Send + 'static,
@@ -42,9 +47,21 @@ where
     let (ear, asked) = (live.topics().listen(topic), turn.asked());
     turn.begin(None).await;
     let first = read().await.inspect_err(|_| turn.give_up())?;
-    let following =
-        Following { live, turn, ear, asked, read, first: Some(first), changes_at: None, told_at: Instant::now(), ended: false };
-    Ok(stream::unfold(following, |mut following| async move { following.next().await.map(|state| (state, following)) }).boxed())
+    let following = Following {
+        live,
+        turn,
+        ear,
+        asked,
+        read,
+        first: Some(first),
+        changes_at: None,
+        told_at: Instant::now(),
+        ended: false,
+    };
+    Ok(stream::unfold(following, |mut following| async move {
+        following.next().await.map(|state| (state, following))
+    })
+    .boxed())
 }
 
 struct Following<T, R> {
@@ -106,7 +123,10 @@ where
 }
 
 /// The first of some instants that is still to come.
-pub(crate) fn next_of(now: DateTime<Utc>, instants: impl IntoIterator<Item = DateTime<Utc>>) -> Option<DateTime<Utc>> {
+pub(crate) fn next_of(
+    now: DateTime<Utc>,
+    instants: impl IntoIterator<Item = DateTime<Utc>>,
+) -> Option<DateTime<Utc>> {
     instants.into_iter().filter(|at| *at > now).min()
 }
 

@@ -1,4 +1,5 @@
-//! How the input of an operation is read: field by field, so that one answer has all that does not parse, each with its path.
+//! How the input of an operation is read: field by field, so that one answer has all that does not parse,
+//! each with its path.
 //!
 //! ```text
 //! let mut form = Form::new();
@@ -10,7 +11,8 @@
 //! let request = form.finish(request)?;
 //! ```
 //!
-//! In a mutation `?` tells everything that is wrong as data. In a query it answers an error that names the first thing.
+//! In a mutation `?` tells everything that is wrong as data. In a query it answers an error that names the
+//! first thing.
 
 use std::fmt::Display;
 
@@ -80,12 +82,16 @@ impl Form {
     }
 
     /// A field that may be absent.
-    pub(crate) fn optional<T, E: Display>(&mut self, name: &str, value: Option<Result<T, E>>) -> Parsed<Option<T>> {
+    pub(crate) fn optional<T, E: Display>(
+        &mut self,
+        name: &str,
+        value: Option<Result<T, E>>,
+    ) -> Parsed<Option<T>> {
         value.map(|value| self.field(name, value)).transpose()
     }
 
-    /// A field of an update that can be emptied: absent, it stays as it is; null takes it away, and so does a value that `read`
-    /// answers `None` for.
+    /// A field of an update that can be emptied: absent, it stays as it is; null takes it away, and so does a
+    /// value that `read` answers `None` for.
     pub(crate) fn change<V, T, E: Display>(
         &mut self,
         name: &str,
@@ -132,7 +138,12 @@ impl Form {
     ) -> Parsed<Vec<T>> {
         let read_all = |form: &mut Self| {
             // Not `collect`, which would end at the first that does not parse.
-            let parsed: Vec<_> = items.iter().take(most).enumerate().map(|(at, item)| read(form, &at.to_string(), item)).collect();
+            let parsed: Vec<_> = items
+                .iter()
+                .take(most)
+                .enumerate()
+                .map(|(at, item)| read(form, &at.to_string(), item))
+                .collect();
             parsed.into_iter().collect()
         };
         self.inside(name, read_all)
@@ -158,7 +169,8 @@ impl Form {
     }
 }
 
-/// Makes a request of its parsed fields. All of them are read, in the order in which they are written, before any is looked at.
+/// Makes a request of its parsed fields. All of them are read, in the order in which they are written, before
+/// any is looked at.
 macro_rules! parsed {
     ($request:ident { $($field:ident: $value:expr),* $(,)? }) => {{
         let ($($field,)*) = ($(crate::graphql::input::read($value),)*);
@@ -225,9 +237,15 @@ mod tests {
 
     #[test]
     fn all_that_does_not_parse_is_told_in_the_order_of_the_fields_with_its_path() {
-        let Err(InvalidInput(faults)) = read_all(Err("is empty"), -1, &[1, -1, 2, -1]) else { panic!("it parses") };
-        let told: Vec<_> = faults.iter().map(|fault| format!("{}: {}", fault.path.join("."), fault.message)).collect();
-        assert_eq!(told, ["address.name: is empty", "units: must not be negative", "tags.1: must not be negative"]);
+        let Err(InvalidInput(faults)) = read_all(Err("is empty"), -1, &[1, -1, 2, -1]) else {
+            panic!("it parses")
+        };
+        let told: Vec<_> =
+            faults.iter().map(|fault| format!("{}: {}", fault.path.join("."), fault.message)).collect();
+        assert_eq!(
+            told,
+            ["address.name: is empty", "units: must not be negative", "tags.1: must not be negative"]
+        );
         let error = Error::from(InvalidInput(faults));
         assert_eq!(error.message, "`address.name`: is empty");
     }

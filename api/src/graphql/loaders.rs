@@ -1,11 +1,12 @@
 //! Data loaders: every edge of the graph is one batched statement, whatever the size of the page.
 //!
-//! There is one [`Loader`] a request, for its viewer. An edge is a key type (`ItemsOf(DropId)`) beside the types that need
-//! it; [`edge!`] writes one in a line.
+//! There is one [`Loader`] a request, for its viewer. An edge is a key type (`ItemsOf(DropId)`) beside the
+//! types that need it; [`edge!`] writes one in a line.
 //!
-//! Resolvers that ask for keys of an edge wait, and their keys gather, until no resolver of the request can go on: then the
-//! batches are loaded. So what is batched depends on the document alone, never on a timer, and a request that is given up
-//! takes its loads with it. What a query has read once it does not read again; a mutation, which changes things on its way, does.
+//! Resolvers that ask for keys of an edge wait, and their keys gather, until no resolver of the request can
+//! go on: then the batches are loaded. So what is batched depends on the document alone, never on a timer,
+//! and a request that is given up takes its loads with it. What a query has read once it does not read again;
+//! a mutation, which changes things on its way, does.
 
 use std::{
     any::{Any, TypeId},
@@ -48,7 +49,10 @@ pub(crate) trait Edge: Copy + Eq + Hash + Send + Sync + 'static {
     type Value: Clone + Send + Sync + 'static;
 
     /// Finds what many keys lead to; keys that lead nowhere are left out.
-    fn load(loaders: Arc<Loaders>, keys: Vec<Self>) -> BoxFuture<'static, Result<HashMap<Self, Self::Value>, DbErr>>;
+    fn load(
+        loaders: Arc<Loaders>,
+        keys: Vec<Self>,
+    ) -> BoxFuture<'static, Result<HashMap<Self, Self::Value>, DbErr>>;
 }
 
 /// An edge: `edge!(ItemsOf(DropId) -> Vec<DropItem>, |loaders, ids| items_of(&loaders.db, ids));`
@@ -172,7 +176,12 @@ impl Loader {
     /// A loader for one request. `keeps`: what was read once is not read again.
     pub(crate) fn new(loaders: Loaders, keeps: bool) -> Self {
         let known = keeps.then(Mutex::default);
-        Self(Arc::new(Shared { loaders: Arc::new(loaders), open: Mutex::default(), queued: Mutex::default(), known }))
+        Self(Arc::new(Shared {
+            loaders: Arc::new(loaders),
+            open: Mutex::default(),
+            queued: Mutex::default(),
+            known,
+        }))
     }
 
     /// Forgets what was read: what is asked next is read anew.
@@ -208,7 +217,9 @@ impl Loader {
     /// The batch of an edge that takes keys now.
     fn batch<K: Edge>(&self) -> Arc<Batch<K>> {
         let mut open = locked(&self.0.open);
-        if let Some(batch) = open.get(&TypeId::of::<K>()).and_then(|batch| batch.downcast_ref::<Arc<Batch<K>>>()) {
+        if let Some(batch) =
+            open.get(&TypeId::of::<K>()).and_then(|batch| batch.downcast_ref::<Arc<Batch<K>>>())
+        {
             return Arc::clone(batch);
         }
         let batch = Arc::new(Batch::<K>::new());
@@ -233,8 +244,9 @@ impl Loader {
         poll_fn(move |context| {
             woken.outer.register(context.waker());
             loop {
-                // A set of futures hands the turn back after each round although some of it can go on, and says so by waking.
-                // Bounded, because one that has used up its turn says the same until the next.
+                // A set of futures hands the turn back after each round although some of it can go on, and
+                // says so by waking. Bounded, because one that has used up its turn says the same until the
+                // next.
                 for _ in 0..ROUNDS_MAX {
                     woken.inside.store(false, Ordering::Release);
                     if let Poll::Ready(done) = resolvers.as_mut().poll(&mut Context::from_waker(&waker)) {
@@ -244,8 +256,8 @@ impl Loader {
                         break;
                     }
                 }
-                // Batches that run may lead to more keys of those that wait: to wait for all of them costs little, and makes the
-                // number of statements the same each time.
+                // Batches that run may lead to more keys of those that wait: to wait for all of them costs
+                // little, and makes the number of statements the same each time.
                 if running.is_empty() {
                     running.extend(self.close());
                 }

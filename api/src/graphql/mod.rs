@@ -12,18 +12,21 @@
 //! The lists [`Query`], [`Mutation`] and [`Subscription`] join them.
 //!
 //! How to add
-//! - **a type**: a tuple struct around the row of `domain` (`pub struct Drop(pub(crate) domain::drops::Drop)`, `Clone`) with
-//!   `#[Object]`; fields shape values ([`money`], [`scalars`]), edges go through a loader. A row that can be found by id gets a variant and an arm in
-//!   [`node`].
-//! - **an edge**: `edge!(ItemsOf(DropId) -> Vec<Item>, |loaders, ids| queries::items_of(&loaders.db, ids));`, then
-//!   `ctx.load(ItemsOf(id)).await?.unwrap_or_default()`: one statement a page.
-//! - **a list**: `impl ListNode for Drop {}`, and a field that answers a [`connection::Connection<Drop>`]. It has the arguments of a page
-//!   without declaring them: [`connection::List::of`] reads them, and `list.connection(slice.map(Drop), …)` answers. What it costs follows
-//!   from its arguments ([`edge::guard`]).
-//! - **a mutation**: a refusal table ([`user_error::user_error!`]), a payload ([`payload::payload!`]), an input, and a resolver whose work
-//!   stands in [`payload::answer`]: it reads the input with an [`input::Form`], asks for a scope (`ctx.scope_at(…)`, `ctx.manage(…)`), calls one
-//!   operation, and ends in `Ok(XxxPayload::done(…))`. `?` tells the user what is wrong.
-//! - **a subscription**: a field that answers [`follow::States`]; [`follow::follow`] reads the thing again each time that its topic is told.
+//! - **a type**: a tuple struct around the row of `domain` (`pub struct Drop(pub(crate)
+//!   domain::drops::Drop)`, `Clone`) with `#[Object]`; fields shape values ([`money`], [`scalars`]), edges go
+//!   through a loader. A row that can be found by id gets a variant and an arm in [`node`].
+//! - **an edge**: `edge!(ItemsOf(DropId) -> Vec<Item>, |loaders, ids| queries::items_of(&loaders.db, ids));`,
+//!   then `ctx.load(ItemsOf(id)).await?.unwrap_or_default()`: one statement a page.
+//! - **a list**: `impl ListNode for Drop {}`, and a field that answers a [`connection::Connection<Drop>`]. It
+//!   has the arguments of a page without declaring them: [`connection::List::of`] reads them, and
+//!   `list.connection(slice.map(Drop), …)` answers. What it costs follows from its arguments
+//!   ([`edge::guard`]).
+//! - **a mutation**: a refusal table ([`user_error::user_error!`]), a payload ([`payload::payload!`]), an
+//!   input, and a resolver whose work stands in [`payload::answer`]: it reads the input with an
+//!   [`input::Form`], asks for a scope (`ctx.scope_at(…)`, `ctx.manage(…)`), calls one operation, and ends in
+//!   `Ok(XxxPayload::done(…))`. `?` tells the user what is wrong.
+//! - **a subscription**: a field that answers [`follow::States`]; [`follow::follow`] reads the thing again
+//!   each time that its topic is told.
 //! - **who may**: `ctx.scope(Action)` answers the scope or the error that says why not. Nothing else decides.
 
 pub mod accounts;

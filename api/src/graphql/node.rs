@@ -9,8 +9,8 @@ use domain::{
         EntityId,
         access::{Administer, Buy, OwnAccount, authorize},
         ids::{
-            AccountId, CheckoutId, CreatorId, DropId, DropItemId, ImportId, LegalTextId, ProductId, ReservationId, TaskId,
-            VariantId, parse_typeid,
+            AccountId, CheckoutId, CreatorId, DropId, DropItemId, ImportId, LegalTextId, ProductId,
+            ReservationId, TaskId, VariantId, parse_typeid,
         },
     },
     reservations,
@@ -43,7 +43,11 @@ const NODES_MAX: usize = 100;
 
 /// A thing with a global id.
 #[derive(Interface)]
-#[graphql(field(name = "id", ty = "ID", desc = "Global id: a readable prefix that says the kind, and 26 characters."))]
+#[graphql(field(
+    name = "id",
+    ty = "ID",
+    desc = "Global id: a readable prefix that says the kind, and 26 characters."
+))]
 pub enum Node {
     /// A person who can sign in.
     Account(Account),
@@ -82,7 +86,10 @@ edge!(
     OwnReservation(ReservationId) -> reservations::Reservation, |loaders, ids| own_reservations(loaders, ids)
 );
 
-async fn seen_accounts(loaders: &Loaders, ids: &[AccountId]) -> Result<HashMap<AccountId, rules::Account>, DbErr> {
+async fn seen_accounts(
+    loaders: &Loaders,
+    ids: &[AccountId],
+) -> Result<HashMap<AccountId, rules::Account>, DbErr> {
     if let Ok(scope) = authorize(&loaders.viewer, Administer) {
         return rules::queries::accounts_by_ids(&loaders.db, &scope, ids).await;
     }
@@ -95,7 +102,10 @@ async fn seen_accounts(loaders: &Loaders, ids: &[AccountId]) -> Result<HashMap<A
     }
 }
 
-async fn own_checkouts(loaders: &Loaders, ids: &[CheckoutId]) -> Result<HashMap<CheckoutId, reservations::Checkout>, DbErr> {
+async fn own_checkouts(
+    loaders: &Loaders,
+    ids: &[CheckoutId],
+) -> Result<HashMap<CheckoutId, reservations::Checkout>, DbErr> {
     match authorize(&loaders.viewer, Buy) {
         Ok(scope) => reservations::queries::checkouts_by_ids(&loaders.db, &scope, ids).await,
         Err(_) => Ok(HashMap::new()),
@@ -121,18 +131,31 @@ async fn find(ctx: &Context<'_>, id: &ID) -> async_graphql::Result<Option<Node>>
             let row = ctx.load(SeenAccount(AccountId(uuid))).await?;
             row.map(|row| Node::Account(Account::seen_by(ctx.viewer(), row)))
         }
-        CreatorId::PREFIX => ctx.load(CreatorById(CreatorId(uuid))).await?.map(|row| Node::Creator(Creator(row))),
-        ProductId::PREFIX => ctx.load(SeenProduct(ProductId(uuid))).await?.map(|row| Node::Product(Product(row))),
-        VariantId::PREFIX => ctx.load(SeenVariant(VariantId(uuid))).await?.map(|row| Node::Variant(Variant(row))),
+        CreatorId::PREFIX => {
+            ctx.load(CreatorById(CreatorId(uuid))).await?.map(|row| Node::Creator(Creator(row)))
+        }
+        ProductId::PREFIX => {
+            ctx.load(SeenProduct(ProductId(uuid))).await?.map(|row| Node::Product(Product(row)))
+        }
+        VariantId::PREFIX => {
+            ctx.load(SeenVariant(VariantId(uuid))).await?.map(|row| Node::Variant(Variant(row)))
+        }
         DropId::PREFIX => ctx.load(SeenDrop(DropId(uuid))).await?.map(|row| Node::Drop(Drop(row))),
         DropItemId::PREFIX => drop_item(ctx, DropItemId(uuid)).await?.map(Node::DropItem),
-        CheckoutId::PREFIX => ctx.load(OwnCheckout(CheckoutId(uuid))).await?.map(|row| Node::Checkout(Checkout::from(row))),
-        ReservationId::PREFIX => {
-            ctx.load(OwnReservation(ReservationId(uuid))).await?.map(|row| Node::Reservation(Reservation(row)))
+        CheckoutId::PREFIX => {
+            ctx.load(OwnCheckout(CheckoutId(uuid))).await?.map(|row| Node::Checkout(Checkout::from(row)))
         }
-        LegalTextId::PREFIX => ctx.load(LegalTextById(LegalTextId(uuid))).await?.map(|row| Node::LegalText(LegalText(row))),
+        ReservationId::PREFIX => ctx
+            .load(OwnReservation(ReservationId(uuid)))
+            .await?
+            .map(|row| Node::Reservation(Reservation(row))),
+        LegalTextId::PREFIX => {
+            ctx.load(LegalTextById(LegalTextId(uuid))).await?.map(|row| Node::LegalText(LegalText(row)))
+        }
         TaskId::PREFIX => ctx.load(SeenTask(TaskId(uuid))).await?.map(|row| Node::Task(Task(row))),
-        ImportId::PREFIX => ctx.load(SeenImport(ImportId(uuid))).await?.map(|row| Node::ProductImport(ProductImport(row))),
+        ImportId::PREFIX => {
+            ctx.load(SeenImport(ImportId(uuid))).await?.map(|row| Node::ProductImport(ProductImport(row)))
+        }
         _ => None,
     })
 }
@@ -151,11 +174,16 @@ pub struct NodeQuery;
 #[Object]
 impl NodeQuery {
     /// A thing by its global id. Null when there is none, or when it is not yours to see.
-    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "Its global id.")] id: ID) -> async_graphql::Result<Option<Node>> {
+    async fn node(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its global id.")] id: ID,
+    ) -> async_graphql::Result<Option<Node>> {
         find(ctx, &id).await
     }
 
-    /// Things by their global ids, in the order of the ids; null for each that there is not, or that is not yours to see.
+    /// Things by their global ids, in the order of the ids; null for each that there is not, or that is not
+    /// yours to see.
     async fn nodes(
         &self,
         ctx: &Context<'_>,

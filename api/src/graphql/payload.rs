@@ -33,7 +33,11 @@ impl<C: ErrorCode> Stop<C> {
 
     /// Unknown, or another tenant's: both read the same.
     pub(crate) fn not_found(path: &str) -> Self {
-        Self::refused(vec![UserError { code: C::NOT_FOUND, path: vec![path.to_owned()], message: "not found".to_owned() }])
+        Self::refused(vec![UserError {
+            code: C::NOT_FOUND,
+            path: vec![path.to_owned()],
+            message: "not found".to_owned(),
+        }])
     }
 
     /// Denied at a field that names somebody's thing.
@@ -50,7 +54,11 @@ impl<C: ErrorCode> From<Error> for Stop<C> {
 
 impl<C: ErrorCode> From<InvalidInput> for Stop<C> {
     fn from(InvalidInput(faults): InvalidInput) -> Self {
-        let errors = faults.into_iter().map(|fault| UserError { code: C::INVALID, path: fault.path, message: fault.message });
+        let errors = faults.into_iter().map(|fault| UserError {
+            code: C::INVALID,
+            path: fault.path,
+            message: fault.message,
+        });
         Self::refused(errors.collect())
     }
 }
@@ -91,8 +99,11 @@ pub(crate) trait Payload: Sized {
     fn refused(errors: Vec<UserError<Self::Code>>, retry_after_secs: Option<u32>) -> Self;
 }
 
-/// Does the work of a mutation. `?` in it ends the mutation: what its user can mend becomes the payload's errors.
-pub(crate) async fn answer<P: Payload>(work: impl Future<Output = Result<P, Stop<P::Code>>> + Send) -> async_graphql::Result<P> {
+/// Does the work of a mutation. `?` in it ends the mutation: what its user can mend becomes the payload's
+/// errors.
+pub(crate) async fn answer<P: Payload>(
+    work: impl Future<Output = Result<P, Stop<P::Code>>> + Send,
+) -> async_graphql::Result<P> {
     match work.await {
         Ok(payload) => Ok(payload),
         Err(Stop::Error(error)) => Err(error),
@@ -100,8 +111,8 @@ pub(crate) async fn answer<P: Payload>(work: impl Future<Output = Result<P, Stop
     }
 }
 
-/// Makes the payload type of a mutation: its results, all nullable, and `errors`. `XxxPayload::done(…)` is the payload of what
-/// was done.
+/// Makes the payload type of a mutation: its results, all nullable, and `errors`. `XxxPayload::done(…)` is
+/// the payload of what was done.
 ///
 /// ```text
 /// payload!(DropPublishPayload, DropPublishError {
@@ -110,8 +121,8 @@ pub(crate) async fn answer<P: Payload>(work: impl Future<Output = Result<P, Stop
 /// });
 /// ```
 ///
-/// Behind the results may stand `retry_after_seconds`, where a refusal says how long to wait, or `or { … }` with what comes with
-/// errors instead of results.
+/// Behind the results may stand `retry_after_seconds`, where a refusal says how long to wait, or `or { … }`
+/// with what comes with errors instead of results.
 macro_rules! payload {
     ($payload:ident, $error:ident { $($(#[doc = $doc:literal])* $field:ident: $type:ty),* $(,)? }) => {
         payload!($payload, $error { $($(#[doc = $doc])* $field: $type),* } or {});

@@ -2,11 +2,13 @@
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 
-/// A decimal number as text, such as `"12.50"`. JSON numbers are refused, because they are read as floating point on the way.
+/// A decimal number as text, such as `"12.50"`. JSON numbers are refused, because they are read as floating
+/// point on the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decimal(pub String);
 
-/// A decimal number as text, such as `"12.50"`. JSON numbers are refused, because they are read as floating point on the way.
+/// A decimal number as text, such as `"12.50"`. JSON numbers are refused, because they are read as floating
+/// point on the way.
 #[Scalar]
 impl ScalarType for Decimal {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -51,7 +53,9 @@ pub struct CurrencyCode(pub domain::platform::Currency);
 impl ScalarType for CurrencyCode {
     fn parse(value: Value) -> InputValueResult<Self> {
         match value {
-            Value::String(code) => domain::platform::Currency::from_code(&code).map(Self).map_err(InputValueError::custom),
+            Value::String(code) => {
+                domain::platform::Currency::from_code(&code).map(Self).map_err(InputValueError::custom)
+            }
             other => Err(InputValueError::expected_type(other)),
         }
     }

@@ -1,4 +1,5 @@
-//! Errors that a user can mend: one type a mutation, alike but for the codes, and the interface of all of them.
+//! Errors that a user can mend: one type a mutation, alike but for the codes, and the interface of all of
+//! them.
 
 use std::{borrow::Cow, fmt};
 
@@ -35,7 +36,8 @@ pub trait CodeOf<R>: ErrorCode {
 pub struct UserError<C: ErrorCode> {
     /// For people, in English. Show it, do not compare it.
     pub message: String,
-    /// The way to the input field that it is about, such as `["lines", "0", "units"]`; empty for the whole input.
+    /// The way to the input field that it is about, such as `["lines", "0", "units"]`; empty for the whole
+    /// input.
     pub path: Vec<String>,
     /// For programs.
     pub code: C,
@@ -65,9 +67,10 @@ impl<C: ErrorCode> Coded for UserError<C> {
 /// } not_found: NotFound);
 /// ```
 ///
-/// The codes `INVALID` and `NOT_FOUND` are always there; the refusal that means the latter stands behind `not_found:`. A refusal
-/// that says in `wait_secs` how long to wait stands behind `wait:`. A code whose refusal is one of an enum within the refusals has it
-/// in parentheses: `NotShippedThere (Quote(QuoteRefusal::NotShippedThere)): "…"`.
+/// The codes `INVALID` and `NOT_FOUND` are always there; the refusal that means the latter stands behind
+/// `not_found:`. A refusal that says in `wait_secs` how long to wait stands behind `wait:`. A code whose
+/// refusal is one of an enum within the refusals has it in parentheses: `NotShippedThere
+/// (Quote(QuoteRefusal::NotShippedThere)): "…"`.
 macro_rules! user_error {
     (@pattern $refusal:ident $variant:ident) => { $refusal::$variant { .. } };
     (@pattern $refusal:ident $variant:ident ($($within:tt)+)) => { $refusal::$($within)+ };
@@ -97,7 +100,8 @@ macro_rules! user_error {
         #[doc = concat!("What `", stringify!($error), "` can be about. Codes are contract; messages are not.")]
         #[derive(async_graphql::Enum, Debug, Copy, Clone, Eq, PartialEq)]
         pub enum $code {
-            /// The input cannot be read: a malformed id, a text that is too long, an amount with too many decimals. The message says what.
+            /// The input cannot be read: a malformed id, a text that is too long, an amount with too many
+            /// decimals. The message says what.
             Invalid,
             /// There is no such thing, or it is not yours.
             NotFound,
@@ -128,11 +132,10 @@ macro_rules! user_error {
 pub(crate) use user_error;
 
 const NAME: &str = "UserError";
-const DESCRIPTION: &str =
-    "Why a mutation changed nothing, in a form that its user can act on. Each mutation has an error type of its own with a `code`.";
+const DESCRIPTION: &str = "Why a mutation changed nothing, in a form that its user can act on. Each mutation has an error type of its own with a `code`.";
 
-/// Adds the interface of all errors to a schema that is otherwise complete: every object type whose name ends in `Error` and that
-/// has the two fields implements it.
+/// Adds the interface of all errors to a schema that is otherwise complete: every object type whose name ends
+/// in `Error` and that has the two fields implements it.
 pub(super) fn add_interface(registry: &mut Registry) {
     let mut fields = IndexMap::new();
     let mut errors = IndexSet::new();

@@ -19,8 +19,15 @@ use crate::{Api, backend::shown};
 /// # Errors
 ///
 /// Those of what is called.
-pub async fn around(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
-    let incoming = request.headers().get("traceparent").and_then(|value| value.to_str().ok()).and_then(TraceParent::parse);
+pub async fn around(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let incoming = request
+        .headers()
+        .get("traceparent")
+        .and_then(|value| value.to_str().ok())
+        .and_then(TraceParent::parse);
     let (trace, request_id) = match request.app_data::<web::Data<Api>>() {
         Some(api) => begin(incoming, api.db.entropy()),
         None => begin(incoming, &SystemEntropy),
@@ -34,7 +41,8 @@ pub async fn around(request: ServiceRequest, next: Next<impl MessageBody + 'stat
 fn begin(incoming: Option<TraceParent>, entropy: &dyn Entropy) -> (TraceParent, String) {
     let own = TraceParent::start(entropy);
     let span = own.header().split('-').nth(2).unwrap_or_default().to_owned();
-    let joined = incoming.and_then(|caller| TraceParent::parse(&format!("00-{}-{span}-01", caller.trace_id())));
+    let joined =
+        incoming.and_then(|caller| TraceParent::parse(&format!("00-{}-{span}-01", caller.trace_id())));
     (joined.unwrap_or(own), span)
 }
 

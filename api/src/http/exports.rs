@@ -1,7 +1,8 @@
-//! `GET /creators/{id}/products.csv`: a creator's catalogue as a sheet that can be read in again, for its members and its tokens.
+//! `GET /creators/{id}/products.csv`: a creator's catalogue as a sheet that can be read in again, for its
+//! members and its tokens.
 //!
-//! It is written as it is read: some products at a time, when the client takes them. A failure in the middle cuts the connection, so
-//! that a part is never taken for the whole.
+//! It is written as it is read: some products at a time, when the client takes them. A failure in the middle
+//! cuts the connection, so that a part is never taken for the whole.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -68,9 +69,13 @@ async fn products(
     let creator = creator.parse::<CreatorId>().unwrap_or(CreatorId(uuid::Uuid::nil()));
     let scope = match authorize(&viewer, Manage { creator, permission: Permission::CatalogRead }) {
         Ok(scope) => scope,
-        Err(Denied::Unauthenticated) => return text(StatusCode::UNAUTHORIZED, "send `Authorization: Bearer` with a token\n"),
+        Err(Denied::Unauthenticated) => {
+            return text(StatusCode::UNAUTHORIZED, "send `Authorization: Bearer` with a token\n");
+        }
         Err(Denied::NotFound) => return text(StatusCode::NOT_FOUND, "not found\n"),
-        Err(Denied::Forbidden | Denied::Unconfirmed) => return text(StatusCode::FORBIDDEN, "you are not allowed to do this\n"),
+        Err(Denied::Forbidden | Denied::Unconfirmed) => {
+            return text(StatusCode::FORBIDDEN, "you are not allowed to do this\n");
+        }
     };
     let mut response = HttpResponse::Ok();
     response.content_type("text/csv; charset=utf-8; header=present");

@@ -21,8 +21,8 @@ pub struct Check {
 }
 
 impl Check {
-    /// A check of that name. `ask` answers why not in a sentence that everybody may read: no address, no secret, no text of
-    /// another program; those belong into the log.
+    /// A check of that name. `ask` answers why not in a sentence that everybody may read: no address, no
+    /// secret, no text of another program; those belong into the log.
     pub fn new<F, R>(name: &'static str, ask: F) -> Self
     where
         F: Fn() -> R + Send + Sync + 'static,
@@ -31,7 +31,8 @@ impl Check {
         Self { name, required: true, ask: Arc::new(move || Box::pin(ask())) }
     }
 
-    /// The same of something without which the process is slower, but of use all the same: it is told, and no more.
+    /// The same of something without which the process is slower, but of use all the same: it is told, and no
+    /// more.
     pub fn not_required(mut self) -> Self {
         self.required = false;
         self
@@ -88,18 +89,24 @@ async fn livez() -> HttpResponse {
     HttpResponse::Ok().content_type(TEXT).insert_header((CACHE_CONTROL, "no-store")).body("alive\n")
 }
 
-/// Whether all that the process needs is there: what is missing stands in the answer, whose status is 503 then.
+/// Whether all that the process needs is there: what is missing stands in the answer, whose status is 503
+/// then.
 async fn readyz(operations: web::Data<Operations>) -> HttpResponse {
     let database = database(&operations.db);
     let said = join_all(std::iter::once(&database).chain(&operations.checks).map(Check::said)).await;
-    let missing: Vec<_> =
-        said.iter().filter(|(check, said)| check.required && said.is_err()).map(|(check, _)| check.name).collect();
+    let missing: Vec<_> = said
+        .iter()
+        .filter(|(check, said)| check.required && said.is_err())
+        .map(|(check, _)| check.name)
+        .collect();
     if !missing.is_empty() {
         tracing::warn!(?missing, "not ready");
     }
     let ready = missing.is_empty();
-    let checks: BTreeMap<_, _> =
-        said.into_iter().map(|(check, said)| (check.name, said.err().unwrap_or_else(|| "ok".to_owned()))).collect();
+    let checks: BTreeMap<_, _> = said
+        .into_iter()
+        .map(|(check, said)| (check.name, said.err().unwrap_or_else(|| "ok".to_owned())))
+        .collect();
     let mut answer = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     answer.insert_header((CACHE_CONTROL, "no-store")).json(json!({ "ready": ready, "checks": checks }))
 }

@@ -1,8 +1,8 @@
 //! The pages that the links in letters lead to, for people whose storefront has none of its own.
 //!
-//! Programs that check letters follow their links, so a GET has no effect: it shows what a button would do, and the button's POST
-//! does it. Codes that a storefront has to redeem, because it gets a session for them, are only shown. No page has a script, loads
-//! anything, or hands the code in its address on.
+//! Programs that check letters follow their links, so a GET has no effect: it shows what a button would do,
+//! and the button's POST does it. Codes that a storefront has to redeem, because it gets a session for them,
+//! are only shown. No page has a script, loads anything, or hands the code in its address on.
 
 use std::{error::Error, future::Future};
 
@@ -34,7 +34,8 @@ use serde::Deserialize;
 
 use crate::Api;
 
-/// The longest body of a form, in bytes: a code, and twice the longest password with each of its bytes written as three (3 072).
+/// The longest body of a form, in bytes: a code, and twice the longest password with each of its bytes
+/// written as three (3 072).
 const BODY_MAX: usize = 4 * 1024;
 
 /// Adds the pages. Letters are written with these names.
@@ -67,7 +68,8 @@ impl Sent {
         web::Query::<Self>::from_query(text).ok().map(web::Query::into_inner)
     }
 
-    /// The code, if it has the form of one. Letters, digits and `_` only: no page shows a stranger's sentences as ours.
+    /// The code, if it has the form of one. Letters, digits and `_` only: no page shows a stranger's
+    /// sentences as ours.
     fn code(&self) -> Option<Secret> {
         let formed = self.code.chars().all(|character| character.is_ascii_alphanumeric() || character == '_');
         Secret::presented(&self.code).filter(|_| formed)
@@ -134,7 +136,11 @@ async fn do_reset_password(request: HttpRequest, body: web::Payload, api: web::D
     };
     let Some(link) = sent.code() else { return incomplete(&api) };
     if sent.password != sent.again {
-        return password_form(&api, &link, Some("The two passwords are not the same. Type the new one twice."));
+        return password_form(
+            &api,
+            &link,
+            Some("The two passwords are not the same. Type the new one twice."),
+        );
     }
     let password = match Password::new(&sent.password) {
         Ok(password) => password,
@@ -151,9 +157,10 @@ async fn do_reset_password(request: HttpRequest, body: web::Payload, api: web::D
                  Go back to the shop and sign in with it.</p>";
             page(&api, StatusCode::OK, "Your password is changed", main)
         }
-        Some(Err(OpError::Refused(_))) => {
-            over(&api, "If you have chosen a new password with it, sign in. If not, ask for a new letter where you sign in.")
-        }
+        Some(Err(OpError::Refused(_))) => over(
+            &api,
+            "If you have chosen a new password with it, sign in. If not, ask for a new letter where you sign in.",
+        ),
         Some(Err(failure)) => failed(&api, &failure),
         None => unavailable(&api),
     }
@@ -169,8 +176,13 @@ fn password_form(api: &Api, code: &Secret, wrong: Option<&str>) -> HttpResponse 
         }
     };
     let field = |name: &str, label: &str, invalid: &str| {
-        let attributes = format!("type=\"password\" autocomplete=\"new-password\" minlength=\"{}\" required", Password::MIN);
-        format!("<label for=\"{name}\">{label}</label>\n<input id=\"{name}\" name=\"{name}\" {attributes}{invalid}>\n")
+        let attributes = format!(
+            "type=\"password\" autocomplete=\"new-password\" minlength=\"{}\" required",
+            Password::MIN
+        );
+        format!(
+            "<label for=\"{name}\">{label}</label>\n<input id=\"{name}\" name=\"{name}\" {attributes}{invalid}>\n"
+        )
     };
     let main = format!(
         "{alert}<form method=\"post\" action=\"reset-password\">\n{}\n{}{}<button>Set the new password</button>\n</form>\n\
@@ -227,7 +239,8 @@ async fn take_form(request: &HttpRequest, body: web::Payload, api: &Api) -> Resu
         let main = "<p role=\"alert\">This form cannot be read. Open the link in the letter again.</p>";
         page(api, status, "Nothing was done", main)
     };
-    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let content_type =
+        request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let essence = content_type.split(';').next().unwrap_or("").trim();
     if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         return Err(unread(cannot_read(StatusCode::UNSUPPORTED_MEDIA_TYPE)));
@@ -238,13 +251,14 @@ async fn take_form(request: &HttpRequest, body: web::Payload, api: &Api) -> Resu
     sent.ok_or_else(|| cannot_read(StatusCode::BAD_REQUEST))
 }
 
-/// Whether a header says that the form is not on a page of ours. Browsers send `Origin: null` from a page that hands on no
-/// referrer, as ours do (Fetch, "append a request `Origin` header"), so `null` says nothing; `Sec-Fetch-Site`, which they send
-/// over TLS, does.
+/// Whether a header says that the form is not on a page of ours. Browsers send `Origin: null` from a page
+/// that hands on no referrer, as ours do (Fetch, "append a request `Origin` header"), so `null` says nothing;
+/// `Sec-Fetch-Site`, which they send over TLS, does.
 fn is_from_elsewhere(request: &HttpRequest) -> bool {
     let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or("unreadable"));
     let other_site = header("sec-fetch-site").is_some_and(|site| !matches!(site, "same-origin" | "none"));
-    let host = header(HOST.as_str()).or_else(|| request.uri().authority().map(|authority| authority.as_str()));
+    let host =
+        header(HOST.as_str()).or_else(|| request.uri().authority().map(|authority| authority.as_str()));
     let other_origin = header(ORIGIN.as_str()).filter(|origin| *origin != "null").is_some_and(|origin| {
         let authority = origin.split_once("://").map(|(_, authority)| authority);
         // Schemes may differ: a proxy in front takes TLS off.
@@ -260,7 +274,8 @@ fn at_the_door(request: &HttpRequest, api: &Api) -> Option<EntryScope> {
     authorize(&Viewer::Public, Enter { address }).ok()
 }
 
-/// Runs what has an effect on a task of its own: it goes on when its client is gone. `None` is a defect, which is logged.
+/// Runs what has an effect on a task of its own: it goes on when its client is gone. `None` is a defect,
+/// which is logged.
 async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Option<T>> + Send + 'static) -> Option<T> {
     let task = match TraceParent::current() {
         Some(trace) => tokio::spawn(trace.scope(work)),
@@ -280,7 +295,8 @@ fn incomplete(api: &Api) -> HttpResponse {
 
 /// The link was used, has run out, or never was.
 fn over(api: &Api, next: &str) -> HttpResponse {
-    let main = format!("<p role=\"alert\">This link was used already, or its time has run out.</p>\n<p>{next}</p>");
+    let main =
+        format!("<p role=\"alert\">This link was used already, or its time has run out.</p>\n<p>{next}</p>");
     page(api, StatusCode::GONE, "This link is not valid any more", &main)
 }
 
@@ -312,8 +328,9 @@ fn shown(code: &Secret) -> String {
 fn page(api: &Api, status: StatusCode, title: &str, main: &str) -> HttpResponse {
     let nonce = api.db.entropy().secret("style");
     let nonce = nonce.expose();
-    let policy =
-        format!("default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'");
+    let policy = format!(
+        "default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    );
     HttpResponse::build(status)
         .content_type("text/html; charset=utf-8")
         .insert_header((CONTENT_SECURITY_POLICY, policy))
@@ -373,10 +390,14 @@ mod tests {
 
     #[test]
     fn a_code_is_letters_digits_and_underscores() {
-        let code = |query: &str| Sent::parse(query).and_then(|sent| sent.code()).map(|code| code.expose().to_owned());
+        let code = |query: &str| {
+            Sent::parse(query).and_then(|sent| sent.code()).map(|code| code.expose().to_owned())
+        };
         assert_eq!(code("utm_source=x&code=sr_link_0aZ").as_deref(), Some("sr_link_0aZ"));
         let long = format!("code={}", "a".repeat(201));
-        for query in ["", "code=", "code=a%3Cb", "code=call+us", "code=a-b", "code=%FF", "code=a&code=b", &long] {
+        for query in
+            ["", "code=", "code=a%3Cb", "code=call+us", "code=a-b", "code=%FF", "code=a&code=b", &long]
+        {
             assert_eq!(code(query), None, "{query}");
         }
     }

@@ -61,7 +61,16 @@ impl SharedEdge {
 /// is called on.
 pub fn edge(api: Api) -> SharedEdge {
     let backend = Arc::new(ApiBackend::new(&api));
-    let edge = Edge::start(api.edge.clone(), profile(), Arc::<ApiBackend>::clone(&backend), api.live.stopping().clone());
-    let operations = health::Operations { db: api.db.clone(), checks: api.checks.clone(), metrics: Arc::clone(&api.metrics) };
+    let edge = Edge::start(
+        api.edge.clone(),
+        profile(),
+        Arc::<ApiBackend>::clone(&backend),
+        api.live.stopping().clone(),
+    );
+    let operations = health::Operations {
+        db: api.db.clone(),
+        checks: api.checks.clone(),
+        metrics: Arc::clone(&api.metrics),
+    };
     SharedEdge { edge, backend, operations: web::Data::new(operations), api: web::Data::new(api) }
 }

@@ -1,7 +1,8 @@
-//! The playground: GraphiQL and its examples, served from memory, so that it works where there is no network but this server.
+//! The playground: GraphiQL and its examples, served from memory, so that it works where there is no network
+//! but this server.
 //!
-//! What is vendored, and why in these versions, says `api/playground/vendor/README.md`; how an example is written says
-//! `api/playground/examples/README.md`.
+//! What is vendored, and why in these versions, says `api/playground/vendor/README.md`; how an example is
+//! written says `api/playground/examples/README.md`.
 
 use std::{
     collections::BTreeMap,
@@ -21,8 +22,8 @@ use actix_web::{
 use serde::Serialize;
 use serde_json::json;
 
-/// Scripts and everything else come from this server only. GraphiQL sets style attributes (hence `unsafe-inline` for styles
-/// alone), carries its fonts in its style sheet, and may start workers of its own.
+/// Scripts and everything else come from this server only. GraphiQL sets style attributes (hence
+/// `unsafe-inline` for styles alone), carries its fonts in its style sheet, and may start workers of its own.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
      font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -50,7 +51,11 @@ const FILES: &[(&str, &str, &[u8])] = &[
     ("graphiql.min.js", JS, include_bytes!("../../playground/vendor/graphiql.min.js")),
     ("graphiql.min.css", CSS, include_bytes!("../../playground/vendor/graphiql.min.css")),
     ("react.production.min.js", JS, include_bytes!("../../playground/vendor/react.production.min.js")),
-    ("react-dom.production.min.js", JS, include_bytes!("../../playground/vendor/react-dom.production.min.js")),
+    (
+        "react-dom.production.min.js",
+        JS,
+        include_bytes!("../../playground/vendor/react-dom.production.min.js"),
+    ),
 ];
 
 /// One entry of [`EXAMPLE_FILES`].
@@ -102,10 +107,11 @@ const EXAMPLE_FILES: &[(&str, &str)] = &[
     example!("79-admin-discard"),
 ];
 
-/// The bearer tokens of the demo accounts by role (`buyer`, `creator`, `admin`), or `None` where there is no demo.
+/// The bearer tokens of the demo accounts by role (`buyer`, `creator`, `admin`), or `None` where there is no
+/// demo.
 ///
-/// Given to the application as `web::Data<DemoTokens>`. In demo mode everyone who reaches the playground gets them: they
-/// must never open anything but a demo.
+/// Given to the application as `web::Data<DemoTokens>`. In demo mode everyone who reaches the playground gets
+/// them: they must never open anything but a demo.
 #[derive(Clone, Default)]
 pub struct DemoTokens(pub Option<BTreeMap<String, String>>);
 
@@ -153,11 +159,13 @@ pub struct Example {
     pub title: String,
     /// The GraphQL document, without the lines that say the above.
     pub query: String,
-    /// Queries that the playground asks one after another when it opens the example, as the example's role, for the values
-    /// that its placeholders name. A later one may hold placeholders that an earlier one fills.
+    /// Queries that the playground asks one after another when it opens the example, as the example's role,
+    /// for the values that its placeholders name. A later one may hold placeholders that an earlier one
+    /// fills.
     pub prepare: Vec<String>,
-    /// Its variables: the text of a JSON object, so that its fields keep their order. The texts in it may hold placeholders:
-    /// `{{uuid}}`, `{{UUID}}`, `{{in:2d}}`, and `{{path.to.value}}` in what `prepare` was answered.
+    /// Its variables: the text of a JSON object, so that its fields keep their order. The texts in it may
+    /// hold placeholders: `{{uuid}}`, `{{UUID}}`, `{{in:2d}}`, and `{{path.to.value}}` in what `prepare` was
+    /// answered.
     pub variables: Option<String>,
     /// Whether it is the one shown at the first visit.
     pub default: bool,
@@ -179,8 +187,8 @@ enum ExampleError {
 }
 
 impl Example {
-    /// Reads a file of the examples. The keys stand in the comment lines at its top; a value may go on over further comment
-    /// lines, up to the next key or an empty comment. Only `prepare` may come more than once.
+    /// Reads a file of the examples. The keys stand in the comment lines at its top; a value may go on over
+    /// further comment lines, up to the next key or an empty comment. Only `prepare` may come more than once.
     fn parse(name: &str, text: &str) -> Result<Self, ExampleError> {
         const KEYS: [&str; 5] = ["title", "role", "prepare", "variables", "default"];
         let mut values: Vec<(&str, String)> = Vec::new();
@@ -195,7 +203,9 @@ impl Example {
                 query.push('\n');
                 continue;
             };
-            let key_and_value = comment.split_once(':').and_then(|(key, value)| Some((*KEYS.iter().find(|k| **k == key)?, value)));
+            let key_and_value = comment
+                .split_once(':')
+                .and_then(|(key, value)| Some((*KEYS.iter().find(|k| **k == key)?, value)));
             if let Some((key, value)) = key_and_value {
                 values.push((key, value.trim().to_owned()));
                 is_open = true;
@@ -218,13 +228,15 @@ impl Example {
                 return Err(ExampleError::Twice(key));
             }
         }
-        let mut required = |key| single.remove(key).filter(|value| !value.is_empty()).ok_or(ExampleError::Missing(key));
+        let mut required =
+            |key| single.remove(key).filter(|value| !value.is_empty()).ok_or(ExampleError::Missing(key));
         let title = required("title")?;
         let role = required("role")?;
         let role = ExampleRole::parse(&role).ok_or(ExampleError::Role(role))?;
         let variables = single.remove("variables");
         if let Some(json) = &variables {
-            serde_json::from_str::<BTreeMap<String, serde::de::IgnoredAny>>(json).map_err(ExampleError::Variables)?;
+            serde_json::from_str::<BTreeMap<String, serde::de::IgnoredAny>>(json)
+                .map_err(ExampleError::Variables)?;
         }
         let default = match single.remove("default").as_deref() {
             None | Some("false") => false,
@@ -242,7 +254,8 @@ pub fn examples() -> Vec<Example> {
         .iter()
         .filter_map(|(name, text)| match Example::parse(name, text) {
             Ok(example) => Some(example),
-            // A test reads every file, so this is for a build that skipped it: one example less, and the reason why.
+            // A test reads every file, so this is for a build that skipped it: one example less, and the
+            // reason why.
             Err(error) => {
                 tracing::error!(example = name, %error, "example of the playground left out");
                 None
@@ -253,8 +266,8 @@ pub fn examples() -> Vec<Example> {
 
 /// Adds `/playground`, what it loads, and `/favicon.ico`.
 ///
-/// In demo mode the application holds `web::Data<DemoTokens>` beside it. Answers are plain: compressing them is left to the
-/// application's middleware.
+/// In demo mode the application holds `web::Data<DemoTokens>` beside it. Answers are plain: compressing them
+/// is left to the application's middleware.
 pub fn configure(cfg: &mut web::ServiceConfig) {
     cfg.service(web::resource("/playground").route(read().to(page)))
         .service(web::resource("/playground/").route(read().to(without_slash)))
@@ -280,7 +293,8 @@ struct Asset {
 
 impl Asset {
     fn new(name: &'static str, content_type: &'static str, content: web::Bytes) -> Self {
-        // Nobody gains by a collision, so 64 bits of a fast hash do. Its keys are fixed: every process of one build agrees.
+        // Nobody gains by a collision, so 64 bits of a fast hash do. Its keys are fixed: every process of one
+        // build agrees.
         let mut hasher = DefaultHasher::new();
         content.hash(&mut hasher);
         let version = format!("{:016x}", hasher.finish());
@@ -327,7 +341,11 @@ static SITE: LazyLock<Site> = LazyLock::new(|| {
         page.replace(&format!("{{{{{}}}}}", file.name), &format!("{}?v={}", file.name, file.version))
     });
     let examples = json!(examples()).to_string();
-    Site { page: Asset::new("index.html", HTML, page.into()), files, examples: Asset::new("examples.json", JSON, examples.into()) }
+    Site {
+        page: Asset::new("index.html", HTML, page.into()),
+        files,
+        examples: Asset::new("examples.json", JSON, examples.into()),
+    }
 });
 
 /// An answer with the headers that keep the page, and the tokens typed into it, to itself.
@@ -373,11 +391,16 @@ async fn demo_json(tokens: Option<web::Data<DemoTokens>>) -> HttpResponse {
         Some(tokens) => json!({ "demo": true, "tokens": tokens }),
         None => json!({ "demo": false }),
     };
-    guarded(StatusCode::OK).insert_header((header::CACHE_CONTROL, "no-store")).content_type(JSON).body(answer.to_string())
+    guarded(StatusCode::OK)
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .content_type(JSON)
+        .body(answer.to_string())
 }
 
 fn not_found() -> HttpResponse {
-    guarded(StatusCode::NOT_FOUND).content_type("text/plain; charset=utf-8").body("No such file in the playground.\n")
+    guarded(StatusCode::NOT_FOUND)
+        .content_type("text/plain; charset=utf-8")
+        .body("No such file in the playground.\n")
 }
 
 #[cfg(test)]
@@ -418,14 +441,19 @@ mod tests {
             ("/playground/demo.json".to_owned(), JSON),
             ("/favicon.ico".to_owned(), SVG),
         ];
-        routes.extend(FILES.iter().map(|(name, content_type, _)| (format!("/playground/{name}"), *content_type)));
+        routes.extend(
+            FILES.iter().map(|(name, content_type, _)| (format!("/playground/{name}"), *content_type)),
+        );
         for (path, content_type) in routes {
             let response = get(&path).await;
             assert_eq!(response.status(), StatusCode::OK, "{path}");
             assert_eq!(header_of(&response, header::CONTENT_TYPE), content_type, "{path}");
             assert_eq!(header_of(&response, header::X_CONTENT_TYPE_OPTIONS), "nosniff", "{path}");
             assert_eq!(header_of(&response, header::REFERRER_POLICY), "no-referrer", "{path}");
-            assert!(header_of(&response, header::CONTENT_SECURITY_POLICY).contains("frame-ancestors 'none'"), "{path}");
+            assert!(
+                header_of(&response, header::CONTENT_SECURITY_POLICY).contains("frame-ancestors 'none'"),
+                "{path}"
+            );
             assert!(!http::read_body(response).await.is_empty(), "{path}");
         }
     }
@@ -473,7 +501,11 @@ mod tests {
             (etag.replace("W/", ""), StatusCode::NOT_MODIFIED),
             ("\"other\"".to_owned(), StatusCode::OK),
         ] {
-            let again = ask(None, TestRequest::get().uri("/playground").insert_header((header::IF_NONE_MATCH, sent.clone()))).await;
+            let again = ask(
+                None,
+                TestRequest::get().uri("/playground").insert_header((header::IF_NONE_MATCH, sent.clone())),
+            )
+            .await;
             assert_eq!(again.status(), status, "{sent}");
             assert_eq!(header_of(&again, header::ETAG), etag, "{sent}");
         }
@@ -512,7 +544,9 @@ mod tests {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/playground/examples");
         let on_disk: BTreeSet<String> = std::fs::read_dir(folder)
             .unwrap()
-            .filter_map(|entry| entry.unwrap().file_name().into_string().unwrap().strip_suffix(".graphql").map(str::to_owned))
+            .filter_map(|entry| {
+                entry.unwrap().file_name().into_string().unwrap().strip_suffix(".graphql").map(str::to_owned)
+            })
             .collect();
         let listed: BTreeSet<String> = EXAMPLE_FILES.iter().map(|(name, _)| (*name).to_owned()).collect();
         assert_eq!(listed, on_disk, "EXAMPLE_FILES and api/playground/examples differ");
@@ -526,11 +560,18 @@ mod tests {
             let widest = example.query.lines().map(|line| line.chars().count()).max();
             assert!(widest <= Some(51), "{name} is wider than its half of a laptop's screen");
             for query in &example.prepare {
-                let document = parse_query(query).unwrap_or_else(|error| panic!("{name} prepares by {query}: {error}"));
-                let changes = document.operations.iter().any(|(_, operation)| operation.node.ty != OperationType::Query);
+                let document =
+                    parse_query(query).unwrap_or_else(|error| panic!("{name} prepares by {query}: {error}"));
+                let changes = document
+                    .operations
+                    .iter()
+                    .any(|(_, operation)| operation.node.ty != OperationType::Query);
                 assert!(!changes, "{name} would change something by being opened");
             }
-            assert!(name.contains(&format!("-{}-", json!(example.role).as_str().unwrap())), "{name} does not name its role");
+            assert!(
+                name.contains(&format!("-{}-", json!(example.role).as_str().unwrap())),
+                "{name} does not name its role"
+            );
             assert!(titles.insert(example.title), "{name} has the title of another");
             assert!(!example.default || example.prepare.is_empty(), "{name} keeps the first visit waiting");
             defaults += usize::from(example.default);
@@ -550,7 +591,10 @@ mod tests {
         assert_eq!(example.prepare, ["{ cups { id } }", "{ saucers }"]);
         assert_eq!(example.variables.as_deref(), Some(r#"{ "key": "{{uuid}}" }"#));
         assert!(example.default);
-        assert_eq!(example.query, "# Pays later.\nmutation Reserve($key: String!) {\n  # role: inside\n  reserve(key: $key)\n}\n");
+        assert_eq!(
+            example.query,
+            "# Pays later.\nmutation Reserve($key: String!) {\n  # role: inside\n  reserve(key: $key)\n}\n"
+        );
     }
 
     #[test]
@@ -561,7 +605,10 @@ mod tests {
             ("# title: A\n# role: nobody\n{ a }", "has the unknown role `nobody`"),
             ("# title: A\n# role: buyer\n# title: B\n{ a }", "has more than one `# title: …` line"),
             ("# title: A\n# role: buyer\n# variables: [1]\n{ a }", "has variables that are no JSON object"),
-            ("# title: A\n# role: buyer\n# default: yes\n{ a }", "says `# default: yes`, which is neither true nor false"),
+            (
+                "# title: A\n# role: buyer\n# default: yes\n{ a }",
+                "says `# default: yes`, which is neither true nor false",
+            ),
         ] {
             assert_eq!(Example::parse("x", text).unwrap_err().to_string(), complaint);
         }

@@ -19,8 +19,9 @@ pub(super) async fn receive(
     body: web::Payload,
     api: web::Data<Api>,
 ) -> HttpResponse {
-    let text =
-        |status: actix_web::http::StatusCode, text: &'static str| HttpResponse::build(status).content_type("text/plain").body(text);
+    let text = |status: actix_web::http::StatusCode, text: &'static str| {
+        HttpResponse::build(status).content_type("text/plain").body(text)
+    };
     use actix_web::http::StatusCode as S;
     let gateways = &api.gateways;
     if !gateways.has_name(&name) {

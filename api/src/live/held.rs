@@ -1,7 +1,8 @@
 //! How many units of drops are held, added up once for each state of a drop, whoever asks.
 //!
-//! Adding up reads every hold of a drop: thousands, in the minutes in which thousands look at its page. Whatever changes a hold
-//! counts the version of the drop's gate up, so a sum that was made at the present version is still right, until a hold runs out.
+//! Adding up reads every hold of a drop: thousands, in the minutes in which thousands look at its page.
+//! Whatever changes a hold counts the version of the drop's gate up, so a sum that was made at the present
+//! version is still right, until a hold runs out.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -50,8 +51,8 @@ impl Default for HeldUnits {
 }
 
 impl HeldUnits {
-    /// Held units of the items of drops, as of now: two statements at most, however many drops there are. Where many ask
-    /// about one drop that has just changed, one of them adds up.
+    /// Held units of the items of drops, as of now: two statements at most, however many drops there are.
+    /// Where many ask about one drop that has just changed, one of them adds up.
     pub(crate) async fn of(&self, db: &Db, drops: &[DropId]) -> Result<HashMap<DropId, HeldItems>, DbErr> {
         // Before the sums: they are at least as new as the version that they are kept under.
         let versions = queries::stock_versions(db, drops).await?;
@@ -71,8 +72,9 @@ impl HeldUnits {
         match *missing.as_slice() {
             [] => {}
             [key] => {
-                let sum =
-                    self.0.try_get_with(key, async { Ok(Sum::of(add_up(db, &[key.0]).await?.remove(&key.0).unwrap_or_default())) });
+                let sum = self.0.try_get_with(key, async {
+                    Ok(Sum::of(add_up(db, &[key.0]).await?.remove(&key.0).unwrap_or_default()))
+                });
                 held.insert(key.0, sum.await.map_err(|error: Arc<DbErr>| (*error).clone())?.held.clone());
             }
             _ => {

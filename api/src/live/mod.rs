@@ -1,8 +1,10 @@
-//! What is watched as it changes: from the facts of the whole deployment to the subscriptions of this process.
+//! What is watched as it changes: from the facts of the whole deployment to the subscriptions of this
+//! process.
 //!
-//! [`Live`] is a [`Projection`], so it hears of every fact as soon as it is broadcast, and wakes whoever listens to the [`topics`]
-//! that the fact is about. [`stock`] reads the stock of a drop once for all who watch it; [`held`] adds up what is held of drops. The
-//! subscriptions themselves and their connections are the edge's (`edge::live`).
+//! [`Live`] is a [`Projection`], so it hears of every fact as soon as it is broadcast, and wakes whoever
+//! listens to the [`topics`] that the fact is about. [`stock`] reads the stock of a drop once for all who
+//! watch it; [`held`] adds up what is held of drops. The subscriptions themselves and their connections are
+//! the edge's (`edge::live`).
 
 pub(crate) mod held;
 pub(crate) mod stock;
@@ -154,7 +156,8 @@ mod tests {
         let kit = Kit::sqlite().await;
         let live = Live::start(&kit.db);
         let (drop, other) = (DropId(Uuid::from_u128(1)), DropId(Uuid::from_u128(2)));
-        let (mut of_drop, mut of_other) = (live.topics().listen(Topic::Stock(drop)), live.topics().listen(Topic::Stock(other)));
+        let (mut of_drop, mut of_other) =
+            (live.topics().listen(Topic::Stock(drop)), live.topics().listen(Topic::Stock(other)));
         assert_eq!(live.position().await.unwrap(), None);
         live.rebuild(7).await.unwrap();
         assert_eq!(live.position().await.unwrap(), Some(7));

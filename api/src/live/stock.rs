@@ -32,7 +32,8 @@ pub(crate) struct StockRead {
     pub(crate) as_of: DateTime<Utc>,
 }
 
-/// Two are the same when they show the same: the later one of them is not told again, so that `as_of` says when it was first so.
+/// Two are the same when they show the same: the later one of them is not told again, so that `as_of` says
+/// when it was first so.
 impl PartialEq for StockRead {
     fn eq(&self, other: &Self) -> bool {
         self.view == other.view
@@ -44,7 +45,8 @@ const GOOD_FOR: Duration = Duration::from_secs(1);
 /// Of how many drops a stock is kept.
 const KEPT: u64 = 10_000;
 
-/// The stock of drops as it was read a moment ago, for all who ask: a drop is read once a second, however many they are.
+/// The stock of drops as it was read a moment ago, for all who ask: a drop is read once a second, however
+/// many they are.
 pub(crate) struct StockCache(moka::future::Cache<DropId, Arc<KnownStock>>);
 
 /// A drop and its stock at one instant.
@@ -61,8 +63,8 @@ impl Default for StockCache {
 }
 
 impl StockCache {
-    /// The stock of a drop, one second old at most, whoever may see it; `None` where there is no such drop. Who asks while it is
-    /// being read waits for that.
+    /// The stock of a drop, one second old at most, whoever may see it; `None` where there is no such drop.
+    /// Who asks while it is being read waits for that.
     pub(crate) async fn get(&self, live: &Live, id: DropId) -> Result<Option<Arc<KnownStock>>, Arc<DbErr>> {
         let known = self.0.try_get_with(id, async {
             let as_of = live.db().now();

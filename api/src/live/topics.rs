@@ -37,7 +37,9 @@ impl Topic {
             | Fact::ReservationCancelled { checkout }
             | Fact::PaymentChanged { checkout, .. } => [Some(Self::Checkout(*checkout)), None],
             // What people may do is looked up every second (`passes`), whatever changes it.
-            Fact::AccountChanged { .. } | Fact::CreatorChanged { .. } | Fact::ProductChanged { .. } => [None, None],
+            Fact::AccountChanged { .. } | Fact::CreatorChanged { .. } | Fact::ProductChanged { .. } => {
+                [None, None]
+            }
         }
     }
 }
@@ -66,11 +68,14 @@ impl Topics {
 
     /// Wakes all.
     pub(crate) fn wake_all(&self) {
-        locked(&self.0).values().for_each(|listened_to| listened_to.send_modify(|count| *count = count.wrapping_add(1)));
+        locked(&self.0)
+            .values()
+            .for_each(|listened_to| listened_to.send_modify(|count| *count = count.wrapping_add(1)));
     }
 }
 
-/// Hears when something about a topic happens. Many things that happen before it is asked again are heard as one.
+/// Hears when something about a topic happens. Many things that happen before it is asked again are heard as
+/// one.
 pub(crate) struct Ear {
     heard: watch::Receiver<u64>,
     topic: Topic,

@@ -59,9 +59,12 @@ fn a_long_answer_goes_by_gzip_to_those_who_take_it() {
         let service = serve!(api(&kit));
         let ask = async |query: &str, accept: &str| {
             let request = TestRequest::post().uri("/graphql").set_json(json!({ "query": query }));
-            let response = test::call_service(&service, request.insert_header(("accept-encoding", accept)).to_request()).await;
+            let response =
+                test::call_service(&service, request.insert_header(("accept-encoding", accept)).to_request())
+                    .await;
             assert_eq!(response.status(), StatusCode::OK);
-            let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+            let header =
+                |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
             let varies = response.headers().get_all("vary").any(|vary| vary == "accept-encoding");
             let encoding = header("content-encoding");
             (encoding, varies, test::read_body(response).await.to_vec())
@@ -71,10 +74,18 @@ fn a_long_answer_goes_by_gzip_to_those_who_take_it() {
         assert_eq!((encoding, varies), (None, true));
         let (encoding, varies, zipped) = ask(schema, "gzip, br").await;
         assert_eq!((encoding.as_deref(), varies), (Some("gzip"), true));
-        assert!(plain.len() > 32 * 1024 && zipped.len() * 3 < plain.len(), "{} {}", plain.len(), zipped.len());
+        assert!(
+            plain.len() > 32 * 1024 && zipped.len() * 3 < plain.len(),
+            "{} {}",
+            plain.len(),
+            zipped.len()
+        );
         let mut unzipped = Vec::new();
         GzDecoder::new(&zipped[..]).read_to_end(&mut unzipped).unwrap();
-        assert_eq!(serde_json::from_slice::<Value>(&unzipped).unwrap(), serde_json::from_slice::<Value>(&plain).unwrap());
+        assert_eq!(
+            serde_json::from_slice::<Value>(&unzipped).unwrap(),
+            serde_json::from_slice::<Value>(&plain).unwrap()
+        );
         assert_eq!(ask("{ __typename }", "gzip").await.0, None);
         let middling = "{ __type(name: \"Drop\") { fields { name description } } }";
         assert_eq!(ask(middling, "gzip").await.0.as_deref(), Some("gzip"));

@@ -10,7 +10,8 @@ use crate::shop::{api, data, posted, send};
 
 /// `depth` fragments, each of which spreads the next one twice.
 fn bomb(depth: usize) -> String {
-    let levels = (0..depth).map(|level| format!("fragment F{level} on Query {{ ...F{0} ...F{0} }} ", level + 1));
+    let levels =
+        (0..depth).map(|level| format!("fragment F{level} on Query {{ ...F{0} ...F{0} }} ", level + 1));
     format!("query {{ ...F0 }} {} fragment F{depth} on Query {{ __typename }}", levels.collect::<String>())
 }
 
@@ -28,12 +29,15 @@ fn a_kilobyte_of_doubling_fragments_is_refused_in_no_time() {
 #[test]
 fn lists_multiply_what_they_cost() {
     testkit::run(Kit::sqlite(), async |kit| {
-        let page = "items { id price { amount } stock { free } variant { sku product { title variants { sku } } } }";
+        let page =
+            "items { id price { amount } stock { free } variant { sku product { title variants { sku } } } }";
         let query = |first: u32| format!("{{ drops(first: {first}) {{ nodes {{ id {page} }} }} }}");
         let cheap = send(api(&kit), posted(&query(24), json!({}))).await;
         assert_eq!(cheap.code(), "", "{}", cheap.text);
-        let twice =
-            format!("{{ drops(first: 100) {{ nodes {{ {} }} }} }}", (0..4).map(|n| format!("a{n}: {page} ")).collect::<String>());
+        let twice = format!(
+            "{{ drops(first: 100) {{ nodes {{ {} }} }} }}",
+            (0..4).map(|n| format!("a{n}: {page} ")).collect::<String>()
+        );
         let dear = send(api(&kit), posted(&twice, json!({}))).await;
         assert_eq!(dear.code(), "DOCUMENT_TOO_COSTLY", "{}", dear.text);
     });
@@ -42,8 +46,13 @@ fn lists_multiply_what_they_cost() {
 #[test]
 fn nesting_is_bounded_where_the_playground_still_reads_the_schema() {
     testkit::run(Kit::sqlite(), async |kit| {
-        let nested =
-            |depth: usize| format!("{{ __schema {{ types {{ {}name{} }} }} }}", "ofType { ".repeat(depth), " }".repeat(depth));
+        let nested = |depth: usize| {
+            format!(
+                "{{ __schema {{ types {{ {}name{} }} }} }}",
+                "ofType { ".repeat(depth),
+                " }".repeat(depth)
+            )
+        };
         assert_eq!(send(api(&kit), posted(&nested(17), json!({}))).await.code(), "");
         assert_eq!(send(api(&kit), posted(&nested(18), json!({}))).await.code(), "DOCUMENT_TOO_COSTLY");
         let types = data(&kit, INTROSPECTION, json!({})).await;

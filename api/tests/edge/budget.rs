@@ -8,7 +8,10 @@ use actix_web::{
 };
 use api::Api;
 use domain::{
-    accounts::{AccountName, CreateAccount, CreateToken, Email, TokenName, create_admin, create_token, open_session_for},
+    accounts::{
+        AccountName, CreateAccount, CreateToken, Email, TokenName, create_admin, create_token,
+        open_session_for,
+    },
     platform::{
         access::{Permission, TokenKind},
         ids::CreatorId,
@@ -45,8 +48,11 @@ fn bearing(token: &str, query: &str) -> TestRequest {
 }
 
 async fn admin(kit: &Kit) -> String {
-    let request =
-        CreateAccount { email: Email::new("root@example.org").unwrap(), name: AccountName::new("Root").unwrap(), password: None };
+    let request = CreateAccount {
+        email: Email::new("root@example.org").unwrap(),
+        name: AccountName::new("Root").unwrap(),
+        password: None,
+    };
     let account = create_admin(&kit.db, &system(), request).await.unwrap();
     open_session_for(&kit.db, &system(), account.id).await.unwrap().unwrap().secret.expose().to_owned()
 }
@@ -54,7 +60,12 @@ async fn admin(kit: &Kit) -> String {
 async fn api_token(kit: &Kit, creator: CreatorId, kind: TokenKind) -> String {
     let permissions = if kind == TokenKind::Secret { vec![Permission::CatalogRead] } else { Vec::new() };
     let request = CreateToken { name: TokenName::new("shop").unwrap(), kind, permissions, expires_at: None };
-    create_token(&kit.db, &system().as_tokens(Some(creator)), request).await.unwrap().secret.expose().to_owned()
+    create_token(&kit.db, &system().as_tokens(Some(creator)), request)
+        .await
+        .unwrap()
+        .secret
+        .expose()
+        .to_owned()
 }
 
 #[test]
@@ -66,14 +77,18 @@ fn an_answer_says_what_was_asked_for_what_it_cost_and_what_is_left() {
         let answer = ask!(service, from("192.0.2.1", "{ drops(first: 10) { nodes { slug title } } }"));
         // One drop: `drops`, `nodes`, `slug`, `title`.
         let budget = json!({ "max": 1_000, "left": 996, "perSecond": 1 });
-        assert_eq!(answer.json()["extensions"]["cost"], json!({ "requested": 31, "actual": 4, "budget": budget }));
+        assert_eq!(
+            answer.json()["extensions"]["cost"],
+            json!({ "requested": 31, "actual": 4, "budget": budget })
+        );
         let answer = ask!(service, from("192.0.2.1", "{ viewer { kind } }"));
         assert_eq!(answer.json()["extensions"]["cost"]["budget"]["left"], 994);
         let answer = ask!(service, from("192.0.2.2", "{ viewer { kind } }"));
         assert_eq!(answer.json()["extensions"]["cost"]["budget"]["left"], 998, "each has its own");
         let refused = ask!(service, from("192.0.2.2", &format!("{{ {} }}", "a ".repeat(51)))).json();
         assert_eq!(refused["errors"][0]["message"], "root fields: 51, at most 50");
-        let extensions = json!({ "code": "DOCUMENT_TOO_COSTLY", "limit": "root fields", "count": 51, "max": 50 });
+        let extensions =
+            json!({ "code": "DOCUMENT_TOO_COSTLY", "limit": "root fields", "count": 51, "max": 50 });
         assert_eq!(refused["errors"][0]["extensions"], extensions);
         assert_eq!(refused["extensions"]["cost"]["actual"], 100, "reading it was work, too");
         assert_eq!(refused["extensions"]["cost"]["budget"]["left"], 898);
@@ -100,7 +115,10 @@ fn who_has_spent_all_is_told_when_to_come_again_and_nobody_else_suffers() {
         let wrong = ask!(service, from("192.0.2.1", "{ nothing }"));
         assert_eq!(wrong.code(), "GRAPHQL_VALIDATION_FAILED");
         let refused = ask!(service, from("192.0.2.1", dear));
-        assert_eq!((refused.status, refused.code().as_str()), (StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED"));
+        assert_eq!(
+            (refused.status, refused.code().as_str()),
+            (StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED")
+        );
         let secs = refused.json()["errors"][0]["extensions"]["retryAfterSecs"].as_u64().unwrap();
         assert!((40..=51).contains(&secs), "81 are needed, and 30 are left: {secs}");
         assert_eq!(refused.header("retry-after"), secs.to_string());
@@ -108,7 +126,11 @@ fn who_has_spent_all_is_told_when_to_come_again_and_nobody_else_suffers() {
         let cost = &refused.json()["extensions"]["cost"];
         assert_eq!((&cost["actual"], &cost["budget"]["max"]), (&json!(0), &json!(150)));
         assert_eq!(ask!(service, from("192.0.2.2", dear)).code(), "");
-        assert_eq!(ask!(service, bearing(&person(&kit, "ada").await, dear)).code(), "", "an account has its own, wherever it is");
+        assert_eq!(
+            ask!(service, bearing(&person(&kit, "ada").await, dear)).code(),
+            "",
+            "an account has its own, wherever it is"
+        );
     });
 }
 
@@ -145,7 +167,11 @@ fn a_budget_can_be_switched_off_and_limits_can_be_set() {
         let strict = |limits: Limits| Api { edge: Settings { limits, ..Settings::default() }, ..api(&kit) };
         for (limits, query, expected) in [
             (Limits { depth_max: 1, ..Limits::default() }, "{ viewer { kind } }", "depth: 2, at most 1"),
-            (Limits { complexity_max: 40, ..Limits::default() }, "{ drops { nodes { id } } }", "complexity: 41, at most 40"),
+            (
+                Limits { complexity_max: 40, ..Limits::default() },
+                "{ drops { nodes { id } } }",
+                "complexity: 41, at most 40",
+            ),
             (Limits { aliases_max: 0, ..Limits::default() }, "{ a: __typename }", "aliases: 1, at most 0"),
         ] {
             let answer = send(strict(limits), posted(query, json!({}))).await;

@@ -50,15 +50,26 @@ fn a_query_is_sent_once_and_then_asked_for_by_its_hash() {
         let service = serve!(api(&kit));
         for accept in ["application/json", NEWER] {
             let missed = ask!(service, by_hash(QUERY).insert_header(("accept", accept)));
-            assert_eq!((missed.status, missed.code().as_str()), (StatusCode::OK, "PERSISTED_QUERY_NOT_FOUND"));
-            assert_eq!(missed.json()["errors"][0]["message"], "PersistedQueryNotFound", "as clients compare it");
+            assert_eq!(
+                (missed.status, missed.code().as_str()),
+                (StatusCode::OK, "PERSISTED_QUERY_NOT_FOUND")
+            );
+            assert_eq!(
+                missed.json()["errors"][0]["message"],
+                "PersistedQueryNotFound",
+                "as clients compare it"
+            );
             assert_eq!(missed.header("cache-control"), "private, no-store");
         }
-        let registering = TestRequest::post().uri("/graphql").set_json(json!({ "query": QUERY, "extensions": named(QUERY) }));
+        let registering = TestRequest::post()
+            .uri("/graphql")
+            .set_json(json!({ "query": QUERY, "extensions": named(QUERY) }));
         assert_eq!(ask!(service, registering).json()["data"], json!({ "creators": { "nodes": [] } }));
         let found = ask!(service, by_hash(QUERY));
         assert_eq!(found.json(), json!({ "data": { "creators": { "nodes": [] } } }));
-        let posted = TestRequest::post().uri("/graphql").set_json(json!({ "extensions": named(QUERY), "operationName": "Names" }));
+        let posted = TestRequest::post()
+            .uri("/graphql")
+            .set_json(json!({ "extensions": named(QUERY), "operationName": "Names" }));
         assert_eq!(ask!(service, posted).json()["data"], found.json()["data"]);
         let by_id = format!("/graphql?documentId=sha256:{}", hash(QUERY));
         assert_eq!(ask!(service, TestRequest::get().uri(&by_id)).json(), found.json());
@@ -71,13 +82,21 @@ fn a_hash_of_something_else_is_refused() {
         let service = serve!(api(&kit));
         let body = json!({ "query": "{ __typename }", "extensions": named(QUERY) });
         for accept in ["application/json", NEWER] {
-            let request = TestRequest::post().uri("/graphql").set_json(&body).insert_header(("accept", accept));
+            let request =
+                TestRequest::post().uri("/graphql").set_json(&body).insert_header(("accept", accept));
             let answer = ask!(service, request);
-            assert_eq!((answer.status, answer.code().as_str()), (StatusCode::BAD_REQUEST, "BAD_REQUEST"), "{}", answer.text);
+            assert_eq!(
+                (answer.status, answer.code().as_str()),
+                (StatusCode::BAD_REQUEST, "BAD_REQUEST"),
+                "{}",
+                answer.text
+            );
         }
         assert_eq!(ask!(service, by_hash(QUERY)).code(), "PERSISTED_QUERY_NOT_FOUND");
         let mutation = "mutation { sessionSignOut { errors { code } } }";
-        let registering = TestRequest::post().uri("/graphql").set_json(json!({ "query": mutation, "extensions": named(mutation) }));
+        let registering = TestRequest::post()
+            .uri("/graphql")
+            .set_json(json!({ "query": mutation, "extensions": named(mutation) }));
         assert_eq!(ask!(service, registering).status, StatusCode::OK);
         let by_get = ask!(service, by_hash(mutation));
         assert_eq!((by_get.status, by_get.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "POST"));
@@ -92,8 +111,14 @@ fn only_what_nobody_in_particular_asks_for_by_its_hash_is_shared() {
         let service = serve!(api(&kit));
         let wrong = "query($n: Int!) { creators(first: $n) { nodes { name } } }";
         for text in [QUERY, wrong] {
-            let registering = TestRequest::post().uri("/graphql").set_json(json!({ "query": text, "extensions": named(text) }));
-            assert_eq!(ask!(service, registering).header("cache-control"), "private, no-store", "a POST is never shared");
+            let registering = TestRequest::post()
+                .uri("/graphql")
+                .set_json(json!({ "query": text, "extensions": named(text) }));
+            assert_eq!(
+                ask!(service, registering).header("cache-control"),
+                "private, no-store",
+                "a POST is never shared"
+            );
         }
         let shared = ask!(service, by_hash(QUERY));
         assert_eq!(shared.header("cache-control"), "public, max-age=0, s-maxage=1");
@@ -117,7 +142,11 @@ fn only_what_nobody_in_particular_asks_for_by_its_hash_is_shared() {
         ];
         for (what, request) in private {
             let answer = ask!(service, request);
-            assert_eq!((answer.header("cache-control"), answer.header("etag")), ("private, no-store", ""), "{what}");
+            assert_eq!(
+                (answer.header("cache-control"), answer.header("etag")),
+                ("private, no-store", ""),
+                "{what}"
+            );
         }
         let head = ask!(service, by_hash(QUERY).method(Method::HEAD));
         assert_eq!((head.status, head.header("etag")), (StatusCode::OK, etag.as_str()));
@@ -132,9 +161,16 @@ fn where_only_trusted_documents_are_answered_nothing_else_is() {
         let api = Api { edge: Settings { documents, ..Settings::default() }, ..api(&kit) };
         let good = json!({ "data": { "creators": { "nodes": [] } } });
         let by_id = send(api.clone(), TestRequest::get().uri("/graphql?documentId=5f3b4f7a")).await;
-        assert_eq!((by_id.json(), by_id.header("cache-control")), (good.clone(), "public, max-age=0, s-maxage=1"));
+        assert_eq!(
+            (by_id.json(), by_id.header("cache-control")),
+            (good.clone(), "public, max-age=0, s-maxage=1")
+        );
         let generated = json!({ "persistedQuery": { "version": 1, "sha256Hash": "5f3b4f7a" } });
-        for body in [json!({ "documentId": "5f3b4f7a" }), json!({ "extensions": generated }), json!({ "query": QUERY })] {
+        for body in [
+            json!({ "documentId": "5f3b4f7a" }),
+            json!({ "extensions": generated }),
+            json!({ "query": QUERY }),
+        ] {
             assert_eq!(
                 send(api.clone(), TestRequest::post().uri("/graphql").set_json(&body)).await.json()["data"],
                 good["data"],
@@ -149,14 +185,22 @@ fn where_only_trusted_documents_are_answered_nothing_else_is() {
             json!({ "documentId": "unknown" }),
         ] {
             for (accept, status) in [("application/json", 200), (NEWER, 400)] {
-                let request = TestRequest::post().uri("/graphql").set_json(&body).insert_header(("accept", accept));
+                let request =
+                    TestRequest::post().uri("/graphql").set_json(&body).insert_header(("accept", accept));
                 let answer = send(api.clone(), request).await;
-                assert_eq!((answer.status.as_u16(), answer.code().as_str()), (status, "DOCUMENT_NOT_TRUSTED"), "{body}");
+                assert_eq!(
+                    (answer.status.as_u16(), answer.code().as_str()),
+                    (status, "DOCUMENT_NOT_TRUSTED"),
+                    "{body}"
+                );
                 assert_eq!(answer.json().get("data"), None);
             }
         }
         // That a document is trusted says nothing of whether it fits.
         let answer = send(api, TestRequest::get().uri("/graphql?documentId=bad")).await;
-        assert_eq!((answer.code().as_str(), answer.header("cache-control")), ("GRAPHQL_VALIDATION_FAILED", "private, no-store"));
+        assert_eq!(
+            (answer.code().as_str(), answer.header("cache-control")),
+            ("GRAPHQL_VALIDATION_FAILED", "private, no-store")
+        );
     });
 }

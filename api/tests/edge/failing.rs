@@ -85,7 +85,10 @@ fn a_query_that_takes_too_long_is_given_up() {
         let rows = Statement::from_string(reader.backend(), "SELECT 1 UNION ALL SELECT 2");
         let held = reader.reader().stream_raw(rows).await.unwrap();
         let answer = send(api, posted("{ creators { nodes { name } } }", json!({}))).await;
-        assert_eq!((answer.status, answer.code().as_str()), (StatusCode::SERVICE_UNAVAILABLE, "DEADLINE_EXCEEDED"));
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (StatusCode::SERVICE_UNAVAILABLE, "DEADLINE_EXCEEDED")
+        );
         drop(held);
     });
 }
@@ -95,7 +98,10 @@ fn a_server_without_its_database_lives_but_is_not_ready() {
     testkit::run(Kit::sqlite(), async |kit| {
         use actix_web::test::TestRequest;
         let ready = send(api(&kit), TestRequest::get().uri("/readyz")).await;
-        assert_eq!((ready.status, ready.json()), (StatusCode::OK, json!({ "ready": true, "checks": { "database": "ok" } })));
+        assert_eq!(
+            (ready.status, ready.json()),
+            (StatusCode::OK, json!({ "ready": true, "checks": { "database": "ok" } }))
+        );
         kit.db.schema_connection().execute_unprepared("DROP TABLE outbox").await.unwrap();
         let ready = send(api(&kit), TestRequest::get().uri("/readyz")).await;
         assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);

@@ -1,7 +1,7 @@
 //! Anything at all as a query, as variables and as a body: the answer is never a failure of ours.
 //!
-//! `SMALLRUN_TEST_RUNS` says how many of each kind are tried (200 by default; they are the same ones each time), and
-//! `SMALLRUN_TEST_SEED` chooses others.
+//! `SMALLRUN_TEST_RUNS` says how many of each kind are tried (200 by default; they are the same ones each
+//! time), and `SMALLRUN_TEST_SEED` chooses others.
 
 use actix_web::{
     http::StatusCode,
@@ -27,7 +27,8 @@ fn tries<T: std::fmt::Debug>(strategy: impl Strategy<Value = T>) -> impl Iterato
     let seed = number("SMALLRUN_TEST_SEED").unwrap_or(1);
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let mut runner =
+        TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let runs = number("SMALLRUN_TEST_RUNS").unwrap_or(200);
     (0..runs).map(move |_| strategy.new_tree(&mut runner).unwrap().current())
 }
@@ -52,7 +53,10 @@ async fn send_all(kit: &Kit, bodies: impl Iterator<Item = (&'static str, Vec<u8>
         let sent = String::from_utf8_lossy(&body);
         assert!(!status.is_server_error(), "{status} {answer} for {sent}");
         assert!(!answer.contains("\"INTERNAL\""), "{status} {answer} for {sent}");
-        assert!(status != StatusCode::OK || serde_json::from_str::<Value>(&answer).is_ok(), "{answer} for {sent}");
+        assert!(
+            status != StatusCode::OK || serde_json::from_str::<Value>(&answer).is_ok(),
+            "{answer} for {sent}"
+        );
     }
 }
 
@@ -162,7 +166,8 @@ fn any_row_of_tokens_may_be_a_query() {
 
 /// How an example is damaged: from, to, and what is done with what is between.
 fn damaged() -> impl Strategy<Value = String> {
-    let examples: Vec<String> = api::http::playground::examples().iter().map(|example| example.query.clone()).collect();
+    let examples: Vec<String> =
+        api::http::playground::examples().iter().map(|example| example.query.clone()).collect();
     let damage = (any::<Index>(), any::<Index>(), 0..4_u8, select(TOKENS));
     (select(examples), prop::collection::vec(damage, 1..4)).prop_map(|(mut text, damages)| {
         for (one, other, what, token) in damages {
@@ -198,8 +203,17 @@ fn any_json() -> impl Strategy<Value = Value> {
         any::<u64>().prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
         any::<String>().prop_map(Value::from),
-        select(vec!["EUR", "OPEN", "12.50", "-0.0", "NaN", "2026-03-02T10:00:00Z", "9999-99-99", "#__graphql_file__:0"])
-            .prop_map(Value::from),
+        select(vec![
+            "EUR",
+            "OPEN",
+            "12.50",
+            "-0.0",
+            "NaN",
+            "2026-03-02T10:00:00Z",
+            "9999-99-99",
+            "#__graphql_file__:0"
+        ])
+        .prop_map(Value::from),
     ];
     leaf.prop_recursive(6, 64, 8, |inner| {
         prop_oneof![
@@ -248,13 +262,14 @@ fn any_json_may_stand_in_the_variables_of_the_examples() {
                 Some((example.query.clone(), variables))
             })
             .collect();
-        let bodies = (select(examples), any::<Index>(), any_json()).prop_map(|((query, mut variables), at, value)| {
-            let pointers = pointers(&variables, "");
-            if let Some(place) = variables.pointer_mut(at.get::<String>(&pointers)) {
-                *place = value;
-            }
-            json!({ "query": query, "variables": variables })
-        });
+        let bodies =
+            (select(examples), any::<Index>(), any_json()).prop_map(|((query, mut variables), at, value)| {
+                let pointers = pointers(&variables, "");
+                if let Some(place) = variables.pointer_mut(at.get::<String>(&pointers)) {
+                    *place = value;
+                }
+                json!({ "query": query, "variables": variables })
+            });
         send_all(&kit, tries(bodies).map(|body| ("application/json", body.to_string().into_bytes()))).await;
     });
 }
@@ -264,9 +279,13 @@ fn pointers(value: &Value, here: &str) -> Vec<String> {
     let mut found = vec![here.to_owned()];
     match value {
         Value::Array(values) => {
-            found.extend(values.iter().enumerate().flat_map(|(at, value)| pointers(value, &format!("{here}/{at}"))));
+            found.extend(
+                values.iter().enumerate().flat_map(|(at, value)| pointers(value, &format!("{here}/{at}"))),
+            );
         }
-        Value::Object(fields) => found.extend(fields.iter().flat_map(|(name, value)| pointers(value, &format!("{here}/{name}")))),
+        Value::Object(fields) => {
+            found.extend(fields.iter().flat_map(|(name, value)| pointers(value, &format!("{here}/{name}"))))
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
     found

@@ -45,16 +45,22 @@ fn the_accept_header_chooses_the_media_type_and_with_it_the_status_of_a_refusal(
 fn what_is_no_graphql_request_is_refused_with_a_sentence_and_a_code() {
     testkit::run(Kit::sqlite(), async |kit| {
         let post = || TestRequest::post().uri("/graphql");
-        let json_body = |body: &str| post().insert_header(("content-type", "application/json")).set_payload(body.to_owned());
+        let json_body = |body: &str| {
+            post().insert_header(("content-type", "application/json")).set_payload(body.to_owned())
+        };
         for (request, status, word) in [
             (post().set_payload("{\"query\":\"{ __typename }\"}"), 415, "Content-Type"),
             (
-                post().insert_header(("content-type", "text/plain")).set_payload("{\"query\":\"{ __typename }\"}"),
+                post()
+                    .insert_header(("content-type", "text/plain"))
+                    .set_payload("{\"query\":\"{ __typename }\"}"),
                 415,
                 "Content-Type",
             ),
             (
-                post().insert_header(("content-type", "application/x-www-form-urlencoded")).set_payload("query={__typename}"),
+                post()
+                    .insert_header(("content-type", "application/x-www-form-urlencoded"))
+                    .set_payload("query={__typename}"),
                 415,
                 "Content-Type",
             ),
@@ -65,8 +71,18 @@ fn what_is_no_graphql_request_is_refused_with_a_sentence_and_a_code() {
                 415,
                 "UTF-8",
             ),
-            (json_body("{\"query\":\"{ __typename }\"}").insert_header(("accept", "text/html")), 406, "accept"),
-            (TestRequest::get().uri("/graphql?query=%7B__typename%7D").insert_header(("accept", "image/*")), 406, "accept"),
+            (
+                json_body("{\"query\":\"{ __typename }\"}").insert_header(("accept", "text/html")),
+                406,
+                "accept",
+            ),
+            (
+                TestRequest::get()
+                    .uri("/graphql?query=%7B__typename%7D")
+                    .insert_header(("accept", "image/*")),
+                406,
+                "accept",
+            ),
             (json_body("{"), 400, "JSON"),
             (json_body(""), 400, "JSON"),
             (json_body("[{\"query\":\"{ __typename }\"}]"), 400, "batch"),
@@ -74,7 +90,11 @@ fn what_is_no_graphql_request_is_refused_with_a_sentence_and_a_code() {
             (json_body("{\"query\":7}"), 400, "query"),
             (json_body("{\"query\":\"{ __typename }\",\"variables\":[]}"), 400, "variables"),
             (json_body("{\"query\":\"{ __typename }\",\"extensions\":\"x\"}"), 400, "extensions"),
-            (json_body("{\"query\":\"query A { __typename } query B { __typename }\"}"), 200, "operationName"),
+            (
+                json_body("{\"query\":\"query A { __typename } query B { __typename }\"}"),
+                200,
+                "operationName",
+            ),
             (json_body(&format!("{{\"query\":\"{{ __typename }}\"}}{}", " ".repeat(110_000))), 413, "bytes"),
             (TestRequest::get().uri("/graphql"), 400, "query"),
             (TestRequest::get().uri("/graphql?query=%7B__typename%7D&variables=x"), 400, "variables"),
@@ -92,8 +112,11 @@ fn what_is_no_graphql_request_is_refused_with_a_sentence_and_a_code() {
 fn queries_come_by_get_and_mutations_never_do() {
     testkit::run(Kit::sqlite(), async |kit| {
         let get = |query: &str| TestRequest::get().uri(&format!("/graphql?query={query}"));
-        let answer =
-            send(api(&kit), get("query($n:String!)%7Bcreator(slug:$n)%7Bname%7D%7D&variables=%7B%22n%22:%22x%22%7D")).await;
+        let answer = send(
+            api(&kit),
+            get("query($n:String!)%7Bcreator(slug:$n)%7Bname%7D%7D&variables=%7B%22n%22:%22x%22%7D"),
+        )
+        .await;
         assert_eq!(answer.json()["data"], json!({ "creator": null }));
         let before = kit.state().await;
         let answer = send(api(&kit), get("mutation%7BsessionSignOut%7Berrors%7Bcode%7D%7D%7D")).await;
@@ -101,7 +124,11 @@ fn queries_come_by_get_and_mutations_never_do() {
         assert_eq!(kit.state().await, before);
         for method in [Method::PUT, Method::DELETE, Method::PATCH, Method::TRACE] {
             let answer = send(api(&kit), TestRequest::default().method(method.clone()).uri("/graphql")).await;
-            assert_eq!((answer.status, answer.code().as_str()), (StatusCode::METHOD_NOT_ALLOWED, "BAD_REQUEST"), "{method}");
+            assert_eq!(
+                (answer.status, answer.code().as_str()),
+                (StatusCode::METHOD_NOT_ALLOWED, "BAD_REQUEST"),
+                "{method}"
+            );
             assert_eq!(answer.header("allow"), "GET, HEAD, POST, OPTIONS");
         }
     });
@@ -112,7 +139,8 @@ fn a_token_that_is_not_good_is_told_by_the_status_too() {
     testkit::run(Kit::sqlite(), async |kit| {
         let token = person(&kit, "ada").await;
         let ask = async |header: String| {
-            send(api(&kit), posted("{ viewer { kind } }", json!({})).insert_header(("authorization", header))).await
+            send(api(&kit), posted("{ viewer { kind } }", json!({})).insert_header(("authorization", header)))
+                .await
         };
         let answer = ask(format!("Bearer {token}")).await;
         assert_eq!(answer.json()["data"]["viewer"]["kind"], "ACCOUNT");
@@ -124,7 +152,11 @@ fn a_token_that_is_not_good_is_told_by_the_status_too() {
             format!("Bearer {}", "x".repeat(5_000)),
         ] {
             let answer = ask(header.clone()).await;
-            assert_eq!((answer.status, answer.code().as_str()), (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"), "{header}");
+            assert_eq!(
+                (answer.status, answer.code().as_str()),
+                (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"),
+                "{header}"
+            );
             assert_eq!(answer.header("www-authenticate"), "Bearer");
             assert_eq!(answer.json().get("data"), None);
         }
@@ -136,9 +168,14 @@ fn every_answer_carries_its_trace_and_guards() {
     testkit::run(Kit::sqlite(), async |kit| {
         let caller = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         for path in ["/livez", "/graphql?query=%7B__typename%7D", "/nothing"] {
-            let answer = send(api(&kit), TestRequest::get().uri(path).insert_header(("traceparent", caller))).await;
+            let answer =
+                send(api(&kit), TestRequest::get().uri(path).insert_header(("traceparent", caller))).await;
             let request_id = answer.header("x-request-id");
-            assert_eq!(answer.header("traceparent"), format!("00-4bf92f3577b34da6a3ce929d0e0e4736-{request_id}-01"), "{path}");
+            assert_eq!(
+                answer.header("traceparent"),
+                format!("00-4bf92f3577b34da6a3ce929d0e0e4736-{request_id}-01"),
+                "{path}"
+            );
             assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
             assert_eq!(answer.header("referrer-policy"), "no-referrer", "{path}");
             assert!(answer.header("content-security-policy").contains("default-src 'none'"), "{path}");
@@ -159,16 +196,25 @@ fn every_answer_carries_its_trace_and_guards() {
 #[test]
 fn a_storefront_in_a_browser_may_ask_from_any_origin() {
     testkit::run(Kit::sqlite(), async |kit| {
-        let preflight =
-            TestRequest::default().method(Method::OPTIONS).uri("/graphql").insert_header(("origin", "https://shop.example"));
-        let answer = send(api(&kit), preflight.insert_header(("access-control-request-method", "POST"))).await;
-        assert_eq!((answer.status, answer.header("access-control-allow-origin")), (StatusCode::NO_CONTENT, "*"));
+        let preflight = TestRequest::default()
+            .method(Method::OPTIONS)
+            .uri("/graphql")
+            .insert_header(("origin", "https://shop.example"));
+        let answer =
+            send(api(&kit), preflight.insert_header(("access-control-request-method", "POST"))).await;
+        assert_eq!(
+            (answer.status, answer.header("access-control-allow-origin")),
+            (StatusCode::NO_CONTENT, "*")
+        );
         for name in ["authorization", "content-type"] {
             assert!(answer.header("access-control-allow-headers").contains(name));
         }
         // Never together with cookies: any origin may ask because none brings a right with it.
         assert_eq!(answer.header("access-control-allow-credentials"), "");
-        assert_eq!(send(api(&kit), posted("{ __typename }", json!({}))).await.header("access-control-allow-origin"), "*");
+        assert_eq!(
+            send(api(&kit), posted("{ __typename }", json!({}))).await.header("access-control-allow-origin"),
+            "*"
+        );
     });
 }
 
@@ -177,10 +223,18 @@ fn a_deployment_may_name_the_origins_that_read_its_answers() {
     testkit::run(Kit::sqlite(), async |kit| {
         let mut api = api(&kit);
         api.edge.http.cors = Cors::These(vec!["https://shop.example".to_owned()]);
-        for (origin, allowed) in [("https://shop.example", "https://shop.example"), ("https://evil.example", ""), ("null", "")] {
-            let preflight = TestRequest::default().method(Method::OPTIONS).uri("/graphql").insert_header(("origin", origin));
-            let preflight = send(api.clone(), preflight.insert_header(("access-control-request-method", "POST"))).await;
-            let answer = send(api.clone(), posted("{ __typename }", json!({})).insert_header(("origin", origin))).await;
+        for (origin, allowed) in
+            [("https://shop.example", "https://shop.example"), ("https://evil.example", ""), ("null", "")]
+        {
+            let preflight = TestRequest::default()
+                .method(Method::OPTIONS)
+                .uri("/graphql")
+                .insert_header(("origin", origin));
+            let preflight =
+                send(api.clone(), preflight.insert_header(("access-control-request-method", "POST"))).await;
+            let answer =
+                send(api.clone(), posted("{ __typename }", json!({})).insert_header(("origin", origin)))
+                    .await;
             for answer in [preflight, answer] {
                 assert!(answer.status.is_success());
                 assert_eq!(answer.header("access-control-allow-origin"), allowed, "{origin}");
@@ -215,7 +269,11 @@ fn variables_that_do_not_fit_are_refused_before_anything_runs() {
         ] {
             let answer = send(api(&kit), posted(query, variables.clone())).await;
             let code = answer.code();
-            assert!(["GRAPHQL_VALIDATION_FAILED", "BAD_USER_INPUT"].contains(&code.as_str()), "{variables}: {}", answer.text);
+            assert!(
+                ["GRAPHQL_VALIDATION_FAILED", "BAD_USER_INPUT"].contains(&code.as_str()),
+                "{variables}: {}",
+                answer.text
+            );
             assert!(answer.json().get("data").is_none_or(Value::is_null), "{variables}: {}", answer.text);
         }
     });

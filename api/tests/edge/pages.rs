@@ -34,7 +34,12 @@ async fn staff(kit: &Kit, creator: CreatorId) -> String {
         permissions: vec![Permission::CatalogRead],
         expires_at: None,
     };
-    create_token(&kit.db, &system().as_tokens(Some(creator)), request).await.unwrap().secret.expose().to_owned()
+    create_token(&kit.db, &system().as_tokens(Some(creator)), request)
+        .await
+        .unwrap()
+        .secret
+        .expose()
+        .to_owned()
 }
 
 on_both! {
@@ -63,8 +68,8 @@ on_both! {
                 }
             }
         }
-        // The list and its count; creators, items, tags; the versions of their gates and held units, tiers, the items' drops, variants;
-        // products; their tags, their variants.
+        // The list and its count; creators, items, tags; the versions of their gates and held units, tiers,
+        // the items' drops, variants; products; their tags, their variants.
         assert_eq!(costs, [13, 13, 13]);
         // In one process, what is held is not added up again while nobody has changed it.
         let (api, mut costs) = (api(&kit), Vec::new());

@@ -25,8 +25,14 @@ fn every_connection_has_the_form_that_the_specification_asks_for() {
         let found = fields.iter().find(|field| field.name.node == name);
         found.unwrap_or_else(|| panic!("{of} has no {name}")).ty.node.to_string()
     };
-    let info: Vec<_> = schema.fields("PageInfo").iter().map(|field| format!("{}: {}", field.name.node, field.ty.node)).collect();
-    for expected in ["hasNextPage: Boolean!", "hasPreviousPage: Boolean!", "startCursor: String", "endCursor: String"] {
+    let info: Vec<_> = schema
+        .fields("PageInfo")
+        .iter()
+        .map(|field| format!("{}: {}", field.name.node, field.ty.node))
+        .collect();
+    for expected in
+        ["hasNextPage: Boolean!", "hasPreviousPage: Boolean!", "startCursor: String", "endCursor: String"]
+    {
         assert!(info.iter().any(|found| found == expected), "{expected}: {info:?}");
     }
     let mut connections = 0;
@@ -42,7 +48,10 @@ fn every_connection_has_the_form_that_the_specification_asks_for() {
         }
         for field in schema.fields(name).into_iter().filter(|field| base(field).ends_with("Connection")) {
             let argument = |wanted: &str| {
-                field.arguments.iter().any(|known| format!("{}: {}", known.node.name.node, known.node.ty.node) == wanted)
+                field
+                    .arguments
+                    .iter()
+                    .any(|known| format!("{}: {}", known.node.name.node, known.node.ty.node) == wanted)
             };
             for wanted in ["first: Int", "after: String", "last: Int", "before: String"] {
                 assert!(argument(wanted), "{name}.{} has no {wanted}", field.name.node);
@@ -75,7 +84,11 @@ struct List {
 }
 
 async fn page(kit: &Kit, list: &List, arguments: &str) -> Value {
-    let all = [list.arguments.as_str(), arguments].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", ");
+    let all = [list.arguments.as_str(), arguments]
+        .into_iter()
+        .filter(|text| !text.is_empty())
+        .collect::<Vec<_>>()
+        .join(", ");
     let all = if all.is_empty() { all } else { format!("({all})") };
     let query = format!(
         "{{ {} {}{all} {{ edges {{ cursor node {{ __typename }} }} pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }} \
@@ -112,13 +125,19 @@ fn cursors(page: &Value) -> Vec<String> {
 async fn lists(kit: &Kit) -> Vec<(&'static str, List)> {
     use domain::accounts::{CreateAccount, Email, create_admin, open_session_for};
     let email = Email::new("root@example.org").unwrap();
-    let request = CreateAccount { email, name: domain::platform::text::Line::new("Root").unwrap(), password: None };
+    let request =
+        CreateAccount { email, name: domain::platform::text::Line::new("Root").unwrap(), password: None };
     let root = create_admin(&kit.db, &system(), request).await.unwrap().id;
-    let admin = async || open_session_for(&kit.db, &system(), root).await.unwrap().unwrap().secret.expose().to_owned();
+    let admin = async || {
+        open_session_for(&kit.db, &system(), root).await.unwrap().unwrap().secret.expose().to_owned()
+    };
     for name in ["ada", "eve", "tom"] {
         crate::shop::person(kit, name).await;
     }
-    let salt = domain::creators::create_for(&kit.db, &system(), Some(root), requests::creator("Salt Glaze")).await.unwrap().id;
+    let salt = domain::creators::create_for(&kit.db, &system(), Some(root), requests::creator("Salt Glaze"))
+        .await
+        .unwrap()
+        .id;
     let scope = system().as_creator(salt);
     for name in ["Blue Loom", "Oak Turner"] {
         creator(kit, name).await;
@@ -144,7 +163,8 @@ async fn lists(kit: &Kit) -> Vec<(&'static str, List)> {
             "mutation($input: ApiTokenCreateInput!) { apiTokenCreate(input: $input) { errors { code } } }",
             json!({ "input": input }),
         );
-        let made = send(api(kit), made.insert_header(("authorization", format!("Bearer {root}")))).await.json();
+        let made =
+            send(api(kit), made.insert_header(("authorization", format!("Bearer {root}")))).await.json();
         assert_eq!(made["data"]["apiTokenCreate"]["errors"], json!([]), "{made}");
     }
     let top = |field, arguments: &str, token: Option<&String>| List {
@@ -174,7 +194,8 @@ async fn lists(kit: &Kit) -> Vec<(&'static str, List)> {
     ]
 }
 
-/// Lists whose rows take a whole sale to make; that they refuse what must be refused is looked at all the same.
+/// Lists whose rows take a whole sale to make; that they refuse what must be refused is looked at all the
+/// same.
 const EMPTY_HERE: [&str; 3] = ["Query.checkouts", "Query.deadLetters", "Query.reservations"];
 
 #[test]
@@ -202,8 +223,16 @@ fn every_list_is_walked_forward_and_backward_and_refuses_what_is_no_place_in_it(
                     let seen = page(&kit, list, &format!("first: {size}{after}")).await;
                     let part = cursors(&seen);
                     assert!(part.len() <= size, "{name}");
-                    assert_eq!(seen["pageInfo"]["startCursor"].as_str(), part.first().map(String::as_str), "{name}");
-                    assert_eq!(seen["pageInfo"]["endCursor"].as_str(), part.last().map(String::as_str), "{name}");
+                    assert_eq!(
+                        seen["pageInfo"]["startCursor"].as_str(),
+                        part.first().map(String::as_str),
+                        "{name}"
+                    );
+                    assert_eq!(
+                        seen["pageInfo"]["endCursor"].as_str(),
+                        part.last().map(String::as_str),
+                        "{name}"
+                    );
                     assert_eq!(seen["pageInfo"]["hasPreviousPage"], json!(!after.is_empty()), "{name}");
                     after = part.last().map(|last| format!(", after: \"{last}\"")).unwrap_or_default();
                     forward.extend(part);
@@ -230,10 +259,15 @@ fn every_list_is_walked_forward_and_backward_and_refuses_what_is_no_place_in_it(
                 let info = &seen["pageInfo"];
                 let more = if none == "first: 0" { &info["hasNextPage"] } else { &info["hasPreviousPage"] };
                 assert_eq!((cursors(&seen).len(), more), (0, &json!(!whole.is_empty())), "{name}({none})");
-                assert_eq!((&info["startCursor"], &info["endCursor"]), (&Value::Null, &Value::Null), "{name}({none})");
+                assert_eq!(
+                    (&info["startCursor"], &info["endCursor"]),
+                    (&Value::Null, &Value::Null),
+                    "{name}({none})"
+                );
             }
             if let [first, .., last] = whole.as_slice() {
-                let between = page(&kit, list, &format!("first: 100, after: \"{first}\", before: \"{last}\"")).await;
+                let between =
+                    page(&kit, list, &format!("first: 100, after: \"{first}\", before: \"{last}\"")).await;
                 assert_eq!(cursors(&between), whole[1..whole.len() - 1], "{name}");
             }
             for bad in [

@@ -4,7 +4,9 @@ use std::{fs, path::Path};
 
 use api::Api;
 use domain::{
-    accounts::{AccountName, CreateAccount, CreateToken, Email, Password, TokenName, create_admin, create_token},
+    accounts::{
+        AccountName, CreateAccount, CreateToken, Email, Password, TokenName, create_admin, create_token,
+    },
     platform::access::{Permission, TokenKind},
 };
 use edge::{Settings, introspection::SchemaAudience};
@@ -83,8 +85,10 @@ fn everything_in_the_schema_is_described() {
 fn errors_that_a_user_can_mend_share_an_interface() {
     testkit::run(Kit::sqlite(), async |kit| {
         let types = types(&kit).await;
-        let errors: Vec<_> =
-            types.iter().filter(|known| known["kind"] == "OBJECT" && known["name"].as_str().unwrap().ends_with("Error")).collect();
+        let errors: Vec<_> = types
+            .iter()
+            .filter(|known| known["kind"] == "OBJECT" && known["name"].as_str().unwrap().ends_with("Error"))
+            .collect();
         assert!(errors.len() > 20);
         for error in errors {
             assert_eq!(error["interfaces"], json!([{ "name": "UserError" }]), "{}", error["name"]);
@@ -92,7 +96,8 @@ fn errors_that_a_user_can_mend_share_an_interface() {
     });
 }
 
-/// Asks about the schema, and for a field that almost exists; answers the codes, and whether a near miss was told.
+/// Asks about the schema, and for a field that almost exists; answers the codes, and whether a near miss was
+/// told.
 async fn curious(api: &Api, token: Option<&str>) -> (String, bool) {
     let ask = async |query: &str| {
         let mut request = posted(query, json!({}));
@@ -116,8 +121,18 @@ fn the_schema_is_shown_to_whom_it_is_meant_for() {
         let (id, _) = creator(&kit, "Salt Glaze").await;
         let secret = async |permissions: &[Permission]| {
             let name = TokenName::new("codegen").unwrap();
-            let request = CreateToken { name, kind: TokenKind::Secret, permissions: permissions.to_vec(), expires_at: None };
-            create_token(&kit.db, &system().as_tokens(Some(id)), request).await.unwrap().secret.expose().to_owned()
+            let request = CreateToken {
+                name,
+                kind: TokenKind::Secret,
+                permissions: permissions.to_vec(),
+                expires_at: None,
+            };
+            create_token(&kit.db, &system().as_tokens(Some(id)), request)
+                .await
+                .unwrap()
+                .secret
+                .expose()
+                .to_owned()
         };
         let reader = secret(&[Permission::SchemaRead]).await;
         let writer = secret(&[Permission::CatalogWrite]).await;
@@ -130,7 +145,12 @@ fn the_schema_is_shown_to_whom_it_is_meant_for() {
         create_admin(&kit.db, &system(), request).await.unwrap();
         let (told, hidden) = ((String::new(), true), ("INTROSPECTION_DISABLED".to_owned(), false));
         let admin = json!({ "input": { "email": "root@example.org", "password": "a long enough one" } });
-        let admin = data(&kit, "mutation($input: SessionSignInInput!) { sessionSignIn(input: $input) { token } }", admin).await;
+        let admin = data(
+            &kit,
+            "mutation($input: SessionSignInInput!) { sessionSignIn(input: $input) { token } }",
+            admin,
+        )
+        .await;
         let admin = admin["sessionSignIn"]["token"].as_str().unwrap();
         for (audience, who, token, expected) in [
             (SchemaAudience::Everybody, "public", None, &told),

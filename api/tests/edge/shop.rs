@@ -84,7 +84,8 @@ pub(crate) async fn data(kit: &Kit, query: &str, variables: Value) -> Value {
 /// The bearer token of a person who just signed in.
 pub(crate) async fn person(kit: &Kit, name: &str) -> String {
     let email = Email::new(&format!("{name}@example.org")).unwrap();
-    let secrets = create_buyers(&kit.db, &system(), &[(email, AccountName::new(name).unwrap())]).await.unwrap();
+    let secrets =
+        create_buyers(&kit.db, &system(), &[(email, AccountName::new(name).unwrap())]).await.unwrap();
     secrets[0].expose().to_owned()
 }
 
@@ -98,7 +99,12 @@ fn clay<'m>(market: &'m Market, scope: &CreatorScope, title: &str) -> DropPlan<'
     let plan = market.drop(scope, title).terms(|drop| drop.tags = vec!["clay".parse().unwrap()]);
     ["S", "L"].into_iter().fold(plan, |plan, size| {
         let sku = format!("{}-{size}", title.to_uppercase().replace(' ', "-"));
-        plan.with(item(&sku).product(&format!("{title} {size}")).title(size).prices(&[(4_000, Some(2)), (5_000, None)]))
+        plan.with(
+            item(&sku)
+                .product(&format!("{title} {size}"))
+                .title(size)
+                .prices(&[(4_000, Some(2)), (5_000, None)]),
+        )
     })
 }
 

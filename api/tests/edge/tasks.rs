@@ -27,8 +27,11 @@ const ACTOR: Actor = Actor::System("test");
 const KINDS: [&str; 3] = [SendMail::KIND, AdvancePayment::KIND, CancelPayment::KIND];
 
 async fn admin(kit: &Kit) -> String {
-    let request =
-        CreateAccount { email: Email::new("root@example.org").unwrap(), name: Line::new("Root").unwrap(), password: None };
+    let request = CreateAccount {
+        email: Email::new("root@example.org").unwrap(),
+        name: Line::new("Root").unwrap(),
+        password: None,
+    };
     let account = create_admin(&kit.db, &system(), request).await.unwrap();
     open_session_for(&kit.db, &system(), account.id).await.unwrap().unwrap().secret.expose().to_owned()
 }
@@ -48,12 +51,14 @@ async fn read(kit: &Kit, token: &str, query: &str, variables: Value) -> Value {
 }
 
 fn requeue(fields: &str) -> String {
-    format!("mutation($input: TaskRequeueInput!) {{ taskRequeue(input: $input) {{ {fields} errors {{ code path }} }} }}")
+    format!(
+        "mutation($input: TaskRequeueInput!) {{ taskRequeue(input: $input) {{ {fields} errors {{ code path }} }} }}"
+    )
 }
 
-const REQUEUE_ALL: &str =
-    "mutation($input: TaskRequeueAllInput!) { taskRequeueAll(input: $input) { count more errors { code path } } }";
-const DISCARD: &str = "mutation($input: TaskDiscardInput!) { taskDiscard(input: $input) { id errors { code path message } } }";
+const REQUEUE_ALL: &str = "mutation($input: TaskRequeueAllInput!) { taskRequeueAll(input: $input) { count more errors { code path } } }";
+const DISCARD: &str =
+    "mutation($input: TaskDiscardInput!) { taskDiscard(input: $input) { id errors { code path message } } }";
 
 fn refused(code: &str) -> Value {
     json!([{ "code": code, "path": ["id"] }])

@@ -1,4 +1,5 @@
-//! Requests with files, by the GraphQL multipart request specification; products that come as a file, and go out as one.
+//! Requests with files, by the GraphQL multipart request specification; products that come as a file, and go
+//! out as one.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -20,7 +21,8 @@ use crate::shop::{Answer, api, creator, data, person, posted, send, system};
 
 const IMPORT: &str = "mutation($input: ProductImportInput!) { productImport(input: $input) {
     replayed productImport { id state rowCount rowsDone dryRun } errors { code path message } } }";
-const FILE: &str = "slug,title,description,sku,variant_title,price\nbowl,Bowl,=1+1,BOWL-S,Small,12.50\n,Cup,,cup,One,1\n";
+const FILE: &str =
+    "slug,title,description,sku,variant_title,price\nbowl,Bowl,=1+1,BOWL-S,Small,12.50\n,Cup,,cup,One,1\n";
 
 /// The parts of a form: name, whether it is a file, content.
 type Parts<'a> = Vec<(&'a str, bool, Vec<u8>)>;
@@ -29,7 +31,9 @@ fn form(parts: &Parts<'_>) -> Vec<u8> {
     let mut body = Vec::new();
     for (name, is_file, content) in parts {
         let file = if *is_file { "; filename=\"products.csv\"\r\nContent-Type: text/csv" } else { "" };
-        body.extend(format!("--x-boundary\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n").bytes());
+        body.extend(
+            format!("--x-boundary\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n").bytes(),
+        );
         body.extend(content);
         body.extend(b"\r\n");
     }
@@ -52,7 +56,9 @@ fn parts(operations: &Value, file: &[u8]) -> Parts<'static> {
 }
 
 fn upload(token: Option<&str>, body: Vec<u8>) -> TestRequest {
-    let request = TestRequest::post().uri("/graphql").insert_header(("content-type", "multipart/form-data; boundary=x-boundary"));
+    let request = TestRequest::post()
+        .uri("/graphql")
+        .insert_header(("content-type", "multipart/form-data; boundary=x-boundary"));
     let request = request.insert_header(("apollo-require-preflight", "true")).set_payload(body);
     match token {
         Some(token) => request.insert_header(("authorization", format!("Bearer {token}"))),
@@ -62,8 +68,14 @@ fn upload(token: Option<&str>, body: Vec<u8>) -> TestRequest {
 
 async fn token(kit: &Kit, creator: CreatorId, permissions: &[Permission]) -> String {
     let name = TokenName::new("shop").unwrap();
-    let request = CreateToken { name, kind: TokenKind::Secret, permissions: permissions.to_vec(), expires_at: None };
-    create_token(&kit.db, &system().as_tokens(Some(creator)), request).await.unwrap().secret.expose().to_owned()
+    let request =
+        CreateToken { name, kind: TokenKind::Secret, permissions: permissions.to_vec(), expires_at: None };
+    create_token(&kit.db, &system().as_tokens(Some(creator)), request)
+        .await
+        .unwrap()
+        .secret
+        .expose()
+        .to_owned()
 }
 
 /// A creator with a token that may read and write its catalogue.
@@ -73,7 +85,10 @@ async fn workshop(kit: &Kit, name: &str) -> (CreatorId, CreatorScope, String) {
 }
 
 async fn asked(kit: &Kit, token: &str, query: &str, variables: Value) -> Value {
-    let answer = send(api(kit), posted(query, variables).insert_header(("authorization", format!("Bearer {token}")))).await.json();
+    let answer =
+        send(api(kit), posted(query, variables).insert_header(("authorization", format!("Bearer {token}"))))
+            .await
+            .json();
     assert_eq!(answer["errors"], Value::Null, "{answer}");
     answer["data"].clone()
 }
@@ -229,7 +244,11 @@ fn a_form_that_is_no_request_with_files_is_refused_and_leaves_nothing_behind() {
             (with(1, "map", "{\"file-1\":[\"variables.nothing\"]}"), 400, "is null"),
             (with(1, "map", "{\"file-1\":[\"variables\"]}"), 400, "is null"),
             (with(1, "map", "{\"file-1\":[\"query\"]}"), 400, "is null"),
-            (with(1, "map", "{\"a\":[\"variables.input.file\"],\"b\":[\"variables.input.file\"]}"), 400, "at most 1 file"),
+            (
+                with(1, "map", "{\"a\":[\"variables.input.file\"],\"b\":[\"variables.input.file\"]}"),
+                400,
+                "at most 1 file",
+            ),
             (but(&|parts| parts[2].2 = vec![b'x'; 1_001]), 413, "a file is larger than 1000 bytes"),
             (but(&|parts| parts[2].2 = vec![b'x'; 400_000]), 413, "the request is larger"),
             (form(&good)[..200].to_vec(), 400, "multipart/form-data"),
@@ -237,15 +256,28 @@ fn a_form_that_is_no_request_with_files_is_refused_and_leaves_nothing_behind() {
             (b"nonsense".to_vec(), 400, "multipart/form-data"),
         ] {
             let answer = send(api.clone(), upload(Some(&shop), body)).await;
-            assert_eq!((answer.status.as_u16(), answer.code().as_str()), (status, "BAD_REQUEST"), "{word}: {}", answer.text);
+            assert_eq!(
+                (answer.status.as_u16(), answer.code().as_str()),
+                (status, "BAD_REQUEST"),
+                "{word}: {}",
+                answer.text
+            );
             assert!(answer.text.contains(word), "{word}: {}", answer.text);
         }
         // Without the header that a form cannot send, without a token, or with one that is not good.
-        let request = || TestRequest::post().uri("/graphql").insert_header(("authorization", format!("Bearer {shop}")));
+        let request =
+            || TestRequest::post().uri("/graphql").insert_header(("authorization", format!("Bearer {shop}")));
         let typed = request().insert_header(("content-type", "multipart/form-data; boundary=x-boundary"));
         let answer = send(api.clone(), typed.set_payload(form(&good))).await;
-        assert_eq!((answer.status.as_u16(), answer.text.contains("apollo-require-preflight")), (400, true), "{}", answer.text);
-        let unbounded = request().insert_header(("content-type", "multipart/form-data")).insert_header(("graphql-preflight", "1"));
+        assert_eq!(
+            (answer.status.as_u16(), answer.text.contains("apollo-require-preflight")),
+            (400, true),
+            "{}",
+            answer.text
+        );
+        let unbounded = request()
+            .insert_header(("content-type", "multipart/form-data"))
+            .insert_header(("graphql-preflight", "1"));
         assert_eq!(send(api.clone(), unbounded.set_payload(form(&good))).await.status.as_u16(), 400);
         for nobody in [None, Some("sr_sec_nobody")] {
             let answer = send(api.clone(), upload(nobody, form(&good))).await;
@@ -255,13 +287,21 @@ fn a_form_that_is_no_request_with_files_is_refused_and_leaves_nothing_behind() {
         for forged in ["upload:0", "upload:99", "#__graphql_file__:0", "x"] {
             let mut operations = import_of(salt, "some-key");
             operations["variables"]["input"]["file"] = json!(forged);
-            let request = posted(IMPORT, operations["variables"].take()).insert_header(("authorization", format!("Bearer {shop}")));
+            let request = posted(IMPORT, operations["variables"].take())
+                .insert_header(("authorization", format!("Bearer {shop}")));
             let answer = send(api.clone(), request).await;
-            assert!(["BAD_USER_INPUT", "GRAPHQL_VALIDATION_FAILED"].contains(&answer.code().as_str()), "{forged}: {}", answer.text);
+            assert!(
+                ["BAD_USER_INPUT", "GRAPHQL_VALIDATION_FAILED"].contains(&answer.code().as_str()),
+                "{forged}: {}",
+                answer.text
+            );
         }
         assert_eq!(kit.state().await, before);
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
-        assert_eq!(send(api, upload(Some(&shop), form(&good))).await.json()["data"]["productImport"]["errors"], json!([]));
+        assert_eq!(
+            send(api, upload(Some(&shop), form(&good))).await.json()["data"]["productImport"]["errors"],
+            json!([])
+        );
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
         std::fs::remove_dir(folder).unwrap();
     });
@@ -282,7 +322,10 @@ fn a_file_that_is_no_sheet_is_refused_with_a_code() {
             (b"slug\n", "NO_ROWS"),
             (long.as_bytes(), "TOO_MANY_ROWS"),
         ] {
-            let answer = send(api(&kit), upload(Some(&shop), form(&parts(&import_of(salt, "some-key"), file)))).await.json();
+            let answer =
+                send(api(&kit), upload(Some(&shop), form(&parts(&import_of(salt, "some-key"), file))))
+                    .await
+                    .json();
             let error = &answer["data"]["productImport"]["errors"][0];
             assert_eq!((&error["code"], &error["path"]), (&json!(code), &json!(["file"])), "{answer}");
         }

@@ -21,7 +21,9 @@ fn gateways() -> Gateways {
 
 async fn post(kit: &Kit, name: &str, signature: &str, event: &str) -> StatusCode {
     let api = Api { gateways: gateways(), ..api(kit) };
-    let request = TestRequest::post().uri(&format!("/webhooks/{name}")).insert_header(("Test-Signature", signature.to_owned()));
+    let request = TestRequest::post()
+        .uri(&format!("/webhooks/{name}"))
+        .insert_header(("Test-Signature", signature.to_owned()));
     send(api, request.set_payload(event.to_owned())).await.status
 }
 

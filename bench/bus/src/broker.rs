@@ -32,7 +32,13 @@ pub(crate) async fn confirmed_per_second(url: &str, time: Duration) -> lapin::Re
     while began.elapsed() < time {
         while on_their_way.len() < WINDOW {
             let properties = BasicProperties::default().with_delivery_mode(PERSISTENT);
-            let sent = channel.basic_publish("".into(), FLOOR.into(), BasicPublishOptions::default(), &BODY, properties);
+            let sent = channel.basic_publish(
+                "".into(),
+                FLOOR.into(),
+                BasicPublishOptions::default(),
+                &BODY,
+                properties,
+            );
             on_their_way.push(sent.await?);
         }
         if let Some(confirm) = on_their_way.next().await {

@@ -1,11 +1,13 @@
-//! Measures the way of a fact: from the commit that made it true to whoever hears of it in another process, and to the
-//! task that follows from it; on both buses, beside what the broker confirms in the same run.
+//! Measures the way of a fact: from the commit that made it true to whoever hears of it in another process,
+//! and to the task that follows from it; on both buses, beside what the broker confirms in the same run.
 //!
-//! Run it by `scripts/with-servers --durable cargo run --release -p bench-bus`. The load runs on the same processors.
+//! Run it by `scripts/with-servers --durable cargo run --release -p bench-bus`. The load runs on the same
+//! processors.
 //!
 //! - *relayed*: facts that wait when a relay starts, until another process has heard of the last
 //! - *heard of*: from commit to hearing, at a steady rate
-//! - *done*: tasks that follow from waiting facts, until the last one is done; and from commit to done, at a steady rate
+//! - *done*: tasks that follow from waiting facts, until the last one is done; and from commit to done, at a
+//!   steady rate
 
 #![expect(clippy::expect_used, reason = "a measurement that fails has nothing else to say")]
 
@@ -64,7 +66,8 @@ const CONCURRENCY: usize = 32;
 
 fn main() {
     let _chosen_before = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads can be started");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads can be started");
     runtime.block_on(async {
         println!("Embedded, on SQLite");
         let store = TestDb::sqlite().await;
@@ -74,7 +77,9 @@ fn main() {
 
         println!("\nRabbitMQ, on PostgreSQL, two processes' worth of connections");
         let (store, broker) = (TestDb::postgres().await, TestBroker::new().await);
-        let floor = broker::confirmed_per_second(broker.url(), Duration::from_secs(5)).await.expect("the broker confirms");
+        let floor = broker::confirmed_per_second(broker.url(), Duration::from_secs(5))
+            .await
+            .expect("the broker confirms");
         println!("  the broker confirms           {floor:>9.0}/s  (one publisher, quorum queue, window 512)");
         let mut processes = Vec::new();
         for _ in 0..2 {
@@ -92,7 +97,9 @@ fn main() {
 }
 
 async fn open(store: &TestDb) -> Db {
-    connect(store.url(), 16, Arc::new(SystemClock), Arc::new(SystemEntropy)).await.expect("a new database can be opened")
+    connect(store.url(), 16, Arc::new(SystemClock), Arc::new(SystemEntropy))
+        .await
+        .expect("a new database can be opened")
 }
 
 /// Measures everything on two processes; answers how many facts are relayed in a second.
@@ -133,7 +140,8 @@ async fn measure(processes: &[(Db, Arc<dyn Bus>)]) -> f64 {
     let writer = steady(here.clone(), sent.clone(), reserved);
     done.until(STEADY).await;
     writer.await.expect("the writer ends");
-    let mut delays: Vec<Duration> = done.taken().into_iter().filter_map(|(number, at)| sent.until(number, at)).collect();
+    let mut delays: Vec<Duration> =
+        done.taken().into_iter().filter_map(|(number, at)| sent.until(number, at)).collect();
     say("from commit to done", &mut delays);
     worker.claiming.cancel();
     heard.following.abort();
@@ -153,7 +161,8 @@ impl Heard {
         let (sender, facts) = unbounded_channel();
         let projection = Arc::new(HeardProjection { facts: sender, position: watch::Sender::new(None) });
         let mut position = projection.position.subscribe();
-        let following = tokio::spawn(projections::run(db.clone(), Arc::clone(bus), projection, CancellationToken::new()));
+        let following =
+            tokio::spawn(projections::run(db.clone(), Arc::clone(bus), projection, CancellationToken::new()));
         position.wait_for(Option::is_some).await.expect("facts can be followed");
         Self { facts, following }
     }
@@ -330,7 +339,12 @@ fn rate(count: u128, time: Duration) -> f64 {
 fn say(what: &str, delays: &mut [Duration]) {
     delays.sort_unstable();
     let at = |percent: usize| {
-        let place = delays.len().saturating_mul(percent).checked_div(100).unwrap_or(0).min(delays.len().saturating_sub(1));
+        let place = delays
+            .len()
+            .saturating_mul(percent)
+            .checked_div(100)
+            .unwrap_or(0)
+            .min(delays.len().saturating_sub(1));
         delays.get(place).map_or(0.0, |delay| delay.as_secs_f64() * 1_000.0)
     };
     let per_second = 1_000_u128.checked_div(EVERY.as_millis()).unwrap_or(0);

@@ -1,5 +1,5 @@
-//! What a request costs before it is run: reading and weighing its document, and validating it, for the examples of the
-//! playground, beside what the library's parser takes for the same texts in the same run.
+//! What a request costs before it is run: reading and weighing its document, and validating it, for the
+//! examples of the playground, beside what the library's parser takes for the same texts in the same run.
 //!
 //! `cargo run --release -p bench-edge`. One thread, nothing else of a server; times are medians.
 
@@ -123,7 +123,13 @@ fn skipped(document: &Document) -> ExecutableDocument {
         DocumentOperations::Multiple(operations) => operations.values_mut().collect(),
     };
     for operation in operations {
-        operation.node.selection_set.node.items.iter_mut().for_each(|item| item.node.directives_mut().push(skip()));
+        operation
+            .node
+            .selection_set
+            .node
+            .items
+            .iter_mut()
+            .for_each(|item| item.node.directives_mut().push(skip()));
     }
     document
 }

@@ -18,7 +18,11 @@ const PROCESSES: usize = 3;
 const SHARED_MIN: f64 = 0.5;
 
 /// Measures; answers also how many a second one process reserves.
-pub(crate) async fn run(market: &mut Market<'_>, options: &Options, store: &Store) -> Outcome<(Section, f64)> {
+pub(crate) async fn run(
+    market: &mut Market<'_>,
+    options: &Options,
+    store: &Store,
+) -> Outcome<(Section, f64)> {
     let alone = trial(options, "1 process", "alone").run(market, options, store).await?;
     let mut lines = alone.lines();
     let ratio = alone.ratio().unwrap_or(0.0);
@@ -38,7 +42,9 @@ pub(crate) async fn run(market: &mut Market<'_>, options: &Options, store: &Stor
         ));
         json.push(together.json());
     } else {
-        lines.push(format!("  {PROCESSES} processes need PostgreSQL and RabbitMQ: scripts/with-servers --durable …"));
+        lines.push(format!(
+            "  {PROCESSES} processes need PostgreSQL and RabbitMQ: scripts/with-servers --durable …"
+        ));
     }
     let (buyers, connections) = (options.buyers, options.connections);
     let title = format!("{buyers} buyers, a unit for each, {connections} connections");
@@ -73,6 +79,9 @@ fn everybody_has_one(tried: &Tried, options: &Options) -> Goal {
     let (right, rounds) = (right.count(), tried.rounds().len());
     Goal::right(
         right == rounds,
-        format!("{}: every buyer has a unit, and the stock says so, in {right} of {rounds} rounds", tried.title),
+        format!(
+            "{}: every buyer has a unit, and the stock says so, in {right} of {rounds} rounds",
+            tried.title
+        ),
     )
 }

@@ -1,5 +1,6 @@
-//! What combining costs where there is nothing to combine: the same reservations over many drops, by the rules alone and within
-//! this process, once over the desk and once by a transaction for each request, in turn.
+//! What combining costs where there is nothing to combine: the same reservations over many drops, by the
+//! rules alone and within this process, once over the desk and once by a transaction for each request, in
+//! turn.
 
 use std::{sync::Arc, time::Instant};
 
@@ -51,8 +52,8 @@ enum Way {
     Alone(Db, Arc<Semaphore>),
 }
 
-/// Makes a marketplace of its own, on PostgreSQL where there is one, with so many drops; measures that many reservations by as many
-/// buyers at once as there are connections.
+/// Makes a marketplace of its own, on PostgreSQL where there is one, with so many drops; measures that many
+/// reservations by as many buyers at once as there are connections.
 pub(crate) async fn measure(drops: u32, connections: u32, reservations: u32) -> Outcome<Combining> {
     let is_postgres = std::env::var_os("SMALLRUN_TEST_POSTGRES_URL").is_some();
     let kit = if is_postgres { Kit::postgres().await } else { Kit::sqlite().await };
@@ -65,7 +66,11 @@ pub(crate) async fn measure(drops: u32, connections: u32, reservations: u32) -> 
     let mut rates = [Vec::new(), Vec::new()];
     for turn in 0..TURNS {
         for (place, way) in ways.iter().enumerate() {
-            progress(format_args!("Measuring the rules alone, {}, turn {} of {TURNS}", way.name(), turn.saturating_add(1)));
+            progress(format_args!(
+                "Measuring the rules alone, {}, turn {} of {TURNS}",
+                way.name(),
+                turn.saturating_add(1)
+            ));
             let number = u64::from(turn).saturating_mul(2).saturating_add(u64::from(place == 1));
             let rate = market.press(way, number, reservations).await?;
             if let Some(rates) = rates.get_mut(place) {
@@ -116,7 +121,8 @@ impl Market {
         let cup = market.variant(&creator, "CUP").await;
         let mut this = Self { db: kit.db.clone(), buyers: Vec::new(), items: Vec::new() };
         for number in 0..drops {
-            let run = market.drop(&creator, &format!("Run {number}")).terms(|drop| drop.hold_secs = 3_600.into());
+            let run =
+                market.drop(&creator, &format!("Run {number}")).terms(|drop| drop.hold_secs = 3_600.into());
             let run = run.with(item_of(cup).units(UNITS).limit(10).prices(&[(PRICE, None)])).open().await;
             this.items.extend(run.items.iter().map(|item| item.id));
         }
@@ -126,9 +132,11 @@ impl Market {
         this
     }
 
-    /// Each buyer reserves one after the other, of drops by chance, but of none twice. Answers reservations a second.
+    /// Each buyer reserves one after the other, of drops by chance, but of none twice. Answers reservations a
+    /// second.
     async fn press(self: &Arc<Self>, way: &Way, turn: u64, reservations: u32) -> Outcome<f64> {
-        let each = u64::from(reservations).div_euclid(u64::try_from(self.buyers.len()).unwrap_or(1).max(1)).max(1);
+        let each =
+            u64::from(reservations).div_euclid(u64::try_from(self.buyers.len()).unwrap_or(1).max(1)).max(1);
         let began = Instant::now();
         let mut pressing = JoinSet::new();
         for place in 0..self.buyers.len() {
@@ -143,12 +151,18 @@ impl Market {
     }
 
     async fn buy(&self, way: &Way, place: usize, from: u64, each: u64) -> Outcome<()> {
-        let (Some(buyer), drops) = (self.buyers.get(place), u64::try_from(self.items.len()).unwrap_or(1)) else { return Ok(()) };
+        let (Some(buyer), drops) = (self.buyers.get(place), u64::try_from(self.items.len()).unwrap_or(1))
+        else {
+            return Ok(());
+        };
         let begins = scattered(u64::try_from(place).unwrap_or(0), drops);
         for number in from..from.saturating_add(each) {
             let drop = begins.saturating_add(number).checked_rem(drops).unwrap_or(0);
-            let Some(item) = usize::try_from(drop).ok().and_then(|drop| self.items.get(drop)) else { continue };
-            let key = IdempotencyKey::new(&format!("combining-{place}-{number}")).ok_or_else(|| Trouble::new("no such key"))?;
+            let Some(item) = usize::try_from(drop).ok().and_then(|drop| self.items.get(drop)) else {
+                continue;
+            };
+            let key = IdempotencyKey::new(&format!("combining-{place}-{number}"))
+                .ok_or_else(|| Trouble::new("no such key"))?;
             let request = ReserveRequest {
                 lines: vec![Line { item: *item, units: Quantity::ONE, delivery: Delivery::Pickup }],
                 address: requests::address(),

@@ -1,5 +1,6 @@
-//! A crowd that presses: each buyer once, with a key of his own, over so many connections, each of which sends its next
-//! request when the last one is decided. Who is told that the server is busy comes again when he is told to, with his key.
+//! A crowd that presses: each buyer once, with a key of his own, over so many connections, each of which
+//! sends its next request when the last one is decided. Who is told that the server is busy comes again when
+//! he is told to, with his key.
 
 use std::{
     net::SocketAddr,
@@ -67,7 +68,9 @@ impl Crowd {
     /// Presses. These are the servers' processes.
     pub(crate) async fn press(self, servers: Vec<u32>) -> Outcome<Pressed> {
         let mut lines = Vec::new();
-        for (address, form) in self.counters.iter().cycle().take(usize::try_from(self.connections).unwrap_or(1)) {
+        for (address, form) in
+            self.counters.iter().cycle().take(usize::try_from(self.connections).unwrap_or(1))
+        {
             lines.push((Line::open(*address).await?, form.clone()));
         }
         let (crowd, turn) = (Arc::new(self), Arc::new(AtomicUsize::new(0)));
@@ -86,12 +89,18 @@ impl Crowd {
         Ok(Pressed { summary: Summary::of(latencies, elapsed)?, counts, shares })
     }
 
-    async fn one_by_one(self: Arc<Self>, mut line: Line, form: Form, turn: Arc<AtomicUsize>) -> Outcome<(Vec<Duration>, Counts)> {
+    async fn one_by_one(
+        self: Arc<Self>,
+        mut line: Line,
+        form: Form,
+        turn: Arc<AtomicUsize>,
+    ) -> Outcome<(Vec<Duration>, Counts)> {
         let (mut latencies, mut counts, mut request) = (Vec::new(), Counts::default(), Vec::new());
         loop {
             let number = turn.fetch_add(1, Ordering::Relaxed);
             let Some(token) = self.tokens.get(number) else { return Ok((latencies, counts)) };
-            let place = scattered(u64::try_from(number).unwrap_or(0), u64::try_from(self.items.len()).unwrap_or(1));
+            let place =
+                scattered(u64::try_from(number).unwrap_or(0), u64::try_from(self.items.len()).unwrap_or(1));
             let item = usize::try_from(place).ok().and_then(|place| self.items.get(place));
             let item = item.ok_or_else(|| Trouble::new("there is nothing to be had"))?;
             form.fill_in(&mut request, token, item, &format!("{}-{number:06}", self.name));

@@ -27,8 +27,8 @@ impl Line {
         Ok(Self { address, connection: Some(Connection::open(address).await?) })
     }
 
-    /// Sends a request and reads its answer. What was sent on a connection that had been closed is sent again: requests are
-    /// queries, or have keys that make a repetition harmless.
+    /// Sends a request and reads its answer. What was sent on a connection that had been closed is sent
+    /// again: requests are queries, or have keys that make a repetition harmless.
     pub(crate) async fn ask<T>(&mut self, request: &[u8], read: impl FnOnce(&Answer<'_>) -> T) -> Outcome<T> {
         let asking = async {
             if let Some(mut kept) = self.connection.take()
@@ -44,6 +44,8 @@ impl Line {
             Ok(said)
         };
         // One that is late is not kept: its answer would be taken for that of the next request.
-        tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| Err(Trouble::new("a request took longer than 30 seconds")))
+        tokio::time::timeout(PATIENCE, asking)
+            .await
+            .unwrap_or_else(|_| Err(Trouble::new("a request took longer than 30 seconds")))
     }
 }

@@ -1,5 +1,6 @@
-//! Measures the hot drop over HTTP, the whole way, on the real binary: thousands press at once, and each is to be answered
-//! soon and rightly; beside one raw transaction per request, measured in the same run on the same database.
+//! Measures the hot drop over HTTP, the whole way, on the real binary: thousands press at once, and each is
+//! to be answered soon and rightly; beside one raw transaction per request, measured in the same run on the
+//! same database.
 //!
 //! Run it by `cargo run --release -p bench-hot-drop`, or with PostgreSQL and RabbitMQ by
 //! `scripts/with-servers --durable cargo run --release -p bench-hot-drop`.
@@ -7,8 +8,9 @@
 //! - [`accepted`]: as many units as buyers; [`scarce`]: far fewer; [`spread`]: a thousand drops at once
 //! - [`opening`]: a burst, and ten times the load that can be served
 //!
-//! [`market`] the deployment; [`crowd`] who presses; [`rounds`] several times over, beside a floor; [`mod@line`], [`said`] a
-//! connection, and what is said on it; [`processor`] who used the processors; [`report`] the answer.
+//! [`market`] the deployment; [`crowd`] who presses; [`rounds`] several times over, beside a floor;
+//! [`mod@line`], [`said`] a connection, and what is said on it; [`processor`] who used the processors;
+//! [`report`] the answer.
 
 mod accepted;
 mod combining;
@@ -72,7 +74,8 @@ async fn run(options: &Options) -> Outcome<Report> {
     allow_many_files()?;
     let store = Store::make("hot-drop", &[DATABASE_URL, POSTGRES_VARIABLE]).await?;
     // A broker goes with PostgreSQL only.
-    let broker = store.database_url().is_some() && BROKER_VARIABLES.iter().all(|name| std::env::var_os(name).is_some());
+    let broker = store.database_url().is_some()
+        && BROKER_VARIABLES.iter().all(|name| std::env::var_os(name).is_some());
     let broker = if broker { Some(TestBroker::new().await) } else { None };
     let outcome = tokio::select! {
         outcome = measure(options, &store, broker.as_ref()) => outcome,
@@ -91,7 +94,8 @@ fn allow_many_files() -> Outcome<()> {
 
 async fn measure(options: &Options, store: &Store, broker: Option<&TestBroker>) -> Outcome<Report> {
     let pressing = options.buyers.saturating_add(WARMING);
-    let buyers = if options.wants(Scenario::Opening) { options.opening_buyers.max(pressing) } else { pressing };
+    let buyers =
+        if options.wants(Scenario::Opening) { options.opening_buyers.max(pressing) } else { pressing };
     let mut market = Market::open(options.smallrun.as_deref(), store, broker, buyers).await?;
     let (mut sections, mut hot) = (Vec::new(), None);
     for scenario in Scenario::ALL.into_iter().filter(|scenario| options.wants(*scenario)) {

@@ -56,9 +56,15 @@ pub(crate) struct Stock {
 
 impl<'a> Market<'a> {
     /// Starts one server, and makes so many buyers.
-    pub(crate) async fn open(given: Option<&Path>, store: &'a Store, broker: Option<&TestBroker>, buyers: u32) -> Outcome<Self> {
+    pub(crate) async fn open(
+        given: Option<&Path>,
+        store: &'a Store,
+        broker: Option<&TestBroker>,
+        buyers: u32,
+    ) -> Outcome<Self> {
         let binary = server::binary(given).await?;
-        let mut launch = RAISED.iter().fold(Launch::new(binary, store), |launch, (name, value)| launch.with(name, value));
+        let mut launch =
+            RAISED.iter().fold(Launch::new(binary, store), |launch, (name, value)| launch.with(name, value));
         if let Some(broker) = broker {
             launch = launch.with("SMALLRUN_BUS_URL", broker.url());
         }
@@ -68,10 +74,21 @@ impl<'a> Market<'a> {
         let creator = first.creator_token()?;
         let mut desk = Desk::open(first.address()).await?;
         let model = Model::find(&mut desk).await?;
-        let offer = Offer { slug: "hot-first", title: "The first", units: 1, per_buyer_max: 1, hold_secs: HOLD_SECS };
+        let offer =
+            Offer { slug: "hot-first", title: "The first", units: 1, per_buyer_max: 1, hold_secs: HOLD_SECS };
         let priced = model.announce(&mut desk, &creator, offer).await?;
         let form = Form::draw_up(&mut desk, &priced.item).await?;
-        Ok(Self { store, launch, servers: vec![first], joined: broker.is_some(), creator, model, form, tokens, made: 0 })
+        Ok(Self {
+            store,
+            launch,
+            servers: vec![first],
+            joined: broker.is_some(),
+            creator,
+            model,
+            form,
+            tokens,
+            made: 0,
+        })
     }
 
     /// Whether several processes can serve it: there is a bus between them.
@@ -153,12 +170,14 @@ impl<'a> Market<'a> {
         Ok(())
     }
 
-    /// Where the units of an item are, as the API tells it: at once if so many are taken, else when it has had time.
+    /// Where the units of an item are, as the API tells it: at once if so many are taken, else when it has
+    /// had time.
     pub(crate) async fn stock(&self, item: &str, expected: u32) -> Outcome<Stock> {
         let mut desk = self.desk().await?;
         let patience = tokio::time::Instant::now();
         loop {
-            let query = "query($id: ID!) { node(id: $id) { ... on DropItem { stock { held confirmed free } } } }";
+            let query =
+                "query($id: ID!) { node(id: $id) { ... on DropItem { stock { held confirmed free } } } }";
             let found = desk.ask(None, query, json!({ "id": item })).await?;
             let count = |name: &str| {
                 let value = found.pointer(&format!("/node/stock/{name}")).and_then(Value::as_i64);
@@ -166,7 +185,8 @@ impl<'a> Market<'a> {
                 let value = value.map(|value| u32::try_from(value).unwrap_or(0));
                 value.ok_or_else(|| Trouble::new(format_args!("no {name} in {found}")))
             };
-            let stock = Stock { taken: count("held")?.saturating_add(count("confirmed")?), free: count("free")? };
+            let stock =
+                Stock { taken: count("held")?.saturating_add(count("confirmed")?), free: count("free")? };
             if stock.taken == expected || patience.elapsed() > STOCK_WITHIN {
                 return Ok(stock);
             }

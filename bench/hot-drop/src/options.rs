@@ -4,13 +4,14 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum, value_parser};
 
-/// Measure what happens when a drop opens: how fast thousands of buyers are decided over HTTP, how right the outcome is, and
-/// what becomes of ten times the load that can be served, beside floors measured in the same run.
+/// Measure what happens when a drop opens: how fast thousands of buyers are decided over HTTP, how right the
+/// outcome is, and what becomes of ten times the load that can be served, beside floors measured in the same
+/// run.
 ///
-/// Builds `smallrun` in release, starts it with the demo marketplace in a temporary folder, measures, and takes all of it
-/// away. Uses SQLite; with SMALLRUN_DATABASE_URL or SMALLRUN_TEST_POSTGRES_URL two databases are made on that PostgreSQL,
-/// with SMALLRUN_TEST_RABBITMQ_URL and its management API a virtual host besides, as `scripts/with-servers --durable` sets
-/// them; three processes are measured there only.
+/// Builds `smallrun` in release, starts it with the demo marketplace in a temporary folder, measures, and
+/// takes all of it away. Uses SQLite; with SMALLRUN_DATABASE_URL or SMALLRUN_TEST_POSTGRES_URL two databases
+/// are made on that PostgreSQL, with SMALLRUN_TEST_RABBITMQ_URL and its management API a virtual host
+/// besides, as `scripts/with-servers --durable` sets them; three processes are measured there only.
 #[derive(Debug, Parser)]
 #[command(name = "bench-hot-drop", version)]
 pub(crate) struct Options {
@@ -26,7 +27,8 @@ pub(crate) struct Options {
     /// How many drops there are when there are many.
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = value_parser!(u32).range(1..=10_000))]
     pub(crate) drops: u32,
-    /// How many connections send requests, each one after the other; with too few units also eight times as many.
+    /// How many connections send requests, each one after the other; with too few units also eight times as
+    /// many.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = value_parser!(u32).range(1..=256))]
     pub(crate) connections: u32,
     /// How often each crowd presses; the middle one is told.

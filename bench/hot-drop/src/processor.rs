@@ -38,7 +38,8 @@ impl Watch {
 
     /// Until now.
     pub(crate) fn end(self) -> Shares {
-        let processors = u32::try_from(std::thread::available_parallelism().map_or(1, usize::from)).unwrap_or(1);
+        let processors =
+            u32::try_from(std::thread::available_parallelism().map_or(1, usize::from)).unwrap_or(1);
         let whole = self.began.elapsed().saturating_mul(processors).as_secs_f64();
         let (mut generator, mut servers, mut others) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
         for (process, time) in times() {
@@ -58,8 +59,11 @@ impl Watch {
 impl Shares {
     /// For people.
     pub(crate) fn text(self) -> String {
-        let [generator, servers, others] = [self.generator, self.servers, self.others].map(|share| share * 100.0);
-        format!("processors: load generator {generator:.0} %, smallrun {servers:.0} %, all others {others:.0} %")
+        let [generator, servers, others] =
+            [self.generator, self.servers, self.others].map(|share| share * 100.0);
+        format!(
+            "processors: load generator {generator:.0} %, smallrun {servers:.0} %, all others {others:.0} %"
+        )
     }
 
     /// For scripts.
@@ -72,16 +76,22 @@ impl Shares {
 fn times() -> Times {
     let folders = fs::read_dir("/proc").into_iter().flatten().flatten();
     let processes = folders.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    processes.filter_map(|process| Some((process, time_of(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)?))).collect()
+    processes
+        .filter_map(|process| {
+            Some((process, time_of(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)?))
+        })
+        .collect()
 }
 
-/// User and system time, fields 14 and 15 of proc_pid_stat(5); the second is a name in parentheses, with anything in it.
+/// User and system time, fields 14 and 15 of proc_pid_stat(5); the second is a name in parentheses, with
+/// anything in it.
 fn time_of(stat: &str) -> Option<Duration> {
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_whitespace().skip(11);
     let user: u64 = fields.next()?.parse().ok()?;
     let system: u64 = fields.next()?.parse().ok()?;
-    let milliseconds = user.saturating_add(system).saturating_mul(1_000).checked_div(clock_ticks_per_second())?;
+    let milliseconds =
+        user.saturating_add(system).saturating_mul(1_000).checked_div(clock_ticks_per_second())?;
     Some(Duration::from_millis(milliseconds))
 }
 
@@ -92,7 +102,8 @@ mod tests {
     #[test]
     fn a_name_with_parentheses_and_blanks_is_no_field() {
         let line = "42 (a) b (c) S 1 42 42 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 1 0 100 1000 10";
-        let ticks = Duration::from_secs_f64(300.0 / f64::from(u32::try_from(clock_ticks_per_second()).unwrap()));
+        let ticks =
+            Duration::from_secs_f64(300.0 / f64::from(u32::try_from(clock_ticks_per_second()).unwrap()));
         assert_eq!(time_of(line), Some(ticks));
     }
 }

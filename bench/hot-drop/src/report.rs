@@ -63,13 +63,20 @@ impl Report {
                 Ok(Section { title, lines: some, goals, .. }) => {
                     lines.push(format!("{}: {title}", scenario.name()));
                     lines.extend(some.iter().cloned());
-                    lines.extend(goals.iter().map(|goal| format!("  {}: {}", if goal.met { "met" } else { "MISSED" }, goal.text)));
+                    lines.extend(
+                        goals.iter().map(|goal| {
+                            format!("  {}: {}", if goal.met { "met" } else { "MISSED" }, goal.text)
+                        }),
+                    );
                 }
                 Err(trouble) => lines.push(format!("{}: failed: {trouble}", scenario.name())),
             }
         }
         lines.push(String::new());
-        lines.push("The floor is one raw transaction per request: lock the row, update it, insert one, commit.".to_owned());
+        lines.push(
+            "The floor is one raw transaction per request: lock the row, update it, insert one, commit."
+                .to_owned(),
+        );
         lines.push("The load generator runs on the same processors, for the floors too.".to_owned());
         let raised: Vec<String> = RAISED.iter().map(|(name, value)| format!("{name}={value}")).collect();
         lines.push(format!("Raised, for all of the crowd has one address: {}.", raised.join(", ")));

@@ -1,4 +1,5 @@
-//! The same crowd several times over, each time on new goods, and each time beside its floor; the middle one is told.
+//! The same crowd several times over, each time on new goods, and each time beside its floor; the middle one
+//! is told.
 
 use std::{sync::Arc, time::Duration};
 
@@ -58,7 +59,12 @@ pub(crate) struct Round {
 
 impl Trial {
     /// Measures.
-    pub(crate) async fn run(self, market: &mut Market<'_>, options: &Options, store: &Store) -> Outcome<Tried> {
+    pub(crate) async fn run(
+        self,
+        market: &mut Market<'_>,
+        options: &Options,
+        store: &Store,
+    ) -> Outcome<Tried> {
         let warming = Crowd {
             counters: market.counters(),
             tokens: market.buyers(0..count(WARMING)),
@@ -76,7 +82,13 @@ impl Trial {
         Ok(Tried { title: self.title, rounds })
     }
 
-    async fn round(&self, market: &mut Market<'_>, options: &Options, store: &Store, number: u32) -> Outcome<Round> {
+    async fn round(
+        &self,
+        market: &mut Market<'_>,
+        options: &Options,
+        store: &Store,
+        number: u32,
+    ) -> Outcome<Round> {
         let (items, of_its_own) = match &self.goods {
             Goods::Drop(units) => {
                 let item = market.announce(*units, 1).await?;
@@ -88,7 +100,11 @@ impl Trial {
         let floor = match self.floor_rows {
             Some(rows) => {
                 let time = options.floor_time();
-                let plan = Plan { connections: self.connections, warm_up: time.checked_div(4).unwrap_or(Duration::ZERO), time };
+                let plan = Plan {
+                    connections: self.connections,
+                    warm_up: time.checked_div(4).unwrap_or(Duration::ZERO),
+                    time,
+                };
                 Some(floor_sql::run(store, plan, rows).await?)
             }
             None => None,
@@ -137,7 +153,8 @@ impl Tried {
 
     /// The floor of middle speed, a second.
     pub(crate) fn floor(&self) -> Option<f64> {
-        let mut floors: Vec<f64> = self.rounds.iter().filter_map(|round| Some(round.floor?.per_second)).collect();
+        let mut floors: Vec<f64> =
+            self.rounds.iter().filter_map(|round| Some(round.floor?.per_second)).collect();
         floors.sort_by(f64::total_cmp);
         floors.get(floors.len().saturating_sub(1).div_euclid(2)).copied()
     }
@@ -162,7 +179,8 @@ impl Tried {
             millis(summary.median),
             millis(summary.p99),
         )];
-        let rates: Vec<String> = self.rounds.iter().map(|round| format!("{:.0}", round.per_second())).collect();
+        let rates: Vec<String> =
+            self.rounds.iter().map(|round| format!("{:.0}", round.per_second())).collect();
         lines.push(format!("      rounds {}/s; {}", rates.join(", "), pressed.shares.text()));
         lines.push(format!(
             "      accepted {}, sold out {}, refused otherwise {}, told BUSY first {}",

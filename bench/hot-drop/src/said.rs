@@ -1,5 +1,5 @@
-//! What a server says to somebody who wants a unit, found in the bytes of its answer: reading them as JSON would take
-//! processor time from the server.
+//! What a server says to somebody who wants a unit, found in the bytes of its answer: reading them as JSON
+//! would take processor time from the server.
 
 use bench::{client::Answer, load::has_no_errors, reserve::was_reserved};
 
@@ -70,10 +70,13 @@ mod tests {
 
     #[test]
     fn answers_are_told_apart() {
-        let refused =
-            |code: &str| format!(r#"{{"data":{{"checkoutReserve":{{"checkout":null,"errors":[{{"code":"{code}"}}]}}}}}}"#);
+        let refused = |code: &str| {
+            format!(r#"{{"data":{{"checkoutReserve":{{"checkout":null,"errors":[{{"code":"{code}"}}]}}}}}}"#)
+        };
         let failed = |code: &str| {
-            format!(r#"{{"data":null,"errors":[{{"message":"x","extensions":{{"code":"{code}","retryAfterSecs":2}}}}]}}"#)
+            format!(
+                r#"{{"data":null,"errors":[{{"message":"x","extensions":{{"code":"{code}","retryAfterSecs":2}}}}]}}"#
+            )
         };
         let made = r#"{"data":{"checkoutReserve":{"checkout":{"id":"checkout_1"},"errors":[]}}}"#.to_owned();
         for (status, body, expected) in [
@@ -84,8 +87,15 @@ mod tests {
             (429, failed("RATE_LIMITED"), Said::Odd),
             (503, "full".to_owned(), Said::Odd),
         ] {
-            assert_eq!(Said::of_reservation(&Answer { status, body: body.as_bytes() }), expected, "{status} {body}");
+            assert_eq!(
+                Said::of_reservation(&Answer { status, body: body.as_bytes() }),
+                expected,
+                "{status} {body}"
+            );
         }
-        assert_eq!(Said::of_page(&Answer { status: 200, body: br#"{"data":{"drops":{"nodes":[]}}}"# }), Said::Page);
+        assert_eq!(
+            Said::of_page(&Answer { status: 200, body: br#"{"data":{"drops":{"nodes":[]}}}"# }),
+            Said::Page
+        );
     }
 }

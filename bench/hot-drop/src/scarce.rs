@@ -29,7 +29,10 @@ pub(crate) async fn run(market: &mut Market<'_>, options: &Options, store: &Stor
         let tried = trial.run(market, options, store).await?;
         lines.extend(tried.lines());
         let p99 = tried.middle().map_or(f64::INFINITY, |round| millis(round.pressed.summary.p99));
-        goals.push(Goal::speed(p99 < P99_MAX_MS, format!("p99 at {connections} connections below {P99_MAX_MS} ms: {p99:.1}")));
+        goals.push(Goal::speed(
+            p99 < P99_MAX_MS,
+            format!("p99 at {connections} connections below {P99_MAX_MS} ms: {p99:.1}"),
+        ));
         let (mut over, mut under, mut unlike) = (0_u32, 0_u32, 0_u32);
         for round in tried.rounds() {
             // What buyers were told counts, and it must be what the stock says.
@@ -37,7 +40,9 @@ pub(crate) async fn run(market: &mut Market<'_>, options: &Options, store: &Stor
             let to_sell = options.units.min(options.buyers);
             over = over.saturating_add(sold.saturating_sub(options.units));
             under = under.saturating_add(to_sell.saturating_sub(sold));
-            let told = round.stock.is_some_and(|stock| stock.taken == sold && stock.free == options.units.saturating_sub(sold));
+            let told = round
+                .stock
+                .is_some_and(|stock| stock.taken == sold && stock.free == options.units.saturating_sub(sold));
             unlike = unlike.saturating_add(u32::from(!told));
         }
         let (units, rounds) = (options.units, tried.rounds().len());

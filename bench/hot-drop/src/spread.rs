@@ -15,7 +15,12 @@ use crate::{
 const UNITS: u32 = 10_000;
 
 /// Measures. `hot` is what one drop reaches, when that was measured.
-pub(crate) async fn run(market: &mut Market<'_>, options: &Options, store: &Store, hot: Option<f64>) -> Outcome<Section> {
+pub(crate) async fn run(
+    market: &mut Market<'_>,
+    options: &Options,
+    store: &Store,
+    hot: Option<f64>,
+) -> Outcome<Section> {
     let items = market.announce_many(options.drops, UNITS).await?;
     let trial = Trial {
         title: format!("{} drops", options.drops),
@@ -38,8 +43,19 @@ pub(crate) async fn run(market: &mut Market<'_>, options: &Options, store: &Stor
     let all = tried.rounds().iter().all(|round| round.pressed.counts.accepted == options.buyers);
     let goals = vec![
         Goal::right(all, "every buyer has a unit, in every round".to_owned()),
-        Goal::speed(combining.ratio() >= 1.0, "combining is not slower than a transaction per request".to_owned()),
+        Goal::speed(
+            combining.ratio() >= 1.0,
+            "combining is not slower than a transaction per request".to_owned(),
+        ),
     ];
-    let title = format!("{} buyers, a unit each of {} drops, {} connections", options.buyers, options.drops, options.connections);
-    Ok(Section { title, lines, goals, json: json!({ "trial": tried.json(), "ofOneDrop": beside, "combining": combining.ratio() }) })
+    let title = format!(
+        "{} buyers, a unit each of {} drops, {} connections",
+        options.buyers, options.drops, options.connections
+    );
+    Ok(Section {
+        title,
+        lines,
+        goals,
+        json: json!({ "trial": tried.json(), "ofOneDrop": beside, "combining": combining.ratio() }),
+    })
 }

@@ -1,4 +1,5 @@
-//! Who makes the changes: for the floor, a request with a number; for ours, a creator who changes how many units there are.
+//! Who makes the changes: for the floor, a request with a number; for ours, a creator who changes how many
+//! units there are.
 
 use std::{
     net::SocketAddr,
@@ -11,8 +12,8 @@ use tokio::time::MissedTickBehavior;
 
 use crate::{processes::Process, watchers::Watchers};
 
-/// The items of the drop. Each is changed by one request after the other, all of them side by side, so that changes come as often as
-/// they should however long one takes.
+/// The items of the drop. Each is changed by one request after the other, all of them side by side, so that
+/// changes come as often as they should however long one takes.
 const ITEMS: u32 = 20;
 /// The units of an item in the beginning.
 const UNITS: u64 = 1_000;
@@ -56,30 +57,47 @@ pub(crate) struct Stage {
 impl Stage {
     /// Makes it.
     pub(crate) async fn build(server: &Process) -> Self {
-        let asker = Asker { client: reqwest::Client::new(), url: server.at("/graphql"), token: server.demo_token("creator") };
-        let found = asker.ask("{ viewer { account { memberships { creator { id currency } } } } }", json!({})).await;
+        let asker = Asker {
+            client: reqwest::Client::new(),
+            url: server.at("/graphql"),
+            token: server.demo_token("creator"),
+        };
+        let found =
+            asker.ask("{ viewer { account { memberships { creator { id currency } } } } }", json!({})).await;
         let creator = text(&found, "/viewer/account/memberships/0/creator/id");
         let currency = text(&found, "/viewer/account/memberships/0/creator/currency");
         let thing = json!({ "creatorId": creator, "title": "Watched" });
-        let product = text(&asker.change(("productCreate", "ProductCreateInput"), "product { id }", thing).await, "/product/id");
+        let product = text(
+            &asker.change(("productCreate", "ProductCreateInput"), "product { id }", thing).await,
+            "/product/id",
+        );
         // Open for as long as one of the demo's.
-        let found = asker.ask("{ drops(first: 1, filter: { phases: [OPEN] }) { nodes { opensAt closesAt } } }", json!({})).await;
-        let (opens_at, closes_at) = (text(&found, "/drops/nodes/0/opensAt"), text(&found, "/drops/nodes/0/closesAt"));
+        let found = asker
+            .ask("{ drops(first: 1, filter: { phases: [OPEN] }) { nodes { opensAt closesAt } } }", json!({}))
+            .await;
+        let (opens_at, closes_at) =
+            (text(&found, "/drops/nodes/0/opensAt"), text(&found, "/drops/nodes/0/closesAt"));
         let run = json!({
             "creatorId": creator, "title": "Watched by all", "opensAt": opens_at, "closesAt": closes_at,
             "deposit": { "percent": "30" }, "balance": { "beforeShipping": true }, "leadTimeDays": 30,
         });
-        let drop = text(&asker.change(("dropCreate", "DropCreateInput"), "drop { id }", run).await, "/drop/id");
+        let drop =
+            text(&asker.change(("dropCreate", "DropCreateInput"), "drop { id }", run).await, "/drop/id");
         let mut items = Vec::new();
         for number in 0..ITEMS {
             let price = json!({ "amount": "5.00", "currency": currency });
             let variant = json!({ "productId": product, "sku": format!("WATCHED-{number}"), "title": format!("No. {number}"), "price": price });
-            let variant =
-                text(&asker.change(("variantCreate", "VariantCreateInput"), "variant { id }", variant).await, "/variant/id");
+            let variant = text(
+                &asker.change(("variantCreate", "VariantCreateInput"), "variant { id }", variant).await,
+                "/variant/id",
+            );
             let item = json!({
                 "dropId": drop, "variantId": variant, "units": UNITS, "perBuyerMax": 1, "tiers": [{ "price": "5.00" }],
             });
-            items.push(text(&asker.change(("dropItemAdd", "DropItemAddInput"), "item { id }", item).await, "/item/id"));
+            items.push(text(
+                &asker.change(("dropItemAdd", "DropItemAddInput"), "item { id }", item).await,
+                "/item/id",
+            ));
         }
         asker.change(("dropPublish", "DropIdInput"), "drop { id }", json!({ "id": drop })).await;
         Self { asker, drop, items }
@@ -87,7 +105,8 @@ impl Stage {
 
     /// The message that begins to watch it.
     pub(crate) fn subscribe(&self) -> String {
-        let query = "subscription Stock($id: ID!) { stockChanged(dropId: $id) { items { stock { units } } } }";
+        let query =
+            "subscription Stock($id: ID!) { stockChanged(dropId: $id) { items { stock { units } } } }";
         let payload = json!({ "query": query, "variables": { "id": self.drop } });
         json!({ "type": "subscribe", "id": "1", "payload": payload }).to_string()
     }
@@ -100,7 +119,11 @@ impl Stage {
             repeat(time, every.saturating_mul(ITEMS), watchers, async |count| {
                 let units = UNITS.saturating_add(count).saturating_add(1);
                 self.asker
-                    .change(("dropItemUpdate", "DropItemUpdateInput"), "item { id }", json!({ "id": item, "units": units }))
+                    .change(
+                        ("dropItemUpdate", "DropItemUpdateInput"),
+                        "item { id }",
+                        json!({ "id": item, "units": units }),
+                    )
                     .await;
             })
             .await
@@ -119,14 +142,21 @@ struct Asker {
 impl Asker {
     /// A mutation, told with the type of its input, that must go well; answers its payload.
     async fn change(&self, (name, kind): (&str, &str), fields: &str, input: Value) -> Value {
-        let mutation = format!("mutation($input: {kind}!) {{ {name}(input: $input) {{ {fields} errors {{ message }} }} }}");
-        let payload = self.ask(&mutation, json!({ "input": input })).await.get(name).cloned().unwrap_or_default();
+        let mutation = format!(
+            "mutation($input: {kind}!) {{ {name}(input: $input) {{ {fields} errors {{ message }} }} }}"
+        );
+        let payload =
+            self.ask(&mutation, json!({ "input": input })).await.get(name).cloned().unwrap_or_default();
         assert_eq!(payload.get("errors"), Some(&json!([])), "{name}: {payload}");
         payload
     }
 
     async fn ask(&self, query: &str, variables: Value) -> Value {
-        let request = self.client.post(&self.url).bearer_auth(&self.token).json(&json!({ "query": query, "variables": variables }));
+        let request = self
+            .client
+            .post(&self.url)
+            .bearer_auth(&self.token)
+            .json(&json!({ "query": query, "variables": variables }));
         let answer: Value = request.send().await.expect("it answers").json().await.expect("it answers JSON");
         assert!(answer.get("errors").is_none(), "{answer}");
         answer.get("data").cloned().unwrap_or_default()

@@ -1,11 +1,13 @@
-//! Measures live updates: five thousand subscribers of one drop, a hundred changes a second, on the real binary; beside a bare actix
-//! server that tells five thousand WebSockets the same bytes at the rate at which ours are told, in the same run.
+//! Measures live updates: five thousand subscribers of one drop, a hundred changes a second, on the real
+//! binary; beside a bare actix server that tells five thousand WebSockets the same bytes at the rate at which
+//! ours are told, in the same run.
 //!
-//! Run it by `cargo run --release -p bench-live`, or with the file of a built `smallrun` behind it. The load runs on the same
-//! processors.
+//! Run it by `cargo run --release -p bench-live`, or with the file of a built `smallrun` behind it. The load
+//! runs on the same processors.
 //!
 //! - *memory*: what the server holds more, for each subscriber that is told nothing
-//! - *told*: from the answer of the mutation to the subscriber that knows of it, for each change and each subscriber
+//! - *told*: from the answer of the mutation to the subscriber that knows of it, for each change and each
+//!   subscriber
 //!
 //! Then once more, with one in ten that never reads.
 
@@ -38,7 +40,10 @@ fn main() {
         Some("--floor") => floor::serve(),
         smallrun => {
             processes::allow_many_files();
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads can be started");
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .build()
+                .expect("threads can be started");
             runtime.block_on(measure(smallrun));
         }
     }
@@ -73,10 +78,14 @@ async fn measure(smallrun: Option<&str>) {
     let server = Process::smallrun(smallrun).await;
     let stage = change::Stage::build(&server).await;
     let before = server.memory();
-    let watchers = Watchers::open(server.address(), WATCHERS.saturating_sub(DEAF), DEAF, Some(stage.subscribe())).await;
+    let watchers =
+        Watchers::open(server.address(), WATCHERS.saturating_sub(DEAF), DEAF, Some(stage.subscribe())).await;
     let changes = stage.change(FOR, EVERY, &watchers).await;
     say_told(&watchers.told().await, changes);
-    println!("  memory after that          {:>8.1} kB each", kilobytes(server.memory().saturating_sub(before)) / of(WATCHERS));
+    println!(
+        "  memory after that          {:>8.1} kB each",
+        kilobytes(server.memory().saturating_sub(before)) / of(WATCHERS)
+    );
     println!("  connected after that       {:>8}", server.connections().await);
 
     println!(
@@ -85,12 +94,18 @@ async fn measure(smallrun: Option<&str>) {
         told.at(50) / floor_told.at(50),
         told.at(99) / floor_told.at(99)
     );
-    println!("A state is told at most every {} ms: half of that, on average, is part of each delay of ours.", PACE.as_millis());
+    println!(
+        "A state is told at most every {} ms: half of that, on average, is part of each delay of ours.",
+        PACE.as_millis()
+    );
 }
 
 fn say_memory(before: u64, after: u64) -> f64 {
     let each = kilobytes(after.saturating_sub(before)) / of(WATCHERS);
-    println!("  memory of idle subscribers {each:>8.1} kB each  ({:.0} MB in all)", kilobytes(after) / 1_024.0);
+    println!(
+        "  memory of idle subscribers {each:>8.1} kB each  ({:.0} MB in all)",
+        kilobytes(after) / 1_024.0
+    );
     each
 }
 

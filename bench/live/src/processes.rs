@@ -54,13 +54,19 @@ impl Process {
         }
         command.args(["serve", "--demo", "--listen", "127.0.0.1:0", "--data"]).arg(&folder);
         // All of them come from this one address, and change without end.
-        for name in ["CONNECTIONS_MAX", "CONNECTIONS_PER_ADDRESS_MAX", "LIVE_CONNECTIONS_MAX", "LIVE_CONNECTIONS_PER_ADDRESS_MAX"] {
+        for name in [
+            "CONNECTIONS_MAX",
+            "CONNECTIONS_PER_ADDRESS_MAX",
+            "LIVE_CONNECTIONS_MAX",
+            "LIVE_CONNECTIONS_PER_ADDRESS_MAX",
+        ] {
             command.env(format!("SMALLRUN_{name}"), "20000");
         }
         command.env("SMALLRUN_BUDGET", "false").env("SMALLRUN_LOG", "warn");
         let process = Self::start(&mut command, Some(folder)).await;
         let (patience, client) = (Instant::now(), reqwest::Client::new());
-        while !client.get(process.at("/readyz")).send().await.is_ok_and(|answer| answer.status().is_success()) {
+        while !client.get(process.at("/readyz")).send().await.is_ok_and(|answer| answer.status().is_success())
+        {
             assert!(patience.elapsed() < START_WITHIN, "it did not become ready");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -103,7 +109,8 @@ impl Process {
 
     /// How many subscribers' connections it has.
     pub(crate) async fn connections(&self) -> String {
-        let metrics = reqwest::get(self.at("/metrics")).await.expect("it answers").text().await.expect("a text");
+        let metrics =
+            reqwest::get(self.at("/metrics")).await.expect("it answers").text().await.expect("a text");
         let line = metrics.lines().find_map(|line| line.strip_prefix("smallrun_live_connections "));
         line.expect("it counts its connections").to_owned()
     }
@@ -135,13 +142,19 @@ async fn build() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     for (name, _) in std::env::vars_os() {
-        // `cargo run` says here which package runs; a build script that reads them would run again, and all that stands on it.
-        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+        // `cargo run` says here which package runs; a build script that reads them would run again, and all
+        // that stands on it.
+        if name
+            .to_str()
+            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+        {
             build.env_remove(name);
         }
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let build = build.args(["build", "--release", "--locked", "--package", "smallrun", "--bin", "smallrun"]).current_dir(root);
+    let build = build
+        .args(["build", "--release", "--locked", "--package", "smallrun", "--bin", "smallrun"])
+        .current_dir(root);
     assert!(build.status().await.expect("cargo can be run").success(), "smallrun could not be built");
     std::env::current_exe().expect("this program").with_file_name("smallrun")
 }

@@ -1,5 +1,5 @@
-//! Subscribers: each a WebSocket that reads what comes, and notes when it learns of a change. A change makes the sum of all units grow
-//! by one.
+//! Subscribers: each a WebSocket that reads what comes, and notes when it learns of a change. A change makes
+//! the sum of all units grow by one.
 
 use std::{
     net::SocketAddr,
@@ -69,8 +69,14 @@ impl Told {
 }
 
 impl Watchers {
-    /// Opens so many, and `deaf` ones that never read, and waits until each is subscribed by that message. Without one they only listen.
-    pub(crate) async fn open(address: SocketAddr, count: usize, deaf: usize, subscribe: Option<String>) -> Self {
+    /// Opens so many, and `deaf` ones that never read, and waits until each is subscribed by that message.
+    /// Without one they only listen.
+    pub(crate) async fn open(
+        address: SocketAddr,
+        count: usize,
+        deaf: usize,
+        subscribe: Option<String>,
+    ) -> Self {
         let shared = Arc::new(Shared {
             made: Mutex::default(),
             first: AtomicU64::new(u64::MAX),
@@ -84,7 +90,8 @@ impl Watchers {
         };
         let (deaf, sockets) = (open_all(deaf, Some(ROOM)).await, open_all(count, None).await);
         let reading = sockets.into_iter().enumerate();
-        let reading = reading.map(|(at, socket)| tokio::spawn(read(socket, at, Arc::clone(&shared)))).collect();
+        let reading =
+            reading.map(|(at, socket)| tokio::spawn(read(socket, at, Arc::clone(&shared)))).collect();
         Self { shared, reading, _deaf: deaf }
     }
 
@@ -103,9 +110,15 @@ impl Watchers {
         let made = u64::try_from(self.shared.made().len()).unwrap_or(u64::MAX);
         let last = self.shared.first.load(Ordering::Relaxed).saturating_add(made).saturating_sub(1);
         let patience = Instant::now();
-        let know = || self.shared.newest.iter().filter(|newest| newest.load(Ordering::Relaxed) >= last).count();
+        let know =
+            || self.shared.newest.iter().filter(|newest| newest.load(Ordering::Relaxed) >= last).count();
         while know() < self.reading.len() {
-            assert!(patience.elapsed() < LAST_WITHIN, "only {} of {} know of the last change", know(), self.reading.len());
+            assert!(
+                patience.elapsed() < LAST_WITHIN,
+                "only {} of {} know of the last change",
+                know(),
+                self.reading.len()
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let delays = self.shared.delays.iter().map(|count| count.load(Ordering::Relaxed)).collect();
@@ -125,7 +138,11 @@ impl Shared {
     }
 }
 
-async fn open(address: SocketAddr, room: Option<u32>, subscribe: Option<String>) -> WebSocketStream<TcpStream> {
+async fn open(
+    address: SocketAddr,
+    room: Option<u32>,
+    subscribe: Option<String>,
+) -> WebSocketStream<TcpStream> {
     let mut request = format!("ws://{address}/graphql").into_client_request().expect("an address");
     request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("graphql-transport-ws"));
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.expect("a socket");
@@ -133,7 +150,8 @@ async fn open(address: SocketAddr, room: Option<u32>, subscribe: Option<String>)
         socket.set_recv_buffer_size(room).expect("its room can be set");
     }
     let stream = socket.connect(address).await.expect("it takes connections");
-    let (mut socket, _) = tokio_tungstenite::client_async(request, stream).await.expect("it takes WebSockets");
+    let (mut socket, _) =
+        tokio_tungstenite::client_async(request, stream).await.expect("it takes WebSockets");
     if let Some(subscribe) = subscribe {
         let init = Message::text(r#"{"type":"connection_init"}"#);
         socket.send(init).await.expect("it reads");
@@ -148,7 +166,9 @@ async fn open(address: SocketAddr, room: Option<u32>, subscribe: Option<String>)
 fn units_in(message: &str) -> Option<u64> {
     let mut parts = message.split("\"units\":");
     parts.next();
-    let digits = |part: &str| part.split(|c: char| !c.is_ascii_digit()).next().and_then(|digits| digits.parse::<u64>().ok());
+    let digits = |part: &str| {
+        part.split(|c: char| !c.is_ascii_digit()).next().and_then(|digits| digits.parse::<u64>().ok())
+    };
     let units: Vec<u64> = parts.filter_map(digits).collect();
     (!units.is_empty()).then(|| units.iter().sum())
 }
@@ -167,7 +187,9 @@ async fn read(mut socket: WebSocketStream<TcpStream>, at: usize, shared: Arc<Sha
             // One that is told of before its maker has its answer was told at once.
             for at in known..knows {
                 let delay = made.get(at).map_or(Duration::ZERO, |made| now.saturating_duration_since(*made));
-                let tenths = usize::try_from(delay.as_micros() / 100).unwrap_or(usize::MAX).min(DELAYS.saturating_sub(1));
+                let tenths = usize::try_from(delay.as_micros() / 100)
+                    .unwrap_or(usize::MAX)
+                    .min(DELAYS.saturating_sub(1));
                 if let Some(count) = shared.delays.get(tenths) {
                     count.fetch_add(1, Ordering::Relaxed);
                 }

@@ -57,7 +57,17 @@ pub struct Account {
 
 impl From<Model> for Account {
     fn from(row: Model) -> Self {
-        let Model { id, email, email_confirmed_at, name, password_hash: _, admin, version, created_at, updated_at } = row;
+        let Model {
+            id,
+            email,
+            email_confirmed_at,
+            name,
+            password_hash: _,
+            admin,
+            version,
+            created_at,
+            updated_at,
+        } = row;
         Self { id, email, email_confirmed_at, name, admin, version, created_at, updated_at }
     }
 }
@@ -83,15 +93,22 @@ pub(crate) async fn by_ids(conn: &impl ConnectionTrait, ids: &[AccountId]) -> Re
 }
 
 /// The confirmed addresses of several; those without one are left out: one statement.
-pub(crate) async fn confirmed_emails(conn: &impl ConnectionTrait, ids: &[AccountId]) -> Result<Vec<(AccountId, Email)>, DbErr> {
+pub(crate) async fn confirmed_emails(
+    conn: &impl ConnectionTrait,
+    ids: &[AccountId],
+) -> Result<Vec<(AccountId, Email)>, DbErr> {
     let select = Entity::find().select_only().column(Column::Id).column(Column::Email);
-    let confirmed =
-        select.filter(Column::Id.is_in(bulk::padded(ids.iter().copied()))).filter(Column::EmailConfirmedAt.is_not_null());
+    let confirmed = select
+        .filter(Column::Id.is_in(bulk::padded(ids.iter().copied())))
+        .filter(Column::EmailConfirmedAt.is_not_null());
     confirmed.into_tuple().all(conn).await
 }
 
 /// What several are called, with one statement that reads nothing else of them: tenants may not see more.
-pub(crate) async fn names(conn: &impl ConnectionTrait, ids: &[AccountId]) -> Result<HashMap<AccountId, String>, DbErr> {
+pub(crate) async fn names(
+    conn: &impl ConnectionTrait,
+    ids: &[AccountId],
+) -> Result<HashMap<AccountId, String>, DbErr> {
     let select = Entity::find().filter(Column::Id.is_in(ids.iter().copied()));
     let rows: Vec<(AccountId, String)> =
         select.select_only().column(Column::Id).column(Column::Name).into_tuple().all(conn).await?;
@@ -126,8 +143,14 @@ pub(crate) async fn tell(tx: &Tx, row: &Model, action: &'static str, fields: &[&
 }
 
 /// [`tell`] of several, with two statements.
-pub(crate) async fn tell_all(tx: &Tx, rows: &[&Model], action: &'static str, fields: &[&str]) -> Result<(), DbErr> {
-    let facts: Vec<_> = rows.iter().map(|row| (row.version, Fact::AccountChanged { account: row.id })).collect();
+pub(crate) async fn tell_all(
+    tx: &Tx,
+    rows: &[&Model],
+    action: &'static str,
+    fields: &[&str],
+) -> Result<(), DbErr> {
+    let facts: Vec<_> =
+        rows.iter().map(|row| (row.version, Fact::AccountChanged { account: row.id })).collect();
     outbox::publish_all(tx, &facts).await?;
     audit::record_all(tx, action, rows.iter().map(|row| row.id), fields).await
 }

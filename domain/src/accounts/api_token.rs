@@ -64,7 +64,17 @@ pub struct ApiToken {
 impl From<Model> for ApiToken {
     fn from(row: Model) -> Self {
         let permissions = read_permissions(&row.permissions);
-        let Model { id, kind, creator_id: creator, name, created_at, expires_at, last_used_at, revoked_at, .. } = row;
+        let Model {
+            id,
+            kind,
+            creator_id: creator,
+            name,
+            created_at,
+            expires_at,
+            last_used_at,
+            revoked_at,
+            ..
+        } = row;
         Self { id, kind, creator, name, permissions, created_at, expires_at, last_used_at, revoked_at }
     }
 }
@@ -93,7 +103,8 @@ fn live(now: DateTime<Utc>) -> Condition {
 }
 
 fn of(scope: &TokensScope) -> Condition {
-    let whose = scope.creator().map_or_else(|| Column::CreatorId.is_null(), |creator| Column::CreatorId.eq(creator));
+    let whose =
+        scope.creator().map_or_else(|| Column::CreatorId.is_null(), |creator| Column::CreatorId.eq(creator));
     Condition::all().add(whose)
 }
 
@@ -103,11 +114,19 @@ pub(crate) async fn presented(
     secret_hashes: &[Vec<u8>],
     now: DateTime<Utc>,
 ) -> Result<Vec<Model>, DbErr> {
-    Entity::find().filter(Column::SecretHash.is_in(bulk::padded(secret_hashes.iter().cloned()))).filter(live(now)).all(conn).await
+    Entity::find()
+        .filter(Column::SecretHash.is_in(bulk::padded(secret_hashes.iter().cloned())))
+        .filter(live(now))
+        .all(conn)
+        .await
 }
 
 /// A token that is still worth something.
-pub(crate) async fn live_by_id(conn: &impl ConnectionTrait, id: TokenId, now: DateTime<Utc>) -> Result<Option<Model>, DbErr> {
+pub(crate) async fn live_by_id(
+    conn: &impl ConnectionTrait,
+    id: TokenId,
+    now: DateTime<Utc>,
+) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(id).filter(live(now)).one(conn).await
 }
 

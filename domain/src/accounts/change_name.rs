@@ -6,7 +6,11 @@ use super::{Account, AccountName, account};
 use crate::platform::{Db, NeverRefused, OpError, access::AccountScope, in_tx};
 
 /// Changes what the person wants to be called. Nothing speaks against it.
-pub async fn change_name(db: &Db, scope: &AccountScope, name: AccountName) -> Result<Account, OpError<NeverRefused>> {
+pub async fn change_name(
+    db: &Db,
+    scope: &AccountScope,
+    name: AccountName,
+) -> Result<Account, OpError<NeverRefused>> {
     in_tx(db, scope.actor(), async |tx| {
         let mut row = account::lock(tx, scope.account()).await?.into_active_model();
         row.name = Set(name.into_string());

@@ -14,10 +14,15 @@ pub enum ConfirmEmailRefusal {
 }
 
 /// Confirms the address that the link was sent to.
-pub async fn confirm_email(db: &Db, scope: &EntryScope, link: &Secret) -> Result<Account, OpError<ConfirmEmailRefusal>> {
+pub async fn confirm_email(
+    db: &Db,
+    scope: &EntryScope,
+    link: &Secret,
+) -> Result<Account, OpError<ConfirmEmailRefusal>> {
     in_tx(db, scope.actor(), async |tx| {
         let account = links::redeem_confirm_email(tx, link).await?;
-        let account = account.ok_or_else(|| OpError::refuse_field(ConfirmEmailRefusal::LinkInvalid, "link"))?;
+        let account =
+            account.ok_or_else(|| OpError::refuse_field(ConfirmEmailRefusal::LinkInvalid, "link"))?;
         let row = account::lock(tx, account).await?;
         let since = row.email_confirmed_at.unwrap_or(tx.now());
         let mut row = row.into_active_model();

@@ -12,13 +12,19 @@ pub enum ConfirmGuestRefusal {
 }
 
 /// Begins a guest's session of 24 hours.
-pub async fn confirm_guest(db: &Db, scope: &EntryScope, link: &Secret) -> Result<SignedIn, OpError<ConfirmGuestRefusal>> {
+pub async fn confirm_guest(
+    db: &Db,
+    scope: &EntryScope,
+    link: &Secret,
+) -> Result<SignedIn, OpError<ConfirmGuestRefusal>> {
     in_tx(db, scope.actor(), async |tx| {
         let guest = links::redeem_confirm_guest(tx, link).await?;
         let guest = guest.ok_or_else(|| OpError::refuse_field(ConfirmGuestRefusal::LinkInvalid, "link"))?;
         guest::confirm(tx, guest).await?;
         audit::record(tx, "guest.confirm", guest, &["email_confirmed_at"]).await?;
-        let row = guest::by_id(tx.conn(), guest).await?.ok_or_else(|| OpError::inconsistent("a guest who is not there"))?;
+        let row = guest::by_id(tx.conn(), guest)
+            .await?
+            .ok_or_else(|| OpError::inconsistent("a guest who is not there"))?;
         Ok(session::open_guest(tx, &row).await?)
     })
     .await

@@ -14,14 +14,19 @@ pub struct CreateAccount {
     pub password: Option<Password>,
 }
 
-/// Makes an account, or answers the one with this address as [`create_admin`](super::create_admin()) treats it, without
-/// making it an administrator.
-pub async fn create_account(db: &Db, scope: &SystemScope, request: CreateAccount) -> Result<Account, OpError<NeverRefused>> {
+/// Makes an account, or answers the one with this address as [`create_admin`](super::create_admin()) treats
+/// it, without making it an administrator.
+pub async fn create_account(
+    db: &Db,
+    scope: &SystemScope,
+    request: CreateAccount,
+) -> Result<Account, OpError<NeverRefused>> {
     let hash = vouched::hash_of(&request).await?;
     in_tx(db, scope.actor(), async |tx| {
         let (row, made) = vouched::insert_or_lock(tx, &request, hash.clone()).await?;
         let row = if made { row } else { vouched::vouch(tx, row, hash).await? };
-        account::tell(tx, &row, "account.create", &["email", "email_confirmed_at", "name", "password"]).await?;
+        account::tell(tx, &row, "account.create", &["email", "email_confirmed_at", "name", "password"])
+            .await?;
         Ok(row.into())
     })
     .await

@@ -15,9 +15,13 @@ pub enum CreateAdminRefusal {
 
 /// Makes an administrator, of a new account or of the one with this address.
 ///
-/// An account that exists keeps its name, and its password unless one is given. One whose address was never confirmed may
-/// be a stranger's: its password and its sessions end in any case.
-pub async fn create_admin(db: &Db, scope: &SystemScope, request: CreateAccount) -> Result<Account, OpError<CreateAdminRefusal>> {
+/// An account that exists keeps its name, and its password unless one is given. One whose address was never
+/// confirmed may be a stranger's: its password and its sessions end in any case.
+pub async fn create_admin(
+    db: &Db,
+    scope: &SystemScope,
+    request: CreateAccount,
+) -> Result<Account, OpError<CreateAdminRefusal>> {
     let hash = vouched::hash_of(&request).await?;
     in_tx(db, scope.actor(), async |tx| {
         let (row, made) = vouched::insert_or_lock(tx, &request, hash.clone()).await?;

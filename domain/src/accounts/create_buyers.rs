@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use sea_orm::{EntityTrait, IntoActiveModel, sea_query::OnConflict};
 
 use super::{AccountName, Email, account, session, vouched};
-use crate::platform::{Db, NeverRefused, OpError, access::SystemScope, entropy::Secret, ids::AccountId, in_tx};
+use crate::platform::{
+    Db, NeverRefused, OpError, access::SystemScope, entropy::Secret, ids::AccountId, in_tx,
+};
 
-/// Makes many confirmed accounts without passwords, each with a session, in one transaction: buyers for load tests. Accounts
-/// that exist get a session only. The bearer tokens come in the order of the request.
+/// Makes many confirmed accounts without passwords, each with a session, in one transaction: buyers for load
+/// tests. Accounts that exist get a session only. The bearer tokens come in the order of the request.
 pub async fn create_buyers(
     db: &Db,
     scope: &SystemScope,
@@ -24,8 +26,11 @@ pub async fn create_buyers(
             let insert = account::Entity::insert_many(new.iter().cloned().map(|row| row.into_active_model()));
             insert.on_conflict(known).exec_without_returning(tx.conn()).await?;
             let emails: Vec<_> = some.iter().map(|(email, _)| email.clone()).collect();
-            let ids: HashMap<_, _> =
-                account::by_emails(tx.conn(), &emails).await?.into_iter().map(|row| (row.email, row.id)).collect();
+            let ids: HashMap<_, _> = account::by_emails(tx.conn(), &emails)
+                .await?
+                .into_iter()
+                .map(|row| (row.email, row.id))
+                .collect();
             let made: Vec<_> = new.iter().filter(|row| ids.get(&row.email) == Some(&row.id)).collect();
             account::tell_all(tx, &made, "account.create", &["email", "email_confirmed_at", "name"]).await?;
             let ids: Vec<AccountId> = emails.iter().filter_map(|email| ids.get(email).copied()).collect();

@@ -60,7 +60,11 @@ pub enum CreateTokenRefusal {
 }
 
 /// Makes a token. Its secret is answered once and stored as a hash.
-pub async fn create_token(db: &Db, scope: &TokensScope, request: CreateToken) -> Result<TokenCreated, OpError<CreateTokenRefusal>> {
+pub async fn create_token(
+    db: &Db,
+    scope: &TokensScope,
+    request: CreateToken,
+) -> Result<TokenCreated, OpError<CreateTokenRefusal>> {
     in_tx(db, scope, async |tx| {
         OpError::refuse_if_any(complaints(&request, tx.now()))?;
         // Requests of the same moment may pass together: the bound protects a list's size, no right.
@@ -101,7 +105,9 @@ fn complaints(request: &CreateToken, now: DateTime<Utc>) -> Vec<Refused<CreateTo
         (TokenKind::Publishable, false) => {
             complaints.push(Refused::field(CreateTokenRefusal::PermissionsOfPublishable, "permissions"));
         }
-        (TokenKind::Secret, true) => complaints.push(Refused::field(CreateTokenRefusal::NoPermissions, "permissions")),
+        (TokenKind::Secret, true) => {
+            complaints.push(Refused::field(CreateTokenRefusal::NoPermissions, "permissions"))
+        }
         (TokenKind::Publishable, true) | (TokenKind::Secret, false) => {}
     }
     if let Some(expires_at) = request.expires_at {

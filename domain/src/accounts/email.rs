@@ -29,8 +29,8 @@ impl Email {
     /// The most characters before the `@` (RFC 5321, section 4.5.3.1.1).
     const LOCAL_MAX: usize = 64;
 
-    /// Reads an address. Names and domains in other scripts are taken in their ASCII form (`xn--…`) only: of two names
-    /// that look alike, one would get the other's letters.
+    /// Reads an address. Names and domains in other scripts are taken in their ASCII form (`xn--…`) only: of
+    /// two names that look alike, one would get the other's letters.
     pub fn new(text: &str) -> Result<Self, EmailError> {
         let text = text.trim();
         if text.len() > Self::MAX {
@@ -38,13 +38,22 @@ impl Email {
         }
         let (local, domain) = text.split_once('@').ok_or(EmailError::Malformed)?;
         let dotted = |part: &str, allowed: fn(u8) -> bool| {
-            part.split('.').all(|atom| !atom.is_empty() && atom.bytes().all(|byte| byte.is_ascii_alphanumeric() || allowed(byte)))
+            part.split('.').all(|atom| {
+                !atom.is_empty() && atom.bytes().all(|byte| byte.is_ascii_alphanumeric() || allowed(byte))
+            })
         };
         // The signs that need no quotes (RFC 5322, section 3.2.3).
-        let local_fits = local.len() <= Self::LOCAL_MAX && dotted(local, |byte| b"!#$%&'*+-/=?^_`{|}~".contains(&byte));
-        let labels_fit = domain.split('.').all(|label| label.len() <= 63 && !label.starts_with('-') && !label.ends_with('-'));
+        let local_fits =
+            local.len() <= Self::LOCAL_MAX && dotted(local, |byte| b"!#$%&'*+-/=?^_`{|}~".contains(&byte));
+        let labels_fit = domain
+            .split('.')
+            .all(|label| label.len() <= 63 && !label.starts_with('-') && !label.ends_with('-'));
         let domain_fits = domain.contains('.') && labels_fit && dotted(domain, |byte| byte == b'-');
-        if local_fits && domain_fits { Ok(Self(text.to_ascii_lowercase())) } else { Err(EmailError::Malformed) }
+        if local_fits && domain_fits {
+            Ok(Self(text.to_ascii_lowercase()))
+        } else {
+            Err(EmailError::Malformed)
+        }
     }
 
     /// The address.

@@ -1,6 +1,10 @@
 //! The table of guests, with its finders.
 
-#![expect(clippy::disallowed_methods, unreachable_pub, reason = "the guests table's own finders, and what its derive makes public")]
+#![expect(
+    clippy::disallowed_methods,
+    unreachable_pub,
+    reason = "the guests table's own finders, and what its derive makes public"
+)]
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -34,17 +38,25 @@ pub(crate) async fn by_id(conn: &impl ConnectionTrait, id: GuestId) -> Result<Op
 }
 
 /// The confirmed addresses of several; those without one are left out: one statement.
-pub(crate) async fn confirmed_emails(conn: &impl ConnectionTrait, ids: &[GuestId]) -> Result<Vec<(GuestId, Email)>, DbErr> {
+pub(crate) async fn confirmed_emails(
+    conn: &impl ConnectionTrait,
+    ids: &[GuestId],
+) -> Result<Vec<(GuestId, Email)>, DbErr> {
     let select = Entity::find().select_only().column(Column::Id).column(Column::Email);
-    let confirmed =
-        select.filter(Column::Id.is_in(bulk::padded(ids.iter().copied()))).filter(Column::EmailConfirmedAt.is_not_null());
+    let confirmed = select
+        .filter(Column::Id.is_in(bulk::padded(ids.iter().copied())))
+        .filter(Column::EmailConfirmedAt.is_not_null());
     confirmed.into_tuple().all(conn).await
 }
 
 /// The guest of an address, made now if there is none.
 pub(crate) async fn of_email(tx: &Tx, email: &Email) -> Result<Model, StoreError> {
-    let row =
-        ActiveModel { id: Set(tx.new_id()), email: Set(email.clone()), email_confirmed_at: Set(None), created_at: Set(tx.now()) };
+    let row = ActiveModel {
+        id: Set(tx.new_id()),
+        email: Set(email.clone()),
+        email_confirmed_at: Set(None),
+        created_at: Set(tx.now()),
+    };
     let known = OnConflict::column(Column::Email).do_nothing().to_owned();
     Entity::insert(row).on_conflict(known).exec_without_returning(tx.conn()).await?;
     let row = Entity::find().filter(Column::Email.eq(email.clone())).one(tx.conn()).await?;

@@ -40,7 +40,8 @@ async fn owner_with_link(
     Ok(made.await?.map(|(account, link)| (owner(account), letter_link(context, page, link))))
 }
 
-/// The link that confirms the e-mail address of a new account. To the owner, unless the address is confirmed by now.
+/// The link that confirms the e-mail address of a new account. To the owner, unless the address is confirmed
+/// by now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfirmEmailLetter {
     /// Whose address.
@@ -56,7 +57,10 @@ impl Letter for ConfirmEmailLetter {
         self.account.public()
     }
 
-    async fn prepare(&self, context: &LetterContext<'_>) -> Result<Option<(Recipient, LetterLink)>, TaskError> {
+    async fn prepare(
+        &self,
+        context: &LetterContext<'_>,
+    ) -> Result<Option<(Recipient, LetterLink)>, TaskError> {
         let unconfirmed = |account: &account::Model| account.email_confirmed_at.is_none();
         owner_with_link(context, self.account, "confirm-email", unconfirmed, LinkPurpose::ConfirmEmail).await
     }
@@ -118,7 +122,10 @@ impl Letter for ResetPasswordLetter {
         self.account.public()
     }
 
-    async fn prepare(&self, context: &LetterContext<'_>) -> Result<Option<(Recipient, LetterLink)>, TaskError> {
+    async fn prepare(
+        &self,
+        context: &LetterContext<'_>,
+    ) -> Result<Option<(Recipient, LetterLink)>, TaskError> {
         owner_with_link(context, self.account, "reset-password", |_| true, LinkPurpose::ResetPassword).await
     }
 
@@ -150,7 +157,10 @@ impl Letter for ConfirmGuestLetter {
         self.guest.public()
     }
 
-    async fn prepare(&self, context: &LetterContext<'_>) -> Result<Option<(Recipient, LetterLink)>, TaskError> {
+    async fn prepare(
+        &self,
+        context: &LetterContext<'_>,
+    ) -> Result<Option<(Recipient, LetterLink)>, TaskError> {
         let made = in_tx(context.db, context.scope.actor(), async |tx| {
             let Some(guest) = guest::by_id(tx.conn(), self.guest).await? else { return Ok(None) };
             let link = links::issue(tx, LinkPurpose::ConfirmGuest(guest.id)).await?;
@@ -172,7 +182,8 @@ impl Letter for ConfirmGuestLetter {
     }
 }
 
-/// The link with which the owner of an account lets a storefront's server open a session, as long as its token holds.
+/// The link with which the owner of an account lets a storefront's server open a session, as long as its
+/// token holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenSessionLetter {
     /// Whose session.
@@ -191,15 +202,22 @@ impl Letter for OpenSessionLetter {
         self.account.public()
     }
 
-    async fn prepare(&self, context: &LetterContext<'_>) -> Result<Option<(Recipient, Self::Content)>, TaskError> {
+    async fn prepare(
+        &self,
+        context: &LetterContext<'_>,
+    ) -> Result<Option<(Recipient, Self::Content)>, TaskError> {
         let made = in_tx(context.db, context.scope.actor(), async |tx| {
-            let Some(token) = api_token::live_by_id(tx.conn(), self.token, tx.now()).await? else { return Ok(None) };
+            let Some(token) = api_token::live_by_id(tx.conn(), self.token, tx.now()).await? else {
+                return Ok(None);
+            };
             let Some(account) = account::by_id(tx.conn(), self.account).await? else { return Ok(None) };
             let link = links::issue(tx, LinkPurpose::OpenSession(account.id, token.id)).await?;
             Ok::<_, DbErr>(Some((account, token, link)))
         });
         let made = made.await?;
-        Ok(made.map(|(account, token, link)| (owner(account), (token.name, letter_link(context, "open-session", link)))))
+        Ok(made.map(|(account, token, link)| {
+            (owner(account), (token.name, letter_link(context, "open-session", link)))
+        }))
     }
 
     fn words((storefront, link): &Self::Content) -> LetterText {
@@ -241,7 +259,11 @@ mod tests {
 
     #[test]
     fn the_name_of_a_storefront_cannot_start_a_line_of_its_own() {
-        let link = LetterLink { url: String::new(), secret: Secret::presented("sr_link_abc").unwrap(), valid: TimeDelta::zero() };
+        let link = LetterLink {
+            url: String::new(),
+            secret: Secret::presented("sr_link_abc").unwrap(),
+            valid: TimeDelta::zero(),
+        };
         let body = OpenSessionLetter::words(&("Clay\n\"Nobody\"".to_owned(), link)).body;
         assert!(body.starts_with("The shop \"Clay \"Nobody\"\" asks"), "{body}");
     }

@@ -1,9 +1,13 @@
 //! What a letter's link carries: a secret for one purpose, for a short time, once.
 //!
-//! The secret is made when the letter is written and exists in clear in the letter only; a letter that is written again
-//! has a new one.
+//! The secret is made when the letter is written and exists in clear in the letter only; a letter that is
+//! written again has a new one.
 
-#![expect(clippy::disallowed_methods, unreachable_pub, reason = "the links table's own finders, and what its derive makes public")]
+#![expect(
+    clippy::disallowed_methods,
+    unreachable_pub,
+    reason = "the links table's own finders, and what its derive makes public"
+)]
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{ActiveValue::Set, Condition, DbErr, DeriveActiveEnum, entity::prelude::*, sea_query::Expr};
@@ -56,13 +60,15 @@ use entity::{ActiveModel, Column as C, Entity};
 /// What a link is good for, and for whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkPurpose {
-    /// Proves that the address of an account is its owner's. Valid for 48 hours: a letter may wait over a night.
+    /// Proves that the address of an account is its owner's. Valid for 48 hours: a letter may wait over a
+    /// night.
     ConfirmEmail(AccountId),
     /// Lets the owner of an account choose a new password. Valid for an hour.
     ResetPassword(AccountId),
     /// Proves that an address is a guest's. Valid for an hour.
     ConfirmGuest(GuestId),
-    /// Lets a storefront's server open a session for an account. Valid for 15 minutes, in that storefront only.
+    /// Lets a storefront's server open a session for an account. Valid for 15 minutes, in that storefront
+    /// only.
     OpenSession(AccountId, TokenId),
 }
 
@@ -98,7 +104,9 @@ pub struct Link {
 /// Makes a link for a letter that is being written.
 pub async fn issue(tx: &Tx, purpose: LinkPurpose) -> Result<Link, DbErr> {
     let (account, guest, token) = match purpose {
-        LinkPurpose::ConfirmEmail(account) | LinkPurpose::ResetPassword(account) => (Some(account), None, None),
+        LinkPurpose::ConfirmEmail(account) | LinkPurpose::ResetPassword(account) => {
+            (Some(account), None, None)
+        }
         LinkPurpose::ConfirmGuest(guest) => (None, Some(guest), None),
         LinkPurpose::OpenSession(account, token) => (Some(account), None, Some(token)),
     };
@@ -146,7 +154,11 @@ pub(crate) async fn redeem_confirm_guest(tx: &Tx, secret: &Secret) -> Result<Opt
 }
 
 /// Uses a link that lets this storefront open a session: for which account.
-pub(crate) async fn redeem_open_session(tx: &Tx, secret: &Secret, token: TokenId) -> Result<Option<AccountId>, DbErr> {
+pub(crate) async fn redeem_open_session(
+    tx: &Tx,
+    secret: &Secret,
+    token: TokenId,
+) -> Result<Option<AccountId>, DbErr> {
     let which = valid(Kind::OpenSession, secret, tx.now()).add(C::TokenId.eq(token));
     Ok(redeem(tx, which).await?.and_then(|link| link.account_id))
 }

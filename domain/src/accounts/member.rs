@@ -34,14 +34,27 @@ impl ActiveModelBehavior for ActiveModel {}
 pub(crate) const MEMBERSHIPS_MAX: u64 = 20;
 
 /// Makes an account a member. An account that is one already is a defect of the caller.
-pub(crate) async fn add(tx: &Tx, creator: CreatorId, account: AccountId, role: MemberRole) -> Result<(), DbErr> {
-    let row = ActiveModel { creator_id: Set(creator), account_id: Set(account), role: Set(role), created_at: Set(tx.now()) };
+pub(crate) async fn add(
+    tx: &Tx,
+    creator: CreatorId,
+    account: AccountId,
+    role: MemberRole,
+) -> Result<(), DbErr> {
+    let row = ActiveModel {
+        creator_id: Set(creator),
+        account_id: Set(account),
+        role: Set(role),
+        created_at: Set(tx.now()),
+    };
     Entity::insert(row).exec_without_returning(tx.conn()).await?;
     Ok(())
 }
 
 /// Of which creators an account is a member, oldest first: what authorisation needs to know.
-pub(crate) async fn of_account(conn: &impl ConnectionTrait, account: AccountId) -> Result<Vec<(CreatorId, MemberRole)>, DbErr> {
+pub(crate) async fn of_account(
+    conn: &impl ConnectionTrait,
+    account: AccountId,
+) -> Result<Vec<(CreatorId, MemberRole)>, DbErr> {
     Ok(of_accounts(conn, &[account]).await?.remove(&account).unwrap_or_default())
 }
 
@@ -54,8 +67,9 @@ pub(crate) async fn of_accounts(
     if accounts.is_empty() {
         return Ok(memberships);
     }
-    let select =
-        Entity::find().filter(Column::AccountId.is_in(bulk::padded(accounts.iter().copied()))).order_by_asc(Column::CreatedAt);
+    let select = Entity::find()
+        .filter(Column::AccountId.is_in(bulk::padded(accounts.iter().copied())))
+        .order_by_asc(Column::CreatedAt);
     for row in select.order_by_asc(Column::CreatorId).all(conn).await? {
         memberships.entry(row.account_id).or_default().push((row.creator_id, row.role));
     }
@@ -68,7 +82,10 @@ pub(crate) async fn count_of_account(conn: &impl ConnectionTrait, account: Accou
 }
 
 /// Who works for a creator, oldest first.
-pub(crate) async fn of_creator(conn: &impl ConnectionTrait, scope: &CreatorScope) -> Result<Vec<Model>, DbErr> {
+pub(crate) async fn of_creator(
+    conn: &impl ConnectionTrait,
+    scope: &CreatorScope,
+) -> Result<Vec<Model>, DbErr> {
     let select = Entity::find().filter(Column::CreatorId.eq(scope.creator())).order_by_asc(Column::CreatedAt);
     select.order_by_asc(Column::AccountId).all(conn).await
 }

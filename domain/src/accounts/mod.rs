@@ -1,11 +1,12 @@
 //! People, guests, sessions, API tokens, and what each of them may do.
 //!
-//! [`viewer_of`](fn@viewer_of) answers who a bearer token is. A file for each operation,
-//! named by its verb; [`queries`] the reads. [`email`] and [`password`] the values, [`letters`] what is sent to people,
-//! [`links`] what letters carry, [`recipient`] whom those about a purchase go to, [`throttle`] the budgets at the door.
+//! [`viewer_of`](fn@viewer_of) answers who a bearer token is. A file for each operation, named by its verb;
+//! [`queries`] the reads. [`email`] and [`password`] the values, [`letters`] what is sent to people,
+//! [`links`] what letters carry, [`recipient`] whom those about a purchase go to, [`throttle`] the budgets at
+//! the door.
 //!
-//! Architecture invariant: whether an address is known shows in no answer, neither by its text nor by its time. What an
-//! unknown address does is what a known one does, but for the letter.
+//! Architecture invariant: whether an address is known shows in no answer, neither by its text nor by its
+//! time. What an unknown address does is what a known one does, but for the letter.
 
 pub(crate) mod account;
 pub(crate) mod api_token;

@@ -10,7 +10,8 @@ use tokio::sync::Semaphore;
 
 use crate::platform::OpError;
 
-/// A password in clear, 8 to 128 characters of any script (NIST SP 800-63B, section 5.1.1.2), as it was typed.
+/// A password in clear, 8 to 128 characters of any script (NIST SP 800-63B, section 5.1.1.2), as it was
+/// typed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(String);
 
@@ -71,21 +72,28 @@ impl<R: fmt::Debug> From<HashingFailed> for OpError<R> {
     }
 }
 
-/// How many hashes are made at a time: each takes a core for some 40 ms and 19 MiB, and requests want cores too.
+/// How many hashes are made at a time: each takes a core for some 40 ms and 19 MiB, and requests want cores
+/// too.
 static TURNS: Semaphore = Semaphore::const_new(2);
 
 /// What is verified when there is no account or no password: nobody's, at the cost of a real one.
-const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5bm9ib2R5bm9ibw$bm9ib2R5bm9ib2R5bm9ib2R5bm9ib2R5bm9ib2R5bm8";
+const NOBODYS: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5bm9ib2R5bm9ibw$bm9ib2R5bm9ib2R5bm9ib2R5bm9ib2R5bm9ib2R5bm8";
 
 /// Hashes a password for keeping.
 pub(crate) async fn hash(password: &Password) -> Result<PasswordHash, HashingFailed> {
     let Password(text) = password.clone();
-    let made = in_turn(move || Argon2::default().hash_password(text.as_bytes()).map(|hash: phc::PasswordHash| hash.to_string()));
+    let made = in_turn(move || {
+        Argon2::default().hash_password(text.as_bytes()).map(|hash: phc::PasswordHash| hash.to_string())
+    });
     made.await?.map(PasswordHash).map_err(|error| HashingFailed(error.to_string()))
 }
 
 /// Whether the password is the stored one. Without a stored one the answer is no, after the same time.
-pub(crate) async fn verify(stored: Option<&PasswordHash>, password: &Password) -> Result<bool, HashingFailed> {
+pub(crate) async fn verify(
+    stored: Option<&PasswordHash>,
+    password: &Password,
+) -> Result<bool, HashingFailed> {
     let known = stored.is_some();
     let stored = stored.map_or_else(|| NOBODYS.to_owned(), |PasswordHash(text)| text.clone());
     let Password(text) = password.clone();
@@ -120,7 +128,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_password_fits_its_own_hash_only() {
-        let (right, wrong) = (Password::new("correct horse").unwrap(), Password::new("correct house").unwrap());
+        let (right, wrong) =
+            (Password::new("correct horse").unwrap(), Password::new("correct house").unwrap());
         let stored = hash(&right).await.unwrap();
         assert!(verify(Some(&stored), &right).await.unwrap());
         assert!(!verify(Some(&stored), &wrong).await.unwrap());

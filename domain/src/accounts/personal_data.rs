@@ -2,11 +2,14 @@
 
 use crate::platform::personal_data::{
     Classification::{Personal, Plain, Secret},
-    Erase, Export, FoundBy, KeepUntil, Person, PersonalContent, Register, RegisteredTable, RowErasure, RowOwner,
+    Erase, Export, FoundBy, KeepUntil, Person, PersonalContent, Register, RegisteredTable, RowErasure,
+    RowOwner,
 };
 
-const BY_ACCOUNT_OR_GUEST: &[FoundBy] =
-    &[FoundBy::Id { person: Person::Account, column: "account_id" }, FoundBy::Id { person: Person::Guest, column: "guest_id" }];
+const BY_ACCOUNT_OR_GUEST: &[FoundBy] = &[
+    FoundBy::Id { person: Person::Account, column: "account_id" },
+    FoundBy::Id { person: Person::Guest, column: "guest_id" },
+];
 
 const EMAIL: PersonalContent = PersonalContent {
     what: "e-mail address",
@@ -52,8 +55,14 @@ pub const REGISTER: Register = Register {
         },
         RegisteredTable {
             name: "guests",
-            owner: RowOwner::Person { found_by: &[FoundBy::Id { person: Person::Guest, column: "id" }], erasure: RowErasure::Keep },
-            columns: &[("email", Personal(PersonalContent { why: "letters about what was bought", ..EMAIL }))],
+            owner: RowOwner::Person {
+                found_by: &[FoundBy::Id { person: Person::Guest, column: "id" }],
+                erasure: RowErasure::Keep,
+            },
+            columns: &[(
+                "email",
+                Personal(PersonalContent { why: "letters about what was bought", ..EMAIL }),
+            )],
         },
         RegisteredTable {
             name: "sessions",

@@ -19,7 +19,12 @@ pub async fn own_account(db: &Db, scope: &AccountScope) -> Result<Option<Account
 }
 
 /// All accounts, newest first; with `email`, the one with this address.
-pub async fn accounts(db: &Db, _scope: &AdminScope, email: Option<&Email>, page: &Page) -> Result<Slice<Account>, DbErr> {
+pub async fn accounts(
+    db: &Db,
+    _scope: &AdminScope,
+    email: Option<&Email>,
+    page: &Page,
+) -> Result<Slice<Account>, DbErr> {
     let sort = (account::Column::CreatedAt, account::Column::Id);
     let key = |row: &account::Model| SortKey::new(SortValue::Time(row.created_at), row.id);
     Ok(slice(db.reader(), with_email(email), sort, true, page, key).await?.map(Account::from))
@@ -36,7 +41,11 @@ fn with_email(email: Option<&Email>) -> sea_orm::Select<account::Entity> {
 }
 
 /// Accounts by id, for administrators. Unknown ids are left out.
-pub async fn accounts_by_ids(db: &Db, _scope: &AdminScope, ids: &[AccountId]) -> Result<HashMap<AccountId, Account>, DbErr> {
+pub async fn accounts_by_ids(
+    db: &Db,
+    _scope: &AdminScope,
+    ids: &[AccountId],
+) -> Result<HashMap<AccountId, Account>, DbErr> {
     let rows = account::by_ids(db.reader(), ids).await?;
     Ok(rows.into_iter().map(|row| (row.id, row.into())).collect())
 }
@@ -44,14 +53,19 @@ pub async fn accounts_by_ids(db: &Db, _scope: &AdminScope, ids: &[AccountId]) ->
 /// The names of those who work for the scope's creator: members see each other's names, not their addresses.
 pub async fn member_names(db: &Db, scope: &CreatorScope) -> Result<HashMap<AccountId, String>, DbErr> {
     read_in(db, scope, async |conn| {
-        let members: Vec<AccountId> = member::of_creator(conn, scope).await?.into_iter().map(|member| member.account_id).collect();
+        let members: Vec<AccountId> =
+            member::of_creator(conn, scope).await?.into_iter().map(|member| member.account_id).collect();
         account::names(conn, &members).await
     })
     .await
 }
 
 /// The account with an address, for the operator.
-pub async fn account_by_email(db: &Db, _scope: &SystemScope, email: &Email) -> Result<Option<Account>, DbErr> {
+pub async fn account_by_email(
+    db: &Db,
+    _scope: &SystemScope,
+    email: &Email,
+) -> Result<Option<Account>, DbErr> {
     Ok(account::by_email(db.reader(), email).await?.map(Account::from))
 }
 
@@ -64,7 +78,9 @@ pub async fn any_admin(db: &Db, _scope: &SystemScope) -> Result<bool, DbErr> {
 pub async fn own_sessions(db: &Db, scope: &AccountScope, page: &Page) -> Result<Slice<Session>, DbErr> {
     let sort = (session::Column::CreatedAt, session::Column::Id);
     let key = |row: &session::Model| SortKey::new(SortValue::Time(row.created_at), row.id);
-    Ok(slice(db.reader(), session::of_account(scope, db.now()), sort, true, page, key).await?.map(Session::from))
+    Ok(slice(db.reader(), session::of_account(scope, db.now()), sort, true, page, key)
+        .await?
+        .map(Session::from))
 }
 
 /// How many sessions [`own_sessions`] lists, capped.
@@ -76,7 +92,9 @@ pub async fn own_sessions_count(db: &Db, scope: &AccountScope) -> Result<u64, Db
 pub async fn tokens(db: &Db, scope: &TokensScope, page: &Page) -> Result<Slice<ApiToken>, DbErr> {
     let sort = (api_token::Column::CreatedAt, api_token::Column::Id);
     let key = |row: &api_token::Model| SortKey::new(SortValue::Time(row.created_at), row.id);
-    let rows = read_in(db, scope, async |conn| slice(conn, api_token::owned(scope), sort, true, page, key).await).await?;
+    let rows =
+        read_in(db, scope, async |conn| slice(conn, api_token::owned(scope), sort, true, page, key).await)
+            .await?;
     Ok(rows.map(ApiToken::from))
 }
 

@@ -11,7 +11,11 @@ use crate::platform::{
 };
 
 /// The address of a buyer, and the name of one who has an account.
-pub async fn email_of(db: &Db, _scope: &SystemScope, buyer: Buyer) -> Result<Option<(Email, Option<String>)>, DbErr> {
+pub async fn email_of(
+    db: &Db,
+    _scope: &SystemScope,
+    buyer: Buyer,
+) -> Result<Option<(Email, Option<String>)>, DbErr> {
     Ok(match buyer {
         Buyer::Account(id) => account::by_id(db.reader(), id).await?.map(|row| (row.email, Some(row.name))),
         Buyer::Guest(id) => guest::by_id(db.reader(), id).await?.map(|row| (row.email, None)),
@@ -26,8 +30,12 @@ pub async fn own_email(db: &Db, scope: &BuyerScope) -> Result<Option<Email>, DbE
     })
 }
 
-/// What stands for the persons who buy: two statements at most. Those whose address is not confirmed are left out.
-pub(crate) async fn person_keys(conn: &impl ConnectionTrait, buyers: &[Buyer]) -> Result<HashMap<Buyer, PersonKey>, DbErr> {
+/// What stands for the persons who buy: two statements at most. Those whose address is not confirmed are left
+/// out.
+pub(crate) async fn person_keys(
+    conn: &impl ConnectionTrait,
+    buyers: &[Buyer],
+) -> Result<HashMap<Buyer, PersonKey>, DbErr> {
     let (mut accounts, mut guests) = (Vec::new(), Vec::new());
     for buyer in buyers {
         match buyer {
@@ -37,10 +45,20 @@ pub(crate) async fn person_keys(conn: &impl ConnectionTrait, buyers: &[Buyer]) -
     }
     let mut keys = HashMap::with_capacity(buyers.len());
     if !accounts.is_empty() {
-        keys.extend(account::confirmed_emails(conn, &accounts).await?.into_iter().map(|(id, email)| (Buyer::Account(id), email)));
+        keys.extend(
+            account::confirmed_emails(conn, &accounts)
+                .await?
+                .into_iter()
+                .map(|(id, email)| (Buyer::Account(id), email)),
+        );
     }
     if !guests.is_empty() {
-        keys.extend(guest::confirmed_emails(conn, &guests).await?.into_iter().map(|(id, email)| (Buyer::Guest(id), email)));
+        keys.extend(
+            guest::confirmed_emails(conn, &guests)
+                .await?
+                .into_iter()
+                .map(|(id, email)| (Buyer::Guest(id), email)),
+        );
     }
     Ok(keys.into_iter().map(|(buyer, email)| (buyer, person_key(&email))).collect())
 }

@@ -24,10 +24,15 @@ pub enum RequestSessionRefusal {
     },
 }
 
-/// Sends the buyer a link that names the storefront, if there is an account with this confirmed address; the answer is
-/// the same if there is none.
-pub async fn request_session(db: &Db, scope: &StorefrontScope, email: &Email) -> Result<(), OpError<RequestSessionRefusal>> {
-    let charges = [Charge::origin("request_session", Origin::Storefront(scope.token())), Charge::letter(email)];
+/// Sends the buyer a link that names the storefront, if there is an account with this confirmed address; the
+/// answer is the same if there is none.
+pub async fn request_session(
+    db: &Db,
+    scope: &StorefrontScope,
+    email: &Email,
+) -> Result<(), OpError<RequestSessionRefusal>> {
+    let charges =
+        [Charge::origin("request_session", Origin::Storefront(scope.token())), Charge::letter(email)];
     if let Some(wait_secs) = charge(db, scope.actor(), &charges).await? {
         return Err(OpError::refuse(RequestSessionRefusal::TooManyTries { wait_secs }));
     }

@@ -22,9 +22,13 @@ pub enum ResetPasswordRefusal {
     LinkInvalid,
 }
 
-/// Sets the password of the account that the link was sent to, ends all its sessions and takes its other links out of
-/// use. It confirms the address too: the link was read there.
-pub async fn reset_password(db: &Db, scope: &EntryScope, request: ResetPassword) -> Result<Account, OpError<ResetPasswordRefusal>> {
+/// Sets the password of the account that the link was sent to, ends all its sessions and takes its other
+/// links out of use. It confirms the address too: the link was read there.
+pub async fn reset_password(
+    db: &Db,
+    scope: &EntryScope,
+    request: ResetPassword,
+) -> Result<Account, OpError<ResetPasswordRefusal>> {
     let invalid = || OpError::refuse_field(ResetPasswordRefusal::LinkInvalid, "link");
     // A hash is made for nobody who does not hold a link.
     if !links::may_reset_password(db, &request.link).await? {

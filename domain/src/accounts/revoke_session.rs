@@ -12,7 +12,11 @@ pub enum RevokeSessionRefusal {
 }
 
 /// Ends one session of one's own account.
-pub async fn revoke_session(db: &Db, scope: &AccountScope, id: SessionId) -> Result<(), OpError<RevokeSessionRefusal>> {
+pub async fn revoke_session(
+    db: &Db,
+    scope: &AccountScope,
+    id: SessionId,
+) -> Result<(), OpError<RevokeSessionRefusal>> {
     in_tx(db, scope.actor(), async |tx| {
         if !session::revoke_one(tx, scope, id).await? {
             return Err(OpError::refuse_field(RevokeSessionRefusal::NotFound, "id"));

@@ -11,9 +11,13 @@ pub enum RevokeTokenRefusal {
     NotFound,
 }
 
-/// Revokes a token, and with it the sessions that it opened for buyers: whoever has the one may have the others. A token
-/// that is revoked already stays so.
-pub async fn revoke_token(db: &Db, scope: &TokensScope, id: TokenId) -> Result<ApiToken, OpError<RevokeTokenRefusal>> {
+/// Revokes a token, and with it the sessions that it opened for buyers: whoever has the one may have the
+/// others. A token that is revoked already stays so.
+pub async fn revoke_token(
+    db: &Db,
+    scope: &TokensScope,
+    id: TokenId,
+) -> Result<ApiToken, OpError<RevokeTokenRefusal>> {
     in_tx(db, scope, async |tx| {
         let revoked = api_token::revoke(tx, scope, id).await?;
         let row = api_token::by_id(tx, scope, id).await?;

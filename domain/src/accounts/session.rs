@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
-    ActiveValue::Set, Condition, DbErr, FromQueryResult, JoinType, QuerySelect, RelationDef, entity::prelude::*, sea_query::Expr,
+    ActiveValue::Set, Condition, DbErr, FromQueryResult, JoinType, QuerySelect, RelationDef,
+    entity::prelude::*, sea_query::Expr,
 };
 
 use super::{Email, account, guest, member, person_key};
@@ -77,7 +78,11 @@ pub struct SignedIn {
 }
 
 /// Begins a session of an account.
-pub(crate) async fn open(tx: &Tx, account: &account::Model, opened_by: Option<TokenId>) -> Result<SignedIn, DbErr> {
+pub(crate) async fn open(
+    tx: &Tx,
+    account: &account::Model,
+    opened_by: Option<TokenId>,
+) -> Result<SignedIn, DbErr> {
     let (row, secret) = new(tx, Some(account.id), None, opened_by, SESSION_LASTS);
     let row = row.insert(tx.conn()).await?;
     audit::record(tx, "session.open", row.id, &[]).await?;
@@ -87,7 +92,8 @@ pub(crate) async fn open(tx: &Tx, account: &account::Model, opened_by: Option<To
     Ok(SignedIn { secret, session: row.into(), viewer })
 }
 
-/// Who the bearer of an account's session is. A session that a storefront holds is a buyer's and no more: the buyer agreed to that.
+/// Who the bearer of an account's session is. A session that a storefront holds is a buyer's and no more: the
+/// buyer agreed to that.
 fn bearer(
     account: AccountId,
     session: SessionId,
@@ -167,7 +173,14 @@ impl Presented {
         match (self.account_id, self.guest_id) {
             (Some(account), _) => {
                 let person = self.email_confirmed_at.and(self.email.as_ref()).map(person_key);
-                Some(bearer(account, self.id, self.opened_by, person, self.admin.unwrap_or(false), memberships))
+                Some(bearer(
+                    account,
+                    self.id,
+                    self.opened_by,
+                    person,
+                    self.admin.unwrap_or(false),
+                    memberships,
+                ))
             }
             (None, Some(guest)) => {
                 let person = person_key(self.guest_email.as_ref()?);
@@ -184,11 +197,20 @@ pub(crate) async fn presented(
     hashes: &[Vec<u8>],
     now: DateTime<Utc>,
 ) -> Result<Vec<Presented>, DbErr> {
-    let its_account: RelationDef = Entity::belongs_to(account::Entity).from(Column::AccountId).to(account::Column::Id).into();
-    let its_guest: RelationDef = Entity::belongs_to(guest::Entity).from(Column::GuestId).to(guest::Column::Id).into();
+    let its_account: RelationDef =
+        Entity::belongs_to(account::Entity).from(Column::AccountId).to(account::Column::Id).into();
+    let its_guest: RelationDef =
+        Entity::belongs_to(guest::Entity).from(Column::GuestId).to(guest::Column::Id).into();
     Entity::find()
         .select_only()
-        .columns([Column::Id, Column::SecretHash, Column::AccountId, Column::GuestId, Column::OpenedBy, Column::LastUsedAt])
+        .columns([
+            Column::Id,
+            Column::SecretHash,
+            Column::AccountId,
+            Column::GuestId,
+            Column::OpenedBy,
+            Column::LastUsedAt,
+        ])
         .column_as(account::Column::Admin, "admin")
         .column_as(account::Column::Email, "email")
         .column_as(account::Column::EmailConfirmedAt, "email_confirmed_at")

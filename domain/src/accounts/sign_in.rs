@@ -34,7 +34,11 @@ pub enum SignInRefusal {
 }
 
 /// Begins a session of 30 days. The address need not be confirmed; what needs it says so.
-pub async fn sign_in(db: &Db, scope: &EntryScope, request: &SignIn) -> Result<SignedIn, OpError<SignInRefusal>> {
+pub async fn sign_in(
+    db: &Db,
+    scope: &EntryScope,
+    request: &SignIn,
+) -> Result<SignedIn, OpError<SignInRefusal>> {
     let charges = [Charge::origin("sign_in", scope.origin()), Charge::tries("sign_in", &request.email)];
     if let Some(wait_secs) = charge(db, scope.actor(), &charges).await? {
         return Err(OpError::refuse(SignInRefusal::TooManyTries { wait_secs }));

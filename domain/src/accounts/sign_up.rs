@@ -43,11 +43,13 @@ enum Plan {
     Waiting { same_password: bool },
 }
 
-/// Makes an account that is to be confirmed by e-mail, or tells the owner of one that exists; the answer is the same.
+/// Makes an account that is to be confirmed by e-mail, or tells the owner of one that exists; the answer is
+/// the same.
 ///
-/// An address may be signed up by somebody who does not read it, before its owner or after. While it is not confirmed, a
-/// second sign-up with another password takes the password away: whoever confirms the address then chooses one by
-/// [`request_password_reset`](super::request_password_reset()), and neither stranger's password opens the account.
+/// An address may be signed up by somebody who does not read it, before its owner or after. While it is not
+/// confirmed, a second sign-up with another password takes the password away: whoever confirms the address
+/// then chooses one by [`request_password_reset`](super::request_password_reset()), and neither stranger's
+/// password opens the account.
 pub async fn sign_up(db: &Db, scope: &EntryScope, request: SignUp) -> Result<(), OpError<SignUpRefusal>> {
     let charges = [Charge::origin("sign_up", scope.origin()), Charge::letter(&request.email)];
     if let Some(wait_secs) = charge(db, scope.actor(), &charges).await? {

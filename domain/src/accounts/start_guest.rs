@@ -18,8 +18,13 @@ pub enum StartGuestRefusal {
     },
 }
 
-/// Sends a link to the address; whoever reads it may buy as its guest. The answer is the same for every address.
-pub async fn start_guest(db: &Db, scope: &EntryScope, email: &Email) -> Result<(), OpError<StartGuestRefusal>> {
+/// Sends a link to the address; whoever reads it may buy as its guest. The answer is the same for every
+/// address.
+pub async fn start_guest(
+    db: &Db,
+    scope: &EntryScope,
+    email: &Email,
+) -> Result<(), OpError<StartGuestRefusal>> {
     let charges = [Charge::origin("start_guest", scope.origin()), Charge::letter(email)];
     if let Some(wait_secs) = charge(db, scope.actor(), &charges).await? {
         return Err(OpError::refuse(StartGuestRefusal::TooManyTries { wait_secs }));

@@ -1,7 +1,7 @@
 //! The budgets at the door: how often somebody may try, and how many letters go to one address.
 //!
-//! A budget is charged in a transaction of its own and before the work, so a refusal does not give it back; and for the
-//! address that was named whether it is known or not, so running out of it tells nothing.
+//! A budget is charged in a transaction of its own and before the work, so a refusal does not give it back;
+//! and for the address that was named whether it is known or not, so running out of it tells nothing.
 
 use std::net::IpAddr;
 
@@ -16,12 +16,13 @@ use crate::platform::{
     in_tx,
 };
 
-/// Tries to sign in a minute, for one account and for one address. Guessing a password of eight random letters
-/// at this rate takes longer than there are computers.
+/// Tries to sign in a minute, for one account and for one address. Guessing a password of eight random
+/// letters at this rate takes longer than there are computers.
 const SIGN_INS_PER_MINUTE: u32 = 20;
 /// The same for a storefront's server, behind which many buyers are.
 const STOREFRONT_PER_MINUTE: u32 = 600;
-/// Letters to one address: so many at once, then one each [`LETTER_INTERVAL`]. Nobody's mailbox is flooded from here.
+/// Letters to one address: so many at once, then one each [`LETTER_INTERVAL`]. Nobody's mailbox is flooded
+/// from here.
 const LETTERS_BURST: u32 = 5;
 const LETTER_INTERVAL: TimeDelta = TimeDelta::minutes(5);
 
@@ -35,10 +36,13 @@ impl Charge {
     /// What `what` costs its origin.
     pub(crate) fn origin(what: &str, origin: Origin) -> Self {
         match origin {
-            Origin::Address(address) => {
-                Self { name: format!("{what}:address:{}", network(address)), rate: Rate::per_minute(SIGN_INS_PER_MINUTE) }
+            Origin::Address(address) => Self {
+                name: format!("{what}:address:{}", network(address)),
+                rate: Rate::per_minute(SIGN_INS_PER_MINUTE),
+            },
+            Origin::Storefront(token) => {
+                Self { name: format!("{what}:{token}"), rate: Rate::per_minute(STOREFRONT_PER_MINUTE) }
             }
-            Origin::Storefront(token) => Self { name: format!("{what}:{token}"), rate: Rate::per_minute(STOREFRONT_PER_MINUTE) },
         }
     }
 

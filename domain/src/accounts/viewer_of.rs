@@ -25,8 +25,8 @@ pub(super) type Hash = Vec<u8>;
 
 /// The viewer of a bearer token; `None` when it is unknown, revoked or run out.
 ///
-/// Read from the database each time, so that a revocation holds with the next request of every process. Where many come at
-/// once, [`Viewers`](super::Viewers) reads them together.
+/// Read from the database each time, so that a revocation holds with the next request of every process. Where
+/// many come at once, [`Viewers`](super::Viewers) reads them together.
 pub async fn viewer_of(db: &Db, secret: &Secret) -> Result<Option<Viewer>, DbErr> {
     let asked = Asked::of(secret);
     let mut found = look_up(db, std::iter::once(&asked)).await?;
@@ -72,10 +72,12 @@ impl Unnoted {
     }
 }
 
-/// Finds who many bearer tokens are: at most three statements, each over a unique index. What is not good is left out.
+/// Finds who many bearer tokens are: at most three statements, each over a unique index. What is not good is
+/// left out.
 pub(super) async fn look_up(db: &Db, asked: impl IntoIterator<Item = &Asked>) -> Result<Found, DbErr> {
     let mut found = Found::default();
-    let (sessions, tokens): (Vec<&Asked>, Vec<&Asked>) = asked.into_iter().partition(|asked| asked.is_session);
+    let (sessions, tokens): (Vec<&Asked>, Vec<&Asked>) =
+        asked.into_iter().partition(|asked| asked.is_session);
     let hashes = |asked: &[&Asked]| asked.iter().map(|asked| asked.hash.clone()).collect::<Vec<_>>();
     if !sessions.is_empty() {
         find_sessions(db, &hashes(&sessions), &mut found).await?;
@@ -90,13 +92,15 @@ async fn find_sessions(db: &Db, hashes: &[Hash], found: &mut Found) -> Result<()
     let (conn, now) = (db.reader(), db.now());
     let sessions = session::presented(conn, hashes, now).await?;
     // What a storefront's session may do does not depend on the account's memberships.
-    let own: Vec<AccountId> = sessions.iter().filter(|row| row.opened_by.is_none()).filter_map(|row| row.account_id).collect();
+    let own: Vec<AccountId> =
+        sessions.iter().filter(|row| row.opened_by.is_none()).filter_map(|row| row.account_id).collect();
     let memberships = member::of_accounts(conn, &own).await?;
     for row in sessions {
         if is_stale(Some(row.last_used_at), now) {
             found.unnoted.sessions.insert(row.id);
         }
-        let memberships = row.account_id.and_then(|account| memberships.get(&account).cloned()).unwrap_or_default();
+        let memberships =
+            row.account_id.and_then(|account| memberships.get(&account).cloned()).unwrap_or_default();
         found.viewers.extend(row.viewer(memberships).map(|viewer| (row.secret_hash, viewer)));
     }
     Ok(())
@@ -113,8 +117,8 @@ async fn find_tokens(db: &Db, hashes: &[Hash], found: &mut Found) -> Result<(), 
     Ok(())
 }
 
-/// The viewers of bearer tokens, by their hashes (`Secret::hash`); those of tokens that are unknown, revoked or run out are not
-/// there. For connections that outlive a request: three statements for five hundred.
+/// The viewers of bearer tokens, by their hashes (`Secret::hash`); those of tokens that are unknown, revoked
+/// or run out are not there. For connections that outlive a request: three statements for five hundred.
 pub async fn viewers_of(db: &Db, hashes: &[Hash]) -> Result<HashMap<Hash, Viewer>, DbErr> {
     let mut found = Found::default();
     for some in hashes.chunks(AT_ONCE) {

@@ -12,8 +12,9 @@ use tokio::{runtime::Handle, sync::oneshot};
 use super::viewer_of::{AT_ONCE, Asked, Unnoted, look_up, note, viewer_of};
 use crate::platform::{Db, access::Viewer, entropy::Secret};
 
-/// Finds the viewers of bearer tokens. While some are looked up, those that come are gathered, and looked up together next: a
-/// thousand callers cost a few statements, and a revocation holds with the next request all the same, because nothing is kept.
+/// Finds the viewers of bearer tokens. While some are looked up, those that come are gathered, and looked up
+/// together next: a thousand callers cost a few statements, and a revocation holds with the next request all
+/// the same, because nothing is kept.
 #[derive(Clone)]
 pub struct Viewers(Arc<Inner>);
 

@@ -1,7 +1,9 @@
 //! Accounts that the operator vouches for: what [`create_account`](fn@super::create_account) and
 //! [`create_admin`](fn@super::create_admin) have in common.
 
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, DbErr, EntityTrait, IntoActiveModel, sea_query::OnConflict};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, DbErr, EntityTrait, IntoActiveModel, sea_query::OnConflict,
+};
 
 use super::{
     AccountName, CreateAccount, Email, account, links,
@@ -11,7 +13,9 @@ use super::{
 use crate::platform::{Inconsistency, OpError, StoreError, Tx, audit};
 
 /// The hash of the password that a request has, if it has one.
-pub(super) async fn hash_of<R: std::fmt::Debug>(request: &CreateAccount) -> Result<Option<PasswordHash>, OpError<R>> {
+pub(super) async fn hash_of<R: std::fmt::Debug>(
+    request: &CreateAccount,
+) -> Result<Option<PasswordHash>, OpError<R>> {
     Ok(match &request.password {
         Some(password) => Some(password::hash(password).await?),
         None => None,
@@ -19,7 +23,12 @@ pub(super) async fn hash_of<R: std::fmt::Debug>(request: &CreateAccount) -> Resu
 }
 
 /// The row of an account whose address counts as confirmed.
-pub(super) fn row(tx: &Tx, email: &Email, name: &AccountName, password_hash: Option<PasswordHash>) -> account::Model {
+pub(super) fn row(
+    tx: &Tx,
+    email: &Email,
+    name: &AccountName,
+    password_hash: Option<PasswordHash>,
+) -> account::Model {
     account::Model {
         id: tx.new_id(),
         email: email.clone(),
@@ -51,7 +60,11 @@ pub(super) async fn insert_or_lock(
 }
 
 /// Makes an account that exists one that the operator vouches for.
-pub(super) async fn vouch(tx: &Tx, row: account::Model, hash: Option<PasswordHash>) -> Result<account::Model, DbErr> {
+pub(super) async fn vouch(
+    tx: &Tx,
+    row: account::Model,
+    hash: Option<PasswordHash>,
+) -> Result<account::Model, DbErr> {
     if row.email_confirmed_at.is_some() && hash.is_none() {
         return Ok(row);
     }

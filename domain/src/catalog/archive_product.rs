@@ -4,7 +4,9 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 
 use super::{Product, product};
-use crate::platform::{Db, OpError, Tx, access::CreatorScope, audit, facts::Fact, ids::ProductId, in_tx, outbox};
+use crate::platform::{
+    Db, OpError, Tx, access::CreatorScope, audit, facts::Fact, ids::ProductId, in_tx, outbox,
+};
 
 /// Why a product is not archived, or not brought back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -15,7 +17,11 @@ pub enum ArchiveProductRefusal {
 }
 
 /// Takes a product out of lists and pages. Drops that sell it already go on. Doing it again changes nothing.
-pub async fn archive_product(db: &Db, scope: &CreatorScope, id: ProductId) -> Result<Product, OpError<ArchiveProductRefusal>> {
+pub async fn archive_product(
+    db: &Db,
+    scope: &CreatorScope,
+    id: ProductId,
+) -> Result<Product, OpError<ArchiveProductRefusal>> {
     in_tx(db, scope, async |tx| set_archived(tx, scope, id, Some(tx.now()), "product.archive").await).await
 }
 

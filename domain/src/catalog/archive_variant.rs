@@ -8,7 +8,9 @@ use super::{
     product::{self, reprice},
     variant,
 };
-use crate::platform::{Db, OpError, Tx, access::CreatorScope, audit, facts::Fact, ids::VariantId, in_tx, outbox};
+use crate::platform::{
+    Db, OpError, Tx, access::CreatorScope, audit, facts::Fact, ids::VariantId, in_tx, outbox,
+};
 
 /// Why a variant is not archived, or not brought back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +22,11 @@ pub enum ArchiveVariantRefusal {
 
 /// Takes a variant out of its product's list; its SKU stays taken. Drops that sell it already go on.
 /// Doing it again changes nothing.
-pub async fn archive_variant(db: &Db, scope: &CreatorScope, id: VariantId) -> Result<Variant, OpError<ArchiveVariantRefusal>> {
+pub async fn archive_variant(
+    db: &Db,
+    scope: &CreatorScope,
+    id: VariantId,
+) -> Result<Variant, OpError<ArchiveVariantRefusal>> {
     in_tx(db, scope, async |tx| set_archived(tx, scope, id, Some(tx.now()), "variant.archive").await).await
 }
 
@@ -43,7 +49,12 @@ pub(super) async fn set_archived(
     }
     let variant = row.update(tx.conn()).await?;
     reprice(tx, &product).await?;
-    outbox::publish(tx, product.version, &Fact::ProductChanged { creator: product.creator_id, product: product.id }).await?;
+    outbox::publish(
+        tx,
+        product.version,
+        &Fact::ProductChanged { creator: product.creator_id, product: product.id },
+    )
+    .await?;
     audit::record(tx, action, id, &["archived_at"]).await?;
     Ok(variant)
 }

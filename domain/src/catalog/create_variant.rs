@@ -69,7 +69,8 @@ impl From<PriceError> for CreateVariantRefusal {
     }
 }
 
-const FIELDS: &[&str] = &["sku", "title", "price", "weight_grams", "length_mm", "width_mm", "height_mm", "tax_class"];
+const FIELDS: &[&str] =
+    &["sku", "title", "price", "weight_grams", "length_mm", "width_mm", "height_mm", "tax_class"];
 
 /// Adds a variant behind the others of its product.
 pub async fn create_variant(
@@ -87,7 +88,8 @@ pub(super) async fn create_variant_in(
     request: CreateVariant,
 ) -> Result<Variant, OpError<CreateVariantRefusal>> {
     let product = product::lock(tx, scope, request.product).await?;
-    let product = product.ok_or_else(|| OpError::refuse_field(CreateVariantRefusal::NotFound, "productId"))?;
+    let product =
+        product.ok_or_else(|| OpError::refuse_field(CreateVariantRefusal::NotFound, "productId"))?;
     let count = variant::count_of(tx, product.id).await?;
     if count >= VARIANTS_MAX {
         return Err(OpError::refuse(CreateVariantRefusal::TooManyVariants));
@@ -121,7 +123,12 @@ pub(super) async fn create_variant_in(
     };
     let variant = row.insert(tx.conn()).await.map_err(sku_taken)?;
     reprice(tx, &product).await?;
-    outbox::publish(tx, product.version, &Fact::ProductChanged { creator: product.creator_id, product: product.id }).await?;
+    outbox::publish(
+        tx,
+        product.version,
+        &Fact::ProductChanged { creator: product.creator_id, product: product.id },
+    )
+    .await?;
     audit::record(tx, "variant.create", id, FIELDS).await?;
     Ok(variant)
 }
@@ -129,7 +136,9 @@ pub(super) async fn create_variant_in(
 /// A variant of another product took the SKU since it was asked for: products are locked one by one.
 fn sku_taken(error: DbErr) -> OpError<CreateVariantRefusal> {
     match error.sql_err() {
-        Some(SqlErr::UniqueConstraintViolation(_)) => OpError::refuse_field(CreateVariantRefusal::SkuTaken, "sku"),
+        Some(SqlErr::UniqueConstraintViolation(_)) => {
+            OpError::refuse_field(CreateVariantRefusal::SkuTaken, "sku")
+        }
         Some(_) | None => OpError::Db(error),
     }
 }

@@ -1,4 +1,5 @@
-//! A creator's catalogue as a sheet that can be read in again: what is not archived, in the order in which it was made.
+//! A creator's catalogue as a sheet that can be read in again: what is not archived, in the order in which it
+//! was made.
 
 use sea_orm::{ColumnTrait, DbErr, QueryFilter, QueryOrder, QuerySelect};
 
@@ -38,9 +39,14 @@ pub enum ExportError {
     Csv(#[from] csv::Error),
 }
 
-/// Writes the part of a creator's catalogue that follows a product, or the first one with the header. Parts are read one by one, so
-/// that a catalogue of any size takes little memory: what is changed meanwhile is in the sheet as it was before, or after.
-pub async fn export_part(db: &Db, scope: &CreatorScope, after: Option<ProductId>) -> Result<SheetPart, ExportError> {
+/// Writes the part of a creator's catalogue that follows a product, or the first one with the header. Parts
+/// are read one by one, so that a catalogue of any size takes little memory: what is changed meanwhile is in
+/// the sheet as it was before, or after.
+pub async fn export_part(
+    db: &Db,
+    scope: &CreatorScope,
+    after: Option<ProductId>,
+) -> Result<SheetPart, ExportError> {
     let select = product::owned(scope).filter(product::Column::ArchivedAt.is_null());
     let select = match after {
         // Ids grow with time (UUIDv7).
@@ -62,7 +68,8 @@ pub async fn export_part(db: &Db, scope: &CreatorScope, after: Option<ProductId>
         writer.header()?;
     }
     for product in products {
-        let (variants, tags) = (variants.remove(&product.id).unwrap_or_default(), tags.remove(&product.id).unwrap_or_default());
+        let (variants, tags) =
+            (variants.remove(&product.id).unwrap_or_default(), tags.remove(&product.id).unwrap_or_default());
         for cells in rows_of(product, &tags, &variants) {
             writer.row(&cells)?;
         }
@@ -82,8 +89,12 @@ fn rows_of(product: Product, tags: &[Tag], variants: &[Variant]) -> Vec<Cells> {
     if let Some(first) = rows.first_mut() {
         let tags = tags.iter().map(Tag::as_str).collect::<Vec<_>>().join(", ");
         let Product { title, summary, description_markdown, .. } = product;
-        let said =
-            [(Column::Title, title), (Column::Summary, summary), (Column::Description, description_markdown), (Column::Tags, tags)];
+        let said = [
+            (Column::Title, title),
+            (Column::Summary, summary),
+            (Column::Description, description_markdown),
+            (Column::Tags, tags),
+        ];
         first.0.extend(said);
     }
     rows

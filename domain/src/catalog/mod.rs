@@ -1,10 +1,11 @@
 //! Products and their variants: what a creator makes.
 //!
 //! Operations: [`create_product()`], [`update_product()`], [`archive_product()`], [`unarchive_product()`],
-//! [`create_variant()`], [`update_variant()`], [`archive_variant()`], [`unarchive_variant()`]. Reads: [`queries`], each within a [`Sight`]. Values: [`sku`], [`parcel`], [`tax_class`], and the
-//! bounds in [`policy`]. The tables are `products` and `variants`; tags are the platform's. As a [`sheet`] all of it comes in by
-//! [`imports`] and goes out by [`export`].
-//! Invariant: variants are never deleted, for reservations refer to them; what is archived is out of sight.
+//! [`create_variant()`], [`update_variant()`], [`archive_variant()`], [`unarchive_variant()`]. Reads:
+//! [`queries`], each within a [`Sight`]. Values: [`sku`], [`parcel`], [`tax_class`], and the bounds in
+//! [`policy`]. The tables are `products` and `variants`; tags are the platform's. As a [`sheet`] all of it
+//! comes in by [`imports`] and goes out by [`export`]. Invariant: variants are never deleted, for
+//! reservations refer to them; what is archived is out of sight.
 
 mod archive_product;
 mod archive_variant;

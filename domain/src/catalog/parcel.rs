@@ -99,7 +99,11 @@ mod tests {
             (100_000, true, false),
             (100_001, false, false),
         ] {
-            assert_eq!((Grams::try_from(number).is_ok(), Millimetres::try_from(number).is_ok()), (weight, side), "{number}");
+            assert_eq!(
+                (Grams::try_from(number).is_ok(), Millimetres::try_from(number).is_ok()),
+                (weight, side),
+                "{number}"
+            );
         }
     }
 }

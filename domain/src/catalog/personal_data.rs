@@ -1,6 +1,8 @@
 //! What the catalogue holds of persons: nothing.
 
-use crate::platform::personal_data::{Classification::Plain, Register, RegisteredStore, RegisteredTable, RowOwner};
+use crate::platform::personal_data::{
+    Classification::Plain, Register, RegisteredStore, RegisteredTable, RowOwner,
+};
 
 /// What the catalogue holds.
 pub const REGISTER: Register = Register {

@@ -44,7 +44,11 @@ mod tests {
             (PRICE_MINOR_MAX + 1, "EUR", Err(PriceError::OutOfRange)),
             (1, "JPY", Err(PriceError::CurrencyMismatch)),
         ] {
-            assert_eq!(check_price(Money::new(minor, currency(code)), currency("EUR")), expected, "{minor} {code}");
+            assert_eq!(
+                check_price(Money::new(minor, currency(code)), currency("EUR")),
+                expected,
+                "{minor} {code}"
+            );
         }
     }
 }

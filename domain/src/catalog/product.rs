@@ -86,7 +86,11 @@ pub(crate) async fn lock(tx: &Tx, scope: &CreatorScope, id: ProductId) -> Result
 }
 
 /// Takes the lock of the product that a creator's variant belongs to.
-pub(crate) async fn lock_of_variant(tx: &Tx, scope: &CreatorScope, id: VariantId) -> Result<Option<Model>, DbErr> {
+pub(crate) async fn lock_of_variant(
+    tx: &Tx,
+    scope: &CreatorScope,
+    id: VariantId,
+) -> Result<Option<Model>, DbErr> {
     let product = variant::product_of(scope, id);
     lock_where(tx, scope, Condition::all().add(Column::Id.in_subquery(product))).await
 }

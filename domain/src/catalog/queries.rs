@@ -79,11 +79,17 @@ pub async fn list_own(
     sort: ProductSort,
     page: &Page,
 ) -> Result<Slice<Product>, DbErr> {
-    read_in(db, scope, async |conn| sorted(conn, filtered(own(scope, archived), filter), sort, page).await).await
+    read_in(db, scope, async |conn| sorted(conn, filtered(own(scope, archived), filter), sort, page).await)
+        .await
 }
 
 /// How many products [`list_own`] has in all, up to the cap of counts.
-pub async fn count_own(db: &Db, scope: &CreatorScope, filter: &ProductFilter, archived: bool) -> Result<u64, DbErr> {
+pub async fn count_own(
+    db: &Db,
+    scope: &CreatorScope,
+    filter: &ProductFilter,
+    archived: bool,
+) -> Result<u64, DbErr> {
     read_in(db, scope, async |conn| count_capped(conn, filtered(own(scope, archived), filter)).await).await
 }
 
@@ -119,9 +125,15 @@ async fn sorted(
     let by_price = |row: &Product| SortKey::new(SortValue::Int(row.price_min_minor), row.id);
     let by_title = |row: &Product| SortKey::new(SortValue::Text(row.title.clone()), row.id);
     match sort {
-        ProductSort::Newest => slice(conn, select, (Column::CreatedAt, Column::Id), true, page, by_time).await,
-        ProductSort::PriceAscending => slice(conn, select, (Column::PriceMinMinor, Column::Id), false, page, by_price).await,
-        ProductSort::PriceDescending => slice(conn, select, (Column::PriceMinMinor, Column::Id), true, page, by_price).await,
+        ProductSort::Newest => {
+            slice(conn, select, (Column::CreatedAt, Column::Id), true, page, by_time).await
+        }
+        ProductSort::PriceAscending => {
+            slice(conn, select, (Column::PriceMinMinor, Column::Id), false, page, by_price).await
+        }
+        ProductSort::PriceDescending => {
+            slice(conn, select, (Column::PriceMinMinor, Column::Id), true, page, by_price).await
+        }
         ProductSort::Title => slice(conn, select, (Column::Title, Column::Id), false, page, by_title).await,
     }
 }
@@ -133,25 +145,43 @@ pub async fn by_ids(db: &Db, sight: &Sight, ids: &[ProductId]) -> Result<HashMap
 
 /// Products that something in sight refers to (a line of a reservation, an item of a drop), archived
 /// ones too, with one statement.
-pub async fn referred_by_ids(db: &Db, sight: &Sight, ids: &[ProductId]) -> Result<HashMap<ProductId, Product>, DbErr> {
+pub async fn referred_by_ids(
+    db: &Db,
+    sight: &Sight,
+    ids: &[ProductId],
+) -> Result<HashMap<ProductId, Product>, DbErr> {
     by_id(product::referred(sight), db, ids).await
 }
 
-async fn by_id(select: Select<product::Entity>, db: &Db, ids: &[ProductId]) -> Result<HashMap<ProductId, Product>, DbErr> {
+async fn by_id(
+    select: Select<product::Entity>,
+    db: &Db,
+    ids: &[ProductId],
+) -> Result<HashMap<ProductId, Product>, DbErr> {
     let rows = select.filter(Column::Id.is_in(ids.iter().copied())).all(db.reader()).await?;
     Ok(rows.into_iter().map(|row| (row.id, row)).collect())
 }
 
 /// The creator's product that a present or past slug leads to. With a past one the answer's own slug is
 /// another: redirect to that.
-pub async fn by_slug(db: &Db, sight: &Sight, creator: CreatorId, slug: &str) -> Result<Option<Product>, DbErr> {
+pub async fn by_slug(
+    db: &Db,
+    sight: &Sight,
+    creator: CreatorId,
+    slug: &str,
+) -> Result<Option<Product>, DbErr> {
     let subject = slugs::find(db.reader(), SlugKind::Product, creator.uuid(), slug).await?;
     let Some(subject) = subject else { return Ok(None) };
     product::in_sight(sight).filter(Column::Id.eq(subject)).one(db.reader()).await
 }
 
-/// The variants in sight of many products, in their order, with one statement; products without any are absent.
-pub async fn variants_of(db: &Db, sight: &Sight, products: &[ProductId]) -> Result<HashMap<ProductId, Vec<Variant>>, DbErr> {
+/// The variants in sight of many products, in their order, with one statement; products without any are
+/// absent.
+pub async fn variants_of(
+    db: &Db,
+    sight: &Sight,
+    products: &[ProductId],
+) -> Result<HashMap<ProductId, Vec<Variant>>, DbErr> {
     let select = variant::in_sight(sight).filter(variant::Column::ProductId.is_in(products.iter().copied()));
     let select = select.order_by_asc(variant::Column::ProductId).order_by_asc(variant::Column::Position);
     let mut variants: HashMap<ProductId, Vec<Variant>> = HashMap::new();
@@ -162,17 +192,29 @@ pub async fn variants_of(db: &Db, sight: &Sight, products: &[ProductId]) -> Resu
 }
 
 /// Variants by id, those in sight, with one statement.
-pub async fn variants_by_ids(db: &Db, sight: &Sight, ids: &[VariantId]) -> Result<HashMap<VariantId, Variant>, DbErr> {
+pub async fn variants_by_ids(
+    db: &Db,
+    sight: &Sight,
+    ids: &[VariantId],
+) -> Result<HashMap<VariantId, Variant>, DbErr> {
     variant_by_id(variant::in_sight(sight), db, ids).await
 }
 
 /// Variants that something in sight refers to (a line of a reservation, an item of a drop), archived
 /// ones too, with one statement.
-pub async fn referred_variants_by_ids(db: &Db, sight: &Sight, ids: &[VariantId]) -> Result<HashMap<VariantId, Variant>, DbErr> {
+pub async fn referred_variants_by_ids(
+    db: &Db,
+    sight: &Sight,
+    ids: &[VariantId],
+) -> Result<HashMap<VariantId, Variant>, DbErr> {
     variant_by_id(variant::referred(sight), db, ids).await
 }
 
-async fn variant_by_id(select: Select<variant::Entity>, db: &Db, ids: &[VariantId]) -> Result<HashMap<VariantId, Variant>, DbErr> {
+async fn variant_by_id(
+    select: Select<variant::Entity>,
+    db: &Db,
+    ids: &[VariantId],
+) -> Result<HashMap<VariantId, Variant>, DbErr> {
     let rows = select.filter(variant::Column::Id.is_in(ids.iter().copied())).all(db.reader()).await?;
     Ok(rows.into_iter().map(|row| (row.id, row)).collect())
 }

@@ -1,8 +1,9 @@
-//! The catalogue as a sheet: CSV (RFC 4180) with a header, one row a variant, the product's columns in its first row.
+//! The catalogue as a sheet: CSV (RFC 4180) with a header, one row a variant, the product's columns in its
+//! first row.
 //!
-//! Rows of a product follow one another. A row belongs to the product of its slug, or of the slug that its title makes; with
-//! neither, to the product of the row above. What is written here can be read here, and is safe to open in a spreadsheet: see
-//! [`defused`].
+//! Rows of a product follow one another. A row belongs to the product of its slug, or of the slug that its
+//! title makes; with neither, to the product of the row above. What is written here can be read here, and is
+//! safe to open in a spreadsheet: see [`defused`].
 
 use std::{borrow::Cow, collections::BTreeMap, collections::HashSet};
 
@@ -55,7 +56,8 @@ columns! {
 }
 
 impl Column {
-    /// Whether it says something of the product rather than of one of its variants. The slug does, but as its name.
+    /// Whether it says something of the product rather than of one of its variants. The slug does, but as its
+    /// name.
     pub(crate) fn describes_product(self) -> bool {
         matches!(self, Self::Title | Self::Summary | Self::Description | Self::Tags)
     }
@@ -139,12 +141,13 @@ fn all_columns() -> String {
 }
 
 impl Sheet {
-    /// Reads a file: UTF-8, with or without a byte order mark, separated by commas, semicolons or tabs, whichever the header
-    /// has most of.
+    /// Reads a file: UTF-8, with or without a byte order mark, separated by commas, semicolons or tabs,
+    /// whichever the header has most of.
     pub fn read(file: &[u8]) -> Result<Self, SheetError> {
         let digest = hex::encode(Sha256::digest(file));
         let text = file.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(file);
-        let mut reader = csv::ReaderBuilder::new().has_headers(false).delimiter(delimiter(text)).from_reader(text);
+        let mut reader =
+            csv::ReaderBuilder::new().has_headers(false).delimiter(delimiter(text)).from_reader(text);
         let mut records = reader.records().zip(1_u64..);
         let header = match records.next() {
             Some((record, row)) => header(&record.map_err(|error| malformed(&error, row))?)?,
@@ -163,10 +166,15 @@ impl Sheet {
             if reading.rows.len() >= ROWS_MAX {
                 return Err(SheetError::TooManyRows);
             }
-            let cells = header.iter().copied().zip(record.iter().map(|cell| restored(cell).to_owned())).collect();
+            let cells =
+                header.iter().copied().zip(record.iter().map(|cell| restored(cell).to_owned())).collect();
             reading.add(i32::try_from(row).map_err(|_| SheetError::TooManyRows)?, Cells(cells));
         }
-        if reading.rows.is_empty() { Err(SheetError::NoRows) } else { Ok(Self { rows: reading.rows, digest }) }
+        if reading.rows.is_empty() {
+            Err(SheetError::NoRows)
+        } else {
+            Ok(Self { rows: reading.rows, digest })
+        }
     }
 }
 
@@ -182,8 +190,9 @@ fn header(record: &csv::StringRecord) -> Result<Vec<Column>, SheetError> {
     for name in record {
         let name = name.trim().to_ascii_lowercase();
         let column = Column::named(&name);
-        let column =
-            column.ok_or_else(|| SheetError::UnknownColumn(name.chars().filter(|sign| !sign.is_control()).take(40).collect()))?;
+        let column = column.ok_or_else(|| {
+            SheetError::UnknownColumn(name.chars().filter(|sign| !sign.is_control()).take(40).collect())
+        })?;
         if columns.contains(&column) {
             return Err(SheetError::RepeatedColumn(column.name()));
         }
@@ -217,9 +226,13 @@ impl Reading {
         let mut complaints = Vec::new();
         let named = cells.filled(Column::Slug).map(str::to_owned);
         let titled = || {
-            cells.filled(Column::Title).map(|title| Slug::from_title(title).map_or(String::new(), |slug| slug.as_str().to_owned()))
+            cells
+                .filled(Column::Title)
+                .map(|title| Slug::from_title(title).map_or(String::new(), |slug| slug.as_str().to_owned()))
         };
-        let same = |slug: &str, product: &Option<(String, i32, bool)>| product.as_ref().is_some_and(|(last, ..)| last == slug);
+        let same = |slug: &str, product: &Option<(String, i32, bool)>| {
+            product.as_ref().is_some_and(|(last, ..)| last == slug)
+        };
         if let Some(slug) = named.or_else(titled)
             && (slug.is_empty() || !same(&slug, &self.product))
         {
@@ -239,16 +252,23 @@ impl Reading {
     }
 }
 
-/// With what a cell begins that a spreadsheet takes for a formula, or may once it has dropped what it does not show (OWASP,
-/// "CSV Injection"): the wide forms are turned into the plain ones by some.
+/// With what a cell begins that a spreadsheet takes for a formula, or may once it has dropped what it does
+/// not show (OWASP, "CSV Injection"): the wide forms are turned into the plain ones by some.
 fn begins_formula(sign: char) -> bool {
-    matches!(sign, '=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '\u{FF1D}' | '\u{FF0B}' | '\u{FF0D}' | '\u{FF20}')
+    matches!(
+        sign,
+        '=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '\u{FF1D}' | '\u{FF0B}' | '\u{FF0D}' | '\u{FF20}'
+    )
 }
 
-/// A cell that no spreadsheet takes for a formula: one that could be begins with an apostrophe. So does one that begins with
-/// apostrophes before such a sign, one more, so that [`restored`] gives back every text.
+/// A cell that no spreadsheet takes for a formula: one that could be begins with an apostrophe. So does one
+/// that begins with apostrophes before such a sign, one more, so that [`restored`] gives back every text.
 pub fn defused(cell: &str) -> Cow<'_, str> {
-    if cell.trim_start_matches('\'').starts_with(begins_formula) { Cow::Owned(format!("'{cell}")) } else { Cow::Borrowed(cell) }
+    if cell.trim_start_matches('\'').starts_with(begins_formula) {
+        Cow::Owned(format!("'{cell}"))
+    } else {
+        Cow::Borrowed(cell)
+    }
 }
 
 /// The text of a cell that may have been [`defused`].
@@ -273,7 +293,9 @@ impl SheetWriter {
 
     /// Writes a row; columns that are absent are left empty.
     pub(crate) fn row(&mut self, cells: &Cells) -> Result<(), csv::Error> {
-        self.0.write_record(Column::ALL.iter().map(|column| defused(cells.raw(*column).unwrap_or_default()).into_owned()))
+        self.0.write_record(
+            Column::ALL.iter().map(|column| defused(cells.raw(*column).unwrap_or_default()).into_owned()),
+        )
     }
 
     /// What was written.
@@ -305,8 +327,13 @@ mod tests {
             "slug\tsku\tprice\nbowl\tB-1\t12.50\n\n",
         ] {
             let sheet = read(text).unwrap();
-            let cells: Vec<_> = sheet.rows[0].cells.0.iter().map(|(column, cell)| (column.name(), cell.as_str())).collect();
-            assert_eq!((sheet.rows.len(), cells), (1, vec![("slug", "bowl"), ("sku", "B-1"), ("price", "12.50")]), "{text:?}");
+            let cells: Vec<_> =
+                sheet.rows[0].cells.0.iter().map(|(column, cell)| (column.name(), cell.as_str())).collect();
+            assert_eq!(
+                (sheet.rows.len(), cells),
+                (1, vec![("slug", "bowl"), ("sku", "B-1"), ("price", "12.50")]),
+                "{text:?}"
+            );
         }
     }
 
@@ -335,12 +362,19 @@ mod tests {
 
     #[test]
     fn rows_of_a_product_follow_one_another() {
-        assert_eq!(firsts("slug,title,sku\nbowl,,A\nbowl,,B\n,,C\ncup,,D\n,,E\n"), [(2, 2), (3, 2), (4, 2), (5, 5), (6, 5)]);
-        assert_eq!(firsts("title,sku\nWide Bowl,A\nwide bowl,B\n,C\nCup,D\n"), [(2, 2), (3, 2), (4, 2), (5, 5)]);
+        assert_eq!(
+            firsts("slug,title,sku\nbowl,,A\nbowl,,B\n,,C\ncup,,D\n,,E\n"),
+            [(2, 2), (3, 2), (4, 2), (5, 5), (6, 5)]
+        );
+        assert_eq!(
+            firsts("title,sku\nWide Bowl,A\nwide bowl,B\n,C\nCup,D\n"),
+            [(2, 2), (3, 2), (4, 2), (5, 5)]
+        );
         // Titles that make no slug are never of one product.
         assert_eq!(firsts("title,sku\n益子,A\n益子,B\n"), [(2, 2), (3, 3)]);
         let sheet = read("slug,sku\nbowl,A\ncup,B\nbowl,C\n,A\n").unwrap();
-        let codes = |row: &SheetRow| row.complaints.iter().map(|complaint| complaint.code).collect::<Vec<_>>();
+        let codes =
+            |row: &SheetRow| row.complaints.iter().map(|complaint| complaint.code).collect::<Vec<_>>();
         let seen: Vec<_> = sheet.rows.iter().map(codes).collect();
         let repeated = ComplaintCode::SlugRepeated;
         assert_eq!(seen, [vec![], vec![], vec![repeated], vec![repeated, ComplaintCode::SkuRepeated]]);

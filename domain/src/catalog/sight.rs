@@ -76,6 +76,10 @@ impl Sight {
             Some(only) => Condition::all().add(creator.eq(only)).add(published),
             None => published,
         };
-        if self.own.is_empty() { public } else { Condition::any().add(public).add(creator.is_in(self.own.iter().copied())) }
+        if self.own.is_empty() {
+            public
+        } else {
+            Condition::any().add(public).add(creator.is_in(self.own.iter().copied()))
+        }
     }
 }

@@ -21,7 +21,9 @@ impl Sku {
 impl FromStr for Sku {
     type Err = MalformedSku;
     fn from_str(text: &str) -> Result<Self, MalformedSku> {
-        let plain = |sign: u8| sign.is_ascii_uppercase() || sign.is_ascii_digit() || matches!(sign, b'-' | b'.' | b'_');
+        let plain = |sign: u8| {
+            sign.is_ascii_uppercase() || sign.is_ascii_digit() || matches!(sign, b'-' | b'.' | b'_')
+        };
         let fits = (1..=64).contains(&text.len()) && text.bytes().all(plain);
         if fits { Ok(Self(text.to_owned())) } else { Err(MalformedSku) }
     }

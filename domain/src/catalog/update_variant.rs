@@ -8,7 +8,9 @@ use super::{
     product::{self, reprice},
     variant,
 };
-use crate::platform::{Db, Money, OpError, Refused, Tx, access::CreatorScope, audit, facts::Fact, ids::VariantId, in_tx, outbox};
+use crate::platform::{
+    Db, Money, OpError, Refused, Tx, access::CreatorScope, audit, facts::Fact, ids::VariantId, in_tx, outbox,
+};
 
 /// What is to change of a variant; `None` leaves a field as it is.
 #[derive(Debug, Clone)]
@@ -99,7 +101,12 @@ pub(super) async fn update_variant_in(
     let (row, fields) = apply(tx, row, request);
     let variant = row.update(tx.conn()).await.map_err(sku_taken)?;
     reprice(tx, &product).await?;
-    outbox::publish(tx, product.version, &Fact::ProductChanged { creator: product.creator_id, product: product.id }).await?;
+    outbox::publish(
+        tx,
+        product.version,
+        &Fact::ProductChanged { creator: product.creator_id, product: product.id },
+    )
+    .await?;
     audit::record(tx, "variant.update", id, &fields).await?;
     Ok(variant)
 }
@@ -165,7 +172,9 @@ fn apply(tx: &Tx, row: Variant, request: UpdateVariant) -> (variant::ActiveModel
 /// A variant of another product took the SKU since it was asked for: products are locked one by one.
 fn sku_taken(error: DbErr) -> OpError<UpdateVariantRefusal> {
     match error.sql_err() {
-        Some(SqlErr::UniqueConstraintViolation(_)) => OpError::refuse_field(UpdateVariantRefusal::SkuTaken, "sku"),
+        Some(SqlErr::UniqueConstraintViolation(_)) => {
+            OpError::refuse_field(UpdateVariantRefusal::SkuTaken, "sku")
+        }
         Some(_) | None => OpError::Db(error),
     }
 }

@@ -5,7 +5,10 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{Condition, DbErr, QueryOrder, QuerySelect, QueryTrait, Select, entity::prelude::*, sea_query::SelectStatement};
+use sea_orm::{
+    Condition, DbErr, QueryOrder, QuerySelect, QueryTrait, Select, entity::prelude::*,
+    sea_query::SelectStatement,
+};
 
 use super::{Grams, Millimetres, Sight, TaxClass, product};
 use crate::platform::{
@@ -53,10 +56,12 @@ impl Model {
     }
 }
 
-/// The variants in sight: those neither archived nor of an archived product, and all of the viewer's own creators.
+/// The variants in sight: those neither archived nor of an archived product, and all of the viewer's own
+/// creators.
 pub(crate) fn in_sight(sight: &Sight) -> Select<Entity> {
-    let listed =
-        Condition::all().add(Column::ArchivedAt.is_null()).add(Column::ProductId.in_subquery(product::ids_in_sight(sight)));
+    let listed = Condition::all()
+        .add(Column::ArchivedAt.is_null())
+        .add(Column::ProductId.in_subquery(product::ids_in_sight(sight)));
     Entity::find().filter(sight.condition(Column::CreatorId, listed))
 }
 
@@ -66,7 +71,10 @@ pub(crate) fn referred(sight: &Sight) -> Select<Entity> {
 }
 
 /// Variants by id whoever asks: for operations that checked the ids they were led to.
-pub(crate) async fn for_sale(conn: &impl ConnectionTrait, ids: &[VariantId]) -> Result<HashMap<VariantId, Model>, DbErr> {
+pub(crate) async fn for_sale(
+    conn: &impl ConnectionTrait,
+    ids: &[VariantId],
+) -> Result<HashMap<VariantId, Model>, DbErr> {
     let rows = Entity::find().filter(Column::Id.is_in(ids.iter().copied())).all(conn).await?;
     Ok(rows.into_iter().map(|row| (row.id, row)).collect())
 }
@@ -96,14 +104,23 @@ pub(crate) async fn price_min(tx: &Tx, product: ProductId) -> Result<Option<i64>
 }
 
 /// Whether a creator's other variant has a SKU.
-pub(crate) async fn sku_taken(tx: &Tx, scope: &CreatorScope, sku: &str, except: Option<VariantId>) -> Result<bool, DbErr> {
+pub(crate) async fn sku_taken(
+    tx: &Tx,
+    scope: &CreatorScope,
+    sku: &str,
+    except: Option<VariantId>,
+) -> Result<bool, DbErr> {
     let select = Entity::find().filter(Column::CreatorId.eq(scope.creator())).filter(Column::Sku.eq(sku));
     Ok(select.one(tx.conn()).await?.is_some_and(|row| Some(row.id) != except))
 }
 
 /// A creator's variant by its SKU, archived or not.
 pub(crate) async fn by_sku(tx: &Tx, scope: &CreatorScope, sku: &str) -> Result<Option<Model>, DbErr> {
-    Entity::find().filter(Column::CreatorId.eq(scope.creator())).filter(Column::Sku.eq(sku)).one(tx.conn()).await
+    Entity::find()
+        .filter(Column::CreatorId.eq(scope.creator()))
+        .filter(Column::Sku.eq(sku))
+        .one(tx.conn())
+        .await
 }
 
 /// The variants of a creator's products that are not archived, by product and in their order.
@@ -112,8 +129,10 @@ pub(crate) async fn offered(
     scope: &CreatorScope,
     products: &[ProductId],
 ) -> Result<HashMap<ProductId, Vec<Model>>, DbErr> {
-    let select = Entity::find().filter(Column::CreatorId.eq(scope.creator())).filter(Column::ArchivedAt.is_null());
-    let select = select.filter(Column::ProductId.is_in(products.iter().copied())).order_by_asc(Column::Position);
+    let select =
+        Entity::find().filter(Column::CreatorId.eq(scope.creator())).filter(Column::ArchivedAt.is_null());
+    let select =
+        select.filter(Column::ProductId.is_in(products.iter().copied())).order_by_asc(Column::Position);
     let mut variants: HashMap<ProductId, Vec<Model>> = HashMap::new();
     for row in select.all(conn).await? {
         variants.entry(row.product_id).or_default().push(row);

@@ -53,10 +53,15 @@ pub enum CreateCreatorRefusal {
     TooManyCreators,
 }
 
-const FIELDS: &[&str] = &["slug", "name", "tagline", "place", "country", "time_zone", "currency", "prices_include_tax", "story"];
+const FIELDS: &[&str] =
+    &["slug", "name", "tagline", "place", "country", "time_zone", "currency", "prices_include_tax", "story"];
 
 /// Opens a creator, owned by the account that asks.
-pub async fn create(db: &Db, scope: &AccountScope, request: CreateCreator) -> Result<Creator, OpError<CreateCreatorRefusal>> {
+pub async fn create(
+    db: &Db,
+    scope: &AccountScope,
+    request: CreateCreator,
+) -> Result<Creator, OpError<CreateCreatorRefusal>> {
     in_tx(db, scope.actor(), async |tx| create_in(tx, Some(scope.account()), request).await).await
 }
 
@@ -74,7 +79,8 @@ pub(super) async fn create_in(
         return Err(OpError::refuse_field(CreateCreatorRefusal::SlugTaken, "slug"));
     }
     if let Some(account) = owner {
-        // Requests of the same moment may pass together: the bound protects the size of a request's work, no right.
+        // Requests of the same moment may pass together: the bound protects the size of a request's work, no
+        // right.
         if member::count_of_account(tx.conn(), account).await? >= MEMBERSHIPS_MAX {
             return Err(OpError::refuse(CreateCreatorRefusal::TooManyCreators));
         }

@@ -65,7 +65,10 @@ pub(crate) async fn own(conn: &impl ConnectionTrait, scope: &CreatorScope) -> Re
 }
 
 /// Creators by id whoever asks: for operations that checked the ids they were led to.
-pub(crate) async fn for_sale(conn: &impl ConnectionTrait, ids: &[CreatorId]) -> Result<HashMap<CreatorId, Model>, DbErr> {
+pub(crate) async fn for_sale(
+    conn: &impl ConnectionTrait,
+    ids: &[CreatorId],
+) -> Result<HashMap<CreatorId, Model>, DbErr> {
     let rows = Entity::find().filter(Column::Id.is_in(ids.iter().copied())).all(conn).await?;
     Ok(rows.into_iter().map(|row| (row.id, row)).collect())
 }
@@ -79,7 +82,8 @@ pub(crate) async fn lock(tx: &Tx, scope: &CreatorScope) -> Result<Model, StoreEr
     Ok(rows.into_iter().next().ok_or_else(|| missing(scope))?)
 }
 
-/// Takes the same lock without a change: for what must not happen while the creator is changed, such as new products.
+/// Takes the same lock without a change: for what must not happen while the creator is changed, such as new
+/// products.
 pub(crate) async fn hold(tx: &Tx, scope: &CreatorScope) -> Result<Model, StoreError> {
     // Not `FOR UPDATE`: that one waits for every row that is just being made to refer to the creator.
     let row = Entity::find_by_id(scope.creator()).lock(LockType::NoKeyUpdate).one(tx.conn()).await?;

@@ -1,7 +1,7 @@
 //! Creators: the tenants, with their public profile and who works for them.
 //!
-//! [`create()`], [`create_for()`] and [`update()`] the operations; [`queries`] the reads.
-//! The tables are `creators` and `creator_members`. Invariant: a creator's currency is fixed by its first product.
+//! [`create()`], [`create_for()`] and [`update()`] the operations; [`queries`] the reads. The tables are
+//! `creators` and `creator_members`. Invariant: a creator's currency is fixed by its first product.
 
 mod create;
 mod create_for;

@@ -28,7 +28,12 @@ pub enum CreatorSort {
 }
 
 /// The public creators in scope.
-pub async fn list(db: &Db, scope: &PublicScope, sort: CreatorSort, page: &Page) -> Result<Slice<Creator>, DbErr> {
+pub async fn list(
+    db: &Db,
+    scope: &PublicScope,
+    sort: CreatorSort,
+    page: &Page,
+) -> Result<Slice<Creator>, DbErr> {
     let select = creator::published(scope);
     match sort {
         CreatorSort::Newest => {
@@ -48,15 +53,22 @@ pub async fn count(db: &Db, scope: &PublicScope) -> Result<u64, DbErr> {
 }
 
 /// Creators by id, those in scope, with one statement.
-pub async fn by_ids(db: &Db, scope: &PublicScope, ids: &[CreatorId]) -> Result<HashMap<CreatorId, Creator>, DbErr> {
-    let rows = creator::published(scope).filter(Column::Id.is_in(ids.iter().copied())).all(db.reader()).await?;
+pub async fn by_ids(
+    db: &Db,
+    scope: &PublicScope,
+    ids: &[CreatorId],
+) -> Result<HashMap<CreatorId, Creator>, DbErr> {
+    let rows =
+        creator::published(scope).filter(Column::Id.is_in(ids.iter().copied())).all(db.reader()).await?;
     Ok(rows.into_iter().map(|row| (row.id, row)).collect())
 }
 
 /// The creator that a present or past slug leads to. With a past one the answer's own slug is another:
 /// redirect to that.
 pub async fn by_slug(db: &Db, scope: &PublicScope, slug: &str) -> Result<Option<Creator>, DbErr> {
-    let Some(subject) = slugs::find(db.reader(), SlugKind::Creator, Uuid::nil(), slug).await? else { return Ok(None) };
+    let Some(subject) = slugs::find(db.reader(), SlugKind::Creator, Uuid::nil(), slug).await? else {
+        return Ok(None);
+    };
     creator::published(scope).filter(Column::Id.eq(subject)).one(db.reader()).await
 }
 

@@ -54,7 +54,11 @@ pub enum UpdateCreatorRefusal {
 }
 
 /// Changes the profile of the scope's creator.
-pub async fn update(db: &Db, scope: &CreatorScope, request: UpdateCreator) -> Result<Creator, OpError<UpdateCreatorRefusal>> {
+pub async fn update(
+    db: &Db,
+    scope: &CreatorScope,
+    request: UpdateCreator,
+) -> Result<Creator, OpError<UpdateCreatorRefusal>> {
     in_tx(db, scope, async |tx| {
         let row = creator::lock(tx, scope).await?;
         // The lock counted the version up.

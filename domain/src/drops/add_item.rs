@@ -32,7 +32,12 @@ pub struct NewItem {
 }
 
 /// Adds an item to a draft.
-pub async fn add_item(db: &Db, scope: &CreatorScope, id: DropId, new: NewItem) -> Result<DropItem, OpError<ItemRefusal>> {
+pub async fn add_item(
+    db: &Db,
+    scope: &CreatorScope,
+    id: DropId,
+    new: NewItem,
+) -> Result<DropItem, OpError<ItemRefusal>> {
     OpError::refuse_if_any(check_bounds(Some(new.units), Some(new.per_buyer_max), Some(&new.tiers)))?;
     let (units, per_buyer_max) = (units_of(new.units)?, limit_of(new.per_buyer_max)?);
     in_tx(db, scope, async |tx| {
@@ -41,7 +46,9 @@ pub async fn add_item(db: &Db, scope: &CreatorScope, id: DropId, new: NewItem) -
             return Err(OpError::refuse(ItemRefusal::Frozen));
         }
         let variants = catalog::variants_for_sale(tx.conn(), &[new.variant]).await?;
-        let sellable = variants.get(&new.variant).filter(|row| row.creator_id == scope.creator() && row.archived_at.is_none());
+        let sellable = variants
+            .get(&new.variant)
+            .filter(|row| row.creator_id == scope.creator() && row.archived_at.is_none());
         if sellable.is_none() {
             return Err(OpError::refuse_field(ItemRefusal::VariantNotFound, "variantId"));
         }
@@ -57,7 +64,10 @@ pub async fn add_item(db: &Db, scope: &CreatorScope, id: DropId, new: NewItem) -
             drop_id: Set(id),
             creator_id: Set(scope.creator()),
             variant_id: Set(new.variant),
-            position: Set(items.last().map_or(Ok(Position::FIRST), |item| item.position.next()).map_err(OpError::inconsistent)?),
+            position: Set(items
+                .last()
+                .map_or(Ok(Position::FIRST), |item| item.position.next())
+                .map_err(OpError::inconsistent)?),
             units: Set(units),
             per_buyer_max: Set(per_buyer_max),
             confirmed_units: Set(Units::ZERO),

@@ -48,7 +48,8 @@ pub struct CreateDrop {
     pub hold_secs: Seconds,
     /// How many units of all items together one person may have; `None` is as many as the items allow.
     pub per_buyer_max: Option<Units>,
-    /// So many units of all items together must be paid for, or the run is not made; `None` is made whatever comes.
+    /// So many units of all items together must be paid for, or the run is not made; `None` is made whatever
+    /// comes.
     pub minimum_units: Option<Units>,
     /// What is due now.
     pub deposit: Deposit,
@@ -92,7 +93,11 @@ const FIELDS: &[&str] = &[
 ];
 
 /// Drafts a drop. What it lacks is told when it is published.
-pub async fn create(db: &Db, scope: &CreatorScope, request: CreateDrop) -> Result<Drop, OpError<CreateDropRefusal>> {
+pub async fn create(
+    db: &Db,
+    scope: &CreatorScope,
+    request: CreateDrop,
+) -> Result<Drop, OpError<CreateDropRefusal>> {
     let slug = request.slug.or_else(|| Slug::from_title(request.title.as_str()));
     let slug = slug.ok_or_else(|| OpError::refuse_field(CreateDropRefusal::SlugNeeded, "slug"))?;
     if request.opens_at >= request.closes_at {

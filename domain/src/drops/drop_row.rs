@@ -67,14 +67,28 @@ impl ActiveModelBehavior for ActiveModel {}
 impl Model {
     /// What is paid at reservation.
     pub fn deposit(&self) -> Result<Deposit, Inconsistency> {
-        Deposit::from_stored(self.deposit_kind, self.deposit_value)
-            .ok_or_else(|| Inconsistency::value("drops", "deposit_value", self.id, self.deposit_value, "a deposit in basis points"))
+        Deposit::from_stored(self.deposit_kind, self.deposit_value).ok_or_else(|| {
+            Inconsistency::value(
+                "drops",
+                "deposit_value",
+                self.id,
+                self.deposit_value,
+                "a deposit in basis points",
+            )
+        })
     }
 
     /// When the rest is due.
     pub fn balance(&self) -> Result<Balance, Inconsistency> {
-        Balance::from_stored(self.balance_kind, self.balance_due_on)
-            .ok_or_else(|| Inconsistency::value("drops", "balance_due_on", self.id, "null", "the date of a balance on a date"))
+        Balance::from_stored(self.balance_kind, self.balance_due_on).ok_or_else(|| {
+            Inconsistency::value(
+                "drops",
+                "balance_due_on",
+                self.id,
+                "null",
+                "the date of a balance on a date",
+            )
+        })
     }
 
     /// Where the drop stands at `now`.
@@ -100,14 +114,27 @@ pub(crate) fn owned(scope: &CreatorScope) -> Select<Entity> {
 }
 
 /// Whether a drop is the creator's.
-pub(crate) async fn owns(conn: &impl ConnectionTrait, scope: &CreatorScope, id: DropId) -> Result<bool, DbErr> {
-    let found: Option<DropId> =
-        owned(scope).filter(Column::Id.eq(id)).select_only().column(Column::Id).into_tuple().one(conn).await?;
+pub(crate) async fn owns(
+    conn: &impl ConnectionTrait,
+    scope: &CreatorScope,
+    id: DropId,
+) -> Result<bool, DbErr> {
+    let found: Option<DropId> = owned(scope)
+        .filter(Column::Id.eq(id))
+        .select_only()
+        .column(Column::Id)
+        .into_tuple()
+        .one(conn)
+        .await?;
     Ok(found.is_some())
 }
 
 /// A creator's drop.
-pub(crate) async fn own(conn: &impl ConnectionTrait, scope: &CreatorScope, id: DropId) -> Result<Option<Model>, DbErr> {
+pub(crate) async fn own(
+    conn: &impl ConnectionTrait,
+    scope: &CreatorScope,
+    id: DropId,
+) -> Result<Option<Model>, DbErr> {
     owned(scope).filter(Column::Id.eq(id)).one(conn).await
 }
 
@@ -117,7 +144,10 @@ pub(crate) async fn by_ids(conn: &impl ConnectionTrait, ids: &[DropId]) -> Resul
 }
 
 /// Whose drops are: one statement that reads nothing else.
-pub(crate) async fn creators_of(conn: &impl ConnectionTrait, ids: &[DropId]) -> Result<HashMap<DropId, CreatorId>, DbErr> {
+pub(crate) async fn creators_of(
+    conn: &impl ConnectionTrait,
+    ids: &[DropId],
+) -> Result<HashMap<DropId, CreatorId>, DbErr> {
     let select = Entity::find().select_only().column(Column::Id).column(Column::CreatorId);
     let rows: Vec<_> = select.filter(Column::Id.is_in(ids.iter().copied())).into_tuple().all(conn).await?;
     Ok(rows.into_iter().collect())
@@ -144,7 +174,11 @@ pub(crate) async fn freeze(tx: &Tx, ids: &[DropId], at: DateTime<Utc>) -> Result
 }
 
 /// The run numbers that a creator's series has: slugs of its drops.
-pub(crate) async fn series_slugs(conn: &impl ConnectionTrait, creator: CreatorId, series: &str) -> Result<Vec<String>, DbErr> {
+pub(crate) async fn series_slugs(
+    conn: &impl ConnectionTrait,
+    creator: CreatorId,
+    series: &str,
+) -> Result<Vec<String>, DbErr> {
     let select = Entity::find().filter(Column::CreatorId.eq(creator)).filter(Column::Series.eq(series));
     select.select_only().column(Column::Slug).into_tuple().all(conn).await
 }
@@ -157,9 +191,15 @@ pub(crate) async fn set_price_min(tx: &Tx, id: DropId, price_minor: i64) -> Resu
 }
 
 /// Moves a drop to a state that `state::transition` answered.
-pub(crate) async fn set_state(tx: &Tx, id: DropId, state: DropState, published_at: Option<DateTime<Utc>>) -> Result<(), DbErr> {
-    let update =
-        Entity::update_many().col_expr(Column::State, Expr::value(state)).col_expr(Column::PublishedAt, Expr::value(published_at));
+pub(crate) async fn set_state(
+    tx: &Tx,
+    id: DropId,
+    state: DropState,
+    published_at: Option<DateTime<Utc>>,
+) -> Result<(), DbErr> {
+    let update = Entity::update_many()
+        .col_expr(Column::State, Expr::value(state))
+        .col_expr(Column::PublishedAt, Expr::value(published_at));
     update.filter(Column::Id.eq(id)).exec(tx.conn()).await?;
     Ok(())
 }

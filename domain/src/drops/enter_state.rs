@@ -1,4 +1,5 @@
-//! A drop enters the state that [`transition`](super::state::transition) answered, and everybody who follows it is told.
+//! A drop enters the state that [`transition`](super::state::transition) answered, and everybody who follows
+//! it is told.
 
 use chrono::{DateTime, Utc};
 use sea_orm::DbErr;
@@ -9,8 +10,14 @@ use super::{
 };
 use crate::platform::{Tx, audit, facts::Fact, outbox};
 
-/// Writes the state of a drop whose row is locked, with its fact and its audit row. Answers the drop as it is then.
-pub(crate) async fn enter_state(tx: &Tx, drop: Drop, state: DropState, now: DateTime<Utc>) -> Result<Drop, DbErr> {
+/// Writes the state of a drop whose row is locked, with its fact and its audit row. Answers the drop as it is
+/// then.
+pub(crate) async fn enter_state(
+    tx: &Tx,
+    drop: Drop,
+    state: DropState,
+    now: DateTime<Utc>,
+) -> Result<Drop, DbErr> {
     let (published_at, action) = match state {
         DropState::Draft => (None, "drop.withdraw"),
         DropState::Published => (Some(now), "drop.publish"),

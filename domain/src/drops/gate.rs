@@ -38,8 +38,8 @@ pub(crate) async fn build(tx: &Tx, drop: DropId) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// The gates that a transaction holds, with their versions. Whoever changes a claim on units shows one, so no claim is changed
-/// without its gate.
+/// The gates that a transaction holds, with their versions. Whoever changes a claim on units shows one, so no
+/// claim is changed without its gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Gates(Vec<(DropId, i64)>);
 
@@ -69,21 +69,27 @@ impl Gates {
 
 /// Takes the gates of drops. The set is ascending, so that no two transactions wait for each other.
 ///
-/// State must be loaded by later statements: a statement that waits for the lock and loads at once would see what was there
-/// before it waited.
+/// State must be loaded by later statements: a statement that waits for the lock and loads at once would see
+/// what was there before it waited.
 pub(crate) async fn take(tx: &Tx, drops: &BTreeSet<DropId>) -> Result<Gates, DbErr> {
     let mut taken = Vec::with_capacity(drops.len());
     for drop in drops {
-        let update = entity::Entity::update_many().col_expr(entity::Column::Version, Expr::col(entity::Column::Version).add(1));
+        let update = entity::Entity::update_many()
+            .col_expr(entity::Column::Version, Expr::col(entity::Column::Version).add(1));
         let gate = update.filter(entity::Column::DropId.eq(*drop)).exec_with_returning(tx.conn()).await?;
         taken.extend(gate.into_iter().map(|gate| (gate.drop_id, gate.version)));
     }
     Ok(Gates(taken))
 }
 
-/// Takes the gate of a creator's drop and the lock of its row, which it answers as it is then. `None` when the creator has no such
-/// drop: nothing is taken then, so that nobody waits for strangers, and another's drop answers as fast as none.
-pub(crate) async fn take_own(tx: &Tx, scope: &CreatorScope, drop: DropId) -> Result<Option<(Gates, drop_row::Model)>, DbErr> {
+/// Takes the gate of a creator's drop and the lock of its row, which it answers as it is then. `None` when
+/// the creator has no such drop: nothing is taken then, so that nobody waits for strangers, and another's
+/// drop answers as fast as none.
+pub(crate) async fn take_own(
+    tx: &Tx,
+    scope: &CreatorScope,
+    drop: DropId,
+) -> Result<Option<(Gates, drop_row::Model)>, DbErr> {
     // A drop never changes hands, so its creator may be read before the gate is taken.
     if !drop_row::owns(tx.conn(), scope, drop).await? {
         return Ok(None);
@@ -103,7 +109,11 @@ pub(crate) async fn publish_stock(tx: &Tx, gates: &Gates) -> Result<(), DbErr> {
 }
 
 /// The present versions of drops' gates: one statement.
-pub(crate) async fn versions_of(conn: &impl ConnectionTrait, drops: &[DropId]) -> Result<Vec<(DropId, i64)>, DbErr> {
-    let rows = entity::Entity::find().filter(entity::Column::DropId.is_in(drops.iter().copied())).all(conn).await?;
+pub(crate) async fn versions_of(
+    conn: &impl ConnectionTrait,
+    drops: &[DropId],
+) -> Result<Vec<(DropId, i64)>, DbErr> {
+    let rows =
+        entity::Entity::find().filter(entity::Column::DropId.is_in(drops.iter().copied())).all(conn).await?;
     Ok(rows.into_iter().map(|row| (row.drop_id, row.version)).collect())
 }

@@ -1,6 +1,10 @@
 //! The tables of drop items and their price tiers, with their finders.
 
-#![expect(clippy::disallowed_methods, unreachable_pub, reason = "these tables' own finders, and what their derives make public")]
+#![expect(
+    clippy::disallowed_methods,
+    unreachable_pub,
+    reason = "these tables' own finders, and what their derives make public"
+)]
 
 use std::collections::HashMap;
 
@@ -73,19 +77,29 @@ pub(crate) async fn by_ids(conn: &impl ConnectionTrait, ids: &[DropItemId]) -> R
 }
 
 /// A creator's item.
-pub(crate) async fn own(conn: &impl ConnectionTrait, scope: &CreatorScope, id: DropItemId) -> Result<Option<Model>, DbErr> {
+pub(crate) async fn own(
+    conn: &impl ConnectionTrait,
+    scope: &CreatorScope,
+    id: DropItemId,
+) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(id).filter(Column::CreatorId.eq(scope.creator())).one(conn).await
 }
 
 /// Which drops items are of: one statement that reads nothing else. Unknown items are left out.
-pub(crate) async fn drops_of(conn: &impl ConnectionTrait, ids: &[DropItemId]) -> Result<HashMap<DropItemId, DropId>, DbErr> {
+pub(crate) async fn drops_of(
+    conn: &impl ConnectionTrait,
+    ids: &[DropItemId],
+) -> Result<HashMap<DropItemId, DropId>, DbErr> {
     let select = Entity::find().select_only().column(Column::Id).column(Column::DropId);
     let rows: Vec<_> = select.filter(Column::Id.is_in(ids.iter().copied())).into_tuple().all(conn).await?;
     Ok(rows.into_iter().collect())
 }
 
 /// The tiers of items, in order: one statement.
-pub(crate) async fn tiers_of(conn: &impl ConnectionTrait, items: &[DropItemId]) -> Result<HashMap<DropItemId, Vec<Tier>>, DbErr> {
+pub(crate) async fn tiers_of(
+    conn: &impl ConnectionTrait,
+    items: &[DropItemId],
+) -> Result<HashMap<DropItemId, Vec<Tier>>, DbErr> {
     let rows = tier_row::Entity::find()
         .filter(tier_row::Column::DropItemId.is_in(items.iter().copied()))
         .order_by_asc(tier_row::Column::Position)
@@ -93,7 +107,11 @@ pub(crate) async fn tiers_of(conn: &impl ConnectionTrait, items: &[DropItemId]) 
         .await?;
     let mut tiers: HashMap<DropItemId, Vec<Tier>> = HashMap::new();
     for row in rows {
-        let tier = Tier { price_minor: row.price_minor, up_to_units: row.up_to_units.map(|bound| bound.0), until: row.until };
+        let tier = Tier {
+            price_minor: row.price_minor,
+            up_to_units: row.up_to_units.map(|bound| bound.0),
+            until: row.until,
+        };
         tiers.entry(row.drop_item_id).or_default().push(tier);
     }
     Ok(tiers)

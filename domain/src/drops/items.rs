@@ -1,7 +1,9 @@
-//! What the operations on drop items share: their refusals, their bounds, the lock, and what follows from a change.
+//! What the operations on drop items share: their refusals, their bounds, the lock, and what follows from a
+//! change.
 //!
-//! [`add_item`](fn@super::add_item) and [`remove_item`](fn@super::remove_item) stand beside this file. Changing an item depends on what is
-//! claimed of it, so [`change_item`](crate::reservations::change_item) stands with the reservations.
+//! [`add_item`](fn@super::add_item) and [`remove_item`](fn@super::remove_item) stand beside this file.
+//! Changing an item depends on what is claimed of it, so [`change_item`](crate::reservations::change_item)
+//! stands with the reservations.
 
 use super::{
     drop_row::{self, Model as Drop},
@@ -84,7 +86,8 @@ impl From<TiersError> for ItemRefusal {
     }
 }
 
-/// Takes the gate and the lock of a drop whose items are to change. `path` names the input that the drop comes from.
+/// Takes the gate and the lock of a drop whose items are to change. `path` names the input that the drop
+/// comes from.
 pub(super) async fn lock(
     tx: &Tx,
     scope: &CreatorScope,
@@ -93,7 +96,11 @@ pub(super) async fn lock(
 ) -> Result<(Gates, Drop), OpError<ItemRefusal>> {
     let own = gate::take_own(tx, scope, id).await?;
     let (gates, drop) = own.ok_or_else(|| OpError::refuse_field(ItemRefusal::NotFound, path))?;
-    if drop.state == DropState::Cancelled { Err(OpError::refuse(ItemRefusal::Cancelled)) } else { Ok((gates, drop)) }
+    if drop.state == DropState::Cancelled {
+        Err(OpError::refuse(ItemRefusal::Cancelled))
+    } else {
+        Ok((gates, drop))
+    }
 }
 
 /// Takes the gate and the lock of the drop that an item is of, and reads the item as it is then.
@@ -117,7 +124,8 @@ pub(crate) async fn publish_change(
     action: &'static str,
     fields: &[&str],
 ) -> Result<(), OpError<ItemRefusal>> {
-    let items: Vec<DropItemId> = item_row::of_drops(tx.conn(), &[drop.id]).await?.iter().map(|item| item.id).collect();
+    let items: Vec<DropItemId> =
+        item_row::of_drops(tx.conn(), &[drop.id]).await?.iter().map(|item| item.id).collect();
     let tiers = item_row::tiers_of(tx.conn(), &items).await?;
     let lowest = tiers.values().flatten().map(|tier| tier.price_minor).min().unwrap_or(0);
     drop_row::set_price_min(tx, drop.id, lowest).await?;
@@ -132,11 +140,16 @@ pub(crate) fn units_of(units: u32) -> Result<Units, OpError<ItemRefusal>> {
 
 /// How many units an input says that one person may have.
 pub(crate) fn limit_of(per_buyer_max: u32) -> Result<Quantity, OpError<ItemRefusal>> {
-    Quantity::try_from(per_buyer_max).map_err(|_| OpError::refuse_field(ItemRefusal::LimitOutOfRange, "perBuyerMax"))
+    Quantity::try_from(per_buyer_max)
+        .map_err(|_| OpError::refuse_field(ItemRefusal::LimitOutOfRange, "perBuyerMax"))
 }
 
 /// Checks what an input says of an item without looking anything up.
-pub(crate) fn check_bounds(units: Option<u32>, per_buyer_max: Option<u32>, tiers: Option<&[Tier]>) -> Vec<Refused<ItemRefusal>> {
+pub(crate) fn check_bounds(
+    units: Option<u32>,
+    per_buyer_max: Option<u32>,
+    tiers: Option<&[Tier]>,
+) -> Vec<Refused<ItemRefusal>> {
     let mut complaints = Vec::new();
     if units.is_some_and(|units| !(1..=UNITS_MAX).contains(&units)) {
         complaints.push(Refused::field(ItemRefusal::UnitsOutOfRange, "units"));
@@ -144,7 +157,9 @@ pub(crate) fn check_bounds(units: Option<u32>, per_buyer_max: Option<u32>, tiers
     if per_buyer_max.is_some_and(|limit| !(1..=UNITS_MAX).contains(&limit)) {
         complaints.push(Refused::field(ItemRefusal::LimitOutOfRange, "perBuyerMax"));
     }
-    if let Some(Err(error)) = tiers.map(|tiers| if tiers.len() > TIERS_MAX { Err(TiersError::Count) } else { check_tiers(tiers) }) {
+    if let Some(Err(error)) =
+        tiers.map(|tiers| if tiers.len() > TIERS_MAX { Err(TiersError::Count) } else { check_tiers(tiers) })
+    {
         complaints.push(Refused::field(error.into(), "tiers"));
     }
     complaints

@@ -1,10 +1,11 @@
 //! Drops: one preorder run each, from draft to the end of its window.
 //!
-//! [`terms`] and [`state`]: the rules. [`create`], [`update`], [`add_item`](fn@add_item), [`remove_item`](fn@remove_item), [`publish`]:
-//! the operations. [`queries`]: reads. The gate: the lock under which every claim on units is decided.
+//! [`terms`] and [`state`]: the rules. [`create`], [`update`], [`add_item`](fn@add_item),
+//! [`remove_item`](fn@remove_item), [`publish`]: the operations. [`queries`]: reads. The gate: the lock under
+//! which every claim on units is decided.
 //!
-//! What is claimed of a drop is known by [`reservations`](crate::reservations), and so the operations that depend on it stand there: to
-//! withdraw a drop, to cancel it, to change an item.
+//! What is claimed of a drop is known by [`reservations`](crate::reservations), and so the operations that
+//! depend on it stand there: to withdraw a drop, to cancel it, to change an item.
 
 mod add_item;
 pub mod create;

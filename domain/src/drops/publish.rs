@@ -72,7 +72,8 @@ pub async fn publish(db: &Db, scope: &CreatorScope, id: DropId) -> Result<Drop, 
         let unknown = || OpError::refuse_field(PublishRefusal::NotFound, "id");
         let (_gates, drop) = gate::take_own(tx, scope, id).await?.ok_or_else(unknown)?;
         let now = tx.decision_now().await?;
-        let state = transition(drop.state, DropEvent::Publish).map_err(|_| OpError::refuse(PublishRefusal::NotDraft))?;
+        let state = transition(drop.state, DropEvent::Publish)
+            .map_err(|_| OpError::refuse(PublishRefusal::NotDraft))?;
         let items = item_row::of_drops(tx.conn(), &[id]).await?;
         let ids: Vec<DropItemId> = items.iter().map(|item| item.id).collect();
         let tiers = item_row::tiers_of(tx.conn(), &ids).await?;
@@ -84,8 +85,10 @@ pub async fn publish(db: &Db, scope: &CreatorScope, id: DropId) -> Result<Drop, 
         }
         for (at, item) in items.iter().enumerate() {
             let archived = variants.get(&item.variant_id).is_none_or(|variant| variant.archived_at.is_some());
-            let of_item = item_complaints(&drop, item, tiers.get(&item.id).map_or(&[], Vec::as_slice), archived)?;
-            complaints.extend(of_item.into_iter().map(|(code, field)| Refused::item(code, "items", at, field)));
+            let of_item =
+                item_complaints(&drop, item, tiers.get(&item.id).map_or(&[], Vec::as_slice), archived)?;
+            complaints
+                .extend(of_item.into_iter().map(|(code, field)| Refused::item(code, "items", at, field)));
         }
         let units = items.iter().map(|item| i64::from(item.units)).fold(0, i64::saturating_add);
         if drop.minimum_units.is_some_and(|minimum| !(1..=units).contains(&i64::from(minimum))) {

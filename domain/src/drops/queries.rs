@@ -100,14 +100,19 @@ fn filtered(sight: &Sight, filter: &DropFilter, now: DateTime<Utc>) -> Select<En
     if let Some(tag) = &filter.tag {
         select = select.filter(C::Id.in_subquery(tags::tagged(TagKind::Drop, tag)));
     }
-    let phases = filter.phases.clone().unwrap_or_else(|| vec![DropPhase::Scheduled, DropPhase::Open, DropPhase::Closed]);
-    select = select.filter(phases.into_iter().fold(Condition::any(), |any, phase| any.add(phase_condition(phase, now))));
+    let phases = filter
+        .phases
+        .clone()
+        .unwrap_or_else(|| vec![DropPhase::Scheduled, DropPhase::Open, DropPhase::Closed]);
+    select = select
+        .filter(phases.into_iter().fold(Condition::any(), |any, phase| any.add(phase_condition(phase, now))));
     if filter.closing_soon {
         let soon = now.checked_add_signed(TimeDelta::hours(CLOSING_SOON_HOURS)).unwrap_or(now);
         select = select.filter(phase_condition(DropPhase::Open, now)).filter(C::ClosesAt.lte(soon));
     }
     if let Some(DropSet(drops)) = &filter.available {
-        select = select.filter(phase_condition(DropPhase::Open, now)).filter(C::Id.in_subquery(drops.clone()));
+        select =
+            select.filter(phase_condition(DropPhase::Open, now)).filter(C::Id.in_subquery(drops.clone()));
     }
     if let Some(price) = filter.price_min_minor {
         select = select.filter(C::PriceMinMinor.gte(price));
@@ -122,7 +127,13 @@ fn filtered(sight: &Sight, filter: &DropFilter, now: DateTime<Utc>) -> Select<En
 }
 
 /// A page of drops: one statement.
-pub async fn list(db: &Db, sight: &Sight, filter: &DropFilter, sort: DropSort, page: &Page) -> Result<Slice<Drop>, DbErr> {
+pub async fn list(
+    db: &Db,
+    sight: &Sight,
+    filter: &DropFilter,
+    sort: DropSort,
+    page: &Page,
+) -> Result<Slice<Drop>, DbErr> {
     let (column, descending) = match sort {
         DropSort::Newest => (C::CreatedAt, true),
         DropSort::OpensSoonest => (C::OpensAt, false),
@@ -130,7 +141,10 @@ pub async fn list(db: &Db, sight: &Sight, filter: &DropFilter, sort: DropSort, p
         DropSort::PriceAscending => (C::PriceMinMinor, false),
         DropSort::PriceDescending => (C::PriceMinMinor, true),
     };
-    slice(db.reader(), filtered(sight, filter, db.now()), (column, C::Id), descending, page, |drop| sort.key(drop)).await
+    slice(db.reader(), filtered(sight, filter, db.now()), (column, C::Id), descending, page, |drop| {
+        sort.key(drop)
+    })
+    .await
 }
 
 /// How many drops a filter finds, capped.
@@ -140,7 +154,9 @@ pub async fn count(db: &Db, sight: &Sight, filter: &DropFilter) -> Result<u64, D
 
 /// A drop by a present or past slug of its creator.
 pub async fn by_slug(db: &Db, sight: &Sight, creator: CreatorId, slug: &str) -> Result<Option<Drop>, DbErr> {
-    let Some(id) = slugs::find(db.reader(), SlugKind::Drop, creator.uuid(), slug).await? else { return Ok(None) };
+    let Some(id) = slugs::find(db.reader(), SlugKind::Drop, creator.uuid(), slug).await? else {
+        return Ok(None);
+    };
     seen(sight).filter(C::Id.eq(id)).one(db.reader()).await
 }
 

@@ -13,7 +13,11 @@ use crate::platform::{
 };
 
 /// Takes an item out of a draft.
-pub async fn remove_item(db: &Db, scope: &CreatorScope, id: DropItemId) -> Result<DropId, OpError<ItemRefusal>> {
+pub async fn remove_item(
+    db: &Db,
+    scope: &CreatorScope,
+    id: DropItemId,
+) -> Result<DropId, OpError<ItemRefusal>> {
     in_tx(db, scope, async |tx| {
         let (_gates, drop, item) = lock_item(tx, scope, id).await?;
         if drop.state == DropState::Published || drop.first_held_at.is_some() {

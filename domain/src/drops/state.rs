@@ -69,7 +69,12 @@ pub enum DropPhase {
 }
 
 /// Derives the phase at `now` from the state and the window.
-pub fn phase(state: DropState, opens_at: DateTime<Utc>, closes_at: DateTime<Utc>, now: DateTime<Utc>) -> DropPhase {
+pub fn phase(
+    state: DropState,
+    opens_at: DateTime<Utc>,
+    closes_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> DropPhase {
     match state {
         DropState::Draft => DropPhase::Draft,
         DropState::Cancelled => DropPhase::Cancelled,

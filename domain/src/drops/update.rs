@@ -94,7 +94,12 @@ pub enum UpdateDropRefusal {
 }
 
 /// Changes a drop; every complaint comes in one answer.
-pub async fn update(db: &Db, scope: &CreatorScope, id: DropId, request: UpdateDrop) -> Result<Drop, OpError<UpdateDropRefusal>> {
+pub async fn update(
+    db: &Db,
+    scope: &CreatorScope,
+    id: DropId,
+    request: UpdateDrop,
+) -> Result<Drop, OpError<UpdateDropRefusal>> {
     in_tx(db, scope, async |tx| {
         let unknown = || OpError::refuse_field(UpdateDropRefusal::NotFound, "id");
         let (_gates, drop) = gate::take_own(tx, scope, id).await?.ok_or_else(unknown)?;
@@ -122,13 +127,18 @@ pub async fn update(db: &Db, scope: &CreatorScope, id: DropId, request: UpdateDr
 }
 
 /// What speaks against a change. Pure.
-fn complaints(drop: &Drop, request: &UpdateDrop, now: DateTime<Utc>) -> Result<Vec<Refused<UpdateDropRefusal>>, Inconsistency> {
+fn complaints(
+    drop: &Drop,
+    request: &UpdateDrop,
+    now: DateTime<Utc>,
+) -> Result<Vec<Refused<UpdateDropRefusal>>, Inconsistency> {
     use UpdateDropRefusal as R;
     if drop.state == DropState::Cancelled {
         return Ok(vec![Refused::whole(R::Cancelled)]);
     }
     let mut complaints = Vec::new();
-    let (opens_at, closes_at) = (request.opens_at.unwrap_or(drop.opens_at), request.closes_at.unwrap_or(drop.closes_at));
+    let (opens_at, closes_at) =
+        (request.opens_at.unwrap_or(drop.opens_at), request.closes_at.unwrap_or(drop.closes_at));
     if opens_at >= closes_at || closes_at.signed_duration_since(opens_at).num_days() > WINDOW_DAYS_MAX {
         complaints.push(Refused::field(R::WindowInvalid, "closesAt"));
     }
@@ -155,13 +165,23 @@ fn complaints(drop: &Drop, request: &UpdateDrop, now: DateTime<Utc>) -> Result<V
             complaints.push(Refused::field(R::DepositAbovePrice, "deposit"));
         }
         let frozen = |name, changes: bool| changes.then(|| Refused::field(R::Frozen, name));
-        complaints.extend(frozen("holdSeconds", request.hold_secs.is_some_and(|hold| hold != drop.hold_secs)));
-        complaints.extend(frozen("perBuyerMax", request.per_buyer_max.is_some_and(|limit| limit != drop.per_buyer_max)));
-        let harder = |asked: Option<Units>| asked.is_some_and(|asked| drop.minimum_units.is_none_or(|told| asked > told));
+        complaints
+            .extend(frozen("holdSeconds", request.hold_secs.is_some_and(|hold| hold != drop.hold_secs)));
+        complaints.extend(frozen(
+            "perBuyerMax",
+            request.per_buyer_max.is_some_and(|limit| limit != drop.per_buyer_max),
+        ));
+        let harder = |asked: Option<Units>| {
+            asked.is_some_and(|asked| drop.minimum_units.is_none_or(|told| asked > told))
+        };
         complaints.extend(frozen("minimumUnits", request.minimum_units.is_some_and(harder)));
-        complaints.extend(frozen("leadTimeDays", request.lead_time_days.is_some_and(|days| days != drop.lead_time_days)));
+        complaints.extend(frozen(
+            "leadTimeDays",
+            request.lead_time_days.is_some_and(|days| days != drop.lead_time_days),
+        ));
         complaints.extend(frozen("pickup", request.pickup.is_some_and(|pickup| pickup != drop.pickup)));
-        complaints.extend(frozen("shipping", request.shipping.is_some_and(|shipping| shipping != drop.shipping)));
+        complaints
+            .extend(frozen("shipping", request.shipping.is_some_and(|shipping| shipping != drop.shipping)));
     }
     Ok(complaints)
 }

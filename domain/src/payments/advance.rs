@@ -42,23 +42,34 @@ pub async fn advance(
         }
     };
     let key = format!("confirm:{}:{}", id.public(), payment.attempt);
-    let (confirmed, refused) = match gateway.confirm(&intent, &method, payment.return_url.as_deref(), &key).await {
-        Ok(confirmed) => (confirmed, None),
-        // Perhaps the buyer has meanwhile confirmed an earlier choice where the gateway asked for it: what came of that
-        // counts. In any case the choice waits no longer, so that the buyer can make another.
-        Err(GatewayError::Refused(why)) => (gateway.retrieve(&intent).await?, Some(why)),
-        Err(later) => return Err(later.into()),
-    };
+    let (confirmed, refused) =
+        match gateway.confirm(&intent, &method, payment.return_url.as_deref(), &key).await {
+            Ok(confirmed) => (confirmed, None),
+            // Perhaps the buyer has meanwhile confirmed an earlier choice where the gateway asked for it:
+            // what came of that counts. In any case the choice waits no longer, so that the buyer can make
+            // another.
+            Err(GatewayError::Refused(why)) => (gateway.retrieve(&intent).await?, Some(why)),
+            Err(later) => return Err(later.into()),
+        };
     faults::point(Point::GatewayConfirmed).await?;
     apply(db, scope, payables, gateway.identity().as_str(), &confirmed, None).await?;
     match (refused, confirmed.state) {
         // It waits for a method and will not have this one: nobody here knows why.
-        (Some(why), IntentState::RequiresMethod | IntentState::RequiresAction) => Err(GatewayError::Refused(why).into()),
-        (Some(_), IntentState::Processing | IntentState::Succeeded | IntentState::Cancelled) | (None, _) => Ok(()),
+        (Some(why), IntentState::RequiresMethod | IntentState::RequiresAction) => {
+            Err(GatewayError::Refused(why).into())
+        }
+        (Some(_), IntentState::Processing | IntentState::Succeeded | IntentState::Cancelled) | (None, _) => {
+            Ok(())
+        }
     }
 }
 
-async fn remember_intent(db: &Db, scope: &SystemScope, payment: &Payment, intent: &str) -> Result<(), StepError> {
+async fn remember_intent(
+    db: &Db,
+    scope: &SystemScope,
+    payment: &Payment,
+    intent: &str,
+) -> Result<(), StepError> {
     in_tx(db, scope.actor(), async |tx| {
         let locked = payment_row::lock_of_checkout(tx, payment.checkout_id).await?;
         let Some(mut locked) = locked else { return Ok(()) };

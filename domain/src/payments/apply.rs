@@ -45,8 +45,8 @@ enum Told<'a> {
     Asked,
 }
 
-/// Brings a payment, and what it is for, to what the gateway says, whatever came before, in whatever order, however often. `event` is
-/// the webhook that told, marked as applied in the same transaction.
+/// Brings a payment, and what it is for, to what the gateway says, whatever came before, in whatever order,
+/// however often. `event` is the webhook that told, marked as applied in the same transaction.
 pub async fn apply(
     db: &Db,
     scope: &SystemScope,
@@ -85,7 +85,8 @@ async fn apply_told(
         faults::point(Point::ApplyGated).await?;
         let now = tx.decision_now().await?;
         let payment = payment_row::lock_of_checkout(tx, unlocked.checkout_id).await?.ok_or_else(unknown)?;
-        let foreign = payment.gateway != gateway || payment.intent.as_ref().is_some_and(|known| *known != intent.id);
+        let foreign =
+            payment.gateway != gateway || payment.intent.as_ref().is_some_and(|known| *known != intent.id);
         if foreign {
             return Err(unknown());
         }
@@ -125,14 +126,20 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
-    async fn take(&self, mut payment: Payment, intent: &Intent, next: PaymentState) -> Result<(), OpError<ApplyRefusal>> {
+    async fn take(
+        &self,
+        mut payment: Payment,
+        intent: &Intent,
+        next: PaymentState,
+    ) -> Result<(), OpError<ApplyRefusal>> {
         let (tx, now) = (self.tx, self.now);
         let hold_left_secs = payment.queued_at.and(payment.hold_left_secs);
         payment.state = next;
         payment.intent = Some(intent.id.clone());
         payment.action_url = intent.action_url.clone();
         payment.decline_code = intent.decline_code.clone();
-        payment.fingerprint = intent.fingerprint.as_deref().map(|fingerprint| hash_of_means(&payment.gateway, fingerprint));
+        payment.fingerprint =
+            intent.fingerprint.as_deref().map(|fingerprint| hash_of_means(&payment.gateway, fingerprint));
         payment.queued_at = None;
         payment.hold_left_secs = None;
         if next == PaymentState::Succeeded {
@@ -148,7 +155,9 @@ impl Step<'_> {
                 settle(tx, &payment, &settlement).await?;
             }
             IntentState::Processing => self.locked.processing(tx, hold_left_secs, now).await?,
-            IntentState::RequiresMethod | IntentState::RequiresAction => self.locked.ended(tx, hold_left_secs, now).await?,
+            IntentState::RequiresMethod | IntentState::RequiresAction => {
+                self.locked.ended(tx, hold_left_secs, now).await?
+            }
             IntentState::Cancelled => {}
         }
         let (checkout, id) = (payment.checkout_id, payment.id);
@@ -159,8 +168,10 @@ impl Step<'_> {
 
 /// Books captured money and shares it out. Where it was paid in vain, all of it is to go back.
 async fn settle(tx: &Tx, payment: &Payment, settlement: &Settlement) -> Result<(), DbErr> {
-    let parts: Vec<(ReservationId, i64)> = settlement.shares.iter().map(|share| (share.reservation, share.amount_minor)).collect();
-    let owed: Vec<(CreatorId, i64)> = settlement.shares.iter().map(|share| (share.creator, share.amount_minor)).collect();
+    let parts: Vec<(ReservationId, i64)> =
+        settlement.shares.iter().map(|share| (share.reservation, share.amount_minor)).collect();
+    let owed: Vec<(CreatorId, i64)> =
+        settlement.shares.iter().map(|share| (share.creator, share.amount_minor)).collect();
     payment_row::allocate(tx, payment.id, &parts).await?;
     ledger::deposit_captured(tx, payment.id, payment.amount(), &owed).await?;
     match settlement.refund {
@@ -169,7 +180,8 @@ async fn settle(tx: &Tx, payment: &Payment, settlement: &Settlement) -> Result<(
     }
 }
 
-/// What a means of payment is kept as: enough to know it again, and no more. It is the same for all drops, and for whoever uses it.
+/// What a means of payment is kept as: enough to know it again, and no more. It is the same for all drops,
+/// and for whoever uses it.
 fn hash_of_means(gateway: &str, fingerprint: &str) -> Vec<u8> {
     Sha256::digest(format!("{gateway}:{fingerprint}")).to_vec()
 }

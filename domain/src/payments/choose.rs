@@ -27,7 +27,8 @@ pub(crate) struct Choice {
     pub(crate) method: PaymentMethod,
     /// Where to come back to.
     pub(crate) return_url: Option<ReturnUrl>,
-    /// How long what is paid for would still be held, in seconds. The time that the choice waits in our own queue does not count.
+    /// How long what is paid for would still be held, in seconds. The time that the choice waits in our own
+    /// queue does not count.
     pub(crate) hold_left_secs: i64,
 }
 
@@ -56,8 +57,8 @@ impl Payment {
     }
 }
 
-/// Writes a choice to a payment that is locked and [may have one](Payment::may_choose), and queues the task that tells the gateway:
-/// the oldest payment first.
+/// Writes a choice to a payment that is locked and [may have one](Payment::may_choose), and queues the task
+/// that tells the gateway: the oldest payment first.
 pub(crate) async fn choose<R: fmt::Debug>(
     tx: &Tx,
     mut payment: Payment,

@@ -57,7 +57,12 @@ impl GatewayIdentity {
 
     /// The identity of the default account at a gateway in test mode. `name` is a plain word.
     pub fn in_test(name: &'static str) -> Self {
-        Self { name, account: Self::DEFAULT_ACCOUNT.to_owned(), mode: GatewayMode::Test, text: name.to_owned() }
+        Self {
+            name,
+            account: Self::DEFAULT_ACCOUNT.to_owned(),
+            mode: GatewayMode::Test,
+            text: name.to_owned(),
+        }
     }
 
     /// The gateway's constant name, as in `/webhooks/{gateway}`.
@@ -125,7 +130,8 @@ pub struct Intent {
     pub action_url: Option<String>,
     /// Why the last method was declined: a constant word of the gateway.
     pub decline_code: Option<String>,
-    /// What the gateway knows the means of payment by, whoever presents it: the same card has the same one. Where it tells.
+    /// What the gateway knows the means of payment by, whoever presents it: the same card has the same one.
+    /// Where it tells.
     pub fingerprint: Option<String>,
 }
 
@@ -184,7 +190,13 @@ pub trait PaymentGateway: Send + Sync {
     /// Tries to pay with a method (an opaque reference that the storefront got from the gateway's own
     /// script); `return_url` is where the buyer comes back to after an action. A decline is an
     /// intent in [`IntentState::RequiresMethod`], not an error.
-    async fn confirm(&self, intent: &str, method: &str, return_url: Option<&str>, key: &str) -> Result<Intent, GatewayError>;
+    async fn confirm(
+        &self,
+        intent: &str,
+        method: &str,
+        return_url: Option<&str>,
+        key: &str,
+    ) -> Result<Intent, GatewayError>;
 
     /// Reads the present state.
     async fn retrieve(&self, intent: &str) -> Result<Intent, GatewayError>;
@@ -195,7 +207,8 @@ pub trait PaymentGateway: Send + Sync {
     /// Gives back a part of what was captured; answers the gateway's id of the refund.
     async fn refund(&self, intent: &str, amount: Money, key: &str) -> Result<String, GatewayError>;
 
-    /// Checks a webhook's signature over the raw body, in constant time. `signature` is the header [`PaymentGateway::signature_header`].
+    /// Checks a webhook's signature over the raw body, in constant time. `signature` is the header
+    /// [`PaymentGateway::signature_header`].
     fn verify_webhook(&self, signature: Option<&str>, body: &[u8]) -> Result<GatewayEvent, WebhookError>;
 }
 
@@ -205,7 +218,9 @@ mod tests {
 
     #[test]
     fn an_identity_has_one_text_and_the_sandbox_keeps_its_name() {
-        let text = |account, mode| GatewayIdentity::new("stripe", account, mode).map(|identity| identity.to_string());
+        let text = |account, mode| {
+            GatewayIdentity::new("stripe", account, mode).map(|identity| identity.to_string())
+        };
         assert_eq!(text("acct_1F7", GatewayMode::Live).as_deref(), Some("stripe/acct_1F7/live"));
         assert_eq!(text("acct_1F7", GatewayMode::Test).as_deref(), Some("stripe/acct_1F7/test"));
         assert_eq!(text("default", GatewayMode::Live).as_deref(), Some("stripe/default/live"));
@@ -214,7 +229,10 @@ mod tests {
             assert_eq!(text(account, GatewayMode::Live), None, "{account}");
         }
         let sandbox = GatewayIdentity::in_test("sandbox");
-        assert_eq!((sandbox.name(), sandbox.account(), sandbox.mode()), ("sandbox", "default", GatewayMode::Test));
+        assert_eq!(
+            (sandbox.name(), sandbox.account(), sandbox.mode()),
+            ("sandbox", "default", GatewayMode::Test)
+        );
         assert_eq!(serde_json::to_string(&sandbox).unwrap(), "\"sandbox\"");
     }
 }

@@ -117,7 +117,13 @@ mod tests {
             nowhere()
         }
 
-        async fn confirm(&self, _intent: &str, _method: &str, _url: Option<&str>, _key: &str) -> Result<Intent, GatewayError> {
+        async fn confirm(
+            &self,
+            _intent: &str,
+            _method: &str,
+            _url: Option<&str>,
+            _key: &str,
+        ) -> Result<Intent, GatewayError> {
             nowhere()
         }
 
@@ -167,7 +173,10 @@ mod tests {
     #[test]
     fn two_of_the_same_identity_are_refused() {
         let twice = gold("new", GatewayMode::Live);
-        let refused = Gateways::new(fake(GatewayIdentity::in_test("tin")), [&twice, &twice].map(|one| fake(one.clone())));
+        let refused = Gateways::new(
+            fake(GatewayIdentity::in_test("tin")),
+            [&twice, &twice].map(|one| fake(one.clone())),
+        );
         let why = refused.err().unwrap();
         assert_eq!(why, DuplicateGateway(twice));
         assert_eq!(why.to_string(), "two payment gateways are the same: `gold/new/live`");
@@ -179,15 +188,26 @@ mod tests {
     fn a_webhook_is_of_the_account_that_signed_it() {
         let gateways = three();
         let from = |name, signature, body| {
-            let answer = gateways.verify_webhook(name, |header| (header == "Signature").then_some(signature), body);
+            let answer =
+                gateways.verify_webhook(name, |header| (header == "Signature").then_some(signature), body);
             answer.map(|(gateway, event)| (gateway.identity().to_string(), event.id))
         };
         for account in ["new", "old"] {
-            assert_eq!(from("gold", account, b"event"), Ok((format!("gold/{account}/live"), "event".to_owned())));
+            assert_eq!(
+                from("gold", account, b"event"),
+                Ok((format!("gold/{account}/live"), "event".to_owned()))
+            );
         }
-        assert_eq!(from("gold", "default", b"event"), Err(WebhookError::BadSignature), "the signature of another name");
+        assert_eq!(
+            from("gold", "default", b"event"),
+            Err(WebhookError::BadSignature),
+            "the signature of another name"
+        );
         assert_eq!(from("gold", "old", b"\xff"), Err(WebhookError::Malformed));
         assert_eq!(from("lead", "old", b"event"), Err(WebhookError::BadSignature));
-        assert_eq!((gateways.has_name("gold"), gateways.has_name("tin"), gateways.has_name("lead")), (true, true, false));
+        assert_eq!(
+            (gateways.has_name("gold"), gateways.has_name("tin"), gateways.has_name("lead")),
+            (true, true, false)
+        );
     }
 }

@@ -33,16 +33,32 @@ mod entity {
 }
 
 /// A deposit came in: the gateway owes it to us, and we owe each creator's part to its buyers until delivery.
-pub(crate) async fn deposit_captured(tx: &Tx, payment: PaymentId, amount: Money, parts: &[(CreatorId, i64)]) -> Result<(), DbErr> {
+pub(crate) async fn deposit_captured(
+    tx: &Tx,
+    payment: PaymentId,
+    amount: Money,
+    parts: &[(CreatorId, i64)],
+) -> Result<(), DbErr> {
     movement(tx, payment, amount, parts, 1).await
 }
 
 /// A deposit, or a part of one, went back.
-pub(crate) async fn deposit_refunded(tx: &Tx, payment: PaymentId, amount: Money, parts: &[(CreatorId, i64)]) -> Result<(), DbErr> {
+pub(crate) async fn deposit_refunded(
+    tx: &Tx,
+    payment: PaymentId,
+    amount: Money,
+    parts: &[(CreatorId, i64)],
+) -> Result<(), DbErr> {
     movement(tx, payment, amount, parts, -1).await
 }
 
-async fn movement(tx: &Tx, payment: PaymentId, amount: Money, parts: &[(CreatorId, i64)], sign: i64) -> Result<(), DbErr> {
+async fn movement(
+    tx: &Tx,
+    payment: PaymentId,
+    amount: Money,
+    parts: &[(CreatorId, i64)],
+    sign: i64,
+) -> Result<(), DbErr> {
     let movement = tx.new_id::<PaymentId>().0;
     let entry = |account: &str, creator_id, minor: i64| entity::ActiveModel {
         id: Set(tx.new_id::<PaymentId>().0),
@@ -55,7 +71,9 @@ async fn movement(tx: &Tx, payment: PaymentId, amount: Money, parts: &[(CreatorI
         created_at: Set(tx.now()),
     };
     let mut rows = vec![entry("gateway", None, amount.minor)];
-    rows.extend(parts.iter().map(|(creator, minor)| entry("deposits", Some(*creator), minor.saturating_neg())));
+    rows.extend(
+        parts.iter().map(|(creator, minor)| entry("deposits", Some(*creator), minor.saturating_neg())),
+    );
     entity::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
     Ok(())
 }

@@ -32,7 +32,10 @@ pub async fn make_refund(
     }
     let payment = payment_row::by_id(db.reader(), refund.payment_id).await?;
     let payment = payment.ok_or_else(|| StepError::Disagree("a refund without a payment".to_owned()))?;
-    let intent = payment.intent.clone().ok_or_else(|| StepError::Disagree("a refund of a payment without an intent".to_owned()))?;
+    let intent = payment
+        .intent
+        .clone()
+        .ok_or_else(|| StepError::Disagree("a refund of a payment without an intent".to_owned()))?;
     let amount = Money::new(refund.amount_minor, refund.currency);
     let answer = match gateway.refund(&intent, amount, &format!("refund:{}", id.public())).await {
         Ok(answer) => answer,
@@ -75,6 +78,7 @@ async fn refunded_parts(
     let parts = payment_row::refund_parts(tx.conn(), refund).await?;
     let ids: Vec<_> = parts.iter().map(|part| part.reservation_id).collect();
     let creators = payables.of(payment)?.creators_of(tx, &ids).await?;
-    let creator_of = |id| creators.iter().find(|(reservation, _)| *reservation == id).map(|(_, creator)| *creator);
+    let creator_of =
+        |id| creators.iter().find(|(reservation, _)| *reservation == id).map(|(_, creator)| *creator);
     Ok(parts.iter().filter_map(|part| Some((creator_of(part.reservation_id)?, part.amount_minor))).collect())
 }

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-/// An opaque reference to a method of payment, as the gateway's own script made it: 3 to 200 plain characters.
+/// An opaque reference to a method of payment, as the gateway's own script made it: 3 to 200 plain
+/// characters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PaymentMethod(String);
 
@@ -19,14 +20,16 @@ impl PaymentMethod {
     }
 }
 
-/// Where the buyer comes back to after an action: an `https` address, or `http` on this machine, without credentials.
+/// Where the buyer comes back to after an action: an `https` address, or `http` on this machine, without
+/// credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReturnUrl(String);
 
 impl ReturnUrl {
     /// Reads an address; `None` when it may not be returned to.
     pub fn new(text: &str) -> Option<Self> {
-        let plain = text.len() <= 1_000 && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"'<>\\^`{|}".contains(&byte));
+        let plain = text.len() <= 1_000
+            && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"'<>\\^`{|}".contains(&byte));
         let (scheme, rest) = text.split_once("://")?;
         let authority = rest.split(['/', '?', '#']).next().unwrap_or("");
         let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);

@@ -1,12 +1,14 @@
 //! Deposits: payments, their allocations, refunds, the ledger, and the port to a gateway.
 //!
 //! [`gateway`] is the port, [`gateways`] all that a deployment has, [`state`] the state machine. A buyer
-//! [chooses](mod@choose) a [`method`]. [`tasks`] call the gateway: to [`advance`] a payment, to [cancel its intent](mod@cancel_intent)
-//! and to [give money back](mod@make_refund). [`webhook`] takes in what the gateway tells, and [`sync`] asks when it tells nothing.
-//! [`apply`] brings a payment to what the gateway says. [`reconcile`] finds what was missed. [`payable`] is the port to what a
-//! payment is for. Below stands what the capabilities above ask of payments.
+//! [chooses](mod@choose) a [`method`]. [`tasks`] call the gateway: to [`advance`] a payment, to [cancel its
+//! intent](mod@cancel_intent) and to [give money back](mod@make_refund). [`webhook`] takes in what the
+//! gateway tells, and [`sync`] asks when it tells nothing. [`apply`] brings a payment to what the gateway
+//! says. [`reconcile`] finds what was missed. [`payable`] is the port to what a payment is for. Below stands
+//! what the capabilities above ask of payments.
 //!
-//! Architecture invariant: payments are ground. They know money, gateways and the ledger, and neither drops nor reservations.
+//! Architecture invariant: payments are ground. They know money, gateways and the ledger, and neither drops
+//! nor reservations.
 
 pub mod advance;
 pub mod apply;
@@ -75,11 +77,16 @@ pub(crate) async fn abandon(tx: &Tx, checkout: CheckoutId) -> Result<(), DbErr> 
 /// Whether the payment of a checkout is on its way, so that its outcome is not known.
 pub(crate) async fn in_process(tx: &Tx, checkout: CheckoutId) -> Result<bool, DbErr> {
     let payment = payment_row::lock_of_checkout(tx, checkout).await?;
-    Ok(payment.is_some_and(|payment| payment.queued_at.is_some() || payment.state == PaymentState::Processing))
+    Ok(payment
+        .is_some_and(|payment| payment.queued_at.is_some() || payment.state == PaymentState::Processing))
 }
 
 /// Gives back what was paid for reservations, one refund a payment.
-pub(crate) async fn refund_lines(tx: &Tx, reservations: &[ReservationId], reason: RefundReason) -> Result<(), DbErr> {
+pub(crate) async fn refund_lines(
+    tx: &Tx,
+    reservations: &[ReservationId],
+    reason: RefundReason,
+) -> Result<(), DbErr> {
     if reservations.is_empty() {
         return Ok(());
     }
@@ -96,7 +103,12 @@ pub(crate) async fn refund_lines(tx: &Tx, reservations: &[ReservationId], reason
 }
 
 /// Makes a refund of reservations' deposits and queues the call to the gateway.
-async fn queue_refund(tx: &Tx, payment: &Payment, parts: &[(ReservationId, i64)], reason: RefundReason) -> Result<(), DbErr> {
+async fn queue_refund(
+    tx: &Tx,
+    payment: &Payment,
+    parts: &[(ReservationId, i64)],
+    reason: RefundReason,
+) -> Result<(), DbErr> {
     let refund = payment_row::insert_refund(tx, payment.id, parts, payment.currency, reason).await?;
     let task = NewTask::from(MakeRefund { refund }).unique().ranked(URGENCY_REFUND, payment.created_at);
     queue::enqueue(tx, task).await

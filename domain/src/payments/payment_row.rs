@@ -1,6 +1,10 @@
 //! The tables of payments, their allocations and refunds, with their finders.
 
-#![expect(clippy::disallowed_methods, unreachable_pub, reason = "these tables' own finders, and what their derives make public")]
+#![expect(
+    clippy::disallowed_methods,
+    unreachable_pub,
+    reason = "these tables' own finders, and what their derives make public"
+)]
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
@@ -208,7 +212,11 @@ pub(crate) async fn insert_all(tx: &Tx, new: &[(CheckoutId, Money)]) -> Result<V
 
 /// The checkouts that were paid for by a means of payment, as a subquery.
 pub(crate) fn checkouts_paid_by(fingerprint: &[u8]) -> SelectStatement {
-    Entity::find().select_only().column(Column::CheckoutId).filter(Column::Fingerprint.eq(fingerprint)).into_query()
+    Entity::find()
+        .select_only()
+        .column(Column::CheckoutId)
+        .filter(Column::Fingerprint.eq(fingerprint))
+        .into_query()
 }
 
 /// One payment, whoever asks.
@@ -217,7 +225,10 @@ pub(crate) async fn by_id(conn: &impl ConnectionTrait, id: PaymentId) -> Result<
 }
 
 /// The payments of checkouts that the caller was led to by its own scope: one statement.
-pub(crate) async fn of_checkouts(conn: &impl ConnectionTrait, ids: &[CheckoutId]) -> Result<Vec<Model>, DbErr> {
+pub(crate) async fn of_checkouts(
+    conn: &impl ConnectionTrait,
+    ids: &[CheckoutId],
+) -> Result<Vec<Model>, DbErr> {
     Entity::find().filter(Column::CheckoutId.is_in(ids.iter().copied())).all(conn).await
 }
 
@@ -236,8 +247,8 @@ pub(crate) async fn save(tx: &Tx, mut payment: Model) -> Result<i64, DbErr> {
     Ok(version)
 }
 
-/// Notes that the gateway was asked where the intent of a payment stands, and whether it has ended. The state of the
-/// payment is not touched, nor when it changed.
+/// Notes that the gateway was asked where the intent of a payment stands, and whether it has ended. The state
+/// of the payment is not touched, nor when it changed.
 pub(crate) async fn note_asked(tx: &Tx, id: PaymentId, ended: bool) -> Result<(), DbErr> {
     let mut update = Entity::update_many().col_expr(Column::AskedAt, Expr::value(tx.now()));
     if ended {
@@ -247,8 +258,9 @@ pub(crate) async fn note_asked(tx: &Tx, id: PaymentId, ended: bool) -> Result<()
     Ok(())
 }
 
-/// Payments whose outcome is at the gateway, and of which nothing was heard since before: those asked for least recently
-/// first. The states are written out, because a partial index is not found through a parameter; so they are below.
+/// Payments whose outcome is at the gateway, and of which nothing was heard since before: those asked for
+/// least recently first. The states are written out, because a partial index is not found through a
+/// parameter; so they are below.
 pub(crate) fn unheard(processing_before: DateTime<Utc>, action_before: DateTime<Utc>) -> Select<Entity> {
     let silent_since = |state: &'static str, before: DateTime<Utc>| {
         let never_or_long_ago = Column::AskedAt.is_null().or(Column::AskedAt.lt(before));
@@ -258,12 +270,18 @@ pub(crate) fn unheard(processing_before: DateTime<Utc>, action_before: DateTime<
     let action = silent_since("state = 'REQUIRES_ACTION'", action_before);
     let open = Entity::find().filter(Expr::cust("state IN ('PROCESSING', 'REQUIRES_ACTION')"));
     let silent = open.filter(Column::Intent.is_not_null()).filter(processing.or(action));
-    silent.order_by_with_nulls(Column::AskedAt, Order::Asc, NullOrdering::First).order_by_asc(Column::UpdatedAt)
+    silent
+        .order_by_with_nulls(Column::AskedAt, Order::Asc, NullOrdering::First)
+        .order_by_asc(Column::UpdatedAt)
 }
 
-/// Payments that were given up in that time, whose intent the gateway is not known to have cancelled, and that it was not
-/// asked about since `asked_before`.
-pub(crate) fn not_ended(since: DateTime<Utc>, before: DateTime<Utc>, asked_before: DateTime<Utc>) -> Select<Entity> {
+/// Payments that were given up in that time, whose intent the gateway is not known to have cancelled, and
+/// that it was not asked about since `asked_before`.
+pub(crate) fn not_ended(
+    since: DateTime<Utc>,
+    before: DateTime<Utc>,
+    asked_before: DateTime<Utc>,
+) -> Select<Entity> {
     Entity::find()
         .filter(Expr::cust("state = 'CANCELLED' AND intent IS NOT NULL AND intent_ended_at IS NULL"))
         .filter(Column::UpdatedAt.gte(since))
@@ -274,7 +292,8 @@ pub(crate) fn not_ended(since: DateTime<Utc>, before: DateTime<Utc>, asked_befor
 
 /// Payments whose choice has been waiting in our own queue since before.
 pub(crate) fn queued(before: DateTime<Utc>) -> Select<Entity> {
-    let waiting = Entity::find().filter(Column::QueuedAt.lt(before)).filter(Column::State.eq(PaymentState::Preparing));
+    let waiting =
+        Entity::find().filter(Column::QueuedAt.lt(before)).filter(Column::State.eq(PaymentState::Preparing));
     waiting.order_by_asc(Column::QueuedAt)
 }
 
@@ -285,7 +304,11 @@ pub(crate) fn pending_refunds(before: DateTime<Utc>) -> Select<refund_row::Entit
 }
 
 /// Writes which part of a payment belongs to which reservation.
-pub(crate) async fn allocate(tx: &Tx, payment: PaymentId, parts: &[(ReservationId, i64)]) -> Result<(), DbErr> {
+pub(crate) async fn allocate(
+    tx: &Tx,
+    payment: PaymentId,
+    parts: &[(ReservationId, i64)],
+) -> Result<(), DbErr> {
     let rows = parts.iter().map(|(reservation, amount)| allocation_row::ActiveModel {
         payment_id: Set(payment),
         reservation_id: Set(*reservation),
@@ -296,8 +319,14 @@ pub(crate) async fn allocate(tx: &Tx, payment: PaymentId, parts: &[(ReservationI
 }
 
 /// What was allocated to reservations.
-pub(crate) async fn allocations(conn: &impl ConnectionTrait, ids: &[ReservationId]) -> Result<Vec<allocation_row::Model>, DbErr> {
-    allocation_row::Entity::find().filter(allocation_row::Column::ReservationId.is_in(ids.iter().copied())).all(conn).await
+pub(crate) async fn allocations(
+    conn: &impl ConnectionTrait,
+    ids: &[ReservationId],
+) -> Result<Vec<allocation_row::Model>, DbErr> {
+    allocation_row::Entity::find()
+        .filter(allocation_row::Column::ReservationId.is_in(ids.iter().copied()))
+        .all(conn)
+        .await
 }
 
 /// Makes a refund that the gateway is to be asked for: so much of each reservation's deposit.
@@ -332,7 +361,10 @@ pub(crate) async fn insert_refund(
 }
 
 /// Which reservations' deposits a refund gives back, and how much of each.
-pub(crate) async fn refund_parts(conn: &impl ConnectionTrait, id: RefundId) -> Result<Vec<refund_part_row::Model>, DbErr> {
+pub(crate) async fn refund_parts(
+    conn: &impl ConnectionTrait,
+    id: RefundId,
+) -> Result<Vec<refund_part_row::Model>, DbErr> {
     refund_part_row::Entity::find().filter(refund_part_row::Column::RefundId.eq(id)).all(conn).await
 }
 
@@ -343,11 +375,19 @@ pub(crate) async fn refund(conn: &impl ConnectionTrait, id: RefundId) -> Result<
 
 /// The refunds of payments: one statement.
 pub(crate) async fn refunds_of(conn: &impl ConnectionTrait, ids: &[PaymentId]) -> Result<Vec<Refund>, DbErr> {
-    refund_row::Entity::find().filter(refund_row::Column::PaymentId.is_in(ids.iter().copied())).all(conn).await
+    refund_row::Entity::find()
+        .filter(refund_row::Column::PaymentId.is_in(ids.iter().copied()))
+        .all(conn)
+        .await
 }
 
 /// Ends a refund that is pending; `false` when it was ended before.
-pub(crate) async fn end_refund(tx: &Tx, id: RefundId, state: RefundState, gateway_refund: Option<&str>) -> Result<bool, DbErr> {
+pub(crate) async fn end_refund(
+    tx: &Tx,
+    id: RefundId,
+    state: RefundState,
+    gateway_refund: Option<&str>,
+) -> Result<bool, DbErr> {
     use refund_row::Column as C;
     let update = refund_row::Entity::update_many()
         .col_expr(C::State, Expr::value(state))

@@ -5,7 +5,8 @@ use crate::platform::personal_data::{
     Erase, Export, FoundBy, KeepUntil, PersonalContent, Register, RegisteredTable, RowErasure, RowOwner,
 };
 
-const BY_PAYMENT: &[FoundBy] = &[FoundBy::Through { column: "payment_id", other_table: "payments", other_column: "id" }];
+const BY_PAYMENT: &[FoundBy] =
+    &[FoundBy::Through { column: "payment_id", other_table: "payments", other_column: "id" }];
 
 /// What payments hold.
 pub const REGISTER: Register = Register {
@@ -14,7 +15,11 @@ pub const REGISTER: Register = Register {
         RegisteredTable {
             name: "payments",
             owner: RowOwner::Person {
-                found_by: &[FoundBy::Through { column: "checkout_id", other_table: "checkouts", other_column: "id" }],
+                found_by: &[FoundBy::Through {
+                    column: "checkout_id",
+                    other_table: "checkouts",
+                    other_column: "id",
+                }],
                 erasure: RowErasure::Keep,
             },
             columns: &[
@@ -70,12 +75,19 @@ pub const REGISTER: Register = Register {
         RegisteredTable {
             name: "ledger_entries",
             owner: RowOwner::Person { found_by: BY_PAYMENT, erasure: RowErasure::Keep },
-            columns: &[("account", Plain("name of an account of the ledger")), ("currency", Plain("code of a currency"))],
+            columns: &[
+                ("account", Plain("name of an account of the ledger")),
+                ("currency", Plain("code of a currency")),
+            ],
         },
         RegisteredTable {
             name: "webhook_inbox",
             owner: RowOwner::Person {
-                found_by: &[FoundBy::Through { column: "intent", other_table: "payments", other_column: "intent" }],
+                found_by: &[FoundBy::Through {
+                    column: "intent",
+                    other_table: "payments",
+                    other_column: "intent",
+                }],
                 erasure: RowErasure::Delete,
             },
             columns: &[

@@ -16,11 +16,13 @@ use crate::platform::{
     tasks::{NewTask, Task},
 };
 
-/// What waits for its task for so long has none: it is queued in the same transaction, and this is longer than a task runs.
+/// What waits for its task for so long has none: it is queued in the same transaction, and this is longer
+/// than a task runs.
 const TASK_SECS: i64 = 120;
 /// A buyer who is at the bank's page comes back within that time, mostly; the hold goes on for longer.
 const ACTION_SECS: i64 = 120;
-/// A payment in process takes a gateway some minutes, or days; asking is cheap, and each ask waits for this time again.
+/// A payment in process takes a gateway some minutes, or days; asking is cheap, and each ask waits for this
+/// time again.
 const PROCESSING_SECS: i64 = 300;
 /// Money for an intent that was given up comes within a day, or by a webhook.
 const GIVEN_UP_HOURS: i64 = 24;
@@ -45,8 +47,8 @@ fn of_payment(payment: &Payment) -> String {
     payment.id.public()
 }
 
-/// Payments whose outcome only the gateway knows, and of which nothing was heard for longer than it needs: the webhook
-/// may never have come. The gateway is asked.
+/// Payments whose outcome only the gateway knows, and of which nothing was heard for longer than it needs:
+/// the webhook may never have come. The gateway is asked.
 pub async fn ask_unheard(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> {
     let missed = Missed {
         what: "payment_unheard",
@@ -58,8 +60,9 @@ pub async fn ask_unheard(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> {
     missed.queue(db, scope, ask).await
 }
 
-/// Payments given up within a day whose intent the gateway is not known to have cancelled: the buyer may have paid it, or
-/// may still. The gateway is asked, and an intent that is open is cancelled. A task that is to cancel it comes first.
+/// Payments given up within a day whose intent the gateway is not known to have cancelled: the buyer may have
+/// paid it, or may still. The gateway is asked, and an intent that is open is cancelled. A task that is to
+/// cancel it comes first.
 pub async fn ask_not_ended(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> {
     let since = ago(db, TimeDelta::try_hours(GIVEN_UP_HOURS).unwrap_or_default());
     let missed = Missed {

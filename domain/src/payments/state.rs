@@ -63,13 +63,15 @@ pub fn transition(state: PaymentState, event: PaymentEvent) -> Result<PaymentSta
         (S::Processing | S::Succeeded | S::Cancelled, E::Abandon) => Err(BadTransition { state, event }),
         (_, E::Mirror(IntentState::Succeeded)) => Ok(S::Succeeded),
         (S::Succeeded | S::Cancelled, E::Mirror(_)) => Err(BadTransition { state, event }),
-        (S::Preparing | S::RequiresMethod | S::RequiresAction | S::Processing, E::Mirror(intent)) => Ok(match intent {
-            IntentState::RequiresMethod => S::RequiresMethod,
-            IntentState::RequiresAction => S::RequiresAction,
-            IntentState::Processing => S::Processing,
-            IntentState::Succeeded => S::Succeeded,
-            IntentState::Cancelled => S::Cancelled,
-        }),
+        (S::Preparing | S::RequiresMethod | S::RequiresAction | S::Processing, E::Mirror(intent)) => {
+            Ok(match intent {
+                IntentState::RequiresMethod => S::RequiresMethod,
+                IntentState::RequiresAction => S::RequiresAction,
+                IntentState::Processing => S::Processing,
+                IntentState::Succeeded => S::Succeeded,
+                IntentState::Cancelled => S::Cancelled,
+            })
+        }
     }
 }
 
@@ -91,7 +93,15 @@ mod tests {
             mirror(IntentState::Cancelled),
         ];
         let open = |next, gone| {
-            [next, gone, Some(RequiresMethod), Some(RequiresAction), Some(Processing), Some(Succeeded), Some(Cancelled)]
+            [
+                next,
+                gone,
+                Some(RequiresMethod),
+                Some(RequiresAction),
+                Some(Processing),
+                Some(Succeeded),
+                Some(Cancelled),
+            ]
         };
         let over = [None, None, None, None, None, Some(Succeeded), None];
         for (state, expected) in [

@@ -1,7 +1,7 @@
 //! A step at the gateway: a call, and what its answer changes here.
 //!
-//! No call is made while a transaction is open. Each carries a key that is derived from stored rows, so that the gateway recognises
-//! a repetition after a crash.
+//! No call is made while a transaction is open. Each carries a key that is derived from stored rows, so that
+//! the gateway recognises a repetition after a crash.
 
 use sea_orm::DbErr;
 

@@ -11,8 +11,9 @@ use super::{
 };
 use crate::platform::{Db, EntityId, access::SystemScope, ids::PaymentId, in_tx};
 
-/// Asks the gateway about a payment whose outcome is its to tell, and applies what is new. The intent of a payment that
-/// was given up is cancelled if it is open. Answers whether there was anything new: something had been missed then.
+/// Asks the gateway about a payment whose outcome is its to tell, and applies what is new. The intent of a
+/// payment that was given up is cancelled if it is open. Answers whether there was anything new: something
+/// had been missed then.
 pub async fn sync(
     db: &Db,
     scope: &SystemScope,
@@ -34,15 +35,17 @@ pub async fn sync(
         // Not with the key of the first attempt to cancel: what that was answered may be kept by the gateway.
         seen = gateway.cancel(intent, &format!("cancel-open:{}", id.public())).await?;
     }
-    let tells = transition(payment.state, PaymentEvent::Mirror(seen.state)).is_ok_and(|next| next != payment.state);
+    let tells =
+        transition(payment.state, PaymentEvent::Mirror(seen.state)).is_ok_and(|next| next != payment.state);
     if tells {
         apply_asked(db, scope, payables, gateway.identity().as_str(), &seen).await?;
     }
     in_tx(db, scope.actor(), async |tx| match seen.state {
         IntentState::Cancelled => note_ended(tx, id).await,
-        IntentState::RequiresMethod | IntentState::RequiresAction | IntentState::Processing | IntentState::Succeeded => {
-            payment_row::note_asked(tx, id, false).await
-        }
+        IntentState::RequiresMethod
+        | IntentState::RequiresAction
+        | IntentState::Processing
+        | IntentState::Succeeded => payment_row::note_asked(tx, id, false).await,
     })
     .await?;
     Ok(tells || cancels)

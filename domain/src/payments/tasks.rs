@@ -42,11 +42,16 @@ pub struct PaymentPorts {
 /// The gateway that a payment or a webhook names.
 fn configured<'g>(gateways: &'g Gateways, identity: &str) -> Result<&'g dyn PaymentGateway, TaskError> {
     // It may be a matter of a setting, or of another version of this program.
-    gateways.by_identity(identity).ok_or_else(|| TaskError::retry(format!("the gateway `{identity}` is not configured")))
+    gateways
+        .by_identity(identity)
+        .ok_or_else(|| TaskError::retry(format!("the gateway `{identity}` is not configured")))
 }
 
 /// The gateway of what a task is about. `None`: there is no such thing any more, so there is nothing to do.
-fn known(gateways: &Gateways, identity: Result<Option<String>, DbErr>) -> Result<Option<&dyn PaymentGateway>, TaskError> {
+fn known(
+    gateways: &Gateways,
+    identity: Result<Option<String>, DbErr>,
+) -> Result<Option<&dyn PaymentGateway>, TaskError> {
     identity?.map(|identity| configured(gateways, &identity)).transpose()
 }
 

@@ -1,6 +1,10 @@
 //! Webhooks: taken into the inbox at once, applied by a task, each once.
 
-#![expect(clippy::disallowed_methods, unreachable_pub, reason = "the inbox's own finders, and what its derive makes public")]
+#![expect(
+    clippy::disallowed_methods,
+    unreachable_pub,
+    reason = "the inbox's own finders, and what its derive makes public"
+)]
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -80,9 +84,17 @@ fn to_apply(gateway: &str, event: &str) -> ApplyWebhook {
     ApplyWebhook { gateway: gateway.to_owned(), event: event.to_owned() }
 }
 
-/// Queues webhooks again that were taken in before `before`, are not applied, and have no task. Answers how many.
-pub(super) async fn requeue_unapplied(db: &Db, scope: &SystemScope, before: DateTime<Utc>) -> Result<u64, DbErr> {
-    let waiting = Entity::find().filter(C::AppliedAt.is_null()).filter(C::Intent.is_not_null()).filter(C::ReceivedAt.lt(before));
+/// Queues webhooks again that were taken in before `before`, are not applied, and have no task. Answers how
+/// many.
+pub(super) async fn requeue_unapplied(
+    db: &Db,
+    scope: &SystemScope,
+    before: DateTime<Utc>,
+) -> Result<u64, DbErr> {
+    let waiting = Entity::find()
+        .filter(C::AppliedAt.is_null())
+        .filter(C::Intent.is_not_null())
+        .filter(C::ReceivedAt.lt(before));
     let missed = Missed {
         what: "webhook_unapplied",
         warns: true,
@@ -101,14 +113,23 @@ pub async fn apply_webhook(
     gateway: &dyn PaymentGateway,
     event: &str,
 ) -> Result<(), StepError> {
-    let row = Entity::find_by_id((gateway.identity().as_str().to_owned(), event.to_owned())).one(db.reader()).await?;
-    let Some(intent) = row.filter(|row| row.applied_at.is_none()).and_then(|row| row.intent) else { return Ok(()) };
+    let row = Entity::find_by_id((gateway.identity().as_str().to_owned(), event.to_owned()))
+        .one(db.reader())
+        .await?;
+    let Some(intent) = row.filter(|row| row.applied_at.is_none()).and_then(|row| row.intent) else {
+        return Ok(());
+    };
     let intent = gateway.retrieve(&intent).await?;
     faults::point(Point::WebhookFetched).await?;
     match apply(db, scope, payables, gateway.identity().as_str(), &intent, Some(event)).await {
         // Another system's intent on the same account of the gateway is none of our business.
-        Err(OpError::Refused(why)) if why.iter().all(|refused| refused.code == ApplyRefusal::UnknownPayment) => {
-            Ok(in_tx(db, scope.actor(), async |tx| mark_applied(tx, gateway.identity().as_str(), event).await).await?)
+        Err(OpError::Refused(why))
+            if why.iter().all(|refused| refused.code == ApplyRefusal::UnknownPayment) =>
+        {
+            Ok(in_tx(db, scope.actor(), async |tx| {
+                mark_applied(tx, gateway.identity().as_str(), event).await
+            })
+            .await?)
         }
         other => {
             other?;

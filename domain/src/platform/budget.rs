@@ -80,7 +80,11 @@ pub async fn take(tx: &Tx, name: &str, rate: Rate) -> Result<Result<(), TimeDelt
     }
 }
 
-fn next_whole_at(whole_at: DateTime<Utc>, now: DateTime<Utc>, rate: Rate) -> Result<DateTime<Utc>, TimeDelta> {
+fn next_whole_at(
+    whole_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+    rate: Rate,
+) -> Result<DateTime<Utc>, TimeDelta> {
     let next = whole_at.max(now).checked_add_signed(rate.interval).unwrap_or(now);
     let burst = i32::try_from(rate.burst).unwrap_or(i32::MAX);
     let allowed = rate.interval.checked_mul(burst).unwrap_or(TimeDelta::MAX);

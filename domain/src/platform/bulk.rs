@@ -1,8 +1,9 @@
 //! Many rows with one statement whose text does not depend on how many there are.
 //!
-//! A `VALUES` list has a text of its own for each number of rows, with a parameter for each value: PostgreSQL parses and plans
-//! thousands of parameters anew each time, and no such statement is prepared twice. There the rows go as one parameter, a JSON
-//! array, whose members are read by the column types of the table itself. SQLite, which runs in this process, gets the list.
+//! A `VALUES` list has a text of its own for each number of rows, with a parameter for each value: PostgreSQL
+//! parses and plans thousands of parameters anew each time, and no such statement is prepared twice. There
+//! the rows go as one parameter, a JSON array, whose members are read by the column types of the table
+//! itself. SQLite, which runs in this process, gets the list.
 //!
 //! Rows of several tables go there and back once, by [`together`].
 
@@ -14,8 +15,11 @@ use std::{
 
 use chrono::SecondsFormat;
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait, IdenStatic, Iterable, QueryTrait, Value,
-    sea_query::{CommonTableExpression, Expr, ExprTrait as _, Func, InsertStatement, OnConflict, Query, WithClause},
+    ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait, IdenStatic, Iterable,
+    QueryTrait, Value,
+    sea_query::{
+        CommonTableExpression, Expr, ExprTrait as _, Func, InsertStatement, OnConflict, Query, WithClause,
+    },
 };
 
 use super::db::Tx;
@@ -60,9 +64,10 @@ impl Kept {
     }
 }
 
-/// Runs `work`, whose inserts by [`insert_all`] and [`upsert_all`] are made at its end, by one statement: on PostgreSQL, where each
-/// statement goes to another process and back while others wait for the locks of this transaction. What is read in `work` does not
-/// see them. Within the second wall each insert is made at once, because some are to be made beyond it.
+/// Runs `work`, whose inserts by [`insert_all`] and [`upsert_all`] are made at its end, by one statement: on
+/// PostgreSQL, where each statement goes to another process and back while others wait for the locks of this
+/// transaction. What is read in `work` does not see them. Within the second wall each insert is made at once,
+/// because some are to be made beyond it.
 pub(crate) async fn together<T, E, F>(tx: &Tx, work: F) -> Result<T, E>
 where
     F: AsyncFnOnce() -> Result<T, E>,
@@ -78,7 +83,9 @@ where
     let Some(last) = inserts.pop() else { return Ok(done) };
     let mut before = WithClause::new();
     for (number, insert) in inserts.into_iter().enumerate() {
-        before.cte(CommonTableExpression::new().table_name(format!("insert_{number}")).query(insert).to_owned());
+        before.cte(
+            CommonTableExpression::new().table_name(format!("insert_{number}")).query(insert).to_owned(),
+        );
     }
     tx.conn().execute(&last.with(before)).await?;
     Ok(done)
@@ -93,7 +100,8 @@ async fn run(tx: &Tx, insert: InsertStatement) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Inserts rows, with what becomes of those whose keys are there already, at once. Answers how many were written.
+/// Inserts rows, with what becomes of those whose keys are there already, at once. Answers how many were
+/// written.
 pub(crate) async fn insert_or<A>(tx: &Tx, rows: Vec<A>, if_there: OnConflict) -> Result<u64, DbErr>
 where
     A: ActiveModelTrait,
@@ -106,15 +114,17 @@ where
     Ok(tx.conn().execute(&insert).await?.rows_affected())
 }
 
-/// The statement, to which what becomes of rows that are there and what is returned may be added. There must be a row.
+/// The statement, to which what becomes of rows that are there and what is returned may be added. There must
+/// be a row.
 pub(crate) fn statement<A: ActiveModelTrait>(tx: &Tx, rows: Vec<A>) -> Result<InsertStatement, DbErr> {
     // The text of a single row is the same each time, but not what stands together with others.
-    let is_list = (rows.len() == 1 && tx.kept().inserts().is_none()) || tx.conn().get_database_backend() != DbBackend::Postgres;
+    let is_list = (rows.len() == 1 && tx.kept().inserts().is_none())
+        || tx.conn().get_database_backend() != DbBackend::Postgres;
     if is_list { Ok(<A::Entity as EntityTrait>::insert_many(rows).into_query()) } else { as_json(&rows) }
 }
 
-/// Members of an `IN (…)` list, with the last one repeated so often that their number is a power of two: so there are few texts of
-/// the statement, and each is prepared once, whatever the size of a batch.
+/// Members of an `IN (…)` list, with the last one repeated so often that their number is a power of two: so
+/// there are few texts of the statement, and each is prepared once, whatever the size of a batch.
 pub(crate) fn padded<T: Clone>(members: impl IntoIterator<Item = T>) -> Vec<T> {
     let mut members: Vec<T> = members.into_iter().collect();
     if let Some(last) = members.last().cloned() {
@@ -125,7 +135,11 @@ pub(crate) fn padded<T: Clone>(members: impl IntoIterator<Item = T>) -> Vec<T> {
 
 fn as_json<A: ActiveModelTrait>(rows: &[A]) -> Result<InsertStatement, DbErr> {
     let entity = A::Entity::default();
-    let set = |row: &A| <A::Entity as EntityTrait>::Column::iter().filter(|column| !row.is_not_set(*column)).collect::<Vec<_>>();
+    let set = |row: &A| {
+        <A::Entity as EntityTrait>::Column::iter()
+            .filter(|column| !row.is_not_set(*column))
+            .collect::<Vec<_>>()
+    };
     let columns = rows.first().map(set).unwrap_or_default();
     let mut array = String::new();
     for row in rows {
@@ -160,12 +174,16 @@ fn write_json(json: &mut String, value: Value) -> Result<(), DbErr> {
         Value::Bool(value) => value.map(|value| value.to_string()),
         Value::Int(value) => value.map(|value| value.to_string()),
         Value::BigInt(value) => value.map(|value| value.to_string()),
-        Value::String(value) => value.map(|value| serde_json::to_string(&value)).transpose().map_err(not_json)?,
+        Value::String(value) => {
+            value.map(|value| serde_json::to_string(&value)).transpose().map_err(not_json)?
+        }
         Value::Bytes(value) => value.map(|value| format!("\"\\\\x{}\"", hex::encode(value))),
         Value::Json(value) => value.map(|value| value.to_string()),
         Value::Uuid(value) => value.map(|value| text(&value)),
         Value::ChronoDate(value) => value.map(|value| text(&value)),
-        Value::ChronoDateTimeUtc(value) => value.map(|at| text(&at.to_rfc3339_opts(SecondsFormat::Micros, true))),
+        Value::ChronoDateTimeUtc(value) => {
+            value.map(|at| text(&at.to_rfc3339_opts(SecondsFormat::Micros, true)))
+        }
         other => return Err(DbErr::Type(format!("{other:?} has no form in JSON here"))),
     };
     json.push_str(written.as_deref().unwrap_or("null"));
@@ -182,9 +200,12 @@ mod tests {
 
     #[test]
     fn a_padded_list_has_the_same_members() {
-        for (members, expected) in
-            [(vec![], vec![]), (vec![1], vec![1]), (vec![1, 2, 3], vec![1, 2, 3, 3]), (vec![1, 2, 3, 4], vec![1, 2, 3, 4])]
-        {
+        for (members, expected) in [
+            (vec![], vec![]),
+            (vec![1], vec![1]),
+            (vec![1, 2, 3], vec![1, 2, 3, 3]),
+            (vec![1, 2, 3, 4], vec![1, 2, 3, 4]),
+        ] {
             assert_eq!(padded(members), expected);
         }
     }

@@ -16,13 +16,15 @@ pub trait Clock: Send + Sync {
     /// on PostgreSQL, where several processes share it; this process's on SQLite.
     async fn decision_now(&self, tx: &DatabaseTransaction) -> Result<DateTime<Utc>, DbErr>;
 
-    /// The machine's time, which nobody moves. A clock that is set on or back (the demo's) answers here what it would if
-    /// it were not: the audit log tells when a write was really made, or nobody could tell a row that was made up later.
+    /// The machine's time, which nobody moves. A clock that is set on or back (the demo's) answers here what
+    /// it would if it were not: the audit log tells when a write was really made, or nobody could tell a row
+    /// that was made up later.
     fn machine_now(&self) -> DateTime<Utc> {
         self.now()
     }
 
-    /// Looks how far the processes of this deployment have set their clock forward; answers whether that has changed.
+    /// Looks how far the processes of this deployment have set their clock forward; answers whether that has
+    /// changed.
     async fn refresh(&self, _connection: &DatabaseConnection) -> Result<bool, DbErr> {
         Ok(false)
     }

@@ -20,7 +20,8 @@ use super::{clock::Clock, db::Db, entropy::Entropy};
 
 /// How long a request waits for a free connection, or for the one SQLite writer.
 const ACQUIRE_SECS: u64 = 30;
-/// How many statements a PostgreSQL connection keeps prepared: more than there are texts, lists of several lengths included.
+/// How many statements a PostgreSQL connection keeps prepared: more than there are texts, lists of several
+/// lengths included.
 const STATEMENTS_KEPT: usize = 1_000;
 /// How long a SQLite statement waits for another process: a short command beside the server.
 const BUSY_SECS: u64 = 10;
@@ -129,7 +130,12 @@ impl fmt::Debug for DatabaseUrl {
 
 /// Opens the database with at most `pool_max` connections for reading (on PostgreSQL: for everything).
 /// A SQLite file is made when it is absent; its folder is not.
-pub async fn connect(url: &DatabaseUrl, pool_max: u32, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Db, DbErr> {
+pub async fn connect(
+    url: &DatabaseUrl,
+    pool_max: u32,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+) -> Result<Db, DbErr> {
     let pool_max = pool_max.max(1);
     match &url.0 {
         Place::Sqlite(file) => {
@@ -166,7 +172,8 @@ async fn open_sqlite(file: &Path, access: Access) -> Result<DatabaseConnection, 
             .filename(&file)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            // With the write-ahead log NORMAL forgets the last commits when the power fails; a buyer was told of them.
+            // With the write-ahead log NORMAL forgets the last commits when the power fails; a buyer was told
+            // of them.
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(BUSY_SECS))
             .foreign_keys(true)
@@ -191,7 +198,10 @@ async fn open_postgres(url: &str, pool_max: u32) -> Result<DatabaseConnection, D
 /// Statements carry addresses: they are neither logged nor recorded in spans.
 fn quiet(url: String) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
-    options.sqlx_logging(false).record_stmt_in_spans(false).acquire_timeout(Duration::from_secs(ACQUIRE_SECS));
+    options
+        .sqlx_logging(false)
+        .record_stmt_in_spans(false)
+        .acquire_timeout(Duration::from_secs(ACQUIRE_SECS));
     options
 }
 

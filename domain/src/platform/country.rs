@@ -70,8 +70,15 @@ mod tests {
     fn only_assigned_codes_in_capitals_are_countries() {
         assert!(ASSIGNED.is_sorted_by(|left, right| left < right));
         assert_eq!(ASSIGNED.len(), 249);
-        for (code, known) in [("DE", true), ("JP", true), ("de", false), ("UK", false), ("XX", false), ("", false), ("DEU", false)]
-        {
+        for (code, known) in [
+            ("DE", true),
+            ("JP", true),
+            ("de", false),
+            ("UK", false),
+            ("XX", false),
+            ("", false),
+            ("DEU", false),
+        ] {
             assert_eq!(code.parse::<Country>().is_ok(), known, "{code}");
         }
     }

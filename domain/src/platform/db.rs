@@ -1,9 +1,11 @@
-//! The database, the one way to write to it ([`in_tx`]), and the one to read what is a tenant's ([`read_in`]).
+//! The database, the one way to write to it ([`in_tx`]), and the one to read what is a tenant's
+//! ([`read_in`]).
 //!
-//! On PostgreSQL both run within the *second wall* when they are [`By`] a tenant: the transaction has the role
-//! [`TENANT_ROLE`], to which row-level security shows that tenant's rows only, and lets it write no others. So a forgotten
-//! `WHERE creator_id = …` finds nothing of others. It is a wall against mistakes of ours, not against foreign SQL: who can send
-//! statements can also send `SET ROLE NONE`. SQLite has no such wall.
+//! On PostgreSQL both run within the *second wall* when they are [`By`] a tenant: the transaction has the
+//! role [`TENANT_ROLE`], to which row-level security shows that tenant's rows only, and lets it write no
+//! others. So a forgotten `WHERE creator_id = …` finds nothing of others. It is a wall against mistakes of
+//! ours, not against foreign SQL: who can send statements can also send `SET ROLE NONE`. SQLite has no such
+//! wall.
 
 use std::{
     ops::AsyncFnOnce,
@@ -16,8 +18,9 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DatabaseConnection, DatabaseExecutor, DatabaseTransaction, DbBackend, DbErr, EntityTrait,
-    IntoActiveModel, RuntimeErr, SqliteTransactionMode, SqlxError, Statement, TransactionOptions, TransactionTrait,
+    ActiveModelTrait, ConnectionTrait, DatabaseConnection, DatabaseExecutor, DatabaseTransaction, DbBackend,
+    DbErr, EntityTrait, IntoActiveModel, RuntimeErr, SqliteTransactionMode, SqlxError, Statement,
+    TransactionOptions, TransactionTrait,
 };
 use tokio::sync::watch;
 
@@ -30,8 +33,8 @@ use super::{
     tasks::{Due, Queue},
 };
 
-/// The role that PostgreSQL's transactions of a tenant run as. Roles belong to a server, not to a database: the name is the
-/// same everywhere, and never changes.
+/// The role that PostgreSQL's transactions of a tenant run as. Roles belong to a server, not to a database:
+/// the name is the same everywhere, and never changes.
 pub const TENANT_ROLE: &str = "smallrun_tenant";
 
 /// The database with the ports that every operation needs: time and randomness. Cheap to clone.
@@ -88,14 +91,26 @@ impl Db {
         }))
     }
 
-    /// The same database at another time: the demo marketplace is loaded as if days had passed. The audit log goes on to
-    /// tell when writes were really made.
+    /// The same database at another time: the demo marketplace is loaded as if days had passed. The audit log
+    /// goes on to tell when writes were really made.
     pub fn with_clock(&self, clock: Arc<dyn Clock>) -> Self {
         let (writer, readers) = (self.0.writer.clone(), self.0.readers.clone());
         let (entropy, statements) = (Arc::clone(&self.0.entropy), Arc::clone(&self.0.statements));
         let (commits, due, rush) = (self.0.commits.clone(), Arc::clone(&self.0.due), self.0.rush.clone());
-        let (machine_clock, ahead_micros) = (Arc::clone(&self.0.machine_clock), Arc::clone(&self.0.ahead_micros));
-        Self(Arc::new(Inner { writer, readers, clock, machine_clock, entropy, commits, due, statements, ahead_micros, rush }))
+        let (machine_clock, ahead_micros) =
+            (Arc::clone(&self.0.machine_clock), Arc::clone(&self.0.ahead_micros));
+        Self(Arc::new(Inner {
+            writer,
+            readers,
+            clock,
+            machine_clock,
+            entropy,
+            commits,
+            due,
+            statements,
+            ahead_micros,
+            rush,
+        }))
     }
 
     /// The connection for reads outside a transaction. What is a tenant's is read by [`read_in`] instead.
@@ -118,14 +133,16 @@ impl Db {
         self.0.clock.now()
     }
 
-    /// The time at which a request comes in: that of this process, corrected by how far the database's clock was ahead when it was
-    /// read last. Processes whose clocks differ are fair to those who wait for an opening.
+    /// The time at which a request comes in: that of this process, corrected by how far the database's clock
+    /// was ahead when it was read last. Processes whose clocks differ are fair to those who wait for an
+    /// opening.
     pub fn arrival_now(&self) -> DateTime<Utc> {
         let ahead = TimeDelta::microseconds(self.0.ahead_micros.load(Ordering::Relaxed));
         self.now().checked_add_signed(ahead).unwrap_or_else(|| self.now())
     }
 
-    /// Looks how far the clock of this deployment is set forward; if that has changed, wakes whoever waits for work.
+    /// Looks how far the clock of this deployment is set forward; if that has changed, wakes whoever waits
+    /// for work.
     pub async fn refresh_clock(&self) -> Result<(), DbErr> {
         if self.0.clock.refresh(&self.0.readers).await? {
             self.wake();
@@ -174,16 +191,16 @@ impl Db {
         self.0.rush.send_if_modified(|before| std::mem::replace(before, rush) != rush);
     }
 
-    /// Waits until no buyer waits for a decision in this process, but no longer than that: for work that can wait, and that would
-    /// take the processor and the writer from them.
+    /// Waits until no buyer waits for a decision in this process, but no longer than that: for work that can
+    /// wait, and that would take the processor and the writer from them.
     pub async fn when_calm(&self, patience: Duration) {
         let mut rush = self.0.rush.subscribe();
         let calm = rush.wait_for(|rush| !*rush);
         let _patience_is_over = tokio::time::timeout(patience, calm).await;
     }
 
-    /// How many tasks this process has queued to be run at once since this was asked last, by queue: what a bus
-    /// tells the workers. Queues without any are left out.
+    /// How many tasks this process has queued to be run at once since this was asked last, by queue: what a
+    /// bus tells the workers. Queues without any are left out.
     pub fn take_due(&self) -> Vec<(Queue, u32)> {
         self.0.due.take()
     }
@@ -238,16 +255,18 @@ impl Tx {
         let before = self.db.now();
         let decided = self.db.0.clock.decision_now(&self.inner).await?;
         let after = self.db.now();
-        // The database read its clock at some time between the two: half way, with an error of at most half the time between.
+        // The database read its clock at some time between the two: half way, with an error of at most half
+        // the time between.
         let ahead = decided.signed_duration_since(before).checked_add(&decided.signed_duration_since(after));
         let micros = ahead.and_then(|twice| twice.num_microseconds()).map_or(0, |twice| twice.div_euclid(2));
         self.db.0.ahead_micros.store(micros, Ordering::Relaxed);
         Ok(decided)
     }
 
-    /// Makes PostgreSQL walk an index in its order for the rest of the transaction, instead of gathering what is found and
-    /// sorting it. Tables that are queues turn over faster than their statistics, which say that there is hardly a row; and what is
-    /// gathered by a bitmap includes the many index entries of rows that have left the queue, until a vacuum.
+    /// Makes PostgreSQL walk an index in its order for the rest of the transaction, instead of gathering what
+    /// is found and sorting it. Tables that are queues turn over faster than their statistics, which say that
+    /// there is hardly a row; and what is gathered by a bitmap includes the many index entries of rows that
+    /// have left the queue, until a vacuum.
     pub(crate) async fn walk_indexes(&self) -> Result<(), DbErr> {
         if self.db.backend() == DbBackend::Postgres {
             let sql = "SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true), \
@@ -267,10 +286,11 @@ impl Tx {
         self.db.entropy()
     }
 
-    /// Runs `work` beyond the second wall, in the same transaction: for what a rule, and not the tenant, does to rows
-    /// that are not the tenant's. A cancelled drop, say, releases its buyers' checkouts whole, with other creators' lines in
-    /// them. Each call is a place to review: what is done within it must not follow the tenant's wishes. What writes the
-    /// platform's own tables (tasks, timers, idempotency keys) does so by itself, so its callers need not.
+    /// Runs `work` beyond the second wall, in the same transaction: for what a rule, and not the tenant, does
+    /// to rows that are not the tenant's. A cancelled drop, say, releases its buyers' checkouts whole, with
+    /// other creators' lines in them. Each call is a place to review: what is done within it must not follow
+    /// the tenant's wishes. What writes the platform's own tables (tasks, timers, idempotency keys) does so
+    /// by itself, so its callers need not.
     ///
     /// Costs two statements within the wall, and none outside it or beyond it already.
     pub(crate) async fn beyond_wall<T, E, F>(&self, work: F) -> Result<T, E>
@@ -286,14 +306,15 @@ impl Tx {
         let done = work().await;
         wall.is_passed.store(false, Ordering::Relaxed);
         let back = set_role(&self.inner, TENANT_ROLE).await;
-        // A transaction that failed can do nothing any more but end, not even go back; its own error says why.
+        // A transaction that failed can do nothing any more but end, not even go back; its own error says
+        // why.
         let done = done?;
         back?;
         Ok(done)
     }
 
-    /// Runs `work` as a part of this transaction that ends on its own: when it answers an error, what it did is taken back, and
-    /// the transaction goes on.
+    /// Runs `work` as a part of this transaction that ends on its own: when it answers an error, what it did
+    /// is taken back, and the transaction goes on.
     pub(crate) async fn part<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: AsyncFnOnce() -> Result<T, E>,
@@ -308,7 +329,8 @@ impl Tx {
         done
     }
 
-    /// Runs `work` to learn what would come of it: whatever it answers, what it did is taken back, and the transaction goes on.
+    /// Runs `work` to learn what would come of it: whatever it answers, what it did is taken back, and the
+    /// transaction goes on.
     pub(crate) async fn rehearsed<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: AsyncFnOnce() -> Result<T, E>,
@@ -341,7 +363,8 @@ struct Wall {
     is_passed: AtomicBool,
 }
 
-/// Puts a transaction within the second wall until it ends, with one statement; after that the connection is what it was.
+/// Puts a transaction within the second wall until it ends, with one statement; after that the connection is
+/// what it was.
 async fn wall_in(tx: &DatabaseTransaction, tenant: CreatorId, access: Access) -> Result<Wall, DbErr> {
     let read_only = match access {
         Access::ReadOnly => ", set_config('transaction_read_only', 'on', true)",
@@ -352,7 +375,8 @@ async fn wall_in(tx: &DatabaseTransaction, tenant: CreatorId, access: Access) ->
         "SELECT current_setting('role') AS role_before, set_config('role', '{TENANT_ROLE}', true), \
          set_config('smallrun.creator', $1, true){read_only}"
     );
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, [tenant.uuid().to_string().into()]);
+    let statement =
+        Statement::from_sql_and_values(DbBackend::Postgres, sql, [tenant.uuid().to_string().into()]);
     let row = tx.query_one_raw(statement).await?;
     let row = row.ok_or_else(|| DbErr::RecordNotFound("set_config".to_owned()))?;
     Ok(Wall { role_before: row.try_get("", "role_before")?, is_passed: AtomicBool::new(false) })
@@ -370,8 +394,8 @@ enum Access {
     ReadWrite,
 }
 
-/// Runs `work` in one transaction: committed when it answers `Ok`, rolled back otherwise. By a tenant, it runs within the
-/// second wall.
+/// Runs `work` in one transaction: committed when it answers `Ok`, rolled back otherwise. By a tenant, it
+/// runs within the second wall.
 ///
 /// On SQLite the transaction is `IMMEDIATE`: it takes the writer's lock with its first statement,
 /// because one that reads first and writes later fails under contention.
@@ -398,8 +422,8 @@ where
     }
 }
 
-/// Reads what is a tenant's: on PostgreSQL within the second wall, in a transaction that can change nothing; on SQLite, which
-/// has no wall, from the pool of readers.
+/// Reads what is a tenant's: on PostgreSQL within the second wall, in a transaction that can change nothing;
+/// on SQLite, which has no wall, from the pool of readers.
 pub async fn read_in<T, E, F>(db: &Db, by: impl Into<By>, work: F) -> Result<T, E>
 where
     F: AsyncFnOnce(&DatabaseExecutor<'_>) -> Result<T, E>,
@@ -424,13 +448,24 @@ async fn begin(db: &Db, by: By) -> Result<Tx, DbErr> {
         None => None,
     };
     let (left_work, due) = (AtomicBool::new(false), Due::default());
-    Ok(Tx { inner, wall, db: db.clone(), actor: by.actor, now: db.now(), left_work, due, kept: Kept::default() })
+    Ok(Tx {
+        inner,
+        wall,
+        db: db.clone(),
+        actor: by.actor,
+        now: db.now(),
+        left_work,
+        due,
+        kept: Kept::default(),
+    })
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that begins a transaction")]
 async fn begin_on(connection: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
-    let options =
-        TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..TransactionOptions::default() };
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
     connection.begin_with_options(options).await
 }
 
@@ -443,8 +478,8 @@ where
     row.into_active_model().reset_all()
 }
 
-/// Whether a failure is of the connection or of the moment, and not of what was asked: the same may go well a moment later.
-/// What became of a commit that failed so is not known.
+/// Whether a failure is of the connection or of the moment, and not of what was asked: the same may go well a
+/// moment later. What became of a commit that failed so is not known.
 pub(crate) fn is_passing(error: &DbErr) -> bool {
     match error {
         DbErr::ConnectionAcquire(_) => true,
@@ -452,8 +487,9 @@ pub(crate) fn is_passing(error: &DbErr) -> bool {
         | DbErr::Exec(RuntimeErr::SqlxError(cause))
         | DbErr::Query(RuntimeErr::SqlxError(cause)) => match &**cause {
             SqlxError::Io(_) | SqlxError::Tls(_) | SqlxError::PoolTimedOut | SqlxError::WorkerCrashed => true,
-            // PostgreSQL's have five characters: connection exceptions, the server that is stopped, a transaction that lost against
-            // another. SQLite's are numbers: SQLITE_BUSY and SQLITE_LOCKED are the lower byte of an extended code.
+            // PostgreSQL's have five characters: connection exceptions, the server that is stopped, a
+            // transaction that lost against another. SQLite's are numbers: SQLITE_BUSY and SQLITE_LOCKED are
+            // the lower byte of an extended code.
             SqlxError::Database(told) => told.code().is_some_and(|code| match code.len() {
                 5 => code.starts_with("08") || code.starts_with("57P") || code == "40001" || code == "40P01",
                 _ => code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6)),

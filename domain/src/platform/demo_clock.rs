@@ -1,6 +1,8 @@
-//! The clock of a deployment, which a demo can set forward: all its processes go by one offset, kept in one row.
+//! The clock of a deployment, which a demo can set forward: all its processes go by one offset, kept in one
+//! row.
 //!
-//! The row exists in a demo deployment only ([`mark`]). Where it does not, this is the [`SystemClock`] and nothing more.
+//! The row exists in a demo deployment only ([`mark`]). Where it does not, this is the [`SystemClock`] and
+//! nothing more.
 
 #![expect(
     clippy::disallowed_methods,
@@ -47,7 +49,8 @@ use entity::{ActiveModel, Column as C, Entity};
 /// The one row.
 const ROW: i32 = 1;
 
-/// A demo goes so far ahead of the real time and no farther: beyond it dates leave calendars and certificates.
+/// A demo goes so far ahead of the real time and no farther: beyond it dates leave calendars and
+/// certificates.
 const AHEAD_MAX: TimeDelta = TimeDelta::days(3_650);
 
 /// What stands for an offset where there is none.
@@ -79,7 +82,8 @@ impl DeploymentClock {
 }
 
 /// The database's clock and how far it is set forward, in one statement.
-const POSTGRES_NOW: &str = "SELECT clock_timestamp() AS now, (SELECT offset_micros FROM demo_clock) AS offset_micros";
+const POSTGRES_NOW: &str =
+    "SELECT clock_timestamp() AS now, (SELECT offset_micros FROM demo_clock) AS offset_micros";
 
 #[async_trait]
 impl Clock for DeploymentClock {
@@ -147,9 +151,13 @@ pub enum TravelRefusal {
     TooFar,
 }
 
-/// Sets the clock of a demo forward. Other processes follow when they next look, which they do several times a second.
-/// Answers what time it is then.
-pub async fn travel(db: &Db, scope: &SystemScope, by: TimeDelta) -> Result<DateTime<Utc>, OpError<TravelRefusal>> {
+/// Sets the clock of a demo forward. Other processes follow when they next look, which they do several times
+/// a second. Answers what time it is then.
+pub async fn travel(
+    db: &Db,
+    scope: &SystemScope,
+    by: TimeDelta,
+) -> Result<DateTime<Utc>, OpError<TravelRefusal>> {
     if by <= TimeDelta::zero() {
         return Err(OpError::refuse(TravelRefusal::NotForward));
     }
@@ -158,7 +166,10 @@ pub async fn travel(db: &Db, scope: &SystemScope, by: TimeDelta) -> Result<DateT
     in_tx(db, scope.actor(), async |tx| {
         let update = Entity::update_many().col_expr(C::OffsetMicros, Expr::col(C::OffsetMicros).add(micros));
         update.filter(C::Id.eq(ROW)).exec(tx.conn()).await?;
-        let row = Entity::find_by_id(ROW).one(tx.conn()).await?.ok_or_else(|| OpError::refuse(TravelRefusal::NoDemo))?;
+        let row = Entity::find_by_id(ROW)
+            .one(tx.conn())
+            .await?
+            .ok_or_else(|| OpError::refuse(TravelRefusal::NoDemo))?;
         if TimeDelta::microseconds(row.offset_micros) > AHEAD_MAX {
             return Err(too_far());
         }

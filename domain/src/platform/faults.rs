@@ -1,9 +1,9 @@
-//! Fault points: named places after each step of what must survive a failure, where a test makes the process end,
-//! makes the step fail, or makes it wait.
+//! Fault points: named places after each step of what must survive a failure, where a test makes the process
+//! end, makes the step fail, or makes it wait.
 //!
-//! [`Point`] is the closed list. A real process is told by the variable `SMALLRUN_FAULT` ([`arm`]); a test that drives
-//! operations itself says at which of the coming points one of them ends (`crash_at`, `fail_at`). All of it is behind the
-//! cargo feature `faults`: without it a point is nothing.
+//! [`Point`] is the closed list. A real process is told by the variable `SMALLRUN_FAULT` ([`arm`]); a test
+//! that drives operations itself says at which of the coming points one of them ends (`crash_at`, `fail_at`).
+//! All of it is behind the cargo feature `faults`: without it a point is nothing.
 
 use std::{str::FromStr, time::Duration};
 
@@ -115,7 +115,8 @@ impl FromStr for Action {
             None if text == "abort" => Ok(Self::Abort),
             None if text == "error" => Ok(Self::Error),
             Some(("stall", time)) => {
-                let (count, unit) = time.split_at(time.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(time.len()));
+                let (count, unit) =
+                    time.split_at(time.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(time.len()));
                 let count: u32 = count.parse().map_err(|_| bad())?;
                 match unit {
                     "ms" => Ok(Self::Stall(Duration::from_millis(count.into()))),
@@ -142,7 +143,8 @@ pub fn parse(text: &str) -> Result<Vec<Fault>, FaultError> {
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
     parts
         .map(|part| {
-            let (point, action) = part.split_once('=').ok_or_else(|| FaultError::NoAction(part.to_owned()))?;
+            let (point, action) =
+                part.split_once('=').ok_or_else(|| FaultError::NoAction(part.to_owned()))?;
             Ok(Fault { point: point.trim().parse()?, action: action.trim().parse()? })
         })
         .collect()
@@ -167,8 +169,8 @@ pub enum FaultError {
     NotCompiledIn,
 }
 
-/// Arms this process with the faults of a text, once, before it begins to work. Each fault happens at the first pass
-/// through its point; several of one point at its first passes, in their order.
+/// Arms this process with the faults of a text, once, before it begins to work. Each fault happens at the
+/// first pass through its point; several of one point at its first passes, in their order.
 pub fn arm(text: &str) -> Result<(), FaultError> {
     if text.trim().is_empty() {
         return Ok(());

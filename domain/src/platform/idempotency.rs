@@ -110,8 +110,9 @@ pub async fn claim(
     claim.ok_or_else(|| DbErr::RecordNotFound("idempotency key".to_owned()))
 }
 
-/// Claims keys, each of which is asked for once, in ascending order, so that no two transactions wait for each other: one
-/// statement, and one more where some were used before. Answers the claims in the order of the asking.
+/// Claims keys, each of which is asked for once, in ascending order, so that no two transactions wait for
+/// each other: one statement, and one more where some were used before. Answers the claims in the order of
+/// the asking.
 pub async fn claim_all(tx: &Tx, asked: &[KeyAsked<'_>]) -> Result<Vec<Claim>, DbErr> {
     let identities: Vec<_> = asked.iter().map(KeyAsked::identity).collect();
     let mut order: Vec<usize> = (0..asked.len()).collect();
@@ -139,7 +140,11 @@ pub async fn claim_all(tx: &Tx, asked: &[KeyAsked<'_>]) -> Result<Vec<Claim>, Db
     let known = tx
         .beyond_wall(async || {
             for row in tx.conn().query_all(&insert).await? {
-                inserted.insert((row.try_get("", "principal")?, row.try_get("", "operation")?, row.try_get("", "key")?));
+                inserted.insert((
+                    row.try_get("", "principal")?,
+                    row.try_get("", "operation")?,
+                    row.try_get("", "key")?,
+                ));
             }
             let used: Vec<_> = identities.iter().filter(|identity| !inserted.contains(*identity)).collect();
             if used.is_empty() { Ok(HashMap::new()) } else { known(tx, &used).await }
@@ -160,7 +165,10 @@ type Identity = (String, String, String);
 
 async fn known(tx: &Tx, identities: &[&Identity]) -> Result<HashMap<Identity, entity::Model>, DbErr> {
     let rows = entity::Entity::find().filter(any_of(identities)).all(tx.conn()).await?;
-    Ok(rows.into_iter().map(|row| ((row.principal.clone(), row.operation.clone(), row.key.clone()), row)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| ((row.principal.clone(), row.operation.clone(), row.key.clone()), row))
+        .collect())
 }
 
 /// Frees keys that this transaction has claimed, of requests that were refused.

@@ -29,10 +29,14 @@ pub trait EntityId: Copy + Eq + std::hash::Hash + Send + Sync + 'static {
     fn public(self) -> String {
         format_typeid(Self::PREFIX, self.uuid())
     }
-    /// When it was made, to the millisecond: UUIDv7 tells (RFC 9562, section 5.7). The epoch for an id of another kind.
+    /// When it was made, to the millisecond: UUIDv7 tells (RFC 9562, section 5.7). The epoch for an id of
+    /// another kind.
     fn made_at(self) -> DateTime<Utc> {
         let (secs, nanos) = self.uuid().get_timestamp().map_or((0, 0), |time| time.to_unix());
-        i64::try_from(secs).ok().and_then(|secs| DateTime::from_timestamp(secs, nanos)).unwrap_or(DateTime::UNIX_EPOCH)
+        i64::try_from(secs)
+            .ok()
+            .and_then(|secs| DateTime::from_timestamp(secs, nanos))
+            .unwrap_or(DateTime::UNIX_EPOCH)
     }
 }
 

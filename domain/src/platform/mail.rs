@@ -18,7 +18,9 @@ use super::{
 
 pub mod letter;
 
-pub use letter::{Letter, LetterContext, LetterKinds, LetterLink, LetterText, Recipient, WrittenLetter, one_line};
+pub use letter::{
+    Letter, LetterContext, LetterKinds, LetterLink, LetterText, Recipient, WrittenLetter, one_line,
+};
 
 /// A letter ready to go.
 #[derive(Debug, Clone)]
@@ -93,8 +95,8 @@ pub struct PostOffice {
 /// Writes one letter and sends it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SendMail {
-    /// Which letter, as [`letter::stored`] has it. It names its recipient by id: the address is read, and a link's secret is
-    /// made, when the letter is written, so that neither waits in a task row.
+    /// Which letter, as [`letter::stored`] has it. It names its recipient by id: the address is read, and a
+    /// link's secret is made, when the letter is written, so that neither waits in a task row.
     letter: JsonValue,
     /// What the letter is about. The task's row has it in a column of its own.
     #[serde(skip)]

@@ -1,12 +1,13 @@
 //! What every capability stands on.
 //!
-//! [`mod@connect`] opens the database, [`db`] reads and writes it (`in_tx`, `read_in`); [`outbox`] and [`facts`] what
-//! happened, [`projections`] what is made of that; [`tasks`] and [`timers`] what is to happen, [`reconcile`] what was
-//! missed; [`audit`] who did it; [`idempotency`] once only; [`budget`] not too often; [`ids`], [`money`], [`values`] (whole
-//! numbers with a unit), [`country`], [`time_zone`], [`clock`], [`demo_clock`], [`entropy`], [`text`], [`slugs`], [`tags`],
-//! [`page`] the values; [`stored`] what a row says that it should not; [`errors`] how an operation says no; [`mail`] the port
-//! for letters, [`sweep`] that for rows that others keep; [`trace`] what caused what; [`personal_data`] what is held of
-//! persons; [`faults`] where tests make things go wrong.
+//! [`mod@connect`] opens the database, [`db`] reads and writes it (`in_tx`, `read_in`); [`outbox`] and
+//! [`facts`] what happened, [`projections`] what is made of that; [`tasks`] and [`timers`] what is to happen,
+//! [`reconcile`] what was missed; [`audit`] who did it; [`idempotency`] once only; [`budget`] not too often;
+//! [`ids`], [`money`], [`values`] (whole numbers with a unit), [`country`], [`time_zone`], [`clock`],
+//! [`demo_clock`], [`entropy`], [`text`], [`slugs`], [`tags`], [`page`] the values; [`stored`] what a row
+//! says that it should not; [`errors`] how an operation says no; [`mail`] the port for letters, [`sweep`]
+//! that for rows that others keep; [`trace`] what caused what; [`personal_data`] what is held of persons;
+//! [`faults`] where tests make things go wrong.
 
 pub mod access;
 pub mod audit;

@@ -205,9 +205,13 @@ impl Money {
         let (n, d) = (i128::from(numerator), i128::from(denominator));
         let product = i128::from(self.minor).checked_mul(n).ok_or(MoneyError::Overflow)?;
         let half = d.checked_div(2).ok_or(MoneyError::Overflow)?;
-        let shifted = if (product < 0) == (d < 0) { product.checked_add(half) } else { product.checked_sub(half) };
+        let shifted =
+            if (product < 0) == (d < 0) { product.checked_add(half) } else { product.checked_sub(half) };
         let minor = shifted.and_then(|sum| sum.checked_div(d)).ok_or(MoneyError::Overflow)?;
-        Ok(Self::new(<i64 as TryFrom<i128>>::try_from(minor).map_err(|_| MoneyError::Overflow)?, self.currency))
+        Ok(Self::new(
+            <i64 as TryFrom<i128>>::try_from(minor).map_err(|_| MoneyError::Overflow)?,
+            self.currency,
+        ))
     }
 
     /// Splits the amount over `weights` without losing a unit (largest remainder method;

@@ -3,12 +3,16 @@
 //! The relay stamps committed rows with a gapless `position`: ids are made before the commit, so
 //! their order is not the order of commits and a cursor on them would skip rows.
 
-#![expect(clippy::disallowed_methods, unreachable_pub, reason = "the outbox table's own finders, and what its derive makes public")]
+#![expect(
+    clippy::disallowed_methods,
+    unreachable_pub,
+    reason = "the outbox table's own finders, and what its derive makes public"
+)]
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
-    ActiveValue::Set, ConnectionTrait, DbErr, FromQueryResult, QueryOrder, QuerySelect, Statement, entity::prelude::*,
-    sea_query::Expr,
+    ActiveValue::Set, ConnectionTrait, DbErr, FromQueryResult, QueryOrder, QuerySelect, Statement,
+    entity::prelude::*, sea_query::Expr,
 };
 
 use super::{
@@ -85,11 +89,15 @@ pub async fn publish(tx: &Tx, version: i64, fact: &Fact) -> Result<(), DbErr> {
 /// Writes several facts of the present work with one statement.
 pub async fn publish_all(tx: &Tx, facts: &[(i64, Fact)]) -> Result<(), DbErr> {
     let trace = TraceParent::current();
-    publish_traced(tx, facts.iter().map(|(version, fact)| (*version, fact.clone(), trace.clone())).collect()).await
+    publish_traced(tx, facts.iter().map(|(version, fact)| (*version, fact.clone(), trace.clone())).collect())
+        .await
 }
 
 /// Writes facts, each with the trace of what caused it, with one statement.
-pub(crate) async fn publish_traced(tx: &Tx, facts: Vec<(i64, Fact, Option<TraceParent>)>) -> Result<(), DbErr> {
+pub(crate) async fn publish_traced(
+    tx: &Tx,
+    facts: Vec<(i64, Fact, Option<TraceParent>)>,
+) -> Result<(), DbErr> {
     if facts.is_empty() {
         return Ok(());
     }
@@ -114,10 +122,13 @@ pub(crate) async fn publish_traced(tx: &Tx, facts: Vec<(i64, Fact, Option<TraceP
 /// How long a relay may be silent before another takes over.
 pub const LEASE_SECS: i64 = 5;
 
-/// Whether another than `holder` has the relay's lease, as far as can be seen without waiting for its lock: one statement.
+/// Whether another than `holder` has the relay's lease, as far as can be seen without waiting for its lock:
+/// one statement.
 pub async fn is_leased_to_another(db: &Db, holder: Uuid) -> Result<bool, DbErr> {
     let held = lease::Entity::find_by_id(1).one(db.reader()).await?;
-    Ok(held.is_some_and(|held| held.holder.is_some_and(|other| other != holder) && held.expires_at > db.arrival_now()))
+    Ok(held.is_some_and(|held| {
+        held.holder.is_some_and(|other| other != holder) && held.expires_at > db.arrival_now()
+    }))
 }
 
 /// Takes or renews the relay's lease for `holder`: the fencing token, or `None` while another holds it.
@@ -152,8 +163,9 @@ pub async fn release_lease(tx: &Tx, holder: Uuid) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Numbers the oldest rows without a position whose kinds are known, and answers them: one statement, the same on both
-/// databases. Written by hand for the reasons that the sealing of the audit log gives (`audit::seal`), which numbers rows alike.
+/// Numbers the oldest rows without a position whose kinds are known, and answers them: one statement, the
+/// same on both databases. Written by hand for the reasons that the sealing of the audit log gives
+/// (`audit::seal`), which numbers rows alike.
 fn number_rows_sql(limit: u64) -> String {
     let kinds = Fact::KINDS.map(|kind| format!("'{kind}'")).join(", ");
     format!(
@@ -167,7 +179,8 @@ fn number_rows_sql(limit: u64) -> String {
     )
 }
 
-/// Whether the fencing token is still the newest. Locks the lease: no other process takes it over until the end of `tx`.
+/// Whether the fencing token is still the newest. Locks the lease: no other process takes it over until the
+/// end of `tx`.
 pub(super) async fn leads(tx: &Tx, fence: i64) -> Result<bool, DbErr> {
     let held = lease::Entity::find_by_id(1).lock_exclusive().one(tx.conn()).await?;
     Ok(held.is_some_and(|held| held.fence == fence))
@@ -227,14 +240,16 @@ pub async fn position_last(db: &Db) -> Result<i64, DbErr> {
     Ok(lease.into_tuple().one(db.reader()).await?.unwrap_or(0))
 }
 
-/// When the oldest fact after a position was written, of those that are still kept. `None` where there is none.
+/// When the oldest fact after a position was written, of those that are still kept. `None` where there is
+/// none.
 pub async fn oldest_after(db: &Db, position: i64) -> Result<Option<DateTime<Utc>>, DbErr> {
     use entity::Column as C;
     let after = entity::Entity::find().filter(C::Position.gt(position)).order_by_asc(C::Position).limit(1);
     after.select_only().column(C::CreatedAt).into_tuple().one(db.reader()).await
 }
 
-/// Up to `limit` facts after a position, in order; `None` beside a position whose fact this version does not know.
+/// Up to `limit` facts after a position, in order; `None` beside a position whose fact this version does not
+/// know.
 pub async fn read_after(db: &Db, position: i64, limit: u64) -> Result<Vec<(i64, Option<Stamped>)>, DbErr> {
     let after = entity::Entity::find().filter(entity::Column::Position.gt(position));
     let rows = after.order_by_asc(entity::Column::Position).limit(limit).all(db.reader()).await?;
@@ -256,13 +271,15 @@ pub async fn unstamped_count(db: &Db) -> Result<u64, DbErr> {
 pub async fn unstamped(db: &Db) -> Result<Vec<(String, i64, DateTime<Utc>)>, DbErr> {
     use entity::Column as C;
     let waiting = entity::Entity::find().select_only().column(C::Kind).column_as(C::Id.count(), "waiting");
-    let waiting = waiting.column_as(C::CreatedAt.min(), "since").filter(C::Position.is_null()).group_by(C::Kind);
+    let waiting =
+        waiting.column_as(C::CreatedAt.min(), "since").filter(C::Position.is_null()).group_by(C::Kind);
     waiting.into_tuple().all(db.reader()).await
 }
 
 /// Deletes rows stamped before `before`; a reader with an older cursor rebuilds. Answers how many.
 pub async fn sweep(tx: &Tx, before: DateTime<Utc>) -> Result<u64, DbErr> {
-    let old =
-        entity::Entity::delete_many().filter(entity::Column::Position.is_not_null()).filter(entity::Column::CreatedAt.lt(before));
+    let old = entity::Entity::delete_many()
+        .filter(entity::Column::Position.is_not_null())
+        .filter(entity::Column::CreatedAt.lt(before));
     Ok(old.exec(tx.conn()).await?.rows_affected)
 }

@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ConnectionTrait, DbErr, EntityTrait, FromQueryResult, Identity, IntoIdentity, QuerySelect, QueryTrait, Select, Value,
+    ConnectionTrait, DbErr, EntityTrait, FromQueryResult, Identity, IntoIdentity, QuerySelect, QueryTrait,
+    Select, Value,
     sea_query::{Asterisk, Expr, Func, Query, ValueTuple},
 };
 use serde::{Deserialize, Serialize};
@@ -133,13 +134,17 @@ where
     } else if more {
         rows.pop();
     }
-    let (has_next, has_previous) = if page.backward { (page.before.is_some(), more) } else { (more, page.after.is_some()) };
+    let (has_next, has_previous) =
+        if page.backward { (page.before.is_some(), more) } else { (more, page.after.is_some()) };
     let rows = rows.into_iter().map(|row| (key(&row), row)).collect();
     Ok(Slice { rows, has_next, has_previous })
 }
 
 /// Counts the rows of a list, up to [`TOTAL_COUNT_MAX`].
-pub async fn count_capped<E: EntityTrait>(conn: &impl ConnectionTrait, select: Select<E>) -> Result<u64, DbErr> {
+pub async fn count_capped<E: EntityTrait>(
+    conn: &impl ConnectionTrait,
+    select: Select<E>,
+) -> Result<u64, DbErr> {
     let mut rows = select.select_only().expr_as(Expr::val(1), "one").limit(TOTAL_COUNT_MAX).into_query();
     rows.clear_order_by();
     let mut count = Query::select();

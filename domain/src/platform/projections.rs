@@ -46,8 +46,8 @@ pub trait Projection: Send + Sync {
     /// The position up to which facts have been applied. `None` asks for a rebuild: the projection was never
     /// built, or what it has cannot be used.
     ///
-    /// A projection whose state outlives the process notes with it which version of the projection made it, and
-    /// answers `None` to a newer one: the older one has passed over the facts that it did not know.
+    /// A projection whose state outlives the process notes with it which version of the projection made it,
+    /// and answers `None` to a newer one: the older one has passed over the facts that it did not know.
     async fn position(&self) -> Result<Option<i64>, ProjectionError>;
 
     /// Applies a batch and sets the position to the batch's: all of it or nothing.

@@ -1,8 +1,8 @@
 //! Reconciling: what the reconcilers of all capabilities share.
 //!
-//! Whatever is to be done has a task, written in the transaction that makes it necessary; a reconciler finds the rows that
-//! have none all the same, because a defect, a restored backup or a hand in the database lost it, and queues it. It
-//! decides nothing: the task's operation looks again under its own locks.
+//! Whatever is to be done has a task, written in the transaction that makes it necessary; a reconciler finds
+//! the rows that have none all the same, because a defect, a restored backup or a hand in the database lost
+//! it, and queues it. It decides nothing: the task's operation looks again under its own locks.
 
 use sea_orm::{DbErr, EntityTrait, FromQueryResult, QuerySelect, Select, entity::prelude::*};
 
@@ -39,10 +39,19 @@ where
     E::Model: FromQueryResult + Send + Sync,
     S: Fn(&E::Model) -> String,
 {
-    /// Queues the task of each row that has none; answers how many. A healthy database costs the statements of one look, and no
-    /// transaction. Several processes may do this at once: what one has queued, the others find.
-    pub(crate) async fn queue(&self, db: &Db, scope: &SystemScope, task: impl Fn(&E::Model) -> NewTask) -> Result<u64, DbErr> {
-        self.repair(db, scope, async |tx, missed| tasks::enqueue_missing(tx, missed.iter().map(&task).collect()).await).await
+    /// Queues the task of each row that has none; answers how many. A healthy database costs the statements
+    /// of one look, and no transaction. Several processes may do this at once: what one has queued, the
+    /// others find.
+    pub(crate) async fn queue(
+        &self,
+        db: &Db,
+        scope: &SystemScope,
+        task: impl Fn(&E::Model) -> NewTask,
+    ) -> Result<u64, DbErr> {
+        self.repair(db, scope, async |tx, missed| {
+            tasks::enqueue_missing(tx, missed.iter().map(&task).collect()).await
+        })
+        .await
     }
 
     /// Does `work` for the rows that have no task, in one transaction; answers how many it says it repaired.
@@ -59,7 +68,11 @@ where
             // Another process may have been quicker.
             let missed = self.find(tx.conn()).await?;
             for row in missed.iter().filter(|_| self.warns) {
-                tracing::warn!(what = self.what, subject = (self.subject)(row), "something was missed; it is repaired");
+                tracing::warn!(
+                    what = self.what,
+                    subject = (self.subject)(row),
+                    "something was missed; it is repaired"
+                );
             }
             work(tx, &missed).await
         })
@@ -69,11 +82,17 @@ where
     async fn find(&self, conn: &impl ConnectionTrait) -> Result<Vec<E::Model>, DbErr> {
         let mut missed = Vec::new();
         for page in 0..PAGES_MAX {
-            let rows = self.candidates.clone().limit(PAGE).offset(page.saturating_mul(PAGE)).all(conn).await?;
+            let rows =
+                self.candidates.clone().limit(PAGE).offset(page.saturating_mul(PAGE)).all(conn).await?;
             let full = u64::try_from(rows.len()).is_ok_and(|count| count == PAGE);
             let subjects: Vec<String> = rows.iter().map(&self.subject).collect();
             let known = tasks::known(conn, self.kinds, &subjects).await?;
-            missed.extend(rows.into_iter().zip(subjects).filter(|(_, subject)| !known.contains(subject)).map(|(row, _)| row));
+            missed.extend(
+                rows.into_iter()
+                    .zip(subjects)
+                    .filter(|(_, subject)| !known.contains(subject))
+                    .map(|(row, _)| row),
+            );
             if !full || missed.len() >= REPAIRS_MAX {
                 break;
             }

@@ -2,16 +2,23 @@
 //!
 //! Present and past slugs stand in one table, so that an old address never leads to a stranger.
 
-#![expect(clippy::disallowed_methods, unreachable_pub, reason = "the slugs table's own finders, and what its derive makes public")]
+#![expect(
+    clippy::disallowed_methods,
+    unreachable_pub,
+    reason = "the slugs table's own finders, and what its derive makes public"
+)]
 
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveValue::Set, DbErr, DeriveActiveEnum, QuerySelect, entity::prelude::*, sea_query::OnConflict};
+use sea_orm::{
+    ActiveValue::Set, DbErr, DeriveActiveEnum, QuerySelect, entity::prelude::*, sea_query::OnConflict,
+};
 
 use super::db::Tx;
 
-/// A slug: 2 to 80 characters of `a-z`, `0-9` and single inner hyphens, not a bare number, not a reserved word.
+/// A slug: 2 to 80 characters of `a-z`, `0-9` and single inner hyphens, not a bare number, not a reserved
+/// word.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Slug(String);
 
@@ -73,10 +80,12 @@ impl Slug {
 impl FromStr for Slug {
     type Err = ();
     fn from_str(text: &str) -> Result<Self, ()> {
-        let plain = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        let plain =
+            text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
         let hyphens = text.starts_with('-') || text.ends_with('-') || text.contains("--");
         let number = text.bytes().all(|byte| byte.is_ascii_digit());
-        let fits = (2..=80).contains(&text.len()) && plain && !hyphens && !number && !RESERVED.contains(&text);
+        let fits =
+            (2..=80).contains(&text.len()) && plain && !hyphens && !number && !RESERVED.contains(&text);
         if fits { Ok(Self(text.to_owned())) } else { Err(()) }
     }
 }
@@ -118,7 +127,13 @@ mod entity {
 }
 
 /// Takes a slug for a subject; `false` when it is, or once was, another's.
-pub(crate) async fn take(tx: &Tx, kind: SlugKind, owner: Uuid, slug: &Slug, subject: Uuid) -> Result<bool, DbErr> {
+pub(crate) async fn take(
+    tx: &Tx,
+    kind: SlugKind,
+    owner: Uuid,
+    slug: &Slug,
+    subject: Uuid,
+) -> Result<bool, DbErr> {
     let row = entity::ActiveModel {
         kind: Set(kind),
         owner: Set(owner),
@@ -138,13 +153,20 @@ pub(crate) async fn take(tx: &Tx, kind: SlugKind, owner: Uuid, slug: &Slug, subj
 /// Whether an owner has anything of these kinds: everything that has a page has a slug, and slugs are kept.
 pub(crate) async fn any(conn: &impl ConnectionTrait, kinds: &[SlugKind], owner: Uuid) -> Result<bool, DbErr> {
     let select = entity::Entity::find().select_only().column(entity::Column::Subject);
-    let of_owner = select.filter(entity::Column::Kind.is_in(kinds.iter().copied())).filter(entity::Column::Owner.eq(owner));
+    let of_owner = select
+        .filter(entity::Column::Kind.is_in(kinds.iter().copied()))
+        .filter(entity::Column::Owner.eq(owner));
     let subject: Option<Uuid> = of_owner.limit(1).into_tuple().one(conn).await?;
     Ok(subject.is_some())
 }
 
 /// What a present or past slug leads to.
-pub(crate) async fn find(conn: &impl ConnectionTrait, kind: SlugKind, owner: Uuid, slug: &str) -> Result<Option<Uuid>, DbErr> {
+pub(crate) async fn find(
+    conn: &impl ConnectionTrait,
+    kind: SlugKind,
+    owner: Uuid,
+    slug: &str,
+) -> Result<Option<Uuid>, DbErr> {
     let row = entity::Entity::find_by_id((kind, owner, slug.to_owned())).one(conn).await?;
     Ok(row.map(|row| row.subject))
 }
@@ -161,7 +183,10 @@ mod tests {
         for bad in ["", "a", "-ab", "ab-", "a--b", "Ab", "ä-b", "42", "graphql", "a/b", &"x".repeat(81)] {
             assert!(Slug::from_str(bad).is_err(), "{bad}");
         }
-        assert_eq!(Slug::from_title("Salt & Glaze, 2nd!").map(|slug| slug.0).as_deref(), Some("salt-glaze-2nd"));
+        assert_eq!(
+            Slug::from_title("Salt & Glaze, 2nd!").map(|slug| slug.0).as_deref(),
+            Some("salt-glaze-2nd")
+        );
         assert_eq!(Slug::from_title("益子"), None);
     }
 }

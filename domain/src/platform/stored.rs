@@ -1,8 +1,9 @@
 //! What stored rows say that they should not: [`Inconsistency`] names the table, the column and the row.
 //!
-//! A value type that is read from a column ([`values`](super::values), [`Country`](super::Country)) never bends what it finds
-//! there: a value that is out of range fails the read with [`misread`]. SeaORM carries the failure as a `DbErr`, because its
-//! trait asks for one; [`StoreError`] and [`OpError`](super::OpError) take the inconsistency out of it again.
+//! A value type that is read from a column ([`values`](super::values), [`Country`](super::Country)) never
+//! bends what it finds there: a value that is out of range fails the read with [`misread`]. SeaORM carries
+//! the failure as a `DbErr`, because its trait asks for one; [`StoreError`] and [`OpError`](super::OpError)
+//! take the inconsistency out of it again.
 
 use std::fmt;
 
@@ -12,7 +13,8 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-/// Stored state that no operation makes: a defect of ours, or a foreign hand in the database. Never the caller's doing.
+/// Stored state that no operation makes: a defect of ours, or a foreign hand in the database. Never the
+/// caller's doing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Inconsistency(String);
@@ -24,7 +26,13 @@ impl Inconsistency {
     }
 
     /// A column of a row has a value that it cannot have.
-    pub fn value(table: &str, column: &str, row: impl fmt::Display, value: impl fmt::Display, expected: impl fmt::Display) -> Self {
+    pub fn value(
+        table: &str,
+        column: &str,
+        row: impl fmt::Display,
+        value: impl fmt::Display,
+        expected: impl fmt::Display,
+    ) -> Self {
         Self(format!("{table}.{column} of {row} is {value}, which is not {expected}"))
     }
 
@@ -63,17 +71,25 @@ pub(crate) fn inconsistency(error: &DbErr) -> Option<&Inconsistency> {
 }
 
 /// The failure of a read whose column has a value that its type cannot have.
-pub(crate) fn misread<T, I: ColIdx>(row: &QueryResult, index: I, value: impl fmt::Display, expected: &'static str) -> TryGetError {
+pub(crate) fn misread<T, I: ColIdx>(
+    row: &QueryResult,
+    index: I,
+    value: impl fmt::Display,
+    expected: &'static str,
+) -> TryGetError {
     let name = match (index.as_str(), index.as_usize()) {
         (Some(name), _) => name.to_owned(),
-        (None, at) => at.and_then(|at| row.column_names().get(*at).cloned()).unwrap_or_else(|| "an unnamed column".to_owned()),
+        (None, at) => at
+            .and_then(|at| row.column_names().get(*at).cloned())
+            .unwrap_or_else(|| "an unnamed column".to_owned()),
     };
     let inconsistency = Inconsistency::value(&table_of(row, &name), &name, key_of(row), value, expected);
     let into = std::any::type_name::<T>();
     DbErr::TryIntoErr { from: "a stored value", into, source: std::sync::Arc::new(inconsistency) }.into()
 }
 
-/// The table that a column of a result comes from. PostgreSQL tells its object id only: `SELECT 16434::regclass` has the name.
+/// The table that a column of a result comes from. PostgreSQL tells its object id only: `SELECT
+/// 16434::regclass` has the name.
 fn table_of(row: &QueryResult, column: &str) -> String {
     if let Some(row) = row.try_as_sqlite_row()
         && let Some(found) = row.columns().iter().find(|found| found.name() == column)
@@ -111,9 +127,14 @@ macro_rules! stored_text {
             }
         }
         impl sea_orm::TryGetable for $name {
-            fn try_get_by<I: sea_orm::ColIdx>(row: &sea_orm::QueryResult, index: I) -> Result<Self, sea_orm::TryGetError> {
+            fn try_get_by<I: sea_orm::ColIdx>(
+                row: &sea_orm::QueryResult,
+                index: I,
+            ) -> Result<Self, sea_orm::TryGetError> {
                 let stored = <String as sea_orm::TryGetable>::try_get_by(row, index)?;
-                stored.parse().map_err(|_| $crate::platform::stored::misread::<Self, I>(row, index, &stored, $expected))
+                stored
+                    .parse()
+                    .map_err(|_| $crate::platform::stored::misread::<Self, I>(row, index, &stored, $expected))
             }
         }
         impl sea_orm::sea_query::ValueType for $name {
@@ -146,7 +167,8 @@ macro_rules! stored_text {
 }
 pub(crate) use stored_text;
 
-/// Makes a whole number a column's value. The integer that is stored is made of it by `From` and read by `TryFrom`.
+/// Makes a whole number a column's value. The integer that is stored is made of it by `From` and read by
+/// `TryFrom`.
 macro_rules! stored_number {
     ($name:ident as $integer:ty, $value:ident, $column:ident, $expected:literal) => {
         impl From<$name> for sea_orm::Value {
@@ -155,7 +177,10 @@ macro_rules! stored_number {
             }
         }
         impl sea_orm::TryGetable for $name {
-            fn try_get_by<I: sea_orm::ColIdx>(row: &sea_orm::QueryResult, index: I) -> Result<Self, sea_orm::TryGetError> {
+            fn try_get_by<I: sea_orm::ColIdx>(
+                row: &sea_orm::QueryResult,
+                index: I,
+            ) -> Result<Self, sea_orm::TryGetError> {
                 let stored = <$integer as sea_orm::TryGetable>::try_get_by(row, index)?;
                 <Self as TryFrom<$integer>>::try_from(stored)
                     .map_err(|_| $crate::platform::stored::misread::<Self, I>(row, index, stored, $expected))

@@ -1,12 +1,16 @@
 //! Tags: short words by which products and drops are found.
 
-#![expect(clippy::disallowed_methods, unreachable_pub, reason = "the tags table's own finders, and what its derive makes public")]
+#![expect(
+    clippy::disallowed_methods,
+    unreachable_pub,
+    reason = "the tags table's own finders, and what its derive makes public"
+)]
 
 use std::{collections::HashMap, fmt, str::FromStr};
 
 use sea_orm::{
-    ActiveValue::Set, DbErr, DeriveActiveEnum, DeriveValueType, QueryOrder, QuerySelect, QueryTrait, entity::prelude::*,
-    sea_query::SelectStatement,
+    ActiveValue::Set, DbErr, DeriveActiveEnum, DeriveValueType, QueryOrder, QuerySelect, QueryTrait,
+    entity::prelude::*, sea_query::SelectStatement,
 };
 
 use super::{
@@ -133,7 +137,11 @@ pub(crate) async fn set(tx: &Tx, kind: TagKind, subject: impl EntityId, tags: &[
 
 /// The tags of many things, sorted, with one statement; things without tags are absent. The ids must
 /// come from rows that the viewer may see.
-pub async fn tags_of<I: EntityId>(db: &Db, kind: TagKind, subjects: &[I]) -> Result<HashMap<I, Vec<Tag>>, DbErr> {
+pub async fn tags_of<I: EntityId>(
+    db: &Db,
+    kind: TagKind,
+    subjects: &[I],
+) -> Result<HashMap<I, Vec<Tag>>, DbErr> {
     tags_on(db.reader(), kind, subjects).await
 }
 

@@ -1,9 +1,9 @@
 //! Tasks: background work as rows. The row is the truth (attempt, `run_at`, last error); a bus
 //! only tells workers that there is something to claim.
 //!
-//! Here: the queues, the rows, and how a task is queued. [`kinds`] says what a task is, [`claim`](mod@claim) gives one to
-//! a worker and takes down how that ended, [`failures`] is the history, [`admin`] what administrators see and do,
-//! [`measure`] what the metrics ask.
+//! Here: the queues, the rows, and how a task is queued. [`kinds`] says what a task is, [`claim`](mod@claim)
+//! gives one to a worker and takes down how that ended, [`failures`] is the history, [`admin`] what
+//! administrators see and do, [`measure`] what the metrics ask.
 
 #![expect(clippy::disallowed_methods, reason = "the tasks table's own finders")]
 
@@ -13,7 +13,10 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveValue::Set, DbErr, DeriveActiveEnum, JsonValue, QuerySelect, entity::prelude::*, sea_query::OnConflict};
+use sea_orm::{
+    ActiveValue::Set, DbErr, DeriveActiveEnum, JsonValue, QuerySelect, entity::prelude::*,
+    sea_query::OnConflict,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{bulk, db::Tx, ids::TaskId, trace::TraceParent};
@@ -25,10 +28,13 @@ pub mod kinds;
 pub mod measure;
 
 pub use admin::{
-    DiscardReason, DiscardRefusal, RequeueRefusal, Requeued, TaskFilter, TaskSort, by_ids, count, discard, list, requeue,
-    requeue_all,
+    DiscardReason, DiscardRefusal, RequeueRefusal, Requeued, TaskFilter, TaskSort, by_ids, count, discard,
+    list, requeue, requeue_all,
 };
-pub use claim::{Claimed, Failure, LEASE_SECS, UNKNOWN_AGAIN_SECS, bury, claim, finish, hand_back, leave, renew, retry, take_back};
+pub use claim::{
+    Claimed, Failure, LEASE_SECS, UNKNOWN_AGAIN_SECS, bury, claim, finish, hand_back, leave, renew, retry,
+    take_back,
+};
 pub use failures::{FAILURES_MAX, Outcome, TaskFailure, failures_of};
 pub use kinds::{Attempt, TASK_SECS_MAX, Task, TaskError, TaskKinds};
 pub use measure::{Load, come_due, depths, loads, next_due, next_due_after};
@@ -67,8 +73,8 @@ impl Queue {
         }
     }
 
-    /// How many of its tasks one process runs at once, unless it is told otherwise. Payments wait for a gateway on the
-    /// network, most others for the database, which on SQLite has one writer.
+    /// How many of its tasks one process runs at once, unless it is told otherwise. Payments wait for a
+    /// gateway on the network, most others for the database, which on SQLite has one writer.
     pub fn concurrency(self) -> usize {
         match self {
             Self::Payments => 16,
@@ -102,13 +108,16 @@ impl Due {
 
     pub(crate) fn add(&self, queue: Queue, count: u32) {
         if let Some(due) = self.of(queue) {
-            let _always_some = due.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |due| Some(due.saturating_add(count)));
+            let _always_some =
+                due.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |due| Some(due.saturating_add(count)));
         }
     }
 
     /// Takes the counts away; queues without any are left out.
     pub(crate) fn take(&self) -> Vec<(Queue, u32)> {
-        let counts = Queue::ALL.into_iter().filter_map(|queue| Some((queue, self.of(queue)?.swap(0, Ordering::Relaxed))));
+        let counts = Queue::ALL
+            .into_iter()
+            .filter_map(|queue| Some((queue, self.of(queue)?.swap(0, Ordering::Relaxed))));
         counts.filter(|(_, count)| *count > 0).collect()
     }
 }
@@ -166,8 +175,8 @@ mod entity {
 pub use entity::Model as TaskRow;
 use entity::{ActiveModel, Column as C, Entity};
 
-/// How often a task is tried before it becomes a dead letter: with the waits between, half an hour at most. The
-/// migration that made the column gives it to rows of earlier versions.
+/// How often a task is tried before it becomes a dead letter: with the waits between, half an hour at most.
+/// The migration that made the column gives it to rows of earlier versions.
 pub const ATTEMPTS_MAX: i32 = 12;
 
 /// The name of the kind within a payload, so that a payload can be read on its own.
@@ -289,14 +298,26 @@ pub(crate) async fn enqueue_missing(tx: &Tx, tasks: Vec<NewTask>) -> Result<u64,
     Ok(queued)
 }
 
-/// Of these subjects, those that have a task of one of these kinds, in whatever state, or had one that an administrator
-/// discarded: what a reconciler leaves alone.
-pub(crate) async fn known(conn: &impl ConnectionTrait, kinds: &[&str], subjects: &[String]) -> Result<HashSet<String>, DbErr> {
+/// Of these subjects, those that have a task of one of these kinds, in whatever state, or had one that an
+/// administrator discarded: what a reconciler leaves alone.
+pub(crate) async fn known(
+    conn: &impl ConnectionTrait,
+    kinds: &[&str],
+    subjects: &[String],
+) -> Result<HashSet<String>, DbErr> {
     if subjects.is_empty() {
         return Ok(HashSet::new());
     }
-    let (of_kind, about) = (C::Kind.is_in(kinds.iter().copied()), C::Subject.is_in(subjects.iter().map(String::as_str)));
-    let tasks = Entity::find().select_only().column(C::Subject).filter(of_kind).filter(about).into_tuple().all(conn).await?;
+    let (of_kind, about) =
+        (C::Kind.is_in(kinds.iter().copied()), C::Subject.is_in(subjects.iter().map(String::as_str)));
+    let tasks = Entity::find()
+        .select_only()
+        .column(C::Subject)
+        .filter(of_kind)
+        .filter(about)
+        .into_tuple()
+        .all(conn)
+        .await?;
     let mut known: HashSet<String> = tasks.into_iter().collect();
     known.extend(admin::discarded(conn, kinds, subjects).await?);
     Ok(known)

@@ -70,7 +70,8 @@ impl Markdown {
         if source.len() > Self::MAX.saturating_mul(4) || source.chars().count() > Self::MAX {
             return Err(TextError::TooLong);
         }
-        let forbidden = |sign: char| (sign.is_control() && !matches!(sign, '\n' | '\r' | '\t')) || is_invisible(sign);
+        let forbidden =
+            |sign: char| (sign.is_control() && !matches!(sign, '\n' | '\r' | '\t')) || is_invisible(sign);
         if source.chars().any(forbidden) {
             return Err(TextError::ForbiddenSign);
         }
@@ -158,7 +159,16 @@ mod tests {
             "# <b onmouseover=alert(1)>x",
         ] {
             let html = Markdown::new(hostile).unwrap().html().to_lowercase();
-            for live in ["<script", "onerror", "href=\"javascript", "href=\"data", "<svg", "<iframe", "<b onmouse", "<img"] {
+            for live in [
+                "<script",
+                "onerror",
+                "href=\"javascript",
+                "href=\"data",
+                "<svg",
+                "<iframe",
+                "<b onmouse",
+                "<img",
+            ] {
                 assert!(!html.contains(live), "{hostile} gave {html}");
             }
         }

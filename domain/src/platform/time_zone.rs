@@ -45,12 +45,17 @@ mod tests {
     fn a_date_is_that_of_the_place() {
         let late: DateTime<Utc> = "2026-11-23T23:30:00Z".parse().unwrap();
         let date_in = |zone: &str| zone.parse::<TimeZone>().unwrap().date_at(late).to_string();
-        assert_eq!((date_in("UTC").as_str(), date_in("Europe/Berlin").as_str()), ("2026-11-23", "2026-11-24"));
+        assert_eq!(
+            (date_in("UTC").as_str(), date_in("Europe/Berlin").as_str()),
+            ("2026-11-23", "2026-11-24")
+        );
     }
 
     #[test]
     fn zones_are_named_as_the_database_names_them() {
-        for (name, known) in [("Europe/Lisbon", true), ("UTC", true), ("europe/lisbon", false), ("Lisbon", false), ("", false)] {
+        for (name, known) in
+            [("Europe/Lisbon", true), ("UTC", true), ("europe/lisbon", false), ("Lisbon", false), ("", false)]
+        {
             assert_eq!(name.parse::<TimeZone>().map(|zone| zone.name()).ok(), known.then_some(name));
         }
     }

@@ -3,7 +3,11 @@
 //! A due timer becomes a task and its row goes, in one short transaction; the task's operation
 //! checks again under its own locks, so a timer is harmless when late or doubled.
 
-#![expect(clippy::disallowed_methods, unreachable_pub, reason = "the timers table's own finders, and what its derive makes public")]
+#![expect(
+    clippy::disallowed_methods,
+    unreachable_pub,
+    reason = "the timers table's own finders, and what its derive makes public"
+)]
 
 use std::{collections::BTreeMap, fmt};
 
@@ -102,24 +106,38 @@ pub async fn set<T: Timer>(tx: &Tx, subject: T::Subject, due_at: DateTime<Utc>) 
 }
 
 /// Sets or moves timers, each with the trace of what caused it, with one statement.
-pub(crate) async fn set_all<T: Timer>(tx: &Tx, timers: Vec<(Uuid, DateTime<Utc>, Option<TraceParent>)>) -> Result<(), DbErr> {
+pub(crate) async fn set_all<T: Timer>(
+    tx: &Tx,
+    timers: Vec<(Uuid, DateTime<Utc>, Option<TraceParent>)>,
+) -> Result<(), DbErr> {
     if timers.is_empty() {
         return Ok(());
     }
     let rows = timers.into_iter().map(|(subject, due_at, trace)| row::<T>(subject, due_at, trace)).collect();
     // Timers are the system's, whoever makes them necessary.
-    tx.beyond_wall(async || bulk::upsert_all(tx, rows, [C::Kind, C::Subject], [C::DueAt, C::Traceparent]).await).await?;
+    tx.beyond_wall(async || {
+        bulk::upsert_all(tx, rows, [C::Kind, C::Subject], [C::DueAt, C::Traceparent]).await
+    })
+    .await?;
     tx.leaves_work();
     Ok(())
 }
 
 fn row<T: Timer>(subject: Uuid, due_at: DateTime<Utc>, trace: Option<TraceParent>) -> ActiveModel {
     let traceparent = trace.map(|trace| trace.header());
-    ActiveModel { kind: Set(T::KIND.to_owned()), subject: Set(subject), due_at: Set(due_at), traceparent: Set(traceparent) }
+    ActiveModel {
+        kind: Set(T::KIND.to_owned()),
+        subject: Set(subject),
+        due_at: Set(due_at),
+        traceparent: Set(traceparent),
+    }
 }
 
 /// Sets timers where there are none; answers how many were missing.
-pub(crate) async fn set_missing<T: Timer>(tx: &Tx, timers: impl IntoIterator<Item = (Uuid, DateTime<Utc>)>) -> Result<u64, DbErr> {
+pub(crate) async fn set_missing<T: Timer>(
+    tx: &Tx,
+    timers: impl IntoIterator<Item = (Uuid, DateTime<Utc>)>,
+) -> Result<u64, DbErr> {
     let rows: Vec<_> = timers.into_iter().map(|(subject, due_at)| row::<T>(subject, due_at, None)).collect();
     let there = OnConflict::columns([C::Kind, C::Subject]).do_nothing().to_owned();
     tx.leaves_work();
@@ -138,12 +156,13 @@ pub(crate) async fn drop_all<T: Timer>(tx: &Tx, subjects: &[Uuid]) -> Result<u64
 }
 
 async fn delete(tx: &Tx, kind: &str, subjects: &[Uuid]) -> Result<u64, DbErr> {
-    let those = Entity::delete_many().filter(C::Kind.eq(kind)).filter(C::Subject.is_in(subjects.iter().copied()));
+    let those =
+        Entity::delete_many().filter(C::Kind.eq(kind)).filter(C::Subject.is_in(subjects.iter().copied()));
     Ok(tx.beyond_wall(async || those.exec(tx.conn()).await).await?.rows_affected)
 }
 
-/// The kind, as an expression for which there is no index. Those who look for what is due walk the index by `due_at`,
-/// because hardly any timer is due; SQLite would read all timers of a kind instead.
+/// The kind, as an expression for which there is no index. Those who look for what is due walk the index by
+/// `due_at`, because hardly any timer is due; SQLite would read all timers of a kind instead.
 fn kind() -> Expr {
     Expr::cust("(kind || '')")
 }
@@ -177,14 +196,19 @@ pub(crate) fn subject_column() -> impl IntoColumnRef {
     (Entity, C::Subject)
 }
 
-/// The subjects of up to `limit` timers for which `row`, which refers to [`subject_column`], finds nothing; the earliest first.
+/// The subjects of up to `limit` timers for which `row`, which refers to [`subject_column`], finds nothing;
+/// the earliest first.
 pub(crate) fn without<T: Timer>(row: SelectStatement, limit: u64) -> Selector<SelectGetableTuple<Uuid>> {
-    let timers = Entity::find().select_only().column(C::Subject).filter(C::Kind.eq(T::KIND)).filter(Expr::not_exists(row));
+    let timers = Entity::find()
+        .select_only()
+        .column(C::Subject)
+        .filter(C::Kind.eq(T::KIND))
+        .filter(Expr::not_exists(row));
     timers.order_by_asc(C::DueAt).limit(limit).into_tuple()
 }
 
-/// Turns up to `limit` due timers of these kinds into tasks, and leaves those of other kinds to processes that know them.
-/// Answers how many there were.
+/// Turns up to `limit` due timers of these kinds into tasks, and leaves those of other kinds to processes
+/// that know them. Answers how many there were.
 pub async fn fire(tx: &Tx, kinds: &TimerKinds, limit: u64) -> Result<usize, DbErr> {
     let now = tx.decision_now().await?;
     let due = known(kinds)

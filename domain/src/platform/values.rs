@@ -1,8 +1,9 @@
-//! Whole numbers with a unit and bounds, as rows carry them: [`Units`], [`Quantity`], [`Count`], [`Position`], [`Seconds`],
-//! [`Days`], [`BasisPoints`], [`TariffGrams`], [`BigUnits`].
+//! Whole numbers with a unit and bounds, as rows carry them: [`Units`], [`Quantity`], [`Count`],
+//! [`Position`], [`Seconds`], [`Days`], [`BasisPoints`], [`TariffGrams`], [`BigUnits`].
 //!
-//! None is ever negative. But for the last, all are stored as INTEGER, so that they fit the `Int` of the API too. A stored number out
-//! of bounds is not bent into them: the read fails with an [`Inconsistency`](super::stored::Inconsistency).
+//! None is ever negative. But for the last, all are stored as INTEGER, so that they fit the `Int` of the API
+//! too. A stored number out of bounds is not bent into them: the read fails with an
+//! [`Inconsistency`](super::stored::Inconsistency).
 
 use chrono::{NaiveDate, TimeDelta};
 
@@ -186,10 +187,18 @@ mod tests {
             (10_000, true, true, true),
             (10_001, true, true, false),
         ] {
-            let fits = (Units::try_from(number).is_ok(), Quantity::try_from(number).is_ok(), BasisPoints::try_from(number).is_ok());
+            let fits = (
+                Units::try_from(number).is_ok(),
+                Quantity::try_from(number).is_ok(),
+                BasisPoints::try_from(number).is_ok(),
+            );
             assert_eq!(fits, (units, quantity, points), "{number}");
         }
-        assert!(Units::try_from(u32::MAX).is_err() && Units::try_from(usize::MAX).is_err() && Units::try_from(-1_i64).is_err());
+        assert!(
+            Units::try_from(u32::MAX).is_err()
+                && Units::try_from(usize::MAX).is_err()
+                && Units::try_from(-1_i64).is_err()
+        );
         assert_eq!(Units::try_from(i32::MAX).map(Units::get), Ok(2_147_483_647));
         assert!(Count::try_from(i32::MAX).and_then(Count::next).is_err());
     }

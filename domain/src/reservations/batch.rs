@@ -1,8 +1,10 @@
-//! Requests that are decided together: one transaction takes the gates, claims the keys of all who came until then, loads what they
-//! need, decides each in its turn and writes what was decided, with as many statements for a hundred requests as for one.
+//! Requests that are decided together: one transaction takes the gates, claims the keys of all who came until
+//! then, loads what they need, decides each in its turn and writes what was decided, with as many statements
+//! for a hundred requests as for one.
 //!
-//! The gates come before the keys here, and after them everywhere else. No two transactions wait for each other all the same: keys of
-//! this operation are claimed by nobody who waits for a gate, and in ascending order.
+//! The gates come before the keys here, and after them everywhere else. No two transactions wait for each
+//! other all the same: keys of this operation are claimed by nobody who waits for a gate, and in ascending
+//! order.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -74,7 +76,13 @@ impl Asked {
 
     fn key(&self) -> KeyAsked<'_> {
         let Self { request, actor, checkout, input_hash, .. } = self;
-        KeyAsked { principal: *actor, operation: OPERATION, key: &request.key, input_hash, result: checkout.uuid() }
+        KeyAsked {
+            principal: *actor,
+            operation: OPERATION,
+            key: &request.key,
+            input_hash,
+            result: checkout.uuid(),
+        }
     }
 
     /// Whether both are the same caller's and have the same key, so that one must wait for the other.
@@ -83,15 +91,21 @@ impl Asked {
     }
 }
 
-/// Decides requests for the same drops in their order, and answers each. They are gathered when the gates are taken: while other
-/// processes have them, whoever comes is decided as well.
+/// Decides requests for the same drops in their order, and answers each. They are gathered when the gates are
+/// taken: while other processes have them, whoever comes is decided as well.
 ///
-/// Where the database failed, all of it is done again: the keys tell what a commit did whose answer was lost. Where that is no
-/// remedy, one of the requests is at fault: the halves are decided on their own, until it stands alone and has the failure for
-/// its answer.
+/// Where the database failed, all of it is done again: the keys tell what a commit did whose answer was lost.
+/// Where that is no remedy, one of the requests is at fault: the halves are decided on their own, until it
+/// stands alone and has the failure for its answer.
 ///
-/// `known` is what the last decision about the same drops has left behind, if there was one, and afterwards what this one leaves.
-pub(super) async fn decide_all<G>(db: &Db, drops: &BTreeSet<DropId>, gather: G, known: &mut Option<Known>) -> Vec<Answer>
+/// `known` is what the last decision about the same drops has left behind, if there was one, and afterwards
+/// what this one leaves.
+pub(super) async fn decide_all<G>(
+    db: &Db,
+    drops: &BTreeSet<DropId>,
+    gather: G,
+    known: &mut Option<Known>,
+) -> Vec<Answer>
 where
     G: FnOnce() -> Vec<Asked> + Send,
 {
@@ -176,7 +190,12 @@ impl<E: Into<StoreError>> From<E> for Abandon {
     }
 }
 
-async fn run<'a, A>(db: &Db, drops: &BTreeSet<DropId>, asked: A, known: &mut Option<Known>) -> Result<Vec<Answer>, StoreError>
+async fn run<'a, A>(
+    db: &Db,
+    drops: &BTreeSet<DropId>,
+    asked: A,
+    known: &mut Option<Known>,
+) -> Result<Vec<Answer>, StoreError>
 where
     A: Fn() -> &'a [Asked] + Send + Sync,
 {
@@ -229,7 +248,11 @@ struct Granted<'a> {
 
 impl<'a> Batch<'a> {
     /// Answers also what is known of the drops afterwards, if they were looked at.
-    async fn decide(&self, gates: Gates, known: Option<Known>) -> Result<(Vec<Answer>, Option<Known>), Abandon> {
+    async fn decide(
+        &self,
+        gates: Gates,
+        known: Option<Known>,
+    ) -> Result<(Vec<Answer>, Option<Known>), Abandon> {
         let mut answers: Vec<Option<Answer>> = self.asked.iter().map(|_| None).collect();
         let fresh = self.claim(&mut answers).await?;
         faults::point(Point::ReserveKeyed).await?;
@@ -241,7 +264,11 @@ impl<'a> Batch<'a> {
             let granted = self.grant(&fresh, &known, now, &mut answers).await?;
             let rows = self.write(&granted, &known).await?;
             for (granted, rows) in granted.iter().zip(rows) {
-                let made = Reserved::Made { checkout: granted.asked.checkout, replayed: false, rows: Some(Box::new(rows)) };
+                let made = Reserved::Made {
+                    checkout: granted.asked.checkout,
+                    replayed: false,
+                    rows: Some(Box::new(rows)),
+                };
                 put(&mut answers, granted.at, Ok(made));
             }
             self.free_refused(&fresh, &granted).await?;
@@ -258,7 +285,8 @@ impl<'a> Batch<'a> {
         let keys: Vec<KeyAsked<'_>> = self.asked.iter().map(Asked::key).collect();
         let claims = idempotency::claim_all(self.tx, &keys).await?;
         // Mostly the door has seen who they are.
-        let unseen: Vec<Buyer> = self.asked.iter().filter(|asked| asked.person.is_none()).map(|asked| asked.buyer).collect();
+        let unseen: Vec<Buyer> =
+            self.asked.iter().filter(|asked| asked.person.is_none()).map(|asked| asked.buyer).collect();
         let unseen = accounts::person_keys(self.tx.conn(), &unseen).await?;
         let mut fresh: Vec<(usize, &'a Asked)> = Vec::with_capacity(self.asked.len());
         for ((at, asked), claim) in self.asked.iter().enumerate().zip(claims) {
@@ -277,7 +305,8 @@ impl<'a> Batch<'a> {
             put(answers, at, answer);
         }
         let known = fresh.into_iter().filter_map(|(at, asked)| {
-            let person = asked.person.clone().or_else(|| unseen.get(&asked.buyer).copied().map(PersonKey::from));
+            let person =
+                asked.person.clone().or_else(|| unseen.get(&asked.buyer).copied().map(PersonKey::from));
             if person.is_none() {
                 put(answers, at, Err(OpError::inconsistent("a buyer without a confirmed address")));
             }
@@ -297,13 +326,15 @@ impl<'a> Batch<'a> {
         let persons: HashSet<&PersonKey> = fresh.iter().map(|fresh| &fresh.person).collect();
         let persons: Vec<PersonKey> = persons.into_iter().cloned().collect();
         let mut stock = known.stock();
-        load::add_persons(self.tx.conn(), &mut stock, &known.items().collect::<Vec<_>>(), &persons, now).await?;
+        load::add_persons(self.tx.conn(), &mut stock, &known.items().collect::<Vec<_>>(), &persons, now)
+            .await?;
         let mut deciding = Vec::with_capacity(fresh.len());
         for fresh in fresh {
             if known.unguarded.accepted.iter().all(|text| fresh.asked.request.accepted.contains(text)) {
                 deciding.push(fresh);
             } else {
-                let refusal = OpError::refuse_field(ReserveRefusal::LegalTextsNotAccepted, "acceptedLegalTextIds");
+                let refusal =
+                    OpError::refuse_field(ReserveRefusal::LegalTextsNotAccepted, "acceptedLegalTextIds");
                 put(answers, fresh.at, Err(refusal));
             }
         }
@@ -331,15 +362,25 @@ impl<'a> Batch<'a> {
         for (fresh, decision) in deciding.iter().zip(decide(&stock, &requests, now)) {
             let answer = match decision {
                 Decision::Reserved(quote, expires_at) => {
-                    granted.push(Granted { at: fresh.at, asked: fresh.asked, person: &fresh.person, quote, expires_at });
+                    granted.push(Granted {
+                        at: fresh.at,
+                        asked: fresh.asked,
+                        person: &fresh.person,
+                        quote,
+                        expires_at,
+                    });
                     continue;
                 }
                 Decision::Refused(_, Some(quote)) => Ok(Reserved::Repriced(quote)),
                 Decision::Refused(why, None) => {
-                    let why = why.into_iter().map(|refused| Refused { code: refused.code.into(), path: refused.path });
+                    let why = why
+                        .into_iter()
+                        .map(|refused| Refused { code: refused.code.into(), path: refused.path });
                     Err(OpError::Refused(why.collect()))
                 }
-                Decision::Confirmed | Decision::Done => Err(OpError::inconsistent("a reservation decided otherwise")),
+                Decision::Confirmed | Decision::Done => {
+                    Err(OpError::inconsistent("a reservation decided otherwise"))
+                }
             };
             put(answers, fresh.at, answer);
         }
@@ -377,15 +418,21 @@ impl<'a> Batch<'a> {
             expires_at: *expires_at,
         });
         let lines = reservation_row::insert_held(tx, &lines.collect::<Vec<_>>()).await?;
-        let due: Vec<_> = granted.iter().map(|granted| (granted.asked.checkout, granted.quote.due_now())).collect();
+        let due: Vec<_> =
+            granted.iter().map(|granted| (granted.asked.checkout, granted.quote.due_now())).collect();
         let payments = payments::open_all(tx, &due).await?;
         let traced = |granted: &Granted<'_>| granted.asked.trace.clone();
-        let timers = granted.iter().map(|granted| (granted.asked.checkout.uuid(), granted.expires_at, traced(granted)));
+        let timers = granted
+            .iter()
+            .map(|granted| (granted.asked.checkout.uuid(), granted.expires_at, traced(granted)));
         timers::set_all::<HoldLapse>(tx, timers.collect()).await?;
-        let reserved = granted.iter().map(|granted| (1, Fact::Reserved { checkout: granted.asked.checkout }, traced(granted)));
+        let reserved = granted
+            .iter()
+            .map(|granted| (1, Fact::Reserved { checkout: granted.asked.checkout }, traced(granted)));
         let changed = known.stock_changes().map(|(version, fact)| (version, fact, None));
         outbox::publish_traced(tx, reserved.chain(changed).collect()).await?;
-        let changes = granted.iter().map(|granted| (granted.asked.actor, traced(granted), granted.asked.checkout));
+        let changes =
+            granted.iter().map(|granted| (granted.asked.actor, traced(granted), granted.asked.checkout));
         audit::record_each(tx, "checkout.reserve", changes, &["lines", "address"]).await?;
         let rows = checkouts.into_iter().zip(lines).zip(payments);
         Ok(rows.map(|((checkout, lines), payment)| Made { checkout, lines, payment }).collect())
@@ -398,7 +445,8 @@ impl<'a> Batch<'a> {
             return Ok(());
         }
         let granted: HashSet<usize> = granted.iter().map(|granted| granted.at).collect();
-        let refused = fresh.iter().filter(|fresh| !granted.contains(&fresh.at)).map(|fresh| fresh.asked.key());
+        let refused =
+            fresh.iter().filter(|fresh| !granted.contains(&fresh.at)).map(|fresh| fresh.asked.key());
         idempotency::free_all(self.tx, &refused.collect::<Vec<_>>()).await
     }
 }

@@ -64,7 +64,9 @@ pub async fn cancel(
     let drops: BTreeSet<DropId> = lines.iter().map(|line| line.drop_id).collect();
     let cancelled = in_tx(db, scope.actor(), async |tx| {
         let input = Input { reservation };
-        match idempotency::claim(tx, scope.actor(), "reservation.cancel", key, &input, reservation.uuid()).await? {
+        match idempotency::claim(tx, scope.actor(), "reservation.cancel", key, &input, reservation.uuid())
+            .await?
+        {
             Claim::Fresh => {}
             Claim::Replay(_) => return Ok((checkout.id, true)),
             Claim::Mismatch => return Err(OpError::refuse_field(CancelRefusal::KeyReused, "idempotencyKey")),

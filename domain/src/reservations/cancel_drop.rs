@@ -37,13 +37,17 @@ pub enum CancelDropRefusal {
 }
 
 /// Calls a drop off: holds end, and every deposit that was paid for it goes back.
-pub async fn cancel_drop(db: &Db, scope: &CreatorScope, id: DropId) -> Result<Drop, OpError<CancelDropRefusal>> {
+pub async fn cancel_drop(
+    db: &Db,
+    scope: &CreatorScope,
+    id: DropId,
+) -> Result<Drop, OpError<CancelDropRefusal>> {
     let mut drops = BTreeSet::from([id]);
     loop {
         match in_tx(db, scope, async |tx| cancel_under(tx, scope, id, &drops).await).await? {
             Attempt::Done(drop) => return Ok(*drop),
-            // All gates are taken together and in ascending order, so the attempt begins anew. Between two attempts only a new
-            // checkout over this drop and another one can add a gate.
+            // All gates are taken together and in ascending order, so the attempt begins anew. Between two
+            // attempts only a new checkout over this drop and another one can add a gate.
             Attempt::Needs(more) => drops.extend(more),
         }
     }
@@ -78,16 +82,19 @@ async fn cancel_under(
         return Ok(Attempt::Needs(needed));
     }
     let drop = drop_row::lock(tx, scope, id).await?.ok_or_else(unknown)?;
-    let state = transition(drop.state, DropEvent::Cancel).map_err(|_| OpError::refuse(CancelDropRefusal::AlreadyCancelled))?;
+    let state = transition(drop.state, DropEvent::Cancel)
+        .map_err(|_| OpError::refuse(CancelDropRefusal::AlreadyCancelled))?;
     tx.beyond_wall(async || release_all(tx, &gates, &lines).await).await?;
     Ok(Attempt::Done(Box::new(enter_state(tx, drop, state, tx.now()).await?)))
 }
 
-/// The lines that end with a drop: its paid ones, and all held ones of each unpaid checkout that has a line in it, because one
-/// payment covers such a checkout. Nothing can be added to them while the drop's gate is held.
+/// The lines that end with a drop: its paid ones, and all held ones of each unpaid checkout that has a line
+/// in it, because one payment covers such a checkout. Nothing can be added to them while the drop's gate is
+/// held.
 async fn lines_to_release(tx: &Tx, id: DropId) -> Result<Vec<Line>, DbErr> {
     let claimed = reservation_row::alive_in_drop(tx.conn(), id).await?;
-    let (mut lines, held): (Vec<Line>, Vec<Line>) = claimed.into_iter().partition(|line| line.state == ReservationState::Confirmed);
+    let (mut lines, held): (Vec<Line>, Vec<Line>) =
+        claimed.into_iter().partition(|line| line.state == ReservationState::Confirmed);
     let unpaid: BTreeSet<CheckoutId> = held.iter().map(|line| line.checkout_id).collect();
     let of_unpaid = reservation_row::of_checkouts(tx.conn(), &unpaid.into_iter().collect::<Vec<_>>()).await?;
     lines.extend(of_unpaid.into_iter().filter(|line| line.state == ReservationState::Held));

@@ -43,7 +43,8 @@ pub async fn change_item(
                 [Decision::Done] => {}
                 _ => return Err(OpError::refuse_field(ItemRefusal::BelowReserved, "units")),
             }
-            let others = stock.items.iter().filter(|(item, _)| **item != id).map(|(_, stock)| i64::from(stock.units));
+            let others =
+                stock.items.iter().filter(|(item, _)| **item != id).map(|(_, stock)| i64::from(stock.units));
             let in_all = others.fold(i64::from(units), i64::saturating_add);
             let never_made = drop.minimum_units.is_some_and(|minimum| in_all < i64::from(minimum));
             if drop.state == DropState::Published && never_made {

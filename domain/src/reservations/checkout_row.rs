@@ -95,12 +95,20 @@ pub(crate) fn of_buyer(scope: &BuyerScope) -> Select<Entity> {
 }
 
 /// One of a buyer's own checkouts.
-pub(crate) async fn own(conn: &impl ConnectionTrait, scope: &BuyerScope, id: CheckoutId) -> Result<Option<Model>, DbErr> {
+pub(crate) async fn own(
+    conn: &impl ConnectionTrait,
+    scope: &BuyerScope,
+    id: CheckoutId,
+) -> Result<Option<Model>, DbErr> {
     of_buyer(scope).filter(Column::Id.eq(id)).one(conn).await
 }
 
 /// The buyer's checkout that a line is of: one statement, whether it is another's or none.
-pub(crate) async fn of_line(conn: &impl ConnectionTrait, scope: &BuyerScope, line: ReservationId) -> Result<Option<Model>, DbErr> {
+pub(crate) async fn of_line(
+    conn: &impl ConnectionTrait,
+    scope: &BuyerScope,
+    line: ReservationId,
+) -> Result<Option<Model>, DbErr> {
     of_buyer(scope).filter(Column::Id.in_subquery(reservation_row::checkout_of(line))).one(conn).await
 }
 
@@ -169,7 +177,12 @@ pub(crate) async fn insert_all(tx: &Tx, new: &[NewCheckout<'_>]) -> Result<Vec<M
 }
 
 /// Counts a checkout's version up and answers it; with a new deadline where there is one.
-pub(crate) async fn touch(tx: &Tx, id: CheckoutId, expires_at: Option<DateTime<Utc>>, extended: bool) -> Result<i64, DbErr> {
+pub(crate) async fn touch(
+    tx: &Tx,
+    id: CheckoutId,
+    expires_at: Option<DateTime<Utc>>,
+    extended: bool,
+) -> Result<i64, DbErr> {
     let mut update = Entity::update_many()
         .col_expr(Column::Version, Expr::col(Column::Version).add(1))
         .col_expr(Column::UpdatedAt, Expr::value(tx.now()));
@@ -180,12 +193,23 @@ pub(crate) async fn touch(tx: &Tx, id: CheckoutId, expires_at: Option<DateTime<U
         update = update.col_expr(Column::Extended, Expr::value(true));
     }
     update.filter(Column::Id.eq(id)).exec(tx.conn()).await?;
-    let version = Entity::find_by_id(id).select_only().column(Column::Version).into_tuple::<i64>().one(tx.conn()).await?;
+    let version = Entity::find_by_id(id)
+        .select_only()
+        .column(Column::Version)
+        .into_tuple::<i64>()
+        .one(tx.conn())
+        .await?;
     Ok(version.unwrap_or(1))
 }
 
 /// The addresses of checkouts: one statement.
-pub(crate) async fn addresses(conn: &impl ConnectionTrait, ids: &[CheckoutId]) -> Result<HashMap<CheckoutId, AddressView>, DbErr> {
-    let rows = address_row::Entity::find().filter(address_row::Column::CheckoutId.is_in(ids.iter().copied())).all(conn).await?;
+pub(crate) async fn addresses(
+    conn: &impl ConnectionTrait,
+    ids: &[CheckoutId],
+) -> Result<HashMap<CheckoutId, AddressView>, DbErr> {
+    let rows = address_row::Entity::find()
+        .filter(address_row::Column::CheckoutId.is_in(ids.iter().copied()))
+        .all(conn)
+        .await?;
     Ok(rows.into_iter().map(|row| (row.checkout_id, row)).collect())
 }

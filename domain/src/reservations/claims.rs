@@ -1,6 +1,9 @@
 //! What is claimed of units: how many of an item are held, and how many are taken.
 
-#![expect(clippy::disallowed_methods, reason = "these reads join the tables of drops with that of the claims")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "these reads join the tables of drops with that of the claims"
+)]
 
 use std::collections::HashMap;
 
@@ -27,7 +30,8 @@ use crate::{
     },
 };
 
-/// How many units of an item are taken, with the version of its drop, which counts all changes of the item and its tiers but this.
+/// How many units of an item are taken, with the version of its drop, which counts all changes of the item
+/// and its tiers but this.
 #[derive(Debug, FromQueryResult)]
 pub(crate) struct Taken {
     pub(crate) drop_id: DropId,
@@ -35,14 +39,20 @@ pub(crate) struct Taken {
     pub(crate) first_held_at: Option<DateTime<Utc>>,
     pub(crate) id: DropItemId,
     pub(crate) confirmed_units: Units,
-    /// Units that are held at the time asked about, if there are any, and when the first of them becomes free.
+    /// Units that are held at the time asked about, if there are any, and when the first of them becomes
+    /// free.
     pub(crate) held: Option<BigUnits>,
     pub(crate) next: Option<DateTime<Utc>>,
 }
 
 /// How many units of the items of drops are taken at `now`: one statement.
-pub(crate) async fn taken(conn: &impl ConnectionTrait, drops: &[DropId], now: DateTime<Utc>) -> Result<Vec<Taken>, DbErr> {
-    let its_drop: RelationDef = item_row::Entity::belongs_to(drop_row::Entity).from(I::DropId).to(D::Id).into();
+pub(crate) async fn taken(
+    conn: &impl ConnectionTrait,
+    drops: &[DropId],
+    now: DateTime<Utc>,
+) -> Result<Vec<Taken>, DbErr> {
+    let its_drop: RelationDef =
+        item_row::Entity::belongs_to(drop_row::Entity).from(I::DropId).to(D::Id).into();
     let mut select = item_row::Entity::find()
         .select_only()
         .columns([I::DropId, I::Id, I::ConfirmedUnits])
@@ -68,10 +78,15 @@ pub struct ItemStockView {
 }
 
 /// Held units of the items of drops, as of now, by drop: one statement.
-pub async fn held_by_drop(db: &Db, drops: &[DropId]) -> Result<HashMap<DropId, Vec<(DropItemId, ItemStockView)>>, DbErr> {
+pub async fn held_by_drop(
+    db: &Db,
+    drops: &[DropId],
+) -> Result<HashMap<DropId, Vec<(DropItemId, ItemStockView)>>, DbErr> {
     let mut held: HashMap<DropId, Vec<(DropItemId, ItemStockView)>> = HashMap::new();
     for (drop, item, units, next) in reservation_row::held_units(db.reader(), drops, db.now()).await? {
-        held.entry(drop).or_default().push((item, ItemStockView { held: units, next_hold_ends_at: Some(next) }));
+        held.entry(drop)
+            .or_default()
+            .push((item, ItemStockView { held: units, next_hold_ends_at: Some(next) }));
     }
     Ok(held)
 }
@@ -79,14 +94,19 @@ pub async fn held_by_drop(db: &Db, drops: &[DropId]) -> Result<HashMap<DropId, V
 /// The drops that have an item with units left at `now`.
 pub fn with_units_left(now: DateTime<Utc>) -> DropSet {
     let held = held_of_item(now);
-    let left = Expr::col((item_row::Entity, I::Units)).sub(Expr::col((item_row::Entity, I::ConfirmedUnits))).gt(held);
+    let left = Expr::col((item_row::Entity, I::Units))
+        .sub(Expr::col((item_row::Entity, I::ConfirmedUnits)))
+        .gt(held);
     DropSet(item_row::Entity::find().select_only().column(I::DropId).filter(left).into_query())
 }
 
 /// The units of the item of an outer query on `drop_items` that are held at `now`, as an expression.
 fn held_of_item(now: DateTime<Utc>) -> Expr {
     let held = Query::select()
-        .expr(Func::coalesce([Expr::col((reservation_row::Entity, C::Units)).sum().cast_as("bigint"), Expr::val(0_i64)]))
+        .expr(Func::coalesce([
+            Expr::col((reservation_row::Entity, C::Units)).sum().cast_as("bigint"),
+            Expr::val(0_i64),
+        ]))
         .from(reservation_row::Entity)
         // What is held of a drop stands together in an index.
         .and_where(Expr::col((reservation_row::Entity, C::DropId)).equals((item_row::Entity, I::DropId)))

@@ -31,8 +31,8 @@ pub(crate) enum Confirmed {
     LimitExceeded,
 }
 
-/// Confirms all lines of a checkout, held or lapsed, if the units are theirs or free and no limit is passed; otherwise none of
-/// them. `means` is what the means of payment is known by.
+/// Confirms all lines of a checkout, held or lapsed, if the units are theirs or free and no limit is passed;
+/// otherwise none of them. `means` is what the means of payment is known by.
 pub(crate) async fn confirm<R: fmt::Debug>(
     tx: &Tx,
     gates: &Gates,
@@ -42,18 +42,22 @@ pub(crate) async fn confirm<R: fmt::Debug>(
     now: DateTime<Utc>,
 ) -> Result<Confirmed, OpError<R>> {
     let Some(first) = lines.first() else { return Ok(Confirmed::TooLate) };
-    let Ok(states) = lines.iter().map(|line| transition(line.state, ReservationEvent::Pay)).collect::<Result<Vec<_>, _>>() else {
+    let Ok(states) =
+        lines.iter().map(|line| transition(line.state, ReservationEvent::Pay)).collect::<Result<Vec<_>, _>>()
+    else {
         return Ok(Confirmed::TooLate);
     };
     let drops = gates.drops();
     let about = About { persons: slice::from_ref(&first.person_key), checkouts: slice::from_ref(&checkout) };
     let mut stock = load::stock(tx.conn(), &drops, about, now).await?;
     if let Some(means) = &means {
-        let of_means = reservation_row::confirmed_in(tx.conn(), &drops, payments::checkouts_paid_by(means)).await?;
+        let of_means =
+            reservation_row::confirmed_in(tx.conn(), &drops, payments::checkouts_paid_by(means)).await?;
         of_means.into_iter().for_each(|(item, units)| stock.add_of_person(item, means, units));
     }
     let claims = lines.iter().map(|line| LineClaim { item: line.drop_item_id, units: line.units.get() });
-    let request = Request::Confirm { checkout, person: first.person_key.clone(), means, lines: claims.collect() };
+    let request =
+        Request::Confirm { checkout, person: first.person_key.clone(), means, lines: claims.collect() };
     match decide(&stock, &[request], now).as_slice() {
         [Decision::Confirmed] => {}
         [Decision::Refused(why, _)] if why.iter().any(|why| why.code == StockRefusal::LimitExceeded) => {

@@ -13,7 +13,8 @@ use crate::{
     },
 };
 
-/// The same person, with or without an account: an [`accounts::PersonKey`](crate::platform::access::PersonKey), as the table keeps it.
+/// The same person, with or without an account: an
+/// [`accounts::PersonKey`](crate::platform::access::PersonKey), as the table keeps it.
 pub type PersonKey = Vec<u8>;
 
 /// The most checkouts of one person in a drop that may be held at once, unpaid.
@@ -140,7 +141,8 @@ pub enum Request<'a> {
         /// At most this much.
         expected_total: Money,
     },
-    /// A deposit was paid: the checkout's holds become confirmed; if they lapsed, all lines are taken again, or none.
+    /// A deposit was paid: the checkout's holds become confirmed; if they lapsed, all lines are taken again,
+    /// or none.
     Confirm {
         /// Which.
         checkout: CheckoutId,
@@ -250,7 +252,9 @@ impl Stock {
                 }
                 Decision::Reserved(quote, self.hold(*checkout, person, lines, now))
             }
-            Request::Confirm { checkout, person, means, lines } => self.confirm(*checkout, person, means.as_ref(), lines),
+            Request::Confirm { checkout, person, means, lines } => {
+                self.confirm(*checkout, person, means.as_ref(), lines)
+            }
             Request::SetUnits { item, units } => {
                 if *units < self.taken(*item) {
                     return Decision::Refused(vec![Refused::field(StockRefusal::BelowTaken, "units")], None);
@@ -264,7 +268,13 @@ impl Stock {
     }
 
     /// Holds units for a checkout, as long as the most impatient of its drops says. Answers until when.
-    fn hold(&mut self, checkout: CheckoutId, person: &PersonKey, lines: &[LineClaim], now: DateTime<Utc>) -> DateTime<Utc> {
+    fn hold(
+        &mut self,
+        checkout: CheckoutId,
+        person: &PersonKey,
+        lines: &[LineClaim],
+        now: DateTime<Utc>,
+    ) -> DateTime<Utc> {
         let drops = self.drops_of(lines);
         let lasts = drops.iter().filter_map(|drop| self.drops.get(drop)).map(|window| window.hold).min();
         for line in lines {
@@ -273,7 +283,8 @@ impl Stock {
             }
             self.add_of_person(line.item, person, line.units);
         }
-        let holds = lines.iter().map(|line| Hold { item: line.item, units: line.units, person: person.clone() });
+        let holds =
+            lines.iter().map(|line| Hold { item: line.item, units: line.units, person: person.clone() });
         self.holds.insert(checkout, holds.collect());
         for drop in drops {
             let conduct = self.conduct.entry((drop, person.clone())).or_default();
@@ -301,7 +312,13 @@ impl Stock {
         }
     }
 
-    fn confirm(&mut self, checkout: CheckoutId, person: &PersonKey, means: Option<&PersonKey>, lines: &[LineClaim]) -> Decision {
+    fn confirm(
+        &mut self,
+        checkout: CheckoutId,
+        person: &PersonKey,
+        means: Option<&PersonKey>,
+        lines: &[LineClaim],
+    ) -> Decision {
         let called_off = |line: &LineClaim| {
             let window = self.items.get(&line.item).and_then(|stock| self.drops.get(&stock.drop));
             window.is_none_or(|window| window.state != DropState::Published)
@@ -310,7 +327,8 @@ impl Stock {
             return Decision::Refused(vec![Refused::whole(StockRefusal::Closed)], None);
         }
         let held = self.holds.get(&checkout);
-        let active = |line: &LineClaim| held.is_some_and(|holds| holds.iter().any(|hold| hold.item == line.item));
+        let active =
+            |line: &LineClaim| held.is_some_and(|holds| holds.iter().any(|hold| hold.item == line.item));
         let late = !lines.iter().all(active);
         self.release(checkout);
         // Late, all lines are taken again, as if they were asked for now, or none.
@@ -348,7 +366,9 @@ impl Stock {
                 Some(window) => match phase(window.state, window.opens_at, window.closes_at, now) {
                     DropPhase::Draft => Some(StockRefusal::ItemNotFound),
                     DropPhase::Scheduled => Some(StockRefusal::NotOpen(window.opens_at)),
-                    DropPhase::Open if arrived_at < window.opens_at => Some(StockRefusal::NotOpen(window.opens_at)),
+                    DropPhase::Open if arrived_at < window.opens_at => {
+                        Some(StockRefusal::NotOpen(window.opens_at))
+                    }
                     DropPhase::Open => None,
                     DropPhase::Closed | DropPhase::Cancelled => Some(StockRefusal::Closed),
                 },
@@ -365,21 +385,30 @@ impl Stock {
     }
 
     /// Why a person is to pay for what is held first, or to wait.
-    fn misconduct(&self, person: &PersonKey, lines: &[LineClaim], now: DateTime<Utc>) -> Option<StockRefusal> {
+    fn misconduct(
+        &self,
+        person: &PersonKey,
+        lines: &[LineClaim],
+        now: DateTime<Utc>,
+    ) -> Option<StockRefusal> {
         let drops = self.drops_of(lines);
         let conduct = || drops.iter().filter_map(|drop| self.conduct.get(&(*drop, person.clone())));
         let pause = conduct().filter_map(Conduct::pause_until).filter(|until| *until > now).max();
-        let too_many = conduct().any(|conduct| conduct.open >= OPEN_HOLDS_MAX).then_some(StockRefusal::TooManyHolds);
+        let too_many =
+            conduct().any(|conduct| conduct.open >= OPEN_HOLDS_MAX).then_some(StockRefusal::TooManyHolds);
         pause.map(StockRefusal::HoldsLapsed).or(too_many)
     }
 
     /// Lines that lead beyond what one person may have of an item, or of a drop.
     fn over_limit(&self, person: &PersonKey, lines: &[LineClaim]) -> Vec<Refused<StockRefusal>> {
-        let (mut wanted, mut wanted_in): (BTreeMap<DropItemId, u32>, BTreeMap<DropId, u32>) = Default::default();
+        let (mut wanted, mut wanted_in): (BTreeMap<DropItemId, u32>, BTreeMap<DropId, u32>) =
+            Default::default();
         let over = |(at, line): (usize, &LineClaim)| {
             let stock = self.items.get(&line.item)?;
-            let of_item = add(&mut wanted, line.item, line.units).saturating_add(self.of_person(line.item, person));
-            let of_drop = add(&mut wanted_in, stock.drop, line.units).saturating_add(self.of_person_in(stock.drop, person));
+            let of_item =
+                add(&mut wanted, line.item, line.units).saturating_add(self.of_person(line.item, person));
+            let of_drop = add(&mut wanted_in, stock.drop, line.units)
+                .saturating_add(self.of_person_in(stock.drop, person));
             let max = self.drops.get(&stock.drop).and_then(|window| window.per_buyer_max);
             let over = of_item > stock.per_buyer_max || max.is_some_and(|max| of_drop > max);
             over.then(|| Refused::item(StockRefusal::LimitExceeded, "lines", at, "units"))

@@ -149,7 +149,8 @@ fn a_limit_of_the_drop_counts_all_of_its_items() {
         window.per_buyer_max = Some(3);
     }
     stock.add_of_person(other, &person(1), 2);
-    let decisions = decide(&stock, &[reserve(1, 1, 2), reserve(2, 1, 1), reserve(3, 2, 3), reserve(4, 2, 1)], now());
+    let decisions =
+        decide(&stock, &[reserve(1, 1, 2), reserve(2, 1, 1), reserve(3, 2, 3), reserve(4, 2, 1)], now());
     assert_eq!(words(&decisions), ["limit", "reserved", "reserved", "limit"]);
 }
 
@@ -172,8 +173,12 @@ fn a_person_has_few_holds_open_at_once() {
     let three = [reserve(1, 1, 1), reserve(2, 1, 1), reserve(3, 1, 1)];
     three.iter().for_each(|request| drop(stock.decide_one(request, now())));
     stock.release(checkout(1));
-    let after = [confirm(2, 1, None, 1), reserve(4, 1, 1), reserve(5, 1, 1), reserve(6, 1, 1), reserve(7, 2, 1)];
-    assert_eq!(words(&decide(&stock, &after, now())), ["confirmed", "reserved", "reserved", "too many holds", "reserved"]);
+    let after =
+        [confirm(2, 1, None, 1), reserve(4, 1, 1), reserve(5, 1, 1), reserve(6, 1, 1), reserve(7, 2, 1)];
+    assert_eq!(
+        words(&decide(&stock, &after, now())),
+        ["confirmed", "reserved", "reserved", "too many holds", "reserved"]
+    );
 }
 
 #[test]
@@ -222,7 +227,10 @@ fn a_higher_price_than_expected_is_refused_with_the_new_quote_and_a_lower_one_pa
 fn a_late_payment_takes_all_lines_again_or_none() {
     // Nothing is held for checkout 1 any more; seven units are free, then four, then one.
     let requests = [confirm(1, 1, None, 3), reserve(2, 2, 3), confirm(3, 3, None, 3), confirm(4, 4, None, 3)];
-    assert_eq!(words(&decide(&stock(), &requests, now())), ["confirmed", "reserved", "confirmed", "sold out"]);
+    assert_eq!(
+        words(&decide(&stock(), &requests, now())),
+        ["confirmed", "reserved", "confirmed", "sold out"]
+    );
 }
 
 #[test]
@@ -235,7 +243,10 @@ fn one_means_of_payment_buys_no_more_than_one_person_may_have() {
         confirm(2, 2, Some(100), 2),
         confirm(3, 3, Some(101), 2),
     ];
-    assert_eq!(words(&decide(&stock(), &requests, now())), ["reserved", "reserved", "reserved", "confirmed", "limit", "confirmed"]);
+    assert_eq!(
+        words(&decide(&stock(), &requests, now())),
+        ["reserved", "reserved", "reserved", "confirmed", "limit", "confirmed"]
+    );
 }
 
 #[test]
@@ -314,9 +325,18 @@ impl Books {
     }
 
     /// What is asked of the decision; holds are given up without one.
-    fn request(&self, number: usize, wish: &Wish, wishes: &[Wish], at: DateTime<Utc>) -> Option<Request<'static>> {
+    fn request(
+        &self,
+        number: usize,
+        wish: &Wish,
+        wishes: &[Wish],
+        at: DateTime<Utc>,
+    ) -> Option<Request<'static>> {
         let claims = |lines: &[(u128, u32)]| -> Vec<LineClaim> {
-            lines.iter().map(|(line, units)| LineClaim { item: DropItemId(Uuid::from_u128(*line)), units: *units }).collect()
+            lines
+                .iter()
+                .map(|(line, units)| LineClaim { item: DropItemId(Uuid::from_u128(*line)), units: *units })
+                .collect()
         };
         Some(match wish {
             Wish::Reserve { who, lines, expected } => Request::Reserve {
@@ -329,7 +349,12 @@ impl Books {
             },
             Wish::Confirm { of } => {
                 let (who, lines) = asked_by(wishes, *of);
-                Request::Confirm { checkout: checkout(whole(*of)), person: person(who), means: None, lines: claims(&lines) }
+                Request::Confirm {
+                    checkout: checkout(whole(*of)),
+                    person: person(who),
+                    means: None,
+                    lines: claims(&lines),
+                }
             }
             Wish::Release { .. } => return None,
         })
@@ -338,7 +363,13 @@ impl Books {
     fn write(&mut self, number: usize, wish: &Wish, wishes: &[Wish], decision: &Decision, at: DateTime<Utc>) {
         match (wish, decision) {
             (Wish::Reserve { who, lines, .. }, Decision::Reserved(_, expires_at)) => {
-                let kept = Kept { checkout: whole(number), who: *who, lines: lines.clone(), expires_at: *expires_at, paid: false };
+                let kept = Kept {
+                    checkout: whole(number),
+                    who: *who,
+                    lines: lines.clone(),
+                    expires_at: *expires_at,
+                    paid: false,
+                };
                 self.0.push(kept);
             }
             (Wish::Confirm { of }, Decision::Confirmed) => {
@@ -357,7 +388,8 @@ impl Books {
             self.0.retain(|kept| kept.checkout != whole(*of) || kept.paid || kept.expires_at <= at);
             return vec![Decision::Done];
         }
-        let requests = numbers.clone().map(|number| self.request(number, &wishes[number], wishes, at).unwrap());
+        let requests =
+            numbers.clone().map(|number| self.request(number, &wishes[number], wishes, at).unwrap());
         let decisions = decide(&self.load(at), &requests.collect::<Vec<_>>(), at);
         for (number, decision) in numbers.zip(&decisions) {
             self.write(number, &wishes[number], wishes, decision, at);
@@ -383,9 +415,14 @@ fn asked_by(wishes: &[Wish], of: usize) -> (u8, Vec<(u128, u32)>) {
 
 fn wishes() -> impl Strategy<Value = Vec<(i64, Wish)>> {
     let line = (0_usize..2, 1_u32..4).prop_map(|(at, units)| (ITEMS[at], units));
-    let reserve = (0_u8..6, prop::collection::vec(line, 1..4), prop_oneof![9 => Just(1_000_000_i64), 1 => 100_i64..130])
+    let reserve = (
+        0_u8..6,
+        prop::collection::vec(line, 1..4),
+        prop_oneof![9 => Just(1_000_000_i64), 1 => 100_i64..130],
+    )
         .prop_map(|(who, lines, expected)| Wish::Reserve { who, lines, expected });
-    let other = (any::<bool>(), 0_usize..60).prop_map(|(pays, of)| if pays { Wish::Confirm { of } } else { Wish::Release { of } });
+    let other = (any::<bool>(), 0_usize..60)
+        .prop_map(|(pays, of)| if pays { Wish::Confirm { of } } else { Wish::Release { of } });
     // Seconds from the instant before: most come at once, some minutes later, when holds have run out.
     let later = prop_oneof![6 => Just(0_i64), 2 => 1_i64..300, 1 => 300_i64..2_000];
     prop::collection::vec((later, prop_oneof![4 => reserve, 1 => other]), 1..80).prop_map(|wishes| {
@@ -407,8 +444,8 @@ fn wishes() -> impl Strategy<Value = Vec<(i64, Wish)>> {
 }
 
 proptest! {
-    /// Every way of cutting one sequence into batches gives the same answers as deciding one by one: for limits, tiers, lapses,
-    /// pauses, payments that come late, and several lines alike.
+    /// Every way of cutting one sequence into batches gives the same answers as deciding one by one: for
+    /// limits, tiers, lapses, pauses, payments that come late, and several lines alike.
     #[test]
     fn batching_changes_no_answer(asked in wishes(), cuts in prop::collection::vec(1_usize..12, 1..40)) {
         let (laters, wishes): (Vec<i64>, Vec<Wish>) = asked.into_iter().unzip();
@@ -421,7 +458,8 @@ proptest! {
         let (mut next, mut cut) = (0, cuts.iter().cycle());
         while next < wishes.len() {
             let at = instants[next];
-            // A batch has one instant; a payment is applied, and a hold given up, by a transaction of its own.
+            // A batch has one instant; a payment is applied, and a hold given up, by a transaction of its
+            // own.
             let joins = |number: &usize| instants[*number] == at && matches!(wishes[*number], Wish::Reserve { .. });
             let end = (next..wishes.len()).take(*cut.next().unwrap()).take_while(joins).last().unwrap_or(next) + 1;
             for (number, decision) in (next..end).zip(batched.take(next..end, &wishes, at)) {

@@ -45,7 +45,11 @@ impl Payable for Deposits {
         Ok(Box::new(LockedDeposit { gates: gate::take(tx, &drops).await?, checkout: payment.checkout_id }))
     }
 
-    async fn creators_of(&self, tx: &Tx, reservations: &[ReservationId]) -> Result<Vec<(ReservationId, CreatorId)>, DbErr> {
+    async fn creators_of(
+        &self,
+        tx: &Tx,
+        reservations: &[ReservationId],
+    ) -> Result<Vec<(ReservationId, CreatorId)>, DbErr> {
         let lines = reservation_row::by_ids(tx.conn(), reservations).await?;
         Ok(lines.into_iter().map(|line| (line.id, line.creator_id)).collect())
     }
@@ -84,30 +88,50 @@ impl LockedDeposit {
 
 #[async_trait]
 impl LockedPayable for LockedDeposit {
-    async fn paid(&self, tx: &Tx, payment: &Payment, now: DateTime<Utc>) -> Result<Settlement, OpError<ApplyRefusal>> {
+    async fn paid(
+        &self,
+        tx: &Tx,
+        payment: &Payment,
+        now: DateTime<Utc>,
+    ) -> Result<Settlement, OpError<ApplyRefusal>> {
         let lines = self.lines(tx).await?;
         timers::drop::<HoldLapse>(tx, self.checkout).await?;
-        let (refund, action) = match confirm(tx, &self.gates, self.checkout, &lines, payment.fingerprint.clone(), now).await? {
-            Confirmed::All => (None, "checkout.confirm"),
-            Confirmed::TooLate => (Some(RefundReason::PaidTooLate), "checkout.refund_late"),
-            Confirmed::LimitExceeded => (Some(RefundReason::LimitExceeded), "checkout.refund_late"),
-        };
+        let (refund, action) =
+            match confirm(tx, &self.gates, self.checkout, &lines, payment.fingerprint.clone(), now).await? {
+                Confirmed::All => (None, "checkout.confirm"),
+                Confirmed::TooLate => (Some(RefundReason::PaidTooLate), "checkout.refund_late"),
+                Confirmed::LimitExceeded => (Some(RefundReason::LimitExceeded), "checkout.refund_late"),
+            };
         if refund.is_some() {
             release(tx, &self.gates, &lines.iter().collect::<Vec<_>>(), Release::PaidInVain).await?;
         }
         audit::record(tx, action, self.checkout, &["state"]).await?;
-        let share = |line: &Line| Share { reservation: line.id, creator: line.creator_id, amount_minor: line.due_now_minor };
+        let share = |line: &Line| Share {
+            reservation: line.id,
+            creator: line.creator_id,
+            amount_minor: line.due_now_minor,
+        };
         Ok(Settlement { shares: lines.iter().map(share).collect(), refund })
     }
 
-    async fn processing(&self, tx: &Tx, hold_left_secs: Option<i64>, now: DateTime<Utc>) -> Result<(), OpError<ApplyRefusal>> {
+    async fn processing(
+        &self,
+        tx: &Tx,
+        hold_left_secs: Option<i64>,
+        now: DateTime<Utc>,
+    ) -> Result<(), OpError<ApplyRefusal>> {
         let checkout = checkout_row::by_id(tx.conn(), self.checkout).await?;
         let checkout = checkout.ok_or_else(|| OpError::inconsistent("a payment without its checkout"))?;
         let extra_secs = if checkout.extended { 0 } else { PROCESSING_SECS };
         self.resume(tx, hold_left_secs, extra_secs, now).await
     }
 
-    async fn ended(&self, tx: &Tx, hold_left_secs: Option<i64>, now: DateTime<Utc>) -> Result<(), OpError<ApplyRefusal>> {
+    async fn ended(
+        &self,
+        tx: &Tx,
+        hold_left_secs: Option<i64>,
+        now: DateTime<Utc>,
+    ) -> Result<(), OpError<ApplyRefusal>> {
         self.resume(tx, hold_left_secs, 0, now).await
     }
 }

@@ -1,8 +1,10 @@
-//! The desk: requests for the same drop that come while others are being decided are gathered, and decided together next.
+//! The desk: requests for the same drop that come while others are being decided are gathered, and decided
+//! together next.
 //!
-//! A process has one [`Desk`], with a queue for each drop that somebody wants. Whoever comes first is decided first. A queue is
-//! bounded in length and in waiting time: whoever would wait longer is told so at once, and when to come again. Processes know
-//! nothing of each other: between them the gate of the drop, a row lock, decides whose turn it is.
+//! A process has one [`Desk`], with a queue for each drop that somebody wants. Whoever comes first is decided
+//! first. A queue is bounded in length and in waiting time: whoever would wait longer is told so at once, and
+//! when to come again. Processes know nothing of each other: between them the gate of the drop, a row lock,
+//! decides whose turn it is.
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
@@ -40,8 +42,8 @@ const BATCH_LINES_MAX: usize = 512;
 const ITEMS_KEPT: usize = 100_000;
 /// How much the newest batch counts in what a batch is expected to take.
 const PACE_WEIGHT: f64 = 0.2;
-/// How long a queue in which nobody waits is kept, with what its last decision knew: those who were answered come again, and others
-/// come while other processes have their turn.
+/// How long a queue in which nobody waits is kept, with what its last decision knew: those who were answered
+/// come again, and others come while other processes have their turn.
 const LINGER: Duration = Duration::from_millis(50);
 /// The longest that who is turned away is asked to wait.
 const AGAIN_AFTER_MAX: Duration = Duration::from_secs(30);
@@ -59,7 +61,8 @@ pub struct DeskSettings {
     pub queue_max: usize,
     /// The longest that a request may have to wait.
     pub wait_max: Duration,
-    /// The most transactions at once, of those that the database can take: the others of its connections are for other work.
+    /// The most transactions at once, of those that the database can take: the others of its connections are
+    /// for other work.
     pub transactions_max: usize,
 }
 
@@ -86,8 +89,8 @@ struct Inner {
     crowded: AtomicUsize,
 }
 
-/// Those who wait for a drop, in the order of their coming. There is one as long as somebody waits or is being decided, and a little
-/// longer.
+/// Those who wait for a drop, in the order of their coming. There is one as long as somebody waits or is
+/// being decided, and a little longer.
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<Waiting>,
@@ -111,7 +114,10 @@ impl Desk {
         metrics::describe_histogram!(BATCH_REQUESTS, "Reservations that were decided by one transaction.");
         metrics::describe_histogram!(WAITED, "How long reservations waited until they were decided.");
         metrics::describe_gauge!(WAITING, "Reservations that wait for their turn.");
-        metrics::describe_counter!(BUSY, "Reservations that were turned away because their wait would have been too long.");
+        metrics::describe_counter!(
+            BUSY,
+            "Reservations that were turned away because their wait would have been too long."
+        );
         // SQLite has one writer: whoever waits for it had better wait here, and be decided together.
         let at_once = if db.backend() == DbBackend::Sqlite { 1 } else { settings.transactions_max.max(1) };
         Self(Arc::new(Inner {
@@ -125,10 +131,14 @@ impl Desk {
         }))
     }
 
-    /// Holds the units of all lines, or of none: see [`reserve`](super::reserve::reserve). Requests for one drop are decided in
-    /// the order of their coming. One that is given up before its turn, by dropping this future, is not decided; one whose turn
-    /// has come is decided to its end.
-    pub async fn reserve(&self, scope: &BuyerScope, request: ReserveRequest) -> Result<Reserved, OpError<ReserveRefusal>> {
+    /// Holds the units of all lines, or of none: see [`reserve`](super::reserve::reserve). Requests for one
+    /// drop are decided in the order of their coming. One that is given up before its turn, by dropping this
+    /// future, is not decided; one whose turn has come is decided to its end.
+    pub async fn reserve(
+        &self,
+        scope: &BuyerScope,
+        request: ReserveRequest,
+    ) -> Result<Reserved, OpError<ReserveRefusal>> {
         reserve::check(&request)?;
         let drops = self.drops_of(&request).await?;
         let asked = Asked::new(&self.0.db, scope, request)?;
@@ -141,7 +151,8 @@ impl Desk {
                 let turn = tokio::time::timeout(self.0.settings.wait_max, &mut decided).await;
                 match turn {
                     Ok(answer) => return answer.unwrap_or_else(|_| Err(unanswered())),
-                    // Whose turn has come waits for the answer, however long that takes: it may have been decided already.
+                    // Whose turn has come waits for the answer, however long that takes: it may have been
+                    // decided already.
                     Err(_) if self.leave(drop, checkout) => return Err(self.busy(Duration::ZERO)),
                     Err(_) => {}
                 }
@@ -155,8 +166,8 @@ impl Desk {
         decided.await.unwrap_or_else(|_| Err(unanswered()))
     }
 
-    /// Whether somebody who wants to reserve will probably be turned away: for those who have more to do than they can, before they
-    /// begin with it.
+    /// Whether somebody who wants to reserve will probably be turned away: for those who have more to do than
+    /// they can, before they begin with it.
     pub fn is_crowded(&self) -> bool {
         self.0.crowded.load(Ordering::Relaxed) > 0
     }
@@ -235,8 +246,8 @@ impl Desk {
         Ok(())
     }
 
-    /// How long a request is expected to wait that has so many ahead of it: as long as their batches take, the one that is being
-    /// decided among them.
+    /// How long a request is expected to wait that has so many ahead of it: as long as their batches take,
+    /// the one that is being decided among them.
     fn expected(&self, ahead: usize) -> Duration {
         let batches = f64::from(u32::try_from(ahead.div_ceil(BATCH_MAX)).unwrap_or(u32::MAX));
         Duration::try_from_secs_f64(batches * *locked(&self.0.pace)).unwrap_or(Duration::MAX)
@@ -252,11 +263,14 @@ impl Desk {
             let Ok(turn) = self.0.transactions.acquire().await else { return };
             let desk = self.clone();
             // On its own, so that a defect in it does not stop the queue.
-            let done =
-                tokio::spawn(async move { desk.decide(&BTreeSet::from([drop]), || desk.next_batch(drop), known).await }).await;
+            let done = tokio::spawn(async move {
+                desk.decide(&BTreeSet::from([drop]), || desk.next_batch(drop), known).await
+            })
+            .await;
             known = done.unwrap_or_else(|defect| {
                 tracing::error!(%defect, "a batch of reservations ended without answers");
-                // Nor will those have one who would be decided next: else the same defect might stop the queue for ever.
+                // Nor will those have one who would be decided next: else the same defect might stop the
+                // queue for ever.
                 std::mem::drop(self.next_batch(drop));
                 None
             });
@@ -324,7 +338,8 @@ impl Desk {
         let mut answers = Vec::new();
         let gather = || {
             let batch = gather();
-            metrics::histogram!(BATCH_REQUESTS).record(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
+            metrics::histogram!(BATCH_REQUESTS)
+                .record(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
             let asked = batch.into_iter().map(|waiting| {
                 metrics::histogram!(WAITED).record(waiting.since.elapsed());
                 answers.push(waiting.answer);
@@ -351,8 +366,8 @@ fn unanswered() -> OpError<ReserveRefusal> {
     OpError::inconsistent("a decision that ended without an answer")
 }
 
-/// Takes the first of a queue that may be decided together. Those who are gone are left out. A caller who asks the same again
-/// waits for the answer to the first asking.
+/// Takes the first of a queue that may be decided together. Those who are gone are left out. A caller who
+/// asks the same again waits for the answer to the first asking.
 fn take(waiting: &mut VecDeque<Waiting>) -> Vec<Waiting> {
     let mut batch: Vec<Waiting> = Vec::new();
     let mut repeats: VecDeque<Waiting> = VecDeque::new();

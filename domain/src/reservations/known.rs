@@ -1,10 +1,12 @@
-//! What a decision must know of its drops besides who asks, and what of it the next decision need not load again.
+//! What a decision must know of its drops besides who asks, and what of it the next decision need not load
+//! again.
 //!
-//! Whoever changes a drop, its items, their prices or a claim on them counts the gate's version up. Where the gate says one more
-//! than after the last decision of this process, nobody was there in between: what that decision knew, with what it gave out, is
-//! what the tables say. So a queue that is being worked off loads nothing but the persons who ask. Where other processes or
-//! payments come in between, it loads how much is taken, and the rest only if the drop's own version has changed as well. It is kept
-//! for a moment after the last of a queue is answered (`desk.rs`).
+//! Whoever changes a drop, its items, their prices or a claim on them counts the gate's version up. Where the
+//! gate says one more than after the last decision of this process, nobody was there in between: what that
+//! decision knew, with what it gave out, is what the tables say. So a queue that is being worked off loads
+//! nothing but the persons who ask. Where other processes or payments come in between, it loads how much is
+//! taken, and the rest only if the drop's own version has changed as well. It is kept for a moment after the
+//! last of a queue is answered (`desk.rs`).
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -33,7 +35,8 @@ use crate::{
     },
 };
 
-/// How long what no gate guards is used: tax, tariffs, the creators' and variants' terms, the current legal texts.
+/// How long what no gate guards is used: tax, tariffs, the creators' and variants' terms, the current legal
+/// texts.
 const UNGUARDED_MAX: Duration = Duration::from_secs(1);
 
 /// Drops as a decision found and left them.
@@ -61,7 +64,11 @@ pub(super) struct Unguarded {
 
 impl Unguarded {
     /// Five statements.
-    async fn load(conn: &impl ConnectionTrait, items: &[item_row::Model], destinations: &BTreeSet<Country>) -> Result<Self, DbErr> {
+    async fn load(
+        conn: &impl ConnectionTrait,
+        items: &[item_row::Model],
+        destinations: &BTreeSet<Country>,
+    ) -> Result<Self, DbErr> {
         let loaded = Instant::now();
         let accepted = legal::current_ids(conn).await?;
         let conditions = Arc::new(Conditions::load(conn, items, destinations).await?);
@@ -75,8 +82,8 @@ impl Unguarded {
 }
 
 impl Known {
-    /// What is known under these gates: what is left of the last decision, as far as it still holds, and the rest loaded by
-    /// up to ten statements.
+    /// What is known under these gates: what is left of the last decision, as far as it still holds, and the
+    /// rest loaded by up to ten statements.
     pub(super) async fn of(
         conn: &impl ConnectionTrait,
         gates: Gates,
@@ -108,8 +115,8 @@ impl Known {
         Ok(Self { gates, drops, book, unguarded, items, held })
     }
 
-    /// Whether nobody was there between the decision that left this and the one that has taken these gates, and nothing has
-    /// run out.
+    /// Whether nobody was there between the decision that left this and the one that has taken these gates,
+    /// and nothing has run out.
     fn is_next(&self, gates: &Gates, now: DateTime<Utc>) -> bool {
         gates.follow(&self.gates) && self.held.values().all(|(_, until)| *until > now)
     }
@@ -121,7 +128,8 @@ impl Known {
         self.held.clear();
         let mut seen = 0_usize;
         for taken in taken {
-            let drop = self.drops.iter_mut().find(|drop| drop.id == taken.drop_id && drop.version == taken.version);
+            let drop =
+                self.drops.iter_mut().find(|drop| drop.id == taken.drop_id && drop.version == taken.version);
             let item = self.items.iter_mut().find(|item| item.id == taken.id);
             let (Some(drop), Some(item)) = (drop, item) else { return Ok(false) };
             drop.first_held_at = taken.first_held_at;
@@ -163,7 +171,11 @@ impl Known {
     }
 
     /// Notes what was given out: lines of quotes, each until then.
-    pub(super) fn given<'q>(&mut self, quotes: impl IntoIterator<Item = (&'q Quote, DateTime<Utc>)>, at: DateTime<Utc>) {
+    pub(super) fn given<'q>(
+        &mut self,
+        quotes: impl IntoIterator<Item = (&'q Quote, DateTime<Utc>)>,
+        at: DateTime<Utc>,
+    ) {
         for (quote, until) in quotes {
             for line in &quote.lines {
                 let (held, first) = self.held.entry(line.item).or_insert((0, until));

@@ -26,7 +26,11 @@ pub enum LapseRefusal {}
 
 /// Ends the holds of a checkout whose time is over. Answers whether there was anything to end.
 /// A hold that was extended meanwhile gets its timer again.
-pub async fn lapse(db: &Db, scope: &SystemScope, checkout: CheckoutId) -> Result<bool, OpError<LapseRefusal>> {
+pub async fn lapse(
+    db: &Db,
+    scope: &SystemScope,
+    checkout: CheckoutId,
+) -> Result<bool, OpError<LapseRefusal>> {
     // The drops of a checkout never change, so they may be read before their gates are taken.
     let lines = reservation_row::of_checkouts(db.reader(), &[checkout]).await?;
     let drops: BTreeSet<DropId> = lines.iter().map(|line| line.drop_id).collect();

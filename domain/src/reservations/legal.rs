@@ -91,7 +91,8 @@ pub async fn publish(
     body: &Markdown,
 ) -> Result<LegalTextId, DbErr> {
     in_tx(db, scope.actor(), async |tx| {
-        let last = Entity::find().filter(Column::Kind.eq(kind)).order_by_desc(Column::Number).one(tx.conn()).await?;
+        let last =
+            Entity::find().filter(Column::Kind.eq(kind)).order_by_desc(Column::Number).one(tx.conn()).await?;
         let id: LegalTextId = tx.new_id();
         let row = ActiveModel {
             id: Set(id),

@@ -39,14 +39,16 @@ struct SummaryLine {
     balance_due_on: Option<NaiveDate>,
 }
 
-/// The buyer of a checkout, and what to tell of it. `None`: none of its lines is in the state `only_while`, if one is given,
-/// so that what the letter would say is no longer so.
+/// The buyer of a checkout, and what to tell of it. `None`: none of its lines is in the state `only_while`,
+/// if one is given, so that what the letter would say is no longer so.
 async fn buyer_with_summary(
     context: &LetterContext<'_>,
     checkout: CheckoutId,
     only_while: Option<ReservationState>,
 ) -> Result<Option<(Recipient, CheckoutSummary)>, TaskError> {
-    let Some((checkout, lines)) = for_letter(context.db, context.scope, checkout).await? else { return Ok(None) };
+    let Some((checkout, lines)) = for_letter(context.db, context.scope, checkout).await? else {
+        return Ok(None);
+    };
     if only_while.is_some_and(|state| lines.iter().all(|line| line.state != state)) {
         return Ok(None);
     }
@@ -56,7 +58,11 @@ async fn buyer_with_summary(
     Ok(Some((to, summary(context, &checkout, &lines).await?)))
 }
 
-async fn summary(context: &LetterContext<'_>, checkout: &Checkout, lines: &[Reservation]) -> Result<CheckoutSummary, TaskError> {
+async fn summary(
+    context: &LetterContext<'_>,
+    checkout: &Checkout,
+    lines: &[Reservation],
+) -> Result<CheckoutSummary, TaskError> {
     let sight = Sight::system(context.scope).map_err(TaskError::discard)?;
     let variants: Vec<_> = lines.iter().map(|line| line.variant_id).collect();
     let variants = catalog::referred_variants_by_ids(context.db, &sight, &variants).await?;
@@ -65,10 +71,16 @@ async fn summary(context: &LetterContext<'_>, checkout: &Checkout, lines: &[Rese
     let lines = lines.iter().map(|line| {
         let variant = variants.get(&line.variant_id);
         let product = variant.and_then(|variant| products.get(&variant.product_id));
-        let titles = [product.map(|product| product.title.as_str()), variant.map(|variant| variant.title.as_str())];
+        let titles =
+            [product.map(|product| product.title.as_str()), variant.map(|variant| variant.title.as_str())];
         SummaryLine {
             units: line.units.get(),
-            title: titles.into_iter().flatten().filter(|title| !title.is_empty()).collect::<Vec<_>>().join(", "),
+            title: titles
+                .into_iter()
+                .flatten()
+                .filter(|title| !title.is_empty())
+                .collect::<Vec<_>>()
+                .join(", "),
             total: Money::new(line.total_minor, line.currency),
             balance: Money::new(line.due_later_minor, line.currency),
             balance_due_on: line.balance_due_on,
@@ -104,7 +116,10 @@ impl Letter for HeldLetter {
         if let Fact::Reserved { checkout } = *fact { Some(Self { checkout }) } else { None }
     }
 
-    async fn prepare(&self, context: &LetterContext<'_>) -> Result<Option<(Recipient, CheckoutSummary)>, TaskError> {
+    async fn prepare(
+        &self,
+        context: &LetterContext<'_>,
+    ) -> Result<Option<(Recipient, CheckoutSummary)>, TaskError> {
         buyer_with_summary(context, self.checkout, Some(ReservationState::Held)).await
     }
 
@@ -141,7 +156,10 @@ impl Letter for ConfirmedLetter {
         if let Fact::Confirmed { checkout } = *fact { Some(Self { checkout }) } else { None }
     }
 
-    async fn prepare(&self, context: &LetterContext<'_>) -> Result<Option<(Recipient, CheckoutSummary)>, TaskError> {
+    async fn prepare(
+        &self,
+        context: &LetterContext<'_>,
+    ) -> Result<Option<(Recipient, CheckoutSummary)>, TaskError> {
         buyer_with_summary(context, self.checkout, None).await
     }
 
@@ -178,7 +196,10 @@ impl Letter for LapsedLetter {
         if let Fact::Lapsed { checkout } = *fact { Some(Self { checkout }) } else { None }
     }
 
-    async fn prepare(&self, context: &LetterContext<'_>) -> Result<Option<(Recipient, CheckoutSummary)>, TaskError> {
+    async fn prepare(
+        &self,
+        context: &LetterContext<'_>,
+    ) -> Result<Option<(Recipient, CheckoutSummary)>, TaskError> {
         buyer_with_summary(context, self.checkout, Some(ReservationState::Expired)).await
     }
 
@@ -202,7 +223,11 @@ fn lines(summary: &CheckoutSummary) -> String {
         // Writing to a string does not fail.
         let _written = writeln!(text, "  {} x {}: {}", line.units, one_line(&line.title), line.total);
     }
-    let _written = writeln!(text, "\n  Total: {}\n  Deposit: {}\n  Later: {}\n", summary.total, summary.due_now, summary.due_later);
+    let _written = writeln!(
+        text,
+        "\n  Total: {}\n  Deposit: {}\n  Later: {}\n",
+        summary.total, summary.due_now, summary.due_later
+    );
     let _written = writeln!(text, "Your checkout: {}", summary.checkout);
     text
 }
@@ -280,7 +305,15 @@ mod tests {
     #[test]
     fn a_confirmed_letter_says_when_each_balance_is_due() {
         let words = ConfirmedLetter::words(&summary());
-        assert!(words.body.contains("The balance of 95.00 EUR is due on Wednesday, 1 April 2026."), "{}", words.body);
-        assert!(words.body.contains("The balance of 9.00 EUR is due on Thursday, 9 April 2026."), "{}", words.body);
+        assert!(
+            words.body.contains("The balance of 95.00 EUR is due on Wednesday, 1 April 2026."),
+            "{}",
+            words.body
+        );
+        assert!(
+            words.body.contains("The balance of 9.00 EUR is due on Thursday, 9 April 2026."),
+            "{}",
+            words.body
+        );
     }
 }

@@ -42,7 +42,8 @@ pub struct Line {
     pub delivery: Delivery,
 }
 
-/// What a price depends on that no gate guards: what the variants are, what their creators say, tax and tariffs.
+/// What a price depends on that no gate guards: what the variants are, what their creators say, tax and
+/// tariffs.
 pub(crate) struct Conditions {
     pub(super) variants: HashMap<VariantId, Variant>,
     pub(super) creators: HashMap<CreatorId, Creator>,
@@ -67,8 +68,9 @@ impl Conditions {
 
     /// Whether it has those of all these items.
     pub(super) fn serve(&self, items: &[item_row::Model]) -> bool {
-        let known =
-            |item: &item_row::Model| self.variants.contains_key(&item.variant_id) && self.creators.contains_key(&item.creator_id);
+        let known = |item: &item_row::Model| {
+            self.variants.contains_key(&item.variant_id) && self.creators.contains_key(&item.creator_id)
+        };
         items.iter().all(known)
     }
 }
@@ -128,7 +130,12 @@ pub enum AskRefusal {
 
 /// What lines would cost now, sent to that country. Nothing is held: the price is that of the next
 /// free units, and only reserving binds.
-pub async fn ask(db: &Db, scope: &PublicScope, lines: &[Line], destination: Country) -> Result<Quote, OpError<AskRefusal>> {
+pub async fn ask(
+    db: &Db,
+    scope: &PublicScope,
+    lines: &[Line],
+    destination: Country,
+) -> Result<Quote, OpError<AskRefusal>> {
     if lines.is_empty() || lines.len() > LINES_MAX {
         return Err(OpError::refuse_field(AskRefusal::LineCount, "lines"));
     }
@@ -143,7 +150,8 @@ pub async fn ask(db: &Db, scope: &PublicScope, lines: &[Line], destination: Coun
     let mut complaints = Vec::new();
     for (at, line) in lines.iter().enumerate() {
         let visible = book.terms.get(&line.item).is_some_and(|terms| {
-            let announced = stock.drops.get(&terms.drop).is_some_and(|window| window.state != DropState::Draft);
+            let announced =
+                stock.drops.get(&terms.drop).is_some_and(|window| window.state != DropState::Draft);
             announced && scope.creator().is_none_or(|creator| creator == terms.creator)
         });
         if !visible {

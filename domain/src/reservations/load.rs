@@ -29,8 +29,8 @@ pub(crate) struct About<'a> {
     pub(crate) checkouts: &'a [CheckoutId],
 }
 
-/// The stock of drops as it is at `now`. Three statements, and one each for persons and for checkouts, if there are any;
-/// for a decision, call it after the gates were taken.
+/// The stock of drops as it is at `now`. Three statements, and one each for persons and for checkouts, if
+/// there are any; for a decision, call it after the gates were taken.
 pub(crate) async fn stock(
     conn: &impl ConnectionTrait,
     drops: &[DropId],
@@ -83,7 +83,8 @@ pub(super) fn stock_with(
         stock.drops.insert(row.id, window);
     }
     for row in items {
-        let (units, confirmed, per_buyer_max) = (row.units.get(), row.confirmed_units.get(), row.per_buyer_max.get());
+        let (units, confirmed, per_buyer_max) =
+            (row.units.get(), row.confirmed_units.get(), row.per_buyer_max.get());
         stock.items.insert(row.id, ItemStock { drop: row.drop_id, units, confirmed, held: 0, per_buyer_max });
     }
     for (item, held) in held {
@@ -109,11 +110,13 @@ pub(super) async fn add_persons(
     Ok(())
 }
 
-/// Counts what persons hold, have paid for, and let run out. A checkout counts once in a drop, however many lines it has there.
+/// Counts what persons hold, have paid for, and let run out. A checkout counts once in a drop, however many
+/// lines it has there.
 fn count_claims(stock: &mut Stock, claims: Vec<PersonalClaim>, now: DateTime<Utc>) {
     let (mut open, mut lapsed) = (BTreeSet::new(), BTreeSet::new());
     for claim in claims {
-        let PersonalClaim { drop_id, drop_item_id, person_key, checkout_id, units, state, expires_at } = claim;
+        let PersonalClaim { drop_id, drop_item_id, person_key, checkout_id, units, state, expires_at } =
+            claim;
         let held = state == ReservationState::Held && expires_at > now;
         if held || state == ReservationState::Confirmed {
             stock.add_of_person(drop_item_id, &person_key, units.get());
@@ -144,7 +147,11 @@ pub(crate) async fn terms_of(
     for row in rows {
         let found = (drops.get(&row.drop_id), variants.get(&row.variant_id), creators.get(&row.creator_id));
         let (Some(drop), Some(variant), Some(creator)) = found else {
-            return Err(Inconsistency::missing("drops, variants or creators", format!("of drop item {}", row.id)).into());
+            return Err(Inconsistency::missing(
+                "drops, variants or creators",
+                format!("of drop item {}", row.id),
+            )
+            .into());
         };
         let of_item = ItemTerms {
             item: row.id,

@@ -1,12 +1,13 @@
 //! Checkouts, quotes, holds and reservations.
 //!
-//! [`quote`] what it costs and [`decide`] who gets it: pure rules. [`reserve`], [`pay`], [`cancel`], [`lapse`]: the operations on a
-//! checkout, each under the gates of its drops; [`withdraw_drop`](fn@withdraw_drop), [`cancel_drop`](fn@cancel_drop) and
-//! [`change_item`](fn@change_item): those on a drop that depend on what is claimed of it. `confirm` and `release` are the two ways in
-//! which a claim moves on, whoever asks; [`deposits`] is what follows from a payment. [`desk`] gathers requests to reserve, and `batch`
-//! decides them together by what is `known`. [`lines`] asks for a quote. [`legal`] and [`tables`]: what a checkout refers to.
-//! [`claims`] and [`queries`]: reads. [`state`]: the state machine. [`tasks`]: what happens in time. [`letters`]:
-//! what buyers are told. [`reconcile`]: what was missed.
+//! [`quote`] what it costs and [`decide`] who gets it: pure rules. [`reserve`], [`pay`], [`cancel`],
+//! [`lapse`]: the operations on a checkout, each under the gates of its drops;
+//! [`withdraw_drop`](fn@withdraw_drop), [`cancel_drop`](fn@cancel_drop) and [`change_item`](fn@change_item):
+//! those on a drop that depend on what is claimed of it. `confirm` and `release` are the two ways in which a
+//! claim moves on, whoever asks; [`deposits`] is what follows from a payment. [`desk`] gathers requests to
+//! reserve, and `batch` decides them together by what is `known`. [`lines`] asks for a quote. [`legal`] and
+//! [`tables`]: what a checkout refers to. [`claims`] and [`queries`]: reads. [`state`]: the state machine.
+//! [`tasks`]: what happens in time. [`letters`]: what buyers are told. [`reconcile`]: what was missed.
 
 pub mod address;
 mod batch;

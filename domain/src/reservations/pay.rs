@@ -77,13 +77,19 @@ impl From<ChooseRefusal> for PayRefusal {
 /// Notes the buyer's choice and queues the call to the gateway, oldest hold first. The time that the
 /// choice waits in our queue does not run off the hold. Answers the payment and whether an earlier
 /// call with the same key did it.
-pub async fn pay(db: &Db, scope: &BuyerScope, request: &PayRequest) -> Result<(PaymentId, bool), OpError<PayRefusal>> {
+pub async fn pay(
+    db: &Db,
+    scope: &BuyerScope,
+    request: &PayRequest,
+) -> Result<(PaymentId, bool), OpError<PayRefusal>> {
     let unknown = || OpError::refuse_field(PayRefusal::NotFound, "checkoutId");
     let checkout = checkout_row::own(db.reader(), scope, request.checkout).await?.ok_or_else(unknown)?;
     let lines = reservation_row::of_checkouts(db.reader(), &[checkout.id]).await?;
     let drops: BTreeSet<DropId> = lines.iter().map(|line| line.drop_id).collect();
     let noted = in_tx(db, scope.actor(), async |tx| {
-        let claim = idempotency::claim(tx, scope.actor(), "checkout.pay", &request.key, request, checkout.id.uuid()).await?;
+        let claim =
+            idempotency::claim(tx, scope.actor(), "checkout.pay", &request.key, request, checkout.id.uuid())
+                .await?;
         if claim == Claim::Mismatch {
             return Err(OpError::refuse_field(PayRefusal::KeyReused, "idempotencyKey"));
         }
@@ -99,7 +105,8 @@ pub async fn pay(db: &Db, scope: &BuyerScope, request: &PayRequest) -> Result<(P
         }
         payment.may_choose().map_err(|why| OpError::refuse(why.into()))?;
         let lines = reservation_row::of_checkouts(tx.conn(), &[checkout.id]).await?;
-        let held = |line: &reservation_row::Model| line.state == ReservationState::Held && line.expires_at > now;
+        let held =
+            |line: &reservation_row::Model| line.state == ReservationState::Held && line.expires_at > now;
         if !lines.iter().all(held) {
             return Err(OpError::refuse(PayRefusal::HoldOver));
         }

@@ -2,7 +2,8 @@
 
 use crate::platform::personal_data::{
     Classification::{self, Personal, Plain},
-    Erase, Export, FoundBy, KeepUntil, Person, PersonalContent, Register, RegisteredTable, RowErasure, RowOwner,
+    Erase, Export, FoundBy, KeepUntil, Person, PersonalContent, Register, RegisteredTable, RowErasure,
+    RowOwner,
 };
 
 /// A part of the address that an invoice names.
@@ -18,7 +19,13 @@ const fn invoiced(what: &'static str) -> Classification {
 
 /// A part of what was agreed, which is the marketplace's own business once nobody can tell with whom.
 const fn agreed(what: &'static str, why: &'static str) -> Classification {
-    Personal(PersonalContent { what, export: Export::AsItIs, erase: Erase::Unlink, keep: KeepUntil::BooksAreClosed, why })
+    Personal(PersonalContent {
+        what,
+        export: Export::AsItIs,
+        erase: Erase::Unlink,
+        keep: KeepUntil::BooksAreClosed,
+        why,
+    })
 }
 
 /// What reservations hold.
@@ -44,7 +51,11 @@ pub const REGISTER: Register = Register {
         RegisteredTable {
             name: "checkout_addresses",
             owner: RowOwner::Person {
-                found_by: &[FoundBy::Through { column: "checkout_id", other_table: "checkouts", other_column: "id" }],
+                found_by: &[FoundBy::Through {
+                    column: "checkout_id",
+                    other_table: "checkouts",
+                    other_column: "id",
+                }],
                 erasure: RowErasure::Delete,
             },
             columns: &[
@@ -69,7 +80,11 @@ pub const REGISTER: Register = Register {
         RegisteredTable {
             name: "reservations",
             owner: RowOwner::Person {
-                found_by: &[FoundBy::Through { column: "checkout_id", other_table: "checkouts", other_column: "id" }],
+                found_by: &[FoundBy::Through {
+                    column: "checkout_id",
+                    other_table: "checkouts",
+                    other_column: "id",
+                }],
                 erasure: RowErasure::Keep,
             },
             columns: &[

@@ -39,13 +39,20 @@ pub async fn checkout(db: &Db, scope: &BuyerScope, id: CheckoutId) -> Result<Opt
 }
 
 /// A buyer's checkouts by id: one statement.
-pub async fn checkouts_by_ids(db: &Db, scope: &BuyerScope, ids: &[CheckoutId]) -> Result<HashMap<CheckoutId, Checkout>, DbErr> {
+pub async fn checkouts_by_ids(
+    db: &Db,
+    scope: &BuyerScope,
+    ids: &[CheckoutId],
+) -> Result<HashMap<CheckoutId, Checkout>, DbErr> {
     let select = checkout_row::of_buyer(scope).filter(checkout_row::Column::Id.is_in(ids.iter().copied()));
     Ok(select.all(db.reader()).await?.into_iter().map(|row| (row.id, row)).collect())
 }
 
 /// The lines of checkouts that the caller was led to by its own scope: one statement.
-pub async fn lines_of(db: &Db, checkouts: &[CheckoutId]) -> Result<HashMap<CheckoutId, Vec<Reservation>>, DbErr> {
+pub async fn lines_of(
+    db: &Db,
+    checkouts: &[CheckoutId],
+) -> Result<HashMap<CheckoutId, Vec<Reservation>>, DbErr> {
     let mut lines: HashMap<CheckoutId, Vec<Reservation>> = HashMap::new();
     for row in reservation_row::of_checkouts(db.reader(), checkouts).await? {
         lines.entry(row.checkout_id).or_default().push(row);
@@ -54,7 +61,10 @@ pub async fn lines_of(db: &Db, checkouts: &[CheckoutId]) -> Result<HashMap<Check
 }
 
 /// The addresses of a buyer's checkouts: one statement.
-pub async fn addresses_of(db: &Db, checkouts: &[CheckoutId]) -> Result<HashMap<CheckoutId, AddressView>, DbErr> {
+pub async fn addresses_of(
+    db: &Db,
+    checkouts: &[CheckoutId],
+) -> Result<HashMap<CheckoutId, AddressView>, DbErr> {
     checkout_row::addresses(db.reader(), checkouts).await
 }
 
@@ -110,23 +120,39 @@ pub async fn reservations(
 ) -> Result<Slice<Reservation>, DbErr> {
     use reservation_row::Column as C;
     let key = |row: &Reservation| SortKey::new(SortValue::Time(row.created_at), row.id);
-    read_in(db, scope, async |conn| slice(conn, of_creator(scope, filter), (C::CreatedAt, C::Id), true, page, key).await).await
+    read_in(db, scope, async |conn| {
+        slice(conn, of_creator(scope, filter), (C::CreatedAt, C::Id), true, page, key).await
+    })
+    .await
 }
 
 /// One of a creator's reservations.
-pub async fn reservation(db: &Db, scope: &CreatorScope, id: ReservationId) -> Result<Option<Reservation>, DbErr> {
+pub async fn reservation(
+    db: &Db,
+    scope: &CreatorScope,
+    id: ReservationId,
+) -> Result<Option<Reservation>, DbErr> {
     let own = reservation_row::of_creator(scope).filter(reservation_row::Column::Id.eq(id));
     read_in(db, scope, async |conn| own.one(conn).await).await
 }
 
 /// How many of a creator's reservations there are, capped.
-pub async fn reservations_count(db: &Db, scope: &CreatorScope, filter: &ReservationFilter) -> Result<u64, DbErr> {
+pub async fn reservations_count(
+    db: &Db,
+    scope: &CreatorScope,
+    filter: &ReservationFilter,
+) -> Result<u64, DbErr> {
     read_in(db, scope, async |conn| count_capped(conn, of_creator(scope, filter)).await).await
 }
 
-/// A checkout with its lines, for the letters that are written about it. While a choice of payment waits in our own
-/// queue the deadline stands still: the letter then names the one that counts if the choice comes to nothing.
-pub async fn for_letter(db: &Db, _scope: &SystemScope, id: CheckoutId) -> Result<Option<(Checkout, Vec<Reservation>)>, DbErr> {
+/// A checkout with its lines, for the letters that are written about it. While a choice of payment waits in
+/// our own queue the deadline stands still: the letter then names the one that counts if the choice comes to
+/// nothing.
+pub async fn for_letter(
+    db: &Db,
+    _scope: &SystemScope,
+    id: CheckoutId,
+) -> Result<Option<(Checkout, Vec<Reservation>)>, DbErr> {
     let Some(mut checkout) = checkout_row::by_id(db.reader(), id).await? else { return Ok(None) };
     let lines = reservation_row::of_checkouts(db.reader(), &[id]).await?;
     if let Some(payment) = payments::of_checkouts(db, &[id]).await?.get(&id) {

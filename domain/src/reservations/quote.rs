@@ -16,7 +16,18 @@ use crate::{
 };
 
 /// How a line reaches its buyer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, sea_orm::EnumIter, sea_orm::DeriveActiveEnum)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    sea_orm::EnumIter,
+    sea_orm::DeriveActiveEnum,
+)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Delivery {
@@ -280,8 +291,9 @@ fn quote_line(
 ) -> Result<QuotedLine, QuoteRefusal> {
     let terms = line.terms;
     let parts = price_parts(&terms.tiers, taken, line.units.get(), at);
-    let goods_minor =
-        parts.iter().try_fold(0_i64, |sum, part| sum.checked_add(part.price_minor.checked_mul(i64::from(part.units))?));
+    let goods_minor = parts
+        .iter()
+        .try_fold(0_i64, |sum, part| sum.checked_add(part.price_minor.checked_mul(i64::from(part.units))?));
     let goods_minor = goods_minor.ok_or(QuoteRefusal::AmountTooLarge)?;
     let country = match line.delivery {
         Delivery::Shipping => destination,
@@ -334,7 +346,9 @@ pub fn price_parts(tiers: &[Tier], taken: u32, units: u32, at: DateTime<Utc>) ->
         let until = tier.up_to_units.map_or(end, |bound| bound.get().min(end)).max(next.saturating_add(1));
         let units = until.saturating_sub(next);
         match parts.last_mut() {
-            Some(part) if part.price_minor == tier.price_minor => part.units = part.units.saturating_add(units),
+            Some(part) if part.price_minor == tier.price_minor => {
+                part.units = part.units.saturating_add(units)
+            }
             Some(_) | None => parts.push(PricePart { units, price_minor: tier.price_minor }),
         }
         next = until;
@@ -358,8 +372,16 @@ pub fn tier_units_left(tiers: &[Tier], taken: u32, units: u32, at: DateTime<Utc>
 }
 
 /// The rate of a class in a country at an instant: the newest that has begun.
-pub fn tax_rate(tables: &Tables, country: Country, class: TaxClass, at: DateTime<Utc>) -> Option<BasisPoints> {
-    let begun = tables.rates.iter().filter(|rate| rate.country == country && rate.class == class && rate.starts_at <= at);
+pub fn tax_rate(
+    tables: &Tables,
+    country: Country,
+    class: TaxClass,
+    at: DateTime<Utc>,
+) -> Option<BasisPoints> {
+    let begun = tables
+        .rates
+        .iter()
+        .filter(|rate| rate.country == country && rate.class == class && rate.starts_at <= at);
     begun.max_by_key(|rate| rate.starts_at).map(|rate| rate.rate_bp)
 }
 
@@ -376,8 +398,13 @@ fn with_tax(amount: Money, rate_bp: BasisPoints, included: bool) -> Result<Taxed
     }
 }
 
-/// Each line's share of its drop's parcel, in minor units as the creator prices: by weight, without losing a unit.
-fn parcels(lines: &[LineAsked<'_>], destination: Country, tables: &Tables) -> Result<Vec<i64>, (usize, QuoteRefusal)> {
+/// Each line's share of its drop's parcel, in minor units as the creator prices: by weight, without losing a
+/// unit.
+fn parcels(
+    lines: &[LineAsked<'_>],
+    destination: Country,
+    tables: &Tables,
+) -> Result<Vec<i64>, (usize, QuoteRefusal)> {
     let mut by_drop: BTreeMap<DropId, Vec<(usize, u64)>> = BTreeMap::new();
     for (at, line) in lines.iter().enumerate() {
         let offered = match line.delivery {
@@ -397,7 +424,8 @@ fn parcels(lines: &[LineAsked<'_>], destination: Country, tables: &Tables) -> Re
         let Some(&(first, _)) = parcel.first() else { continue };
         let Some(terms) = lines.get(first).map(|line| line.terms) else { continue };
         let weight = parcel.iter().map(|(_, weight)| *weight).fold(0_u64, u64::saturating_add);
-        let price = parcel_price(tables, terms.creator, destination, weight).ok_or((first, QuoteRefusal::NotShippedThere))?;
+        let price = parcel_price(tables, terms.creator, destination, weight)
+            .ok_or((first, QuoteRefusal::NotShippedThere))?;
         if price.currency != terms.currency {
             return Err((first, QuoteRefusal::NotShippedThere));
         }
@@ -415,7 +443,8 @@ fn parcels(lines: &[LineAsked<'_>], destination: Country, tables: &Tables) -> Re
 /// What a parcel of that weight costs; heavier than the heaviest tariff: several of those.
 fn parcel_price(tables: &Tables, creator: CreatorId, country: Country, weight_grams: u64) -> Option<Money> {
     let bound = |tariff: &&ShippingTariff| u64::from(tariff.weight_grams_max);
-    let fits = || tables.tariffs.iter().filter(|tariff| tariff.creator == creator && tariff.country == country);
+    let fits =
+        || tables.tariffs.iter().filter(|tariff| tariff.creator == creator && tariff.country == country);
     if let Some(tariff) = fits().filter(|tariff| bound(tariff) >= weight_grams).min_by_key(bound) {
         return Some(tariff.price);
     }
@@ -484,7 +513,11 @@ mod tests {
         };
         let past = now() - TimeDelta::days(100);
         Tables {
-            rates: vec![rate("DE", past, 1_900), rate("DE", now() + TimeDelta::days(1), 2_500), rate("FR", past, 2_000)],
+            rates: vec![
+                rate("DE", past, 1_900),
+                rate("DE", now() + TimeDelta::days(1), 2_500),
+                rate("FR", past, 2_000),
+            ],
             tariffs: vec![tariff(1_000, 490), tariff(5_000, 690)],
         }
     }
@@ -514,7 +547,10 @@ mod tests {
         let net = ItemTerms { prices_include_tax: false, ..terms(3) };
         let priced = quote(&[line(&gross, 1, 0)], country("DE"), &tables(), now()).unwrap();
         let only = priced.lines.first().unwrap();
-        assert_eq!((only.goods, only.shipping), (Taxed { net: 3_361, tax: 639 }, Taxed { net: 412, tax: 78 }));
+        assert_eq!(
+            (only.goods, only.shipping),
+            (Taxed { net: 3_361, tax: 639 }, Taxed { net: 412, tax: 78 })
+        );
         assert_eq!((priced.total_minor, priced.due_now_minor, priced.due_later_minor), (4_490, 1_200, 3_290));
         let priced = quote(&[line(&net, 1, 0)], country("DE"), &tables(), now()).unwrap();
         assert_eq!(priced.lines.first().unwrap().goods, Taxed { net: 4_000, tax: 760 });
@@ -543,7 +579,11 @@ mod tests {
     #[test]
     fn what_cannot_be_sold_says_why_and_where() {
         let one = terms(3);
-        let yen = ItemTerms { currency: Currency::from_code("JPY").unwrap(), drop: DropId(Uuid::from_u128(9)), ..terms(4) };
+        let yen = ItemTerms {
+            currency: Currency::from_code("JPY").unwrap(),
+            drop: DropId(Uuid::from_u128(9)),
+            ..terms(4)
+        };
         let shipped_only = ItemTerms { pickup: false, ..terms(5) };
         let pickup = |terms| LineAsked { delivery: Delivery::Pickup, ..line(terms, 1, 0) };
         for (lines, code, expected) in [

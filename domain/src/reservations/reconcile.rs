@@ -1,6 +1,7 @@
 //! What the reconcilers of reservations look for: holds and their timers. Each answers how much it repaired.
 //!
-//! A lapsed checkout cannot miss its letter: the relay queues it in the transaction that stamps the fact, and stamps every fact.
+//! A lapsed checkout cannot miss its letter: the relay queues it in the transaction that stamps the fact, and
+//! stamps every fact.
 
 use std::collections::BTreeMap;
 
@@ -27,9 +28,13 @@ fn of_checkout(line: &Line) -> String {
     line.checkout_id.public()
 }
 
-/// Holds that ran out, with neither a timer nor a task that ends them, and so without the letter that says so.
+/// Holds that ran out, with neither a timer nor a task that ends them, and so without the letter that says
+/// so.
 pub async fn lapse_forgotten(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> {
-    let over_at = db.now().checked_sub_signed(TimeDelta::try_seconds(LAPSE_SECS).unwrap_or_default()).unwrap_or(db.now());
+    let over_at = db
+        .now()
+        .checked_sub_signed(TimeDelta::try_seconds(LAPSE_SECS).unwrap_or_default())
+        .unwrap_or(db.now());
     let missed = Missed {
         what: "hold_not_lapsed",
         warns: true,
@@ -54,7 +59,8 @@ pub async fn set_missing_timers(db: &Db, scope: &SystemScope) -> Result<u64, DbE
     missed
         .repair(db, scope, async |tx, lines| {
             // The lines of a checkout are held until the same instant.
-            let ends: BTreeMap<_, _> = lines.iter().map(|line| (line.checkout_id.uuid(), line.expires_at)).collect();
+            let ends: BTreeMap<_, _> =
+                lines.iter().map(|line| (line.checkout_id.uuid(), line.expires_at)).collect();
             timers::set_missing::<HoldLapse>(tx, ends).await
         })
         .await
@@ -69,7 +75,11 @@ pub async fn drop_stray_timers(db: &Db, scope: &SystemScope) -> Result<u64, DbEr
     }
     in_tx(db, scope.actor(), async |tx| {
         let subjects = stray().all(tx.conn()).await?;
-        tracing::warn!(what = "timer_stray", count = subjects.len(), "timers without their holds are dropped");
+        tracing::warn!(
+            what = "timer_stray",
+            count = subjects.len(),
+            "timers without their holds are dropped"
+        );
         timers::drop_all::<HoldLapse>(tx, &subjects).await
     })
     .await

@@ -1,8 +1,8 @@
 //! Release: the one way in which claimed units become free again, whoever asks.
 //!
-//! A hold that runs out, a buyer who cancels, a drop that is called off and a payment that came too late all end here. What follows
-//! from it follows for all of them: the payment is given up or given back, the timer goes, the checkout's version counts up, and
-//! everybody who follows the checkout or the stock is told.
+//! A hold that runs out, a buyer who cancels, a drop that is called off and a payment that came too late all
+//! end here. What follows from it follows for all of them: the payment is given up or given back, the timer
+//! goes, the checkout's version counts up, and everybody who follows the checkout or the stock is told.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -64,11 +64,19 @@ impl Release {
 
 /// Ends the claims of lines, under the gates of their drops: of one checkout or of many.
 ///
-/// A held line takes its whole checkout along, because one payment covers it: the caller passes all held lines of a checkout, or none.
-pub(crate) async fn release<R: fmt::Debug>(tx: &Tx, gates: &Gates, lines: &[&Line], why: Release) -> Result<(), OpError<R>> {
-    let states: Result<Vec<_>, BadTransition> = lines.iter().map(|line| Ok((line.id, why.next(line.state)?))).collect();
+/// A held line takes its whole checkout along, because one payment covers it: the caller passes all held
+/// lines of a checkout, or none.
+pub(crate) async fn release<R: fmt::Debug>(
+    tx: &Tx,
+    gates: &Gates,
+    lines: &[&Line],
+    why: Release,
+) -> Result<(), OpError<R>> {
+    let states: Result<Vec<_>, BadTransition> =
+        lines.iter().map(|line| Ok((line.id, why.next(line.state)?))).collect();
     reservation_row::set_states(tx, states.map_err(OpError::inconsistent)?).await?;
-    let confirmed: Vec<&&Line> = lines.iter().filter(|line| line.state == ReservationState::Confirmed).collect();
+    let confirmed: Vec<&&Line> =
+        lines.iter().filter(|line| line.state == ReservationState::Confirmed).collect();
     for line in &confirmed {
         item_row::take_confirmed(tx, line.drop_item_id, line.units).await?;
     }

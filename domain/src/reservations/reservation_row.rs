@@ -67,7 +67,10 @@ pub(crate) fn of_creator(scope: &CreatorScope) -> Select<Entity> {
 }
 
 /// The lines of checkouts, in order: one statement.
-pub(crate) async fn of_checkouts(conn: &impl ConnectionTrait, ids: &[CheckoutId]) -> Result<Vec<Model>, DbErr> {
+pub(crate) async fn of_checkouts(
+    conn: &impl ConnectionTrait,
+    ids: &[CheckoutId],
+) -> Result<Vec<Model>, DbErr> {
     let select = Entity::find().filter(Column::CheckoutId.is_in(ids.iter().copied()));
     select.order_by_asc(Column::CheckoutId).order_by_asc(Column::Position).all(conn).await
 }
@@ -88,9 +91,12 @@ pub(crate) async fn alive_in_drop(conn: &impl ConnectionTrait, drop: DropId) -> 
     Entity::find().filter(Column::DropId.eq(drop)).filter(alive).order_by_asc(Column::Id).all(conn).await
 }
 
-/// Held lines without a timer that would end them: of holds that end after `after`, and not after `until`. The state is
-/// written out, because a partial index is not found through a parameter; so it is below.
-pub(crate) fn held_without_timer(after: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> Select<Entity> {
+/// Held lines without a timer that would end them: of holds that end after `after`, and not after `until`.
+/// The state is written out, because a partial index is not found through a parameter; so it is below.
+pub(crate) fn held_without_timer(
+    after: Option<DateTime<Utc>>,
+    until: Option<DateTime<Utc>>,
+) -> Select<Entity> {
     let timer = timers::of_subject::<HoldLapse>((Entity, Column::CheckoutId));
     let mut held = Entity::find().filter(Expr::cust("state = 'HELD'")).filter(Expr::not_exists(timer));
     if let Some(after) = after {
@@ -139,7 +145,9 @@ pub(crate) async fn claims_of(
     lapsed_after: DateTime<Utc>,
 ) -> Result<Vec<PersonalClaim>, DbErr> {
     let alive = Column::State.is_in([ReservationState::Held, ReservationState::Confirmed]);
-    let lapsed = Condition::all().add(Column::State.eq(ReservationState::Expired)).add(Column::ExpiresAt.gt(lapsed_after));
+    let lapsed = Condition::all()
+        .add(Column::State.eq(ReservationState::Expired))
+        .add(Column::ExpiresAt.gt(lapsed_after));
     Entity::find()
         .select_only()
         .columns([Column::DropId, Column::DropItemId, Column::PersonKey, Column::CheckoutId])
@@ -152,13 +160,15 @@ pub(crate) async fn claims_of(
         .await
 }
 
-/// Units of the items of drops that are held at `now`, and when the first of an item's holds ends: one statement.
+/// Units of the items of drops that are held at `now`, and when the first of an item's holds ends: one
+/// statement.
 pub(crate) async fn held_units(
     conn: &impl ConnectionTrait,
     drops: &[DropId],
     now: DateTime<Utc>,
 ) -> Result<Vec<(DropId, DropItemId, Units, DateTime<Utc>)>, DbErr> {
-    let rows: Vec<(DropId, DropItemId, BigUnits, DateTime<Utc>)> = held_by_item(drops, now).into_tuple().all(conn).await?;
+    let rows: Vec<(DropId, DropItemId, BigUnits, DateTime<Utc>)> =
+        held_by_item(drops, now).into_tuple().all(conn).await?;
     Ok(rows.into_iter().map(|(drop, item, held, next)| (drop, item, held.0, next)).collect())
 }
 
@@ -243,8 +253,12 @@ pub(crate) async fn insert_held(tx: &Tx, new: &[NewLines<'_>]) -> Result<Vec<Vec
     Ok(rows)
 }
 
-/// Moves lines to the states that `state::transition` answered, under the gate only: one statement for each state.
-pub(crate) async fn set_states(tx: &Tx, lines: impl IntoIterator<Item = (ReservationId, ReservationState)>) -> Result<(), DbErr> {
+/// Moves lines to the states that `state::transition` answered, under the gate only: one statement for each
+/// state.
+pub(crate) async fn set_states(
+    tx: &Tx,
+    lines: impl IntoIterator<Item = (ReservationId, ReservationState)>,
+) -> Result<(), DbErr> {
     let mut moves: BTreeMap<ReservationState, Vec<ReservationId>> = BTreeMap::new();
     lines.into_iter().for_each(|(id, state)| moves.entry(state).or_default().push(id));
     for (state, ids) in moves {
@@ -266,10 +280,18 @@ async fn set_state(tx: &Tx, ids: &[ReservationId], state: ReservationState) -> R
 }
 
 /// Moves the end of a checkout's holds; under the gate only.
-pub(crate) async fn set_expiry(tx: &Tx, checkout: CheckoutId, expires_at: DateTime<Utc>) -> Result<(), DbErr> {
+pub(crate) async fn set_expiry(
+    tx: &Tx,
+    checkout: CheckoutId,
+    expires_at: DateTime<Utc>,
+) -> Result<(), DbErr> {
     let update = Entity::update_many()
         .col_expr(Column::ExpiresAt, Expr::value(expires_at))
         .col_expr(Column::UpdatedAt, Expr::value(tx.now()));
-    update.filter(Column::CheckoutId.eq(checkout)).filter(Column::State.eq(ReservationState::Held)).exec(tx.conn()).await?;
+    update
+        .filter(Column::CheckoutId.eq(checkout))
+        .filter(Column::State.eq(ReservationState::Held))
+        .exec(tx.conn())
+        .await?;
     Ok(())
 }

@@ -141,10 +141,15 @@ pub enum Reserved {
     Repriced(Quote),
 }
 
-/// Holds the units of all lines, or of none, on its own; many at once are decided by the [`Desk`](super::desk::Desk).
+/// Holds the units of all lines, or of none, on its own; many at once are decided by the
+/// [`Desk`](super::desk::Desk).
 ///
 /// The gateway is not called: the checkout's payment waits until the buyer chooses a method.
-pub async fn reserve(db: &Db, scope: &BuyerScope, request: &ReserveRequest) -> Result<Reserved, OpError<ReserveRefusal>> {
+pub async fn reserve(
+    db: &Db,
+    scope: &BuyerScope,
+    request: &ReserveRequest,
+) -> Result<Reserved, OpError<ReserveRefusal>> {
     check(request)?;
     let items: Vec<DropItemId> = request.lines.iter().map(|line| line.item).collect();
     // Which drops the items belong to never changes, so it may be read before their gates are taken.
@@ -168,7 +173,8 @@ pub(super) fn drops_in(
     known: &HashMap<DropItemId, DropId>,
 ) -> Result<BTreeSet<DropId>, OpError<ReserveRefusal>> {
     let unknown = request.lines.iter().enumerate().filter(|(_, line)| !known.contains_key(&line.item));
-    let complaints = unknown.map(|(at, _)| Refused::item(ReserveRefusal::ItemNotFound, "lines", at, "itemId")).collect();
+    let complaints =
+        unknown.map(|(at, _)| Refused::item(ReserveRefusal::ItemNotFound, "lines", at, "itemId")).collect();
     OpError::refuse_if_any(complaints)?;
     Ok(request.lines.iter().filter_map(|line| known.get(&line.item)).copied().collect())
 }

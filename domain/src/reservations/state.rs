@@ -47,7 +47,10 @@ pub struct BadTransition {
 }
 
 /// The one function that changes the state of a reservation.
-pub fn transition(state: ReservationState, event: ReservationEvent) -> Result<ReservationState, BadTransition> {
+pub fn transition(
+    state: ReservationState,
+    event: ReservationEvent,
+) -> Result<ReservationState, BadTransition> {
     use ReservationEvent as E;
     use ReservationState as S;
     match (state, event) {
@@ -71,7 +74,12 @@ mod tests {
     #[test]
     fn every_pair_of_state_and_event_is_decided() {
         use ReservationState::{Cancelled, Confirmed, Expired, Held, Refunded};
-        let events = [ReservationEvent::Pay, ReservationEvent::Lapse, ReservationEvent::Cancel, ReservationEvent::Refund];
+        let events = [
+            ReservationEvent::Pay,
+            ReservationEvent::Lapse,
+            ReservationEvent::Cancel,
+            ReservationEvent::Refund,
+        ];
         for (state, expected) in [
             (Held, [Some(Confirmed), Some(Expired), Some(Cancelled), None]),
             (Confirmed, [None, None, None, Some(Refunded)]),

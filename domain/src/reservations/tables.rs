@@ -1,6 +1,11 @@
-//! Tax rates of the marketplace and shipping tariffs of creators: what [`quote`](super::quote::quote) looks up.
+//! Tax rates of the marketplace and shipping tariffs of creators: what [`quote`](super::quote::quote) looks
+//! up.
 
-#![expect(clippy::disallowed_methods, unreachable_pub, reason = "these tables' own finders, and what their derives make public")]
+#![expect(
+    clippy::disallowed_methods,
+    unreachable_pub,
+    reason = "these tables' own finders, and what their derives make public"
+)]
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -76,7 +81,10 @@ pub(crate) async fn load(
         .filter(tariff_row::Column::Country.is_in(destinations.iter().copied()))
         .all(conn)
         .await?;
-    Ok(Tables { rates: rates.into_iter().map(rate_of).collect(), tariffs: tariffs.into_iter().map(tariff_of).collect() })
+    Ok(Tables {
+        rates: rates.into_iter().map(rate_of).collect(),
+        tariffs: tariffs.into_iter().map(tariff_of).collect(),
+    })
 }
 
 fn rate_of(row: rate_row::Model) -> TaxRate {
@@ -85,7 +93,12 @@ fn rate_of(row: rate_row::Model) -> TaxRate {
 
 fn tariff_of(row: tariff_row::Model) -> ShippingTariff {
     let price = Money::new(row.price_minor, row.currency);
-    ShippingTariff { creator: row.creator_id, country: row.country, weight_grams_max: row.weight_grams_max, price }
+    ShippingTariff {
+        creator: row.creator_id,
+        country: row.country,
+        weight_grams_max: row.weight_grams_max,
+        price,
+    }
 }
 
 /// The tax table of the marketplace, by country, class and start.
@@ -128,7 +141,8 @@ pub async fn set_tax_rate(
     starts_at: DateTime<Utc>,
     rate_bp: u32,
 ) -> Result<(), OpError<TableRefusal>> {
-    let rate_bp = BasisPoints::try_from(rate_bp).map_err(|_| OpError::refuse_field(TableRefusal::RateOutOfRange, "rate"))?;
+    let rate_bp = BasisPoints::try_from(rate_bp)
+        .map_err(|_| OpError::refuse_field(TableRefusal::RateOutOfRange, "rate"))?;
     in_tx(db, scope.actor(), async |tx| {
         let row = rate_row::ActiveModel {
             country: Set(country),
@@ -156,7 +170,10 @@ pub struct NewTariff {
 }
 
 /// The tariffs of creators, by country and weight: one statement.
-pub async fn tariffs_of(db: &Db, creators: &[CreatorId]) -> Result<HashMap<CreatorId, Vec<ShippingTariff>>, DbErr> {
+pub async fn tariffs_of(
+    db: &Db,
+    creators: &[CreatorId],
+) -> Result<HashMap<CreatorId, Vec<ShippingTariff>>, DbErr> {
     let rows = tariff_row::Entity::find()
         .filter(tariff_row::Column::CreatorId.is_in(creators.iter().copied()))
         .order_by_asc(tariff_row::Column::Country)
@@ -171,7 +188,11 @@ pub async fn tariffs_of(db: &Db, creators: &[CreatorId]) -> Result<HashMap<Creat
 }
 
 /// Replaces all tariffs of a creator.
-pub async fn set_tariffs(db: &Db, scope: &CreatorScope, tariffs: &[NewTariff]) -> Result<(), OpError<TableRefusal>> {
+pub async fn set_tariffs(
+    db: &Db,
+    scope: &CreatorScope,
+    tariffs: &[NewTariff],
+) -> Result<(), OpError<TableRefusal>> {
     if tariffs.len() > 500 {
         return Err(OpError::refuse_field(TableRefusal::TooManyTariffs, "tariffs"));
     }
@@ -179,13 +200,17 @@ pub async fn set_tariffs(db: &Db, scope: &CreatorScope, tariffs: &[NewTariff]) -
     let mut weights = Vec::with_capacity(tariffs.len());
     for (at, tariff) in tariffs.iter().enumerate() {
         let earlier = tariffs.iter().take(at);
-        let twice = earlier.filter(|other| other.country == tariff.country && other.weight_grams_max == tariff.weight_grams_max);
+        let twice = earlier.filter(|other| {
+            other.country == tariff.country && other.weight_grams_max == tariff.weight_grams_max
+        });
         if twice.count() > 0 {
             complaints.push(Refused::item(TableRefusal::Duplicate, "tariffs", at, "country"));
         }
         match TariffGrams::try_from(tariff.weight_grams_max) {
             Ok(weight) if tariff.price.minor >= 0 => weights.push(weight),
-            Ok(_) | Err(_) => complaints.push(Refused::item(TableRefusal::OutOfRange, "tariffs", at, "price")),
+            Ok(_) | Err(_) => {
+                complaints.push(Refused::item(TableRefusal::OutOfRange, "tariffs", at, "price"))
+            }
         }
     }
     in_tx(db, scope, async |tx| {
@@ -196,7 +221,10 @@ pub async fn set_tariffs(db: &Db, scope: &CreatorScope, tariffs: &[NewTariff]) -
             }
         }
         OpError::refuse_if_any(complaints)?;
-        tariff_row::Entity::delete_many().filter(tariff_row::Column::CreatorId.eq(scope.creator())).exec(tx.conn()).await?;
+        tariff_row::Entity::delete_many()
+            .filter(tariff_row::Column::CreatorId.eq(scope.creator()))
+            .exec(tx.conn())
+            .await?;
         let rows = tariffs.iter().zip(weights).map(|(tariff, weight_grams_max)| tariff_row::ActiveModel {
             creator_id: Set(scope.creator()),
             country: Set(tariff.country),

@@ -26,12 +26,17 @@ pub enum WithdrawDropRefusal {
 }
 
 /// Takes an announced drop back to a draft, while nothing is held or paid for.
-pub async fn withdraw_drop(db: &Db, scope: &CreatorScope, id: DropId) -> Result<Drop, OpError<WithdrawDropRefusal>> {
+pub async fn withdraw_drop(
+    db: &Db,
+    scope: &CreatorScope,
+    id: DropId,
+) -> Result<Drop, OpError<WithdrawDropRefusal>> {
     in_tx(db, scope, async |tx| {
         let unknown = || OpError::refuse_field(WithdrawDropRefusal::NotFound, "id");
         let (gates, drop) = gate::take_own(tx, scope, id).await?.ok_or_else(unknown)?;
         let now = tx.decision_now().await?;
-        let state = transition(drop.state, DropEvent::Withdraw).map_err(|_| OpError::refuse(WithdrawDropRefusal::NotPublished))?;
+        let state = transition(drop.state, DropEvent::Withdraw)
+            .map_err(|_| OpError::refuse(WithdrawDropRefusal::NotPublished))?;
         let stock = load::stock(tx.conn(), &gates.drops(), About::default(), now).await?;
         if stock.items.keys().any(|item| stock.taken(*item) > 0) {
             return Err(OpError::refuse(WithdrawDropRefusal::Reserved));

@@ -3,9 +3,12 @@
 use chrono::TimeDelta;
 use domain::{
     accounts::{
-        ConfirmEmailRefusal, ConfirmGuestRefusal, Email, RequestPasswordResetRefusal, ResetPassword, ResetPasswordRefusal,
-        SignInRefusal, StartGuestRefusal, confirm_email, confirm_guest, email_of,
-        letters::{AlreadySignedUpLetter, ConfirmEmailLetter, ConfirmGuestLetter, OpenSessionLetter, ResetPasswordLetter},
+        ConfirmEmailRefusal, ConfirmGuestRefusal, Email, RequestPasswordResetRefusal, ResetPassword,
+        ResetPasswordRefusal, SignInRefusal, StartGuestRefusal, confirm_email, confirm_guest, email_of,
+        letters::{
+            AlreadySignedUpLetter, ConfirmEmailLetter, ConfirmGuestLetter, OpenSessionLetter,
+            ResetPasswordLetter,
+        },
         person_key, person_key_of, queries, request_password_reset, reset_password, start_guest,
     },
     platform::{
@@ -18,8 +21,8 @@ use domain::{
 use testkit::{Kit, audit_actions, letter, letters, on_both, write_letter};
 
 use super::{
-    ADA, EVE, PASSWORD, account, door, email, from, link_of, newest_link, operator, password, refusal, signs_in, signs_up, tries,
-    unknown, viewer,
+    ADA, EVE, PASSWORD, account, door, email, from, link_of, newest_link, operator, password, refusal,
+    signs_in, signs_up, tries, unknown, viewer,
 };
 
 on_both! {
@@ -82,7 +85,8 @@ async fn a_link_of_another_purpose_or_out_of_time_confirms_nothing(kit: Kit) {
 async fn one_link_used_twice_at_once_counts_once(kit: Kit) {
     start_guest(&kit.db, &door(), &email(ADA)).await.unwrap();
     let (link, entry) = (newest_link(&kit).await, door());
-    let (first, second) = tokio::join!(confirm_guest(&kit.db, &entry, &link), confirm_guest(&kit.db, &entry, &link));
+    let (first, second) =
+        tokio::join!(confirm_guest(&kit.db, &entry, &link), confirm_guest(&kit.db, &entry, &link));
     assert_eq!([first.is_ok(), second.is_ok()].iter().filter(|done| **done).count(), 1);
     assert_eq!(kit.state().await.count("sessions"), 1);
 }
@@ -234,7 +238,9 @@ async fn a_person_is_one_with_and_without_an_account(kit: Kit) {
 
     start_guest(&kit.db, &door(), &email(ADA)).await.unwrap();
     let link = newest_link(&kit).await;
-    let Viewer::Guest(GuestViewer { guest, person, .. }) = confirm_guest(&kit.db, &door(), &link).await.unwrap().viewer else {
+    let Viewer::Guest(GuestViewer { guest, person, .. }) =
+        confirm_guest(&kit.db, &door(), &link).await.unwrap().viewer
+    else {
         unreachable!()
     };
     let expected = Some(person_key(&email(ADA)));
@@ -254,7 +260,9 @@ async fn what_has_ended_is_swept(kit: Kit) {
     newest_link(&kit).await;
     let sweep = async || {
         let before = kit.db.now();
-        in_tx(&kit.db, operator().actor(), async |tx| domain::accounts::sweep(tx, before).await).await.unwrap()
+        in_tx(&kit.db, operator().actor(), async |tx| domain::accounts::sweep(tx, before).await)
+            .await
+            .unwrap()
     };
     assert_eq!(sweep().await, 0);
     kit.clock.advance(TimeDelta::days(31));

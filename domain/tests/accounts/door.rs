@@ -15,8 +15,8 @@ use domain::{
 use testkit::{Kit, audit_actions, facts, letter, letters, on_both};
 
 use super::{
-    ADA, EVE, PASSWORD, account, door, email, from, newest_link, operator, password, refusal, signs_in, signs_up, tries, viewer,
-    wants_account,
+    ADA, EVE, PASSWORD, account, door, email, from, newest_link, operator, password, refusal, signs_in,
+    signs_up, tries, viewer, wants_account,
 };
 
 on_both! {
@@ -113,7 +113,9 @@ async fn letters_to_one_address_are_few_whoever_asks(kit: Kit) {
 
 async fn sign_ups_from_one_network_are_limited(kit: Kit) {
     for number in 0..20 {
-        sign_up(&kit.db, &from("2001:db8::1"), wants_account(&format!("ada{number}@example.org"), PASSWORD)).await.unwrap();
+        sign_up(&kit.db, &from("2001:db8::1"), wants_account(&format!("ada{number}@example.org"), PASSWORD))
+            .await
+            .unwrap();
     }
     let before = kit.state().await;
     let refused = sign_up(&kit.db, &from("2001:db8::2"), wants_account(EVE, PASSWORD)).await;

@@ -1,6 +1,12 @@
-//! Accounts: who signs up and in, what links, sessions and tokens are worth, and that nothing tells who exists.
+//! Accounts: who signs up and in, what links, sessions and tokens are worth, and that nothing tells who
+//! exists.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that fails has said what it must")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails has said what it must"
+)]
 
 mod by_link;
 mod door;
@@ -12,8 +18,8 @@ use std::{fmt::Debug, net::IpAddr};
 
 use domain::{
     accounts::{
-        Account, CreateAccount, Email, Password, SignIn, SignInRefusal, SignUp, SignedIn, create_account, sign_in, sign_up,
-        viewer_of,
+        Account, CreateAccount, Email, Password, SignIn, SignInRefusal, SignUp, SignedIn, create_account,
+        sign_in, sign_up, viewer_of,
     },
     platform::{
         OpError,
@@ -77,7 +83,11 @@ async fn signs_up(kit: &Kit, address: &str, word: &str) {
 
 /// An account with a confirmed address and the usual password.
 async fn account(kit: &Kit, address: &str) -> Account {
-    let request = CreateAccount { email: email(address), name: Line::new("Ada").unwrap(), password: Some(password(PASSWORD)) };
+    let request = CreateAccount {
+        email: email(address),
+        name: Line::new("Ada").unwrap(),
+        password: Some(password(PASSWORD)),
+    };
     create_account(&kit.db, &operator(), request).await.unwrap()
 }
 

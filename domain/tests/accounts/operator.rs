@@ -3,13 +3,16 @@
 use chrono::TimeDelta;
 use domain::{
     accounts::{
-        CreateAccount, CreateAdminRefusal, SignInRefusal, create_account, create_admin, create_buyers, open_session_for, queries,
+        CreateAccount, CreateAdminRefusal, SignInRefusal, create_account, create_admin, create_buyers,
+        open_session_for, queries,
     },
     platform::{access::Viewer, page::Page, text::Line},
 };
 use testkit::{Kit, audit_actions, facts, on_both};
 
-use super::{ADA, EVE, PASSWORD, account, email, operator, password, refusal, signs_in, signs_up, tries, viewer};
+use super::{
+    ADA, EVE, PASSWORD, account, email, operator, password, refusal, signs_in, signs_up, tries, viewer,
+};
 
 on_both! {
     an_administrator_is_made_of_a_new_account,
@@ -71,7 +74,9 @@ async fn an_account_that_is_made_twice_is_one(kit: Kit) {
 }
 
 async fn many_buyers_are_made_at_once_and_again(kit: Kit) {
-    let buyers: Vec<_> = (0..1_500).map(|number| (email(&format!("b{number}@example.org")), Line::new("Buyer").unwrap())).collect();
+    let buyers: Vec<_> = (0..1_500)
+        .map(|number| (email(&format!("b{number}@example.org")), Line::new("Buyer").unwrap()))
+        .collect();
     let secrets = create_buyers(&kit.db, &operator(), &buyers).await.unwrap();
     assert_eq!(secrets.len(), buyers.len());
     for at in [0, 999, 1_000, 1_499] {
@@ -82,7 +87,10 @@ async fn many_buyers_are_made_at_once_and_again(kit: Kit) {
     let again = create_buyers(&kit.db, &operator(), &buyers[..2]).await.unwrap();
     assert_eq!(again.len(), 2);
     let state = kit.state().await;
-    assert_eq!((state.count("accounts"), state.count("sessions"), state.count("outbox")), (1_500, 1_502, 1_500));
+    assert_eq!(
+        (state.count("accounts"), state.count("sessions"), state.count("outbox")),
+        (1_500, 1_502, 1_500)
+    );
 }
 
 async fn a_session_can_be_begun_for_the_demo(kit: Kit) {
@@ -98,7 +106,10 @@ async fn accounts_are_listed_newest_first_and_found_by_address(kit: Kit) {
     let eve = account(&kit, EVE).await;
     let admin = operator().as_admin();
     let listed = queries::accounts(&kit.db, &admin, None, &Page::first(10)).await.unwrap();
-    assert_eq!(listed.rows.into_iter().map(|(_, account)| account).collect::<Vec<_>>(), [eve.clone(), ada.clone()]);
+    assert_eq!(
+        listed.rows.into_iter().map(|(_, account)| account).collect::<Vec<_>>(),
+        [eve.clone(), ada.clone()]
+    );
     assert_eq!(queries::accounts_count(&kit.db, &admin, None).await.unwrap(), 2);
     let found = queries::accounts(&kit.db, &admin, Some(&email(ADA)), &Page::first(10)).await.unwrap();
     assert_eq!(found.rows.into_iter().map(|(_, account)| account.id).collect::<Vec<_>>(), [ada.id]);

@@ -3,8 +3,8 @@
 use chrono::TimeDelta;
 use domain::{
     accounts::{
-        ChangePassword, ChangePasswordRefusal, RevokeSessionRefusal, SignInRefusal, change_name, change_password, queries,
-        revoke_session, sign_out, viewer_of,
+        ChangePassword, ChangePasswordRefusal, RevokeSessionRefusal, SignInRefusal, change_name,
+        change_password, queries, revoke_session, sign_out, viewer_of,
     },
     creators::create,
     platform::{
@@ -15,7 +15,9 @@ use domain::{
 };
 use testkit::{Kit, audit_actions, on_both, requests};
 
-use super::{ADA, EVE, PASSWORD, account, me, newest_link, password, refusal, signs_in, tries, unknown, viewer};
+use super::{
+    ADA, EVE, PASSWORD, account, me, newest_link, password, refusal, signs_in, tries, unknown, viewer,
+};
 
 on_both! {
     an_unknown_secret_is_nobody,
@@ -59,9 +61,12 @@ async fn a_session_of_a_member_knows_the_creators(kit: Kit) {
     let creator = create(&kit.db, &me(&begun.viewer), requests::creator("Kiln & Co")).await.unwrap();
     let Some(Viewer::Account(now)) = viewer(&kit, &begun.secret).await else { unreachable!() };
     assert_eq!(now.memberships, [(creator.id, MemberRole::Owner)]);
-    let names = queries::member_names(&kit.db, &SystemScope::new("test").as_creator(creator.id)).await.unwrap();
+    let names =
+        queries::member_names(&kit.db, &SystemScope::new("test").as_creator(creator.id)).await.unwrap();
     assert_eq!(names.into_iter().collect::<Vec<_>>(), [(now.account, "Ada".to_owned())]);
-    let Viewer::Account(AccountViewer { memberships, .. }) = signs_in(&kit, ADA).await.viewer else { unreachable!() };
+    let Viewer::Account(AccountViewer { memberships, .. }) = signs_in(&kit, ADA).await.viewer else {
+        unreachable!()
+    };
     assert_eq!(memberships, now.memberships);
 }
 

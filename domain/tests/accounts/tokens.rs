@@ -3,14 +3,16 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     accounts::{
-        CreateToken, CreateTokenRefusal, OpenSessionRefusal, RequestSessionRefusal, RevokeTokenRefusal, TokenCreated,
-        confirm_guest, create_admin, create_token, letters::OpenSessionLetter, open_session, queries, request_session,
-        revoke_token, start_guest, viewers_of,
+        CreateToken, CreateTokenRefusal, OpenSessionRefusal, RequestSessionRefusal, RevokeTokenRefusal,
+        TokenCreated, confirm_guest, create_admin, create_token, letters::OpenSessionLetter, open_session,
+        queries, request_session, revoke_token, start_guest, viewers_of,
     },
     creators::create_for,
     platform::{
         OpError,
-        access::{OpenSessions, Permission, StorefrontScope, TokenKind, TokenViewer, TokensScope, Viewer, authorize},
+        access::{
+            OpenSessions, Permission, StorefrontScope, TokenKind, TokenViewer, TokensScope, Viewer, authorize,
+        },
         ids::CreatorId,
         page::Page,
         text::Line,
@@ -18,7 +20,9 @@ use domain::{
 };
 use testkit::{Kit, audit_actions, letter, letters, on_both, requests, write_letter};
 
-use super::{ADA, EVE, account, door, email, newest_link, operator, refusal, signs_in, signs_up, unknown, viewer};
+use super::{
+    ADA, EVE, account, door, email, newest_link, operator, refusal, signs_in, signs_up, unknown, viewer,
+};
 
 on_both! {
     a_token_shows_its_secret_once_and_is_what_it_says,
@@ -50,7 +54,12 @@ fn wanted(kind: TokenKind, permissions: &[Permission], expires_at: Option<DateTi
     CreateToken { name: Line::new("Web shop").unwrap(), kind, permissions: permissions.to_vec(), expires_at }
 }
 
-async fn made(kit: &Kit, creator: Option<CreatorId>, kind: TokenKind, permissions: &[Permission]) -> TokenCreated {
+async fn made(
+    kit: &Kit,
+    creator: Option<CreatorId>,
+    kind: TokenKind,
+    permissions: &[Permission],
+) -> TokenCreated {
     create_token(&kit.db, &of(creator), wanted(kind, permissions, None)).await.unwrap()
 }
 
@@ -67,7 +76,8 @@ async fn a_token_shows_its_secret_once_and_is_what_it_says(kit: Kit) {
     assert!(token.secret.expose().starts_with("sr_sec_"));
     let permissions = vec![Permission::CatalogRead, Permission::CatalogWrite];
     assert_eq!((token.token.name.as_str(), &token.token.permissions), ("Web shop", &permissions));
-    let expected = TokenViewer { token: token.token.id, kind: TokenKind::Secret, creator: Some(creator), permissions };
+    let expected =
+        TokenViewer { token: token.token.id, kind: TokenKind::Secret, creator: Some(creator), permissions };
     assert_eq!(viewer(&kit, &token.secret).await, Some(Viewer::Token(expected)));
     assert_eq!(audit_actions(&kit).await, ["token.create"]);
 }
@@ -100,7 +110,10 @@ async fn an_expiry_lies_ahead_and_within_two_years(kit: Kit) {
         (DateTime::<Utc>::MAX_UTC, CreateTokenRefusal::ExpiryTooFar),
     ] {
         let request = wanted(TokenKind::Publishable, &[], Some(expires_at));
-        assert_eq!(refusal(create_token(&kit.db, &of(None), request).await), (expected, "expiresAt".to_owned()));
+        assert_eq!(
+            refusal(create_token(&kit.db, &of(None), request).await),
+            (expected, "expiresAt".to_owned())
+        );
     }
     assert_eq!(kit.state().await, before);
     let request = wanted(TokenKind::Publishable, &[], Some(Kit::start() + TimeDelta::days(731)));
@@ -109,7 +122,9 @@ async fn an_expiry_lies_ahead_and_within_two_years(kit: Kit) {
 
 async fn every_complaint_about_a_token_comes_at_once(kit: Kit) {
     let request = wanted(TokenKind::Secret, &[], Some(Kit::start()));
-    let Err(OpError::Refused(refused)) = create_token(&kit.db, &of(None), request).await else { unreachable!() };
+    let Err(OpError::Refused(refused)) = create_token(&kit.db, &of(None), request).await else {
+        unreachable!()
+    };
     let codes: Vec<_> = refused.iter().map(|refused| refused.code).collect();
     assert_eq!(codes, [CreateTokenRefusal::NoPermissions, CreateTokenRefusal::ExpiryPast]);
 }
@@ -206,7 +221,11 @@ async fn a_buyer_agrees_by_letter_and_the_storefront_gets_a_session(kit: Kit) {
 }
 
 async fn a_storefronts_session_is_a_buyers_and_no_more(kit: Kit) {
-    let request = domain::accounts::CreateAccount { email: email(ADA), name: Line::new("Ada").unwrap(), password: None };
+    let request = domain::accounts::CreateAccount {
+        email: email(ADA),
+        name: Line::new("Ada").unwrap(),
+        password: None,
+    };
     create_admin(&kit.db, &operator(), request).await.unwrap();
     let (_, scope) = storefront(&kit).await;
     request_session(&kit.db, &scope, &email(ADA)).await.unwrap();

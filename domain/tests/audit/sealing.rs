@@ -26,7 +26,9 @@ async fn seal_until(db: Db, holder: u128, ended: Arc<AtomicBool>) -> Vec<(i64, a
             while let Some(sealed) = seal(&db, fence, 7).await {
                 heads.push((sealed.segment, sealed.head));
             }
-            in_tx(&db, ACTOR, async |tx| outbox::release_lease(tx, Uuid::from_u128(holder)).await).await.unwrap();
+            in_tx(&db, ACTOR, async |tx| outbox::release_lease(tx, Uuid::from_u128(holder)).await)
+                .await
+                .unwrap();
         }
         if last && audit::unsealed_count(&db).await.unwrap() == 0 {
             return heads;

@@ -1,4 +1,5 @@
-//! Whoever can write to the database changes the log by hand: verification names the first thing that is wrong.
+//! Whoever can write to the database changes the log by hand: verification names the first thing that is
+//! wrong.
 
 use chrono::TimeDelta;
 use domain::platform::{
@@ -284,8 +285,13 @@ fn values_that_cannot_be_read_are_findings_and_no_failures() {
             let found = log.found(&[&format!("UPDATE audit SET {change} WHERE position = 6")]).await;
             assert_eq!(found, log.row(6, Row::Changed), "{change}");
         }
-        assert_eq!(log.found(&["UPDATE audit SET id = 'x' WHERE position = 6"]).await, log.row(6, Row::Missing));
-        for change in ["row_hashes = 'x'", "head = 'x'", "previous_head = x''", "sealed_at = 'x'", "drained = 'x'"] {
+        assert_eq!(
+            log.found(&["UPDATE audit SET id = 'x' WHERE position = 6"]).await,
+            log.row(6, Row::Missing)
+        );
+        for change in
+            ["row_hashes = 'x'", "head = 'x'", "previous_head = x''", "sealed_at = 'x'", "drained = 'x'"]
+        {
             let found = log.found(&[&format!("UPDATE audit_segments SET {change} WHERE number = 2")]).await;
             assert_eq!(found, segment(2, Segment::Changed), "{change}");
         }

@@ -11,8 +11,9 @@ use domain::{
         ProductFilter, ProductSort, archive_product,
         export::export_part,
         imports::{
-            ComplaintCode as Code, ImportProducts, ImportRow, OPEN_MAX, ProductImport, Progress, RowOutcome as Outcome,
-            StartImport, StartImportRefusal, queries, reconcile::run_forgotten, run_import, start_import, sweep,
+            ComplaintCode as Code, ImportProducts, ImportRow, OPEN_MAX, ProductImport, Progress,
+            RowOutcome as Outcome, StartImport, StartImportRefusal, queries, reconcile::run_forgotten,
+            run_import, start_import, sweep,
         },
         sheet::{Column, Sheet},
     },
@@ -52,7 +53,13 @@ async fn run(db: &Db, import: ImportId) {
 }
 
 /// Starts an import and works it off.
-async fn imported(kit: &Kit, scope: &CreatorScope, file: &str, dry_run: bool, key: &str) -> (ProductImport, Vec<ImportRow>) {
+async fn imported(
+    kit: &Kit,
+    scope: &CreatorScope,
+    file: &str,
+    dry_run: bool,
+    key: &str,
+) -> (ProductImport, Vec<ImportRow>) {
     let import = start(&kit.db, scope, file, dry_run, key).await;
     run(&kit.db, import).await;
     read(kit, scope, import).await
@@ -118,7 +125,8 @@ async fn polled<F: Future>(work: F, mut times: u32) -> Option<F::Output> {
 
 /// A sheet of that many products, each with two variants.
 fn many(products: u32) -> String {
-    let rows = (0..products).map(|n| format!("item-{n},Item {n},ITEM-{n}-A,A,1.00\nitem-{n},,ITEM-{n}-B,B,2.00\n"));
+    let rows =
+        (0..products).map(|n| format!("item-{n},Item {n},ITEM-{n}-A,A,1.00\nitem-{n},,ITEM-{n}-B,B,2.00\n"));
     std::iter::once("slug,title,sku,variant_title,price\n".to_owned()).chain(rows).collect()
 }
 

@@ -9,17 +9,18 @@ use std::fmt::Debug;
 use chrono::TimeDelta;
 use domain::{
     catalog::{
-        ArchiveProductRefusal, ArchiveVariantRefusal, CreateProduct, CreateProductRefusal, CreateVariant, CreateVariantRefusal,
-        Grams, Millimetres, PriceRange, Product, ProductFilter, ProductSort, Sight, TaxClass, UpdateProduct, UpdateProductRefusal,
-        UpdateVariant, UpdateVariantRefusal, Variant, archive_product, archive_variant, create_product, create_variant,
-        policy::PRICE_MINOR_MAX, queries, unarchive_product, unarchive_variant, update_product, update_variant,
+        ArchiveProductRefusal, ArchiveVariantRefusal, CreateProduct, CreateProductRefusal, CreateVariant,
+        CreateVariantRefusal, Grams, Millimetres, PriceRange, Product, ProductFilter, ProductSort, Sight,
+        TaxClass, UpdateProduct, UpdateProductRefusal, UpdateVariant, UpdateVariantRefusal, Variant,
+        archive_product, archive_variant, create_product, create_variant, policy::PRICE_MINOR_MAX, queries,
+        unarchive_product, unarchive_variant, update_product, update_variant,
     },
     creators::{CreateCreator, Creator, UpdateCreator, create_for, update},
     platform::{
         Currency, Db, EntityId, Money, OpError, PathStep,
         access::{
-            AccountViewer, Browse, CreatorScope, MemberRole, Permission, PublicScope, SystemScope, TokenKind, TokenViewer, Viewer,
-            authorize,
+            AccountViewer, Browse, CreatorScope, MemberRole, Permission, PublicScope, SystemScope, TokenKind,
+            TokenViewer, Viewer, authorize,
         },
         ids::{AccountId, CreatorId, ProductId, SessionId, TokenId, VariantId},
         page::{Page, Slice, SortKey},
@@ -101,7 +102,10 @@ async fn stored(db: &Db, scope: &CreatorScope, id: ProductId) -> Product {
 
 async fn titles(db: &Db, filter: &ProductFilter, sort: ProductSort) -> Vec<String> {
     let slice = queries::list(db, &everybody(), filter, sort, &Page::first(100)).await.unwrap();
-    assert_eq!(queries::count(db, &everybody(), filter).await.unwrap(), u64::try_from(slice.rows.len()).unwrap());
+    assert_eq!(
+        queries::count(db, &everybody(), filter).await.unwrap(),
+        u64::try_from(slice.rows.len()).unwrap()
+    );
     slice.rows.into_iter().map(|(_, row)| row.title).collect()
 }
 
@@ -109,7 +113,9 @@ async fn titles(db: &Db, filter: &ProductFilter, sort: ProductSort) -> Vec<Strin
 fn codes<T: Debug, R: Debug + Copy>(result: Result<T, OpError<R>>) -> Vec<(R, String)> {
     let path = |steps: &[PathStep]| steps.iter().map(ToString::to_string).collect::<Vec<_>>().join(".");
     match result {
-        Err(OpError::Refused(refused)) => refused.iter().map(|refused| (refused.code, path(&refused.path))).collect(),
+        Err(OpError::Refused(refused)) => {
+            refused.iter().map(|refused| (refused.code, path(&refused.path))).collect()
+        }
         other => panic!("not refused: {other:?}"),
     }
 }
@@ -142,7 +148,14 @@ async fn walk<T>(size: u64, backward: bool, read: impl AsyncFn(Page) -> Slice<T>
 fn member_of(db: &Db, creator: CreatorId) -> Viewer {
     let (account, session): (AccountId, SessionId) = (db.new_id(), db.new_id());
     let memberships = vec![(creator, MemberRole::Staff)];
-    Viewer::Account(AccountViewer { account, session, lent: false, person: Some([1; 32]), admin: false, memberships })
+    Viewer::Account(AccountViewer {
+        account,
+        session,
+        lent: false,
+        person: Some([1; 32]),
+        admin: false,
+        memberships,
+    })
 }
 
 fn token_of(db: &Db, kind: TokenKind, creator: CreatorId, permissions: &[Permission]) -> Viewer {

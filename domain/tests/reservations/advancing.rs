@@ -5,7 +5,8 @@ use domain::{
     payments::{
         advance::advance,
         gateway::{
-            GatewayError, GatewayEvent, GatewayIdentity, GatewayMode, Intent, IntentState, NewIntent, PaymentGateway, WebhookError,
+            GatewayError, GatewayEvent, GatewayIdentity, GatewayMode, Intent, IntentState, NewIntent,
+            PaymentGateway, WebhookError,
         },
         gateway_of, of_checkouts,
         state::PaymentState,
@@ -32,10 +33,20 @@ struct Refusing {
 
 impl Refusing {
     fn intent(&self, state: IntentState) -> Intent {
-        let captured = if state == IntentState::Succeeded { self.amount } else { Money::zero(self.amount.currency) };
+        let captured =
+            if state == IntentState::Succeeded { self.amount } else { Money::zero(self.amount.currency) };
         let (action_url, decline_code) = (None, None);
         let id = format!("intent_{}", self.payment);
-        Intent { id, payment: self.payment, state, amount: self.amount, captured, action_url, decline_code, fingerprint: None }
+        Intent {
+            id,
+            payment: self.payment,
+            state,
+            amount: self.amount,
+            captured,
+            action_url,
+            decline_code,
+            fingerprint: None,
+        }
     }
 }
 
@@ -53,7 +64,13 @@ impl PaymentGateway for Refusing {
         Ok(self.intent(IntentState::RequiresMethod))
     }
 
-    async fn confirm(&self, _intent: &str, _method: &str, _url: Option<&str>, _key: &str) -> Result<Intent, GatewayError> {
+    async fn confirm(
+        &self,
+        _intent: &str,
+        _method: &str,
+        _url: Option<&str>,
+        _key: &str,
+    ) -> Result<Intent, GatewayError> {
         Err(GatewayError::Refused("not now".into()))
     }
 
@@ -75,7 +92,8 @@ impl PaymentGateway for Refusing {
 }
 
 on_both! {
-    /// Found by the simulation: the buyer confirms at the bank what was chosen first, after choosing something else here.
+    /// Found by the simulation: the buyer confirms at the bank what was chosen first, after choosing
+    /// something else here.
     async fn an_earlier_choice_that_the_buyer_confirmed_meanwhile_counts(kit: Kit) {
         let market = market(&kit).await;
         for (name, state, payment_state, line_state) in [

@@ -1,4 +1,5 @@
-//! The desk: crowds that are decided together, mixed with everything else that moves units, on both databases.
+//! The desk: crowds that are decided together, mixed with everything else that moves units, on both
+//! databases.
 
 use std::{
     collections::BTreeSet,
@@ -79,7 +80,9 @@ fn patient() -> DeskSettings {
 /// Runs work on a runtime of one thread: what it spawns has its first turn when it waits itself.
 fn on_one_thread<T: Send>(work: impl Future<Output = T> + Send) -> T {
     std::thread::scope(|scope| {
-        let thread = scope.spawn(|| tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work));
+        let thread = scope.spawn(|| {
+            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+        });
         thread.join().unwrap()
     })
 }
@@ -100,8 +103,16 @@ async fn pay(db: &Db, checkout: CheckoutId, fingerprint: Option<String>) {
     apply(db, &system(), &domain::registry::payables(), &payment.gateway, &intent, None).await.unwrap();
 }
 
-/// What one of the crowd does: reserves, twice with the same key now and then, and then pays, gives up, or leaves it.
-async fn come(desk: Desk, db: Db, who: BuyerScope, request: ReserveRequest, then: u64, first_lapses: Arc<BTreeSet<u64>>) -> bool {
+/// What one of the crowd does: reserves, twice with the same key now and then, and then pays, gives up, or
+/// leaves it.
+async fn come(
+    desk: Desk,
+    db: Db,
+    who: BuyerScope,
+    request: ReserveRequest,
+    then: u64,
+    first_lapses: Arc<BTreeSet<u64>>,
+) -> bool {
     let answers = if then.is_multiple_of(5) {
         let (one, other) = tokio::join!(desk.reserve(&who, request.clone()), desk.reserve(&who, request));
         let made = |answer: &Result<Reserved, _>| match answer {
@@ -119,7 +130,8 @@ async fn come(desk: Desk, db: Db, who: BuyerScope, request: ReserveRequest, then
         Some(Ok(Reserved::Made { checkout, .. })) => checkout,
         Some(Err(OpError::Refused(why))) => {
             use ReserveRefusal as R;
-            let expected = |code| matches!(code, R::SoldOut | R::LimitExceeded | R::TooManyHolds | R::HoldsLapsed(_));
+            let expected =
+                |code| matches!(code, R::SoldOut | R::LimitExceeded | R::TooManyHolds | R::HoldsLapsed(_));
             assert!(why.iter().all(|refused| expected(refused.code)), "{why:?}");
             return why.iter().any(|refused| refused.code == R::SoldOut);
         }
@@ -129,8 +141,14 @@ async fn come(desk: Desk, db: Db, who: BuyerScope, request: ReserveRequest, then
     match then {
         0..3 => pay(&db, checkout, None).await,
         3..5 => {
-            let lines: Vec<ReservationId> =
-                queries::lines_of(&db, &[checkout]).await.unwrap().remove(&checkout).unwrap().iter().map(|line| line.id).collect();
+            let lines: Vec<ReservationId> = queries::lines_of(&db, &[checkout])
+                .await
+                .unwrap()
+                .remove(&checkout)
+                .unwrap()
+                .iter()
+                .map(|line| line.id)
+                .collect();
             match cancel(&db, &who, lines[0], &key(&checkout.public()[10..20])).await {
                 Ok(_) => {}
                 Err(OpError::Refused(_)) => {}
@@ -176,9 +194,18 @@ async fn storm(kit: &Kit, market: &Market, buyers: &Arc<Vec<BuyerScope>>, seed: 
     for (place, item) in [&items[0], &items[1], &other[0], &other[1]].into_iter().enumerate() {
         let sold_out = async |from: usize| {
             for (turn, who) in buyers.iter().enumerate().skip(from) {
-                let request = market.request(kit.db.now(), &[(item, 1)], 1_000_000, &format!("rest-{seed}-{crowd}-{place}-{turn}"));
+                let request = market.request(
+                    kit.db.now(),
+                    &[(item, 1)],
+                    1_000_000,
+                    &format!("rest-{seed}-{crowd}-{place}-{turn}"),
+                );
                 match desks[0].reserve(who, request).await {
-                    Err(OpError::Refused(why)) if why.iter().any(|refused| refused.code == ReserveRefusal::SoldOut) => return true,
+                    Err(OpError::Refused(why))
+                        if why.iter().any(|refused| refused.code == ReserveRefusal::SoldOut) =>
+                    {
+                        return true;
+                    }
                     Ok(Reserved::Made { .. }) | Err(OpError::Refused(_)) => {}
                     other => panic!("{other:?}"),
                 }
@@ -190,7 +217,11 @@ async fn storm(kit: &Kit, market: &Market, buyers: &Arc<Vec<BuyerScope>>, seed: 
             "SELECT CAST(SUM(units) AS BIGINT) FROM reservations WHERE state IN ('HELD', 'CONFIRMED') AND drop_item_id = {}",
             literal(&kit.db, item.id.uuid())
         );
-        assert_eq!(number(&kit.db, &taken).await, i64::from(UNITS), "seed {seed}, {crowd} at once, item {place}");
+        assert_eq!(
+            number(&kit.db, &taken).await,
+            i64::from(UNITS),
+            "seed {seed}, {crowd} at once, item {place}"
+        );
     }
     check_books(&kit.db).await;
 }
@@ -330,7 +361,8 @@ on_both! {
         let db = kit.connect(8).await;
         let desk = Desk::new(&db, patient());
         let (over, crowd) = (Arc::new(AtomicBool::new(false)), buyers(&kit, 40).await);
-        // Some ask for a third bowl again and again, so that the queue never ends and every decision follows another.
+        // Some ask for a third bowl again and again, so that the queue never ends and every decision follows
+        // another.
         let mut asking = JoinSet::new();
         for at in 0..4_usize {
             let (desk, db, over, who) = (desk.clone(), db.clone(), over.clone(), crowd[at]);
@@ -420,7 +452,8 @@ on_both! {
             };
             ask(0).await.unwrap();
             let mut asked: Vec<_> = (1..12).map(|at| Box::pin(ask(at))).collect();
-            // Each comes to the desk, whose own task has had no turn yet: five may wait, the others are turned away at once.
+            // Each comes to the desk, whose own task has had no turn yet: five may wait, the others are
+            // turned away at once.
             let mut turned_away = 0;
             for one in &mut asked {
                 match one.now_or_never() {

@@ -1,5 +1,5 @@
-//! Operations that end at any of their points: the state is before or after, never between, and the same call made again
-//! finds its way.
+//! Operations that end at any of their points: the state is before or after, never between, and the same call
+//! made again finds its way.
 
 use chrono::TimeDelta;
 use domain::{
@@ -16,8 +16,8 @@ use testkit::{Kit, on_both, requests};
 
 use crate::market::{buyer, check_books, key, market, number, system};
 
-/// Crashes one operation after the other at its first, second, third … point, until one ends as it should; answers the
-/// points. `one` is given the number of the point and must assert what the crash left behind.
+/// Crashes one operation after the other at its first, second, third … point, until one ends as it should;
+/// answers the points. `one` is given the number of the point and must assert what the crash left behind.
 async fn points(mut one: impl AsyncFnMut(u32) -> Option<Point>) -> Vec<&'static str> {
     let mut seen = Vec::new();
     for nth in 1.. {

@@ -75,12 +75,13 @@ async fn is_free(db: &Db, drop: DropId) -> bool {
     taken.is_ok()
 }
 
-/// Each operation of a creator on a drop, called for a drop or an item of another creator. Answers its name and how many statements
-/// it ran.
+/// Each operation of a creator on a drop, called for a drop or an item of another creator. Answers its name
+/// and how many statements it ran.
 async fn strangers_calls(kit: &Kit, market: &Market) -> Vec<(&'static str, u64)> {
     let (db, stranger) = (&kit.db, creator(kit, "Blue Loom").await);
     let (drop, item) = (market.drop.id, market.cup.id);
-    let new = NewItem { variant: market.cup.variant_id, units: 1, per_buyer_max: 1, tiers: tiers(&[(1, None)]) };
+    let new =
+        NewItem { variant: market.cup.variant_id, units: 1, per_buyer_max: 1, tiers: tiers(&[(1, None)]) };
     let mut calls = Vec::new();
     macro_rules! refused {
         ($($name:literal => $call:expr),+ $(,)?) => {
@@ -109,8 +110,8 @@ async fn a_strangers_call_waits_for_no_gate(kit: Kit) {
     holder.goes().await;
 }
 
-/// The second wall hides a stranger's gate, so nobody waits for it where the wall stands. Looking first costs nothing more, and it is
-/// what keeps strangers apart where no wall stands.
+/// The second wall hides a stranger's gate, so nobody waits for it where the wall stands. Looking first costs
+/// nothing more, and it is what keeps strangers apart where no wall stands.
 async fn a_strangers_call_ends_with_the_look_whose_the_drop_is(kit: Kit) {
     let market = market(&kit).await;
     let wall = u64::from(kit.db.backend() == DbBackend::Postgres);
@@ -154,7 +155,9 @@ async fn gates_are_taken_by_ascending_id_whatever_the_order_of_the_lines(kit: Ki
         let (_, second_is_free) = tokio::join!(reserving, looking);
         assert!(second_is_free, "{name} takes the second gate before the first");
     }
-    let taken = |item: DropItemId| format!("SELECT SUM(units) FROM reservations WHERE drop_item_id = '{}'", item.uuid());
+    let taken = |item: DropItemId| {
+        format!("SELECT SUM(units) FROM reservations WHERE drop_item_id = '{}'", item.uuid())
+    };
     assert_eq!((number(&kit.db, &taken(market.cup.id)).await, number(&kit.db, &taken(jug.id)).await), (2, 2));
 }
 
@@ -166,6 +169,9 @@ mod waiting {
 
     #[test]
     fn gates_are_taken_by_ascending_id_whatever_the_order_of_the_lines() {
-        testkit::run(testkit::Kit::postgres(), super::gates_are_taken_by_ascending_id_whatever_the_order_of_the_lines);
+        testkit::run(
+            testkit::Kit::postgres(),
+            super::gates_are_taken_by_ascending_id_whatever_the_order_of_the_lines,
+        );
     }
 }

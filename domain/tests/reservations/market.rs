@@ -1,4 +1,5 @@
-//! The market of these tests: one creator with an open drop of two items. Besides, readers of what was left behind.
+//! The market of these tests: one creator with an open drop of two items. Besides, readers of what was left
+//! behind.
 
 use std::fmt::Debug;
 
@@ -45,7 +46,10 @@ pub(crate) async fn market(kit: &Kit) -> Market {
     let mut market = market::Market::new(kit).await;
     market.publish_terms().await;
     let creator = market.creator("Salt Glaze").await;
-    let (cup, bowl) = (item("CUP").prices(&[(4_000, Some(4)), (5_000, None)]), item("BOWL").units(2).prices(&[(2_000, None)]));
+    let (cup, bowl) = (
+        item("CUP").prices(&[(4_000, Some(4)), (5_000, None)]),
+        item("BOWL").units(2).prices(&[(2_000, None)]),
+    );
     let MadeDrop { drop, items } = market.drop(&creator, "First firing").with(cup).with(bowl).open().await;
     let [cup, bowl] = items.try_into().unwrap();
     Market { market, creator, drop, cup, bowl }
@@ -68,7 +72,13 @@ pub(crate) fn draft_of(kit: &Kit, title: &str) -> CreateDrop {
 }
 
 impl Market {
-    pub(crate) fn request(&self, at: DateTime<Utc>, lines: &[(&DropItem, u32)], total: i64, name: &str) -> ReserveRequest {
+    pub(crate) fn request(
+        &self,
+        at: DateTime<Utc>,
+        lines: &[(&DropItem, u32)],
+        total: i64,
+        name: &str,
+    ) -> ReserveRequest {
         ReserveRequest { arrived_at: at, expected_total: euros(total), ..self.market.request(lines, name) }
     }
 
@@ -84,7 +94,13 @@ impl Market {
     }
 
     /// Reserves, and expects that it works.
-    pub(crate) async fn held(&self, db: &Db, buyer: &BuyerScope, lines: &[(&DropItem, u32)], name: &str) -> CheckoutId {
+    pub(crate) async fn held(
+        &self,
+        db: &Db,
+        buyer: &BuyerScope,
+        lines: &[(&DropItem, u32)],
+        name: &str,
+    ) -> CheckoutId {
         match self.reserve(db, buyer, lines, 100_000, name).await.unwrap() {
             Reserved::Made { checkout, replayed: false, .. } => checkout,
             other => panic!("{other:?}"),
@@ -95,7 +111,14 @@ impl Market {
 /// One number that SQL answers.
 pub(crate) async fn number(db: &Db, sql: &str) -> i64 {
     let statement = Statement::from_string(db.backend(), format!("SELECT CAST(({sql}) AS BIGINT)"));
-    db.reader().query_one_raw(statement).await.unwrap().unwrap().try_get_by_index::<Option<i64>>(0).unwrap().unwrap_or(0)
+    db.reader()
+        .query_one_raw(statement)
+        .await
+        .unwrap()
+        .unwrap()
+        .try_get_by_index::<Option<i64>>(0)
+        .unwrap()
+        .unwrap_or(0)
 }
 
 /// The books: no unit twice, none below zero; captured is allocated; the ledger sums to zero.

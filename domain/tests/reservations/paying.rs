@@ -34,7 +34,8 @@ async fn payment(kit: &Kit, checkout: CheckoutId) -> domain::payments::Payment {
 
 async fn intent(kit: &Kit, checkout: CheckoutId, state: IntentState) -> Intent {
     let payment = payment(kit, checkout).await;
-    let captured = if state == IntentState::Succeeded { payment.amount() } else { Money::zero(payment.currency) };
+    let captured =
+        if state == IntentState::Succeeded { payment.amount() } else { Money::zero(payment.currency) };
     let id = format!("pi_{}", payment.id.0.simple());
     Intent {
         id,
@@ -50,7 +51,9 @@ async fn intent(kit: &Kit, checkout: CheckoutId, state: IntentState) -> Intent {
 
 async fn tell(kit: &Kit, checkout: CheckoutId, state: IntentState) {
     let intent = intent(kit, checkout, state).await;
-    apply(&kit.db, &system(), &domain::registry::payables(), requests::gateway().as_str(), &intent, None).await.unwrap();
+    apply(&kit.db, &system(), &domain::registry::payables(), requests::gateway().as_str(), &intent, None)
+        .await
+        .unwrap();
 }
 
 async fn states(kit: &Kit, checkout: CheckoutId) -> Vec<State> {

@@ -21,7 +21,10 @@ use domain::{
 use testkit::{Kit, audit_actions, facts, on_both};
 use uuid::Uuid;
 
-use crate::market::{Market, address, buyer, check_books, codes, creator, draft_of, euros, market, number, system, tiers, variant};
+use crate::market::{
+    Market, address, buyer, check_books, codes, creator, draft_of, euros, market, number, system, tiers,
+    variant,
+};
 
 on_both! {
     async fn a_reservation_holds_its_units_and_leaves_a_fact_a_timer_and_an_audit_row(kit: Kit) {
@@ -218,7 +221,12 @@ on_both! {
     }
 }
 
-async fn contend(db: &domain::platform::Db, market: &Market, buyer: &domain::platform::access::BuyerScope, number: usize) -> bool {
+async fn contend(
+    db: &domain::platform::Db,
+    market: &Market,
+    buyer: &domain::platform::access::BuyerScope,
+    number: usize,
+) -> bool {
     match market.reserve(db, buyer, &[(&market.cup, 1)], 100_000, &format!("contender{number}")).await {
         Ok(Reserved::Made { replayed: false, .. }) => true,
         Err(domain::platform::OpError::Refused(why)) => {

@@ -1,7 +1,8 @@
-//! The second wall, on PostgreSQL: what a creator's transactions see and touch when a `WHERE creator_id = …` is forgotten.
+//! The second wall, on PostgreSQL: what a creator's transactions see and touch when a `WHERE creator_id = …`
+//! is forgotten.
 //!
-//! Each test writes the statement that a mistake of ours would send. What these tests do not claim: that foreign SQL is kept
-//! in. Who can send any statement can also send `SET ROLE NONE`.
+//! Each test writes the statement that a mistake of ours would send. What these tests do not claim: that
+//! foreign SQL is kept in. Who can send any statement can also send `SET ROLE NONE`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,9 +41,10 @@ const NOT_ALLOWED: &str = "42501";
 /// SQLSTATE `read_only_sql_transaction`.
 const READ_ONLY: &str = "25006";
 
-/// All that the role may do, and to which rows. A new table that operations under a creator's scope touch has its line here,
-/// and is looked at in review; a table with a `creator_id` has one in any case. `own rows` is row-level security with a
-/// policy for reading and writing; without it the privilege is for the rows of everybody.
+/// All that the role may do, and to which rows. A new table that operations under a creator's scope touch has
+/// its line here, and is looked at in review; a table with a `creator_id` has one in any case. `own rows` is
+/// row-level security with a policy for reading and writing; without it the privilege is for the rows of
+/// everybody.
 const ALLOWED: &[&str] = &[
     "accounts: SELECT (id, name); own rows",
     "api_tokens: SELECT, INSERT, UPDATE; own rows",
@@ -103,8 +105,11 @@ struct Yard {
 async fn yard(kit: &Kit, name: &str) -> Yard {
     let scope = creator(kit, name).await;
     let cup = item("CUP").prices(&[(4_000, Some(4)), (5_000, None)]);
-    let MadeDrop { drop, mut items } =
-        testkit::market::Market::over(&kit.db).drop(&scope, &format!("Drop of {name}")).with(cup).open().await;
+    let MadeDrop { drop, mut items } = testkit::market::Market::over(&kit.db)
+        .drop(&scope, &format!("Drop of {name}"))
+        .with(cup)
+        .open()
+        .await;
     let yard = Yard { drop, scope, item: items.remove(0) };
     furnish(kit, &yard.scope, &yard.drop, name).await;
     yard
@@ -115,17 +120,33 @@ async fn furnish(kit: &Kit, scope: &CreatorScope, drop: &Drop, name: &str) {
     let tags = UpdateDrop { tags: Some(vec!["clay".parse().unwrap()]), ..UpdateDrop::default() };
     update(&kit.db, scope, drop.id, tags).await.unwrap();
     let email = Email::new(&format!("member{}@shop.example", name.len())).unwrap();
-    let request = CreateAccount { email, name: AccountName::new(&format!("Member of {name}")).unwrap(), password: None };
+    let request = CreateAccount {
+        email,
+        name: AccountName::new(&format!("Member of {name}")).unwrap(),
+        password: None,
+    };
     let member = create_account(&kit.db, &system(), request).await.unwrap().id;
     let values = format!("('{}', '{}', 'OWNER', now())", scope.creator().uuid(), member.uuid());
-    execute(&kit.db, &format!("INSERT INTO creator_members (creator_id, account_id, role, created_at) VALUES {values}")).await;
-    let token =
-        CreateToken { name: Line::new("shop").unwrap(), kind: TokenKind::Publishable, permissions: Vec::new(), expires_at: None };
+    execute(
+        &kit.db,
+        &format!("INSERT INTO creator_members (creator_id, account_id, role, created_at) VALUES {values}"),
+    )
+    .await;
+    let token = CreateToken {
+        name: Line::new("shop").unwrap(),
+        kind: TokenKind::Publishable,
+        permissions: Vec::new(),
+        expires_at: None,
+    };
     create_token(&kit.db, &system().as_tokens(Some(scope.creator())), token).await.unwrap();
     let sheet = Sheet::read(b"slug,title\nvase,Vase\n").unwrap();
-    start_import(&kit.db, scope, StartImport { sheet, dry_run: true, key: key(&format!("import-{}", scope.creator())) })
-        .await
-        .unwrap();
+    start_import(
+        &kit.db,
+        scope,
+        StartImport { sheet, dry_run: true, key: key(&format!("import-{}", scope.creator())) },
+    )
+    .await
+    .unwrap();
 }
 
 /// A market with a second creator, and a checkout that holds units of both.
@@ -141,7 +162,8 @@ async fn two_yards(kit: &Kit) -> (Yard, Yard) {
 
 /// As the owner of the tables.
 async fn execute(db: &Db, sql: &str) {
-    let done: Result<_, DbErr> = in_tx(db, Actor::System("test"), async |tx| tx.conn().execute_unprepared(sql).await).await;
+    let done: Result<_, DbErr> =
+        in_tx(db, Actor::System("test"), async |tx| tx.conn().execute_unprepared(sql).await).await;
     done.unwrap();
 }
 
@@ -153,10 +175,12 @@ async fn as_creator(db: &Db, scope: &CreatorScope, sql: &str) -> Result<u64, Str
 
 fn code(error: &DbErr) -> String {
     match error {
-        DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause)) => match &**cause {
-            sqlx::Error::Database(refusal) => refusal.code().unwrap().into_owned(),
-            other => panic!("{other}"),
-        },
+        DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause)) => {
+            match &**cause {
+                sqlx::Error::Database(refusal) => refusal.code().unwrap().into_owned(),
+                other => panic!("{other}"),
+            }
+        }
         other => panic!("{other}"),
     }
 }
@@ -197,20 +221,29 @@ async fn the_role_may_do_what_was_reviewed_and_nothing_else(kit: Kit) {
     let fact = allowed(&kit).await;
     let unreviewed: Vec<_> = fact.iter().filter(|line| !ALLOWED.contains(&line.as_str())).collect();
     let untrue: Vec<_> = ALLOWED.iter().filter(|line| !fact.iter().any(|found| found == *line)).collect();
-    assert!(unreviewed.is_empty() && untrue.is_empty(), "not in the list: {unreviewed:#?}, only in the list: {untrue:#?}");
+    assert!(
+        unreviewed.is_empty() && untrue.is_empty(),
+        "not in the list: {unreviewed:#?}, only in the list: {untrue:#?}"
+    );
     let role = format!(
         "SELECT rolname::text FROM pg_roles WHERE rolname = '{TENANT_ROLE}' AND NOT (rolcanlogin OR rolsuper OR rolbypassrls \
          OR rolcreaterole OR rolcreatedb OR rolreplication)"
     );
     assert_eq!(texts(kit.db.reader(), &role).await.unwrap(), [TENANT_ROLE]);
-    let functions = "SELECT count(*) FROM pg_proc WHERE pronamespace = current_schema()::regnamespace AND prosecdef";
-    assert_eq!(number(&kit.db, functions).await, 0, "a function that runs as its owner is a hole in the wall");
+    let functions =
+        "SELECT count(*) FROM pg_proc WHERE pronamespace = current_schema()::regnamespace AND prosecdef";
+    assert_eq!(
+        number(&kit.db, functions).await,
+        0,
+        "a function that runs as its owner is a hole in the wall"
+    );
 }
 
 async fn a_forgotten_where_finds_nothing_of_others(kit: Kit) {
     let (mine, theirs) = two_yards(&kit).await;
     for (table, columns) in divided("SELECT") {
-        let (own, foreign) = (seen(&kit, &mine.scope, table, columns).await, seen(&kit, &theirs.scope, table, columns).await);
+        let (own, foreign) =
+            (seen(&kit, &mine.scope, table, columns).await, seen(&kit, &theirs.scope, table, columns).await);
         assert!(!own.is_empty() && !foreign.is_empty(), "{table} has no rows to be told apart");
         assert!(own.is_disjoint(&foreign), "{table}");
         // By another way: the owner of the tables counts with the condition that was forgotten.
@@ -223,7 +256,8 @@ async fn a_forgotten_where_finds_nothing_of_others(kit: Kit) {
         let counted = number(&kit.db, &format!("SELECT count(*) FROM {table} WHERE {forgotten}")).await;
         assert_eq!(own.len(), usize::try_from(counted).unwrap(), "{table}");
     }
-    // Those whose creator stands in another table: one drop with two items, two products and the creator itself have slugs.
+    // Those whose creator stands in another table: one drop with two items, two products and the creator
+    // itself have slugs.
     assert_eq!(seen(&kit, &mine.scope, "price_tiers", "*").await.len(), 3);
     assert_eq!(seen(&kit, &mine.scope, "stock_gates", "*").await.len(), 1);
     assert_eq!(seen(&kit, &mine.scope, "tags", "*").await.len(), 1);
@@ -234,10 +268,13 @@ async fn a_forgotten_where_finds_nothing_of_others(kit: Kit) {
 async fn an_update_or_delete_without_where_touches_nothing_of_others(kit: Kit) {
     let (mine, theirs) = two_yards(&kit).await;
     for (table, columns) in divided("UPDATE") {
-        let column = format!("SELECT attname::text FROM pg_attribute WHERE attrelid = '{table}'::regclass AND attnum = 1");
+        let column = format!(
+            "SELECT attname::text FROM pg_attribute WHERE attrelid = '{table}'::regclass AND attnum = 1"
+        );
         let first = texts(kit.db.reader(), &column).await.unwrap().remove(0);
         let own = seen(&kit, &mine.scope, table, columns).await.len();
-        let touched = as_creator(&kit.db, &mine.scope, &format!("UPDATE {table} SET {first} = {first}")).await;
+        let touched =
+            as_creator(&kit.db, &mine.scope, &format!("UPDATE {table} SET {first} = {first}")).await;
         assert_eq!(touched, Ok(u64::try_from(own).unwrap()), "{table}");
     }
     // The creator of this one has no reservations, so that all of it can go.
@@ -284,7 +321,9 @@ async fn a_row_for_another_creator_is_refused(kit: Kit) {
         format!("INSERT INTO stock_gates (drop_id, version) VALUES ('{drop}', 1)"),
         format!("INSERT INTO tags (kind, subject, tag) VALUES ('drop', '{drop}', 'mine')"),
         "INSERT INTO tags (kind, subject, tag) SELECT 'unheard-of', id, 'mine' FROM drops".to_owned(),
-        format!("INSERT INTO slugs (kind, owner, slug, subject, created_at) VALUES ('drop', '{other}', 'mine', '{drop}', now())"),
+        format!(
+            "INSERT INTO slugs (kind, owner, slug, subject, created_at) VALUES ('drop', '{other}', 'mine', '{drop}', now())"
+        ),
         format!(
             "INSERT INTO slugs (kind, owner, slug, subject, created_at) VALUES ('creator', '{}', 'mine', '{other}', now())",
             uuid::Uuid::nil()
@@ -324,14 +363,16 @@ async fn what_is_not_a_creators_is_out_of_its_reach(kit: Kit) {
 
 async fn without_a_creator_the_role_sees_nothing(kit: Kit) {
     two_yards(&kit).await;
-    // One connection: the second round finds the setting as a creator's transaction has left it, empty instead of absent.
+    // One connection: the second round finds the setting as a creator's transaction has left it, empty
+    // instead of absent.
     let db = kit.connect(1).await;
     let somebody = system().as_creator(CreatorId(uuid::Uuid::from_u128(1)));
     for _ in 0..2 {
         for (table, columns) in divided("SELECT") {
             let found: Result<_, DbErr> = in_tx(&db, Actor::Public, async |tx| {
                 tx.conn().execute_unprepared(&format!("SET LOCAL ROLE {TENANT_ROLE}")).await?;
-                texts(tx.conn(), &format!("SELECT 'a row' FROM (SELECT {columns} FROM {table}) AS seen")).await
+                texts(tx.conn(), &format!("SELECT 'a row' FROM (SELECT {columns} FROM {table}) AS seen"))
+                    .await
             })
             .await;
             assert_eq!(found.unwrap(), Vec::<String>::new(), "{table}");
@@ -351,7 +392,8 @@ async fn a_connection_is_what_it_was_however_a_creators_work_ends(kit: Kit) {
         let now = texts(db.reader(), who).await.unwrap();
         assert_eq!(now[0].trim_end(), before[0].trim_end(), "{ending}");
     };
-    let within: Result<_, DbErr> = in_tx(&db, scope, async |tx| texts(tx.conn(), "SELECT current_user::text").await).await;
+    let within: Result<_, DbErr> =
+        in_tx(&db, scope, async |tx| texts(tx.conn(), "SELECT current_user::text").await).await;
     assert_eq!(within.unwrap(), [TENANT_ROLE]);
     same("committed").await;
     let refused: Result<(), DbErr> = in_tx(&db, scope, async |_| Err(DbErr::Custom("no".to_owned()))).await;
@@ -359,7 +401,8 @@ async fn a_connection_is_what_it_was_however_a_creators_work_ends(kit: Kit) {
     same("refused").await;
     as_creator(&db, scope, "SELECT id FROM payments").await.unwrap_err();
     same("failed").await;
-    let read: Result<_, DbErr> = read_in(&db, scope, async |conn| texts(conn, "SELECT current_user::text").await).await;
+    let read: Result<_, DbErr> =
+        read_in(&db, scope, async |conn| texts(conn, "SELECT current_user::text").await).await;
     assert_eq!(read.unwrap(), [TENANT_ROLE]);
     same("read").await;
     // The request was given up while its transaction was open.
@@ -382,7 +425,8 @@ async fn a_connection_is_what_it_was_however_a_creators_work_ends(kit: Kit) {
     same("given up").await;
 }
 
-/// The platform's tables are nobody's, so it writes to them beyond the wall, and is within it again afterwards.
+/// The platform's tables are nobody's, so it writes to them beyond the wall, and is within it again
+/// afterwards.
 async fn what_the_platform_keeps_is_written_under_a_creators_scope(kit: Kit) {
     let (mine, _) = two_yards(&kit).await;
     let (db, checkout, made) = (&kit.db, kit.db.new_id::<CheckoutId>(), Uuid::from_u128(1));
@@ -396,7 +440,10 @@ async fn what_the_platform_keeps_is_written_under_a_creators_scope(kit: Kit) {
         timers::set::<HoldLapse>(tx, checkout, tx.now()).await?;
         spent(db.statements());
         for (expected, input) in [(Claim::Fresh, 1), (Claim::Replay(made), 1), (Claim::Mismatch, 2)] {
-            assert_eq!(idempotency::claim(tx, tx.actor(), "test", &key("key"), &input, made).await?, expected);
+            assert_eq!(
+                idempotency::claim(tx, tx.actor(), "test", &key("key"), &input, made).await?,
+                expected
+            );
         }
         timers::drop::<HoldLapse>(tx, checkout).await?;
         assert_eq!(texts(tx.conn(), "SELECT current_user::text").await?, [TENANT_ROLE]);
@@ -413,8 +460,10 @@ async fn what_the_platform_keeps_is_written_under_a_creators_scope(kit: Kit) {
 async fn a_read_changes_nothing(kit: Kit) {
     let (mine, _) = two_yards(&kit).await;
     let before = kit.state().await;
-    let written: Result<_, DbErr> =
-        read_in(&kit.db, &mine.scope, async |conn| conn.execute_unprepared("UPDATE products SET title = 'x'").await).await;
+    let written: Result<_, DbErr> = read_in(&kit.db, &mine.scope, async |conn| {
+        conn.execute_unprepared("UPDATE products SET title = 'x'").await
+    })
+    .await;
     assert_eq!(code(&written.unwrap_err()), READ_ONLY);
     assert_eq!(kit.state().await, before);
 }

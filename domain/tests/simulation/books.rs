@@ -1,5 +1,5 @@
-//! The books: what the database says, for the comparison with the model after every step, and the sums that must hold
-//! when all is done (`facts`: units, limits, money, effects).
+//! The books: what the database says, for the comparison with the model after every step, and the sums that
+//! must hold when all is done (`facts`: units, limits, money, effects).
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,10 @@ const NOTHING: &[(&str, &str)] = &[
     ("tasks are left", "SELECT kind || ' ' || state || ' ' || COALESCE(last_error, '') FROM tasks"),
     ("timers are left", "SELECT kind FROM timers"),
     ("facts are not stamped", "SELECT kind FROM outbox WHERE position IS NULL"),
-    ("webhooks are not applied", "SELECT event FROM webhook_inbox WHERE applied_at IS NULL AND intent IS NULL"),
+    (
+        "webhooks are not applied",
+        "SELECT event FROM webhook_inbox WHERE applied_at IS NULL AND intent IS NULL",
+    ),
     ("a hold has not ended", "SELECT hex(id) FROM reservations WHERE state = 'HELD'"),
     (
         "captured money is not allocated",
@@ -56,7 +59,10 @@ const NOTHING: &[(&str, &str)] = &[
         "SELECT hex(r.id) FROM reservations r WHERE r.state IN ('CONFIRMED', 'REFUNDED') AND r.due_now_minor <> COALESCE((SELECT \
          SUM(a.amount_minor) FROM payment_allocations a WHERE a.reservation_id = r.id), 0)",
     ),
-    ("a movement does not sum to zero", "SELECT hex(movement) FROM ledger_entries GROUP BY movement HAVING SUM(amount_minor) <> 0"),
+    (
+        "a movement does not sum to zero",
+        "SELECT hex(movement) FROM ledger_entries GROUP BY movement HAVING SUM(amount_minor) <> 0",
+    ),
     (
         "the ledger does not say what a payment does",
         "SELECT hex(id) FROM payments p WHERE captured_minor - refunded_minor <> COALESCE((SELECT SUM(amount_minor) FROM \
@@ -75,17 +81,36 @@ pub(crate) async fn check(db: &Db, model: &Model, gateway: &Gateway, letters: &B
         assert!(rows.is_empty(), "{what}: {rows:#?}");
     }
     for intent in gateway.intents() {
-        let checkout = model.checkouts.iter().find(|checkout| checkout.payment == intent.payment).expect("an intent of a payment");
+        let checkout = model
+            .checkouts
+            .iter()
+            .find(|checkout| checkout.payment == intent.payment)
+            .expect("an intent of a payment");
         let (captured, refunded) = (intent.captured.minor, gateway.refunded(&intent.id));
-        assert_eq!((captured, refunded), (checkout.captured, checkout.refunded), "the gateway says otherwise: {checkout:#?}");
+        assert_eq!(
+            (captured, refunded),
+            (checkout.captured, checkout.refunded),
+            "the gateway says otherwise: {checkout:#?}"
+        );
     }
     for checkout in &model.checkouts {
-        let kept: i64 =
-            checkout.lines.iter().filter(|line| line.state == LineState::Confirmed).map(|line| line.deposit_minor).sum();
-        assert_eq!(checkout.captured - checkout.refunded, kept, "the buyer paid for something else: {checkout:#?}");
+        let kept: i64 = checkout
+            .lines
+            .iter()
+            .filter(|line| line.state == LineState::Confirmed)
+            .map(|line| line.deposit_minor)
+            .sum();
+        assert_eq!(
+            checkout.captured - checkout.refunded,
+            kept,
+            "the buyer paid for something else: {checkout:#?}"
+        );
         if checkout.state == PaymentState::Succeeded {
             let settled = |state| matches!(state, LineState::Confirmed | LineState::Refunded);
-            assert!(checkout.lines.iter().all(|line| settled(line.state)), "paid, and neither had nor given back: {checkout:#?}");
+            assert!(
+                checkout.lines.iter().all(|line| settled(line.state)),
+                "paid, and neither had nor given back: {checkout:#?}"
+            );
         }
         let id = checkout.id.public();
         let count = |wanted: Json| letters.values().filter(|letter| **letter == wanted).count();
@@ -95,6 +120,10 @@ pub(crate) async fn check(db: &Db, model: &Model, gateway: &Gateway, letters: &B
             count(letter(&ConfirmedLetter { checkout: checkout_id })),
             count(letter(&LapsedLetter { checkout: checkout_id })),
         );
-        assert_eq!(heard, (1, checkout.confirmations, checkout.lapses), "letters about {id}: held, confirmed, lapsed");
+        assert_eq!(
+            heard,
+            (1, checkout.confirmations, checkout.lapses),
+            "letters about {id}: held, confirmed, lapsed"
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! A payment gateway in memory, as unreliable as a real one: calls fail before or after their effect, outcomes come late,
-//! and its events lie on the wire until the world delivers them, in whatever order, twice, or never.
+//! A payment gateway in memory, as unreliable as a real one: calls fail before or after their effect,
+//! outcomes come late, and its events lie on the wire until the world delivers them, in whatever order,
+//! twice, or never.
 
 use std::{
     collections::HashMap,
@@ -10,7 +11,8 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::{
     payments::gateway::{
-        GatewayError, GatewayEvent, GatewayIdentity, Intent, IntentState, NewIntent, PaymentGateway, WebhookError,
+        GatewayError, GatewayEvent, GatewayIdentity, Intent, IntentState, NewIntent, PaymentGateway,
+        WebhookError,
     },
     platform::{Money, clock::ManualClock},
 };
@@ -57,7 +59,8 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     pub(crate) fn new(clock: Arc<ManualClock>) -> Self {
-        let (intents, refunded, keys, wire, told) = (Vec::new(), HashMap::new(), HashMap::new(), Vec::new(), Vec::new());
+        let (intents, refunded, keys, wire, told) =
+            (Vec::new(), HashMap::new(), HashMap::new(), Vec::new(), Vec::new());
         let state = Mutex::new(State { intents, refunded, keys, wire, events: 0, mishap: None, told, clock });
         Self { identity: GatewayIdentity::in_test("simulated"), state }
     }
@@ -118,16 +121,22 @@ fn set_state(intent: &mut Intent, next: IntentState) {
 impl State {
     fn happened(&mut self, intent: &str) {
         self.events += 1;
-        self.wire.push(GatewayEvent { id: format!("event_{}", self.events), intent: Some(intent.to_owned()) });
+        self.wire
+            .push(GatewayEvent { id: format!("event_{}", self.events), intent: Some(intent.to_owned()) });
     }
 
     fn intent(&mut self, id: &str) -> Result<&mut Intent, GatewayError> {
-        self.intents.iter_mut().find(|intent| intent.id == id).ok_or_else(|| GatewayError::Refused("no such intent".into()))
+        self.intents
+            .iter_mut()
+            .find(|intent| intent.id == id)
+            .ok_or_else(|| GatewayError::Refused("no such intent".into()))
     }
 
     /// The buyer pays now, if that is what the intent waits for.
     fn overtake(&mut self, id: &str) {
-        let waits = |intent: &&mut Intent| matches!(intent.state, IntentState::RequiresAction | IntentState::Processing);
+        let waits = |intent: &&mut Intent| {
+            matches!(intent.state, IntentState::RequiresAction | IntentState::Processing)
+        };
         if let Some(intent) = self.intents.iter_mut().filter(|intent| intent.id == id).find(waits) {
             set_state(intent, IntentState::Succeeded);
             self.happened(id);
@@ -135,7 +144,11 @@ impl State {
     }
 
     /// One call: may go wrong, is done once a key, and its answer is kept.
-    fn call(&mut self, key: &str, work: impl FnOnce(&mut Self) -> Result<Answer, GatewayError>) -> Result<Answer, GatewayError> {
+    fn call(
+        &mut self,
+        key: &str,
+        work: impl FnOnce(&mut Self) -> Result<Answer, GatewayError>,
+    ) -> Result<Answer, GatewayError> {
         let mishap = self.mishap.take();
         if mishap == Some(Mishap::Unheard) {
             return Err(GatewayError::Later("not heard".into()));
@@ -188,7 +201,10 @@ impl PaymentGateway for Gateway {
     async fn create(&self, new: &NewIntent, key: &str) -> Result<Intent, GatewayError> {
         let mut state = self.state.lock().unwrap();
         let answer = state.call(key, |state| {
-            assert!(state.intents.iter().all(|intent| intent.payment != new.payment), "a second intent of one payment");
+            assert!(
+                state.intents.iter().all(|intent| intent.payment != new.payment),
+                "a second intent of one payment"
+            );
             let mut intent = Intent {
                 id: format!("intent_{}", state.intents.len()),
                 payment: new.payment,
@@ -207,7 +223,13 @@ impl PaymentGateway for Gateway {
         answer.map(as_intent)
     }
 
-    async fn confirm(&self, intent: &str, method: &str, _return_url: Option<&str>, key: &str) -> Result<Intent, GatewayError> {
+    async fn confirm(
+        &self,
+        intent: &str,
+        method: &str,
+        _return_url: Option<&str>,
+        key: &str,
+    ) -> Result<Intent, GatewayError> {
         let answer = self.state.lock().unwrap().call(key, |state| {
             let known = state.intent(intent)?;
             if !matches!(known.state, IntentState::RequiresMethod | IntentState::RequiresAction) {

@@ -1,10 +1,13 @@
-//! A seeded simulation of reserving and paying: buyers who reserve, pay and cancel, creators who change their minds, a
-//! gateway whose outcomes come late, twice or never, workers, time, and a process that may end at any point.
+//! A seeded simulation of reserving and paying: buyers who reserve, pay and cancel, creators who change their
+//! minds, a gateway whose outcomes come late, twice or never, workers, time, and a process that may end at
+//! any point.
 //!
-//! No threads and no waiting within a run: one step after the other, over SQLite, with the clock, randomness and the
-//! gateway injected. After every step the database is compared with a small model in memory, and at the end with the books.
+//! No threads and no waiting within a run: one step after the other, over SQLite, with the clock, randomness
+//! and the gateway injected. After every step the database is compared with a small model in memory, and at
+//! the end with the books.
 //!
-//! `SMALLRUN_TEST_RUNS` says how many runs (300 by default), `SMALLRUN_TEST_SEED` plays one again: a failure prints it.
+//! `SMALLRUN_TEST_RUNS` says how many runs (300 by default), `SMALLRUN_TEST_SEED` plays one again: a failure
+//! prints it.
 
 #![expect(
     clippy::unwrap_used,

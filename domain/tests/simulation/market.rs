@@ -1,4 +1,5 @@
-//! What every run begins with: creators, variants and buyers, in a database that is copied; and the drops of a run.
+//! What every run begins with: creators, variants and buyers, in a database that is copied; and the drops of
+//! a run.
 
 use chrono::TimeDelta;
 use domain::platform::{
@@ -56,9 +57,12 @@ impl Template {
         }
         // What the buyers' accounts have told is not part of a run.
         for table in ["outbox", "tasks", "audit"] {
-            sea_orm::ConnectionTrait::execute_unprepared(kit.db.schema_connection(), &format!("DELETE FROM {table}"))
-                .await
-                .unwrap();
+            sea_orm::ConnectionTrait::execute_unprepared(
+                kit.db.schema_connection(),
+                &format!("DELETE FROM {table}"),
+            )
+            .await
+            .unwrap();
         }
         for connection in [kit.db.reader().clone(), kit.db.schema_connection().clone()] {
             connection.close().await.unwrap();
@@ -83,7 +87,8 @@ pub(crate) async fn open(db: &Db, template: &Template, dice: &mut Dice) -> (Mode
         let closes_at = opens_at + TimeDelta::seconds(dice.between(1_800, 20_000).into());
         let hold_secs = dice.between(60, 1_200);
         let mut run = market.drop(&scope, "A run").terms(|terms| {
-            (terms.opens_at, terms.closes_at, terms.hold_secs) = (opens_at, closes_at, hold_secs.try_into().unwrap());
+            (terms.opens_at, terms.closes_at, terms.hold_secs) =
+                (opens_at, closes_at, hold_secs.try_into().unwrap());
         });
         let mut bounds = Vec::new();
         for variant in variants {
@@ -93,7 +98,13 @@ pub(crate) async fn open(db: &Db, template: &Template, dice: &mut Dice) -> (Mode
             bounds.push((units, limit));
         }
         let made = run.open().await;
-        model.drops.push(DropModel { id: made.drop.id, opens_at, closes_at, hold_secs: hold_secs.into(), called_off: false });
+        model.drops.push(DropModel {
+            id: made.drop.id,
+            opens_at,
+            closes_at,
+            hold_secs: hold_secs.into(),
+            called_off: false,
+        });
         for (item, (units, limit)) in made.items.iter().zip(bounds) {
             model.items.push(ItemModel { id: item.id, drop: number, units, limit });
         }

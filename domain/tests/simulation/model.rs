@@ -1,5 +1,5 @@
-//! What should be so: the rules of reservations and payments once more, over a few vectors in memory, without a database,
-//! transactions or faults. Written from the rules, not from the code.
+//! What should be so: the rules of reservations and payments once more, over a few vectors in memory, without
+//! a database, transactions or faults. Written from the rules, not from the code.
 
 use std::collections::BTreeSet;
 
@@ -114,7 +114,10 @@ impl CheckoutModel {
             }
         }
         // A payment on its way goes on: its outcome decides.
-        if matches!(self.state, PaymentState::Preparing | PaymentState::RequiresMethod | PaymentState::RequiresAction) {
+        if matches!(
+            self.state,
+            PaymentState::Preparing | PaymentState::RequiresMethod | PaymentState::RequiresAction
+        ) {
             self.state = PaymentState::Cancelled;
             self.queued = None;
         }
@@ -132,27 +135,43 @@ impl CheckoutModel {
 impl Model {
     /// Units that are held or confirmed at `now`, of all or of one buyer, without those of one checkout.
     fn taken(&self, item: usize, buyer: Option<usize>, without: Option<usize>, now: DateTime<Utc>) -> u32 {
-        let others = self.checkouts.iter().enumerate().filter(|(at, _)| Some(*at) != without).map(|(_, checkout)| checkout);
+        let others = self
+            .checkouts
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| Some(*at) != without)
+            .map(|(_, checkout)| checkout);
         let of_buyer = others.filter(|checkout| buyer.is_none_or(|buyer| checkout.buyer == buyer));
         let counts = |checkout: &CheckoutModel, line: &LineModel| match line.state {
             LineState::Held => checkout.expires_at > now,
             LineState::Confirmed => true,
             LineState::Expired | LineState::Cancelled | LineState::Refunded => false,
         };
-        let lines = of_buyer.flat_map(|checkout| checkout.lines.iter().filter(move |line| counts(checkout, line)));
+        let lines =
+            of_buyer.flat_map(|checkout| checkout.lines.iter().filter(move |line| counts(checkout, line)));
         lines.filter(|line| line.item == item).map(|line| line.units).sum()
     }
 
     fn confirmed(&self, item: usize) -> u32 {
         let lines = self.checkouts.iter().flat_map(|checkout| &checkout.lines);
-        lines.filter(|line| line.item == item && line.state == LineState::Confirmed).map(|line| line.units).sum()
+        lines
+            .filter(|line| line.item == item && line.state == LineState::Confirmed)
+            .map(|line| line.units)
+            .sum()
     }
 
     /// The shortages of lines (item and units), by line, as a person who asks for them now would be told.
-    fn shortages(&self, buyer: usize, lines: &[(usize, u32)], without: Option<usize>, now: DateTime<Utc>) -> Vec<Code> {
+    fn shortages(
+        &self,
+        buyer: usize,
+        lines: &[(usize, u32)],
+        without: Option<usize>,
+        now: DateTime<Utc>,
+    ) -> Vec<Code> {
         let mut codes = Vec::new();
         for (at, (item, _)) in lines.iter().enumerate() {
-            let wanted: u32 = lines[..=at].iter().filter(|(other, _)| other == item).map(|(_, units)| units).sum();
+            let wanted: u32 =
+                lines[..=at].iter().filter(|(other, _)| other == item).map(|(_, units)| units).sum();
             if wanted + self.taken(*item, Some(buyer), without, now) > self.items[*item].limit {
                 codes.push("LimitExceeded");
             } else if wanted + self.taken(*item, None, without, now) > self.items[*item].units {
@@ -163,8 +182,14 @@ impl Model {
     }
 
     /// Whether units may be reserved; until when they are held.
-    pub(crate) fn reserve(&self, buyer: usize, lines: &[(usize, u32)], now: DateTime<Utc>) -> Result<DateTime<Utc>, Vec<Code>> {
-        let drops: Vec<&DropModel> = lines.iter().map(|(item, _)| &self.drops[self.items[*item].drop]).collect();
+    pub(crate) fn reserve(
+        &self,
+        buyer: usize,
+        lines: &[(usize, u32)],
+        now: DateTime<Utc>,
+    ) -> Result<DateTime<Utc>, Vec<Code>> {
+        let drops: Vec<&DropModel> =
+            lines.iter().map(|(item, _)| &self.drops[self.items[*item].drop]).collect();
         let closed: Vec<Code> = drops
             .iter()
             .filter_map(|drop| match drop {
@@ -175,23 +200,35 @@ impl Model {
             .collect();
         let codes = if closed.is_empty() { self.shortages(buyer, lines, None, now) } else { closed };
         let of_lines = lines.iter().map(|(item, _)| self.items[*item].drop);
-        let codes = if codes.is_empty() { self.misconduct(buyer, &of_lines.collect::<BTreeSet<_>>(), now) } else { codes };
-        if codes.is_empty() { Ok(now + seconds(drops.iter().map(|drop| drop.hold_secs).min().unwrap())) } else { Err(codes) }
+        let codes = if codes.is_empty() {
+            self.misconduct(buyer, &of_lines.collect::<BTreeSet<_>>(), now)
+        } else {
+            codes
+        };
+        if codes.is_empty() {
+            Ok(now + seconds(drops.iter().map(|drop| drop.hold_secs).min().unwrap()))
+        } else {
+            Err(codes)
+        }
     }
 
-    /// Whether a buyer is to pay first, or to wait: at most three checkouts are open in a drop, and after the second that ran out
-    /// within a day there is a pause of a minute, doubled by each further one, four hours at most.
+    /// Whether a buyer is to pay first, or to wait: at most three checkouts are open in a drop, and after the
+    /// second that ran out within a day there is a pause of a minute, doubled by each further one, four hours
+    /// at most.
     fn misconduct(&self, buyer: usize, drops: &BTreeSet<usize>, now: DateTime<Utc>) -> Vec<Code> {
         let of_buyer = |drop: usize| {
             let theirs = self.checkouts.iter().filter(move |checkout| checkout.buyer == buyer);
-            theirs.filter(move |checkout| checkout.lines.iter().any(|line| self.items[line.item].drop == drop))
+            theirs
+                .filter(move |checkout| checkout.lines.iter().any(|line| self.items[line.item].drop == drop))
         };
         let in_drop = |checkout: &CheckoutModel, drop: usize, state: LineState| {
             checkout.lines.iter().any(|line| self.items[line.item].drop == drop && line.state == state)
         };
         let (mut pauses, mut full) = (false, false);
         for drop in drops.iter().copied() {
-            let open = of_buyer(drop).filter(|one| one.expires_at > now && in_drop(one, drop, LineState::Held)).count();
+            let open = of_buyer(drop)
+                .filter(|one| one.expires_at > now && in_drop(one, drop, LineState::Held))
+                .count();
             let ran_out = |one: &&CheckoutModel| {
                 let over = in_drop(one, drop, LineState::Held) && one.expires_at <= now;
                 over || (in_drop(one, drop, LineState::Expired) && one.expires_at > now - TimeDelta::days(1))
@@ -235,18 +272,30 @@ impl Model {
     }
 
     /// The buyer gives a line up.
-    pub(crate) fn cancel(&mut self, at: usize, line: usize, buyer: usize, now: DateTime<Utc>) -> Result<(), Code> {
+    pub(crate) fn cancel(
+        &mut self,
+        at: usize,
+        line: usize,
+        buyer: usize,
+        now: DateTime<Utc>,
+    ) -> Result<(), Code> {
         let checkout = &mut self.checkouts[at];
         if checkout.buyer != buyer {
             return Err("NotFound");
         }
         match checkout.lines[line].state {
-            LineState::Held if checkout.queued.is_some() || checkout.state == PaymentState::Processing => Err("PaymentInProcess"),
+            LineState::Held if checkout.queued.is_some() || checkout.state == PaymentState::Processing => {
+                Err("PaymentInProcess")
+            }
             LineState::Held => {
                 checkout.end_holds(LineState::Cancelled);
                 Ok(())
             }
-            LineState::Confirmed if now >= self.drops[self.items[checkout.lines[line].item].drop].closes_at => Err("WindowClosed"),
+            LineState::Confirmed
+                if now >= self.drops[self.items[checkout.lines[line].item].drop].closes_at =>
+            {
+                Err("WindowClosed")
+            }
             LineState::Confirmed => {
                 checkout.lines[line].state = LineState::Refunded;
                 checkout.refunds.push((checkout.lines[line].deposit_minor, false));
@@ -276,7 +325,9 @@ impl Model {
         for checkout in &mut self.checkouts {
             let in_drop = |line: &LineModel| self.items[line.item].drop == drop;
             let mut back = 0;
-            for line in checkout.lines.iter_mut().filter(|line| in_drop(line) && line.state == LineState::Confirmed) {
+            for line in
+                checkout.lines.iter_mut().filter(|line| in_drop(line) && line.state == LineState::Confirmed)
+            {
                 line.state = LineState::Refunded;
                 back += line.deposit_minor;
             }
@@ -303,7 +354,9 @@ impl Model {
     pub(crate) fn told(&mut self, at: usize, intent: IntentState, by_webhook: bool, now: DateTime<Utc>) {
         let checkout = &mut self.checkouts[at];
         let of_earlier_choice = matches!(intent, IntentState::RequiresMethod | IntentState::RequiresAction);
-        if checkout.state == PaymentState::Succeeded || (by_webhook && checkout.queued.is_some() && of_earlier_choice) {
+        if checkout.state == PaymentState::Succeeded
+            || (by_webhook && checkout.queued.is_some() && of_earlier_choice)
+        {
             return;
         }
         if checkout.state == PaymentState::Cancelled && intent != IntentState::Succeeded {
@@ -337,10 +390,16 @@ impl Model {
     fn paid(&mut self, at: usize, now: DateTime<Utc>) {
         let checkout = &self.checkouts[at];
         let lines: Vec<(usize, u32)> = checkout.lines.iter().map(|line| (line.item, line.units)).collect();
-        let alive = checkout.lines.iter().all(|line| matches!(line.state, LineState::Held | LineState::Expired));
+        let alive =
+            checkout.lines.iter().all(|line| matches!(line.state, LineState::Held | LineState::Expired));
         let sold = lines.iter().all(|(item, _)| !self.drops[self.items[*item].drop].called_off);
-        let theirs = checkout.all_held(now) || self.shortages(checkout.buyer, &lines, Some(at), now).is_empty();
-        let (state, back) = if alive && sold && theirs { (LineState::Confirmed, 0) } else { (LineState::Refunded, checkout.due()) };
+        let theirs =
+            checkout.all_held(now) || self.shortages(checkout.buyer, &lines, Some(at), now).is_empty();
+        let (state, back) = if alive && sold && theirs {
+            (LineState::Confirmed, 0)
+        } else {
+            (LineState::Refunded, checkout.due())
+        };
         let checkout = &mut self.checkouts[at];
         checkout.lines.iter_mut().for_each(|line| line.state = state);
         if back > 0 {
@@ -380,7 +439,11 @@ impl Model {
         let hex = |id: uuid::Uuid| id.simple().to_string().to_uppercase();
         let mut lines = Vec::new();
         for drop in &self.drops {
-            lines.push(format!("drop {} {}", hex(drop.id.uuid()), if drop.called_off { "CANCELLED" } else { "PUBLISHED" }));
+            lines.push(format!(
+                "drop {} {}",
+                hex(drop.id.uuid()),
+                if drop.called_off { "CANCELLED" } else { "PUBLISHED" }
+            ));
         }
         for (at, item) in self.items.iter().enumerate() {
             lines.push(format!("item {} {} {}", hex(item.id.uuid()), item.units, self.confirmed(at)));
@@ -388,7 +451,10 @@ impl Model {
         for checkout in &self.checkouts {
             for line in &checkout.lines {
                 let (state, until) = match line.state {
-                    LineState::Held => ("HELD", format!(" {}", checkout.expires_at.to_rfc3339_opts(SecondsFormat::AutoSi, false))),
+                    LineState::Held => (
+                        "HELD",
+                        format!(" {}", checkout.expires_at.to_rfc3339_opts(SecondsFormat::AutoSi, false)),
+                    ),
                     LineState::Confirmed => ("CONFIRMED", String::new()),
                     LineState::Expired => ("EXPIRED", String::new()),
                     LineState::Cancelled => ("CANCELLED", String::new()),
@@ -405,7 +471,8 @@ impl Model {
                 PaymentState::Cancelled => "CANCELLED",
             };
             let (payment, queued) = (hex(checkout.payment.uuid()), i32::from(checkout.queued.is_some()));
-            lines.push(format!("paid {payment} {state} {queued} {} {}", checkout.captured, checkout.refunded));
+            lines
+                .push(format!("paid {payment} {state} {queued} {} {}", checkout.captured, checkout.refunded));
             for (amount, done) in &checkout.refunds {
                 lines.push(format!("back {payment} {amount} {}", if *done { "DONE" } else { "PENDING" }));
             }

@@ -1,5 +1,5 @@
-//! A run: buyers, creators, a gateway, workers and time take turns as the dice say, each step may end in the middle, and
-//! after each the database must say what the model says.
+//! A run: buyers, creators, a gateway, workers and time take turns as the dice say, each step may end in the
+//! middle, and after each the database must say what the model says.
 
 mod people;
 mod workers;
@@ -122,7 +122,12 @@ impl Drop for World<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let steps = self.log.join("\n  ");
-            eprintln!("seed {}, {} steps:\n  {steps}\nAgain: SMALLRUN_TEST_SEED={}", self.seed, self.log.len(), self.seed);
+            eprintln!(
+                "seed {}, {} steps:\n  {steps}\nAgain: SMALLRUN_TEST_SEED={}",
+                self.seed,
+                self.log.len(),
+                self.seed
+            );
         }
     }
 }
@@ -131,7 +136,9 @@ impl Drop for World<'_> {
 fn codes<T, R: Debug>(result: Result<T, OpError<R>>) -> Result<T, Came> {
     match result {
         Ok(done) => Ok(done),
-        Err(OpError::Refused(why)) => Err(Came::Refused(why.iter().map(|refused| word(&refused.code)).collect())),
+        Err(OpError::Refused(why)) => {
+            Err(Came::Refused(why.iter().map(|refused| word(&refused.code)).collect()))
+        }
         Err(OpError::Db(error)) => {
             assert!(matches!(error, DbErr::Custom(_)), "{error:?}");
             Err(Came::Unknown)
@@ -152,7 +159,8 @@ impl<'a> World<'a> {
         let gateway = Arc::new(Gateway::new(Arc::clone(&clock)));
         let port: Arc<dyn PaymentGateway> = gateway.clone();
         let gateways = Gateways::new(port, []).unwrap();
-        let ports = Ports { gateways, mailer: Arc::new(Postman), links: LinkBase::new("https://shop.example") };
+        let ports =
+            Ports { gateways, mailer: Arc::new(Postman), links: LinkBase::new("https://shop.example") };
         Self {
             seed,
             dice,
@@ -264,7 +272,8 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Another process takes over: what the last one had in hand is taken back at once, or when its lease is over.
+    /// Another process takes over: what the last one had in hand is taken back at once, or when its lease is
+    /// over.
     async fn restart(&mut self) {
         self.holder += 1;
         if self.dice.percent(70) {
@@ -291,12 +300,20 @@ impl<'a> World<'a> {
 
     fn end_at_gateway(&mut self) {
         let open = |state| matches!(state, IntentState::RequiresAction | IntentState::Processing);
-        let open: Vec<String> =
-            self.gateway.intents().into_iter().filter(|intent| open(intent.state)).map(|intent| intent.id).collect();
+        let open: Vec<String> = self
+            .gateway
+            .intents()
+            .into_iter()
+            .filter(|intent| open(intent.state))
+            .map(|intent| intent.id)
+            .collect();
         if let Some(intent) = self.dice.one_of(&open).cloned() {
             let pays = self.dice.percent(70);
             self.gateway.end(&intent, pays);
-            self.note(format_args!("{intent} ends at the gateway, {}", if pays { "paid" } else { "declined" }));
+            self.note(format_args!(
+                "{intent} ends at the gateway, {}",
+                if pays { "paid" } else { "declined" }
+            ));
         }
     }
 
@@ -344,14 +361,17 @@ impl<'a> World<'a> {
             .collect();
         let by = match self.dice.one_of(&ends).copied() {
             // To the very end of a hold, just before it, or just after.
-            Some(left) if self.dice.percent(40) => left + TimeDelta::microseconds(i64::from(self.dice.between(0, 2)) - 1),
+            Some(left) if self.dice.percent(40) => {
+                left + TimeDelta::microseconds(i64::from(self.dice.between(0, 2)) - 1)
+            }
             _ => TimeDelta::seconds(self.dice.between(1, 400).into()),
         };
         self.clock.advance(by);
         self.note(format_args!("{by} go by"));
     }
 
-    /// Everything that is to happen happens, without mishaps: intents end, events arrive, timers fire, tasks run.
+    /// Everything that is to happen happens, without mishaps: intents end, events arrive, timers fire, tasks
+    /// run.
     async fn come_to_rest(&mut self) {
         self.calm = true;
         self.holder += 1;
@@ -359,7 +379,11 @@ impl<'a> World<'a> {
             if matches!(intent.state, IntentState::RequiresAction | IntentState::Processing) {
                 let pays = self.dice.percent(50);
                 self.gateway.end(&intent.id, pays);
-                self.note(format_args!("{} ends at the gateway, {}", intent.id, if pays { "paid" } else { "declined" }));
+                self.note(format_args!(
+                    "{} ends at the gateway, {}",
+                    intent.id,
+                    if pays { "paid" } else { "declined" }
+                ));
             }
         }
         for _ in 0..100 {

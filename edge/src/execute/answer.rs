@@ -16,7 +16,9 @@ const LOCATIONS_MAX: usize = 10;
 
 /// Whether nothing was run: then an answer has no `data` (GraphQL, October 2021, section 7.1).
 pub(crate) fn is_request_error(response: &Response) -> bool {
-    response.data == Value::Null && !response.errors.is_empty() && response.errors.iter().all(|error| error.path.is_empty())
+    response.data == Value::Null
+        && !response.errors.is_empty()
+        && response.errors.iter().all(|error| error.path.is_empty())
 }
 
 /// Gives all errors codes of ours, and bounds their number and their texts.
@@ -33,7 +35,8 @@ pub(super) fn settle(response: &mut Response) {
     }
 }
 
-/// Gives an error of the library a code of ours. What came from a resolver without one is a failure that nobody meant to show.
+/// Gives an error of the library a code of ours. What came from a resolver without one is a failure that
+/// nobody meant to show.
 fn mark(error: &mut ServerError) {
     if error.extensions.as_ref().is_some_and(|extensions| extensions.get("code").is_some()) {
         return;
@@ -75,8 +78,8 @@ pub(crate) struct Cost {
 }
 
 impl Cost {
-    /// Puts it into the extensions of an answer, as `cost`. An answer that may be kept for others must be written
-    /// without `budget`.
+    /// Puts it into the extensions of an answer, as `cost`. An answer that may be kept for others must be
+    /// written without `budget`.
     pub(crate) fn show(&self, response: &mut Response) {
         let mut cost = IndexMap::new();
         if let Some(requested) = self.requested {
@@ -98,7 +101,9 @@ impl Cost {
 /// How many values of an answer have a name.
 pub(super) fn values(data: &Value) -> u64 {
     match data {
-        Value::Object(fields) => fields.values().fold(0, |sum, value| values(value).saturating_add(1).saturating_add(sum)),
+        Value::Object(fields) => {
+            fields.values().fold(0, |sum, value| values(value).saturating_add(1).saturating_add(sum))
+        }
         Value::List(rows) => rows.iter().fold(0, |sum, row| values(row).saturating_add(sum)),
         _ => 0,
     }

@@ -16,7 +16,8 @@ use crate::{
 
 /// What a request costs at least that is refused before anything is run.
 const REFUSED_POINTS: u64 = 100;
-/// How many bytes that are read, or tokens that are validated, take about as long as one value of an answer does.
+/// How many bytes that are read, or tokens that are validated, take about as long as one value of an answer
+/// does.
 const BYTES_PER_POINT: u64 = 20;
 const TOKENS_PER_POINT: u64 = 10;
 
@@ -32,7 +33,10 @@ impl ExecutorParts {
     /// Takes points of a caller, or answers that there are too few.
     pub(super) fn take(&self, payer: Option<Payer>, cost: u64) -> Result<(), Box<Response>> {
         let (Some(budget), Some(payer)) = (&self.budget, payer) else { return Ok(()) };
-        budget.take(payer, cost, Instant::now()).map(drop).map_err(|short| Box::new(limited(budget, payer, Some(cost), short)))
+        budget
+            .take(payer, cost, Instant::now())
+            .map(drop)
+            .map_err(|short| Box::new(limited(budget, payer, Some(cost), short)))
     }
 
     pub(super) fn charge(&self, payer: Option<Payer>, points: u64) -> Option<(BudgetSettings, u64)> {
@@ -63,7 +67,12 @@ fn limited(budget: &Budget, payer: Payer, requested: Option<u64>, short: Short) 
     let secs = whole_secs(short.retry_after);
     metrics::counter!(REFUSALS, "limit" => "budget").increment(1);
     if short.news {
-        tracing::warn!(caller = payer.kind(), requested, left = short.left, "a caller has used up its budget");
+        tracing::warn!(
+            caller = payer.kind(),
+            requested,
+            left = short.left,
+            "a caller has used up its budget"
+        );
     }
     let mut error = Code::RateLimited.server_error(format!("too many requests: ask again in {secs} s"), None);
     error.extensions.get_or_insert_default().set(RETRY_AFTER, secs);

@@ -1,9 +1,10 @@
 //! From a request to its answer, whatever it came by: HTTP, server-sent events, a socket.
 //!
-//! [`Executor::admit`] reads and weighs a request and charges its caller; [`Executor::run`] runs what was admitted, and
-//! [`Executor::stream`] a subscription. All of the work is done on the runtime of the process, never on the thread that
-//! serves the connection, and what is long to read or to validate takes turns, so that other requests go on meanwhile.
-//! [`load`] what is not even begun when there is too much to do; [`work`] the running; [`charge`] who pays; [`answer`] what an answer shows besides its data.
+//! [`Executor::admit`] reads and weighs a request and charges its caller; [`Executor::run`] runs what was
+//! admitted, and [`Executor::stream`] a subscription. All of the work is done on the runtime of the process,
+//! never on the thread that serves the connection, and what is long to read or to validate takes turns, so
+//! that other requests go on meanwhile. [`load`] what is not even begun when there is too much to do;
+//! [`work`] the running; [`charge`] who pays; [`answer`] what an answer shows besides its data.
 
 mod answer;
 mod charge;
@@ -126,8 +127,16 @@ struct ExecutorParts {
 
 impl Executor {
     /// An executor whose work is done on that runtime, which should have several threads.
-    pub(crate) fn new(settings: &Settings, schema: &'static SchemaProfile, backend: Arc<dyn Backend>, runtime: Handle) -> Self {
-        metrics::describe_counter!(REFUSALS, "Requests that were refused before they were run, by the limit that they exceed.");
+    pub(crate) fn new(
+        settings: &Settings,
+        schema: &'static SchemaProfile,
+        backend: Arc<dyn Backend>,
+        runtime: Handle,
+    ) -> Self {
+        metrics::describe_counter!(
+            REFUSALS,
+            "Requests that were refused before they were run, by the limit that they exceed."
+        );
         metrics::describe_gauge!(RUNNING, "Operations that are being run.");
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self(Arc::new(ExecutorParts {
@@ -144,8 +153,9 @@ impl Executor {
         }))
     }
 
-    /// Whether a request is turned away before anything is done for it, because there is more to do than can be done: the answer, if
-    /// so. What a document does that is not known yet is found out when it is admitted.
+    /// Whether a request is turned away before anything is done for it, because there is more to do than can
+    /// be done: the answer, if so. What a document does that is not known yet is found out when it is
+    /// admitted.
     pub fn overload(&self, query: &str) -> Option<Response> {
         let now = Instant::now();
         if !self.0.load.is_busy(now) {
@@ -155,9 +165,14 @@ impl Executor {
         self.0.sheds(class, now).then(turned_away)
     }
 
-    /// Whether a request may be run: reads its document, weighs it, and charges its caller. The answer of a refusal is
-    /// complete, and its error has one of the codes of [`Code`](crate::errors::Code); `RATE_LIMITED` says with `retryAfterSecs` when to come again.
-    pub async fn admit(&self, asked: ExecutionRequest, caller: &RequestContext) -> Result<Admitted, Response> {
+    /// Whether a request may be run: reads its document, weighs it, and charges its caller. The answer of a
+    /// refusal is complete, and its error has one of the codes of [`Code`](crate::errors::Code);
+    /// `RATE_LIMITED` says with `retryAfterSecs` when to come again.
+    pub async fn admit(
+        &self,
+        asked: ExecutionRequest,
+        caller: &RequestContext,
+    ) -> Result<Admitted, Response> {
         let parts = &*self.0;
         let payer = parts.budget.as_ref().and_then(|_| Payer::of(caller));
         // Who has nothing left is not even read.
@@ -181,20 +196,23 @@ impl Executor {
         Ok(Admitted { document, chosen, operation_name, variables, payer, uploads: asked.uploads, known })
     }
 
-    /// Runs a query or a mutation. A query ends with its deadline, and when this future is dropped because its client went
-    /// away; a mutation that began runs to its end.
+    /// Runs a query or a mutation. A query ends with its deadline, and when this future is dropped because
+    /// its client went away; a mutation that began runs to its end.
     pub async fn run(&self, admitted: Admitted, caller: RequestContext) -> Response {
         let parts = Arc::clone(&self.0);
         if admitted.kind() == OperationType::Mutation {
-            let begun = parts.mutations.spawn_on(traced(Arc::clone(&parts).perform(admitted, caller)), &parts.runtime);
+            let begun = parts
+                .mutations
+                .spawn_on(traced(Arc::clone(&parts).perform(admitted, caller)), &parts.runtime);
             return begun.await.unwrap_or_else(|defect| failed(&defect));
         }
         let begun = parts.runtime.spawn(traced(Arc::clone(&parts).perform(admitted, caller)));
         AbortOnDropHandle::new(begun).await.unwrap_or_else(|defect| failed(&defect))
     }
 
-    /// Runs a subscription: an answer for each of its events, or one that says why not, and then the end. Dropped, it ends.
-    /// An answer is made when the one before it was taken, so nothing gathers here for a slow reader.
+    /// Runs a subscription: an answer for each of its events, or one that says why not, and then the end.
+    /// Dropped, it ends. An answer is made when the one before it was taken, so nothing gathers here for a
+    /// slow reader.
     pub(crate) fn stream(
         &self,
         admitted: Admitted,
@@ -202,8 +220,9 @@ impl Executor {
         turn: Arc<Turn>,
     ) -> impl Stream<Item = Response> + Send + use<> {
         let (send, receive) = mpsc::channel(1);
-        let running =
-            AbortOnDropHandle::new(self.0.runtime.spawn(traced(Arc::clone(&self.0).follow(admitted, caller, turn, send))));
+        let running = AbortOnDropHandle::new(
+            self.0.runtime.spawn(traced(Arc::clone(&self.0).follow(admitted, caller, turn, send))),
+        );
         stream::unfold((receive, running), |(mut receive, running)| async move {
             let response = receive.recv().await?;
             Some((response, (receive, running)))
@@ -242,7 +261,8 @@ impl Executor {
 
 /// Room for documents, of which the least recently used go.
 fn read_lately() -> Cache<Arc<str>, Arc<Document>> {
-    let weight = |_: &Arc<str>, document: &Arc<Document>| u32::try_from(document.weight().max(1)).unwrap_or(u32::MAX);
+    let weight =
+        |_: &Arc<str>, document: &Arc<Document>| u32::try_from(document.weight().max(1)).unwrap_or(u32::MAX);
     Cache::builder().max_capacity(KEPT_TOKENS).weigher(weight).eviction_policy(EvictionPolicy::lru()).build()
 }
 

@@ -59,7 +59,8 @@ impl ExecutorParts {
     async fn begin<F: Future>(&self, long: bool, work: F) -> F::Output {
         let mut work = pin!(work);
         let turn = self.turn(long).await;
-        let first = poll_fn(|context| Poll::Ready(aside(turn.is_some(), || work.as_mut().poll(context)))).await;
+        let first =
+            poll_fn(|context| Poll::Ready(aside(turn.is_some(), || work.as_mut().poll(context)))).await;
         drop(turn);
         match first {
             Poll::Ready(done) => done,
@@ -67,11 +68,12 @@ impl ExecutorParts {
         }
     }
 
-    /// Runs a query or a mutation to its end: a query within the deadline. One that is given up with its client has cost what
-    /// it may cost at most.
+    /// Runs a query or a mutation to its end: a query within the deadline. One that is given up with its
+    /// client has cost what it may cost at most.
     pub(super) async fn perform(self: Arc<Self>, admitted: Admitted, caller: RequestContext) -> Response {
         if admitted.known {
-            // Who sends what is long to read waits for a turn among its like: that says nothing of the others.
+            // Who sends what is long to read waits for a turn among its like: that says nothing of the
+            // others.
             let began = Instant::now();
             self.load.note(began.saturating_duration_since(caller.came_at), began);
         }
@@ -81,7 +83,9 @@ impl ExecutorParts {
             Ok(work) => {
                 let run = self.begin(running.long, Arc::clone(&work.context.viewer).execute(work));
                 if running.kind == OperationType::Query {
-                    tokio::time::timeout(self.query_deadline, run).await.unwrap_or_else(|_| Response::from_errors(vec![too_late()]))
+                    tokio::time::timeout(self.query_deadline, run)
+                        .await
+                        .unwrap_or_else(|_| Response::from_errors(vec![too_late()]))
                 } else {
                     run.await
                 }
@@ -129,7 +133,11 @@ impl ExecutorParts {
     }
 
     /// What is to be run, or the answer that says why it is not.
-    fn work(&self, admitted: Admitted, caller: RequestContext) -> (RunningOperation, Result<AdmittedWork, Response>) {
+    fn work(
+        &self,
+        admitted: Admitted,
+        caller: RequestContext,
+    ) -> (RunningOperation, Result<AdmittedWork, Response>) {
         let Admitted { document, chosen, operation_name, variables, payer, uploads, known: _ } = admitted;
         let (tokens, long) = (document.weight(), document.is_long());
         let running = RunningOperation { kind: chosen.kind, cost: chosen.cost, payer, tokens, long };
@@ -168,13 +176,15 @@ impl ExecutorParts {
             false if refused => "refused",
             false => "error",
         };
-        metrics::counter!("smallrun_graphql_operations_total", "kind" => kind, "outcome" => outcome).increment(1);
+        metrics::counter!("smallrun_graphql_operations_total", "kind" => kind, "outcome" => outcome)
+            .increment(1);
     }
 }
 
 /// Does work that waits for nothing. Long work lets the other tasks of this thread go on elsewhere meanwhile.
 fn aside<T>(long: bool, work: impl FnOnce() -> T) -> T {
-    let alone = Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
+    let alone =
+        Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
     if long && alone { block_in_place(work) } else { work() }
 }
 

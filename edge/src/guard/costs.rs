@@ -1,7 +1,8 @@
 //! What an operation costs: one for each field, and a list its size times what a row costs.
 //!
-//! The sizes are read from the schema itself, so that no new list is forgotten: one with `first` and `last` is a page of that
-//! size, one with `ids` has as many rows as ids, any other list of objects is taken to have ten rows.
+//! The sizes are read from the schema itself, so that no new list is forgotten: one with `first` and `last`
+//! is a page of that size, one with `ids` has as many rows as ids, any other list of objects is taken to have
+//! ten rows.
 
 use std::collections::HashMap;
 
@@ -10,8 +11,8 @@ use async_graphql::{
     parser::{
         parse_schema,
         types::{
-            BaseType, ExecutableDocument, Field, FieldDefinition, OperationDefinition, OperationType, Selection, SelectionSet,
-            Type, TypeKind, TypeSystemDefinition, VariableDefinition,
+            BaseType, ExecutableDocument, Field, FieldDefinition, OperationDefinition, OperationType,
+            Selection, SelectionSet, Type, TypeKind, TypeSystemDefinition, VariableDefinition,
         },
     },
 };
@@ -63,8 +64,8 @@ pub(super) struct Costs {
 }
 
 impl Costs {
-    /// Reads a schema in the schema definition language. One that cannot be read has no lists: it comes from the schema
-    /// itself, and a test reads it.
+    /// Reads a schema in the schema definition language. One that cannot be read has no lists: it comes from
+    /// the schema itself, and a test reads it.
     pub(super) fn of(sdl: &str, page_sizes: PageSizes) -> Self {
         let definitions = parse_schema(sdl).map(|schema| schema.definitions).unwrap_or_default();
         let mut found: Vec<(Name, Vec<Positioned<FieldDefinition>>)> = Vec::new();
@@ -78,20 +79,24 @@ impl Costs {
                 TypeKind::Scalar | TypeKind::Enum(_) | TypeKind::InputObject(_) => {}
             }
         }
-        let numbers: HashMap<Name, usize> = found.iter().enumerate().map(|(number, (name, _))| (name.clone(), number)).collect();
+        let numbers: HashMap<Name, usize> =
+            found.iter().enumerate().map(|(number, (name, _))| (name.clone(), number)).collect();
         let types = found.iter().map(|(_, fields)| {
             let is_connection = fields.iter().any(|field| field.node.name.node == "pageInfo");
             let cost = |field: &Positioned<FieldDefinition>| {
                 let of = numbers.get(inner(&field.node.ty.node)).copied();
-                (field.node.name.node.clone(), FieldCost { rows: rows(&field.node, of.is_some(), is_connection), of })
+                (
+                    field.node.name.node.clone(),
+                    FieldCost { rows: rows(&field.node, of.is_some(), is_connection), of },
+                )
             };
             fields.iter().map(cost).collect()
         });
         Self { page_sizes, types: types.collect(), numbers: numbers.clone() }
     }
 
-    /// What an operation costs with these variables, without what it asks about the schema. The document is one that has passed
-    /// the bounds on its shape: this walks all of it, fragments in their places.
+    /// What an operation costs with these variables, without what it asks about the schema. The document is
+    /// one that has passed the bounds on its shape: this walks all of it, fragments in their places.
     pub(super) fn of_operation(
         &self,
         document: &ExecutableDocument,
@@ -103,7 +108,12 @@ impl Costs {
             OperationType::Mutation => "Mutation",
             OperationType::Subscription => "Subscription",
         };
-        let asked = WeighedOperation { costs: self, document, declared: &operation.node.variable_definitions, variables };
+        let asked = WeighedOperation {
+            costs: self,
+            document,
+            declared: &operation.node.variable_definitions,
+            variables,
+        };
         asked.set(&operation.node.selection_set, self.numbers.get(root).copied())
     }
 }
@@ -147,13 +157,16 @@ impl WeighedOperation<'_> {
                     let of = on.map_or(of, |name| self.costs.numbers.get(name).copied());
                     self.set(&fragment.node.selection_set, of)
                 }
-                Selection::FragmentSpread(spread) => match self.document.fragments.get(&spread.node.fragment_name.node) {
-                    Some(fragment) => {
-                        let of = self.costs.numbers.get(&fragment.node.type_condition.node.on.node).copied();
-                        self.set(&fragment.node.selection_set, of)
+                Selection::FragmentSpread(spread) => {
+                    match self.document.fragments.get(&spread.node.fragment_name.node) {
+                        Some(fragment) => {
+                            let of =
+                                self.costs.numbers.get(&fragment.node.type_condition.node.on.node).copied();
+                            self.set(&fragment.node.selection_set, of)
+                        }
+                        None => 0,
                     }
-                    None => 0,
-                },
+                }
             };
             cost = cost.saturating_add(inside);
         }
@@ -164,7 +177,9 @@ impl WeighedOperation<'_> {
         if matches!(field.name.node.as_str(), "__schema" | "__type") {
             return 1;
         }
-        let known = of.and_then(|number| self.costs.types.get(number)).and_then(|fields| fields.get(&field.name.node));
+        let known = of
+            .and_then(|number| self.costs.types.get(number))
+            .and_then(|fields| fields.get(&field.name.node));
         let (rows, of) = known.map_or((Rows::One, None), |known| (known.rows, known.of));
         let child = self.set(&field.selection_set, of);
         let rows = match rows {

@@ -23,7 +23,8 @@ fn repeated(count: usize, part: impl Fn(usize) -> String) -> String {
 
 /// `depth` fragments, each of which spreads the next one twice.
 fn bomb(depth: usize) -> String {
-    let levels = repeated(depth, |level| format!("fragment F{level} on Query {{ ...F{0} ...F{0} }} ", level + 1));
+    let levels =
+        repeated(depth, |level| format!("fragment F{level} on Query {{ ...F{0} ...F{0} }} ", level + 1));
     format!("query {{ ...F0 }} {levels} fragment F{depth} on Query {{ __typename }}")
 }
 
@@ -93,9 +94,16 @@ fn a_fragment_that_contains_itself_is_invalid() {
 #[test]
 fn what_is_no_document_is_told_in_one_short_line() {
     let guard = guard(Limits::default());
-    for text in
-        ["", "{", "{ a ", "query A { a } query A { b }", "{ a } { b }", "fragment F on Query { a }", "\u{0}", "{ a(b: \"\n\") }"]
-    {
+    for text in [
+        "",
+        "{",
+        "{ a ",
+        "query A { a } query A { b }",
+        "{ a } { b }",
+        "fragment F on Query { a }",
+        "\u{0}",
+        "{ a(b: \"\n\") }",
+    ] {
         let said = said(&guard, text).unwrap_or_default();
         assert!(!said.is_empty() && !said.contains('\n') && said.len() < 300, "{text}: {said}");
     }
@@ -107,7 +115,14 @@ fn what_is_no_document_is_told_in_one_short_line() {
 fn a_refusal_takes_no_time_whatever_was_sent() {
     let guard = guard(Limits::default());
     let began = Instant::now();
-    for text in [bomb(30), bomb(300), "{".repeat(100_000), "a ".repeat(50_000), "\"".repeat(100_000), "[".repeat(100_000)] {
+    for text in [
+        bomb(30),
+        bomb(300),
+        "{".repeat(100_000),
+        "a ".repeat(50_000),
+        "\"".repeat(100_000),
+        "[".repeat(100_000),
+    ] {
         assert!(said(&guard, &text).is_some());
     }
     // Without optimisation, and beside other tests.
@@ -137,7 +152,11 @@ fn lists_cost_their_size_times_their_rows() {
         ("{ nodes(ids: [\"a\", \"b\", \"c\"]) { id } }", none(), 1 + 3),
         ("query($i: [ID!]!) { nodes(ids: $i) { id } }", serde_json::json!({ "i": ["a", "b"] }), 1 + 2),
         ("{ drops(first: 2) { nodes { items { id } } } }", none(), 1 + 2 * (1 + (1 + 10))),
-        ("{ drops(first: 2) { ...P } } fragment P on DropConnection { nodes { items { id } } }", none(), 1 + 2 * (1 + (1 + 10))),
+        (
+            "{ drops(first: 2) { ...P } } fragment P on DropConnection { nodes { items { id } } }",
+            none(),
+            1 + 2 * (1 + (1 + 10)),
+        ),
         ("{ node(id: \"x\") { ... on Drop { items { id } } } }", none(), 1 + (1 + 10)),
         ("{ nothing { at { all } } }", none(), 3),
     ] {
@@ -148,8 +167,12 @@ fn lists_cost_their_size_times_their_rows() {
 #[test]
 fn the_operation_is_the_one_that_is_named() {
     let guard = guard(Limits::default());
-    let document = guard.read("query A { drops { nodes { id } } } mutation B { sessionSignOut { errors { code } } }").unwrap();
-    let chosen = |name| guard.choose(&document, name, &Variables::default()).map(|chosen| (chosen.kind, chosen.cost)).ok();
+    let document = guard
+        .read("query A { drops { nodes { id } } } mutation B { sessionSignOut { errors { code } } }")
+        .unwrap();
+    let chosen = |name| {
+        guard.choose(&document, name, &Variables::default()).map(|chosen| (chosen.kind, chosen.cost)).ok()
+    };
     assert_eq!(chosen(Some("A")), Some((OperationType::Query, 41)));
     assert_eq!(chosen(Some("B")), Some((OperationType::Mutation, 12)));
     assert_eq!(chosen(Some("C")), None);

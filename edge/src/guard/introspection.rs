@@ -23,8 +23,24 @@ struct Tool {
 
 const TOOLS: [Tool; 7] = [
     // getIntrospectionQuery(), also what get-graphql-schema, Relay's and Apollo's code generators send.
-    Tool { name: "graphql-js 16", schema: "", directive: "", full_type: "", deprecated: "", input: "", types_deep: 9 },
-    Tool { name: "graphql-js 14", schema: "", directive: "", full_type: "", deprecated: "", input: "", types_deep: 7 },
+    Tool {
+        name: "graphql-js 16",
+        schema: "",
+        directive: "",
+        full_type: "",
+        deprecated: "",
+        input: "",
+        types_deep: 9,
+    },
+    Tool {
+        name: "graphql-js 14",
+        schema: "",
+        directive: "",
+        full_type: "",
+        deprecated: "",
+        input: "",
+        types_deep: 7,
+    },
     Tool {
         name: "graphql-js 16 with all options",
         schema: "description",
@@ -117,13 +133,22 @@ fn the_questions_of_common_tools_pass() {
         input: __type(name: \"__InputValue\") { fields { name } } field: __type(name: \"__Field\") { args: fields { args { name } } }
     }";
     assert_eq!(said(features), None);
-    assert_eq!(said("{ __type(name: \"Drop\") { kind fields { name type { name fields { name type { name } } } } } }"), None);
+    assert_eq!(
+        said(
+            "{ __type(name: \"Drop\") { kind fields { name type { name fields { name type { name } } } } } }"
+        ),
+        None
+    );
 }
 
 #[test]
 fn circles_through_the_schema_are_refused() {
     let circle = |step: &str, times: usize, leaf: &str| {
-        format!("{{ __schema {{ types {{ {}{leaf}{} }} }} }}", step.repeat(times), "}".repeat(step.matches('{').count() * times))
+        format!(
+            "{{ __schema {{ types {{ {}{leaf}{} }} }} }}",
+            step.repeat(times),
+            "}".repeat(step.matches('{').count() * times)
+        )
     };
     for (text, expected) in [
         (circle("fields { type { ", 3, "name"), "introspection lists: 3, at most 2"),
@@ -133,7 +158,9 @@ fn circles_through_the_schema_are_refused() {
         (
             format!(
                 "{{ __schema {{ {} }} }}",
-                (0..99).map(|n| format!("a{n}: types {{ fields {{ args {{ name }} }} }} ")).collect::<String>()
+                (0..99)
+                    .map(|n| format!("a{n}: types {{ fields {{ args {{ name }} }} }} "))
+                    .collect::<String>()
             ),
             "introspection complexity: 2197900, at most 2000000",
         ),

@@ -13,7 +13,8 @@ pub struct Limits {
     pub tokens_max: u32,
     /// The longest name, in bytes: names come back in answers and in errors.
     pub name_bytes_max: u32,
-    /// The deepest nesting of brackets of all kinds, with fragments in their places: parser and validation recurse as deep.
+    /// The deepest nesting of brackets of all kinds, with fragments in their places: parser and validation
+    /// recurse as deep.
     pub nesting_max: u32,
     /// The most directives.
     pub directives_max: u32,
@@ -31,12 +32,14 @@ pub struct Limits {
     pub selections_max: u32,
     /// The deepest nesting of fields.
     pub depth_max: u32,
-    /// The most that the fields of an operation may cost together: each field is one, a list costs its size times its rows.
+    /// The most that the fields of an operation may cost together: each field is one, a list costs its size
+    /// times its rows.
     pub complexity_max: u32,
     /// The deepest nesting of fields in questions about the schema.
     pub introspection_depth_max: u32,
-    /// How often lists that lead round in circles (`fields`, `inputFields`, `interfaces`, `possibleTypes`) may be nested in
-    /// questions about the schema. graphql-js has the same rule and the same bound (`MaxIntrospectionDepthRule`).
+    /// How often lists that lead round in circles (`fields`, `inputFields`, `interfaces`, `possibleTypes`)
+    /// may be nested in questions about the schema. graphql-js has the same rule and the same bound
+    /// (`MaxIntrospectionDepthRule`).
     pub introspection_lists_max: u32,
     /// The most that questions about the schema may cost, with typical sizes of its lists.
     pub introspection_complexity_max: u32,
@@ -156,7 +159,8 @@ impl Excess {
     /// As it is told: `aliases: 10000, at most 100`.
     pub(super) fn error(&self) -> ServerError {
         let name = self.limit.name();
-        let mut error = Code::TooCostly.server_error(format!("{name}: {}, at most {}", self.count, self.max), self.at);
+        let mut error =
+            Code::TooCostly.server_error(format!("{name}: {}, at most {}", self.count, self.max), self.at);
         let extensions = error.extensions.get_or_insert_default();
         extensions.set("limit", name);
         extensions.set("count", self.count);

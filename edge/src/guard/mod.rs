@@ -1,7 +1,7 @@
-//! What a request may cost, decided before it is validated: bytes, tokens and nesting of the text before it is parsed
-//! ([`text`]), what it holds with fragments in their places ([`shape`], [`walk`]), its variables ([`values`]), and what its
-//! fields cost together ([`costs`]). All of it takes time linear in the text, or in what was bounded before. [`limits`] are the
-//! numbers.
+//! What a request may cost, decided before it is validated: bytes, tokens and nesting of the text before it
+//! is parsed ([`text`]), what it holds with fragments in their places ([`shape`], [`walk`]), its variables
+//! ([`values`]), and what its fields cost together ([`costs`]). All of it takes time linear in the text, or
+//! in what was bounded before. [`limits`] are the numbers.
 
 mod class;
 mod costs;
@@ -36,7 +36,8 @@ pub use limits::{Excess, Limit, Limits};
 
 /// A document whose selections are more, fragments in their places, is long work to validate.
 const LONG_SELECTIONS: u64 = 500;
-/// Questions about the schema that cost more are long work: they are answered without ever waiting for anything.
+/// Questions about the schema that cost more are long work: they are answered without ever waiting for
+/// anything.
 const LONG_INTROSPECTION: u64 = 10_000;
 /// What this many units of a question about the schema cost is one of ordinary fields: no database is asked.
 const INTROSPECTION_PER_POINT: u64 = 100;
@@ -126,7 +127,8 @@ pub struct Chosen {
     pub cost: u64,
 }
 
-/// What the edge has to know of a schema: what its fields cost, what its operations are, and who may ask about it.
+/// What the edge has to know of a schema: what its fields cost, what its operations are, and who may ask
+/// about it.
 #[derive(Debug)]
 pub struct SchemaProfile {
     costs: Costs,
@@ -135,8 +137,8 @@ pub struct SchemaProfile {
 }
 
 impl SchemaProfile {
-    /// Of a schema in the schema definition language, whose lists have pages of these sizes. `readers` names those to whom it is shown
-    /// where not everybody may see it: "to such and such".
+    /// Of a schema in the schema definition language, whose lists have pages of these sizes. `readers` names
+    /// those to whom it is shown where not everybody may see it: "to such and such".
     pub fn new(sdl: &str, page_sizes: PageSizes, classify: Classify, readers: &'static str) -> Self {
         Self { costs: Costs::of(sdl, page_sizes), classify, readers }
     }
@@ -178,7 +180,12 @@ impl Guard {
     }
 
     /// Finds the operation that is meant, and checks what it costs with these variables.
-    pub fn choose(&self, document: &Document, wanted: Option<&str>, variables: &Variables) -> Result<Chosen, GuardRefusal> {
+    pub fn choose(
+        &self,
+        document: &Document,
+        wanted: Option<&str>,
+        variables: &Variables,
+    ) -> Result<Chosen, GuardRefusal> {
         let (name, operation) = chosen(&document.parsed, wanted).map_err(GuardRefusal::Error)?;
         let complexity = self.schema.costs.of_operation(&document.parsed, operation, variables);
         self.limits.check(Limit::Complexity, complexity, Some(operation.pos))?;
@@ -205,8 +212,16 @@ fn chosen<'a>(document: &'a ExecutableDocument, wanted: Option<&str>) -> Result<
     let mut operations = document.operations.iter();
     let found = match (wanted, operations.next(), operations.next()) {
         (None, only, None) => only,
-        (None, _, Some(_)) => return Err(Code::BadRequest.server_error("several operations: say which by `operationName`", None)),
-        (Some(wanted), _, _) => document.operations.iter().find(|(name, _)| name.is_some_and(|name| name.as_str() == wanted)),
+        (None, _, Some(_)) => {
+            return Err(
+                Code::BadRequest.server_error("several operations: say which by `operationName`", None)
+            );
+        }
+        (Some(wanted), _, _) => {
+            document.operations.iter().find(|(name, _)| name.is_some_and(|name| name.as_str() == wanted))
+        }
     };
-    found.ok_or_else(|| Code::BadRequest.server_error("the document has no operation of that `operationName`", None))
+    found.ok_or_else(|| {
+        Code::BadRequest.server_error("the document has no operation of that `operationName`", None)
+    })
 }

@@ -1,8 +1,9 @@
 //! The shape of a parsed document: how much it holds once its fragments are in their places.
 //!
-//! Validation walks fragments wherever they are spread: `fragment F0 { ...F1 ...F1 }`, thirty times over, is a kilobyte that
-//! would be walked for hours. So each fragment is weighed once, by itself, and then the fragments are added up in the order of
-//! who spreads whom, which takes time linear in the text. What is left after that is small enough to be walked as it will be run.
+//! Validation walks fragments wherever they are spread: `fragment F0 { ...F1 ...F1 }`, thirty times over, is
+//! a kilobyte that would be walked for hours. So each fragment is weighed once, by itself, and then the
+//! fragments are added up in the order of who spreads whom, which takes time linear in the text. What is left
+//! after that is small enough to be walked as it will be run.
 
 use std::collections::HashMap;
 
@@ -17,7 +18,8 @@ use super::{
 };
 use crate::errors::Code;
 
-/// Checks all that does not depend on the schema. Answers how many selections the document has, fragments in their places.
+/// Checks all that does not depend on the schema. Answers how many selections the document has, fragments in
+/// their places.
 pub(super) fn check(document: &ExecutableDocument, limits: &Limits) -> Result<u64, GuardRefusal> {
     let mut scales = Scales::default();
     let fragments = document.fragments.iter().map(|(name, fragment)| {
@@ -31,7 +33,10 @@ pub(super) fn check(document: &ExecutableDocument, limits: &Limits) -> Result<u6
         let declared = u64::try_from(operation_node.variable_definitions.len()).unwrap_or(u64::MAX);
         limits.check(Limit::Variables, declared, Some(operation.pos))?;
         scales.directives(&operation_node.directives);
-        operation_node.variable_definitions.iter().for_each(|variable| scales.directives(&variable.node.directives));
+        operation_node
+            .variable_definitions
+            .iter()
+            .for_each(|variable| scales.directives(&variable.node.directives));
         operations.push((operation.pos, scales.weigh(&operation_node.selection_set)));
     }
     limits.check(Limit::Aliases, scales.aliases, None)?;
@@ -45,7 +50,8 @@ pub(super) fn check(document: &ExecutableDocument, limits: &Limits) -> Result<u6
     }
     // Unused fragments too: validation walks them. What is told does not depend on their order.
     let unused = || fragments.all.iter().map(|fragment| fragment.pos).zip(totals.iter().flatten());
-    let worst = [unused().max_by_key(|(_, total)| total.selections), unused().max_by_key(|(_, total)| total.levels)];
+    let worst =
+        [unused().max_by_key(|(_, total)| total.selections), unused().max_by_key(|(_, total)| total.levels)];
     for (pos, total) in worst.into_iter().flatten() {
         total.check(pos, limits)?;
     }
@@ -91,7 +97,9 @@ impl Scales {
                     }
                 }
                 Selection::InlineFragment(fragment) => self.add(local, &fragment.node.selection_set, below),
-                Selection::FragmentSpread(spread) => local.spreads.push((&spread.node.fragment_name.node, level)),
+                Selection::FragmentSpread(spread) => {
+                    local.spreads.push((&spread.node.fragment_name.node, level))
+                }
             }
         }
     }
@@ -135,7 +143,8 @@ impl<'a> Fragments<'a> {
         Self { all, numbers }
     }
 
-    /// The sums of all fragments, by number; without recursion, because a chain of fragments is as long as the text.
+    /// The sums of all fragments, by number; without recursion, because a chain of fragments is as long as
+    /// the text.
     fn totals(&self) -> Result<Vec<Option<Total>>, GuardRefusal> {
         let mut totals: Vec<Option<Total>> = vec![None; self.all.len()];
         let mut begun = vec![false; self.all.len()];
@@ -174,7 +183,11 @@ impl<'a> Fragments<'a> {
     fn sum(&self, local: &Local<'_>, totals: &[Option<Total>]) -> Total {
         let mut sum = Total { selections: local.selections, levels: local.levels };
         for (name, level) in &local.spreads {
-            let Some(inner) = self.numbers.get(name).and_then(|number| totals.get(*number).copied().flatten()) else { continue };
+            let Some(inner) =
+                self.numbers.get(name).and_then(|number| totals.get(*number).copied().flatten())
+            else {
+                continue;
+            };
             sum.selections = sum.selections.saturating_add(inner.selections);
             sum.levels = sum.levels.max(level.saturating_add(inner.levels));
         }

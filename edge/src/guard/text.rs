@@ -41,7 +41,9 @@ fn count(text: &str) -> TextCount {
                 counted.name_bytes = counted.name_bytes.max(length(rest).saturating_sub(length(end)));
                 end
             }
-            b'-' | b'0'..=b'9' => skip_while(after, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'+' | b'-')),
+            b'-' | b'0'..=b'9' => {
+                skip_while(after, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'+' | b'-'))
+            }
             b'.' => skip_while(after, |byte| byte == b'.'),
             b'{' | b'[' | b'(' => {
                 open = open.saturating_add(1);
@@ -85,7 +87,9 @@ fn skip_string(bytes: &[u8]) -> &[u8] {
             b'"' => return after,
             b'\n' | b'\r' => return rest,
             // An escaped line end is none.
-            b'\\' if !matches!(after.first(), Some(b'\n' | b'\r')) => rest = after.get(1..).unwrap_or_default(),
+            b'\\' if !matches!(after.first(), Some(b'\n' | b'\r')) => {
+                rest = after.get(1..).unwrap_or_default()
+            }
             _ => rest = after,
         }
     }

@@ -5,7 +5,11 @@ use serde_json::{Map, Value};
 use super::limits::{Excess, Limit, Limits};
 
 /// Checks the variables of a request whose document has `document_bytes`.
-pub(super) fn check(variables: &Map<String, Value>, document_bytes: usize, limits: &Limits) -> Result<(), Excess> {
+pub(super) fn check(
+    variables: &Map<String, Value>,
+    document_bytes: usize,
+    limits: &Limits,
+) -> Result<(), Excess> {
     limits.check(Limit::Variables, number(variables.len()), None)?;
     let mut counted = ValueCount { bytes: number(document_bytes), ..ValueCount::default() };
     counted.object(variables, 0);
@@ -65,7 +69,13 @@ mod tests {
 
     #[test]
     fn number_nesting_and_size_of_values_are_bounded() {
-        let limits = Limits { variables_max: 2, values_max: 5, values_nesting_max: 2, bytes_max: 20, ..Limits::default() };
+        let limits = Limits {
+            variables_max: 2,
+            values_max: 5,
+            values_nesting_max: 2,
+            bytes_max: 20,
+            ..Limits::default()
+        };
         for (variables, expected) in [
             (json!({}), None),
             (json!({ "a": [1, 2], "b": { "c": 3 } }), None),

@@ -1,4 +1,5 @@
-//! An operation as it will be run, fragments in their places: its depth, its root fields, and what it asks about the schema.
+//! An operation as it will be run, fragments in their places: its depth, its root fields, and what it asks
+//! about the schema.
 
 use async_graphql::{
     Pos, Positioned,
@@ -15,8 +16,8 @@ const CIRCULAR: [&str; 4] = ["fields", "inputFields", "interfaces", "possibleTyp
 /// Lists that do not.
 const PLAIN: [&str; 3] = ["args", "enumValues", "directives"];
 
-/// Checks an operation of a document whose selections are few, fragments in their places. Answers what its questions about
-/// the schema cost.
+/// Checks an operation of a document whose selections are few, fragments in their places. Answers what its
+/// questions about the schema cost.
 pub(super) fn check(
     document: &ExecutableDocument,
     operation: &Positioned<OperationDefinition>,
@@ -62,18 +63,20 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Answers what the questions about the schema in a set cost. Recurses as deep as selection sets are nested, and walks
-    /// as many as there are with fragments in their places: both are bounded before.
+    /// Answers what the questions about the schema in a set cost. Recurses as deep as selection sets are
+    /// nested, and walks as many as there are with fragments in their places: both are bounded before.
     fn set(&mut self, set: &Positioned<SelectionSet>, place: SelectionPlace) -> u64 {
         let mut cost = 0_u64;
         for selection in &set.node.items {
             let inside = match &selection.node {
                 Selection::Field(field) => self.field(field, place),
                 Selection::InlineFragment(fragment) => self.set(&fragment.node.selection_set, place),
-                Selection::FragmentSpread(spread) => match self.document.fragments.get(&spread.node.fragment_name.node) {
-                    Some(fragment) => self.set(&fragment.node.selection_set, place),
-                    None => 0,
-                },
+                Selection::FragmentSpread(spread) => {
+                    match self.document.fragments.get(&spread.node.fragment_name.node) {
+                        Some(fragment) => self.set(&fragment.node.selection_set, place),
+                        None => 0,
+                    }
+                }
             };
             cost = cost.saturating_add(inside);
         }
@@ -111,7 +114,8 @@ impl Walk<'_> {
                     _ if circular || PLAIN.contains(&name) => ROWS,
                     _ => 1,
                 };
-                rows.saturating_mul(self.set(set, SelectionPlace::Introspection(depth, lists))).saturating_add(1)
+                rows.saturating_mul(self.set(set, SelectionPlace::Introspection(depth, lists)))
+                    .saturating_add(1)
             }
         }
     }

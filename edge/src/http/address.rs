@@ -9,15 +9,21 @@ pub fn client(request: &HttpRequest, trusted: &[IpAddr]) -> Option<IpAddr> {
     let peer = request.peer_addr().map(|address| address.ip().to_canonical())?;
     // Some proxies add a line of their own behind what the client sent: all lines are one list.
     let header = |name: &str| {
-        let lines: Vec<&str> = request.headers().get_all(name).map(|line| line.to_str().unwrap_or_default()).collect();
+        let lines: Vec<&str> =
+            request.headers().get_all(name).map(|line| line.to_str().unwrap_or_default()).collect();
         (!lines.is_empty()).then(|| lines.join(","))
     };
     Some(believe(peer, header("forwarded").as_deref(), header("x-forwarded-for").as_deref(), trusted))
 }
 
-/// What the proxies say of the client. A proxy writes one of the headers and hands on what a client wrote into the other, so where
-/// both are there and disagree, neither is believed.
-fn believe(peer: IpAddr, forwarded: Option<&str>, x_forwarded_for: Option<&str>, trusted: &[IpAddr]) -> IpAddr {
+/// What the proxies say of the client. A proxy writes one of the headers and hands on what a client wrote
+/// into the other, so where both are there and disagree, neither is believed.
+fn believe(
+    peer: IpAddr,
+    forwarded: Option<&str>,
+    x_forwarded_for: Option<&str>,
+    trusted: &[IpAddr],
+) -> IpAddr {
     let by_forwarded = forwarded.map(|text| walk(peer, text.split(',').map(forwarded_for), trusted));
     let by_x = x_forwarded_for.map(|text| walk(peer, text.split(',').map(|hop| plain(hop.trim())), trusted));
     match (by_forwarded, by_x) {
@@ -33,7 +39,8 @@ fn believe(peer: IpAddr, forwarded: Option<&str>, x_forwarded_for: Option<&str>,
     }
 }
 
-/// Walks the chain from the nearest hop outwards, as long as each hop is a trusted proxy (RFC 7239, section 7.4).
+/// Walks the chain from the nearest hop outwards, as long as each hop is a trusted proxy (RFC 7239, section
+/// 7.4).
 fn walk(peer: IpAddr, hops: impl DoubleEndedIterator<Item = Option<IpAddr>>, trusted: &[IpAddr]) -> IpAddr {
     let mut nearest = peer;
     for hop in hops.rev() {
@@ -82,7 +89,9 @@ mod tests {
     fn a_line_that_the_client_wrote_does_not_hide_that_of_the_proxy() {
         let peer = "127.0.0.1:4711".parse().unwrap();
         let request = TestRequest::default().peer_addr(peer);
-        let request = request.append_header(("x-forwarded-for", "6.6.6.6")).append_header(("x-forwarded-for", "198.51.100.7"));
+        let request = request
+            .append_header(("x-forwarded-for", "6.6.6.6"))
+            .append_header(("x-forwarded-for", "198.51.100.7"));
         let request = request.to_http_request();
         assert_eq!(client(&request, &[peer.ip()]), Some(IpAddr::from([198, 51, 100, 7])));
         assert_eq!(client(&request, &[]), Some(peer.ip()));

@@ -7,8 +7,9 @@ use actix_web::{
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::header::{
-        CONTENT_SECURITY_POLICY, CROSS_ORIGIN_OPENER_POLICY, CROSS_ORIGIN_RESOURCE_POLICY, HeaderMap, HeaderName, HeaderValue,
-        REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+        CONTENT_SECURITY_POLICY, CROSS_ORIGIN_OPENER_POLICY, CROSS_ORIGIN_RESOURCE_POLICY, HeaderMap,
+        HeaderName, HeaderValue, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+        X_FRAME_OPTIONS,
     },
     middleware::Next,
     web,
@@ -24,7 +25,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The name of the operation that a request ran, left for its log line.
 pub(super) struct OperationName(pub(super) String);
 
-/// Answers a request that belongs to a trace, and whose own id is given: for a middleware around the whole application.
+/// Answers a request that belongs to a trace, and whose own id is given: for a middleware around the whole
+/// application.
 ///
 /// # Errors
 ///
@@ -38,7 +40,8 @@ pub async fn around(
     let began = Instant::now();
     let https = request.app_data::<web::Data<Edge>>().is_some_and(|edge| edge.settings.http.https);
     let method = request.method().clone();
-    // The pattern, not the path: a metric must not grow with what clients make up, and a path may end in a secret.
+    // The pattern, not the path: a metric must not grow with what clients make up, and a path may end in a
+    // secret.
     let route = request.match_pattern().unwrap_or_else(|| "unknown".to_owned());
     let span = tracing::info_span!("request", trace_id = trace.trace_id(), request_id);
     let response = trace.clone().scope(next.call(request).instrument(span.clone())).await?;
@@ -69,18 +72,22 @@ pub async fn around(
     Ok(response)
 }
 
-/// The headers that keep an answer from being taken for something else, or from being shown inside another site. What a page says
-/// for itself stands.
+/// The headers that keep an answer from being taken for something else, or from being shown inside another
+/// site. What a page says for itself stands.
 fn guard(headers: &mut HeaderMap, https: bool) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     for (name, value) in [
         (REFERRER_POLICY, "no-referrer"),
         // An answer of the API is no page: opened as one it may load, run and frame nothing.
-        (CONTENT_SECURITY_POLICY, "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+        (
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        ),
         // As the policy's last word, for browsers from before it.
         (X_FRAME_OPTIONS, "DENY"),
         (CROSS_ORIGIN_OPENER_POLICY, "same-origin"),
-        // Scripts of other origins read by CORS, which this leaves alone; images and frames of theirs have nothing to load here.
+        // Scripts of other origins read by CORS, which this leaves alone; images and frames of theirs have
+        // nothing to load here.
         (CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"),
     ] {
         if !headers.contains_key(&name) {

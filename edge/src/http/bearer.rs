@@ -1,4 +1,5 @@
-//! The bearer token of a request, or of what stands for its header: whose it is, or why its sender is turned away.
+//! The bearer token of a request, or of what stands for its header: whose it is, or why its sender is turned
+//! away.
 
 use std::sync::Arc;
 

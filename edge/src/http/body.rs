@@ -60,7 +60,11 @@ pub async fn read_body(request: &HttpRequest, body: web::Payload, bounds: Bounds
 }
 
 /// Reads a body that may be compressed.
-pub(super) async fn read_body_inflated(request: &HttpRequest, body: web::Payload, bounds: Bounds) -> Result<Vec<u8>, Unread> {
+pub(super) async fn read_body_inflated(
+    request: &HttpRequest,
+    body: web::Payload,
+    bounds: Bounds,
+) -> Result<Vec<u8>, Unread> {
     let encoding = encoding(request)?;
     let body = read(request, body, bounds).await?;
     match encoding {
@@ -79,13 +83,16 @@ fn encoding(request: &HttpRequest) -> Result<Encoding, Unread> {
     match (lines.next().map(|line| line.to_str().unwrap_or_default().trim()), lines.next()) {
         (None, _) => Ok(Encoding::Plain),
         (Some(one), None) if one.eq_ignore_ascii_case("identity") => Ok(Encoding::Plain),
-        (Some(one), None) if one.eq_ignore_ascii_case("gzip") || one.eq_ignore_ascii_case("x-gzip") => Ok(Encoding::Gzip),
+        (Some(one), None) if one.eq_ignore_ascii_case("gzip") || one.eq_ignore_ascii_case("x-gzip") => {
+            Ok(Encoding::Gzip)
+        }
         // Compressed twice is what only bombs are.
         (Some(_), _) => Err(Unread::Encoded),
     }
 }
 
-/// Takes no more memory than the bound, whatever is inside, and time in proportion to it: a hundred kilobytes in less than a millisecond.
+/// Takes no more memory than the bound, whatever is inside, and time in proportion to it: a hundred kilobytes
+/// in less than a millisecond.
 fn inflate(body: &[u8], bytes_max: usize) -> Result<Vec<u8>, Unread> {
     let mut inside = Vec::new();
     let one_more = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
@@ -94,7 +101,8 @@ fn inflate(body: &[u8], bytes_max: usize) -> Result<Vec<u8>, Unread> {
 }
 
 async fn read(request: &HttpRequest, body: web::Payload, bounds: Bounds) -> Result<Vec<u8>, Unread> {
-    let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let announced =
+        request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > bounds.bytes_max) {
         return Err(Unread::TooLong);
     }

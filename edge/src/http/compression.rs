@@ -1,7 +1,9 @@
-//! Compressing answers, with bounds: small ones gain nothing, large ones would cost a core for long, streams are sent as they come.
+//! Compressing answers, with bounds: small ones gain nothing, large ones would cost a core for long, streams
+//! are sent as they come.
 //!
-//! That a compressed answer tells by its length what of it an attacker knew (BREACH) needs an attacker who can make a browser ask
-//! with the victim's credentials: there are no cookies here, so nobody but the holder of a token asks with it.
+//! That a compressed answer tells by its length what of it an attacker knew (BREACH) needs an attacker who
+//! can make a browser ask with the victim's credentials: there are no cookies here, so nobody but the holder
+//! of a token asks with it.
 
 use std::io::Write;
 
@@ -20,13 +22,15 @@ use flate2::{Compression, write::GzEncoder};
 const BYTES_MIN: u64 = 1_024;
 /// Above that nothing is compressed: the largest file of the playground has less.
 const BYTES_MAX: u64 = 8 * 1024 * 1024;
-/// Up to that many bytes it takes a fraction of a millisecond, less than to hand it to another thread and back would under load.
+/// Up to that many bytes it takes a fraction of a millisecond, less than to hand it to another thread and
+/// back would under load.
 const AT_ONCE_MAX: u64 = 32 * 1024;
 
 /// Compresses the answer if it is worth it and the client takes it.
 pub(super) async fn compressed(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let BodySize::Sized(length) = response.response().body().size() else { return response };
-    if !(BYTES_MIN..=BYTES_MAX).contains(&length) || !may_be_compressed(response.status(), response.headers()) {
+    if !(BYTES_MIN..=BYTES_MAX).contains(&length) || !may_be_compressed(response.status(), response.headers())
+    {
         return response;
     }
     let wanted = takes_gzip(response.request().headers()) && response.request().method() != Method::HEAD;
@@ -63,7 +67,8 @@ fn gzip(plain: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn may_be_compressed(status: StatusCode, headers: &HeaderMap) -> bool {
-    let whole = !matches!(status, StatusCode::PARTIAL_CONTENT | StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let whole =
+        !matches!(status, StatusCode::PARTIAL_CONTENT | StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let media = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = media.split(';').next().unwrap_or_default().trim();
     let shrinks = essence.starts_with("text/")
@@ -79,7 +84,8 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
     let (mut by_name, mut by_star) = (None, None);
     for coding in lines.flat_map(|line| line.split(',')) {
         let (name, weight) = coding.split_once(';').unwrap_or((coding, "q=1"));
-        let weight = weight.trim().trim_start_matches(['q', 'Q']).trim_start_matches('=').trim().parse::<f32>();
+        let weight =
+            weight.trim().trim_start_matches(['q', 'Q']).trim_start_matches('=').trim().parse::<f32>();
         let wanted = weight.is_ok_and(|weight| weight > 0.0);
         match name.trim().to_ascii_lowercase().as_str() {
             "gzip" | "x-gzip" => by_name = Some(wanted),

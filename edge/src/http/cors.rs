@@ -1,16 +1,18 @@
-//! Which pages in a browser may read what the API answers (Fetch, section 3.2), and what a page can never make a browser do.
+//! Which pages in a browser may read what the API answers (Fetch, section 3.2), and what a page can never
+//! make a browser do.
 //!
-//! There are no cookies here: what a page may do depends on the token that it has, not on its origin, and answers never allow
-//! credentials. A page of another origin can still send *simple* requests without asking: those have no effect, because a body is taken
-//! only in a type that no form can send, and GET changes nothing.
+//! There are no cookies here: what a page may do depends on the token that it has, not on its origin, and
+//! answers never allow credentials. A page of another origin can still send *simple* requests without asking:
+//! those have no effect, because a body is taken only in a type that no form can send, and GET changes
+//! nothing.
 
 use actix_web::{
     Error, HttpResponse,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
     http::header::{
-        ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
-        ACCESS_CONTROL_MAX_AGE, HeaderMap, HeaderValue, ORIGIN, VARY,
+        ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+        ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HeaderMap, HeaderValue, ORIGIN, VARY,
     },
     middleware::Next,
     web,
@@ -18,9 +20,11 @@ use actix_web::{
 
 use super::Edge;
 
-/// How long a browser may remember that it is allowed to ask from another origin, in seconds. Browsers cut it to two hours or a day.
+/// How long a browser may remember that it is allowed to ask from another origin, in seconds. Browsers cut it
+/// to two hours or a day.
 const REMEMBERED_SECS: &str = "86400";
-/// The headers that a page may add: the usual ones, those with which clients make sure that the browser asks first, Apollo's names.
+/// The headers that a page may add: the usual ones, those with which clients make sure that the browser asks
+/// first, Apollo's names.
 const HEADERS: &str = "accept, authorization, content-encoding, content-type, traceparent, graphql-require-preflight, graphql-preflight, \
      apollo-require-preflight, x-apollo-operation-name, x-apollo-operation-id, apollographql-client-name, apollographql-client-version";
 /// The headers that a page may read.
@@ -40,7 +44,9 @@ impl Cors {
     pub(super) fn takes(&self, origin: Option<&HeaderValue>) -> bool {
         match (self, origin) {
             (Self::Any, _) | (_, None) => true,
-            (Self::These(origins), Some(origin)) => origins.iter().any(|known| known.as_bytes() == origin.as_bytes()),
+            (Self::These(origins), Some(origin)) => {
+                origins.iter().any(|known| known.as_bytes() == origin.as_bytes())
+            }
         }
     }
 
@@ -50,7 +56,8 @@ impl Cors {
             Self::Any => headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
             Self::These(origins) => {
                 headers.append(VARY, HeaderValue::from_static("origin"));
-                let known = origin.filter(|origin| origins.iter().any(|known| known.as_bytes() == origin.as_bytes()));
+                let known =
+                    origin.filter(|origin| origins.iter().any(|known| known.as_bytes() == origin.as_bytes()));
                 let Some(known) = known else { return };
                 headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, known.clone())
             }
@@ -60,7 +67,10 @@ impl Cors {
 }
 
 /// Middleware for what pages of other origins may ask.
-pub async fn cors(request: ServiceRequest, next: Next<impl MessageBody>) -> Result<ServiceResponse<impl MessageBody>, Error> {
+pub async fn cors(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let edge = request.app_data::<web::Data<Edge>>().cloned();
     let origin = request.headers().get(ORIGIN).cloned();
     let mut response = next.call(request).await?;

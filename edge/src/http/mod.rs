@@ -82,6 +82,8 @@ pub fn configure(config: &mut web::ServiceConfig, edge: &Arc<Edge>) {
     config.app_data(web::Data::from(Arc::clone(edge)));
     let graphql = live::routes(web::resource("/graphql")).route(web::post().to(graphql::post));
     let graphql = graphql.route(web::get().to(graphql::get)).route(web::head().to(graphql::get));
-    let graphql = graphql.route(web::method(Method::OPTIONS).to(cors::preflight)).default_service(web::to(graphql::other));
+    let graphql = graphql
+        .route(web::method(Method::OPTIONS).to(cors::preflight))
+        .default_service(web::to(graphql::other));
     config.service(graphql.wrap(from_fn(cors::cors)));
 }

@@ -89,7 +89,10 @@ struct Newest<T> {
 impl<T: Clone + PartialEq> Feed<T> {
     /// A feed of which nothing was read yet.
     pub fn new() -> Self {
-        Self { newest: watch::Sender::new(Newest { answers: LookNumber::default(), version: 0, state: None }), looks: Looks::new() }
+        Self {
+            newest: watch::Sender::new(Newest { answers: LookNumber::default(), version: 0, state: None }),
+            looks: Looks::new(),
+        }
     }
 
     /// Watches from now on: the first state that the watcher is told is read after this.
@@ -208,7 +211,11 @@ mod tests {
         first.look_again();
         assert_eq!(next(&mut first), None);
         feed.tell(1, feed.looks().newest());
-        assert_eq!((next(&mut first), next(&mut second)), (Some(Some(1)), None), "whoever looks again is told even the same");
+        assert_eq!(
+            (next(&mut first), next(&mut second)),
+            (Some(Some(1)), None),
+            "whoever looks again is told even the same"
+        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Tokens of connections that stay open: whose they are, and whether they are still good, is looked up, for all of them together, every
-//! second.
+//! Tokens of connections that stay open: whose they are, and whether they are still good, is looked up, for
+//! all of them together, every second.
 
 use std::{
     collections::HashMap,
@@ -58,7 +58,10 @@ impl Passes {
 
     /// Watches a token from now on.
     pub(crate) fn watch(self: &Arc<Self>, token: Fingerprint) -> Pass {
-        let seen = locked(&self.in_use).entry(token.clone()).or_insert_with(|| watch::Sender::new(Seen::Nothing)).subscribe();
+        let seen = locked(&self.in_use)
+            .entry(token.clone())
+            .or_insert_with(|| watch::Sender::new(Seen::Nothing))
+            .subscribe();
         Pass { seen, token, passes: Arc::clone(self) }
     }
 
@@ -90,7 +93,9 @@ impl Passes {
                     }
                 }
                 // Without the database nothing new is told to anybody either.
-                Err(error) => tracing::warn!(%error, "tokens of open connections could not be checked; it is tried again"),
+                Err(error) => {
+                    tracing::warn!(%error, "tokens of open connections could not be checked; it is tried again")
+                }
             }
         }
     }
@@ -104,8 +109,9 @@ pub(crate) struct Pass {
 }
 
 impl Pass {
-    /// Waits until it is good no longer, or its bearer is not what `viewer` was when the connection began. It may be dropped while it
-    /// waits. One that was looked up in the moment of a change may hear of it in vain, and connects again.
+    /// Waits until it is good no longer, or its bearer is not what `viewer` was when the connection began. It
+    /// may be dropped while it waits. One that was looked up in the moment of a change may hear of it in
+    /// vain, and connects again.
     pub(crate) async fn lost(&mut self, viewer: &dyn Viewer) -> Lost {
         let lost = |seen: &Seen| match seen {
             Seen::Nothing => None,

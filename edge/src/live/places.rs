@@ -77,7 +77,8 @@ mod tests {
 
     #[test]
     fn places_are_counted_by_address_and_in_all_and_given_back() {
-        let bounds = LiveBounds { connections_max: 3, connections_per_address_max: 2, ..LiveBounds::default() };
+        let bounds =
+            LiveBounds { connections_max: 3, connections_per_address_max: 2, ..LiveBounds::default() };
         let places = Arc::new(Places::new(bounds));
         let from = |last| places.take(Some(IpAddr::from([192, 0, 2, last])));
         let (first, second) = (from(1).unwrap(), from(1).unwrap());

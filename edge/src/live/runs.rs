@@ -1,7 +1,8 @@
 //! Subscriptions that run: each once, for all who asked the same and may see the same.
 //!
-//! Five thousand visitors of one drop send the same document, with the same variables, without a token or with that of the
-//! storefront. Their answers are equal, so they are made once and handed to each. Who is signed in has a run of one's own.
+//! Five thousand visitors of one drop send the same document, with the same variables, without a token or
+//! with that of the storefront. Their answers are equal, so they are made once and handed to each. Who is
+//! signed in has a run of one's own.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -30,8 +31,9 @@ use crate::{
     trace::RequestTrace,
 };
 
-/// States that are read at the same time, by all subscriptions together: half of the usual number of connections to the database, so
-/// that ordinary requests go on while everything that is watched is looked at anew.
+/// States that are read at the same time, by all subscriptions together: half of the usual number of
+/// connections to the database, so that ordinary requests go on while everything that is watched is looked at
+/// anew.
 const READS_AT_ONCE: usize = 8;
 
 /// What is the same for all who share a run.
@@ -109,8 +111,8 @@ impl Turn {
         self.looks.asked()
     }
 
-    /// Waits until a state may be read. It answers all looks that were asked for up to now, or up to the one that is given, because
-    /// the state was read before.
+    /// Waits until a state may be read. It answers all looks that were asked for up to now, or up to the one
+    /// that is given, because the state was read before.
     pub async fn begin(&self, answers: Option<LookNumber>) {
         let permit = Arc::clone(&self.reads).acquire_owned().await.ok();
         let answers = answers.unwrap_or_else(|| self.looks.newest());
@@ -122,14 +124,20 @@ impl Turn {
         locked(&self.read).pop_back();
     }
 
-    /// Which looks does the answer answer that is made now? One that no state was read for is the last, and answers all.
+    /// Which looks does the answer answer that is made now? One that no state was read for is the last, and
+    /// answers all.
     fn answered(&self) -> LookNumber {
         locked(&self.read).pop_front().map_or(LookNumber::ALL, |read| read.answers)
     }
 }
 
 impl Runs {
-    pub(crate) fn new(executor: Executor, backend: Arc<dyn Backend>, runtime: Handle, stopping: CancellationToken) -> Arc<Self> {
+    pub(crate) fn new(
+        executor: Executor,
+        backend: Arc<dyn Backend>,
+        runtime: Handle,
+        stopping: CancellationToken,
+    ) -> Arc<Self> {
         let reads = Arc::new(Semaphore::new(READS_AT_ONCE));
         Arc::new(Self { executor, backend, runtime, reads, stopping, shared: Mutex::default() })
     }
@@ -138,7 +146,12 @@ impl Runs {
     pub(crate) fn join(self: &Arc<Self>, asked: SubscriptionRequest) -> Joined {
         let Some(audience) = asked.caller.viewer.audience() else { return self.begin(None, asked) };
         let SubscriptionRequest { query, operation_name, variables, .. } = &asked;
-        let key = RunKey { audience, query: query.clone(), operation_name: operation_name.clone(), variables: variables.clone() };
+        let key = RunKey {
+            audience,
+            query: query.clone(),
+            operation_name: operation_name.clone(),
+            variables: variables.clone(),
+        };
         let mut shared = locked(&self.shared);
         if let Some(run) = shared.get(&key) {
             return Joined { watcher: run.feed.watch(), sent: None };
@@ -146,7 +159,11 @@ impl Runs {
         self.begin(Some((key, &mut *shared)), asked)
     }
 
-    fn begin(self: &Arc<Self>, shared: Option<(RunKey, &mut HashMap<RunKey, Arc<Run>>)>, asked: SubscriptionRequest) -> Joined {
+    fn begin(
+        self: &Arc<Self>,
+        shared: Option<(RunKey, &mut HashMap<RunKey, Arc<Run>>)>,
+        asked: SubscriptionRequest,
+    ) -> Joined {
         let feed = Feed::new();
         let joined = Joined { watcher: feed.watch(), sent: None };
         let turn = Arc::new(Turn::new(feed.looks(), &self.reads));
@@ -157,13 +174,23 @@ impl Runs {
         });
         let trace = RequestTrace::current().unwrap_or_else(|| self.backend.start_trace());
         let span = tracing::info_span!("subscription", trace_id = trace.trace_id());
-        self.runtime.spawn(trace.scope(Arc::clone(self).run(key, run, asked.admitted, asked.caller)).instrument(span));
+        self.runtime.spawn(
+            trace.scope(Arc::clone(self).run(key, run, asked.admitted, asked.caller)).instrument(span),
+        );
         joined
     }
 
-    async fn run(self: Arc<Self>, key: Option<RunKey>, run: Arc<Run>, admitted: Admitted, caller: RequestContext) {
+    async fn run(
+        self: Arc<Self>,
+        key: Option<RunKey>,
+        run: Arc<Run>,
+        admitted: Admitted,
+        caller: RequestContext,
+    ) {
         metrics::gauge!("smallrun_live_runs").increment(1);
-        let end = self.answer(key.as_ref(), &run, self.executor.stream(admitted, caller, Arc::clone(&run.turn))).await;
+        let end = self
+            .answer(key.as_ref(), &run, self.executor.stream(admitted, caller, Arc::clone(&run.turn)))
+            .await;
         if let Some(key) = &key {
             // Who asks from now on begins anew, or has done so.
             let mut shared = locked(&self.shared);
@@ -178,7 +205,12 @@ impl Runs {
     }
 
     /// Hands on one answer after the other; `None` when nobody is left.
-    async fn answer(&self, key: Option<&RunKey>, run: &Run, responses: impl Stream<Item = Response>) -> Option<End> {
+    async fn answer(
+        &self,
+        key: Option<&RunKey>,
+        run: &Run,
+        responses: impl Stream<Item = Response>,
+    ) -> Option<End> {
         pin!(responses);
         let mut is_first = true;
         loop {
@@ -280,7 +312,8 @@ impl Joined {
             return Told { answer: None, end: Some(End::Stopped) };
         };
         // The end comes with the last answer, which this one may have been told already.
-        let is_sent = |answer: &Bytes| self.sent.as_ref().is_some_and(|sent| sent.as_ptr() == answer.as_ptr());
+        let is_sent =
+            |answer: &Bytes| self.sent.as_ref().is_some_and(|sent| sent.as_ptr() == answer.as_ptr());
         let answer = answer.filter(|answer| !is_sent(answer));
         self.sent = answer.clone().or(self.sent.take());
         Told { answer, end }

@@ -60,7 +60,11 @@ impl Sandbox {
             let row = event_row::by_id(tx, event).await?.ok_or(DeliverError::Unknown)?;
             if row.kind != EventKind::Settled {
                 let id = format!("sbxe_{}", row.id.simple());
-                return Ok(Some(Webhook { id, kind: row.kind.name(), intent: intent_row::public_id(row.intent_id) }));
+                return Ok(Some(Webhook {
+                    id,
+                    kind: row.kind.name(),
+                    intent: intent_row::public_id(row.intent_id),
+                }));
             }
             let mut intent = intent_row::lock(tx, row.intent_id).await?.ok_or(DeliverError::Unknown)?;
             if intent.state != SandboxState::Processing {
@@ -70,7 +74,9 @@ impl Sandbox {
                 return Err(DeliverError::Later("the payment is still being processed".to_owned()));
             }
             match outcome(intent.method.as_deref().unwrap_or_default()) {
-                Outcome::DeclinesLate(code) | Outcome::Declines(code) => declines(tx, &mut intent, code).await?,
+                Outcome::DeclinesLate(code) | Outcome::Declines(code) => {
+                    declines(tx, &mut intent, code).await?
+                }
                 Outcome::PaysLate | Outcome::Pays | Outcome::Asks => pays(tx, &mut intent).await?,
             }
             intent_row::update(tx, &intent).await?;

@@ -54,7 +54,8 @@ impl ActiveModelBehavior for ActiveModel {}
 
 pub(super) async fn insert(tx: &Tx, intent_id: Uuid, kind: EventKind) -> Result<Uuid, DbErr> {
     let id = tx.entropy().uuid(tx.now());
-    let row = ActiveModel { id: Set(id), intent_id: Set(intent_id), kind: Set(kind), created_at: Set(tx.now()) };
+    let row =
+        ActiveModel { id: Set(id), intent_id: Set(intent_id), kind: Set(kind), created_at: Set(tx.now()) };
     Entity::insert(row).exec_without_returning(tx.conn()).await?;
     Ok(id)
 }

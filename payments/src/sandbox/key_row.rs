@@ -46,7 +46,11 @@ fn hash(input: &impl Serialize) -> Result<String, DbErr> {
 
 /// Takes a key: `None` when it is new and the call goes on, else what was answered before. The
 /// insert waits for a concurrent call with the same key; a call that is refused leaves the key free.
-pub(super) async fn claim<T: DeserializeOwned>(tx: &Tx, key: &str, input: &impl Serialize) -> Result<Option<T>, CallError> {
+pub(super) async fn claim<T: DeserializeOwned>(
+    tx: &Tx,
+    key: &str,
+    input: &impl Serialize,
+) -> Result<Option<T>, CallError> {
     let row = ActiveModel { key: Set(key.to_owned()), answer: Set(String::new()), created_at: Set(tx.now()) };
     let taken = OnConflict::column(Column::Key).do_nothing().to_owned();
     if Entity::insert(row).on_conflict(taken).exec_without_returning(tx.conn()).await? == 1 {
@@ -55,7 +59,8 @@ pub(super) async fn claim<T: DeserializeOwned>(tx: &Tx, key: &str, input: &impl 
     let known = Entity::find_by_id(key.to_owned()).one(tx.conn()).await?;
     let known = known.ok_or_else(|| DbErr::RecordNotFound("sandbox key".to_owned()))?;
     // The answer is read only once the input is known to be the same: another call answers another type.
-    let kept: Kept<serde_json::Value> = serde_json::from_str(&known.answer).map_err(|error| DbErr::Json(error.to_string()))?;
+    let kept: Kept<serde_json::Value> =
+        serde_json::from_str(&known.answer).map_err(|error| DbErr::Json(error.to_string()))?;
     if kept.input_hash != hash(input)? {
         return Err(CallError::Refused("this idempotency key was used for another call"));
     }
@@ -63,7 +68,12 @@ pub(super) async fn claim<T: DeserializeOwned>(tx: &Tx, key: &str, input: &impl 
 }
 
 /// Keeps the answer to the call that claimed the key.
-pub(super) async fn keep(tx: &Tx, key: &str, input: &impl Serialize, answer: &impl Serialize) -> Result<(), DbErr> {
+pub(super) async fn keep(
+    tx: &Tx,
+    key: &str,
+    input: &impl Serialize,
+    answer: &impl Serialize,
+) -> Result<(), DbErr> {
     let kept = Kept { input_hash: hash(input)?, answer };
     let kept = serde_json::to_string(&kept).map_err(|error| DbErr::Json(error.to_string()))?;
     let update = Entity::update_many().col_expr(Column::Answer, Expr::value(kept));

@@ -13,8 +13,8 @@ pub const LATE: &str = "pm_sandbox_late";
 /// Is processed, and is declined later.
 pub const LATE_DECLINED: &str = "pm_sandbox_late_declined";
 
-/// What may follow any method: the rest names a card, which is the same card whoever pays with it. Without it, each payment is
-/// made with a card of its own.
+/// What may follow any method: the rest names a card, which is the same card whoever pays with it. Without
+/// it, each payment is made with a card of its own.
 const CARD: &str = "_card_";
 
 /// What a method's card is known by, if it names one.

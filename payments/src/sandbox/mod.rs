@@ -1,8 +1,8 @@
 //! The sandbox: a payment gateway without money, with intents, keys and events of its own.
 //!
-//! It behaves as a gateway at the other end of a network does: calls are idempotent by key, outcomes
-//! come as signed webhooks, some of them late, and one method sends the buyer to a page (`page`).
-//! [`methods`] says what each method of payment does; `delivery` sends the webhooks, and [`SandboxOutcome`] is the task that
+//! It behaves as a gateway at the other end of a network does: calls are idempotent by key, outcomes come as
+//! signed webhooks, some of them late, and one method sends the buyer to a page (`page`). [`methods`] says
+//! what each method of payment does; `delivery` sends the webhooks, and [`SandboxOutcome`] is the task that
 //! has it do so.
 //!
 //! Architecture invariant: nothing of ours refers to its tables, and it reads none of ours.
@@ -13,7 +13,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     payments::gateway::{
-        GatewayError, GatewayEvent, GatewayIdentity, Intent, IntentState, NewIntent, PaymentGateway, WebhookError,
+        GatewayError, GatewayEvent, GatewayIdentity, Intent, IntentState, NewIntent, PaymentGateway,
+        WebhookError,
     },
     platform::{
         Db, Money, Tx,
@@ -65,7 +66,10 @@ impl SandboxSettings {
 impl std::fmt::Debug for SandboxSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let urls = (&self.public_url, &self.webhook_url);
-        f.debug_struct("SandboxSettings").field("urls", &urls).field("late", &self.late).finish_non_exhaustive()
+        f.debug_struct("SandboxSettings")
+            .field("urls", &urls)
+            .field("late", &self.late)
+            .finish_non_exhaustive()
     }
 }
 
@@ -122,7 +126,8 @@ impl Sandbox {
     }
 
     fn view(&self, row: &intent_row::Model) -> Result<Intent, CallError> {
-        let payment = row.reference.parse().map_err(|_| DbErr::Type(format!("sandbox reference {}", row.reference)))?;
+        let payment =
+            row.reference.parse().map_err(|_| DbErr::Type(format!("sandbox reference {}", row.reference)))?;
         let state = match row.state {
             SandboxState::RequiresMethod => IntentState::RequiresMethod,
             SandboxState::RequiresAction => IntentState::RequiresAction,
@@ -130,8 +135,9 @@ impl Sandbox {
             SandboxState::Succeeded => IntentState::Succeeded,
             SandboxState::Cancelled => IntentState::Cancelled,
         };
-        let action_url = (row.state == SandboxState::RequiresAction)
-            .then(|| format!("{}/sandbox/confirm/{}", self.settings.public_url.trim_end_matches('/'), row.secret));
+        let action_url = (row.state == SandboxState::RequiresAction).then(|| {
+            format!("{}/sandbox/confirm/{}", self.settings.public_url.trim_end_matches('/'), row.secret)
+        });
         Ok(Intent {
             id: intent_row::public_id(row.id),
             payment,
@@ -145,7 +151,8 @@ impl Sandbox {
     }
 
     async fn create_in(&self, tx: &Tx, new: &NewIntent, key: &str) -> Result<intent_row::Model, CallError> {
-        let (payment, minor, currency) = (new.payment.to_string(), new.amount.minor, new.amount.currency.code());
+        let (payment, minor, currency) =
+            (new.payment.to_string(), new.amount.minor, new.amount.currency.code());
         let input = Input::Create { payment, minor, currency };
         if let Some(answer) = key_row::claim(tx, key, &input).await? {
             return Ok(answer);
@@ -239,7 +246,9 @@ impl Sandbox {
         let refunded = row.refunded_minor.checked_add(amount.minor);
         match refunded.filter(|refunded| amount.minor > 0 && *refunded <= row.captured_minor) {
             Some(refunded) => row.refunded_minor = refunded,
-            None => return Err(CallError::Refused("the refund must be positive and within what was captured")),
+            None => {
+                return Err(CallError::Refused("the refund must be positive and within what was captured"));
+            }
         }
         intent_row::update(tx, &row).await?;
         happened(tx, &row, EventKind::Refunded, tx.now()).await?;
@@ -271,12 +280,18 @@ async fn declines(tx: &Tx, row: &mut intent_row::Model, code: &str) -> Result<()
 }
 
 /// Notes an event, and queues what is to happen at `run_at`: its webhook, or the settling of a late payment.
-async fn happened(tx: &Tx, row: &intent_row::Model, kind: EventKind, run_at: DateTime<Utc>) -> Result<(), DbErr> {
+async fn happened(
+    tx: &Tx,
+    row: &intent_row::Model,
+    kind: EventKind,
+    run_at: DateTime<Utc>,
+) -> Result<(), DbErr> {
     let event: Uuid = event_row::insert(tx, row.id, kind).await?;
     enqueue(tx, NewTask::from(SandboxOutcome { event }).at(run_at)).await
 }
 
-/// Keys, and events that were delivered, are kept for so long: somewhat longer than any task of ours is tried.
+/// Keys, and events that were delivered, are kept for so long: somewhat longer than any task of ours is
+/// tried.
 const KEPT_DAYS: i64 = 30;
 
 #[async_trait]
@@ -310,8 +325,16 @@ impl PaymentGateway for Sandbox {
         Ok(self.view(&row)?)
     }
 
-    async fn confirm(&self, intent: &str, method: &str, return_url: Option<&str>, key: &str) -> Result<Intent, GatewayError> {
-        let row = in_tx(&self.db, ACTOR, async |tx| self.confirm_in(tx, intent, method, return_url, key).await).await?;
+    async fn confirm(
+        &self,
+        intent: &str,
+        method: &str,
+        return_url: Option<&str>,
+        key: &str,
+    ) -> Result<Intent, GatewayError> {
+        let row =
+            in_tx(&self.db, ACTOR, async |tx| self.confirm_in(tx, intent, method, return_url, key).await)
+                .await?;
         Ok(self.view(&row)?)
     }
 

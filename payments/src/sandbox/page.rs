@@ -29,7 +29,9 @@ pub enum SettleError {
 /// Only web pages: another scheme would run or open something on the buyer's machine.
 pub(super) fn may_return_to(url: &str) -> bool {
     let web = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    web.is_some_and(|rest| !rest.is_empty() && url.len() <= 2_000 && url.bytes().all(|byte| byte.is_ascii_graphic()))
+    web.is_some_and(|rest| {
+        !rest.is_empty() && url.len() <= 2_000 && url.bytes().all(|byte| byte.is_ascii_graphic())
+    })
 }
 
 impl Sandbox {
@@ -68,8 +70,15 @@ mod tests {
         for url in ["https://shop.example/thanks?x=1#y", "http://127.0.0.1:8080/"] {
             assert!(may_return_to(url), "{url}");
         }
-        for url in ["javascript:alert(1)", "data:text/html,x", "//shop.example", "https://", "https://a b", "https://a\r\nX: y", ""]
-        {
+        for url in [
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "//shop.example",
+            "https://",
+            "https://a b",
+            "https://a\r\nX: y",
+            "",
+        ] {
             assert!(!may_return_to(url), "{url}");
         }
     }

@@ -12,7 +12,11 @@ pub const REGISTER: Register = Register {
         RegisteredTable {
             name: "sandbox_intents",
             owner: RowOwner::Person {
-                found_by: &[FoundBy::Through { column: "reference", other_table: "payments", other_column: "id" }],
+                found_by: &[FoundBy::Through {
+                    column: "reference",
+                    other_table: "payments",
+                    other_column: "id",
+                }],
                 erasure: RowErasure::Keep,
             },
             columns: &[
@@ -51,7 +55,11 @@ pub const REGISTER: Register = Register {
                 ),
             ],
         },
-        RegisteredTable { name: "sandbox_events", owner: RowOwner::Nobody, columns: &[("kind", Plain("enum"))] },
+        RegisteredTable {
+            name: "sandbox_events",
+            owner: RowOwner::Nobody,
+            columns: &[("kind", Plain("enum"))],
+        },
     ],
     stores: &[],
 };

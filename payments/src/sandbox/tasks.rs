@@ -17,7 +17,8 @@ impl From<DeliverError> for TaskError {
     }
 }
 
-/// The sandbox settles what was to settle later, and sends its webhooks. The subject is its own id of the event.
+/// The sandbox settles what was to settle later, and sends its webhooks. The subject is its own id of the
+/// event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SandboxOutcome {
     /// Which event.

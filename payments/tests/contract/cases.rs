@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::{
-    payments::gateway::{GatewayError, GatewayIdentity, Intent, IntentState, NewIntent, PaymentGateway, WebhookError},
+    payments::gateway::{
+        GatewayError, GatewayIdentity, Intent, IntentState, NewIntent, PaymentGateway, WebhookError,
+    },
     platform::{Currency, Money, ids::PaymentId},
 };
 use uuid::Uuid;
@@ -73,7 +75,8 @@ fn asks(amount: Money) -> NewIntent {
 
 async fn paid(driver: &dyn Driver, minor: i64) -> Intent {
     let made = driver.gateway().create(&asks(eur(minor)), "create-1").await.unwrap();
-    let paid = driver.gateway().confirm(&made.id, driver.method(Method::Succeeds), None, "confirm-1").await.unwrap();
+    let paid =
+        driver.gateway().confirm(&made.id, driver.method(Method::Succeeds), None, "confirm-1").await.unwrap();
     assert_eq!((paid.state, paid.captured), (IntentState::Succeeded, eur(minor)));
     paid
 }
@@ -84,7 +87,10 @@ fn refused<T: std::fmt::Debug>(result: Result<T, GatewayError>) {
 
 pub(crate) async fn the_identity_is_one_that_a_payment_can_keep(driver: &dyn Driver) {
     let identity = driver.gateway().identity();
-    assert_eq!(GatewayIdentity::new(identity.name(), identity.account(), identity.mode()).as_ref(), Some(identity));
+    assert_eq!(
+        GatewayIdentity::new(identity.name(), identity.account(), identity.mode()).as_ref(),
+        Some(identity)
+    );
     // It is a part of `/webhooks/{gateway}`.
     assert_eq!(identity.name(), identity.name().to_lowercase());
 }
@@ -124,7 +130,10 @@ pub(crate) async fn the_same_call_many_times_at_once_has_one_effect(driver: &dyn
     let asked = asks(eur(900));
     let calls = (0..8).map(|_| gateway.create(&asked, "create-1"));
     let made = all(calls).await;
-    assert!(made.iter().all(|intent| intent.as_ref().unwrap().id == made[0].as_ref().unwrap().id), "{made:?}");
+    assert!(
+        made.iter().all(|intent| intent.as_ref().unwrap().id == made[0].as_ref().unwrap().id),
+        "{made:?}"
+    );
 
     let id = made[0].as_ref().unwrap().id.clone();
     gateway.confirm(&id, driver.method(Method::Succeeds), None, "confirm-1").await.unwrap();
@@ -157,7 +166,10 @@ pub(crate) async fn after_a_decline_another_method_may_succeed(driver: &dyn Driv
     let gateway = driver.gateway();
     let made = gateway.create(&asks(eur(2_500)), "create-1").await.unwrap();
     for (attempt, method) in [Method::Declined, Method::Unknown].into_iter().enumerate() {
-        let declined = gateway.confirm(&made.id, driver.method(method), None, &format!("confirm-{attempt}")).await.unwrap();
+        let declined = gateway
+            .confirm(&made.id, driver.method(method), None, &format!("confirm-{attempt}"))
+            .await
+            .unwrap();
         assert_eq!((declined.state, declined.captured), (IntentState::RequiresMethod, eur(0)), "{method:?}");
         assert!(declined.decline_code.is_some(), "{method:?}");
     }
@@ -227,7 +239,9 @@ pub(crate) async fn a_late_method_settles_later_and_cannot_be_called_back_meanwh
     assert_eq!((paid.state, paid.captured), (IntentState::Succeeded, eur(2_500)));
 }
 
-pub(crate) async fn a_late_decline_leaves_an_intent_that_can_be_cancelled_by_the_same_call(driver: &dyn Driver) {
+pub(crate) async fn a_late_decline_leaves_an_intent_that_can_be_cancelled_by_the_same_call(
+    driver: &dyn Driver,
+) {
     let gateway = driver.gateway();
     let made = gateway.create(&asks(eur(2_500)), "create-1").await.unwrap();
     gateway.confirm(&made.id, driver.method(Method::LateDeclined), None, "confirm-1").await.unwrap();
@@ -242,7 +256,12 @@ pub(crate) async fn a_late_decline_leaves_an_intent_that_can_be_cancelled_by_the
 pub(crate) async fn an_intent_that_nobody_made_is_refused(driver: &dyn Driver) {
     let gateway = driver.gateway();
     let made = gateway.create(&asks(eur(2_500)), "create-1").await.unwrap();
-    for unknown in ["", "nothing", &format!("{}0", made.id), &made.id.replace(|digit: char| digit.is_ascii_hexdigit(), "0")] {
+    for unknown in [
+        "",
+        "nothing",
+        &format!("{}0", made.id),
+        &made.id.replace(|digit: char| digit.is_ascii_hexdigit(), "0"),
+    ] {
         refused(gateway.retrieve(unknown).await);
         refused(gateway.confirm(unknown, driver.method(Method::Succeeds), None, "confirm-1").await);
         refused(gateway.cancel(unknown, "cancel-1").await);

@@ -64,7 +64,11 @@ impl Driver for SandboxDriver {
     async fn wait_for_late(&self) {
         self.kit.clock.advance(TimeDelta::seconds(SandboxSettings::LATE_SECS));
         let outcomes = testkit::tasks_of::<SandboxOutcome>(&self.kit).await;
-        assert_eq!(outcomes.len(), testkit::tasks(&self.kit).await.len(), "the sandbox queues its own tasks only");
+        assert_eq!(
+            outcomes.len(),
+            testkit::tasks(&self.kit).await.len(),
+            "the sandbox queues its own tasks only"
+        );
         for SandboxOutcome { event } in outcomes {
             // Webhooks find nobody; what settles needs nobody.
             let _delivered = self.sandbox.deliver(event).await;
@@ -72,8 +76,11 @@ impl Driver for SandboxDriver {
     }
 
     fn webhook(&self, intent: &str, age: TimeDelta) -> (String, Vec<u8>) {
-        let webhook = Webhook { id: "sbxe_1".into(), kind: "payment.succeeded".into(), intent: intent.into() };
-        let body = format!(r#"{{"id":"{}","kind":"{}","intent":"{}"}}"#, webhook.id, webhook.kind, webhook.intent).into_bytes();
+        let webhook =
+            Webhook { id: "sbxe_1".into(), kind: "payment.succeeded".into(), intent: intent.into() };
+        let body =
+            format!(r#"{{"id":"{}","kind":"{}","intent":"{}"}}"#, webhook.id, webhook.kind, webhook.intent)
+                .into_bytes();
         (signature::sign(SECRET.as_bytes(), self.kit.db.now() - age, &body), body)
     }
 }

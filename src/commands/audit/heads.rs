@@ -47,14 +47,17 @@ pub(super) fn read(path: &Path, known: &mut KnownHeads) -> io::Result<()> {
     Ok(())
 }
 
-/// The head that a line tells of: JSON, pretty with or without colours, or either in the envelope of something that
-/// collects logs.
+/// The head that a line tells of: JSON, pretty with or without colours, or either in the envelope of
+/// something that collects logs.
 fn head_in(line: &str) -> Option<KnownHead> {
     if !line.contains(SAID) {
         return None;
     }
     let plain = without_colours(line);
-    Some(KnownHead { segment: field(&plain, "segment")?.parse().ok()?, head: field(&plain, "head")?.parse().ok()? })
+    Some(KnownHead {
+        segment: field(&plain, "segment")?.parse().ok()?,
+        head: field(&plain, "head")?.parse().ok()?,
+    })
 }
 
 /// The value of a field: `name=value`, `"name":"value"`, or that with its quotes escaped.
@@ -65,7 +68,11 @@ fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
         if before.ends_with(|c: char| c.is_alphanumeric() || c == '_') {
             return None;
         }
-        let value = rest.strip_prefix(name)?.trim_start_matches(is_quote).strip_prefix(['=', ':'])?.trim_start_matches(is_quote);
+        let value = rest
+            .strip_prefix(name)?
+            .trim_start_matches(is_quote)
+            .strip_prefix(['=', ':'])?
+            .trim_start_matches(is_quote);
         value.split(|c: char| !c.is_ascii_alphanumeric()).next()
     })
 }
@@ -74,7 +81,9 @@ fn without_colours(line: &str) -> String {
     let mut parts = line.split(ESCAPE);
     let mut plain = parts.next().unwrap_or_default().to_owned();
     // After the escape comes `[`, numbers, and a letter.
-    plain.extend(parts.map(|part| part.split_once(|c: char| c.is_ascii_alphabetic()).map_or("", |(_, rest)| rest)));
+    plain.extend(
+        parts.map(|part| part.split_once(|c: char| c.is_ascii_alphabetic()).map_or("", |(_, rest)| rest)),
+    );
     plain
 }
 
@@ -97,7 +106,9 @@ mod tests {
                  \u{1b}[3msegment\u{1b}[0m\u{1b}[2m=\u{1b}[0m17 \u{1b}[3mhead\u{1b}[0m\u{1b}[2m=\u{1b}[0m{HEX}"
             ),
             format!("Nov 26 01:00:00 shop smallrun[812]: INFO audit: {SAID} segment=17 rows=3 head={HEX}"),
-            format!(r#"{{"log":"{{\"message\":\"{SAID}\",\"segment\":17,\"rows\":3,\"head\":\"{HEX}\"}}\n","stream":"stderr"}}"#),
+            format!(
+                r#"{{"log":"{{\"message\":\"{SAID}\",\"segment\":17,\"rows\":3,\"head\":\"{HEX}\"}}\n","stream":"stderr"}}"#
+            ),
             format!(r#"{{ "message": "{SAID}", "head": "{HEX}", "overhead": 1, "segment": 17 }}"#),
         ] {
             assert_eq!(head_in(&line), wanted, "{line}");
@@ -119,7 +130,9 @@ mod tests {
 
     #[test]
     fn a_head_is_given_with_its_number() {
-        for wrong in ["", "17", HEX, "17:", &format!("0:{HEX}"), &format!("-1:{HEX}"), &format!("x:{HEX}"), "17:abc"] {
+        for wrong in
+            ["", "17", HEX, "17:", &format!("0:{HEX}"), &format!("-1:{HEX}"), &format!("x:{HEX}"), "17:abc"]
+        {
             assert!(wrong.parse::<KnownHead>().is_err(), "{wrong}");
         }
     }

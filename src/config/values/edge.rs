@@ -112,8 +112,11 @@ impl Origins {
 fn is_origin(text: &str) -> bool {
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     host.is_some_and(|host| {
-        let plain =
-            |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || matches!(letter, '.' | '-' | ':' | '[' | ']');
+        let plain = |letter: char| {
+            letter.is_ascii_lowercase()
+                || letter.is_ascii_digit()
+                || matches!(letter, '.' | '-' | ':' | '[' | ']')
+        };
         !host.is_empty() && host.chars().all(plain)
     })
 }
@@ -124,16 +127,22 @@ impl Setting for Origins {
             Raw::Text("any") => return Ok(Self::Any),
             Raw::Text(text) => Some(text.split(',').map(str::trim).filter(|text| !text.is_empty()).collect()),
             Raw::Toml(value) if value.as_str() == Some("any") => return Ok(Self::Any),
-            Raw::Toml(value) => value.as_array().and_then(|values| values.iter().map(|value| value.get_ref().as_str()).collect()),
+            Raw::Toml(value) => value
+                .as_array()
+                .and_then(|values| values.iter().map(|value| value.get_ref().as_str()).collect()),
         };
         let these = texts.filter(|texts| texts.iter().all(|text| is_origin(text)));
         let these = these.map(|texts| texts.into_iter().map(str::to_owned).collect());
-        these.map(Self::These).ok_or_else(|| "must be any, or a list of origins, such as [\"https://shop.example\"]".to_owned())
+        these
+            .map(Self::These)
+            .ok_or_else(|| "must be any, or a list of origins, such as [\"https://shop.example\"]".to_owned())
     }
     fn show(&self) -> Option<String> {
         match self {
             Self::Any => Some(quoted("any")),
-            Self::These(origins) => Some(format!("[{}]", origins.iter().map(quoted).collect::<Vec<_>>().join(", "))),
+            Self::These(origins) => {
+                Some(format!("[{}]", origins.iter().map(quoted).collect::<Vec<_>>().join(", ")))
+            }
         }
     }
 }
@@ -165,16 +174,25 @@ mod tests {
         ] {
             assert_eq!(setting.audience(tried_out), audience, "{setting:?} {tried_out}");
         }
-        let on = [Switch::Auto, Switch::On, Switch::Off].map(|switch| (switch.is_on(true), switch.is_on(false)));
+        let on =
+            [Switch::Auto, Switch::On, Switch::Off].map(|switch| (switch.is_on(true), switch.is_on(false)));
         assert_eq!(on, [(true, false), (true, true), (false, false)]);
     }
 
     #[test]
     fn this_machine_is_known_by_its_loopback_names() {
-        for url in ["http://127.0.0.1:8080", "http://localhost", "http://[::1]:8080/shop", "http://127.3.2.1/x"] {
+        for url in
+            ["http://127.0.0.1:8080", "http://localhost", "http://[::1]:8080/shop", "http://127.3.2.1/x"]
+        {
             assert!(is_of_this_machine(url), "{url}");
         }
-        for url in ["https://shop.example", "http://localhost.example", "http://10.0.0.1:8080", "http://[2001:db8::1]", "http://"] {
+        for url in [
+            "https://shop.example",
+            "http://localhost.example",
+            "http://10.0.0.1:8080",
+            "http://[2001:db8::1]",
+            "http://",
+        ] {
             assert!(!is_of_this_machine(url), "{url}");
         }
     }
@@ -184,8 +202,14 @@ mod tests {
         for text in ["https://shop.example", "http://localhost:3000", "http://[::1]:3000"] {
             assert!(is_origin(text), "{text}");
         }
-        for text in ["shop.example", "https://", "https://shop.example/", "https://Shop.example", "https://*.shop.example", "null"]
-        {
+        for text in [
+            "shop.example",
+            "https://",
+            "https://shop.example/",
+            "https://Shop.example",
+            "https://*.shop.example",
+            "null",
+        ] {
             assert!(!is_origin(text), "{text}");
         }
     }

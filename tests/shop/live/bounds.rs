@@ -1,4 +1,5 @@
-//! How much one client may have: connections, operations, what it says at once; and until when its token holds.
+//! How much one client may have: connections, operations, what it says at once; and until when its token
+//! holds.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,9 @@ use crate::{
 
 #[tokio::test]
 async fn connections_are_bounded_by_address_and_in_all() {
-    for (variable, full) in [("SMALLRUN_LIVE_CONNECTIONS_PER_ADDRESS_MAX", 429), ("SMALLRUN_LIVE_CONNECTIONS_MAX", 503)] {
+    for (variable, full) in
+        [("SMALLRUN_LIVE_CONNECTIONS_PER_ADDRESS_MAX", 429), ("SMALLRUN_LIVE_CONNECTIONS_MAX", 503)]
+    {
         let server = Server::start(Setup::empty().with(variable, "2")).await;
         let first = Socket::open(&server, None).await;
         let stream = || {
@@ -53,7 +56,8 @@ async fn operations_are_bounded_on_each_socket() {
     assert_eq!(free(&socket.data("3").await), 5);
     // Not even refusals are kept ready without end.
     let payload = json!({ "query": STOCK, "variables": { "id": market.drop } });
-    let asked = |number: u32| json!({ "type": "subscribe", "id": format!("more-{number}"), "payload": payload });
+    let asked =
+        |number: u32| json!({ "type": "subscribe", "id": format!("more-{number}"), "payload": payload });
     socket.burst((0..20).map(asked)).await;
     assert_eq!(socket.closed().await, (4429, "Too many operations".to_owned()));
 }
@@ -68,8 +72,10 @@ async fn a_revoked_session_loses_its_socket_and_its_stream() {
         socket.subscribe("1", STOCK, json!({ "id": market.drop })).await;
         socket.data("1").await;
     }
-    let request = market.client().post(market.at("/graphql")).header("accept", "text/event-stream").bearer_auth(&token);
-    let stream = request.json(&json!({ "query": STOCK, "variables": { "id": market.drop } })).send().await.unwrap();
+    let request =
+        market.client().post(market.at("/graphql")).header("accept", "text/event-stream").bearer_auth(&token);
+    let stream =
+        request.json(&json!({ "query": STOCK, "variables": { "id": market.drop } })).send().await.unwrap();
     assert_eq!(stream.status(), 200);
     market.graphql(Some(&token), "mutation { sessionSignOut { errors { code } } }", json!({})).await;
     let revoked = Instant::now();
@@ -79,5 +85,8 @@ async fn a_revoked_session_loses_its_socket_and_its_stream() {
     let text = stream.text().await.unwrap();
     assert!(text.contains("UNAUTHENTICATED") && text.ends_with("event: complete\ndata: \n\n"), "{text}");
     other.is_quiet(Duration::from_millis(500)).await;
-    assert_eq!(Socket::try_open(&market, handshake(&market, Some("graphql-transport-ws"))).await.map(drop), Ok(()));
+    assert_eq!(
+        Socket::try_open(&market, handshake(&market, Some("graphql-transport-ws"))).await.map(drop),
+        Ok(())
+    );
 }

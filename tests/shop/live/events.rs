@@ -33,7 +33,8 @@ impl Events {
                 self.text = rest;
                 return Some(block);
             }
-            let chunk = tokio::time::timeout(SOON, self.response.chunk()).await.expect("nothing came").unwrap()?;
+            let chunk =
+                tokio::time::timeout(SOON, self.response.chunk()).await.expect("nothing came").unwrap()?;
             self.text.push_str(std::str::from_utf8(&chunk).unwrap());
         }
     }
@@ -74,8 +75,11 @@ fn asked_by_url(market: &Market, query: &[(&str, &str)]) -> String {
 async fn a_subscription_is_a_stream_of_events_by_post_and_by_get() {
     let market = Market::open(Setup::empty().with("SMALLRUN_LIVE_KEEP_ALIVE_SECS", "1"), 5, 1).await;
     let variables = json!({ "id": market.drop });
-    let post = market.client().post(market.at("/graphql")).json(&json!({ "query": STOCK, "variables": variables }));
-    let get = market.client().get(asked_by_url(&market, &[("query", STOCK), ("variables", &variables.to_string())]));
+    let post =
+        market.client().post(market.at("/graphql")).json(&json!({ "query": STOCK, "variables": variables }));
+    let get = market
+        .client()
+        .get(asked_by_url(&market, &[("query", STOCK), ("variables", &variables.to_string())]));
     let mut streams = [Events::open(post).await, Events::open(get).await];
     for stream in &mut streams {
         assert_eq!(stream.block().await.as_deref(), Some(":"), "the client knows at once that it is through");
@@ -104,7 +108,8 @@ async fn queries_and_mutations_have_one_event_and_refusals_come_as_one() {
     assert_eq!(query.next().await["data"], json!({ "__typename": "Query" }));
     query.completes().await;
     let reserve = crate::market::mutation("checkoutReserve", "checkout { status }");
-    let mut mutation = Events::open(post(&reserve, json!({ "input": market.reserving(&market.item, "by-event-1") }))).await;
+    let mut mutation =
+        Events::open(post(&reserve, json!({ "input": market.reserving(&market.item, "by-event-1") }))).await;
     assert_eq!(mutation.next().await["data"]["checkoutReserve"]["checkout"]["status"], "HELD");
     mutation.completes().await;
     for (query, code) in [
@@ -114,11 +119,16 @@ async fn queries_and_mutations_have_one_event_and_refusals_come_as_one() {
     ] {
         let mut refused = Events::open(post(query, json!({}))).await;
         let answer = refused.next().await;
-        assert!(answer.get("data").is_none() && answer["errors"][0]["extensions"]["code"] == code, "{query}: {answer:#}");
+        assert!(
+            answer.get("data").is_none() && answer["errors"][0]["extensions"]["code"] == code,
+            "{query}: {answer:#}"
+        );
         refused.completes().await;
     }
-    let anonymous =
-        market.client().post(market.at("/graphql")).json(&json!({ "query": "subscription { checkoutChanged(id: \"x\") { id } }" }));
+    let anonymous = market
+        .client()
+        .post(market.at("/graphql"))
+        .json(&json!({ "query": "subscription { checkoutChanged(id: \"x\") { id } }" }));
     let mut denied = Events::open(anonymous).await;
     let answer = denied.next().await;
     assert_eq!(answer["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "{answer:#}");
@@ -130,7 +140,9 @@ async fn what_is_no_request_has_its_status() {
     let market = Market::open(Setup::empty(), 5, 1).await;
     let url = market.at("/graphql");
     let post = || market.client().post(&url).header("accept", "text/event-stream");
-    let get = |query: &[(&str, &str)]| market.client().get(asked_by_url(&market, query)).header("accept", "text/event-stream");
+    let get = |query: &[(&str, &str)]| {
+        market.client().get(asked_by_url(&market, query)).header("accept", "text/event-stream")
+    };
     for (what, request, status) in [
         ("a form", post().header("content-type", "text/plain").body("{}"), 415),
         ("no JSON", post().header("content-type", "application/json").body("{"), 400),
@@ -138,7 +150,11 @@ async fn what_is_no_request_has_its_status() {
         ("no query by GET", get(&[]), 400),
         ("variables that are none", get(&[("query", "{ __typename }"), ("variables", "[]")]), 400),
         ("a mutation by GET", get(&[("query", "mutation { sessionSignOut { errors { code } } }")]), 405),
-        ("an unknown token", post().bearer_auth("sr_ses_nobodys").json(&json!({ "query": "{ __typename }" })), 401),
+        (
+            "an unknown token",
+            post().bearer_auth("sr_ses_nobodys").json(&json!({ "query": "{ __typename }" })),
+            401,
+        ),
         ("too much", post().json(&json!({ "query": "#".repeat(200_000) })), 413),
     ] {
         let answer = request.send().await.unwrap();
@@ -149,7 +165,10 @@ async fn what_is_no_request_has_its_status() {
 #[tokio::test]
 async fn a_client_that_leaves_is_noticed() {
     let market = Market::open(Setup::empty().with("SMALLRUN_LIVE_KEEP_ALIVE_SECS", "1"), 5, 1).await;
-    let post = market.client().post(market.at("/graphql")).json(&json!({ "query": STOCK, "variables": { "id": market.drop } }));
+    let post = market
+        .client()
+        .post(market.at("/graphql"))
+        .json(&json!({ "query": STOCK, "variables": { "id": market.drop } }));
     let mut stream = Events::open(post).await;
     stream.next().await;
     drop(stream);

@@ -34,19 +34,45 @@ async fn each_breach_of_the_protocol_has_its_code() {
         ("no JSON", vec![Message::text("hello")], 4400),
         ("no object", vec![Message::text("[]")], 4400),
         ("bytes", vec![Message::binary(b"{}".to_vec())], 4400),
-        ("an unknown type", vec![text(json!({ "type": "start", "id": "1", "payload": { "query": "{ a }" } }))], 4400),
+        (
+            "an unknown type",
+            vec![text(json!({ "type": "start", "id": "1", "payload": { "query": "{ a }" } }))],
+            4400,
+        ),
         ("a server's message", vec![text(json!({ "type": "connection_ack" }))], 4400),
-        ("a payload that is no object", vec![text(json!({ "type": "connection_init", "payload": "x" }))], 4400),
-        ("no id", vec![text(init()), text(json!({ "type": "subscribe", "payload": { "query": "{ a }" } }))], 4400),
-        ("no query", vec![text(init()), text(json!({ "type": "subscribe", "id": "1", "payload": {} }))], 4400),
+        (
+            "a payload that is no object",
+            vec![text(json!({ "type": "connection_init", "payload": "x" }))],
+            4400,
+        ),
+        (
+            "no id",
+            vec![text(init()), text(json!({ "type": "subscribe", "payload": { "query": "{ a }" } }))],
+            4400,
+        ),
+        (
+            "no query",
+            vec![text(init()), text(json!({ "type": "subscribe", "id": "1", "payload": {} }))],
+            4400,
+        ),
         ("no init", vec![text(subscribe("1", "{ __typename }"))], 4401),
         (
             "an unknown token",
-            vec![text(json!({ "type": "connection_init", "payload": { "authorization": "Bearer sr_ses_x" } }))],
+            vec![text(
+                json!({ "type": "connection_init", "payload": { "authorization": "Bearer sr_ses_x" } }),
+            )],
             4403,
         ),
-        ("no token", vec![text(json!({ "type": "connection_init", "payload": { "Authorization": "Basic x" } }))], 4403),
-        ("a token that is no text", vec![text(json!({ "type": "connection_init", "payload": { "authorization": 7 } }))], 4403),
+        (
+            "no token",
+            vec![text(json!({ "type": "connection_init", "payload": { "Authorization": "Basic x" } }))],
+            4403,
+        ),
+        (
+            "a token that is no text",
+            vec![text(json!({ "type": "connection_init", "payload": { "authorization": 7 } }))],
+            4403,
+        ),
         ("an id in use", vec![text(init()), text(stock.clone()), text(stock)], 4409),
         ("a second init", vec![text(init()), text(init())], 4429),
         ("a message that is too long", vec![text(init()), Message::text(long)], 1009),
@@ -126,7 +152,8 @@ async fn broken_frames_have_their_codes() {
         assert_eq!((frames[0], u16::from_be_bytes([frames[2], frames[3]])), (0x88, code), "{what}: {frames:?}");
     }))
     .await;
-    let plain = server.client().get(server.at("/graphql")).header("upgrade", "websocket").send().await.unwrap();
+    let plain =
+        server.client().get(server.at("/graphql")).header("upgrade", "websocket").send().await.unwrap();
     assert_eq!(plain.status(), 400, "no WebSocket handshake");
 }
 
@@ -187,7 +214,10 @@ async fn queries_and_mutations_run_over_a_socket_too() {
         ("{ nothing }", "GRAPHQL_VALIDATION_FAILED"),
         ("{ ", "GRAPHQL_PARSE_FAILED"),
         ("subscription { __typename }", "GRAPHQL_VALIDATION_FAILED"),
-        ("subscription { a: dropChanged(id: \"x\") { id } b: dropChanged(id: \"x\") { id } }", "GRAPHQL_VALIDATION_FAILED"),
+        (
+            "subscription { a: dropChanged(id: \"x\") { id } b: dropChanged(id: \"x\") { id } }",
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
     ] {
         socket.subscribe("bad", query, json!({})).await;
         let message = socket.hear().await;
@@ -243,7 +273,9 @@ async fn a_token_in_the_handshake_is_checked_before_it_and_holds_unless_another_
     let market = Market::open(Setup::empty(), 5, 2).await;
     let with = |token: &str| {
         let mut request = handshake(&market, Some("graphql-transport-ws"));
-        request.headers_mut().insert("authorization", HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
+        request
+            .headers_mut()
+            .insert("authorization", HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
         request
     };
     assert_eq!(Socket::try_open(&market, with("sr_ses_nobodys")).await.err(), Some(401));
@@ -267,7 +299,8 @@ async fn a_stop_closes_sockets_as_going_away_and_ends_streams_without_completing
     socket.subscribe("1", STOCK, json!({ "id": market.drop })).await;
     assert_eq!(free(&socket.data("1").await), 5);
     let stream = market.client().post(market.at("/graphql")).header("accept", "text/event-stream");
-    let stream = stream.json(&json!({ "query": STOCK, "variables": { "id": market.drop } })).send().await.unwrap();
+    let stream =
+        stream.json(&json!({ "query": STOCK, "variables": { "id": market.drop } })).send().await.unwrap();
     let reading = tokio::spawn(stream.text());
     market.signal(rustix::process::Signal::TERM);
     assert_eq!(socket.closed().await.0, 1001);

@@ -1,4 +1,5 @@
-//! Clients that do not read: they cost a bounded amount of memory, and are let go (fault F20 of our catalogue).
+//! Clients that do not read: they cost a bounded amount of memory, and are let go (fault F20 of our
+//! catalogue).
 
 use std::{
     fs,
@@ -59,12 +60,15 @@ async fn never_reads(server: &Server) -> TcpStream {
 
 #[tokio::test]
 async fn clients_that_never_read_cost_little_and_are_cut_while_others_are_told_all() {
-    let setup = Setup::empty().with("SMALLRUN_ANSWER_STALL_SECS_MAX", "3").with("SMALLRUN_LIVE_KEEP_ALIVE_SECS", "60");
+    let setup = Setup::empty()
+        .with("SMALLRUN_ANSWER_STALL_SECS_MAX", "3")
+        .with("SMALLRUN_LIVE_KEEP_ALIVE_SECS", "60");
     let market = Market::open(setup, 10, 4).await;
     let mut reader = Socket::open(&market, None).await;
     reader.subscribe("1", STOCK, json!({ "id": market.drop })).await;
     assert_eq!(free(&reader.data("1").await), 10);
-    let introspection = json!({ "query": "{ __schema { types { name description fields { name description } } } }" });
+    let introspection =
+        json!({ "query": "{ __schema { types { name description fields { name description } } } }" });
     let mut greedy = Vec::new();
     for _ in 0..SLOW {
         greedy.push(never_reads(&market).await);
@@ -72,8 +76,7 @@ async fn clients_that_never_read_cost_little_and_are_cut_while_others_are_told_a
     let before = memory(&market);
     for stream in &mut greedy {
         // Each wants thirty answers of a hundred kilobytes, and stock besides.
-        let subscribe =
-            json!({ "type": "subscribe", "id": "stock", "payload": { "query": STOCK, "variables": { "id": market.drop } } });
+        let subscribe = json!({ "type": "subscribe", "id": "stock", "payload": { "query": STOCK, "variables": { "id": market.drop } } });
         stream.write_all(&frame(&subscribe.to_string())).await.unwrap();
         for id in 0..30 {
             let ask = json!({ "type": "subscribe", "id": id.to_string(), "payload": introspection });
@@ -86,7 +89,11 @@ async fn clients_that_never_read_cost_little_and_are_cut_while_others_are_told_a
         market.reserve(&market.buyers[buyer]).await;
         let asked = Instant::now();
         assert_eq!(free(&reader.data("1").await), left);
-        assert!(asked.elapsed() < Duration::from_secs(1), "a reader waited {:?} for those who do not read", asked.elapsed());
+        assert!(
+            asked.elapsed() < Duration::from_secs(1),
+            "a reader waited {:?} for those who do not read",
+            asked.elapsed()
+        );
         most = most.max(memory(&market));
     }
     let grown = most.saturating_sub(before) / 1_024;

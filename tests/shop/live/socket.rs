@@ -27,8 +27,7 @@ pub(crate) fn handshake(server: &Server, protocol: Option<&str>) -> Request {
 }
 
 /// Subscribes to the stock of a drop.
-pub(crate) const STOCK: &str =
-    "subscription($id: ID!) { stockChanged(dropId: $id) { soldOut items { id stock { free held confirmed } } } }";
+pub(crate) const STOCK: &str = "subscription($id: ID!) { stockChanged(dropId: $id) { soldOut items { id stock { free held confirmed } } } }";
 
 impl Socket {
     /// Sends a handshake; the error is the status of what was answered instead.
@@ -99,7 +98,10 @@ impl Socket {
     /// The data of the next result of an operation.
     pub(crate) async fn data(&mut self, id: &str) -> Value {
         let message = self.hear().await;
-        assert!(message["type"] == "next" && message["id"] == id && message["payload"].get("errors").is_none(), "{message:#}");
+        assert!(
+            message["type"] == "next" && message["id"] == id && message["payload"].get("errors").is_none(),
+            "{message:#}"
+        );
         message["payload"]["data"].clone()
     }
 
@@ -130,7 +132,9 @@ impl Socket {
     /// Nothing comes within a time.
     pub(crate) async fn is_quiet(&mut self, time: Duration) {
         let end = Instant::now() + time;
-        while let Ok(frame) = tokio::time::timeout(end.saturating_duration_since(Instant::now()), self.stream.next()).await {
+        while let Ok(frame) =
+            tokio::time::timeout(end.saturating_duration_since(Instant::now()), self.stream.next()).await
+        {
             assert!(matches!(frame, Some(Ok(Message::Ping(_) | Message::Pong(_)))), "{frame:?}");
         }
     }

@@ -1,4 +1,5 @@
-//! What subscribers are told: the present first, then what comes; to whom; without a gap; whichever server they are at.
+//! What subscribers are told: the present first, then what comes; to whom; without a gap; whichever server
+//! they are at.
 
 use std::time::Duration;
 
@@ -125,8 +126,10 @@ on_both! {
 #[tokio::test]
 async fn what_time_alone_changes_is_told() {
     let market = Market::open(Setup::empty(), 5, 1).await;
-    let (draft, _) = market.new_draft(&market.owner, &market.creator, &market.variant, "Bowls in May", 3).await;
-    let soon = |secs| (SystemClock.now() + TimeDelta::seconds(secs)).to_rfc3339_opts(SecondsFormat::Millis, true);
+    let (draft, _) =
+        market.new_draft(&market.owner, &market.creator, &market.variant, "Bowls in May", 3).await;
+    let soon =
+        |secs| (SystemClock.now() + TimeDelta::seconds(secs)).to_rfc3339_opts(SecondsFormat::Millis, true);
     let window = json!({ "id": draft, "opensAt": soon(4), "closesAt": soon(7) });
     market.done(&market.owner, "dropUpdate", "drop { phase }", window).await;
     market.done(&market.owner, "dropPublish", "drop { phase }", json!({ "id": draft })).await;
@@ -137,7 +140,10 @@ async fn what_time_alone_changes_is_told() {
         phases.push(public.data("1").await["dropChanged"]["phase"].as_str().unwrap().to_owned());
     }
     // On a machine that is very busy the first may be over already.
-    assert!(phases.len() > 1 && ["SCHEDULED", "OPEN", "CLOSED"].map(str::to_owned).ends_with(&phases), "{phases:?}");
+    assert!(
+        phases.len() > 1 && ["SCHEDULED", "OPEN", "CLOSED"].map(str::to_owned).ends_with(&phases),
+        "{phases:?}"
+    );
 }
 
 #[tokio::test]
@@ -159,8 +165,8 @@ async fn another_server_tells_of_what_was_reserved_at_this_one() {
     buyer.until("1", |data| data["checkoutChanged"]["status"] == "CONFIRMED").await;
 }
 
-/// Buyers reserve as fast as they can while subscribers come. Each asks for the stock, then subscribes: what it is told begins no earlier
-/// than what it was answered, never goes back, and ends with the truth.
+/// Buyers reserve as fast as they can while subscribers come. Each asks for the stock, then subscribes: what
+/// it is told begins no earlier than what it was answered, never goes back, and ends with the truth.
 async fn nothing_is_missed(setup: Setup) {
     let market = std::sync::Arc::new(Market::open(setup, 60, 60).await);
     let reserving = {

@@ -1,12 +1,12 @@
 //! The bus of many processes: RabbitMQ.
 //!
-//! A task queue is a quorum queue of permits, each confirmed by the broker and acknowledged once the task that it let
-//! somebody claim is settled; facts and news are fanned out to a queue of each process that goes with its connection.
-//! Publishing and consuming have a connection each, because a broker that is short of memory stops reading from those that
-//! publish, and acknowledgements must get through.
+//! A task queue is a quorum queue of permits, each confirmed by the broker and acknowledged once the task
+//! that it let somebody claim is settled; facts and news are fanned out to a queue of each process that goes
+//! with its connection. Publishing and consuming have a connection each, because a broker that is short of
+//! memory stops reading from those that publish, and acknowledgements must get through.
 //!
-//! [`topology`] what is declared; [`link`] a connection, kept up; [`publisher`] and [`consumer`] the two directions; [`live`]
-//! facts and news.
+//! [`topology`] what is declared; [`link`] a connection, kept up; [`publisher`] and [`consumer`] the two
+//! directions; [`live`] facts and news.
 
 mod consumer;
 mod link;
@@ -33,7 +33,8 @@ use publisher::{Outgoing, Publisher};
 
 /// A peer that is silent for twice as long is gone, in seconds; a URL may say otherwise (`?heartbeat=30`).
 const HEARTBEAT_SECS: u16 = 10;
-/// An announcement of more than this many tasks is cut: workers that are so far behind claim without waiting for permits.
+/// An announcement of more than this many tasks is cut: workers that are so far behind claim without waiting
+/// for permits.
 const ANNOUNCED_MAX: u32 = 1_000;
 /// News within this time is one piece of news.
 const NEWS_GAP: Duration = Duration::from_millis(10);
@@ -56,7 +57,11 @@ impl FromStr for RabbitUrl {
 impl std::fmt::Debug for RabbitUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let authority = &self.0.authority;
-        write!(f, "{}:***@{}:{}/{}", authority.userinfo.username, authority.host, authority.port, self.0.vhost)
+        write!(
+            f,
+            "{}:***@{}:{}/{}",
+            authority.userinfo.username, authority.host, authority.port, self.0.vhost
+        )
     }
 }
 
@@ -70,11 +75,12 @@ pub struct RabbitBus {
 }
 
 impl RabbitBus {
-    /// Connects in the background, and again whenever the connection breaks: it may be made before the broker is up.
-    /// `authorities` are certificates, in PEM, to trust besides the usual ones.
+    /// Connects in the background, and again whenever the connection breaks: it may be made before the broker
+    /// is up. `authorities` are certificates, in PEM, to trust besides the usual ones.
     pub fn start(db: &Db, url: RabbitUrl, authorities: Option<String>) -> Self {
         let address = Address { uri: url.0, authorities };
-        let link = |name| Link::new(name, address.clone(), Arc::new(domain::platform::entropy::SystemEntropy));
+        let link =
+            |name| Link::new(name, address.clone(), Arc::new(domain::platform::entropy::SystemEntropy));
         let (publish, consume) = (link("publishing"), link("consuming"));
         let (publishing, consuming) = (publish.line(), consume.line());
         let (publisher, publishes) = Publisher::new(publish.line());

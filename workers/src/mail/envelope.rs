@@ -28,8 +28,8 @@ pub(super) enum Place {
     Wire,
 }
 
-/// The message of a letter. Its Message-ID is the letter's id at the sender's host, and its date the time at which it was
-/// asked for: the same at each attempt.
+/// The message of a letter. Its Message-ID is the letter's id at the sender's host, and its date the time at
+/// which it was asked for: the same at each attempt.
 pub(super) fn message(from: &Mailbox, mail: &Mail, place: Place) -> Result<Message, MailError> {
     let never = |error: &dyn std::fmt::Display| MailError::Never(error.to_string());
     let to = mail.to.parse().map_err(|_| never(&"the recipient's address is none"))?;
@@ -83,16 +83,22 @@ mod tests {
     #[test]
     fn a_message_has_its_id_its_parties_and_its_link_in_one_piece() {
         let from = sender("Shop <post@shop.example>").unwrap();
-        let link =
-            "https://shop.example/confirm-email?code=sr_link_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+        let link = "https://shop.example/confirm-email?code=sr_link_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
         let text = |words: &str, place| {
-            let formatted = message(&from, &mail("ada@example.org", &format!("{words}\n{link}\n")), place).unwrap().formatted();
+            let formatted = message(&from, &mail("ada@example.org", &format!("{words}\n{link}\n")), place)
+                .unwrap()
+                .formatted();
             String::from_utf8(formatted).unwrap()
         };
         let file = text("Grüße", Place::File);
-        for part in
-            ["Message-ID: <task_01@shop.example>\r\n", "To: ada@example.org\r\n", "Date: ", "charset=utf-8", link, "Grüße\r\n"]
-        {
+        for part in [
+            "Message-ID: <task_01@shop.example>\r\n",
+            "To: ada@example.org\r\n",
+            "Date: ",
+            "charset=utf-8",
+            link,
+            "Grüße\r\n",
+        ] {
             assert!(file.contains(part), "{part}: {file}");
         }
         assert!(text("Greetings", Place::Wire).contains(&format!("\r\n\r\nGreetings\r\n{link}\r\n")));

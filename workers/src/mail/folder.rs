@@ -44,7 +44,13 @@ mod tests {
 
     fn mail(text: &str) -> Mail {
         let asked_at = chrono::DateTime::from_timestamp(1_772_446_200, 5_000_000).unwrap();
-        Mail { id: "task_1".into(), asked_at, to: "ada@example.org".into(), subject: "Hello".into(), text: text.into() }
+        Mail {
+            id: "task_1".into(),
+            asked_at,
+            to: "ada@example.org".into(),
+            subject: "Hello".into(),
+            text: text.into(),
+        }
     }
 
     #[tokio::test]
@@ -53,8 +59,10 @@ mod tests {
         let mailer = FolderMailer::new(&folder, "Shop <post@shop.example>").unwrap();
         mailer.send(&mail("First try\n")).await.unwrap();
         mailer.send(&mail("Text\n")).await.unwrap();
-        let names: Vec<_> =
-            std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let names: Vec<_> = std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         assert_eq!(names, ["20260302T101000005Z-task_1.eml"]);
         let text = std::fs::read_to_string(folder.join(&names[0])).unwrap();
         assert!(text.ends_with("\r\n\r\nText\r\n"), "{text:?}");

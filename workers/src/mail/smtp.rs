@@ -29,8 +29,8 @@ pub struct SmtpMailer {
 }
 
 impl SmtpMailer {
-    /// A mailer to `smtps://…` (TLS from the first byte) or `smtp://…` (STARTTLS is required, unless
-    /// the server is on this machine or the URL says otherwise with `?tls=…`). To be called on a Tokio runtime.
+    /// A mailer to `smtps://…` (TLS from the first byte) or `smtp://…` (STARTTLS is required, unless the
+    /// server is on this machine or the URL says otherwise with `?tls=…`). To be called on a Tokio runtime.
     pub fn new(url: &str, from: &str) -> Result<Self, SmtpError> {
         let url = demand_tls(url);
         let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(&url).map_err(SmtpError::Url)?;
@@ -61,7 +61,11 @@ impl Mailer for SmtpMailer {
             }
             Err(error) => {
                 let text = without(&mail.to, &crate::run::chain(&error));
-                if is_of_the_address(&error) { Err(MailError::Never(text)) } else { Err(MailError::Later(text)) }
+                if is_of_the_address(&error) {
+                    Err(MailError::Never(text))
+                } else {
+                    Err(MailError::Later(text))
+                }
             }
         }
     }

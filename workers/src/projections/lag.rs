@@ -20,7 +20,10 @@ pub(super) fn describe() {
         Unit::Seconds,
         "How long ago the oldest fact was written that a projection has not applied yet."
     );
-    describe_counter!("smallrun_projection_rebuilds_total", "Rebuilds of a projection from the database, the first one included.");
+    describe_counter!(
+        "smallrun_projection_rebuilds_total",
+        "Rebuilds of a projection from the database, the first one included."
+    );
     describe_counter!(
         "smallrun_projection_failures_total",
         "Batches and rebuilds of a projection that failed and are tried again."
@@ -39,7 +42,9 @@ pub(super) async fn measure(db: &Db, projection: &'static str, reached: watch::R
                 gauge!("smallrun_projection_lag_positions", "projection" => projection).set(float(positions));
                 gauge!("smallrun_projection_lag_seconds", "projection" => projection).set(seconds);
             }
-            Err(error) => tracing::debug!(projection, %error, "the lag of a projection could not be measured"),
+            Err(error) => {
+                tracing::debug!(projection, %error, "the lag of a projection could not be measured")
+            }
         }
     }
 }

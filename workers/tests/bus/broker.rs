@@ -111,9 +111,11 @@ fn a_task_that_comes_due_later_is_given_a_permit_then() {
         let stop = CancellationToken::new();
         let relay = tokio::spawn(relay::run(db.clone(), Arc::clone(&bus), stop.clone()));
         let later = db.now() + TimeDelta::seconds(30);
-        in_tx(&db, Actor::System("test"), async |tx| tasks::enqueue(tx, NewTask::from(Numbered { number: 1 }).at(later)).await)
-            .await
-            .unwrap();
+        in_tx(&db, Actor::System("test"), async |tx| {
+            tasks::enqueue(tx, NewTask::from(Numbered { number: 1 }).at(later)).await
+        })
+        .await
+        .unwrap();
         let mut consumer = bus.consumer(Queue::Mail, 1);
         fixture.kit.clock.advance(TimeDelta::seconds(31));
         assert_eq!(permits(consumer.as_mut(), 1).await.len(), 1);

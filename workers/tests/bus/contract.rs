@@ -50,14 +50,18 @@ async fn enqueue(db: &Db, task: NewTask) {
 }
 
 async fn publish(db: &Db, numbers: std::ops::Range<u128>) {
-    let facts: Vec<_> = numbers.map(|number| (1, Fact::AccountChanged { account: AccountId(Uuid::from_u128(number)) })).collect();
+    let facts: Vec<_> = numbers
+        .map(|number| (1, Fact::AccountChanged { account: AccountId(Uuid::from_u128(number)) }))
+        .collect();
     in_tx(db, ACTOR, async |tx| outbox::publish_all(tx, &facts).await).await.unwrap();
 }
 
 /// Stamps everything without telling anybody.
 async fn stamp_silently(db: &Db) {
     in_tx(db, ACTOR, async |tx| {
-        let fence = outbox::lease(tx, Uuid::from_u128(1)).await?.ok_or_else(|| DbErr::Custom("another relay".to_owned()))?;
+        let fence = outbox::lease(tx, Uuid::from_u128(1))
+            .await?
+            .ok_or_else(|| DbErr::Custom("another relay".to_owned()))?;
         outbox::stamp(tx, fence, 10_000, |fact| registry::letters().following(fact)).await
     })
     .await
@@ -70,7 +74,9 @@ async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), waiting).await.unwrap_or_else(|_| panic!("it does not come to this: {what}"));
+    tokio::time::timeout(Duration::from_secs(30), waiting)
+        .await
+        .unwrap_or_else(|_| panic!("it does not come to this: {what}"));
 }
 
 /// A worker of the queue of letters.
@@ -118,7 +124,8 @@ async fn project_from_now(db: &Db, bus: &Arc<dyn Bus>) -> Arc<RecordingProjectio
     projection
 }
 
-/// Waits until a projection has come to a position; answers the positions of all facts that it was given, in that order.
+/// Waits until a projection has come to a position; answers the positions of all facts that it was given, in
+/// that order.
 async fn positions(projection: &RecordingProjection, last: i64) -> Vec<i64> {
     projection.reaches(last).await.batches.concat()
 }
@@ -162,8 +169,10 @@ pub(crate) async fn every_process_hears_every_fact_in_order(fixture: Fixture) {
         projections.push(project_from_now(db, bus).await);
     }
     let stop = CancellationToken::new();
-    let relays: Vec<_> =
-        processes.iter().map(|(db, bus)| tokio::spawn(relay::run(db.clone(), Arc::clone(bus), stop.clone()))).collect();
+    let relays: Vec<_> = processes
+        .iter()
+        .map(|(db, bus)| tokio::spawn(relay::run(db.clone(), Arc::clone(bus), stop.clone())))
+        .collect();
     let writers: Vec<_> = processes
         .iter()
         .zip(0_u128..)
@@ -200,7 +209,8 @@ pub(crate) async fn a_projection_misses_nothing_though_its_bus_does(fixture: Fix
         publish(&db, from..(from + 1_000).min(6_000)).await;
     }
     stamp_silently(&db).await;
-    let told = outbox::read_after(&db, 1_000, 5_000).await.unwrap().into_iter().filter_map(|(_, stamped)| stamped);
+    let told =
+        outbox::read_after(&db, 1_000, 5_000).await.unwrap().into_iter().filter_map(|(_, stamped)| stamped);
     let told: Vec<_> = told.collect();
     for some in told.chunks(500) {
         let _lost_or_not = bus.broadcast(some).await;
@@ -214,7 +224,8 @@ pub(crate) async fn a_stamped_fact_of_an_unknown_kind_is_passed_over(fixture: Fi
     let (db, bus) = fixture.process().await;
     let projection = project(&db, &bus, RecordingProjection::at("known", 0));
     publish(&db, 0..5).await;
-    let newer = "UPDATE outbox SET kind = 'of_a_newer_version', payload = '{\"kind\": \"of_a_newer_version\"}'";
+    let newer =
+        "UPDATE outbox SET kind = 'of_a_newer_version', payload = '{\"kind\": \"of_a_newer_version\"}'";
     let stamped = in_tx(&db, ACTOR, async |tx| {
         let fence = outbox::lease(tx, Uuid::from_u128(1)).await?.unwrap();
         outbox::stamp(tx, fence, 100, |_| Ok(Vec::new())).await?;
@@ -240,12 +251,19 @@ pub(crate) async fn what_is_told_twice_and_in_disorder_is_heard_once_and_in_orde
     }
     publish(&here, 0..FACTS).await;
     stamp_silently(&here).await;
-    let told = outbox::read_after(&here, 0, 1_000).await.unwrap().into_iter().filter_map(|(_, stamped)| stamped);
+    let told =
+        outbox::read_after(&here, 0, 1_000).await.unwrap().into_iter().filter_map(|(_, stamped)| stamped);
     let told: Vec<_> = told.collect();
     let mut told = [told.clone(), told].concat();
     // Any order will do, so long as it is none.
     let order = |at: usize| at * 7 % 601;
-    told = told.iter().zip(1..).map(|(fact, at)| (order(at), fact.clone())).collect::<BTreeMap<_, _>>().into_values().collect();
+    told = told
+        .iter()
+        .zip(1..)
+        .map(|(fact, at)| (order(at), fact.clone()))
+        .collect::<BTreeMap<_, _>>()
+        .into_values()
+        .collect();
     for some in told.chunks(50) {
         let _lost_or_not = to.broadcast(some).await;
     }
@@ -258,7 +276,10 @@ pub(crate) async fn what_is_told_twice_and_in_disorder_is_heard_once_and_in_orde
         enqueue(&here, numbered(number)).await;
     }
     for _ in 0..3 {
-        eventually("it is announced", async || to.announce(Queue::Mail, u32::try_from(TASKS).unwrap()).await.is_ok()).await;
+        eventually("it is announced", async || {
+            to.announce(Queue::Mail, u32::try_from(TASKS).unwrap()).await.is_ok()
+        })
+        .await;
     }
     eventually("no row is left", async || tasks::depths(&here).await.unwrap().is_empty()).await;
     let mut done = Vec::new();

@@ -1,5 +1,5 @@
-//! The contract of a bus, run over each: what is announced reaches a worker, what has happened reaches everybody, and
-//! what is lost is found.
+//! The contract of a bus, run over each: what is announced reaches a worker, what has happened reaches
+//! everybody, and what is lost is found.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -80,5 +80,7 @@ on_each_bus! {
 /// Runs a test with room for real concurrency, and ends it when it hangs.
 fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(std::time::Duration::from_secs(60), test).await.expect("a test ends") });
+    runtime.block_on(async {
+        tokio::time::timeout(std::time::Duration::from_secs(60), test).await.expect("a test ends")
+    });
 }

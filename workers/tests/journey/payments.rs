@@ -3,7 +3,9 @@
 use ::payments::sandbox::{SandboxOutcome, methods};
 use chrono::TimeDelta;
 use domain::{
-    payments::{RefundState, advance::advance, state::PaymentState, tasks::ApplyWebhook, webhook::apply_webhook},
+    payments::{
+        RefundState, advance::advance, state::PaymentState, tasks::ApplyWebhook, webhook::apply_webhook,
+    },
     reservations::state::ReservationState,
 };
 use testkit::{Kit, on_both};

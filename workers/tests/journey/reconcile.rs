@@ -85,7 +85,9 @@ async fn paying(shop: &Shop, name: &str, method: &str) -> (CheckoutId, PaymentId
     let buyer = shop.buyer(name).await;
     let checkout = shop.reserve(&buyer, &format!("reserve-{name}")).await;
     let payment = shop.pay(&buyer, checkout, method, &format!("payment-{name}")).await;
-    advance(&shop.kit.db, &system(), &domain::registry::payables(), shop.sandbox.as_ref(), payment).await.unwrap();
+    advance(&shop.kit.db, &system(), &domain::registry::payables(), shop.sandbox.as_ref(), payment)
+        .await
+        .unwrap();
     forget(shop, "advance_payment").await;
     (checkout, payment)
 }
@@ -105,7 +107,14 @@ async fn approve(shop: &Shop, checkout: CheckoutId) {
 /// The same when the payment was given up, and shows the page no more, which is still open.
 async fn approve_given_up(shop: &Shop, payment: PaymentId) {
     let sql = format!("SELECT secret FROM sandbox_intents WHERE reference = '{payment}'");
-    let row = shop.kit.db.reader().query_one_raw(Statement::from_string(shop.kit.db.backend(), sql)).await.unwrap().unwrap();
+    let row = shop
+        .kit
+        .db
+        .reader()
+        .query_one_raw(Statement::from_string(shop.kit.db.backend(), sql))
+        .await
+        .unwrap()
+        .unwrap();
     let secret: String = row.try_get_by_index(0).unwrap();
     shop.sandbox.settle(&secret, true).await.unwrap();
 }

@@ -14,7 +14,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     drops::{DropItem, terms::Deposit},
-    payments::{self, Payment, Refund, gateway::PaymentGateway, gateways::Gateways, method::PaymentMethod, receive_webhook},
+    payments::{
+        self, Payment, Refund, gateway::PaymentGateway, gateways::Gateways, method::PaymentMethod,
+        receive_webhook,
+    },
     platform::{
         Db,
         access::BuyerScope,
@@ -88,7 +91,15 @@ impl Shop {
         tokio::spawn(receive(listener, kit.db.clone(), Arc::clone(&sandbox), closed));
         let market = Market::new(&kit).await;
         let item = stock(&market, kit.db.now(), units).await;
-        Self { market, sandbox, letters: Arc::default(), item, handle: Mutex::default(), _receiver: receiver, kit }
+        Self {
+            market,
+            sandbox,
+            letters: Arc::default(),
+            item,
+            handle: Mutex::default(),
+            _receiver: receiver,
+            kit,
+        }
     }
 
     /// A shop with running workers.
@@ -134,8 +145,8 @@ impl Shop {
         handle.unwrap().stop(Duration::from_secs(5)).await;
     }
 
-    /// Lets time go by, once nothing is left that is due now. A webhook that is under way while the clock jumps is too
-    /// old when it arrives.
+    /// Lets time go by, once nothing is left that is due now. A webhook that is under way while the clock
+    /// jumps is too old when it arrives.
     pub(crate) async fn later(&self, by: TimeDelta) {
         let db = &self.kit.db;
         let idle = async || {
@@ -177,7 +188,13 @@ impl Shop {
         self.market.hold(buyer, &[(&self.item, 1)], key).await
     }
 
-    pub(crate) async fn pay(&self, buyer: &BuyerScope, checkout: CheckoutId, method: &str, key: &str) -> PaymentId {
+    pub(crate) async fn pay(
+        &self,
+        buyer: &BuyerScope,
+        checkout: CheckoutId,
+        method: &str,
+        key: &str,
+    ) -> PaymentId {
         let method = PaymentMethod::new(method).unwrap();
         let request = PayRequest { method, ..requests::pay(checkout, key) };
         pay(&self.kit.db, buyer, &request).await.unwrap().0
@@ -216,9 +233,11 @@ async fn all_stamped(db: &Db) -> bool {
 async fn stock(market: &Market, now: DateTime<Utc>, units: u32) -> DropItem {
     let creator = market.creator_of(Some(market.account("owner").await), "Clay and Kiln").await;
     let plan = market.drop(&creator, "Spring firing").terms(|drop| {
-        (drop.closes_at, drop.hold_secs, drop.deposit) = (now + TimeDelta::days(2), HOLD_SECS.into(), Deposit::Percent(1_000));
+        (drop.closes_at, drop.hold_secs, drop.deposit) =
+            (now + TimeDelta::days(2), HOLD_SECS.into(), Deposit::Percent(1_000));
     });
-    let jug = item("JUG-BLUE").product("Water Jug").title("Blue").units(units).limit(1).prices(&[(10_000, None)]);
+    let jug =
+        item("JUG-BLUE").product("Water Jug").title("Blue").units(units).limit(1).prices(&[(10_000, None)]);
     plan.with(jug).open().await.items.remove(0)
 }
 
@@ -244,7 +263,9 @@ async fn take_in(mut stream: TcpStream, db: &Db, sandbox: &Sandbox) {
         assert!(count > 0, "the request ended early");
         text.push_str(std::str::from_utf8(part.get(..count).unwrap()).unwrap());
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse::<usize>().ok());
+        let length = head
+            .lines()
+            .find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse::<usize>().ok());
         if length == Some(body.len()) {
             break (head, body);
         }

@@ -1,4 +1,5 @@
-//! Accounts: who asks, and the people who can sign in; [`sessions`] to sign in and out and to buy as a guest, [`tokens`] of APIs.
+//! Accounts: who asks, and the people who can sign in; [`sessions`] to sign in and out and to buy as a guest,
+//! [`tokens`] of APIs.
 
 mod entry;
 pub mod mutations;

@@ -5,9 +5,9 @@
 use async_graphql::{Context, InputObject, Object};
 use domain::{
     accounts::{
-        AccountName, ChangePassword, ChangePasswordRefusal, ConfirmEmailRefusal, Email, Password, RequestPasswordResetRefusal,
-        ResetPassword, ResetPasswordRefusal, SignUp, SignUpRefusal, change_name, change_password, confirm_email, queries,
-        request_password_reset, reset_password, sign_up,
+        AccountName, ChangePassword, ChangePasswordRefusal, ConfirmEmailRefusal, Email, Password,
+        RequestPasswordResetRefusal, ResetPassword, ResetPasswordRefusal, SignUp, SignUpRefusal, change_name,
+        change_password, confirm_email, queries, request_password_reset, reset_password, sign_up,
     },
     platform::{NeverRefused, access::OwnAccount},
 };
@@ -28,7 +28,9 @@ user_error!(AccountSignUpError, AccountSignUpErrorCode, SignUpRefusal {} wait: T
 user_error!(
     AccountConfirmEmailError,
     AccountConfirmEmailErrorCode,
-    ConfirmEmailRefusal { LinkInvalid: "The link is unknown, was used, or has run out. Signing up again sends a new one." }
+    ConfirmEmailRefusal {
+        LinkInvalid: "The link is unknown, was used, or has run out. Signing up again sends a new one."
+    }
 );
 user_error!(AccountRequestPasswordResetError, AccountRequestPasswordResetErrorCode, RequestPasswordResetRefusal {} wait: TooManyTries = "Too often from your network, or too many letters to this address. `retryAfterSeconds` says how long to wait.");
 user_error!(
@@ -44,7 +46,8 @@ user_error!(AccountChangePasswordError, AccountChangePasswordErrorCode, ChangePa
 } wait: TooManyTries = "Too often for this account. `retryAfterSeconds` says how long to wait.");
 
 payload!(AccountSignUpPayload, AccountSignUpError {
-    /// True when it was taken: a letter goes to the address. The answer is the same whether there is an account already.
+    /// True when it was taken: a letter goes to the address. The answer is the same whether there is an
+    /// account already.
     accepted: bool,
 } retry_after_seconds);
 payload!(
@@ -55,13 +58,15 @@ payload!(
     }
 );
 payload!(AccountRequestPasswordResetPayload, AccountRequestPasswordResetError {
-    /// True when it was taken: a letter goes to the address if there is an account. The answer is the same if there is none.
+    /// True when it was taken: a letter goes to the address if there is an account. The answer is the same if
+    /// there is none.
     accepted: bool,
 } retry_after_seconds);
 payload!(
     AccountResetPasswordPayload,
     AccountResetPasswordError {
-        /// The account with its new password. Nobody is signed in by this, and all of its sessions have ended.
+        /// The account with its new password. Nobody is signed in by this, and all of its sessions have
+        /// ended.
         account: Account,
     }
 );
@@ -139,8 +144,9 @@ pub struct AccountsMutation;
 
 #[Object]
 impl AccountsMutation {
-    /// Sign up with an address and a password. A letter with a link goes to the address; `accountConfirmEmail` takes its code.
-    /// Whether there was an account before is told to the reader of the letter only.
+    /// Sign up with an address and a password. A letter with a link goes to the address;
+    /// `accountConfirmEmail` takes its code. Whether there was an account before is told to the reader of the
+    /// letter only.
     async fn account_sign_up(
         &self,
         ctx: &Context<'_>,
@@ -192,7 +198,8 @@ impl AccountsMutation {
         .await
     }
 
-    /// Choose a new password by the letter's link. It confirms the address too, and ends all sessions of the account.
+    /// Choose a new password by the letter's link. It confirms the address too, and ends all sessions of the
+    /// account.
     async fn account_reset_password(
         &self,
         ctx: &Context<'_>,

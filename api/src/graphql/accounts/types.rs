@@ -56,8 +56,8 @@ impl Viewer {
             access::Viewer::Token(_) => ViewerKind::Token,
         }
     }
-    /// The viewer's own account, when the kind is ACCOUNT. Null in a session that a storefront's server holds: the buyer lent it to
-    /// buy, not to manage the account.
+    /// The viewer's own account, when the kind is ACCOUNT. Null in a session that a storefront's server
+    /// holds: the buyer lent it to buy, not to manage the account.
     async fn account(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Account>> {
         let Ok(scope) = authorize(&self.0, OwnAccount) else { return Ok(None) };
         let row = queries::own_account(ctx.db(), &scope).await.internal()?;
@@ -103,7 +103,10 @@ impl Account {
     pub(crate) fn seen_by(viewer: &access::Viewer, row: rules::Account) -> Self {
         let own = match viewer {
             access::Viewer::Account(viewer) if viewer.account == row.id => Some(viewer.clone()),
-            access::Viewer::Account(_) | access::Viewer::Public | access::Viewer::Guest(..) | access::Viewer::Token(_) => None,
+            access::Viewer::Account(_)
+            | access::Viewer::Public
+            | access::Viewer::Guest(..)
+            | access::Viewer::Token(_) => None,
         };
         Self { row, own }
     }
@@ -132,13 +135,19 @@ impl Account {
     async fn admin(&self) -> bool {
         self.row.admin
     }
-    /// For which creators the person works, as far as this session may act for them: none in a session that a storefront opened.
-    /// Null when the account is not the viewer's own.
+    /// For which creators the person works, as far as this session may act for them: none in a session that a
+    /// storefront opened. Null when the account is not the viewer's own.
     async fn memberships(&self) -> Option<Vec<Membership>> {
         let own = self.own.as_ref()?;
-        Some(own.memberships.iter().map(|(creator, role)| Membership { creator: *creator, role: *role }).collect())
+        Some(
+            own.memberships
+                .iter()
+                .map(|(creator, role)| Membership { creator: *creator, role: *role })
+                .collect(),
+        )
     }
-    /// The sessions in which the person is signed in now, newest first. Null when the account is not the viewer's own.
+    /// The sessions in which the person is signed in now, newest first. Null when the account is not the
+    /// viewer's own.
     async fn sessions(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Connection<Session>>> {
         let list = List::of(ctx, "sessions")?;
         let Some(own) = self.own.clone() else { return Ok(None) };

@@ -3,9 +3,9 @@
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object};
 use domain::{
     catalog::{
-        self as rules, ArchiveProductRefusal, ArchiveVariantRefusal, CreateProduct, CreateProductRefusal, CreateVariant,
-        CreateVariantRefusal, Grams, Millimetres, ProductTitle, UpdateProduct, UpdateProductRefusal, UpdateVariant,
-        UpdateVariantRefusal, VariantTitle,
+        self as rules, ArchiveProductRefusal, ArchiveVariantRefusal, CreateProduct, CreateProductRefusal,
+        CreateVariant, CreateVariantRefusal, Grams, Millimetres, ProductTitle, UpdateProduct,
+        UpdateProductRefusal, UpdateVariant, UpdateVariantRefusal, VariantTitle,
     },
     platform::{
         access::{CreatorScope, Permission},
@@ -25,7 +25,11 @@ use crate::graphql::{
 };
 
 /// The scope in which a product may be changed.
-async fn product_scope<C: ErrorCode>(ctx: &Context<'_>, product: ProductId, path: &str) -> Result<CreatorScope, Stop<C>> {
+async fn product_scope<C: ErrorCode>(
+    ctx: &Context<'_>,
+    product: ProductId,
+    path: &str,
+) -> Result<CreatorScope, Stop<C>> {
     let product = ctx.load(ReferredProduct(product)).await?;
     ctx.manage(product.map(|product| product.creator_id), Permission::CatalogWrite, path)
 }
@@ -41,7 +45,8 @@ fn tag_list(form: &mut Form, words: &[String]) -> Parsed<Tags> {
     if words.len() > tags::TAGS_MAX {
         return form.field("tags", Err(TagError::TooMany));
     }
-    let tags = form.each("tags", words, tags::TAGS_MAX, |form, at, word| form.field(at, word.parse::<Tag>()))?;
+    let tags =
+        form.each("tags", words, tags::TAGS_MAX, |form, at, word| form.field(at, word.parse::<Tag>()))?;
     form.field("tags", Tags::new(tags))
 }
 
@@ -50,7 +55,8 @@ fn tag_list(form: &mut Form, words: &[String]) -> Parsed<Tags> {
 pub struct ProductCreateInput {
     /// To which creator.
     pub creator_id: ID,
-    /// The slug of its page, 2 to 80 of `a-z`, `0-9` and hyphens; left out, one is made of the title. Slugs are unique within the creator.
+    /// The slug of its page, 2 to 80 of `a-z`, `0-9` and hyphens; left out, one is made of the title. Slugs
+    /// are unique within the creator.
     pub slug: Option<String>,
     /// What it is called, at most 120 characters.
     pub title: String,
@@ -85,7 +91,8 @@ payload!(
 pub struct ProductUpdateInput {
     /// Which product.
     pub id: ID,
-    /// The `version` that you read: when somebody has changed the product since, nothing is changed and the error is CONFLICT.
+    /// The `version` that you read: when somebody has changed the product since, nothing is changed and the
+    /// error is CONFLICT.
     pub version: Option<i64>,
     /// A new slug; the old one leads to the product still.
     pub slug: Option<String>,
@@ -148,7 +155,8 @@ payload!(
 pub struct VariantCreateInput {
     /// To which product.
     pub product_id: ID,
-    /// The creator's own name for it, 1 to 64 of `A-Z`, `0-9`, `-`, `.` and `_`; unique within the creator, archived variants included.
+    /// The creator's own name for it, 1 to 64 of `A-Z`, `0-9`, `-`, `.` and `_`; unique within the creator,
+    /// archived variants included.
     pub sku: String,
     /// What sets it apart from the others, at most 80 characters.
     pub title: String,
@@ -185,12 +193,14 @@ payload!(
     }
 );
 
-/// What is to change of a variant. Fields that are left out stay as they are; what was reserved keeps its price.
+/// What is to change of a variant. Fields that are left out stay as they are; what was reserved keeps its
+/// price.
 #[derive(InputObject)]
 pub struct VariantUpdateInput {
     /// Which variant.
     pub id: ID,
-    /// The creator's own name for it, 1 to 64 of `A-Z`, `0-9`, `-`, `.` and `_`; unique within the creator, archived variants included.
+    /// The creator's own name for it, 1 to 64 of `A-Z`, `0-9`, `-`, `.` and `_`; unique within the creator,
+    /// archived variants included.
     pub sku: Option<String>,
     /// What sets it apart from the others, at most 80 characters.
     pub title: Option<String>,
@@ -271,8 +281,11 @@ impl CatalogMutation {
             let request = parsed!(CreateProduct {
                 slug: form.optional("slug", input.slug.as_deref().map(slug)),
                 title: form.field("title", ProductTitle::new(&input.title)),
-                summary: form.optional("summary", input.summary.as_deref().map(line_or_none)).map(Option::flatten),
-                description: form.field("description", Markdown::new(input.description.as_deref().unwrap_or_default())),
+                summary: form
+                    .optional("summary", input.summary.as_deref().map(line_or_none))
+                    .map(Option::flatten),
+                description: form
+                    .field("description", Markdown::new(input.description.as_deref().unwrap_or_default())),
                 tags: tag_list(&mut form, &input.tags),
             });
             let (creator, request) = form.finish(both(creator, request))?;
@@ -329,7 +342,9 @@ impl CatalogMutation {
         answer(async {
             let product = id_at("id", &input.id)?;
             let scope = product_scope(ctx, product, "id").await?;
-            Ok(ProductUnarchivePayload::done(Product(rules::unarchive_product(ctx.db(), &scope, product).await?)))
+            Ok(ProductUnarchivePayload::done(Product(
+                rules::unarchive_product(ctx.db(), &scope, product).await?,
+            )))
         })
         .await
     }
@@ -386,7 +401,8 @@ impl CatalogMutation {
         .await
     }
 
-    /// Takes a variant out of its product's list; its SKU stays taken. Drops that sell it go on. Doing it again changes nothing.
+    /// Takes a variant out of its product's list; its SKU stays taken. Drops that sell it go on. Doing it
+    /// again changes nothing.
     async fn variant_archive(
         &self,
         ctx: &Context<'_>,
@@ -409,7 +425,9 @@ impl CatalogMutation {
         answer(async {
             let variant = id_at("id", &input.id)?;
             let scope = variant_scope(ctx, variant).await?;
-            Ok(VariantUnarchivePayload::done(Variant(rules::unarchive_variant(ctx.db(), &scope, variant).await?)))
+            Ok(VariantUnarchivePayload::done(Variant(
+                rules::unarchive_variant(ctx.db(), &scope, variant).await?,
+            )))
         })
         .await
     }

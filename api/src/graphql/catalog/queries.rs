@@ -44,7 +44,8 @@ pub struct ProductFilter {
     pub price_min: Option<MoneyInput>,
     /// With a lowest price at or below this; only products of its currency.
     pub price_max: Option<MoneyInput>,
-    /// Archived ones too. Needs `creatorId`: for the creator's members, and its secret tokens with `catalog:read`.
+    /// Archived ones too. Needs `creatorId`: for the creator's members, and its secret tokens with
+    /// `catalog:read`.
     pub archived: Option<bool>,
 }
 
@@ -71,7 +72,8 @@ pub struct CatalogQuery;
 
 #[Object]
 impl CatalogQuery {
-    /// Products that are not archived, as a list to page through. With a creator's token: of that creator only.
+    /// Products that are not archived, as a list to page through. With a creator's token: of that creator
+    /// only.
     async fn products(
         &self,
         ctx: &Context<'_>,
@@ -84,24 +86,26 @@ impl CatalogQuery {
         let filter = filter.parse()?;
         let (db, public) = (ctx.db(), *ctx.sight()?.public_scope());
         if archived {
-            let creator = filter.creator.ok_or_else(|| bad_input("`filter.archived` needs `filter.creatorId`"))?;
+            let creator =
+                filter.creator.ok_or_else(|| bad_input("`filter.archived` needs `filter.creatorId`"))?;
             let scope = ctx.scope(Manage { creator, permission: Permission::CatalogRead })?;
-            let slice = queries::list_own(db, &scope, &filter, true, sort.into(), &list.page).await.internal()?;
-            return Ok(list.connection(slice.map(Product), db, (scope, filter), |db, (scope, filter)| async move {
-                queries::count_own(&db, &scope, &filter, true).await
-            }));
+            let slice =
+                queries::list_own(db, &scope, &filter, true, sort.into(), &list.page).await.internal()?;
+            return Ok(list.connection(
+                slice.map(Product),
+                db,
+                (scope, filter),
+                |db, (scope, filter)| async move { queries::count_own(&db, &scope, &filter, true).await },
+            ));
         }
         let slice = queries::list(db, &public, &filter, sort.into(), &list.page).await.internal()?;
-        Ok(list.connection(
-            slice.map(Product),
-            db,
-            filter,
-            move |db, filter| async move { queries::count(&db, &public, &filter).await },
-        ))
+        Ok(list.connection(slice.map(Product), db, filter, move |db, filter| async move {
+            queries::count(&db, &public, &filter).await
+        }))
     }
 
-    /// A product by the slugs of its creator and its own, present or past: compare `slug` with what you asked for, and redirect when it
-    /// differs. Null when there is none that the viewer may see.
+    /// A product by the slugs of its creator and its own, present or past: compare `slug` with what you asked
+    /// for, and redirect when it differs. Null when there is none that the viewer may see.
     async fn product(
         &self,
         ctx: &Context<'_>,

@@ -115,7 +115,8 @@ impl Product {
         let variants = ctx.load(VariantsOf(self.0.id)).await?.unwrap_or_default();
         Ok(variants.into_iter().map(Variant).collect())
     }
-    /// Counts changes of the product and of its variants; give it to `productUpdate` to be told of a change in between.
+    /// Counts changes of the product and of its variants; give it to `productUpdate` to be told of a change
+    /// in between.
     async fn version(&self) -> i64 {
         self.0.version
     }

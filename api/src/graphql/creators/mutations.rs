@@ -2,7 +2,9 @@
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object};
 use domain::{
-    creators::{self as rules, CreateCreator, CreateCreatorRefusal, CreatorName, UpdateCreator, UpdateCreatorRefusal},
+    creators::{
+        self as rules, CreateCreator, CreateCreatorRefusal, CreatorName, UpdateCreator, UpdateCreatorRefusal,
+    },
     platform::{
         access::{OpenCreator, Permission},
         ids::CreatorId,
@@ -22,7 +24,8 @@ use crate::graphql::{
 /// A creator to be opened. You become its owner.
 #[derive(InputObject)]
 pub struct CreatorCreateInput {
-    /// The slug of its page, 2 to 80 of `a-z`, `0-9` and hyphens; left out, one is made of the name. Slugs are unique in the marketplace.
+    /// The slug of its page, 2 to 80 of `a-z`, `0-9` and hyphens; left out, one is made of the name. Slugs
+    /// are unique in the marketplace.
     pub slug: Option<String>,
     /// What it is called, at most 80 characters.
     pub name: String,
@@ -30,7 +33,8 @@ pub struct CreatorCreateInput {
     pub tagline: Option<String>,
     /// The town or region that it works in, at most 120 characters.
     pub place: Option<String>,
-    /// Its country, by the code of ISO 3166-1 alpha-2, such as `PT`: goods that are fetched there are taxed there.
+    /// Its country, by the code of ISO 3166-1 alpha-2, such as `PT`: goods that are fetched there are taxed
+    /// there.
     pub country: String,
     /// Its time zone, by the name in the IANA database, such as `Europe/Lisbon`.
     pub time_zone: String,
@@ -65,7 +69,8 @@ payload!(
 pub struct CreatorUpdateInput {
     /// Which creator.
     pub id: ID,
-    /// The `version` that you read: when somebody has changed the profile since, nothing is changed and the error is CONFLICT.
+    /// The `version` that you read: when somebody has changed the profile since, nothing is changed and the
+    /// error is CONFLICT.
     pub version: Option<i64>,
     /// A new slug; the old one leads to the creator still.
     pub slug: Option<String>,
@@ -122,7 +127,9 @@ impl CreatorsMutation {
             let request = parsed!(CreateCreator {
                 slug: form.optional("slug", input.slug.as_deref().map(slug)),
                 name: form.field("name", CreatorName::new(&input.name)),
-                tagline: form.optional("tagline", input.tagline.as_deref().map(line_or_none)).map(Option::flatten),
+                tagline: form
+                    .optional("tagline", input.tagline.as_deref().map(line_or_none))
+                    .map(Option::flatten),
                 place: form.optional("place", input.place.as_deref().map(line_or_none)).map(Option::flatten),
                 country: form.field("country", input.country.parse()),
                 time_zone: form.field("timeZone", input.time_zone.parse()),

@@ -24,7 +24,10 @@ pub enum CreatorSort {
 }
 
 /// The id of the creator that a present or past slug leads to.
-pub(crate) async fn creator_id_by_slug(ctx: &Context<'_>, slug: &str) -> async_graphql::Result<Option<CreatorId>> {
+pub(crate) async fn creator_id_by_slug(
+    ctx: &Context<'_>,
+    slug: &str,
+) -> async_graphql::Result<Option<CreatorId>> {
     let sight = ctx.sight()?;
     let creator = queries::by_slug(ctx.db(), sight.public_scope(), slug).await.internal()?;
     Ok(creator.map(|creator| creator.id))
@@ -49,7 +52,8 @@ impl CreatorsQuery {
         Ok(list.connection(slice.map(Creator), ctx.db(), scope, count))
     }
 
-    /// A creator by its slug, present or past: compare `slug` with what you asked for, and redirect when it differs. Null when there is none.
+    /// A creator by its slug, present or past: compare `slug` with what you asked for, and redirect when it
+    /// differs. Null when there is none.
     async fn creator(
         &self,
         ctx: &Context<'_>,

@@ -27,8 +27,8 @@ pub struct Creator(pub(crate) rules::Creator);
 
 impl ListNode for Creator {}
 
-/// A workshop that sells small runs of what it makes: its public profile. For what it makes and sells, ask `products` and
-/// `drops` with its id in the filter.
+/// A workshop that sells small runs of what it makes: its public profile. For what it makes and sells, ask
+/// `products` and `drops` with its id in the filter.
 #[Object]
 impl Creator {
     /// Global id.
@@ -55,7 +55,8 @@ impl Creator {
     async fn country(&self) -> &str {
         self.0.country.code()
     }
-    /// Its time zone, by the name in the IANA database, such as `Europe/Lisbon`. Dates on which a balance is due are dates there.
+    /// Its time zone, by the name in the IANA database, such as `Europe/Lisbon`. Dates on which a balance is
+    /// due are dates there.
     async fn time_zone(&self) -> &str {
         self.0.time_zone.name()
     }
@@ -80,8 +81,12 @@ impl Creator {
         let tariffs = ctx.load(TariffsOf(self.0.id)).await?.unwrap_or_default();
         Ok(tariffs.into_iter().map(ShippingTariff::from).collect())
     }
-    /// Files of products that came in, newest first. For its members, and its secret tokens with `catalog:read`; null for others.
-    async fn product_imports(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Connection<ProductImport>>> {
+    /// Files of products that came in, newest first. For its members, and its secret tokens with
+    /// `catalog:read`; null for others.
+    async fn product_imports(
+        &self,
+        ctx: &Context<'_>,
+    ) -> async_graphql::Result<Option<Connection<ProductImport>>> {
         imports::of_creator(ctx, self.0.id).await
     }
     /// Counts changes of the profile; give it to `creatorUpdate` to be told of a change in between.

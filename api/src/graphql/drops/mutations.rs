@@ -152,9 +152,11 @@ pub struct DropCreateInput {
     pub closes_at: DateTime<Utc>,
     /// How long units are kept for a buyer who has not paid, in seconds: 60 to 3600.
     pub hold_seconds: Option<i32>,
-    /// How many units of all items together one person may have, over all of their checkouts; as many as the items allow if absent.
+    /// How many units of all items together one person may have, over all of their checkouts; as many as the
+    /// items allow if absent.
     pub per_buyer_max: Option<i32>,
-    /// So many units of all items together must be paid for, or the run is not made; it is made whatever comes if absent.
+    /// So many units of all items together must be paid for, or the run is not made; it is made whatever
+    /// comes if absent.
     pub minimum_units: Option<i32>,
     /// What is paid at reservation.
     pub deposit: DepositInput,
@@ -170,8 +172,8 @@ pub struct DropCreateInput {
     pub shipping: bool,
 }
 
-/// What is to be changed of a drop. What was announced stays: texts, prices and units may change, the window may
-/// only get longer, deposit terms freeze with the first reservation.
+/// What is to be changed of a drop. What was announced stays: texts, prices and units may change, the window
+/// may only get longer, deposit terms freeze with the first reservation.
 #[derive(InputObject)]
 pub struct DropUpdateInput {
     /// Which drop.
@@ -231,7 +233,9 @@ fn balance(input: &BalanceInput) -> Result<Balance, &'static str> {
     match input {
         BalanceInput::OnDate(date) => Ok(Balance::OnDate(*date)),
         BalanceInput::BeforeShipping(true) => Ok(Balance::BeforeShipping),
-        BalanceInput::BeforeShipping(false) => Err("`beforeShipping` can only be true; give `onDate` instead"),
+        BalanceInput::BeforeShipping(false) => {
+            Err("`beforeShipping` can only be true; give `onDate` instead")
+        }
     }
 }
 
@@ -244,7 +248,8 @@ fn tags(form: &mut Form, texts: &[String]) -> Parsed<Vec<Tag>> {
     form.field("tags", Tags::new(tags)).map(|tags| tags.to_vec())
 }
 
-/// The drop, and the scope in which it may be changed: one that is unknown or another's reads the same, whoever asks.
+/// The drop, and the scope in which it may be changed: one that is unknown or another's reads the same,
+/// whoever asks.
 pub(super) async fn scope_of_drop<C: ErrorCode>(
     ctx: &Context<'_>,
     id: &ID,
@@ -281,7 +286,8 @@ impl DropsMutation {
                 tags: tags(&mut form, &input.tags),
                 opens_at: Ok(input.opens_at),
                 closes_at: Ok(input.closes_at),
-                hold_secs: form.field("holdSeconds", input.hold_seconds.map_or(Ok(HOLD_SECS_DEFAULT.into()), count)),
+                hold_secs: form
+                    .field("holdSeconds", input.hold_seconds.map_or(Ok(HOLD_SECS_DEFAULT.into()), count)),
                 per_buyer_max: form.optional("perBuyerMax", input.per_buyer_max.map(count)),
                 minimum_units: form.optional("minimumUnits", input.minimum_units.map(count)),
                 deposit: deposit(&mut form, &input.deposit, owner.currency),
@@ -315,8 +321,10 @@ impl DropsMutation {
                 opens_at: Ok(input.opens_at),
                 closes_at: Ok(input.closes_at),
                 hold_secs: form.optional("holdSeconds", input.hold_seconds.map(count)),
-                per_buyer_max: form.change("perBuyerMax", input.per_buyer_max, |number| count(number).map(Some)),
-                minimum_units: form.change("minimumUnits", input.minimum_units, |number| count(number).map(Some)),
+                per_buyer_max: form
+                    .change("perBuyerMax", input.per_buyer_max, |number| count(number).map(Some)),
+                minimum_units: form
+                    .change("minimumUnits", input.minimum_units, |number| count(number).map(Some)),
                 deposit: input.deposit.map(|input| deposit(&mut form, &input, row.currency)).transpose(),
                 balance: form.optional("balance", input.balance.as_ref().map(balance)),
                 lead_time_days: form.optional("leadTimeDays", input.lead_time_days.map(count)),

@@ -99,7 +99,8 @@ impl DropsQuery {
         }))
     }
 
-    /// A drop by the slugs of its creator and its own, present or past. Null when there is none that the viewer may see.
+    /// A drop by the slugs of its creator and its own, present or past. Null when there is none that the
+    /// viewer may see.
     async fn drop(
         &self,
         ctx: &Context<'_>,
@@ -111,8 +112,9 @@ impl DropsQuery {
         Ok(queries::by_slug(ctx.db(), &sight, creator, &slug).await.internal()?.map(Drop))
     }
 
-    /// The stock of a drop, one second old at most: `asOf` says when it was read. It is read once a second for all who ask, however
-    /// many they are, so that pages may ask for it alone. Null when there is no such drop that the viewer may see.
+    /// The stock of a drop, one second old at most: `asOf` says when it was read. It is read once a second
+    /// for all who ask, however many they are, so that pages may ask for it alone. Null when there is no such
+    /// drop that the viewer may see.
     async fn drop_stock(
         &self,
         ctx: &Context<'_>,

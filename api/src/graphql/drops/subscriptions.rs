@@ -32,7 +32,8 @@ use crate::{
 async fn look_at_drop(db: Db, sight: Sight, id: DropId) -> Result<Option<Look<Drop>>, Error> {
     let row = queries::by_ids(&db, &sight, &[id]).await.internal()?.remove(&id);
     Ok(row.map(|row: drops::Drop| {
-        let soon = row.closes_at.checked_sub_signed(TimeDelta::hours(CLOSING_SOON_HOURS)).unwrap_or(row.closes_at);
+        let soon =
+            row.closes_at.checked_sub_signed(TimeDelta::hours(CLOSING_SOON_HOURS)).unwrap_or(row.closes_at);
         Look { changes_at: next_of(db.now(), [row.opens_at, soon, row.closes_at]), value: Drop(row) }
     }))
 }
@@ -88,9 +89,9 @@ pub struct DropsSubscription;
 
 #[Subscription]
 impl DropsSubscription {
-    /// A drop: now, and each time that it changes: its texts, terms, items or state, and when time alone moves its phase or makes it
-    /// close soon. Not for each unit that is taken: that is `stockChanged`. Null, and the end, when there is no such drop, or no
-    /// longer, that the viewer may see.
+    /// A drop: now, and each time that it changes: its texts, terms, items or state, and when time alone
+    /// moves its phase or makes it close soon. Not for each unit that is taken: that is `stockChanged`. Null,
+    /// and the end, when there is no such drop, or no longer, that the viewer may see.
     async fn drop_changed(
         &self,
         ctx: &Context<'_>,
@@ -101,9 +102,9 @@ impl DropsSubscription {
         follow(ctx, Topic::Drop(id), move || look_at_drop(db.clone(), sight.clone(), id)).await
     }
 
-    /// The stock of a drop: now, and each time that units are held, paid for or free again, at most ten times a second. What comes of
-    /// many changes is told once; the last state is always told. Null, and the end, when there is no such drop, or no longer, that
-    /// the viewer may see.
+    /// The stock of a drop: now, and each time that units are held, paid for or free again, at most ten times
+    /// a second. What comes of many changes is told once; the last state is always told. Null, and the end,
+    /// when there is no such drop, or no longer, that the viewer may see.
     async fn stock_changed(
         &self,
         ctx: &Context<'_>,
@@ -112,10 +113,25 @@ impl DropsSubscription {
         let Ok(drop) = context::id::<DropId>(&drop_id) else { return Ok(nothing()) };
         let (live, turn) = (ctx.live().clone(), Arc::clone(ctx.data_unchecked::<Arc<Turn>>()));
         let (ear, sight, mut asked) = (live.topics().listen(Topic::Drop(drop)), ctx.sight()?, turn.asked());
-        let Some(row) = queries::by_ids(ctx.db(), &sight, &[drop]).await.internal()?.remove(&drop) else { return Ok(nothing()) };
+        let Some(row) = queries::by_ids(ctx.db(), &sight, &[drop]).await.internal()?.remove(&drop) else {
+            return Ok(nothing());
+        };
         let (answers, watch) = (asked.take(), live.watch_stock(drop));
-        let following =
-            FollowingStock { id: drop, currency: row.currency, live, sight, turn, asked, answers, ear, watch, ended: false };
-        Ok(stream::unfold(following, |mut following| async move { following.next().await.map(|state| (state, following)) }).boxed())
+        let following = FollowingStock {
+            id: drop,
+            currency: row.currency,
+            live,
+            sight,
+            turn,
+            asked,
+            answers,
+            ear,
+            watch,
+            ended: false,
+        };
+        Ok(stream::unfold(following, |mut following| async move {
+            following.next().await.map(|state| (state, following))
+        })
+        .boxed())
     }
 }

@@ -109,7 +109,11 @@ pub struct MinimumRun {
 }
 
 impl MinimumRun {
-    fn of(drop: &rules::Drop, items: &[rules::DropItem], held: &[(DropItemId, ItemStockView)]) -> Option<Self> {
+    fn of(
+        drop: &rules::Drop,
+        items: &[rules::DropItem],
+        held: &[(DropItemId, ItemStockView)],
+    ) -> Option<Self> {
         let units = drop.minimum_units?.into();
         // At most 100 items of at most a million units each.
         let confirmed = items.iter().map(|item| i32::from(item.confirmed_units)).fold(0, i32::saturating_add);
@@ -190,7 +194,8 @@ impl Drop {
     async fn hold_seconds(&self) -> i32 {
         self.0.hold_secs.into()
     }
-    /// How many units of all items together one person may have, over all of their checkouts; null where only the items' limits count.
+    /// How many units of all items together one person may have, over all of their checkouts; null where only
+    /// the items' limits count.
     async fn per_buyer_max(&self) -> Option<i32> {
         self.0.per_buyer_max.map(Into::into)
     }
@@ -210,12 +215,16 @@ impl Drop {
     /// What is paid at reservation.
     async fn deposit(&self) -> async_graphql::Result<DepositTerms> {
         Ok(match self.0.deposit().internal()? {
-            Deposit::Percent(points) => {
-                DepositTerms { kind: DepositKind::Percent, percent: Some(Decimal::percent(i64::from(points))), amount: None }
-            }
-            Deposit::Fixed(minor) => {
-                DepositTerms { kind: DepositKind::Fixed, percent: None, amount: Some(Money::minor(minor, self.0.currency)) }
-            }
+            Deposit::Percent(points) => DepositTerms {
+                kind: DepositKind::Percent,
+                percent: Some(Decimal::percent(i64::from(points))),
+                amount: None,
+            },
+            Deposit::Fixed(minor) => DepositTerms {
+                kind: DepositKind::Fixed,
+                percent: None,
+                amount: Some(Money::minor(minor, self.0.currency)),
+            },
         })
     }
     /// When the rest is due. The quote of a line has the date.

@@ -92,7 +92,8 @@ pub struct Refund {
 #[derive(Clone)]
 pub struct Payment(pub(crate) rules::Payment);
 
-/// The deposit of a checkout, at a payment gateway. A storefront follows `status` and `action`; which gateway it is does not matter.
+/// The deposit of a checkout, at a payment gateway. A storefront follows `status` and `action`; which gateway
+/// it is does not matter.
 #[Object]
 impl Payment {
     /// Global id.

@@ -20,15 +20,25 @@ impl PlatformQuery {
     async fn audit_log(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only what was done to this: an id, such as that of a drop.")] subject: Option<String>,
-        #[graphql(desc = "Only what this one did: an id, `public`, or `system:` and a reason.")] actor: Option<String>,
+        #[graphql(desc = "Only what was done to this: an id, such as that of a drop.")] subject: Option<
+            String,
+        >,
+        #[graphql(desc = "Only what this one did: an id, `public`, or `system:` and a reason.")]
+        actor: Option<String>,
     ) -> async_graphql::Result<Connection<AuditEntry>> {
         let scope = ctx.scope(Administer)?;
         let list = List::of(ctx, "auditLog")?;
-        let slice = audit::list(ctx.db(), &scope, subject.as_deref(), actor.as_deref(), &list.page).await.internal()?;
+        let slice = audit::list(ctx.db(), &scope, subject.as_deref(), actor.as_deref(), &list.page)
+            .await
+            .internal()?;
         let asked = (scope, subject, actor);
-        Ok(list.connection(slice.map(AuditEntry), ctx.db(), asked, |db, (scope, subject, actor)| async move {
-            audit::count(&db, &scope, subject.as_deref(), actor.as_deref()).await
-        }))
+        Ok(list.connection(
+            slice.map(AuditEntry),
+            ctx.db(),
+            asked,
+            |db, (scope, subject, actor)| async move {
+                audit::count(&db, &scope, subject.as_deref(), actor.as_deref()).await
+            },
+        ))
     }
 }

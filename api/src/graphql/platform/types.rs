@@ -25,7 +25,8 @@ impl AuditEntry {
     async fn id(&self) -> ID {
         global(self.0.id)
     }
-    /// Who: the id of an account, a guest or an API token; `public` for somebody unknown; `system:` and a reason for the system itself.
+    /// Who: the id of an account, a guest or an API token; `public` for somebody unknown; `system:` and a
+    /// reason for the system itself.
     async fn actor(&self) -> &str {
         &self.0.actor
     }
@@ -53,8 +54,9 @@ impl AuditEntry {
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }
-    /// Its place in the sealed log: a whole number from 1, in a text because it may outgrow `Int`. Null until it is sealed, for
-    /// a second at most; from then on `smallrun audit verify` finds out when it is changed, moved or deleted.
+    /// Its place in the sealed log: a whole number from 1, in a text because it may outgrow `Int`. Null until
+    /// it is sealed, for a second at most; from then on `smallrun audit verify` finds out when it is changed,
+    /// moved or deleted.
     async fn position(&self) -> Option<String> {
         self.0.position.map(|position| position.to_string())
     }

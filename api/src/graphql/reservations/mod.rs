@@ -1,4 +1,5 @@
-//! Checkouts and reservations; in [`quote`] what lines cost, in [`tables`] what prices and checkouts refer to.
+//! Checkouts and reservations; in [`quote`] what lines cost, in [`tables`] what prices and checkouts refer
+//! to.
 
 pub mod mutations;
 pub mod queries;

@@ -125,11 +125,13 @@ pub struct CheckoutReserveInput {
     pub lines: Vec<CheckoutLineInput>,
     /// Where it goes, or who fetches it.
     pub address: AddressInput,
-    /// The total of the quote that the buyer has seen. A lower price passes; a higher one is refused with the new quote.
+    /// The total of the quote that the buyer has seen. A lower price passes; a higher one is refused with the
+    /// new quote.
     pub expected_total: MoneyInput,
     /// The current version of every legal text.
     pub accepted_legal_text_ids: Vec<ID>,
-    /// 8 to 64 characters, new for each intention of the buyer: the same key makes a repetition harmless. Kept 7 days.
+    /// 8 to 64 characters, new for each intention of the buyer: the same key makes a repetition harmless.
+    /// Kept 7 days.
     pub idempotency_key: String,
 }
 
@@ -191,8 +193,8 @@ pub struct ReservationsMutation;
 
 #[Object]
 impl ReservationsMutation {
-    /// Hold the units of all lines, or of none, until the one deadline of the checkout. The gateway is not called: the payment is
-    /// PREPARING until `checkoutPay`.
+    /// Hold the units of all lines, or of none, until the one deadline of the checkout. The gateway is not
+    /// called: the payment is PREPARING until `checkoutPay`.
     async fn checkout_reserve(
         &self,
         ctx: &Context<'_>,
@@ -231,15 +233,18 @@ impl ReservationsMutation {
                 Err(error) => Err(error.into()),
                 Ok(Reserved::Repriced(quote)) => {
                     let error = refusal(Refused::field(ReserveRefusal::PriceChanged, "expectedTotal"));
-                    Ok(CheckoutReservePayload { quote: Some(Quote(quote)), ..CheckoutReservePayload::refused(vec![error], None) })
+                    Ok(CheckoutReservePayload {
+                        quote: Some(Quote(quote)),
+                        ..CheckoutReservePayload::refused(vec![error], None)
+                    })
                 }
             }
         })
         .await
     }
 
-    /// Pay what is due now. The gateway is told by a task, oldest hold first; follow the payment's `status` and `action`. The time
-    /// that this waits in our queue does not run off the hold.
+    /// Pay what is due now. The gateway is told by a task, oldest hold first; follow the payment's `status`
+    /// and `action`. The time that this waits in our queue does not run off the hold.
     async fn checkout_pay(
         &self,
         ctx: &Context<'_>,
@@ -249,13 +254,18 @@ impl ReservationsMutation {
             let scope = ctx.scope(Buy)?;
             let checkout = id_at::<CheckoutId>("checkoutId", &input.checkout_id)?;
             let mut form = Form::new();
-            let method = PaymentMethod::new(&input.payment_method).ok_or("is not a reference to a method of payment");
+            let method =
+                PaymentMethod::new(&input.payment_method).ok_or("is not a reference to a method of payment");
             let method = form.field("paymentMethod", method);
             let wrong_url = "must be an https address (or http on localhost) without credentials";
-            let return_url = form.optional("returnUrl", input.return_url.map(|url| ReturnUrl::new(&url).ok_or(wrong_url)));
+            let return_url =
+                form.optional("returnUrl", input.return_url.map(|url| ReturnUrl::new(&url).ok_or(wrong_url)));
             let key = form.key(&input.idempotency_key, KEY_RULE);
             let (method, return_url, key) = form.finish((|| Ok((method?, return_url?, key?)))())?;
-            let gateway = ctx.gateways().for_new_payments().ok_or_else(|| bad_input("this marketplace takes no payments"))?;
+            let gateway = ctx
+                .gateways()
+                .for_new_payments()
+                .ok_or_else(|| bad_input("this marketplace takes no payments"))?;
             let gateway = gateway.identity().clone();
             let request = PayRequest { checkout, method, return_url, gateway, key };
             let (_, replayed) = pay::pay(ctx.db(), &scope, &request).await?;
@@ -265,8 +275,8 @@ impl ReservationsMutation {
         .await
     }
 
-    /// Give a reservation up. An unpaid checkout is released whole, because one payment covers its lines; of a paid one, this
-    /// line's deposit goes back, as long as the window is open.
+    /// Give a reservation up. An unpaid checkout is released whole, because one payment covers its lines; of
+    /// a paid one, this line's deposit goes back, as long as the window is open.
     async fn reservation_cancel(
         &self,
         ctx: &Context<'_>,
@@ -277,7 +287,8 @@ impl ReservationsMutation {
             let reservation = id_at::<ReservationId>("reservationId", &input.reservation_id)?;
             let mut form = Form::new();
             let key = form.key(&input.idempotency_key, KEY_RULE);
-            let (checkout, replayed) = cancel::cancel(ctx.db(), &scope, reservation, &form.finish(key)?).await?;
+            let (checkout, replayed) =
+                cancel::cancel(ctx.db(), &scope, reservation, &form.finish(key)?).await?;
             Ok(ReservationCancelPayload::done(own_checkout(ctx, &scope, checkout).await?, replayed))
         })
         .await

@@ -48,7 +48,11 @@ impl ReservationFilter {
 }
 
 /// One of the viewer's own checkouts.
-pub(super) async fn own_checkout(ctx: &Context<'_>, scope: &BuyerScope, id: CheckoutId) -> async_graphql::Result<Option<Checkout>> {
+pub(super) async fn own_checkout(
+    ctx: &Context<'_>,
+    scope: &BuyerScope,
+    id: CheckoutId,
+) -> async_graphql::Result<Option<Checkout>> {
     Ok(queries::checkout(ctx.db(), scope, id).await.internal()?.map(Checkout::from))
 }
 
@@ -91,8 +95,11 @@ impl ReservationsQuery {
         let Some(scope) = ctx.scope_if_found(action)? else { return Ok(None) };
         let filter = filter.unwrap_or_default().parse()?;
         let slice = queries::reservations(ctx.db(), &scope, &filter, &list.page).await.internal()?;
-        Ok(Some(list.connection(slice.map(Reservation), ctx.db(), (scope, filter), |db, (scope, filter)| async move {
-            queries::reservations_count(&db, &scope, &filter).await
-        })))
+        Ok(Some(list.connection(
+            slice.map(Reservation),
+            ctx.db(),
+            (scope, filter),
+            |db, (scope, filter)| async move { queries::reservations_count(&db, &scope, &filter).await },
+        )))
     }
 }

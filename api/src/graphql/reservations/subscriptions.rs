@@ -21,8 +21,13 @@ use crate::{
     live::topics::Topic,
 };
 
-/// A line of the viewer's own checkout, or one that was reserved with a creator for whom the viewer may read reservations.
-async fn seen_reservation(db: &Db, viewer: &Viewer, id: ReservationId) -> Result<Option<reservations::Reservation>, Error> {
+/// A line of the viewer's own checkout, or one that was reserved with a creator for whom the viewer may read
+/// reservations.
+async fn seen_reservation(
+    db: &Db,
+    viewer: &Viewer,
+    id: ReservationId,
+) -> Result<Option<reservations::Reservation>, Error> {
     let buyer = authorize(viewer, Buy);
     if let Ok(scope) = &buyer
         && let Some(own) = checkouts::own_reservations(db, scope, &[id]).await.internal()?.remove(&id)
@@ -35,7 +40,8 @@ async fn seen_reservation(db: &Db, viewer: &Viewer, id: ReservationId) -> Result
         Viewer::Public | Viewer::Guest(..) => Vec::new(),
     };
     let permission = Permission::ReservationsRead;
-    let scopes = creators.into_iter().filter_map(|creator| authorize(viewer, Manage { creator, permission }).ok());
+    let scopes =
+        creators.into_iter().filter_map(|creator| authorize(viewer, Manage { creator, permission }).ok());
     let mut may_see_some = buyer.is_ok();
     for scope in scopes {
         may_see_some = true;
@@ -55,8 +61,9 @@ pub struct ReservationsSubscription;
 
 #[Subscription]
 impl ReservationsSubscription {
-    /// One reservation: now, and each time that it or its checkout changes. For its buyer, and for the members of its creator and
-    /// their tokens with `reservations:read`. Null, and the end, when there is none of that id that the viewer may see.
+    /// One reservation: now, and each time that it or its checkout changes. For its buyer, and for the
+    /// members of its creator and their tokens with `reservations:read`. Null, and the end, when there is
+    /// none of that id that the viewer may see.
     async fn reservation_changed(
         &self,
         ctx: &Context<'_>,
@@ -73,14 +80,17 @@ impl ReservationsSubscription {
             let (db, viewer) = (db.clone(), viewer.clone());
             async move {
                 let row = seen_reservation(&db, &viewer, id).await?;
-                Ok(row.map(|row| Look { changes_at: next_of(db.now(), held_until(&row)), value: Reservation(row) }))
+                Ok(row.map(|row| Look {
+                    changes_at: next_of(db.now(), held_until(&row)),
+                    value: Reservation(row),
+                }))
             }
         })
         .await
     }
 
-    /// One of the viewer's own checkouts: now, and each time that its lines, its deadline or its payment change, and when its hold
-    /// runs out. Null, and the end, when there is none of that id.
+    /// One of the viewer's own checkouts: now, and each time that its lines, its deadline or its payment
+    /// change, and when its hold runs out. Null, and the end, when there is none of that id.
     async fn checkout_changed(
         &self,
         ctx: &Context<'_>,
@@ -93,7 +103,10 @@ impl ReservationsSubscription {
             let db = db.clone();
             async move {
                 let row = checkouts::checkout(&db, &scope, id).await.internal()?;
-                Ok(row.map(|row| Look { changes_at: next_of(db.now(), [row.expires_at]), value: Checkout::from(row) }))
+                Ok(row.map(|row| Look {
+                    changes_at: next_of(db.now(), [row.expires_at]),
+                    value: Checkout::from(row),
+                }))
             }
         })
         .await

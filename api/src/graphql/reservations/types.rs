@@ -94,7 +94,9 @@ impl Checkout {
         let any = |state| lines.iter().any(|line| line.state == state);
         Ok(match () {
             () if any(State::Confirmed) => CheckoutStatus::Confirmed,
-            () if lines.iter().any(|line| line.state == State::Held && line.expires_at > now) => CheckoutStatus::Held,
+            () if lines.iter().any(|line| line.state == State::Held && line.expires_at > now) => {
+                CheckoutStatus::Held
+            }
             () if any(State::Held) || any(State::Expired) => CheckoutStatus::Lapsed,
             () if any(State::Refunded) => CheckoutStatus::Refunded,
             () => CheckoutStatus::Cancelled,

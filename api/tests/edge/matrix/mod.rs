@@ -1,8 +1,10 @@
-//! Who may do what: every query, mutation and subscription, and every id that one takes, for everybody who may ask.
+//! Who may do what: every query, mutation and subscription, and every id that one takes, for everybody who
+//! may ask.
 //!
-//! The table is made from the schema and committed as a snapshot, so that a new field is decided on in review. A cell is what the
-//! answer was, of a subscription the first one; after it stands `=` where an id of somebody's thing and one of nothing were answered
-//! alike, in text and status. For strangers this must be so wherever [`PUBLIC`] does not say otherwise.
+//! The table is made from the schema and committed as a snapshot, so that a new field is decided on in
+//! review. A cell is what the answer was, of a subscription the first one; after it stands `=` where an id of
+//! somebody's thing and one of nothing were answered alike, in text and status. For strangers this must be so
+//! wherever [`PUBLIC`] does not say otherwise.
 
 mod schema;
 mod world;
@@ -28,7 +30,9 @@ fn things(field: &str, path: &[String]) -> &'static [&'static str] {
         "creatorId" => &["creator"],
         "productId" => &["product"],
         "variantId" => &["variant"],
-        "dropId" if matches!(field, "stockChanged" | "dropStock") => &["open drop", "draft", "withdrawn drop"],
+        "dropId" if matches!(field, "stockChanged" | "dropStock") => {
+            &["open drop", "draft", "withdrawn drop"]
+        }
         "dropId" => &["draft"],
         "itemId" if field.starts_with("checkout") => &["item"],
         "checkoutId" => &["checkout"],
@@ -62,7 +66,8 @@ fn things(field: &str, path: &[String]) -> &'static [&'static str] {
             "apiTokenRevoke" => &["token"],
             "sessionRevoke" => &["session"],
             "task" | "taskRequeue" | "taskDiscard" => &["dead letter"],
-            // Nothing that can be watched is ever deleted: what was public and is no longer is the nearest to it.
+            // Nothing that can be watched is ever deleted: what was public and is no longer is the nearest to
+            // it.
             "dropChanged" => &["open drop", "draft", "withdrawn drop"],
             "reservationChanged" => &["reservation"],
             "checkout" | "checkoutChanged" => &["checkout"],
@@ -86,7 +91,8 @@ const PUBLIC: &[(&str, &str, &[&str])] = &[
     ("dropStock", "dropId", &["open drop"]),
 ];
 
-/// Who has no right to any of the things; the member's and the buyer's things are not the administrator's either.
+/// Who has no right to any of the things; the member's and the buyer's things are not the administrator's
+/// either.
 const STRANGERS: [&str; 4] = ["public", "other buyer", "other member", "token without the scope"];
 
 /// An id of the same kind that names nothing.
@@ -113,7 +119,13 @@ async fn copy(
 }
 
 /// What was answered: in a word, and in full without the id that was asked about.
-async fn asked<S, B>(copy: &Server<S>, kind: &str, token: Option<&String>, body: &Value, id: &str) -> (String, String)
+async fn asked<S, B>(
+    copy: &Server<S>,
+    kind: &str,
+    token: Option<&String>,
+    body: &Value,
+    id: &str,
+) -> (String, String)
 where
     S: Service<actix_http::Request, Response = ServiceResponse<B>, Error = Error>,
     B: MessageBody,
@@ -148,9 +160,14 @@ async fn first_event(stream: impl MessageBody) -> String {
         {
             return first.to_owned();
         }
-        let bytes = poll_fn(|context| stream.as_mut().poll_next(context)).await.map(|bytes| bytes.map_err(Into::into));
+        let bytes = poll_fn(|context| stream.as_mut().poll_next(context))
+            .await
+            .map(|bytes| bytes.map_err(Into::into));
         let bytes = bytes.unwrap_or_else(|| panic!("a stream without an event: {text}"));
-        text.push_str(std::str::from_utf8(&bytes.unwrap_or_else(|why: Box<dyn std::error::Error>| panic!("{why}"))).unwrap());
+        text.push_str(
+            std::str::from_utf8(&bytes.unwrap_or_else(|why: Box<dyn std::error::Error>| panic!("{why}")))
+                .unwrap(),
+        );
     }
 }
 
@@ -158,16 +175,23 @@ fn word(answer: &Value) -> String {
     if let Some(code) = answer["errors"][0]["extensions"]["code"].as_str() {
         return code.to_owned();
     }
-    let Some((_, value)) = answer["data"].as_object().and_then(|fields| fields.iter().next()) else { panic!("{answer}") };
+    let Some((_, value)) = answer["data"].as_object().and_then(|fields| fields.iter().next()) else {
+        panic!("{answer}")
+    };
     match value {
         Value::Null => "null".to_owned(),
         Value::Array(items) if items.iter().all(Value::is_null) => "null".to_owned(),
-        Value::Object(fields) if fields.get("errors").is_some_and(|errors| errors != &serde_json::json!([])) => {
+        Value::Object(fields)
+            if fields.get("errors").is_some_and(|errors| errors != &serde_json::json!([])) =>
+        {
             let error = &value["errors"][0];
-            let path: Vec<_> = error["path"].as_array().unwrap().iter().map(|step| step.as_str().unwrap()).collect();
+            let path: Vec<_> =
+                error["path"].as_array().unwrap().iter().map(|step| step.as_str().unwrap()).collect();
             format!("{}@{}", error["code"].as_str().unwrap(), path.join("."))
         }
-        Value::Object(fields) => fields.get("totalCount").map_or_else(|| "yes".to_owned(), |count| format!("{count} rows")),
+        Value::Object(fields) => {
+            fields.get("totalCount").map_or_else(|| "yes".to_owned(), |count| format!("{count} rows"))
+        }
         _ => "yes".to_owned(),
     }
 }
@@ -184,10 +208,19 @@ async fn original() -> (TestDb, World) {
 }
 
 /// The types whose fields the rows are, and what asks for them.
-const ROOTS: [(&str, &str); 3] = [("Query", "query"), ("Mutation", "mutation"), ("Subscription", "subscription")];
+const ROOTS: [(&str, &str); 3] =
+    [("Query", "query"), ("Mutation", "mutation"), ("Subscription", "subscription")];
 
-/// The row of a field, or of one id that it takes; and for whom that id and one of nothing are answered differently.
-async fn row(original: &TestDb, world: &World, schema: &Schema, kind: &str, field: &str, id: Option<(&[String], &str)>) -> Row {
+/// The row of a field, or of one id that it takes; and for whom that id and one of nothing are answered
+/// differently.
+async fn row(
+    original: &TestDb,
+    world: &World,
+    schema: &Schema,
+    kind: &str,
+    field: &str,
+    id: Option<(&[String], &str)>,
+) -> Row {
     let root = ROOTS.iter().find(|(_, known)| *known == kind).unwrap().0;
     let definition = schema.fields(root).into_iter().find(|known| known.name.node == field).unwrap();
     let ids = |path: &[String]| world.ids[things(field, path)[0]].clone();
@@ -241,11 +274,19 @@ fn everybody_may_do_exactly_what_the_committed_table_says() {
                 }
                 for path in paths {
                     for thing in things(name, &path) {
-                        let row = row(&original, &world, &schema, kind, name, Some((path.as_slice(), *thing))).await;
+                        let row =
+                            row(&original, &world, &schema, kind, name, Some((path.as_slice(), *thing)))
+                                .await;
                         let way = path.join(".");
-                        let public = PUBLIC.iter().any(|(field, path, of)| (*field, *path) == (name, &*way) && of.contains(thing));
+                        let public = PUBLIC
+                            .iter()
+                            .any(|(field, path, of)| (*field, *path) == (name, &*way) && of.contains(thing));
                         for stranger in STRANGERS.into_iter().filter(|_| !public) {
-                            assert!(!row.told.contains(&stranger), "{}: {stranger} is told that it exists", row.name);
+                            assert!(
+                                !row.told.contains(&stranger),
+                                "{}: {stranger} is told that it exists",
+                                row.name
+                            );
                         }
                         rows.push(row);
                     }
@@ -262,18 +303,21 @@ fn table(rows: &[Row]) -> String {
         widths.push(rows.iter().map(|row| row.cells[at].len()).max().unwrap_or(0).max(viewer.len()));
     }
     let line = |cells: Vec<&str>| {
-        let padded: Vec<_> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let padded: Vec<_> =
+            cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         format!("{}\n", padded.join(" | ").trim_end())
     };
     let mut text = line(std::iter::once("").chain(VIEWERS).collect());
     for row in rows {
-        text.push_str(&line(std::iter::once(row.name.as_str()).chain(row.cells.iter().map(String::as_str)).collect()));
+        text.push_str(&line(
+            std::iter::once(row.name.as_str()).chain(row.cells.iter().map(String::as_str)).collect(),
+        ));
     }
     text
 }
 
-/// What is said of another's thing and of nothing, in turn, is alike each time. Prints the medians of the times, which mean something
-/// with `SMALLRUN_TEST_TRIES=200`, alone, on a quiet machine, in a release build.
+/// What is said of another's thing and of nothing, in turn, is alike each time. Prints the medians of the
+/// times, which mean something with `SMALLRUN_TEST_TRIES=200`, alone, on a quiet machine, in a release build.
 #[test]
 fn another_s_id_is_answered_like_an_unknown_one_each_time() {
     let tries = std::env::var("SMALLRUN_TEST_TRIES").map_or(10, |tries| tries.parse().unwrap());
@@ -291,7 +335,14 @@ fn another_s_id_is_answered_like_an_unknown_one_each_time() {
             ("mutation", "Mutation", "dropPublish", "input.id", "draft", "other member"),
             ("mutation", "Mutation", "dropItemUpdate", "input.id", "item", "other member"),
             ("mutation", "Mutation", "checkoutPay", "input.checkoutId", "checkout", "other buyer"),
-            ("mutation", "Mutation", "reservationCancel", "input.reservationId", "reservation", "other buyer"),
+            (
+                "mutation",
+                "Mutation",
+                "reservationCancel",
+                "input.reservationId",
+                "reservation",
+                "other buyer",
+            ),
             ("subscription", "Subscription", "dropChanged", "id", "draft", "public"),
             ("subscription", "Subscription", "reservationChanged", "id", "reservation", "other member"),
             ("subscription", "Subscription", "checkoutChanged", "id", "checkout", "other buyer"),
@@ -301,14 +352,18 @@ fn another_s_id_is_answered_like_an_unknown_one_each_time() {
             let ids = |path: &[String]| world.ids[things(field, path)[0]].clone();
             let known = world.ids[thing].clone();
             let asked_for = [known.clone(), unknown(&known)];
-            let bodies = asked_for.each_ref().map(|id| schema.ask(kind, definition, Some(Chosen { path: &path, id }), &ids));
+            let bodies = asked_for
+                .each_ref()
+                .map(|id| schema.ask(kind, definition, Some(Chosen { path: &path, id }), &ids));
             let mut took = [Vec::new(), Vec::new()];
             for turn in 0..tries {
                 let mut said = [None, None];
                 // Each of the two is the first one as often as the other.
                 for at in [turn % 2, 1 - turn % 2] {
                     let began = std::time::Instant::now();
-                    said[at] = Some(asked(&server, kind, world.tokens.get(viewer), &bodies[at], &asked_for[at]).await);
+                    said[at] = Some(
+                        asked(&server, kind, world.tokens.get(viewer), &bodies[at], &asked_for[at]).await,
+                    );
                     took[at].push(began.elapsed());
                 }
                 assert_eq!(said[0], said[1], "{field}({thing}) by {viewer}");

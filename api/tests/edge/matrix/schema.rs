@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use async_graphql::parser::{
     parse_schema,
-    types::{BaseType, FieldDefinition, InputValueDefinition, Type, TypeDefinition, TypeKind, TypeSystemDefinition},
+    types::{
+        BaseType, FieldDefinition, InputValueDefinition, Type, TypeDefinition, TypeKind, TypeSystemDefinition,
+    },
 };
 use serde_json::{Map, Value, json};
 
@@ -37,7 +39,8 @@ impl Schema {
 
     /// The names of all object types.
     pub(crate) fn objects(&self) -> Vec<&str> {
-        let mut names: Vec<_> = self.0.keys().map(String::as_str).filter(|name| !self.fields(name).is_empty()).collect();
+        let mut names: Vec<_> =
+            self.0.keys().map(String::as_str).filter(|name| !self.fields(name).is_empty()).collect();
         names.sort_unstable();
         names
     }
@@ -90,7 +93,8 @@ impl Schema {
         }
     }
 
-    /// A document that asks for one field, its variables, all made up as far as they are required; ids come from `ids`.
+    /// A document that asks for one field, its variables, all made up as far as they are required; ids come
+    /// from `ids`.
     pub(crate) fn ask(
         &self,
         kind: &str,
@@ -108,17 +112,22 @@ impl Schema {
                 given.push(format!("{name}: ${name}"));
             }
         }
-        let bracket = |words: &[String]| if words.is_empty() { String::new() } else { format!("({})", words.join(", ")) };
+        let bracket = |words: &[String]| {
+            if words.is_empty() { String::new() } else { format!("({})", words.join(", ")) }
+        };
         let target = self.leads_to(field);
         let selection = match self.0.get(target).map(|known| &known.kind) {
-            Some(TypeKind::Object(object)) if object.fields.iter().any(|field| field.node.name.node == "errors") => {
+            Some(TypeKind::Object(object))
+                if object.fields.iter().any(|field| field.node.name.node == "errors") =>
+            {
                 " { errors { code path } }"
             }
             Some(TypeKind::Object(_)) if target.ends_with("Connection") => " { totalCount }",
             Some(TypeKind::Object(_) | TypeKind::Interface(_) | TypeKind::Union(_)) => " { __typename }",
             _ => "",
         };
-        let query = format!("{kind}{} {{ {}{}{selection} }}", bracket(&declared), field.name.node, bracket(&given));
+        let query =
+            format!("{kind}{} {{ {}{}{selection} }}", bracket(&declared), field.name.node, bracket(&given));
         json!({ "query": query, "variables": variables })
     }
 
@@ -140,7 +149,13 @@ impl Schema {
         value
     }
 
-    fn one(&self, name: &str, path: &mut Vec<String>, chosen: Option<Chosen<'_>>, ids: &dyn Fn(&[String]) -> String) -> Value {
+    fn one(
+        &self,
+        name: &str,
+        path: &mut Vec<String>,
+        chosen: Option<Chosen<'_>>,
+        ids: &dyn Fn(&[String]) -> String,
+    ) -> Value {
         match (name, self.0.get(name).map(|known| &known.kind)) {
             // Exactly one of their fields is given.
             ("DepositInput", _) => json!({ "percent": "25" }),
@@ -152,7 +167,11 @@ impl Schema {
             (_, Some(TypeKind::Enum(known))) => json!(known.values[0].node.value.node.as_str()),
             (_, Some(TypeKind::InputObject(_))) => {
                 let fields = self.inputs(name).into_iter();
-                fields.filter_map(|field| Some((field.name.node.to_string(), self.value(field, path, chosen, ids)?))).collect()
+                fields
+                    .filter_map(|field| {
+                        Some((field.name.node.to_string(), self.value(field, path, chosen, ids)?))
+                    })
+                    .collect()
             }
             _ => scalar(name, path.last().map_or("", String::as_str)),
         }

@@ -49,7 +49,9 @@ impl World {
         let mut ids = BTreeMap::new();
         let people = ["ada", "eve", "mia", "tom", "root"];
         let mut accounts = BTreeMap::new();
-        for (viewer, name) in ["buyer", "other buyer", "member", "other member", "admin"].into_iter().zip(people) {
+        for (viewer, name) in
+            ["buyer", "other buyer", "member", "other member", "admin"].into_iter().zip(people)
+        {
             let id = if viewer == "admin" { root(kit).await } else { market.account(name).await };
             accounts.insert(viewer, id);
             let signed_in = open_session_for(&kit.db, &system(), id).await.unwrap().unwrap();
@@ -75,7 +77,10 @@ impl World {
             };
             create_token(&kit.db, &system().as_tokens(Some(creator)), request).await.unwrap()
         };
-        tokens.insert("token without the scope", token(&[Permission::SchemaRead]).await.secret.expose().to_owned());
+        tokens.insert(
+            "token without the scope",
+            token(&[Permission::SchemaRead]).await.secret.expose().to_owned(),
+        );
         ids.insert("token", token(&[Permission::CatalogRead]).await.token.id.to_string());
 
         ids.insert("legal text", terms.to_string());
@@ -92,7 +97,8 @@ impl World {
         ids.insert("item of a draft", hidden_item.id.to_string());
         ids.insert("variant", item.variant_id.to_string());
         let sight = domain::catalog::Sight::system(&system()).unwrap();
-        let variants = domain::catalog::queries::variants_by_ids(&kit.db, &sight, &[item.variant_id]).await.unwrap();
+        let variants =
+            domain::catalog::queries::variants_by_ids(&kit.db, &sight, &[item.variant_id]).await.unwrap();
         ids.insert("product", variants[&item.variant_id].product_id.to_string());
 
         let buyer = system().as_buyer(Buyer::Account(accounts["buyer"]));

@@ -27,7 +27,11 @@ impl Buyers {
         (0..count).find_map(|_| {
             let buyer = self.turn.fetch_add(1, Ordering::Relaxed).checked_rem(count)?;
             let one_more = |held: u8| (held < HELD_MAX).then(|| held.saturating_add(1));
-            self.held.get(buyer)?.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok().map(|_| buyer)
+            self.held
+                .get(buyer)?
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
+                .ok()
+                .map(|_| buyer)
         })
     }
 

@@ -1,5 +1,6 @@
-//! An open loop: requests are sent when they are due, not when the last ones are answered, as a crowd does. Each goes over a
-//! free connection; when there is none, another is opened, up to a bound; beyond it, what cannot be sent is counted.
+//! An open loop: requests are sent when they are due, not when the last ones are answered, as a crowd does.
+//! Each goes over a free connection; when there is none, another is opened, up to a bound; beyond it, what
+//! cannot be sent is counted.
 
 use std::{
     net::SocketAddr,
@@ -53,7 +54,8 @@ struct Shared {
     address: SocketAddr,
     form: Form,
     page: Vec<u8>,
-    /// The one that was used last is used next: at a low rate few are open, and the others are closed by the server.
+    /// The one that was used last is used next: at a low rate few are open, and the others are closed by the
+    /// server.
     free: Mutex<Vec<mpsc::Sender<Ticket>>>,
     number: AtomicU64,
 }
@@ -89,10 +91,12 @@ impl Generator {
         let mut sent = 0_u64;
         loop {
             let elapsed = phase.began.elapsed().min(load.time);
-            let due = elapsed.as_nanos().saturating_mul(load.rate.into()).checked_div(1_000_000_000).unwrap_or(0);
+            let due =
+                elapsed.as_nanos().saturating_mul(load.rate.into()).checked_div(1_000_000_000).unwrap_or(0);
             while u128::from(sent) < due {
                 let at = u64::from(load.rate);
-                let at = Duration::from_nanos(sent.saturating_mul(1_000_000_000).checked_div(at).unwrap_or(0));
+                let at =
+                    Duration::from_nanos(sent.saturating_mul(1_000_000_000).checked_div(at).unwrap_or(0));
                 let wants_page = load.pages && sent.checked_rem(PAGE_EVERY) == Some(0);
                 let buyer = if wants_page { None } else { load.buyers.next() };
                 if buyer.is_none() && !wants_page {
@@ -137,7 +141,9 @@ impl Generator {
                 tokio::time::sleep(TICK).await;
             }
         };
-        tokio::time::timeout(DRAIN_WITHIN, draining).await.map_err(|_| Trouble::new("not all requests were answered"))
+        tokio::time::timeout(DRAIN_WITHIN, draining)
+            .await
+            .map_err(|_| Trouble::new("not all requests were answered"))
     }
 
     /// Connections that were opened.
@@ -169,7 +175,12 @@ impl Shared {
             None => line.ask(&self.page, |answer| read(Said::of_page(answer), answer)).await,
             Some(buyer) => {
                 let number = self.number.fetch_add(1, Ordering::Relaxed);
-                self.form.fill_in(request, ticket.buyers.token(buyer), &ticket.item, &format!("opening-{number:08}"));
+                self.form.fill_in(
+                    request,
+                    ticket.buyers.token(buyer),
+                    &ticket.item,
+                    &format!("opening-{number:08}"),
+                );
                 line.ask(request, |answer| read(Said::of_reservation(answer), answer)).await
             }
         };

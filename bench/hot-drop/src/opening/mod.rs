@@ -1,5 +1,5 @@
-//! The opening: a burst within one second, and then many times the load that can be served, for a while; what is still
-//! decided, what is told to come again and how soon, and how long it takes until all is as usual.
+//! The opening: a burst within one second, and then many times the load that can be served, for a while; what
+//! is still decided, what is told to come again and how soon, and how long it takes until all is as usual.
 //!
 //! [`generator`] sends when it is due; [`phase`] what was answered; [`buyers`] who asks.
 
@@ -26,7 +26,8 @@ use crate::{
     said::Said,
 };
 
-/// The levels that look for the peak: the first, in requests a second, how long each takes, and the step to the next.
+/// The levels that look for the peak: the first, in requests a second, how long each takes, and the step to
+/// the next.
 const LEVEL_FIRST: u32 = 200;
 const LEVEL_TIME: Duration = Duration::from_secs(2);
 const LEVEL_STEP: (u32, u32) = (8, 5);
@@ -49,7 +50,8 @@ const USUAL_MIN: Duration = Duration::from_millis(20);
 
 const BURST_TIME: Duration = Duration::from_secs(1);
 
-/// Goals of an overload: this part of the peak is still decided, and who is told to come again is told at once.
+/// Goals of an overload: this part of the peak is still decided, and who is told to come again is told at
+/// once.
 const GOODPUT_MIN: f64 = 0.9;
 const BUSY_P99_MAX_MS: f64 = 100.0;
 
@@ -70,7 +72,8 @@ struct Stormed {
 
 /// Measures.
 pub(crate) async fn run(market: &mut Market<'_>, options: &Options) -> Outcome<Section> {
-    let (address, form) = market.counters().into_iter().next().ok_or_else(|| Trouble::new("no server runs"))?;
+    let (address, form) =
+        market.counters().into_iter().next().ok_or_else(|| Trouble::new("no server runs"))?;
     let mut generator = Generator::new(address, form, options.sockets);
     let (peak, levels) = peak(market, &mut generator).await?;
     let mut lines = vec![format!("  {:<22}{peak:>7.0} decided/s; levels: {}", "peak", levels.join(", "))];
@@ -105,8 +108,10 @@ pub(crate) async fn run(market: &mut Market<'_>, options: &Options) -> Outcome<S
 }
 
 fn goals(burst: &Stormed, overload: &Stormed, share: f64) -> Vec<Goal> {
-    let mut goals =
-        vec![Goal::speed(share >= GOODPUT_MIN, format!("{GOODPUT_MIN} of the peak is decided in the overload: {share:.2}"))];
+    let mut goals = vec![Goal::speed(
+        share >= GOODPUT_MIN,
+        format!("{GOODPUT_MIN} of the peak is decided in the overload: {share:.2}"),
+    )];
     for (what, stormed) in [("burst", burst), ("overload", overload)] {
         let mut busy = stormed.phase.latencies(Wish::Unit, |said| matches!(said, Said::Busy(_)));
         busy.extend(stormed.phase.latencies(Wish::Page, |said| matches!(said, Said::Busy(_))));
@@ -119,11 +124,15 @@ fn goals(burst: &Stormed, overload: &Stormed, share: f64) -> Vec<Goal> {
         }
         let (unit, page) = (stormed.phase.counts(Wish::Unit), stormed.phase.counts(Wish::Page));
         let failed = unit.failed().saturating_add(page.failed());
-        goals.push(Goal::speed(failed == 0, format!("every request of the {what} is answered, or told BUSY: {failed} were not")));
+        goals.push(Goal::speed(
+            failed == 0,
+            format!("every request of the {what} is answered, or told BUSY: {failed} were not"),
+        ));
         let (page, unit) = (page.busy_share() * 100.0, unit.busy_share() * 100.0);
         // Where nothing is shed, nothing is shed first.
         if !busy.is_empty() {
-            let text = format!("pages are shed before reservations in the {what}: {page:.0} % and {unit:.0} % BUSY");
+            let text =
+                format!("pages are shed before reservations in the {what}: {page:.0} % and {unit:.0} % BUSY");
             goals.push(Goal::speed(page >= unit, text));
         }
     }
@@ -150,7 +159,8 @@ async fn peak(market: &mut Market<'_>, generator: &mut Generator) -> Outcome<(f6
     let (mut rate, mut peak, mut levels, mut climbing) = (LEVEL_FIRST, 0.0_f64, Vec::new(), false);
     while (LEVEL_MIN..LEVEL_MAX).contains(&rate) {
         progress(format_args!("Looking for the peak: {rate} requests a second"));
-        let phase = generator.send(Load { item: &item, buyers: &crowd, rate, time: LEVEL_TIME, pages: true }).await;
+        let phase =
+            generator.send(Load { item: &item, buyers: &crowd, rate, time: LEVEL_TIME, pages: true }).await;
         generator.drain().await?;
         let goodput = phase.goodput();
         levels.push(format!("{rate}: {goodput:.0}"));
@@ -215,7 +225,10 @@ impl Stormed {
     fn json(&self) -> Value {
         let mut json = self.phase.json(self.shares);
         if let Some(members) = json.as_object_mut() {
-            members.insert("recoveredAfterSeconds".to_owned(), json!(self.recovered.map(|after| after.as_secs_f64())));
+            members.insert(
+                "recoveredAfterSeconds".to_owned(),
+                json!(self.recovered.map(|after| after.as_secs_f64())),
+            );
         }
         json
     }

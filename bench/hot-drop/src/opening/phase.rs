@@ -79,14 +79,17 @@ impl Phase {
 
     /// What became of those who want that.
     pub(super) fn counts(&self, wish: Wish) -> Counts {
-        let mut counts =
-            Counts { unsent: locked(&self.unsent).iter().filter(|unsent| **unsent == wish).count(), ..Counts::default() };
+        let mut counts = Counts {
+            unsent: locked(&self.unsent).iter().filter(|unsent| **unsent == wish).count(),
+            ..Counts::default()
+        };
         for record in locked(&self.records).iter().filter(|record| record.wish == wish) {
             let kind = match record.said {
                 Some(Said::Accepted | Said::Page) => &mut counts.served,
                 Some(Said::SoldOut | Said::Refused) => &mut counts.refused,
                 Some(Said::Busy(secs)) => {
-                    counts.busy_without_time = counts.busy_without_time.saturating_add(usize::from(secs.is_none()));
+                    counts.busy_without_time =
+                        counts.busy_without_time.saturating_add(usize::from(secs.is_none()));
                     &mut counts.busy
                 }
                 Some(Said::Odd) => &mut counts.odd,
@@ -97,31 +100,40 @@ impl Phase {
         counts
     }
 
-    /// Decisions a second that came while requests came, but for the very beginning, when nothing can have been decided.
+    /// Decisions a second that came while requests came, but for the very beginning, when nothing can have
+    /// been decided.
     pub(super) fn goodput(&self) -> f64 {
         let until = locked(&self.ran_out).unwrap_or(self.time);
         let from = (until / 4).min(Duration::from_millis(500));
-        let decided =
-            |record: &&Record| record.said.is_some_and(Said::is_decision) && record.answered >= from && record.answered <= until;
-        number(locked(&self.records).iter().filter(decided).count()) / until.saturating_sub(from).as_secs_f64()
+        let decided = |record: &&Record| {
+            record.said.is_some_and(Said::is_decision) && record.answered >= from && record.answered <= until
+        };
+        number(locked(&self.records).iter().filter(decided).count())
+            / until.saturating_sub(from).as_secs_f64()
     }
 
     /// When the last decision came, since the phase began.
     fn decided_after(&self) -> Option<Duration> {
         let records = locked(&self.records);
-        records.iter().filter(|record| record.said.is_some_and(Said::is_decision)).map(|record| record.answered).max()
+        records
+            .iter()
+            .filter(|record| record.said.is_some_and(Said::is_decision))
+            .map(|record| record.answered)
+            .max()
     }
 
     /// From when they were to be sent, sorted: what a client sees.
     pub(super) fn latencies(&self, wish: Wish, which: impl Fn(Said) -> bool) -> Vec<Duration> {
         let records = locked(&self.records);
         let some = records.iter().filter(|record| record.wish == wish && record.said.is_some_and(&which));
-        let mut latencies: Vec<Duration> = some.map(|record| record.answered.saturating_sub(record.due)).collect();
+        let mut latencies: Vec<Duration> =
+            some.map(|record| record.answered.saturating_sub(record.due)).collect();
         latencies.sort_unstable();
         latencies
     }
 
-    /// When so many requests in a row have been served within that time: until then it was not as usual. `None` when never.
+    /// When so many requests in a row have been served within that time: until then it was not as usual.
+    /// `None` when never.
     pub(super) fn usual_since(&self, within: Duration, in_a_row: usize) -> Option<Duration> {
         let mut records = locked(&self.records).clone();
         records.sort_by_key(|record| record.due);
@@ -144,7 +156,10 @@ impl Phase {
     pub(super) fn lines(&self, title: &str, shares: Shares) -> Vec<String> {
         let last = self.decided_after().unwrap_or_default().as_secs_f64();
         let mut lines = vec![
-            format!("  {title:<22}{:>7.0} decided/s while it lasted, the last of all after {last:.2} s", self.goodput()),
+            format!(
+                "  {title:<22}{:>7.0} decided/s while it lasted, the last of all after {last:.2} s",
+                self.goodput()
+            ),
             format!("      {}", shares.text()),
         ];
         for (wish, what) in [(Wish::Unit, "a unit"), (Wish::Page, "the page")] {
@@ -162,12 +177,18 @@ impl Phase {
                 counts.unsent
             ));
             if counts.busy_without_time > 0 {
-                lines.push(format!("      of BUSY, {} without a time to come again", counts.busy_without_time));
+                lines.push(format!(
+                    "      of BUSY, {} without a time to come again",
+                    counts.busy_without_time
+                ));
             }
         }
         lines.extend(locked(&self.oddity).as_ref().map(|text| format!("      the first odd answer: {text}")));
         if let Some(after) = *locked(&self.ran_out) {
-            lines.push(format!("      no buyer was left after {:.1} s: say --opening-buyers", after.as_secs_f64()));
+            lines.push(format!(
+                "      no buyer was left after {:.1} s: say --opening-buyers",
+                after.as_secs_f64()
+            ));
         }
         lines
     }

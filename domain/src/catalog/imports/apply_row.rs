@@ -1,13 +1,13 @@
-//! What a row asks for, done by the operations of the catalogue: products are matched by slug, variants by SKU, and only what
-//! differs is changed.
+//! What a row asks for, done by the operations of the catalogue: products are matched by slug, variants by
+//! SKU, and only what differs is changed.
 
 use std::str::FromStr;
 
 use super::{Complaint, ComplaintCode as Code, RowOutcome};
 use crate::{
     catalog::{
-        CreateProduct, CreateVariant, Grams, Millimetres, Product, ProductTitle, Sku, Summary, TaxClass, UpdateProduct,
-        UpdateVariant, Variant, VariantTitle,
+        CreateProduct, CreateVariant, Grams, Millimetres, Product, ProductTitle, Sku, Summary, TaxClass,
+        UpdateProduct, UpdateVariant, Variant, VariantTitle,
         create_product::create_product_in,
         create_variant::create_variant_in,
         product,
@@ -56,7 +56,10 @@ impl Applied {
     }
 
     /// The outcome of an operation: done, or refused for what is noted here; an error is the store's.
-    fn settle<T, R: Copy + Into<Code> + std::fmt::Debug>(&mut self, done: Result<T, OpError<R>>) -> Result<Option<T>, StoreError> {
+    fn settle<T, R: Copy + Into<Code> + std::fmt::Debug>(
+        &mut self,
+        done: Result<T, OpError<R>>,
+    ) -> Result<Option<T>, StoreError> {
         match done {
             Ok(done) => Ok(Some(done)),
             Err(OpError::Refused(why)) => {
@@ -72,7 +75,11 @@ impl Applied {
 }
 
 /// Brings the product of its first row up to date, or makes it; `None` if that is refused.
-pub(super) async fn apply_product(yard: &Yard<'_>, cells: &Cells, applied: &mut Applied) -> Result<Option<Product>, StoreError> {
+pub(super) async fn apply_product(
+    yard: &Yard<'_>,
+    cells: &Cells,
+    applied: &mut Applied,
+) -> Result<Option<Product>, StoreError> {
     applied.product = Some(RowOutcome::Refused);
     if applied.complaints.iter().any(|complaint| complaint.code == Code::SlugRepeated) {
         return Ok(None);
@@ -85,7 +92,8 @@ pub(super) async fn apply_product(yard: &Yard<'_>, cells: &Cells, applied: &mut 
     });
     let title = cells.filled(Column::Title).map(ProductTitle::new);
     let title = title.and_then(|title| applied.take(Column::Title, title));
-    let summary = cells.raw(Column::Summary).map(|_| cells.filled(Column::Summary).map(Summary::new).transpose());
+    let summary =
+        cells.raw(Column::Summary).map(|_| cells.filled(Column::Summary).map(Summary::new).transpose());
     let summary = summary.and_then(|summary| applied.take(Column::Summary, summary));
     let description = cells.raw(Column::Description).map(Markdown::new);
     let description = description.and_then(|description| applied.take(Column::Description, description));
@@ -101,11 +109,16 @@ pub(super) async fn apply_product(yard: &Yard<'_>, cells: &Cells, applied: &mut 
     };
     let product = match known {
         Some(known) => {
-            let present = tags::tags_on(yard.tx.conn(), TagKind::Product, &[known.id]).await?.remove(&known.id).unwrap_or_default();
+            let present = tags::tags_on(yard.tx.conn(), TagKind::Product, &[known.id])
+                .await?
+                .remove(&known.id)
+                .unwrap_or_default();
             let request = UpdateProduct {
                 title: title.filter(|title| title.as_str() != known.title),
-                summary: summary.filter(|summary| summary.as_ref().map_or("", Summary::as_str) != known.summary),
-                description: description.filter(|description| description.source() != known.description_markdown),
+                summary: summary
+                    .filter(|summary| summary.as_ref().map_or("", Summary::as_str) != known.summary),
+                description: description
+                    .filter(|description| description.source() != known.description_markdown),
                 tags: tags.filter(|tags| **tags != *present),
                 ..UpdateProduct::of(known.id)
             };
@@ -116,11 +129,15 @@ pub(super) async fn apply_product(yard: &Yard<'_>, cells: &Cells, applied: &mut 
                 applied.require(Column::Title);
                 return Ok(None);
             };
-            let description = applied.take(Column::Description, description.map_or_else(|| Markdown::new(""), Ok));
+            let description =
+                applied.take(Column::Description, description.map_or_else(|| Markdown::new(""), Ok));
             let Some(description) = description else { return Ok(None) };
             let (summary, tags) = (summary.flatten(), tags.unwrap_or_default());
             let request = CreateProduct { slug: own_slug, title, summary, description, tags };
-            let made = yard.tx.part(async || create_product_in(yard.tx, yard.scope, request, yard.products_rehearsed).await).await;
+            let made = yard
+                .tx
+                .part(async || create_product_in(yard.tx, yard.scope, request, yard.products_rehearsed).await)
+                .await;
             let made = applied.settle(made)?;
             applied.product = made.as_ref().map(|_| RowOutcome::Created).or(applied.product);
             made
@@ -136,12 +153,16 @@ async fn update(
     request: UpdateProduct,
     applied: &mut Applied,
 ) -> Result<Option<Product>, StoreError> {
-    let same = request.title.is_none() && request.summary.is_none() && request.description.is_none() && request.tags.is_none();
+    let same = request.title.is_none()
+        && request.summary.is_none()
+        && request.description.is_none()
+        && request.tags.is_none();
     if same {
         applied.product = Some(RowOutcome::Unchanged);
         return Ok(Some(known));
     }
-    let done = applied.settle(yard.tx.part(async || update_product_in(yard.tx, yard.scope, request).await).await)?;
+    let done =
+        applied.settle(yard.tx.part(async || update_product_in(yard.tx, yard.scope, request).await).await)?;
     if done.is_some() {
         applied.product = Some(RowOutcome::Updated);
     }
@@ -149,7 +170,9 @@ async fn update(
 }
 
 fn read_tags(cell: &str) -> Result<Tags, tags::TagError> {
-    let words = cell.split(|sign: char| sign.is_whitespace() || matches!(sign, ',' | ';')).filter(|word| !word.is_empty());
+    let words = cell
+        .split(|sign: char| sign.is_whitespace() || matches!(sign, ',' | ';'))
+        .filter(|word| !word.is_empty());
     Tags::new(words.map(Tag::from_str).collect::<Result<_, _>>()?)
 }
 
@@ -168,19 +191,24 @@ struct Asked {
 impl Asked {
     fn read(cells: &Cells, currency: Currency, applied: &mut Applied) -> Self {
         let mut whole = |column| {
-            let number = cells.filled(column).map(|cell| cell.parse::<i32>().map_err(|_| "must be a whole number"));
+            let number =
+                cells.filled(column).map(|cell| cell.parse::<i32>().map_err(|_| "must be a whole number"));
             number.and_then(|number| applied.take(column, number))
         };
         let weight = whole(Column::WeightGrams);
-        let [length, width, height] = [Column::LengthMm, Column::WidthMm, Column::HeightMm].map(|side| (side, whole(side)));
-        let weight = weight.and_then(|weight| applied.take(Column::WeightGrams, Grams::try_from(weight)));
         let [length, width, height] =
-            [length, width, height].map(|(column, side)| side.and_then(|side| applied.take(column, Millimetres::try_from(side))));
+            [Column::LengthMm, Column::WidthMm, Column::HeightMm].map(|side| (side, whole(side)));
+        let weight = weight.and_then(|weight| applied.take(Column::WeightGrams, Grams::try_from(weight)));
+        let [length, width, height] = [length, width, height]
+            .map(|(column, side)| side.and_then(|side| applied.take(column, Millimetres::try_from(side))));
         let currency = match cells.filled(Column::Currency) {
             Some(code) => applied.take(Column::Currency, Currency::from_code(code)),
             None => Some(currency),
         };
-        let price = cells.filled(Column::Price).zip(currency).map(|(amount, currency)| Money::parse(amount, currency));
+        let price = cells
+            .filled(Column::Price)
+            .zip(currency)
+            .map(|(amount, currency)| Money::parse(amount, currency));
         let sku = cells.filled(Column::Sku).map(Sku::from_str);
         let title = cells.filled(Column::VariantTitle).map(VariantTitle::new);
         let class = cells.filled(Column::TaxClass).map(read_class);
@@ -208,8 +236,8 @@ fn read_class(cell: &str) -> Result<TaxClass, &'static str> {
     }
 }
 
-/// Brings the variant of a row up to date, or makes it; a row without one is of its product alone. `head` are the cells of the
-/// product's first row, in the rows below it.
+/// Brings the variant of a row up to date, or makes it; a row without one is of its product alone. `head` are
+/// the cells of the product's first row, in the rows below it.
 pub(super) async fn apply_variant(
     yard: &Yard<'_>,
     cells: &Cells,
@@ -220,7 +248,8 @@ pub(super) async fn apply_variant(
 ) -> Result<(), StoreError> {
     let before = applied.complaints.len();
     if let Some(head) = head {
-        let differs = |column: &&Column| cells.filled(**column).is_some_and(|cell| head.filled(**column) != Some(cell));
+        let differs =
+            |column: &&Column| cells.filled(**column).is_some_and(|cell| head.filled(**column) != Some(cell));
         for column in Column::ALL.iter().filter(|column| column.describes_product()).filter(differs) {
             applied.complaints.push(Complaint::of(Code::ProductDiffers, *column));
         }
@@ -229,7 +258,11 @@ pub(super) async fn apply_variant(
         return Ok(());
     }
     applied.variant = Some(RowOutcome::Refused);
-    if applied.complaints.iter().any(|complaint| matches!(complaint.code, Code::SlugRepeated | Code::SkuRepeated)) {
+    if applied
+        .complaints
+        .iter()
+        .any(|complaint| matches!(complaint.code, Code::SlugRepeated | Code::SkuRepeated))
+    {
         return Ok(());
     }
     let asked = Asked::read(cells, yard.currency, applied);
@@ -237,9 +270,13 @@ pub(super) async fn apply_variant(
         applied.require(Column::Sku);
     }
     if too_many {
-        applied.complaints.push(Complaint { column: None, ..Complaint::of(Code::TooManyVariants, Column::Sku) });
+        applied
+            .complaints
+            .push(Complaint { column: None, ..Complaint::of(Code::TooManyVariants, Column::Sku) });
     } else if product.is_none() {
-        applied.complaints.push(Complaint { column: None, ..Complaint::of(Code::ProductRefused, Column::Slug) });
+        applied
+            .complaints
+            .push(Complaint { column: None, ..Complaint::of(Code::ProductRefused, Column::Slug) });
     }
     let (Some(product), Some(sku)) = (product, asked.sku.clone()) else { return Ok(()) };
     if applied.complaints.len() > before {
@@ -277,12 +314,14 @@ async fn change(
         tax_class: asked.tax_class.filter(|class| *class != known.tax_class),
         ..UpdateVariant::of(id)
     };
-    let UpdateVariant { variant: _, sku: _, title, price, weight, length, width, height, tax_class } = &request;
+    let UpdateVariant { variant: _, sku: _, title, price, weight, length, width, height, tax_class } =
+        &request;
     let sides = length.is_none() && width.is_none() && height.is_none();
     if title.is_none() && price.is_none() && weight.is_none() && sides && tax_class.is_none() {
         return Ok(Some((RowOutcome::Unchanged, id)));
     }
-    let done = applied.settle(yard.tx.part(async || update_variant_in(yard.tx, yard.scope, request).await).await)?;
+    let done =
+        applied.settle(yard.tx.part(async || update_variant_in(yard.tx, yard.scope, request).await).await)?;
     Ok(done.map(|variant| (RowOutcome::Updated, variant.id)))
 }
 
@@ -311,6 +350,7 @@ async fn create(
         height: asked.height.unwrap_or_default(),
         tax_class: asked.tax_class.unwrap_or(TaxClass::Standard),
     };
-    let made = applied.settle(yard.tx.part(async || create_variant_in(yard.tx, yard.scope, request).await).await)?;
+    let made =
+        applied.settle(yard.tx.part(async || create_variant_in(yard.tx, yard.scope, request).await).await)?;
     Ok(made.map(|variant| (RowOutcome::Created, variant.id)))
 }

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    catalog::{CreateProductRefusal, CreateVariantRefusal, UpdateProductRefusal, UpdateVariantRefusal, sheet::Column},
+    catalog::{
+        CreateProductRefusal, CreateVariantRefusal, UpdateProductRefusal, UpdateVariantRefusal, sheet::Column,
+    },
     platform::{PathStep, Refused},
 };
 

@@ -17,7 +17,11 @@ use crate::{
 };
 
 /// Imports by id, those in sight, with one statement.
-pub async fn by_ids(db: &Db, sight: &Sight, ids: &[ImportId]) -> Result<HashMap<ImportId, ProductImport>, DbErr> {
+pub async fn by_ids(
+    db: &Db,
+    sight: &Sight,
+    ids: &[ImportId],
+) -> Result<HashMap<ImportId, ProductImport>, DbErr> {
     let select = import_row::in_sight(sight).filter(import_row::Column::Id.is_in(ids.iter().copied()));
     Ok(select.all(db.reader()).await?.into_iter().map(|row| (row.id, row)).collect())
 }
@@ -35,14 +39,26 @@ pub async fn count(db: &Db, scope: &CreatorScope) -> Result<u64, DbErr> {
 }
 
 /// The rows of a creator's import in their order; `refused`: only those with complaints.
-pub async fn rows(db: &Db, scope: &CreatorScope, import: ImportId, refused: bool, page: &Page) -> Result<Slice<ImportRow>, DbErr> {
+pub async fn rows(
+    db: &Db,
+    scope: &CreatorScope,
+    import: ImportId,
+    refused: bool,
+    page: &Page,
+) -> Result<Slice<ImportRow>, DbErr> {
     let sort = (report_row::Column::Number, report_row::Column::Id);
     let key = |row: &ImportRow| SortKey::new(SortValue::Int(row.number.into()), row.id);
-    read_in(db, scope, async |conn| slice(conn, chosen(scope, import, refused), sort, false, page, key).await).await
+    read_in(db, scope, async |conn| slice(conn, chosen(scope, import, refused), sort, false, page, key).await)
+        .await
 }
 
 /// How many rows [`rows`] has, capped.
-pub async fn rows_count(db: &Db, scope: &CreatorScope, import: ImportId, refused: bool) -> Result<u64, DbErr> {
+pub async fn rows_count(
+    db: &Db,
+    scope: &CreatorScope,
+    import: ImportId,
+    refused: bool,
+) -> Result<u64, DbErr> {
     read_in(db, scope, async |conn| count_capped(conn, chosen(scope, import, refused)).await).await
 }
 

@@ -73,7 +73,13 @@ pub(crate) fn owned(scope: &CreatorScope, import: ImportId) -> Select<Entity> {
 }
 
 /// Up to `limit` rows after the one with that number, in their order.
-pub(crate) async fn after(tx: &Tx, scope: &CreatorScope, import: ImportId, number: i32, limit: u64) -> Result<Vec<Model>, DbErr> {
+pub(crate) async fn after(
+    tx: &Tx,
+    scope: &CreatorScope,
+    import: ImportId,
+    number: i32,
+    limit: u64,
+) -> Result<Vec<Model>, DbErr> {
     let select = owned(scope, import).filter(Column::Number.gt(number)).order_by_asc(Column::Number);
     select.limit(limit).all(tx.conn()).await
 }

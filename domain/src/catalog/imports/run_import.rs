@@ -25,12 +25,15 @@ use crate::{
     },
 };
 
-/// Rows of one transaction, at least: few enough that others who want the writer, or the creator, hardly notice.
+/// Rows of one transaction, at least: few enough that others who want the writer, or the creator, hardly
+/// notice.
 const ROWS_AT_ONCE: usize = 25;
-/// Rows that are looked at for it: a product's rows, of which at most [`VARIANTS_MAX`] count, are worked off together.
+/// Rows that are looked at for it: a product's rows, of which at most [`VARIANTS_MAX`] count, are worked off
+/// together.
 const ROWS_LOOKED_AT: u64 = 150;
 
-/// How long one task works on an import before it lets others have a turn: well below the time at which a task is cut off.
+/// How long one task works on an import before it lets others have a turn: well below the time at which a
+/// task is cut off.
 const WORKS_FOR: Duration = Duration::from_secs(TASK_SECS_MAX / 3);
 
 /// Reads in the products of a file, or what is left of them.
@@ -72,8 +75,13 @@ pub enum Progress {
     Finished,
 }
 
-/// Works off the next rows of an import. Called again after a crash, it goes on behind the last row that is done.
-pub async fn run_import(db: &Db, system: &SystemScope, id: ImportId) -> Result<Progress, OpError<NeverRefused>> {
+/// Works off the next rows of an import. Called again after a crash, it goes on behind the last row that is
+/// done.
+pub async fn run_import(
+    db: &Db,
+    system: &SystemScope,
+    id: ImportId,
+) -> Result<Progress, OpError<NeverRefused>> {
     let Some(import) = import_row::by_id(db.reader(), id).await? else { return Ok(Progress::Finished) };
     let scope = system.as_creator(import.creator_id);
     Ok(in_tx(db, &scope, async |tx| run_some(tx, &scope, id).await).await?)
@@ -95,7 +103,11 @@ async fn run_some(tx: &Tx, scope: &CreatorScope, id: ImportId) -> Result<Progres
     let rows = whole_products(report_row::after(tx, scope, id, import.row_last, ROWS_LOOKED_AT).await?);
     let made = if import.dry_run { u64::from(import.products_created) } else { 0 };
     let yard = Yard { tx, scope, currency: creator.currency, products_rehearsed: made };
-    let applied = if import.dry_run { tx.rehearsed(async || apply(&yard, &rows).await).await } else { apply(&yard, &rows).await }?;
+    let applied = if import.dry_run {
+        tx.rehearsed(async || apply(&yard, &rows).await).await
+    } else {
+        apply(&yard, &rows).await
+    }?;
     report(tx, import, rows, applied).await
 }
 
@@ -149,8 +161,10 @@ async fn report(
         row.product_outcome = Set(applied.product);
         row.variant_outcome = Set(applied.variant);
         // What a rehearsal made is gone.
-        row.product_id = Set(applied.product_id.filter(|_| !(rehearsed && applied.product == Some(RowOutcome::Created))));
-        row.variant_id = Set(applied.variant_id.filter(|_| !(rehearsed && applied.variant == Some(RowOutcome::Created))));
+        row.product_id =
+            Set(applied.product_id.filter(|_| !(rehearsed && applied.product == Some(RowOutcome::Created))));
+        row.variant_id =
+            Set(applied.variant_id.filter(|_| !(rehearsed && applied.variant == Some(RowOutcome::Created))));
         row.update(tx.conn()).await?;
     }
     let finished = none_left || tally.rows_done >= tally.row_count;

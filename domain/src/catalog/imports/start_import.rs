@@ -1,6 +1,8 @@
 //! To take in a file of products: its rows are kept, and worked off in the background.
 
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, PaginatorTrait, QueryFilter, entity::ColumnTrait};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, EntityTrait, PaginatorTrait, QueryFilter, entity::ColumnTrait,
+};
 use serde::Serialize;
 
 use super::{ImportProducts, ProductImport, RowComplaints, import_row, report_row};
@@ -21,7 +23,8 @@ use crate::{
 /// The most imports of a creator that are not finished.
 pub const OPEN_MAX: u64 = 5;
 
-/// Rows that are written with one statement: ten columns each, and a statement of SQLite has at most 32,766 values.
+/// Rows that are written with one statement: ten columns each, and a statement of SQLite has at most 32,766
+/// values.
 const ROWS_AT_ONCE: usize = 500;
 
 /// A file of products.
@@ -54,8 +57,8 @@ struct Input<'a> {
     dry_run: bool,
 }
 
-/// Keeps the rows of a file and queues the task that works them off. Answers the import, and whether an earlier call with the
-/// same key made it.
+/// Keeps the rows of a file and queues the task that works them off. Answers the import, and whether an
+/// earlier call with the same key made it.
 pub async fn start_import(
     db: &Db,
     scope: &CreatorScope,
@@ -63,11 +66,14 @@ pub async fn start_import(
 ) -> Result<(ProductImport, bool), OpError<StartImportRefusal>> {
     in_tx(db, scope, async |tx| {
         let id: ImportId = tx.new_id();
-        let input = Input { creator: scope.creator(), digest: &request.sheet.digest, dry_run: request.dry_run };
+        let input =
+            Input { creator: scope.creator(), digest: &request.sheet.digest, dry_run: request.dry_run };
         match idempotency::claim(tx, tx.actor(), "product.import", &request.key, &input, id.uuid()).await? {
             Claim::Fresh => {}
             Claim::Replay(made) => return Ok((replayed(tx, scope, ImportId::from_uuid(made)).await?, true)),
-            Claim::Mismatch => return Err(OpError::refuse_field(StartImportRefusal::KeyReused, "idempotencyKey")),
+            Claim::Mismatch => {
+                return Err(OpError::refuse_field(StartImportRefusal::KeyReused, "idempotencyKey"));
+            }
         }
         // From now on no other import of this creator begins.
         creators::hold(tx, scope).await?;
@@ -83,7 +89,11 @@ pub async fn start_import(
     .await
 }
 
-async fn replayed(tx: &Tx, scope: &CreatorScope, id: ImportId) -> Result<ProductImport, OpError<StartImportRefusal>> {
+async fn replayed(
+    tx: &Tx,
+    scope: &CreatorScope,
+    id: ImportId,
+) -> Result<ProductImport, OpError<StartImportRefusal>> {
     let row = import_row::owned(scope).filter(import_row::Column::Id.eq(id)).one(tx.conn()).await?;
     row.ok_or_else(|| OpError::inconsistent("an import outlives the key that made it"))
 }

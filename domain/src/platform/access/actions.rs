@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use super::{
-    AccountScope, AccountViewer, Action, Actor, AdminScope, Buyer, BuyerScope, CreatorScope, Denied, EntryScope, MemberRole,
-    Origin, Permission, PublicScope, SessionScope, StorefrontScope, TokenKind, TokensScope, Viewer,
+    AccountScope, AccountViewer, Action, Actor, AdminScope, Buyer, BuyerScope, CreatorScope, Denied,
+    EntryScope, MemberRole, Origin, Permission, PublicScope, SessionScope, StorefrontScope, TokenKind,
+    TokensScope, Viewer,
 };
 use crate::platform::ids::CreatorId;
 
@@ -32,8 +33,12 @@ impl Action for Buy {
     fn decide(&self, viewer: &Viewer) -> Result<BuyerScope, Denied> {
         match viewer {
             Viewer::Account(AccountViewer { person: None, .. }) => Err(Denied::Unconfirmed),
-            Viewer::Account(viewer) => Ok(BuyerScope { buyer: Buyer::Account(viewer.account), person: viewer.person }),
-            Viewer::Guest(viewer) => Ok(BuyerScope { buyer: Buyer::Guest(viewer.guest), person: Some(viewer.person) }),
+            Viewer::Account(viewer) => {
+                Ok(BuyerScope { buyer: Buyer::Account(viewer.account), person: viewer.person })
+            }
+            Viewer::Guest(viewer) => {
+                Ok(BuyerScope { buyer: Buyer::Guest(viewer.guest), person: Some(viewer.person) })
+            }
             Viewer::Public => Err(Denied::Unauthenticated),
             Viewer::Token(_) => Err(Denied::Forbidden),
         }
@@ -84,14 +89,16 @@ impl Action for Enter {
     fn decide(&self, viewer: &Viewer) -> Result<EntryScope, Denied> {
         let origin = match viewer {
             Viewer::Token(token) if token.kind == TokenKind::Secret => Origin::Storefront(token.token),
-            Viewer::Token(_) | Viewer::Public | Viewer::Account(_) | Viewer::Guest(..) => Origin::Address(self.address),
+            Viewer::Token(_) | Viewer::Public | Viewer::Account(_) | Viewer::Guest(..) => {
+                Origin::Address(self.address)
+            }
         };
         Ok(EntryScope { origin, actor: viewer.actor() })
     }
 }
 
-/// To see, make and revoke API tokens. A token outlives a session and hands rights on: this is for an owner of the
-/// creator, or for an administrator of the marketplace, in person; never for a token.
+/// To see, make and revoke API tokens. A token outlives a session and hands rights on: this is for an owner
+/// of the creator, or for an administrator of the marketplace, in person; never for a token.
 #[derive(Debug, Clone, Copy)]
 pub struct ManageTokens {
     /// Whose tokens; `None` is the marketplace.
@@ -131,7 +138,9 @@ impl Action for OpenCreator {
     fn decide(&self, viewer: &Viewer) -> Result<AccountScope, Denied> {
         match viewer {
             Viewer::Account(AccountViewer { person: None, .. }) => Err(Denied::Unconfirmed),
-            Viewer::Public | Viewer::Account(_) | Viewer::Guest(..) | Viewer::Token(_) => OwnAccount.decide(viewer),
+            Viewer::Public | Viewer::Account(_) | Viewer::Guest(..) | Viewer::Token(_) => {
+                OwnAccount.decide(viewer)
+            }
         }
     }
 }
@@ -174,7 +183,10 @@ impl Action for OpenSessions {
     type Scope = StorefrontScope;
     fn decide(&self, viewer: &Viewer) -> Result<StorefrontScope, Denied> {
         match viewer {
-            Viewer::Token(token) if token.kind == TokenKind::Secret && token.permissions.contains(&Permission::SessionsOpen) => {
+            Viewer::Token(token)
+                if token.kind == TokenKind::Secret
+                    && token.permissions.contains(&Permission::SessionsOpen) =>
+            {
                 Ok(StorefrontScope { token: token.token })
             }
             Viewer::Public => Err(Denied::Unauthenticated),
@@ -193,7 +205,9 @@ impl Action for ReadSchema {
     fn decide(&self, viewer: &Viewer) -> Result<(), Denied> {
         match viewer {
             Viewer::Account(viewer) if viewer.admin => Ok(()),
-            Viewer::Token(token) if token.kind == TokenKind::Secret && token.permissions.contains(&Permission::SchemaRead) => {
+            Viewer::Token(token)
+                if token.kind == TokenKind::Secret && token.permissions.contains(&Permission::SchemaRead) =>
+            {
                 Ok(())
             }
             Viewer::Public => Err(Denied::Unauthenticated),
@@ -210,7 +224,9 @@ impl Action for Administer {
     type Scope = AdminScope;
     fn decide(&self, viewer: &Viewer) -> Result<AdminScope, Denied> {
         match viewer {
-            Viewer::Account(viewer) if viewer.admin => Ok(AdminScope { actor: Actor::Account(viewer.account) }),
+            Viewer::Account(viewer) if viewer.admin => {
+                Ok(AdminScope { actor: Actor::Account(viewer.account) })
+            }
             Viewer::Public => Err(Denied::Unauthenticated),
             Viewer::Account(_) | Viewer::Guest(..) | Viewer::Token(_) => Err(Denied::Forbidden),
         }
@@ -227,7 +243,8 @@ mod tests {
     fn viewers(creator: CreatorId) -> Vec<(&'static str, Viewer)> {
         let id = Uuid::from_u128;
         let account = |confirmed: bool, admin, memberships| {
-            let (account, session, person) = (AccountId(id(1)), SessionId(id(2)), confirmed.then_some([1; 32]));
+            let (account, session, person) =
+                (AccountId(id(1)), SessionId(id(2)), confirmed.then_some([1; 32]));
             Viewer::Account(AccountViewer { account, session, lent: false, person, admin, memberships })
         };
         let lent = |viewer: Viewer| match viewer {
@@ -235,7 +252,12 @@ mod tests {
             other => other,
         };
         let token = |kind, creator, permissions: &[Permission]| {
-            Viewer::Token(TokenViewer { token: TokenId(id(3)), kind, creator, permissions: permissions.to_vec() })
+            Viewer::Token(TokenViewer {
+                token: TokenId(id(3)),
+                kind,
+                creator,
+                permissions: permissions.to_vec(),
+            })
         };
         let other = CreatorId(id(99));
         vec![
@@ -248,9 +270,23 @@ mod tests {
             ("unconfirmed owner", account(false, false, vec![(creator, MemberRole::Owner)])),
             ("other member", account(true, false, vec![(other, MemberRole::Owner)])),
             ("admin", account(true, true, vec![])),
-            ("guest", Viewer::Guest(GuestViewer { guest: GuestId(id(4)), session: SessionId(id(5)), person: [4; 32] })),
+            (
+                "guest",
+                Viewer::Guest(GuestViewer {
+                    guest: GuestId(id(4)),
+                    session: SessionId(id(5)),
+                    person: [4; 32],
+                }),
+            ),
             ("publishable", token(TokenKind::Publishable, Some(creator), &[Permission::CatalogWrite])),
-            ("secret with", token(TokenKind::Secret, Some(creator), &[Permission::CatalogWrite, Permission::SessionsOpen])),
+            (
+                "secret with",
+                token(
+                    TokenKind::Secret,
+                    Some(creator),
+                    &[Permission::CatalogWrite, Permission::SessionsOpen],
+                ),
+            ),
             ("secret without", token(TokenKind::Secret, Some(creator), &[])),
             ("other's secret", token(TokenKind::Secret, Some(other), &[Permission::CatalogWrite])),
             ("marketplace secret", token(TokenKind::Secret, None, &[Permission::CatalogWrite])),
@@ -284,9 +320,13 @@ mod tests {
                 )
             })
             .collect();
-        // Buy, Manage, OwnAccount, OpenSessions, Administer, OwnSession, ManageTokens of the creator, of the marketplace.
+        // Buy, Manage, OwnAccount, OpenSessions, Administer, OwnSession, ManageTokens of the creator, of the
+        // marketplace.
         let expected = [
-            ("public", "sign-in", "sign-in", "sign-in", "sign-in", "sign-in", "sign-in", "sign-in", "sign-in"),
+            (
+                "public", "sign-in", "sign-in", "sign-in", "sign-in", "sign-in", "sign-in", "sign-in",
+                "sign-in",
+            ),
             ("unconfirmed", "confirm", "unknown", "yes", "no", "no", "yes", "unknown", "no"),
             ("buyer", "yes", "unknown", "yes", "no", "no", "yes", "unknown", "no"),
             ("buyer, lent", "yes", "unknown", "no", "no", "no", "yes", "unknown", "no"),
@@ -313,7 +353,10 @@ mod tests {
             Viewer::Token(TokenViewer { token, kind, creator: Some(creator), permissions })
         };
         assert_eq!(authorize(&token(TokenKind::Secret, &[Permission::SchemaRead]), ReadSchema), Ok(()));
-        assert_eq!(authorize(&token(TokenKind::Publishable, &[Permission::SchemaRead]), ReadSchema), Err(Denied::Forbidden));
+        assert_eq!(
+            authorize(&token(TokenKind::Publishable, &[Permission::SchemaRead]), ReadSchema),
+            Err(Denied::Forbidden)
+        );
         for (name, viewer) in viewers(creator) {
             let expected = match name {
                 "admin" => Ok(()),
@@ -330,7 +373,11 @@ mod tests {
         for (name, viewer) in viewers(CreatorId(Uuid::from_u128(7))) {
             let scope = authorize(&viewer, Enter { address }).unwrap();
             let server = name.contains("secret");
-            let expected = if server { Origin::Storefront(TokenId(Uuid::from_u128(3))) } else { Origin::Address(address) };
+            let expected = if server {
+                Origin::Storefront(TokenId(Uuid::from_u128(3)))
+            } else {
+                Origin::Address(address)
+            };
             assert_eq!(scope.origin(), expected, "{name}");
         }
     }

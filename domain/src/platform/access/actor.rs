@@ -31,8 +31,8 @@ impl std::fmt::Display for Actor {
 
 /// By whom something is done and, where that is a tenant, whose rows alone it may see and touch.
 ///
-/// A scope of a tenant converts to this and offers its actor in no other way, so that nothing is done in its name
-/// beyond the second wall.
+/// A scope of a tenant converts to this and offers its actor in no other way, so that nothing is done in its
+/// name beyond the second wall.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct By {
     pub(in crate::platform) actor: Actor,

@@ -1,8 +1,9 @@
-//! Authorisation as a value: who asks ([`Viewer`]), what for ([`Action`]), and the scope that [`authorize`] answers.
+//! Authorisation as a value: who asks ([`Viewer`]), what for ([`Action`]), and the scope that [`authorize`]
+//! answers.
 //!
-//! Architecture invariant: scopes are made in this module only. An operation or a finder takes a scope, so an unchecked query
-//! does not compile. The module is part of `platform`, so that tasks, the audit log and every capability can take scopes without
-//! knowing accounts.
+//! Architecture invariant: scopes are made in this module only. An operation or a finder takes a scope, so an
+//! unchecked query does not compile. The module is part of `platform`, so that tasks, the audit log and every
+//! capability can take scopes without knowing accounts.
 
 use std::fmt;
 
@@ -12,14 +13,17 @@ mod scopes;
 mod viewer;
 
 pub use actions::{
-    Administer, Browse, Buy, Enter, Manage, ManageTokens, OpenCreator, OpenSessions, OwnAccount, OwnSession, ReadSchema,
+    Administer, Browse, Buy, Enter, Manage, ManageTokens, OpenCreator, OpenSessions, OwnAccount, OwnSession,
+    ReadSchema,
 };
 pub use actor::{Actor, By};
 pub use scopes::{
-    AccountScope, AdminScope, Buyer, BuyerScope, CreatorScope, EntryScope, Origin, PublicScope, SessionScope, StorefrontScope,
-    SystemScope, TokensScope,
+    AccountScope, AdminScope, Buyer, BuyerScope, CreatorScope, EntryScope, Origin, PublicScope, SessionScope,
+    StorefrontScope, SystemScope, TokensScope,
 };
-pub use viewer::{AccountViewer, GuestViewer, MemberRole, Permission, PersonKey, TokenKind, TokenViewer, Viewer};
+pub use viewer::{
+    AccountViewer, GuestViewer, MemberRole, Permission, PersonKey, TokenKind, TokenViewer, Viewer,
+};
 
 /// Why somebody may not do something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

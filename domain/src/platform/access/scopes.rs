@@ -1,5 +1,5 @@
-//! The scopes: what somebody may see and change, as values. Operations and finders take one, so an unchecked query does not
-//! compile. Only the parent module makes scopes.
+//! The scopes: what somebody may see and change, as values. Operations and finders take one, so an unchecked
+//! query does not compile. Only the parent module makes scopes.
 
 use std::net::IpAddr;
 
@@ -41,7 +41,8 @@ impl BuyerScope {
     pub fn buyer(&self) -> Buyer {
         self.buyer
     }
-    /// What stands for the person who buys, as far as the door has seen it: not where the system acts for a buyer.
+    /// What stands for the person who buys, as far as the door has seen it: not where the system acts for a
+    /// buyer.
     pub(crate) fn person(&self) -> Option<PersonKey> {
         self.person
     }
@@ -200,7 +201,8 @@ pub struct SystemScope {
 }
 
 impl SystemScope {
-    /// Made where work begins that no person asked for at this moment; `reason` is a constant for the audit log.
+    /// Made where work begins that no person asked for at this moment; `reason` is a constant for the audit
+    /// log.
     pub fn new(reason: &'static str) -> Self {
         Self { reason }
     }

@@ -5,8 +5,8 @@ use sea_orm::{DeriveActiveEnum, entity::prelude::*};
 use super::Actor;
 use crate::platform::ids::{AccountId, CreatorId, GuestId, SessionId, TokenId};
 
-/// Stands for a person wherever limits count persons, with or without an account: a hash of the e-mail address, as
-/// [`person_key`](fn@crate::accounts::person_key) makes it.
+/// Stands for a person wherever limits count persons, with or without an account: a hash of the e-mail
+/// address, as [`person_key`](fn@crate::accounts::person_key) makes it.
 pub type PersonKey = [u8; 32];
 
 /// What a member of a creator is.

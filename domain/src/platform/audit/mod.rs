@@ -1,11 +1,13 @@
 //! The audit log: who did what, when, to which fields; never personal values.
 //!
-//! Every write adds its rows in its own transaction ([`record`]), unsealed: a chain that each row hangs on would be one row
-//! that all writers fight for. Within a second the relay gives them positions and makes a [`mod@segment`] of them, whose
-//! hash stands on the one before ([`mod@seal`]). [`mod@verify`] finds what was tampered with.
+//! Every write adds its rows in its own transaction ([`record`]), unsealed: a chain that each row hangs on
+//! would be one row that all writers fight for. Within a second the relay gives them positions and makes a
+//! [`mod@segment`] of them, whose hash stands on the one before ([`mod@seal`]). [`mod@verify`] finds what was
+//! tampered with.
 //!
-//! What it is worth: whoever may write to the database can change rows of the last second before they are sealed, and can
-//! seal the whole log anew. Against the latter the heads are logged: keep them where that person cannot write.
+//! What it is worth: whoever may write to the database can change rows of the last second before they are
+//! sealed, and can seal the whole log anew. Against the latter the heads are logged: keep them where that
+//! person cannot write.
 
 #![expect(clippy::disallowed_methods, reason = "the audit table's own finders")]
 
@@ -67,7 +69,12 @@ mod entity {
 pub use entity::Model as AuditEntry;
 
 /// Adds a row to the transaction of the write it tells of.
-pub async fn record(tx: &Tx, action: &'static str, subject: impl EntityId, fields: &[&str]) -> Result<(), DbErr> {
+pub async fn record(
+    tx: &Tx,
+    action: &'static str,
+    subject: impl EntityId,
+    fields: &[&str],
+) -> Result<(), DbErr> {
     record_all(tx, action, std::iter::once(subject), fields).await
 }
 
@@ -76,8 +83,14 @@ pub async fn record_text(tx: &Tx, action: &'static str, subject: &str, fields: &
     insert(tx, action, vec![subject.to_owned()], fields, None).await
 }
 
-/// Adds a row about something that is gone now, with the reason that its actor gave. A reason holds no personal values.
-pub async fn record_with_reason(tx: &Tx, action: &'static str, subject: impl EntityId, reason: &str) -> Result<(), DbErr> {
+/// Adds a row about something that is gone now, with the reason that its actor gave. A reason holds no
+/// personal values.
+pub async fn record_with_reason(
+    tx: &Tx,
+    action: &'static str,
+    subject: impl EntityId,
+    reason: &str,
+) -> Result<(), DbErr> {
     insert(tx, action, vec![subject.public()], &[], Some(reason)).await
 }
 
@@ -91,8 +104,8 @@ pub async fn record_all<I: EntityId>(
     insert(tx, action, subjects.into_iter().map(I::public).collect(), fields, None).await
 }
 
-/// Adds a row for each subject, by whom and under which trace it was changed, with one statement: for work that is done for
-/// several at once.
+/// Adds a row for each subject, by whom and under which trace it was changed, with one statement: for work
+/// that is done for several at once.
 pub(crate) async fn record_each<I: EntityId>(
     tx: &Tx,
     action: &'static str,
@@ -103,7 +116,13 @@ pub(crate) async fn record_each<I: EntityId>(
     insert_each(tx, action, changes.collect(), fields, None).await
 }
 
-async fn insert(tx: &Tx, action: &'static str, subjects: Vec<String>, fields: &[&str], reason: Option<&str>) -> Result<(), DbErr> {
+async fn insert(
+    tx: &Tx,
+    action: &'static str,
+    subjects: Vec<String>,
+    fields: &[&str],
+    reason: Option<&str>,
+) -> Result<(), DbErr> {
     let trace = TraceParent::current();
     let changes = subjects.into_iter().map(|subject| (tx.actor(), trace.clone(), subject));
     insert_each(tx, action, changes.collect(), fields, reason).await
@@ -153,7 +172,12 @@ fn selected(subject: Option<&str>, actor: Option<&str>) -> Select<entity::Entity
 }
 
 /// How many rows [`list`] has, capped.
-pub async fn count(db: &Db, _scope: &AdminScope, subject: Option<&str>, actor: Option<&str>) -> Result<u64, DbErr> {
+pub async fn count(
+    db: &Db,
+    _scope: &AdminScope,
+    subject: Option<&str>,
+    actor: Option<&str>,
+) -> Result<u64, DbErr> {
     count_capped(db.reader(), selected(subject, actor)).await
 }
 
@@ -167,5 +191,6 @@ pub async fn list(
 ) -> Result<Slice<AuditEntry>, DbErr> {
     let select = selected(subject, actor);
     let sort = (entity::Column::CreatedAt, entity::Column::Id);
-    slice(db.reader(), select, sort, true, page, |row| SortKey::new(SortValue::Time(row.created_at), row.id)).await
+    slice(db.reader(), select, sort, true, page, |row| SortKey::new(SortValue::Time(row.created_at), row.id))
+        .await
 }

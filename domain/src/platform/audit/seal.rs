@@ -24,8 +24,9 @@ pub struct Sealed {
     pub drained: bool,
 }
 
-/// Seals up to `limit` rows, in the order of their ids, as the next segment. `fence` is the token of the relay's lease, so
-/// that no two processes seal at once. Answers nothing when all rows are sealed, or when the token is no longer the newest.
+/// Seals up to `limit` rows, in the order of their ids, as the next segment. `fence` is the token of the
+/// relay's lease, so that no two processes seal at once. Answers nothing when all rows are sealed, or when
+/// the token is no longer the newest.
 pub async fn seal(tx: &Tx, fence: i64, limit: u64) -> Result<Option<Sealed>, DbErr> {
     if !outbox::leads(tx, fence).await? {
         return Ok(None);
@@ -48,10 +49,11 @@ pub async fn seal(tx: &Tx, fence: i64, limit: u64) -> Result<Option<Sealed>, DbE
     Ok(Some(Sealed { segment: segment.number, rows, head: segment.head(), drained: segment.drained }))
 }
 
-/// Numbers the oldest unsealed rows and answers them. The same words mean the same to SQLite (since 3.35) and to
-/// PostgreSQL. By hand, because one statement that also answers takes half the time of two, one of which has a `CASE` of
-/// 500 branches; no lock is needed but that of the lease, because nobody else changes rows of the audit log. The limit is
-/// not a parameter: for an unknown one PostgreSQL may plan to read the whole table.
+/// Numbers the oldest unsealed rows and answers them. The same words mean the same to SQLite (since 3.35) and
+/// to PostgreSQL. By hand, because one statement that also answers takes half the time of two, one of which
+/// has a `CASE` of 500 branches; no lock is needed but that of the lease, because nobody else changes rows of
+/// the audit log. The limit is not a parameter: for an unknown one PostgreSQL may plan to read the whole
+/// table.
 fn number_rows_sql(limit: u64) -> String {
     format!(
         "UPDATE audit SET position = $1 + unsealed.place

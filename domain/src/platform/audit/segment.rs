@@ -9,17 +9,25 @@
 //!                     number(sealed_at), text(id and row hash of each row, in the order of positions) )
 //! ```
 //!
-//! A `number` is 8 bytes, signed, the most significant first; an instant is the number of microseconds since 1970 in UTC;
-//! a `text` is the number of its bytes and then these; an id is 16 bytes, a hash and a head 32. So no two rows, and no two
-//! segments, are the same bytes, and a row is the same bytes on SQLite and on PostgreSQL. The head before the first
-//! segment is 32 zeros. The format is never changed: another one begins with another line.
+//! A `number` is 8 bytes, signed, the most significant first; an instant is the number of microseconds since
+//! 1970 in UTC; a `text` is the number of its bytes and then these; an id is 16 bytes, a hash and a head 32.
+//! So no two rows, and no two segments, are the same bytes, and a row is the same bytes on SQLite and on
+//! PostgreSQL. The head before the first segment is 32 zeros. The format is never changed: another one begins
+//! with another line.
 
-#![expect(clippy::disallowed_methods, unreachable_pub, reason = "the table's own finders, and what its derive makes public")]
+#![expect(
+    clippy::disallowed_methods,
+    unreachable_pub,
+    reason = "the table's own finders, and what its derive makes public"
+)]
 
 use std::{fmt, str::FromStr};
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, FromQueryResult, QueryOrder, QuerySelect, QueryTrait, entity::prelude::*};
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait, DbErr, FromQueryResult, QueryOrder, QuerySelect, QueryTrait,
+    entity::prelude::*,
+};
 use sha2::{Digest, Sha256};
 
 use super::AuditEntry;
@@ -192,7 +200,8 @@ impl Segment {
             sealed_at: record.sealed_at,
             previous_head: Head(record.previous_head.as_slice().try_into().ok()?),
         };
-        let agrees = segment.position_last() == record.position_last && segment.head().0.as_slice() == record.head;
+        let agrees =
+            segment.position_last() == record.position_last && segment.head().0.as_slice() == record.head;
         agrees.then_some(segment)
     }
 }
@@ -220,8 +229,13 @@ pub(super) async fn end(on: &impl ConnectionTrait) -> Result<End, DbErr> {
         .into_tuple::<(i64, i64, Vec<u8>)>()
         .one(on)
         .await?;
-    let Some((number, position, head)) = last else { return Ok(End { number: 0, position: 0, head: Head::NONE }) };
-    let head = head.as_slice().try_into().map_err(|_| DbErr::Type(format!("the head of audit segment {number} is damaged")))?;
+    let Some((number, position, head)) = last else {
+        return Ok(End { number: 0, position: 0, head: Head::NONE });
+    };
+    let head = head
+        .as_slice()
+        .try_into()
+        .map_err(|_| DbErr::Type(format!("the head of audit segment {number} is damaged")))?;
     Ok(End { number, position, head: Head(head) })
 }
 
@@ -233,8 +247,13 @@ pub(super) struct Record {
 
 /// Records with a number above `after`, in order, at most `limit`.
 pub(super) async fn records(on: &impl ConnectionTrait, after: i64, limit: u64) -> Result<Vec<Record>, DbErr> {
-    let select = entity::Entity::find().filter(Column::Number.gt(after)).order_by_asc(Column::Number).limit(limit).into_query();
-    // One by one: SQLite keeps a text in a column of bytes when it is told to, and that is a finding, not a failure.
+    let select = entity::Entity::find()
+        .filter(Column::Number.gt(after))
+        .order_by_asc(Column::Number)
+        .limit(limit)
+        .into_query();
+    // One by one: SQLite keeps a text in a column of bytes when it is told to, and that is a finding, not a
+    // failure.
     let records = on.query_all(&select).await?.into_iter().map(|row| {
         let record = entity::Model::from_query_result(&row, "").ok();
         let number = row.try_get("", "number")?;
@@ -313,10 +332,19 @@ mod tests {
     #[test]
     fn the_format_is_what_it_always_was() {
         let seal = Seal::of(&row(), 7);
-        assert_eq!(hex::encode(seal.hash), "ef1b962fffeea53112a078d284ca430c87ce159727467b454a6c84d1f72592ee");
+        assert_eq!(
+            hex::encode(seal.hash),
+            "ef1b962fffeea53112a078d284ca430c87ce159727467b454a6c84d1f72592ee"
+        );
         let traced = AuditEntry { trace_id: Some("0af7651916cd43dd8448eb211c80319c".to_owned()), ..row() };
-        assert_eq!(hex::encode(Seal::of(&traced, 7).hash), "cfe5b88dbb0126da562d4bd0a34ed7893ecf226e1964d49a5373a73214840565");
-        assert_eq!(segment().head().to_string(), "2e79c430ac03af90287201255c8d10d5c534dda2331917fe595284d9fce9e48f");
+        assert_eq!(
+            hex::encode(Seal::of(&traced, 7).hash),
+            "cfe5b88dbb0126da562d4bd0a34ed7893ecf226e1964d49a5373a73214840565"
+        );
+        assert_eq!(
+            segment().head().to_string(),
+            "2e79c430ac03af90287201255c8d10d5c534dda2331917fe595284d9fce9e48f"
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Verifying: reads the sealed log from its first row and names the first thing that is not as it was sealed.
 //!
-//! Runs beside a server that seals: a segment and the positions of its rows are written in one transaction, and no later
-//! one touches them.
+//! Runs beside a server that seals: a segment and the positions of its rows are written in one transaction,
+//! and no later one touches them.
 
 #![expect(clippy::disallowed_methods, reason = "reads the audit table as it is, whoever wrote it")]
 
@@ -9,8 +9,8 @@ use std::{collections::BTreeMap, fmt};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
-    Condition, ConnectionTrait, DbErr, FromQueryResult, QueryOrder, QueryResult, QuerySelect, QueryTrait, entity::prelude::*,
-    sea_query::IntoCondition,
+    Condition, ConnectionTrait, DbErr, FromQueryResult, QueryOrder, QueryResult, QuerySelect, QueryTrait,
+    entity::prelude::*, sea_query::IntoCondition,
 };
 
 use super::{
@@ -24,8 +24,8 @@ use crate::platform::{Db, access::AdminScope, ids::AuditId};
 /// Segments that are read at once: some hundred kilobytes.
 const SEGMENTS_AT_ONCE: u64 = 20;
 
-/// A row is older than the seal that should have held it by this much at most: longer than any transaction, and than the
-/// clocks of two machines differ.
+/// A row is older than the seal that should have held it by this much at most: longer than any transaction,
+/// and than the clocks of two machines differ.
 const LATE_MINUTES_MAX: i64 = 10;
 
 /// A sealed log in which everything is as it was sealed.
@@ -148,9 +148,15 @@ impl fmt::Display for RowTampering {
                 "was inserted later than it says: it has the date {created_at}, but all that was written until {drained_at} \
                  had been sealed before it"
             ),
-            Self::OutOfOrder { sealed_at } => write!(f, "is out of order: it was sealed at position {sealed_at}"),
-            Self::Moved { to: Some(to) } => write!(f, "is out of order: it was moved from there to position {to}"),
-            Self::Moved { to: None } => f.write_str("is out of order: its position was taken away after it was sealed"),
+            Self::OutOfOrder { sealed_at } => {
+                write!(f, "is out of order: it was sealed at position {sealed_at}")
+            }
+            Self::Moved { to: Some(to) } => {
+                write!(f, "is out of order: it was moved from there to position {to}")
+            }
+            Self::Moved { to: None } => {
+                f.write_str("is out of order: its position was taken away after it was sealed")
+            }
         }
     }
 }
@@ -160,10 +166,17 @@ impl fmt::Display for SegmentTampering {
         match self {
             Self::Changed => f.write_str("was changed: its record does not have its head any more"),
             Self::Missing => f.write_str("is missing: its record was deleted"),
-            Self::Unchained => f.write_str("does not stand on the segment before it: one of the two was sealed anew"),
-            Self::OtherHead { known, here } => write!(f, "was logged with the head {known}, but the one here is {here}"),
+            Self::Unchained => {
+                f.write_str("does not stand on the segment before it: one of the two was sealed anew")
+            }
+            Self::OtherHead { known, here } => {
+                write!(f, "was logged with the head {known}, but the one here is {here}")
+            }
             Self::CutOff { known, last } => {
-                write!(f, "was logged with the head {known}, but the last one here is {last}: the log's tail was cut off")
+                write!(
+                    f,
+                    "was logged with the head {known}, but the last one here is {last}: the log's tail was cut off"
+                )
             }
         }
     }
@@ -199,7 +212,8 @@ impl KnownHeads {
     }
 }
 
-/// Verifies the log from its first row, in batches. `progress` is told the rows done, and how many there are about.
+/// Verifies the log from its first row, in batches. `progress` is told the rows done, and how many there are
+/// about.
 pub async fn verify(
     db: &Db,
     _scope: &AdminScope,
@@ -207,7 +221,8 @@ pub async fn verify(
     mut progress: impl FnMut(i64, i64) + Send,
 ) -> Result<Verified, VerifyError> {
     let rows_about = segment::end(db.reader()).await?.position;
-    let mut verifier = Verifier { db, known, number: 0, position: 0, head: Head::NONE, drained_at: None, heads_known: 0 };
+    let mut verifier =
+        Verifier { db, known, number: 0, position: 0, head: Head::NONE, drained_at: None, heads_known: 0 };
     loop {
         let records = segment::records(db.reader(), verifier.number, SEGMENTS_AT_ONCE).await?;
         if records.is_empty() && verifier.is_at_the_end().await? {
@@ -240,7 +255,8 @@ struct Verifier<'a> {
     heads_known: u64,
 }
 
-/// A row as it was found. SQLite keeps in a column what it is told to, whatever its type: what cannot be read was changed.
+/// A row as it was found. SQLite keeps in a column what it is told to, whatever its type: what cannot be read
+/// was changed.
 struct Found {
     id: Option<AuditId>,
     position: i64,
@@ -255,7 +271,9 @@ impl Found {
 
     /// Whether it would have this seal if it still had the id `id`.
     fn is(&self, seal: &Seal) -> bool {
-        self.row.as_ref().is_some_and(|row| Seal::of(&AuditEntry { id: seal.id, ..row.clone() }, self.position) == *seal)
+        self.row
+            .as_ref()
+            .is_some_and(|row| Seal::of(&AuditEntry { id: seal.id, ..row.clone() }, self.position) == *seal)
     }
 }
 
@@ -264,7 +282,11 @@ impl Verifier<'_> {
         let number = self.number.saturating_add(1);
         let wrong = |how| Err(VerifyError::Tampered(Tampering::Segment { segment: number, how }));
         if record.number != number {
-            return wrong(if record.number > number { SegmentTampering::Missing } else { SegmentTampering::Changed });
+            return wrong(if record.number > number {
+                SegmentTampering::Missing
+            } else {
+                SegmentTampering::Changed
+            });
         }
         let Some(segment) = record.segment else { return wrong(SegmentTampering::Changed) };
         if segment.previous_head != self.head || segment.position_first != self.position.saturating_add(1) {
@@ -318,25 +340,33 @@ impl Verifier<'_> {
         }
     }
 
-    /// What became of the row of `seal`, where another row, or another version of it, stands now; and which row to name.
-    async fn what_stands_there(&self, row: &Found, seal: &Seal) -> Result<(Option<AuditId>, RowTampering), DbErr> {
+    /// What became of the row of `seal`, where another row, or another version of it, stands now; and which
+    /// row to name.
+    async fn what_stands_there(
+        &self,
+        row: &Found,
+        seal: &Seal,
+    ) -> Result<(Option<AuditId>, RowTampering), DbErr> {
         let named = Some(seal.id);
         if row.id == named {
             return Ok((named, RowTampering::Changed));
         }
         if self.position_of(seal.id).await?.is_none() {
-            // It was given another id, or is gone; then one that was made up stands there, or those after it moved up.
+            // It was given another id, or is gone; then one that was made up stands there, or those after it
+            // moved up.
             return Ok((named, if row.is(seal) { RowTampering::Changed } else { RowTampering::Missing }));
         }
         let sealed_at = match row.id {
             Some(id) => self.sealed_position(id).await?,
             None => None,
         };
-        let how = sealed_at.map_or(RowTampering::Inserted, |sealed_at| RowTampering::OutOfOrder { sealed_at });
+        let how =
+            sealed_at.map_or(RowTampering::Inserted, |sealed_at| RowTampering::OutOfOrder { sealed_at });
         Ok((row.id, how))
     }
 
-    /// A row that says it is older than the last seal after which no row was left, by more than a transaction takes.
+    /// A row that says it is older than the last seal after which no row was left, by more than a transaction
+    /// takes.
     fn backdated(&self, created_at: DateTime<Utc>) -> Option<RowTampering> {
         let drained_at = self.drained_at?;
         let limit = drained_at.checked_sub_signed(TimeDelta::minutes(LATE_MINUTES_MAX))?;
@@ -348,7 +378,9 @@ impl Verifier<'_> {
         // Nothing may stand below the first segment.
         let after = if self.number == 0 { i64::MIN } else { self.position };
         let limit = u64::try_from(segment.seals.len()).unwrap_or(u64::MAX).saturating_add(1);
-        let between = Condition::all().add(Column::Position.gt(after)).add(Column::Position.lte(segment.position_last()));
+        let between = Condition::all()
+            .add(Column::Position.gt(after))
+            .add(Column::Position.lte(segment.position_last()));
         self.found(between, limit).await
     }
 
@@ -395,7 +427,8 @@ impl Verifier<'_> {
     /// No head is known of a segment after the last.
     fn not_cut_off(&self) -> Result<(), VerifyError> {
         let after = self.number.saturating_add(1)..;
-        let Some((segment, known)) = self.known.0.range(after).find_map(|(segment, heads)| Some((*segment, *heads.first()?)))
+        let Some((segment, known)) =
+            self.known.0.range(after).find_map(|(segment, heads)| Some((*segment, *heads.first()?)))
         else {
             return Ok(());
         };

@@ -28,7 +28,9 @@ tokio::task_local! {
 
 /// Arms the process; the first call counts.
 pub(super) fn arm(faults: &[Fault]) {
-    ARMED.get_or_init(|| faults.iter().map(|fault| Armed { fault: *fault, happened: AtomicBool::new(false) }).collect());
+    ARMED.get_or_init(|| {
+        faults.iter().map(|fault| Armed { fault: *fault, happened: AtomicBool::new(false) }).collect()
+    });
 }
 
 pub(super) async fn pass(point: Point) -> Result<(), DbErr> {
@@ -41,7 +43,8 @@ pub(super) async fn pass(point: Point) -> Result<(), DbErr> {
             Ending::Error => return Err(failure(point)),
         }
     }
-    let of_point = |armed: &&Armed| armed.fault.point == point && !armed.happened.swap(true, Ordering::Relaxed);
+    let of_point =
+        |armed: &&Armed| armed.fault.point == point && !armed.happened.swap(true, Ordering::Relaxed);
     let Some(armed) = ARMED.get().and_then(|armed| armed.iter().find(of_point)) else { return Ok(()) };
     tracing::warn!(point = point.name(), action = ?armed.fault.action, "a fault happens");
     match armed.fault.action {
@@ -88,9 +91,9 @@ impl Countdown {
     }
 }
 
-/// Runs `work` as far as the `nth` point that it comes to, from 1, and drops it there, as if the process had ended: a
-/// transaction that is open is rolled back, what was committed stays, and nobody gets an answer. The error is the point.
-/// Work that passes fewer points ends as ever.
+/// Runs `work` as far as the `nth` point that it comes to, from 1, and drops it there, as if the process had
+/// ended: a transaction that is open is rolled back, what was committed stays, and nobody gets an answer. The
+/// error is the point. Work that passes fewer points ends as ever.
 ///
 /// Points are counted in the task that polls `work`, not in those that it spawns.
 pub async fn crash_at<F: Future>(nth: u32, work: F) -> Result<F::Output, Point> {

@@ -31,7 +31,8 @@ pub trait Letter: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The public id of what the letter is about.
     fn subject(&self) -> String;
 
-    /// The letter that a fact leads to. The relay queues it in the transaction that stamps the fact, so it follows once.
+    /// The letter that a fact leads to. The relay queues it in the transaction that stamps the fact, so it
+    /// follows once.
     fn following(_fact: &Fact) -> Option<Self> {
         None
     }
@@ -124,7 +125,9 @@ impl LetterLink {
 }
 
 fn span(span: TimeDelta) -> String {
-    let plural = |count: i64, word: &str| if count == 1 { format!("{count} {word}") } else { format!("{count} {word}s") };
+    let plural = |count: i64, word: &str| {
+        if count == 1 { format!("{count} {word}") } else { format!("{count} {word}s") }
+    };
     // The moment between making a link and writing its letter does not count.
     let minutes = span.num_seconds().saturating_add(59).div_euclid(60);
     match (minutes.div_euclid(60), minutes.rem_euclid(60)) {
@@ -136,7 +139,11 @@ fn span(span: TimeDelta) -> String {
 
 /// A text of somebody's own, kept to its line so that it cannot pass for a part of the letter.
 pub fn one_line(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect::<String>().trim().to_owned()
+    text.chars()
+        .map(|character| if character.is_control() { ' ' } else { character })
+        .collect::<String>()
+        .trim()
+        .to_owned()
 }
 
 /// The name of the kind within a stored letter.
@@ -154,7 +161,11 @@ pub fn stored<L: Letter>(letter: &L) -> Result<JsonValue, serde_json::Error> {
 /// A kind of letter, behind which the type is no longer seen.
 #[async_trait]
 trait WriteLetter: Send + Sync {
-    async fn write(&self, letter: &JsonValue, context: &LetterContext<'_>) -> Result<Option<WrittenLetter>, TaskError>;
+    async fn write(
+        &self,
+        letter: &JsonValue,
+        context: &LetterContext<'_>,
+    ) -> Result<Option<WrittenLetter>, TaskError>;
 
     /// The task that writes the letter which a fact leads to.
     fn following(&self, fact: &Fact) -> Option<Result<SendMail, DbErr>>;
@@ -164,8 +175,13 @@ struct OfType<L>(PhantomData<fn() -> L>);
 
 #[async_trait]
 impl<L: Letter> WriteLetter for OfType<L> {
-    async fn write(&self, letter: &JsonValue, context: &LetterContext<'_>) -> Result<Option<WrittenLetter>, TaskError> {
-        let letter: L = serde_json::from_value(letter.clone()).map_err(|error| TaskError::Unreadable(error.into()))?;
+    async fn write(
+        &self,
+        letter: &JsonValue,
+        context: &LetterContext<'_>,
+    ) -> Result<Option<WrittenLetter>, TaskError> {
+        let letter: L =
+            serde_json::from_value(letter.clone()).map_err(|error| TaskError::Unreadable(error.into()))?;
         let prepared = letter.prepare(context).await?;
         Ok(prepared.map(|(to, content)| WrittenLetter::new(to, L::words(&content))))
     }
@@ -199,7 +215,11 @@ impl LetterKinds {
     }
 
     /// Writes a letter as a task keeps it. `None`: the letter is not wanted any more.
-    pub async fn write(&self, letter: &JsonValue, context: &LetterContext<'_>) -> Result<Option<WrittenLetter>, TaskError> {
+    pub async fn write(
+        &self,
+        letter: &JsonValue,
+        context: &LetterContext<'_>,
+    ) -> Result<Option<WrittenLetter>, TaskError> {
         let name = letter.get(KIND_KEY).and_then(JsonValue::as_str).unwrap_or_default();
         match self.0.iter().find(|kind| kind.name == name) {
             Some(kind) => kind.writer.write(letter, context).await,
@@ -209,7 +229,11 @@ impl LetterKinds {
 
     /// The tasks that write the letters which a fact leads to.
     pub fn following(&self, fact: &Fact) -> Result<Vec<NewTask>, DbErr> {
-        self.0.iter().filter_map(|kind| kind.writer.following(fact)).map(|task| task.map(NewTask::from)).collect()
+        self.0
+            .iter()
+            .filter_map(|kind| kind.writer.following(fact))
+            .map(|task| task.map(NewTask::from))
+            .collect()
     }
 }
 

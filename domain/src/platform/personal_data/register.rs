@@ -36,7 +36,10 @@ pub const REGISTER: Register = Register {
         RegisteredTable {
             name: "task_failures",
             owner: RowOwner::Nobody,
-            columns: &[("outcome", Plain("enum")), ("error", Plain("text of an error, without the address of a letter"))],
+            columns: &[
+                ("outcome", Plain("enum")),
+                ("error", Plain("text of an error, without the address of a letter")),
+            ],
         },
         RegisteredTable {
             name: "task_discards",
@@ -86,7 +89,9 @@ pub const REGISTER: Register = Register {
                 "name",
                 Personal(PersonalContent {
                     what: "what is limited, and whom: a network address, or the hash of an e-mail address",
-                    export: Export::Withheld("it is found by no account, and gone by the time an export is made"),
+                    export: Export::Withheld(
+                        "it is found by no account, and gone by the time an export is made",
+                    ),
                     erase: Erase::WithRow,
                     keep: KeepUntil::Days(1),
                     why: "guessing of passwords and flooding of mailboxes is stopped",
@@ -110,7 +115,10 @@ pub const REGISTER: Register = Register {
         },
     ],
     stores: &[
-        RegisteredStore { name: "log", classification: Plain("ids; of an e-mail address the first letter and the domain") },
+        RegisteredStore {
+            name: "log",
+            classification: Plain("ids; of an e-mail address the first letter and the domain"),
+        },
         RegisteredStore { name: "broker", classification: Plain("facts and permits: ids only") },
     ],
 };

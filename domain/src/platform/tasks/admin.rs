@@ -1,6 +1,11 @@
-//! What administrators see and do: all tasks by queue, kind, state and subject; dead letters put back, or discarded.
+//! What administrators see and do: all tasks by queue, kind, state and subject; dead letters put back, or
+//! discarded.
 
-#![expect(clippy::disallowed_methods, unreachable_pub, reason = "the tasks tables' own finders, and what a derive makes public")]
+#![expect(
+    clippy::disallowed_methods,
+    unreachable_pub,
+    reason = "the tasks tables' own finders, and what a derive makes public"
+)]
 
 use std::collections::HashMap;
 
@@ -68,7 +73,13 @@ fn selected(filter: &TaskFilter) -> Select<Entity> {
 }
 
 /// All tasks, or some of them.
-pub async fn list(db: &Db, _scope: &AdminScope, filter: &TaskFilter, sort: TaskSort, page: &Page) -> Result<Slice<TaskRow>, DbErr> {
+pub async fn list(
+    db: &Db,
+    _scope: &AdminScope,
+    filter: &TaskFilter,
+    sort: TaskSort,
+    page: &Page,
+) -> Result<Slice<TaskRow>, DbErr> {
     let (column, descending) = match sort {
         TaskSort::Newest => (C::CreatedAt, true),
         TaskSort::Oldest => (C::CreatedAt, false),
@@ -148,8 +159,8 @@ pub struct Requeued {
     pub more: bool,
 }
 
-/// Puts all dead letters of a kind back, in short transactions and up to ten thousand a call. One that fails again
-/// meanwhile is not put back twice.
+/// Puts all dead letters of a kind back, in short transactions and up to ten thousand a call. One that fails
+/// again meanwhile is not put back twice.
 pub async fn requeue_all(db: &Db, scope: &AdminScope, kind: &str) -> Result<Requeued, DbErr> {
     let mut done = Requeued { count: 0, more: true };
     let mut after: Option<TaskId> = None;
@@ -164,12 +175,14 @@ pub async fn requeue_all(db: &Db, scope: &AdminScope, kind: &str) -> Result<Requ
 
 /// One batch, of those behind `after`; answers how many it had, and the last one if others may follow.
 async fn requeue_some(tx: &Tx, kind: &str, after: Option<TaskId>) -> Result<(u64, Option<TaskId>), DbErr> {
-    let filter = TaskFilter { kind: Some(kind.to_owned()), state: Some(TaskState::Dead), ..TaskFilter::default() };
+    let filter =
+        TaskFilter { kind: Some(kind.to_owned()), state: Some(TaskState::Dead), ..TaskFilter::default() };
     let mut select = selected(&filter).select_only().column(C::Id);
     if let Some(after) = after {
         select = select.filter(C::Id.gt(after));
     }
-    let ids: Vec<TaskId> = select.order_by_asc(C::Id).limit(REQUEUE_BATCH).lock_exclusive().into_tuple().all(tx.conn()).await?;
+    let ids: Vec<TaskId> =
+        select.order_by_asc(C::Id).limit(REQUEUE_BATCH).lock_exclusive().into_tuple().all(tx.conn()).await?;
     if ids.is_empty() {
         return Ok((0, None));
     }
@@ -179,8 +192,8 @@ async fn requeue_some(tx: &Tx, kind: &str, after: Option<TaskId>) -> Result<(u64
     Ok((count, ids.last().copied().filter(|_| full)))
 }
 
-/// Why a dead letter was discarded, in an administrator's words: one line of 3 to 500 characters. The audit log keeps it
-/// for good, so it names no persons.
+/// Why a dead letter was discarded, in an administrator's words: one line of 3 to 500 characters. The audit
+/// log keeps it for good, so it names no persons.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiscardReason(Line<500>);
 
@@ -225,22 +238,36 @@ mod discard_row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Lets a dead letter go for good, with its history. What is left is the reason in the audit log, and that it was
-/// discarded, so that no reconciler does the same again.
-pub async fn discard(db: &Db, scope: &AdminScope, id: TaskId, reason: &DiscardReason) -> Result<(), OpError<DiscardRefusal>> {
+/// Lets a dead letter go for good, with its history. What is left is the reason in the audit log, and that it
+/// was discarded, so that no reconciler does the same again.
+pub async fn discard(
+    db: &Db,
+    scope: &AdminScope,
+    id: TaskId,
+    reason: &DiscardReason,
+) -> Result<(), OpError<DiscardRefusal>> {
     use discard_row::Column as D;
     in_tx(db, scope.actor(), async |tx| {
         let row = Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?;
         let row = row.ok_or_else(|| OpError::refuse_field(DiscardRefusal::NotFound, "id"))?;
         match row.state {
             TaskState::Dead => {}
-            TaskState::Ready | TaskState::Running => return Err(OpError::refuse_field(DiscardRefusal::NotDead, "id")),
+            TaskState::Ready | TaskState::Running => {
+                return Err(OpError::refuse_field(DiscardRefusal::NotDead, "id"));
+            }
         }
         Entity::delete_by_id(id).exec(tx.conn()).await?;
         if let Some(subject) = row.subject {
-            let discarded = discard_row::ActiveModel { kind: Set(row.kind), subject: Set(subject), discarded_at: Set(tx.now()) };
+            let discarded = discard_row::ActiveModel {
+                kind: Set(row.kind),
+                subject: Set(subject),
+                discarded_at: Set(tx.now()),
+            };
             let again = OnConflict::columns([D::Kind, D::Subject]).update_column(D::DiscardedAt).to_owned();
-            discard_row::Entity::insert(discarded).on_conflict(again).exec_without_returning(tx.conn()).await?;
+            discard_row::Entity::insert(discarded)
+                .on_conflict(again)
+                .exec_without_returning(tx.conn())
+                .await?;
         }
         Ok(audit::record_with_reason(tx, "task.discard", id, reason.0.as_str()).await?)
     })
@@ -248,8 +275,15 @@ pub async fn discard(db: &Db, scope: &AdminScope, id: TaskId, reason: &DiscardRe
 }
 
 /// Of these subjects, those of which a task of one of these kinds was discarded.
-pub(super) async fn discarded(conn: &impl ConnectionTrait, kinds: &[&str], subjects: &[String]) -> Result<Vec<String>, DbErr> {
+pub(super) async fn discarded(
+    conn: &impl ConnectionTrait,
+    kinds: &[&str],
+    subjects: &[String],
+) -> Result<Vec<String>, DbErr> {
     use discard_row::Column as D;
-    let select = discard_row::Entity::find().select_only().column(D::Subject).filter(D::Kind.is_in(kinds.iter().copied()));
+    let select = discard_row::Entity::find()
+        .select_only()
+        .column(D::Subject)
+        .filter(D::Kind.is_in(kinds.iter().copied()));
     select.filter(D::Subject.is_in(subjects.iter().map(String::as_str))).into_tuple().all(conn).await
 }

@@ -1,8 +1,8 @@
 //! Claim and settle: a worker takes due tasks, and takes down how each attempt ended.
 //!
-//! A worker may stall for longer than its lease and come back when another has the task. So whatever it then says is
-//! taken by (task, attempt) and only while that attempt runs: attempts are never counted down, and no two workers have the
-//! same one.
+//! A worker may stall for longer than its lease and come back when another has the task. So whatever it then
+//! says is taken by (task, attempt) and only while that attempt runs: attempts are never counted down, and no
+//! two workers have the same one.
 
 #![expect(clippy::disallowed_methods, reason = "the tasks table's own finders")]
 
@@ -24,11 +24,12 @@ use crate::platform::{
     trace::TraceParent,
 };
 
-/// How long a worker may be silent about a task before another takes it: three times as long as between two renewals.
+/// How long a worker may be silent about a task before another takes it: three times as long as between two
+/// renewals.
 pub const LEASE_SECS: i64 = 10;
 
-/// When a task that this version cannot do is looked at again. In the middle of a deploy workers of a newer version may
-/// know it, and a deploy is over well before the attempts are.
+/// When a task that this version cannot do is looked at again. In the middle of a deploy workers of a newer
+/// version may know it, and a deploy is over well before the attempts are.
 pub const UNKNOWN_AGAIN_SECS: u64 = 60;
 
 /// A task that a worker has claimed.
@@ -71,7 +72,10 @@ struct Held {
 impl Held {
     /// The row, as long as no other worker has taken it over.
     fn is_ours(self) -> Condition {
-        Condition::all().add(C::Id.eq(self.id)).add(C::Attempt.eq(self.attempt)).add(C::State.eq(TaskState::Running))
+        Condition::all()
+            .add(C::Id.eq(self.id))
+            .add(C::Attempt.eq(self.attempt))
+            .add(C::State.eq(TaskState::Running))
     }
 }
 
@@ -80,7 +84,8 @@ impl Held {
 pub struct Failure {
     /// In which way.
     pub outcome: Outcome,
-    /// The error with its causes; cut to some thousand characters where it is kept. No personal values, no secrets.
+    /// The error with its causes; cut to some thousand characters where it is kept. No personal values, no
+    /// secrets.
     pub error: String,
 }
 
@@ -91,16 +96,18 @@ impl Failure {
     }
 }
 
-/// Claims up to `limit` due tasks of a queue that are of these kinds: those of the lowest class first, the oldest concern
-/// first. A running task whose worker fell silent counts as due, unless that was its last attempt. Tasks of other kinds
-/// are left as they are, for workers that know them.
+/// Claims up to `limit` due tasks of a queue that are of these kinds: those of the lowest class first, the
+/// oldest concern first. A running task whose worker fell silent counts as due, unless that was its last
+/// attempt. Tasks of other kinds are left as they are, for workers that know them.
 pub async fn claim(tx: &Tx, queue: Queue, kinds: &[&'static str], limit: u64) -> Result<Vec<Claimed>, DbErr> {
     // Leases are compared across processes, whose clocks may differ.
     let now = tx.decision_now().await?;
     tx.walk_indexes().await?;
     // Each by its own statement, because only within one state has the index the order that is asked for.
-    let mut rows = first_of(tx, queue, kinds, C::State.eq(TaskState::Ready).and(C::RunAt.lte(now)), limit).await?;
-    let abandoned = first_of(tx, queue, kinds, C::State.eq(TaskState::Running).and(C::LeaseUntil.lt(now)), limit).await?;
+    let mut rows =
+        first_of(tx, queue, kinds, C::State.eq(TaskState::Ready).and(C::RunAt.lte(now)), limit).await?;
+    let abandoned =
+        first_of(tx, queue, kinds, C::State.eq(TaskState::Running).and(C::LeaseUntil.lt(now)), limit).await?;
     if !abandoned.is_empty() {
         rows.extend(abandoned);
         rows.sort_by_key(|row| (row.urgency, row.since));
@@ -131,14 +138,21 @@ pub async fn claim(tx: &Tx, queue: Queue, kinds: &[&'static str], limit: u64) ->
 }
 
 /// The most urgent rows of a queue, locked, without those that another transaction has locked.
-async fn first_of(tx: &Tx, queue: Queue, kinds: &[&'static str], which: Expr, limit: u64) -> Result<Vec<TaskRow>, DbErr> {
+async fn first_of(
+    tx: &Tx,
+    queue: Queue,
+    kinds: &[&'static str],
+    which: Expr,
+    limit: u64,
+) -> Result<Vec<TaskRow>, DbErr> {
     let known = Entity::find().filter(C::Queue.eq(queue)).filter(C::Kind.is_in(kinds.iter().copied()));
     let ordered = known.filter(which).order_by_asc(C::Urgency).order_by_asc(C::Since);
     ordered.limit(limit).lock_with_behavior(LockType::Update, LockBehavior::SkipLocked).all(tx.conn()).await
 }
 
-/// Takes down which of these rows were left by a worker that fell silent, and answers those that may be tried. For the
-/// others that was the last attempt, and they are dead letters: what takes its worker down each time must end somewhere.
+/// Takes down which of these rows were left by a worker that fell silent, and answers those that may be
+/// tried. For the others that was the last attempt, and they are dead letters: what takes its worker down
+/// each time must end somewhere.
 async fn without_spent(tx: &Tx, rows: Vec<TaskRow>) -> Result<Vec<TaskRow>, DbErr> {
     const ERROR: &str = "its worker fell silent";
     let lost: Vec<_> = rows.iter().filter(|row| row.state == TaskState::Running).collect();
@@ -172,11 +186,12 @@ pub async fn renew(tx: &Tx, ids: Vec<TaskId>) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Puts back what a server had in hand when it ended without a word; answers how many. Only for a process that begins
-/// where no other has workers: there the lease would just keep a buyer waiting.
+/// Puts back what a server had in hand when it ended without a word; answers how many. Only for a process
+/// that begins where no other has workers: there the lease would just keep a buyer waiting.
 pub async fn take_back(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> {
     in_tx(db, scope.actor(), async |tx| {
-        let running = Entity::find().filter(C::State.eq(TaskState::Running)).filter(C::Queue.is_in(Queue::ALL));
+        let running =
+            Entity::find().filter(C::State.eq(TaskState::Running)).filter(C::Queue.is_in(Queue::ALL));
         let rows = running.lock_exclusive().all(tx.conn()).await?;
         let again = without_spent(tx, rows).await?;
         if again.is_empty() {
@@ -191,15 +206,20 @@ pub async fn take_back(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> {
     .await
 }
 
-/// Ends a task that was done: its row goes, and its history with it. `false`: another worker has it by now, and nothing
-/// was changed.
+/// Ends a task that was done: its row goes, and its history with it. `false`: another worker has it by now,
+/// and nothing was changed.
 pub async fn finish(tx: &Tx, claimed: &Claimed) -> Result<bool, DbErr> {
     let done = Entity::delete_many().filter(claimed.held().is_ours());
     Ok(done.exec(tx.conn()).await?.rows_affected == 1)
 }
 
 /// Puts a task back whose attempt failed, to run at `run_at`. `false` as with [`finish`].
-pub async fn retry(tx: &Tx, claimed: &Claimed, run_at: DateTime<Utc>, failure: &Failure) -> Result<bool, DbErr> {
+pub async fn retry(
+    tx: &Tx,
+    claimed: &Claimed,
+    run_at: DateTime<Utc>,
+    failure: &Failure,
+) -> Result<bool, DbErr> {
     put_back(tx, claimed.held(), run_at, failure).await
 }
 
@@ -213,12 +233,14 @@ async fn put_back(tx: &Tx, held: Held, run_at: DateTime<Utc>, failure: &Failure)
     settled(tx, held, update, failure).await
 }
 
-/// Puts a task back whose worker stops before it is done: that attempt does not count against it. `false` as with [`finish`].
+/// Puts a task back whose worker stops before it is done: that attempt does not count against it. `false` as
+/// with [`finish`].
 pub async fn hand_back(tx: &Tx, claimed: &Claimed) -> Result<bool, DbErr> {
     leave(tx, claimed, tx.now()).await
 }
 
-/// Leaves a task to another worker, not before `run_at`: that attempt does not count against it. `false` as with [`finish`].
+/// Leaves a task to another worker, not before `run_at`: that attempt does not count against it. `false` as
+/// with [`finish`].
 pub async fn leave(tx: &Tx, claimed: &Claimed, run_at: DateTime<Utc>) -> Result<bool, DbErr> {
     let update = Entity::update_many()
         .col_expr(C::State, Expr::value(TaskState::Ready))
@@ -244,7 +266,12 @@ async fn set_aside(tx: &Tx, held: Held, failure: &Failure) -> Result<bool, DbErr
 }
 
 /// Writes how an attempt ended, and its line in the history.
-async fn settled(tx: &Tx, held: Held, update: sea_orm::UpdateMany<Entity>, failure: &Failure) -> Result<bool, DbErr> {
+async fn settled(
+    tx: &Tx,
+    held: Held,
+    update: sea_orm::UpdateMany<Entity>,
+    failure: &Failure,
+) -> Result<bool, DbErr> {
     if update.filter(held.is_ours()).exec(tx.conn()).await?.rows_affected == 0 {
         return Ok(false);
     }
@@ -252,7 +279,8 @@ async fn settled(tx: &Tx, held: Held, update: sea_orm::UpdateMany<Entity>, failu
     Ok(true)
 }
 
-/// Counts what a claim finds out; how an attempt ends that ran is counted by its worker, under the same names.
+/// Counts what a claim finds out; how an attempt ends that ran is counted by its worker, under the same
+/// names.
 fn count(queue: Queue, kind: String, outcome: Outcome, dead: bool) {
     let labels = [("queue", queue.name().to_owned()), ("kind", kind), ("outcome", outcome.word().to_owned())];
     metrics::counter!("smallrun_tasks_total", &labels).increment(1);

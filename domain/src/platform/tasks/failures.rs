@@ -5,7 +5,9 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveValue::Set, DbErr, DeriveActiveEnum, QueryOrder, entity::prelude::*, sea_query::OnConflict};
+use sea_orm::{
+    ActiveValue::Set, DbErr, DeriveActiveEnum, QueryOrder, entity::prelude::*, sea_query::OnConflict,
+};
 
 use super::claim::Failure;
 use crate::platform::{
@@ -86,7 +88,11 @@ pub(super) fn bounded(error: &str) -> String {
 }
 
 /// Writes a line for each of these attempts, and takes the oldest away where there are too many.
-pub(super) async fn add_all(tx: &Tx, attempts: impl Iterator<Item = (TaskId, i32)>, failure: &Failure) -> Result<(), DbErr> {
+pub(super) async fn add_all(
+    tx: &Tx,
+    attempts: impl Iterator<Item = (TaskId, i32)>,
+    failure: &Failure,
+) -> Result<(), DbErr> {
     let attempts: Vec<_> = attempts.collect();
     if attempts.is_empty() {
         return Ok(());
@@ -99,7 +105,9 @@ pub(super) async fn add_all(tx: &Tx, attempts: impl Iterator<Item = (TaskId, i32
         failed_at: Set(tx.now()),
     });
     // Workers of the version before count from 1 again when a dead letter is put back.
-    let again = OnConflict::columns([C::TaskId, C::Attempt]).update_columns([C::Outcome, C::Error, C::FailedAt]).to_owned();
+    let again = OnConflict::columns([C::TaskId, C::Attempt])
+        .update_columns([C::Outcome, C::Error, C::FailedAt])
+        .to_owned();
     Entity::insert_many(rows).on_conflict(again).exec_without_returning(tx.conn()).await?;
     for (task, attempt) in attempts.into_iter().filter(|(_, attempt)| *attempt > FAILURES_MAX) {
         let old = Entity::delete_many().filter(C::TaskId.eq(task));
@@ -109,7 +117,11 @@ pub(super) async fn add_all(tx: &Tx, attempts: impl Iterator<Item = (TaskId, i32
 }
 
 /// The attempts at tasks that failed, the newest first: one statement.
-pub async fn failures_of(db: &Db, _scope: &AdminScope, tasks: &[TaskId]) -> Result<HashMap<TaskId, Vec<TaskFailure>>, DbErr> {
+pub async fn failures_of(
+    db: &Db,
+    _scope: &AdminScope,
+    tasks: &[TaskId],
+) -> Result<HashMap<TaskId, Vec<TaskFailure>>, DbErr> {
     let select = Entity::find().filter(C::TaskId.is_in(tasks.iter().copied()));
     let mut failures: HashMap<TaskId, Vec<TaskFailure>> = HashMap::new();
     for row in select.order_by_asc(C::TaskId).order_by_desc(C::Attempt).all(db.reader()).await? {

@@ -28,9 +28,13 @@ pub trait Task: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// What the task is about: a public id, or another name that its capability documents.
     fn subject(&self) -> String;
 
-    /// Does the work. It is called again, with the same [`Attempt::task`], when it failed or when nobody knows whether
-    /// it succeeded; so whatever it calls has its effect once.
-    fn run(self, attempt: &Attempt, context: &Self::Context) -> impl Future<Output = Result<(), TaskError>> + Send;
+    /// Does the work. It is called again, with the same [`Attempt::task`], when it failed or when nobody
+    /// knows whether it succeeded; so whatever it calls has its effect once.
+    fn run(
+        self,
+        attempt: &Attempt,
+        context: &Self::Context,
+    ) -> impl Future<Output = Result<(), TaskError>> + Send;
 }
 
 /// How long an attempt may take before it is cut off and tried again, in seconds.
@@ -64,8 +68,8 @@ pub enum TaskError {
     /// The kind is known, but the payload is not one that this version can read.
     #[error("not a task of this version")]
     Unreadable(#[source] Cause),
-    /// The task asks for something that this version does not know. It is left to a newer version, and the attempt
-    /// does not count.
+    /// The task asks for something that this version does not know. It is left to a newer version, and the
+    /// attempt does not count.
     #[error("left to a newer version: {what} `{name}` is not known here")]
     Unknown {
         /// Of what sort it is, such as `letter`.

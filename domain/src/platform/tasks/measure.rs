@@ -14,18 +14,33 @@ use crate::platform::db::Db;
 
 /// When the next task of a queue is due, if any waits.
 pub async fn next_due(db: &Db, queue: Queue) -> Result<Option<DateTime<Utc>>, DbErr> {
-    let next = Entity::find().select_only().column(C::RunAt).filter(C::Queue.eq(queue)).filter(C::State.eq(TaskState::Ready));
+    let next = Entity::find()
+        .select_only()
+        .column(C::RunAt)
+        .filter(C::Queue.eq(queue))
+        .filter(C::State.eq(TaskState::Ready));
     next.order_by_asc(C::RunAt).into_tuple().one(db.reader()).await
 }
 
-/// Tasks that were queued for later and came due after `after`, until `until`, by queue; those that could be run at once
-/// were counted by the transaction that queued them ([`Db::take_due`]).
-pub async fn come_due(db: &Db, after: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<(Queue, i64)>, DbErr> {
-    let waiting = Entity::find().filter(C::State.eq(TaskState::Ready)).filter(C::RunAt.gt(after)).filter(C::RunAt.lte(until));
+/// Tasks that were queued for later and came due after `after`, until `until`, by queue; those that could be
+/// run at once were counted by the transaction that queued them ([`Db::take_due`]).
+pub async fn come_due(
+    db: &Db,
+    after: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<Vec<(Queue, i64)>, DbErr> {
+    let waiting = Entity::find()
+        .filter(C::State.eq(TaskState::Ready))
+        .filter(C::RunAt.gt(after))
+        .filter(C::RunAt.lte(until));
     let postponed = waiting.filter(Expr::col(C::RunAt).gt(Expr::col(C::CreatedAt)));
-    let counts = postponed.select_only().column(C::Queue).column_as(C::Id.count(), "count").group_by(C::Queue);
+    let counts =
+        postponed.select_only().column(C::Queue).column_as(C::Id.count(), "count").group_by(C::Queue);
     let rows: Vec<(String, i64)> = counts.into_tuple().all(db.reader()).await?;
-    Ok(rows.into_iter().filter_map(|(queue, count)| Some((Queue::try_from_value(&queue).ok()?, count))).collect())
+    Ok(rows
+        .into_iter()
+        .filter_map(|(queue, count)| Some((Queue::try_from_value(&queue).ok()?, count)))
+        .collect())
 }
 
 /// When the first task that was queued for later than `after` comes due, whatever its queue.
@@ -52,7 +67,8 @@ pub struct Load {
     pub due_at: DateTime<Utc>,
 }
 
-/// All tasks by queue, kind and state: one statement. Those of queues that this version does not know are left out.
+/// All tasks by queue, kind and state: one statement. Those of queues that this version does not know are
+/// left out.
 pub async fn loads(db: &Db) -> Result<Vec<Load>, DbErr> {
     type Row = (String, String, String, i64, DateTime<Utc>, DateTime<Utc>);
     let rows: Vec<Row> = Entity::find()
@@ -76,7 +92,8 @@ pub async fn loads(db: &Db) -> Result<Vec<Load>, DbErr> {
     Ok(rows.into_iter().filter_map(load).collect())
 }
 
-/// Waiting and running tasks of each queue and kind, and the dead letters, for tests and commands that wait for peace.
+/// Waiting and running tasks of each queue and kind, and the dead letters, for tests and commands that wait
+/// for peace.
 pub async fn depths(db: &Db) -> Result<Vec<(Queue, TaskState, i64)>, DbErr> {
     Ok(loads(db).await?.into_iter().map(|load| (load.queue, load.state, load.depth)).collect())
 }

@@ -94,7 +94,12 @@ impl World<'_> {
     /// A checkout that the model has not heard of.
     pub(super) async fn unknown_checkout(&self) -> Option<CheckoutId> {
         let newest = "SELECT id FROM checkouts ORDER BY created_at DESC, rowid DESC LIMIT 1";
-        let row = self.db.reader().query_one_raw(Statement::from_string(self.db.backend(), newest)).await.unwrap()?;
+        let row = self
+            .db
+            .reader()
+            .query_one_raw(Statement::from_string(self.db.backend(), newest))
+            .await
+            .unwrap()?;
         let id = CheckoutId(row.try_get_by_index::<Uuid>(0).unwrap());
         self.model.checkouts.iter().all(|checkout| checkout.id != id).then_some(id)
     }
@@ -112,7 +117,13 @@ impl World<'_> {
         assert_eq!(rows.len(), lines.len());
         let line = |(row, (item, units)): (&domain::reservations::Reservation, &(usize, u32))| {
             assert_eq!((row.drop_item_id, row.units.get()), (self.model.items[*item].id, *units));
-            LineModel { id: row.id, item: *item, units: *units, deposit_minor: row.due_now_minor, state: LineState::Held }
+            LineModel {
+                id: row.id,
+                item: *item,
+                units: *units,
+                deposit_minor: row.due_now_minor,
+                state: LineState::Held,
+            }
         };
         let checkout = CheckoutModel {
             id,
@@ -139,10 +150,14 @@ impl World<'_> {
         }
         // Mostly what waits for it, now and then anything, and seldom somebody else's.
         let now = self.db.now();
-        let open = |checkout: &CheckoutModel| checkout.queued.is_none() && checkout.captured == 0 && checkout.expires_at > now;
-        let waiting: Vec<usize> = (0..self.model.checkouts.len()).filter(|at| open(&self.model.checkouts[*at])).collect();
+        let open = |checkout: &CheckoutModel| {
+            checkout.queued.is_none() && checkout.captured == 0 && checkout.expires_at > now
+        };
+        let waiting: Vec<usize> =
+            (0..self.model.checkouts.len()).filter(|at| open(&self.model.checkouts[*at])).collect();
         let any = self.dice.below(self.model.checkouts.len());
-        let checkout = if self.dice.percent(85) { self.dice.one_of(&waiting).copied().unwrap_or(any) } else { any };
+        let checkout =
+            if self.dice.percent(85) { self.dice.one_of(&waiting).copied().unwrap_or(any) } else { any };
         let owner = self.model.checkouts[checkout].buyer;
         let buyer = if self.dice.percent(3) { (owner + 1) % self.buyers.len() } else { owner };
         let method = METHODS[self.dice.below(METHODS.len())];
@@ -212,7 +227,8 @@ impl World<'_> {
             None => after.cancel(checkout, line, buyer, now).map(|()| false),
         };
         let id = self.model.checkouts[checkout].lines[line].id;
-        let (db, scope, idempotency) = (self.db.clone(), self.buyers[buyer], IdempotencyKey::new(&key).unwrap());
+        let (db, scope, idempotency) =
+            (self.db.clone(), self.buyers[buyer], IdempotencyKey::new(&key).unwrap());
         let what = format!("buyer {buyer} cancels line {line} of checkout {checkout} by {key}");
         let answer = self.with_luck(&what, cancel(&db, &scope, id, &idempotency)).await;
         let came = match answer.map(codes) {
@@ -241,9 +257,12 @@ impl World<'_> {
         let mut after = self.model.clone();
         let expected = after.set_units(item, units, self.db.now());
         let scope = self.creators[self.model.items[item].drop];
-        let change = domain::reservations::ItemChange { units: Some(units), per_buyer_max: None, tiers: None };
+        let change =
+            domain::reservations::ItemChange { units: Some(units), per_buyer_max: None, tiers: None };
         let (db, id) = (self.db.clone(), self.model.items[item].id);
-        let answer = self.with_luck(&format!("item {item} has {units} units"), change_item(&db, &scope, id, change)).await;
+        let answer = self
+            .with_luck(&format!("item {item} has {units} units"), change_item(&db, &scope, id, change))
+            .await;
         self.came_to_creator(answer.map(codes), after, expected).await;
     }
 
@@ -252,11 +271,17 @@ impl World<'_> {
         let mut after = self.model.clone();
         let expected = after.call_off(drop);
         let (db, scope, id) = (self.db.clone(), self.creators[drop], self.model.drops[drop].id);
-        let answer = self.with_luck(&format!("drop {drop} is called off"), cancel_drop(&db, &scope, id)).await;
+        let answer =
+            self.with_luck(&format!("drop {drop} is called off"), cancel_drop(&db, &scope, id)).await;
         self.came_to_creator(answer.map(codes), after, expected).await;
     }
 
-    pub(super) async fn came_to_creator<T>(&mut self, answer: Option<Result<T, Came>>, after: Model, expected: Result<(), Code>) {
+    pub(super) async fn came_to_creator<T>(
+        &mut self,
+        answer: Option<Result<T, Came>>,
+        after: Model,
+        expected: Result<(), Code>,
+    ) {
         let came = match answer {
             Some(Ok(_)) => Came::Done,
             Some(Err(came)) => came,

@@ -45,7 +45,9 @@ impl World<'_> {
     /// Claims a task of a queue, does it, and settles it. Answers whether there was one.
     pub(super) async fn work_on(&mut self, queue: Queue) -> bool {
         let (db, now) = (self.db.clone(), self.db.now());
-        let claimed = in_tx(&db, WORKER, async |tx| tasks::claim(tx, queue, &self.kinds.names(), 1).await).await.unwrap();
+        let claimed = in_tx(&db, WORKER, async |tx| tasks::claim(tx, queue, &self.kinds.names(), 1).await)
+            .await
+            .unwrap();
         let Some(task) = claimed.into_iter().next() else { return false };
         self.gateway.told();
         let pending = self.pending_refund(&task).await;
@@ -72,10 +74,17 @@ impl World<'_> {
     }
 
     /// The model when a task was done, by what the gateway told meanwhile.
-    pub(super) fn after_task(&self, task: &Claimed, now: DateTime<Utc>, pending: Option<(PaymentId, i64)>) -> Model {
+    pub(super) fn after_task(
+        &self,
+        task: &Claimed,
+        now: DateTime<Utc>,
+        pending: Option<(PaymentId, i64)>,
+    ) -> Model {
         let mut after = self.model.clone();
         let told = self.gateway.told();
-        let at_payment = |payment: PaymentId| self.model.checkouts.iter().position(|checkout| checkout.payment == payment).unwrap();
+        let at_payment = |payment: PaymentId| {
+            self.model.checkouts.iter().position(|checkout| checkout.payment == payment).unwrap()
+        };
         if let Some(LapseCheckout { checkout }) = read(task) {
             let at = self.model.checkouts.iter().position(|known| known.id == checkout).unwrap();
             after.lapse(at, now);
@@ -126,10 +135,13 @@ impl World<'_> {
     pub(super) async fn relay(&mut self) {
         let (db, holder) = (self.db.clone(), Uuid::from_u128(self.holder));
         let relaying = async {
-            let Some(fence) = in_tx(&db, WORKER, async |tx| outbox::lease(tx, holder).await).await? else { return Ok(()) };
+            let Some(fence) = in_tx(&db, WORKER, async |tx| outbox::lease(tx, holder).await).await? else {
+                return Ok(());
+            };
             faults::point(Point::RelayLeased).await?;
             let letters = registry::letters();
-            in_tx(&db, WORKER, async |tx| outbox::stamp(tx, fence, 10, |fact| letters.following(fact)).await).await?;
+            in_tx(&db, WORKER, async |tx| outbox::stamp(tx, fence, 10, |fact| letters.following(fact)).await)
+                .await?;
             faults::point(Point::RelayCommitted).await
         };
         let _failed: Option<Result<(), DbErr>> = self.with_luck("the relay stamps", relaying).await;
@@ -139,7 +151,8 @@ impl World<'_> {
     /// Looks for what was missed, as the reconcilers do once a minute.
     pub(super) async fn reconcile(&mut self) {
         let (db, scope) = (self.db.clone(), system());
-        let asked = payments::ask_unheard(&db, &scope).await.unwrap() + payments::ask_not_ended(&db, &scope).await.unwrap();
+        let asked = payments::ask_unheard(&db, &scope).await.unwrap()
+            + payments::ask_not_ended(&db, &scope).await.unwrap();
         self.note(format_args!("the gateway is to be asked {asked} times"));
         // What is to be done has its timer or its task, whatever ended in the middle.
         for (what, repaired) in [
@@ -163,11 +176,18 @@ fn read<T: Task>(claimed: &Claimed) -> Option<T> {
 
 /// The payment whose intent a task cancels, or asks about.
 fn asked_about(task: &Claimed) -> Option<PaymentId> {
-    read::<CancelPayment>(task).map(|task| task.payment).or_else(|| read::<SyncPayment>(task).map(|task| task.payment))
+    read::<CancelPayment>(task)
+        .map(|task| task.payment)
+        .or_else(|| read::<SyncPayment>(task).map(|task| task.payment))
 }
 
 /// Does one task as a worker does, and settles it. Answers why it failed.
-async fn do_task(db: &Db, kinds: &TaskKinds, claimed: &Claimed, retry_at: DateTime<Utc>) -> Result<Option<String>, DbErr> {
+async fn do_task(
+    db: &Db,
+    kinds: &TaskKinds,
+    claimed: &Claimed,
+    retry_at: DateTime<Utc>,
+) -> Result<Option<String>, DbErr> {
     faults::point(Point::ConsumeClaimed).await?;
     let done = match kinds.run(db, claimed).await {
         Ok(()) => faults::point(Point::ConsumeHandled).await.map_err(TaskError::from),
@@ -198,7 +218,12 @@ fn made_to_fail(cause: &(dyn Error + Send + Sync + 'static)) -> Option<String> {
     }
 }
 
-async fn put_back(db: &Db, claimed: &Claimed, at: DateTime<Utc>, why: String) -> Result<Option<String>, DbErr> {
+async fn put_back(
+    db: &Db,
+    claimed: &Claimed,
+    at: DateTime<Utc>,
+    why: String,
+) -> Result<Option<String>, DbErr> {
     let failure = tasks::Failure::new(tasks::Outcome::Retry, why.clone());
     in_tx(db, WORKER, async |tx| tasks::retry(tx, claimed, at, &failure).await).await?;
     Ok(Some(why))

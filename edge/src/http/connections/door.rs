@@ -14,10 +14,11 @@ use super::{ConnectionLimits, watched::Watched};
 use crate::http::address::network;
 
 /// What one too many is told. It has not asked for anything yet, and is not waited for.
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+const FULL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// Bytes that wait in the system until they may be sent: more than a line carries at once, and few of them stale when a client
-/// that reads slowly comes to them. What was sent and is not acknowledged does not count.
+/// Bytes that wait in the system until they may be sent: more than a line carries at once, and few of them
+/// stale when a client that reads slowly comes to them. What was sent and is not acknowledged does not count.
 const WAITING_BYTES_MAX: u32 = 16 * 1024;
 
 /// Lets connections in, and counts them until they end.
@@ -59,10 +60,13 @@ impl Door {
             Ok(place) => {
                 // Answers are written in one piece: holding a part back to fill a packet only delays it.
                 stream.set_nodelay(true)?;
-                // By the system, too: of an answer that is made as it is taken in, nothing waits here that could be watched.
+                // By the system, too: of an answer that is made as it is taken in, nothing waits here that
+                // could be watched.
                 let socket = SockRef::from(&stream);
                 let set = socket.set_tcp_notsent_lowat(WAITING_BYTES_MAX);
-                if let Err(error) = set.and_then(|()| socket.set_tcp_user_timeout(Some(self.limits.stalled_within))) {
+                if let Err(error) =
+                    set.and_then(|()| socket.set_tcp_user_timeout(Some(self.limits.stalled_within)))
+                {
                     tracing::debug!(%error, "a connection could not be set up; it ended already, or the system cannot do it");
                 }
                 let limits = &self.limits;

@@ -1,8 +1,10 @@
-//! The connections that the edge is served on: how many there may be, and how long a client may take for what it does on one.
+//! The connections that the edge is served on: how many there may be, and how long a client may take for what
+//! it does on one.
 //!
-//! actix-http bounds the head of a connection's first request and the time between requests, and nothing else: after its first
-//! request a client could send the head of the second one byte a minute, go on for ever with a body that nobody reads, or take in
-//! nothing of its answer. So each connection is [`watched`], and [`door`] counts them, by address too.
+//! actix-http bounds the head of a connection's first request and the time between requests, and nothing
+//! else: after its first request a client could send the head of the second one byte a minute, go on for ever
+//! with a body that nobody reads, or take in nothing of its answer. So each connection is [`watched`], and
+//! [`door`] counts them, by address too.
 
 mod door;
 mod watched;
@@ -17,7 +19,9 @@ use std::{
 
 use actix_http::{HttpServiceBuilder, error::DispatchError};
 use actix_server::Server;
-use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, apply_fn_factory, fn_service, map_config};
+use actix_service::{
+    IntoServiceFactory, ServiceFactory, ServiceFactoryExt, apply_fn_factory, fn_service, map_config,
+};
 use actix_web::{
     body::MessageBody,
     dev::{AppConfig, Response},
@@ -27,7 +31,8 @@ use tokio::net::TcpStream;
 use door::Door;
 use watched::{Answering, RequestTurns, Watched};
 
-/// How long a connection goes on reading, and then waits for its end, when an answer was sent before the whole request was read.
+/// How long a connection goes on reading, and then waits for its end, when an answer was sent before the
+/// whole request was read.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// How many connections there may be, and how long what happens on one may take.
@@ -47,8 +52,8 @@ pub struct ConnectionLimits {
     pub stalled_within: Duration,
 }
 
-/// Serves an application on a listener, with so many threads. The server is the future that is to be run; a stop waits for requests for
-/// so many seconds.
+/// Serves an application on a listener, with so many threads. The server is the future that is to be run; a
+/// stop waits for requests for so many seconds.
 ///
 /// # Errors
 ///
@@ -70,7 +75,8 @@ where
     <S::Service as actix_service::Service<actix_http::Request>>::Future: 'static,
     B: MessageBody + 'static,
 {
-    let (head_within, idle_within, connections_max) = (limits.head_within, limits.idle_within, limits.connections_max);
+    let (head_within, idle_within, connections_max) =
+        (limits.head_within, limits.idle_within, limits.connections_max);
     let door = Arc::new(Door::new(limits));
     // More than the door lets in, so that one too many is refused there rather than left to wait.
     let builder = Server::build().workers(threads).disable_signals().shutdown_timeout(stops_within_secs);

@@ -1,7 +1,8 @@
 //! One connection, whose client may not keep it waiting.
 //!
-//! While a request is answered, its handler bounds how long its body may take. Otherwise the head of the next request must be there
-//! within a time; whatever else comes, such as the rest of a body that nobody reads, does not prolong it. And an answer must be taken in.
+//! While a request is answered, its handler bounds how long its body may take. Otherwise the head of the next
+//! request must be there within a time; whatever else comes, such as the rest of a body that nobody reads,
+//! does not prolong it. And an answer must be taken in.
 
 use std::{
     cell::Cell,
@@ -24,8 +25,8 @@ use tokio::{
 
 use super::door::ConnectionSlot;
 
-/// What a client must take in of its answer, in bytes, for the time to begin anew. One that takes a byte now and then is as good as one
-/// that takes nothing; the slowest phone takes this in a second or two.
+/// What a client must take in of its answer, in bytes, for the time to begin anew. One that takes a byte now
+/// and then is as good as one that takes nothing; the slowest phone takes this in a second or two.
 const PROGRESS: usize = 16 * 1024;
 
 /// The requests that are being answered on a connection.
@@ -73,7 +74,10 @@ impl MessageBody for Answering {
         self.body.size()
     }
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         Pin::new(&mut self.body).poll_next(context)
     }
 }
@@ -92,8 +96,21 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    pub(super) fn new(stream: TcpStream, place: ConnectionSlot, quiet_within: Duration, stalled_within: Duration) -> Self {
-        Self { stream, turns: Rc::default(), quiet_within, waits: None, stalled_within, stalled: None, _place: place }
+    pub(super) fn new(
+        stream: TcpStream,
+        place: ConnectionSlot,
+        quiet_within: Duration,
+        stalled_within: Duration,
+    ) -> Self {
+        Self {
+            stream,
+            turns: Rc::default(),
+            quiet_within,
+            waits: None,
+            stalled_within,
+            stalled: None,
+            _place: place,
+        }
     }
 
     /// The turns of this connection, for the application.
@@ -101,8 +118,8 @@ impl Watched {
         Rc::clone(&self.turns)
     }
 
-    /// Ends the connection when the next request is late. To be called whenever the connection is looked at, because only then the
-    /// caller is woken when it rings.
+    /// Ends the connection when the next request is late. To be called whenever the connection is looked at,
+    /// because only then the caller is woken when it rings.
     fn watch(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         if self.turns.now.get() > 0 || self.stalled.is_some() {
             self.waits = None;
@@ -145,14 +162,22 @@ fn cut(waited_for: &'static str) -> io::Error {
 }
 
 impl AsyncRead for Watched {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         self.watch(context)?;
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for Watched {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match Pin::new(&mut self.stream).poll_write(context, bytes) {
             Poll::Ready(Ok(written)) => {
                 self.took(written, written == bytes.len());

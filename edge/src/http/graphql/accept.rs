@@ -10,8 +10,8 @@ pub(super) enum MediaType {
 }
 
 impl MediaType {
-    /// In the order in which a client gets them that does not mind. JSON first: who takes anything may be older than the other
-    /// (GraphQL over HTTP, section 6.1).
+    /// In the order in which a client gets them that does not mind. JSON first: who takes anything may be
+    /// older than the other (GraphQL over HTTP, section 6.1).
     const ALL: [Self; 2] = [Self::Json, Self::GraphqlResponse];
 
     /// The name, with the only character set in which answers are written.
@@ -41,7 +41,8 @@ struct Range {
     weight: f32,
 }
 
-/// How much a media type is wanted, most wanted last: by its weight, then by name rather than by `*`, then as said earlier.
+/// How much a media type is wanted, most wanted last: by its weight, then by name rather than by `*`, then as
+/// said earlier.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub(super) struct Wanted {
     weight: f32,
@@ -65,19 +66,22 @@ impl Accept {
             Some(any) => (any.strip_suffix('/') == Some(kind)).then_some(1),
             None => (range.essence == essence).then_some(2),
         };
-        let fitting = self.0.iter().zip(0_i32..).filter_map(|(range, place)| Some((fits(range)?, range.weight, place)));
+        let fitting =
+            self.0.iter().zip(0_i32..).filter_map(|(range, place)| Some((fits(range)?, range.weight, place)));
         // The most specific range decides, of equals the first.
         let decides = fitting.reduce(|best, next| if next.0 > best.0 { next } else { best });
         let (specificity, weight, place) = decides?;
         (weight > 0.0).then_some(Wanted { weight, named: specificity == 2, place: place.saturating_neg() })
     }
 
-    /// The media type for an answer in one piece; `None` when the client takes none of ours. Who says nothing gets JSON.
+    /// The media type for an answer in one piece; `None` when the client takes none of ours. Who says nothing
+    /// gets JSON.
     pub(super) fn choose(&self) -> Option<MediaType> {
         if self.0.is_empty() {
             return Some(MediaType::Json);
         }
-        let wanted = MediaType::ALL.into_iter().filter_map(|media| Some((media, self.wanted(media.essence())?)));
+        let wanted =
+            MediaType::ALL.into_iter().filter_map(|media| Some((media, self.wanted(media.essence())?)));
         wanted.reduce(|best, next| if next.1 > best.1 { next } else { best }).map(|(media, _)| media)
     }
 }
@@ -90,7 +94,9 @@ impl Range {
         for (name, value) in parts.filter_map(|part| part.split_once('=')) {
             let value = value.trim().trim_matches('"');
             match name.trim().to_ascii_lowercase().as_str() {
-                "q" => weight = value.parse().ok().filter(|weight| (0.0..=1.0).contains(weight)).unwrap_or(0.0),
+                "q" => {
+                    weight = value.parse().ok().filter(|weight| (0.0..=1.0).contains(weight)).unwrap_or(0.0)
+                }
                 // Asked for in another character set, it is something that there is not.
                 "charset" if !super::params::is_utf8(value) => essence.push_str(" in another charset"),
                 _ => {}
@@ -116,7 +122,10 @@ mod tests {
             ("Application/JSON; charset=UTF-8", Some(Json)),
             ("application/graphql-response+json", Some(GraphqlResponse)),
             ("application/graphql-response+json, application/json;q=0.9", Some(GraphqlResponse)),
-            ("application/graphql-response+json;charset=utf-8, application/json;charset=utf-8", Some(GraphqlResponse)),
+            (
+                "application/graphql-response+json;charset=utf-8, application/json;charset=utf-8",
+                Some(GraphqlResponse),
+            ),
             ("application/json;q=0.1, application/graphql-response+json", Some(GraphqlResponse)),
             ("application/json, application/graphql-response+json", Some(Json)),
             ("application/graphql-response+json;q=0, application/json", Some(Json)),
@@ -143,9 +152,14 @@ mod tests {
 
     #[test]
     fn several_lines_are_one_list() {
-        let request = TestRequest::default().append_header((ACCEPT, "text/html")).append_header((ACCEPT, "application/json"));
+        let request = TestRequest::default()
+            .append_header((ACCEPT, "text/html"))
+            .append_header((ACCEPT, "application/json"));
         let accept = Accept::of(&request.to_http_request());
         assert_eq!(accept.choose(), Some(Json));
-        assert!(accept.wanted("text/html") > accept.wanted("application/json") && accept.wanted("text/event-stream").is_none());
+        assert!(
+            accept.wanted("text/html") > accept.wanted("application/json")
+                && accept.wanted("text/event-stream").is_none()
+        );
     }
 }

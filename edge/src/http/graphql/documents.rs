@@ -1,8 +1,10 @@
-//! Documents that a request names instead of sending them: automatic persisted queries, and trusted documents.
+//! Documents that a request names instead of sending them: automatic persisted queries, and trusted
+//! documents.
 //!
-//! A request names a document by Apollo's `extensions.persistedQuery`, or by `documentId`. It is looked for among the trusted ones
-//! ([`trusted`]: a list that a code generator wrote and the operator gave to the server), then among those that clients have
-//! sent before with their hash, of which the least recently used are forgotten.
+//! A request names a document by Apollo's `extensions.persistedQuery`, or by `documentId`. It is looked for
+//! among the trusted ones ([`trusted`]: a list that a code generator wrote and the operator gave to the
+//! server), then among those that clients have sent before with their hash, of which the least recently used
+//! are forgotten.
 
 mod trusted;
 
@@ -49,30 +51,50 @@ impl Default for Documents {
 }
 
 impl Documents {
-    /// These, and what clients send with its hash as long as it fits into so many bytes. With `trusted_only` nothing else than the
-    /// trusted ones is answered.
+    /// These, and what clients send with its hash as long as it fits into so many bytes. With `trusted_only`
+    /// nothing else than the trusted ones is answered.
     pub fn new(trusted: TrustedDocuments, trusted_only: bool, kept_bytes_max: u64) -> Self {
-        let weight = |_: &Hash, text: &Arc<str>| u32::try_from(text.len().saturating_add(ENTRY_BYTES)).unwrap_or(u32::MAX);
-        let cache = || Cache::builder().max_capacity(kept_bytes_max).weigher(weight).eviction_policy(EvictionPolicy::lru()).build();
+        let weight = |_: &Hash, text: &Arc<str>| {
+            u32::try_from(text.len().saturating_add(ENTRY_BYTES)).unwrap_or(u32::MAX)
+        };
+        let cache = || {
+            Cache::builder()
+                .max_capacity(kept_bytes_max)
+                .weigher(weight)
+                .eviction_policy(EvictionPolicy::lru())
+                .build()
+        };
         let kept = (kept_bytes_max > 0 && !trusted_only).then(cache);
         Self { trusted: Arc::new(trusted), trusted_only, kept }
     }
 
-    /// Puts the document that is named into the request's `query`, or says why there is none. Keeps one that comes with its hash.
+    /// Puts the document that is named into the request's `query`, or says why there is none. Keeps one that
+    /// comes with its hash.
     pub(in crate::http) fn resolve(&self, asked: &mut GraphqlParams) -> Result<Sent, DocumentRefusal> {
         let extension = Extension::of(asked)?;
         // An empty text beside a name is how some clients leave it out.
-        let text = asked.query.as_deref().filter(|text| !(text.is_empty() && (extension.is_some() || asked.document_id.is_some())));
+        let text = asked
+            .query
+            .as_deref()
+            .filter(|text| !(text.is_empty() && (extension.is_some() || asked.document_id.is_some())));
         match (text, asked.document_id.as_deref(), extension) {
-            (Some(_), Some(_), _) => Err(DocumentRefusal::malformed("send `query` or `documentId`, not both")),
+            (Some(_), Some(_), _) => {
+                Err(DocumentRefusal::malformed("send `query` or `documentId`, not both"))
+            }
             (None, Some(id), Some(Extension(hash))) if TrustedDocuments::bare(id) != hash => {
-                Err(DocumentRefusal::malformed("`documentId` and `extensions.persistedQuery` name different documents"))
+                Err(DocumentRefusal::malformed(
+                    "`documentId` and `extensions.persistedQuery` name different documents",
+                ))
             }
             (Some(text), None, extension) => {
                 if let Some(Extension(hash)) = extension {
                     self.keep(&hash, text)?;
                 }
-                if self.trusted_only && !self.trusted.has(text) { Err(DocumentRefusal::NotTrusted) } else { Ok(Sent::Text) }
+                if self.trusted_only && !self.trusted.has(text) {
+                    Err(DocumentRefusal::NotTrusted)
+                } else {
+                    Ok(Sent::Text)
+                }
             }
             (None, Some(id), _) => {
                 let found = self.find(id).ok_or(if self.trusted_only {
@@ -149,16 +171,18 @@ impl DocumentRefusal {
         Self::Malformed(why)
     }
 
-    /// The code of the error and its text. Clients of Apollo's protocol compare the first two texts to the letter.
+    /// The code of the error and its text. Clients of Apollo's protocol compare the first two texts to the
+    /// letter.
     pub(in crate::http) fn words(&self) -> (Code, &'static str) {
         match self {
             Self::Malformed(why) => (Code::BadRequest, why),
             Self::NotFound => (Code::PersistedQueryNotFound, "PersistedQueryNotFound"),
             Self::NotSupported => (Code::PersistedQueryNotSupported, "PersistedQueryNotSupported"),
             Self::UnknownId => (Code::PersistedQueryNotFound, "no document is known by that `documentId`"),
-            Self::NotTrusted => {
-                (Code::DocumentNotTrusted, "this server answers the documents that it knows, and this is none of them")
-            }
+            Self::NotTrusted => (
+                Code::DocumentNotTrusted,
+                "this server answers the documents that it knows, and this is none of them",
+            ),
         }
     }
 }
@@ -176,14 +200,21 @@ struct PersistedQuery {
 
 impl Extension {
     fn of(asked: &GraphqlParams) -> Result<Option<Self>, DocumentRefusal> {
-        let Some(value) = asked.extensions.as_ref().and_then(|extensions| extensions.get("persistedQuery")) else {
+        let Some(value) = asked.extensions.as_ref().and_then(|extensions| extensions.get("persistedQuery"))
+        else {
             return Ok(None);
         };
         match Option::<PersistedQuery>::deserialize(value) {
             Ok(None) => Ok(None),
-            Ok(Some(PersistedQuery { version: 1, sha256_hash })) => Ok(Some(Self(sha256_hash.to_ascii_lowercase()))),
-            Ok(Some(_)) => Err(DocumentRefusal::malformed("Unsupported persisted query version: send version 1")),
-            Err(_) => Err(DocumentRefusal::malformed("`extensions.persistedQuery` must have `version` 1 and `sha256Hash`")),
+            Ok(Some(PersistedQuery { version: 1, sha256_hash })) => {
+                Ok(Some(Self(sha256_hash.to_ascii_lowercase())))
+            }
+            Ok(Some(_)) => {
+                Err(DocumentRefusal::malformed("Unsupported persisted query version: send version 1"))
+            }
+            Err(_) => Err(DocumentRefusal::malformed(
+                "`extensions.persistedQuery` must have `version` 1 and `sha256Hash`",
+            )),
         }
     }
 }
@@ -258,10 +289,18 @@ mod tests {
             json!({ "query": TEXT, "documentId": hash(TEXT) }),
             json!({ "documentId": "x", "extensions": { "persistedQuery": { "version": 1, "sha256Hash": "y" } } }),
         ] {
-            assert!(matches!(resolve(&documents, body.clone()), Err(DocumentRefusal::Malformed(_))), "{body}");
+            assert!(
+                matches!(resolve(&documents, body.clone()), Err(DocumentRefusal::Malformed(_))),
+                "{body}"
+            );
         }
         assert_eq!(resolve(&documents, by_hash(&hash(TEXT))), Err(DocumentRefusal::NotFound));
-        assert_eq!(resolve(&documents, json!({ "query": TEXT, "extensions": { "persistedQuery": null } })).unwrap().0, Sent::Text);
+        assert_eq!(
+            resolve(&documents, json!({ "query": TEXT, "extensions": { "persistedQuery": null } }))
+                .unwrap()
+                .0,
+            Sent::Text
+        );
     }
 
     #[test]
@@ -274,7 +313,12 @@ mod tests {
         }
         let kept = documents.kept.as_ref().unwrap();
         kept.run_pending_tasks();
-        assert!(kept.weighted_size() <= 100_000 && kept.entry_count() >= 5, "{} {}", kept.weighted_size(), kept.entry_count());
+        assert!(
+            kept.weighted_size() <= 100_000 && kept.entry_count() >= 5,
+            "{} {}",
+            kept.weighted_size(),
+            kept.entry_count()
+        );
         assert!(resolve(&documents, by_hash(&hash(&text(99)))).is_ok());
         assert_eq!(resolve(&documents, by_hash(&hash(&text(50)))), Err(DocumentRefusal::NotFound));
     }
@@ -291,7 +335,11 @@ mod tests {
     fn trusted_documents_are_found_by_any_of_their_names() {
         for documents in [Documents::new(trusted(), false, 1_000), Documents::new(trusted(), true, 1_000)] {
             for id in ["5f3b".to_owned(), hash(TEXT), format!("sha256:{}", hash(TEXT))] {
-                assert_eq!(resolve(&documents, json!({ "documentId": id })), Ok((Sent::Name, Some(TEXT.to_owned()))), "{id}");
+                assert_eq!(
+                    resolve(&documents, json!({ "documentId": id })),
+                    Ok((Sent::Name, Some(TEXT.to_owned()))),
+                    "{id}"
+                );
             }
             assert_eq!(resolve(&documents, by_hash("5f3b")), Ok((Sent::Name, Some(TEXT.to_owned()))));
         }

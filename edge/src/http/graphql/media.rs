@@ -7,8 +7,8 @@ use actix_web::{
     http::{
         StatusCode,
         header::{
-            ACCEPT_ENCODING, ALLOW, AUTHORIZATION, CACHE_CONTROL, ETAG, EntityTag, Header, IfNoneMatch, RETRY_AFTER, VARY,
-            WWW_AUTHENTICATE,
+            ACCEPT_ENCODING, ALLOW, AUTHORIZATION, CACHE_CONTROL, ETAG, EntityTag, Header, IfNoneMatch,
+            RETRY_AFTER, VARY, WWW_AUTHENTICATE,
         },
     },
 };
@@ -24,8 +24,8 @@ use crate::{
 
 /// Nobody keeps it.
 const PRIVATE: &str = "private, no-store";
-/// What nobody in particular asked for by the hash of a known document may be kept by shared caches, for as long as stock may be
-/// old: nothing purges them. A browser asks again each time, mostly for a 304.
+/// What nobody in particular asked for by the hash of a known document may be kept by shared caches, for as
+/// long as stock may be old: nothing purges them. A browser asks again each time, mostly for a 304.
 const SHARED: &str = "public, max-age=0, s-maxage=1";
 
 /// How the answer to one request is written.
@@ -56,7 +56,8 @@ struct Answer<'a> {
 }
 
 impl Media {
-    /// As the request's `Accept` wants it; the error is the answer to a client that takes none of what there is.
+    /// As the request's `Accept` wants it; the error is the answer to a client that takes none of what there
+    /// is.
     pub(super) fn of(request: &HttpRequest) -> Result<Self, Box<HttpResponse>> {
         match Accept::of(request).choose() {
             Some(kind) => Ok(Self { kind, sharing: Sharing::Private }),
@@ -77,11 +78,16 @@ impl Media {
         if request.headers().contains_key(AUTHORIZATION) {
             return self;
         }
-        let known = request.headers().contains_key("if-none-match").then(|| IfNoneMatch::parse(request).ok()).flatten();
+        let known = request
+            .headers()
+            .contains_key("if-none-match")
+            .then(|| IfNoneMatch::parse(request).ok())
+            .flatten();
         Self { sharing: Sharing::Shared(known), ..self }
     }
 
-    /// The answer of a request that was GraphQL. Only the newer media type may say by its status that nothing was run.
+    /// The answer of a request that was GraphQL. Only the newer media type may say by its status that nothing
+    /// was run.
     pub(in crate::http) fn answer(&self, response: &Response) -> HttpResponse {
         let refused = is_request_error(response);
         // A mutation that was told so has changed nothing, as if it had not been run.
@@ -98,7 +104,8 @@ impl Media {
             return self.share(response, known.as_ref());
         }
         let data = (!refused).then_some(&response.data);
-        let mut answer = self.write(status, &Answer { errors: &response.errors, data, extensions: &response.extensions });
+        let mut answer =
+            self.write(status, &Answer { errors: &response.errors, data, extensions: &response.extensions });
         if let Some(secs) = retry_after_secs(response) {
             answer.headers_mut().insert(RETRY_AFTER, secs.into());
         }
@@ -107,7 +114,10 @@ impl Media {
 
     /// An answer to what is no GraphQL request, or nobody's.
     pub(in crate::http) fn refuse(&self, status: StatusCode, code: Code, message: &str) -> HttpResponse {
-        self.write(status, &Answer { errors: &[code.server_error(message, None)], data: None, extensions: &BTreeMap::new() })
+        self.write(
+            status,
+            &Answer { errors: &[code.server_error(message, None)], data: None, extensions: &BTreeMap::new() },
+        )
     }
 
     /// An answer to a document that is not answered.
@@ -116,7 +126,9 @@ impl Media {
     }
 
     fn write(&self, status: StatusCode, answer: &Answer<'_>) -> HttpResponse {
-        let Ok(body) = serde_json::to_vec(answer) else { return HttpResponse::InternalServerError().finish() };
+        let Ok(body) = serde_json::to_vec(answer) else {
+            return HttpResponse::InternalServerError().finish();
+        };
         let mut response = self.head(status, PRIVATE);
         match status {
             StatusCode::UNAUTHORIZED => drop(response.insert_header((WWW_AUTHENTICATE, "Bearer"))),
@@ -130,11 +142,15 @@ impl Media {
         response.body(body)
     }
 
-    /// A good answer that is the same for everybody. What is said about this one request, such as its cost, is left out.
+    /// A good answer that is the same for everybody. What is said about this one request, such as its cost,
+    /// is left out.
     fn share(&self, response: &Response, known: Option<&IfNoneMatch>) -> HttpResponse {
         let answer = Answer { errors: &[], data: Some(&response.data), extensions: &BTreeMap::new() };
-        let Ok(body) = serde_json::to_vec(&answer) else { return HttpResponse::InternalServerError().finish() };
-        // Weak: the same answer may be sent compressed. 128 bits of the hash are enough that no two answers meet.
+        let Ok(body) = serde_json::to_vec(&answer) else {
+            return HttpResponse::InternalServerError().finish();
+        };
+        // Weak: the same answer may be sent compressed. 128 bits of the hash are enough that no two answers
+        // meet.
         let hash = Sha256::digest(&body);
         let etag = EntityTag::new_weak(hex::encode(hash.get(..16).unwrap_or_default()));
         let is_known = match known {
@@ -142,7 +158,8 @@ impl Media {
             Some(IfNoneMatch::Items(known)) => known.iter().any(|known| known.weak_eq(&etag)),
             None => false,
         };
-        let mut response = self.head(if is_known { StatusCode::NOT_MODIFIED } else { StatusCode::OK }, SHARED);
+        let mut response =
+            self.head(if is_known { StatusCode::NOT_MODIFIED } else { StatusCode::OK }, SHARED);
         response.insert_header((ETAG, etag.to_string()));
         if is_known { response.finish() } else { response.body(body) }
     }

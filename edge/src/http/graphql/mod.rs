@@ -1,8 +1,9 @@
 //! GraphQL over HTTP: POST with a JSON body, GET for queries.
 //!
-//! A simple cross-site request can have no effect: POST needs a content type that no form can send, or a header that none can, GET
-//! never mutates. [`params`] what is asked for, and in which content it comes; [`multipart`] the same with files; [`documents`] what is
-//! asked for by its hash; [`run`] how it is answered; [`accept`] in which media type; [`media`] with which status and headers.
+//! A simple cross-site request can have no effect: POST needs a content type that no form can send, or a
+//! header that none can, GET never mutates. [`params`] what is asked for, and in which content it comes;
+//! [`multipart`] the same with files; [`documents`] what is asked for by its hash; [`run`] how it is
+//! answered; [`accept`] in which media type; [`media`] with which status and headers.
 
 mod accept;
 pub mod documents;
@@ -40,7 +41,9 @@ pub(super) async fn read_post(
 ) -> Result<GraphqlParams, (StatusCode, String)> {
     match Content::of(request) {
         Ok(Content::Json) => {}
-        Ok(Content::Multipart) => return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "files are not received here".to_owned())),
+        Ok(Content::Multipart) => {
+            return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "files are not received here".to_owned()));
+        }
         Err(why) => return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, why.to_owned())),
     }
     let bytes_max = usize::try_from(edge.settings.limits.bytes_max).unwrap_or(usize::MAX);
@@ -90,14 +93,21 @@ pub(super) async fn other(request: HttpRequest) -> HttpResponse {
         Ok(media) => media,
         Err(refused) => return *refused,
     };
-    let mut refused = media.refuse(StatusCode::METHOD_NOT_ALLOWED, Code::BadRequest, "send a POST, or a query by GET");
+    let mut refused =
+        media.refuse(StatusCode::METHOD_NOT_ALLOWED, Code::BadRequest, "send a POST, or a query by GET");
     refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, OPTIONS"));
     refused
 }
 
-/// Finds the document, if the request names it, and answers. Only what is asked by GET for a known document may be shared: its
-/// address is short and says all of it.
-async fn with_document(request: &HttpRequest, edge: &Edge, mut asked: GraphqlParams, media: Media, by_get: bool) -> HttpResponse {
+/// Finds the document, if the request names it, and answers. Only what is asked by GET for a known document
+/// may be shared: its address is short and says all of it.
+async fn with_document(
+    request: &HttpRequest,
+    edge: &Edge,
+    mut asked: GraphqlParams,
+    media: Media,
+    by_get: bool,
+) -> HttpResponse {
     match edge.settings.documents.resolve(&mut asked) {
         Ok(Sent::Name) if by_get => answer(request, edge, asked, media.shared(request), by_get).await,
         Ok(Sent::Name | Sent::Text) => answer(request, edge, asked, media, by_get).await,
@@ -105,8 +115,11 @@ async fn with_document(request: &HttpRequest, edge: &Edge, mut asked: GraphqlPar
             let (code, why) = refused.words();
             match refused {
                 DocumentRefusal::Malformed(_) => media.refuse(StatusCode::BAD_REQUEST, code, why),
-                // Apollo's protocol has 200 for its two, whatever the media type: its clients go on from there.
-                DocumentRefusal::NotFound | DocumentRefusal::NotSupported => media.refuse(StatusCode::OK, code, why),
+                // Apollo's protocol has 200 for its two, whatever the media type: its clients go on from
+                // there.
+                DocumentRefusal::NotFound | DocumentRefusal::NotSupported => {
+                    media.refuse(StatusCode::OK, code, why)
+                }
                 DocumentRefusal::UnknownId | DocumentRefusal::NotTrusted => media.refuse_document(code, why),
             }
         }

@@ -1,8 +1,10 @@
-//! Requests with files, by the GraphQL multipart request specification: `operations`, `map`, then the files, in this order.
+//! Requests with files, by the GraphQL multipart request specification: `operations`, `map`, then the files,
+//! in this order.
 //!
-//! Everything is bounded before it is kept: bytes of the request, of each part, of what waits to be understood, the number of parts, the
-//! time, and the requests at once. Files go to disk as they come. A form of another site can send `multipart/form-data` without asking
-//! first, so a header is required that no form can set (as Apollo Server does), and a token besides.
+//! Everything is bounded before it is kept: bytes of the request, of each part, of what waits to be
+//! understood, the number of parts, the time, and the requests at once. Files go to disk as they come. A form
+//! of another site can send `multipart/form-data` without asking first, so a header is required that no form
+//! can set (as Apollo Server does), and a token besides.
 
 use std::{
     collections::BTreeMap,
@@ -36,8 +38,9 @@ use crate::{
     uploads::{Upload, UploadRules, Uploads},
 };
 
-/// Headers of which one must be there, with any value that is not empty: a page of another site can send none of them without the
-/// browser asking first. Those that Apollo's clients send, and two that are named after no product.
+/// Headers of which one must be there, with any value that is not empty: a page of another site can send none
+/// of them without the browser asking first. Those that Apollo's clients send, and two that are named after
+/// no product.
 static PREFLIGHT: [HeaderName; 4] = [
     HeaderName::from_static("apollo-require-preflight"),
     HeaderName::from_static("x-apollo-operation-name"),
@@ -76,9 +79,13 @@ impl UploadRefusal {
 impl From<multer::Error> for UploadRefusal {
     fn from(error: multer::Error) -> Self {
         match error {
-            multer::Error::StreamSizeExceeded { limit } => Self::too_large(format!("the request is larger than {limit} bytes")),
+            multer::Error::StreamSizeExceeded { limit } => {
+                Self::too_large(format!("the request is larger than {limit} bytes"))
+            }
             multer::Error::StreamReadFailed(_) => Self::bad("the body could not be read to its end"),
-            other => Self::bad(format!("the body is not multipart/form-data: {other}").chars().take(200).collect::<String>()),
+            other => Self::bad(
+                format!("the body is not multipart/form-data: {other}").chars().take(200).collect::<String>(),
+            ),
         }
     }
 }
@@ -92,7 +99,12 @@ impl From<io::Error> for UploadRefusal {
 }
 
 /// Answers a request with files.
-pub(super) async fn post(request: &HttpRequest, body: web::Payload, edge: &Edge, media: Media) -> HttpResponse {
+pub(super) async fn post(
+    request: &HttpRequest,
+    body: web::Payload,
+    edge: &Edge,
+    media: Media,
+) -> HttpResponse {
     match receive(request, body, edge).await {
         Ok((asked, uploads)) => {
             request.extensions_mut().insert(uploads);
@@ -107,15 +119,24 @@ pub(super) async fn post(request: &HttpRequest, body: web::Payload, edge: &Edge,
     }
 }
 
-async fn receive(request: &HttpRequest, body: web::Payload, edge: &Edge) -> Result<(GraphqlParams, Uploads), UploadRefusal> {
+async fn receive(
+    request: &HttpRequest,
+    body: web::Payload,
+    edge: &Edge,
+) -> Result<(GraphqlParams, Uploads), UploadRefusal> {
     let rules = &edge.settings.uploads;
     let sent = |name: &HeaderName| request.headers().get(name).is_some_and(|value| !value.is_empty());
     if !PREFLIGHT.iter().any(sent) {
         let names: Vec<_> = PREFLIGHT.iter().map(HeaderName::as_str).collect();
-        return Err(UploadRefusal::bad(format!("a request with files needs one of the headers {}", names.join(", "))));
+        return Err(UploadRefusal::bad(format!(
+            "a request with files needs one of the headers {}",
+            names.join(", ")
+        )));
     }
-    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let boundary = multer::parse_boundary(content_type).map_err(|_| UploadRefusal::bad("`Content-Type` names no boundary"))?;
+    let content_type =
+        request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let boundary = multer::parse_boundary(content_type)
+        .map_err(|_| UploadRefusal::bad("`Content-Type` names no boundary"))?;
     match bearer::viewer(request, edge).await {
         Ok(viewer) if !viewer.is_anonymous() => {}
         Ok(_) | Err(Unknown::Token) => {
@@ -129,14 +150,26 @@ async fn receive(request: &HttpRequest, body: web::Payload, edge: &Edge) -> Resu
     }
     let operations_max = usize::try_from(edge.settings.limits.bytes_max).unwrap_or(usize::MAX);
     let bytes_max = rules.file_bytes_max.saturating_mul(rules.files_max);
-    let bytes_max = bytes_max.saturating_add(operations_max).saturating_add(MAP_MAX).saturating_add(FRAMING_MAX);
-    let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let bytes_max =
+        bytes_max.saturating_add(operations_max).saturating_add(MAP_MAX).saturating_add(FRAMING_MAX);
+    let announced =
+        request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > bytes_max) {
         return Err(UploadRefusal::too_large(format!("the request is larger than {bytes_max} bytes")));
     }
-    let turn = rules.turn().await.ok_or_else(|| UploadRefusal::later("too many files are being received: try again later"))?;
-    let within = tokio::time::timeout(rules.within, read_parts(body, boundary, (bytes_max, operations_max), rules));
-    let late = |_| UploadRefusal(StatusCode::REQUEST_TIMEOUT, Code::BadRequest, "the request took too long to arrive".to_owned());
+    let turn = rules
+        .turn()
+        .await
+        .ok_or_else(|| UploadRefusal::later("too many files are being received: try again later"))?;
+    let within =
+        tokio::time::timeout(rules.within, read_parts(body, boundary, (bytes_max, operations_max), rules));
+    let late = |_| {
+        UploadRefusal(
+            StatusCode::REQUEST_TIMEOUT,
+            Code::BadRequest,
+            "the request took too long to arrive".to_owned(),
+        )
+    };
     let (asked, files) = within.await.map_err(late)??;
     Ok((asked, Uploads { files: files.into_iter().map(Arc::new).collect(), _turn: turn }))
 }
@@ -151,7 +184,8 @@ async fn read_parts(
     let unread = Arc::new(AtomicUsize::new(0));
     let (sender, receiver) = mpsc::channel(1);
     let sizes = SizeLimit::new().whole_stream(u64::try_from(bytes_max).unwrap_or(u64::MAX));
-    let multipart = Multipart::with_constraints(received(receiver), boundary, Constraints::new().size_limit(sizes));
+    let multipart =
+        Multipart::with_constraints(received(receiver), boundary, Constraints::new().size_limit(sizes));
     let parts = PartReader { multipart, unread: Arc::clone(&unread) };
     tokio::select! {
         biased;
@@ -165,7 +199,11 @@ fn received(receiver: mpsc::Receiver<io::Result<Bytes>>) -> impl Stream<Item = i
     stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)))
 }
 
-async fn pump(mut body: web::Payload, sender: mpsc::Sender<io::Result<Bytes>>, unread: &AtomicUsize) -> std::convert::Infallible {
+async fn pump(
+    mut body: web::Payload,
+    sender: mpsc::Sender<io::Result<Bytes>>,
+    unread: &AtomicUsize,
+) -> std::convert::Infallible {
     if let Err(broken) = pump_pieces(&mut body, &sender, unread).await {
         // Nobody listens any more, if it cannot be sent.
         let _heard = sender.send(Err(broken)).await;
@@ -174,7 +212,11 @@ async fn pump(mut body: web::Payload, sender: mpsc::Sender<io::Result<Bytes>>, u
     std::future::pending().await
 }
 
-async fn pump_pieces(body: &mut web::Payload, sender: &mpsc::Sender<io::Result<Bytes>>, unread: &AtomicUsize) -> io::Result<()> {
+async fn pump_pieces(
+    body: &mut web::Payload,
+    sender: &mpsc::Sender<io::Result<Bytes>>,
+    unread: &AtomicUsize,
+) -> io::Result<()> {
     while let Some(chunk) = body.next().await {
         let mut chunk = chunk.map_err(|_| io::Error::from(io::ErrorKind::UnexpectedEof))?;
         while !chunk.is_empty() {
@@ -195,12 +237,19 @@ struct PartReader {
 }
 
 impl PartReader {
-    async fn read(mut self, operations_max: usize, rules: &UploadRules) -> Result<(GraphqlParams, Vec<File>), UploadRefusal> {
+    async fn read(
+        mut self,
+        operations_max: usize,
+        rules: &UploadRules,
+    ) -> Result<(GraphqlParams, Vec<File>), UploadRefusal> {
         let operations = self.small("operations", operations_max).await?;
-        let mut asked = GraphqlParams::from_json(&operations).map_err(|why| UploadRefusal::bad(format!("`operations`: {why}")))?;
+        let mut asked = GraphqlParams::from_json(&operations)
+            .map_err(|why| UploadRefusal::bad(format!("`operations`: {why}")))?;
         let map = self.small("map", MAP_MAX).await?;
         let map: BTreeMap<String, Vec<String>> = serde_json::from_slice(&map).map_err(|_| {
-            UploadRefusal::bad("`map` must be a JSON object of lists of paths, such as {\"0\": [\"variables.file\"]}")
+            UploadRefusal::bad(
+                "`map` must be a JSON object of lists of paths, such as {\"0\": [\"variables.file\"]}",
+            )
         })?;
         if map.len() > rules.files_max {
             return Err(UploadRefusal::bad(format!("a request has at most {} files", rules.files_max)));
@@ -220,8 +269,9 @@ impl PartReader {
         let mut files: BTreeMap<usize, File> = BTreeMap::new();
         while let Some(field) = self.multipart.next_field().await? {
             let number = field.name().and_then(|name| names.iter().position(|known| *known == name));
-            let number = number
-                .ok_or_else(|| UploadRefusal::bad("a part is not in `map`; the parts are `operations`, `map`, and the files"))?;
+            let number = number.ok_or_else(|| {
+                UploadRefusal::bad("a part is not in `map`; the parts are `operations`, `map`, and the files")
+            })?;
             let file = self.file(field, rules).await?;
             if files.insert(number, file).is_some() {
                 return Err(UploadRefusal::bad("a file was sent twice"));
@@ -252,13 +302,18 @@ impl PartReader {
     async fn file(&self, mut field: Field<'static>, rules: &UploadRules) -> Result<File, UploadRefusal> {
         let spool = rules.spool.clone();
         // It never has a name, so there is nothing to remove, whatever happens.
-        let file = tokio::task::spawn_blocking(move || tempfile::tempfile_in(spool)).await.map_err(io::Error::other)??;
+        let file = tokio::task::spawn_blocking(move || tempfile::tempfile_in(spool))
+            .await
+            .map_err(io::Error::other)??;
         let mut file = tokio::fs::File::from_std(file);
         let mut length = 0_usize;
         while let Some(chunk) = self.chunk(&mut field).await? {
             length = length.saturating_add(chunk.len());
             if length > rules.file_bytes_max {
-                return Err(UploadRefusal::too_large(format!("a file is larger than {} bytes", rules.file_bytes_max)));
+                return Err(UploadRefusal::too_large(format!(
+                    "a file is larger than {} bytes",
+                    rules.file_bytes_max
+                )));
             }
             file.write_all(&chunk).await?;
         }
@@ -271,12 +326,15 @@ impl PartReader {
     async fn chunk(&self, field: &mut Field<'static>) -> Result<Option<Bytes>, UploadRefusal> {
         let chunk = field.chunk().await?;
         let read = chunk.as_ref().map_or(0, Bytes::len);
-        let _before = self.unread.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |unread| Some(unread.saturating_sub(read)));
+        let _before = self
+            .unread
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |unread| Some(unread.saturating_sub(read)));
         Ok(chunk)
     }
 }
 
-/// Puts the placeholder of a file where a path leads, such as `variables.input.file` or `variables.files.0`; `None` where that is not null.
+/// Puts the placeholder of a file where a path leads, such as `variables.input.file` or `variables.files.0`;
+/// `None` where that is not null.
 fn place(asked: &mut GraphqlParams, path: &str, number: usize) -> Option<()> {
     let mut steps = path.split('.');
     if steps.next() != Some("variables") {

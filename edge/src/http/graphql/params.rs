@@ -1,6 +1,7 @@
 //! What a request asks for, as it stands in a JSON body or in a query string.
 //!
-//! Parameters that GraphQL over HTTP does not know are ignored, as it asks for; those that it knows have their types.
+//! Parameters that GraphQL over HTTP does not know are ignored, as it asks for; those that it knows have
+//! their types.
 
 use actix_web::{HttpRequest, http::header::CONTENT_TYPE, web};
 use serde::Deserialize;
@@ -39,16 +40,17 @@ pub(super) enum Content {
 }
 
 impl Content {
-    /// Reads the header; the error is a sentence about it. Only what a browser does not send to another origin without asking there
-    /// first: not what a form can send, and no body without a type.
+    /// Reads the header; the error is a sentence about it. Only what a browser does not send to another
+    /// origin without asking there first: not what a form can send, and no body without a type.
     pub(super) fn of(request: &HttpRequest) -> Result<Self, &'static str> {
         const SEND_JSON: &str = "send `Content-Type: application/json`";
         let mut lines = request.headers().get_all(CONTENT_TYPE);
         let (Some(line), None) = (lines.next(), lines.next()) else { return Err(SEND_JSON) };
         let mut parts = line.to_str().map_err(|_| SEND_JSON)?.split(';').map(str::trim);
         let essence = parts.next().unwrap_or_default();
-        let mut charsets =
-            parts.filter_map(|part| part.split_once('=')).filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
+        let mut charsets = parts
+            .filter_map(|part| part.split_once('='))
+            .filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
         if essence.eq_ignore_ascii_case("multipart/form-data") {
             Ok(Self::Multipart)
         } else if !essence.eq_ignore_ascii_case("application/json") {
@@ -79,7 +81,8 @@ impl GraphqlParams {
     /// Reads a query string; the error is a sentence.
     pub(in crate::http) fn from_url(query_string: &str) -> Result<Self, String> {
         let asked = web::Query::<ParamsByUrl>::from_query(query_string);
-        let asked = asked.map_err(|_| "the query string cannot be read, or has a parameter twice")?.into_inner();
+        let asked =
+            asked.map_err(|_| "the query string cannot be read, or has a parameter twice")?.into_inner();
         Ok(Self {
             query: asked.query,
             operation_name: asked.operation_name,
@@ -103,9 +106,13 @@ fn complaint(body: &[u8]) -> String {
         Ok(_) => return "the body must be a JSON object with `query`, and optionally `operationName` and `variables`".to_owned(),
         Err(error) => return format!("the body is not JSON: line {}, column {}", error.line(), error.column()),
     };
-    for (name, is_text) in
-        [("query", true), ("documentId", true), ("operationName", true), ("variables", false), ("extensions", false)]
-    {
+    for (name, is_text) in [
+        ("query", true),
+        ("documentId", true),
+        ("operationName", true),
+        ("variables", false),
+        ("extensions", false),
+    ] {
         match body.get(name) {
             None | Some(Value::Null) => {}
             Some(value) if is_text && !value.is_string() => return format!("`{name}` must be a string"),
@@ -145,8 +152,9 @@ mod tests {
         }
         let files = TestRequest::post().insert_header((CONTENT_TYPE, "multipart/form-data; boundary=x"));
         assert_eq!(Content::of(&files.to_http_request()), Ok(Content::Multipart));
-        let twice =
-            TestRequest::post().append_header((CONTENT_TYPE, "application/json")).append_header((CONTENT_TYPE, "text/plain"));
+        let twice = TestRequest::post()
+            .append_header((CONTENT_TYPE, "application/json"))
+            .append_header((CONTENT_TYPE, "text/plain"));
         assert!(Content::of(&twice.to_http_request()).is_err());
         assert!(Content::of(&TestRequest::post().to_http_request()).is_err());
     }
@@ -170,7 +178,11 @@ mod tests {
             let complaint = GraphqlParams::from_json(body).unwrap_err();
             assert!(complaint.contains(words), "{complaint} for {}", String::from_utf8_lossy(body));
         }
-        let deep = format!("{{\"query\":\"{{a}}\",\"variables\":{}{}}}", "{\"a\":".repeat(10_000), "}".repeat(10_000));
+        let deep = format!(
+            "{{\"query\":\"{{a}}\",\"variables\":{}{}}}",
+            "{\"a\":".repeat(10_000),
+            "}".repeat(10_000)
+        );
         assert!(GraphqlParams::from_json(deep.as_bytes()).is_err());
     }
 

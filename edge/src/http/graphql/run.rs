@@ -16,7 +16,13 @@ use crate::{
 };
 
 /// Answers a request: who asks, what the document may cost, then its execution.
-pub(super) async fn answer(request: &HttpRequest, edge: &Edge, asked: GraphqlParams, media: Media, by_get: bool) -> HttpResponse {
+pub(super) async fn answer(
+    request: &HttpRequest,
+    edge: &Edge,
+    asked: GraphqlParams,
+    media: Media,
+    by_get: bool,
+) -> HttpResponse {
     let (came_at, arrived_at) = (Instant::now(), edge.backend.arrival_now());
     let Some(query) = asked.query else {
         return media.refuse(StatusCode::BAD_REQUEST, Code::BadRequest, "`query` is missing");
@@ -31,8 +37,13 @@ pub(super) async fn answer(request: &HttpRequest, edge: &Edge, asked: GraphqlPar
     let gone = CancellationToken::new();
     // This future ends with its client.
     let _here = gone.clone().drop_guard();
-    let caller =
-        RequestContext { viewer, address: address::client(request, &edge.settings.trusted_proxies), arrived_at, came_at, gone };
+    let caller = RequestContext {
+        viewer,
+        address: address::client(request, &edge.settings.trusted_proxies),
+        arrived_at,
+        came_at,
+        gone,
+    };
     let asked = execute::ExecutionRequest {
         query,
         operation_name: asked.operation_name,
@@ -47,7 +58,11 @@ pub(super) async fn answer(request: &HttpRequest, edge: &Edge, asked: GraphqlPar
         request.extensions_mut().insert(OperationName(name.chars().take(64).collect()));
     }
     if by_get && admitted.kind() != OperationType::Query {
-        return media.refuse(StatusCode::METHOD_NOT_ALLOWED, Code::BadRequest, "GET is for queries: send anything else by POST");
+        return media.refuse(
+            StatusCode::METHOD_NOT_ALLOWED,
+            Code::BadRequest,
+            "GET is for queries: send anything else by POST",
+        );
     }
     media.answer(&edge.executor.run(admitted, caller).await)
 }

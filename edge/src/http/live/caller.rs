@@ -40,19 +40,24 @@ impl Caller {
     }
 
     /// Finds out who it is; without a word, it is nobody in particular.
-    pub(super) async fn find(edge: &Edge, authorization: Option<&str>, address: Option<IpAddr>) -> Result<Self, Unknown> {
+    pub(super) async fn find(
+        edge: &Edge,
+        authorization: Option<&str>,
+        address: Option<IpAddr>,
+    ) -> Result<Self, Unknown> {
         let mut caller = Self { viewer: edge.backend.anonymous(), address, pass: None };
         if let Some(authorization) = authorization {
             let token = token_in(authorization)?;
             // Watched before it is looked up, so that a revocation cannot fall between.
             caller.pass = Some(edge.passes.watch(edge.backend.fingerprint(token).ok_or(Unknown::Token)?));
-            caller.viewer = edge.backend.viewer(token).await.map_err(Unknown::Failed)?.ok_or(Unknown::Token)?;
+            caller.viewer =
+                edge.backend.viewer(token).await.map_err(Unknown::Failed)?.ok_or(Unknown::Token)?;
         }
         Ok(caller)
     }
 
-    /// Waits until the token is not good any longer, or what its bearer may do has changed; then says so. It may be dropped
-    /// while it waits.
+    /// Waits until the token is not good any longer, or what its bearer may do has changed; then says so. It
+    /// may be dropped while it waits.
     pub(super) async fn denied(&mut self) -> &'static str {
         match &mut self.pass {
             None => std::future::pending().await,

@@ -1,5 +1,6 @@
 //! Streams of server-sent events, after the "distinct connections mode" of `graphql-sse`
-//! (<https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md>): one operation a request, by POST or by GET.
+//! (<https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md>): one operation a request, by POST or
+//! by GET.
 
 use std::convert::Infallible;
 
@@ -43,7 +44,8 @@ pub(super) async fn post(request: HttpRequest, body: web::Payload, edge: web::Da
     }
 }
 
-/// `GET /graphql?query=…` with `Accept: text/event-stream`: what a browser's `EventSource` sends. Nothing that changes anything.
+/// `GET /graphql?query=…` with `Accept: text/event-stream`: what a browser's `EventSource` sends. Nothing
+/// that changes anything.
 pub(super) async fn get(request: HttpRequest, edge: web::Data<Edge>) -> HttpResponse {
     match GraphqlParams::from_url(request.query_string()) {
         Ok(asked) => answer(&request, &edge, asked, true).await,
@@ -51,7 +53,12 @@ pub(super) async fn get(request: HttpRequest, edge: web::Data<Edge>) -> HttpResp
     }
 }
 
-async fn answer(request: &HttpRequest, edge: &web::Data<Edge>, asked: GraphqlParams, by_get: bool) -> HttpResponse {
+async fn answer(
+    request: &HttpRequest,
+    edge: &web::Data<Edge>,
+    asked: GraphqlParams,
+    by_get: bool,
+) -> HttpResponse {
     if asked.query.is_none() && asked.document_id.is_none() && asked.extensions.is_none() {
         return Media::json().refuse(StatusCode::BAD_REQUEST, Code::BadRequest, "`query` is missing");
     }
@@ -75,7 +82,14 @@ async fn answer(request: &HttpRequest, edge: &web::Data<Edge>, asked: GraphqlPar
     let every = edge.settings.live.keep_alive_every;
     let mut comments = interval_at(Instant::now().checked_add(every).unwrap_or_else(Instant::now), every);
     comments.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let events = Events { next: Some(next), caller, stopping: edge.stopping.clone(), comments, is_open: false, _place: place };
+    let events = Events {
+        next: Some(next),
+        caller,
+        stopping: edge.stopping.clone(),
+        comments,
+        is_open: false,
+        _place: place,
+    };
     let body = stream::unfold(events, |mut events| async move {
         let event = events.event().await?;
         Some((Ok::<_, Infallible>(event), events))
@@ -130,7 +144,9 @@ impl Events {
             metrics::counter!("smallrun_live_values_total", "transport" => "events").increment(1);
             // JSON as it is written here has no line breaks.
             match told.end {
-                Some(End::Refused) => text.push_str(&format!("event: next\ndata: {{\"errors\":{answer}}}\n\n")),
+                Some(End::Refused) => {
+                    text.push_str(&format!("event: next\ndata: {{\"errors\":{answer}}}\n\n"))
+                }
                 _ => text.push_str(&format!("event: next\ndata: {answer}\n\n")),
             }
         }

@@ -1,5 +1,5 @@
-//! What goes out on a WebSocket. The server's body of the response asks for bytes when the connection can take some; only then
-//! the next message is made, of whatever is newest.
+//! What goes out on a WebSocket. The server's body of the response asks for bytes when the connection can
+//! take some; only then the next message is made, of whatever is newest.
 
 use std::{
     cell::RefCell,
@@ -29,8 +29,9 @@ use crate::live::runs::{End, Told};
 /// Bytes that are made at once, of as many messages as there are: one write to the system for all of them.
 const CHUNK: usize = 16 * 1024;
 
-/// Queries and mutations of one socket that run, or whose answers wait to go out. An answer may be large, and this many of them are
-/// all that a client who does not read keeps in memory; the reader waits before it begins more.
+/// Queries and mutations of one socket that run, or whose answers wait to go out. An answer may be large, and
+/// this many of them are all that a client who does not read keeps in memory; the reader waits before it
+/// begins more.
 const ONCE_MAX: usize = 4;
 
 /// The lane of one socket. Its reader and the body of its response share it.

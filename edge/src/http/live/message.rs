@@ -1,5 +1,6 @@
 //! What is said over a WebSocket, after the protocol `graphql-transport-ws`
-//! (<https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md>): the messages, and the codes with which a socket is closed.
+//! (<https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md>): the messages, and the codes with
+//! which a socket is closed.
 
 use actix_web::web::Bytes;
 use serde::Deserialize;
@@ -13,7 +14,8 @@ pub(super) const PROTOCOL: &str = "graphql-transport-ws";
 /// The longest id of an operation, in bytes: the clients' own have 36.
 const ID_BYTES_MAX: usize = 256;
 
-/// The longest reason of a close, in bytes: a control frame has 125, and two are the code's (RFC 6455, section 5.5).
+/// The longest reason of a close, in bytes: a control frame has 125, and two are the code's (RFC 6455,
+/// section 5.5).
 const REASON_BYTES_MAX: usize = 123;
 
 /// Why a socket is closed.
@@ -117,7 +119,8 @@ struct Raw {
 impl ClientMessage {
     /// Reads a message; the error says what is wrong with it.
     pub(super) fn read(text: &str) -> Result<Self, String> {
-        let raw: Raw = serde_json::from_str(text).map_err(|_| "Invalid message: an object with `type` is expected".to_owned())?;
+        let raw: Raw = serde_json::from_str(text)
+            .map_err(|_| "Invalid message: an object with `type` is expected".to_owned())?;
         let wrong = |what: &str| format!("Invalid message: {what} of `{}`", raw.kind);
         let params = match &raw.payload {
             None | Some(Value::Null) => Ok(Map::new()),
@@ -135,7 +138,8 @@ impl ClientMessage {
             "pong" => params.map(|_| Self::Pong),
             "subscribe" => {
                 let (id, payload) = (id()?, Value::Object(params?));
-                let asked: GraphqlParams = serde_json::from_value(payload).map_err(|_| wrong("malformed `payload`"))?;
+                let asked: GraphqlParams =
+                    serde_json::from_value(payload).map_err(|_| wrong("malformed `payload`"))?;
                 match asked.query {
                     Some(_) => Ok(Self::Subscribe { id, asked }),
                     None => Err(wrong("no `query` in the `payload`")),

@@ -1,11 +1,12 @@
-//! Connections that stay open: WebSockets after the protocol `graphql-transport-ws`, and streams of server-sent events after
-//! `graphql-sse`, both at `/graphql`.
+//! Connections that stay open: WebSockets after the protocol `graphql-transport-ws`, and streams of
+//! server-sent events after `graphql-sse`, both at `/graphql`.
 //!
-//! [`socket`] a WebSocket from its handshake to its close, [`lane`] what goes out on it, [`message`] what is said; [`events`] streams
-//! of events; [`caller`] who is at the other end, and whether still; [`operate`] begins what is asked for.
+//! [`socket`] a WebSocket from its handshake to its close, [`lane`] what goes out on it, [`message`] what is
+//! said; [`events`] streams of events; [`caller`] who is at the other end, and whether still; [`operate`]
+//! begins what is asked for.
 //!
-//! Architecture invariant: what goes out is made when the connection can take it. No value waits in a queue of a connection; one that
-//! takes next to nothing for a while is cut ([`connections`](super::connections)).
+//! Architecture invariant: what goes out is made when the connection can take it. No value waits in a queue
+//! of a connection; one that takes next to nothing for a while is cut ([`connections`](super::connections)).
 
 mod caller;
 mod events;
@@ -40,7 +41,9 @@ pub(super) fn routes(resource: Resource) -> Resource {
 
 fn asks_for_socket(request: &GuardContext<'_>) -> bool {
     let upgrade = request.head().headers().get(UPGRADE).and_then(|value| value.to_str().ok());
-    upgrade.is_some_and(|upgrade| upgrade.split(',').any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket")))
+    upgrade.is_some_and(|upgrade| {
+        upgrade.split(',').any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"))
+    })
 }
 
 /// Whether the client wants events before all else: it names them in `Accept`, and no JSON.
@@ -55,11 +58,18 @@ fn place(request: &HttpRequest, edge: &Edge) -> Result<OpenPlace, Box<HttpRespon
     let taken = edge.places.take(address::client(request, &edge.settings.trusted_proxies));
     taken.map_err(|full| {
         let (status, why) = match full {
-            PlacesFull::Server => (StatusCode::SERVICE_UNAVAILABLE, "this server holds as many open connections as it may"),
-            PlacesFull::Address => (StatusCode::TOO_MANY_REQUESTS, "your address holds as many open connections as it may"),
+            PlacesFull::Server => {
+                (StatusCode::SERVICE_UNAVAILABLE, "this server holds as many open connections as it may")
+            }
+            PlacesFull::Address => {
+                (StatusCode::TOO_MANY_REQUESTS, "your address holds as many open connections as it may")
+            }
         };
         let mut response = HttpResponse::build(status);
-        response.insert_header((RETRY_AFTER, AGAIN_AFTER_SECS)).insert_header((CACHE_CONTROL, "no-store")).force_close();
+        response
+            .insert_header((RETRY_AFTER, AGAIN_AFTER_SECS))
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .force_close();
         Box::new(response.body(why))
     })
 }
@@ -83,7 +93,11 @@ mod tests {
         ] {
             let request = TestRequest::default().insert_header((name, value)).to_srv_request();
             let context = request.guard_ctx();
-            assert_eq!((asks_for_events(&context), asks_for_socket(&context)), (events, socket), "{name}: {value}");
+            assert_eq!(
+                (asks_for_events(&context), asks_for_socket(&context)),
+                (events, socket),
+                "{name}: {value}"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Begins what is asked for over a connection that stays open: a query or a mutation as over HTTP, a subscription among those that run.
+//! Begins what is asked for over a connection that stays open: a query or a mutation as over HTTP, a
+//! subscription among those that run.
 
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
@@ -32,21 +33,37 @@ pub(super) struct Operation {
 
 impl Operation {
     /// Reads what a caller asks for; the answer says why it is not run.
-    pub(super) async fn admit(edge: &Edge, caller: &Caller, mut asked: GraphqlParams) -> Result<Self, Response> {
+    pub(super) async fn admit(
+        edge: &Edge,
+        caller: &Caller,
+        mut asked: GraphqlParams,
+    ) -> Result<Self, Response> {
         let refused = |error| Response::from_errors(vec![error]);
         edge.settings.documents.resolve(&mut asked).map_err(|why| {
             let (code, why) = why.words();
             refused(code.server_error(why, None))
         })?;
-        let Some(query) = asked.query else { return Err(refused(Code::BadRequest.server_error("`query` is missing", None))) };
+        let Some(query) = asked.query else {
+            return Err(refused(Code::BadRequest.server_error("`query` is missing", None)));
+        };
         let gone = CancellationToken::new();
         let here = gone.clone().drop_guard();
         let (came_at, arrived_at) = (Instant::now(), edge.backend.arrival_now());
-        let caller = RequestContext { viewer: Arc::clone(&caller.viewer), address: caller.address, arrived_at, came_at, gone };
+        let caller = RequestContext {
+            viewer: Arc::clone(&caller.viewer),
+            address: caller.address,
+            arrived_at,
+            came_at,
+            gone,
+        };
         let (operation_name, variables) = (asked.operation_name, asked.variables.unwrap_or_default());
         let text = serde_json::Value::Object(variables.clone()).to_string();
-        let asked =
-            execute::ExecutionRequest { query: query.clone(), operation_name: operation_name.clone(), variables, uploads: None };
+        let asked = execute::ExecutionRequest {
+            query: query.clone(),
+            operation_name: operation_name.clone(),
+            variables,
+            uploads: None,
+        };
         let admitted = edge.executor.admit(asked, &caller).await?;
         if admitted.kind() == OperationType::Subscription {
             one_field(admitted.document(), admitted.name()).map_err(refused)?;
@@ -122,10 +139,12 @@ pub(super) fn told(response: &Response) -> Told {
     Told { answer: Some(written(response)), end: Some(end) }
 }
 
-/// A subscription has one field, so that it is clear what it waits for (GraphQL, October 2021, section 5.2.3.1).
+/// A subscription has one field, so that it is clear what it waits for (GraphQL, October 2021, section
+/// 5.2.3.1).
 fn one_field(document: &ExecutableDocument, operation_name: Option<&str>) -> Result<(), ServerError> {
     let mut operations = document.operations.iter();
-    let chosen = operations.find(|(name, _)| operation_name.is_none() || name.map(|name| name.as_str()) == operation_name);
+    let chosen = operations
+        .find(|(name, _)| operation_name.is_none() || name.map(|name| name.as_str()) == operation_name);
     let Some((_, operation)) = chosen else { return Ok(()) };
     let mut keys = BTreeSet::new();
     collect(document, &operation.node.selection_set.node, &mut keys);
@@ -136,8 +155,13 @@ fn one_field(document: &ExecutableDocument, operation_name: Option<&str>) -> Res
     Err(Code::ValidationFailed.server_error(why, Some(operation.pos)))
 }
 
-/// The keys and names of the fields of a selection, whichever fragments they stand in. Circles were refused before.
-fn collect<'a>(document: &'a ExecutableDocument, selection: &'a SelectionSet, keys: &mut BTreeSet<(&'a str, &'a str)>) {
+/// The keys and names of the fields of a selection, whichever fragments they stand in. Circles were refused
+/// before.
+fn collect<'a>(
+    document: &'a ExecutableDocument,
+    selection: &'a SelectionSet,
+    keys: &mut BTreeSet<(&'a str, &'a str)>,
+) {
     for selection in &selection.items {
         match &selection.node {
             Selection::Field(field) => {
@@ -166,7 +190,8 @@ mod tests {
 
     #[test]
     fn a_subscription_has_one_field() {
-        let complaint = |query: &str| one_field(&parse_query(query).unwrap(), None).err().map(|error| error.message);
+        let complaint =
+            |query: &str| one_field(&parse_query(query).unwrap(), None).err().map(|error| error.message);
         for good in [
             "subscription { stockChanged(dropId: \"x\") { soldOut } }",
             "subscription { a: stockChanged(dropId: \"x\") { soldOut } ... on Subscription { a: stockChanged(dropId: \"x\") { asOf } } }",

@@ -50,7 +50,11 @@ pub(super) async fn open(request: HttpRequest, payload: web::Payload, edge: web:
     }
     // A browser asks nobody before it opens a socket, so the origin is looked at here.
     if !edge.settings.http.cors.takes(request.headers().get(ORIGIN)) {
-        return Media::json().refuse(StatusCode::FORBIDDEN, Code::Forbidden, "pages of this origin may not ask");
+        return Media::json().refuse(
+            StatusCode::FORBIDDEN,
+            Code::Forbidden,
+            "pages of this origin may not ask",
+        );
     }
     let place = match place(&request, &edge) {
         Ok(place) => place,
@@ -71,7 +75,14 @@ pub(super) async fn open(request: HttpRequest, payload: web::Payload, edge: web:
     }
     let lane = Lane::new();
     let body = lane.body();
-    let socket = Socket { bounds: edge.settings.live, edge: edge.clone(), lane, caller, is_acknowledged: false, _place: place };
+    let socket = Socket {
+        bounds: edge.settings.live,
+        edge: edge.clone(),
+        lane,
+        caller,
+        is_acknowledged: false,
+        _place: place,
+    };
     rt::spawn(socket.run(payload, is_spoken));
     response.streaming(body)
 }
@@ -95,14 +106,19 @@ struct Socket {
 impl Socket {
     async fn run(mut self, mut payload: web::Payload, is_spoken: bool) {
         let mut frames = Frames::new(self.bounds.message_bytes_max);
-        let close = if is_spoken { self.serve(&mut payload, &mut frames).await } else { Some(Close::not_acceptable()) };
+        let close = if is_spoken {
+            self.serve(&mut payload, &mut frames).await
+        } else {
+            Some(Close::not_acceptable())
+        };
         if let Some(close) = close {
             let is_answer = close.is_answer();
             self.lane.close(close);
             if is_answer {
                 return self.lane.finish();
             }
-            // To close a connection with bytes in it that were not read would take the close frame from the client.
+            // To close a connection with bytes in it that were not read would take the close frame from the
+            // client.
             let _answered = timeout(CLOSE_WITHIN, frames.until_closed(&mut payload)).await;
         }
         self.lane.gone();
@@ -193,7 +209,9 @@ impl Socket {
         }
         let found = match authorization {
             Ok(None) => Ok(None),
-            Ok(Some(authorization)) => Caller::find(&self.edge, Some(&authorization), self.caller.address).await.map(Some),
+            Ok(Some(authorization)) => {
+                Caller::find(&self.edge, Some(&authorization), self.caller.address).await.map(Some)
+            }
             Err(unknown) => Err(unknown),
         };
         match found {
@@ -244,7 +262,8 @@ struct Frames {
     partial: BytesMut,
 }
 
-/// The length of the frame that comes next, as its head says; 0 while the head is not there (RFC 6455, section 5.2).
+/// The length of the frame that comes next, as its head says; 0 while the head is not there (RFC 6455,
+/// section 5.2).
 fn announced(bytes: &[u8]) -> u64 {
     match bytes {
         [_, length, high, low, ..] if length & 0x7f == 126 => u16::from_be_bytes([*high, *low]).into(),
@@ -266,7 +285,12 @@ enum Incoming {
 
 impl Frames {
     fn new(bytes_max: usize) -> Self {
-        Self { codec: Codec::new().max_size(bytes_max), bytes: BytesMut::new(), bytes_max, partial: BytesMut::new() }
+        Self {
+            codec: Codec::new().max_size(bytes_max),
+            bytes: BytesMut::new(),
+            bytes_max,
+            partial: BytesMut::new(),
+        }
     }
 
     fn feed(&mut self, chunk: &[u8]) {
@@ -275,7 +299,8 @@ impl Frames {
 
     /// The next whole message or control frame that has come in.
     fn next(&mut self) -> Result<Option<Incoming>, Close> {
-        let text = |text: &[u8]| String::from_utf8(text.to_vec()).map(Incoming::Text).map_err(|_| Close::not_text());
+        let text =
+            |text: &[u8]| String::from_utf8(text.to_vec()).map(Incoming::Text).map_err(|_| Close::not_text());
         loop {
             // The codec looks at the length of a frame only when all of it is there.
             if announced(&self.bytes) > u64::try_from(self.bytes_max).unwrap_or(u64::MAX) {
@@ -371,7 +396,9 @@ mod tests {
             }
         }
         assert_eq!(heard, ["ping", "hello"]);
-        for too_long in [b"\x81\x8b\0\0\0\0hello hello".as_slice(), b"\x01\x86\0\0\0\0hello \x80\x85\0\0\0\0hello"] {
+        for too_long in
+            [b"\x81\x8b\0\0\0\0hello hello".as_slice(), b"\x01\x86\0\0\0\0hello \x80\x85\0\0\0\0hello"]
+        {
             let mut frames = Frames::new(10);
             frames.feed(too_long);
             assert_eq!(frames.next().err().map(|close| close.code), Some(1009), "{too_long:?}");

@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{loops::AbortOnDrop, pulse::LOOK_AGAIN};
 
-/// While the broker works, only what fell through must be found by looking: tasks whose worker fell silent, permits that
-/// were lost between a commit and the broker.
+/// While the broker works, only what fell through must be found by looking: tasks whose worker fell silent,
+/// permits that were lost between a commit and the broker.
 const LOOK_AGAIN_WHEN_UP: Duration = Duration::from_secs(5);
 /// A channel that could not be opened is tried again after this time.
 const OPEN_AGAIN: Duration = Duration::from_millis(500);
@@ -93,11 +93,18 @@ async fn receive(mut line: Line, queue: String, prefetch: u16, permits: mpsc::Se
     }
 }
 
-async fn receive_on(up: &Up, line: &mut Line, queue: &str, prefetch: u16, permits: &mpsc::Sender<Permit>) -> lapin::Result<()> {
+async fn receive_on(
+    up: &Up,
+    line: &mut Line,
+    queue: &str,
+    prefetch: u16,
+    permits: &mpsc::Sender<Permit>,
+) -> lapin::Result<()> {
     let channel = up.0.create_channel().await?;
     channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
     let options = BasicConsumeOptions::default();
-    let mut deliveries = channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await?;
+    let mut deliveries =
+        channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await?;
     loop {
         tokio::select! {
             delivery = deliveries.next() => match delivery {

@@ -1,8 +1,9 @@
-//! One connection to the broker, kept up: made anew with backoff when it breaks, looked after while it stands.
+//! One connection to the broker, kept up: made anew with backoff when it breaks, looked after while it
+//! stands.
 //!
-//! What hangs on a connection (channels, consumers, exclusive queues) is made anew by whoever needs it: they wait for
-//! [`Link::up`]. The client library can recover these by itself, but gives up after some tries, and leaves open what
-//! became of messages in flight.
+//! What hangs on a connection (channels, consumers, exclusive queues) is made anew by whoever needs it: they
+//! wait for [`Link::up`]. The client library can recover these by itself, but gives up after some tries, and
+//! leaves open what became of messages in flight.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
@@ -76,24 +77,38 @@ impl Link {
                     let why = broken(&connection, events).await;
                     self.up.send_replace(None);
                     tracing::warn!(connection = self.name, why, "the connection to the broker is lost");
-                    let _told = tokio::time::timeout(CLOSE_TIMEOUT, connection.close(GOODBYE, "lost".into())).await;
+                    let _told =
+                        tokio::time::timeout(CLOSE_TIMEOUT, connection.close(GOODBYE, "lost".into())).await;
                     failures = if since.elapsed() > STOOD_LONG { 0 } else { failures.saturating_add(1) };
                 }
                 Err(error) => {
                     failures = failures.saturating_add(1);
-                    tracing::warn!(connection = self.name, error, "the broker cannot be reached; it is tried again");
+                    tracing::warn!(
+                        connection = self.name,
+                        error,
+                        "the broker cannot be reached; it is tried again"
+                    );
                 }
             }
-            tokio::time::sleep(full_jitter(self.entropy.as_ref(), failures, BACKOFF_BASE_MILLIS, BACKOFF_CAP_MILLIS)).await;
+            tokio::time::sleep(full_jitter(
+                self.entropy.as_ref(),
+                failures,
+                BACKOFF_BASE_MILLIS,
+                BACKOFF_CAP_MILLIS,
+            ))
+            .await;
         }
     }
 
     async fn connect(&self) -> Result<(Arc<Connection>, Events), String> {
-        let properties = ConnectionProperties::default().with_connection_name(format!("smallrun {}", self.name).into());
+        let properties =
+            ConnectionProperties::default().with_connection_name(format!("smallrun {}", self.name).into());
         let tls = OwnedTLSConfig { identity: None, cert_chain: self.address.authorities.clone() };
         let made = async {
             let runtime = lapin::runtime::default_runtime()?;
-            let connection = Connection::connect_uri_with_config(self.address.uri.clone(), properties, tls, runtime).await?;
+            let connection =
+                Connection::connect_uri_with_config(self.address.uri.clone(), properties, tls, runtime)
+                    .await?;
             let events: Events = Box::pin(connection.events_listener());
             topology::declare_shared(&connection.create_channel().await?).await?;
             Ok::<_, lapin::Error>((Arc::new(connection), events))

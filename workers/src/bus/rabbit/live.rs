@@ -51,8 +51,14 @@ fn read(body: &[u8]) -> Result<Vec<Stamped>, serde_json::Error> {
     Ok(facts.into_iter().map(stamped).collect())
 }
 
-/// Receives for as long as it is let, on one connection after the other. After a break there is news in any case.
-pub(super) async fn receive(mut line: Line, me: String, facts: broadcast::Sender<Arc<Stamped>>, news: watch::Sender<u64>) {
+/// Receives for as long as it is let, on one connection after the other. After a break there is news in any
+/// case.
+pub(super) async fn receive(
+    mut line: Line,
+    me: String,
+    facts: broadcast::Sender<Arc<Stamped>>,
+    news: watch::Sender<u64>,
+) {
     loop {
         let up = line.borrow_and_update().clone();
         if let Some(up) = up {

@@ -20,8 +20,8 @@ use super::{
 const WINDOW: usize = 512;
 /// A message that the socket does not take in this time is given up: the broker has stopped reading.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
-/// And one that is not confirmed in this time: less than half of the relay's lease, which must not run out over a broker that
-/// has fallen silent.
+/// And one that is not confirmed in this time: less than half of the relay's lease, which must not run out
+/// over a broker that has fallen silent.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(2);
 /// AMQP 0-9-1, basic properties: 2 is kept on disk, 1 is not.
 const PERSISTENT: u8 = 2;
@@ -91,7 +91,8 @@ async fn open(up: &Up) -> lapin::Result<Channel> {
     Ok(channel)
 }
 
-/// The connection as soon as there is one; whoever wants to publish before that is told at once. `None`: nobody will any more.
+/// The connection as soon as there is one; whoever wants to publish before that is told at once. `None`:
+/// nobody will any more.
 async fn wait_for(line: &mut Line, messages: &mut mpsc::Receiver<Outgoing>) -> Option<Up> {
     loop {
         if let Some(up) = line.borrow_and_update().clone() {
@@ -105,7 +106,12 @@ async fn wait_for(line: &mut Line, messages: &mut mpsc::Receiver<Outgoing>) -> O
 }
 
 /// Publishes until the channel is of no use; answers whether anybody may still want to publish.
-async fn use_channel(up: &Up, channel: &Channel, line: &mut Line, messages: &mut mpsc::Receiver<Outgoing>) -> bool {
+async fn use_channel(
+    up: &Up,
+    channel: &Channel,
+    line: &mut Line,
+    messages: &mut mpsc::Receiver<Outgoing>,
+) -> bool {
     let mut on_their_way: FuturesUnordered<Pending> = FuturesUnordered::new();
     loop {
         tokio::select! {
@@ -124,7 +130,8 @@ async fn use_channel(up: &Up, channel: &Channel, line: &mut Line, messages: &mut
     }
 }
 
-/// Sends one message; answers what to wait for, or nothing when it did not go out and its sender has been told.
+/// Sends one message; answers what to wait for, or nothing when it did not go out and its sender has been
+/// told.
 async fn send(up: &Up, channel: &Channel, message: Outgoing) -> Option<Pending> {
     let confirmed = message.confirmed;
     if up.0.status().blocked() {
@@ -132,13 +139,22 @@ async fn send(up: &Up, channel: &Channel, message: Outgoing) -> Option<Pending> 
         return None;
     }
     let mode = if message.persistent { PERSISTENT } else { TRANSIENT };
-    let mut properties = BasicProperties::default().with_delivery_mode(mode).with_content_type("application/json".into());
+    let mut properties =
+        BasicProperties::default().with_delivery_mode(mode).with_content_type("application/json".into());
     if let Some(sender) = message.sender {
         properties = properties.with_app_id(sender.into());
     }
-    // A message to a queue that is gone comes back instead of vanishing; to an exchange, nobody may be listening.
-    let options = BasicPublishOptions { mandatory: message.exchange.is_empty(), ..BasicPublishOptions::default() };
-    let sent = channel.basic_publish(message.exchange.into(), message.routing_key.into(), options, &message.body, properties);
+    // A message to a queue that is gone comes back instead of vanishing; to an exchange, nobody may be
+    // listening.
+    let options =
+        BasicPublishOptions { mandatory: message.exchange.is_empty(), ..BasicPublishOptions::default() };
+    let sent = channel.basic_publish(
+        message.exchange.into(),
+        message.routing_key.into(),
+        options,
+        &message.body,
+        properties,
+    );
     match tokio::time::timeout(WRITE_TIMEOUT, sent).await {
         Ok(Ok(confirm)) => Some(Box::pin(async move {
             drop(confirmed.send(judge(confirm.await)));

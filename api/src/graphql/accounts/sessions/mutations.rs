@@ -6,9 +6,9 @@ use async_graphql::{Context, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
 use domain::{
     accounts::{
-        ConfirmGuestRefusal, Email, OpenSessionRefusal, Password, RequestSessionRefusal, RevokeSessionRefusal, SignIn,
-        SignInRefusal, StartGuestRefusal, confirm_guest, open_session, request_session, revoke_session, sign_in, sign_out,
-        start_guest,
+        ConfirmGuestRefusal, Email, OpenSessionRefusal, Password, RequestSessionRefusal,
+        RevokeSessionRefusal, SignIn, SignInRefusal, StartGuestRefusal, confirm_guest, open_session,
+        request_session, revoke_session, sign_in, sign_out, start_guest,
     },
     platform::{
         NeverRefused,
@@ -38,13 +38,17 @@ user_error!(GuestStartError, GuestStartErrorCode, StartGuestRefusal {} wait: Too
 user_error!(
     GuestConfirmError,
     GuestConfirmErrorCode,
-    ConfirmGuestRefusal { LinkInvalid: "The link is unknown, was used, or has run out. `guestStart` sends a new one." }
+    ConfirmGuestRefusal {
+        LinkInvalid: "The link is unknown, was used, or has run out. `guestStart` sends a new one."
+    }
 );
 user_error!(SessionRequestError, SessionRequestErrorCode, RequestSessionRefusal {} wait: TooManyTries = "Too often by this storefront, or too many letters to this address. `retryAfterSeconds` says how long to wait.");
 user_error!(
     SessionOpenError,
     SessionOpenErrorCode,
-    OpenSessionRefusal { LinkInvalid: "The link is unknown, was used, has run out, or was asked for by another storefront." }
+    OpenSessionRefusal {
+        LinkInvalid: "The link is unknown, was used, has run out, or was asked for by another storefront."
+    }
 );
 
 payload!(SessionSignInPayload, SessionSignInError {
@@ -82,7 +86,8 @@ payload!(GuestConfirmPayload, GuestConfirmError {
     viewer: Viewer,
 });
 payload!(SessionRequestPayload, SessionRequestError {
-    /// True when it was taken: a letter goes to the address if it is the confirmed one of an account. The answer is the same if not.
+    /// True when it was taken: a letter goes to the address if it is the confirmed one of an account. The
+    /// answer is the same if not.
     accepted: bool,
 } retry_after_seconds);
 payload!(SessionOpenPayload, SessionOpenError {
@@ -129,7 +134,8 @@ pub struct GuestConfirmInput {
 /// Which buyer is asked.
 #[derive(InputObject)]
 pub struct SessionRequestInput {
-    /// The address of the buyer's account. A letter with a link goes there and names the storefront by its token's name.
+    /// The address of the buyer's account. A letter with a link goes there and names the storefront by its
+    /// token's name.
     pub email: String,
 }
 
@@ -161,7 +167,11 @@ impl SessionsMutation {
                 password: form.field("password", Password::new(&input.password)),
             });
             let begun = sign_in(ctx.db(), &scope, &form.finish(request)?).await?;
-            Ok(SessionSignInPayload::done(begun.secret.expose().to_owned(), begun.session.expires_at, Viewer(begun.viewer)))
+            Ok(SessionSignInPayload::done(
+                begun.secret.expose().to_owned(),
+                begun.session.expires_at,
+                Viewer(begun.viewer),
+            ))
         })
         .await
     }
@@ -193,7 +203,8 @@ impl SessionsMutation {
         .await
     }
 
-    /// Begin to buy without an account. A letter with a link goes to the address; `guestConfirm` takes its code.
+    /// Begin to buy without an account. A letter with a link goes to the address; `guestConfirm` takes its
+    /// code.
     async fn guest_start(
         &self,
         ctx: &Context<'_>,
@@ -220,12 +231,17 @@ impl SessionsMutation {
             let mut form = Form::new();
             let link = link(&mut form, &input.link);
             let begun = confirm_guest(ctx.db(), &scope, &form.finish(link)?).await?;
-            Ok(GuestConfirmPayload::done(begun.secret.expose().to_owned(), begun.session.expires_at, Viewer(begun.viewer)))
+            Ok(GuestConfirmPayload::done(
+                begun.secret.expose().to_owned(),
+                begun.session.expires_at,
+                Viewer(begun.viewer),
+            ))
         })
         .await
     }
 
-    /// Ask a buyer, by a letter that names the storefront, to let it open a session. For secret tokens with SESSIONS_OPEN.
+    /// Ask a buyer, by a letter that names the storefront, to let it open a session. For secret tokens with
+    /// SESSIONS_OPEN.
     async fn session_request(
         &self,
         ctx: &Context<'_>,
@@ -241,8 +257,8 @@ impl SessionsMutation {
         .await
     }
 
-    /// Open a session of 30 days for a buyer who agreed, by the letter's link. In it the person is a buyer and nothing more. For the
-    /// secret token that asked.
+    /// Open a session of 30 days for a buyer who agreed, by the letter's link. In it the person is a buyer
+    /// and nothing more. For the secret token that asked.
     async fn session_open(
         &self,
         ctx: &Context<'_>,
@@ -253,7 +269,11 @@ impl SessionsMutation {
             let mut form = Form::new();
             let link = link(&mut form, &input.link);
             let begun = open_session(ctx.db(), &scope, &form.finish(link)?).await?;
-            Ok(SessionOpenPayload::done(begun.secret.expose().to_owned(), begun.session.expires_at, Viewer(begun.viewer)))
+            Ok(SessionOpenPayload::done(
+                begun.secret.expose().to_owned(),
+                begun.session.expires_at,
+                Viewer(begun.viewer),
+            ))
         })
         .await
     }

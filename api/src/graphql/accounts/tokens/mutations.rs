@@ -52,7 +52,8 @@ pub struct ApiTokenCreateInput {
     pub creator_id: Option<ID>,
     /// Publishable or secret.
     pub kind: ApiTokenKind,
-    /// What it is for, at most 80 characters. Buyers read it when a storefront asks to open a session for them.
+    /// What it is for, at most 80 characters. Buyers read it when a storefront asks to open a session for
+    /// them.
     pub name: String,
     /// What a secret token may do, at least one; none for a publishable one.
     #[graphql(default)]
@@ -76,7 +77,8 @@ pub struct TokensMutation;
 
 #[Object]
 impl TokensMutation {
-    /// Make an API token. For owners of the creator, and for administrators of the marketplace, signed in; its secret is shown once.
+    /// Make an API token. For owners of the creator, and for administrators of the marketplace, signed in;
+    /// its secret is shown once.
     async fn api_token_create(
         &self,
         ctx: &Context<'_>,
@@ -99,7 +101,8 @@ impl TokensMutation {
         .await
     }
 
-    /// Revoke an API token, and with it the sessions that it opened for buyers. One that is revoked already stays so.
+    /// Revoke an API token, and with it the sessions that it opened for buyers. One that is revoked already
+    /// stays so.
     async fn api_token_revoke(
         &self,
         ctx: &Context<'_>,

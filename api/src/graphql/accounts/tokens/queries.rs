@@ -19,8 +19,9 @@ pub struct TokensQuery;
 
 #[Object]
 impl TokensQuery {
-    /// The API tokens of a creator, or of the marketplace, newest first, revoked ones too. For owners of the creator, and for
-    /// administrators, who are signed in and have confirmed their address. Null when there is no such creator, or it is not yours.
+    /// The API tokens of a creator, or of the marketplace, newest first, revoked ones too. For owners of the
+    /// creator, and for administrators, who are signed in and have confirmed their address. Null when there
+    /// is no such creator, or it is not yours.
     async fn api_tokens(
         &self,
         ctx: &Context<'_>,

@@ -24,10 +24,11 @@ use crate::graphql::{
 pub struct ProductImportInput {
     /// To which creator.
     pub creator_id: ID,
-    /// CSV in UTF-8 with a header, separated by commas, semicolons or tabs, at most 10,000 rows: one row a variant, of the columns `slug`,
-    /// `title`, `summary`, `description`, `tags`, `sku`, `variant_title`, `price`, `currency`, `weight_grams`, `length_mm`, `width_mm`,
-    /// `height_mm`, `tax_class`, as far as there are any; `slug` or `title` must be there. Rows of a product follow one another, and what
-    /// is said of the product stands in the first of them.
+    /// CSV in UTF-8 with a header, separated by commas, semicolons or tabs, at most 10,000 rows: one row a
+    /// variant, of the columns `slug`, `title`, `summary`, `description`, `tags`, `sku`, `variant_title`,
+    /// `price`, `currency`, `weight_grams`, `length_mm`, `width_mm`, `height_mm`, `tax_class`, as far as
+    /// there are any; `slug` or `title` must be there. Rows of a product follow one another, and what is said
+    /// of the product stands in the first of them.
     pub file: Upload,
     /// Whether only to find out what would become of each row.
     #[graphql(default)]
@@ -82,7 +83,9 @@ impl From<SheetError> for Stop<ProductImportErrorCode> {
     fn from(error: SheetError) -> Self {
         let refusal = match error {
             SheetError::NotUtf8 { .. } | SheetError::Malformed { .. } => FileRefusal::NotCsv,
-            SheetError::UnknownColumn(_) | SheetError::RepeatedColumn(_) | SheetError::MissingColumn => FileRefusal::BadHeader,
+            SheetError::UnknownColumn(_) | SheetError::RepeatedColumn(_) | SheetError::MissingColumn => {
+                FileRefusal::BadHeader
+            }
             SheetError::NoRows => FileRefusal::NoRows,
             SheetError::TooManyRows => FileRefusal::TooManyRows,
         };
@@ -97,10 +100,11 @@ pub struct ImportsMutation;
 
 #[Object]
 impl ImportsMutation {
-    /// Takes in a file of products and their variants, by the GraphQL multipart request specification. Products are matched by their
-    /// slug, variants by their SKU; those that are not there are made, of the others what differs is changed, and nothing is deleted. It
-    /// is worked off in the background. For a creator's members, and its secret tokens with `catalog:write`. The counterpart is
-    /// `GET /creators/{id}/products.csv`.
+    /// Takes in a file of products and their variants, by the GraphQL multipart request specification.
+    /// Products are matched by their slug, variants by their SKU; those that are not there are made, of the
+    /// others what differs is changed, and nothing is deleted. It is worked off in the background. For a
+    /// creator's members, and its secret tokens with `catalog:write`. The counterpart is `GET
+    /// /creators/{id}/products.csv`.
     async fn product_import(
         &self,
         ctx: &Context<'_>,

@@ -18,9 +18,14 @@ use crate::graphql::{
 };
 
 /// The imports of a creator, for those who may read all of its catalogue; nothing for others.
-pub(crate) async fn of_creator(ctx: &Context<'_>, creator: CreatorId) -> async_graphql::Result<Option<Connection<ProductImport>>> {
+pub(crate) async fn of_creator(
+    ctx: &Context<'_>,
+    creator: CreatorId,
+) -> async_graphql::Result<Option<Connection<ProductImport>>> {
     let list = List::of(ctx, format!("imports:{}", global(creator).as_str()))?;
-    let Ok(scope) = authorize(ctx.viewer(), Manage { creator, permission: Permission::CatalogRead }) else { return Ok(None) };
+    let Ok(scope) = authorize(ctx.viewer(), Manage { creator, permission: Permission::CatalogRead }) else {
+        return Ok(None);
+    };
     let slice = queries::list(ctx.db(), &scope, &list.page).await.internal()?;
     let count = |db, scope| async move { queries::count(&db, &scope).await };
     Ok(Some(list.connection(slice.map(ProductImport), ctx.db(), scope, count)))
@@ -32,8 +37,8 @@ pub struct ImportsQuery;
 
 #[Object]
 impl ImportsQuery {
-    /// Products that came as a file, and how far they are. Null when there are none of that id, or when they are not yours. For a
-    /// creator's members, and its secret tokens with `catalog:read`.
+    /// Products that came as a file, and how far they are. Null when there are none of that id, or when they
+    /// are not yours. For a creator's members, and its secret tokens with `catalog:read`.
     async fn product_import(
         &self,
         ctx: &Context<'_>,

@@ -125,7 +125,8 @@ impl ProductImportRow {
             })
             .collect()
     }
-    /// The product that was made or found, in the product's first row. After a dry run, only one that was there before.
+    /// The product that was made or found, in the product's first row. After a dry run, only one that was
+    /// there before.
     async fn product(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Product>> {
         let Some(product) = self.0.product_id else { return Ok(None) };
         Ok(ctx.load(ReferredProduct(product)).await?.map(Product))
@@ -204,9 +205,16 @@ impl ProductImport {
         let scope = ctx.scope(Manage { creator: self.0.creator_id, permission: Permission::CatalogRead })?;
         let slice = queries::rows(ctx.db(), &scope, self.0.id, refused, &list.page).await.internal()?;
         let asked = (scope, self.0.id, refused);
-        Ok(list.connection(slice.map(ProductImportRow), ctx.db(), asked, |db, (scope, import, refused)| async move {
-            queries::rows_count(&db, &scope, import, refused).await
-        }))
+        Ok(
+            list.connection(
+                slice.map(ProductImportRow),
+                ctx.db(),
+                asked,
+                |db, (scope, import, refused)| async move {
+                    queries::rows_count(&db, &scope, import, refused).await
+                },
+            ),
+        )
     }
     /// When the file came.
     async fn created_at(&self) -> DateTime<Utc> {

@@ -114,7 +114,9 @@ fn tiers(form: &mut Form, input: &[PriceTierInput], currency: platform::Currency
     const LOOKED_AT: usize = 100;
     form.each_object("tiers", input, LOOKED_AT, |form, tier| {
         parsed!(Tier {
-            price_minor: form.field("price", platform::Money::parse(&tier.price.0, currency)).map(|price| price.minor),
+            price_minor: form
+                .field("price", platform::Money::parse(&tier.price.0, currency))
+                .map(|price| price.minor),
             up_to_units: form.optional("upToUnits", tier.up_to_units.map(count)),
             until: Ok(tier.until),
         })

@@ -48,7 +48,8 @@ pub struct PriceTier {
     pub up_to_units: Option<i32>,
     /// Holds before this instant.
     pub until: Option<DateTime<Utc>>,
-    /// How many more units can be had at this price now, as long as nobody else takes them. A hold that runs out gives its own back.
+    /// How many more units can be had at this price now, as long as nobody else takes them. A hold that runs
+    /// out gives its own back.
     pub units_left: Option<i32>,
 }
 
@@ -85,9 +86,14 @@ pub struct DropItem {
     pub(crate) stock: Option<ItemStock>,
 }
 
-pub(crate) fn stock(item: &rules::DropItem, held: &[(DropItemId, ItemStockView)], as_of: DateTime<Utc>) -> ItemStock {
+pub(crate) fn stock(
+    item: &rules::DropItem,
+    held: &[(DropItemId, ItemStockView)],
+    as_of: DateTime<Utc>,
+) -> ItemStock {
     let view = held.iter().find(|(id, _)| *id == item.id).map(|(_, view)| *view).unwrap_or_default();
-    let (units, confirmed, held) = (i32::from(item.units), i32::from(item.confirmed_units), i32::from(view.held));
+    let (units, confirmed, held) =
+        (i32::from(item.units), i32::from(item.confirmed_units), i32::from(view.held));
     // Item and holds are read one after the other: what was confirmed in between is in both.
     let free = units.saturating_sub(confirmed).saturating_sub(held).max(0);
     ItemStock { units, held, confirmed, free, next_hold_ends_at: view.next_hold_ends_at, as_of }
@@ -134,7 +140,8 @@ impl DropItem {
     async fn per_buyer_max(&self) -> i32 {
         self.item.per_buyer_max.into()
     }
-    /// The price of the next unit, with or without tax as the creator's prices are. `checkoutQuote` knows the whole price.
+    /// The price of the next unit, with or without tax as the creator's prices are. `checkoutQuote` knows the
+    /// whole price.
     async fn price(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Money>> {
         let tiers = self.tiers_loaded(ctx).await?;
         let stock = self.stock_now(ctx).await?;

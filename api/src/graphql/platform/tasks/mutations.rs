@@ -95,7 +95,8 @@ impl TasksMutation {
         .await
     }
 
-    /// Put all dead letters of a kind back into their queue, once their common cause is mended. For administrators.
+    /// Put all dead letters of a kind back into their queue, once their common cause is mended. For
+    /// administrators.
     async fn task_requeue_all(
         &self,
         ctx: &Context<'_>,
@@ -114,7 +115,8 @@ impl TasksMutation {
         .await
     }
 
-    /// Let a dead letter go for good: what it was to do will not be done. The audit log keeps the reason. For administrators.
+    /// Let a dead letter go for good: what it was to do will not be done. The audit log keeps the reason. For
+    /// administrators.
     async fn task_discard(
         &self,
         ctx: &Context<'_>,

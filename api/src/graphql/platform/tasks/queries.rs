@@ -78,14 +78,20 @@ impl TasksQuery {
         listed(ctx, list, filter.unwrap_or_default().into(), sort.into()).await
     }
 
-    /// Background work that failed too often, or for good, newest first: `tasks` in the state `DEAD`. For administrators.
+    /// Background work that failed too often, or for good, newest first: `tasks` in the state `DEAD`. For
+    /// administrators.
     async fn dead_letters(&self, ctx: &Context<'_>) -> async_graphql::Result<Connection<Task>> {
         let dead = rules::TaskFilter { state: Some(rules::TaskState::Dead), ..rules::TaskFilter::default() };
         listed(ctx, "deadLetters", dead, rules::TaskSort::Newest).await
     }
 
-    /// A piece of background work; null when there is none, or none any more, because it is done. For administrators.
-    async fn task(&self, ctx: &Context<'_>, #[graphql(desc = "Its global id.")] id: ID) -> async_graphql::Result<Option<Task>> {
+    /// A piece of background work; null when there is none, or none any more, because it is done. For
+    /// administrators.
+    async fn task(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its global id.")] id: ID,
+    ) -> async_graphql::Result<Option<Task>> {
         ctx.scope(Administer)?;
         let id = id_at::<TaskId>("id", &id)?;
         Ok(ctx.load(SeenTask(id)).await?.map(Task))

@@ -99,7 +99,10 @@ async fn seen(loaders: &Loaders, ids: &[TaskId]) -> Result<HashMap<TaskId, TaskR
     }
 }
 
-async fn failures(loaders: &Loaders, ids: &[TaskId]) -> Result<HashMap<TaskId, Vec<rules::TaskFailure>>, DbErr> {
+async fn failures(
+    loaders: &Loaders,
+    ids: &[TaskId],
+) -> Result<HashMap<TaskId, Vec<rules::TaskFailure>>, DbErr> {
     match authorize(&loaders.viewer, Administer) {
         Ok(scope) => rules::failures_of(&loaders.db, &scope, ids).await,
         Err(_) => Ok(HashMap::new()),
@@ -131,7 +134,8 @@ impl Task {
     async fn state(&self) -> TaskState {
         self.0.state.into()
     }
-    /// What it is about: an id, such as that of a checkout or a payment; of a webhook the gateway's name and its id of the event.
+    /// What it is about: an id, such as that of a checkout or a payment; of a webhook the gateway's name and
+    /// its id of the event.
     async fn subject(&self) -> Option<&str> {
         self.0.subject.as_deref()
     }

@@ -56,7 +56,10 @@ pub struct CheckoutQuoteInput {
 }
 
 /// Reads lines.
-pub(in crate::graphql::reservations) fn lines(form: &mut Form, input: &[CheckoutLineInput]) -> Parsed<Vec<Line>> {
+pub(in crate::graphql::reservations) fn lines(
+    form: &mut Form,
+    input: &[CheckoutLineInput],
+) -> Parsed<Vec<Line>> {
     // One more than allowed, so that the rule refuses; no more work than that.
     form.each_object("lines", input, LINES_MAX.saturating_add(1), |form, line| {
         let units = Quantity::try_from(line.units).ok().filter(|units| units.get() <= LINE_UNITS_MAX);

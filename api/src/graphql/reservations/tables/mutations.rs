@@ -141,7 +141,11 @@ impl TablesMutation {
                 })
             });
             tables::set_tariffs(ctx.db(), &scope, &form.finish(tariffs)?).await?;
-            let rows = tables::tariffs_of(ctx.db(), &[creator]).await.internal()?.remove(&creator).unwrap_or_default();
+            let rows = tables::tariffs_of(ctx.db(), &[creator])
+                .await
+                .internal()?
+                .remove(&creator)
+                .unwrap_or_default();
             let tariffs: Vec<_> = rows.into_iter().map(ShippingTariff::from).collect();
             Ok(CreatorShippingTariffsSetPayload::done(tariffs))
         })

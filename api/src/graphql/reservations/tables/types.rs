@@ -109,6 +109,10 @@ pub struct ShippingTariff {
 
 impl From<quote::ShippingTariff> for ShippingTariff {
     fn from(tariff: quote::ShippingTariff) -> Self {
-        Self { country: tariff.country.to_string(), weight_grams_max: tariff.weight_grams_max.into(), price: tariff.price.into() }
+        Self {
+            country: tariff.country.to_string(),
+            weight_grams_max: tariff.weight_grams_max.into(),
+            price: tariff.price.into(),
+        }
     }
 }

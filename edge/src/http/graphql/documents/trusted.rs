@@ -66,7 +66,9 @@ impl TrustedDocuments {
     pub fn parse(json: &str) -> Result<Self, TrustedDocumentsError> {
         let written = serde_json::from_str(json).map_err(TrustedDocumentsError::Form)?;
         let listed: Vec<(String, String)> = match written {
-            Written::Manifest { operations, .. } => operations.into_iter().map(|Operation { id, body }| (id, body)).collect(),
+            Written::Manifest { operations, .. } => {
+                operations.into_iter().map(|Operation { id, body }| (id, body)).collect()
+            }
             Written::Map(map) => map.into_iter().collect(),
         };
         let mut documents = Self::default();
@@ -96,8 +98,8 @@ impl TrustedDocuments {
         self.by_id.is_empty()
     }
 
-    /// The document of an id: the one in the list, or the SHA-256 of the text, with or without the prefix `sha256:` that GraphQL over
-    /// HTTP gives it.
+    /// The document of an id: the one in the list, or the SHA-256 of the text, with or without the prefix
+    /// `sha256:` that GraphQL over HTTP gives it.
     pub(super) fn find(&self, id: &str) -> Option<Arc<str>> {
         let bare = Self::bare(id);
         let listed = self.by_id.get(id).or_else(|| self.by_id.get(bare));
