@@ -1,4 +1,4 @@
-//! Opens the database: SQLite as one writer and several readers, PostgreSQL as one pool.
+//! Opens the database: for SQLite one writer and several readers, for PostgreSQL one pool.
 
 use std::{
     fmt,
@@ -18,18 +18,19 @@ use sea_orm::{
 
 use super::{clock::Clock, db::Db, entropy::Entropy};
 
-/// How long a request waits for a free connection, or for the one SQLite writer.
+/// How long a request waits for a free connection, or for the single SQLite writer.
 const ACQUIRE_SECS: u64 = 30;
-/// How many statements a PostgreSQL connection keeps prepared: more than there are texts, lists of several
-/// lengths included.
+/// The prepared statements that a PostgreSQL connection caches. The limit is above the number of statement
+/// texts, including those that differ only in the length of a list.
 const STATEMENTS_KEPT: usize = 1_000;
-/// How long a SQLite statement waits for another process: a short command beside the server.
+/// How long a SQLite statement waits for another process, such as a short command that runs beside the
+/// server.
 const BUSY_SECS: u64 = 10;
-/// Pages that SQLite reads from the page cache of the system instead of copying them: a marketplace's
-/// whole file usually fits. More is taken from the address space only.
+/// The size of SQLite's memory map: pages within it are read from the system's page cache without a copy. The
+/// whole file of a marketplace usually fits. A larger map costs only address space.
 const MMAP_BYTES: &str = "268435456";
 
-/// Where the records are kept.
+/// The location of the database.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl(Place);
 
@@ -42,30 +43,30 @@ enum Place {
 /// Why a text does not name a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DatabaseUrlError {
-    /// Another scheme, or none.
+    /// The scheme is missing or unknown.
     #[error("a database URL begins with `sqlite://` (and a file) or `postgres://` (and a server)")]
     UnknownScheme,
-    /// `sqlite://` and nothing after it.
+    /// The file is missing after `sqlite://`.
     #[error("`sqlite://` needs a file, such as `sqlite://data/smallrun.db`")]
     NoFile,
-    /// An in-memory database: each connection would have its own.
+    /// An in-memory database was requested. It is refused because each connection would have its own.
     #[error("a database in memory is not possible: name a file, such as `sqlite://data/smallrun.db`")]
     InMemory,
-    /// `?` in a `sqlite://` URL.
+    /// A `sqlite://` URL has options after `?`.
     #[error("a `sqlite://` URL takes no options after `?`")]
     SqliteOptions,
-    /// A PostgreSQL URL that cannot be read.
+    /// The PostgreSQL URL cannot be parsed.
     #[error("this is not a PostgreSQL URL: it has the form `postgres://user:password@host:5432/database`")]
     Malformed,
 }
 
 impl DatabaseUrl {
-    /// A SQLite database in that file.
+    /// Names a SQLite database in this file.
     pub fn sqlite(file: impl Into<PathBuf>) -> Self {
         Self(Place::Sqlite(file.into()))
     }
 
-    /// The file, when it is SQLite.
+    /// Returns the file of a SQLite database.
     pub fn sqlite_file(&self) -> Option<&Path> {
         match &self.0 {
             Place::Sqlite(file) => Some(file),
@@ -73,7 +74,7 @@ impl DatabaseUrl {
         }
     }
 
-    /// Whether several processes may serve from it.
+    /// Returns whether the database is PostgreSQL, which several processes can share.
     pub fn is_postgres(&self) -> bool {
         matches!(self.0, Place::Postgres(_))
     }
@@ -101,13 +102,13 @@ impl FromStr for DatabaseUrl {
     }
 }
 
-/// The URL without its password, for terminals and logs.
+/// Writes the URL without its password, for terminals and logs.
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Place::Sqlite(file) => write!(f, "sqlite://{}", file.display()),
             Place::Postgres(url) => {
-                // Options after `?` may hold a password too.
+                // The options after `?` may contain a password too.
                 let url = url.split('?').next().unwrap_or_default();
                 let server = url.strip_prefix("postgres://").unwrap_or_default();
                 match server.rsplit_once('@') {
@@ -128,8 +129,8 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// Opens the database with at most `pool_max` connections for reading (on PostgreSQL: for everything).
-/// A SQLite file is made when it is absent; its folder is not.
+/// Opens the database with at most `pool_max` connections for reading; on PostgreSQL they are for writing
+/// too. A missing SQLite file is created; its folder must exist.
 pub async fn connect(
     url: &DatabaseUrl,
     pool_max: u32,
@@ -139,7 +140,7 @@ pub async fn connect(
     let pool_max = pool_max.max(1);
     match &url.0 {
         Place::Sqlite(file) => {
-            // The writer first: it makes the file and switches it to the write-ahead log.
+            // The writer opens first: it creates the file and switches it to the write-ahead log.
             let writer = open_sqlite(file, Access::Write).await?;
             let readers = open_sqlite(file, Access::Read { pool_max }).await?;
             Ok(Db::new(writer, readers, clock, entropy))
@@ -164,7 +165,8 @@ async fn open_sqlite(file: &Path, access: Access) -> Result<DatabaseConnection, 
         Access::Read { pool_max } => (pool_max, "true"),
     };
     options.max_connections(connections).min_connections(1);
-    // A connection to a file does not go stale, and the last one to close would fold the log into the file.
+    // A connection to a file does not go stale, and closing the last connection would trigger a checkpoint of
+    // the write-ahead log.
     options.test_before_acquire(false).idle_timeout(None).max_lifetime(None);
     let file = file.to_owned();
     options.map_sqlx_sqlite_opts(move |options| {
@@ -172,8 +174,8 @@ async fn open_sqlite(file: &Path, access: Access) -> Result<DatabaseConnection, 
             .filename(&file)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            // With the write-ahead log NORMAL forgets the last commits when the power fails; a buyer was told
-            // of them.
+            // With the write-ahead log, NORMAL can lose the last commits in a power failure, after a buyer
+            // was told that they succeeded.
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(BUSY_SECS))
             .foreign_keys(true)
@@ -187,15 +189,17 @@ async fn open_postgres(url: &str, pool_max: u32) -> Result<DatabaseConnection, D
     let mut options = quiet(url.to_owned());
     options.max_connections(pool_max);
     options.map_sqlx_postgres_opts(|options| {
-        // A lock that is not granted in time becomes an error instead of a queue of waiting requests, and a
-        // process that stopped within a transaction does not keep its locks for ever.
+        // A lock that is not granted in time becomes an error instead of a queue of waiting requests. A
+        // process that stalls within a transaction does not keep its locks forever.
         let options = options.application_name("smallrun").statement_cache_capacity(STATEMENTS_KEPT);
         options.options([("lock_timeout", "10s"), ("idle_in_transaction_session_timeout", "60s")])
     });
     Database::connect(options).await
 }
 
-/// Statements carry addresses: they are neither logged nor recorded in spans.
+/// Returns options that neither log statements nor record them in spans, because statements contain e-mail
+/// addresses. 228
+/// s/what_is_not_a_database_is_refused_with_its_reason/=>/an_invalid_url_is_refused_with_its_reason
 fn quiet(url: String) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options

@@ -1,4 +1,4 @@
-//! How an operation says no: [`Refused`] for what the user can mend, [`OpError`] around it.
+//! The errors of operations: [`Refused`] for violations that the user can correct, wrapped in [`OpError`].
 
 use std::{fmt, time::Duration};
 
@@ -6,12 +6,12 @@ use sea_orm::DbErr;
 
 use super::stored::{Inconsistency, StoreError};
 
-/// One step of the way to the input field that a refusal is about.
+/// One step of the path to the input field that a refusal is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PathStep {
     /// A field's name, in the camelCase of the API.
     Field(&'static str),
-    /// A place in a list, from 0.
+    /// An index in a list, from 0.
     At(usize),
 }
 
@@ -24,70 +24,71 @@ impl fmt::Display for PathStep {
     }
 }
 
-/// A rule said no. `code` is contract; the message, its `Display`, is for people.
+/// A violated rule. The API contract fixes `code`; its `Display` is the message for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused<R> {
-    /// The refusal, an enum per operation.
+    /// The refusal code; each operation has its own enum.
     pub code: R,
-    /// Which input it is about; empty when it is about the whole request.
+    /// The path to the input at fault; empty when the refusal is about the whole request.
     pub path: Vec<PathStep>,
 }
 
 impl<R> Refused<R> {
-    /// A refusal of the whole request.
+    /// Refuses the whole request.
     pub fn whole(code: R) -> Self {
         Self { code, path: Vec::new() }
     }
 
-    /// A refusal of one field of the input.
+    /// Refuses one field of the input.
     pub fn field(code: R, name: &'static str) -> Self {
         Self { code, path: vec![PathStep::Field(name)] }
     }
 
-    /// A refusal of `list[at].field`.
+    /// Refuses `list[at].field`.
     pub fn item(code: R, list: &'static str, at: usize, field: &'static str) -> Self {
         Self { code, path: vec![PathStep::Field(list), PathStep::At(at), PathStep::Field(field)] }
     }
 }
 
-/// The refusals of an operation that no rule speaks against.
+/// The refusal enum of an operation that no rule refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NeverRefused {}
 
-/// What an operation can end in besides success. `R` is the operation's refusal enum.
+/// The ways an operation can fail. `R` is the operation's refusal enum.
 #[derive(Debug, thiserror::Error)]
 pub enum OpError<R: fmt::Debug> {
-    /// Rules said no; nothing was changed. Never empty.
+    /// At least one rule was violated; nothing was changed. The list is never empty.
     #[error("refused: {0:?}")]
     Refused(Vec<Refused<R>>),
-    /// There is more to do than can be done in time; nothing was changed.
-    #[error("busy: come again in {} ms", .0.as_millis())]
+    /// The operation could not start in time because of overload; nothing was changed. The client may retry
+    /// after this duration.
+    #[error("busy: retry in {} ms", .0.as_millis())]
     Busy(Duration),
-    /// The database failed; nothing was changed, or it is not known.
+    /// The database failed; either nothing was changed, or the outcome is unknown.
     #[error("the database failed")]
     Db(#[source] DbErr),
-    /// Stored rows contradict each other or a rule: a defect, not the user's doing.
+    /// Stored rows contradict each other or a rule. This is a defect, not a mistake of the user.
     #[error("inconsistent state: {0}")]
     Inconsistent(#[from] Inconsistency),
 }
 
 impl<R: fmt::Debug> OpError<R> {
-    /// Says no to the whole request.
+    /// Refuses the whole request.
     pub fn refuse(code: R) -> Self {
         Self::Refused(vec![Refused::whole(code)])
     }
 
-    /// Says no because of one field.
+    /// Refuses one field of the input.
     pub fn refuse_field(code: R, name: &'static str) -> Self {
         Self::Refused(vec![Refused::field(code, name)])
     }
 
-    /// Says no when there is any complaint.
+    /// Returns an error with these refusals, or `Ok` when there are none.
     pub fn refuse_if_any(complaints: Vec<Refused<R>>) -> Result<(), Self> {
         if complaints.is_empty() { Ok(()) } else { Err(Self::Refused(complaints)) }
     }
 
-    /// Reports stored state that no operation should have made.
+    /// Reports a stored state that no operation should have written.
     pub fn inconsistent(what: impl fmt::Display) -> Self {
         Self::Inconsistent(Inconsistency::new(what))
     }
@@ -100,7 +101,7 @@ impl<R: fmt::Debug> From<Refused<R>> for OpError<R> {
 }
 
 impl<R: fmt::Debug> From<DbErr> for OpError<R> {
-    /// A failed read that says that a row is inconsistent is no failure of the database.
+    /// Tells an inconsistent row apart from a failure of the database: both arrive as a `DbErr`.
     fn from(error: DbErr) -> Self {
         StoreError::from(error).into()
     }

@@ -1,6 +1,7 @@
-//! The facts: every committed change that others react to, in one list.
+//! The facts: the closed list of committed changes that other parts of the system react to.
 //!
-//! Facts carry ids and the aggregate's version, never personal data. Names are never changed.
+//! A fact carries ids, and the outbox stores it with the version of its aggregate. Neither holds personal
+//! data. The names of the kinds never change.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,30 +11,30 @@ use super::ids::{AccountId, CheckoutId, CreatorId, DropId, EntityId, PaymentId, 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Fact {
-    /// An account came to be, or was changed.
+    /// An account was created or changed.
     AccountChanged { account: AccountId },
-    /// A creator came to be, or its profile was changed.
+    /// A creator was created, or its profile was changed.
     CreatorChanged { creator: CreatorId },
-    /// A product or one of its variants was made, changed or archived.
+    /// A product or one of its variants was created, changed or archived.
     ProductChanged { creator: CreatorId, product: ProductId },
-    /// A drop was made, changed, published, withdrawn or cancelled.
+    /// A drop was created, changed, published, withdrawn or cancelled.
     DropChanged { creator: CreatorId, drop: DropId },
-    /// Units free or taken of a drop changed.
+    /// The free or taken units of a drop changed.
     StockChanged { creator: CreatorId, drop: DropId },
-    /// A checkout was made: its lines are held.
+    /// A checkout was created; its lines are held.
     Reserved { checkout: CheckoutId },
-    /// A checkout's deposit is paid: its lines are confirmed.
+    /// The deposit of a checkout was paid; its lines are confirmed.
     Confirmed { checkout: CheckoutId },
-    /// A checkout's hold ended without payment.
+    /// The hold of a checkout ended without payment.
     Lapsed { checkout: CheckoutId },
     /// Lines of a checkout were cancelled.
     ReservationCancelled { checkout: CheckoutId },
-    /// A payment's state changed.
+    /// The state of a payment changed.
     PaymentChanged { checkout: CheckoutId, payment: PaymentId },
 }
 
 impl Fact {
-    /// The names of all kinds that this version knows. A newer one may have written others.
+    /// The names of all kinds that this version knows. A newer version may have written others.
     pub const KINDS: [&'static str; 10] = [
         "account_changed",
         "creator_changed",
@@ -47,7 +48,7 @@ impl Fact {
         "payment_changed",
     ];
 
-    /// The constant name of the kind, as it stands in the outbox.
+    /// Returns the constant name of the kind, as stored in the outbox.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::AccountChanged { .. } => "account_changed",
@@ -63,14 +64,14 @@ impl Fact {
         }
     }
 
-    /// The public id of the aggregate that the fact's version counts.
+    /// Returns the public id of the aggregate that the fact's version belongs to.
     pub fn aggregate(&self) -> String {
         match self {
             Self::AccountChanged { account } => account.public(),
             Self::CreatorChanged { creator } => creator.public(),
             Self::ProductChanged { product, .. } => product.public(),
             Self::DropChanged { drop, .. } => drop.public(),
-            // Stock has a counter of its own, the gate's: it changes far more often than the drop.
+            // Stock has its own version, that of the gate, because it changes far more often than the drop.
             Self::StockChanged { drop, .. } => format!("{}/stock", drop.public()),
             Self::Reserved { checkout }
             | Self::Confirmed { checkout }

@@ -1,6 +1,6 @@
-//! Mail: the port that sends letters, and the task that writes one and sends it.
+//! Mail: the port that sends letters, and the task that writes and sends one letter.
 //!
-//! [`letter`] says what a letter is. The letters stand in the files of their capabilities.
+//! [`letter`] defines what a letter is. Each capability defines its own letters.
 
 use std::sync::Arc;
 
@@ -22,28 +22,28 @@ pub use letter::{
     Letter, LetterContext, LetterKinds, LetterLink, LetterText, Recipient, WrittenLetter, one_line,
 };
 
-/// A letter ready to go.
+/// A letter that is ready to be sent.
 #[derive(Debug, Clone)]
 pub struct Mail {
-    /// Stable over attempts: becomes the Message-ID, so that a doubled letter can be recognised.
+    /// The same in all attempts. It becomes the Message-ID, so that a duplicate can be recognised.
     pub id: String,
-    /// When it was asked for; stable over attempts too.
+    /// When the letter was requested; the same in all attempts.
     pub asked_at: DateTime<Utc>,
     /// The recipient's address.
     pub to: String,
-    /// One line.
+    /// The subject: one line.
     pub subject: String,
-    /// Plain text.
+    /// The body, as plain text.
     pub text: String,
 }
 
-/// Why a letter did not go.
+/// Why a letter was not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum MailError {
-    /// The server or the disk may do better later.
+    /// A temporary failure of the server or the disk: a later attempt may succeed.
     #[error("mail could not be sent now: {0}")]
     Later(String),
-    /// It never will: the address is not one.
+    /// A permanent failure: the address is invalid.
     #[error("mail cannot be sent: {0}")]
     Never(String),
 }
@@ -60,57 +60,58 @@ impl From<MailError> for TaskError {
 /// The port that sends letters.
 #[async_trait]
 pub trait Mailer: Send + Sync {
-    /// Hands over one letter.
+    /// Hands over one letter for delivery.
     async fn send(&self, mail: &Mail) -> Result<(), MailError>;
 }
 
-/// What the links in letters begin with.
+/// The base URL of the links in letters.
 #[derive(Debug, Clone)]
 pub struct LinkBase(String);
 
 impl LinkBase {
-    /// Links to `BASE/confirm-email?code=…` and the like.
+    /// Takes the base of links such as `BASE/confirm-email?code=…`.
     pub fn new(base: &str) -> Self {
         Self(base.trim_end_matches('/').to_owned())
     }
 
-    /// The link to a page that takes a secret.
+    /// Returns the link to a page that takes a secret.
     pub fn url(&self, page: &str, secret: &Secret) -> String {
-        // A secret is made of letters, digits and `_`: nothing to escape.
+        // A secret consists of letters, digits and `_`, so nothing needs escaping.
         format!("{}/{page}?code={}", self.0, secret.expose())
     }
 }
 
-/// What it takes to write letters and to send them.
+/// The dependencies for writing and sending letters.
 #[derive(Clone)]
 pub struct PostOffice {
-    /// Sends them.
+    /// The port that sends the letters.
     pub mailer: Arc<dyn Mailer>,
-    /// What their links begin with.
+    /// The base URL of their links.
     pub links: LinkBase,
-    /// The letters that can be written.
+    /// The kinds of letters that can be written.
     pub letters: LetterKinds,
 }
 
-/// Writes one letter and sends it.
+/// The task that writes one letter and sends it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SendMail {
-    /// Which letter, as [`letter::stored`] has it. It names its recipient by id: the address is read, and a
-    /// link's secret is made, when the letter is written, so that neither waits in a task row.
+    /// The letter in the form of [`letter::stored`]. It names its recipient by id. The address is read and
+    /// the secret of a link is made only when the letter is written, so that neither is stored in a task row.
     letter: JsonValue,
-    /// What the letter is about. The task's row has it in a column of its own.
+    /// The subject of the letter; the task row has a column of its own for it.
     #[serde(skip)]
     subject: String,
 }
 
 impl SendMail {
-    /// The task that writes this letter.
+    /// Returns the task that writes this letter.
     pub fn new<L: Letter>(letter: &L) -> Result<Self, DbErr> {
         let stored = letter::stored(letter).map_err(|error| DbErr::Json(error.to_string()))?;
         Ok(Self { letter: stored, subject: letter.subject() })
     }
 
-    /// Which letter, as [`letter::stored`] has it.
+    /// Returns the letter in the form of [`letter::stored`]. 133 s/the letter is not wanted any more/=>/the
+    /// letter is no longer needed; not sent
     pub fn letter(&self) -> &JsonValue {
         &self.letter
     }

@@ -1,13 +1,32 @@
-//! What every capability stands on.
+//! The shared foundation of all capabilities.
 //!
-//! [`mod@connect`] opens the database, [`db`] reads and writes it (`in_tx`, `read_in`); [`outbox`] and
-//! [`facts`] what happened, [`projections`] what is made of that; [`tasks`] and [`timers`] what is to happen,
-//! [`reconcile`] what was missed; [`audit`] who did it; [`idempotency`] once only; [`budget`] not too often;
-//! [`ids`], [`money`], [`values`] (whole numbers with a unit), [`country`], [`time_zone`], [`clock`],
-//! [`demo_clock`], [`entropy`], [`text`], [`slugs`], [`tags`], [`page`] the values; [`stored`] what a row
-//! says that it should not; [`errors`] how an operation says no; [`mail`] the port for letters, [`sweep`]
-//! that for rows that others keep; [`trace`] what caused what; [`personal_data`] what is held of persons;
-//! [`faults`] where tests make things go wrong.
+//! Storage:
+//!
+//! - [`mod@connect`] opens the database.
+//! - [`db`] runs transactions and reads (`in_tx`, `read_in`).
+//! - [`stored`] reports stored values that no operation should have written.
+//!
+//! Events and background work:
+//!
+//! - [`facts`] defines the events, and [`outbox`] stores and publishes them.
+//! - [`projections`] builds read models and feeds from the facts.
+//! - [`tasks`] is the task queue, and [`timers`] schedules tasks.
+//! - [`reconcile`] queues work that was missed.
+//! - [`mail`] is the port that sends letters.
+//! - [`sweep`] is the port that removes rows kept by adapters.
+//!
+//! Requests:
+//!
+//! - [`access`] decides what a viewer may do, and [`audit`] records who did what.
+//! - [`idempotency`] makes a repeated request harmless, and [`budget`] limits rates.
+//! - [`errors`] defines how an operation is refused or fails.
+//! - [`trace`] ties background work to the request that caused it.
+//! - [`personal_data`] lists which columns hold personal data.
+//!
+//! Values: [`ids`], [`money`], [`values`] (whole numbers with a unit), [`country`], [`time_zone`], [`clock`],
+//! [`demo_clock`], [`entropy`], [`text`], [`slugs`], [`tags`] and [`page`].
+//!
+//! Tests: [`faults`] defines points where a test makes a step fail.
 
 pub mod access;
 pub mod audit;

@@ -1,4 +1,4 @@
-//! Keyset pagination: a page of a list in a stable order, forward or backward.
+//! Keyset pagination: pages of a list in a stable order, forward or backward.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -11,12 +11,12 @@ use uuid::Uuid;
 
 use super::ids::EntityId;
 
-/// The most rows a page may have.
+/// The maximum number of rows in a page.
 pub const PAGE_SIZE_MAX: u64 = 100;
-/// Counts stop here: a list longer than this says "more than".
+/// The limit of counts: a longer list is reported as having more than this many rows.
 pub const TOTAL_COUNT_MAX: u64 = 1_000;
 
-/// The value a list is sorted by, at one row.
+/// The value that a list is sorted by, for one row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SortValue {
@@ -38,37 +38,38 @@ impl From<SortValue> for Value {
     }
 }
 
-/// The place of a row in its list: the sorted value, and the id that breaks ties.
+/// The position of a row in its list: the sort value, and the id that breaks ties.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SortKey {
-    /// What the list is sorted by.
+    /// The value that the list is sorted by.
     pub value: SortValue,
     /// The row's id.
     pub id: Uuid,
 }
 
 impl SortKey {
-    /// The key of a row.
+    /// Builds the key of a row.
     pub fn new(value: SortValue, id: impl EntityId) -> Self {
         Self { value, id: id.uuid() }
     }
 }
 
-/// Which part of a list is asked for. `size` is 0 to [`PAGE_SIZE_MAX`]; 0 only tells whether there is more.
+/// The requested part of a list. `size` is 0 to [`PAGE_SIZE_MAX`]; with 0 the slice only tells whether there
+/// are more rows.
 #[derive(Debug, Clone)]
 pub struct Page {
-    /// How many rows.
+    /// The number of rows.
     pub size: u64,
     /// Only rows after this one.
     pub after: Option<SortKey>,
     /// Only rows before this one.
     pub before: Option<SortKey>,
-    /// The last rows instead of the first.
+    /// Whether to return the last rows instead of the first.
     pub backward: bool,
 }
 
 impl Page {
-    /// The first rows of a list.
+    /// Returns the first page of a list.
     pub fn first(size: u64) -> Self {
         Self { size: size.clamp(1, PAGE_SIZE_MAX), after: None, before: None, backward: false }
     }
@@ -79,14 +80,14 @@ impl Page {
 pub struct Slice<T> {
     /// The rows in the order of the list.
     pub rows: Vec<(SortKey, T)>,
-    /// Whether rows follow.
+    /// Whether rows follow this page.
     pub has_next: bool,
-    /// Whether rows precede.
+    /// Whether rows precede this page.
     pub has_previous: bool,
 }
 
 impl<T> Slice<T> {
-    /// The same page of other values.
+    /// Converts the rows and keeps their keys.
     pub fn map<U>(self, mut change: impl FnMut(T) -> U) -> Slice<U> {
         let rows = self.rows.into_iter().map(|(key, row)| (key, change(row))).collect();
         Slice { rows, has_next: self.has_next, has_previous: self.has_previous }
@@ -120,7 +121,7 @@ where
     if descending {
         cursor.desc();
     }
-    // One more than asked for tells whether the list goes on.
+    // One row more than requested tells whether the list continues.
     let probe = page.size.saturating_add(1);
     if page.backward {
         cursor.last(probe);

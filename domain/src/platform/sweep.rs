@@ -1,14 +1,15 @@
-//! The port to whatever keeps rows of its own in our database, and knows which of them are no longer needed.
+//! The port to adapters that keep rows of their own in the database and remove those no longer needed.
 
 use async_trait::async_trait;
 use sea_orm::DbErr;
 
-/// What housekeeping sweeps in each of its rounds, besides the rows of the capabilities. The wiring lists it.
+/// A sweep that housekeeping runs in each of its rounds, besides the sweeps of the capabilities. The wiring
+/// of the process lists the implementations.
 #[async_trait]
 pub trait Sweep: Send + Sync {
-    /// What is swept, for the log: a constant word.
+    /// The constant name of what is swept, for the log.
     fn name(&self) -> &'static str;
 
-    /// Removes what is no longer needed. Answers how many rows went.
+    /// Removes the rows that are no longer needed and returns their number.
     async fn sweep(&self) -> Result<u64, DbErr>;
 }

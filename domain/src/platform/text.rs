@@ -1,4 +1,4 @@
-//! Texts that people write: bounded, free of control signs, and safe to show.
+//! Texts written by people: bounded, free of control characters, and safe to show.
 
 use std::{collections::HashSet, sync::LazyLock};
 
@@ -7,23 +7,24 @@ use ammonia::Builder;
 /// Why a text is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
-    /// Nothing but white space.
+    /// The text is empty or white space only.
     #[error("must not be empty")]
     Empty,
-    /// Longer than its bound.
+    /// The text is longer than its limit.
     #[error("is too long")]
     TooLong,
-    /// Control signs, or signs that reverse the reading order.
+    /// The text has control characters, or characters that are invisible or change the reading direction. 17
+    /// s/holds signs that are not allowed/=>/contains characters that are not allowed
     #[error("holds signs that are not allowed")]
     ForbiddenSign,
 }
 
-/// One line of at most `MAX` characters, trimmed, not empty.
+/// A line of 1 to `MAX` characters, without white space at its ends.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Line<const MAX: usize>(String);
 
 impl<const MAX: usize> Line<MAX> {
-    /// Reads a line.
+    /// Trims and checks a line.
     pub fn new(text: &str) -> Result<Self, TextError> {
         let text = text.trim();
         if text.is_empty() {
@@ -38,23 +39,24 @@ impl<const MAX: usize> Line<MAX> {
         Ok(Self(text.to_owned()))
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The text, owned.
+    /// Returns the text as an owned string.
     pub fn into_string(self) -> String {
         self.0
     }
 }
 
-/// Signs that change the direction of the text or cannot be seen: a name with them can pose as another.
+/// Returns whether a character is invisible or changes the text direction. With such characters a name could
+/// imitate another.
 fn is_invisible(sign: char) -> bool {
     matches!(sign, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
 }
 
-/// Markdown of at most [`Markdown::MAX`] characters, together with its sanitised HTML.
+/// Markdown of at most [`Markdown::MAX`] characters, with its sanitised HTML.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Markdown {
     source: String,
@@ -62,10 +64,10 @@ pub struct Markdown {
 }
 
 impl Markdown {
-    /// The most characters of a source.
+    /// The maximum length of a source, in characters.
     pub const MAX: usize = 20_000;
 
-    /// Reads and renders a text; an empty one is fine.
+    /// Checks and renders a text; an empty text is allowed.
     pub fn new(source: &str) -> Result<Self, TextError> {
         if source.len() > Self::MAX.saturating_mul(4) || source.chars().count() > Self::MAX {
             return Err(TextError::TooLong);
@@ -78,12 +80,12 @@ impl Markdown {
         Ok(Self { source: source.to_owned(), html: render(source) })
     }
 
-    /// What the creator wrote.
+    /// Returns the Markdown as it was written.
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// HTML that is safe to put into a page.
+    /// Returns HTML that is safe to embed in a page.
     pub fn html(&self) -> &str {
         &self.html
     }
@@ -99,7 +101,8 @@ fn render(source: &str) -> String {
     SANITISER.clean(&html).to_string()
 }
 
-/// What may stand in a rendered text: what Markdown makes, and nothing that runs or loads by itself.
+/// The HTML that a rendered text may contain: what Markdown produces, without scripts and embedded resources.
+/// 151 s/nothing_that_runs_survives/=>/active_content_is_removed
 static SANITISER: LazyLock<Builder<'static>> = LazyLock::new(|| {
     let mut builder = Builder::default();
     builder

@@ -1,4 +1,4 @@
-//! Time zones by their names in the IANA database.
+//! Time zones, by their names in the IANA database.
 
 use std::str::FromStr;
 
@@ -7,22 +7,22 @@ use chrono_tz::Tz;
 
 use super::stored::stored_text;
 
-/// A time zone such as `Europe/Lisbon`: due dates of a creator are dates there.
+/// A time zone such as `Europe/Lisbon`. The due dates of a creator are dates in its time zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TimeZone(Tz);
 
-/// Not a name of the IANA time zone database.
+/// The text is not a name in the IANA time zone database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is not a time zone of the IANA database, such as Europe/Lisbon")]
 pub struct UnknownTimeZone;
 
 impl TimeZone {
-    /// The name.
+    /// Returns the IANA name.
     pub fn name(self) -> &'static str {
         self.0.name()
     }
 
-    /// The date there at an instant.
+    /// Returns the local date at an instant. 45 s/a_date_is_that_of_the_place/=>/a_date_is_local_to_its_zone
     pub fn date_at(self, instant: DateTime<Utc>) -> NaiveDate {
         instant.with_timezone(&self.0).date_naive()
     }

@@ -1,6 +1,7 @@
-//! The W3C `traceparent` that ties a request to everything that follows from it.
+//! The W3C `traceparent` that ties a request to all the work that it causes.
 //!
-//! It travels HTTP → outbox and task rows → worker in a task-local; the log carries its trace id.
+//! The request's trace is stored in outbox and task rows, and the worker continues it. Within a process it
+//! travels in a task-local. The log lines carry the trace id.
 
 use std::future::Future;
 
@@ -10,7 +11,7 @@ tokio::task_local! {
     static CURRENT: TraceParent;
 }
 
-/// A trace id and the id of the span that caused the present work (W3C Trace Context, level 1).
+/// A trace id and the id of the span that caused the current work (W3C Trace Context, level 1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceParent {
     trace: String,
@@ -27,7 +28,7 @@ impl TraceParent {
         Self { trace: trace.to_owned(), span: span.to_owned() }
     }
 
-    /// Reads a `traceparent` header; `None` when it is not of version 00.
+    /// Parses a `traceparent` header; returns `None` when it is malformed or not of version 00.
     pub fn parse(header: &str) -> Option<Self> {
         let mut parts = header.split('-');
         let (version, trace, span) = (parts.next()?, parts.next()?, parts.next()?);
@@ -40,22 +41,23 @@ impl TraceParent {
             .then(|| Self { trace: trace.to_owned(), span: span.to_owned() })
     }
 
-    /// The trace id: 32 hexadecimal digits.
+    /// Returns the trace id: 32 hexadecimal digits.
     pub fn trace_id(&self) -> &str {
         &self.trace
     }
 
-    /// The header, flags `01` (sampled).
+    /// Returns the header, with the flags `01` (sampled).
     pub fn header(&self) -> String {
         format!("00-{}-{}-01", self.trace, self.span)
     }
 
-    /// Runs the work under this trace.
+    /// Runs `work` within this trace.
     pub async fn scope<F: Future>(self, work: F) -> F::Output {
         CURRENT.scope(self, work).await
     }
 
-    /// The trace of the present work, if there is one.
+    /// Returns the trace of the current work, if there is one. 69
+    /// s/a_header_is_read_and_written_back_and_nonsense_is_ignored/=>/a_valid_header_round_trips_and_an_invalid_one_is_ignored
     pub fn current() -> Option<Self> {
         CURRENT.try_with(Clone::clone).ok()
     }

@@ -1,15 +1,15 @@
-//! Whole numbers with a unit and bounds, as rows carry them: [`Units`], [`Quantity`], [`Count`],
-//! [`Position`], [`Seconds`], [`Days`], [`BasisPoints`], [`TariffGrams`], [`BigUnits`].
+//! Whole numbers with a unit and bounds, as rows store them: [`Units`], [`Quantity`], [`Count`],
+//! [`Position`], [`Seconds`], [`Days`], [`BasisPoints`], [`TariffGrams`] and [`BigUnits`].
 //!
-//! None is ever negative. But for the last, all are stored as INTEGER, so that they fit the `Int` of the API
-//! too. A stored number out of bounds is not bent into them: the read fails with an
+//! No value is negative. All types but [`BigUnits`] are stored as INTEGER, so their values also fit the `Int`
+//! of the API. A stored number out of bounds is not clamped: the read fails with an
 //! [`Inconsistency`](super::stored::Inconsistency).
 
 use chrono::{NaiveDate, TimeDelta};
 
 use super::stored::stored_number;
 
-/// A number beyond the bounds of its unit.
+/// A number is outside the bounds of its unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be {0}")]
 pub struct OutOfBounds(&'static str);
@@ -18,12 +18,13 @@ macro_rules! whole_numbers {
     ($($(#[$doc:meta])* $name:ident: $min:literal to $max:expr, $expected:literal;)*) => {
         $(
             $(#[$doc])*
-            #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+            #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+            #[derive(serde::Serialize, serde::Deserialize)]
             #[serde(into = "i32", try_from = "i32")]
             pub struct $name(i32);
 
             impl $name {
-                /// The number.
+                /// Returns the number.
                 pub const fn get(self) -> u32 {
                     self.0.unsigned_abs()
                 }
@@ -32,7 +33,8 @@ macro_rules! whole_numbers {
             impl TryFrom<i32> for $name {
                 type Error = OutOfBounds;
                 fn try_from(number: i32) -> Result<Self, OutOfBounds> {
-                    if (($min)..=($max)).contains(&number) { Ok(Self(number)) } else { Err(OutOfBounds($expected)) }
+                    let fits = (($min)..=($max)).contains(&number);
+                    if fits { Ok(Self(number)) } else { Err(OutOfBounds($expected)) }
                 }
             }
             whole_numbers!(@wider $name, $expected: u32 i64 u64 usize);
@@ -61,7 +63,8 @@ macro_rules! whole_numbers {
             impl TryFrom<$wide> for $name {
                 type Error = OutOfBounds;
                 fn try_from(number: $wide) -> Result<Self, OutOfBounds> {
-                    let number = <i32 as TryFrom<$wide>>::try_from(number).map_err(|_| OutOfBounds($expected))?;
+                    let number = <i32 as TryFrom<$wide>>::try_from(number);
+                    let number = number.map_err(|_| OutOfBounds($expected))?;
                     <Self as TryFrom<i32>>::try_from(number)
                 }
             }
@@ -70,27 +73,27 @@ macro_rules! whole_numbers {
 }
 
 whole_numbers! {
-    /// How many units of an item there are, may be had, or are taken.
+    /// A number of units of an item: in stock, available or taken.
     #[derive(Default)]
     Units: 0 to i32::MAX, "a number of units from 0";
-    /// How many units somebody asks for or has: at least one.
+    /// A requested or reserved number of units; at least one.
     Quantity: 1 to i32::MAX, "a number of units from 1";
-    /// How many rows, products or variants something counted.
+    /// A number of rows, products or variants.
     Count: 0 to i32::MAX, "a count from 0";
-    /// A place in an ordered list, from 0.
+    /// A position in an ordered list, from 0.
     Position: 0 to i32::MAX, "a position from 0";
-    /// A span of time.
+    /// A span of time in whole seconds.
     Seconds: 0 to i32::MAX, "a number of seconds from 0";
     /// A number of days.
     Days: 0 to i32::MAX, "a number of days from 0";
-    /// A part of a whole: 1,900 is 19 %, 10,000 is all of it.
+    /// A share in basis points: 1,900 is 19 %, 10,000 is 100 %.
     BasisPoints: 0 to 10_000, "a rate of 0 to 10,000 basis points";
-    /// The weight up to which a shipping tariff holds, in grams.
+    /// The maximum weight of a shipping tariff, in grams.
     TariffGrams: 1 to i32::MAX, "a weight from 1 g";
 }
 
 impl Units {
-    /// None.
+    /// No units.
     pub const ZERO: Self = Self(0);
 }
 
@@ -100,47 +103,47 @@ impl Quantity {
 }
 
 impl Count {
-    /// None.
+    /// A count of zero.
     pub const ZERO: Self = Self(0);
 
-    /// One more, as far as a count can go.
+    /// Returns the count plus one, or an error at the upper bound.
     pub fn next(self) -> Result<Self, OutOfBounds> {
         self.0.checked_add(1).map(Self).ok_or(OutOfBounds("a count from 0"))
     }
 }
 
 impl Position {
-    /// The first place.
+    /// The first position.
     pub const FIRST: Self = Self(0);
 
-    /// The place behind this one.
+    /// Returns the next position, or an error at the upper bound.
     pub fn next(self) -> Result<Self, OutOfBounds> {
         self.0.checked_add(1).map(Self).ok_or(OutOfBounds("a position from 0"))
     }
 }
 
 impl Position {
-    /// All places, in order.
+    /// Returns all positions, in order.
     pub fn all() -> impl Iterator<Item = Self> {
         (0..=i32::MAX).map(Self)
     }
 }
 
 impl Seconds {
-    /// As a span of time. `i32` seconds are far within what `TimeDelta` holds.
+    /// Returns the span as a `TimeDelta`, which holds any number of `i32` seconds.
     pub fn span(self) -> TimeDelta {
         TimeDelta::seconds(i64::from(self.0))
     }
 }
 
 impl Days {
-    /// The date so many days after another, if the calendar goes that far.
+    /// Returns the date this many days after `date`, or `None` beyond the end of the calendar.
     pub fn after(self, date: NaiveDate) -> Option<NaiveDate> {
         date.checked_add_days(chrono::Days::new(u64::from(self)))
     }
 }
 
-/// [`Units`] that are stored as BIGINT: what the database makes of a sum, and the bounds of price tiers.
+/// [`Units`] that are stored as BIGINT: sums that the database computes, and the bounds of price tiers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BigUnits(pub Units);
 
@@ -159,7 +162,7 @@ impl TryFrom<i64> for BigUnits {
 
 stored_number!(BigUnits as i64, BigInt, BigInteger, "a number of units from 0");
 
-/// Numbers that need no check, of the units that begin at 0.
+/// Infallible conversions for the units that begin at 0.
 macro_rules! small_numbers {
     ($($name:ident)*) => {
         $(
