@@ -1,4 +1,4 @@
-//! Advance: the gateway is told of the buyer's choice.
+//! Advance: sends the buyer's choice to the gateway.
 
 use super::{
     apply::apply,
@@ -17,7 +17,7 @@ use crate::platform::{
     in_tx,
 };
 
-/// Tells the gateway of the buyer's choice: makes the intent if there is none, and confirms it.
+/// Sends the buyer's choice to the gateway: creates the intent if there is none, and confirms it.
 pub async fn advance(
     db: &Db,
     scope: &SystemScope,
@@ -45,8 +45,8 @@ pub async fn advance(
     let (confirmed, refused) =
         match gateway.confirm(&intent, &method, payment.return_url.as_deref(), &key).await {
             Ok(confirmed) => (confirmed, None),
-            // Perhaps the buyer has meanwhile confirmed an earlier choice where the gateway asked for it:
-            // what came of that counts. In any case the choice waits no longer, so that the buyer can make
+            // The buyer may have completed an earlier choice at the gateway in the meantime. In that case,
+            // its outcome counts. In any case the queued choice ends here, so that the buyer can make
             // another.
             Err(GatewayError::Refused(why)) => (gateway.retrieve(&intent).await?, Some(why)),
             Err(later) => return Err(later.into()),
@@ -54,7 +54,7 @@ pub async fn advance(
     faults::point(Point::GatewayConfirmed).await?;
     apply(db, scope, payables, gateway.identity().as_str(), &confirmed, None).await?;
     match (refused, confirmed.state) {
-        // It waits for a method and will not have this one: nobody here knows why.
+        // The intent still waits for a method and refuses this one, for a reason unknown to us.
         (Some(why), IntentState::RequiresMethod | IntentState::RequiresAction) => {
             Err(GatewayError::Refused(why).into())
         }

@@ -1,4 +1,4 @@
-//! Apply: what the gateway says of an intent becomes what we know of the payment, and of what it is for.
+//! Apply: brings a payment, and what it is for, to the state that the gateway reports.
 
 use chrono::{DateTime, Utc};
 use sea_orm::DbErr;
@@ -23,30 +23,31 @@ use crate::platform::{
     in_tx, outbox,
 };
 
-/// Why what a gateway says is not applied.
+/// Why a gateway's report is not applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ApplyRefusal {
-    /// No payment of ours, or of another gateway.
+    /// The payment does not exist, or belongs to another gateway or intent.
     #[error("no such payment")]
     UnknownPayment,
-    /// Another amount or currency than we asked for.
-    #[error("the amount is not what was asked for")]
+    /// The amount or the currency differs from what we requested.
+    #[error("the gateway reports another amount than was requested")]
     WrongAmount,
 }
 
-/// How we came to know where an intent stands.
+/// How we learned the state of an intent.
 #[derive(Debug, Clone, Copy)]
 enum Told<'a> {
-    /// By the answer to a call of ours that was to change it.
+    /// From the answer to a call of ours that changed the intent.
     Answer,
-    /// By a webhook: its id.
+    /// From a webhook with this event id.
     Webhook(&'a str),
-    /// By asking, because nothing was heard.
+    /// From polling, because no webhook had arrived.
     Asked,
 }
 
-/// Brings a payment, and what it is for, to what the gateway says, whatever came before, in whatever order,
-/// however often. `event` is the webhook that told, marked as applied in the same transaction.
+/// Brings a payment, and what it is for, to the state that the gateway reports. Reports may come in any order
+/// and repeatedly. `event` is the id of the webhook that reported the intent, if any; it is marked as applied
+/// in the same transaction.
 pub async fn apply(
     db: &Db,
     scope: &SystemScope,
@@ -58,7 +59,7 @@ pub async fn apply(
     apply_told(db, scope, payables, gateway, intent, event.map_or(Told::Answer, Told::Webhook)).await
 }
 
-/// The same for an intent that was asked for, because no webhook told of it.
+/// Does the same as [`apply`] for an intent that was polled because no webhook had arrived.
 pub(crate) async fn apply_asked(
     db: &Db,
     scope: &SystemScope,
@@ -101,7 +102,8 @@ async fn apply_told(
             }
             Told::Asked => false,
         };
-        // Our own call is still to be made, or its answer to be applied: the news is of an earlier choice.
+        // Our own call is still to be made, or its answer is still to be applied: the report is about an
+        // earlier choice.
         let waits = payment.queued_at.is_some() && !is_answer;
         if waits && matches!(intent.state, IntentState::RequiresMethod | IntentState::RequiresAction) {
             return Ok(());
@@ -118,7 +120,7 @@ async fn apply_told(
     Ok(faults::point(Point::ApplyCommitted).await?)
 }
 
-/// One payment, under its locks.
+/// The change of one payment, with its locks held.
 struct Step<'a> {
     tx: &'a Tx,
     now: DateTime<Utc>,
@@ -166,7 +168,8 @@ impl Step<'_> {
     }
 }
 
-/// Books captured money and shares it out. Where it was paid in vain, all of it is to go back.
+/// Books a captured payment and allocates it to reservations. If the payment came too late or over a limit,
+/// queues a refund of all of it.
 async fn settle(tx: &Tx, payment: &Payment, settlement: &Settlement) -> Result<(), DbErr> {
     let parts: Vec<(ReservationId, i64)> =
         settlement.shares.iter().map(|share| (share.reservation, share.amount_minor)).collect();
@@ -180,8 +183,8 @@ async fn settle(tx: &Tx, payment: &Payment, settlement: &Settlement) -> Result<(
     }
 }
 
-/// What a means of payment is kept as: enough to know it again, and no more. It is the same for all drops,
-/// and for whoever uses it.
+/// Returns the hash that we store of a means of payment. It is enough to recognise the means and no more. It
+/// is the same in all drops and for all buyers.
 fn hash_of_means(gateway: &str, fingerprint: &str) -> Vec<u8> {
     Sha256::digest(format!("{gateway}:{fingerprint}")).to_vec()
 }

@@ -1,4 +1,4 @@
-//! The gateway cancels the intent of a payment that is no longer wanted.
+//! Cancel intent: cancels the gateway's intent of an abandoned payment.
 
 use sea_orm::DbErr;
 
@@ -19,7 +19,8 @@ use crate::platform::{
     in_tx,
 };
 
-/// Cancels the intent of a payment that is no longer wanted; if it succeeded after all, that is applied.
+/// Cancels the intent of a payment that is no longer wanted. If the intent has succeeded after all, applies
+/// that.
 pub async fn cancel_intent(
     db: &Db,
     scope: &SystemScope,
@@ -40,7 +41,8 @@ pub async fn cancel_intent(
     Ok(())
 }
 
-/// Notes that the gateway has cancelled the intent of a payment, so that nobody need ask again.
+/// Records that the gateway has cancelled the intent of a payment, so that the gateway is not polled for it
+/// again.
 pub(super) async fn note_ended(tx: &Tx, id: PaymentId) -> Result<(), DbErr> {
     payment_row::note_asked(tx, id, true).await?;
     audit::record(tx, "payment.end_intent", id, &["intent_ended_at"]).await

@@ -1,4 +1,4 @@
-//! Choose: a payment gets a method, and a task tells the gateway.
+//! Choose: records a method of payment and queues the task that calls the gateway.
 
 use std::fmt;
 
@@ -19,46 +19,45 @@ use crate::platform::{
     tasks::{self as queue, NewTask},
 };
 
-/// What a buyer chose.
+/// A buyer's choice of a payment method.
 pub(crate) struct Choice {
-    /// Which gateway takes it, unless another one has the payment already.
+    /// The gateway for the payment. It is ignored if the payment already has an intent at another gateway.
     pub(crate) gateway: GatewayIdentity,
-    /// How.
+    /// The method of payment.
     pub(crate) method: PaymentMethod,
-    /// Where to come back to.
+    /// Where the gateway sends the buyer afterwards.
     pub(crate) return_url: Option<ReturnUrl>,
-    /// How long what is paid for would still be held, in seconds. The time that the choice waits in our own
-    /// queue does not count.
+    /// The seconds that are left of the hold. Time in our own queue does not count against the hold.
     pub(crate) hold_left_secs: i64,
 }
 
 /// Why no method can be chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ChooseRefusal {
-    /// The money is here.
+    /// The payment has succeeded.
     AlreadyPaid,
-    /// The outcome of an earlier choice is not known.
+    /// The outcome of an earlier choice is not known yet.
     InProcess,
-    /// It is no longer wanted.
+    /// The payment was cancelled.
     Over,
 }
 
 impl Payment {
-    /// Whether a method can be chosen now.
+    /// Checks whether a method can be chosen now.
     pub(crate) fn may_choose(&self) -> Result<(), ChooseRefusal> {
         match self.state {
             PaymentState::Succeeded => Err(ChooseRefusal::AlreadyPaid),
             PaymentState::Processing => Err(ChooseRefusal::InProcess),
             PaymentState::Cancelled => Err(ChooseRefusal::Over),
-            // The gateway is being told: a second call would race with the first.
+            // The call to the gateway is queued: a second call would race with the first.
             PaymentState::Preparing if self.queued_at.is_some() => Err(ChooseRefusal::InProcess),
             PaymentState::Preparing | PaymentState::RequiresMethod | PaymentState::RequiresAction => Ok(()),
         }
     }
 }
 
-/// Writes a choice to a payment that is locked and [may have one](Payment::may_choose), and queues the task
-/// that tells the gateway: the oldest payment first.
+/// Records a choice on a locked payment that [accepts one](Payment::may_choose), and queues the task that
+/// calls the gateway. The queue runs the oldest payments first.
 pub(crate) async fn choose<R: fmt::Debug>(
     tx: &Tx,
     mut payment: Payment,
@@ -67,7 +66,8 @@ pub(crate) async fn choose<R: fmt::Debug>(
 ) -> Result<(), OpError<R>> {
     let (id, checkout, since) = (payment.id, payment.checkout_id, payment.created_at);
     payment.state = transition(payment.state, PaymentEvent::Choose).map_err(OpError::inconsistent)?;
-    // An intent can be confirmed only where it was made, whoever takes new payments by now.
+    // An intent can be confirmed only at the gateway that created it, even if another gateway takes new
+    // payments now.
     if payment.intent.is_none() {
         payment.gateway = choice.gateway.as_str().to_owned();
     }

@@ -1,7 +1,7 @@
-//! The port to a payment gateway. The crate `payments` holds the implementations.
+//! The port to a payment gateway. The crate `payments` contains the implementations.
 //!
-//! An implementation keeps no truth of ours: every call carries an idempotency key that was stored
-//! before, and an answer that is lost can be asked for again.
+//! An implementation stores nothing of ours. Every call carries an idempotency key that is derived from rows
+//! stored before the call, so that a call whose answer was lost can be repeated.
 
 use std::fmt;
 
@@ -10,20 +10,21 @@ use serde::{Serialize, Serializer};
 
 use crate::platform::{Money, ids::PaymentId};
 
-/// Whether money moves at a gateway.
+/// Whether a gateway account moves real money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum GatewayMode {
-    /// No money moves.
+    /// Test mode: no money moves.
     Test,
-    /// Money moves.
+    /// Live mode: real money moves.
     Live,
 }
 
-/// Which gateway: the service, our account there, and the mode. Each payment keeps it, so that its later
-/// calls go to the account that has its money.
+/// The identity of a gateway: the service, our account there, and the mode. Each payment stores it, so that
+/// its later calls go to the account that holds its money.
 ///
-/// As text the default account in test mode is the name alone, such as `sandbox`. Any other is spelled out,
-/// such as `stripe/acct_1F7/live`. These texts are stored: they never change.
+/// The text of the default account in test mode is the name alone, such as `sandbox`. The text of any other
+/// identity names all three parts, such as `stripe/acct_1F7/live`. These texts are stored, so they must never
+/// change.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct GatewayIdentity {
     name: &'static str,
@@ -33,12 +34,13 @@ pub struct GatewayIdentity {
 }
 
 impl GatewayIdentity {
-    /// The account of a gateway that knows no others.
+    /// The account name of a gateway that has only one account.
     const DEFAULT_ACCOUNT: &str = "default";
-    /// The longest name and the longest account.
+    /// The maximum length of a name and of an account, in bytes.
     const PART_BYTES_MAX: usize = 100;
 
-    /// The identity of an account at a gateway; `None` where name or account is no plain word.
+    /// Returns the identity of an account at a gateway, or `None` if the name or the account is not plain.
+    /// Plain text has 1 to 100 bytes of ASCII letters, digits, `_` and `-`.
     pub fn new(name: &'static str, account: &str, mode: GatewayMode) -> Option<Self> {
         let plain = |part: &str| {
             let fits = (1..=Self::PART_BYTES_MAX).contains(&part.len());
@@ -55,7 +57,8 @@ impl GatewayIdentity {
         Some(Self { name, account: account.to_owned(), mode, text })
     }
 
-    /// The identity of the default account at a gateway in test mode. `name` is a plain word.
+    /// Returns the identity of the default account at a gateway in test mode. `name` must be plain, as in
+    /// [`new`](Self::new).
     pub fn in_test(name: &'static str) -> Self {
         Self {
             name,
@@ -65,22 +68,22 @@ impl GatewayIdentity {
         }
     }
 
-    /// The gateway's constant name, as in `/webhooks/{gateway}`.
+    /// Returns the gateway's constant name, as used in `/webhooks/{gateway}`.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Our account there.
+    /// Returns our account at the gateway.
     pub fn account(&self) -> &str {
         &self.account
     }
 
-    /// Whether money moves.
+    /// Returns whether the account moves real money.
     pub fn mode(&self) -> GatewayMode {
         self.mode
     }
 
-    /// The text that payments keep.
+    /// Returns the text that payments store.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -98,79 +101,80 @@ impl Serialize for GatewayIdentity {
     }
 }
 
-/// Where a gateway's intent stands, in words that all gateways share.
+/// The state of a gateway's intent, in terms that all gateways share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IntentState {
-    /// No method of payment, or the last one was declined.
+    /// There is no method of payment, or the last one was declined.
     RequiresMethod,
-    /// The buyer must do something at `action_url` (strong customer authentication, a bank's page).
+    /// The buyer must complete an action at `action_url`, such as strong customer authentication or a bank's
+    /// page.
     RequiresAction,
-    /// Accepted, the outcome comes later.
+    /// The payment was accepted; the outcome comes later.
     Processing,
-    /// The money is here.
+    /// The money was captured.
     Succeeded,
-    /// It will never succeed.
+    /// The intent was cancelled and can never succeed.
     Cancelled,
 }
 
 /// A gateway's view of one payment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intent {
-    /// The gateway's id.
+    /// The gateway's id of the intent.
     pub id: String,
-    /// Our payment, as we named it when the intent was made.
+    /// Our id of the payment, which we passed when the intent was created.
     pub payment: PaymentId,
-    /// Where it stands.
+    /// The state of the intent.
     pub state: IntentState,
-    /// What was asked for.
+    /// The amount that was requested.
     pub amount: Money,
-    /// What was captured so far.
+    /// The amount captured so far.
     pub captured: Money,
-    /// Where the buyer must go, when the state is [`IntentState::RequiresAction`].
+    /// The page that the buyer must visit when the state is [`IntentState::RequiresAction`].
     pub action_url: Option<String>,
-    /// Why the last method was declined: a constant word of the gateway.
+    /// Why the last method was declined, as a constant code of the gateway.
     pub decline_code: Option<String>,
-    /// What the gateway knows the means of payment by, whoever presents it: the same card has the same one.
-    /// Where it tells.
+    /// The gateway's fingerprint of the means of payment, if it reports one. The same card has the same
+    /// fingerprint, whoever uses it.
     pub fingerprint: Option<String>,
 }
 
-/// What to make an intent of.
+/// The input for creating an intent.
 #[derive(Debug, Clone)]
 pub struct NewIntent {
-    /// Our payment; the gateway keeps it as its reference.
+    /// Our id of the payment. The gateway keeps it as its reference.
     pub payment: PaymentId,
-    /// How much.
+    /// The amount to be paid.
     pub amount: Money,
 }
 
-/// A webhook whose signature was right.
+/// A webhook event whose signature was valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GatewayEvent {
-    /// The gateway's id of the event: the same when it is delivered twice.
+    /// The gateway's id of the event. Repeated deliveries carry the same id.
     pub id: String,
-    /// The intent that it speaks of; `None` for kinds that do not concern us.
+    /// The intent that the event is about; `None` for kinds of events that do not concern us.
     pub intent: Option<String>,
 }
 
-/// Why a call to a gateway did not answer what was asked.
+/// Why a call to a gateway failed.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
-    /// The gateway is away, slow or busy: the same call with the same key may be made again.
-    #[error("the payment gateway does not answer: {0}")]
+    /// The gateway is unreachable, slow or busy. The same call may be retried with the same key.
+    #[error("the payment gateway is not available: {0}")]
     Later(String),
-    /// The gateway understood and refuses: asking again changes nothing.
-    #[error("the payment gateway refuses: {0}")]
+    /// The gateway understood the call and refused it. A retry would be refused again.
+    #[error("the payment gateway refused the call: {0}")]
     Refused(String),
 }
 
-/// A webhook that must not be believed.
+/// Why a webhook is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WebhookError {
-    /// No signature, a wrong one, or one that is too old.
+    /// The signature is missing, wrong, or too old.
     #[error("bad signature")]
     BadSignature,
-    /// Signed, but not readable.
+    /// The signature is valid, but the body is not a readable event.
     #[error("not an event")]
     Malformed,
 }
@@ -178,18 +182,18 @@ pub enum WebhookError {
 /// A payment gateway.
 #[async_trait]
 pub trait PaymentGateway: Send + Sync {
-    /// Which gateway it is. It never changes.
+    /// Returns the gateway's identity, which never changes.
     fn identity(&self) -> &GatewayIdentity;
 
-    /// The request header that carries a webhook's signature.
+    /// Returns the name of the request header that carries a webhook's signature.
     fn signature_header(&self) -> &'static str;
 
-    /// Makes an intent that asks for an amount.
+    /// Creates an intent for an amount.
     async fn create(&self, new: &NewIntent, key: &str) -> Result<Intent, GatewayError>;
 
-    /// Tries to pay with a method (an opaque reference that the storefront got from the gateway's own
-    /// script); `return_url` is where the buyer comes back to after an action. A decline is an
-    /// intent in [`IntentState::RequiresMethod`], not an error.
+    /// Tries to pay an intent with a method, which is an opaque reference that the storefront got from the
+    /// gateway's own script. `return_url` is where the gateway sends the buyer after an action. A decline is
+    /// returned as an intent in [`IntentState::RequiresMethod`], not as an error.
     async fn confirm(
         &self,
         intent: &str,
@@ -198,17 +202,18 @@ pub trait PaymentGateway: Send + Sync {
         key: &str,
     ) -> Result<Intent, GatewayError>;
 
-    /// Reads the present state.
+    /// Returns the current intent.
     async fn retrieve(&self, intent: &str) -> Result<Intent, GatewayError>;
 
-    /// Ends an intent that is not paid; answers its state, which may be [`IntentState::Succeeded`].
+    /// Cancels an unpaid intent. Returns the intent as it is afterwards; its state may be
+    /// [`IntentState::Succeeded`].
     async fn cancel(&self, intent: &str, key: &str) -> Result<Intent, GatewayError>;
 
-    /// Gives back a part of what was captured; answers the gateway's id of the refund.
+    /// Refunds a captured amount or a part of it. Returns the gateway's id of the refund.
     async fn refund(&self, intent: &str, amount: Money, key: &str) -> Result<String, GatewayError>;
 
-    /// Checks a webhook's signature over the raw body, in constant time. `signature` is the header
-    /// [`PaymentGateway::signature_header`].
+    /// Checks a webhook's signature over the raw body, in constant time, and returns the event. `signature`
+    /// is the value of the header named by [`PaymentGateway::signature_header`].
     fn verify_webhook(&self, signature: Option<&str>, body: &[u8]) -> Result<GatewayEvent, WebhookError>;
 }
 

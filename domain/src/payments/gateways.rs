@@ -1,29 +1,30 @@
-//! The gateways of a deployment: which one takes new payments, and which others have earlier ones.
+//! The gateways of a deployment: the one that takes new payments, and others that hold earlier payments.
 
 use std::{fmt, sync::Arc};
 
 use super::gateway::{GatewayEvent, GatewayIdentity, PaymentGateway, WebhookError};
 
-/// All gateways of a deployment. One takes new payments; the others finish and refund those that they took.
-/// Cheap to clone.
+/// All gateways of a deployment. One takes new payments. The others complete and refund the payments that
+/// they took earlier. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Gateways {
-    /// The first takes new payments. No two have the same identity.
+    /// The first one takes new payments. No two have the same identity.
     all: Arc<[Arc<dyn PaymentGateway>]>,
 }
 
-/// Two gateways of a deployment have the same identity: a payment would not tell which of them has it.
+/// The error for two gateways with the same identity, because a payment's identity would not tell which of
+/// them holds it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("two payment gateways are the same: `{0}`")]
+#[error("two payment gateways have the same identity: `{0}`")]
 pub struct DuplicateGateway(pub GatewayIdentity);
 
 impl Gateways {
-    /// No gateway: such a deployment takes no payments.
+    /// Returns an empty set of gateways. Such a deployment takes no payments.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// The gateway that takes new payments, and those that only have earlier ones.
+    /// Creates the set from the gateway that takes new payments and those that only hold earlier ones.
     pub fn new(
         for_new_payments: Arc<dyn PaymentGateway>,
         for_earlier_payments: impl IntoIterator<Item = Arc<dyn PaymentGateway>>,
@@ -38,23 +39,24 @@ impl Gateways {
         Ok(Self { all: all.into() })
     }
 
-    /// The gateway that takes new payments.
+    /// Returns the gateway that takes new payments.
     pub fn for_new_payments(&self) -> Option<&dyn PaymentGateway> {
         self.all.first().map(AsRef::as_ref)
     }
 
-    /// The gateway whose identity is that text, as a payment keeps it.
+    /// Returns the gateway with an identity, given as the text that a payment stores.
     pub fn by_identity(&self, identity: &str) -> Option<&dyn PaymentGateway> {
         self.all.iter().map(AsRef::as_ref).find(|gateway| gateway.identity().as_str() == identity)
     }
 
-    /// Whether there is a gateway of that name.
+    /// Whether there is a gateway with this name.
     pub fn has_name(&self, name: &str) -> bool {
         self.named(name).next().is_some()
     }
 
-    /// Finds who sent a webhook to `/webhooks/{name}`. Several accounts may share a name. The signature
-    /// tells them apart, since each account has a secret of its own. `header` reads a header of the request.
+    /// Verifies a webhook sent to `/webhooks/{name}`, and returns the gateway account that signed it. Several
+    /// accounts may share a name. Each has its own secret, so the signature tells them apart. `header` reads
+    /// a header of the request.
     pub fn verify_webhook<'h>(
         &self,
         name: &str,
@@ -179,7 +181,7 @@ mod tests {
         );
         let why = refused.err().unwrap();
         assert_eq!(why, DuplicateGateway(twice));
-        assert_eq!(why.to_string(), "two payment gateways are the same: `gold/new/live`");
+        assert_eq!(why.to_string(), "two payment gateways have the same identity: `gold/new/live`");
         let both_modes = [GatewayMode::Test, GatewayMode::Live].map(|mode| fake(gold("new", mode)));
         assert!(Gateways::new(fake(GatewayIdentity::in_test("tin")), both_modes).is_ok());
     }

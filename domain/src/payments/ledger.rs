@@ -1,6 +1,6 @@
-//! The ledger: every amount that moved, in double entry. The entries of one movement sum to zero.
+//! The ledger: every movement of money, in double entry. The entries of one movement sum to zero.
 
-#![expect(unreachable_pub, reason = "the derive of an entity makes public items")]
+#![expect(unreachable_pub, reason = "the derive of an entity generates public items")]
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveValue::Set, DbErr, entity::prelude::*};
@@ -32,7 +32,8 @@ mod entity {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// A deposit came in: the gateway owes it to us, and we owe each creator's part to its buyers until delivery.
+/// Books a captured deposit. The gateway owes the amount to us, and we owe it to the buyers until delivery,
+/// split by creator.
 pub(crate) async fn deposit_captured(
     tx: &Tx,
     payment: PaymentId,
@@ -42,7 +43,7 @@ pub(crate) async fn deposit_captured(
     movement(tx, payment, amount, parts, 1).await
 }
 
-/// A deposit, or a part of one, went back.
+/// Books a refund of a deposit or of a part of one.
 pub(crate) async fn deposit_refunded(
     tx: &Tx,
     payment: PaymentId,

@@ -1,4 +1,4 @@
-//! The gateway gives money back, and the refund is booked.
+//! Make refund: asks the gateway for a refund and books it.
 
 use super::{
     apply::ApplyRefusal,
@@ -18,7 +18,8 @@ use crate::platform::{
     in_tx, outbox,
 };
 
-/// Asks the gateway for a refund, and books it.
+/// Asks the gateway for a refund and books it in the ledger. If the gateway refuses, marks the refund as
+/// failed.
 pub async fn make_refund(
     db: &Db,
     scope: &SystemScope,
@@ -68,7 +69,7 @@ pub async fn make_refund(
     Ok(faults::point(Point::GatewayRefundBooked).await?)
 }
 
-/// Whose deposits a refund gives back.
+/// Returns how much of a refund belongs to each creator.
 async fn refunded_parts(
     tx: &Tx,
     payables: &Payables,

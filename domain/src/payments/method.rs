@@ -1,32 +1,32 @@
-//! How a buyer pays: the method, and where the buyer comes back to.
+//! How a buyer pays: the method, and the page the buyer returns to.
 
 use serde::Serialize;
 
-/// An opaque reference to a method of payment, as the gateway's own script made it: 3 to 200 plain
-/// characters.
+/// An opaque reference to a method of payment, as created by the gateway's own script: 3 to 200 ASCII
+/// letters, digits, `_` and `-`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PaymentMethod(String);
 
 impl PaymentMethod {
-    /// Reads a reference; `None` when it is none.
+    /// Parses a reference. Returns `None` if the text is not a valid reference.
     pub fn new(text: &str) -> Option<Self> {
         let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
         ((3..=200).contains(&text.len()) && plain).then(|| Self(text.to_owned()))
     }
 
-    /// The reference.
+    /// Returns the reference as text.
     pub(crate) fn into_string(self) -> String {
         self.0
     }
 }
 
-/// Where the buyer comes back to after an action: an `https` address, or `http` on this machine, without
-/// credentials.
+/// The page that the buyer returns to after an action: an `https` URL, or an `http` URL on this machine,
+/// without credentials and at most 1,000 bytes long.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReturnUrl(String);
 
 impl ReturnUrl {
-    /// Reads an address; `None` when it may not be returned to.
+    /// Parses a URL. Returns `None` if the buyer must not be sent there.
     pub fn new(text: &str) -> Option<Self> {
         let plain = text.len() <= 1_000
             && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"'<>\\^`{|}".contains(&byte));
@@ -38,12 +38,12 @@ impl ReturnUrl {
         (plain && allowed && !host.is_empty() && !authority.contains('@')).then(|| Self(text.to_owned()))
     }
 
-    /// The address.
+    /// Returns the URL as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The address.
+    /// Returns the URL as text.
     pub(crate) fn into_string(self) -> String {
         self.0
     }

@@ -1,14 +1,21 @@
-//! Deposits: payments, their allocations, refunds, the ledger, and the port to a gateway.
+//! Deposits: payments, their allocations, refunds, the ledger, and the port to payment gateways.
 //!
-//! [`gateway`] is the port, [`gateways`] all that a deployment has, [`state`] the state machine. A buyer
-//! [chooses](mod@choose) a [`method`]. [`tasks`] call the gateway: to [`advance`] a payment, to [cancel its
-//! intent](mod@cancel_intent) and to [give money back](mod@make_refund). [`webhook`] takes in what the
-//! gateway tells, and [`sync`] asks when it tells nothing. [`apply`] brings a payment to what the gateway
-//! says. [`reconcile`] finds what was missed. [`payable`] is the port to what a payment is for. Below stands
-//! what the capabilities above ask of payments.
+//! The modules:
 //!
-//! Architecture invariant: payments are ground. They know money, gateways and the ledger, and neither drops
-//! nor reservations.
+//! * [`gateway`] is the port to a payment gateway; [`gateways`] lists all gateways of a deployment.
+//! * [`state`] is the state machine of a payment.
+//! * A buyer [chooses](mod@choose) a [`method`] of payment.
+//! * [`tasks`] call the gateway: they [`advance`] a payment, [cancel its intent](mod@cancel_intent) and [make
+//!   refunds](mod@make_refund).
+//! * [`webhook`] receives the gateway's events, and [`sync`] polls the gateway when no event arrives.
+//!   [`apply`] brings a payment to the state that the gateway reports.
+//! * [`reconcile`] finds work that was missed.
+//! * [`payable`] is the port to the capability that a payment is for.
+//!
+//! The functions in this module are what other capabilities call.
+//!
+//! Architecture invariant: payments are a lower layer. They know money, gateways and the ledger. They know
+//! neither drops nor reservations.
 
 pub mod advance;
 pub mod apply;
@@ -47,18 +54,18 @@ use crate::platform::{
 use state::{PaymentEvent, PaymentState, transition};
 use tasks::{CancelPayment, MakeRefund};
 
-/// Payments come before refunds when the gateway's budget is short.
+/// When the gateway's rate limit is short, payments come before refunds.
 const URGENCY_PAYMENT: i32 = 0;
 /// Refunds come after payments.
 const URGENCY_REFUND: i32 = 1;
 
-/// Opens the payments of new checkouts. The gateway hears of them when their buyers pay.
+/// Opens the payments of new checkouts. The gateway is not called until the buyer pays.
 pub(crate) async fn open_all(tx: &Tx, new: &[(CheckoutId, Money)]) -> Result<Vec<Payment>, DbErr> {
     payment_row::insert_all(tx, new).await
 }
 
-/// Gives up the payment of a checkout that lapsed or was cancelled; the gateway's intent, if there
-/// is one, is cancelled by a task. One that is being processed goes on: its outcome decides.
+/// Abandons the payment of a checkout that lapsed or was cancelled. If the gateway has an intent, a task
+/// cancels it. A payment that is being processed continues, and its outcome decides.
 pub(crate) async fn abandon(tx: &Tx, checkout: CheckoutId) -> Result<(), DbErr> {
     let Some(mut payment) = payment_row::lock_of_checkout(tx, checkout).await? else { return Ok(()) };
     if payment.intent.is_some() && payment.state != PaymentState::Succeeded {
@@ -74,14 +81,14 @@ pub(crate) async fn abandon(tx: &Tx, checkout: CheckoutId) -> Result<(), DbErr> 
     Ok(())
 }
 
-/// Whether the payment of a checkout is on its way, so that its outcome is not known.
+/// Whether the payment of a checkout is queued or in process, so that its outcome is not known yet.
 pub(crate) async fn in_process(tx: &Tx, checkout: CheckoutId) -> Result<bool, DbErr> {
     let payment = payment_row::lock_of_checkout(tx, checkout).await?;
     Ok(payment
         .is_some_and(|payment| payment.queued_at.is_some() || payment.state == PaymentState::Processing))
 }
 
-/// Gives back what was paid for reservations, one refund a payment.
+/// Refunds what was paid for reservations, with one refund per payment.
 pub(crate) async fn refund_lines(
     tx: &Tx,
     reservations: &[ReservationId],
@@ -102,7 +109,7 @@ pub(crate) async fn refund_lines(
     Ok(())
 }
 
-/// Makes a refund of reservations' deposits and queues the call to the gateway.
+/// Creates a refund of reservations' deposits and queues the call to the gateway.
 async fn queue_refund(
     tx: &Tx,
     payment: &Payment,
@@ -114,13 +121,15 @@ async fn queue_refund(
     queue::enqueue(tx, task).await
 }
 
-/// The payments of checkouts that the caller was led to by its own scope: one statement.
+/// Returns the payments of checkouts, in one statement. The caller must have found the checkouts within its
+/// own scope.
 pub async fn of_checkouts(db: &Db, checkouts: &[CheckoutId]) -> Result<HashMap<CheckoutId, Payment>, DbErr> {
     let rows = payment_row::of_checkouts(db.reader(), checkouts).await?;
     Ok(rows.into_iter().map(|row| (row.checkout_id, row)).collect())
 }
 
-/// The refunds of payments that the caller was led to by its own scope: one statement.
+/// Returns the refunds of payments, in one statement. The caller must have found the payments within its own
+/// scope.
 pub async fn refunds_of(db: &Db, payments: &[PaymentId]) -> Result<HashMap<PaymentId, Vec<Refund>>, DbErr> {
     let mut refunds: HashMap<PaymentId, Vec<Refund>> = HashMap::new();
     for row in payment_row::refunds_of(db.reader(), payments).await? {
@@ -129,12 +138,13 @@ pub async fn refunds_of(db: &Db, payments: &[PaymentId]) -> Result<HashMap<Payme
     Ok(refunds)
 }
 
-/// The identity of the gateway that has a payment, as text; `None` when there is no such payment.
+/// Returns the identity of the gateway that holds a payment, as text, or `None` if there is no such payment.
 pub async fn gateway_of(db: &Db, payment: PaymentId) -> Result<Option<String>, DbErr> {
     Ok(payment_row::by_id(db.reader(), payment).await?.map(|payment| payment.gateway))
 }
 
-/// The same for a refund.
+/// Returns the identity of the gateway that holds a refund's payment, as text, or `None` if there is no such
+/// refund.
 pub async fn gateway_of_refund(db: &Db, refund: RefundId) -> Result<Option<String>, DbErr> {
     match payment_row::refund(db.reader(), refund).await? {
         Some(refund) => gateway_of(db, refund.payment_id).await,

@@ -1,5 +1,5 @@
-//! The port to what a payment is for. Payments know money and gateways; what follows from a payment is known
-//! by the capability that asked for it.
+//! The port to what a payment is for. Payments know money and gateways. The capability that requested a
+//! payment knows what follows from it.
 
 use std::{fmt, sync::Arc};
 
@@ -16,14 +16,14 @@ use crate::platform::{
     ids::{CreatorId, ReservationId},
 };
 
-/// What the payments of one purpose are for.
+/// The capability behind the payments of one purpose.
 #[async_trait]
 pub trait Payable: Send + Sync {
-    /// Takes the locks that come before that of the payment: the gates of its drops, say. The row of the
-    /// payment is not locked yet, so only what never changes may be read from it.
+    /// Takes the locks that must come before the payment's row lock, such as the gates of its drops. The
+    /// payment is not locked yet, so only its fields that never change may be read.
     async fn lock(&self, tx: &Tx, payment: &Payment) -> Result<Box<dyn LockedPayable>, DbErr>;
 
-    /// Whose reservations are: for the books.
+    /// Returns the creator of each reservation, for the ledger.
     async fn creators_of(
         &self,
         tx: &Tx,
@@ -31,11 +31,11 @@ pub trait Payable: Send + Sync {
     ) -> Result<Vec<(ReservationId, CreatorId)>, DbErr>;
 }
 
-/// What a payment is for, under its locks. Each call is made in the transaction that writes the payment's new
-/// state.
+/// The subject of a payment, with its locks held. Each method is called in the transaction that writes the
+/// payment's new state.
 #[async_trait]
 pub trait LockedPayable: Send + Sync {
-    /// The money is here. Answers whose it is, and whether it goes back at once.
+    /// Handles a captured payment. Returns how the money is split, and whether it is refunded at once.
     async fn paid(
         &self,
         tx: &Tx,
@@ -43,8 +43,9 @@ pub trait LockedPayable: Send + Sync {
         now: DateTime<Utc>,
     ) -> Result<Settlement, OpError<ApplyRefusal>>;
 
-    /// The gateway has accepted the payment, and its outcome comes later. `hold_left_secs` is how long what
-    /// is paid for was still held when the buyer chose, if the choice has waited in our own queue until now.
+    /// Handles a payment that the gateway has accepted and whose outcome comes later. If the choice has
+    /// waited in our own queue until now, `hold_left_secs` is the time that was left of the hold when the
+    /// buyer chose.
     async fn processing(
         &self,
         tx: &Tx,
@@ -52,7 +53,8 @@ pub trait LockedPayable: Send + Sync {
         now: DateTime<Utc>,
     ) -> Result<(), OpError<ApplyRefusal>>;
 
-    /// The attempt has ended without money, or waits for the buyer: the next step is the buyer's.
+    /// Handles an attempt that ended without money, or that waits for the buyer. The next step is the
+    /// buyer's.
     async fn ended(
         &self,
         tx: &Tx,
@@ -61,37 +63,37 @@ pub trait LockedPayable: Send + Sync {
     ) -> Result<(), OpError<ApplyRefusal>>;
 }
 
-/// How captured money is shared out.
+/// How a captured payment is split.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settlement {
-    /// Which part is whose. Together they are the amount of the payment.
+    /// The shares. Their sum is the amount of the payment.
     pub shares: Vec<Share>,
-    /// Why all of it goes back, if it does.
+    /// Why the whole payment is refunded, if it is.
     pub refund: Option<RefundReason>,
 }
 
-/// A part of a payment.
+/// One reservation's share of a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
-    /// What it is paid for.
+    /// The reservation.
     pub reservation: ReservationId,
-    /// Whose reservation that is.
+    /// The creator of the reservation.
     pub creator: CreatorId,
-    /// How much, in minor units of the payment's currency.
+    /// The amount, in minor units of the payment's currency.
     pub amount_minor: i64,
 }
 
-/// What payments may be for, by purpose. Cheap to clone.
+/// The payables of a deployment, by purpose. Cheap to clone.
 #[derive(Clone)]
 pub struct Payables(Arc<[(Purpose, Box<dyn Payable>)]>);
 
 impl Payables {
-    /// One for each purpose.
+    /// Creates the registry from one payable for each purpose.
     pub fn new(payables: impl IntoIterator<Item = (Purpose, Box<dyn Payable>)>) -> Self {
         Self(payables.into_iter().collect())
     }
 
-    /// What a payment is for.
+    /// Returns the payable of a payment.
     pub(super) fn of<R: fmt::Debug>(&self, payment: &Payment) -> Result<&dyn Payable, OpError<R>> {
         let found = self
             .0
@@ -99,7 +101,7 @@ impl Payables {
             .find(|(purpose, _)| *purpose == payment.purpose)
             .map(|(_, payable)| payable.as_ref());
         found.ok_or_else(|| {
-            OpError::inconsistent(format!("nothing follows from payments for {:?}", payment.purpose))
+            OpError::inconsistent(format!("no payable is registered for the purpose {:?}", payment.purpose))
         })
     }
 }

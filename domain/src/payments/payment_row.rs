@@ -1,9 +1,9 @@
-//! The tables of payments, their allocations and refunds, with their finders.
+//! The tables of payments, their allocations and refunds, with their queries.
 
 #![expect(
     clippy::disallowed_methods,
     unreachable_pub,
-    reason = "these tables' own finders, and what their derives make public"
+    reason = "these are the tables' own queries, and the derives generate public items"
 )]
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -24,12 +24,12 @@ use crate::platform::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 pub enum Purpose {
-    /// Paid at reservation.
+    /// The deposit that is paid for a reservation.
     #[sea_orm(string_value = "DEPOSIT")]
     Deposit,
 }
 
-/// An amount asked of a gateway.
+/// A payment: an amount requested through a gateway.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "payments")]
 pub struct Model {
@@ -44,23 +44,23 @@ pub struct Model {
     pub captured_minor: i64,
     pub refunded_minor: i64,
     pub currency: Currency,
-    /// The gateway's intent.
+    /// The gateway's id of the intent.
     pub intent: Option<String>,
     pub method: Option<String>,
     pub return_url: Option<String>,
-    /// Counts the buyer's choices of a method.
+    /// The number of times the buyer has chosen a method.
     pub attempt: i32,
     pub action_url: Option<String>,
     pub decline_code: Option<String>,
-    /// Since when the choice waits in our own queue.
+    /// When the buyer's choice was queued for the call to the gateway; `None` when nothing is queued.
     pub queued_at: Option<DateTime<Utc>>,
-    /// How much of the hold was left then, in seconds.
+    /// The seconds that were left of the hold at `queued_at`.
     pub hold_left_secs: Option<i64>,
-    /// When the gateway was last asked because nothing was heard.
+    /// When the gateway was last polled because no webhook had arrived.
     pub asked_at: Option<DateTime<Utc>>,
-    /// Since when the gateway is known to have cancelled the intent: no money will come of it.
+    /// When we learned that the gateway has cancelled the intent, so that it can no longer be paid.
     pub intent_ended_at: Option<DateTime<Utc>>,
-    /// A hash of what the gateway knows the means of payment by, where it tells.
+    /// A hash of the gateway's fingerprint of the means of payment, if the gateway reports one.
     pub fingerprint: Option<Vec<u8>>,
     pub version: i64,
     pub created_at: DateTime<Utc>,
@@ -72,12 +72,13 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
-    /// What is asked for.
+    /// Returns the amount to be paid.
     pub fn amount(&self) -> Money {
         Money::new(self.amount_minor, self.currency)
     }
 
-    /// When the hold would end if time in our own queue counted; `None` when nothing waits there.
+    /// Returns when the hold would end if the time in our own queue counted, or `None` when nothing is
+    /// queued.
     pub fn hold_would_end_at(&self) -> Option<DateTime<Utc>> {
         let left = TimeDelta::try_seconds(self.hold_left_secs?)?;
         self.queued_at?.checked_add_signed(left)
@@ -102,35 +103,35 @@ pub(crate) mod allocation_row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Why money goes back.
+/// Why a refund is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 pub enum RefundReason {
-    /// The buyer gave a reservation up.
+    /// The buyer cancelled a reservation.
     #[sea_orm(string_value = "BUYER_CANCELLED")]
     BuyerCancelled,
-    /// The creator called the drop off.
+    /// The creator cancelled the drop.
     #[sea_orm(string_value = "DROP_CANCELLED")]
     DropCancelled,
-    /// Paid after the hold had lapsed, and the units were gone.
+    /// The payment arrived after the hold had lapsed, and the units were gone.
     #[sea_orm(string_value = "PAID_TOO_LATE")]
     PaidTooLate,
-    /// More than one person may have was paid for with the same means.
+    /// The same means of payment paid for more units than one person may have.
     #[sea_orm(string_value = "LIMIT_EXCEEDED")]
     LimitExceeded,
 }
 
-/// Where a refund stands.
+/// The state of a refund.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 pub enum RefundState {
-    /// The gateway is to be asked.
+    /// The gateway has not been asked yet, or has not answered yet.
     #[sea_orm(string_value = "PENDING")]
     Pending,
-    /// The gateway has taken it.
+    /// The gateway accepted the refund.
     #[sea_orm(string_value = "DONE")]
     Done,
-    /// The gateway refuses: a person must look.
+    /// The gateway refused the refund; a person must look into it.
     #[sea_orm(string_value = "FAILED")]
     Failed,
 }
@@ -138,7 +139,7 @@ pub enum RefundState {
 pub(crate) mod refund_row {
     use super::*;
 
-    /// An amount given back.
+    /// A refund of a payment, or of a part of it.
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
     #[sea_orm(table_name = "refunds")]
     pub struct Model {
@@ -178,7 +179,7 @@ pub(crate) mod refund_part_row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Makes the payments of new checkouts: one statement. Answers the rows in the same order.
+/// Inserts the payments of new checkouts, in one statement. Returns the rows in the same order.
 pub(crate) async fn insert_all(tx: &Tx, new: &[(CheckoutId, Money)]) -> Result<Vec<Model>, DbErr> {
     let rows = new.iter().map(|(checkout, amount)| Model {
         id: tx.new_id(),
@@ -210,7 +211,7 @@ pub(crate) async fn insert_all(tx: &Tx, new: &[(CheckoutId, Money)]) -> Result<V
     Ok(rows)
 }
 
-/// The checkouts that were paid for by a means of payment, as a subquery.
+/// Returns a subquery that selects the checkouts paid with a means of payment.
 pub(crate) fn checkouts_paid_by(fingerprint: &[u8]) -> SelectStatement {
     Entity::find()
         .select_only()
@@ -219,12 +220,13 @@ pub(crate) fn checkouts_paid_by(fingerprint: &[u8]) -> SelectStatement {
         .into_query()
 }
 
-/// One payment, whoever asks.
+/// Returns one payment, without checking whose it is.
 pub(crate) async fn by_id(conn: &impl ConnectionTrait, id: PaymentId) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(id).one(conn).await
 }
 
-/// The payments of checkouts that the caller was led to by its own scope: one statement.
+/// Returns the payments of checkouts, in one statement. The caller must have found the checkouts within its
+/// own scope.
 pub(crate) async fn of_checkouts(
     conn: &impl ConnectionTrait,
     ids: &[CheckoutId],
@@ -232,12 +234,12 @@ pub(crate) async fn of_checkouts(
     Entity::find().filter(Column::CheckoutId.is_in(ids.iter().copied())).all(conn).await
 }
 
-/// Locks and reads the payment of a checkout; after the gates.
+/// Locks and returns the payment of a checkout. The gates of its drops must be locked first.
 pub(crate) async fn lock_of_checkout(tx: &Tx, checkout: CheckoutId) -> Result<Option<Model>, DbErr> {
     Entity::find().filter(Column::CheckoutId.eq(checkout)).lock_exclusive().one(tx.conn()).await
 }
 
-/// Writes a payment that was locked and changed, and counts its version up. Answers the version.
+/// Saves a payment that was locked and changed, and increments its version. Returns the new version.
 pub(crate) async fn save(tx: &Tx, mut payment: Model) -> Result<i64, DbErr> {
     payment.version = payment.version.saturating_add(1);
     payment.updated_at = tx.now();
@@ -247,8 +249,8 @@ pub(crate) async fn save(tx: &Tx, mut payment: Model) -> Result<i64, DbErr> {
     Ok(version)
 }
 
-/// Notes that the gateway was asked where the intent of a payment stands, and whether it has ended. The state
-/// of the payment is not touched, nor when it changed.
+/// Records that the gateway was asked for the state of a payment's intent, and whether the intent has ended.
+/// Neither the state of the payment nor its `updated_at` changes.
 pub(crate) async fn note_asked(tx: &Tx, id: PaymentId, ended: bool) -> Result<(), DbErr> {
     let mut update = Entity::update_many().col_expr(Column::AskedAt, Expr::value(tx.now()));
     if ended {
@@ -258,9 +260,11 @@ pub(crate) async fn note_asked(tx: &Tx, id: PaymentId, ended: bool) -> Result<()
     Ok(())
 }
 
-/// Payments whose outcome is at the gateway, and of which nothing was heard since before: those asked for
-/// least recently first. The states are written out, because a partial index is not found through a
-/// parameter; so they are below.
+/// Selects payments whose outcome only the gateway knows and for which nothing has been heard since the given
+/// times. Payments that were polled least recently come first.
+///
+/// The states are SQL literals, because PostgreSQL does not use a partial index for a parameter. The same
+/// holds for the queries below.
 pub(crate) fn unheard(processing_before: DateTime<Utc>, action_before: DateTime<Utc>) -> Select<Entity> {
     let silent_since = |state: &'static str, before: DateTime<Utc>| {
         let never_or_long_ago = Column::AskedAt.is_null().or(Column::AskedAt.lt(before));
@@ -275,8 +279,8 @@ pub(crate) fn unheard(processing_before: DateTime<Utc>, action_before: DateTime<
         .order_by_asc(Column::UpdatedAt)
 }
 
-/// Payments that were given up in that time, whose intent the gateway is not known to have cancelled, and
-/// that it was not asked about since `asked_before`.
+/// Selects payments that were abandoned from `since` to `before`, whose intent is not known to be cancelled
+/// at the gateway, and that were not polled since `asked_before`.
 pub(crate) fn not_ended(
     since: DateTime<Utc>,
     before: DateTime<Utc>,
@@ -290,20 +294,20 @@ pub(crate) fn not_ended(
         .order_by_asc(Column::UpdatedAt)
 }
 
-/// Payments whose choice has been waiting in our own queue since before.
+/// Selects payments that have been queued for the call to the gateway since before `before`.
 pub(crate) fn queued(before: DateTime<Utc>) -> Select<Entity> {
     let waiting =
         Entity::find().filter(Column::QueuedAt.lt(before)).filter(Column::State.eq(PaymentState::Preparing));
     waiting.order_by_asc(Column::QueuedAt)
 }
 
-/// Refunds that the gateway has not answered for, made before.
+/// Selects refunds that were created before `before` and that the gateway has not answered.
 pub(crate) fn pending_refunds(before: DateTime<Utc>) -> Select<refund_row::Entity> {
     let pending = refund_row::Entity::find().filter(Expr::cust("state = 'PENDING'"));
     pending.filter(refund_row::Column::CreatedAt.lt(before)).order_by_asc(refund_row::Column::CreatedAt)
 }
 
-/// Writes which part of a payment belongs to which reservation.
+/// Records which part of a payment belongs to which reservation.
 pub(crate) async fn allocate(
     tx: &Tx,
     payment: PaymentId,
@@ -318,7 +322,7 @@ pub(crate) async fn allocate(
     Ok(())
 }
 
-/// What was allocated to reservations.
+/// Returns the allocations of reservations.
 pub(crate) async fn allocations(
     conn: &impl ConnectionTrait,
     ids: &[ReservationId],
@@ -329,7 +333,7 @@ pub(crate) async fn allocations(
         .await
 }
 
-/// Makes a refund that the gateway is to be asked for: so much of each reservation's deposit.
+/// Inserts a pending refund. `parts` states how much of each reservation's deposit it returns.
 pub(crate) async fn insert_refund(
     tx: &Tx,
     payment: PaymentId,
@@ -360,7 +364,7 @@ pub(crate) async fn insert_refund(
     Ok(id)
 }
 
-/// Which reservations' deposits a refund gives back, and how much of each.
+/// Returns the reservations whose deposits a refund returns, with the amount of each.
 pub(crate) async fn refund_parts(
     conn: &impl ConnectionTrait,
     id: RefundId,
@@ -368,12 +372,12 @@ pub(crate) async fn refund_parts(
     refund_part_row::Entity::find().filter(refund_part_row::Column::RefundId.eq(id)).all(conn).await
 }
 
-/// One refund.
+/// Returns one refund.
 pub(crate) async fn refund(conn: &impl ConnectionTrait, id: RefundId) -> Result<Option<Refund>, DbErr> {
     refund_row::Entity::find_by_id(id).one(conn).await
 }
 
-/// The refunds of payments: one statement.
+/// Returns the refunds of payments, in one statement.
 pub(crate) async fn refunds_of(conn: &impl ConnectionTrait, ids: &[PaymentId]) -> Result<Vec<Refund>, DbErr> {
     refund_row::Entity::find()
         .filter(refund_row::Column::PaymentId.is_in(ids.iter().copied()))
@@ -381,7 +385,7 @@ pub(crate) async fn refunds_of(conn: &impl ConnectionTrait, ids: &[PaymentId]) -
         .await
 }
 
-/// Ends a refund that is pending; `false` when it was ended before.
+/// Moves a pending refund to a final state. Returns `false` if it was not pending any more.
 pub(crate) async fn end_refund(
     tx: &Tx,
     id: RefundId,

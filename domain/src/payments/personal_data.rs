@@ -1,4 +1,4 @@
-//! What payments, refunds, the ledger and the inbox of webhooks hold of persons.
+//! The register of personal data in payments, refunds, the ledger and the webhook inbox.
 
 use crate::platform::personal_data::{
     Classification::{Personal, Plain, Secret},
@@ -8,7 +8,7 @@ use crate::platform::personal_data::{
 const BY_PAYMENT: &[FoundBy] =
     &[FoundBy::Through { column: "payment_id", other_table: "payments", other_column: "id" }];
 
-/// What payments hold.
+/// The register of personal data that payments store.
 pub const REGISTER: Register = Register {
     capability: "payments",
     tables: &[
@@ -41,7 +41,8 @@ pub const REGISTER: Register = Register {
                 (
                     "return_url",
                     Personal(PersonalContent {
-                        what: "page of the storefront to which the buyer returns; it may name the buyer's session or order",
+                        what: "page of the storefront to which the buyer returns; it may name the \
+                               buyer's session or order",
                         export: Export::AsItIs,
                         erase: Erase::Null,
                         keep: KeepUntil::Erasure,
@@ -101,7 +102,8 @@ pub const REGISTER: Register = Register {
                         export: Export::Withheld("a copy of what the gateway holds and exports"),
                         erase: Erase::WithRow,
                         keep: KeepUntil::Days(30),
-                        why: "a webhook that is delivered again is recognised; what went wrong can be looked into",
+                        why: "a webhook that is delivered again is recognised; what went wrong can be looked \
+                              into",
                     }),
                 ),
             ],

@@ -1,4 +1,4 @@
-//! What the reconcilers of payments look for. Each answers how much it queued.
+//! The reconcilers of payments. Each returns how many tasks it queued.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::DbErr;
@@ -16,17 +16,18 @@ use crate::platform::{
     tasks::{NewTask, Task},
 };
 
-/// What waits for its task for so long has none: it is queued in the same transaction, and this is longer
-/// than a task runs.
+/// An item that has waited this long has no task. The task is queued in the same transaction as the item, and
+/// runs for less than this time.
 const TASK_SECS: i64 = 120;
-/// A buyer who is at the bank's page comes back within that time, mostly; the hold goes on for longer.
+/// How long to wait for a buyer who is at a bank's page before the gateway is polled. Most buyers return
+/// within this time, and the hold lasts longer.
 const ACTION_SECS: i64 = 120;
-/// A payment in process takes a gateway some minutes, or days; asking is cheap, and each ask waits for this
-/// time again.
+/// How long to wait for a payment in process before the gateway is polled, and between two polls. Gateways
+/// take minutes or days to process a payment, and polling is cheap.
 const PROCESSING_SECS: i64 = 300;
-/// Money for an intent that was given up comes within a day, or by a webhook.
+/// How long after it was abandoned an intent is polled. A later payment of it is reported by a webhook.
 const GIVEN_UP_HOURS: i64 = 24;
-/// Asking comes after payments and refunds when the gateway's budget is short.
+/// When the gateway's rate limit is short, polling comes after payments and refunds.
 const URGENCY_ASK: i32 = 2;
 
 fn ago(db: &Db, time: TimeDelta) -> DateTime<Utc> {
@@ -37,7 +38,7 @@ fn secs(count: i64) -> TimeDelta {
     TimeDelta::try_seconds(count).unwrap_or_default()
 }
 
-/// The task that asks the gateway about a payment.
+/// Returns the task that polls the gateway for a payment.
 fn ask(payment: &Payment) -> NewTask {
     let task = NewTask::from(SyncPayment { payment: payment.id }).unique();
     task.ranked(URGENCY_ASK, payment.created_at)
@@ -47,8 +48,8 @@ fn of_payment(payment: &Payment) -> String {
     payment.id.public()
 }
 
-/// Payments whose outcome only the gateway knows, and of which nothing was heard for longer than it needs:
-/// the webhook may never have come. The gateway is asked.
+/// Queues polling for payments whose outcome only the gateway knows and of which nothing was heard for longer
+/// than usual. Their webhooks may have been lost.
 pub async fn ask_unheard(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> {
     let missed = Missed {
         what: "payment_unheard",
@@ -60,9 +61,9 @@ pub async fn ask_unheard(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> {
     missed.queue(db, scope, ask).await
 }
 
-/// Payments given up within a day whose intent the gateway is not known to have cancelled: the buyer may have
-/// paid it, or may still. The gateway is asked, and an intent that is open is cancelled. A task that is to
-/// cancel it comes first.
+/// Queues polling for payments that were abandoned within the last 24 hours and whose intent is not known to
+/// be cancelled: the buyer may have paid, or may still pay. Polling cancels an intent that is still open.
+/// Payments with a pending task to cancel them are skipped.
 pub async fn ask_not_ended(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> {
     let since = ago(db, TimeDelta::try_hours(GIVEN_UP_HOURS).unwrap_or_default());
     let missed = Missed {
@@ -75,7 +76,7 @@ pub async fn ask_not_ended(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> {
     missed.queue(db, scope, ask).await
 }
 
-/// Payments whose choice waits in our queue, without the task that tells the gateway.
+/// Queues the missing tasks of payments whose choice is still to be sent to the gateway.
 pub async fn advance_queued(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> {
     let missed = Missed {
         what: "payment_queued",
@@ -91,7 +92,7 @@ pub async fn advance_queued(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> 
     missed.queue(db, scope, task).await
 }
 
-/// Refunds that the gateway has not answered for, without the task that asks for them.
+/// Queues the missing tasks of refunds that the gateway has not answered.
 pub async fn make_pending_refunds(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> {
     let missed = Missed {
         what: "refund_pending",
@@ -107,7 +108,7 @@ pub async fn make_pending_refunds(db: &Db, scope: &SystemScope) -> Result<u64, D
     missed.queue(db, scope, task).await
 }
 
-/// Webhooks of the inbox that are not applied, without the task that applies them.
+/// Queues the missing tasks of webhooks that are not applied.
 pub async fn apply_inbox(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> {
     webhook::requeue_unapplied(db, scope, ago(db, secs(TASK_SECS))).await
 }

@@ -1,58 +1,59 @@
-//! The state machine of a payment: `PREPARING` until the gateway's intent exists, then it mirrors it.
+//! The state machine of a payment. A payment is `PREPARING` until the gateway has an intent for it; after
+//! that, its state mirrors the intent's.
 
 use sea_orm::{DeriveActiveEnum, entity::prelude::*};
 
 use super::gateway::IntentState;
 
-/// Where a payment stands.
+/// The state of a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 pub enum PaymentState {
-    /// No method was chosen, or the gateway was not told yet.
+    /// No method was chosen yet, or the gateway was not called yet.
     #[sea_orm(string_value = "PREPARING")]
     Preparing,
-    /// The method was declined: the buyer may choose another.
+    /// The method was declined; the buyer may choose another.
     #[sea_orm(string_value = "REQUIRES_METHOD")]
     RequiresMethod,
-    /// The buyer must do something at the action's address.
+    /// The buyer must complete an action at the payment's action URL.
     #[sea_orm(string_value = "REQUIRES_ACTION")]
     RequiresAction,
-    /// The outcome comes later.
+    /// The gateway accepted the payment; the outcome comes later.
     #[sea_orm(string_value = "PROCESSING")]
     Processing,
-    /// The money is here.
+    /// The money was captured.
     #[sea_orm(string_value = "SUCCEEDED")]
     Succeeded,
-    /// It is no longer wanted.
+    /// The payment is no longer wanted.
     #[sea_orm(string_value = "CANCELLED")]
     Cancelled,
 }
 
-/// What can happen to a payment.
+/// An event in the life of a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PaymentEvent {
-    /// The buyer chose a method: the gateway is to be told.
+    /// The buyer chose a method; the gateway must be called.
     Choose,
-    /// The gateway says where its intent stands.
+    /// The gateway reported the state of its intent.
     Mirror(IntentState),
-    /// It is no longer wanted, and the gateway never heard of it.
+    /// The gateway does not know the payment, and it is no longer wanted.
     Abandon,
 }
 
-/// A state that an event does not fit.
+/// The error for an event that is not allowed in the current state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{event:?} does not fit a payment that is {state:?}")]
+#[error("the event {event:?} is not allowed for a payment in the state {state:?}")]
 pub struct BadTransition {
-    /// The state as it is.
+    /// The current state.
     pub state: PaymentState,
-    /// What was to happen.
+    /// The event that was to be applied.
     pub event: PaymentEvent,
 }
 
-/// The one function that changes the state of a payment.
+/// Returns the state that follows an event. Every change of a payment's state goes through this function.
 ///
-/// Gateways tell things late and out of order: what is paid stays paid, and what a gateway says of
-/// an intent that we gave up is believed only when money came.
+/// Gateways report late and out of order. A paid payment stays paid, and a report about an abandoned intent
+/// changes the state only if the money was captured.
 pub fn transition(state: PaymentState, event: PaymentEvent) -> Result<PaymentState, BadTransition> {
     use PaymentEvent as E;
     use PaymentState as S;

@@ -1,24 +1,24 @@
-//! A step at the gateway: a call, and what its answer changes here.
+//! A step at the gateway: one call to it, and the changes that follow from its answer.
 //!
-//! No call is made while a transaction is open. Each carries a key that is derived from stored rows, so that
-//! the gateway recognises a repetition after a crash.
+//! No call is made while a transaction is open. Each call carries an idempotency key that is derived from
+//! stored rows, so that the gateway recognises a retry after a crash.
 
 use sea_orm::DbErr;
 
 use super::{apply::ApplyRefusal, gateway::GatewayError};
 use crate::platform::OpError;
 
-/// Why a step at the gateway did not end well.
+/// Why a step at the gateway failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
-    /// The gateway may answer later: try again with the same key.
+    /// The call to the gateway failed. If the error is temporary, it may be retried with the same key.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
     /// The database failed.
     #[error("the database failed")]
     Db(#[from] DbErr),
-    /// What the gateway says does not fit what we know: a person must look.
-    #[error("the gateway and we disagree: {0}")]
+    /// The gateway's answer contradicts our records; a person must look into it.
+    #[error("the gateway's answer contradicts our records: {0}")]
     Disagree(String),
 }
 

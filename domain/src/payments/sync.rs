@@ -1,4 +1,4 @@
-//! Sync: the gateway is asked where an intent stands of which nothing was heard, and that is applied.
+//! Sync: polls the gateway for the state of an intent that no webhook reported, and applies it.
 
 use super::{
     apply::apply_asked,
@@ -11,9 +11,10 @@ use super::{
 };
 use crate::platform::{Db, EntityId, access::SystemScope, ids::PaymentId, in_tx};
 
-/// Asks the gateway about a payment whose outcome is its to tell, and applies what is new. The intent of a
-/// payment that was given up is cancelled if it is open. Answers whether there was anything new: something
-/// had been missed then.
+/// Asks the gateway for the intent of a payment whose outcome only the gateway knows, and applies any change.
+/// If the payment was abandoned and its intent is still open, cancels the intent.
+///
+/// Returns whether anything changed, which means that a webhook or a cancellation had been missed.
 pub async fn sync(
     db: &Db,
     scope: &SystemScope,
@@ -25,14 +26,15 @@ pub async fn sync(
     let Some(intent) = payment.intent.as_deref() else { return Ok(false) };
     match payment.state {
         PaymentState::RequiresAction | PaymentState::Processing | PaymentState::Cancelled => {}
-        // Nobody but the buyer, or a task, can say how it goes on.
+        // The next step is the buyer's or a task's, so there is nothing to ask the gateway.
         PaymentState::Preparing | PaymentState::RequiresMethod | PaymentState::Succeeded => return Ok(false),
     }
     let mut seen = gateway.retrieve(intent).await?;
     let open = matches!(seen.state, IntentState::RequiresMethod | IntentState::RequiresAction);
     let cancels = open && payment.state == PaymentState::Cancelled;
     if cancels {
-        // Not with the key of the first attempt to cancel: what that was answered may be kept by the gateway.
+        // This key differs from that of the first attempt to cancel, because the gateway may replay the
+        // answer that it stored for the first key.
         seen = gateway.cancel(intent, &format!("cancel-open:{}", id.public())).await?;
     }
     let tells =

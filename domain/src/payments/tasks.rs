@@ -1,4 +1,4 @@
-//! The tasks of payments: calls to the gateways, and webhooks that are applied.
+//! The tasks of payments: calls to the gateways, and the application of webhooks.
 
 use sea_orm::DbErr;
 use serde::{Deserialize, Serialize};
@@ -30,24 +30,26 @@ impl From<StepError> for TaskError {
     }
 }
 
-/// What the tasks of payments work with besides the database.
+/// The context of the payment tasks, besides the database.
 #[derive(Debug, Clone)]
 pub struct PaymentPorts {
     /// The gateways of this deployment.
     pub gateways: Gateways,
-    /// What payments may be for.
+    /// What payments can be for.
     pub payables: Payables,
 }
 
-/// The gateway that a payment or a webhook names.
+/// Returns the gateway that a payment or a webhook names.
 fn configured<'g>(gateways: &'g Gateways, identity: &str) -> Result<&'g dyn PaymentGateway, TaskError> {
-    // It may be a matter of a setting, or of another version of this program.
+    // A retry can succeed once the settings are corrected, or on a process that runs another version of this
+    // program.
     gateways
         .by_identity(identity)
         .ok_or_else(|| TaskError::retry(format!("the gateway `{identity}` is not configured")))
 }
 
-/// The gateway of what a task is about. `None`: there is no such thing any more, so there is nothing to do.
+/// Returns the gateway of a task's subject, or `None` if the subject no longer exists, in which case there is
+/// nothing to do.
 fn known(
     gateways: &Gateways,
     identity: Result<Option<String>, DbErr>,
@@ -55,10 +57,10 @@ fn known(
     identity?.map(|identity| configured(gateways, &identity)).transpose()
 }
 
-/// Makes the gateway's intent of a payment, and confirms it if the buyer chose a method.
+/// Creates the gateway's intent of a payment and confirms it with the method that the buyer chose.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdvancePayment {
-    /// Which payment.
+    /// The payment.
     pub payment: PaymentId,
 }
 
@@ -83,7 +85,7 @@ impl Task for AdvancePayment {
 /// Cancels the gateway's intent of a payment that is no longer wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CancelPayment {
-    /// Which payment.
+    /// The payment.
     pub payment: PaymentId,
 }
 
@@ -105,10 +107,10 @@ impl Task for CancelPayment {
     }
 }
 
-/// Asks the gateway where the intent of a payment stands that nothing was heard of.
+/// Polls the gateway for the intent of a payment that no webhook reported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncPayment {
-    /// Which payment.
+    /// The payment.
     pub payment: PaymentId,
 }
 
@@ -133,10 +135,10 @@ impl Task for SyncPayment {
     }
 }
 
-/// Asks the gateway to give an amount back.
+/// Asks the gateway to make a refund.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MakeRefund {
-    /// Which refund.
+    /// The refund.
     pub refund: RefundId,
 }
 
@@ -158,7 +160,7 @@ impl Task for MakeRefund {
     }
 }
 
-/// Applies a webhook that the inbox took in. Its subject is [`webhook_subject`].
+/// Applies a webhook from the inbox. Its subject is [`webhook_subject`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApplyWebhook {
     /// The gateway that sent it.
@@ -184,7 +186,7 @@ impl Task for ApplyWebhook {
     }
 }
 
-/// What the task is about that applies a webhook: the gateway's name, and its id of the event.
+/// Returns the subject of the task that applies a webhook: the gateway's identity and its id of the event.
 pub(super) fn webhook_subject(gateway: &str, event: &str) -> String {
     format!("{gateway}:{event}")
 }

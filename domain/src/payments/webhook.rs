@@ -1,9 +1,9 @@
-//! Webhooks: taken into the inbox at once, applied by a task, each once.
+//! Webhooks: each is stored in the inbox when it arrives, and applied once by a task.
 
 #![expect(
     clippy::disallowed_methods,
     unreachable_pub,
-    reason = "the inbox's own finders, and what its derive makes public"
+    reason = "these are the inbox's own queries, and the derive generates public items"
 )]
 
 use chrono::{DateTime, Utc};
@@ -52,7 +52,8 @@ mod entity {
 }
 use entity::{ActiveModel, Column as C, Entity};
 
-/// Takes in a webhook whose signature was right; the second delivery of one changes nothing.
+/// Stores a webhook with a valid signature in the inbox and queues the task that applies it. A repeated
+/// delivery changes nothing.
 pub async fn receive_webhook(
     db: &Db,
     scope: &SystemScope,
@@ -84,8 +85,8 @@ fn to_apply(gateway: &str, event: &str) -> ApplyWebhook {
     ApplyWebhook { gateway: gateway.to_owned(), event: event.to_owned() }
 }
 
-/// Queues webhooks again that were taken in before `before`, are not applied, and have no task. Answers how
-/// many.
+/// Queues again the webhooks that were received before `before`, are not applied, and have no task. Returns
+/// how many were queued.
 pub(super) async fn requeue_unapplied(
     db: &Db,
     scope: &SystemScope,
@@ -105,7 +106,8 @@ pub(super) async fn requeue_unapplied(
     missed.queue(db, scope, |row| to_apply(&row.gateway, &row.event).into()).await
 }
 
-/// Applies a webhook of the inbox. What it tells may be old by now, so the intent is fetched.
+/// Applies a webhook from the inbox. The event may be outdated by now, so the current intent is fetched from
+/// the gateway.
 pub async fn apply_webhook(
     db: &Db,
     scope: &SystemScope,
@@ -122,7 +124,7 @@ pub async fn apply_webhook(
     let intent = gateway.retrieve(&intent).await?;
     faults::point(Point::WebhookFetched).await?;
     match apply(db, scope, payables, gateway.identity().as_str(), &intent, Some(event)).await {
-        // Another system's intent on the same account of the gateway is none of our business.
+        // The intent belongs to another system that shares the gateway account, so there is nothing to apply.
         Err(OpError::Refused(why))
             if why.iter().all(|refused| refused.code == ApplyRefusal::UnknownPayment) =>
         {
@@ -138,14 +140,14 @@ pub async fn apply_webhook(
     }
 }
 
-/// Notes that a webhook was applied, in the transaction that did.
+/// Marks a webhook as applied, in the transaction that applies it.
 pub(crate) async fn mark_applied(tx: &Tx, gateway: &str, event: &str) -> Result<(), DbErr> {
     let update = Entity::update_many().col_expr(C::AppliedAt, Expr::value(tx.now()));
     update.filter(C::Gateway.eq(gateway)).filter(C::Event.eq(event)).exec(tx.conn()).await?;
     Ok(())
 }
 
-/// Forgets webhooks that were taken in before `before`. Answers how many.
+/// Deletes applied webhooks that were received before `before`. Returns how many were deleted.
 pub async fn sweep_inbox(tx: &Tx, before: DateTime<Utc>) -> Result<u64, DbErr> {
     let old = Entity::delete_many().filter(C::ReceivedAt.lt(before)).filter(C::AppliedAt.is_not_null());
     Ok(old.exec(tx.conn()).await?.rows_affected)
