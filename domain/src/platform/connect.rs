@@ -198,8 +198,7 @@ async fn open_postgres(url: &str, pool_max: u32) -> Result<DatabaseConnection, D
 }
 
 /// Returns options that neither log statements nor record them in spans, because statements contain e-mail
-/// addresses. 228
-/// s/what_is_not_a_database_is_refused_with_its_reason/=>/an_invalid_url_is_refused_with_its_reason
+/// addresses.
 fn quiet(url: String) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options
@@ -229,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_database_is_refused_with_its_reason() {
+    fn an_invalid_url_is_refused_with_its_reason() {
         for (text, error) in [
             ("", DatabaseUrlError::UnknownScheme),
             ("data/smallrun.db", DatabaseUrlError::UnknownScheme),

@@ -110,8 +110,7 @@ impl SendMail {
         Ok(Self { letter: stored, subject: letter.subject() })
     }
 
-    /// Returns the letter in the form of [`letter::stored`]. 133 s/the letter is not wanted any more/=>/the
-    /// letter is no longer needed; not sent
+    /// Returns the letter in the form of [`letter::stored`].
     pub fn letter(&self) -> &JsonValue {
         &self.letter
     }
@@ -131,7 +130,7 @@ impl Task for SendMail {
     async fn run(self, attempt: &Attempt, office: &PostOffice) -> Result<(), TaskError> {
         let context = LetterContext { db: &attempt.db, scope: &attempt.scope, links: &office.links };
         let Some(written) = office.letters.write(&self.letter, &context).await? else {
-            tracing::debug!("the letter is not wanted any more");
+            tracing::debug!("the letter is no longer needed; not sent");
             return Ok(());
         };
         let mail = Mail {

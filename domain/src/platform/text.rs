@@ -13,9 +13,8 @@ pub enum TextError {
     /// The text is longer than its limit.
     #[error("is too long")]
     TooLong,
-    /// The text has control characters, or characters that are invisible or change the reading direction. 17
-    /// s/holds signs that are not allowed/=>/contains characters that are not allowed
-    #[error("holds signs that are not allowed")]
+    /// The text has control characters, or characters that are invisible or change the reading direction.
+    #[error("contains characters that are not allowed")]
     ForbiddenSign,
 }
 
@@ -102,7 +101,6 @@ fn render(source: &str) -> String {
 }
 
 /// The HTML that a rendered text may contain: what Markdown produces, without scripts and embedded resources.
-/// 151 s/nothing_that_runs_survives/=>/active_content_is_removed
 static SANITISER: LazyLock<Builder<'static>> = LazyLock::new(|| {
     let mut builder = Builder::default();
     builder
@@ -151,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_runs_survives() {
+    fn active_content_is_removed() {
         for hostile in [
             "<script>alert(1)</script>",
             "<img src=x onerror=alert(1)>",

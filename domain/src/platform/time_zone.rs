@@ -22,7 +22,7 @@ impl TimeZone {
         self.0.name()
     }
 
-    /// Returns the local date at an instant. 45 s/a_date_is_that_of_the_place/=>/a_date_is_local_to_its_zone
+    /// Returns the local date at an instant.
     pub fn date_at(self, instant: DateTime<Utc>) -> NaiveDate {
         instant.with_timezone(&self.0).date_naive()
     }
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_date_is_that_of_the_place() {
+    fn a_date_is_local_to_its_zone() {
         let late: DateTime<Utc> = "2026-11-23T23:30:00Z".parse().unwrap();
         let date_in = |zone: &str| zone.parse::<TimeZone>().unwrap().date_at(late).to_string();
         assert_eq!(

@@ -56,8 +56,7 @@ impl TraceParent {
         CURRENT.scope(self, work).await
     }
 
-    /// Returns the trace of the current work, if there is one. 69
-    /// s/a_header_is_read_and_written_back_and_nonsense_is_ignored/=>/a_valid_header_round_trips_and_an_invalid_one_is_ignored
+    /// Returns the trace of the current work, if there is one.
     pub fn current() -> Option<Self> {
         CURRENT.try_with(Clone::clone).ok()
     }
@@ -68,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_is_read_and_written_back_and_nonsense_is_ignored() {
+    fn a_valid_header_round_trips_and_an_invalid_one_is_ignored() {
         let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         assert_eq!(TraceParent::parse(header).map(|trace| trace.header()).as_deref(), Some(header));
         for bad in [

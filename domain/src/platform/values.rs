@@ -9,7 +9,7 @@ use chrono::{NaiveDate, TimeDelta};
 
 use super::stored::stored_number;
 
-/// A number is outside the bounds of its unit.
+/// The error for a number outside the bounds of its unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be {0}")]
 pub struct OutOfBounds(&'static str);
