@@ -235,7 +235,7 @@ async fn make_dead_letters(server: &Server) {
             Uuid::from_u128(number),
             DateTime::<Utc>::UNIX_EPOCH + TimeDelta::seconds(i64::try_from(number).unwrap()),
         );
-        let (kind, queue, error) = ("sandbox_outcome", "sandbox", "the sandbox knows no such event");
+        let (kind, queue, error) = ("sandbox_outcome", "sandbox", "the sandbox has no such event");
         let payload = json!({ "task": kind, "event": id });
         let values = [
             id.into(),

@@ -1,8 +1,10 @@
-//! The payment gateways: each implements the port of `domain::payments::gateway`.
+//! Payment gateways: each implements the port in `domain::payments::gateway`.
 //!
-//! [`sandbox`] is a gateway with a small state of its own, for development, demos and tests.
-//! [`signature`] signs and checks webhooks in the form that is usual among gateways.
-//! Architecture invariant: no truth of ours is kept here; what a gateway says is applied by `domain`.
+//! - [`sandbox`]: a gateway with a small state of its own, for development, demos and tests.
+//! - [`signature`]: signs and verifies webhooks in the form that most gateways use.
+//!
+//! Architecture invariant: this crate keeps no state of the marketplace. `domain` applies what a gateway
+//! reports.
 
 pub mod sandbox;
 pub mod signature;

@@ -1,26 +1,26 @@
-//! Signatures of webhooks: `t=<unix seconds>,v1=<hex>`, an HMAC-SHA-256 over `<t>.<body>`.
+//! Webhook signatures: `t=<unix seconds>,v1=<hex>`, an HMAC-SHA-256 over `<t>.<body>`.
 //!
-//! The scheme is Stripe's ("Verify webhook signatures manually"): the signed time keeps a recorded
-//! webhook from being played again later, and several `v1` let a secret be changed without a gap.
+//! The scheme is Stripe's ("Verify webhook signatures manually"). The signed time prevents the replay of a
+//! recorded webhook, and a header with several `v1` values allows a secret to be rotated without downtime.
 
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// How far the signed time may lie from ours, in seconds, on either side.
+/// The largest accepted difference between the signed time and ours, in seconds, in either direction.
 pub const TOLERANCE_SECS: i64 = 300;
 
-/// The header's value for a body signed at that time.
+/// Returns the header value for a body that is signed at `at`.
 pub fn sign(secret: &[u8], at: DateTime<Utc>, body: &[u8]) -> String {
     let unix = at.timestamp().to_string();
     let code = mac(secret, &unix, body).map(|mac| hex::encode(mac.finalize().into_bytes()));
     format!("t={unix},v1={}", code.unwrap_or_default())
 }
 
-/// Whether one of the header's signatures is right and its time is near; the comparison takes
-/// constant time.
+/// Returns whether one of the header's signatures is valid and its time is within [`TOLERANCE_SECS`] of
+/// `now`. Signatures are compared in constant time.
 pub fn is_right(secret: &[u8], now: DateTime<Utc>, header: &str, body: &[u8]) -> bool {
-    // A header is some 80 bytes; more signatures than a change of secrets needs are not looked at.
+    // Eight fields are more than a rotation of secrets needs. A header has some 80 bytes.
     let fields = header.split(',').take(8).filter_map(|field| field.trim().split_once('='));
     let (times, codes): (Vec<_>, Vec<_>) =
         fields.filter(|(name, _)| matches!(*name, "t" | "v1")).partition(|(name, _)| *name == "t");
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn one_right_signature_among_several_is_enough_and_nonsense_is_none() {
+    fn one_valid_signature_among_several_is_enough_and_malformed_headers_are_not() {
         let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         let header = sign(b"new", now, b"{}");
         let both = header.replace("v1=", &format!("v1={},v1=", "00".repeat(32)));
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_is_what_other_implementations_of_the_scheme_write() {
+    fn the_header_matches_other_implementations_of_the_scheme() {
         let at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         // printf '1800000000.{}' | openssl dgst -sha256 -hmac secret
         let code = "bb7079132825ac793cea8c013c1dd24d926b9b02132245b10588d9e5c0df70d7";

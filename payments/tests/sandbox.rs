@@ -1,4 +1,5 @@
-//! What is the sandbox's own: its webhooks on the wire, its declines, its page.
+//! Behaviour specific to the sandbox: delivery of webhooks over HTTP, decline codes and the confirmation
+//! page.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -21,7 +22,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-/// Takes webhooks in and answers each with the next of the given statuses.
+/// Starts a server that receives webhooks and answers them with the given statuses in order.
 async fn receiver(statuses: &'static [&'static str]) -> (String, mpsc::UnboundedReceiver<(String, Vec<u8>)>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/webhooks/sandbox", listener.local_addr().unwrap());
@@ -72,13 +73,14 @@ async fn confirmed(sandbox: &Sandbox, method: &str) -> Intent {
 
 async fn events(kit: &Kit) -> Vec<Uuid> {
     let outcomes = testkit::tasks_of::<SandboxOutcome>(kit).await;
-    assert_eq!(outcomes.len(), testkit::tasks(kit).await.len(), "no task is of another kind");
+    assert_eq!(outcomes.len(), testkit::tasks(kit).await.len(), "all tasks are of one kind");
     outcomes.into_iter().map(|outcome| outcome.event).collect()
 }
 
 on_both! {
-    async fn a_webhook_is_signed_and_says_the_same_each_time_until_it_is_taken(kit: Kit) {
-        let (url, mut received) = receiver(&["500 Internal Server Error", "302 Found", "204 No Content"]).await;
+    async fn a_webhook_is_signed_and_repeated_unchanged_until_it_is_accepted(kit: Kit) {
+        let (url, mut received) = receiver(&["500 Internal Server Error", "302 Found", "204 No Content"])
+            .await;
         let sandbox = sandbox(&kit, url);
         let intent = confirmed(&sandbox, methods::SUCCESS).await;
         let [event] = events(&kit).await.try_into().unwrap();
@@ -95,7 +97,7 @@ on_both! {
         }
     }
 
-    async fn nobody_listening_is_a_matter_for_later_and_an_unknown_event_is_not(kit: Kit) {
+    async fn a_refused_connection_is_retried_and_an_unknown_event_is_not(kit: Kit) {
         let sandbox = sandbox(&kit, "http://127.0.0.1:9/".to_owned());
         confirmed(&sandbox, methods::SUCCESS).await;
         let [event] = events(&kit).await.try_into().unwrap();
@@ -103,7 +105,7 @@ on_both! {
         assert!(matches!(sandbox.deliver(Uuid::from_u128(1)).await, Err(DeliverError::Unknown)));
     }
 
-    async fn a_late_payment_settles_at_its_time_and_then_once(kit: Kit) {
+    async fn a_late_payment_settles_once_and_not_before_its_time(kit: Kit) {
         let sandbox = sandbox(&kit, "http://127.0.0.1:9/".to_owned());
         confirmed(&sandbox, methods::LATE).await;
         let [_processing, settles] = events(&kit).await.try_into().unwrap();
@@ -112,7 +114,7 @@ on_both! {
         kit.clock.advance(TimeDelta::seconds(1));
         sandbox.deliver(settles).await.unwrap();
         sandbox.deliver(settles).await.unwrap();
-        assert_eq!(events(&kit).await.len(), 3, "settled: one webhook more");
+        assert_eq!(events(&kit).await.len(), 3, "the settlement adds one webhook");
     }
 
     async fn each_method_has_its_decline_code(kit: Kit) {
@@ -127,7 +129,7 @@ on_both! {
         }
     }
 
-    async fn an_abandoned_action_gives_way_to_another_method(kit: Kit) {
+    async fn another_method_can_replace_an_abandoned_action(kit: Kit) {
         let sandbox = sandbox(&kit, String::new());
         let asked = confirmed(&sandbox, methods::CONFIRM).await;
         let paid = sandbox.confirm(&asked.id, methods::SUCCESS, None, "confirm-2").await.unwrap();
@@ -137,17 +139,18 @@ on_both! {
         assert_eq!(sandbox.retrieve(&asked.id).await.unwrap(), paid);
     }
 
-    async fn a_page_needs_its_secret_and_a_return_is_to_the_web(kit: Kit) {
+    async fn a_page_needs_its_secret_and_return_urls_are_web_pages(kit: Kit) {
         let sandbox = sandbox(&kit, String::new());
         let asked = confirmed(&sandbox, methods::CONFIRM).await;
         assert_eq!(sandbox.page("sbx_0").await.unwrap(), None);
         assert!(matches!(sandbox.settle("sbx_0", true).await, Err(SettleError::Unknown)));
-        let back = sandbox.confirm(&asked.id, methods::CONFIRM, Some("javascript:alert(1)"), "confirm-2").await;
+        let script = Some("javascript:alert(1)");
+        let back = sandbox.confirm(&asked.id, methods::CONFIRM, script, "confirm-2").await;
         assert!(back.is_err());
         assert_eq!(sandbox.retrieve(&asked.id).await.unwrap(), asked);
     }
 
-    async fn a_signed_text_that_is_no_event_is_malformed(kit: Kit) {
+    async fn a_signed_body_that_is_not_an_event_is_malformed(kit: Kit) {
         let sandbox = sandbox(&kit, String::new());
         let sign = |body: &[u8]| payments::signature::sign(b"whsec_of_the_tests", kit.db.now(), body);
         for body in [&b"{}"[..], b"", b"[1]", b"\xff"] {
@@ -157,7 +160,7 @@ on_both! {
         assert_eq!(sandbox.verify_webhook(Some(&sign(refund)), refund).unwrap().intent, None);
     }
 
-    async fn housekeeping_forgets_what_is_old(kit: Kit) {
+    async fn housekeeping_deletes_old_keys_and_events(kit: Kit) {
         let sandbox = sandbox(&kit, String::new());
         confirmed(&sandbox, methods::SUCCESS).await;
         kit.clock.advance(TimeDelta::days(30));

@@ -1,21 +1,23 @@
-//! Virtual hosts of a RabbitMQ broker, each for one test and as long as it: to what is on it, a broker of its
-//! own.
+//! Virtual hosts of a RabbitMQ broker, one per test. Nothing is shared between virtual hosts, so each test
+//! has a broker to itself.
 
 use std::path::PathBuf;
 
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
-/// The variable that names a broker: `amqp://USER:PASSWORD@HOST:PORT`, without a virtual host.
+/// The environment variable with the broker's URL: `amqp://USER:PASSWORD@HOST:PORT`, without a virtual host.
 pub const RABBITMQ_VARIABLE: &str = "SMALLRUN_TEST_RABBITMQ_URL";
-/// The variable that names the same broker's management API, as a user who may make virtual hosts.
+/// The environment variable with the URL of the broker's management API. Its user must be allowed to create
+/// virtual hosts.
 pub const MANAGEMENT_VARIABLE: &str = "SMALLRUN_TEST_RABBITMQ_MANAGEMENT_URL";
-/// The variable that names the same broker's encrypted door: `amqps://USER:PASSWORD@HOST:PORT`.
+/// The environment variable with the broker's TLS URL: `amqps://USER:PASSWORD@HOST:PORT`.
 pub const RABBITMQ_TLS_VARIABLE: &str = "SMALLRUN_TEST_RABBITMQ_TLS_URL";
-/// The variable that names the file (PEM) of the authority that the broker's certificate is of.
+/// The environment variable with the path of the CA certificate (PEM) that signed the broker's certificate.
 pub const RABBITMQ_CA_VARIABLE: &str = "SMALLRUN_TEST_RABBITMQ_CA_FILE";
 
-/// What the user of a deployment may do, as the README tells operators: every test proves that it is enough.
+/// The permissions of a deployment's user as documented in the README. Every test on a broker shows that they
+/// suffice.
 const MAY: [(&str, &str); 3] = [
     ("configure", r"^(smallrun\..*|amq\.gen.*)$"),
     ("write", r"^(smallrun\..*|amq\.gen.*|amq\.default)$"),
@@ -23,7 +25,7 @@ const MAY: [(&str, &str); 3] = [
 ];
 const PASSWORD: &str = "hunter-two";
 
-/// A virtual host with a user of its own; both are removed when this is dropped.
+/// A virtual host with a user of its own. Both are deleted on drop.
 #[derive(Debug)]
 pub struct TestBroker {
     url: String,
@@ -32,13 +34,14 @@ pub struct TestBroker {
 }
 
 impl TestBroker {
-    /// A new virtual host on the broker of [`RABBITMQ_VARIABLE`].
+    /// Creates a virtual host on the broker of [`RABBITMQ_VARIABLE`].
     pub async fn new() -> Self {
         let (Ok(server), Ok(management)) =
             (std::env::var(RABBITMQ_VARIABLE), std::env::var(MANAGEMENT_VARIABLE))
         else {
             panic!(
-                "no RabbitMQ to test on: run scripts/test, or set {RABBITMQ_VARIABLE} and {MANAGEMENT_VARIABLE}"
+                "no RabbitMQ to test on: run scripts/test, or set {RABBITMQ_VARIABLE} and \
+                 {MANAGEMENT_VARIABLE}"
             );
         };
         let vhost = crate::store::unique("smallrun_test");
@@ -63,18 +66,19 @@ impl TestBroker {
         broker
     }
 
-    /// Where it is.
+    /// Returns the URL of the virtual host.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Where its encrypted door is, and the file of the authority to trust there.
+    /// Returns the TLS URL of the virtual host, and the CA certificate to trust.
     pub fn encrypted(&self) -> (String, PathBuf) {
         let (Ok(server), Ok(authority)) =
             (std::env::var(RABBITMQ_TLS_VARIABLE), std::env::var(RABBITMQ_CA_VARIABLE))
         else {
             panic!(
-                "no encrypted RabbitMQ to test on: run scripts/test, or set {RABBITMQ_TLS_VARIABLE} and {RABBITMQ_CA_VARIABLE}"
+                "no RabbitMQ with TLS to test on: run scripts/test, or set {RABBITMQ_TLS_VARIABLE} and \
+                 {RABBITMQ_CA_VARIABLE}"
             );
         };
         let host = server.rsplit_once('@').map_or(server.as_str(), |(_, host)| host);
@@ -82,14 +86,15 @@ impl TestBroker {
         (format!("amqps://{vhost}:{PASSWORD}@{host}/{vhost}"), PathBuf::from(authority))
     }
 
-    /// Closes all connections to it from the broker's side, as a broker that restarts does; answers how many.
+    /// Closes all connections to the virtual host from the broker's side, as a restart of the broker does.
+    /// Returns their number.
     pub async fn cut_connections(&self) -> usize {
         let list = self.call(Method::GET, &format!("/api/vhosts/{}/connections", self.vhost), None).await;
         let connections: Vec<Value> = serde_json::from_str(&list).expect("a list of connections");
         let names = connections.iter().filter_map(|connection| connection.get("name")?.as_str());
         let names: Vec<String> = names.map(|name| name.replace(' ', "%20").replace('>', "%3E")).collect();
         for name in &names {
-            // One that has gone meanwhile is as good as cut.
+            // The connection may have ended meanwhile.
             let _gone =
                 send(&self.management, Method::DELETE, &format!("/api/connections/{name}"), None).await;
         }
@@ -116,8 +121,8 @@ async fn send(management: &str, method: Method, path: &str, body: Option<&Value>
 
 impl Drop for TestBroker {
     fn drop(&mut self) {
-        // A drop cannot wait for a future, and the runtime of the test may be ending: a thread with its own
-        // can.
+        // `drop` cannot await a future, and the runtime of the test may be shutting down. A thread with a
+        // runtime of its own does the work.
         let management = self.management.clone();
         let paths = [format!("/api/vhosts/{}", self.vhost), format!("/api/users/{}", self.vhost)];
         let removed = std::thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! What operations leave behind: facts, tasks, letters, audit rows, and the whole state.
+//! Reads the effects of operations: facts, tasks, letters, audit rows and the whole state of the database.
 
 use std::collections::BTreeMap;
 
@@ -12,23 +12,23 @@ use sea_orm::{ConnectionTrait, DbBackend, JsonValue, QueryResult, Statement};
 
 use crate::Kit;
 
-/// The kinds of all facts, in the order in which they were written.
+/// Returns the kinds of all facts in the order in which they were written.
 pub async fn facts(kit: &Kit) -> Vec<String> {
     texts(&kit.db, "SELECT kind FROM outbox ORDER BY created_at, id").await
 }
 
-/// The actions of all audit rows, in the order in which they were written.
+/// Returns the actions of all audit rows in the order in which they were written.
 pub async fn audit_actions(kit: &Kit) -> Vec<String> {
     texts(&kit.db, "SELECT action FROM audit ORDER BY created_at, id").await
 }
 
-/// The payloads of all tasks that wait, in the order in which they were queued.
+/// Returns the payloads of all queued tasks in the order in which they were queued.
 pub async fn tasks(kit: &Kit) -> Vec<JsonValue> {
     let rows = rows(&kit.db, "SELECT payload FROM tasks ORDER BY created_at, id").await;
     rows.into_iter().map(|row| row.try_get_by_index(0).expect("a payload is JSON")).collect()
 }
 
-/// The tasks of one kind that wait, in the order in which they were queued.
+/// Returns the queued tasks of one kind in the order in which they were queued.
 pub async fn tasks_of<T: Task>(kit: &Kit) -> Vec<T> {
     let sql = format!("SELECT payload FROM tasks WHERE kind = '{}' ORDER BY created_at, id", T::KIND);
     let payload = |row: QueryResult| row.try_get_by_index::<JsonValue>(0).expect("a payload is JSON");
@@ -36,39 +36,40 @@ pub async fn tasks_of<T: Task>(kit: &Kit) -> Vec<T> {
     rows(&kit.db, &sql).await.into_iter().map(task).collect()
 }
 
-/// A task as [`tasks`] reads it.
+/// Returns a task in the form in which [`tasks`] returns it.
 pub fn task<T: Task>(task: &T) -> JsonValue {
     domain::platform::tasks::stored(task).expect("a task is JSON")
 }
 
-/// All letters that wait to be sent, in the order in which they were queued.
+/// Returns all queued letters in the order in which they were queued.
 pub async fn letters(kit: &Kit) -> Vec<JsonValue> {
     tasks_of::<SendMail>(kit).await.iter().map(SendMail::letter).cloned().collect()
 }
 
-/// A letter as [`letters`] reads it.
+/// Returns a letter in the form in which [`letters`] returns it.
 pub fn letter<L: Letter>(letter: &L) -> JsonValue {
     domain::platform::mail::letter::stored(letter).expect("a letter is JSON")
 }
 
-/// Writes a letter as [`letters`] reads it, as the worker does. `None`: it is not wanted any more.
+/// Renders a letter returned by [`letters`], as the mail worker does. Returns `None` if the letter is
+/// obsolete.
 pub async fn write_letter(kit: &Kit, letter: &JsonValue) -> Option<WrittenLetter> {
     let (scope, links) = (SystemScope::new("test"), LinkBase::new("https://shop.example"));
     let context = LetterContext { db: &kit.db, scope: &scope, links: &links };
     domain::registry::letters().write(letter, &context).await.expect("a letter that can be written")
 }
 
-/// The secret in the link of a letter.
+/// Returns the secret in the link of a letter.
 pub fn link_in(written: &WrittenLetter) -> String {
     let secret = written.text.split_once("?code=").and_then(|(_, rest)| rest.lines().next());
     secret.expect("a letter with a link").to_owned()
 }
 
-/// Every row of every table: equal states are equal databases.
+/// Every row of every table. Two databases with equal content have equal states.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State(BTreeMap<String, Vec<String>>);
 
-/// Tables that are no part of the state: a refusal spends its budget, and the schema is not data.
+/// Tables that are excluded: a refused request spends its budget, and migrations are not data.
 const NOT_STATE: [&str; 2] = ["budgets", "seaql_migrations"];
 
 impl State {
@@ -98,14 +99,14 @@ impl State {
         Self(tables)
     }
 
-    /// How many rows a table has.
+    /// Returns the number of rows of a table.
     pub fn count(&self, table: &str) -> usize {
         self.0.get(table).expect("a table of the schema").len()
     }
 }
 
 async fn texts(db: &Db, sql: &str) -> Vec<String> {
-    let text = |row: QueryResult| row.try_get_by_index::<String>(0).expect("a text");
+    let text = |row: QueryResult| row.try_get_by_index::<String>(0).expect("a column of text");
     rows(db, sql).await.into_iter().map(text).collect()
 }
 

@@ -1,4 +1,4 @@
-//! Randomness that repeats: the same test makes the same ids and secrets, so that snapshots hold.
+//! Repeatable randomness: a test gets the same ids and secrets in every run, so snapshots are stable.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,7 +7,8 @@ use domain::platform::entropy::Entropy;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// Counts: bytes are hashes of the count, ids hold it, so they sort in the order in which they were made.
+/// A source of entropy that counts. Bytes are hashes of the counter. Ids contain the counter, so they sort in
+/// the order in which they were generated.
 #[derive(Debug, Default)]
 pub struct CountingEntropy {
     count: AtomicU64,
@@ -29,7 +30,8 @@ impl Entropy for CountingEntropy {
 
     fn uuid(&self, now: DateTime<Utc>) -> Uuid {
         let mut random = [0_u8; 10];
-        // The first bytes of the ten give bits away to the version and the variant.
+        // The first two of the ten bytes lose bits to the version and the variant, so the counter starts
+        // after them.
         random.iter_mut().skip(2).zip(self.next().to_be_bytes()).for_each(|(byte, digit)| *byte = digit);
         let millis = u64::try_from(now.timestamp_millis()).unwrap_or(0);
         uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
@@ -41,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_sort_as_they_were_made_and_repeat() {
+    fn ids_sort_in_the_order_of_creation_and_repeat() {
         let now = crate::Kit::start();
         let make = || {
             let entropy = CountingEntropy::default();

@@ -1,5 +1,5 @@
-//! A payment gateway at which nobody answers: for tests of which gateway is asked, and of what happens
-//! before.
+//! A payment gateway that is unreachable, for tests of which gateway is selected and of what happens before a
+//! call.
 
 use async_trait::async_trait;
 use domain::{
@@ -9,7 +9,8 @@ use domain::{
     platform::Money,
 };
 
-/// Refuses every call. Its webhooks are signed with the name of its account; the body is the id of the event.
+/// A gateway that refuses every call. A valid webhook is signed with the name of the account, and its body is
+/// the id of the event.
 pub struct UnreachableGateway(pub GatewayIdentity);
 
 fn refused<T>() -> Result<T, GatewayError> {

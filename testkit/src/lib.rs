@@ -1,5 +1,5 @@
-//! What tests stand on: a fresh database on SQLite and on PostgreSQL, a clock and a source of ids that
-//! the test controls, and readers of what an operation left behind.
+//! The test kit: a fresh database on SQLite and on PostgreSQL, a clock and a source of ids under the control
+//! of the test, and readers of an operation's effects.
 //!
 //! ```
 //! use testkit::{Kit, on_both};
@@ -11,15 +11,17 @@
 //! }
 //! ```
 //!
-//! [`store`] makes and removes databases; [`broker`] does so with virtual hosts of a RabbitMQ; [`entropy`] is
-//! randomness that repeats; [`effects`] reads facts, tasks, letters, audit rows and the whole state;
-//! [`requests`] are made up as far as a test does not care; [`numbered`] is a task whose end a test decides.
-//! [`store`] makes and removes databases; [`broker`] does so with virtual hosts of a RabbitMQ; [`entropy`] is
-//! randomness that repeats; [`effects`] reads facts, tasks, letters, audit rows and the whole state;
-//! [`requests`] are made up as far as a test does not care; [`market`] makes creators, drops and buyers of
-//! them; [`gateway`] is one at which nobody answers.
+//! - [`store`]: creates and removes databases.
+//! - [`broker`]: creates and removes virtual hosts of a RabbitMQ broker.
+//! - [`entropy`]: repeatable randomness.
+//! - [`effects`]: reads facts, tasks, letters, audit rows and the whole state.
+//! - [`requests`]: requests with default values.
+//! - [`market`]: creators, drops and buyers, made by the operations of `domain`.
+//! - [`gateway`]: an unreachable payment gateway.
+//! - [`numbered`]: a task whose result the test decides.
+//! - [`projection`]: a projection that records its input and fails on demand.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a test that has no database has nothing else to say")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test cannot continue without its database")]
 
 pub mod broker;
 pub mod effects;
@@ -45,28 +47,29 @@ pub use numbered::{Listener, Numbered};
 pub use projection::{ProjectionFault, Recorded, RecordingProjection};
 pub use store::TestDb;
 
-/// Connections of a test's pool: more than any one operation needs, few enough for many tests at a time.
+/// The connections of a test's pool: more than any single operation needs, and few enough for many tests at a
+/// time.
 const POOL_MAX: u32 = 10;
 
-/// Everything a test needs. The database goes when the last part of it is dropped.
+/// The environment of a test. The database is removed when `store` is dropped.
 pub struct Kit {
-    /// A migrated database without rows.
+    /// A migrated, empty database.
     pub db: Db,
-    /// The clock of `db`: it stands at [`Kit::start`] until it is told to move.
+    /// The clock of `db`. It stands at [`Kit::start`] until the test advances it.
     pub clock: Arc<ManualClock>,
-    /// The entropy of `db`.
+    /// The source of entropy of `db`.
     pub entropy: Arc<CountingEntropy>,
-    /// Where the database is.
+    /// The database behind `db`.
     pub store: TestDb,
 }
 
 impl Kit {
-    /// The instant at which every test begins: a Monday at ten.
+    /// Returns the time at which every test begins: Monday, 2 March 2026, 10:00 UTC.
     pub fn start() -> DateTime<Utc> {
-        Utc.with_ymd_and_hms(2026, 3, 2, 10, 0, 0).single().expect("an instant of the calendar")
+        Utc.with_ymd_and_hms(2026, 3, 2, 10, 0, 0).single().expect("a valid date")
     }
 
-    /// A kit on a database.
+    /// Opens a kit on a database.
     pub async fn on(store: TestDb) -> Self {
         let clock = Arc::new(ManualClock::new(Self::start()));
         let entropy = Arc::new(CountingEntropy::default());
@@ -75,17 +78,18 @@ impl Kit {
         Self { db: db.expect("a new database can be opened"), clock, entropy, store }
     }
 
-    /// A kit on SQLite.
+    /// Creates a kit on SQLite.
     pub async fn sqlite() -> Self {
         Self::on(TestDb::sqlite().await).await
     }
 
-    /// A kit on PostgreSQL.
+    /// Creates a kit on PostgreSQL.
     pub async fn postgres() -> Self {
         Self::on(TestDb::postgres().await).await
     }
 
-    /// The same database as another process would open it, at the same time and with that many connections.
+    /// Opens the same database as another process would: with the same clock, and a pool of `pool_max`
+    /// connections.
     pub async fn connect(&self, pool_max: u32) -> Db {
         let db =
             domain::platform::connect(self.store.url(), pool_max, self.clock.clone(), self.entropy.clone())
@@ -93,14 +97,14 @@ impl Kit {
         db.expect("the database can be opened again")
     }
 
-    /// All rows of all tables but the budgets, which a refusal is meant to spend: what a refused call leaves
-    /// as it was.
+    /// Reads all rows of all tables except the budgets, which refused requests spend. A refused request must
+    /// leave this state unchanged.
     pub async fn state(&self) -> State {
         State::read(&self.db).await
     }
 }
 
-/// Runs a test's body to its end, with room for real concurrency.
+/// Runs the body of a test on a runtime with four worker threads.
 pub fn run<K, F>(make: K, body: impl FnOnce(Kit) -> F)
 where
     K: Future<Output = Kit>,
@@ -111,14 +115,14 @@ where
         .enable_all()
         .build()
         .expect("threads can be started");
-    // Test servers spawn on the thread that they were made on.
+    // Test servers spawn local tasks, which stay on this thread.
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async { body(make.await).await });
 }
 
-/// Makes two tests of each body, `sqlite::name` and `postgres::name`. Takes functions, or the names of
-/// functions: `on_both! { async fn name(kit: Kit) { … } }` or `on_both! { name, other_name }`; once in a
-/// module.
+/// Generates two tests of each body: `sqlite::name` and `postgres::name`. Accepts functions, `on_both! {
+/// async fn name(kit: Kit) { … } }`, or the names of functions, `on_both! { name, other_name }`. Can be used
+/// once in a module.
 #[macro_export]
 macro_rules! on_both {
     ($($(#[$about:meta])* async fn $name:ident($kit:ident : $kind:ty $(,)?) $body:block)+) => {

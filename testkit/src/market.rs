@@ -1,4 +1,4 @@
-//! A marketplace for tests, made by the domain's own operations. A test names only what it is about:
+//! A marketplace for tests, made by the operations of `domain`. A test names only the values that matter:
 //!
 //! ```
 //! # async fn story(kit: testkit::Kit) {
@@ -41,23 +41,23 @@ use domain::{
 
 use crate::{Kit, requests};
 
-/// The operator of every test.
+/// Returns the system scope that tests act in.
 pub fn system() -> SystemScope {
     SystemScope::new("test")
 }
 
-/// A marketplace, and the texts that its buyers accept.
+/// A marketplace, and the legal texts that its buyers accept.
 pub struct Market {
     db: Db,
-    /// What [`Market::request`] accepts.
+    /// The legal texts that [`Market::request`] accepts.
     pub legal: Vec<LegalTextId>,
 }
 
 impl Market {
-    /// A marketplace in which Germany taxes at 19 %. Nobody sells yet, and there are no texts to accept.
+    /// Creates a marketplace with a German tax rate of 19 %, without creators and without legal texts.
     pub async fn new(kit: &Kit) -> Self {
         let market = Self::over(&kit.db);
-        let long_ago = kit.db.now().checked_sub_signed(TimeDelta::days(365)).expect("a day of the calendar");
+        let long_ago = kit.db.now().checked_sub_signed(TimeDelta::days(365)).expect("a date in range");
         let germany = "DE".parse().expect("a country");
         let taxed =
             set_tax_rate(&kit.db, &system().as_admin(), germany, TaxClass::Standard, long_ago, 1_900).await;
@@ -65,12 +65,12 @@ impl Market {
         market
     }
 
-    /// A marketplace that is there already, such as a copy of another test's.
+    /// Wraps a marketplace that already exists, such as a copy of another test's database.
     pub fn over(db: &Db) -> Self {
         Self { db: db.clone(), legal: Vec::new() }
     }
 
-    /// Publishes terms, which buyers have to accept from now on.
+    /// Publishes terms, which buyers must accept from now on.
     pub async fn publish_terms(&mut self) -> LegalTextId {
         let body = Markdown::new("Terms.").expect("a text");
         let published =
@@ -81,12 +81,12 @@ impl Market {
         terms
     }
 
-    /// A creator whom nobody owns, and who ships within Germany for five euros.
+    /// Creates a creator without an owner. Shipping within Germany costs five euros.
     pub async fn creator(&self, name: &str) -> CreatorScope {
         self.creator_of(None, name).await
     }
 
-    /// The same with an owner.
+    /// Creates a creator with an owner. Shipping within Germany costs five euros.
     pub async fn creator_of(&self, owner: Option<AccountId>, name: &str) -> CreatorScope {
         let creator = create_for(&self.db, &system(), owner, requests::creator(name))
             .await
@@ -98,7 +98,7 @@ impl Market {
         scope
     }
 
-    /// A variant at 50 euros, of a product of its own.
+    /// Creates a variant at 50 euros, with a product of its own.
     pub async fn variant(&self, creator: &CreatorScope, sku: &str) -> VariantId {
         self.variant_of(creator, &item(sku)).await
     }
@@ -116,25 +116,25 @@ impl Market {
         create_variant(&self.db, creator, variant).await.expect("a variant can be made").id
     }
 
-    /// A drop to be made, on the terms of [`requests::drop`].
+    /// Plans a drop on the terms of [`requests::drop`].
     pub fn drop<'m>(&'m self, creator: &CreatorScope, title: &str) -> DropPlan<'m> {
         let terms = requests::drop(self.db.now(), title);
         DropPlan { market: self, creator: *creator, terms, items: Vec::new() }
     }
 
-    /// The account of a buyer with the address `name@example.org`.
+    /// Creates an account with the e-mail address `name@example.org`.
     pub async fn account(&self, name: &str) -> AccountId {
         let email = Email::new(&format!("{name}@example.org")).expect("an address");
         let request = CreateAccount { email, name: requests::line(name), password: None };
         create_account(&self.db, &system(), request).await.expect("an account can be made").id
     }
 
-    /// A buyer with an account.
+    /// Creates a buyer with an account.
     pub async fn buyer(&self, name: &str) -> BuyerScope {
         system().as_buyer(Buyer::Account(self.account(name).await))
     }
 
-    /// A request for units of items, to be picked up, at whatever they cost.
+    /// Builds a request to reserve units of items for pickup. It accepts any price up to 10,000 euros.
     pub fn request(&self, lines: &[(&DropItem, u32)], name: &str) -> ReserveRequest {
         let line = |(item, units): &(&DropItem, u32)| Line {
             item: item.id,
@@ -151,7 +151,7 @@ impl Market {
         }
     }
 
-    /// Reserves units of items; nothing may speak against it.
+    /// Reserves units of items. Panics if the reservation is refused.
     pub async fn hold(&self, buyer: &BuyerScope, lines: &[(&DropItem, u32)], name: &str) -> CheckoutId {
         match reserve(&self.db, buyer, &self.request(lines, name)).await.expect("units can be reserved") {
             Reserved::Made { checkout, replayed: false, .. } => checkout,
@@ -160,20 +160,20 @@ impl Market {
     }
 }
 
-/// An item of a drop to be made: ten units, three of them a person, at 50 euros each.
+/// The plan of a drop's item. By default: ten units, at most three per buyer, at 50 euros each.
 #[derive(Debug, Clone)]
 pub struct ItemPlan {
     sku: String,
     product: Option<String>,
     title: Option<String>,
-    /// An earlier variant; without one the item gets a product and a variant of its own.
+    /// An existing variant. Without one, a product and a variant are created for the item.
     variant: Option<VariantId>,
     units: u32,
     per_buyer_max: u32,
     prices: Vec<(i64, Option<u32>)>,
 }
 
-/// An item of a variant of its own.
+/// Plans an item with a new variant.
 pub fn item(sku: &str) -> ItemPlan {
     let prices = vec![(5_000, None)];
     ItemPlan {
@@ -187,39 +187,40 @@ pub fn item(sku: &str) -> ItemPlan {
     }
 }
 
-/// An item of a variant that there is.
+/// Plans an item of an existing variant.
 pub fn item_of(variant: VariantId) -> ItemPlan {
     ItemPlan { variant: Some(variant), ..item("") }
 }
 
 impl ItemPlan {
-    /// The product's title.
+    /// Sets the title of the product.
     pub fn product(self, title: &str) -> Self {
         Self { product: Some(title.to_owned()), ..self }
     }
 
-    /// The variant's title.
+    /// Sets the title of the variant.
     pub fn title(self, title: &str) -> Self {
         Self { title: Some(title.to_owned()), ..self }
     }
 
-    /// How many may be sold.
+    /// Sets the number of units for sale, and lowers the limit per buyer to it if necessary.
     pub fn units(self, units: u32) -> Self {
         Self { units, per_buyer_max: self.per_buyer_max.min(units), ..self }
     }
 
-    /// How many one person may have.
+    /// Sets the maximum number of units per buyer.
     pub fn limit(self, per_buyer_max: u32) -> Self {
         Self { per_buyer_max, ..self }
     }
 
-    /// Prices in cents, each up to so many units; the last one is the base price.
+    /// Sets the price tiers in cents, each with the number of units up to which it applies. The price of the
+    /// last tier is the base price of a new variant.
     pub fn prices(self, prices: &[(i64, Option<u32>)]) -> Self {
         Self { prices: prices.to_vec(), ..self }
     }
 }
 
-/// A drop to be made.
+/// The plan of a drop.
 pub struct DropPlan<'m> {
     market: &'m Market,
     creator: CreatorScope,
@@ -227,17 +228,17 @@ pub struct DropPlan<'m> {
     items: Vec<ItemPlan>,
 }
 
-/// A drop that was made, with its items in the order in which they were named.
+/// A created drop and its items in the order in which they were planned.
 #[derive(Debug, Clone)]
 pub struct MadeDrop {
-    /// The drop, as it was answered last.
+    /// The drop as returned by the last operation.
     pub drop: Drop,
-    /// Its items.
+    /// The items of the drop.
     pub items: Vec<DropItem>,
 }
 
 impl DropPlan<'_> {
-    /// Changes terms: the window, the deposit, how long holds last.
+    /// Changes the terms: the window, the deposit, the duration of holds.
     pub fn terms(mut self, change: impl FnOnce(&mut CreateDrop)) -> Self {
         change(&mut self.terms);
         self
@@ -249,10 +250,10 @@ impl DropPlan<'_> {
         self
     }
 
-    /// Makes it, and does not publish it.
+    /// Creates the drop as a draft.
     pub async fn draft(self) -> MadeDrop {
         let (market, creator) = (self.market, &self.creator);
-        let drop = create(&market.db, creator, self.terms).await.expect("a drop can be made");
+        let drop = create(&market.db, creator, self.terms).await.expect("a drop can be created");
         let mut made = Vec::with_capacity(self.items.len());
         for plan in self.items {
             let variant = match plan.variant {
@@ -266,7 +267,8 @@ impl DropPlan<'_> {
         MadeDrop { drop, items: made }
     }
 
-    /// Makes it and publishes it: it opens when its window does, which is now unless a term says otherwise.
+    /// Creates and publishes the drop. It opens at `opens_at`, which is now unless [`terms`](Self::terms)
+    /// changes it.
     pub async fn open(self) -> MadeDrop {
         let (market, creator) = (self.market, self.creator);
         let MadeDrop { drop, items } = self.draft().await;

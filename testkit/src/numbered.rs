@@ -1,19 +1,19 @@
-//! A task of tests: it has a number, and tells a listener that it runs.
+//! A task for tests: it has a number and calls a listener when it runs.
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
 use domain::platform::tasks::{Attempt, Queue, Task, TaskError};
 use serde::{Deserialize, Serialize};
 
-/// What a listener answers.
+/// The result of a listener.
 pub type Answer = Pin<Box<dyn Future<Output = Result<(), TaskError>> + Send>>;
 
-/// Is told the number of a task, and of the attempt, and says how that ends.
+/// A function that gets the numbers of the task and the attempt, and decides the attempt's result.
 #[derive(Clone)]
 pub struct Listener(Arc<dyn Fn(u64, i32) -> Answer + Send + Sync>);
 
 impl Listener {
-    /// A listener that does this.
+    /// Wraps a function as a listener.
     pub fn new<F, Fut>(listener: F) -> Self
     where
         F: Fn(u64, i32) -> Fut + Send + Sync + 'static,
@@ -23,10 +23,10 @@ impl Listener {
     }
 }
 
-/// A task with a number, on the queue of letters.
+/// A task with a number, on the mail queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Numbered {
-    /// The number.
+    /// The number of the task.
     pub number: u64,
 }
 

@@ -1,4 +1,4 @@
-//! A projection that keeps in memory what it is given, and fails when it is told to.
+//! An in-memory projection that records its input and fails on demand.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -13,10 +13,11 @@ use domain::platform::{
 };
 use tokio::sync::{Notify, watch};
 
-/// How long a test waits for a projection before it fails.
+/// The longest wait for a condition before the test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Keeps all facts that it is given. Its state outlives the loop that drives it, as a store on disk would.
+/// A projection that records all facts it is given. Its state outlives the loop that drives it, like a store
+/// on disk.
 pub struct RecordingProjection {
     name: &'static str,
     recorded: watch::Sender<Recorded>,
@@ -24,82 +25,82 @@ pub struct RecordingProjection {
     released: Notify,
 }
 
-/// What a projection has been given so far.
+/// The input of a [`RecordingProjection`] so far.
 #[derive(Debug, Clone, Default)]
 pub struct Recorded {
-    /// Its position.
+    /// The position of the projection.
     pub position: Option<i64>,
-    /// What it is made of: each fact by its position.
+    /// The projected facts by position.
     pub facts: BTreeMap<i64, Fact>,
-    /// The positions of the facts of each batch that it was told to apply, whether that went well or not.
+    /// The positions of the facts of each batch passed to `apply`, failed calls included.
     pub batches: Vec<Vec<i64>>,
-    /// The position of each rebuild that it was told to do, whether that went well or not.
+    /// The position of each call of `rebuild`, failed calls included.
     pub rebuilds: Vec<i64>,
 }
 
-/// What happens with a batch or a rebuild instead of all going well.
+/// A fault to inject into a batch or a rebuild.
 #[derive(Debug, Clone, Copy)]
 pub enum ProjectionFault {
-    /// It fails before anything is done.
+    /// Fails before anything is stored.
     FailBefore,
-    /// It fails after the facts are kept and before the position is: a projection that is idempotent, but not
-    /// atomic.
+    /// Fails after the facts are stored and before the position is, as in a projection that is idempotent but
+    /// not atomic.
     FailBetween,
-    /// It waits between the two until [`RecordingProjection::release`].
+    /// Waits between storing the facts and storing the position, until [`RecordingProjection::release`].
     WaitBetween,
-    /// It panics.
+    /// Panics.
     Panic,
 }
 
 impl RecordingProjection {
-    /// A projection that was never built.
+    /// Creates a projection that was never built.
     pub fn new(name: &'static str) -> Self {
         Self { name, recorded: watch::Sender::default(), faults: Mutex::default(), released: Notify::new() }
     }
 
-    /// A projection that has come to a position before.
+    /// Creates a projection that has already reached a position.
     pub fn at(name: &'static str, position: i64) -> Self {
         let projection = Self::new(name);
         projection.recorded.send_modify(|recorded| recorded.position = Some(position));
         projection
     }
 
-    /// Lets faults happen to the next batches and rebuilds, one each.
+    /// Injects faults into the next batches and rebuilds, one each.
     pub fn inject(&self, faults: &[ProjectionFault]) {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner).extend(faults);
     }
 
-    /// Ends the waiting of [`ProjectionFault::WaitBetween`].
+    /// Ends the wait of [`ProjectionFault::WaitBetween`].
     pub fn release(&self) {
         self.released.notify_one();
     }
 
-    /// What it has been given so far.
+    /// Returns the input so far.
     pub fn recorded(&self) -> Recorded {
         self.recorded.borrow().clone()
     }
 
-    /// Waits until a condition holds, and answers what it has been given by then.
+    /// Waits until a condition holds, and returns the input at that time.
     pub async fn until(&self, condition: impl FnMut(&Recorded) -> bool) -> Recorded {
         let mut recorded = self.recorded.subscribe();
         let held = tokio::time::timeout(PATIENCE, recorded.wait_for(condition)).await;
         match held {
             Ok(held) => held.expect("the sender is there").clone(),
-            Err(_) => panic!("the projection does not come to it: {:?}", self.recorded()),
+            Err(_) => panic!("the projection did not meet the condition in time: {:?}", self.recorded()),
         }
     }
 
-    /// Waits until it has come to a position.
+    /// Waits until the projection has reached a position.
     pub async fn reaches(&self, position: i64) -> Recorded {
         self.until(|recorded| recorded.position == Some(position)).await
     }
 
     async fn keep(&self, facts: BTreeMap<i64, Fact>, position: i64) -> Result<(), ProjectionError> {
         let fault = self.faults.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        let failed = || Err(ProjectionError::Store("as the test wants it".into()));
+        let failed = || Err(ProjectionError::Store("injected by the test".into()));
         match fault {
             Some(ProjectionFault::FailBefore) => return failed(),
-            Some(ProjectionFault::Panic) => panic!("as the test wants it"),
+            Some(ProjectionFault::Panic) => panic!("injected by the test"),
             Some(ProjectionFault::FailBetween | ProjectionFault::WaitBetween) | None => {}
         }
         self.recorded.send_modify(|recorded| recorded.facts.extend(facts));

@@ -1,4 +1,4 @@
-//! Requests of which every field is made up, so that a test names only what it is about:
+//! Requests with default values for every field, so that a test names only the fields that matter:
 //! `CreateDrop { hold_secs: 60.into(), ..requests::drop(now, "Mugs") }`.
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -20,21 +20,21 @@ use domain::{
     reservations::{address::Address, pay::PayRequest},
 };
 
-/// An amount in cents.
+/// Returns an amount of euros, given in cents.
 pub fn euros(minor: i64) -> Money {
     Money::new(minor, Currency::from_code("EUR").expect("a currency"))
 }
 
-/// A line of text.
+/// Returns a single-line text.
 pub fn line<const MAX: usize>(text: &str) -> Line<MAX> {
     Line::new(text).expect("a line")
 }
 
 fn nothing() -> Markdown {
-    Markdown::new("").expect("no text is a text")
+    Markdown::new("").expect("an empty text is valid")
 }
 
-/// A creator in Berlin who prices in euros, taxes included.
+/// A request to create a creator in Berlin who prices in euros, tax included.
 pub fn creator(name: &str) -> CreateCreator {
     CreateCreator {
         slug: None,
@@ -49,7 +49,7 @@ pub fn creator(name: &str) -> CreateCreator {
     }
 }
 
-/// A product of which nothing is told.
+/// A request to create a product without a description.
 pub fn product(title: &str) -> CreateProduct {
     CreateProduct {
         slug: None,
@@ -60,7 +60,7 @@ pub fn product(title: &str) -> CreateProduct {
     }
 }
 
-/// A variant of 400 g in a box of ten centimetres.
+/// A request to create a variant of 400 g in a box of 10 cm × 10 cm × 10 cm.
 pub fn variant(product: ProductId, sku: &str, price: Money) -> CreateVariant {
     let side = || 100.try_into().expect("a length");
     CreateVariant {
@@ -76,7 +76,8 @@ pub fn variant(product: ProductId, sku: &str, price: Money) -> CreateVariant {
     }
 }
 
-/// A drop that opens now for a day, holds for ten minutes and takes a quarter at once.
+/// A request to create a drop that opens now for 24 hours, holds units for ten minutes and takes a deposit of
+/// 25 %.
 pub fn drop(now: DateTime<Utc>, title: &str) -> CreateDrop {
     CreateDrop {
         slug: None,
@@ -86,7 +87,7 @@ pub fn drop(now: DateTime<Utc>, title: &str) -> CreateDrop {
         description: nothing(),
         tags: Vec::new(),
         opens_at: now,
-        closes_at: now.checked_add_signed(TimeDelta::hours(24)).expect("a day of the calendar"),
+        closes_at: now.checked_add_signed(TimeDelta::hours(24)).expect("a date in range"),
         per_buyer_max: None,
         minimum_units: None,
         hold_secs: 600.into(),
@@ -98,7 +99,7 @@ pub fn drop(now: DateTime<Utc>, title: &str) -> CreateDrop {
     }
 }
 
-/// Prices, each up to so many units.
+/// Returns price tiers from prices in cents, each with the number of units up to which it applies.
 pub fn tiers(prices: &[(i64, Option<u32>)]) -> Vec<Tier> {
     let tier = |(price_minor, up_to_units): &(i64, Option<u32>)| Tier {
         price_minor: *price_minor,
@@ -108,7 +109,7 @@ pub fn tiers(prices: &[(i64, Option<u32>)]) -> Vec<Tier> {
     prices.iter().map(tier).collect()
 }
 
-/// Where a buyer in Berlin lives.
+/// Returns an address in Berlin.
 pub fn address() -> Address {
     Address {
         name: line("Ada Example"),
@@ -121,17 +122,18 @@ pub fn address() -> Address {
     }
 }
 
-/// The gateway that [`pay`] names.
+/// Returns the identity of the gateway that [`pay`] names.
 pub fn gateway() -> GatewayIdentity {
     GatewayIdentity::in_test("sandbox")
 }
 
-/// An idempotency key; any text makes one.
+/// Returns an idempotency key made from any text.
 pub fn key(text: &str) -> IdempotencyKey {
     IdempotencyKey::new(&format!("key-for-{text}")).expect("a key")
 }
 
-/// A choice of a method that pays at once, by the key of that name. The buyer comes back to nowhere.
+/// A request to pay for a checkout with a method that succeeds immediately. The idempotency key is made from
+/// `name`; there is no return URL.
 pub fn pay(checkout: CheckoutId, name: &str) -> PayRequest {
     PayRequest {
         checkout,

@@ -1,8 +1,8 @@
-//! Databases that live as long as a test.
+//! Databases with the lifetime of a test.
 //!
-//! On PostgreSQL migrations run once, into a template that every test's database is copied from. Its name
-//! holds a hash of the migrations, so a changed one makes a new template; tests are processes, so an advisory
-//! lock guards the making.
+//! On PostgreSQL the migrations run once, into a template database that is copied for every test. The
+//! template's name contains a hash of the migrations, so a changed migration creates a new template. Tests
+//! run in separate processes, so an advisory lock guards the creation of the template.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,10 +18,11 @@ use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbB
 use sea_orm_migration::MigratorTrait;
 use sha2::{Digest, Sha256};
 
-/// The variable that names a PostgreSQL server, as a superuser: tests make databases and roles.
+/// The environment variable with the URL of a PostgreSQL server. Its user must be a superuser, because tests
+/// create databases and roles.
 pub const POSTGRES_VARIABLE: &str = "SMALLRUN_TEST_POSTGRES_URL";
 
-/// A database of a test's own, without rows; it is removed when this is dropped.
+/// An empty database for one test. It is removed on drop.
 #[derive(Debug)]
 pub struct TestDb {
     url: DatabaseUrl,
@@ -35,7 +36,7 @@ enum Place {
 }
 
 impl TestDb {
-    /// A new SQLite file in a folder of its own.
+    /// Creates a migrated SQLite database in a folder of its own.
     pub async fn sqlite() -> Self {
         let folder = std::env::temp_dir().join(unique("smallrun-test"));
         std::fs::create_dir(&folder).expect("a folder for temporary files can be made");
@@ -45,8 +46,8 @@ impl TestDb {
         this
     }
 
-    /// A new SQLite file that begins as a copy of another, which nobody has open. It lies in memory where the
-    /// system has a folder for that: for tests that make thousands.
+    /// Copies a SQLite database that is not open anywhere. The copy is kept in memory (`/dev/shm`) if the
+    /// system has that, for tests that create thousands of databases.
     pub fn sqlite_copy(of: &Self) -> Self {
         let Some(original) = of.url.sqlite_file() else { panic!("only a file can be copied") };
         let memory = Path::new("/dev/shm");
@@ -58,13 +59,13 @@ impl TestDb {
         Self { url: DatabaseUrl::sqlite(file), place: Place::Folder(folder) }
     }
 
-    /// A new database on the server of [`POSTGRES_VARIABLE`].
+    /// Creates a migrated database on the server of [`POSTGRES_VARIABLE`].
     pub async fn postgres() -> Self {
         Self::on_server(async |admin, admin_url| format!("TEMPLATE {}", template(admin, admin_url).await))
             .await
     }
 
-    /// A new database on that server without a table: for tests of the migrations.
+    /// Creates a database without tables on the server of [`POSTGRES_VARIABLE`], for tests of the migrations.
     pub async fn postgres_without_tables() -> Self {
         Self::on_server(async |_, _| String::new()).await
     }
@@ -82,12 +83,12 @@ impl TestDb {
         Self { url, place: Place::Server { admin_url, name } }
     }
 
-    /// Where it is.
+    /// Returns the URL of the database.
     pub fn url(&self) -> &DatabaseUrl {
         &self.url
     }
 
-    /// The folder it lies in, on SQLite: free for whatever else a test writes.
+    /// Returns the folder of a SQLite database. A test may write other files into it.
     pub fn folder(&self) -> Option<&Path> {
         match &self.place {
             Place::Folder(folder) => Some(folder),
@@ -101,8 +102,8 @@ impl Drop for TestDb {
         match &self.place {
             Place::Folder(folder) => drop(std::fs::remove_dir_all(folder)),
             Place::Server { admin_url, name } => {
-                // A drop cannot wait for a future, and the runtime of the test may be ending: a thread with
-                // its own can.
+                // `drop` cannot await a future, and the runtime of the test may be shutting down. A thread
+                // with a runtime of its own does the work.
                 let (admin_url, name) = (admin_url.clone(), name.clone());
                 let removed = std::thread::spawn(move || {
                     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -119,7 +120,7 @@ impl Drop for TestDb {
     }
 }
 
-/// The name of the template, made now if this is the first test that needs it.
+/// Returns the name of the template. The first caller creates it.
 async fn template(admin: &DatabaseConnection, admin_url: &str) -> String {
     let hash = migrations_hash();
     let name = format!("smallrun_template_{}", hex::encode(hash.iter().take(8).copied().collect::<Vec<_>>()));
@@ -127,11 +128,12 @@ async fn template(admin: &DatabaseConnection, admin_url: &str) -> String {
     if found(admin, &exists).await {
         return name;
     }
-    // The lock belongs to the one connection of `admin` and goes with it.
+    // The lock belongs to the session of `admin` and is released with it.
     let key = hash.iter().take(7).fold(0_i64, |key, byte| (key << 8) | i64::from(*byte));
     run(admin, &format!("SELECT pg_advisory_lock({key})")).await.expect("the lock is granted");
     if !found(admin, &exists).await {
-        // Under another name until it is whole: a run that was interrupted leaves no half template.
+        // The template has another name until it is complete, so an interrupted run leaves no partial
+        // template.
         let unfinished = format!("{name}_unfinished");
         let steps = [
             format!("DROP DATABASE IF EXISTS {unfinished} WITH (FORCE)"),
@@ -149,11 +151,11 @@ async fn template(admin: &DatabaseConnection, admin_url: &str) -> String {
     name
 }
 
-/// A hash of the migrations' sources, names included.
+/// Hashes the names and the contents of the migrations' source files.
 fn migrations_hash() -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations/src");
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
-        .expect("the migrations lie beside this crate")
+        .expect("the migrations are next to this crate")
         .map(|entry| entry.expect("the folder of the migrations can be listed").path())
         .collect();
     files.sort();
@@ -165,7 +167,7 @@ fn migrations_hash() -> Vec<u8> {
     hash.finalize().to_vec()
 }
 
-/// The same server, another database.
+/// Returns the URL of another database on the same server.
 fn database_url(admin_url: &str, name: &str) -> String {
     let (url, options) =
         admin_url.split_once('?').map_or((admin_url, None), |(url, options)| (url, Some(options)));
@@ -187,7 +189,7 @@ async fn open(url: &str) -> DatabaseConnection {
     options.max_connections(1).sqlx_logging(false);
     match Database::connect(options).await {
         Ok(connection) => connection,
-        Err(error) => panic!("no answer from the PostgreSQL server that {POSTGRES_VARIABLE} names: {error}"),
+        Err(error) => panic!("cannot connect to the PostgreSQL server of {POSTGRES_VARIABLE}: {error}"),
     }
 }
 
@@ -204,7 +206,7 @@ async fn found(connection: &DatabaseConnection, sql: &str) -> bool {
     row.expect("the server answers").is_some()
 }
 
-/// A name that no other test has, on this machine and on a shared server.
+/// Returns a name that no other test uses, on this machine or on a shared server.
 pub(crate) fn unique(prefix: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let mut random = [0_u8; 6];

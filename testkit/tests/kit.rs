@@ -1,4 +1,4 @@
-//! The kit itself: fresh databases, one writer, counted statements.
+//! Tests of the kit: fresh databases, a single writer, counted statements.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -17,7 +17,7 @@ async fn queue_a_letter(kit: &Kit) {
 }
 
 on_both! {
-    async fn a_database_is_fresh_and_its_state_tells_every_change(kit: Kit) {
+    async fn a_database_is_empty_and_its_state_shows_every_change(kit: Kit) {
         let before = kit.state().await;
         assert_eq!(before.count("tasks"), 0);
         queue_a_letter(&kit).await;
@@ -37,7 +37,7 @@ on_both! {
         assert_eq!(kit.state().await, before);
     }
 
-    async fn time_moves_only_when_it_is_told_to(kit: Kit) {
+    async fn time_moves_only_when_the_test_advances_it(kit: Kit) {
         assert_eq!(kit.db.now(), Kit::start());
         kit.clock.advance(TimeDelta::minutes(3));
         assert_eq!(kit.db.now(), Kit::start() + TimeDelta::minutes(3));
@@ -74,5 +74,5 @@ on_both! {
 async fn a_reader_of_sqlite_cannot_write() {
     let kit = Kit::sqlite().await;
     let written = kit.db.reader().execute_unprepared("DELETE FROM tasks").await;
-    assert!(written.is_err(), "a write went round `in_tx`");
+    assert!(written.is_err(), "a write outside of `in_tx` succeeded");
 }

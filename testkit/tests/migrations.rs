@@ -1,4 +1,4 @@
-//! The migrations on PostgreSQL, where databases of one server share its roles.
+//! Tests of the migrations on PostgreSQL, where all databases of a server share its roles.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -23,7 +23,7 @@ async fn count(db: &Db, sql: &str) -> i64 {
     row.unwrap().try_get_by_index(0).unwrap()
 }
 
-/// Runs `work` in as many tasks, all of which begin at the same moment.
+/// Runs the given futures in [`AT_ONCE`] tasks that start at the same moment.
 async fn at_once<F: Future<Output = Result<(), DbErr>> + Send + 'static>(work: impl IntoIterator<Item = F>) {
     let barrier = Arc::new(Barrier::new(AT_ONCE));
     let tasks: Vec<_> = work
@@ -43,7 +43,7 @@ async fn at_once<F: Future<Output = Result<(), DbErr>> + Send + 'static>(work: i
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn databases_of_one_server_migrate_side_by_side() {
+async fn databases_of_one_server_can_migrate_concurrently() {
     let stores = join_all((0..AT_ONCE).map(|_| TestDb::postgres_without_tables())).await;
     let databases = join_all(stores.iter().map(open)).await;
     at_once(
@@ -55,15 +55,15 @@ async fn databases_of_one_server_migrate_side_by_side() {
     }
 }
 
-/// The role of the product exists on the server of the tests long since; here are some that do not yet,
-/// needed by users who are no superusers. They go with the test, for a server keeps its roles.
+/// Roles that do not exist yet, for users who are not superusers. The product's role already exists on the
+/// test server. Roles belong to the server, so the test removes them at the end.
 struct Roles {
     db: Db,
     names: Vec<String>,
 }
 
 impl Roles {
-    /// Room for roles of those kinds.
+    /// Reserves names for roles of the given kinds; creates none.
     fn named(db: &Db, kinds: &[&str]) -> Self {
         let names = kinds.iter().map(|kind| format!("smallrun_test_{kind}_{}", std::process::id())).collect();
         Self { db: db.clone(), names }
@@ -81,7 +81,7 @@ impl Roles {
     }
 }
 
-/// Makes the one connection of a database that of another user.
+/// Switches the database's only connection to another user.
 async fn act_as(db: &Db, user: &str) {
     db.schema_connection().execute_unprepared(&format!("SET SESSION AUTHORIZATION {user}")).await.unwrap();
 }
@@ -94,7 +94,7 @@ fn hint(error: &DbErr) -> (String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_role_that_many_databases_need_at_the_same_moment_is_made_once_and_granted_once() {
+async fn concurrent_migrations_create_and_grant_the_role_once() {
     let stores = join_all((0..AT_ONCE).map(|_| TestDb::postgres_without_tables())).await;
     let databases = join_all(stores.iter().map(open)).await;
     let [first, ..] = databases.as_slice() else { panic!("no databases") };
@@ -107,14 +107,16 @@ async fn a_role_that_many_databases_need_at_the_same_moment_is_made_once_and_gra
         async move { make_role(db.schema_connection(), &name).await }
     }))
     .await;
-    // Where all is well it does nothing, and leaves the connection as it was.
+    // `make_role` does nothing if the role exists and is granted, and leaves the connection unchanged.
     make_role(first.schema_connection(), tenant).await.unwrap();
     let found = format!(
-        "SELECT count(*) FROM pg_roles WHERE rolname = '{tenant}' AND NOT (rolcanlogin OR rolsuper OR rolbypassrls)"
+        "SELECT count(*) FROM pg_roles \
+         WHERE rolname = '{tenant}' AND NOT (rolcanlogin OR rolsuper OR rolbypassrls)"
     );
     assert_eq!(count(first, &found).await, 1);
     let member = format!(
-        "SELECT count(*) FROM pg_auth_members WHERE roleid = '{tenant}'::regrole AND member = '{maker}'::regrole"
+        "SELECT count(*) FROM pg_auth_members \
+         WHERE roleid = '{tenant}'::regrole AND member = '{maker}'::regrole"
     );
     assert_eq!(count(first, &member).await, 1);
     assert_eq!(count(first, &format!("SELECT count(*) WHERE current_user = '{maker}'")).await, 1);
@@ -122,7 +124,7 @@ async fn a_role_that_many_databases_need_at_the_same_moment_is_made_once_and_gra
 }
 
 #[tokio::test]
-async fn a_user_who_may_not_make_the_role_is_told_what_to_run() {
+async fn the_error_of_a_user_who_may_not_create_the_role_names_the_command_to_run() {
     let store = TestDb::postgres_without_tables().await;
     let db = open(&store).await;
     let roles = Roles::named(&db, &["missing", "plain"]);

@@ -1,4 +1,4 @@
-//! What the sandbox does in its own time: late payments settle, and webhooks go out.
+//! The sandbox's background work: it settles late payments and sends webhooks.
 
 use std::time::Duration;
 
@@ -19,22 +19,22 @@ use crate::signature;
 /// The body of a webhook.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Webhook {
-    /// The event's id: the same when it is delivered twice.
+    /// The id of the event. It is the same in every delivery of the event.
     pub id: String,
     /// What happened, such as `payment.succeeded`.
     pub kind: String,
-    /// The intent it happened to.
+    /// The public id of the intent that the event is about.
     pub intent: String,
 }
 
-/// Why an event did not go out.
+/// The reason why an event was not delivered.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliverError {
-    /// It may go later.
-    #[error("the webhook did not go out: {0}")]
+    /// A later attempt may succeed.
+    #[error("the webhook was not delivered: {0}")]
     Later(String),
     /// There is no such event.
-    #[error("the sandbox knows no such event")]
+    #[error("the sandbox has no such event")]
     Unknown,
 }
 
@@ -44,17 +44,17 @@ impl From<DbErr> for DeliverError {
     }
 }
 
-/// How long a receiver may take; gateways give some ten seconds.
+/// The timeout of a delivery. Gateways usually wait some ten seconds.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A client that talks to this deployment only: no proxy, no redirects.
+/// Creates a client that talks to this deployment only: no proxy, no redirects.
 pub(super) fn client() -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder().timeout(TIMEOUT).no_proxy().redirect(reqwest::redirect::Policy::none()).build()
 }
 
 impl Sandbox {
-    /// Does what an event stands for: settles a late payment, or sends the webhook. May be called
-    /// again for the same event with no more effect than a second webhook of the same id.
+    /// Settles a late payment or sends a webhook, depending on the kind of the event. A repeated call for the
+    /// same event has no effect beyond a second webhook with the same id.
     pub async fn deliver(&self, event: Uuid) -> Result<(), DeliverError> {
         let webhook = in_tx(&self.db, ACTOR, async |tx| {
             let row = event_row::by_id(tx, event).await?.ok_or(DeliverError::Unknown)?;

@@ -1,16 +1,16 @@
-//! The sandbox's events: what it has told, or is to tell, by webhook.
+//! The table of the sandbox's events: webhooks to send, and settlements of late payments.
 
 #![expect(
     clippy::disallowed_methods,
     unreachable_pub,
-    reason = "the sandbox_events table's own finders, and what its derive makes public"
+    reason = "finders of the sandbox_events table; the derive generates public items"
 )]
 
 use chrono::{DateTime, Utc};
 use domain::platform::Tx;
 use sea_orm::{ActiveValue::Set, DbErr, DeriveActiveEnum, entity::prelude::*};
 
-/// What an event tells.
+/// The kind of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 pub enum EventKind {
@@ -24,7 +24,8 @@ pub enum EventKind {
     Declined,
     #[sea_orm(string_value = "payment.cancelled")]
     Cancelled,
-    /// No webhook: the instant at which a late payment settles, which makes an event of its own.
+    /// The time at which a late payment settles. No webhook is sent for it: the settlement creates an event
+    /// of its own.
     #[sea_orm(string_value = "settled")]
     Settled,
     #[sea_orm(string_value = "refund.done")]
@@ -32,7 +33,7 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    /// The constant name, as webhooks say it.
+    /// Returns the name of the kind in webhooks.
     pub(super) fn name(self) -> String {
         self.to_value()
     }

@@ -1,9 +1,9 @@
-//! The sandbox's intents.
+//! The table of the sandbox's payment intents.
 
 #![expect(
     clippy::disallowed_methods,
     unreachable_pub,
-    reason = "the sandbox_intents table's own finders, and what its derive makes public"
+    reason = "finders of the sandbox_intents table; the derive generates public items"
 )]
 
 use chrono::{DateTime, Utc};
@@ -11,17 +11,17 @@ use domain::platform::{Currency, Db, Money, Tx, ids::PaymentId};
 use sea_orm::{ActiveValue::Set, DbErr, DeriveActiveEnum, IntoActiveModel, QuerySelect, entity::prelude::*};
 use serde::{Deserialize, Serialize};
 
-/// Where an intent of the sandbox stands.
+/// The state of a sandbox intent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 pub enum SandboxState {
-    /// It has no method, or the last one was declined.
+    /// The intent has no payment method, or the last one was declined.
     #[sea_orm(string_value = "REQUIRES_METHOD")]
     RequiresMethod,
     /// The buyer must confirm on the sandbox's page.
     #[sea_orm(string_value = "REQUIRES_ACTION")]
     RequiresAction,
-    /// It settles at `settles_at`.
+    /// The payment settles at `settles_at`.
     #[sea_orm(string_value = "PROCESSING")]
     Processing,
     /// Paid.
@@ -37,9 +37,9 @@ pub enum SandboxState {
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// The caller's name for it.
+    /// The caller's reference: the id of the payment.
     pub reference: String,
-    /// What the address of its page ends in.
+    /// The last segment of the URL of the confirmation page.
     pub secret: String,
     pub state: SandboxState,
     pub amount_minor: i64,
@@ -59,7 +59,7 @@ impl ActiveModelBehavior for ActiveModel {}
 
 const PREFIX: &str = "sbxi_";
 
-/// How the sandbox names an intent to others.
+/// Returns the intent's id in the form that the sandbox shows to callers.
 pub(super) fn public_id(id: Uuid) -> String {
     format!("{PREFIX}{}", id.simple())
 }
@@ -100,7 +100,7 @@ pub(super) async fn lock(tx: &Tx, id: Uuid) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await
 }
 
-/// Writes what can change of a row that is locked.
+/// Writes the mutable columns of a locked row.
 pub(super) async fn update(tx: &Tx, row: &Model) -> Result<(), DbErr> {
     let changes = ActiveModel {
         state: Set(row.state),

@@ -1,9 +1,9 @@
-//! The sandbox's idempotency keys: what was asked with a key, and what was answered.
+//! The sandbox's idempotency keys: the call that used a key, and its answer.
 
 #![expect(
     clippy::disallowed_methods,
     unreachable_pub,
-    reason = "the sandbox_keys table's own finders, and what its derive makes public"
+    reason = "finders of the sandbox_keys table; the derive generates public items"
 )]
 
 use chrono::{DateTime, Utc};
@@ -44,8 +44,9 @@ fn hash(input: &impl Serialize) -> Result<String, DbErr> {
     Ok(hex::encode(Sha256::digest(&input)))
 }
 
-/// Takes a key: `None` when it is new and the call goes on, else what was answered before. The
-/// insert waits for a concurrent call with the same key; a call that is refused leaves the key free.
+/// Claims a key. Returns `None` when the key is new and the call may proceed, or the answer of the call that
+/// used it before. The insert waits for a concurrent call with the same key. A call that is refused leaves
+/// the key free, because its transaction is rolled back.
 pub(super) async fn claim<T: DeserializeOwned>(
     tx: &Tx,
     key: &str,
@@ -58,7 +59,7 @@ pub(super) async fn claim<T: DeserializeOwned>(
     }
     let known = Entity::find_by_id(key.to_owned()).one(tx.conn()).await?;
     let known = known.ok_or_else(|| DbErr::RecordNotFound("sandbox key".to_owned()))?;
-    // The answer is read only once the input is known to be the same: another call answers another type.
+    // Calls have answers of different types: compare the inputs before the answer is deserialized.
     let kept: Kept<serde_json::Value> =
         serde_json::from_str(&known.answer).map_err(|error| DbErr::Json(error.to_string()))?;
     if kept.input_hash != hash(input)? {
@@ -67,7 +68,7 @@ pub(super) async fn claim<T: DeserializeOwned>(
     Ok(Some(serde_json::from_value(kept.answer).map_err(|error| DbErr::Json(error.to_string()))?))
 }
 
-/// Keeps the answer to the call that claimed the key.
+/// Stores the answer of the call that claimed the key.
 pub(super) async fn keep(
     tx: &Tx,
     key: &str,
@@ -81,7 +82,7 @@ pub(super) async fn keep(
     Ok(())
 }
 
-/// Frees a key whose call had no effect and may have one later.
+/// Frees the key of a call that had no effect but may have one later.
 pub(super) async fn forget(tx: &Tx, key: &str) -> Result<(), DbErr> {
     Entity::delete_by_id(key.to_owned()).exec(tx.conn()).await?;
     Ok(())

@@ -1,28 +1,28 @@
-//! The methods of payment that the sandbox knows, and what comes of each.
+//! The payment methods of the sandbox and their outcomes.
 
-/// Succeeds at once.
+/// Succeeds immediately.
 pub const SUCCESS: &str = "pm_sandbox_success";
-/// Is declined.
+/// Is declined with `card_declined`.
 pub const DECLINED: &str = "pm_sandbox_declined";
-/// Is declined for want of money.
+/// Is declined with `insufficient_funds`.
 pub const INSUFFICIENT_FUNDS: &str = "pm_sandbox_insufficient_funds";
-/// Sends the buyer to a page to confirm.
+/// Sends the buyer to a confirmation page.
 pub const CONFIRM: &str = "pm_sandbox_confirm";
-/// Is processed, and succeeds later.
+/// Stays in processing and succeeds later.
 pub const LATE: &str = "pm_sandbox_late";
-/// Is processed, and is declined later.
+/// Stays in processing and is declined later.
 pub const LATE_DECLINED: &str = "pm_sandbox_late_declined";
 
-/// What may follow any method: the rest names a card, which is the same card whoever pays with it. Without
-/// it, each payment is made with a card of its own.
+/// A suffix that any method may have. The text after it identifies a card: payments with the same text use
+/// the same card. Without the suffix every payment uses a card of its own.
 const CARD: &str = "_card_";
 
-/// What a method's card is known by, if it names one.
+/// Returns the fingerprint of the method's card, if the method names one.
 pub(super) fn fingerprint(method: &str) -> Option<&str> {
     method.split_once(CARD).map(|(_, card)| card).filter(|card| !card.is_empty())
 }
 
-/// What comes of a method.
+/// The outcome of a payment method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Pays,
@@ -32,7 +32,7 @@ pub(super) enum Outcome {
     DeclinesLate(&'static str),
 }
 
-/// The table of methods; a method that nobody knows is declined as such.
+/// Returns the outcome of a method. An unknown method is declined with `unknown_method`.
 pub(super) fn outcome(method: &str) -> Outcome {
     match method.split_once(CARD).map_or(method, |(method, _)| method) {
         SUCCESS => Outcome::Pays,

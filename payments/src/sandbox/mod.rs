@@ -1,11 +1,11 @@
-//! The sandbox: a payment gateway without money, with intents, keys and events of its own.
+//! The sandbox: a payment gateway that moves no money, with its own intents, idempotency keys and events.
 //!
-//! It behaves as a gateway at the other end of a network does: calls are idempotent by key, outcomes come as
-//! signed webhooks, some of them late, and one method sends the buyer to a page (`page`). [`methods`] says
-//! what each method of payment does; `delivery` sends the webhooks, and [`SandboxOutcome`] is the task that
-//! has it do so.
+//! It behaves like a remote gateway: calls are idempotent by key, outcomes arrive as signed webhooks, some of
+//! them late, and one method sends the buyer to a confirmation page (`page`). [`methods`] lists the payment
+//! methods and their outcomes. `delivery` sends the webhooks; [`SandboxOutcome`] is the task that runs it.
 //!
-//! Architecture invariant: nothing of ours refers to its tables, and it reads none of ours.
+//! Architecture invariant: no table of the marketplace refers to the sandbox's tables, and the sandbox reads
+//! no table of the marketplace.
 
 use std::sync::Arc;
 
@@ -44,22 +44,23 @@ use methods::Outcome;
 pub use page::{PageView, SettleError};
 pub use tasks::SandboxOutcome;
 
-/// Where the sandbox is reached, and how it signs.
+/// The URLs, the signing key and the timing of the sandbox.
 #[derive(Clone)]
 pub struct SandboxSettings {
-    /// What stands before `/sandbox/confirm/…`: how a buyer's browser reaches this deployment.
+    /// The base URL at which a buyer's browser reaches this deployment; `/sandbox/confirm/…` is appended to
+    /// it.
     pub public_url: String,
-    /// Where webhooks go: `…/webhooks/sandbox` as this process reaches itself.
+    /// The URL that webhooks are sent to: `…/webhooks/sandbox`, as this process reaches itself.
     pub webhook_url: String,
-    /// The key of the webhooks' signatures.
+    /// The key that signs webhooks.
     pub webhook_secret: String,
-    /// How long a late method takes.
+    /// How long a late payment takes to settle.
     pub late: TimeDelta,
 }
 
 impl SandboxSettings {
-    /// How long a late method takes unless a setting says otherwise, in seconds: long enough to be seen
-    /// as "processing", short enough to wait for.
+    /// The default of [`late`](Self::late) in seconds: long enough for "processing" to be visible, short
+    /// enough to wait for.
     pub const LATE_SECS: i64 = 20;
 }
 
@@ -81,7 +82,7 @@ pub struct Sandbox {
     http: reqwest::Client,
 }
 
-/// Why the sandbox does not do what it was asked to.
+/// The reason why a call failed.
 #[derive(Debug, thiserror::Error)]
 enum CallError {
     #[error(transparent)]
@@ -99,7 +100,7 @@ impl From<CallError> for GatewayError {
     }
 }
 
-/// What a key was used for, so that it cannot be used for anything else.
+/// The call that an idempotency key was used for. The same key with another call is refused.
 #[derive(Serialize)]
 #[serde(tag = "call", rename_all = "snake_case")]
 enum Input<'a> {
@@ -111,16 +112,16 @@ enum Input<'a> {
 
 const NAME: &str = "sandbox";
 const ACTOR: Actor = Actor::System(NAME);
-/// The header of a webhook's signature.
+/// The header that carries a webhook's signature.
 pub const SIGNATURE_HEADER: &str = "Smallrun-Signature";
 
 impl Sandbox {
-    /// A sandbox over its tables in our database.
+    /// Creates a sandbox that stores its state in `db`.
     pub fn new(db: Db, settings: SandboxSettings) -> Result<Self, reqwest::Error> {
         Ok(Self { identity: GatewayIdentity::in_test(NAME), db, settings, http: delivery::client()? })
     }
 
-    /// The same, to be shared.
+    /// Creates a sandbox behind an [`Arc`].
     pub fn shared(db: Db, settings: SandboxSettings) -> Result<Arc<Self>, reqwest::Error> {
         Self::new(db, settings).map(Arc::new)
     }
@@ -223,7 +224,8 @@ impl Sandbox {
                 intent_row::update(tx, &row).await?;
                 happened(tx, &row, EventKind::Cancelled, tx.now()).await?;
             }
-            // What is on its way cannot be called back now; the same call may end it after a late decline.
+            // A payment in processing cannot be cancelled now. The key is freed, so that the same call can
+            // cancel the intent after a late decline.
             SandboxState::Processing => {
                 key_row::forget(tx, key).await?;
                 return Ok(row);
@@ -241,13 +243,13 @@ impl Sandbox {
         }
         let mut row = locked(tx, intent).await?;
         if amount.currency != row.currency {
-            return Err(CallError::Refused("the refund is of another currency"));
+            return Err(CallError::Refused("the refund must be in the currency of the payment"));
         }
         let refunded = row.refunded_minor.checked_add(amount.minor);
         match refunded.filter(|refunded| amount.minor > 0 && *refunded <= row.captured_minor) {
             Some(refunded) => row.refunded_minor = refunded,
             None => {
-                return Err(CallError::Refused("the refund must be positive and within what was captured"));
+                return Err(CallError::Refused("the refund must be positive and within the captured amount"));
             }
         }
         intent_row::update(tx, &row).await?;
@@ -258,7 +260,7 @@ impl Sandbox {
     }
 }
 
-/// An intent, locked against others until the end of the transaction.
+/// Locks an intent until the end of the transaction.
 async fn locked(tx: &Tx, intent: &str) -> Result<intent_row::Model, CallError> {
     let id = intent_row::parse_id(intent).ok_or(CallError::Refused("no such intent"))?;
     intent_row::lock(tx, id).await?.ok_or(CallError::Refused("no such intent"))
@@ -279,7 +281,8 @@ async fn declines(tx: &Tx, row: &mut intent_row::Model, code: &str) -> Result<()
     happened(tx, row, EventKind::Declined, tx.now()).await
 }
 
-/// Notes an event, and queues what is to happen at `run_at`: its webhook, or the settling of a late payment.
+/// Records an event and queues its task for `run_at`: the delivery of the webhook or the settlement of a late
+/// payment.
 async fn happened(
     tx: &Tx,
     row: &intent_row::Model,
@@ -290,8 +293,8 @@ async fn happened(
     enqueue(tx, NewTask::from(SandboxOutcome { event }).at(run_at)).await
 }
 
-/// Keys, and events that were delivered, are kept for so long: somewhat longer than any task of ours is
-/// tried.
+/// How long idempotency keys and events are kept, in days: somewhat longer than any task that calls the
+/// sandbox is retried.
 const KEPT_DAYS: i64 = 30;
 
 #[async_trait]
@@ -359,7 +362,7 @@ impl PaymentGateway for Sandbox {
             return Err(WebhookError::BadSignature);
         }
         let webhook: Webhook = serde_json::from_slice(body).map_err(|_| WebhookError::Malformed)?;
-        // Refunds are answered at once; their events tell nothing new.
+        // Refunds are answered synchronously, so their webhooks carry no new information.
         let concerns_us = webhook.kind.starts_with("payment.");
         Ok(GatewayEvent { id: webhook.id, intent: concerns_us.then_some(webhook.intent) })
     }

@@ -1,24 +1,24 @@
-//! The page on which a buyer confirms a payment of the sandbox: what it shows, and what a choice does.
-//! The binary serves the HTML.
+//! The page on which a buyer confirms or declines a sandbox payment: its content and the effect of the
+//! buyer's choice. The binary renders the HTML.
 
 use domain::platform::{Money, in_tx};
 use sea_orm::DbErr;
 
 use super::{ACTOR, Sandbox, SandboxState, declines, intent_row, pays};
 
-/// What the page shows.
+/// The content of the confirmation page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageView {
-    /// What is to be paid.
+    /// The amount to pay.
     pub amount: Money,
-    /// Whether there is still something to confirm.
+    /// The state of the intent. The buyer has a choice only in [`SandboxState::RequiresAction`].
     pub state: SandboxState,
 }
 
-/// Why a choice had no effect.
+/// The reason why a choice was not applied.
 #[derive(Debug, thiserror::Error)]
 pub enum SettleError {
-    /// No page has this address.
+    /// No confirmation page has this secret.
     #[error("there is no such payment")]
     Unknown,
     /// The database failed.
@@ -26,7 +26,7 @@ pub enum SettleError {
     Db(#[from] DbErr),
 }
 
-/// Only web pages: another scheme would run or open something on the buyer's machine.
+/// Allows web pages only. A URL with another scheme could run code or open a program on the buyer's machine.
 pub(super) fn may_return_to(url: &str) -> bool {
     let web = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     web.is_some_and(|rest| {
@@ -35,14 +35,14 @@ pub(super) fn may_return_to(url: &str) -> bool {
 }
 
 impl Sandbox {
-    /// What the page with this secret shows; `None` when there is no such page.
+    /// Returns the content of the page with this secret, or `None` when there is no such page.
     pub async fn page(&self, secret: &str) -> Result<Option<PageView>, DbErr> {
         let row = intent_row::by_secret(&self.db, secret).await?;
         Ok(row.map(|row| PageView { amount: Money::new(row.amount_minor, row.currency), state: row.state }))
     }
 
-    /// Takes the buyer's choice; answers where to send the buyer, if the storefront said so. A choice
-    /// that comes when there is nothing (more) to confirm changes nothing.
+    /// Applies the buyer's choice. Returns the URL to send the buyer to, if the storefront gave one. A choice
+    /// for a payment that does not wait for confirmation changes nothing.
     pub async fn settle(&self, secret: &str, approve: bool) -> Result<Option<String>, SettleError> {
         let row = intent_row::by_secret(&self.db, secret).await?.ok_or(SettleError::Unknown)?;
         in_tx(&self.db, ACTOR, async |tx| {
@@ -66,7 +66,7 @@ mod tests {
     use super::may_return_to;
 
     #[test]
-    fn a_buyer_returns_to_web_pages_only() {
+    fn only_web_pages_are_accepted_as_return_urls() {
         for url in ["https://shop.example/thanks?x=1#y", "http://127.0.0.1:8080/"] {
             assert!(may_return_to(url), "{url}");
         }

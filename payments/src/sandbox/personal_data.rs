@@ -1,11 +1,11 @@
-//! What the sandbox gateway holds of persons. A real gateway holds it elsewhere.
+//! The personal data that the sandbox gateway stores. A real gateway stores it in its own systems.
 
 use domain::platform::personal_data::{
     Classification::{Personal, Plain, Secret},
     Erase, Export, FoundBy, KeepUntil, PersonalContent, Register, RegisteredTable, RowErasure, RowOwner,
 };
 
-/// What the sandbox holds.
+/// The register of the sandbox's tables.
 pub const REGISTER: Register = Register {
     capability: "sandbox gateway",
     tables: &[
@@ -21,21 +21,23 @@ pub const REGISTER: Register = Register {
             },
             columns: &[
                 ("reference", Plain("id of a payment")),
-                ("secret", Secret("end of the address of the page on which the payment can be confirmed")),
+                ("secret", Secret("last segment of the URL of the payment's confirmation page")),
                 ("state", Plain("enum")),
-                ("currency", Plain("code of a currency")),
-                ("method", Plain("name of a pretended means of payment")),
+                ("currency", Plain("currency code")),
+                ("method", Plain("name of a simulated payment method")),
                 (
                     "return_url",
                     Personal(PersonalContent {
-                        what: "page of the storefront to which the buyer returns; it may name the buyer's session or order",
-                        export: Export::Withheld("a copy of what the payment has"),
+                        what: "page of the storefront to which the buyer returns; it may name the buyer's \
+                               session or order",
+                        export: Export::Withheld("a copy of the payment's return URL"),
                         erase: Erase::Null,
                         keep: KeepUntil::Erasure,
-                        why: "the buyer is sent there; the sandbox takes no money, so nothing is kept for the books",
+                        why: "the buyer is sent there; the sandbox takes no money, so no records are kept \
+                              for accounting",
                     }),
                 ),
-                ("decline_code", Plain("code of the sandbox")),
+                ("decline_code", Plain("decline code of the sandbox")),
             ],
         },
         RegisteredTable {
@@ -46,11 +48,11 @@ pub const REGISTER: Register = Register {
                 (
                     "answer",
                     Personal(PersonalContent {
-                        what: "what a call was answered, with the page to which the buyer returns",
-                        export: Export::Withheld("a copy of what the payment has"),
+                        what: "the answer to a call, with the page to which the buyer returns",
+                        export: Export::Withheld("a copy of the payment's data"),
                         erase: Erase::WithRow,
                         keep: KeepUntil::Days(30),
-                        why: "a call that is repeated is recognised",
+                        why: "a repeated call gets the same answer",
                     }),
                 ),
             ],

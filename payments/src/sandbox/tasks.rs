@@ -1,4 +1,4 @@
-//! The task of the sandbox.
+//! The sandbox's background task.
 
 use std::sync::Arc;
 
@@ -17,11 +17,10 @@ impl From<DeliverError> for TaskError {
     }
 }
 
-/// The sandbox settles what was to settle later, and sends its webhooks. The subject is its own id of the
-/// event.
+/// Sends the webhook of an event, or settles a late payment. The subject is the sandbox's id of the event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SandboxOutcome {
-    /// Which event.
+    /// The id of the event.
     pub event: Uuid,
 }
 

@@ -1,4 +1,4 @@
-//! The cases: each takes a gateway by its [`Driver`] and knows nothing else of it.
+//! The cases. Each gets a gateway through its [`Driver`] and depends on nothing else.
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -10,7 +10,7 @@ use domain::{
 };
 use uuid::Uuid;
 
-/// What a buyer pays with, as seen by its outcome.
+/// A payment method, named by its outcome.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Method {
     Succeeds,
@@ -21,23 +21,23 @@ pub(crate) enum Method {
     Unknown,
 }
 
-/// What the cases need besides the gateway itself: its test methods, its buyer, its time, its webhooks.
+/// What the cases need besides the gateway: test methods, a buyer, the passage of time and webhooks.
 #[async_trait]
 pub(crate) trait Driver: Send + Sync {
-    /// The gateway.
+    /// Returns the gateway under test.
     fn gateway(&self) -> &dyn PaymentGateway;
-    /// The reference of a method.
+    /// Returns the gateway's reference of a method.
     fn method(&self, method: Method) -> &'static str;
-    /// The buyer goes to the action's page and chooses.
+    /// Opens the action page as the buyer, and approves or declines.
     async fn choose(&self, intent: &Intent, approve: bool);
-    /// Time goes by until what is late has settled.
+    /// Advances time until late payments have settled.
     async fn wait_for_late(&self);
-    /// A webhook about an intent, signed so long ago: the header and the body.
+    /// Returns a webhook about an intent that was signed `age` ago: the header and the body.
     fn webhook(&self, intent: &str, age: TimeDelta) -> (String, Vec<u8>);
 }
 
-/// Makes tests of all cases, on both databases, for a driver with a function `new(kit)`. The module of a
-/// gateway is its driver and this one line.
+/// Generates a test of every case on both databases for a driver with a function `new(kit)`. A gateway's
+/// module consists of its driver and one call of this macro.
 macro_rules! contract_of {
     ($driver:ident) => {
         $crate::cases::contract_of! { $driver:
@@ -91,7 +91,7 @@ pub(crate) async fn the_identity_is_one_that_a_payment_can_keep(driver: &dyn Dri
         GatewayIdentity::new(identity.name(), identity.account(), identity.mode()).as_ref(),
         Some(identity)
     );
-    // It is a part of `/webhooks/{gateway}`.
+    // The name is a segment of `/webhooks/{gateway}`.
     assert_eq!(identity.name(), identity.name().to_lowercase());
 }
 

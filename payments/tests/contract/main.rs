@@ -1,4 +1,4 @@
-//! What every gateway promises, asked of each gateway: the cases once, a driver and a run a gateway.
+//! The contract of a payment gateway, tested on each gateway: shared cases, and one driver per gateway.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 

@@ -1,4 +1,4 @@
-//! The sandbox's run of the cases, on both databases.
+//! The contract of payment gateways, run on the sandbox with both databases.
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -23,7 +23,7 @@ impl SandboxDriver {
     fn new(kit: Kit) -> Self {
         let settings = SandboxSettings {
             public_url: "http://shop.example/".to_owned(),
-            // Nothing listens there.
+            // Nothing listens on this port.
             webhook_url: "http://127.0.0.1:9/webhooks/sandbox".to_owned(),
             webhook_secret: SECRET.to_owned(),
             late: TimeDelta::seconds(SandboxSettings::LATE_SECS),
@@ -55,7 +55,7 @@ impl Driver for SandboxDriver {
         assert_eq!(self.sandbox.page(secret).await.unwrap().unwrap().amount, intent.amount);
         let back = self.sandbox.settle(secret, approve).await.unwrap();
         assert_eq!(back.as_deref(), Some("https://shop.example/back"));
-        // A second click changes nothing, whatever it says.
+        // A second click changes nothing, whichever button it is.
         let settled = self.sandbox.retrieve(&intent.id).await.unwrap();
         self.sandbox.settle(secret, !approve).await.unwrap();
         assert_eq!(self.sandbox.retrieve(&intent.id).await.unwrap(), settled);
@@ -67,10 +67,10 @@ impl Driver for SandboxDriver {
         assert_eq!(
             outcomes.len(),
             testkit::tasks(&self.kit).await.len(),
-            "the sandbox queues its own tasks only"
+            "the sandbox queues only its own tasks"
         );
         for SandboxOutcome { event } in outcomes {
-            // Webhooks find nobody; what settles needs nobody.
+            // Webhooks fail because nothing listens; settlements need no receiver.
             let _delivered = self.sandbox.deliver(event).await;
         }
     }
