@@ -1,7 +1,9 @@
-//! The rules and the records of Smallrun. No HTTP, no GraphQL, no broker, no gateway types.
+//! The business rules and records of Smallrun. This crate contains no HTTP, GraphQL, message broker or
+//! payment gateway types.
 //!
-//! The first level is the capability. Architecture invariant: nothing here talks to the network; what the
-//! outside world must do is a port (a trait) or a task. [`registry`] lists what a process knows to do.
+//! Each top-level module is a capability. Architecture invariant: code in this crate does not access the
+//! network. Work that involves the outside world goes through a port (a trait) or a task. [`registry`] lists
+//! the kinds of tasks, letters, timers and payment purposes that a process supports.
 
 pub mod accounts;
 pub mod catalog;

@@ -1,11 +1,13 @@
-//! What a process knows to do: the kinds of tasks, letters and timers, what payments are for, and what is
-//! held of persons.
+//! The kinds of tasks, letters, timers and payment purposes that a process supports, and the registers of
+//! personal data.
 //!
-//! Each is a type or a value in the file of its capability. A task implements
-//! [`Task`](crate::platform::tasks::Task), a letter [`Letter`](crate::platform::mail::Letter), a timer
-//! [`Timer`](crate::platform::timers::Timer). A new one is added there and here, and nowhere else.
+//! Each entry is a type or a value in the module of its capability. A task implements
+//! [`Task`](crate::platform::tasks::Task), a letter [`Letter`](crate::platform::mail::Letter) and a timer
+//! [`Timer`](crate::platform::timers::Timer). To add a kind, write the type there and list it here; nothing
+//! else changes.
 //!
-//! What another crate brings, such as a gateway, is added to these lists where a process is put together.
+//! Entries from other crates, such as those of a payment gateway, are added to these lists where the process
+//! is assembled.
 
 use std::sync::Arc;
 
@@ -40,18 +42,18 @@ use crate::{
     },
 };
 
-/// What tasks work with besides the database.
+/// The services that tasks use besides the database.
 #[derive(Clone)]
 pub struct Ports {
-    /// The gateways of this deployment.
+    /// The payment gateways of this deployment.
     pub gateways: Gateways,
-    /// Sends letters.
+    /// Sends the letters.
     pub mailer: Arc<dyn Mailer>,
-    /// What the links in letters begin with.
+    /// The base URL of the links in letters.
     pub links: LinkBase,
 }
 
-/// The kinds of tasks.
+/// Returns the kinds of tasks.
 pub fn tasks(ports: Ports) -> TaskKinds {
     let Ports { gateways, mailer, links } = ports;
     let payments = PaymentPorts { gateways, payables: payables() };
@@ -66,13 +68,14 @@ pub fn tasks(ports: Ports) -> TaskKinds {
         .with::<ApplyWebhook>(payments)
 }
 
-/// What payments may be for, and what follows from them: one line for each purpose.
+/// Returns the purposes of payments, each with the code that reacts to a payment of that purpose.
 pub fn payables() -> Payables {
     let deposits: Box<dyn Payable> = Box::new(Deposits);
     Payables::new([(Purpose::Deposit, deposits)])
 }
 
-/// What the capabilities hold of persons. What other crates hold is added where a process is put together.
+/// The registers of personal data of this crate's capabilities. The registers of other crates are added where
+/// the process is assembled.
 pub const PERSONAL_DATA: [&Register; 7] = [
     &accounts::personal_data::REGISTER,
     &creators::personal_data::REGISTER,
@@ -83,7 +86,7 @@ pub const PERSONAL_DATA: [&Register; 7] = [
     &platform::personal_data::REGISTER,
 ];
 
-/// The kinds of letters.
+/// Returns the kinds of letters.
 pub fn letters() -> LetterKinds {
     LetterKinds::default()
         .with::<ConfirmEmailLetter>()
@@ -96,7 +99,7 @@ pub fn letters() -> LetterKinds {
         .with::<LapsedLetter>()
 }
 
-/// The kinds of timers.
+/// Returns the kinds of timers.
 pub fn timers() -> TimerKinds {
     TimerKinds::default().with::<HoldLapse>()
 }
@@ -121,7 +124,8 @@ mod tests {
     const ID: Uuid = Uuid::from_u128(7);
     const SEVEN: &str = "00000000-0000-0000-0000-000000000007";
 
-    /// What a task's row keeps: its kind, its subject, its payload. The payload can be read again.
+    /// Returns the stored form of a task (kind, subject, payload), and checks that the payload can be read
+    /// back.
     fn row<T: Task>(task: &T) -> (&'static str, String, Json) {
         let payload = queue::stored(task).unwrap();
         let again: T = serde_json::from_value(payload.clone()).unwrap();
@@ -129,7 +133,7 @@ mod tests {
         (T::KIND, task.subject(), payload)
     }
 
-    /// Rows outlive the version that wrote them.
+    /// Stored rows must stay readable after an upgrade, so their format must not change.
     #[test]
     fn rows_of_tasks_are_what_they_have_always_been() {
         let (payment, checkout) = (PaymentId(ID), CheckoutId(ID));

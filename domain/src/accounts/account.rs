@@ -1,4 +1,4 @@
-//! The table of accounts, with its finders.
+//! The `accounts` table and its finders.
 
 #![expect(clippy::disallowed_methods, reason = "the accounts table's own finders")]
 
@@ -14,7 +14,7 @@ use sea_orm::{
 use super::{Email, password::PasswordHash};
 use crate::platform::{Inconsistency, StoreError, Tx, audit, bulk, facts::Fact, ids::AccountId, outbox};
 
-/// A person who can sign in, as it is stored.
+/// A row of the `accounts` table: a person who can sign in.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "accounts")]
 pub struct Model {
@@ -34,24 +34,24 @@ pub struct Model {
 pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
-/// A person who can sign in, as the person itself and administrators see it.
+/// A person who can sign in, as shown to that person and to administrators.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// Who.
+    /// The account's id.
     pub id: AccountId,
-    /// The address, lower-cased.
+    /// The e-mail address, in lower case.
     pub email: Email,
-    /// Since when the address is known to be the person's; `None` while it is not.
+    /// When the address was confirmed; `None` if it is not confirmed yet.
     pub email_confirmed_at: Option<DateTime<Utc>>,
-    /// What the person wants to be called.
+    /// The name that the person wants to be called by.
     pub name: String,
-    /// Whether this is an administrator of the marketplace.
+    /// Whether the person is an administrator of the marketplace.
     pub admin: bool,
-    /// Counts changes.
+    /// The number of changes.
     pub version: i64,
     /// When the person signed up.
     pub created_at: DateTime<Utc>,
-    /// When it last changed.
+    /// When the account last changed.
     pub updated_at: DateTime<Utc>,
 }
 
@@ -72,27 +72,28 @@ impl From<Model> for Account {
     }
 }
 
-/// By address.
+/// Finds an account by its address.
 pub(crate) async fn by_email(conn: &impl ConnectionTrait, email: &Email) -> Result<Option<Model>, DbErr> {
     Entity::find().filter(Column::Email.eq(email.clone())).one(conn).await
 }
 
-/// By address, several with one statement.
+/// Finds accounts by their addresses, with one statement.
 pub(crate) async fn by_emails(conn: &impl ConnectionTrait, emails: &[Email]) -> Result<Vec<Model>, DbErr> {
     Entity::find().filter(Column::Email.is_in(emails.iter().cloned())).all(conn).await
 }
 
-/// By id.
+/// Finds an account by its id.
 pub(crate) async fn by_id(conn: &impl ConnectionTrait, id: AccountId) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(id).one(conn).await
 }
 
-/// Several, with one statement.
+/// Finds accounts by their ids, with one statement.
 pub(crate) async fn by_ids(conn: &impl ConnectionTrait, ids: &[AccountId]) -> Result<Vec<Model>, DbErr> {
     Entity::find().filter(Column::Id.is_in(ids.iter().copied())).all(conn).await
 }
 
-/// The confirmed addresses of several; those without one are left out: one statement.
+/// Returns the confirmed addresses of accounts, with one statement. Accounts without a confirmed address are
+/// left out.
 pub(crate) async fn confirmed_emails(
     conn: &impl ConnectionTrait,
     ids: &[AccountId],
@@ -104,7 +105,7 @@ pub(crate) async fn confirmed_emails(
     confirmed.into_tuple().all(conn).await
 }
 
-/// What several are called, with one statement that reads nothing else of them: tenants may not see more.
+/// Returns the names of accounts. The statement reads no other column, because tenants may not see more.
 pub(crate) async fn names(
     conn: &impl ConnectionTrait,
     ids: &[AccountId],
@@ -120,7 +121,7 @@ pub(crate) async fn hold(tx: &Tx, id: AccountId) -> Result<Option<Model>, DbErr>
     Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await
 }
 
-/// Locks an account in order to change it: its version is counted up, and the row has the new one.
+/// Locks an account in order to change it. Increments its version; the returned row has the new version.
 pub(crate) async fn lock(tx: &Tx, id: AccountId) -> Result<Model, StoreError> {
     let rows = Entity::update_many()
         .col_expr(Column::Version, Expr::col(Column::Version).add(1))
@@ -131,18 +132,18 @@ pub(crate) async fn lock(tx: &Tx, id: AccountId) -> Result<Model, StoreError> {
     Ok(rows.into_iter().next().ok_or_else(|| Inconsistency::missing("accounts", id))?)
 }
 
-/// All accounts, for administrators.
+/// Selects all accounts, for administrators.
 pub(crate) fn all() -> Select<Entity> {
     Entity::find()
 }
 
-/// Tells others, and the audit log, that an account came to be or was changed.
+/// Publishes that an account was created or changed, and records it in the audit log.
 pub(crate) async fn tell(tx: &Tx, row: &Model, action: &'static str, fields: &[&str]) -> Result<(), DbErr> {
     outbox::publish(tx, row.version, &Fact::AccountChanged { account: row.id }).await?;
     audit::record(tx, action, row.id, fields).await
 }
 
-/// [`tell`] of several, with two statements.
+/// Does the same as [`tell`] for several accounts, with two statements.
 pub(crate) async fn tell_all(
     tx: &Tx,
     rows: &[&Model],

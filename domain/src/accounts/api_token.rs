@@ -1,4 +1,4 @@
-//! The table of API tokens, with its finders.
+//! The `api_tokens` table and its finders.
 
 #![expect(clippy::disallowed_methods, reason = "the tokens table's own finders")]
 
@@ -14,7 +14,7 @@ use crate::platform::{
     ids::{CreatorId, TokenId},
 };
 
-/// A scoped API token, as it is stored.
+/// A row of the `api_tokens` table: an API token with its permissions.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "api_tokens")]
 pub struct Model {
@@ -24,9 +24,9 @@ pub struct Model {
     pub creator_id: Option<CreatorId>,
     pub name: String,
     pub secret_hash: Vec<u8>,
-    /// Names of permissions, comma-separated.
+    /// The names of the permissions, separated by commas.
     pub permissions: String,
-    /// Who made it.
+    /// The actor that created the token.
     pub actor: String,
     pub created_at: DateTime<Utc>,
     pub expires_at: Option<DateTime<Utc>>,
@@ -38,26 +38,26 @@ pub struct Model {
 pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
-/// A scoped API token, as those who manage it see it: without its secret.
+/// An API token without its secret, as shown to those who manage it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiToken {
-    /// Which.
+    /// The token's id.
     pub id: TokenId,
     /// Publishable or secret.
     pub kind: TokenKind,
-    /// Whose; `None` is the marketplace's.
+    /// The creator that owns the token; `None` if it is the marketplace's.
     pub creator: Option<CreatorId>,
-    /// What it is for.
+    /// The purpose of the token.
     pub name: String,
-    /// What a secret one may do.
+    /// The permissions of a secret token.
     pub permissions: Vec<Permission>,
-    /// Since when.
+    /// When the token was created.
     pub created_at: DateTime<Utc>,
-    /// Until when; `None` is until it is revoked.
+    /// When the token expires; `None` if it is valid until it is revoked.
     pub expires_at: Option<DateTime<Utc>>,
-    /// When it was last used, to the minute.
+    /// When the token was last used, to the minute.
     pub last_used_at: Option<DateTime<Utc>>,
-    /// Since when it is worth nothing.
+    /// When the token was revoked.
     pub revoked_at: Option<DateTime<Utc>>,
 }
 
@@ -80,19 +80,19 @@ impl From<Model> for ApiToken {
 }
 
 impl Model {
-    /// Who its bearer is.
+    /// Returns the viewer that the token's bearer is.
     pub(crate) fn viewer(&self) -> TokenViewer {
         let permissions = read_permissions(&self.permissions);
         TokenViewer { token: self.id, kind: self.kind, creator: self.creator_id, permissions }
     }
 }
 
-/// Permissions as they are stored.
+/// Formats permissions for storage.
 pub(crate) fn write_permissions(permissions: &[Permission]) -> String {
     permissions.iter().map(|permission| permission.name()).collect::<Vec<_>>().join(",")
 }
 
-/// A name that is not known any more gives no right.
+/// Reads stored permissions. A name that is no longer known grants nothing.
 pub(crate) fn read_permissions(stored: &str) -> Vec<Permission> {
     stored.split(',').filter_map(Permission::from_name).collect()
 }
@@ -108,7 +108,7 @@ fn of(scope: &TokensScope) -> Condition {
     Condition::all().add(whose)
 }
 
-/// The live tokens of secrets: one statement over a unique index.
+/// Finds the live tokens with these secrets. Runs one statement over a unique index.
 pub(crate) async fn presented(
     conn: &impl ConnectionTrait,
     secret_hashes: &[Vec<u8>],
@@ -121,7 +121,7 @@ pub(crate) async fn presented(
         .await
 }
 
-/// A token that is still worth something.
+/// Finds a token that is neither revoked nor expired.
 pub(crate) async fn live_by_id(
     conn: &impl ConnectionTrait,
     id: TokenId,
@@ -130,7 +130,7 @@ pub(crate) async fn live_by_id(
     Entity::find_by_id(id).filter(live(now)).one(conn).await
 }
 
-/// Notes that tokens were used.
+/// Records that tokens were used.
 pub(crate) async fn touch(tx: &Tx, ids: &BTreeSet<TokenId>) -> Result<(), DbErr> {
     if ids.is_empty() {
         return Ok(());
@@ -140,24 +140,24 @@ pub(crate) async fn touch(tx: &Tx, ids: &BTreeSet<TokenId>) -> Result<(), DbErr>
     Ok(())
 }
 
-/// The tokens of the scope, revoked ones too.
+/// Selects the tokens of the scope, including revoked ones.
 pub(crate) fn owned(scope: &TokensScope) -> Select<Entity> {
     Entity::find().filter(of(scope))
 }
 
-/// How many tokens of the scope are worth something.
+/// Counts the tokens of the scope that are neither revoked nor expired.
 pub(crate) async fn live_count(tx: &Tx, scope: &TokensScope) -> Result<u64, DbErr> {
     owned(scope).filter(live(tx.now())).count(tx.conn()).await
 }
 
-/// Makes a token of the scope worthless; `false` when it was already, or is not of the scope.
+/// Revokes a token of the scope. Returns `false` if it was already revoked or is not in the scope.
 pub(crate) async fn revoke(tx: &Tx, scope: &TokensScope, id: TokenId) -> Result<bool, DbErr> {
     let update = Entity::update_many().col_expr(Column::RevokedAt, Expr::value(tx.now()));
     let which = of(scope).add(Column::Id.eq(id)).add(Column::RevokedAt.is_null());
     Ok(update.filter(which).exec(tx.conn()).await?.rows_affected == 1)
 }
 
-/// One token of the scope.
+/// Finds a token of the scope by its id.
 pub(crate) async fn by_id(tx: &Tx, scope: &TokensScope, id: TokenId) -> Result<Option<Model>, DbErr> {
     owned(scope).filter(Column::Id.eq(id)).one(tx.conn()).await
 }

@@ -1,11 +1,11 @@
-//! To change one's name.
+//! Changes the name of one's own account.
 
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 
 use super::{Account, AccountName, account};
 use crate::platform::{Db, NeverRefused, OpError, access::AccountScope, in_tx};
 
-/// Changes what the person wants to be called. Nothing speaks against it.
+/// Changes the name that the person wants to be called by. This operation is never refused.
 pub async fn change_name(
     db: &Db,
     scope: &AccountScope,

@@ -1,4 +1,4 @@
-//! To change one's password.
+//! Changes the password of one's own account.
 
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 
@@ -8,30 +8,31 @@ use super::{
 };
 use crate::platform::{Db, OpError, access::AccountScope, in_tx};
 
-/// The old password and the new one.
+/// The current password and the new one.
 #[derive(Debug, Clone)]
 pub struct ChangePassword {
-    /// The present password.
+    /// The current password.
     pub old: Password,
-    /// What it is to be.
+    /// The new password.
     pub new: Password,
 }
 
-/// Why the password stays.
+/// The reasons to refuse a change of password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ChangePasswordRefusal {
-    /// The old password is wrong, or there is none: then a link by e-mail sets one.
+    /// The old password is wrong, or the account has no password. In the latter case, a link sent by e-mail
+    /// lets the person set one.
     #[error("this is not your password")]
     WrongPassword,
-    /// Too often for this account.
+    /// There were too many tries for this account.
     #[error("too many tries: wait {wait_secs} seconds")]
     TooManyTries {
-        /// How long to wait.
+        /// How long to wait, in seconds.
         wait_secs: u32,
     },
 }
 
-/// Changes one's own password, ends all other sessions of the account and takes its links out of use.
+/// Changes the password of one's own account. Ends all other sessions of the account and voids its links.
 pub async fn change_password(
     db: &Db,
     scope: &AccountScope,
@@ -39,8 +40,8 @@ pub async fn change_password(
 ) -> Result<Account, OpError<ChangePasswordRefusal>> {
     let wrong = || OpError::refuse_field(ChangePasswordRefusal::WrongPassword, "oldPassword");
     let known = account::by_id(db.reader(), scope.account()).await?;
-    let known = known.ok_or_else(|| OpError::inconsistent("a session without its account"))?;
-    // The tries of `sign_in`: a stolen session is no way round them.
+    let known = known.ok_or_else(|| OpError::inconsistent("the session's account does not exist"))?;
+    // Shares the budget of `sign_in`, so that a stolen session does not allow more guesses.
     if let Some(wait_secs) = charge(db, scope.actor(), &[Charge::tries("sign_in", &known.email)]).await? {
         return Err(OpError::refuse(ChangePasswordRefusal::TooManyTries { wait_secs }));
     }
@@ -50,7 +51,7 @@ pub async fn change_password(
     let hash = password::hash(&request.new).await?;
     in_tx(db, scope.actor(), async |tx| {
         let row = account::lock(tx, scope.account()).await?;
-        // Set anew in the meantime, by a link: then the old one was not the present one any more.
+        // A link changed the password in the meantime, so the old password is no longer the current one.
         if row.password_hash != known.password_hash {
             return Err(wrong());
         }

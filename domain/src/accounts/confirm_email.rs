@@ -1,14 +1,14 @@
-//! To confirm the e-mail address of an account.
+//! Confirms the e-mail address of an account.
 
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 
 use super::{Account, account, links};
 use crate::platform::{Db, OpError, access::EntryScope, entropy::Secret, in_tx};
 
-/// Why an address is not confirmed.
+/// The reasons to refuse to confirm an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ConfirmEmailRefusal {
-    /// Unknown, used, run out, or for something else.
+    /// The link is unknown, used, expired, or for another purpose.
     #[error("this link is not valid any more: sign up again to get a new one")]
     LinkInvalid,
 }

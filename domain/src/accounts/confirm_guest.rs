@@ -1,17 +1,17 @@
-//! To go on as a guest.
+//! Confirms the address of a guest, who can then buy without an account.
 
 use super::{SignedIn, guest, links, session};
 use crate::platform::{Db, OpError, access::EntryScope, audit, entropy::Secret, in_tx};
 
-/// Why somebody is no guest.
+/// The reasons to refuse to confirm a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ConfirmGuestRefusal {
-    /// Unknown, used, run out, or for something else.
+    /// The link is unknown, used, expired, or for another purpose.
     #[error("this link is not valid any more: ask for a new one")]
     LinkInvalid,
 }
 
-/// Begins a guest's session of 24 hours.
+/// Confirms the guest's address and opens a guest session of 24 hours.
 pub async fn confirm_guest(
     db: &Db,
     scope: &EntryScope,
@@ -24,7 +24,7 @@ pub async fn confirm_guest(
         audit::record(tx, "guest.confirm", guest, &["email_confirmed_at"]).await?;
         let row = guest::by_id(tx.conn(), guest)
             .await?
-            .ok_or_else(|| OpError::inconsistent("a guest who is not there"))?;
+            .ok_or_else(|| OpError::inconsistent("the link's guest does not exist"))?;
         Ok(session::open_guest(tx, &row).await?)
     })
     .await

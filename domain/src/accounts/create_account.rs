@@ -1,21 +1,21 @@
-//! To make an account for the operator, who vouches for its address.
+//! Creates an account for the operator, who vouches for its address.
 
 use super::{Account, AccountName, Email, Password, account, vouched};
 use crate::platform::{Db, NeverRefused, OpError, access::SystemScope, in_tx};
 
-/// An account that the operator vouches for.
+/// A request to create an account that the operator vouches for.
 #[derive(Debug, Clone)]
 pub struct CreateAccount {
     /// The address; it counts as confirmed.
     pub email: Email,
-    /// What the person is called.
+    /// The person's name.
     pub name: AccountName,
-    /// The password; without one the person sets one by a link.
+    /// The password. Without one, the person sets one with a link sent by e-mail.
     pub password: Option<Password>,
 }
 
-/// Makes an account, or answers the one with this address as [`create_admin`](super::create_admin()) treats
-/// it, without making it an administrator.
+/// Creates an account. If an account with this address exists, it is treated as by
+/// [`create_admin`](super::create_admin()), but does not become an administrator.
 pub async fn create_account(
     db: &Db,
     scope: &SystemScope,

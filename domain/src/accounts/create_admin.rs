@@ -1,22 +1,23 @@
-//! To make an administrator.
+//! Creates an administrator.
 
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 
 use super::{Account, CreateAccount, account, vouched};
 use crate::platform::{Db, OpError, access::SystemScope, in_tx};
 
-/// Why nobody becomes an administrator.
+/// The reasons to refuse to create an administrator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CreateAdminRefusal {
-    /// There is an administrator with this address.
+    /// The account with this address is an administrator already.
     #[error("this is an administrator already")]
     AlreadyAdmin,
 }
 
-/// Makes an administrator, of a new account or of the one with this address.
+/// Creates an account that is an administrator, or makes the account with this address one.
 ///
-/// An account that exists keeps its name, and its password unless one is given. One whose address was never
-/// confirmed may be a stranger's: its password and its sessions end in any case.
+/// An existing account keeps its name. It also keeps its password, unless the request has one. If its address
+/// was never confirmed, the account may belong to a stranger: its password is replaced or removed and its
+/// sessions end in any case.
 pub async fn create_admin(
     db: &Db,
     scope: &SystemScope,

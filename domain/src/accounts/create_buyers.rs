@@ -1,4 +1,4 @@
-//! To make many accounts at once, for load tests.
+//! Creates many accounts at once, for load tests.
 
 use std::collections::HashMap;
 
@@ -9,14 +9,15 @@ use crate::platform::{
     Db, NeverRefused, OpError, access::SystemScope, entropy::Secret, ids::AccountId, in_tx,
 };
 
-/// Makes many confirmed accounts without passwords, each with a session, in one transaction: buyers for load
-/// tests. Accounts that exist get a session only. The bearer tokens come in the order of the request.
+/// Creates many confirmed accounts without passwords and opens a session for each, in one transaction. Load
+/// tests use them as buyers. An account that exists already only gets a session. The bearer tokens are
+/// returned in the order of the request.
 pub async fn create_buyers(
     db: &Db,
     scope: &SystemScope,
     buyers: &[(Email, AccountName)],
 ) -> Result<Vec<Secret>, OpError<NeverRefused>> {
-    // SQLite takes 32,766 values in a statement, PostgreSQL 65,535; an account has nine.
+    // SQLite allows 32,766 values in a statement and PostgreSQL 65,535; an account has nine.
     const ROWS_MAX: usize = 1_000;
     in_tx(db, scope.actor(), async |tx| {
         let mut secrets = Vec::with_capacity(buyers.len());

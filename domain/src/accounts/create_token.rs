@@ -1,4 +1,4 @@
-//! To make an API token.
+//! Creates an API token.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{ActiveModelTrait, IntoActiveModel};
@@ -12,54 +12,54 @@ use crate::platform::{
     in_tx,
 };
 
-/// The longest that a token with an expiry may last: who wants longer wants none.
+/// The longest lifetime of a token that expires. A token that is needed for longer should have no expiry.
 const TOKEN_LASTS_MAX: TimeDelta = TimeDelta::days(731);
-/// How many living tokens a creator, or the marketplace, may have.
+/// The most live tokens that a creator, or the marketplace, may have.
 const TOKENS_MAX: u64 = 100;
 
-/// What token is wanted.
+/// A request to create an API token.
 #[derive(Debug, Clone)]
 pub struct CreateToken {
-    /// What it is for.
+    /// The purpose of the token.
     pub name: TokenName,
     /// Publishable or secret.
     pub kind: TokenKind,
-    /// What a secret one may do; named twice counts once.
+    /// The permissions of a secret token; duplicates are ignored.
     pub permissions: Vec<Permission>,
-    /// Until when; `None` is until it is revoked.
+    /// When the token expires; `None` if it is valid until it is revoked.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// A token that has just been made.
+/// A token that was just created.
 #[derive(Debug, Clone)]
 pub struct TokenCreated {
-    /// The bearer token: shown this once.
+    /// The bearer token. It is shown only this once.
     pub secret: Secret,
     /// The token.
     pub token: ApiToken,
 }
 
-/// Why no token is made.
+/// The reasons to refuse to create a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CreateTokenRefusal {
-    /// A publishable token stands in public pages: it has no permissions.
+    /// A publishable token with permissions. Such tokens appear in public pages, so they have no permissions.
     #[error("a publishable token has no permissions")]
     PermissionsOfPublishable,
-    /// A secret token that may do nothing.
+    /// A secret token without permissions.
     #[error("a secret token needs at least one permission")]
     NoPermissions,
     /// The expiry is not in the future.
     #[error("the expiry must be in the future")]
     ExpiryPast,
-    /// The expiry is more than two years away.
+    /// The expiry is more than two years in the future.
     #[error("the expiry must be within two years")]
     ExpiryTooFar,
-    /// There are as many as there may be already.
+    /// There are already as many tokens as allowed.
     #[error("there are too many tokens: revoke one first")]
     TooManyTokens,
 }
 
-/// Makes a token. Its secret is answered once and stored as a hash.
+/// Creates a token. The secret is returned once; only its hash is stored.
 pub async fn create_token(
     db: &Db,
     scope: &TokensScope,
@@ -67,7 +67,8 @@ pub async fn create_token(
 ) -> Result<TokenCreated, OpError<CreateTokenRefusal>> {
     in_tx(db, scope, async |tx| {
         OpError::refuse_if_any(complaints(&request, tx.now()))?;
-        // Requests of the same moment may pass together: the bound protects a list's size, no right.
+        // Concurrent requests may both pass this check. That is acceptable: the limit bounds the size of a
+        // list and grants no right.
         if api_token::live_count(tx, scope).await? >= TOKENS_MAX {
             return Err(OpError::refuse(CreateTokenRefusal::TooManyTokens));
         }

@@ -6,19 +6,20 @@ use sha2::{Digest, Sha256};
 
 use crate::platform::access::PersonKey;
 
-/// An address in the one form that is stored and compared: trimmed and lower-cased.
+/// An e-mail address in the form that is stored and compared: trimmed and in lower case.
 ///
-/// `Debug` masks it, so that it can stand in a request that is logged.
+/// `Debug` masks the address, so that requests that contain one can be logged.
 #[derive(Clone, PartialEq, Eq, Hash, sea_orm::DeriveValueType)]
 pub struct Email(String);
 
-/// Why a text is not an address that can be written to.
+/// The reasons why a text is not a valid address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EmailError {
-    /// Longer than an address can be (RFC 5321, section 4.5.3.1: 254 characters between the angle brackets).
+    /// The text is longer than an address can be (RFC 5321, section 4.5.3.1: 254 characters between the angle
+    /// brackets).
     #[error("is too long")]
     TooLong,
-    /// Not of the form `name@example.org`.
+    /// The text does not have the form `name@example.org`.
     #[error("is not an e-mail address")]
     Malformed,
 }
@@ -29,8 +30,8 @@ impl Email {
     /// The most characters before the `@` (RFC 5321, section 4.5.3.1.1).
     const LOCAL_MAX: usize = 64;
 
-    /// Reads an address. Names and domains in other scripts are taken in their ASCII form (`xn--…`) only: of
-    /// two names that look alike, one would get the other's letters.
+    /// Parses an address. Internationalized names and domains are accepted in their ASCII form (`xn--…`)
+    /// only, because letters could otherwise go to a person with a name that looks alike.
     pub fn new(text: &str) -> Result<Self, EmailError> {
         let text = text.trim();
         if text.len() > Self::MAX {
@@ -42,7 +43,7 @@ impl Email {
                 !atom.is_empty() && atom.bytes().all(|byte| byte.is_ascii_alphanumeric() || allowed(byte))
             })
         };
-        // The signs that need no quotes (RFC 5322, section 3.2.3).
+        // The characters that need no quotes (RFC 5322, section 3.2.3).
         let local_fits =
             local.len() <= Self::LOCAL_MAX && dotted(local, |byte| b"!#$%&'*+-/=?^_`{|}~".contains(&byte));
         let labels_fit = domain
@@ -56,12 +57,12 @@ impl Email {
         }
     }
 
-    /// The address.
+    /// Returns the address.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The address as logs may show it: `a***@example.org`.
+    /// Returns the address in masked form, for logs: `a***@example.org`.
     pub fn masked(&self) -> String {
         let (local, domain) = self.0.split_once('@').unwrap_or_default();
         let first: String = local.chars().take(1).collect();
@@ -75,7 +76,7 @@ impl fmt::Debug for Email {
     }
 }
 
-/// The key of the person who has an address: SHA-256 over it.
+/// Returns the key of the person with this address: a SHA-256 hash of it.
 pub fn person_key(email: &Email) -> PersonKey {
     Sha256::digest(format!("person:{}", email.0)).into()
 }

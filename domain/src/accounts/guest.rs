@@ -1,9 +1,9 @@
-//! The table of guests, with its finders.
+//! The `guests` table and its finders.
 
 #![expect(
     clippy::disallowed_methods,
     unreachable_pub,
-    reason = "the guests table's own finders, and what its derive makes public"
+    reason = "the guests table's own finders, and the public items of its derive"
 )]
 
 use chrono::{DateTime, Utc};
@@ -17,7 +17,7 @@ use sea_orm::{
 use super::Email;
 use crate::platform::{Inconsistency, StoreError, Tx, bulk, ids::GuestId};
 
-/// An address that buys without an account.
+/// A row of the `guests` table: an address that buys without an account.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "guests")]
 pub struct Model {
@@ -32,12 +32,13 @@ pub struct Model {
 pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
-/// By id.
+/// Finds a guest by its id.
 pub(crate) async fn by_id(conn: &impl ConnectionTrait, id: GuestId) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(id).one(conn).await
 }
 
-/// The confirmed addresses of several; those without one are left out: one statement.
+/// Returns the confirmed addresses of guests, with one statement. Guests without a confirmed address are left
+/// out.
 pub(crate) async fn confirmed_emails(
     conn: &impl ConnectionTrait,
     ids: &[GuestId],
@@ -49,7 +50,7 @@ pub(crate) async fn confirmed_emails(
     confirmed.into_tuple().all(conn).await
 }
 
-/// The guest of an address, made now if there is none.
+/// Returns the guest with this address. Creates it if there is none.
 pub(crate) async fn of_email(tx: &Tx, email: &Email) -> Result<Model, StoreError> {
     let row = ActiveModel {
         id: Set(tx.new_id()),
@@ -60,10 +61,10 @@ pub(crate) async fn of_email(tx: &Tx, email: &Email) -> Result<Model, StoreError
     let known = OnConflict::column(Column::Email).do_nothing().to_owned();
     Entity::insert(row).on_conflict(known).exec_without_returning(tx.conn()).await?;
     let row = Entity::find().filter(Column::Email.eq(email.clone())).one(tx.conn()).await?;
-    Ok(row.ok_or_else(|| Inconsistency::missing("guests", "that was just made"))?)
+    Ok(row.ok_or_else(|| Inconsistency::missing("guests", "for the address that was just inserted"))?)
 }
 
-/// Notes that the address was proven to be the guest's.
+/// Records that the guest proved to own the address.
 pub(crate) async fn confirm(tx: &Tx, id: GuestId) -> Result<(), DbErr> {
     let update = Entity::update_many().col_expr(Column::EmailConfirmedAt, Expr::value(tx.now()));
     update.filter(Column::Id.eq(id)).filter(Column::EmailConfirmedAt.is_null()).exec(tx.conn()).await?;

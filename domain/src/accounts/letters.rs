@@ -1,4 +1,4 @@
-//! The letters to those who have an account, or begin to buy as a guest.
+//! The letters to people who have an account, and to people who start to buy as a guest.
 
 use sea_orm::DbErr;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use crate::platform::{
     tasks::TaskError,
 };
 
-/// The owner of an account, by name.
+/// Addresses a letter to the owner of an account, by name.
 fn owner(account: account::Model) -> Recipient {
     Recipient { address: account.email.as_str().to_owned(), name: Some(account.name) }
 }
@@ -24,7 +24,8 @@ fn letter_link(context: &LetterContext<'_>, page: &str, link: Link) -> LetterLin
     LetterLink::new(context, page, link.secret, link.expires_at)
 }
 
-/// The owner of an account, if it is there and the letter is `wanted`, and a link of that purpose.
+/// Returns the owner of an account and a new link for the purpose. Returns `None` if the account does not
+/// exist or is not `wanted`.
 async fn owner_with_link(
     context: &LetterContext<'_>,
     account: AccountId,
@@ -40,11 +41,11 @@ async fn owner_with_link(
     Ok(made.await?.map(|(account, link)| (owner(account), letter_link(context, page, link))))
 }
 
-/// The link that confirms the e-mail address of a new account. To the owner, unless the address is confirmed
-/// by now.
+/// The link that confirms the e-mail address of a new account. Sent to the owner, unless the address has been
+/// confirmed in the meantime.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfirmEmailLetter {
-    /// Whose address.
+    /// The account whose address is to be confirmed.
     pub account: AccountId,
 }
 
@@ -69,17 +70,18 @@ impl Letter for ConfirmEmailLetter {
         LetterText {
             subject: "Confirm your e-mail address".to_owned(),
             body: format!(
-                "Please confirm that this address is yours.\n\n{}\nIf you did not sign up, ignore this letter: nothing will happen.\n",
+                "Please confirm that this address is yours.\n\n{}\n\
+                 If you did not sign up, ignore this letter: nothing will happen.\n",
                 link.invitation()
             ),
         }
     }
 }
 
-/// Somebody signed up with the address of an account that exists. To its owner.
+/// Tells the owner of an account that somebody signed up with its address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlreadySignedUpLetter {
-    /// Which account.
+    /// The account.
     pub account: AccountId,
 }
 
@@ -99,7 +101,8 @@ impl Letter for AlreadySignedUpLetter {
     fn words((): &()) -> LetterText {
         LetterText {
             subject: "You already have an account".to_owned(),
-            body: "Somebody, probably you, signed up with this address. It has an account already, so nothing was changed.\n\n\
+            body: "Somebody, probably you, signed up with this address. It has an account already, so \
+                   nothing was changed.\n\n\
                    Sign in as before. If you forgot your password, ask for a new one where you sign in.\n"
                 .to_owned(),
         }
@@ -109,7 +112,7 @@ impl Letter for AlreadySignedUpLetter {
 /// The link with which the owner of an account chooses a new password.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResetPasswordLetter {
-    /// Which account.
+    /// The account.
     pub account: AccountId,
 }
 
@@ -141,10 +144,10 @@ impl Letter for ResetPasswordLetter {
     }
 }
 
-/// The link with which a guest proves to read an address. To that address.
+/// The link with which a guest confirms an address. Sent to that address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfirmGuestLetter {
-    /// Which guest.
+    /// The guest.
     pub guest: GuestId,
 }
 
@@ -182,18 +185,18 @@ impl Letter for ConfirmGuestLetter {
     }
 }
 
-/// The link with which the owner of an account lets a storefront's server open a session, as long as its
-/// token holds.
+/// The link with which the owner of an account lets a storefront's server open a session. It is sent only
+/// while the storefront's token is live.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenSessionLetter {
-    /// Whose session.
+    /// The account that the session is for.
     pub account: AccountId,
     /// The storefront's token.
     pub token: TokenId,
 }
 
 impl Letter for OpenSessionLetter {
-    /// What the storefront is called (its token's name), and the link.
+    /// The name of the storefront (its token's name), and the link.
     type Content = (String, LetterLink);
 
     const KIND: &'static str = "open_session";

@@ -1,12 +1,12 @@
-//! What a letter's link carries: a secret for one purpose, for a short time, once.
+//! The secrets in the links of letters. Each link has one purpose, is valid for a short time and works once.
 //!
-//! The secret is made when the letter is written and exists in clear in the letter only; a letter that is
-//! written again has a new one.
+//! The secret is created when the letter is written, and only the letter contains it in clear text. A letter
+//! that is written again gets a new secret.
 
 #![expect(
     clippy::disallowed_methods,
     unreachable_pub,
-    reason = "the links table's own finders, and what its derive makes public"
+    reason = "the links table's own finders, and the public items of its derive"
 )]
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -18,7 +18,7 @@ use crate::platform::{
     ids::{AccountId, GuestId, TokenId},
 };
 
-/// What a link is good for.
+/// The purpose of a link, as it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 enum Kind {
@@ -57,17 +57,17 @@ mod entity {
 }
 use entity::{ActiveModel, Column as C, Entity};
 
-/// What a link is good for, and for whom.
+/// The purpose of a link, and the account, guest or token that it is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkPurpose {
-    /// Proves that the address of an account is its owner's. Valid for 48 hours: a letter may wait over a
-    /// night.
+    /// Confirms the address of an account. Valid for 48 hours, because a letter may be read only the next
+    /// day.
     ConfirmEmail(AccountId),
-    /// Lets the owner of an account choose a new password. Valid for an hour.
+    /// Lets the owner of an account choose a new password. Valid for one hour.
     ResetPassword(AccountId),
-    /// Proves that an address is a guest's. Valid for an hour.
+    /// Confirms the address of a guest. Valid for one hour.
     ConfirmGuest(GuestId),
-    /// Lets a storefront's server open a session for an account. Valid for 15 minutes, in that storefront
+    /// Lets a storefront's server open a session for an account. Valid for 15 minutes and in that storefront
     /// only.
     OpenSession(AccountId, TokenId),
 }
@@ -82,7 +82,7 @@ impl LinkPurpose {
         }
     }
 
-    /// How long a link is valid.
+    /// Returns how long a link is valid.
     pub fn lasts(self) -> TimeDelta {
         match self {
             Self::ConfirmEmail(_) => TimeDelta::hours(48),
@@ -92,16 +92,16 @@ impl LinkPurpose {
     }
 }
 
-/// A link that has just been made.
+/// A link that was just created.
 #[derive(Debug, Clone)]
 pub struct Link {
-    /// What the letter's link carries.
+    /// The secret in the link.
     pub secret: Secret,
-    /// Until when it is valid.
+    /// When the link expires.
     pub expires_at: DateTime<Utc>,
 }
 
-/// Makes a link for a letter that is being written.
+/// Creates a link for a letter that is being written.
 pub async fn issue(tx: &Tx, purpose: LinkPurpose) -> Result<Link, DbErr> {
     let (account, guest, token) = match purpose {
         LinkPurpose::ConfirmEmail(account) | LinkPurpose::ResetPassword(account) => {
@@ -132,28 +132,28 @@ fn valid(kind: Kind, secret: &Secret, now: DateTime<Utc>) -> Condition {
     named.add(C::UsedAt.is_null()).add(C::ExpiresAt.gt(now))
 }
 
-/// Takes the link out of use. Two requests with one link meet here, and one of them gets it.
+/// Marks a link as used. If two requests use one link, only one of them gets it.
 async fn redeem(tx: &Tx, which: Condition) -> Result<Option<entity::Model>, DbErr> {
     let update = Entity::update_many().col_expr(C::UsedAt, Expr::value(tx.now())).filter(which);
     Ok(update.exec_with_returning(tx.conn()).await?.into_iter().next())
 }
 
-/// Uses a link that confirms an address: of which account.
+/// Uses a link that confirms an address, and returns its account.
 pub(crate) async fn redeem_confirm_email(tx: &Tx, secret: &Secret) -> Result<Option<AccountId>, DbErr> {
     Ok(redeem(tx, valid(Kind::ConfirmEmail, secret, tx.now())).await?.and_then(|link| link.account_id))
 }
 
-/// Uses a link that lets one choose a new password: of which account.
+/// Uses a link for choosing a new password, and returns its account.
 pub(crate) async fn redeem_reset_password(tx: &Tx, secret: &Secret) -> Result<Option<AccountId>, DbErr> {
     Ok(redeem(tx, valid(Kind::ResetPassword, secret, tx.now())).await?.and_then(|link| link.account_id))
 }
 
-/// Uses a link that confirms a guest's address: of which guest.
+/// Uses a link that confirms a guest's address, and returns its guest.
 pub(crate) async fn redeem_confirm_guest(tx: &Tx, secret: &Secret) -> Result<Option<GuestId>, DbErr> {
     Ok(redeem(tx, valid(Kind::ConfirmGuest, secret, tx.now())).await?.and_then(|link| link.guest_id))
 }
 
-/// Uses a link that lets this storefront open a session: for which account.
+/// Uses a link that lets this storefront open a session, and returns its account.
 pub(crate) async fn redeem_open_session(
     tx: &Tx,
     secret: &Secret,
@@ -163,20 +163,21 @@ pub(crate) async fn redeem_open_session(
     Ok(redeem(tx, which).await?.and_then(|link| link.account_id))
 }
 
-/// Whether a link would let one choose a new password, without using it: known before a hash is paid for.
+/// Returns whether a link allows choosing a new password, without using it. Callers check this before they
+/// compute an expensive hash.
 pub(crate) async fn may_reset_password(db: &Db, secret: &Secret) -> Result<bool, DbErr> {
     let link = Entity::find().filter(valid(Kind::ResetPassword, secret, db.now()));
     Ok(link.one(db.reader()).await?.is_some())
 }
 
-/// Takes all links of an account out of use: whoever holds one holds what no longer counts.
+/// Voids all links of an account, whoever holds them.
 pub(crate) async fn void_all(tx: &Tx, account: AccountId) -> Result<(), DbErr> {
     let update = Entity::update_many().col_expr(C::UsedAt, Expr::value(tx.now()));
     update.filter(C::AccountId.eq(account)).filter(C::UsedAt.is_null()).exec(tx.conn()).await?;
     Ok(())
 }
 
-/// Forgets links that ran out before `before`. Answers how many.
+/// Deletes links that expired before `before`. Returns their number.
 pub(crate) async fn sweep(tx: &Tx, before: DateTime<Utc>) -> Result<u64, DbErr> {
     Ok(Entity::delete_many().filter(C::ExpiresAt.lt(before)).exec(tx.conn()).await?.rows_affected)
 }

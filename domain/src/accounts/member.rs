@@ -1,4 +1,4 @@
-//! The table of who works for which creator, with its finders.
+//! The `creator_members` table and its finders: the accounts that work for a creator.
 
 #![expect(clippy::disallowed_methods, reason = "the members table's own finders")]
 
@@ -14,7 +14,7 @@ use crate::platform::{
     ids::{AccountId, CreatorId},
 };
 
-/// That an account works for a creator.
+/// A row of the `creator_members` table: an account that works for a creator.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "creator_members")]
 pub struct Model {
@@ -30,10 +30,10 @@ pub struct Model {
 pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
-/// The most creators that one account may have: every request of a member reads its memberships.
+/// The most creators that an account may be a member of. Every request of a member reads its memberships.
 pub(crate) const MEMBERSHIPS_MAX: u64 = 20;
 
-/// Makes an account a member. An account that is one already is a defect of the caller.
+/// Makes an account a member. The caller must make sure that it is not a member yet.
 pub(crate) async fn add(
     tx: &Tx,
     creator: CreatorId,
@@ -50,7 +50,7 @@ pub(crate) async fn add(
     Ok(())
 }
 
-/// Of which creators an account is a member, oldest first: what authorisation needs to know.
+/// Returns the memberships of an account, oldest first. Authorisation needs them.
 pub(crate) async fn of_account(
     conn: &impl ConnectionTrait,
     account: AccountId,
@@ -58,7 +58,8 @@ pub(crate) async fn of_account(
     Ok(of_accounts(conn, &[account]).await?.remove(&account).unwrap_or_default())
 }
 
-/// The same of several accounts, with one statement; those of none are not there.
+/// Returns the memberships of several accounts, with one statement. Accounts without memberships are left
+/// out.
 pub(crate) async fn of_accounts(
     conn: &impl ConnectionTrait,
     accounts: &[AccountId],
@@ -76,12 +77,12 @@ pub(crate) async fn of_accounts(
     Ok(memberships)
 }
 
-/// How many creators an account is a member of.
+/// Counts the creators that an account is a member of.
 pub(crate) async fn count_of_account(conn: &impl ConnectionTrait, account: AccountId) -> Result<u64, DbErr> {
     Entity::find().filter(Column::AccountId.eq(account)).count(conn).await
 }
 
-/// Who works for a creator, oldest first.
+/// Returns the members of a creator, oldest first.
 pub(crate) async fn of_creator(
     conn: &impl ConnectionTrait,
     scope: &CreatorScope,

@@ -1,12 +1,17 @@
-//! People, guests, sessions, API tokens, and what each of them may do.
+//! Accounts, guests, sessions and API tokens, and what each of them may do.
 //!
-//! [`viewer_of`](fn@viewer_of) answers who a bearer token is. A file for each operation, named by its verb;
-//! [`queries`] the reads. [`email`] and [`password`] the values, [`letters`] what is sent to people,
-//! [`links`] what letters carry, [`recipient`] whom those about a purchase go to, [`throttle`] the budgets at
-//! the door.
+//! [`viewer_of`](fn@viewer_of) finds the viewer that a bearer token belongs to. Each operation has its own
+//! file, named by its verb. The other modules:
 //!
-//! Architecture invariant: whether an address is known shows in no answer, neither by its text nor by its
-//! time. What an unknown address does is what a known one does, but for the letter.
+//! - [`queries`]: the reads
+//! - [`email`], [`password`]: the value types
+//! - [`letters`]: the letters that are sent to people
+//! - [`links`]: the secrets in the links of those letters
+//! - [`recipient`]: the recipients of letters about a purchase
+//! - [`throttle`]: the rate limits for requests from people who are not signed in
+//!
+//! Architecture invariant: no response reveals whether an address is known, neither by its text nor by its
+//! duration. An unknown address causes the same work as a known one, except for the letter.
 
 pub(crate) mod account;
 pub(crate) mod api_token;
@@ -78,7 +83,7 @@ pub use viewers::Viewers;
 
 use crate::platform::text::Line;
 
-/// What a person wants to be called.
+/// The name that a person wants to be called by.
 pub type AccountName = Line<80>;
-/// What an API token is for, such as `web shop`.
+/// The purpose of an API token, such as `web shop`.
 pub type TokenName = Line<80>;

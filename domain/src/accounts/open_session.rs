@@ -1,18 +1,18 @@
-//! A storefront opens a session for a buyer who agreed.
+//! Opens a session in a storefront for a buyer who agreed to it.
 
 use super::{SignedIn, account, links, session};
 use crate::platform::{Db, OpError, access::StorefrontScope, entropy::Secret, in_tx};
 
-/// Why no session is opened.
+/// The reasons to refuse to open a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OpenSessionRefusal {
-    /// Unknown, used, run out, for something else, or asked for by another storefront.
+    /// The link is unknown, used, expired, for another purpose, or was requested by another storefront.
     #[error("this link is not valid any more: ask for a new one")]
     LinkInvalid,
 }
 
-/// Begins a session of 30 days that the storefront's server holds. In it the person is a buyer and nothing
-/// more: neither an administrator nor a member of any creator.
+/// Opens a session of 30 days for the storefront's server. In this session the person is only a buyer:
+/// neither an administrator nor a member of any creator.
 pub async fn open_session(
     db: &Db,
     scope: &StorefrontScope,
@@ -23,7 +23,7 @@ pub async fn open_session(
         let account =
             account.ok_or_else(|| OpError::refuse_field(OpenSessionRefusal::LinkInvalid, "link"))?;
         let row = account::hold(tx, account).await?;
-        let row = row.ok_or_else(|| OpError::inconsistent("a link without its account"))?;
+        let row = row.ok_or_else(|| OpError::inconsistent("the link's account does not exist"))?;
         Ok(session::open(tx, &row, Some(scope.token())).await?)
     })
     .await

@@ -1,10 +1,10 @@
-//! To begin a session of somebody's account for the operator.
+//! Opens a session of any account for the operator.
 
 use super::{SignedIn, account, session};
 use crate::platform::{Db, NeverRefused, OpError, access::SystemScope, ids::AccountId, in_tx};
 
-/// Begins a session of any account for the operator: the bearer tokens that the demo hands out. `None` when
-/// there is no such account.
+/// Opens a session of any account for the operator, as the demo does to hand out bearer tokens. Returns
+/// `None` if there is no such account.
 pub async fn open_session_for(
     db: &Db,
     scope: &SystemScope,

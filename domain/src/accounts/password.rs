@@ -1,4 +1,5 @@
-//! Passwords, and their hashes: argon2id, off the threads that answer requests.
+//! Passwords and their argon2id hashes, which are computed on blocking threads, away from the threads that
+//! serve requests.
 
 use std::fmt;
 
@@ -10,29 +11,29 @@ use tokio::sync::Semaphore;
 
 use crate::platform::OpError;
 
-/// A password in clear, 8 to 128 characters of any script (NIST SP 800-63B, section 5.1.1.2), as it was
-/// typed.
+/// A password in clear text, exactly as typed: 8 to 128 characters of any script (NIST SP 800-63B, section
+/// 5.1.1.2).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(String);
 
-/// Why a text cannot be a password.
+/// The reasons why a text cannot be a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
-    /// Fewer than [`Password::MIN`] characters.
+    /// The text has fewer than [`Password::MIN`] characters.
     #[error("must have at least 8 characters")]
     TooShort,
-    /// More than [`Password::MAX`] characters.
+    /// The text has more than [`Password::MAX`] characters.
     #[error("must have at most 128 characters")]
     TooLong,
 }
 
 impl Password {
-    /// The fewest characters.
+    /// The fewest characters of a password.
     pub const MIN: usize = 8;
-    /// The most characters.
+    /// The most characters of a password.
     pub const MAX: usize = 128;
 
-    /// Takes a password as it is: white space counts.
+    /// Accepts a password as it is; white space counts.
     pub fn new(text: &str) -> Result<Self, PasswordError> {
         if text.len() > Self::MAX.saturating_mul(4) {
             return Err(PasswordError::TooLong);
@@ -51,7 +52,7 @@ impl fmt::Debug for Password {
     }
 }
 
-/// A stored hash, with its salt and its cost. Nothing reads it but the code beside it.
+/// A stored hash with its salt and cost parameters. Only this module reads it.
 #[derive(Clone, PartialEq, Eq, sea_orm::DeriveValueType)]
 pub struct PasswordHash(String);
 
@@ -61,7 +62,7 @@ impl fmt::Debug for PasswordHash {
     }
 }
 
-/// A hash could not be made or read: a defect, not the user's doing.
+/// A hash could not be computed or read. This is a defect, not a mistake of the user.
 #[derive(Debug, thiserror::Error)]
 #[error("the password could not be hashed: {0}")]
 pub(crate) struct HashingFailed(String);
@@ -72,15 +73,16 @@ impl<R: fmt::Debug> From<HashingFailed> for OpError<R> {
     }
 }
 
-/// How many hashes are made at a time: each takes a core for some 40 ms and 19 MiB, and requests want cores
-/// too.
+/// Limits how many hashes are computed at a time. Each one takes a core for about 40 ms and 19 MiB of memory,
+/// and requests need cores too.
 static TURNS: Semaphore = Semaphore::const_new(2);
 
-/// What is verified when there is no account or no password: nobody's, at the cost of a real one.
+/// The hash that is verified when there is no account or no password. It matches no password and costs as
+/// much as a real one.
 const NOBODYS: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5bm9ib2R5bm9ibw$bm9ib2R5bm9ib2R5bm9ib2R5bm9ib2R5bm9ib2R5bm8";
 
-/// Hashes a password for keeping.
+/// Hashes a password for storage.
 pub(crate) async fn hash(password: &Password) -> Result<PasswordHash, HashingFailed> {
     let Password(text) = password.clone();
     let made = in_turn(move || {
@@ -89,7 +91,8 @@ pub(crate) async fn hash(password: &Password) -> Result<PasswordHash, HashingFai
     made.await?.map(PasswordHash).map_err(|error| HashingFailed(error.to_string()))
 }
 
-/// Whether the password is the stored one. Without a stored one the answer is no, after the same time.
+/// Returns whether the password matches the stored hash. Without a stored hash, returns `false` after the
+/// same time.
 pub(crate) async fn verify(
     stored: Option<&PasswordHash>,
     password: &Password,

@@ -1,4 +1,4 @@
-//! What accounts, guests, sessions, links and API tokens hold of persons.
+//! The personal data in accounts, guests, sessions, links and API tokens.
 
 use crate::platform::personal_data::{
     Classification::{Personal, Plain, Secret},
@@ -19,7 +19,7 @@ const EMAIL: PersonalContent = PersonalContent {
     why: "signing in, letters",
 };
 
-/// What accounts hold.
+/// The register of this capability.
 pub const REGISTER: Register = Register {
     capability: "accounts",
     tables: &[

@@ -1,4 +1,4 @@
-//! Reads of accounts, sessions and tokens.
+//! Queries of accounts, sessions and tokens.
 
 use std::collections::HashMap;
 
@@ -13,12 +13,12 @@ use crate::platform::{
     read_in,
 };
 
-/// One's own account.
+/// Returns one's own account.
 pub async fn own_account(db: &Db, scope: &AccountScope) -> Result<Option<Account>, DbErr> {
     Ok(account::by_id(db.reader(), scope.account()).await?.map(Account::from))
 }
 
-/// All accounts, newest first; with `email`, the one with this address.
+/// Lists all accounts, newest first. With `email`, lists only the account with this address.
 pub async fn accounts(
     db: &Db,
     _scope: &AdminScope,
@@ -30,7 +30,7 @@ pub async fn accounts(
     Ok(slice(db.reader(), with_email(email), sort, true, page, key).await?.map(Account::from))
 }
 
-/// How many accounts [`accounts`] lists, capped.
+/// Counts the accounts that [`accounts`] lists, up to the cap.
 pub async fn accounts_count(db: &Db, _scope: &AdminScope, email: Option<&Email>) -> Result<u64, DbErr> {
     count_capped(db.reader(), with_email(email)).await
 }
@@ -40,7 +40,7 @@ fn with_email(email: Option<&Email>) -> sea_orm::Select<account::Entity> {
     account::all().filter(sea_orm::Condition::all().add_option(wanted))
 }
 
-/// Accounts by id, for administrators. Unknown ids are left out.
+/// Returns accounts by id, for administrators. Unknown ids are left out.
 pub async fn accounts_by_ids(
     db: &Db,
     _scope: &AdminScope,
@@ -50,7 +50,8 @@ pub async fn accounts_by_ids(
     Ok(rows.into_iter().map(|row| (row.id, row.into())).collect())
 }
 
-/// The names of those who work for the scope's creator: members see each other's names, not their addresses.
+/// Returns the names of the members of the scope's creator. Members see each other's names, but not their
+/// addresses.
 pub async fn member_names(db: &Db, scope: &CreatorScope) -> Result<HashMap<AccountId, String>, DbErr> {
     read_in(db, scope, async |conn| {
         let members: Vec<AccountId> =
@@ -60,7 +61,7 @@ pub async fn member_names(db: &Db, scope: &CreatorScope) -> Result<HashMap<Accou
     .await
 }
 
-/// The account with an address, for the operator.
+/// Returns the account with an address, for the operator.
 pub async fn account_by_email(
     db: &Db,
     _scope: &SystemScope,
@@ -69,12 +70,12 @@ pub async fn account_by_email(
     Ok(account::by_email(db.reader(), email).await?.map(Account::from))
 }
 
-/// Whether there is an administrator: without one the operator is told how to make one.
+/// Returns whether there is an administrator. If there is none, the operator is shown how to create one.
 pub async fn any_admin(db: &Db, _scope: &SystemScope) -> Result<bool, DbErr> {
     Ok(account::all().filter(account::Column::Admin.eq(true)).count(db.reader()).await? > 0)
 }
 
-/// One's own living sessions, newest first.
+/// Lists one's own live sessions, newest first.
 pub async fn own_sessions(db: &Db, scope: &AccountScope, page: &Page) -> Result<Slice<Session>, DbErr> {
     let sort = (session::Column::CreatedAt, session::Column::Id);
     let key = |row: &session::Model| SortKey::new(SortValue::Time(row.created_at), row.id);
@@ -83,12 +84,12 @@ pub async fn own_sessions(db: &Db, scope: &AccountScope, page: &Page) -> Result<
         .map(Session::from))
 }
 
-/// How many sessions [`own_sessions`] lists, capped.
+/// Counts the sessions that [`own_sessions`] lists, up to the cap.
 pub async fn own_sessions_count(db: &Db, scope: &AccountScope) -> Result<u64, DbErr> {
     count_capped(db.reader(), session::of_account(scope, db.now())).await
 }
 
-/// The tokens of a creator or of the marketplace, newest first, revoked ones too.
+/// Lists the tokens of a creator or of the marketplace, newest first, including revoked ones.
 pub async fn tokens(db: &Db, scope: &TokensScope, page: &Page) -> Result<Slice<ApiToken>, DbErr> {
     let sort = (api_token::Column::CreatedAt, api_token::Column::Id);
     let key = |row: &api_token::Model| SortKey::new(SortValue::Time(row.created_at), row.id);
@@ -98,17 +99,17 @@ pub async fn tokens(db: &Db, scope: &TokensScope, page: &Page) -> Result<Slice<A
     Ok(rows.map(ApiToken::from))
 }
 
-/// How many tokens [`tokens`] lists, capped.
+/// Counts the tokens that [`tokens`] lists, up to the cap.
 pub async fn tokens_count(db: &Db, scope: &TokensScope) -> Result<u64, DbErr> {
     read_in(db, scope, async |conn| count_capped(conn, api_token::owned(scope)).await).await
 }
 
-/// Who works for the scope's creator, oldest first.
+/// Lists the members of the scope's creator, oldest first.
 pub async fn members(db: &Db, scope: &CreatorScope) -> Result<Vec<Member>, DbErr> {
     read_in(db, scope, async |conn| member::of_creator(conn, scope).await).await
 }
 
-/// Of which creators an account is a member, oldest first.
+/// Lists the memberships of an account, oldest first.
 pub async fn memberships(db: &Db, scope: &AccountScope) -> Result<Vec<(CreatorId, MemberRole)>, DbErr> {
     member::of_account(db.reader(), scope.account()).await
 }

@@ -1,4 +1,4 @@
-//! Whom a letter about a purchase goes to, and what stands for the person who buys.
+//! The recipients of letters about a purchase, and the person keys of buyers.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::platform::{
     access::{Buyer, BuyerScope, PersonKey, SystemScope},
 };
 
-/// The address of a buyer, and the name of one who has an account.
+/// Returns the address of a buyer, and the buyer's name if the buyer has an account.
 pub async fn email_of(
     db: &Db,
     _scope: &SystemScope,
@@ -22,7 +22,7 @@ pub async fn email_of(
     })
 }
 
-/// The address that one buys with.
+/// Returns the address that the scope's buyer buys with.
 pub async fn own_email(db: &Db, scope: &BuyerScope) -> Result<Option<Email>, DbErr> {
     Ok(match scope.buyer() {
         Buyer::Account(id) => account::by_id(db.reader(), id).await?.map(|row| row.email),
@@ -30,8 +30,8 @@ pub async fn own_email(db: &Db, scope: &BuyerScope) -> Result<Option<Email>, DbE
     })
 }
 
-/// What stands for the persons who buy: two statements at most. Those whose address is not confirmed are left
-/// out.
+/// Returns the person keys of buyers, with at most two statements. Buyers without a confirmed address are
+/// left out.
 pub(crate) async fn person_keys(
     conn: &impl ConnectionTrait,
     buyers: &[Buyer],
@@ -63,7 +63,7 @@ pub(crate) async fn person_keys(
     Ok(keys.into_iter().map(|(buyer, email)| (buyer, person_key(&email))).collect())
 }
 
-/// What stands for the person who buys; `None` when the address is not confirmed.
+/// Returns the person key of a buyer; `None` if the address is not confirmed.
 pub async fn person_key_of(db: &Db, buyer: Buyer) -> Result<Option<PersonKey>, DbErr> {
     Ok(person_keys(db.reader(), &[buyer]).await?.remove(&buyer))
 }

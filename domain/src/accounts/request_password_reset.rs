@@ -1,4 +1,4 @@
-//! To ask for a link with which to choose a new password.
+//! Requests a link for choosing a new password.
 
 use super::{
     Email, account,
@@ -7,18 +7,18 @@ use super::{
 };
 use crate::platform::{Db, OpError, access::EntryScope, audit, in_tx, mail::SendMail, tasks};
 
-/// Why no link is sent.
+/// The reasons to refuse to send a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RequestPasswordResetRefusal {
-    /// Too often from there, or too many letters to this address.
+    /// There were too many requests from this origin, or too many letters to this address.
     #[error("too many tries: wait {wait_secs} seconds")]
     TooManyTries {
-        /// How long to wait.
+        /// How long to wait, in seconds.
         wait_secs: u32,
     },
 }
 
-/// Sends a link to the address if there is an account; the answer is the same if there is none.
+/// Sends a link to the address if it has an account. The response is the same if it has none.
 pub async fn request_password_reset(
     db: &Db,
     scope: &EntryScope,

@@ -1,4 +1,4 @@
-//! A storefront asks a buyer to let it open a session.
+//! Requests a buyer's permission to open a session in a storefront.
 
 use super::{
     Email, account,
@@ -13,19 +13,19 @@ use crate::platform::{
     tasks,
 };
 
-/// Why no link is sent.
+/// The reasons to refuse to send a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RequestSessionRefusal {
-    /// Too often by this storefront, or too many letters to this address.
+    /// There were too many requests from this storefront, or too many letters to this address.
     #[error("too many tries: wait {wait_secs} seconds")]
     TooManyTries {
-        /// How long to wait.
+        /// How long to wait, in seconds.
         wait_secs: u32,
     },
 }
 
-/// Sends the buyer a link that names the storefront, if there is an account with this confirmed address; the
-/// answer is the same if there is none.
+/// Sends the buyer a letter with a link; the letter names the storefront. Nothing is sent if no account has
+/// this confirmed address; the response is the same.
 pub async fn request_session(
     db: &Db,
     scope: &StorefrontScope,

@@ -1,36 +1,36 @@
-//! To choose a new password by a link.
+//! Chooses a new password with a link.
 
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 
 use super::{Account, Password, account, links, password, session};
 use crate::platform::{Db, OpError, access::EntryScope, entropy::Secret, in_tx};
 
-/// A new password, and the right to choose it.
+/// A new password, and the link that allows choosing it.
 #[derive(Debug, Clone)]
 pub struct ResetPassword {
-    /// What the letter's link carried.
+    /// The secret from the link in the letter.
     pub link: Secret,
     /// The new password.
     pub password: Password,
 }
 
-/// Why the password stays.
+/// The reasons to refuse to set the password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ResetPasswordRefusal {
-    /// Unknown, used, run out, or for something else.
+    /// The link is unknown, used, expired, or for another purpose.
     #[error("this link is not valid any more: ask for a new one")]
     LinkInvalid,
 }
 
-/// Sets the password of the account that the link was sent to, ends all its sessions and takes its other
-/// links out of use. It confirms the address too: the link was read there.
+/// Sets the password of the account that the link was sent to, ends all its sessions and voids its other
+/// links. Also confirms the address, because the link was read there.
 pub async fn reset_password(
     db: &Db,
     scope: &EntryScope,
     request: ResetPassword,
 ) -> Result<Account, OpError<ResetPasswordRefusal>> {
     let invalid = || OpError::refuse_field(ResetPasswordRefusal::LinkInvalid, "link");
-    // A hash is made for nobody who does not hold a link.
+    // Only computes the expensive hash for a holder of a valid link.
     if !links::may_reset_password(db, &request.link).await? {
         return Err(invalid());
     }

@@ -1,17 +1,17 @@
-//! To end another session of one's own.
+//! Ends another session of one's own account.
 
 use super::session;
 use crate::platform::{Db, OpError, access::AccountScope, audit, ids::SessionId, in_tx};
 
-/// Why no session is ended.
+/// The reasons to refuse to end a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RevokeSessionRefusal {
-    /// Unknown, somebody else's, or ended already.
+    /// The session is unknown, belongs to somebody else, or has ended already.
     #[error("not found")]
     NotFound,
 }
 
-/// Ends one session of one's own account.
+/// Ends a session of one's own account.
 pub async fn revoke_session(
     db: &Db,
     scope: &AccountScope,

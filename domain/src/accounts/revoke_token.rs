@@ -1,18 +1,18 @@
-//! To make an API token worthless.
+//! Revokes an API token.
 
 use super::{ApiToken, api_token, session};
 use crate::platform::{Db, OpError, access::TokensScope, audit, ids::TokenId, in_tx};
 
-/// Why no token is revoked.
+/// The reasons to refuse to revoke a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RevokeTokenRefusal {
-    /// Unknown, or somebody else's.
+    /// The token is unknown, or belongs to somebody else.
     #[error("not found")]
     NotFound,
 }
 
-/// Revokes a token, and with it the sessions that it opened for buyers: whoever has the one may have the
-/// others. A token that is revoked already stays so.
+/// Revokes a token and ends the sessions that it opened for buyers: whoever holds the token may hold the
+/// secrets of those sessions too. Revoking a token again changes nothing.
 pub async fn revoke_token(
     db: &Db,
     scope: &TokensScope,
@@ -23,7 +23,7 @@ pub async fn revoke_token(
         let row = api_token::by_id(tx, scope, id).await?;
         let row = row.ok_or_else(|| OpError::refuse_field(RevokeTokenRefusal::NotFound, "id"))?;
         if revoked {
-            // The sessions are the buyers'.
+            // The sessions belong to buyers, so they are outside the tenant's rows.
             tx.beyond_wall(async || session::revoke_opened_by(tx, id).await).await?;
             audit::record(tx, "token.revoke", id, &["revoked_at"]).await?;
         }

@@ -1,4 +1,4 @@
-//! The table of sessions, with its finders, and how a session begins.
+//! The `sessions` table, its finders, and the opening of sessions.
 
 #![expect(clippy::disallowed_methods, reason = "the sessions table's own finders")]
 
@@ -19,12 +19,12 @@ use crate::platform::{
     ids::{AccountId, CreatorId, GuestId, SessionId, TokenId},
 };
 
-/// How long a session of an account lasts.
+/// The lifetime of an account's session.
 pub const SESSION_LASTS: TimeDelta = TimeDelta::days(30);
-/// How long a session of a guest lasts: a purchase, and a look at what became of it.
+/// The lifetime of a guest's session: long enough to buy and to see the outcome.
 pub const GUEST_SESSION_LASTS: TimeDelta = TimeDelta::days(1);
 
-/// A signed-in session, as it is stored.
+/// A row of the `sessions` table.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "sessions")]
 pub struct Model {
@@ -44,18 +44,18 @@ pub struct Model {
 pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
-/// A signed-in session, as its owner sees it.
+/// A session, as its owner sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// Which.
+    /// The session's id.
     pub id: SessionId,
-    /// The storefront's token that opened it, if one did.
+    /// The storefront's token that opened the session, if any.
     pub opened_by: Option<TokenId>,
-    /// Since when.
+    /// When the session was opened.
     pub created_at: DateTime<Utc>,
-    /// Until when.
+    /// When the session expires.
     pub expires_at: DateTime<Utc>,
-    /// When it was last used, to the minute.
+    /// When the session was last used, to the minute.
     pub last_used_at: DateTime<Utc>,
 }
 
@@ -66,18 +66,18 @@ impl From<Model> for Session {
     }
 }
 
-/// A session that has just begun.
+/// A session that was just opened.
 #[derive(Debug, Clone)]
 pub struct SignedIn {
-    /// The bearer token: shown this once.
+    /// The bearer token. It is shown only this once.
     pub secret: Secret,
     /// The session.
     pub session: Session,
-    /// Who the bearer is from now on.
+    /// The viewer that the bearer is from now on.
     pub viewer: Viewer,
 }
 
-/// Begins a session of an account.
+/// Opens a session of an account.
 pub(crate) async fn open(
     tx: &Tx,
     account: &account::Model,
@@ -92,8 +92,8 @@ pub(crate) async fn open(
     Ok(SignedIn { secret, session: row.into(), viewer })
 }
 
-/// Who the bearer of an account's session is. A session that a storefront holds is a buyer's and no more: the
-/// buyer agreed to that.
+/// Returns the viewer of an account's session. In a session that a storefront holds, the viewer is only a
+/// buyer, because the person agreed to nothing more.
 fn bearer(
     account: AccountId,
     session: SessionId,
@@ -107,7 +107,7 @@ fn bearer(
     Viewer::Account(AccountViewer { account, session, lent, person, admin, memberships })
 }
 
-/// Begins a session of a guest whose address is confirmed.
+/// Opens a session of a guest whose address is confirmed.
 pub(crate) async fn open_guest(tx: &Tx, guest: &guest::Model) -> Result<SignedIn, DbErr> {
     let (row, secret) = new(tx, None, Some(guest.id), None, GUEST_SESSION_LASTS);
     let row = row.insert(tx.conn()).await?;
@@ -116,7 +116,7 @@ pub(crate) async fn open_guest(tx: &Tx, guest: &guest::Model) -> Result<SignedIn
     Ok(SignedIn { secret, viewer: Viewer::Guest(viewer), session: row.into() })
 }
 
-/// Begins a session for each account, with one statement; they are listed in the order of the accounts.
+/// Opens a session for each account, with one statement. The secrets are in the order of the accounts.
 pub(crate) async fn open_many(tx: &Tx, accounts: &[AccountId]) -> Result<Vec<Secret>, DbErr> {
     let (rows, secrets): (Vec<_>, Vec<_>) =
         accounts.iter().map(|account| new(tx, Some(*account), None, None, SESSION_LASTS)).unzip();
@@ -152,7 +152,7 @@ fn live(now: DateTime<Utc>) -> Condition {
     Condition::all().add(Column::RevokedAt.is_null()).add(Column::ExpiresAt.gt(now))
 }
 
-/// What authorisation needs to know of a session and its account, or its guest.
+/// A session with the facts about its account or guest that authorisation needs.
 #[derive(Debug, FromQueryResult)]
 pub(crate) struct Presented {
     pub(crate) id: SessionId,
@@ -168,7 +168,7 @@ pub(crate) struct Presented {
 }
 
 impl Presented {
-    /// Who its bearer is, given of which creators the account is a member.
+    /// Returns the viewer of the session, given the account's memberships.
     pub(crate) fn viewer(&self, memberships: Vec<(CreatorId, MemberRole)>) -> Option<Viewer> {
         match (self.account_id, self.guest_id) {
             (Some(account), _) => {
@@ -191,7 +191,8 @@ impl Presented {
     }
 }
 
-/// The live sessions of secrets, with whose they are: one statement over a unique index.
+/// Finds the live sessions with these secrets, together with their accounts or guests. Runs one statement
+/// over a unique index.
 pub(crate) async fn presented(
     conn: &impl ConnectionTrait,
     hashes: &[Vec<u8>],
@@ -224,7 +225,7 @@ pub(crate) async fn presented(
         .await
 }
 
-/// Notes that sessions were used.
+/// Records that sessions were used.
 pub(crate) async fn touch(tx: &Tx, ids: &BTreeSet<SessionId>) -> Result<(), DbErr> {
     if ids.is_empty() {
         return Ok(());
@@ -234,29 +235,29 @@ pub(crate) async fn touch(tx: &Tx, ids: &BTreeSet<SessionId>) -> Result<(), DbEr
     Ok(())
 }
 
-/// The live sessions of one's own account.
+/// Selects the live sessions of one's own account.
 pub(crate) fn of_account(scope: &AccountScope, now: DateTime<Utc>) -> Select<Entity> {
     Entity::find().filter(Column::AccountId.eq(scope.account())).filter(live(now))
 }
 
-/// Ends the scope's session; `false` when it has ended already.
+/// Ends the scope's session. Returns `false` if it has already ended.
 pub(crate) async fn revoke_own(tx: &Tx, scope: &SessionScope) -> Result<bool, DbErr> {
     Ok(revoke(tx, Condition::all().add(Column::Id.eq(scope.session()))).await? == 1)
 }
 
-/// Ends one session of one's own account; `false` when there is no such live one.
+/// Ends a session of one's own account. Returns `false` if there is no such live session.
 pub(crate) async fn revoke_one(tx: &Tx, scope: &AccountScope, id: SessionId) -> Result<bool, DbErr> {
     let which = Condition::all().add(Column::Id.eq(id)).add(Column::AccountId.eq(scope.account()));
     Ok(revoke(tx, which).await? == 1)
 }
 
-/// Ends all sessions of an account but one. Answers how many.
+/// Ends all sessions of an account, except `but`. Returns their number.
 pub(crate) async fn revoke_all(tx: &Tx, account: AccountId, but: Option<SessionId>) -> Result<u64, DbErr> {
     let others = but.map(|session| Column::Id.ne(session));
     revoke(tx, Condition::all().add(Column::AccountId.eq(account)).add_option(others)).await
 }
 
-/// Ends all sessions that a storefront's token opened. Answers how many.
+/// Ends all sessions that a storefront's token opened. Returns their number.
 pub(crate) async fn revoke_opened_by(tx: &Tx, token: TokenId) -> Result<u64, DbErr> {
     revoke(tx, Condition::all().add(Column::OpenedBy.eq(token))).await
 }
@@ -266,7 +267,7 @@ async fn revoke(tx: &Tx, which: Condition) -> Result<u64, DbErr> {
     Ok(update.filter(which).filter(live(tx.now())).exec(tx.conn()).await?.rows_affected)
 }
 
-/// Forgets sessions that ended before `before`. Answers how many.
+/// Deletes sessions that ended before `before`. Returns their number.
 pub(crate) async fn sweep(tx: &Tx, before: DateTime<Utc>) -> Result<u64, DbErr> {
     let ended = Condition::any().add(Column::ExpiresAt.lt(before)).add(Column::RevokedAt.lt(before));
     Ok(Entity::delete_many().filter(ended).exec(tx.conn()).await?.rows_affected)

@@ -1,4 +1,4 @@
-//! To sign in.
+//! Signs a person in.
 
 use super::{
     Email, Password, SignedIn, account, password, session,
@@ -10,30 +10,32 @@ use crate::platform::{
     in_tx,
 };
 
-/// Who wants in.
+/// The credentials of a person who wants to sign in.
 #[derive(Debug, Clone)]
 pub struct SignIn {
-    /// The address.
+    /// The e-mail address.
     pub email: Email,
     /// The password.
     pub password: Password,
 }
 
-/// Why somebody stays out.
+/// The reasons to refuse a sign-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SignInRefusal {
-    /// No such account, no such password, or an account without one: all the same.
+    /// There is no such account, its password is another one, or it has no password. The response does not
+    /// tell these apart.
     #[error("e-mail or password is wrong")]
     BadCredentials,
-    /// Too often for this address or from there.
+    /// There were too many tries for this address or from this origin.
     #[error("too many tries: wait {wait_secs} seconds")]
     TooManyTries {
-        /// How long to wait.
+        /// How long to wait, in seconds.
         wait_secs: u32,
     },
 }
 
-/// Begins a session of 30 days. The address need not be confirmed; what needs it says so.
+/// Opens a session of 30 days. The address need not be confirmed; operations that need a confirmed address
+/// refuse on their own.
 pub async fn sign_in(
     db: &Db,
     scope: &EntryScope,
@@ -50,7 +52,8 @@ pub async fn sign_in(
     let known = known.filter(|_| right).ok_or_else(bad)?;
     in_tx(db, Actor::Account(known.id), async |tx| {
         let row = account::hold(tx, known.id).await?;
-        // Changed since it was read: all sessions were ended, and this one must not outlive that.
+        // The password changed since it was read. That change ended all sessions, so no session with the old
+        // password may be opened now.
         let row = row.filter(|row| row.password_hash == known.password_hash).ok_or_else(bad)?;
         Ok(session::open(tx, &row, None).await?)
     })

@@ -1,9 +1,9 @@
-//! To sign out.
+//! Signs a person out.
 
 use super::session;
 use crate::platform::{Db, NeverRefused, OpError, access::SessionScope, audit, in_tx};
 
-/// Ends this session, of an account or of a guest. A session that has ended already stays so.
+/// Ends the current session of an account or a guest. Ending it again changes nothing.
 pub async fn sign_out(db: &Db, scope: &SessionScope) -> Result<(), OpError<NeverRefused>> {
     in_tx(db, scope.actor(), async |tx| {
         if session::revoke_own(tx, scope).await? {

@@ -1,4 +1,4 @@
-//! To sign up.
+//! Signs a person up.
 
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel, sea_query::OnConflict};
 
@@ -11,61 +11,63 @@ use super::{
 };
 use crate::platform::{Db, OpError, Tx, access::EntryScope, audit, in_tx, mail::SendMail, tasks};
 
-/// Who wants an account.
+/// A request to create an account.
 #[derive(Debug, Clone)]
 pub struct SignUp {
-    /// The address; it is to be confirmed by the link that is sent there.
+    /// The e-mail address. The person confirms it with a link that is sent there.
     pub email: Email,
     /// The password.
     pub password: Password,
-    /// What the person wants to be called.
+    /// The name that the person wants to be called by.
     pub name: AccountName,
 }
 
-/// Why nobody signs up.
+/// The reasons to refuse a sign-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SignUpRefusal {
-    /// Too often from there, or too many letters to this address.
+    /// There were too many requests from this origin, or too many letters to this address.
     #[error("too many tries: wait {wait_secs} seconds")]
     TooManyTries {
-        /// How long to wait.
+        /// How long to wait, in seconds.
         wait_secs: u32,
     },
 }
 
-/// What is known of the address before the transaction.
+/// What to do, depending on what is known about the address before the transaction.
 enum Plan {
-    /// Nothing: an account with this hash.
+    /// The address is unknown: create an account with this hash.
     New(PasswordHash),
-    /// An account whose address is confirmed.
+    /// There is an account whose address is confirmed.
     Known,
-    /// An account that waits for its confirmation, and whether it was made with the same password.
+    /// There is an account whose address is not confirmed yet. `same_password` says whether it has the same
+    /// password.
     Waiting { same_password: bool },
 }
 
-/// Makes an account that is to be confirmed by e-mail, or tells the owner of one that exists; the answer is
-/// the same.
+/// Creates an account whose address is to be confirmed by e-mail. If there is an account already, its owner
+/// gets a letter instead. The response is the same in both cases.
 ///
-/// An address may be signed up by somebody who does not read it, before its owner or after. While it is not
-/// confirmed, a second sign-up with another password takes the password away: whoever confirms the address
-/// then chooses one by [`request_password_reset`](super::request_password_reset()), and neither stranger's
-/// password opens the account.
+/// Somebody who does not own an address may sign up with it, before or after its owner does. While the
+/// address is not confirmed, a second sign-up with another password removes the password. Whoever then
+/// confirms the address chooses a password by [`request_password_reset`](super::request_password_reset()). A
+/// stranger's password therefore never opens the account.
 pub async fn sign_up(db: &Db, scope: &EntryScope, request: SignUp) -> Result<(), OpError<SignUpRefusal>> {
     let charges = [Charge::origin("sign_up", scope.origin()), Charge::letter(&request.email)];
     if let Some(wait_secs) = charge(db, scope.actor(), &charges).await? {
         return Err(OpError::refuse(SignUpRefusal::TooManyTries { wait_secs }));
     }
-    // Somebody else may sign the address up between the look and the transaction: look again then.
+    // Another request may sign up with the address between the look-up and the transaction; then look it up
+    // again.
     for _ in 0..3 {
         let plan = look(db, &request).await?;
         if in_tx(db, scope.actor(), async |tx| settle(tx, &request, &plan).await).await? {
             return Ok(());
         }
     }
-    Err(OpError::inconsistent("an address is signed up and not, in turns"))
+    Err(OpError::inconsistent("the state of an address changed during each of three attempts to sign up"))
 }
 
-/// Makes or verifies one hash whatever is known, so that the time tells nothing.
+/// Computes or verifies exactly one hash in every case, so that the response time reveals nothing.
 async fn look(db: &Db, request: &SignUp) -> Result<Plan, OpError<SignUpRefusal>> {
     Ok(match account::by_email(db.reader(), &request.email).await? {
         None => Plan::New(password::hash(&request.password).await?),
@@ -76,7 +78,7 @@ async fn look(db: &Db, request: &SignUp) -> Result<Plan, OpError<SignUpRefusal>>
     })
 }
 
-/// Answers `false` when the plan is out of date.
+/// Carries out the plan. Returns `false` if the plan is out of date.
 async fn settle(tx: &Tx, request: &SignUp, plan: &Plan) -> Result<bool, OpError<SignUpRefusal>> {
     if let Plan::New(hash) = plan {
         return insert(tx, request, hash.clone()).await;

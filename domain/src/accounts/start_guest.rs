@@ -1,4 +1,4 @@
-//! To begin to buy as a guest.
+//! Starts to buy as a guest.
 
 use super::{
     Email, guest,
@@ -7,19 +7,19 @@ use super::{
 };
 use crate::platform::{Db, OpError, access::EntryScope, audit, in_tx, mail::SendMail, tasks};
 
-/// Why no link is sent.
+/// The reasons to refuse to send a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StartGuestRefusal {
-    /// Too often from there, or too many letters to this address.
+    /// There were too many requests from this origin, or too many letters to this address.
     #[error("too many tries: wait {wait_secs} seconds")]
     TooManyTries {
-        /// How long to wait.
+        /// How long to wait, in seconds.
         wait_secs: u32,
     },
 }
 
-/// Sends a link to the address; whoever reads it may buy as its guest. The answer is the same for every
-/// address.
+/// Sends a link to the address. Whoever follows it may buy as the address's guest. The response is the same
+/// for every address.
 pub async fn start_guest(
     db: &Db,
     scope: &EntryScope,

@@ -1,4 +1,4 @@
-//! To forget what has ended.
+//! Deletes expired links and ended sessions.
 
 use chrono::{DateTime, Utc};
 use sea_orm::DbErr;
@@ -6,7 +6,7 @@ use sea_orm::DbErr;
 use super::{links, session};
 use crate::platform::Tx;
 
-/// Deletes links that ran out, and sessions that ended, before `before`. Answers how many rows.
+/// Deletes the links that expired, and the sessions that ended, before `before`. Returns the number of rows.
 pub async fn sweep(tx: &Tx, before: DateTime<Utc>) -> Result<u64, DbErr> {
     let links = links::sweep(tx, before).await?;
     Ok(links.saturating_add(session::sweep(tx, before).await?))

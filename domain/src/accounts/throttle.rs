@@ -1,7 +1,7 @@
-//! The budgets at the door: how often somebody may try, and how many letters go to one address.
+//! Rate limits for requests from people who are not signed in, and for letters to an address.
 //!
-//! A budget is charged in a transaction of its own and before the work, so a refusal does not give it back;
-//! and for the address that was named whether it is known or not, so running out of it tells nothing.
+//! A budget is charged before the work, in its own transaction, so a refusal does not give it back. The named
+//! address is charged whether it is known or not, so an exhausted budget reveals nothing.
 
 use std::net::IpAddr;
 
@@ -16,24 +16,24 @@ use crate::platform::{
     in_tx,
 };
 
-/// Tries to sign in a minute, for one account and for one address. Guessing a password of eight random
-/// letters at this rate takes longer than there are computers.
+/// The tries to sign in per minute, for one account and for one network address. At this rate, guessing a
+/// password of eight random letters takes too long to succeed.
 const SIGN_INS_PER_MINUTE: u32 = 20;
-/// The same for a storefront's server, behind which many buyers are.
+/// The tries per minute of a storefront's server, which acts for many buyers.
 const STOREFRONT_PER_MINUTE: u32 = 600;
-/// Letters to one address: so many at once, then one each [`LETTER_INTERVAL`]. Nobody's mailbox is flooded
-/// from here.
+/// The letters to one address that may be sent at once. After that, one letter is allowed every
+/// [`LETTER_INTERVAL`], so that nobody's mailbox is flooded.
 const LETTERS_BURST: u32 = 5;
 const LETTER_INTERVAL: TimeDelta = TimeDelta::minutes(5);
 
-/// One budget to charge.
+/// A charge on one budget.
 pub(crate) struct Charge {
     name: String,
     rate: Rate,
 }
 
 impl Charge {
-    /// What `what` costs its origin.
+    /// Charges the origin of a request for the operation `what`.
     pub(crate) fn origin(what: &str, origin: Origin) -> Self {
         match origin {
             Origin::Address(address) => Self {
@@ -46,19 +46,19 @@ impl Charge {
         }
     }
 
-    /// Tries against one account, known or not.
+    /// Charges an address for a try, whether it has an account or not.
     pub(crate) fn tries(what: &str, email: &Email) -> Self {
         Self { name: format!("{what}:person:{}", person(email)), rate: Rate::per_minute(SIGN_INS_PER_MINUTE) }
     }
 
-    /// A letter to one address, of whatever kind.
+    /// Charges an address for a letter of any kind.
     pub(crate) fn letter(email: &Email) -> Self {
         let rate = Rate { interval: LETTER_INTERVAL, burst: LETTERS_BURST };
         Self { name: format!("letter:person:{}", person(email)), rate }
     }
 }
 
-/// Charges the budgets in their order; `Some` is the seconds to wait, because one of them was empty.
+/// Charges the budgets in order. Returns the seconds to wait if one of them is exhausted.
 pub(crate) async fn charge(db: &Db, actor: Actor, charges: &[Charge]) -> Result<Option<u32>, DbErr> {
     let wait: Result<Option<TimeDelta>, DbErr> = in_tx(db, actor, async |tx| {
         for Charge { name, rate } in charges {
@@ -72,7 +72,7 @@ pub(crate) async fn charge(db: &Db, actor: Actor, charges: &[Charge]) -> Result<
     Ok(wait?.map(whole_secs))
 }
 
-/// The next whole number of seconds, at least one.
+/// Rounds up to the next whole number of seconds, at least one.
 fn whole_secs(wait: TimeDelta) -> u32 {
     u32::try_from(wait.num_seconds().saturating_add(1)).unwrap_or(u32::MAX)
 }
@@ -81,7 +81,7 @@ fn person(email: &Email) -> String {
     hex::encode(person_key(email))
 }
 
-/// What one subscriber has: an IPv4 address, or the /64 of an IPv6 one.
+/// Returns the network that one subscriber has: an IPv4 address, or the /64 prefix of an IPv6 address.
 pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_never_told_too_short() {
+    fn a_wait_is_rounded_up_to_whole_seconds() {
         assert_eq!(whole_secs(TimeDelta::milliseconds(1)), 1);
         assert_eq!(whole_secs(TimeDelta::milliseconds(2_999)), 3);
         assert_eq!(whole_secs(TimeDelta::MAX), u32::MAX);

@@ -1,4 +1,4 @@
-//! Who a bearer token is.
+//! Finds the viewer that a bearer token belongs to.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -14,19 +14,19 @@ use crate::platform::{
     in_tx,
 };
 
-/// How exactly "last used" is kept: more often would make every read a write.
+/// The precision of "last used". A finer one would turn every read into a write.
 const USED_EVERY: TimeDelta = TimeDelta::minutes(1);
 
-/// The most tokens that are looked up by one statement.
+/// The most tokens that one statement looks up.
 pub(super) const AT_ONCE: usize = 500;
 
-/// What `Secret::hash` makes of a bearer token.
+/// The hash of a bearer token (`Secret::hash`).
 pub(super) type Hash = Vec<u8>;
 
-/// The viewer of a bearer token; `None` when it is unknown, revoked or run out.
+/// Returns the viewer of a bearer token; `None` if the token is unknown, revoked or expired.
 ///
-/// Read from the database each time, so that a revocation holds with the next request of every process. Where
-/// many come at once, [`Viewers`](super::Viewers) reads them together.
+/// Reads the database each time, so that a revocation takes effect with the next request of every process.
+/// [`Viewers`](super::Viewers) batches many look-ups that come at once.
 pub async fn viewer_of(db: &Db, secret: &Secret) -> Result<Option<Viewer>, DbErr> {
     let asked = Asked::of(secret);
     let mut found = look_up(db, std::iter::once(&asked)).await?;
@@ -34,7 +34,7 @@ pub async fn viewer_of(db: &Db, secret: &Secret) -> Result<Option<Viewer>, DbErr
     Ok(found.viewers.remove(&asked.hash))
 }
 
-/// A bearer token that is looked for.
+/// A bearer token to look up.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Asked {
     pub(super) hash: Hash,
@@ -47,14 +47,14 @@ impl Asked {
     }
 }
 
-/// What was found of bearer tokens.
+/// The result of a look-up of bearer tokens.
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) viewers: HashMap<Hash, Viewer>,
     pub(super) unnoted: Unnoted,
 }
 
-/// Sessions and tokens that were used, which is to be noted.
+/// The sessions and tokens whose use is still to be recorded.
 #[derive(Debug, Default)]
 pub(super) struct Unnoted {
     sessions: BTreeSet<SessionId>,
@@ -72,8 +72,8 @@ impl Unnoted {
     }
 }
 
-/// Finds who many bearer tokens are: at most three statements, each over a unique index. What is not good is
-/// left out.
+/// Looks up the viewers of many bearer tokens with at most three statements, each over a unique index. Tokens
+/// that are not valid are left out.
 pub(super) async fn look_up(db: &Db, asked: impl IntoIterator<Item = &Asked>) -> Result<Found, DbErr> {
     let mut found = Found::default();
     let (sessions, tokens): (Vec<&Asked>, Vec<&Asked>) =
@@ -91,7 +91,7 @@ pub(super) async fn look_up(db: &Db, asked: impl IntoIterator<Item = &Asked>) ->
 async fn find_sessions(db: &Db, hashes: &[Hash], found: &mut Found) -> Result<(), DbErr> {
     let (conn, now) = (db.reader(), db.now());
     let sessions = session::presented(conn, hashes, now).await?;
-    // What a storefront's session may do does not depend on the account's memberships.
+    // Memberships do not matter for sessions that a storefront opened.
     let own: Vec<AccountId> =
         sessions.iter().filter(|row| row.opened_by.is_none()).filter_map(|row| row.account_id).collect();
     let memberships = member::of_accounts(conn, &own).await?;
@@ -117,8 +117,8 @@ async fn find_tokens(db: &Db, hashes: &[Hash], found: &mut Found) -> Result<(), 
     Ok(())
 }
 
-/// The viewers of bearer tokens, by their hashes (`Secret::hash`); those of tokens that are unknown, revoked
-/// or run out are not there. For connections that outlive a request: three statements for five hundred.
+/// Returns the viewers of bearer tokens by their hashes (`Secret::hash`). Unknown, revoked and expired tokens
+/// are left out. Used for connections that outlive a request. Runs three statements for every 500 tokens.
 pub async fn viewers_of(db: &Db, hashes: &[Hash]) -> Result<HashMap<Hash, Viewer>, DbErr> {
     let mut found = Found::default();
     for some in hashes.chunks(AT_ONCE) {
@@ -132,7 +132,7 @@ fn is_stale(last_used_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
     last_used_at.is_none_or(|at| now.signed_duration_since(at) >= USED_EVERY)
 }
 
-/// Notes that sessions and tokens were used. Nobody is turned away because a note could not be made.
+/// Records that sessions and tokens were used. A failure is logged and does not fail the request.
 pub(super) async fn note(db: &Db, used: Unnoted) {
     if used.is_empty() {
         return;
@@ -143,6 +143,6 @@ pub(super) async fn note(db: &Db, used: Unnoted) {
         api_token::touch(tx, tokens).await
     });
     if let Err(error) = done.await {
-        tracing::warn!(sessions = sessions.len(), tokens = tokens.len(), %error, "last use is not noted");
+        tracing::warn!(sessions = sessions.len(), tokens = tokens.len(), %error, "could not record last use");
     }
 }

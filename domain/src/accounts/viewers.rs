@@ -1,4 +1,4 @@
-//! Who many bearer tokens are that come at once: looked up together.
+//! Batched look-ups of the viewers of bearer tokens.
 
 use std::{
     collections::HashSet,
@@ -12,9 +12,9 @@ use tokio::{runtime::Handle, sync::oneshot};
 use super::viewer_of::{AT_ONCE, Asked, Unnoted, look_up, note, viewer_of};
 use crate::platform::{Db, access::Viewer, entropy::Secret};
 
-/// Finds the viewers of bearer tokens. While some are looked up, those that come are gathered, and looked up
-/// together next: a thousand callers cost a few statements, and a revocation holds with the next request all
-/// the same, because nothing is kept.
+/// Looks up the viewers of bearer tokens in batches. While one batch is looked up, new requests are gathered
+/// for the next batch, so a thousand callers cost a few statements. Nothing is cached: a revocation takes
+/// effect with the next request.
 #[derive(Clone)]
 pub struct Viewers(Arc<Inner>);
 
@@ -38,12 +38,12 @@ struct Waiting {
 }
 
 impl Viewers {
-    /// Looks them up on that runtime.
+    /// Creates a batcher that looks tokens up on the given runtime.
     pub fn new(db: &Db, runtime: Handle) -> Self {
         Self(Arc::new(Inner { db: db.clone(), runtime, state: Mutex::default() }))
     }
 
-    /// The viewer of a bearer token; `None` when it is unknown, revoked or run out.
+    /// Returns the viewer of a bearer token; `None` if the token is unknown, revoked or expired.
     pub async fn of(&self, secret: &Secret) -> Result<Option<Viewer>, DbErr> {
         let (answer, found) = oneshot::channel();
         let begins = {
@@ -57,17 +57,17 @@ impl Viewers {
         }
         match found.await {
             Ok(found) => found,
-            // The task that looked is gone.
+            // The task that looks tokens up has ended.
             Err(_) => viewer_of(&self.0.db, secret).await,
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // What is guarded is whole between any two statements.
+        // The state is consistent between any two statements, so a poisoned lock is safe to use.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks up those who wait, until nobody does.
+    /// Looks up the waiting tokens in batches until none is left.
     async fn look(&self) {
         loop {
             let batch: Vec<Waiting> = {
@@ -83,7 +83,7 @@ impl Viewers {
             match look_up(&self.0.db, asked).await {
                 Ok(found) => {
                     for waiting in batch {
-                        // Whoever is gone needs no answer.
+                        // The caller may have gone away.
                         let _gone = waiting.answer.send(Ok(found.viewers.get(&waiting.asked.hash).cloned()));
                     }
                     self.note(found.unnoted);
@@ -97,7 +97,7 @@ impl Viewers {
         }
     }
 
-    /// Has it noted that tokens were used; nobody waits for that.
+    /// Records in the background that tokens were used.
     fn note(&self, used: Unnoted) {
         if used.is_empty() {
             return;

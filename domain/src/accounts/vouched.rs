@@ -1,5 +1,5 @@
-//! Accounts that the operator vouches for: what [`create_account`](fn@super::create_account) and
-//! [`create_admin`](fn@super::create_admin) have in common.
+//! Accounts that the operator vouches for: the parts that [`create_account`](fn@super::create_account) and
+//! [`create_admin`](fn@super::create_admin) share.
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, DbErr, EntityTrait, IntoActiveModel, sea_query::OnConflict,
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::platform::{Inconsistency, OpError, StoreError, Tx, audit};
 
-/// The hash of the password that a request has, if it has one.
+/// Returns the hash of the request's password, if it has one.
 pub(super) async fn hash_of<R: std::fmt::Debug>(
     request: &CreateAccount,
 ) -> Result<Option<PasswordHash>, OpError<R>> {
@@ -22,7 +22,7 @@ pub(super) async fn hash_of<R: std::fmt::Debug>(
     })
 }
 
-/// The row of an account whose address counts as confirmed.
+/// Builds the row of an account whose address counts as confirmed.
 pub(super) fn row(
     tx: &Tx,
     email: &Email,
@@ -42,7 +42,7 @@ pub(super) fn row(
     }
 }
 
-/// The account of the address, and whether it was made now. One that exists is locked.
+/// Returns the account with the address, and whether it was just created. An existing account is locked.
 pub(super) async fn insert_or_lock(
     tx: &Tx,
     request: &CreateAccount,
@@ -55,11 +55,12 @@ pub(super) async fn insert_or_lock(
         return Ok((row, true));
     }
     let known = account::by_email(tx.conn(), &request.email).await?;
-    let known = known.ok_or_else(|| Inconsistency::missing("accounts", "of an address that is taken"))?;
+    let known = known.ok_or_else(|| Inconsistency::missing("accounts", "for an address that is taken"))?;
     Ok((account::lock(tx, known.id).await?, false))
 }
 
-/// Makes an account that exists one that the operator vouches for.
+/// Marks an existing account as one that the operator vouches for: confirms its address and replaces its
+/// password, unless the address is confirmed and no password is given.
 pub(super) async fn vouch(
     tx: &Tx,
     row: account::Model,

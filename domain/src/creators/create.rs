@@ -1,4 +1,4 @@
-//! To open a creator: the account that does becomes its owner.
+//! Creates a creator, owned by the requesting account.
 
 use sea_orm::{ActiveModelTrait, ActiveValue::Set};
 use uuid::Uuid;
@@ -16,39 +16,39 @@ use crate::platform::{
     text::Markdown,
 };
 
-/// A creator to be opened.
+/// A request to create a creator.
 #[derive(Debug, Clone)]
 pub struct CreateCreator {
-    /// `None` makes one of the name.
+    /// The slug; if `None`, it is derived from the name.
     pub slug: Option<Slug>,
-    /// Its name.
+    /// The creator's name.
     pub name: CreatorName,
-    /// What it does.
+    /// What the creator does, in one line.
     pub tagline: Option<Tagline>,
-    /// Where.
+    /// The town or region.
     pub place: Option<Place>,
-    /// In which country: taxes of fetched goods are that country's.
+    /// The country. Its taxes apply to goods that buyers pick up.
     pub country: Country,
-    /// In which time zone.
+    /// The time zone.
     pub time_zone: TimeZone,
-    /// Of all its prices.
+    /// The currency of all its prices.
     pub currency: Currency,
-    /// Whether its prices are gross.
+    /// Whether its prices include tax.
     pub prices_include_tax: bool,
-    /// Its story; may be empty.
+    /// The creator's story; may be empty.
     pub story: Markdown,
 }
 
-/// Why a creator is not opened.
+/// The reasons to refuse to create a creator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CreateCreatorRefusal {
-    /// Another creator has, or once had, this slug.
+    /// Another creator has or had this slug.
     #[error("this slug is taken")]
     SlugTaken,
-    /// No slug was given, and none can be made of the name.
-    #[error("give a slug: none can be made of this name")]
+    /// The request has no slug, and none can be derived from the name.
+    #[error("no slug can be derived from this name: choose one")]
     SlugNeeded,
-    /// The account has as many creators as it may have.
+    /// The account is a member of as many creators as allowed.
     #[error("an account can be a member of at most 20 creators")]
     TooManyCreators,
 }
@@ -56,7 +56,7 @@ pub enum CreateCreatorRefusal {
 const FIELDS: &[&str] =
     &["slug", "name", "tagline", "place", "country", "time_zone", "currency", "prices_include_tax", "story"];
 
-/// Opens a creator, owned by the account that asks.
+/// Creates a creator that the requesting account owns.
 pub async fn create(
     db: &Db,
     scope: &AccountScope,
@@ -65,7 +65,7 @@ pub async fn create(
     in_tx(db, scope.actor(), async |tx| create_in(tx, Some(scope.account()), request).await).await
 }
 
-/// The same within a transaction, with or without an owner.
+/// Creates a creator within a transaction, with or without an owner.
 pub(super) async fn create_in(
     tx: &Tx,
     owner: Option<AccountId>,
@@ -74,13 +74,13 @@ pub(super) async fn create_in(
     let slug = request.slug.or_else(|| Slug::from_title(request.name.as_str()));
     let slug = slug.ok_or_else(|| OpError::refuse_field(CreateCreatorRefusal::SlugNeeded, "slug"))?;
     let id: CreatorId = tx.new_id();
-    // The slug's row is the lock: two creators of one name meet here.
+    // The row of the slug is the lock: of two concurrent requests for a slug, one gets it.
     if !slugs::take(tx, SlugKind::Creator, Uuid::nil(), &slug, id.uuid()).await? {
         return Err(OpError::refuse_field(CreateCreatorRefusal::SlugTaken, "slug"));
     }
     if let Some(account) = owner {
-        // Requests of the same moment may pass together: the bound protects the size of a request's work, no
-        // right.
+        // Concurrent requests may both pass this check. That is acceptable: the limit bounds the work of a
+        // request and grants no right.
         if member::count_of_account(tx.conn(), account).await? >= MEMBERSHIPS_MAX {
             return Err(OpError::refuse(CreateCreatorRefusal::TooManyCreators));
         }

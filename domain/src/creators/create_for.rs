@@ -1,9 +1,9 @@
-//! To open a creator for the operator, with or without an owner.
+//! Creates a creator for the operator.
 
 use super::{CreateCreator, CreateCreatorRefusal, Creator, create::create_in};
 use crate::platform::{Db, OpError, access::SystemScope, ids::AccountId, in_tx};
 
-/// Opens a creator for the operator, with or without an owner.
+/// Creates a creator for the operator, with or without an owner.
 pub async fn create_for(
     db: &Db,
     scope: &SystemScope,

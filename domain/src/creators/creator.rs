@@ -1,4 +1,4 @@
-//! The table of creators, with its scoped finders.
+//! The `creators` table and its scoped finders.
 
 #![expect(clippy::disallowed_methods, reason = "the creators table's own finders")]
 
@@ -17,31 +17,31 @@ use crate::platform::{
     ids::CreatorId,
 };
 
-/// A tenant with its public profile.
+/// A row of the `creators` table: a tenant with its public profile.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "creators")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: CreatorId,
-    /// The present slug; unique in the marketplace, past ones lead here too.
+    /// The current slug, unique in the marketplace. Past slugs lead to the creator too.
     pub slug: String,
     pub name: String,
-    /// What it does in one line; may be empty.
+    /// What the creator does, in one line; may be empty.
     pub tagline: String,
     /// The town or region; may be empty.
     pub place: String,
     pub country: Country,
-    /// Due dates are dates there.
+    /// The time zone of due dates.
     pub time_zone: TimeZone,
-    /// Of all its prices; fixed by its first product.
+    /// The currency of all its prices; fixed by its first product or drop.
     pub currency: Currency,
-    /// Whether its prices are gross.
+    /// Whether its prices include tax.
     pub prices_include_tax: bool,
-    /// As written; may be empty.
+    /// The story as written, in Markdown; may be empty.
     pub story_markdown: String,
-    /// Rendered and sanitised.
+    /// The story as rendered, sanitised HTML.
     pub story_html: String,
-    /// Counts changes, from 1.
+    /// The version: starts at 1 and grows with each change.
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -51,7 +51,7 @@ pub struct Model {
 pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
-/// What the public may see: the creators in scope.
+/// Selects the creators in scope that the public may see.
 pub(crate) fn published(scope: &PublicScope) -> Select<Entity> {
     match scope.creator() {
         Some(creator) => Entity::find().filter(Column::Id.eq(creator)),
@@ -59,12 +59,12 @@ pub(crate) fn published(scope: &PublicScope) -> Select<Entity> {
     }
 }
 
-/// The scope's own creator.
+/// Finds the scope's own creator.
 pub(crate) async fn own(conn: &impl ConnectionTrait, scope: &CreatorScope) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(scope.creator()).one(conn).await
 }
 
-/// Creators by id whoever asks: for operations that checked the ids they were led to.
+/// Finds creators by id, whoever asks. For operations that have checked the ids.
 pub(crate) async fn for_sale(
     conn: &impl ConnectionTrait,
     ids: &[CreatorId],
@@ -73,7 +73,7 @@ pub(crate) async fn for_sale(
     Ok(rows.into_iter().map(|row| (row.id, row)).collect())
 }
 
-/// Takes the lock of the scope's creator by counting its version up; answers the row as it is then.
+/// Locks the scope's creator and increments its version. Returns the row with the new version.
 pub(crate) async fn lock(tx: &Tx, scope: &CreatorScope) -> Result<Model, StoreError> {
     let update = Entity::update_many()
         .col_expr(Column::Version, ExprTrait::add(Expr::col(Column::Version), 1))
@@ -82,15 +82,16 @@ pub(crate) async fn lock(tx: &Tx, scope: &CreatorScope) -> Result<Model, StoreEr
     Ok(rows.into_iter().next().ok_or_else(|| missing(scope))?)
 }
 
-/// Takes the same lock without a change: for what must not happen while the creator is changed, such as new
-/// products.
+/// Takes the same lock without a change, to keep the creator unchanged while a product is created, for
+/// example.
 pub(crate) async fn hold(tx: &Tx, scope: &CreatorScope) -> Result<Model, StoreError> {
-    // Not `FOR UPDATE`: that one waits for every row that is just being made to refer to the creator.
+    // Not `FOR UPDATE`: it would wait for every transaction that is inserting a row that refers to the
+    // creator.
     let row = Entity::find_by_id(scope.creator()).lock(LockType::NoKeyUpdate).one(tx.conn()).await?;
     Ok(row.ok_or_else(|| missing(scope))?)
 }
 
-/// Scopes are made for creators that exist, and creators are never deleted.
+/// Scopes are only made for existing creators, and creators are never deleted, so this is a defect.
 fn missing(scope: &CreatorScope) -> Inconsistency {
     Inconsistency::missing("creators", scope.creator())
 }

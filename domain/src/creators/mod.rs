@@ -1,7 +1,7 @@
-//! Creators: the tenants, with their public profile and who works for them.
+//! Creators: the tenants, with their public profiles.
 //!
-//! [`create()`], [`create_for()`] and [`update()`] the operations; [`queries`] the reads. The tables are
-//! `creators` and `creator_members`. Invariant: a creator's currency is fixed by its first product.
+//! [`create()`], [`create_for()`] and [`update()`] are the operations; [`queries`] has the reads. The table
+//! is `creators`. Invariant: a creator's currency is fixed once it has a product or a drop.
 
 mod create;
 mod create_for;
@@ -19,9 +19,9 @@ pub use update::{UpdateCreator, UpdateCreatorRefusal, update};
 
 use crate::platform::text::Line;
 
-/// A creator's name.
+/// The name of a creator.
 pub type CreatorName = Line<80>;
-/// What a creator does, in one line.
+/// A creator's description of its work, in one line.
 pub type Tagline = Line<160>;
 /// The town or region that a creator works in.
 pub type Place = Line<120>;

@@ -1,8 +1,8 @@
-//! What creators hold of persons: nothing but what they publish about themselves.
+//! The personal data in creators: there is none, only what they publish about themselves.
 
 use crate::platform::personal_data::{Classification::Plain, Register, RegisteredTable, RowOwner};
 
-/// What creators hold.
+/// The register of this capability.
 pub const REGISTER: Register = Register {
     capability: "creators",
     tables: &[RegisteredTable {

@@ -1,4 +1,4 @@
-//! Reads of creators: lists, loaders, and slugs present and past.
+//! Queries of creators: lists, look-ups by id, and look-ups by present and past slugs.
 
 use std::collections::HashMap;
 
@@ -18,16 +18,16 @@ use crate::platform::{
     slugs::{self, SlugKind},
 };
 
-/// In which order creators are listed.
+/// The order in which creators are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CreatorSort {
-    /// Those that opened last first.
+    /// Newest first.
     Newest,
     /// By name.
     Name,
 }
 
-/// The public creators in scope.
+/// Lists the public creators in scope.
 pub async fn list(
     db: &Db,
     scope: &PublicScope,
@@ -47,12 +47,12 @@ pub async fn list(
     }
 }
 
-/// How many creators [`list`] has in all, up to the cap of counts.
+/// Counts the creators that [`list`] has in all, up to the cap.
 pub async fn count(db: &Db, scope: &PublicScope) -> Result<u64, DbErr> {
     count_capped(db.reader(), creator::published(scope)).await
 }
 
-/// Creators by id, those in scope, with one statement.
+/// Returns the creators in scope by id, with one statement.
 pub async fn by_ids(
     db: &Db,
     scope: &PublicScope,
@@ -63,8 +63,8 @@ pub async fn by_ids(
     Ok(rows.into_iter().map(|row| (row.id, row)).collect())
 }
 
-/// The creator that a present or past slug leads to. With a past one the answer's own slug is another:
-/// redirect to that.
+/// Returns the creator that a present or past slug leads to. If the returned creator has another slug, the
+/// caller should redirect to it.
 pub async fn by_slug(db: &Db, scope: &PublicScope, slug: &str) -> Result<Option<Creator>, DbErr> {
     let Some(subject) = slugs::find(db.reader(), SlugKind::Creator, Uuid::nil(), slug).await? else {
         return Ok(None);
@@ -72,7 +72,7 @@ pub async fn by_slug(db: &Db, scope: &PublicScope, slug: &str) -> Result<Option<
     creator::published(scope).filter(Column::Id.eq(subject)).one(db.reader()).await
 }
 
-/// The scope's own creator.
+/// Returns the scope's own creator.
 pub async fn own(db: &Db, scope: &CreatorScope) -> Result<Option<Creator>, DbErr> {
     read_in(db, scope, async |conn| creator::own(conn, scope).await).await
 }

@@ -1,4 +1,4 @@
-//! To change a creator's profile.
+//! Changes a creator's profile.
 
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 use uuid::Uuid;
@@ -14,41 +14,41 @@ use crate::platform::{
     text::Markdown,
 };
 
-/// What is to change of a creator; `None` leaves a field as it is.
+/// A request to change a creator; `None` leaves a field unchanged.
 #[derive(Debug, Clone, Default)]
 pub struct UpdateCreator {
-    /// The version that the change was made on; `None` changes whatever version there is.
+    /// The version that the change is based on; `None` accepts any version.
     pub version: Option<i64>,
-    /// A new slug; the old one leads here still.
+    /// A new slug; the old one still leads to the creator.
     pub slug: Option<Slug>,
     /// A new name.
     pub name: Option<CreatorName>,
-    /// A new tagline; `Some(None)` takes it away.
+    /// A new tagline; `Some(None)` removes it.
     pub tagline: Option<Option<Tagline>>,
-    /// A new place; `Some(None)` takes it away.
+    /// A new place; `Some(None)` removes it.
     pub place: Option<Option<Place>>,
     /// A new country.
     pub country: Option<Country>,
     /// A new time zone.
     pub time_zone: Option<TimeZone>,
-    /// A new currency, while there is no product.
+    /// A new currency; allowed while there is no product and no drop.
     pub currency: Option<Currency>,
-    /// Whether prices are gross.
+    /// Whether prices include tax.
     pub prices_include_tax: Option<bool>,
     /// A new story.
     pub story: Option<Markdown>,
 }
 
-/// Why a creator is not changed.
+/// The reasons to refuse a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UpdateCreatorRefusal {
-    /// Somebody else has changed it since that version.
+    /// The creator has been changed since that version.
     #[error("this was changed in the meantime: read it again")]
     Conflict,
-    /// Another creator has, or once had, this slug.
+    /// Another creator has or had this slug.
     #[error("this slug is taken")]
     SlugTaken,
-    /// There are products or drops with prices in the present currency.
+    /// There are products or drops with prices in the current currency.
     #[error("the currency cannot change once there is a product or a drop")]
     CurrencyFixed,
 }
@@ -61,7 +61,7 @@ pub async fn update(
 ) -> Result<Creator, OpError<UpdateCreatorRefusal>> {
     in_tx(db, scope, async |tx| {
         let row = creator::lock(tx, scope).await?;
-        // The lock counted the version up.
+        // The lock has incremented the version.
         if request.version.is_some_and(|seen| seen.checked_add(1) != Some(row.version)) {
             return Err(OpError::refuse_field(UpdateCreatorRefusal::Conflict, "version"));
         }
@@ -97,7 +97,7 @@ async fn complaints(
     Ok(complaints)
 }
 
-/// The row with what changes, and the names of the fields that are given.
+/// Returns the changed row, and the names of the fields in the request.
 fn apply(row: Creator, request: UpdateCreator) -> (creator::ActiveModel, Vec<&'static str>) {
     let mut row = row.into_active_model();
     let mut fields = Vec::new();
