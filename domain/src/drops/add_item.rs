@@ -1,4 +1,4 @@
-//! To add an item to a draft.
+//! Adds an item to a draft.
 
 use sea_orm::{ActiveModelTrait, ActiveValue::Set};
 
@@ -18,16 +18,16 @@ use crate::{
     },
 };
 
-/// An item to be added.
+/// A request to add an item.
 #[derive(Debug, Clone)]
 pub struct NewItem {
-    /// Which variant; not one that is archived.
+    /// The variant; it must not be archived.
     pub variant: VariantId,
-    /// How many may be sold, 1 to [`UNITS_MAX`](super::terms::UNITS_MAX).
+    /// The number of units for sale, 1 to [`UNITS_MAX`](super::terms::UNITS_MAX).
     pub units: u32,
-    /// How many one person may have, from 1.
+    /// The most units that one person may have, at least 1.
     pub per_buyer_max: u32,
-    /// Prices; the last one is the base price.
+    /// The price tiers; the last one is the base price.
     pub tiers: Vec<Tier>,
 }
 

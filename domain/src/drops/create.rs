@@ -1,4 +1,4 @@
-//! To draft a drop.
+//! Creates a drop as a draft.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set};
@@ -25,54 +25,54 @@ use crate::{
     },
 };
 
-/// A drop to be drafted. Its currency is the creator's.
+/// A request to create a drop. The drop's currency is the creator's.
 #[derive(Debug, Clone)]
 pub struct CreateDrop {
-    /// `None` makes one of the title.
+    /// The slug; if `None`, it is derived from the title.
     pub slug: Option<Slug>,
-    /// The series that this run belongs to, if it is one of several.
+    /// The series that the drop belongs to, if it is one run of several.
     pub series: Option<Slug>,
-    /// Its title.
+    /// The title.
     pub title: ProductTitle,
-    /// In one or two sentences.
+    /// A summary of one or two sentences.
     pub summary: Option<Summary>,
-    /// What it is; may be empty.
+    /// The description; may be empty.
     pub description: Markdown,
-    /// By which it is found.
+    /// The tags that the drop can be found by.
     pub tags: Vec<Tag>,
-    /// The window, `[opens_at, closes_at)`.
+    /// The start of the window `[opens_at, closes_at)`.
     pub opens_at: DateTime<Utc>,
-    /// The window, `[opens_at, closes_at)`.
+    /// The end of the window `[opens_at, closes_at)`.
     pub closes_at: DateTime<Utc>,
     /// How long a hold lasts.
     pub hold_secs: Seconds,
-    /// How many units of all items together one person may have; `None` is as many as the items allow.
+    /// The most units, of all items together, that one person may have; `None` if only the items have limits.
     pub per_buyer_max: Option<Units>,
-    /// So many units of all items together must be paid for, or the run is not made; `None` is made whatever
-    /// comes.
+    /// The minimum run: the units, of all items together, that must be paid for, or the run is not made.
+    /// `None` if the run is made in any case.
     pub minimum_units: Option<Units>,
-    /// What is due now.
+    /// The deposit, which is due at reservation.
     pub deposit: Deposit,
-    /// When the rest is due.
+    /// When the balance is due.
     pub balance: Balance,
-    /// Days from the end of the window to shipping.
+    /// The days from the end of the window to shipping.
     pub lead_time_days: Days,
-    /// Whether lines may be fetched.
+    /// Whether buyers may pick up their goods.
     pub pickup: bool,
-    /// Whether lines may be sent.
+    /// Whether goods can be shipped.
     pub shipping: bool,
 }
 
-/// Why a drop is not drafted.
+/// The reasons to refuse to create a drop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CreateDropRefusal {
-    /// Another drop of the creator has, or once had, this slug.
+    /// Another drop of the creator has or had this slug.
     #[error("this slug is taken")]
     SlugTaken,
-    /// No slug was given, and none can be made of the title.
-    #[error("give a slug: none can be made of this title")]
+    /// The request has no slug, and none can be derived from the title.
+    #[error("no slug can be derived from this title: choose one")]
     SlugNeeded,
-    /// The window ends before it begins.
+    /// The window closes before it opens.
     #[error("the window must close after it opens")]
     WindowEmpty,
 }
@@ -92,7 +92,7 @@ const FIELDS: &[&str] = &[
     "delivery",
 ];
 
-/// Drafts a drop. What it lacks is told when it is published.
+/// Creates a draft. Whether it is complete is checked when it is published.
 pub async fn create(
     db: &Db,
     scope: &CreatorScope,

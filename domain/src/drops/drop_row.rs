@@ -1,4 +1,4 @@
-//! The table of drops, with its scoped finders.
+//! The `drops` table and its scoped finders.
 
 #![expect(clippy::disallowed_methods, reason = "the drops table's own finders")]
 
@@ -21,7 +21,7 @@ use crate::platform::{
     ids::{CreatorId, DropId},
 };
 
-/// One preorder run.
+/// A row of the `drops` table: one preorder run.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "drops")]
 pub struct Model {
@@ -29,7 +29,7 @@ pub struct Model {
     pub id: DropId,
     pub creator_id: CreatorId,
     pub slug: String,
-    /// The series that this run belongs to, if it is one of several.
+    /// The series that the drop belongs to, if it is one run of several.
     pub series: Option<String>,
     pub title: String,
     pub summary: String,
@@ -39,9 +39,9 @@ pub struct Model {
     pub opens_at: DateTime<Utc>,
     pub closes_at: DateTime<Utc>,
     pub hold_secs: Seconds,
-    /// How many units of all items together one person may have, if that is bounded.
+    /// The most units, of all items together, that one person may have, if limited.
     pub per_buyer_max: Option<Units>,
-    /// So many units must be paid for, or the run is not made.
+    /// The units that must be paid for, or the run is not made.
     pub minimum_units: Option<Units>,
     pub currency: Currency,
     pub deposit_kind: DepositKind,
@@ -65,7 +65,7 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
-    /// What is paid at reservation.
+    /// Returns the deposit, which is paid at reservation.
     pub fn deposit(&self) -> Result<Deposit, Inconsistency> {
         Deposit::from_stored(self.deposit_kind, self.deposit_value).ok_or_else(|| {
             Inconsistency::value(
@@ -78,7 +78,7 @@ impl Model {
         })
     }
 
-    /// When the rest is due.
+    /// Returns when the balance is due.
     pub fn balance(&self) -> Result<Balance, Inconsistency> {
         Balance::from_stored(self.balance_kind, self.balance_due_on).ok_or_else(|| {
             Inconsistency::value(
@@ -91,29 +91,29 @@ impl Model {
         })
     }
 
-    /// Where the drop stands at `now`.
+    /// Returns the drop's phase at `now`.
     pub fn phase(&self, now: DateTime<Utc>) -> DropPhase {
         phase(self.state, self.opens_at, self.closes_at, now)
     }
 
-    /// Whether the window is open and ends within [`CLOSING_SOON_HOURS`].
+    /// Returns whether the window is open and closes within [`CLOSING_SOON_HOURS`].
     pub fn closing_soon(&self, now: DateTime<Utc>) -> bool {
         let left = self.closes_at.signed_duration_since(now);
         self.phase(now) == DropPhase::Open && left <= chrono::TimeDelta::hours(CLOSING_SOON_HOURS)
     }
 }
 
-/// All drops, to be narrowed by what somebody may see.
+/// Selects all drops; callers narrow the selection to what the viewer may see.
 pub(crate) fn all() -> Select<Entity> {
     Entity::find()
 }
 
-/// A creator's drops, in any state.
+/// Selects a creator's drops, in any state.
 pub(crate) fn owned(scope: &CreatorScope) -> Select<Entity> {
     Entity::find().filter(Column::CreatorId.eq(scope.creator()))
 }
 
-/// Whether a drop is the creator's.
+/// Returns whether a drop belongs to the creator.
 pub(crate) async fn owns(
     conn: &impl ConnectionTrait,
     scope: &CreatorScope,
@@ -129,7 +129,7 @@ pub(crate) async fn owns(
     Ok(found.is_some())
 }
 
-/// A creator's drop.
+/// Finds a creator's drop.
 pub(crate) async fn own(
     conn: &impl ConnectionTrait,
     scope: &CreatorScope,
@@ -138,12 +138,12 @@ pub(crate) async fn own(
     owned(scope).filter(Column::Id.eq(id)).one(conn).await
 }
 
-/// Drops by id whoever asks: for operations that checked the ids they were led to.
+/// Finds drops by id, whoever asks. For operations that have checked the ids.
 pub(crate) async fn by_ids(conn: &impl ConnectionTrait, ids: &[DropId]) -> Result<Vec<Model>, DbErr> {
     Entity::find().filter(Column::Id.is_in(ids.iter().copied())).all(conn).await
 }
 
-/// Whose drops are: one statement that reads nothing else.
+/// Returns the creators of drops. The statement reads no other columns.
 pub(crate) async fn creators_of(
     conn: &impl ConnectionTrait,
     ids: &[DropId],
@@ -153,7 +153,7 @@ pub(crate) async fn creators_of(
     Ok(rows.into_iter().collect())
 }
 
-/// Takes the lock of a creator's drop by counting its version up, then reads it.
+/// Locks a creator's drop by incrementing its version, then reads it.
 pub(crate) async fn lock(tx: &Tx, scope: &CreatorScope, id: DropId) -> Result<Option<Model>, DbErr> {
     let update = Entity::update_many()
         .col_expr(Column::Version, Expr::col(Column::Version).add(1))
@@ -165,7 +165,7 @@ pub(crate) async fn lock(tx: &Tx, scope: &CreatorScope, id: DropId) -> Result<Op
     own(tx.conn(), scope, id).await
 }
 
-/// Notes the first hold of drops: their deposit terms freeze with it.
+/// Records the first hold of drops, which freezes their deposit terms.
 pub(crate) async fn freeze(tx: &Tx, ids: &[DropId], at: DateTime<Utc>) -> Result<(), DbErr> {
     let update = Entity::update_many().col_expr(Column::FirstHeldAt, Expr::value(at));
     let update = update.filter(Column::Id.is_in(ids.iter().copied())).filter(Column::FirstHeldAt.is_null());
@@ -173,7 +173,7 @@ pub(crate) async fn freeze(tx: &Tx, ids: &[DropId], at: DateTime<Utc>) -> Result
     Ok(())
 }
 
-/// The run numbers that a creator's series has: slugs of its drops.
+/// Returns the slugs of the drops in a creator's series.
 pub(crate) async fn series_slugs(
     conn: &impl ConnectionTrait,
     creator: CreatorId,
@@ -183,14 +183,14 @@ pub(crate) async fn series_slugs(
     select.select_only().column(Column::Slug).into_tuple().all(conn).await
 }
 
-/// Notes the lowest price of a drop's items.
+/// Stores the lowest price of a drop's items.
 pub(crate) async fn set_price_min(tx: &Tx, id: DropId, price_minor: i64) -> Result<(), DbErr> {
     let update = Entity::update_many().col_expr(Column::PriceMinMinor, Expr::value(price_minor));
     update.filter(Column::Id.eq(id)).exec(tx.conn()).await?;
     Ok(())
 }
 
-/// Moves a drop to a state that `state::transition` answered.
+/// Stores a state that `state::transition` returned.
 pub(crate) async fn set_state(
     tx: &Tx,
     id: DropId,

@@ -1,5 +1,4 @@
-//! A drop enters the state that [`transition`](super::state::transition) answered, and everybody who follows
-//! it is told.
+//! Stores and publishes a drop's new state, as returned by [`transition`](super::state::transition).
 
 use chrono::{DateTime, Utc};
 use sea_orm::DbErr;
@@ -10,8 +9,8 @@ use super::{
 };
 use crate::platform::{Tx, audit, facts::Fact, outbox};
 
-/// Writes the state of a drop whose row is locked, with its fact and its audit row. Answers the drop as it is
-/// then.
+/// Stores the state of a drop whose row is locked, publishes its fact and records it in the audit log.
+/// Returns the drop in its new state.
 pub(crate) async fn enter_state(
     tx: &Tx,
     drop: Drop,

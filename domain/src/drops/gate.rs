@@ -1,4 +1,4 @@
-//! The gate of a drop: whoever changes a claim on its units holds this row's lock.
+//! The gate of a drop: the row lock that a transaction holds to change a claim on the drop's units.
 
 #![expect(clippy::disallowed_methods, reason = "the gate table's own finders")]
 
@@ -31,46 +31,46 @@ mod entity {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Makes the gate of a new drop.
+/// Creates the gate of a new drop.
 pub(crate) async fn build(tx: &Tx, drop: DropId) -> Result<(), DbErr> {
     let row = entity::ActiveModel { drop_id: Set(drop), version: Set(0) };
     entity::Entity::insert(row).exec_without_returning(tx.conn()).await?;
     Ok(())
 }
 
-/// The gates that a transaction holds, with their versions. Whoever changes a claim on units shows one, so no
-/// claim is changed without its gate.
+/// The gates that a transaction holds, with their versions. Functions that change a claim on units require
+/// this value, so no claim is changed without its gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Gates(Vec<(DropId, i64)>);
 
 impl Gates {
-    /// The drops with the versions of their gates, by ascending id.
+    /// Returns the drops with the versions of their gates, by ascending id.
     pub(crate) fn versions(&self) -> &[(DropId, i64)] {
         &self.0
     }
 
-    /// The drops, by ascending id.
+    /// Returns the drops, by ascending id.
     pub(crate) fn drops(&self) -> Vec<DropId> {
         self.0.iter().map(|(drop, _)| *drop).collect()
     }
 
-    /// Whether nobody else has taken any of these gates since `before`.
+    /// Returns whether no other transaction has taken any of these gates since `before`.
     pub(crate) fn follow(&self, before: &Self) -> bool {
         let next = before.0.iter().map(|(drop, version)| (*drop, version.saturating_add(1)));
         next.eq(self.0.iter().copied())
     }
 
-    /// The gates as they are after the transaction that took them was rolled back.
+    /// Returns the gates as they are after the transaction that took them was rolled back.
     pub(crate) fn rolled_back(mut self) -> Self {
         self.0.iter_mut().for_each(|(_, version)| *version = version.saturating_sub(1));
         self
     }
 }
 
-/// Takes the gates of drops. The set is ascending, so that no two transactions wait for each other.
+/// Takes the gates of drops in ascending order of their ids, so that no two transactions deadlock.
 ///
-/// State must be loaded by later statements: a statement that waits for the lock and loads at once would see
-/// what was there before it waited.
+/// Load state with later statements only. A statement that waits for the lock and loads in one go would see
+/// the state from before it waited.
 pub(crate) async fn take(tx: &Tx, drops: &BTreeSet<DropId>) -> Result<Gates, DbErr> {
     let mut taken = Vec::with_capacity(drops.len());
     for drop in drops {
@@ -82,15 +82,15 @@ pub(crate) async fn take(tx: &Tx, drops: &BTreeSet<DropId>) -> Result<Gates, DbE
     Ok(Gates(taken))
 }
 
-/// Takes the gate of a creator's drop and the lock of its row, which it answers as it is then. `None` when
-/// the creator has no such drop: nothing is taken then, so that nobody waits for strangers, and another's
-/// drop answers as fast as none.
+/// Takes the gate and the row lock of a creator's drop, and returns the locked row. Returns `None` if the
+/// creator has no such drop. In that case nothing is locked: the request does not wait for another creator's
+/// drop, and the answer takes as long as for a drop that does not exist.
 pub(crate) async fn take_own(
     tx: &Tx,
     scope: &CreatorScope,
     drop: DropId,
 ) -> Result<Option<(Gates, drop_row::Model)>, DbErr> {
-    // A drop never changes hands, so its creator may be read before the gate is taken.
+    // A drop never changes its creator, so the creator can be checked before the gate is taken.
     if !drop_row::owns(tx.conn(), scope, drop).await? {
         return Ok(None);
     }
@@ -98,7 +98,7 @@ pub(crate) async fn take_own(
     Ok(drop_row::lock(tx, scope, drop).await?.map(|row| (gates, row)))
 }
 
-/// Publishes that units of the drops became free or taken.
+/// Publishes that the drops' free units changed.
 pub(crate) async fn publish_stock(tx: &Tx, gates: &Gates) -> Result<(), DbErr> {
     let creators = drop_row::creators_of(tx.conn(), &gates.drops()).await?;
     let changed = gates.versions().iter().filter_map(|(drop, version)| {
@@ -108,7 +108,7 @@ pub(crate) async fn publish_stock(tx: &Tx, gates: &Gates) -> Result<(), DbErr> {
     outbox::publish_all(tx, &changed.collect::<Vec<_>>()).await
 }
 
-/// The present versions of drops' gates: one statement.
+/// Returns the current versions of drops' gates, with one statement.
 pub(crate) async fn versions_of(
     conn: &impl ConnectionTrait,
     drops: &[DropId],

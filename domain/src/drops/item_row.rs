@@ -1,9 +1,9 @@
-//! The tables of drop items and their price tiers, with their finders.
+//! The `drop_items` and `price_tiers` tables and their finders.
 
 #![expect(
     clippy::disallowed_methods,
     unreachable_pub,
-    reason = "these tables' own finders, and what their derives make public"
+    reason = "these tables' own finders, and the public items of their derives"
 )]
 
 use std::collections::HashMap;
@@ -23,7 +23,7 @@ use crate::platform::{
     ids::{CreatorId, DropId, DropItemId, VariantId},
 };
 
-/// A variant within a drop.
+/// A row of the `drop_items` table: a variant in a drop.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "drop_items")]
 pub struct Model {
@@ -33,11 +33,11 @@ pub struct Model {
     pub creator_id: CreatorId,
     pub variant_id: VariantId,
     pub position: Position,
-    /// How many may be sold.
+    /// The number of units for sale.
     pub units: Units,
-    /// How many one person may have.
+    /// The most units that one person may have.
     pub per_buyer_max: Quantity,
-    /// How many are paid for; held ones are counted from the reservations.
+    /// The number of units that are paid for. Held units are counted from the reservations.
     pub confirmed_units: Units,
 }
 
@@ -65,18 +65,18 @@ pub(crate) mod tier_row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// The items of drops, each drop's in order: one statement.
+/// Returns the items of drops, in each drop's order, with one statement.
 pub(crate) async fn of_drops(conn: &impl ConnectionTrait, drops: &[DropId]) -> Result<Vec<Model>, DbErr> {
     let select = Entity::find().filter(Column::DropId.is_in(drops.iter().copied()));
     select.order_by_asc(Column::DropId).order_by_asc(Column::Position).all(conn).await
 }
 
-/// Items by id: one statement.
+/// Finds items by id, with one statement.
 pub(crate) async fn by_ids(conn: &impl ConnectionTrait, ids: &[DropItemId]) -> Result<Vec<Model>, DbErr> {
     Entity::find().filter(Column::Id.is_in(ids.iter().copied())).all(conn).await
 }
 
-/// A creator's item.
+/// Finds a creator's item.
 pub(crate) async fn own(
     conn: &impl ConnectionTrait,
     scope: &CreatorScope,
@@ -85,7 +85,7 @@ pub(crate) async fn own(
     Entity::find_by_id(id).filter(Column::CreatorId.eq(scope.creator())).one(conn).await
 }
 
-/// Which drops items are of: one statement that reads nothing else. Unknown items are left out.
+/// Returns the drops of items. The statement reads no other columns. Unknown items are left out.
 pub(crate) async fn drops_of(
     conn: &impl ConnectionTrait,
     ids: &[DropItemId],
@@ -95,7 +95,7 @@ pub(crate) async fn drops_of(
     Ok(rows.into_iter().collect())
 }
 
-/// The tiers of items, in order: one statement.
+/// Returns the price tiers of items, in order, with one statement.
 pub(crate) async fn tiers_of(
     conn: &impl ConnectionTrait,
     items: &[DropItemId],
@@ -117,7 +117,7 @@ pub(crate) async fn tiers_of(
     Ok(tiers)
 }
 
-/// Replaces the tiers of an item.
+/// Replaces the price tiers of an item.
 pub(crate) async fn set_tiers(tx: &Tx, item: DropItemId, tiers: &[Tier]) -> Result<(), DbErr> {
     tier_row::Entity::delete_many().filter(tier_row::Column::DropItemId.eq(item)).exec(tx.conn()).await?;
     let rows = Position::all().zip(tiers).map(|(position, tier)| tier_row::ActiveModel {
@@ -131,19 +131,19 @@ pub(crate) async fn set_tiers(tx: &Tx, item: DropItemId, tiers: &[Tier]) -> Resu
     Ok(())
 }
 
-/// Removes an item and its tiers.
+/// Removes an item and its price tiers.
 pub(crate) async fn remove(tx: &Tx, item: DropItemId) -> Result<(), DbErr> {
     tier_row::Entity::delete_many().filter(tier_row::Column::DropItemId.eq(item)).exec(tx.conn()).await?;
     Entity::delete_by_id(item).exec(tx.conn()).await?;
     Ok(())
 }
 
-/// Counts units of an item as paid for; under the gate only.
+/// Adds to an item's paid units. The caller must hold the gate.
 pub(crate) async fn add_confirmed(tx: &Tx, item: DropItemId, units: Quantity) -> Result<(), DbErr> {
     set_confirmed(tx, item, Expr::col(Column::ConfirmedUnits).add(i32::from(units))).await
 }
 
-/// Counts units of an item as no longer paid for; under the gate only.
+/// Subtracts from an item's paid units. The caller must hold the gate.
 pub(crate) async fn take_confirmed(tx: &Tx, item: DropItemId, units: Quantity) -> Result<(), DbErr> {
     set_confirmed(tx, item, Expr::col(Column::ConfirmedUnits).sub(i32::from(units))).await
 }
@@ -154,7 +154,7 @@ async fn set_confirmed(tx: &Tx, item: DropItemId, confirmed: Expr) -> Result<(),
     Ok(())
 }
 
-/// Writes an item's bounds; under the gate only.
+/// Stores an item's number of units and its limit. The caller must hold the gate.
 pub(crate) async fn save(tx: &Tx, item: &Model) -> Result<(), DbErr> {
     let update = Entity::update_many()
         .col_expr(Column::Units, Expr::value(item.units))

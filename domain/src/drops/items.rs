@@ -1,9 +1,9 @@
-//! What the operations on drop items share: their refusals, their bounds, the lock, and what follows from a
+//! The parts that the operations on drop items share: refusals, bounds, locking, and the publication of a
 //! change.
 //!
-//! [`add_item`](fn@super::add_item) and [`remove_item`](fn@super::remove_item) stand beside this file.
-//! Changing an item depends on what is claimed of it, so [`change_item`](crate::reservations::change_item)
-//! stands with the reservations.
+//! [`add_item`](fn@super::add_item) and [`remove_item`](fn@super::remove_item) are in this directory.
+//! Changing an item depends on the claims on it, so [`change_item`](crate::reservations::change_item) is in
+//! the reservations module.
 
 use super::{
     drop_row::{self, Model as Drop},
@@ -21,55 +21,55 @@ use crate::platform::{
     outbox,
 };
 
-/// Why items stay as they are.
+/// The reasons to refuse a change of items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ItemRefusal {
-    /// No such drop, or item, of this creator.
+    /// The creator has no such drop or item.
     #[error("not found")]
     NotFound,
-    /// No such variant of this creator, or it is archived.
+    /// The creator has no such variant, or it is archived.
     #[error("no such variant, or it is archived")]
     VariantNotFound,
-    /// The variant is in the drop already.
+    /// The variant is already in the drop.
     #[error("this variant is in the drop already")]
     Duplicate,
-    /// As many items as a drop may have.
+    /// The drop has as many items as allowed.
     #[error("a drop has at most 100 items")]
     TooManyItems,
-    /// Units out of bounds.
+    /// The number of units is out of bounds.
     #[error("units must be 1 to 1,000,000")]
     UnitsOutOfRange,
-    /// A limit of nothing.
-    #[error("one buyer may have at least one unit")]
+    /// The limit per person is out of bounds.
+    #[error("the limit per person must be 1 to 1,000,000")]
     LimitOutOfRange,
-    /// Fewer units than are held and paid for.
+    /// The new number of units is less than the units held and paid for.
     #[error("units cannot fall below what is reserved")]
     BelowReserved,
-    /// Fewer units in all than the run needs to be made.
+    /// The new total of units is less than the minimum run.
     #[error("the units of a published drop cannot fall below its minimum run")]
     BelowMinimumRun,
-    /// None, or too many.
+    /// There is no price tier, or there are too many.
     #[error("an item has 1 to 10 price tiers")]
     TierCount,
-    /// The last tier is bounded.
+    /// The last price tier is bounded.
     #[error("the last price tier is the base price: it has neither a number of units nor an end")]
     LastTierBounded,
-    /// Another tier is not bounded.
+    /// A price tier before the last one is not bounded.
     #[error("every price tier but the last needs a number of units or an end")]
     TierUnbounded,
-    /// Bounds do not grow.
+    /// The bounds of price tiers do not grow.
     #[error("the numbers of units of price tiers must grow from tier to tier")]
     TiersNotGrowing,
-    /// A price out of bounds.
+    /// A price is out of bounds.
     #[error("a price must be more than zero and at most 1,000,000,000 minor units")]
     PriceOutOfRange,
-    /// Below a fixed deposit that was promised.
+    /// A price is below the drop's fixed deposit.
     #[error("a price cannot be below the fixed deposit")]
     PriceBelowDeposit,
-    /// What was announced stays.
+    /// The drop was published, and this cannot change afterwards.
     #[error("this cannot change after the drop was published")]
     Frozen,
-    /// The drop was called off.
+    /// The drop was cancelled.
     #[error("the drop was cancelled")]
     Cancelled,
 }
@@ -86,8 +86,8 @@ impl From<TiersError> for ItemRefusal {
     }
 }
 
-/// Takes the gate and the lock of a drop whose items are to change. `path` names the input that the drop
-/// comes from.
+/// Takes the gate and the row lock of a drop whose items are to change. `path` names the input field that
+/// contains the drop's id.
 pub(super) async fn lock(
     tx: &Tx,
     scope: &CreatorScope,
@@ -103,21 +103,22 @@ pub(super) async fn lock(
     }
 }
 
-/// Takes the gate and the lock of the drop that an item is of, and reads the item as it is then.
+/// Takes the gate and the row lock of an item's drop, then reads the item.
 pub(crate) async fn lock_item(
     tx: &Tx,
     scope: &CreatorScope,
     id: DropItemId,
 ) -> Result<(Gates, Drop, DropItem), OpError<ItemRefusal>> {
     let unknown = || OpError::refuse_field(ItemRefusal::NotFound, "id");
-    // The drop of an item never changes, so it may be read before the gate is taken.
+    // An item never moves to another drop, so its drop can be read before the gate is taken.
     let before = item_row::own(tx.conn(), scope, id).await?.ok_or_else(unknown)?;
     let (gates, drop) = lock(tx, scope, before.drop_id, "id").await?;
     let item = item_row::own(tx.conn(), scope, id).await?.ok_or_else(unknown)?;
     Ok((gates, drop, item))
 }
 
-/// Brings the lowest price of a drop up to date, and publishes that its items changed.
+/// Updates the lowest price of a drop, publishes that its items changed and records the change in the audit
+/// log.
 pub(crate) async fn publish_change(
     tx: &Tx,
     drop: &Drop,
@@ -133,18 +134,18 @@ pub(crate) async fn publish_change(
     Ok(audit::record(tx, action, drop.id, fields).await?)
 }
 
-/// How many units an input says that there are.
+/// Converts the number of units in an input.
 pub(crate) fn units_of(units: u32) -> Result<Units, OpError<ItemRefusal>> {
     Units::try_from(units).map_err(|_| OpError::refuse_field(ItemRefusal::UnitsOutOfRange, "units"))
 }
 
-/// How many units an input says that one person may have.
+/// Converts the limit per person in an input.
 pub(crate) fn limit_of(per_buyer_max: u32) -> Result<Quantity, OpError<ItemRefusal>> {
     Quantity::try_from(per_buyer_max)
         .map_err(|_| OpError::refuse_field(ItemRefusal::LimitOutOfRange, "perBuyerMax"))
 }
 
-/// Checks what an input says of an item without looking anything up.
+/// Checks the bounds in an input, without a look-up.
 pub(crate) fn check_bounds(
     units: Option<u32>,
     per_buyer_max: Option<u32>,

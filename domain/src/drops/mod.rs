@@ -1,11 +1,13 @@
-//! Drops: one preorder run each, from draft to the end of its window.
+//! Drops. A drop is one preorder run, from its draft to the end of its window.
 //!
-//! [`terms`] and [`state`]: the rules. [`create`], [`update`], [`add_item`](fn@add_item),
-//! [`remove_item`](fn@remove_item), [`publish`]: the operations. [`queries`]: reads. The gate: the lock under
-//! which every claim on units is decided.
+//! - [`terms`] and [`state`]: the rules
+//! - [`create`], [`update`], [`add_item`](fn@add_item), [`remove_item`](fn@remove_item) and [`publish`]: the
+//!   operations
+//! - [`queries`]: the reads
+//! - `gate`: the lock under which every claim on units is decided
 //!
-//! What is claimed of a drop is known by [`reservations`](crate::reservations), and so the operations that
-//! depend on it stand there: to withdraw a drop, to cancel it, to change an item.
+//! Only [`reservations`](crate::reservations) knows the claims on a drop. The operations that depend on
+//! claims are therefore there: withdrawing a drop, cancelling a drop and changing an item.
 
 mod add_item;
 pub mod create;

@@ -1,8 +1,8 @@
-//! What drops hold of persons: nothing.
+//! The personal data in drops: there is none.
 
 use crate::platform::personal_data::{Classification::Plain, Register, RegisteredTable, RowOwner};
 
-/// What drops hold.
+/// The register of this capability.
 pub const REGISTER: Register = Register {
     capability: "drops",
     tables: &[RegisteredTable {

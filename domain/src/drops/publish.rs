@@ -1,4 +1,4 @@
-//! To announce a drop.
+//! Publishes a drop.
 
 use super::{
     drop_row::Model as Drop,
@@ -19,54 +19,54 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 
-/// Why a drop is not announced.
+/// The reasons to refuse to publish a drop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PublishRefusal {
-    /// No such drop of this creator.
+    /// The creator has no such drop.
     #[error("not found")]
     NotFound,
-    /// It is announced, or was called off.
+    /// The drop is already published, or was cancelled.
     #[error("only a draft can be published")]
     NotDraft,
-    /// Nothing is sold.
+    /// The drop has no items.
     #[error("add at least one item")]
     NoItems,
-    /// A variant was archived since it was added.
+    /// A variant was archived after it was added.
     #[error("this variant is archived")]
     VariantArchived,
-    /// A limit that nobody can reach.
-    #[error("one buyer may not have more units than there are")]
+    /// An item's limit per person exceeds its units.
+    #[error("the limit per person cannot exceed the units of the item")]
     LimitAboveUnits,
-    /// A tier that begins where the units end.
-    #[error("a price tier must end before the units do")]
+    /// A price tier ends at or after the last unit of the item.
+    #[error("the number of units of a price tier must be less than the units of the item")]
     TierBeyondUnits,
-    /// The window is over, or lasts too long.
+    /// The window is already over, or lasts too long.
     #[error("the window must close in the future, and last at most 31 days")]
     WindowInvalid,
     /// Holds are too short or too long.
     #[error("a hold lasts 1 to 60 minutes")]
     HoldOutOfRange,
-    /// Nobody could have anything.
-    #[error("a limit per person is 1 or more")]
+    /// The limit per person is zero.
+    #[error("the limit per person must be 1 or more")]
     LimitOutOfRange,
-    /// Of nothing, or of more than there is.
-    #[error("a minimum run is 1 unit to as many as there are")]
+    /// The minimum run is zero, or exceeds the units of all items.
+    #[error("the minimum run must be 1 to the total units of the drop")]
     MinimumOutOfRange,
-    /// A deposit of nothing, or above a price.
-    #[error("a deposit is 0.01 to 100 percent, or a fixed amount of at most the lowest price")]
+    /// The deposit is zero, or exceeds the lowest price.
+    #[error("the deposit must be 0.01 to 100 percent, or a fixed amount of at most the lowest price")]
     DepositInvalid,
-    /// Due before the window closes.
+    /// The balance is due before the window closes.
     #[error("the balance cannot be due before the window closes")]
     BalanceTooEarly,
-    /// Longer than two years.
+    /// The lead time is longer than two years.
     #[error("the lead time is at most 730 days")]
     LeadTimeTooLong,
-    /// Neither sent nor fetched.
+    /// The drop offers neither shipping nor pickup.
     #[error("offer shipping, pickup, or both")]
     NoDelivery,
 }
 
-/// Announces a draft. It is checked as a whole: every complaint comes in one answer.
+/// Publishes a draft. Checks the whole drop and returns all complaints at once.
 pub async fn publish(db: &Db, scope: &CreatorScope, id: DropId) -> Result<Drop, OpError<PublishRefusal>> {
     in_tx(db, scope, async |tx| {
         let unknown = || OpError::refuse_field(PublishRefusal::NotFound, "id");

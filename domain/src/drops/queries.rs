@@ -1,4 +1,4 @@
-//! Reads of drops: lists, one by its slug, stock.
+//! Queries of drops: lists, look-ups by id and slug, items and stock.
 
 use std::collections::HashMap;
 
@@ -23,49 +23,51 @@ use crate::{
     },
 };
 
-/// Some drops, as a subquery of their ids: what another capability knows of drops, to filter by.
+/// A set of drops, as a subquery of their ids. With it, another capability can filter drops by what it knows
+/// about them.
 #[derive(Debug, Clone)]
 pub struct DropSet(pub(crate) SelectStatement);
 
-/// Which drops.
+/// A filter on drops.
 #[derive(Debug, Clone, Default)]
 pub struct DropFilter {
-    /// Of one creator.
+    /// Drops of this creator.
     pub creator: Option<CreatorId>,
-    /// With this tag.
+    /// Drops with this tag.
     pub tag: Option<Tag>,
-    /// In one of these phases; `None` is all but drafts and cancelled ones.
+    /// Drops in one of these phases; `None` means all except drafts and cancelled drops.
     pub phases: Option<Vec<DropPhase>>,
-    /// Open, and closing within [`CLOSING_SOON_HOURS`].
+    /// Open drops that close within [`CLOSING_SOON_HOURS`].
     pub closing_soon: bool,
-    /// Open, and among these: [`with_units_left`](crate::reservations::claims::with_units_left) answers them.
+    /// Open drops in this set, such as the result of
+    /// [`with_units_left`](crate::reservations::claims::with_units_left).
     pub available: Option<DropSet>,
-    /// With a lowest price at or above this, in minor units of [`DropFilter::currency`].
+    /// Drops with a lowest price at or above this, in minor units of [`DropFilter::currency`].
     pub price_min_minor: Option<i64>,
-    /// With a lowest price at or below this, in minor units of [`DropFilter::currency`].
+    /// Drops with a lowest price at or below this, in minor units of [`DropFilter::currency`].
     pub price_max_minor: Option<i64>,
-    /// Priced in this currency.
+    /// Drops with prices in this currency.
     pub currency: Option<Currency>,
 }
 
-/// In which order.
+/// The order in which drops are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum DropSort {
-    /// The youngest first.
+    /// Newest first.
     #[default]
     Newest,
-    /// By the opening of the window.
+    /// By the opening of the window, earliest first.
     OpensSoonest,
-    /// By the end of the window.
+    /// By the end of the window, earliest first.
     ClosesSoonest,
-    /// By the lowest price of a unit; of use with one currency.
+    /// By the lowest price of a unit, ascending. Only meaningful within one currency.
     PriceAscending,
-    /// By the lowest price of a unit, falling.
+    /// By the lowest price of a unit, descending. Only meaningful within one currency.
     PriceDescending,
 }
 
 impl DropSort {
-    /// The key of a drop in this order.
+    /// Returns the sort key of a drop in this order.
     pub fn key(self, drop: &Drop) -> SortKey {
         let value = match self {
             Self::Newest => SortValue::Time(drop.created_at),
@@ -126,7 +128,7 @@ fn filtered(sight: &Sight, filter: &DropFilter, now: DateTime<Utc>) -> Select<En
     select
 }
 
-/// A page of drops: one statement.
+/// Lists a page of drops, with one statement.
 pub async fn list(
     db: &Db,
     sight: &Sight,
@@ -147,12 +149,12 @@ pub async fn list(
     .await
 }
 
-/// How many drops a filter finds, capped.
+/// Counts the drops that a filter matches, up to the cap.
 pub async fn count(db: &Db, sight: &Sight, filter: &DropFilter) -> Result<u64, DbErr> {
     count_capped(db.reader(), filtered(sight, filter, db.now())).await
 }
 
-/// A drop by a present or past slug of its creator.
+/// Returns the drop that a present or past slug of a creator leads to.
 pub async fn by_slug(db: &Db, sight: &Sight, creator: CreatorId, slug: &str) -> Result<Option<Drop>, DbErr> {
     let Some(id) = slugs::find(db.reader(), SlugKind::Drop, creator.uuid(), slug).await? else {
         return Ok(None);
@@ -160,24 +162,25 @@ pub async fn by_slug(db: &Db, sight: &Sight, creator: CreatorId, slug: &str) -> 
     seen(sight).filter(C::Id.eq(id)).one(db.reader()).await
 }
 
-/// Drops by id, those that are seen: one statement.
+/// Returns the visible drops by id, with one statement.
 pub async fn by_ids(db: &Db, sight: &Sight, ids: &[DropId]) -> Result<HashMap<DropId, Drop>, DbErr> {
     let rows = seen(sight).filter(C::Id.is_in(ids.iter().copied())).all(db.reader()).await?;
     Ok(rows.into_iter().map(|row| (row.id, row)).collect())
 }
 
-/// Whether a drop that was read is one that somebody may see.
+/// Returns whether the viewer may see a drop.
 pub fn is_seen(sight: &Sight, drop: &Drop) -> bool {
     let of_shop = sight.public_scope().creator().is_none_or(|creator| creator == drop.creator_id);
     sight.sees_hidden_of(drop.creator_id) || (of_shop && drop.state != DropState::Draft)
 }
 
-/// Drops that reservations in the caller's scope refer to, whatever became of them: one statement.
+/// Returns the drops that reservations in the caller's scope refer to, in any state, with one statement.
 pub async fn referred(db: &Db, ids: &[DropId]) -> Result<HashMap<DropId, Drop>, DbErr> {
     Ok(drop_row::by_ids(db.reader(), ids).await?.into_iter().map(|row| (row.id, row)).collect())
 }
 
-/// The items of drops that the caller was led to, in order: one statement.
+/// Returns the items of drops, in order, with one statement. The caller must have checked that the viewer may
+/// see the drops.
 pub async fn items_of(db: &Db, drops: &[DropId]) -> Result<HashMap<DropId, Vec<DropItem>>, DbErr> {
     let mut items: HashMap<DropId, Vec<DropItem>> = HashMap::new();
     for row in item_row::of_drops(db.reader(), drops).await? {
@@ -186,22 +189,24 @@ pub async fn items_of(db: &Db, drops: &[DropId]) -> Result<HashMap<DropId, Vec<D
     Ok(items)
 }
 
-/// Items by id, of drops that are seen or that the caller's reservations refer to: one statement.
+/// Returns items by id, with one statement. The items must belong to drops that the viewer may see, or that
+/// the caller's reservations refer to.
 pub async fn items_by_ids(db: &Db, ids: &[DropItemId]) -> Result<HashMap<DropItemId, DropItem>, DbErr> {
     Ok(item_row::by_ids(db.reader(), ids).await?.into_iter().map(|row| (row.id, row)).collect())
 }
 
-/// The tiers of items, in order: one statement.
+/// Returns the price tiers of items, in order, with one statement.
 pub async fn tiers_of(db: &Db, items: &[DropItemId]) -> Result<HashMap<DropItemId, Vec<Tier>>, DbErr> {
     item_row::tiers_of(db.reader(), items).await
 }
 
-/// The versions of drops' gates: whatever changes what is held or paid for counts them up. One statement.
+/// Returns the versions of drops' gates, with one statement. Every change of the held or paid units
+/// increments the version.
 pub async fn stock_versions(db: &Db, drops: &[DropId]) -> Result<Vec<(DropId, i64)>, DbErr> {
     gate::versions_of(db.reader(), drops).await
 }
 
-/// The slugs of a creator's runs of one series.
+/// Returns the slugs of a creator's drops in one series.
 pub async fn series_slugs(db: &Db, creator: CreatorId, series: &str) -> Result<Vec<String>, DbErr> {
     drop_row::series_slugs(db.reader(), creator, series).await
 }

@@ -1,4 +1,4 @@
-//! To take an item out of a draft.
+//! Removes an item from a draft.
 
 use super::{
     item_row,
@@ -12,7 +12,7 @@ use crate::platform::{
     in_tx,
 };
 
-/// Takes an item out of a draft.
+/// Removes an item from a draft that never had a hold. Returns the item's drop.
 pub async fn remove_item(
     db: &Db,
     scope: &CreatorScope,

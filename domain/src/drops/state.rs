@@ -1,45 +1,45 @@
-//! The state machine of a drop, and its phase, which the clock derives from it.
+//! The state machine of a drop, and the phase that follows from the state and the clock.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{DeriveActiveEnum, entity::prelude::*};
 
-/// What is stored of a drop's life. Scheduled, open and closed are not states: the clock says so.
+/// The stored state of a drop. Scheduled, open and closed are not states: they follow from the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 pub enum DropState {
-    /// Being prepared; only its creator sees it.
+    /// The drop is being prepared; only its creator sees it.
     #[sea_orm(string_value = "DRAFT")]
     Draft,
-    /// Announced: scheduled, open or closed by the clock.
+    /// The drop is published. The clock decides whether it is scheduled, open or closed.
     #[sea_orm(string_value = "PUBLISHED")]
     Published,
-    /// Called off.
+    /// The drop was cancelled.
     #[sea_orm(string_value = "CANCELLED")]
     Cancelled,
 }
 
-/// What can happen to a drop.
+/// The events in a drop's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DropEvent {
-    /// The creator announces it.
+    /// The creator publishes the drop.
     Publish,
-    /// The creator takes it back while nothing is held.
+    /// The creator withdraws the drop while no unit is held.
     Withdraw,
-    /// The creator calls it off.
+    /// The creator cancels the drop.
     Cancel,
 }
 
-/// A state that an event does not fit.
+/// The error for an event that is not allowed in the current state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{event:?} does not fit a drop that is {state:?}")]
+#[error("the event {event:?} is not allowed while the drop is {state:?}")]
 pub struct BadTransition {
-    /// The state as it is.
+    /// The current state.
     pub state: DropState,
-    /// What was to happen.
+    /// The event that was refused.
     pub event: DropEvent,
 }
 
-/// The one function that changes the state of a drop.
+/// Returns the state that follows an event. This function alone decides changes of state.
 pub fn transition(state: DropState, event: DropEvent) -> Result<DropState, BadTransition> {
     match (state, event) {
         (DropState::Draft, DropEvent::Publish) => Ok(DropState::Published),
@@ -53,22 +53,22 @@ pub fn transition(state: DropState, event: DropEvent) -> Result<DropState, BadTr
     }
 }
 
-/// Where a drop stands at an instant.
+/// The phase of a drop at an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DropPhase {
-    /// Not announced.
+    /// The drop is not published.
     Draft,
-    /// Announced; the window opens later.
+    /// The drop is published, and the window has not opened yet.
     Scheduled,
     /// The window is open: `[opens_at, closes_at)`.
     Open,
     /// The window is over.
     Closed,
-    /// Called off.
+    /// The drop was cancelled.
     Cancelled,
 }
 
-/// Derives the phase at `now` from the state and the window.
+/// Computes the phase at `now` from the state and the window.
 pub fn phase(
     state: DropState,
     opens_at: DateTime<Utc>,

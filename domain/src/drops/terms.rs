@@ -1,4 +1,4 @@
-//! What a drop asks and promises: price tiers, deposit, balance, bounds.
+//! The terms of a drop: price tiers, deposit, balance, and bounds.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{DeriveActiveEnum, entity::prelude::*};
@@ -7,69 +7,70 @@ use crate::{catalog::policy::PRICE_MINOR_MAX, platform::Units};
 
 /// The most items of a drop.
 pub const ITEMS_MAX: usize = 100;
-/// The most tiers of an item.
+/// The most price tiers of an item.
 pub const TIERS_MAX: usize = 10;
 /// The most units of an item.
 pub const UNITS_MAX: u32 = 1_000_000;
-/// A reservation window lasts at most this long (days); 24 to 48 hours is usual.
+/// The longest reservation window, in days; 24 to 48 hours are usual.
 pub const WINDOW_DAYS_MAX: i64 = 31;
-/// A hold lasts at least and at most this long (seconds).
+/// The shortest and the longest duration of a hold, in seconds.
 pub const HOLD_SECS: std::ops::RangeInclusive<u32> = 60..=3_600;
-/// A hold's usual time to live, in seconds.
+/// The default duration of a hold, in seconds.
 pub const HOLD_SECS_DEFAULT: u16 = 600;
 /// The longest lead time, in days.
 pub const LEAD_TIME_DAYS_MAX: u32 = 730;
-/// A drop that closes within so many hours is closing soon.
+/// A drop that closes within this many hours is closing soon.
 pub const CLOSING_SOON_HOURS: i64 = 6;
 
-/// A price that holds for the first units and until an instant; the last tier of an item has neither bound.
+/// A price tier. Its price applies to the first units and until an instant; the last tier of an item has
+/// neither bound.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tier {
-    /// Price of one unit, in minor units of the drop's currency.
+    /// The price of one unit, in minor units of the drop's currency.
     pub price_minor: i64,
-    /// Holds for units number 1 to this.
+    /// The price applies to units number 1 to this.
     pub up_to_units: Option<Units>,
-    /// Holds before this instant.
+    /// The price applies before this instant.
     pub until: Option<DateTime<Utc>>,
 }
 
 impl Tier {
-    /// Whether unit number `index` (from 0), sold at `at`, has this price.
+    /// Returns whether the tier applies to unit number `index` (from 0) if it is sold at `at`.
     pub fn holds(&self, index: u32, at: DateTime<Utc>) -> bool {
         self.up_to_units.is_none_or(|bound| index < bound.get()) && self.until.is_none_or(|until| at < until)
     }
 }
 
-/// How the stored deposit value is to be read.
+/// The kind of a deposit, which tells how to read the stored value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 pub enum DepositKind {
-    /// Basis points of the line's goods, tax included.
+    /// Basis points of the price of the line's goods, tax included.
     #[sea_orm(string_value = "PERCENT")]
     Percent,
-    /// Minor units for each unit.
+    /// Minor units per unit.
     #[sea_orm(string_value = "FIXED")]
     Fixed,
 }
 
-/// What is paid at reservation.
+/// The deposit, which is paid at reservation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deposit {
-    /// Basis points (1 to 10,000) of the line's goods, tax included.
+    /// Basis points (1 to 10,000) of the price of the line's goods, tax included.
     Percent(u32),
-    /// Minor units for each unit, at most what the unit costs.
+    /// Minor units per unit, at most the price of a unit.
     Fixed(i64),
 }
 
 impl Deposit {
-    /// The stored form.
+    /// Returns the stored form.
     pub fn stored(self) -> (DepositKind, i64) {
         match self {
             Self::Percent(points) => (DepositKind::Percent, i64::from(points)),
             Self::Fixed(minor) => (DepositKind::Fixed, minor),
         }
     }
-    /// Reads the stored form; `None` where it is none.
+    /// Reads the stored form; `None` if it is invalid.
     pub fn from_stored(kind: DepositKind, value: i64) -> Option<Self> {
         match kind {
             DepositKind::Percent => u32::try_from(value).ok().map(Self::Percent),
@@ -78,36 +79,36 @@ impl Deposit {
     }
 }
 
-/// How the stored balance date is to be read.
+/// The kind of a balance, which tells how to read the stored date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 pub enum BalanceKind {
     /// On a date.
     #[sea_orm(string_value = "ON_DATE")]
     OnDate,
-    /// When the run is made, before it is shipped.
+    /// When the run has been made, before it is shipped.
     #[sea_orm(string_value = "BEFORE_SHIPPING")]
     BeforeShipping,
 }
 
-/// When the rest is due.
+/// When the balance is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Balance {
-    /// On that date in the creator's time zone.
+    /// On this date in the creator's time zone.
     OnDate(Date),
-    /// Before shipping: about when the window closes and the lead time is over.
+    /// Before shipping, that is about when the lead time after the end of the window is over.
     BeforeShipping,
 }
 
 impl Balance {
-    /// The stored form.
+    /// Returns the stored form.
     pub fn stored(self) -> (BalanceKind, Option<Date>) {
         match self {
             Self::OnDate(date) => (BalanceKind::OnDate, Some(date)),
             Self::BeforeShipping => (BalanceKind::BeforeShipping, None),
         }
     }
-    /// Reads the stored form; `None` where it is none.
+    /// Reads the stored form; `None` if it is invalid.
     pub fn from_stored(kind: BalanceKind, date: Option<Date>) -> Option<Self> {
         match kind {
             BalanceKind::OnDate => date.map(Self::OnDate),
@@ -116,27 +117,27 @@ impl Balance {
     }
 }
 
-/// Why tiers are refused.
+/// The reasons to refuse price tiers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TiersError {
-    /// None, or more than [`TIERS_MAX`].
+    /// There is no tier, or there are more than [`TIERS_MAX`].
     #[error("an item has 1 to 10 price tiers")]
     Count,
     /// The last tier is bounded.
     #[error("the last price tier is the base price: it has neither a number of units nor an end")]
     LastBounded,
-    /// Another tier is not bounded, so later ones would never hold.
+    /// A tier before the last one is not bounded, so later tiers would never apply.
     #[error("every price tier but the last needs a number of units or an end")]
     Unbounded,
-    /// Bounds do not grow.
+    /// The bounds do not grow.
     #[error("the numbers of units of price tiers must grow from tier to tier")]
     NotGrowing,
-    /// A price below zero, or too high.
+    /// A price is not positive, or too high.
     #[error("a price must be more than zero and at most 1,000,000,000 minor units")]
     Price,
 }
 
-/// Checks the tiers of an item.
+/// Checks the price tiers of an item.
 pub fn check_tiers(tiers: &[Tier]) -> Result<(), TiersError> {
     let Some((last, earlier)) = tiers.split_last() else { return Err(TiersError::Count) };
     if tiers.len() > TIERS_MAX {
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn terms_survive_their_stored_form_and_nothing_else_is_terms() {
+    fn terms_survive_storage_and_invalid_stored_terms_are_rejected() {
         for deposit in [Deposit::Percent(0), Deposit::Percent(9_999_999), Deposit::Fixed(500)] {
             let (kind, value) = deposit.stored();
             assert_eq!(Deposit::from_stored(kind, value), Some(deposit));

@@ -1,4 +1,4 @@
-//! To change a drop: freely while it is a draft, within what was promised once it is announced.
+//! Changes a drop. A draft can change freely; a published drop only within what was promised.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
@@ -24,76 +24,76 @@ use crate::{
     },
 };
 
-/// What is to be changed; `None` leaves a field as it is.
+/// A request to change a drop; `None` leaves a field unchanged.
 #[derive(Debug, Clone, Default)]
 pub struct UpdateDrop {
-    /// The version that the caller has seen: refused when it changed meanwhile.
+    /// The version that the change is based on. The change is refused if the drop has another version.
     pub version: Option<i64>,
-    /// The old slug goes on leading here.
+    /// A new slug; the old one still leads to the drop.
     pub slug: Option<Slug>,
-    /// Texts may be mended at any time.
+    /// A new title. Texts may change at any time.
     pub title: Option<ProductTitle>,
-    /// Texts may be mended at any time.
+    /// A new summary. Texts may change at any time.
     pub summary: Option<Summary>,
-    /// Texts may be mended at any time.
+    /// A new description. Texts may change at any time.
     pub description: Option<Markdown>,
-    /// All tags.
+    /// The new tags, which replace all old ones.
     pub tags: Option<Vec<Tag>>,
-    /// Once announced: only earlier, and only before it opened.
+    /// The start of the window. After publication it can only become earlier, and only before the drop opens.
     pub opens_at: Option<DateTime<Utc>>,
-    /// Once announced: only later.
+    /// The end of the window. After publication it can only become later, and only before the window is over.
     pub closes_at: Option<DateTime<Utc>>,
-    /// Frozen by the announcement.
+    /// The duration of a hold. It cannot change after publication.
     pub hold_secs: Option<Seconds>,
-    /// Frozen by the announcement; `Some(None)` takes the limit away.
+    /// The limit per person; `Some(None)` removes it. It cannot change after publication.
     pub per_buyer_max: Option<Option<Units>>,
-    /// Once announced: only lower, or taken away by `Some(None)`.
+    /// The minimum run; `Some(None)` removes it. After publication it can only become lower.
     pub minimum_units: Option<Option<Units>>,
-    /// Frozen by the first hold.
+    /// The deposit. It cannot change after the first hold.
     pub deposit: Option<Deposit>,
-    /// Frozen by the first hold.
+    /// When the balance is due. This cannot change after the first hold.
     pub balance: Option<Balance>,
-    /// Frozen by the announcement.
+    /// The lead time. It cannot change after publication.
     pub lead_time_days: Option<Days>,
-    /// Frozen by the announcement.
+    /// Whether buyers may pick up their goods. This cannot change after publication.
     pub pickup: Option<bool>,
-    /// Frozen by the announcement.
+    /// Whether goods can be shipped. This cannot change after publication.
     pub shipping: Option<bool>,
 }
 
-/// Why a drop stays as it is.
+/// The reasons to refuse a change of a drop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UpdateDropRefusal {
-    /// No such drop of this creator.
+    /// The creator has no such drop.
     #[error("not found")]
     NotFound,
-    /// It was changed meanwhile.
-    #[error("the drop was changed meanwhile; load it again")]
+    /// The drop has been changed since that version.
+    #[error("the drop was changed in the meantime: read it again")]
     Conflict,
-    /// Another drop of the creator has, or once had, this slug.
+    /// Another drop of the creator has or had this slug.
     #[error("this slug is taken")]
     SlugTaken,
-    /// The window would end before it begins, or last too long.
+    /// The window would close before it opens, or last too long.
     #[error("the window must close after it opens, within 31 days")]
     WindowInvalid,
-    /// An announced window may only be lengthened.
-    #[error("an announced window can only be lengthened, and a window that is over stays over")]
+    /// The window of a published drop can only become longer.
+    #[error("the window of a published drop can only become longer, and only until it is over")]
     WindowShortened,
-    /// Deposit terms froze with the first hold.
+    /// The deposit terms cannot change after the first hold.
     #[error("deposit terms cannot change after the first reservation")]
     DepositFrozen,
-    /// A fixed deposit above the lowest price of an item.
+    /// A fixed deposit exceeds the lowest price of an item.
     #[error("a fixed deposit can be at most the lowest price of a unit")]
     DepositAbovePrice,
-    /// What was announced stays.
+    /// The drop was published, and this cannot change afterwards.
     #[error("this cannot change after the drop was published")]
     Frozen,
-    /// The drop was called off.
+    /// The drop was cancelled.
     #[error("the drop was cancelled")]
     Cancelled,
 }
 
-/// Changes a drop; every complaint comes in one answer.
+/// Changes a drop. All complaints are returned at once.
 pub async fn update(
     db: &Db,
     scope: &CreatorScope,
@@ -126,7 +126,7 @@ pub async fn update(
     .await
 }
 
-/// What speaks against a change. Pure.
+/// Returns the complaints about a change.
 fn complaints(
     drop: &Drop,
     request: &UpdateDrop,
