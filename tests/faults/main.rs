@@ -148,7 +148,7 @@ fn a_fault_that_cannot_be_stops_the_start_and_is_named() {
         ),
         (
             "reserve.written=stall",
-            "SMALLRUN_FAULT cannot be used: `stall` is nothing that a fault point can do",
+            "SMALLRUN_FAULT cannot be used: `stall` is not an action of a fault point",
         ),
     ] {
         let ended = Ended::of(smallrun().args(["serve", "--data", "/nowhere"]).env("SMALLRUN_FAULT", fault));

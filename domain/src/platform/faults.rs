@@ -1,9 +1,10 @@
-//! Fault points: named places after each step of what must survive a failure, where a test makes the process
-//! end, makes the step fail, or makes it wait.
+//! Fault points: named places after each step that must survive a failure. There a test makes the process
+//! abort, the step fail, or the step wait.
 //!
-//! [`Point`] is the closed list. A real process is told by the variable `SMALLRUN_FAULT` ([`arm`]); a test
-//! that drives operations itself says at which of the coming points one of them ends (`crash_at`, `fail_at`).
-//! All of it is behind the cargo feature `faults`: without it a point is nothing.
+//! [`Point`] is the closed list. A real process takes its faults from the variable `SMALLRUN_FAULT`
+//! ([`arm`]). A test that runs operations itself chooses the point by its number (`crash_at`, `fail_at`).
+//!
+//! All of it is behind the cargo feature `faults`: without it, a point compiles to nothing.
 
 use std::{str::FromStr, time::Duration};
 
@@ -18,25 +19,25 @@ pub use firing::{crash_at, fail_at};
 /// Whether this build has fault points.
 pub const COMPILED_IN: bool = cfg!(feature = "faults");
 
-/// Makes the enum of points, with their names and a sentence each.
+/// Defines the enum of points, with a name and a sentence for each.
 macro_rules! points {
     ($($point:ident = $name:literal, $about:literal;)*) => {
-        /// A place where a fault can be made to happen. Names are never changed.
+        /// A place where a fault can be made to happen. The names never change.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Point {
             $(#[doc = $about] $point,)*
         }
 
         impl Point {
-            /// All points, in the order in which a reservation comes to them.
+            /// All points, in the order in which a reservation passes them.
             pub const ALL: &'static [Self] = &[$(Self::$point),*];
 
-            /// The constant name, as `SMALLRUN_FAULT` takes it.
+            /// Returns the constant name, as in `SMALLRUN_FAULT`.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$point => $name,)* }
             }
 
-            /// Where it lies, in a sentence.
+            /// Returns a sentence that describes the state at this point.
             pub fn about(self) -> &'static str {
                 match self { $(Self::$point => $about,)* }
             }
@@ -45,45 +46,84 @@ macro_rules! points {
 }
 
 points! {
-    ReserveGated = "reserve.gated", "A reservation holds the gates of its drops; nothing is written.";
-    ReserveKeyed = "reserve.keyed", "The idempotency key of a reservation is written, not committed; nothing is decided.";
-    ReserveWritten = "reserve.written", "All rows of a reservation are written, not committed.";
-    ReserveCommitted = "reserve.committed", "A reservation is committed; the buyer has no answer.";
-    PayKeyed = "pay.keyed", "The idempotency key of a payment is written, not committed.";
-    PayGated = "pay.gated", "A payment holds the gates of its drops; nothing is decided.";
-    PayWritten = "pay.written", "The buyer's choice of a method and its task are written, not committed.";
-    PayCommitted = "pay.committed", "The buyer's choice is committed; the buyer has no answer.";
-    GatewayIntentMade = "gateway.intent_made", "The gateway has made an intent; we do not know its id yet.";
-    GatewayIntentRemembered = "gateway.intent_remembered", "The intent's id is committed; it is not confirmed.";
-    GatewayConfirmed = "gateway.confirmed", "The gateway has taken the method; we have not noted what came of it.";
-    ApplyGated = "apply.gated", "What the gateway says is about to be applied, under the gates.";
-    ApplyWritten = "apply.written", "Payment, lines, allocations and ledger are written, not committed.";
-    ApplyCommitted = "apply.committed", "What the gateway says is committed; its task still waits.";
-    WebhookNoted = "webhook.noted", "A webhook and its task are written, not committed.";
-    WebhookTaken = "webhook.taken", "A webhook is committed; the gateway has no answer.";
-    WebhookFetched = "webhook.fetched", "The intent of a webhook is fetched; nothing is applied.";
-    WebhookApplied = "webhook.applied", "A webhook is applied; its task still waits.";
-    RelayLeased = "relay.leased", "The relay has its lease; no fact is stamped.";
-    RelayStamped = "relay.stamped", "Facts are stamped and their tasks queued, not committed.";
-    RelayCommitted = "relay.committed", "Stamps and tasks are committed; nobody has been told.";
-    RelayBroadcast = "relay.broadcast", "Stamped facts have been broadcast.";
-    ConsumeClaimed = "consume.claimed", "A worker has claimed tasks; none has begun.";
-    ConsumeHandled = "consume.handled", "A task is done; its row still stands.";
-    ConsumeSettled = "consume.settled", "The row of a task that was done is gone.";
-    ConsumeAcked = "consume.acked", "The permit of a task that was settled is given back; only with RabbitMQ.";
-    MailSent = "mail.sent", "A letter is handed over; its task still waits.";
-    TimerQueued = "timer.queued", "Due timers have become tasks, not committed.";
-    TimerFired = "timer.fired", "Due timers have become tasks.";
-    LapseGated = "lapse.gated", "A lapse holds the gates of its drops; nothing is decided.";
-    LapseWritten = "lapse.written", "All rows of a lapse are written, not committed.";
-    LapseCommitted = "lapse.committed", "A lapse is committed; its task still waits.";
-    GatewayCancelled = "gateway.cancelled", "The gateway has ended an intent; we have not noted it.";
-    CancelKeyed = "cancel.keyed", "The idempotency key of a cancelled reservation is written, not committed.";
-    CancelGated = "cancel.gated", "A cancelled reservation holds the gates of its drops; nothing is decided.";
-    CancelWritten = "cancel.written", "All rows of a cancelled reservation are written, not committed.";
-    CancelCommitted = "cancel.committed", "A cancelled reservation is committed; the buyer has no answer.";
-    GatewayRefundMade = "gateway.refund_made", "The gateway has given money back; we have not booked it.";
-    GatewayRefundBooked = "gateway.refund_booked", "A refund is booked; its task still waits.";
+    ReserveGated = "reserve.gated",
+        "A reservation holds the gates of its drops; nothing is written.";
+    ReserveKeyed = "reserve.keyed",
+        "The idempotency key of a reservation is written, not committed; nothing is decided.";
+    ReserveWritten = "reserve.written",
+        "All rows of a reservation are written, not committed.";
+    ReserveCommitted = "reserve.committed",
+        "A reservation is committed; the buyer has no answer.";
+    PayKeyed = "pay.keyed",
+        "The idempotency key of a payment is written, not committed.";
+    PayGated = "pay.gated",
+        "A payment holds the gates of its drops; nothing is decided.";
+    PayWritten = "pay.written",
+        "The buyer's choice of a payment method and its task are written, not committed.";
+    PayCommitted = "pay.committed",
+        "The buyer's choice of a payment method is committed; the buyer has no answer.";
+    GatewayIntentMade = "gateway.intent_made",
+        "The gateway has created a payment intent; its id is not stored yet.";
+    GatewayIntentRemembered = "gateway.intent_remembered",
+        "The id of the payment intent is committed; the intent is not confirmed.";
+    GatewayConfirmed = "gateway.confirmed",
+        "The gateway has confirmed the payment intent; the result is not stored.";
+    ApplyGated = "apply.gated",
+        "The state reported by the gateway is about to be applied; the gates are held.";
+    ApplyWritten = "apply.written",
+        "Payment, lines, allocations and ledger are written, not committed.";
+    ApplyCommitted = "apply.committed",
+        "The state reported by the gateway is committed; the task still waits.";
+    WebhookNoted = "webhook.noted",
+        "A webhook and its task are written, not committed.";
+    WebhookTaken = "webhook.taken",
+        "A webhook is committed; the gateway has no answer.";
+    WebhookFetched = "webhook.fetched",
+        "The payment intent of a webhook is fetched; nothing is applied.";
+    WebhookApplied = "webhook.applied",
+        "A webhook is applied; its task still waits.";
+    RelayLeased = "relay.leased",
+        "The relay has its lease; no fact is stamped.";
+    RelayStamped = "relay.stamped",
+        "Facts are stamped and their tasks queued, not committed.";
+    RelayCommitted = "relay.committed",
+        "Stamps and tasks are committed; nothing is broadcast.";
+    RelayBroadcast = "relay.broadcast",
+        "Stamped facts are broadcast.";
+    ConsumeClaimed = "consume.claimed",
+        "A worker has claimed tasks; none has begun.";
+    ConsumeHandled = "consume.handled",
+        "A task has succeeded; its row still exists.";
+    ConsumeSettled = "consume.settled",
+        "The row of a task that succeeded is deleted.";
+    ConsumeAcked = "consume.acked",
+        "The permit of a settled task is acknowledged; only with RabbitMQ.";
+    MailSent = "mail.sent",
+        "A letter is handed over; its task still waits.";
+    TimerQueued = "timer.queued",
+        "Due timers have become tasks, not committed.";
+    TimerFired = "timer.fired",
+        "Due timers have become tasks; this is committed.";
+    LapseGated = "lapse.gated",
+        "A lapse holds the gates of its drops; nothing is decided.";
+    LapseWritten = "lapse.written",
+        "All rows of a lapse are written, not committed.";
+    LapseCommitted = "lapse.committed",
+        "A lapse is committed; its task still waits.";
+    GatewayCancelled = "gateway.cancelled",
+        "The gateway has cancelled a payment intent; the result is not stored.";
+    CancelKeyed = "cancel.keyed",
+        "The idempotency key of a cancellation is written, not committed.";
+    CancelGated = "cancel.gated",
+        "A cancellation holds the gates of its drops; nothing is decided.";
+    CancelWritten = "cancel.written",
+        "All rows of a cancellation are written, not committed.";
+    CancelCommitted = "cancel.committed",
+        "A cancellation is committed; the buyer has no answer.";
+    GatewayRefundMade = "gateway.refund_made",
+        "The gateway has made a refund; it is not booked.";
+    GatewayRefundBooked = "gateway.refund_booked",
+        "A refund is booked; its task still waits.";
 }
 
 impl FromStr for Point {
@@ -95,14 +135,14 @@ impl FromStr for Point {
     }
 }
 
-/// What happens at a point.
+/// The action of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// The process ends there, as by `kill -9`.
+    /// The process ends at once, as after `kill -9`.
     Abort,
-    /// The step fails as if the database had.
+    /// The step fails as if the database had failed.
     Error,
-    /// The step waits so long, and goes on.
+    /// The step waits for this time, then continues.
     Stall(Duration),
 }
 
@@ -129,16 +169,16 @@ impl FromStr for Action {
     }
 }
 
-/// One point and what happens at it.
+/// A point and the action there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
-    /// Where.
+    /// The point.
     pub point: Point,
-    /// What.
+    /// The action.
     pub action: Action,
 }
 
-/// Reads `POINT=ACTION[,POINT=ACTION…]`; an empty text is no fault.
+/// Parses `POINT=ACTION[,POINT=ACTION…]`; an empty text means no faults.
 pub fn parse(text: &str) -> Result<Vec<Fault>, FaultError> {
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
     parts
@@ -150,27 +190,29 @@ pub fn parse(text: &str) -> Result<Vec<Fault>, FaultError> {
         .collect()
 }
 
-/// Why a text arms no fault point.
+/// Why a text cannot be used to arm fault points.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FaultError {
-    /// No point has that name.
+    /// No point has this name.
     #[error("there is no fault point `{0}`")]
     UnknownPoint(String),
-    /// Nothing that a point can do.
+    /// The action is unknown.
     #[error(
-        "`{0}` is nothing that a fault point can do: it is abort, error, or stall with a time, such as stall:5s or stall:250ms"
+        "`{0}` is not an action of a fault point: use abort, error, or stall with a time, \
+         such as stall:5s or stall:250ms"
     )]
     BadAction(String),
-    /// A point without an action.
+    /// A point has no action.
     #[error("`{0}` is not of the form POINT=ACTION, such as reserve.written=abort")]
     NoAction(String),
-    /// The feature `faults` is off.
+    /// The build lacks the feature `faults`.
     #[error("this build has no fault points")]
     NotCompiledIn,
 }
 
-/// Arms this process with the faults of a text, once, before it begins to work. Each fault happens at the
-/// first pass through its point; several of one point at its first passes, in their order.
+/// Arms this process with the faults in `text`. Call it once, before the process begins to work. Each fault
+/// happens at the first pass through its point; several faults of one point happen at successive passes, in
+/// their order.
 pub fn arm(text: &str) -> Result<(), FaultError> {
     if text.trim().is_empty() {
         return Ok(());
@@ -185,13 +227,13 @@ pub fn arm(text: &str) -> Result<(), FaultError> {
     Ok(())
 }
 
-/// Passes a point: goes on, unless a fault happens there.
+/// Passes a point. A fault armed there happens; otherwise nothing does.
 #[cfg(feature = "faults")]
 pub async fn point(point: Point) -> Result<(), DbErr> {
     firing::pass(point).await
 }
 
-/// Passes a point; this build has none, so this is nothing.
+/// Passes a point. This build has no faults, so this does nothing.
 #[cfg(not(feature = "faults"))]
 #[inline(always)]
 pub async fn point(_point: Point) -> Result<(), DbErr> {
@@ -203,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_unique_and_lead_back_to_their_points() {
+    fn names_are_unique_and_parse_to_their_points() {
         for point in Point::ALL {
             assert_eq!(point.name().parse(), Ok(*point));
             assert!(point.about().ends_with('.'), "{point:?}");
@@ -215,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_names_points_and_what_happens_there() {
+    fn a_text_is_parsed_into_points_and_actions() {
         let fault = |point, action| Fault { point, action };
         assert_eq!(
             parse("reserve.written=abort, pay.keyed=error,relay.stamped=stall:5s,mail.sent=stall:250ms"),
@@ -230,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_point_or_no_action_is_named() {
+    fn an_unknown_point_or_action_is_reported() {
         for (text, error) in [
             ("reserve.wirtten=abort", FaultError::UnknownPoint("reserve.wirtten".into())),
             ("reserve.written", FaultError::NoAction("reserve.written".into())),

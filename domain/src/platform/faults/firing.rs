@@ -1,4 +1,4 @@
-//! How faults happen: those of the process, told by its environment, and those of one future, told by a test.
+//! Makes faults happen: those of the process, set by its environment, and those of one future, set by a test.
 
 use std::{
     future::{Future, pending, poll_fn},
@@ -14,7 +14,7 @@ use sea_orm::DbErr;
 
 use super::{Action, Fault, Point};
 
-/// A fault of the process, which happens once.
+/// A fault of the process; it happens once.
 struct Armed {
     fault: Fault,
     happened: AtomicBool,
@@ -26,7 +26,7 @@ tokio::task_local! {
     static COUNTDOWN: Arc<Countdown>;
 }
 
-/// Arms the process; the first call counts.
+/// Arms the process; only the first call has an effect.
 pub(super) fn arm(faults: &[Fault]) {
     ARMED.get_or_init(|| {
         faults.iter().map(|fault| Armed { fault: *fault, happened: AtomicBool::new(false) }).collect()
@@ -38,7 +38,7 @@ pub(super) async fn pass(point: Point) -> Result<(), DbErr> {
         && countdown.is_due(point)
     {
         match countdown.ending {
-            // Nobody polls this any more: `crash_at` drops it here, as the end of a process does.
+            // Nothing polls this future any more: `crash_at` drops it at this point, as a crash would.
             Ending::Crash => pending().await,
             Ending::Error => return Err(failure(point)),
         }
@@ -61,14 +61,14 @@ fn failure(point: Point) -> DbErr {
     DbErr::Custom(format!("the fault point {} fails", point.name()))
 }
 
-/// What happens to a future at the point that was chosen.
+/// What happens to a future at the chosen point.
 #[derive(Clone, Copy)]
 enum Ending {
     Crash,
     Error,
 }
 
-/// Counts the points that a future passes.
+/// Counts down the points that a future passes.
 struct Countdown {
     left: AtomicU32,
     ending: Ending,
@@ -80,7 +80,7 @@ impl Countdown {
         Arc::new(Self { left: AtomicU32::new(nth), ending, ended_at: OnceLock::new() })
     }
 
-    /// Whether this is the point that was chosen.
+    /// Returns whether this is the chosen point.
     fn is_due(&self, point: Point) -> bool {
         let down = |left: u32| left.checked_sub(1);
         let due = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, down) == Ok(1);
@@ -91,11 +91,11 @@ impl Countdown {
     }
 }
 
-/// Runs `work` as far as the `nth` point that it comes to, from 1, and drops it there, as if the process had
-/// ended: a transaction that is open is rolled back, what was committed stays, and nobody gets an answer. The
-/// error is the point. Work that passes fewer points ends as ever.
+/// Runs `work` up to its `nth` point, counted from 1, and drops it there, as if the process had crashed: an
+/// open transaction is rolled back, committed changes stay, and the caller gets no result. The error is the
+/// point. Work that passes fewer points completes normally.
 ///
-/// Points are counted in the task that polls `work`, not in those that it spawns.
+/// Points are counted in the task that polls `work`, not in tasks that it spawns.
 pub async fn crash_at<F: Future>(nth: u32, work: F) -> Result<F::Output, Point> {
     let countdown = Countdown::new(nth, Ending::Crash);
     let mut work = pin!(COUNTDOWN.scope(Arc::clone(&countdown), work));
@@ -106,7 +106,7 @@ pub async fn crash_at<F: Future>(nth: u32, work: F) -> Result<F::Output, Point> 
     .await
 }
 
-/// Runs `work`, and makes the `nth` point that it comes to, from 1, fail.
+/// Runs `work` and makes its `nth` point, counted from 1, fail.
 pub async fn fail_at<F: Future>(nth: u32, work: F) -> F::Output {
     COUNTDOWN.scope(Countdown::new(nth, Ending::Error), work).await
 }
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_future_ends_at_the_point_that_was_chosen() {
+    async fn a_future_is_dropped_at_the_chosen_point() {
         for (nth, expected) in [(1, Err(Point::ReserveKeyed)), (3, Err(Point::ReserveWritten)), (4, Ok(()))] {
             let passed = AtomicU32::new(0);
             let ended = crash_at(nth, three(&passed)).await;
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_point_that_was_chosen_fails_once() {
+    async fn the_chosen_point_fails_once() {
         let passed = AtomicU32::new(0);
         let twice = async {
             let first = three(&passed).await;

@@ -1,5 +1,5 @@
-//! What administrators see and do: all tasks by queue, kind, state and subject; dead letters put back, or
-//! discarded.
+//! The tasks as administrators see them: lists them by queue, kind, state and subject; requeues and discards
+//! dead letters.
 
 #![expect(
     clippy::disallowed_methods,
@@ -28,28 +28,28 @@ use crate::platform::{
     text::{Line, TextError},
 };
 
-/// Which tasks are asked for; all conditions hold.
+/// The tasks to list; all conditions must hold.
 #[derive(Debug, Clone, Default)]
 pub struct TaskFilter {
-    /// Of this queue.
+    /// Only this queue.
     pub queue: Option<Queue>,
-    /// Of this kind: its constant name.
+    /// Only this kind, by its constant name.
     pub kind: Option<String>,
-    /// In this state.
+    /// Only this state.
     pub state: Option<TaskState>,
-    /// About this, as [`Task::subject`](super::Task::subject) says it.
+    /// Only this subject, as in [`Task::subject`](super::Task::subject).
     pub subject: Option<String>,
 }
 
 /// The order of tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TaskSort {
-    /// Those that became necessary last first.
+    /// Last queued first.
     #[default]
     Newest,
-    /// Those that became necessary first first.
+    /// First queued first.
     Oldest,
-    /// Those that run next first.
+    /// Next to run first.
     DueSoonest,
 }
 
@@ -65,14 +65,14 @@ fn selected(filter: &TaskFilter) -> Select<Entity> {
         select = select.filter(C::Subject.eq(subject));
     }
     match filter.state {
-        // Written out, because the partial index of dead letters is not found through a parameter.
+        // A literal, because a parameter would not match the partial index of dead letters.
         Some(TaskState::Dead) => select.filter(Expr::cust("state = 'DEAD'")),
         Some(state @ (TaskState::Ready | TaskState::Running)) => select.filter(C::State.eq(state)),
         None => select,
     }
 }
 
-/// All tasks, or some of them.
+/// Returns a page of the tasks that match.
 pub async fn list(
     db: &Db,
     _scope: &AdminScope,
@@ -95,29 +95,29 @@ pub async fn list(
     .await
 }
 
-/// How many tasks [`list`] has, capped.
+/// Counts the tasks that [`list`] returns, up to a cap.
 pub async fn count(db: &Db, _scope: &AdminScope, filter: &TaskFilter) -> Result<u64, DbErr> {
     count_capped(db.reader(), selected(filter)).await
 }
 
-/// Tasks by id: one statement.
+/// Returns tasks by id, with one statement.
 pub async fn by_ids(db: &Db, _scope: &AdminScope, ids: &[TaskId]) -> Result<HashMap<TaskId, TaskRow>, DbErr> {
     let rows = Entity::find().filter(C::Id.is_in(ids.iter().copied())).all(db.reader()).await?;
     Ok(rows.into_iter().map(|row| (row.id, row)).collect())
 }
 
-/// Why a task is not put back.
+/// Why a task was not requeued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RequeueRefusal {
-    /// There is no such task: it may have been done.
+    /// There is no such task; it may have succeeded.
     #[error("not found")]
     NotFound,
-    /// It waits or runs.
-    #[error("this task is no dead letter: it waits for a worker, or one has it")]
+    /// The task is waiting or running.
+    #[error("this task is not a dead letter: it is waiting or running")]
     NotDead,
 }
 
-/// Puts a dead letter back into its queue, with all attempts before it again. Answers it as it is then.
+/// Puts a dead letter back into its queue, with the full number of attempts, and returns its row.
 pub async fn requeue(db: &Db, scope: &AdminScope, id: TaskId) -> Result<TaskRow, OpError<RequeueRefusal>> {
     in_tx(db, scope.actor(), async |tx| {
         let put_back = put_back(tx, &[id]).await?;
@@ -134,7 +134,7 @@ pub async fn requeue(db: &Db, scope: &AdminScope, id: TaskId) -> Result<TaskRow,
     .await
 }
 
-/// Puts those back that are dead; answers how many.
+/// Puts back those of the tasks that are dead letters, and returns their number.
 async fn put_back(tx: &Tx, ids: &[TaskId]) -> Result<u64, DbErr> {
     let update = Entity::update_many()
         .col_expr(C::State, Expr::value(TaskState::Ready))
@@ -145,22 +145,22 @@ async fn put_back(tx: &Tx, ids: &[TaskId]) -> Result<u64, DbErr> {
     Ok(update.exec(tx.conn()).await?.rows_affected)
 }
 
-/// Dead letters put back in one transaction: some milliseconds' work.
+/// The number of dead letters requeued in one transaction, which takes some milliseconds.
 const REQUEUE_BATCH: u64 = 200;
-/// Dead letters put back by one call, at most.
+/// The maximum number of dead letters requeued by one call.
 const REQUEUE_MAX: u64 = 10_000;
 
-/// What [`requeue_all`] did.
+/// The result of [`requeue_all`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Requeued {
-    /// How many dead letters were put back.
+    /// The number of dead letters that were requeued.
     pub count: u64,
-    /// Whether there may be more: ask again.
+    /// Whether there may be more, to be requeued by another call.
     pub more: bool,
 }
 
-/// Puts all dead letters of a kind back, in short transactions and up to ten thousand a call. One that fails
-/// again meanwhile is not put back twice.
+/// Requeues all dead letters of a kind, in short transactions, up to ten thousand in one call. A task that
+/// fails again meanwhile is not requeued twice.
 pub async fn requeue_all(db: &Db, scope: &AdminScope, kind: &str) -> Result<Requeued, DbErr> {
     let mut done = Requeued { count: 0, more: true };
     let mut after: Option<TaskId> = None;
@@ -173,7 +173,8 @@ pub async fn requeue_all(db: &Db, scope: &AdminScope, kind: &str) -> Result<Requ
     Ok(done)
 }
 
-/// One batch, of those behind `after`; answers how many it had, and the last one if others may follow.
+/// Requeues one batch of dead letters with ids above `after`. Returns its size, and its last id if others may
+/// follow.
 async fn requeue_some(tx: &Tx, kind: &str, after: Option<TaskId>) -> Result<(u64, Option<TaskId>), DbErr> {
     let filter =
         TaskFilter { kind: Some(kind.to_owned()), state: Some(TaskState::Dead), ..TaskFilter::default() };
@@ -192,31 +193,31 @@ async fn requeue_some(tx: &Tx, kind: &str, after: Option<TaskId>) -> Result<(u64
     Ok((count, ids.last().copied().filter(|_| full)))
 }
 
-/// Why a dead letter was discarded, in an administrator's words: one line of 3 to 500 characters. The audit
-/// log keeps it for good, so it names no persons.
+/// An administrator's reason for discarding a dead letter: one line of 3 to 500 characters. The audit log
+/// keeps it forever, so it must not name persons.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiscardReason(Line<500>);
 
 impl DiscardReason {
-    /// Reads a reason; the error says what is wrong with it.
+    /// Checks a reason; the error says what is wrong with it.
     pub fn new(text: &str) -> Result<Self, &'static str> {
         match Line::new(text) {
             Ok(line) if line.as_str().chars().count() >= 3 => Ok(Self(line)),
-            Ok(_) | Err(TextError::Empty) => Err("takes at least 3 characters"),
-            Err(TextError::TooLong) => Err("takes at most 500 characters"),
-            Err(TextError::ForbiddenSign) => Err("holds signs that are not allowed"),
+            Ok(_) | Err(TextError::Empty) => Err("must have at least 3 characters"),
+            Err(TextError::TooLong) => Err("must have at most 500 characters"),
+            Err(TextError::ForbiddenSign) => Err("contains characters that are not allowed"),
         }
     }
 }
 
-/// Why a task is not discarded.
+/// Why a task was not discarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DiscardRefusal {
-    /// There is no such task: it may have been done.
+    /// There is no such task; it may have succeeded.
     #[error("not found")]
     NotFound,
-    /// It waits or runs.
-    #[error("only a dead letter can be discarded: this task waits for a worker, or one has it")]
+    /// The task is waiting or running.
+    #[error("only a dead letter can be discarded: this task is waiting or running")]
     NotDead,
 }
 
@@ -238,8 +239,8 @@ mod discard_row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Lets a dead letter go for good, with its history. What is left is the reason in the audit log, and that it
-/// was discarded, so that no reconciler does the same again.
+/// Deletes a dead letter and its history. The audit log keeps the reason. A row records that the task was
+/// discarded, so that no reconciler queues it again.
 pub async fn discard(
     db: &Db,
     scope: &AdminScope,
@@ -274,7 +275,7 @@ pub async fn discard(
     .await
 }
 
-/// Of these subjects, those of which a task of one of these kinds was discarded.
+/// Returns those of the subjects for which a task of one of these kinds was discarded.
 pub(super) async fn discarded(
     conn: &impl ConnectionTrait,
     kinds: &[&str],

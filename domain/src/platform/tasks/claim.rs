@@ -1,8 +1,8 @@
-//! Claim and settle: a worker takes due tasks, and takes down how each attempt ended.
+//! Claiming and settling: a worker claims due tasks, and records how each attempt ended.
 //!
-//! A worker may stall for longer than its lease and come back when another has the task. So whatever it then
-//! says is taken by (task, attempt) and only while that attempt runs: attempts are never counted down, and no
-//! two workers have the same one.
+//! A worker may stall for longer than its lease, and return when another worker has the task. So every later
+//! report names the task and the attempt, and takes effect only while that attempt is running. The attempt
+//! number never decreases, and no two workers have the same one.
 
 #![expect(clippy::disallowed_methods, reason = "the tasks table's own finders")]
 
@@ -24,35 +24,35 @@ use crate::platform::{
     trace::TraceParent,
 };
 
-/// How long a worker may be silent about a task before another takes it: three times as long as between two
-/// renewals.
+/// The duration of a lease: another worker takes a task whose lease was not renewed for this long. It is
+/// three times the interval between renewals.
 pub const LEASE_SECS: i64 = 10;
 
-/// When a task that this version cannot do is looked at again. In the middle of a deploy workers of a newer
-/// version may know it, and a deploy is over well before the attempts are.
+/// When a task that this version does not know is tried again. During a deploy, workers of a newer version
+/// may know it. A deploy ends well before the attempts are used up.
 pub const UNKNOWN_AGAIN_SECS: u64 = 60;
 
 /// A task that a worker has claimed.
 #[derive(Debug, Clone)]
 pub struct Claimed {
-    /// The row's id: stable over attempts, so good as an idempotency key.
+    /// The row's id. It is the same in all attempts, so it can be part of an idempotency key.
     pub id: TaskId,
-    /// The constant name of its kind, one of those that were asked for.
+    /// The constant name of the task's kind, one of the requested kinds.
     pub kind: &'static str,
-    /// The queue it is on.
+    /// The queue of the task.
     pub queue: Queue,
-    /// What to do, as its kind reads it.
+    /// The payload, to be read by the task's kind.
     pub payload: JsonValue,
-    /// Which attempt this is, from 1.
+    /// The number of this attempt, from 1.
     pub attempt: i32,
-    /// The last attempt that there is, unless it is handed back.
+    /// The number of the last attempt, unless an attempt is handed back.
     pub attempts_max: i32,
-    /// The trace it belongs to.
+    /// The trace that the task belongs to.
     pub trace: Option<TraceParent>,
 }
 
 impl Claimed {
-    /// Whether the task is a dead letter when this attempt fails.
+    /// Returns whether the task becomes a dead letter when this attempt fails.
     pub fn is_last(&self) -> bool {
         self.attempt >= self.attempts_max
     }
@@ -62,7 +62,7 @@ impl Claimed {
     }
 }
 
-/// One attempt that runs.
+/// A running attempt.
 #[derive(Clone, Copy)]
 struct Held {
     id: TaskId,
@@ -70,7 +70,7 @@ struct Held {
 }
 
 impl Held {
-    /// The row, as long as no other worker has taken it over.
+    /// Matches the row as long as no other worker has taken it over.
     fn is_ours(self) -> Condition {
         Condition::all()
             .add(C::Id.eq(self.id))
@@ -82,28 +82,28 @@ impl Held {
 /// How an attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// In which way.
+    /// The kind of failure.
     pub outcome: Outcome,
-    /// The error with its causes; cut to some thousand characters where it is kept. No personal values, no
-    /// secrets.
+    /// The error with its causes, without personal data and secrets. It is cut to 2,000 characters when
+    /// stored.
     pub error: String,
 }
 
 impl Failure {
-    /// A failure of that kind.
+    /// Builds a failure.
     pub fn new(outcome: Outcome, error: impl Into<String>) -> Self {
         Self { outcome, error: error.into() }
     }
 }
 
-/// Claims up to `limit` due tasks of a queue that are of these kinds: those of the lowest class first, the
-/// oldest concern first. A running task whose worker fell silent counts as due, unless that was its last
-/// attempt. Tasks of other kinds are left as they are, for workers that know them.
+/// Claims up to `limit` due tasks of a queue that are of these kinds: lowest class first, and within a class
+/// the oldest concern first. A running task whose lease expired is due too, unless that was its last attempt.
+/// Tasks of other kinds are left to workers that know them.
 pub async fn claim(tx: &Tx, queue: Queue, kinds: &[&'static str], limit: u64) -> Result<Vec<Claimed>, DbErr> {
     // Leases are compared across processes, whose clocks may differ.
     let now = tx.decision_now().await?;
     tx.walk_indexes().await?;
-    // Each by its own statement, because only within one state has the index the order that is asked for.
+    // One statement for each state, because the index has the requested order only within one state.
     let mut rows =
         first_of(tx, queue, kinds, C::State.eq(TaskState::Ready).and(C::RunAt.lte(now)), limit).await?;
     let abandoned =
@@ -111,7 +111,7 @@ pub async fn claim(tx: &Tx, queue: Queue, kinds: &[&'static str], limit: u64) ->
     if !abandoned.is_empty() {
         rows.extend(abandoned);
         rows.sort_by_key(|row| (row.urgency, row.since));
-        // Those that are left are free again with the end of the transaction.
+        // The rows cut off here are unlocked at the end of the transaction.
         rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     }
     let rows = without_spent(tx, rows).await?;
@@ -123,7 +123,8 @@ pub async fn claim(tx: &Tx, queue: Queue, kinds: &[&'static str], limit: u64) ->
         .col_expr(C::State, Expr::value(TaskState::Running))
         .col_expr(C::Attempt, ExprTrait::add(Expr::col(C::Attempt), 1))
         .col_expr(C::LeaseUntil, Expr::value(lease_until))
-        // Free from now on: what makes the same task necessary again may come after this one has looked.
+        // The unique key is released now: a change from here on may come after this attempt has read its
+        // data, so it must be able to queue the same task again.
         .col_expr(C::UniqueKey, Expr::value(Option::<String>::None))
         .filter(C::Id.is_in(rows.iter().map(|row| row.id)))
         .exec(tx.conn())
@@ -137,7 +138,7 @@ pub async fn claim(tx: &Tx, queue: Queue, kinds: &[&'static str], limit: u64) ->
     Ok(claimed.collect())
 }
 
-/// The most urgent rows of a queue, locked, without those that another transaction has locked.
+/// Locks and returns the most urgent rows of a queue, skipping rows locked by other transactions.
 async fn first_of(
     tx: &Tx,
     queue: Queue,
@@ -150,9 +151,9 @@ async fn first_of(
     ordered.limit(limit).lock_with_behavior(LockType::Update, LockBehavior::SkipLocked).all(tx.conn()).await
 }
 
-/// Takes down which of these rows were left by a worker that fell silent, and answers those that may be
-/// tried. For the others that was the last attempt, and they are dead letters: what takes its worker down
-/// each time must end somewhere.
+/// Records the attempts whose lease expired, and returns the rows that may be tried again. The others have
+/// used their last attempt and become dead letters: a task that crashes its worker each time must not run
+/// forever.
 async fn without_spent(tx: &Tx, rows: Vec<TaskRow>) -> Result<Vec<TaskRow>, DbErr> {
     const ERROR: &str = "its worker fell silent";
     let lost: Vec<_> = rows.iter().filter(|row| row.state == TaskState::Running).collect();
@@ -172,12 +173,12 @@ async fn without_spent(tx: &Tx, rows: Vec<TaskRow>) -> Result<Vec<TaskRow>, DbEr
     Ok(rows.into_iter().filter(|row| !spent.contains(&row.id)).collect())
 }
 
-/// Whether its last attempt was begun.
+/// Returns whether the last attempt was begun.
 fn is_spent(row: &TaskRow) -> bool {
     row.attempt >= row.attempts_max
 }
 
-/// Says that a worker still has these tasks in hand.
+/// Renews the leases of these tasks.
 pub async fn renew(tx: &Tx, ids: Vec<TaskId>) -> Result<(), DbErr> {
     let now = tx.decision_now().await?;
     let lease_until = now.checked_add_signed(TimeDelta::seconds(LEASE_SECS)).unwrap_or(now);
@@ -186,8 +187,8 @@ pub async fn renew(tx: &Tx, ids: Vec<TaskId>) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Puts back what a server had in hand when it ended without a word; answers how many. Only for a process
-/// that begins where no other has workers: there the lease would just keep a buyer waiting.
+/// Puts back the running tasks of a process that crashed, and returns their number. Only for a process that
+/// starts where no other process has workers. Otherwise a buyer would wait until the leases expire.
 pub async fn take_back(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> {
     in_tx(db, scope.actor(), async |tx| {
         let running =
@@ -206,14 +207,14 @@ pub async fn take_back(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> {
     .await
 }
 
-/// Ends a task that was done: its row goes, and its history with it. `false`: another worker has it by now,
-/// and nothing was changed.
+/// Ends a task that succeeded: deletes the row and its history. Returns `false`, without a change, if another
+/// worker has the task by now.
 pub async fn finish(tx: &Tx, claimed: &Claimed) -> Result<bool, DbErr> {
     let done = Entity::delete_many().filter(claimed.held().is_ours());
     Ok(done.exec(tx.conn()).await?.rows_affected == 1)
 }
 
-/// Puts a task back whose attempt failed, to run at `run_at`. `false` as with [`finish`].
+/// Puts back a task whose attempt failed, to run again at `run_at`. Returns `false` as [`finish`] does.
 pub async fn retry(
     tx: &Tx,
     claimed: &Claimed,
@@ -233,14 +234,13 @@ async fn put_back(tx: &Tx, held: Held, run_at: DateTime<Utc>, failure: &Failure)
     settled(tx, held, update, failure).await
 }
 
-/// Puts a task back whose worker stops before it is done: that attempt does not count against it. `false` as
-/// with [`finish`].
+/// Puts back a task whose worker is stopping; the attempt does not count. Returns `false` as [`finish`] does.
 pub async fn hand_back(tx: &Tx, claimed: &Claimed) -> Result<bool, DbErr> {
     leave(tx, claimed, tx.now()).await
 }
 
-/// Leaves a task to another worker, not before `run_at`: that attempt does not count against it. `false` as
-/// with [`finish`].
+/// Leaves a task to another worker, from `run_at` on; the attempt does not count. Returns `false` as
+/// [`finish`] does.
 pub async fn leave(tx: &Tx, claimed: &Claimed, run_at: DateTime<Utc>) -> Result<bool, DbErr> {
     let update = Entity::update_many()
         .col_expr(C::State, Expr::value(TaskState::Ready))
@@ -252,7 +252,7 @@ pub async fn leave(tx: &Tx, claimed: &Claimed, run_at: DateTime<Utc>) -> Result<
     Ok(done.rows_affected == 1)
 }
 
-/// Sets a task aside, as a dead letter, for a person to look at. `false` as with [`finish`].
+/// Turns a task into a dead letter, for a person to look at. Returns `false` as [`finish`] does.
 pub async fn bury(tx: &Tx, claimed: &Claimed, failure: &Failure) -> Result<bool, DbErr> {
     set_aside(tx, claimed.held(), failure).await
 }
@@ -265,7 +265,7 @@ async fn set_aside(tx: &Tx, held: Held, failure: &Failure) -> Result<bool, DbErr
     settled(tx, held, update, failure).await
 }
 
-/// Writes how an attempt ended, and its line in the history.
+/// Writes the outcome of an attempt and its failure.
 async fn settled(
     tx: &Tx,
     held: Held,
@@ -279,8 +279,8 @@ async fn settled(
     Ok(true)
 }
 
-/// Counts what a claim finds out; how an attempt ends that ran is counted by its worker, under the same
-/// names.
+/// Counts the expired leases that a claim finds. The worker counts the attempts that it ends itself, under
+/// the same metric names.
 fn count(queue: Queue, kind: String, outcome: Outcome, dead: bool) {
     let labels = [("queue", queue.name().to_owned()), ("kind", kind), ("outcome", outcome.word().to_owned())];
     metrics::counter!("smallrun_tasks_total", &labels).increment(1);

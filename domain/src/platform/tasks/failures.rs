@@ -1,4 +1,4 @@
-//! The history of a task: each attempt that failed, in which way and why. It goes with its task.
+//! The history of a task: each failed attempt, with its outcome and error. It is deleted with the task.
 
 #![expect(clippy::disallowed_methods, reason = "the history's own finders")]
 
@@ -16,32 +16,32 @@ use crate::platform::{
     ids::TaskId,
 };
 
-/// In which way an attempt failed.
+/// How an attempt failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 pub enum Outcome {
-    /// What does it said that it may go better later.
+    /// The work reported a temporary failure.
     #[sea_orm(string_value = "RETRY")]
     Retry,
-    /// What does it said that it never will.
+    /// The work reported a permanent failure.
     #[sea_orm(string_value = "DISCARD")]
     Discard,
-    /// It took longer than a task may, and was cut off.
+    /// The attempt exceeded the time limit and was cut off.
     #[sea_orm(string_value = "TIMED_OUT")]
     TimedOut,
-    /// It ended by a defect.
+    /// The attempt panicked.
     #[sea_orm(string_value = "PANIC")]
     Panic,
-    /// Its worker fell silent until the lease was over.
+    /// The worker did not renew its lease in time.
     #[sea_orm(string_value = "LOST")]
     Lost,
-    /// No task that the version knows which looked at it.
+    /// The version of the worker could not read the payload.
     #[sea_orm(string_value = "UNREADABLE")]
     Unreadable,
 }
 
 impl Outcome {
-    /// The word in metrics.
+    /// Returns the label in metrics.
     pub fn word(self) -> &'static str {
         match self {
             Self::Retry => "retry",
@@ -54,19 +54,19 @@ impl Outcome {
     }
 }
 
-/// The most failures that are kept of a task: those of two rounds of attempts. The oldest go.
+/// The maximum number of failures kept for a task: two rounds of attempts. The oldest are deleted.
 pub const FAILURES_MAX: i32 = 24;
 
 mod entity {
     use super::*;
 
-    /// An attempt that failed.
+    /// A failed attempt.
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
     #[sea_orm(table_name = "task_failures")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
         pub task_id: TaskId,
-        /// Which attempt, from 1; attempts that were handed back leave gaps.
+        /// The number of the attempt, from 1. Attempts that were handed back leave gaps.
         #[sea_orm(primary_key, auto_increment = false)]
         pub attempt: i32,
         pub outcome: Outcome,
@@ -82,12 +82,12 @@ mod entity {
 pub use entity::Model as TaskFailure;
 use entity::{ActiveModel, Column as C, Entity};
 
-/// An error as it is kept.
+/// Cuts an error to the stored length, 2,000 characters.
 pub(super) fn bounded(error: &str) -> String {
     error.chars().take(2_000).collect()
 }
 
-/// Writes a line for each of these attempts, and takes the oldest away where there are too many.
+/// Writes a failure for each of these attempts, and deletes the oldest of a task that has too many.
 pub(super) async fn add_all(
     tx: &Tx,
     attempts: impl Iterator<Item = (TaskId, i32)>,
@@ -104,7 +104,7 @@ pub(super) async fn add_all(
         error: Set(bounded(&failure.error)),
         failed_at: Set(tx.now()),
     });
-    // Workers of the version before count from 1 again when a dead letter is put back.
+    // Workers of the previous version count from 1 again when a dead letter is requeued.
     let again = OnConflict::columns([C::TaskId, C::Attempt])
         .update_columns([C::Outcome, C::Error, C::FailedAt])
         .to_owned();
@@ -116,7 +116,7 @@ pub(super) async fn add_all(
     Ok(())
 }
 
-/// The attempts at tasks that failed, the newest first: one statement.
+/// Returns the failed attempts of tasks, newest first, with one statement.
 pub async fn failures_of(
     db: &Db,
     _scope: &AdminScope,

@@ -1,4 +1,4 @@
-//! What a type must say to be a task, and which kinds of tasks a process knows.
+//! The trait of tasks, and the kinds of tasks that a process knows.
 
 use std::{error::Error, fmt, future::Future, sync::Arc};
 
@@ -11,25 +11,25 @@ use crate::platform::{OpError, access::SystemScope, db::Db, ids::TaskId};
 
 /// A kind of background work. The fields of the type are the payload: ids, never personal data.
 ///
-/// A kind is known to a process when it is in its [`TaskKinds`]; `domain::registry` has the list.
+/// A process knows the kinds in its [`TaskKinds`]; `domain::registry` has the list.
 pub trait Task: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The ports that the work needs besides the database; `()` if it needs none.
     type Context: Send + Sync + 'static;
 
-    /// The constant name of the kind. It stands in rows, so it never changes.
+    /// The constant name of the kind. It is stored in rows, so it never changes.
     const KIND: &'static str;
 
     /// The queue of this kind.
     const QUEUE: Queue;
 
-    /// Why the system acts, in the words of the audit log.
+    /// The reason of the actor `system:…` in the audit log.
     const REASON: &'static str;
 
-    /// What the task is about: a public id, or another name that its capability documents.
+    /// Returns what the task is about: a public id, or another name that its capability documents.
     fn subject(&self) -> String;
 
-    /// Does the work. It is called again, with the same [`Attempt::task`], when it failed or when nobody
-    /// knows whether it succeeded; so whatever it calls has its effect once.
+    /// Does the work. The task runs again, with the same [`Attempt::task`], after a failure or an unknown
+    /// outcome. So the work must be idempotent.
     fn run(
         self,
         attempt: &Attempt,
@@ -37,7 +37,7 @@ pub trait Task: Serialize + DeserializeOwned + Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), TaskError>> + Send;
 }
 
-/// How long an attempt may take before it is cut off and tried again, in seconds.
+/// The time limit of an attempt, in seconds. A longer attempt is cut off and retried.
 pub const TASK_SECS_MAX: u64 = 30;
 
 /// One attempt at a task.
@@ -45,34 +45,35 @@ pub const TASK_SECS_MAX: u64 = 30;
 pub struct Attempt {
     /// The id of the task's row. It is the same in all attempts, so it can be part of an idempotency key.
     pub task: TaskId,
-    /// Which attempt this is, from 1.
+    /// The number of this attempt, from 1.
     pub number: i32,
     /// The database.
     pub db: Db,
-    /// The scope of the work, with the reason of its kind.
+    /// The scope of the work, with the reason of the task's kind.
     pub scope: SystemScope,
 }
 
-/// A cause, kept with its own causes.
+/// A cause, with its own chain of causes.
 pub type Cause = Box<dyn Error + Send + Sync>;
 
-/// Why a task was not done. Whether it is tried again is decided where the cause is known.
+/// The error of a task. It says whether the task is retried, because that is decided where the cause is
+/// known.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {
-    /// It may go better later: the task is tried again after a wait, up to a number of attempts.
-    #[error("to be tried again")]
+    /// A temporary failure: the task is retried after a wait, up to a maximum number of attempts.
+    #[error("the task failed and is retried")]
     Retry(#[source] Cause),
-    /// It never will: the task is set aside as a dead letter, for a person to look at.
-    #[error("not to be tried again")]
+    /// A permanent failure: the task becomes a dead letter, for a person to look at.
+    #[error("the task failed permanently")]
     Discard(#[source] Cause),
-    /// The kind is known, but the payload is not one that this version can read.
-    #[error("not a task of this version")]
+    /// The kind is known, but this version cannot read the payload.
+    #[error("this version cannot read the task")]
     Unreadable(#[source] Cause),
-    /// The task asks for something that this version does not know. It is left to a newer version, and the
+    /// The task needs something that this version does not know. It is left to a newer version, and the
     /// attempt does not count.
-    #[error("left to a newer version: {what} `{name}` is not known here")]
+    #[error("this version does not know the {what} `{name}`; the task is left to a newer version")]
     Unknown {
-        /// Of what sort it is, such as `letter`.
+        /// The sort of the unknown thing, such as `letter`.
         what: &'static str,
         /// Its constant name.
         name: String,
@@ -80,12 +81,12 @@ pub enum TaskError {
 }
 
 impl TaskError {
-    /// To be tried again.
+    /// A temporary failure.
     pub fn retry(cause: impl Into<Cause>) -> Self {
         Self::Retry(cause.into())
     }
 
-    /// For a person to look at.
+    /// A permanent failure.
     pub fn discard(cause: impl Into<Cause>) -> Self {
         Self::Discard(cause.into())
     }
@@ -98,7 +99,7 @@ impl From<DbErr> for TaskError {
 }
 
 impl<R: fmt::Debug + Send + Sync + 'static> From<OpError<R>> for TaskError {
-    /// A database may do better later; a refusal or a contradiction among stored rows will not.
+    /// Retries after a failure of the database and when busy; a refusal or contradicting rows are permanent.
     fn from(error: OpError<R>) -> Self {
         match error {
             OpError::Db(error) => Self::retry(error),
@@ -108,7 +109,7 @@ impl<R: fmt::Debug + Send + Sync + 'static> From<OpError<R>> for TaskError {
     }
 }
 
-/// A kind with its context, behind which the type is no longer seen.
+/// A kind of task with its context; erases the type.
 #[async_trait]
 trait RunTask: Send + Sync {
     async fn run(&self, attempt: &Attempt, payload: JsonValue) -> Result<(), TaskError>;
@@ -131,12 +132,12 @@ struct TaskKind {
     runner: Arc<dyn RunTask>,
 }
 
-/// The kinds of tasks that a process knows, each with the ports that it works with.
+/// The kinds of tasks that a process knows, each with its ports.
 #[derive(Clone, Default)]
 pub struct TaskKinds(Vec<TaskKind>);
 
 impl TaskKinds {
-    /// These, and a further kind.
+    /// Adds a kind.
     #[must_use]
     pub fn with<T: Task>(mut self, context: T::Context) -> Self {
         let runner = Arc::new(WithContext::<T>(context));
@@ -144,19 +145,19 @@ impl TaskKinds {
         self
     }
 
-    /// These, and the others.
+    /// Adds the other kinds.
     #[must_use]
     pub fn and(mut self, others: Self) -> Self {
         self.0.extend(others.0);
         self
     }
 
-    /// The names of all kinds: what a worker claims.
+    /// Returns the names of all kinds. Workers claim only these.
     pub fn names(&self) -> Vec<&'static str> {
         self.0.iter().map(|kind| kind.name).collect()
     }
 
-    /// Makes an attempt at a claimed task, as the system, for the reason of its kind.
+    /// Makes an attempt at a claimed task, as the system, with the reason of its kind.
     pub async fn run(&self, db: &Db, claimed: &Claimed) -> Result<(), TaskError> {
         let Some(kind) = self.0.iter().find(|kind| kind.name == claimed.kind) else {
             return Err(TaskError::Unknown { what: "task", name: claimed.kind.to_owned() });

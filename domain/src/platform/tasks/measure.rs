@@ -1,4 +1,4 @@
-//! What metrics and buses ask of all tasks together.
+//! Counts and due times over all tasks, for metrics and buses.
 
 #![expect(clippy::disallowed_methods, reason = "the tasks table's own finders")]
 
@@ -12,7 +12,7 @@ use sea_orm::{
 use super::{C, Entity, Queue, TaskState};
 use crate::platform::db::Db;
 
-/// When the next task of a queue is due, if any waits.
+/// Returns when the next ready task of a queue is due.
 pub async fn next_due(db: &Db, queue: Queue) -> Result<Option<DateTime<Utc>>, DbErr> {
     let next = Entity::find()
         .select_only()
@@ -22,8 +22,8 @@ pub async fn next_due(db: &Db, queue: Queue) -> Result<Option<DateTime<Utc>>, Db
     next.order_by_asc(C::RunAt).into_tuple().one(db.reader()).await
 }
 
-/// Tasks that were queued for later and came due after `after`, until `until`, by queue; those that could be
-/// run at once were counted by the transaction that queued them ([`Db::take_due`]).
+/// Counts, by queue, the tasks that were queued for later and came due after `after`, up to `until`. Tasks
+/// that could run at once are not included: the transaction that queued them counted them ([`Db::take_due`]).
 pub async fn come_due(
     db: &Db,
     after: DateTime<Utc>,
@@ -43,7 +43,7 @@ pub async fn come_due(
         .collect())
 }
 
-/// When the first task that was queued for later than `after` comes due, whatever its queue.
+/// Returns when the first ready task of any queue comes due after `after`.
 pub async fn next_due_after(db: &Db, after: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, DbErr> {
     let waiting = Entity::find().filter(C::State.eq(TaskState::Ready)).filter(C::RunAt.gt(after));
     let first = waiting.select_only().column_as(C::RunAt.min(), "first");
@@ -53,21 +53,21 @@ pub async fn next_due_after(db: &Db, after: DateTime<Utc>) -> Result<Option<Date
 /// The tasks of one kind on one queue in one state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Load {
-    /// Of which queue.
+    /// The queue.
     pub queue: Queue,
-    /// Of which kind; a newer version may have written kinds that this one does not know.
+    /// The kind. A newer version may have written kinds that this one does not know.
     pub kind: String,
-    /// In which state.
+    /// The state.
     pub state: TaskState,
-    /// How many.
+    /// The number of tasks.
     pub depth: i64,
-    /// When the oldest became necessary.
+    /// When the oldest of them was queued.
     pub oldest_at: DateTime<Utc>,
-    /// The earliest `run_at`: of those that wait, when the next one is due or was.
+    /// The earliest `run_at`; for ready tasks, when the next one is or was due.
     pub due_at: DateTime<Utc>,
 }
 
-/// All tasks by queue, kind and state: one statement. Those of queues that this version does not know are
+/// Returns all tasks by queue, kind and state, with one statement. Queues that this version does not know are
 /// left out.
 pub async fn loads(db: &Db) -> Result<Vec<Load>, DbErr> {
     type Row = (String, String, String, i64, DateTime<Utc>, DateTime<Utc>);
@@ -92,8 +92,8 @@ pub async fn loads(db: &Db) -> Result<Vec<Load>, DbErr> {
     Ok(rows.into_iter().filter_map(load).collect())
 }
 
-/// Waiting and running tasks of each queue and kind, and the dead letters, for tests and commands that wait
-/// for peace.
+/// Returns the number of tasks by queue and state, one entry for each kind. For tests and commands that wait
+/// until all work is done.
 pub async fn depths(db: &Db) -> Result<Vec<(Queue, TaskState, i64)>, DbErr> {
     Ok(loads(db).await?.into_iter().map(|load| (load.queue, load.state, load.depth)).collect())
 }
