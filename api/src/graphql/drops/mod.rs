@@ -1,4 +1,4 @@
-//! Drops: one preorder run each; in [`items`] what is offered in it, with prices and stock.
+//! Drops: single preorder runs. The module [`items`] has the items of a drop with their prices and stock.
 
 pub mod items;
 pub mod mutations;

@@ -1,4 +1,4 @@
-//! To draft, change, announce, take back and call off drops.
+//! Mutations that create, change, publish, withdraw and cancel drops.
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, OneofObject};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -36,186 +36,191 @@ user_error!(
     DropCreateErrorCode,
     CreateDropRefusal {
         SlugTaken: "Another drop of the creator has, or once had, this slug.",
-        SlugNeeded: "No slug was given, and none can be made of the title.",
-        WindowEmpty: "The window ends before it begins.",
+        SlugNeeded: "No slug was given, and none can be derived from the title.",
+        WindowEmpty: "The window must close after it opens.",
     }
 );
 user_error!(DropUpdateError, DropUpdateErrorCode, UpdateDropRefusal {
-    Conflict: "The drop was changed since the version that you gave.",
+    Conflict: "The drop has changed since the version in the input. Read it again.",
     SlugTaken: "Another drop of the creator has, or once had, this slug.",
-    WindowInvalid: "The window would end before it begins, or last longer than 31 days.",
-    WindowShortened: "An announced window can only be lengthened, and one that is over stays over.",
-    DepositFrozen: "Deposit terms froze with the first reservation.",
-    DepositAbovePrice: "A fixed deposit is above the lowest price of a unit.",
-    Frozen: "This cannot change once the drop is published.",
-    Cancelled: "The drop was cancelled.",
+    WindowInvalid: "The window must close after it opens, and last at most 31 days.",
+    WindowShortened: "The window of a published drop can only be lengthened, and a window that has closed \
+        cannot be reopened.",
+    DepositFrozen: "The deposit and balance terms cannot change after the first reservation.",
+    DepositAbovePrice: "The fixed deposit is above the lowest price of a unit.",
+    Frozen: "This field cannot change after the drop is published.",
+    Cancelled: "The drop is cancelled.",
 } not_found: NotFound);
 user_error!(DropPublishError, DropPublishErrorCode, PublishRefusal {
     NotDraft: "Only a draft can be published.",
-    NoItems: "Add at least one item.",
-    VariantArchived: "A variant was archived since it was added.",
-    LimitAboveUnits: "One buyer may have more units than there are.",
-    TierBeyondUnits: "A price tier does not end before the units do.",
-    WindowInvalid: "The window is over, or lasts longer than 31 days.",
-    LimitOutOfRange: "A limit per person is 1 or more.",
-    MinimumOutOfRange: "A minimum run is 1 unit to as many as there are.",
+    NoItems: "The drop has no items. Add at least one.",
+    VariantArchived: "A variant was archived after it was added to the drop.",
+    LimitAboveUnits: "The limit per buyer is above the number of units.",
+    TierBeyondUnits: "A price tier that is not the last one covers all units or more.",
+    WindowInvalid: "The window has closed already, or lasts longer than 31 days.",
+    LimitOutOfRange: "A limit per buyer must be at least 1.",
+    MinimumOutOfRange: "The minimum run must be between 1 and the number of units of all items.",
     HoldOutOfRange: "A hold must last 1 to 60 minutes.",
-    DepositInvalid: "The deposit is nothing, or above a price.",
+    DepositInvalid: "The deposit is zero, or above the price of a unit.",
     BalanceTooEarly: "The balance would be due before the window closes.",
     LeadTimeTooLong: "The lead time is longer than 730 days.",
-    NoDelivery: "Neither shipping nor pickup is offered.",
+    NoDelivery: "The drop offers neither shipping nor pickup.",
 } not_found: NotFound);
 user_error!(DropWithdrawError, DropWithdrawErrorCode, WithdrawDropRefusal {
     NotPublished: "Only a published drop can be withdrawn.",
-    Reserved: "Units are held or paid for: cancel the drop instead.",
+    Reserved: "Units are held or paid for. Cancel the drop instead.",
 } not_found: NotFound);
 user_error!(DropCancelError, DropCancelErrorCode, CancelDropRefusal {
-    AlreadyCancelled: "The drop was cancelled before.",
+    AlreadyCancelled: "The drop is cancelled already.",
 } not_found: NotFound);
 
 payload!(
     DropCreatePayload,
     DropCreateError {
-        /// The draft.
+        /// The new draft.
         drop: Drop
     }
 );
 payload!(
     DropUpdatePayload,
     DropUpdateError {
-        /// The drop as it is now.
+        /// The drop after the change.
         drop: Drop
     }
 );
 payload!(
     DropPublishPayload,
     DropPublishError {
-        /// The announced drop.
+        /// The published drop.
         drop: Drop
     }
 );
 payload!(
     DropWithdrawPayload,
     DropWithdrawError {
-        /// The draft that it is again.
+        /// The drop, which is a draft again.
         drop: Drop
     }
 );
 payload!(
     DropCancelPayload,
     DropCancelError {
-        /// The drop that was called off.
+        /// The cancelled drop.
         drop: Drop
     }
 );
 
-/// What is paid at reservation: one of two ways.
+/// The deposit: what is paid at reservation. Set exactly one field.
 #[derive(OneofObject)]
 pub enum DepositInput {
-    /// A part of the line's goods in percent, tax included; at most two decimals: `"30"`.
+    /// A percentage of the line's goods, tax included, with at most two decimals, such as `"30"`.
     Percent(Decimal),
-    /// An amount for each unit, in the creator's currency: `"20.00"`.
+    /// A fixed amount for each unit, in the creator's currency, such as `"20.00"`.
     Amount(Decimal),
 }
 
-/// When the rest is due: one of two ways.
+/// When the balance is due. Set exactly one field.
 #[derive(OneofObject)]
 pub enum BalanceInput {
-    /// On that date in the creator's time zone.
+    /// The balance is due on this date in the creator's time zone.
     OnDate(NaiveDate),
-    /// When the run is made, before it is shipped; give `true`.
+    /// The balance is due when the run is made, before it is shipped. The value must be `true`.
     BeforeShipping(bool),
 }
 
-/// A drop to be drafted. Its currency is the creator's.
+/// A new draft. The drop's currency is the creator's.
 #[derive(InputObject)]
 pub struct DropCreateInput {
-    /// Whose.
+    /// The global id of the creator.
     pub creator_id: ID,
-    /// 2 to 80 characters of a-z, 0-9 and hyphens; made of the title if absent.
+    /// The slug: 2 to 80 characters of `a-z`, `0-9` and hyphens. By default it is derived from the title.
     pub slug: Option<String>,
-    /// The series that this run belongs to.
+    /// The slug of the series that this run belongs to, if any.
     pub series: Option<String>,
-    /// At most 120 characters.
+    /// The title, at most 120 characters.
     pub title: String,
-    /// At most 300 characters.
+    /// A summary in one or two sentences, at most 300 characters.
     pub summary: Option<String>,
-    /// Markdown, at most 20,000 characters.
+    /// The description in Markdown, at most 20,000 characters.
     #[graphql(default)]
     pub description: String,
-    /// At most 20 tags.
+    /// The tags, at most 20.
     #[graphql(default)]
     pub tags: Vec<String>,
-    /// The window opens.
+    /// When the reservation window opens.
     pub opens_at: DateTime<Utc>,
-    /// The window closes.
+    /// When the reservation window closes.
     pub closes_at: DateTime<Utc>,
-    /// How long units are kept for a buyer who has not paid, in seconds: 60 to 3600.
+    /// How long units are held for a buyer who has not paid yet, in seconds: 60 to 3600. The default is 600.
     pub hold_seconds: Option<i32>,
-    /// How many units of all items together one person may have, over all of their checkouts; as many as the
-    /// items allow if absent.
+    /// How many units of all items together one person may reserve, over all of their checkouts. By default
+    /// only the limits of the items apply.
     pub per_buyer_max: Option<i32>,
-    /// So many units of all items together must be paid for, or the run is not made; it is made whatever
-    /// comes if absent.
+    /// The minimum run: how many units of all items together must be paid for, or the run is not made. By
+    /// default the run is always made.
     pub minimum_units: Option<i32>,
-    /// What is paid at reservation.
+    /// The deposit: what is paid at reservation.
     pub deposit: DepositInput,
-    /// When the rest is due.
+    /// When the balance is due.
     pub balance: BalanceInput,
-    /// Days from the end of the window to shipping, at most 730.
+    /// The number of days from the end of the window to shipping, at most 730.
     pub lead_time_days: i32,
-    /// Whether it can be fetched at the creator's place.
+    /// Whether buyers may pick up their units at the creator's place.
     #[graphql(default)]
     pub pickup: bool,
-    /// Whether it is sent.
+    /// Whether units are shipped.
     #[graphql(default = true)]
     pub shipping: bool,
 }
 
-/// What is to be changed of a drop. What was announced stays: texts, prices and units may change, the window
-/// may only get longer, deposit terms freeze with the first reservation.
+/// The changes to a drop. Fields that are left out stay as they are. After a drop is published, its texts,
+/// prices and units may still change, and its window may become longer. The deposit and balance terms are
+/// fixed by the first reservation.
 #[derive(InputObject)]
 pub struct DropUpdateInput {
-    /// Which drop.
+    /// The global id of the drop.
     pub id: ID,
-    /// The version that you have seen: the change is refused if there is a newer one.
+    /// The `version` that you last read. If the drop has changed since, nothing is changed and the error is
+    /// `CONFLICT`.
     pub version: Option<i64>,
-    /// The old slug goes on leading here.
+    /// A new slug. The old slug keeps leading to the drop.
     pub slug: Option<String>,
-    /// At most 120 characters.
+    /// The title, at most 120 characters.
     pub title: Option<String>,
-    /// At most 300 characters.
+    /// A summary in one or two sentences, at most 300 characters.
     pub summary: Option<String>,
-    /// Markdown, at most 20,000 characters.
+    /// The description in Markdown, at most 20,000 characters.
     pub description: Option<String>,
-    /// All tags.
+    /// The tags, at most 20. They replace all present tags.
     pub tags: Option<Vec<String>>,
-    /// Once published: only earlier, and only before it opened.
+    /// When the window opens. After the drop is published, this can only become earlier, and only before the
+    /// window opens.
     pub opens_at: Option<DateTime<Utc>>,
-    /// Once published: only later.
+    /// When the window closes. After the drop is published, this can only become later, and only before the
+    /// window closes.
     pub closes_at: Option<DateTime<Utc>>,
-    /// Frozen by publishing.
+    /// How long units are held, in seconds. Fixed once the drop is published.
     pub hold_seconds: Option<i32>,
-    /// Frozen by publishing; null takes the limit away.
+    /// The limit per buyer over all items; null removes it. Fixed once the drop is published.
     pub per_buyer_max: MaybeUndefined<i32>,
-    /// Once published: only lower, or null, which takes it away.
+    /// The minimum run; null removes it. After the drop is published, it can only become lower or be removed.
     pub minimum_units: MaybeUndefined<i32>,
-    /// Frozen by the first reservation.
+    /// The deposit. Fixed by the first reservation.
     pub deposit: Option<DepositInput>,
-    /// Frozen by the first reservation.
+    /// When the balance is due. Fixed by the first reservation.
     pub balance: Option<BalanceInput>,
-    /// Frozen by publishing.
+    /// The number of days from the end of the window to shipping. Fixed once the drop is published.
     pub lead_time_days: Option<i32>,
-    /// Frozen by publishing.
+    /// Whether buyers may pick up their units. Fixed once the drop is published.
     pub pickup: Option<bool>,
-    /// Frozen by publishing.
+    /// Whether units are shipped. Fixed once the drop is published.
     pub shipping: Option<bool>,
 }
 
-/// One of a drop.
+/// The drop that a mutation applies to.
 #[derive(InputObject)]
 pub struct DropIdInput {
-    /// Which drop.
+    /// The global id of the drop.
     pub id: ID,
 }
 
@@ -239,7 +244,7 @@ fn balance(input: &BalanceInput) -> Result<Balance, &'static str> {
     }
 }
 
-/// Reads tags. What is wrong with one of them is told of all.
+/// Reads tags. A tag that does not parse is reported at the path `tags`.
 fn tags(form: &mut Form, texts: &[String]) -> Parsed<Vec<Tag>> {
     let mut tags = Vec::new();
     for text in texts.iter().take(1_000) {
@@ -248,8 +253,8 @@ fn tags(form: &mut Form, texts: &[String]) -> Parsed<Vec<Tag>> {
     form.field("tags", Tags::new(tags)).map(|tags| tags.to_vec())
 }
 
-/// The drop, and the scope in which it may be changed: one that is unknown or another's reads the same,
-/// whoever asks.
+/// Returns the drop and the scope in which it may be changed. An unknown drop and another tenant's drop give
+/// the same error.
 pub(super) async fn scope_of_drop<C: ErrorCode>(
     ctx: &Context<'_>,
     id: &ID,
@@ -260,13 +265,13 @@ pub(super) async fn scope_of_drop<C: ErrorCode>(
     Ok((scope, row.ok_or_else(|| Stop::not_found(path))?))
 }
 
-/// Writes of drops.
+/// The mutations of drops.
 #[derive(Default)]
 pub struct DropsMutation;
 
 #[Object]
 impl DropsMutation {
-    /// Draft a drop. What it lacks is told when it is published.
+    /// Creates a draft of a drop. The draft may be incomplete: it is checked as a whole when it is published.
     async fn drop_create(
         &self,
         ctx: &Context<'_>,
@@ -302,11 +307,11 @@ impl DropsMutation {
         .await
     }
 
-    /// Change a drop.
+    /// Changes a drop.
     async fn drop_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is to change.")] input: DropUpdateInput,
+        #[graphql(desc = "The changes.")] input: DropUpdateInput,
     ) -> async_graphql::Result<DropUpdatePayload> {
         answer(async {
             let (scope, row) = scope_of_drop(ctx, &input.id, "id").await?;
@@ -337,11 +342,12 @@ impl DropsMutation {
         .await
     }
 
-    /// Announce a draft. It is checked as a whole: every complaint comes in one answer.
+    /// Publishes a draft, which announces the drop. The draft is checked as a whole, and the payload lists
+    /// every error.
     async fn drop_publish(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which drop.")] input: DropIdInput,
+        #[graphql(desc = "The draft to publish.")] input: DropIdInput,
     ) -> async_graphql::Result<DropPublishPayload> {
         answer(async {
             let (scope, row) = scope_of_drop(ctx, &input.id, "id").await?;
@@ -350,11 +356,12 @@ impl DropsMutation {
         .await
     }
 
-    /// Take an announced drop back to a draft, while nothing is held or paid for.
+    /// Withdraws a published drop, which becomes a draft again. This is allowed while no unit is held or paid
+    /// for.
     async fn drop_withdraw(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which drop.")] input: DropIdInput,
+        #[graphql(desc = "The drop to withdraw.")] input: DropIdInput,
     ) -> async_graphql::Result<DropWithdrawPayload> {
         answer(async {
             let (scope, row) = scope_of_drop(ctx, &input.id, "id").await?;
@@ -363,11 +370,11 @@ impl DropsMutation {
         .await
     }
 
-    /// Call a drop off, in any phase: holds end, and every deposit that was paid for it goes back.
+    /// Cancels a drop, in any phase. Its holds end, and every deposit that was paid for it is refunded.
     async fn drop_cancel(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which drop.")] input: DropIdInput,
+        #[graphql(desc = "The drop to cancel.")] input: DropIdInput,
     ) -> async_graphql::Result<DropCancelPayload> {
         answer(async {
             let (scope, row) = scope_of_drop(ctx, &input.id, "id").await?;

@@ -1,4 +1,4 @@
-//! The drops that there are, and the one that slugs lead to.
+//! Queries of drops: the list, a drop by slugs, and its stock.
 
 use async_graphql::{Context, Enum, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
@@ -18,39 +18,40 @@ use crate::graphql::{
     money::{MoneyInput, prices},
 };
 
-/// In which order drops are listed.
+/// The order of a list of drops.
 #[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
 #[graphql(remote = "queries::DropSort")]
 pub enum DropSort {
-    /// The youngest first.
+    /// The most recently created first.
     Newest,
-    /// By the opening of the window.
+    /// By the opening of the window, the earliest first.
     OpensSoonest,
-    /// By the end of the window.
+    /// By the end of the window, the earliest first.
     ClosesSoonest,
-    /// By the lowest price of a unit, rising; of use with one currency.
+    /// By the lowest price of a unit, ascending. Amounts of different currencies are not converted.
     PriceAscending,
-    /// By the lowest price of a unit, falling; of use with one currency.
+    /// By the lowest price of a unit, descending. Amounts of different currencies are not converted.
     PriceDescending,
 }
 
-/// Which drops; without a phase: all that are scheduled, open or closed.
+/// A filter of drops. All conditions must hold. Without `phases`, the list has the scheduled, open and closed
+/// drops.
 #[derive(InputObject, Default)]
 pub struct DropFilter {
-    /// Of one creator.
+    /// Only drops of this creator.
     pub creator_id: Option<ID>,
-    /// With this tag.
+    /// Only drops with this tag.
     pub tag: Option<String>,
-    /// In one of these phases.
+    /// Only drops in one of these phases.
     #[graphql(validator(max_items = 5))]
     pub phases: Option<Vec<DropPhase>>,
-    /// Open, and closing within six hours.
+    /// Only open drops that close within six hours.
     pub closing_soon: Option<bool>,
-    /// Open, and with units that can be reserved now.
+    /// Only open drops with units that can be reserved now.
     pub available: Option<bool>,
-    /// With a lowest price at or above this; only drops of its currency.
+    /// Only drops whose lowest price is at or above this, in the same currency.
     pub price_min: Option<MoneyInput>,
-    /// With a lowest price at or below this; only drops of its currency.
+    /// Only drops whose lowest price is at or below this, in the same currency.
     pub price_max: Option<MoneyInput>,
 }
 
@@ -77,18 +78,18 @@ impl DropFilter {
     }
 }
 
-/// Reads of drops.
+/// The queries of drops.
 #[derive(Default)]
 pub struct DropsQuery;
 
 #[Object]
 impl DropsQuery {
-    /// Drops that the viewer may see, as a list to page through.
+    /// The drops that the viewer may see.
     async fn drops(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which drops.")] filter: Option<DropFilter>,
-        #[graphql(desc = "In which order.", default_with = "DropSort::Newest")] sort: DropSort,
+        #[graphql(desc = "A filter.")] filter: Option<DropFilter>,
+        #[graphql(desc = "The order.", default_with = "DropSort::Newest")] sort: DropSort,
     ) -> async_graphql::Result<Connection<Drop>> {
         let list = List::of(ctx, format!("drops:{sort:?}"))?;
         let filter = filter.unwrap_or_default().parse(ctx.db().now())?;
@@ -99,8 +100,9 @@ impl DropsQuery {
         }))
     }
 
-    /// A drop by the slugs of its creator and its own, present or past. Null when there is none that the
-    /// viewer may see.
+    /// The drop with the given slugs of its creator and its own, current or past. Compare `slug` with the one
+    /// you asked for, and redirect if they differ. Null if there is no such drop, or the viewer may not see
+    /// it.
     async fn drop(
         &self,
         ctx: &Context<'_>,
@@ -112,13 +114,13 @@ impl DropsQuery {
         Ok(queries::by_slug(ctx.db(), &sight, creator, &slug).await.internal()?.map(Drop))
     }
 
-    /// The stock of a drop, one second old at most: `asOf` says when it was read. It is read once a second
-    /// for all who ask, however many they are, so that pages may ask for it alone. Null when there is no such
-    /// drop that the viewer may see.
+    /// The stock of a drop, at most one second old: `asOf` says when it was read. The server reads it at most
+    /// once a second for all viewers together, so pages may poll this field alone. Null if there is no such
+    /// drop, or the viewer may not see it.
     async fn drop_stock(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Of which drop.")] drop_id: ID,
+        #[graphql(desc = "The global id of the drop.")] drop_id: ID,
     ) -> async_graphql::Result<Option<DropStock>> {
         let Ok(id) = id::<DropId>(&drop_id) else { return Ok(None) };
         let known = ctx.live().stock_lately(id).await.internal()?;

@@ -1,4 +1,4 @@
-//! The stock of a drop, read once for all who ask.
+//! The stock of a drop, which is read once for all viewers.
 
 use async_graphql::{Context, Object};
 use chrono::{DateTime, Utc};
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{graphql::context::Reach, live::stock::StockRead};
 
-/// The stock of a drop's items at one instant. Only reserving binds.
+/// The stock of a drop's items at one instant.
 #[derive(Clone)]
 pub struct DropStock {
     pub(super) id: DropId,
@@ -21,20 +21,20 @@ pub struct DropStock {
     pub(super) read: StockRead,
 }
 
-/// The stock of a drop's items at one instant. Only reserving binds.
+/// The stock of a drop's items at one instant. It is a snapshot: only `checkoutReserve` holds units.
 #[Object]
 impl DropStock {
     /// The drop.
     async fn drop(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Drop>> {
         Ok(ctx.load(ReferredDrop(self.id)).await?.map(Drop))
     }
-    /// Whether no unit of any item can be reserved now because all are held or paid for.
+    /// Whether no unit of any item can be reserved now, because all are held or paid for.
     async fn sold_out(&self) -> bool {
         let StockRead { view, as_of, .. } = &self.read;
         !view.items.is_empty() && view.items.iter().all(|item| stock(item, &view.held, *as_of).free == 0)
     }
-    /// The items, in the creator's order; at most 100. Ask for `id` and `stock`: a cache that knows things by
-    /// their ids then brings every place up to date that shows one of them.
+    /// The items, in the creator's order; at most 100. Select `id` and `stock`: a client cache that is keyed
+    /// by global ids then updates every view that shows one of them.
     async fn items(&self) -> Vec<DropItem> {
         let StockRead { view, as_of, .. } = &self.read;
         let item = |row: &drops::DropItem| DropItem {
@@ -43,7 +43,8 @@ impl DropStock {
         };
         view.items.iter().map(item).collect()
     }
-    /// When it was first read so: it holds until the next one is told.
+    /// When the stock was read. A subscription sends nothing while the stock stays the same, so the stock then
+    /// holds until the next message.
     async fn as_of(&self) -> DateTime<Utc> {
         self.read.as_of
     }

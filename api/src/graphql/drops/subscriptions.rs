@@ -1,4 +1,4 @@
-//! Drops and their stock, as they change.
+//! Subscriptions to drops and their stock.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ async fn look_at_drop(db: Db, sight: Sight, id: DropId) -> Result<Option<Look<Dr
     }))
 }
 
-/// Follows the stock of a drop, which is read once for all who do.
+/// Follows the stock of a drop. The stock is read once for all subscriptions that follow it.
 struct FollowingStock {
     id: DropId,
     currency: Currency,
@@ -46,7 +46,7 @@ struct FollowingStock {
     sight: Sight,
     turn: Arc<Turn>,
     asked: AskedLooks,
-    /// The newest look that what is read next answers.
+    /// The newest look that the next read answers.
     answers: LookNumber,
     ear: Ear,
     watch: StockWatch,
@@ -76,39 +76,40 @@ impl FollowingStock {
         }
     }
 
-    /// Whether the viewer still sees the drop; a failure of the database takes nothing from anybody's sight.
+    /// Returns whether the viewer may still see the drop. If the database fails, the answer is yes.
     async fn is_seen(&self) -> bool {
         let seen = queries::by_ids(self.live.db(), &self.sight, &[self.id]).await.internal();
         seen.map_or(true, |seen| !seen.is_empty())
     }
 }
 
-/// What can be watched of drops.
+/// The subscriptions of drops.
 #[derive(Default)]
 pub struct DropsSubscription;
 
 #[Subscription]
 impl DropsSubscription {
-    /// A drop: now, and each time that it changes: its texts, terms, items or state, and when time alone
-    /// moves its phase or makes it close soon. Not for each unit that is taken: that is `stockChanged`. Null,
-    /// and the end, when there is no such drop, or no longer, that the viewer may see.
+    /// Sends the drop now and after each change of its texts, terms, items or state. It also sends the drop
+    /// when only time changes its `phase` or `closingSoon`. Reserved units do not cause a message: use
+    /// `stockChanged` for those. Sends null and completes if there is no such drop, or the viewer may not or
+    /// no longer see it.
     async fn drop_changed(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which drop.")] id: ID,
+        #[graphql(desc = "The global id of the drop.")] id: ID,
     ) -> async_graphql::Result<States<Drop>> {
         let Ok(id) = context::id::<DropId>(&id) else { return Ok(nothing()) };
         let (db, sight) = (ctx.db().clone(), ctx.sight()?);
         follow(ctx, Topic::Drop(id), move || look_at_drop(db.clone(), sight.clone(), id)).await
     }
 
-    /// The stock of a drop: now, and each time that units are held, paid for or free again, at most ten times
-    /// a second. What comes of many changes is told once; the last state is always told. Null, and the end,
-    /// when there is no such drop, or no longer, that the viewer may see.
+    /// Sends the stock of a drop now and whenever units are held, paid for or freed, at most ten times a
+    /// second. Several changes in a short time are sent as one state, and the last state is always sent.
+    /// Sends null and completes if there is no such drop, or the viewer may not or no longer see it.
     async fn stock_changed(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Of which drop.")] drop_id: ID,
+        #[graphql(desc = "The global id of the drop.")] drop_id: ID,
     ) -> async_graphql::Result<States<DropStock>> {
         let Ok(drop) = context::id::<DropId>(&drop_id) else { return Ok(nothing()) };
         let (live, turn) = (ctx.live().clone(), Arc::clone(ctx.data_unchecked::<Arc<Turn>>()));

@@ -1,4 +1,4 @@
-//! What is offered in a drop: variants with their units, prices and stock.
+//! The items of drops: variants with their units, prices and stock.
 
 pub mod mutations;
 pub mod types;

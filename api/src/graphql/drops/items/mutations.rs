@@ -1,4 +1,4 @@
-//! To add, change and take out items of drops.
+//! Mutations that add, change and remove the items of drops.
 
 use async_graphql::{Context, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
@@ -24,21 +24,21 @@ use crate::graphql::{
 };
 
 user_error!(DropItemError, DropItemErrorCode, ItemRefusal {
-    VariantNotFound: "There is no such variant of the creator, or it is archived.",
+    VariantNotFound: "The creator has no such variant, or the variant is archived.",
     Duplicate: "The variant is in the drop already.",
-    TooManyItems: "The drop has 100 items.",
-    UnitsOutOfRange: "Units must be 1 to 1,000,000.",
-    LimitOutOfRange: "One buyer may have at least one unit.",
-    BelowReserved: "Fewer units than are held and paid for.",
-    BelowMinimumRun: "Fewer units in all than a published drop needs to be made.",
-    TierCount: "An item has 1 to 10 price tiers.",
-    LastTierBounded: "The last tier has a bound: it must be the base price.",
+    TooManyItems: "The drop has 100 items already.",
+    UnitsOutOfRange: "The number of units must be 1 to 1,000,000.",
+    LimitOutOfRange: "The limit per buyer must be 1 to 1,000,000.",
+    BelowReserved: "The number of units would fall below the units that are held or paid for.",
+    BelowMinimumRun: "The units of all items would fall below the minimum run of the published drop.",
+    TierCount: "An item must have 1 to 10 price tiers.",
+    LastTierBounded: "The last tier has a bound. It must be the base price, which has none.",
     TierUnbounded: "A tier before the last has no bound.",
-    TiersNotGrowing: "The numbers of units do not grow from tier to tier.",
-    PriceOutOfRange: "A price is zero, negative or too high.",
-    PriceBelowDeposit: "A price is below the fixed deposit that was announced.",
-    Frozen: "This cannot change once the drop is published.",
-    Cancelled: "The drop was cancelled.",
+    TiersNotGrowing: "The bounds in units do not grow from tier to tier.",
+    PriceOutOfRange: "A price is zero, negative, or above 1,000,000,000 minor units.",
+    PriceBelowDeposit: "A price is below the fixed deposit of the published drop.",
+    Frozen: "This cannot change after the drop is published.",
+    Cancelled: "The drop is cancelled.",
 } not_found: NotFound);
 
 payload!(
@@ -51,7 +51,7 @@ payload!(
 payload!(
     DropItemUpdatePayload,
     DropItemError {
-        /// The item as it is now.
+        /// The item after the change.
         item: DropItem
     }
 );
@@ -63,54 +63,55 @@ payload!(
     }
 );
 
-/// A price tier. The last one of an item is the base price: it has neither bound.
+/// A price tier. Tiers are tried in order, and the first one whose bounds hold gives the price of a unit. The
+/// last tier is the base price and has no bound.
 #[derive(InputObject)]
 pub struct PriceTierInput {
     /// The price of one unit in the creator's currency, such as `"48.00"`.
     pub price: Decimal,
-    /// Holds for units number 1 to this.
+    /// The tier holds for units number 1 to this, counted over all buyers.
     pub up_to_units: Option<i32>,
-    /// Holds before this instant.
+    /// The tier holds before this instant.
     pub until: Option<DateTime<Utc>>,
 }
 
-/// An item to be added to a draft.
+/// A new item of a draft.
 #[derive(InputObject)]
 pub struct DropItemAddInput {
-    /// To which drop.
+    /// The global id of the drop.
     pub drop_id: ID,
-    /// Which variant of the creator.
+    /// The global id of the creator's variant.
     pub variant_id: ID,
-    /// How many may be sold.
+    /// The number of units for sale.
     pub units: i32,
-    /// How many one person may have.
+    /// How many units one person may reserve, over all of their checkouts.
     pub per_buyer_max: i32,
-    /// The prices, in the order in which they are tried.
+    /// The price tiers, in the order in which they are tried.
     pub tiers: Vec<PriceTierInput>,
 }
 
-/// What is to be changed of an item.
+/// The changes to an item. Fields that are left out stay as they are.
 #[derive(InputObject)]
 pub struct DropItemUpdateInput {
-    /// Which item.
+    /// The global id of the item.
     pub id: ID,
-    /// At or above what is held and paid for.
+    /// The number of units for sale, at least the number that is held or paid for.
     pub units: Option<i32>,
-    /// Frozen by publishing.
+    /// How many units one person may reserve. Fixed once the drop is published.
     pub per_buyer_max: Option<i32>,
-    /// All prices; what was reserved keeps its own.
+    /// The price tiers, which replace all present ones. Existing reservations keep their price.
     pub tiers: Option<Vec<PriceTierInput>>,
 }
 
-/// One of a drop's items.
+/// The item to remove.
 #[derive(InputObject)]
 pub struct DropItemRemoveInput {
-    /// Which item.
+    /// The global id of the item.
     pub id: ID,
 }
 
 fn tiers(form: &mut Form, input: &[PriceTierInput], currency: platform::Currency) -> Parsed<Vec<Tier>> {
-    // More than a rule allows, so that the rule refuses; no more work than that.
+    // Looks at more tiers than allowed, so that the domain refuses them, but bounds the work.
     const LOOKED_AT: usize = 100;
     form.each_object("tiers", input, LOOKED_AT, |form, tier| {
         parsed!(Tier {
@@ -123,7 +124,7 @@ fn tiers(form: &mut Form, input: &[PriceTierInput], currency: platform::Currency
     })
 }
 
-/// An item, the scope in which it may be changed, and the currency of its drop.
+/// Returns the scope in which an item may be changed, the item's id, and the currency of its drop.
 async fn scope_of_item<C: ErrorCode>(
     ctx: &Context<'_>,
     id: &ID,
@@ -135,17 +136,17 @@ async fn scope_of_item<C: ErrorCode>(
     Ok((scope, item.id, drop.currency))
 }
 
-/// Writes of the items of drops.
+/// The mutations of the items of drops.
 #[derive(Default)]
 pub struct DropItemsMutation;
 
 #[Object]
 impl DropItemsMutation {
-    /// Add an item to a draft.
+    /// Adds an item to a draft.
     async fn drop_item_add(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The item.")] input: DropItemAddInput,
+        #[graphql(desc = "The new item.")] input: DropItemAddInput,
     ) -> async_graphql::Result<DropItemAddPayload> {
         answer(async {
             let (scope, drop) = scope_of_drop(ctx, &input.drop_id, "dropId").await?;
@@ -162,11 +163,11 @@ impl DropItemsMutation {
         .await
     }
 
-    /// Change an item: its units at any time, its prices for new quotes.
+    /// Changes an item. Its units may change at any time; its prices apply to new quotes.
     async fn drop_item_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is to change.")] input: DropItemUpdateInput,
+        #[graphql(desc = "The changes.")] input: DropItemUpdateInput,
     ) -> async_graphql::Result<DropItemUpdatePayload> {
         answer(async {
             let (scope, item, currency) = scope_of_item(ctx, &input.id).await?;
@@ -182,11 +183,11 @@ impl DropItemsMutation {
         .await
     }
 
-    /// Take an item out of a draft.
+    /// Removes an item from a draft.
     async fn drop_item_remove(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which item.")] input: DropItemRemoveInput,
+        #[graphql(desc = "The item to remove.")] input: DropItemRemoveInput,
     ) -> async_graphql::Result<DropItemRemovePayload> {
         answer(async {
             let (scope, item, _) = scope_of_item(ctx, &input.id).await?;

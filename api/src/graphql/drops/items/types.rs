@@ -39,50 +39,52 @@ edge!(
     HeldOf(DropId) -> Vec<(DropItemId, ItemStockView)>, |loaders, ids| loaders.live.held(ids)
 );
 
-/// A price that holds for the first units, or until an instant; the last tier has neither bound.
+/// A price tier: a price that holds for the first units, or until an instant. The last tier has neither
+/// bound.
 #[derive(SimpleObject, Debug, Clone)]
 pub struct PriceTier {
-    /// The price of one unit, with or without tax as the creator's prices are.
+    /// The price of one unit. Whether it includes tax is a setting of the creator.
     pub price: Money,
-    /// Holds for units number 1 to this, counted over all buyers.
+    /// The tier holds for units number 1 to this, counted over all buyers. Null if the tier has no such
+    /// bound.
     pub up_to_units: Option<i32>,
-    /// Holds before this instant.
+    /// The tier holds before this instant. Null if the tier has no such bound.
     pub until: Option<DateTime<Utc>>,
-    /// How many more units can be had at this price now, as long as nobody else takes them. A hold that runs
-    /// out gives its own back.
+    /// How many more units can be reserved at this price now. The number shrinks when other buyers reserve
+    /// units, and grows when their holds lapse.
     pub units_left: Option<i32>,
 }
 
-/// How many units of an item are where. Only reserving binds.
+/// The stock of an item at one instant. It is a snapshot: only `checkoutReserve` holds units.
 #[derive(SimpleObject, Debug, Clone)]
 pub struct ItemStock {
-    /// How many there are in this run.
+    /// The number of units in this run.
     pub units: i32,
-    /// How many are kept for somebody who has not paid yet.
+    /// The number of units that are held for buyers who have not paid yet.
     pub held: i32,
-    /// How many are paid for.
+    /// The number of units that are paid for.
     pub confirmed: i32,
-    /// How many can be reserved now.
+    /// The number of units that can be reserved now.
     pub free: i32,
-    /// When the first of the holds ends: units may come back then.
+    /// When the first of the present holds ends; its units may become free then. Null if nothing is held.
     pub next_hold_ends_at: Option<DateTime<Utc>>,
-    /// When this was read.
+    /// When the stock was read.
     pub as_of: DateTime<Utc>,
 }
 
 impl ItemStock {
-    /// How many are held or paid for. Neither number is ever negative.
+    /// Returns the number of units that are held or paid for. Neither number is ever negative.
     fn taken(&self) -> Result<u32, std::num::TryFromIntError> {
         u32::try_from(self.held.saturating_add(self.confirmed))
     }
 }
 
-/// A variant within a drop: how many, for whom, for how much.
+/// An item of a drop.
 #[derive(Clone)]
 pub struct DropItem {
     pub(crate) item: rules::DropItem,
     pub(crate) currency: platform::Currency,
-    /// Its stock, where it was read before; else it is read when it is asked for.
+    /// The stock, if it was read already. Otherwise it is read when the field is resolved.
     pub(crate) stock: Option<ItemStock>,
 }
 
@@ -94,7 +96,8 @@ pub(crate) fn stock(
     let view = held.iter().find(|(id, _)| *id == item.id).map(|(_, view)| *view).unwrap_or_default();
     let (units, confirmed, held) =
         (i32::from(item.units), i32::from(item.confirmed_units), i32::from(view.held));
-    // Item and holds are read one after the other: what was confirmed in between is in both.
+    // The item and the holds are read one after the other, so a unit that was confirmed in between counts
+    // twice.
     let free = units.saturating_sub(confirmed).saturating_sub(held).max(0);
     ItemStock { units, held, confirmed, free, next_hold_ends_at: view.next_hold_ends_at, as_of }
 }
@@ -117,10 +120,10 @@ impl DropItem {
     }
 }
 
-/// A variant within a drop: how many, for whom, for how much.
+/// An item of a drop: a variant with its units, its limit per buyer, its prices and its stock.
 #[Object]
 impl DropItem {
-    /// Global id: name it in the lines of a checkout.
+    /// The global id. It identifies the item in the lines of a checkout.
     pub(crate) async fn id(&self) -> ID {
         global(self.item.id)
     }
@@ -128,27 +131,27 @@ impl DropItem {
     async fn drop(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Drop>> {
         Ok(ctx.load(ReferredDrop(self.item.drop_id)).await?.map(Drop))
     }
-    /// What is made.
+    /// The variant for sale.
     async fn variant(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Variant>> {
         Ok(ctx.load(ReferredVariant(self.item.variant_id)).await?.map(Variant))
     }
-    /// How many there are in this run.
+    /// The number of units in this run.
     async fn units(&self) -> i32 {
         self.item.units.into()
     }
-    /// How many one person may have, over all of their checkouts.
+    /// How many units one person may reserve, over all of their checkouts.
     async fn per_buyer_max(&self) -> i32 {
         self.item.per_buyer_max.into()
     }
-    /// The price of the next unit, with or without tax as the creator's prices are. `checkoutQuote` knows the
-    /// whole price.
+    /// The price of the next unit. Whether it includes tax is a setting of the creator. For the full price
+    /// with tax and shipping, use `checkoutQuote`.
     async fn price(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Money>> {
         let tiers = self.tiers_loaded(ctx).await?;
         let stock = self.stock_now(ctx).await?;
         let next = price_parts(&tiers, stock.taken().internal()?, 1, stock.as_of);
         Ok(next.first().map(|part| Money::minor(part.price_minor, self.currency)))
     }
-    /// The prices, in the order in which they are tried.
+    /// The price tiers, in the order in which they are tried.
     async fn tiers(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<PriceTier>> {
         let tiers = self.tiers_loaded(ctx).await?;
         let left = if ctx.look_ahead().field("unitsLeft").exists() {
@@ -167,7 +170,7 @@ impl DropItem {
         };
         tiers.into_iter().enumerate().map(tier).collect()
     }
-    /// How many units are where, as of now.
+    /// The current stock.
     async fn stock(&self, ctx: &Context<'_>) -> async_graphql::Result<ItemStock> {
         self.stock_now(ctx).await
     }
