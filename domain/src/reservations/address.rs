@@ -1,25 +1,25 @@
-//! The address of a checkout: bounded lines and a country.
+//! The address of a checkout: text fields of bounded length and a country.
 
 use serde::Serialize;
 
 use crate::platform::{Country, text::Line};
 
-/// Where a checkout goes, or who fetches it. Personal data.
+/// The delivery address of a checkout, or the person who picks it up. Personal data.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Address {
-    /// The recipient.
+    /// The name of the recipient.
     pub name: Line<120>,
-    /// Street and number.
+    /// The street and number.
     pub line1: Line<160>,
-    /// More of the address.
+    /// A second line of the address.
     pub line2: Option<Line<160>>,
-    /// As the country writes it.
+    /// The postal code, in the format of the country.
     pub postal_code: Line<20>,
-    /// Town.
+    /// The city or town.
     pub city: Line<120>,
-    /// Country.
+    /// The country.
     pub country: Country,
-    /// For the courier.
+    /// A telephone number for the courier.
     pub phone: Option<Line<40>>,
 }
 

@@ -1,9 +1,9 @@
-//! Requests that are decided together: one transaction takes the gates, claims the keys of all who came until
-//! then, loads what they need, decides each in its turn and writes what was decided, with as many statements
-//! for a hundred requests as for one.
+//! Decides a batch of requests together. One transaction takes the gates, claims the idempotency keys of all
+//! requests that have arrived by then, loads what they need, decides the requests in order, and writes the
+//! results. The number of statements does not depend on the number of requests.
 //!
-//! The gates come before the keys here, and after them everywhere else. No two transactions wait for each
-//! other all the same: keys of this operation are claimed by nobody who waits for a gate, and in ascending
+//! Here the gates are taken before the keys; everywhere else the keys come first. This cannot deadlock: a
+//! transaction that waits for a gate never holds a key of this operation, and keys are claimed in ascending
 //! order.
 
 use std::{
@@ -46,21 +46,22 @@ use crate::{
     },
 };
 
-/// How long a decision is tried again whose database is not there, or whose commit was not answered.
+/// How long a decision is retried when the database is unreachable or a commit was not acknowledged.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long it waits before that, at first; each time twice as long.
+/// The pause before the first retry. It doubles with each further retry.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What one caller hears.
+/// The answer to one caller.
 pub(super) type Answer = Result<Reserved, OpError<ReserveRefusal>>;
 
-/// One request that is to be decided, and who asks.
+/// A request to decide, with its caller.
 pub(super) struct Asked {
     pub(super) request: ReserveRequest,
     pub(super) buyer: Buyer,
     person: Option<PersonKey>,
     pub(super) actor: Actor,
-    /// The checkout to be. It tells what an earlier attempt made from what another request did.
+    /// The id of the checkout to create. It distinguishes what an earlier attempt at this request made from
+    /// what another request made.
     pub(super) checkout: CheckoutId,
     input_hash: Vec<u8>,
     trace: Option<TraceParent>,
@@ -85,21 +86,22 @@ impl Asked {
         }
     }
 
-    /// Whether both are the same caller's and have the same key, so that one must wait for the other.
+    /// Whether both requests come from the same caller with the same key, so that one must wait for the
+    /// other.
     pub(super) fn repeats(&self, other: &Self) -> bool {
         self.actor == other.actor && self.request.key == other.request.key
     }
 }
 
-/// Decides requests for the same drops in their order, and answers each. They are gathered when the gates are
-/// taken: while other processes have them, whoever comes is decided as well.
+/// Decides requests for the same drops in order, and returns the answer to each. `gather` is called once the
+/// gates are held, so that requests that arrive while other processes hold the gates join the batch.
 ///
-/// Where the database failed, all of it is done again: the keys tell what a commit did whose answer was lost.
-/// Where that is no remedy, one of the requests is at fault: the halves are decided on their own, until it
-/// stands alone and has the failure for its answer.
+/// If the database fails temporarily, the batch is retried. The keys reveal whether a commit succeeded whose
+/// acknowledgement was lost. If the failure is permanent, one of the requests causes it: the batch is split
+/// in halves until that request is alone and gets the failure as its answer.
 ///
-/// `known` is what the last decision about the same drops has left behind, if there was one, and afterwards
-/// what this one leaves.
+/// `known` is the state that the last decision about the same drops left, if any. Afterwards it is the state
+/// that this decision leaves.
 pub(super) async fn decide_all<G>(
     db: &Db,
     drops: &BTreeSet<DropId>,
@@ -120,12 +122,12 @@ where
                 let passing = matches!(&error, StoreError::Db(error) if is_passing(error));
                 let (since, pause) = trouble.unwrap_or_else(|| (Instant::now(), PAUSE));
                 if passing && since.elapsed() < PATIENCE {
-                    tracing::warn!(%error, "a decision is tried again");
+                    tracing::warn!(%error, "reservations could not be decided; retrying");
                     tokio::time::sleep(pause).await;
                     trouble = Some((since, pause.saturating_mul(2)));
                     parts.push(part);
                 } else if let (false, Some((first, second))) = (passing, part.halves(asked.len())) {
-                    tracing::warn!(%error, "decided in halves, because one request fails");
+                    tracing::warn!(%error, "a batch of reservations failed; deciding its halves");
                     parts.extend([second, first]);
                 } else {
                     answers.extend(part.of(&asked).iter().map(|_| Err(error.clone().into())));
@@ -137,12 +139,12 @@ where
     answers
 }
 
-/// Some of those who ask.
+/// A part of the batch.
 #[derive(Clone)]
 enum Part {
-    /// All of them, however many they will be.
+    /// The whole batch, whose size is not known yet.
     Whole,
-    /// From one to before another.
+    /// A range of requests.
     Some(Range<usize>),
 }
 
@@ -154,7 +156,7 @@ impl Part {
         }
     }
 
-    /// Both halves, if there are two to part.
+    /// Returns both halves, or `None` if the part has only one request.
     fn halves(&self, of_all: usize) -> Option<(Self, Self)> {
         let Range { start, end } = match self {
             Self::Whole => 0..of_all,
@@ -177,9 +179,9 @@ fn count(answer: &Answer) {
     metrics::counter!("smallrun_reservations_total", "outcome" => outcome).increment(1);
 }
 
-/// Why a transaction was given up.
+/// Why a transaction is rolled back.
 enum Abandon {
-    /// Nothing was made: nothing is to be written.
+    /// No request was granted, so there is nothing to write.
     Answered(Vec<Answer>),
     Failed(StoreError),
 }
@@ -199,7 +201,7 @@ async fn run<'a, A>(
 where
     A: Fn() -> &'a [Asked] + Send + Sync,
 {
-    // After a failure nothing is known.
+    // If the transaction fails, the cached state is lost.
     let before = known.take();
     let mut left = None;
     let done = in_tx(db, Actor::System("reserve"), async |tx| {
@@ -224,20 +226,20 @@ where
     }
 }
 
-/// One transaction.
+/// The batch within its transaction.
 struct Batch<'a> {
     tx: &'a Tx,
     asked: &'a [Asked],
 }
 
-/// A request whose key is new, with whom it is for.
+/// A request whose key is new, with the person that it is for.
 struct Fresh<'a> {
     at: usize,
     asked: &'a Asked,
     person: PersonKey,
 }
 
-/// A request that gets its units.
+/// A request that is granted.
 struct Granted<'a> {
     at: usize,
     asked: &'a Asked,
@@ -247,7 +249,7 @@ struct Granted<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// Answers also what is known of the drops afterwards, if they were looked at.
+    /// Decides the batch. Returns the answers, and the state of the drops afterwards if it was loaded.
     async fn decide(
         &self,
         gates: Gates,
@@ -276,7 +278,7 @@ impl<'a> Batch<'a> {
             left = Some(known);
         }
         faults::point(Point::ReserveWritten).await?;
-        let missing = || Err(OpError::inconsistent("a request that was not decided"));
+        let missing = || Err(OpError::inconsistent("a request was not decided"));
         Ok((answers.into_iter().map(|answer| answer.unwrap_or_else(missing)).collect(), left))
     }
 
@@ -284,7 +286,7 @@ impl<'a> Batch<'a> {
     async fn claim(&self, answers: &mut [Option<Answer>]) -> Result<Vec<Fresh<'a>>, DbErr> {
         let keys: Vec<KeyAsked<'_>> = self.asked.iter().map(Asked::key).collect();
         let claims = idempotency::claim_all(self.tx, &keys).await?;
-        // Mostly the door has seen who they are.
+        // Authentication has usually determined the person already.
         let unseen: Vec<Buyer> =
             self.asked.iter().filter(|asked| asked.person.is_none()).map(|asked| asked.buyer).collect();
         let unseen = accounts::person_keys(self.tx.conn(), &unseen).await?;
@@ -296,7 +298,8 @@ impl<'a> Batch<'a> {
                     continue;
                 }
                 Claim::Replay(made) => {
-                    // What an earlier attempt at this very request made is no repetition by the caller.
+                    // A checkout made by an earlier attempt at this very request is not a repetition by the
+                    // caller.
                     let replayed = made != asked.checkout.uuid();
                     Ok(Reserved::Made { checkout: CheckoutId(made), replayed, rows: None })
                 }
@@ -308,14 +311,14 @@ impl<'a> Batch<'a> {
             let person =
                 asked.person.clone().or_else(|| unseen.get(&asked.buyer).copied().map(PersonKey::from));
             if person.is_none() {
-                put(answers, at, Err(OpError::inconsistent("a buyer without a confirmed address")));
+                put(answers, at, Err(OpError::inconsistent("a buyer has no confirmed e-mail address")));
             }
             Some(Fresh { at, asked, person: person? })
         });
         Ok(known.collect())
     }
 
-    /// Decides, and answers those who get nothing.
+    /// Decides the requests, and answers those that are not granted.
     async fn grant<'f>(
         &self,
         fresh: &'f [Fresh<'a>],
@@ -379,7 +382,7 @@ impl<'a> Batch<'a> {
                     Err(OpError::Refused(why.collect()))
                 }
                 Decision::Confirmed | Decision::Done => {
-                    Err(OpError::inconsistent("a reservation decided otherwise"))
+                    Err(OpError::inconsistent("a reserve request got another kind of decision"))
                 }
             };
             put(answers, fresh.at, answer);
@@ -387,7 +390,7 @@ impl<'a> Batch<'a> {
         Ok(granted)
     }
 
-    /// Writes what was granted, by one statement on PostgreSQL. Answers what was written, in the same order.
+    /// Writes what was granted, in one statement on PostgreSQL. Returns the written rows in the same order.
     async fn write(&self, granted: &[Granted<'_>], known: &Known) -> Result<Vec<Made>, DbErr> {
         let tx = self.tx;
         if granted.is_empty() {
@@ -438,10 +441,10 @@ impl<'a> Batch<'a> {
         Ok(rows.map(|((checkout, lines), payment)| Made { checkout, lines, payment }).collect())
     }
 
-    /// Refusals are not kept: their keys are free again.
+    /// Frees the keys of refused requests, because refusals are not stored.
     async fn free_refused(&self, fresh: &[Fresh<'_>], granted: &[Granted<'_>]) -> Result<(), DbErr> {
         if granted.is_empty() {
-            // Nothing is committed.
+            // The transaction is rolled back, which frees all keys.
             return Ok(());
         }
         let granted: HashSet<usize> = granted.iter().map(|granted| granted.at).collect();

@@ -1,4 +1,4 @@
-//! Cancel: a buyer gives a reservation up.
+//! Cancel: cancels a buyer's reservation.
 
 use std::collections::BTreeSet;
 
@@ -24,22 +24,22 @@ use crate::{
     },
 };
 
-/// Why a reservation stays.
+/// Why a reservation is not cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CancelRefusal {
-    /// No such reservation of this buyer.
+    /// The buyer has no such reservation.
     #[error("not found")]
     NotFound,
-    /// It is over already.
-    #[error("this reservation is over")]
+    /// The reservation has already ended.
+    #[error("this reservation has already ended")]
     Over,
-    /// Paid, and the window has closed: the run is being made.
+    /// The reservation is paid and the window has closed: the run is being made.
     #[error("the window has closed and the run is being made; ask the creator")]
     WindowClosed,
-    /// A payment is being processed: its outcome must be known first.
+    /// A payment is being processed; its outcome must be known first.
     #[error("a payment is being processed; try again when its outcome is known")]
     PaymentInProcess,
-    /// The key was used for another request.
+    /// The idempotency key was used for another request.
     #[error("this idempotency key was used for another request")]
     KeyReused,
 }
@@ -49,9 +49,11 @@ struct Input {
     reservation: ReservationId,
 }
 
-/// Gives up a reservation. An unpaid checkout is released whole, because one payment covers its
-/// lines; of a paid one, this line's deposit goes back, as long as the window is open.
-/// Answers the checkout and whether an earlier call with the same key did it.
+/// Cancels a reservation. If its checkout is unpaid, releases all of the checkout, because one payment covers
+/// its lines. If the reservation is paid, refunds the deposit of this line, provided that the window is still
+/// open.
+///
+/// Returns the checkout, and whether an earlier call with the same key cancelled the reservation.
 pub async fn cancel(
     db: &Db,
     scope: &BuyerScope,

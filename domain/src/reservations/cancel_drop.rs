@@ -1,4 +1,4 @@
-//! To call a drop off: its holds end, and every deposit that was paid for it goes back.
+//! Cancel drop: ends the drop's holds and refunds its paid deposits.
 
 use std::collections::BTreeSet;
 
@@ -25,18 +25,18 @@ use crate::{
     },
 };
 
-/// Why a drop is not called off.
+/// Why a drop is not cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CancelDropRefusal {
-    /// No such drop of this creator.
+    /// The creator has no such drop.
     #[error("not found")]
     NotFound,
-    /// It was called off before.
-    #[error("the drop is cancelled already")]
+    /// The drop was cancelled before.
+    #[error("the drop is already cancelled")]
     AlreadyCancelled,
 }
 
-/// Calls a drop off: holds end, and every deposit that was paid for it goes back.
+/// Cancels a drop: ends its holds, and refunds every deposit that was paid for it.
 pub async fn cancel_drop(
     db: &Db,
     scope: &CreatorScope,
@@ -46,17 +46,17 @@ pub async fn cancel_drop(
     loop {
         match in_tx(db, scope, async |tx| cancel_under(tx, scope, id, &drops).await).await? {
             Attempt::Done(drop) => return Ok(*drop),
-            // All gates are taken together and in ascending order, so the attempt begins anew. Between two
-            // attempts only a new checkout over this drop and another one can add a gate.
+            // All gates must be taken together, in ascending order, so the attempt starts again. Between two
+            // attempts, only a new checkout over this drop and another one can add a gate.
             Attempt::Needs(more) => drops.extend(more),
         }
     }
 }
 
-/// How far an attempt to call a drop off came.
+/// The result of an attempt to cancel a drop.
 enum Attempt {
     Done(Box<Drop>),
-    /// Nothing was done: the gates of these drops are needed as well.
+    /// Nothing was done, because the gates of these drops are needed as well.
     Needs(BTreeSet<DropId>),
 }
 
@@ -70,7 +70,7 @@ async fn cancel_under(
     if !drop_row::owns(tx.conn(), scope, id).await? {
         return Err(unknown());
     }
-    // What follows for checkouts is a rule of the marketplace, and it reaches lines of other creators.
+    // The consequences for checkouts are a rule of the marketplace and affect lines of other creators.
     let (gates, lines) = tx
         .beyond_wall(async || {
             let gates = gate::take(tx, drops).await?;
@@ -88,9 +88,9 @@ async fn cancel_under(
     Ok(Attempt::Done(Box::new(enter_state(tx, drop, state, tx.now()).await?)))
 }
 
-/// The lines that end with a drop: its paid ones, and all held ones of each unpaid checkout that has a line
-/// in it, because one payment covers such a checkout. Nothing can be added to them while the drop's gate is
-/// held.
+/// Returns the lines that end when a drop is cancelled: the paid lines of the drop, and all held lines of
+/// each unpaid checkout with a line in the drop, because one payment covers such a checkout. No line can be
+/// added while the drop's gate is held.
 async fn lines_to_release(tx: &Tx, id: DropId) -> Result<Vec<Line>, DbErr> {
     let claimed = reservation_row::alive_in_drop(tx.conn(), id).await?;
     let (mut lines, held): (Vec<Line>, Vec<Line>) =

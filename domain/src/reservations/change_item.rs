@@ -1,4 +1,4 @@
-//! To change an item of a drop: its units stay at or above what is claimed of it.
+//! Change item: changes an item of a drop. Its units stay at or above the units that are held or paid for.
 
 use super::{
     decide::{Decision, Request, decide},
@@ -14,18 +14,18 @@ use crate::{
     platform::{Db, OpError, access::CreatorScope, ids::DropItemId, in_tx},
 };
 
-/// What is to be changed; `None` leaves a field as it is.
+/// The changes to an item. `None` leaves a field as it is.
 #[derive(Debug, Clone, Default)]
 pub struct ItemChange {
-    /// At or above what is held and paid for.
+    /// The units for sale: at least the units that are held or paid for.
     pub units: Option<u32>,
-    /// Frozen by the announcement.
+    /// The limit per person. It cannot change once the drop is announced.
     pub per_buyer_max: Option<u32>,
-    /// New quotes only: what was reserved keeps its price.
+    /// The price tiers. They apply to new quotes only; reservations keep their prices.
     pub tiers: Option<Vec<Tier>>,
 }
 
-/// Changes an item.
+/// Changes an item of a drop.
 pub async fn change_item(
     db: &Db,
     scope: &CreatorScope,

@@ -1,8 +1,8 @@
-//! What is claimed of units: how many of an item are held, and how many are taken.
+//! Claims on units: how many units of an item are held, and how many are taken.
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "these reads join the tables of drops with that of the claims"
+    reason = "these reads join the tables of drops with the table of reservations"
 )]
 
 use std::collections::HashMap;
@@ -30,8 +30,8 @@ use crate::{
     },
 };
 
-/// How many units of an item are taken, with the version of its drop, which counts all changes of the item
-/// and its tiers but this.
+/// The units of an item that are taken, with the version of its drop. That version counts every change of the
+/// drop, its items and its tiers, except changes of the taken units.
 #[derive(Debug, FromQueryResult)]
 pub(crate) struct Taken {
     pub(crate) drop_id: DropId,
@@ -39,13 +39,12 @@ pub(crate) struct Taken {
     pub(crate) first_held_at: Option<DateTime<Utc>>,
     pub(crate) id: DropItemId,
     pub(crate) confirmed_units: Units,
-    /// Units that are held at the time asked about, if there are any, and when the first of them becomes
-    /// free.
+    /// The units that are held at the requested time, if any, and when the first of these holds expires.
     pub(crate) held: Option<BigUnits>,
     pub(crate) next: Option<DateTime<Utc>>,
 }
 
-/// How many units of the items of drops are taken at `now`: one statement.
+/// Returns the taken units of the items of drops at `now`, in one statement.
 pub(crate) async fn taken(
     conn: &impl ConnectionTrait,
     drops: &[DropId],
@@ -68,16 +67,16 @@ pub(crate) async fn taken(
     select.into_model().all(conn).await
 }
 
-/// How many units of an item are where.
+/// The held units of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ItemStockView {
-    /// Kept for somebody who has not paid yet.
+    /// Units held for buyers who have not paid yet.
     pub held: Units,
-    /// When the first of those holds ends, unless it is paid.
+    /// When the first of these holds expires, unless it is paid.
     pub next_hold_ends_at: Option<DateTime<Utc>>,
 }
 
-/// Held units of the items of drops, as of now, by drop: one statement.
+/// Returns the held units of the items of drops as of now, by drop, in one statement.
 pub async fn held_by_drop(
     db: &Db,
     drops: &[DropId],
@@ -91,7 +90,7 @@ pub async fn held_by_drop(
     Ok(held)
 }
 
-/// The drops that have an item with units left at `now`.
+/// Selects the drops that have an item with units left at `now`.
 pub fn with_units_left(now: DateTime<Utc>) -> DropSet {
     let held = held_of_item(now);
     let left = Expr::col((item_row::Entity, I::Units))
@@ -100,7 +99,7 @@ pub fn with_units_left(now: DateTime<Utc>) -> DropSet {
     DropSet(item_row::Entity::find().select_only().column(I::DropId).filter(left).into_query())
 }
 
-/// The units of the item of an outer query on `drop_items` that are held at `now`, as an expression.
+/// Returns an expression for the units held at `now` of the item in an outer query on `drop_items`.
 fn held_of_item(now: DateTime<Utc>) -> Expr {
     let held = Query::select()
         .expr(Func::coalesce([
@@ -108,7 +107,7 @@ fn held_of_item(now: DateTime<Utc>) -> Expr {
             Expr::val(0_i64),
         ]))
         .from(reservation_row::Entity)
-        // What is held of a drop stands together in an index.
+        // An index on the drop finds its held units.
         .and_where(Expr::col((reservation_row::Entity, C::DropId)).equals((item_row::Entity, I::DropId)))
         .and_where(Expr::col((reservation_row::Entity, C::DropItemId)).equals((item_row::Entity, I::Id)))
         .and_where(C::State.eq(ReservationState::Held))

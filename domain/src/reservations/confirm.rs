@@ -1,4 +1,4 @@
-//! Confirm: the one way in which claimed units become a buyer's own.
+//! Confirm: the only way in which claimed units become a buyer's own.
 
 use std::{fmt, slice};
 
@@ -20,19 +20,19 @@ use crate::{
     platform::{OpError, Tx, facts::Fact, ids::CheckoutId, outbox},
 };
 
-/// What came of an attempt to confirm.
+/// The result of an attempt to confirm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Confirmed {
-    /// All lines are the buyer's.
+    /// All lines are confirmed.
     All,
-    /// None is: the holds ran out and the units are gone, or the drop was called off.
+    /// No line is confirmed: the holds expired and the units are gone, or the drop was cancelled.
     TooLate,
-    /// None is: one person would have more than the limits allow.
+    /// No line is confirmed: one person would have more units than the limits allow.
     LimitExceeded,
 }
 
-/// Confirms all lines of a checkout, held or lapsed, if the units are theirs or free and no limit is passed;
-/// otherwise none of them. `means` is what the means of payment is known by.
+/// Confirms all lines of a checkout, or none. The lines may be held or lapsed. They are confirmed if the
+/// units are still held or free and no limit is exceeded. `means` is the hash of the means of payment.
 pub(crate) async fn confirm<R: fmt::Debug>(
     tx: &Tx,
     gates: &Gates,

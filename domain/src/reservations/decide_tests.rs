@@ -1,4 +1,4 @@
-//! Tables and properties of the decision.
+//! Table tests and property tests of the decision.
 
 use chrono::TimeDelta;
 use proptest::prelude::*;
@@ -43,7 +43,7 @@ fn stock() -> Stock {
     Stock { drops: [(drop, window)].into(), items: [(item(), stock)].into(), ..Stock::default() }
 }
 
-/// One unit costs 100 minor units, one more for each that is taken.
+/// A total of 100 minor units, plus one for each unit that is taken.
 fn pricing(taken: &[u32]) -> Result<Quote, (usize, QuoteRefusal)> {
     let total_minor = 100 + taken.iter().copied().map(i64::from).sum::<i64>();
     let currency = Currency::from_code("EUR").unwrap();
@@ -121,7 +121,7 @@ fn the_window_counts_arrival_for_its_opening_and_the_decision_for_its_close() {
         if let [Decision::Refused(why, None)] = decisions.as_slice()
             && let StockRefusal::NotOpen(at) = why[0].code
         {
-            assert_eq!(at, opens, "told with the instant");
+            assert_eq!(at, opens, "the refusal contains the opening time");
         }
     }
 }
@@ -158,7 +158,10 @@ fn a_limit_of_the_drop_counts_all_of_its_items() {
 fn a_hold_lasts_as_long_as_the_drop_says() {
     let decisions = decide(&stock(), &[reserve(1, 1, 3)], now());
     assert!(
-        matches!(decisions.as_slice(), [Decision::Reserved(_, until)] if *until == now() + TimeDelta::minutes(10)),
+        matches!(
+            decisions.as_slice(),
+            [Decision::Reserved(_, until)] if *until == now() + TimeDelta::minutes(10)
+        ),
         "{decisions:?}"
     );
 }
@@ -169,7 +172,7 @@ fn a_person_has_few_holds_open_at_once() {
     stock.items.values_mut().for_each(|item| item.per_buyer_max = UNITS);
     let asked: Vec<_> = (1..=4).map(|number| reserve(number, 1, 1)).collect();
     assert_eq!(words(&decide(&stock, &asked, now())), ["reserved", "reserved", "reserved", "too many holds"]);
-    // Paid for or given up, the next may come; others never minded.
+    // Once a hold is paid or released, the person may reserve again. Other persons are not affected.
     let three = [reserve(1, 1, 1), reserve(2, 1, 1), reserve(3, 1, 1)];
     three.iter().for_each(|request| drop(stock.decide_one(request, now())));
     stock.release(checkout(1));
@@ -225,7 +228,8 @@ fn a_higher_price_than_expected_is_refused_with_the_new_quote_and_a_lower_one_pa
 
 #[test]
 fn a_late_payment_takes_all_lines_again_or_none() {
-    // Nothing is held for checkout 1 any more; seven units are free, then four, then one.
+    // Checkout 1 has no holds any more. 10 units are free, and each granted request takes 3, so the last one
+    // finds only 1.
     let requests = [confirm(1, 1, None, 3), reserve(2, 2, 3), confirm(3, 3, None, 3), confirm(4, 4, None, 3)];
     assert_eq!(
         words(&decide(&stock(), &requests, now())),
@@ -259,7 +263,7 @@ fn units_never_fall_below_what_is_taken() {
     assert_eq!(words(&decide(&stock, &[reserve(3, 2, 1)], now())), ["reserved"]);
 }
 
-/// What the database keeps of claims, as little of it as decisions ask for.
+/// A checkout's claims as the database would store them, with only the fields that decisions need.
 #[derive(Debug, Clone, PartialEq)]
 struct Kept {
     checkout: u128,
@@ -269,7 +273,7 @@ struct Kept {
     paid: bool,
 }
 
-/// One thing that somebody wants.
+/// One request in a generated sequence.
 #[derive(Debug, Clone)]
 enum Wish {
     Reserve { who: u8, lines: Vec<(u128, u32)>, expected: i64 },
@@ -287,7 +291,7 @@ fn whole(number: usize) -> u128 {
 struct Books(Vec<Kept>);
 
 impl Books {
-    /// What would be loaded under the gate at an instant.
+    /// Returns the stock that would be loaded under the gate at an instant.
     fn load(&self, at: DateTime<Utc>) -> Stock {
         let mut stock = stock();
         let drop = DropId(Uuid::from_u128(1));
@@ -324,7 +328,7 @@ impl Books {
         stock
     }
 
-    /// What is asked of the decision; holds are given up without one.
+    /// Returns the request to decide, or `None` for a release, which needs no decision.
     fn request(
         &self,
         number: usize,
@@ -381,10 +385,10 @@ impl Books {
         }
     }
 
-    /// Decides wishes as one batch, or does the one that needs no decision, and answers the decisions.
+    /// Decides wishes as one batch, or performs a single release. Returns the decisions.
     fn take(&mut self, numbers: std::ops::Range<usize>, wishes: &[Wish], at: DateTime<Utc>) -> Vec<Decision> {
         if let [Wish::Release { of }] = &wishes[numbers.clone()] {
-            // Only what is held is given up: what ran out stays, and is remembered.
+            // Only a current hold is released. An expired hold stays and counts as lapsed.
             self.0.retain(|kept| kept.checkout != whole(*of) || kept.paid || kept.expires_at <= at);
             return vec![Decision::Done];
         }
@@ -405,7 +409,7 @@ impl Books {
     }
 }
 
-/// Whose a checkout is, and what of; whether it was made or not.
+/// Returns the person and the lines of a wish to reserve, whether it was granted or not.
 fn asked_by(wishes: &[Wish], of: usize) -> (u8, Vec<(u128, u32)>) {
     match &wishes[of] {
         Wish::Reserve { who, lines, .. } => (*who, lines.clone()),
@@ -423,10 +427,10 @@ fn wishes() -> impl Strategy<Value = Vec<(i64, Wish)>> {
         .prop_map(|(who, lines, expected)| Wish::Reserve { who, lines, expected });
     let other = (any::<bool>(), 0_usize..60)
         .prop_map(|(pays, of)| if pays { Wish::Confirm { of } } else { Wish::Release { of } });
-    // Seconds from the instant before: most come at once, some minutes later, when holds have run out.
+    // The seconds since the wish before: most come at once, some come minutes later, when holds have expired.
     let later = prop_oneof![6 => Just(0_i64), 2 => 1_i64..300, 1 => 300_i64..2_000];
     prop::collection::vec((later, prop_oneof![4 => reserve, 1 => other]), 1..80).prop_map(|wishes| {
-        // Who pays or gives up does so with a checkout that was asked for before.
+        // A wish to confirm or release refers to an earlier wish to reserve.
         let mut asked = Vec::new();
         let mut kept = Vec::new();
         for (later, mut wish) in wishes {
@@ -443,13 +447,22 @@ fn wishes() -> impl Strategy<Value = Vec<(i64, Wish)>> {
     })
 }
 
+/// The instants at the given distances, in seconds, each from the one before.
+fn instants_after(laters: &[i64]) -> Vec<DateTime<Utc>> {
+    let next = |at: &mut DateTime<Utc>, later: &i64| {
+        *at += TimeDelta::seconds(*later);
+        Some(*at)
+    };
+    laters.iter().scan(now(), next).collect()
+}
+
 proptest! {
-    /// Every way of cutting one sequence into batches gives the same answers as deciding one by one: for
-    /// limits, tiers, lapses, pauses, payments that come late, and several lines alike.
+    /// Every way to split a sequence of requests into batches gives the same answers as deciding them one by
+    /// one. The sequences cover limits, tiers, lapses, pauses, late payments and several lines.
     #[test]
     fn batching_changes_no_answer(asked in wishes(), cuts in prop::collection::vec(1_usize..12, 1..40)) {
         let (laters, wishes): (Vec<i64>, Vec<Wish>) = asked.into_iter().unzip();
-        let instants: Vec<_> = laters.iter().scan(now(), |at, later| { *at += TimeDelta::seconds(*later); Some(*at) }).collect();
+        let instants = instants_after(&laters);
         let (mut one_by_one, mut batched) = (Books::default(), Books::default());
         let mut answers = Vec::new();
         for (number, at) in instants.iter().enumerate() {
@@ -458,10 +471,13 @@ proptest! {
         let (mut next, mut cut) = (0, cuts.iter().cycle());
         while next < wishes.len() {
             let at = instants[next];
-            // A batch has one instant; a payment is applied, and a hold given up, by a transaction of its
+            // All requests of a batch have the same instant. Payments and releases have transactions of their
             // own.
-            let joins = |number: &usize| instants[*number] == at && matches!(wishes[*number], Wish::Reserve { .. });
-            let end = (next..wishes.len()).take(*cut.next().unwrap()).take_while(joins).last().unwrap_or(next) + 1;
+            let joins = |number: &usize| {
+                instants[*number] == at && matches!(wishes[*number], Wish::Reserve { .. })
+            };
+            let batch = (next..wishes.len()).take(*cut.next().unwrap()).take_while(joins);
+            let end = batch.last().unwrap_or(next) + 1;
             for (number, decision) in (next..end).zip(batched.take(next..end, &wishes, at)) {
                 prop_assert_eq!(&decision, &answers[number], "{} of {:?}", number, wishes[number]);
             }
@@ -470,11 +486,11 @@ proptest! {
         prop_assert_eq!(one_by_one.0, batched.0);
     }
 
-    /// Whatever is asked in whatever order: nobody is refused as sold out while enough is free.
+    /// Whatever the requests and their order, no request is refused as sold out while enough units are free.
     #[test]
     fn never_falsely_sold_out(asked in wishes()) {
         let (laters, wishes): (Vec<i64>, Vec<Wish>) = asked.into_iter().unzip();
-        let instants: Vec<_> = laters.iter().scan(now(), |at, later| { *at += TimeDelta::seconds(*later); Some(*at) }).collect();
+        let instants = instants_after(&laters);
         let mut books = Books::default();
         for (number, wish) in wishes.iter().enumerate() {
             let at = instants[number];
@@ -484,7 +500,8 @@ proptest! {
                 for refused in why.iter().filter(|refused| refused.code == StockRefusal::SoldOut) {
                     let PathStep::At(line) = refused.path[1] else { panic!("{refused:?}") };
                     let item = lines[line].0;
-                    let wanted: u32 = lines[..=line].iter().filter(|(of, _)| *of == item).map(|(_, units)| units).sum();
+                    let of_item = lines[..=line].iter().filter(|(of, _)| *of == item);
+                    let wanted: u32 = of_item.map(|(_, units)| units).sum();
                     prop_assert!(wanted > UNITS - stock.taken(DropItemId(Uuid::from_u128(item))));
                 }
             }

@@ -1,4 +1,4 @@
-//! What follows from the payment of a checkout's deposit: its lines are confirmed, or its money goes back.
+//! The consequences of paying a checkout's deposit: its lines are confirmed, or the money is refunded.
 
 use std::collections::BTreeSet;
 
@@ -29,10 +29,10 @@ use crate::{
     },
 };
 
-/// How long a payment in process extends its hold: once, in seconds.
+/// The seconds by which a payment in process extends its hold. It does so once.
 const PROCESSING_SECS: i64 = 600;
 
-/// The deposits of checkouts.
+/// The [`Payable`] for the deposits of checkouts.
 #[derive(Debug, Clone, Copy)]
 pub struct Deposits;
 
@@ -66,7 +66,7 @@ impl LockedDeposit {
         reservation_row::of_checkouts(tx.conn(), &[self.checkout]).await
     }
 
-    /// The hold goes on from where it stood when the choice was queued, `extra_secs` longer.
+    /// Resumes the hold with the time that was left when the choice was queued, plus `extra_secs`.
     async fn resume(
         &self,
         tx: &Tx,
@@ -121,7 +121,8 @@ impl LockedPayable for LockedDeposit {
         now: DateTime<Utc>,
     ) -> Result<(), OpError<ApplyRefusal>> {
         let checkout = checkout_row::by_id(tx.conn(), self.checkout).await?;
-        let checkout = checkout.ok_or_else(|| OpError::inconsistent("a payment without its checkout"))?;
+        let checkout =
+            checkout.ok_or_else(|| OpError::inconsistent("the checkout of a payment is missing"))?;
         let extra_secs = if checkout.extended { 0 } else { PROCESSING_SECS };
         self.resume(tx, hold_left_secs, extra_secs, now).await
     }

@@ -1,4 +1,4 @@
-//! Extend: a hold ends at another instant.
+//! Extend: changes when a hold expires.
 
 use chrono::{DateTime, Utc};
 use sea_orm::DbErr;
@@ -6,8 +6,8 @@ use sea_orm::DbErr;
 use super::{checkout_row, reservation_row, tasks::HoldLapse};
 use crate::platform::{Tx, ids::CheckoutId, timers};
 
-/// Moves the end of a checkout's holds, under its gates: of the lines, the checkout and the timer together.
-/// `once` notes that the one extension for a payment in process is used up.
+/// Changes when a checkout's holds expire: in the lines, the checkout and the timer. The gates must be held.
+/// If `once` is set, records that the one extension for a payment in process is used up.
 pub(super) async fn extend(
     tx: &Tx,
     checkout: CheckoutId,

@@ -1,12 +1,11 @@
-//! What a decision must know of its drops besides who asks, and what of it the next decision need not load
-//! again.
+//! A cache of what a decision loads about its drops, so that the next decision need not load it again.
 //!
-//! Whoever changes a drop, its items, their prices or a claim on them counts the gate's version up. Where the
-//! gate says one more than after the last decision of this process, nobody was there in between: what that
-//! decision knew, with what it gave out, is what the tables say. So a queue that is being worked off loads
-//! nothing but the persons who ask. Where other processes or payments come in between, it loads how much is
-//! taken, and the rest only if the drop's own version has changed as well. It is kept for a moment after the
-//! last of a queue is answered (`desk.rs`).
+//! Every change of a drop, its items, their prices or a claim on them increments the gate's version. If the
+//! version is one more than after this process's last decision, nothing changed in between, and the cached
+//! state plus what that decision granted is still true. A busy queue therefore loads only the persons who
+//! made the requests. If other processes or payments took the gate in between, only the taken units are
+//! loaded, and the rest only if the drop's own version has changed too. The cache is kept for a moment after
+//! the last request of a queue is answered (see `desk.rs`).
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -35,25 +34,26 @@ use crate::{
     },
 };
 
-/// How long what no gate guards is used: tax, tariffs, the creators' and variants' terms, the current legal
-/// texts.
+/// How long cached data is used that no gate guards: tax rates, tariffs, the terms of creators and variants,
+/// and the current legal texts.
 const UNGUARDED_MAX: Duration = Duration::from_secs(1);
 
-/// Drops as a decision found and left them.
+/// The state of drops as a decision left it.
 pub(super) struct Known {
-    /// Their gates, with the versions that this decision counted them to.
+    /// The gates, with the versions after this decision.
     gates: Gates,
     drops: Vec<drop_row::Model>,
-    /// What lines of the drops cost.
+    /// The prices of the drops' items.
     pub(super) book: PriceBook,
-    /// What no gate guards.
+    /// The data that no gate guards.
     pub(super) unguarded: Unguarded,
     items: Vec<item_row::Model>,
-    /// Units that are held, and when the first of an item's holds runs out.
+    /// The held units of each item, and when the first of the item's holds expires.
     held: HashMap<DropItemId, (u32, DateTime<Utc>)>,
 }
 
-/// What a decision depends on that no gate guards: good for a moment, whoever was there in between.
+/// The data that a decision depends on and that no gate guards. It may be used for [`UNGUARDED_MAX`],
+/// whatever else took the gates in between.
 pub(super) struct Unguarded {
     /// The legal texts that must be accepted.
     pub(super) accepted: Vec<LegalTextId>,
@@ -63,7 +63,7 @@ pub(super) struct Unguarded {
 }
 
 impl Unguarded {
-    /// Five statements.
+    /// Loads the data with five statements.
     async fn load(
         conn: &impl ConnectionTrait,
         items: &[item_row::Model],
@@ -75,15 +75,15 @@ impl Unguarded {
         Ok(Self { accepted, conditions, destinations: destinations.clone(), loaded })
     }
 
-    /// Whether they are good for another decision, for these destinations.
+    /// Whether the data may be used for another decision with these destinations.
     fn is_good(&self, destinations: &BTreeSet<Country>) -> bool {
         self.loaded.elapsed() < UNGUARDED_MAX && destinations.is_subset(&self.destinations)
     }
 }
 
 impl Known {
-    /// What is known under these gates: what is left of the last decision, as far as it still holds, and the
-    /// rest loaded by up to ten statements.
+    /// Returns the state under these gates. Reuses what is still valid of the last decision's state and loads
+    /// the rest with up to ten statements.
     pub(super) async fn of(
         conn: &impl ConnectionTrait,
         gates: Gates,
@@ -115,13 +115,13 @@ impl Known {
         Ok(Self { gates, drops, book, unguarded, items, held })
     }
 
-    /// Whether nobody was there between the decision that left this and the one that has taken these gates,
-    /// and nothing has run out.
+    /// Whether nobody took the gates between the decision that left this state and the one that holds these
+    /// gates, and no hold has expired.
     fn is_next(&self, gates: &Gates, now: DateTime<Utc>) -> bool {
         gates.follow(&self.gates) && self.held.values().all(|(_, until)| *until > now)
     }
 
-    /// Brings what is taken up to date: one statement. `false` when something else has changed too.
+    /// Updates the taken units, in one statement. Returns `false` if something else has changed too.
     async fn catch_up(&mut self, conn: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<bool, DbErr> {
         let ids: Vec<DropId> = self.drops.iter().map(|drop| drop.id).collect();
         let taken = claims::taken(conn, &ids, now).await?;
@@ -142,12 +142,12 @@ impl Known {
         Ok(seen == self.items.len())
     }
 
-    /// The drops whose gates were taken.
+    /// Returns the drops whose gates are held.
     pub(super) fn drops(&self) -> Vec<DropId> {
         self.gates.drops()
     }
 
-    /// The stock, without persons.
+    /// Returns the stock, without the claims of persons.
     pub(super) fn stock(&self) -> Stock {
         let held = self.held.iter().map(|(item, (units, _))| (*item, *units));
         load::stock_with(&self.drops, &self.items, held)
@@ -157,7 +157,7 @@ impl Known {
         self.items.iter().map(|row| row.id)
     }
 
-    /// That units of the drops became taken, each with its gate's version.
+    /// Returns the facts that the drops' stock changed, each with its gate's version.
     pub(super) fn stock_changes(&self) -> impl Iterator<Item = (i64, Fact)> + '_ {
         self.gates.versions().iter().filter_map(|(id, version)| {
             let drop = self.drops.iter().find(|drop| drop.id == *id)?;
@@ -165,12 +165,12 @@ impl Known {
         })
     }
 
-    /// Whether something was held of all of them before.
+    /// Whether each drop had a hold before, so that all of them are frozen.
     pub(super) fn is_frozen(&self) -> bool {
         self.drops.iter().all(|drop| drop.first_held_at.is_some())
     }
 
-    /// Notes what was given out: lines of quotes, each until then.
+    /// Records what was granted: the lines of quotes, each with the time at which its hold expires.
     pub(super) fn given<'q>(
         &mut self,
         quotes: impl IntoIterator<Item = (&'q Quote, DateTime<Utc>)>,
@@ -188,7 +188,7 @@ impl Known {
         }
     }
 
-    /// Notes that nothing was written, and the gates count as before.
+    /// Returns the state after a rollback, in which the gates have their old versions.
     pub(super) fn rolled_back(self) -> Self {
         Self { gates: self.gates.rolled_back(), ..self }
     }

@@ -1,4 +1,4 @@
-//! Lapse: a hold that ran out ends, and the payment behind it with it.
+//! Lapse: ends an expired hold and abandons its payment.
 
 use std::collections::BTreeSet;
 
@@ -20,12 +20,12 @@ use crate::{
     },
 };
 
-/// A lapse is never refused: whatever is not due is left alone.
+/// The refusals of a lapse: there are none. A hold that is not due is left alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LapseRefusal {}
 
-/// Ends the holds of a checkout whose time is over. Answers whether there was anything to end.
-/// A hold that was extended meanwhile gets its timer again.
+/// Ends the holds of a checkout that have expired. Returns whether there were any. If the hold was extended
+/// in the meantime, sets its timer again.
 pub async fn lapse(
     db: &Db,
     scope: &SystemScope,

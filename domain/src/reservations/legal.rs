@@ -1,6 +1,7 @@
-//! Legal texts of the marketplace: versions are added, never changed; a checkout keeps which it accepted.
+//! The legal texts of the marketplace. Versions are added and never changed. A checkout stores the versions
+//! that it accepted.
 
-#![expect(clippy::disallowed_methods, reason = "the legal texts' own finders")]
+#![expect(clippy::disallowed_methods, reason = "these are the legal texts' own queries")]
 
 use std::collections::HashSet;
 
@@ -16,17 +17,17 @@ use crate::platform::{
     text::{Line, Markdown},
 };
 
-/// Which text.
+/// The kind of a legal text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 pub enum LegalKind {
-    /// Terms of sale.
+    /// The terms of sale.
     #[sea_orm(string_value = "TERMS")]
     Terms,
-    /// Privacy notice.
+    /// The privacy notice.
     #[sea_orm(string_value = "PRIVACY")]
     Privacy,
-    /// Right of withdrawal.
+    /// The notice about the right of withdrawal.
     #[sea_orm(string_value = "WITHDRAWAL")]
     Withdrawal,
 }
@@ -41,7 +42,7 @@ mod entity {
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: LegalTextId,
         pub kind: LegalKind,
-        /// Counts from 1 within the kind.
+        /// The number of the version, from 1 within the kind.
         pub number: i32,
         pub title: String,
         pub body_markdown: String,
@@ -56,7 +57,7 @@ mod entity {
 pub use entity::Model as LegalText;
 use entity::{ActiveModel, Column, Entity};
 
-/// The newest version of each kind: what must be accepted to reserve.
+/// Returns the newest version of each kind. A buyer must accept these to reserve.
 pub async fn current(conn: &impl ConnectionTrait) -> Result<Vec<LegalText>, DbErr> {
     let rows = Entity::find().order_by_asc(Column::Kind).order_by_desc(Column::Number).all(conn).await?;
     let mut newest: Vec<LegalText> = Vec::new();
@@ -68,7 +69,7 @@ pub async fn current(conn: &impl ConnectionTrait) -> Result<Vec<LegalText>, DbEr
     Ok(newest)
 }
 
-/// The ids of the newest versions: one statement, without the texts.
+/// Returns the ids of the newest versions, in one statement and without the texts.
 pub(super) async fn current_ids(conn: &impl ConnectionTrait) -> Result<Vec<LegalTextId>, DbErr> {
     let newest = Entity::find().select_only().columns([Column::Kind, Column::Id]);
     let rows: Vec<(LegalKind, LegalTextId)> =
@@ -77,7 +78,7 @@ pub(super) async fn current_ids(conn: &impl ConnectionTrait) -> Result<Vec<Legal
     Ok(rows.into_iter().filter(|(kind, _)| seen.insert(*kind)).map(|(_, id)| id).collect())
 }
 
-/// Versions by id: one statement.
+/// Returns versions by id, in one statement.
 pub async fn by_ids(db: &Db, ids: &[LegalTextId]) -> Result<Vec<LegalText>, DbErr> {
     Entity::find().filter(Column::Id.is_in(ids.iter().copied())).all(db.reader()).await
 }

@@ -1,4 +1,5 @@
-//! The letters to the buyer of a checkout: what is held, what is confirmed, what has ended.
+//! The letters to the buyer of a checkout: units are held, the reservation is confirmed, the hold has
+//! expired.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -18,7 +19,7 @@ use crate::{
     },
 };
 
-/// What a letter tells of a checkout.
+/// The contents of a letter about a checkout.
 #[derive(Debug, Clone)]
 pub struct CheckoutSummary {
     checkout: CheckoutId,
@@ -39,8 +40,8 @@ struct SummaryLine {
     balance_due_on: Option<NaiveDate>,
 }
 
-/// The buyer of a checkout, and what to tell of it. `None`: none of its lines is in the state `only_while`,
-/// if one is given, so that what the letter would say is no longer so.
+/// Returns the buyer of a checkout and the letter's contents. Returns `None` if `only_while` is given and no
+/// line is in that state, because the letter is outdated then.
 async fn buyer_with_summary(
     context: &LetterContext<'_>,
     checkout: CheckoutId,
@@ -96,10 +97,10 @@ async fn summary(
     })
 }
 
-/// Units are held; says until when. To the buyer, as long as any are.
+/// The letter that units are held, with the deadline. It is sent to the buyer while any line is still held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldLetter {
-    /// Which checkout.
+    /// The checkout.
     pub checkout: CheckoutId,
 }
 
@@ -127,7 +128,8 @@ impl Letter for HeldLetter {
         LetterText {
             subject: format!("Reserved until {}", time(summary.expires_at)),
             body: format!(
-                "We hold this for you until {}.\n\n{}\nPay the deposit of {} by then, or the reservation ends by itself.\n",
+                "We hold this for you until {}.\n\n{}\nPay the deposit of {} by then; otherwise the \
+                 reservation ends.\n",
                 time(summary.expires_at),
                 lines(summary),
                 summary.due_now
@@ -136,10 +138,10 @@ impl Letter for HeldLetter {
     }
 }
 
-/// The deposit is paid. To the buyer.
+/// The letter that the deposit is paid. It is sent to the buyer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfirmedLetter {
-    /// Which checkout.
+    /// The checkout.
     pub checkout: CheckoutId,
 }
 
@@ -176,10 +178,11 @@ impl Letter for ConfirmedLetter {
     }
 }
 
-/// The hold ran out. To the buyer, unless the lines were taken up again since.
+/// The letter that the hold has expired. It is sent to the buyer unless the lines were confirmed in the
+/// meantime.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LapsedLetter {
-    /// Which checkout.
+    /// The checkout.
     pub checkout: CheckoutId,
 }
 
@@ -207,9 +210,11 @@ impl Letter for LapsedLetter {
         LetterText {
             subject: "Your reservation has ended".to_owned(),
             body: format!(
-                "We held this for you until {}; the deposit did not arrive by then, so the reservation has ended.\n\n{}\n\
-                 If it is still to be had, you can reserve again. Should a payment arrive after all, the reservation is\n\
-                 taken up again if everything in it is still free; otherwise the whole amount is given back at once.\n",
+                "We held this for you until {}. The deposit did not arrive by then, so the reservation \
+                 has ended.\n\n{}\n\
+                 If the items are still available, you can reserve again. If your payment still arrives, we\n\
+                 confirm the reservation if everything in it is still free; otherwise we refund the whole\n\
+                 amount at once.\n",
                 time(summary.expires_at),
                 lines(summary)
             ),
@@ -220,7 +225,7 @@ impl Letter for LapsedLetter {
 fn lines(summary: &CheckoutSummary) -> String {
     let mut text = String::new();
     for line in &summary.lines {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _written = writeln!(text, "  {} x {}: {}", line.units, one_line(&line.title), line.total);
     }
     let _written = writeln!(
@@ -249,7 +254,7 @@ fn balance(summary: &CheckoutSummary) -> String {
     text
 }
 
-/// Such as `Monday, 2 March 2026, 10:10 UTC`.
+/// Formats a time, such as `Monday, 2 March 2026, 10:10 UTC`.
 fn time(at: DateTime<Utc>) -> String {
     at.format("%A, %-d %B %Y, %H:%M UTC").to_string()
 }

@@ -1,4 +1,4 @@
-//! Lines as a buyer asks for them, and what they would cost now.
+//! The lines of a request, and what they would cost now.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -26,24 +26,24 @@ use crate::{
     },
 };
 
-/// The most lines of a checkout.
+/// The maximum number of lines in a checkout.
 pub const LINES_MAX: usize = 20;
-/// The most units of a line.
+/// The maximum number of units in a line.
 pub const LINE_UNITS_MAX: u32 = 1_000;
 
 /// One line of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Line {
-    /// Which item.
+    /// The item.
     pub item: DropItemId,
-    /// How many, up to [`LINE_UNITS_MAX`].
+    /// The number of units, up to [`LINE_UNITS_MAX`].
     pub units: Quantity,
-    /// How it reaches the buyer.
+    /// How the line is delivered.
     pub delivery: Delivery,
 }
 
-/// What a price depends on that no gate guards: what the variants are, what their creators say, tax and
-/// tariffs.
+/// The data that prices depend on and that no gate guards: variants, the terms of their creators, tax rates
+/// and tariffs.
 pub(crate) struct Conditions {
     pub(super) variants: HashMap<VariantId, Variant>,
     pub(super) creators: HashMap<CreatorId, Creator>,
@@ -51,7 +51,7 @@ pub(crate) struct Conditions {
 }
 
 impl Conditions {
-    /// Loads those of items whose rows were read, for some destinations: four statements.
+    /// Loads the conditions of items for some destinations, with four statements.
     pub(crate) async fn load(
         conn: &impl ConnectionTrait,
         items: &[item_row::Model],
@@ -66,7 +66,7 @@ impl Conditions {
         Ok(Self { variants, creators: found, tables })
     }
 
-    /// Whether it has those of all these items.
+    /// Whether the conditions cover all of these items.
     pub(super) fn serve(&self, items: &[item_row::Model]) -> bool {
         let known = |item: &item_row::Model| {
             self.variants.contains_key(&item.variant_id) && self.creators.contains_key(&item.creator_id)
@@ -75,14 +75,14 @@ impl Conditions {
     }
 }
 
-/// Everything that pricing needs, loaded once for any number of requests.
+/// The data that pricing needs, loaded once for any number of requests.
 pub(crate) struct PriceBook {
     pub(crate) terms: HashMap<DropItemId, ItemTerms>,
     conditions: Arc<Conditions>,
 }
 
 impl PriceBook {
-    /// Loads the terms of items whose rows were read: one statement.
+    /// Loads the terms of items, in one statement.
     pub(crate) async fn load(
         conn: &impl ConnectionTrait,
         drops: &[drop_row::Model],
@@ -93,7 +93,7 @@ impl PriceBook {
         Ok(Self { terms, conditions })
     }
 
-    /// Prices lines, given how many units of each line's item are taken.
+    /// Prices lines. `taken` contains the number of units taken of each line's item.
     pub(crate) fn price(
         &self,
         lines: &[Line],
@@ -109,27 +109,27 @@ impl PriceBook {
     }
 }
 
-/// Lines as claims.
+/// Converts lines to claims.
 pub(crate) fn claims(lines: &[Line]) -> Vec<LineClaim> {
     lines.iter().map(|line| LineClaim { item: line.item, units: line.units.get() }).collect()
 }
 
-/// Why there is no quote.
+/// Why a quote is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AskRefusal {
     /// No lines, or more than [`LINES_MAX`].
     #[error("a checkout has 1 to 20 lines")]
     LineCount,
-    /// No such item, or not announced.
+    /// The item does not exist, or its drop is not announced.
     #[error("not found")]
     ItemNotFound,
-    /// The lines have no price.
+    /// The lines cannot be priced.
     #[error(transparent)]
     Quote(#[from] QuoteRefusal),
 }
 
-/// What lines would cost now, sent to that country. Nothing is held: the price is that of the next
-/// free units, and only reserving binds.
+/// Returns what lines would cost now, delivered to a country. Nothing is held. The quote uses the price of
+/// the next free units; only reserving fixes the price.
 pub async fn ask(
     db: &Db,
     scope: &PublicScope,

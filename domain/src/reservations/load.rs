@@ -1,4 +1,4 @@
-//! What a decision needs, loaded by a constant number of statements.
+//! Loads what a decision needs, with a constant number of statements.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -20,17 +20,17 @@ use crate::{
     },
 };
 
-/// Whom a decision asks about.
+/// The persons and checkouts that a decision is about.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct About<'a> {
-    /// Persons who want something: their limits are asked for.
+    /// The persons who make the requests; their claims are loaded to check limits.
     pub(crate) persons: &'a [PersonKey],
-    /// Checkouts whose holds are to change.
+    /// The checkouts whose holds may change.
     pub(crate) checkouts: &'a [CheckoutId],
 }
 
-/// The stock of drops as it is at `now`. Three statements, and one each for persons and for checkouts, if
-/// there are any; for a decision, call it after the gates were taken.
+/// Loads the stock of drops at `now`. It takes three statements, and one more each for persons and for
+/// checkouts, if there are any. For a decision, the gates must be held first.
 pub(crate) async fn stock(
     conn: &impl ConnectionTrait,
     drops: &[DropId],
@@ -43,7 +43,7 @@ pub(crate) async fn stock(
     stock_of(conn, &drops, &items, about, now).await
 }
 
-/// The stock of drops whose rows were read.
+/// Loads the stock of drops and items whose rows are already loaded.
 pub(crate) async fn stock_of(
     conn: &impl ConnectionTrait,
     drops: &[drop_row::Model],
@@ -65,7 +65,7 @@ pub(crate) async fn stock_of(
     Ok(stock)
 }
 
-/// The stock of drops, without persons, whose rows were read, with what is held of their items.
+/// Returns the stock of drops and items from their rows and the held units. It has no claims of persons.
 pub(super) fn stock_with(
     drops: &[drop_row::Model],
     items: &[item_row::Model],
@@ -95,7 +95,7 @@ pub(super) fn stock_with(
     stock
 }
 
-/// Adds what persons have of items, and how they have dealt with the drops: one statement, if there are any.
+/// Adds the claims of persons and their conduct in the drops, in one statement if there are any persons.
 pub(super) async fn add_persons(
     conn: &impl ConnectionTrait,
     stock: &mut Stock,
@@ -110,8 +110,8 @@ pub(super) async fn add_persons(
     Ok(())
 }
 
-/// Counts what persons hold, have paid for, and let run out. A checkout counts once in a drop, however many
-/// lines it has there.
+/// Counts the units that persons hold or have paid for, and the holds that they let expire. A checkout counts
+/// once per drop, however many lines it has there.
 fn count_claims(stock: &mut Stock, claims: Vec<PersonalClaim>, now: DateTime<Utc>) {
     let (mut open, mut lapsed) = (BTreeSet::new(), BTreeSet::new());
     for claim in claims {
@@ -125,7 +125,7 @@ fn count_claims(stock: &mut Stock, claims: Vec<PersonalClaim>, now: DateTime<Utc
         if held && open.insert((drop_id, checkout_id)) {
             conduct.open = conduct.open.saturating_add(1);
         }
-        // A hold that ran out a moment ago may not have been swept yet.
+        // A hold that has just expired may not have been processed yet.
         let ran_out = state == ReservationState::Expired || (state == ReservationState::Held && !held);
         if ran_out && lapsed.insert((drop_id, checkout_id)) {
             conduct.lapsed = conduct.lapsed.saturating_add(1);
@@ -134,7 +134,7 @@ fn count_claims(stock: &mut Stock, claims: Vec<PersonalClaim>, now: DateTime<Utc
     }
 }
 
-/// The terms of items whose rows were read, and those of their drops, by item: one statement.
+/// Loads the terms of items and their drops, by item, in one statement.
 pub(crate) async fn terms_of(
     conn: &impl ConnectionTrait,
     drops: &[drop_row::Model],

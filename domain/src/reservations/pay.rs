@@ -1,4 +1,4 @@
-//! Pay: the buyer chooses a method for a checkout's deposit, and the gateway is told by a task.
+//! Pay: records the method that the buyer chose for a checkout's deposit. A task calls the gateway.
 
 use std::collections::BTreeSet;
 
@@ -25,41 +25,41 @@ use crate::{
     },
 };
 
-/// How long a choice may wait in our own queue without the hold running off.
+/// The maximum time, in seconds, that a choice may wait in our own queue without counting against the hold.
 pub const QUEUE_SECS_MAX: i64 = 300;
 
-/// A request to pay what is due now.
+/// A request to pay the deposit of a checkout.
 #[derive(Debug, Clone, Serialize)]
 pub struct PayRequest {
-    /// What for.
+    /// The checkout.
     pub checkout: CheckoutId,
-    /// How.
+    /// The method of payment.
     pub method: PaymentMethod,
-    /// Where to come back to.
+    /// Where the gateway sends the buyer afterwards.
     pub return_url: Option<ReturnUrl>,
-    /// Which gateway takes it, unless another one has the payment already.
+    /// The gateway for the payment. It is ignored if the payment already has an intent at another gateway.
     pub gateway: GatewayIdentity,
-    /// Makes a repetition harmless.
+    /// The idempotency key: a retry with the same key has no further effect.
     #[serde(skip)]
     pub key: IdempotencyKey,
 }
 
-/// Why nothing is paid.
+/// Why a payment is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PayRefusal {
-    /// No such checkout of this buyer.
+    /// The buyer has no such checkout.
     #[error("not found")]
     NotFound,
-    /// The hold ran out, or was given up.
-    #[error("the hold is over; reserve again")]
+    /// The hold expired or was cancelled.
+    #[error("the reservation has ended; reserve again")]
     HoldOver,
-    /// The deposit is paid.
-    #[error("the deposit is paid already")]
+    /// The deposit is already paid.
+    #[error("the deposit is already paid")]
     AlreadyPaid,
-    /// A payment is being processed: its outcome must be known first.
+    /// A payment is being processed; its outcome must be known first.
     #[error("a payment is being processed; wait for its outcome")]
     PaymentInProcess,
-    /// The key was used for another request.
+    /// The idempotency key was used for another request.
     #[error("this idempotency key was used for another request")]
     KeyReused,
 }
@@ -74,9 +74,10 @@ impl From<ChooseRefusal> for PayRefusal {
     }
 }
 
-/// Notes the buyer's choice and queues the call to the gateway, oldest hold first. The time that the
-/// choice waits in our queue does not run off the hold. Answers the payment and whether an earlier
-/// call with the same key did it.
+/// Records the buyer's choice of a method and queues the call to the gateway, oldest hold first. The time in
+/// our own queue does not count against the hold, for up to [`QUEUE_SECS_MAX`] seconds.
+///
+/// Returns the payment, and whether an earlier call with the same key recorded the choice.
 pub async fn pay(
     db: &Db,
     scope: &BuyerScope,

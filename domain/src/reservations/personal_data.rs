@@ -1,4 +1,4 @@
-//! What checkouts, their addresses and reservations hold of persons.
+//! The register of personal data in checkouts, their addresses and reservations.
 
 use crate::platform::personal_data::{
     Classification::{self, Personal, Plain},
@@ -17,7 +17,7 @@ const fn invoiced(what: &'static str) -> Classification {
     })
 }
 
-/// A part of what was agreed, which is the marketplace's own business once nobody can tell with whom.
+/// A part of the contract. It is the marketplace's own business once it can no longer be linked to a person.
 const fn agreed(what: &'static str, why: &'static str) -> Classification {
     Personal(PersonalContent {
         what,
@@ -28,7 +28,7 @@ const fn agreed(what: &'static str, why: &'static str) -> Classification {
     })
 }
 
-/// What reservations hold.
+/// The register of personal data that reservations store.
 pub const REGISTER: Register = Register {
     capability: "reservations",
     tables: &[

@@ -1,4 +1,4 @@
-//! Reads of checkouts and reservations: a buyer's own, a creator's own lines.
+//! Queries for checkouts and reservations: a buyer's checkouts, and the lines of a creator's drops.
 
 use std::collections::HashMap;
 
@@ -21,24 +21,24 @@ use crate::{
     },
 };
 
-/// A buyer's checkouts, newest first.
+/// Returns a page of a buyer's checkouts, newest first.
 pub async fn checkouts(db: &Db, scope: &BuyerScope, page: &Page) -> Result<Slice<Checkout>, DbErr> {
     use checkout_row::Column as C;
     let key = |row: &Checkout| SortKey::new(SortValue::Time(row.created_at), row.id);
     slice(db.reader(), checkout_row::of_buyer(scope), (C::CreatedAt, C::Id), true, page, key).await
 }
 
-/// How many checkouts a buyer has, capped.
+/// Counts a buyer's checkouts, up to a cap.
 pub async fn checkouts_count(db: &Db, scope: &BuyerScope) -> Result<u64, DbErr> {
     count_capped(db.reader(), checkout_row::of_buyer(scope)).await
 }
 
-/// One checkout of a buyer.
+/// Returns one checkout of a buyer.
 pub async fn checkout(db: &Db, scope: &BuyerScope, id: CheckoutId) -> Result<Option<Checkout>, DbErr> {
     checkout_row::own(db.reader(), scope, id).await
 }
 
-/// A buyer's checkouts by id: one statement.
+/// Returns a buyer's checkouts by id, in one statement.
 pub async fn checkouts_by_ids(
     db: &Db,
     scope: &BuyerScope,
@@ -48,7 +48,8 @@ pub async fn checkouts_by_ids(
     Ok(select.all(db.reader()).await?.into_iter().map(|row| (row.id, row)).collect())
 }
 
-/// The lines of checkouts that the caller was led to by its own scope: one statement.
+/// Returns the lines of checkouts, in one statement. The caller must have found the checkouts within its own
+/// scope.
 pub async fn lines_of(
     db: &Db,
     checkouts: &[CheckoutId],
@@ -60,7 +61,8 @@ pub async fn lines_of(
     Ok(lines)
 }
 
-/// The addresses of a buyer's checkouts: one statement.
+/// Returns the addresses of a buyer's checkouts, in one statement. The caller must have found the checkouts
+/// within its own scope.
 pub async fn addresses_of(
     db: &Db,
     checkouts: &[CheckoutId],
@@ -68,7 +70,7 @@ pub async fn addresses_of(
     checkout_row::addresses(db.reader(), checkouts).await
 }
 
-/// A buyer's reservations by id: those of other buyers are absent.
+/// Returns a buyer's reservations by id. Reservations of other buyers are absent.
 pub async fn own_reservations(
     db: &Db,
     scope: &BuyerScope,
@@ -80,16 +82,16 @@ pub async fn own_reservations(
     Ok(rows.into_iter().filter(|row| own.contains_key(&row.checkout_id)).map(|row| (row.id, row)).collect())
 }
 
-/// Which of a creator's reservations.
+/// A filter of a creator's reservations.
 #[derive(Debug, Clone, Default)]
 pub struct ReservationFilter {
-    /// Of one drop.
+    /// Only reservations in this drop.
     pub drop: Option<DropId>,
-    /// In these states.
+    /// Only reservations in these states.
     pub states: Option<Vec<ReservationState>>,
-    /// Made at or after.
+    /// Only reservations made at or after this time.
     pub since: Option<DateTime<Utc>>,
-    /// Made before.
+    /// Only reservations made before this time.
     pub until: Option<DateTime<Utc>>,
 }
 
@@ -111,7 +113,7 @@ fn of_creator(scope: &CreatorScope, filter: &ReservationFilter) -> sea_orm::Sele
     select
 }
 
-/// A creator's reservations, newest first.
+/// Returns a page of a creator's reservations, newest first.
 pub async fn reservations(
     db: &Db,
     scope: &CreatorScope,
@@ -126,7 +128,7 @@ pub async fn reservations(
     .await
 }
 
-/// One of a creator's reservations.
+/// Returns one of a creator's reservations.
 pub async fn reservation(
     db: &Db,
     scope: &CreatorScope,
@@ -136,7 +138,7 @@ pub async fn reservation(
     read_in(db, scope, async |conn| own.one(conn).await).await
 }
 
-/// How many of a creator's reservations there are, capped.
+/// Counts a creator's reservations, up to a cap.
 pub async fn reservations_count(
     db: &Db,
     scope: &CreatorScope,
@@ -145,9 +147,9 @@ pub async fn reservations_count(
     read_in(db, scope, async |conn| count_capped(conn, of_creator(scope, filter)).await).await
 }
 
-/// A checkout with its lines, for the letters that are written about it. While a choice of payment waits in
-/// our own queue the deadline stands still: the letter then names the one that counts if the choice comes to
-/// nothing.
+/// Returns a checkout with its lines, for the letters about it. While a choice of payment waits in our own
+/// queue, the deadline stands still. In that case, `expires_at` is the deadline that applies if the payment
+/// fails.
 pub async fn for_letter(
     db: &Db,
     _scope: &SystemScope,

@@ -1,4 +1,4 @@
-//! What it costs: one pure function, [`quote`], shared by asking and by reserving.
+//! Prices: one pure function, [`quote`], is used for quotes and for reserving alike.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// How a line reaches its buyer.
+/// How the line is delivered to the buyer.
 #[derive(
     Debug,
     Clone,
@@ -31,41 +31,41 @@ use crate::{
 #[sea_orm(rs_type = "String", db_type = "Text")]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Delivery {
-    /// Sent to the address of the checkout.
+    /// Shipped to the address of the checkout.
     #[sea_orm(string_value = "SHIPPING")]
     Shipping,
-    /// Fetched at the creator's place.
+    /// Picked up at the creator's place.
     #[sea_orm(string_value = "PICKUP")]
     Pickup,
 }
 
-/// A tax rate of a country and class, from an instant on.
+/// The tax rate of a country and tax class, valid from an instant on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaxRate {
-    /// Where.
+    /// The country.
     pub country: Country,
-    /// For which goods.
+    /// The tax class of the goods.
     pub class: TaxClass,
-    /// From when.
+    /// When the rate becomes valid.
     pub starts_at: DateTime<Utc>,
-    /// How much of the net price.
+    /// The rate, in basis points of the net price.
     pub rate_bp: BasisPoints,
 }
 
-/// A flat price for parcels of a creator to a country, up to a weight.
+/// A creator's flat price for shipping a parcel to a country, up to a weight.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShippingTariff {
-    /// Whose.
+    /// The creator.
     pub creator: CreatorId,
-    /// To which country.
+    /// The destination.
     pub country: Country,
-    /// For parcels up to this weight.
+    /// The maximum weight of the parcel.
     pub weight_grams_max: TariffGrams,
-    /// Gross or net as the creator's prices are.
+    /// The price, gross or net like the creator's prices.
     pub price: Money,
 }
 
-/// All that a quote needs to know of one drop item.
+/// The terms of one drop item that a quote depends on.
 #[derive(Debug, Clone)]
 pub struct ItemTerms {
     /// The item.
@@ -78,80 +78,80 @@ pub struct ItemTerms {
     pub variant: VariantId,
     /// The drop's currency.
     pub currency: Currency,
-    /// Price tiers, in order.
+    /// The price tiers, in order.
     pub tiers: Vec<Tier>,
-    /// What is due now.
+    /// The deposit, which is due now.
     pub deposit: Deposit,
-    /// When the rest is due.
+    /// When the balance is due.
     pub balance: Balance,
-    /// When the window ends: the lead time counts from then.
+    /// When the window closes; the lead time starts then.
     pub closes_at: DateTime<Utc>,
-    /// Days from the end of the window to shipping.
+    /// The days from the close of the window to shipping.
     pub lead_time_days: Days,
-    /// Whether the line may be fetched.
+    /// Whether the item can be picked up.
     pub pickup: bool,
-    /// Whether the line may be sent.
+    /// Whether the item can be shipped.
     pub shipping: bool,
-    /// Whether prices include tax.
+    /// Whether the prices include tax.
     pub prices_include_tax: bool,
-    /// Where the creator is: the tax country of a pickup.
+    /// The creator's country, whose tax applies to a pickup.
     pub origin_country: Country,
-    /// The creator's time zone: due dates are dates there.
+    /// The creator's time zone, in which due dates are computed.
     pub time_zone: TimeZone,
-    /// For which tax.
+    /// The tax class of the goods.
     pub tax_class: TaxClass,
-    /// Weight of one unit.
+    /// The weight of one unit.
     pub weight_grams: Grams,
 }
 
-/// One line that is asked for.
+/// One requested line.
 #[derive(Debug, Clone, Copy)]
 pub struct LineAsked<'a> {
-    /// The item's terms.
+    /// The terms of the item.
     pub terms: &'a ItemTerms,
-    /// How many.
+    /// The number of units.
     pub units: Quantity,
     /// How it reaches the buyer.
     pub delivery: Delivery,
-    /// Units of the item that are held or confirmed already: which tier comes next.
+    /// The units of the item that are already held or confirmed. They determine the price tier.
     pub taken: u32,
 }
 
-/// Tax and tariffs that may be needed.
+/// The tax rates and tariffs that a quote may need.
 #[derive(Debug, Clone, Default)]
 pub struct Tables {
-    /// Rates, of any country and date.
+    /// The tax rates, of any country and date.
     pub rates: Vec<TaxRate>,
-    /// Tariffs, of any creator and country.
+    /// The tariffs, of any creator and country.
     pub tariffs: Vec<ShippingTariff>,
 }
 
-/// An amount with the tax in it.
+/// An amount, split into net and tax.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Taxed {
-    /// Without tax, in minor units.
+    /// The amount without tax, in minor units.
     pub net: i64,
     /// The tax, in minor units.
     pub tax: i64,
 }
 
 impl Taxed {
-    /// With tax, in minor units.
+    /// Returns the amount with tax, in minor units.
     pub fn gross(self) -> i64 {
         self.net.saturating_add(self.tax)
     }
 }
 
-/// So many units at one price.
+/// A number of units at one price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PricePart {
-    /// How many.
+    /// The number of units.
     pub units: u32,
-    /// Price of one, in minor units, gross or net as the creator's prices are.
+    /// The price of one unit in minor units, gross or net like the creator's prices.
     pub price_minor: i64,
 }
 
-/// What one line costs.
+/// The prices of one line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuotedLine {
     /// The item.
@@ -162,79 +162,80 @@ pub struct QuotedLine {
     pub creator: CreatorId,
     /// Its variant.
     pub variant: VariantId,
-    /// How many.
+    /// The number of units.
     pub units: Quantity,
     /// How it reaches the buyer.
     pub delivery: Delivery,
-    /// The tiers that the units fall into.
+    /// The units by price tier.
     pub parts: Vec<PricePart>,
     /// Whether the prices of the parts include tax.
     pub prices_include_tax: bool,
     /// The tax rate.
     pub tax_rate_bp: BasisPoints,
-    /// The goods.
+    /// The price of the goods.
     pub goods: Taxed,
-    /// This line's share of the parcel.
+    /// The line's share of the shipping price of its parcel.
     pub shipping: Taxed,
     /// The deposit, in minor units.
     pub due_now_minor: i64,
-    /// The balance with shipping, in minor units.
+    /// The balance including shipping, in minor units.
     pub due_later_minor: i64,
-    /// When the balance is due, a date in the creator's time zone; before shipping: about then.
+    /// The date on which the balance is due, in the creator's time zone. If the balance is due before
+    /// shipping, this is an estimate.
     pub balance_due_on: NaiveDate,
-    /// Whether that date is an estimate.
+    /// Whether `balance_due_on` is an estimate.
     pub balance_estimated: bool,
 }
 
 impl QuotedLine {
-    /// Goods, shipping and tax, in minor units.
+    /// Returns the price of goods and shipping with tax, in minor units.
     pub fn total_minor(&self) -> i64 {
         self.goods.gross().saturating_add(self.shipping.gross())
     }
 }
 
-/// What lines cost together.
+/// The prices of several lines together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sea_orm::FromJsonQueryResult)]
 pub struct Quote {
-    /// The one currency.
+    /// The currency of all lines.
     pub currency: Currency,
-    /// In the order in which they were asked for.
+    /// The lines, in the order of the request.
     pub lines: Vec<QuotedLine>,
-    /// All, tax included, in minor units.
+    /// The total with tax, in minor units.
     pub total_minor: i64,
-    /// The deposits, in minor units.
+    /// The sum of the deposits, in minor units.
     pub due_now_minor: i64,
-    /// The balances, in minor units.
+    /// The sum of the balances, in minor units.
     pub due_later_minor: i64,
 }
 
 impl Quote {
-    /// All, tax included.
+    /// Returns the total with tax.
     pub fn total(&self) -> Money {
         Money::new(self.total_minor, self.currency)
     }
-    /// The deposits.
+    /// Returns the sum of the deposits.
     pub fn due_now(&self) -> Money {
         Money::new(self.due_now_minor, self.currency)
     }
 }
 
-/// Why lines have no price.
+/// Why lines cannot be priced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum QuoteRefusal {
-    /// Lines of drops with different currencies.
-    #[error("all lines must be of one currency; make one checkout a currency")]
+    /// The lines are in drops with different currencies.
+    #[error("all lines must have the same currency; make a separate checkout for each currency")]
     MixedCurrencies,
     /// There is no tax rate for the destination.
-    #[error("this cannot be sold to that country")]
+    #[error("the marketplace does not sell to that country")]
     CountryNotServed,
     /// The creator has no tariff for the destination.
     #[error("the creator does not ship to that country")]
     NotShippedThere,
-    /// The drop is not shipped, or not fetched.
-    #[error("this drop is not offered with that kind of delivery")]
+    /// The drop does not offer shipping, or does not offer pickup.
+    #[error("this drop does not offer that kind of delivery")]
     DeliveryNotOffered,
-    /// Beyond what can be reckoned.
+    /// The amount exceeds what can be computed.
     #[error("the amount is too large")]
     AmountTooLarge,
 }
@@ -245,11 +246,11 @@ impl From<MoneyError> for QuoteRefusal {
     }
 }
 
-/// Prices lines for a destination at an instant. Pure. The error names the line.
+/// Prices lines for a destination at an instant. A pure function. The error contains the index of the line.
 ///
-/// Units fall into tiers by their number, counted over held and confirmed units; a line may straddle
-/// two. Tax is that of the destination, or of the creator's country for a pickup, rounded once a
-/// line. Lines of one drop that are shipped share a parcel. The deposit is a part of the goods;
+/// Units fall into tiers by their number, counted over held and confirmed units; a line may straddle two
+/// tiers. The tax is that of the destination, or of the creator's country for a pickup, and is rounded once
+/// per line. Shipped lines of the same drop share a parcel. The deposit is a part of the price of the goods;
 /// shipping is due with the balance.
 pub fn quote(
     lines: &[LineAsked<'_>],
@@ -335,14 +336,14 @@ fn quote_line(
     })
 }
 
-/// The prices of units number `taken + 1` to `taken + units`.
+/// Returns the prices of the units numbered `taken + 1` to `taken + units`.
 pub fn price_parts(tiers: &[Tier], taken: u32, units: u32, at: DateTime<Utc>) -> Vec<PricePart> {
     let mut parts: Vec<PricePart> = Vec::new();
     let end = taken.saturating_add(units);
     let mut next = taken;
     while next < end {
         let Some(tier) = tiers.iter().find(|tier| tier.holds(next, at)) else { break };
-        // The tier goes on to its own bound: no earlier tier begins to hold at a higher number.
+        // The tier applies up to its own bound, because no earlier tier starts to apply at a higher number.
         let until = tier.up_to_units.map_or(end, |bound| bound.get().min(end)).max(next.saturating_add(1));
         let units = until.saturating_sub(next);
         match parts.last_mut() {
@@ -356,7 +357,8 @@ pub fn price_parts(tiers: &[Tier], taken: u32, units: u32, at: DateTime<Utc>) ->
     parts
 }
 
-/// How many units of `units`, `taken` of which are gone, can be had at each tier's price at an instant.
+/// Returns how many of an item's units are left at each tier's price at an instant. `units` is the number of
+/// units of the item, and `taken` is the number of units taken.
 pub fn tier_units_left(tiers: &[Tier], taken: u32, units: u32, at: DateTime<Utc>) -> Vec<u32> {
     let mut next = taken;
     let left = tiers.iter().map(|tier| {
@@ -371,7 +373,7 @@ pub fn tier_units_left(tiers: &[Tier], taken: u32, units: u32, at: DateTime<Utc>
     left.collect()
 }
 
-/// The rate of a class in a country at an instant: the newest that has begun.
+/// Returns the tax rate of a class in a country at an instant: the newest rate that is valid by then.
 pub fn tax_rate(
     tables: &Tables,
     country: Country,
@@ -392,14 +394,14 @@ fn with_tax(amount: Money, rate_bp: BasisPoints, included: bool) -> Result<Taxed
         Ok(Taxed { net: amount.minus(tax)?.minor, tax: tax.minor })
     } else {
         let tax = amount.ratio(rate, 10_000)?;
-        // With the tax it must be an amount as well: what is not is refused.
+        // The sum must be a valid amount too, otherwise this fails.
         amount.plus(tax)?;
         Ok(Taxed { net: amount.minor, tax: tax.minor })
     }
 }
 
-/// Each line's share of its drop's parcel, in minor units as the creator prices: by weight, without losing a
-/// unit.
+/// Returns each line's share of its drop's parcel, in minor units, gross or net like the creator's prices.
+/// The price is split by weight without losing a minor unit.
 fn parcels(
     lines: &[LineAsked<'_>],
     destination: Country,
@@ -440,7 +442,8 @@ fn parcels(
     Ok(shares)
 }
 
-/// What a parcel of that weight costs; heavier than the heaviest tariff: several of those.
+/// Returns the price of a parcel. A parcel that is heavier than the heaviest tariff costs a multiple of that
+/// tariff.
 fn parcel_price(tables: &Tables, creator: CreatorId, country: Country, weight_grams: u64) -> Option<Money> {
     let bound = |tariff: &&ShippingTariff| u64::from(tariff.weight_grams_max);
     let fits =
@@ -605,7 +608,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parts_sum_up_and_nothing_is_lost(units in 1_u32..40, taken in 0_u32..30, points in 1_u32..=10_000, net in any::<bool>()) {
+        fn parts_sum_up_and_nothing_is_lost(
+            units in 1_u32..40,
+            taken in 0_u32..30,
+            points in 1_u32..=10_000,
+            net in any::<bool>(),
+        ) {
             let terms = ItemTerms { deposit: Deposit::Percent(points), prices_include_tax: !net, ..terms(3) };
             let priced = quote(&[line(&terms, units, taken)], country("DE"), &tables(), now()).unwrap();
             let only = priced.lines.first().unwrap();
@@ -616,9 +624,14 @@ mod tests {
         }
 
         #[test]
-        fn two_lines_of_an_item_cost_what_one_does(first in 1_u32..10, second in 1_u32..10, taken in 0_u32..15) {
+        fn two_lines_of_an_item_cost_what_one_does(
+            first in 1_u32..10,
+            second in 1_u32..10,
+            taken in 0_u32..15,
+        ) {
             let terms = terms(3);
-            let whole: i64 = price_parts(&terms.tiers, taken, first + second, now()).iter().map(|part| part.price_minor * i64::from(part.units)).sum();
+            let parts = price_parts(&terms.tiers, taken, first + second, now());
+            let whole: i64 = parts.iter().map(|part| part.price_minor * i64::from(part.units)).sum();
             let pickup = |units| LineAsked { delivery: Delivery::Pickup, ..line(&terms, units, taken) };
             let priced = quote(&[pickup(first), pickup(second)], country("DE"), &tables(), now()).unwrap();
             prop_assert_eq!(priced.total_minor, whole);

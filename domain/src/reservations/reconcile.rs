@@ -1,7 +1,7 @@
-//! What the reconcilers of reservations look for: holds and their timers. Each answers how much it repaired.
+//! The reconcilers of reservations: they check holds and their timers. Each returns how many it repaired.
 //!
-//! A lapsed checkout cannot miss its letter: the relay queues it in the transaction that stamps the fact, and
-//! stamps every fact.
+//! No reconciler is needed for the letter about a lapsed hold: the relay queues letters in the transaction
+//! that assigns positions to the facts, and it processes every fact.
 
 use std::collections::BTreeMap;
 
@@ -21,15 +21,16 @@ use crate::platform::{
     timers,
 };
 
-/// A timer fires within a second, and its task starts at once; a hold that is over for so long has neither.
+/// How many seconds ago a hold must have expired to count as forgotten. A timer fires within a second, and
+/// its task starts at once.
 const LAPSE_SECS: i64 = 30;
 
 fn of_checkout(line: &Line) -> String {
     line.checkout_id.public()
 }
 
-/// Holds that ran out, with neither a timer nor a task that ends them, and so without the letter that says
-/// so.
+/// Queues the task for expired holds that have neither a timer nor a task. Without the task, the buyers would
+/// not get the letter that the hold has expired.
 pub async fn lapse_forgotten(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> {
     let over_at = db
         .now()
@@ -46,19 +47,19 @@ pub async fn lapse_forgotten(db: &Db, scope: &SystemScope) -> Result<u64, DbErr>
     missed.queue(db, scope, task).await
 }
 
-/// Holds that go on, without the timer that is to end them.
+/// Sets the missing timers of holds that have not expired.
 pub async fn set_missing_timers(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> {
     let missed = Missed {
         what: "hold_without_timer",
         warns: true,
         candidates: reservation_row::held_without_timer(Some(db.now()), None),
-        // A task that comes too early sets the timer again.
+        // A task that runs too early sets the timer again.
         kinds: &[LapseCheckout::KIND],
         subject: of_checkout,
     };
     missed
         .repair(db, scope, async |tx, lines| {
-            // The lines of a checkout are held until the same instant.
+            // All lines of a checkout expire at the same time.
             let ends: BTreeMap<_, _> =
                 lines.iter().map(|line| (line.checkout_id.uuid(), line.expires_at)).collect();
             timers::set_missing::<HoldLapse>(tx, ends).await
@@ -66,7 +67,7 @@ pub async fn set_missing_timers(db: &Db, scope: &SystemScope) -> Result<u64, DbE
         .await
 }
 
-/// Timers of holds that are not, or no longer: they go.
+/// Removes timers whose holds do not exist or have ended.
 pub async fn drop_stray_timers(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> {
     let limit = u64::try_from(REPAIRS_MAX).unwrap_or(u64::MAX);
     let stray = || timers::without::<HoldLapse>(reservation_row::held_of_timer(), limit);
@@ -75,11 +76,7 @@ pub async fn drop_stray_timers(db: &Db, scope: &SystemScope) -> Result<u64, DbEr
     }
     in_tx(db, scope.actor(), async |tx| {
         let subjects = stray().all(tx.conn()).await?;
-        tracing::warn!(
-            what = "timer_stray",
-            count = subjects.len(),
-            "timers without their holds are dropped"
-        );
+        tracing::warn!(what = "timer_stray", count = subjects.len(), "removing timers without holds");
         timers::drop_all::<HoldLapse>(tx, &subjects).await
     })
     .await

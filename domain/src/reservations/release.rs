@@ -1,8 +1,8 @@
-//! Release: the one way in which claimed units become free again, whoever asks.
+//! Release: the only way in which claimed units become free again.
 //!
-//! A hold that runs out, a buyer who cancels, a drop that is called off and a payment that came too late all
-//! end here. What follows from it follows for all of them: the payment is given up or given back, the timer
-//! goes, the checkout's version counts up, and everybody who follows the checkout or the stock is told.
+//! It handles holds that expire, cancellations by buyers, cancelled drops, and payments that came too late.
+//! The consequences are the same for all of them: the payment is abandoned or refunded, the timer is removed,
+//! the checkout's version is incremented, and facts about the checkout and the stock are published.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -29,21 +29,21 @@ use crate::{
 /// Why claims end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Release {
-    /// The holds ran out.
+    /// The holds expired.
     Lapsed,
-    /// Somebody gave them up. Holds end, and what was paid goes back for this reason.
+    /// The claims were cancelled. Holds end, and paid deposits are refunded for this reason.
     GivenUp(RefundReason),
-    /// They were paid for, and cannot be confirmed any more. The payment itself gives the money back.
+    /// The claims were paid for, but can no longer be confirmed. The payment itself makes the refund.
     PaidInVain,
 }
 
 impl Release {
-    /// Where a line goes.
+    /// Returns the next state of a line.
     fn next(self, state: ReservationState) -> Result<ReservationState, BadTransition> {
         match (self, state) {
             (Self::Lapsed, state) => transition(state, ReservationEvent::Lapse),
             (Self::GivenUp(_), ReservationState::Held) => transition(state, ReservationEvent::Cancel),
-            // A hold that ran out a moment ago, and whose timer has not fired yet.
+            // The hold has just expired, and its timer has not fired yet.
             (Self::PaidInVain, ReservationState::Held) => {
                 transition(transition(state, ReservationEvent::Lapse)?, ReservationEvent::Refund)
             }
@@ -51,21 +51,21 @@ impl Release {
         }
     }
 
-    /// What is told of a checkout whose lines end.
+    /// Returns the fact to publish about a checkout whose lines end.
     fn fact(self, checkout: CheckoutId) -> Option<Fact> {
         match self {
             Self::Lapsed => Some(Fact::Lapsed { checkout }),
             Self::GivenUp(_) => Some(Fact::ReservationCancelled { checkout }),
-            // The payment tells.
+            // The payment publishes its own fact.
             Self::PaidInVain => None,
         }
     }
 }
 
-/// Ends the claims of lines, under the gates of their drops: of one checkout or of many.
+/// Ends the claims of lines, which may belong to several checkouts. The gates of their drops must be held.
 ///
-/// A held line takes its whole checkout along, because one payment covers it: the caller passes all held
-/// lines of a checkout, or none.
+/// One payment covers all held lines of a checkout. The caller therefore passes either all held lines of a
+/// checkout or none.
 pub(crate) async fn release<R: fmt::Debug>(
     tx: &Tx,
     gates: &Gates,
@@ -82,7 +82,7 @@ pub(crate) async fn release<R: fmt::Debug>(
     }
     let held = lines.iter().filter(|line| line.state == ReservationState::Held).map(|line| line.checkout_id);
     for checkout in held.collect::<BTreeSet<CheckoutId>>() {
-        // The timer of a hold that lapsed has fired.
+        // If the hold lapsed, its timer has already fired.
         if why != Release::Lapsed {
             timers::drop::<HoldLapse>(tx, checkout).await?;
         }

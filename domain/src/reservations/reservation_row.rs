@@ -1,6 +1,6 @@
-//! The table of reservations, with its scoped finders.
+//! The table of reservations, with its scoped queries.
 
-#![expect(clippy::disallowed_methods, reason = "the reservations table's own finders")]
+#![expect(clippy::disallowed_methods, reason = "these are the reservations table's own queries")]
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: ReservationId,
     pub checkout_id: CheckoutId,
-    /// The line of the checkout, from 0.
+    /// The position of the line in its checkout, from 0.
     pub position: Position,
     pub drop_id: DropId,
     pub drop_item_id: DropItemId,
@@ -61,12 +61,12 @@ pub struct Model {
 pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
-/// A creator's lines, of whatever checkout.
+/// Selects a creator's lines, from any checkout.
 pub(crate) fn of_creator(scope: &CreatorScope) -> Select<Entity> {
     Entity::find().filter(Column::CreatorId.eq(scope.creator()))
 }
 
-/// The lines of checkouts, in order: one statement.
+/// Returns the lines of checkouts, in order, in one statement.
 pub(crate) async fn of_checkouts(
     conn: &impl ConnectionTrait,
     ids: &[CheckoutId],
@@ -75,24 +75,26 @@ pub(crate) async fn of_checkouts(
     select.order_by_asc(Column::CheckoutId).order_by_asc(Column::Position).all(conn).await
 }
 
-/// The checkout of a line, for a statement around it.
+/// Returns a subquery that selects the checkout of a line.
 pub(crate) fn checkout_of(line: ReservationId) -> SelectStatement {
     Entity::find_by_id(line).select_only().column(Column::CheckoutId).into_query()
 }
 
-/// Lines by id whoever asks.
+/// Returns lines by id, without checking whose they are.
 pub(crate) async fn by_ids(conn: &impl ConnectionTrait, ids: &[ReservationId]) -> Result<Vec<Model>, DbErr> {
     Entity::find().filter(Column::Id.is_in(ids.iter().copied())).all(conn).await
 }
 
-/// The lines of a drop that are held or paid for: those that a cancelled drop gives back.
+/// Returns the lines of a drop that are held or paid. Cancelling the drop releases them.
 pub(crate) async fn alive_in_drop(conn: &impl ConnectionTrait, drop: DropId) -> Result<Vec<Model>, DbErr> {
     let alive = Column::State.is_in([ReservationState::Held, ReservationState::Confirmed]);
     Entity::find().filter(Column::DropId.eq(drop)).filter(alive).order_by_asc(Column::Id).all(conn).await
 }
 
-/// Held lines without a timer that would end them: of holds that end after `after`, and not after `until`.
-/// The state is written out, because a partial index is not found through a parameter; so it is below.
+/// Selects held lines that have no timer to end them and expire after `after` and not after `until`.
+///
+/// The state is an SQL literal, because PostgreSQL does not use a partial index for a parameter. The same
+/// holds for the query below.
 pub(crate) fn held_without_timer(
     after: Option<DateTime<Utc>>,
     until: Option<DateTime<Utc>>,
@@ -108,14 +110,15 @@ pub(crate) fn held_without_timer(
     held.order_by_asc(Column::ExpiresAt).order_by_asc(Column::Id)
 }
 
-/// The held lines of the checkout that a timer of an outer query is about, for `EXISTS`.
+/// Returns a subquery for `EXISTS` that selects the held lines of the checkout that a timer in an outer query
+/// is about.
 pub(crate) fn held_of_timer() -> SelectStatement {
     let of_checkout = Expr::col((Entity, Column::CheckoutId)).equals(timers::subject_column());
     let held = Expr::cust("state = 'HELD'");
     Query::select().expr(Expr::val(1)).from(Entity).and_where(of_checkout).and_where(held).to_owned()
 }
 
-/// The holds of checkouts that count at `now`: one statement.
+/// Returns the lines of checkouts that are held at `now`, in one statement.
 pub(crate) async fn active_holds(
     conn: &impl ConnectionTrait,
     checkouts: &[CheckoutId],
@@ -125,7 +128,7 @@ pub(crate) async fn active_holds(
     select.filter(Column::State.eq(ReservationState::Held)).filter(Column::ExpiresAt.gt(now)).all(conn).await
 }
 
-/// A claim of a person, as far as limits ask.
+/// A person's claim, with the fields that limits depend on.
 #[derive(Debug, FromQueryResult)]
 pub(crate) struct PersonalClaim {
     pub(crate) drop_id: DropId,
@@ -137,7 +140,8 @@ pub(crate) struct PersonalClaim {
     pub(crate) expires_at: DateTime<Utc>,
 }
 
-/// What persons hold of items, have paid for, or let run out after `lapsed_after`: one statement.
+/// Returns the units of items that persons hold, have paid for, or let expire after `lapsed_after`, in one
+/// statement.
 pub(crate) async fn claims_of(
     conn: &impl ConnectionTrait,
     items: &[DropItemId],
@@ -160,8 +164,8 @@ pub(crate) async fn claims_of(
         .await
 }
 
-/// Units of the items of drops that are held at `now`, and when the first of an item's holds ends: one
-/// statement.
+/// Returns the units of the items of drops that are held at `now`, and when the first hold of each item
+/// expires, in one statement.
 pub(crate) async fn held_units(
     conn: &impl ConnectionTrait,
     drops: &[DropId],
@@ -172,7 +176,7 @@ pub(crate) async fn held_units(
     Ok(rows.into_iter().map(|(drop, item, held, next)| (drop, item, held.0, next)).collect())
 }
 
-/// The same as a table: `drop_id`, `drop_item_id`, `held` and `next`.
+/// Returns the query behind [`held_units`]: a table of `drop_id`, `drop_item_id`, `held` and `next`.
 pub(crate) fn held_by_item(drops: &[DropId], now: DateTime<Utc>) -> Select<Entity> {
     Entity::find()
         .select_only()
@@ -187,7 +191,8 @@ pub(crate) fn held_by_item(drops: &[DropId], now: DateTime<Utc>) -> Select<Entit
         .group_by(Column::DropItemId)
 }
 
-/// Paid units of the items of drops, of the checkouts that `checkouts` selects: one statement.
+/// Returns the paid units of the items of drops, within the checkouts that `checkouts` selects, in one
+/// statement.
 pub(crate) async fn confirmed_in(
     conn: &impl ConnectionTrait,
     drops: &[DropId],
@@ -207,7 +212,7 @@ pub(crate) async fn confirmed_in(
     Ok(rows.into_iter().map(|(item, paid)| (item, paid.0.get())).collect())
 }
 
-/// The lines of a checkout to be.
+/// The lines of a checkout that is about to be created.
 pub(crate) struct NewLines<'a> {
     pub(crate) checkout: CheckoutId,
     pub(crate) person: &'a PersonKey,
@@ -246,15 +251,15 @@ impl NewLines<'_> {
     }
 }
 
-/// Writes the lines of new checkouts, held: one statement. Answers each checkout's rows, in order.
+/// Inserts the lines of new checkouts as held, in one statement. Returns each checkout's rows, in order.
 pub(crate) async fn insert_held(tx: &Tx, new: &[NewLines<'_>]) -> Result<Vec<Vec<Model>>, DbErr> {
     let rows: Vec<Vec<Model>> = new.iter().map(|new| new.rows(tx).collect()).collect();
     bulk::insert_all(tx, rows.iter().flatten().cloned().map(as_new).collect::<Vec<ActiveModel>>()).await?;
     Ok(rows)
 }
 
-/// Moves lines to the states that `state::transition` answered, under the gate only: one statement for each
-/// state.
+/// Moves lines to the states that `state::transition` returned, with one statement for each state. The gates
+/// must be held.
 pub(crate) async fn set_states(
     tx: &Tx,
     lines: impl IntoIterator<Item = (ReservationId, ReservationState)>,
@@ -279,7 +284,7 @@ async fn set_state(tx: &Tx, ids: &[ReservationId], state: ReservationState) -> R
     Ok(())
 }
 
-/// Moves the end of a checkout's holds; under the gate only.
+/// Changes when a checkout's holds expire. The gates must be held.
 pub(crate) async fn set_expiry(
     tx: &Tx,
     checkout: CheckoutId,

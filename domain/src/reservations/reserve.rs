@@ -1,4 +1,4 @@
-//! Reserve: one or more lines, all or nothing, held until one deadline.
+//! Reserve: holds one or more lines until one deadline, all or none.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -24,22 +24,22 @@ use crate::{
     },
 };
 
-/// A request to reserve. The address is not part of what a repeated key is compared by only in its
-/// representation: all fields are.
+/// A request to reserve units. All serialized fields are part of the hash that is compared when an
+/// idempotency key is used again.
 #[derive(Debug, Clone, Serialize)]
 pub struct ReserveRequest {
-    /// What.
+    /// The lines to reserve.
     pub lines: Vec<Line>,
-    /// Where it goes.
+    /// The address of the checkout.
     pub address: Address,
-    /// The total that the buyer has seen: a lower one passes, a higher one is refused.
+    /// The total that the buyer has seen. A lower total passes; a higher one is refused.
     pub expected_total: Money,
-    /// The current version of every legal text.
+    /// The accepted legal texts: the current version of each kind.
     pub accepted: Vec<LegalTextId>,
-    /// When the request came in.
+    /// When the request arrived.
     #[serde(skip)]
     pub arrived_at: DateTime<Utc>,
-    /// Makes a repetition harmless.
+    /// The idempotency key: a retry with the same key has no further effect.
     #[serde(skip)]
     pub key: IdempotencyKey,
 }
@@ -50,43 +50,43 @@ pub enum ReserveRefusal {
     /// No lines, or more than [`LINES_MAX`].
     #[error("a checkout has 1 to 20 lines")]
     LineCount,
-    /// No such item, or not announced.
+    /// The item does not exist, or its drop is not announced.
     #[error("not found")]
     ItemNotFound,
-    /// The window has not opened: it does at this instant.
+    /// The window has not opened yet; it opens at this time.
     #[error("the drop is not open yet: it opens at {0}")]
     NotOpen(DateTime<Utc>),
-    /// The window is over, or the drop was called off.
+    /// The window has closed, or the drop was cancelled.
     #[error("the drop is closed")]
     Closed,
-    /// Fewer units are free than are asked for.
+    /// Fewer units are free than were requested.
     #[error("not enough units are left")]
     SoldOut,
-    /// One person may not have that many.
-    #[error("that is more than one person may reserve")]
+    /// The request exceeds the limit per person.
+    #[error("one person may not reserve that many units")]
     LimitExceeded,
-    /// The person has as many unpaid checkouts in the drop as one may have.
-    #[error("pay for what is held, or give it up, before you reserve more")]
+    /// The person already has the maximum number of unpaid checkouts in the drop.
+    #[error("you have too many unpaid reservations; pay for one or cancel one first")]
     TooManyHolds,
-    /// Holds of the person ran out unpaid, again and again: nothing more is held until then.
-    #[error("too many reservations ran out unpaid: come again at {0}")]
+    /// Too many of the person's holds expired unpaid; nothing more is held before this time.
+    #[error("too many of your reservations expired unpaid; try again at {0}")]
     HoldsLapsed(DateTime<Utc>),
-    /// It costs more than was expected: the new quote comes along.
-    #[error("the price has changed; look at the new quote")]
+    /// The total is higher than expected; the response contains the new quote.
+    #[error("the price has risen; check the new quote")]
     PriceChanged,
-    /// The lines have no price.
+    /// The lines cannot be priced.
     #[error(transparent)]
     Quote(#[from] QuoteRefusal),
     /// A current legal text was not accepted.
     #[error("accept the current version of every legal text")]
     LegalTextsNotAccepted,
-    /// The key was used for another request.
+    /// The idempotency key was used for another request.
     #[error("this idempotency key was used for another request")]
     KeyReused,
 }
 
 impl ReserveRefusal {
-    /// From when on it may be tried again, where time alone mends it.
+    /// Returns when the request may be retried, if time alone removes the obstacle.
     pub fn retry_at(self) -> Option<DateTime<Utc>> {
         match self {
             Self::NotOpen(at) | Self::HoldsLapsed(at) => Some(at),
@@ -111,40 +111,40 @@ impl From<StockRefusal> for ReserveRefusal {
     }
 }
 
-/// The name that idempotency keys are kept under.
+/// The operation name that idempotency keys are stored with.
 pub(super) const OPERATION: &str = "checkout.reserve";
 
-/// What was written for a request.
+/// The rows written for a request.
 #[derive(Debug, Clone)]
 pub struct Made {
     /// The checkout.
     pub checkout: Checkout,
-    /// Its lines, in order.
+    /// The lines, in order.
     pub lines: Vec<Reservation>,
-    /// What is to be paid.
+    /// The payment of the deposit.
     pub payment: Payment,
 }
 
-/// What a reserve call ends in.
+/// The result of a successful call to reserve.
 #[derive(Debug, Clone)]
 pub enum Reserved {
-    /// The checkout that was made; by an earlier call with the same key where `replayed`.
+    /// A checkout was made, by this call or by an earlier one with the same key.
     Made {
-        /// Which.
+        /// The checkout.
         checkout: CheckoutId,
-        /// Whether an earlier call made it.
+        /// Whether an earlier call with the same key made it.
         replayed: bool,
-        /// The rows, where this call wrote them.
+        /// The rows, if this call wrote them.
         rows: Option<Box<Made>>,
     },
-    /// Nothing was reserved because the price rose; this is the new one.
+    /// Nothing was reserved because the total is higher than expected; this is the new quote.
     Repriced(Quote),
 }
 
-/// Holds the units of all lines, or of none, on its own; many at once are decided by the
-/// [`Desk`](super::desk::Desk).
+/// Holds the units of all lines or of none, in a transaction of its own. The [`Desk`](super::desk::Desk)
+/// decides many requests together.
 ///
-/// The gateway is not called: the checkout's payment waits until the buyer chooses a method.
+/// This does not call the gateway: the checkout's payment waits until the buyer chooses a method.
 pub async fn reserve(
     db: &Db,
     scope: &BuyerScope,
@@ -152,14 +152,14 @@ pub async fn reserve(
 ) -> Result<Reserved, OpError<ReserveRefusal>> {
     check(request)?;
     let items: Vec<DropItemId> = request.lines.iter().map(|line| line.item).collect();
-    // Which drops the items belong to never changes, so it may be read before their gates are taken.
+    // The drop of an item never changes, so it may be read before the gate is taken.
     let drops = drops_in(request, &item_row::drops_of(db.reader(), &items).await?)?;
     let asked = Asked::new(db, scope, request.clone())?;
     let answer = batch::decide_all(db, &drops, || vec![asked], &mut None).await.into_iter().next();
-    answer.unwrap_or_else(|| Err(OpError::inconsistent("a request that was not decided")))
+    answer.unwrap_or_else(|| Err(OpError::inconsistent("a request was not decided")))
 }
 
-/// What can be said of a request without looking anything up.
+/// Checks what can be checked without reading the database.
 pub(super) fn check(request: &ReserveRequest) -> Result<(), OpError<ReserveRefusal>> {
     match request.lines.len() {
         1..=LINES_MAX => Ok(()),
@@ -167,7 +167,7 @@ pub(super) fn check(request: &ReserveRequest) -> Result<(), OpError<ReserveRefus
     }
 }
 
-/// The drops of a request's lines, if all of its items are known.
+/// Returns the drops of a request's lines, or a refusal that names every unknown item.
 pub(super) fn drops_in(
     request: &ReserveRequest,
     known: &HashMap<DropItemId, DropId>,

@@ -2,51 +2,51 @@
 
 use sea_orm::{DeriveActiveEnum, entity::prelude::*};
 
-/// What is stored of a reservation's life. Whether a hold has run out is for the clock to say.
+/// The stored state of a reservation. It does not tell whether a hold has expired: that depends on the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 pub enum ReservationState {
-    /// Units are kept until `expires_at`; the deposit is not paid.
+    /// The units are held until `expires_at`; the deposit is not paid.
     #[sea_orm(string_value = "HELD")]
     Held,
     /// The deposit is paid.
     #[sea_orm(string_value = "CONFIRMED")]
     Confirmed,
-    /// The hold ran out.
+    /// The hold expired.
     #[sea_orm(string_value = "EXPIRED")]
     Expired,
-    /// Given up before anything was paid.
+    /// Cancelled before anything was paid.
     #[sea_orm(string_value = "CANCELLED")]
     Cancelled,
-    /// Given up, or come too late, after the deposit was paid: it goes back.
+    /// Cancelled after the deposit was paid, or paid too late. The deposit is refunded.
     #[sea_orm(string_value = "REFUNDED")]
     Refunded,
 }
 
-/// What can happen to a reservation.
+/// An event in the life of a reservation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReservationEvent {
-    /// The deposit was paid, and the units are this buyer's.
+    /// The deposit was paid, and the units belong to the buyer.
     Pay,
-    /// The hold ran out.
+    /// The hold expired.
     Lapse,
-    /// The buyer, or the creator, gives it up before the deposit is paid.
+    /// The buyer or the creator cancels it before the deposit is paid.
     Cancel,
-    /// A paid deposit goes back: given up, or paid too late for units that are gone.
+    /// A paid deposit is refunded: the reservation was cancelled, or paid too late for units that are gone.
     Refund,
 }
 
-/// A state that an event does not fit.
+/// The error for an event that is not allowed in the current state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{event:?} does not fit a reservation that is {state:?}")]
+#[error("the event {event:?} is not allowed for a reservation in the state {state:?}")]
 pub struct BadTransition {
-    /// The state as it is.
+    /// The current state.
     pub state: ReservationState,
-    /// What was to happen.
+    /// The event that was to be applied.
     pub event: ReservationEvent,
 }
 
-/// The one function that changes the state of a reservation.
+/// Returns the state that follows an event. Every change of a reservation's state goes through this function.
 pub fn transition(
     state: ReservationState,
     event: ReservationEvent,
@@ -54,7 +54,7 @@ pub fn transition(
     use ReservationEvent as E;
     use ReservationState as S;
     match (state, event) {
-        // An expired reservation is confirmed by a payment that came late, if its units are still free.
+        // A late payment confirms an expired reservation if its units are still free.
         (S::Held | S::Expired, E::Pay) => Ok(S::Confirmed),
         (S::Held, E::Lapse) => Ok(S::Expired),
         (S::Held, E::Cancel) => Ok(S::Cancelled),

@@ -1,4 +1,4 @@
-//! What happens to reservations in time: the timer of a hold, and the task that it becomes.
+//! The timer of a hold, and the task that runs when it fires.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::platform::{
     timers::Timer,
 };
 
-/// The hold of a checkout runs out.
+/// The timer that fires when the hold of a checkout expires.
 #[derive(Debug)]
 pub enum HoldLapse {}
 
@@ -25,10 +25,10 @@ impl Timer for HoldLapse {
     }
 }
 
-/// Lets a checkout lapse whose hold has run out.
+/// Lapses a checkout whose hold has expired.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LapseCheckout {
-    /// Which checkout.
+    /// The checkout.
     pub checkout: CheckoutId,
 }
 

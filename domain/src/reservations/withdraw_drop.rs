@@ -1,4 +1,4 @@
-//! To take an announced drop back to a draft, while nothing is claimed of it.
+//! Withdraw drop: turns an announced drop back into a draft while nothing is claimed in it.
 
 use super::load::{self, About};
 use crate::{
@@ -11,21 +11,21 @@ use crate::{
     platform::{Db, OpError, access::CreatorScope, ids::DropId, in_tx},
 };
 
-/// Why a drop is not taken back.
+/// Why a drop is not withdrawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WithdrawDropRefusal {
-    /// No such drop of this creator.
+    /// The creator has no such drop.
     #[error("not found")]
     NotFound,
-    /// It does not stand where this could happen.
+    /// The drop is not published.
     #[error("the drop is not published")]
     NotPublished,
-    /// Somebody holds or has paid for units.
+    /// Units are held or paid for.
     #[error("units are reserved; cancel the drop instead")]
     Reserved,
 }
 
-/// Takes an announced drop back to a draft, while nothing is held or paid for.
+/// Turns an announced drop back into a draft. Refused if any units are held or paid for.
 pub async fn withdraw_drop(
     db: &Db,
     scope: &CreatorScope,
