@@ -1,4 +1,4 @@
-//! To take a product out of sight.
+//! Archives a product.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
@@ -8,7 +8,7 @@ use crate::platform::{
     Db, OpError, Tx, access::CreatorScope, audit, facts::Fact, ids::ProductId, in_tx, outbox,
 };
 
-/// Why a product is not archived, or not brought back.
+/// The reasons to refuse to archive a product, or to restore it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ArchiveProductRefusal {
     /// The creator has no such product.
@@ -16,7 +16,8 @@ pub enum ArchiveProductRefusal {
     NotFound,
 }
 
-/// Takes a product out of lists and pages. Drops that sell it already go on. Doing it again changes nothing.
+/// Hides a product from lists and pages. Drops that already sell it continue. Archiving it again changes
+/// nothing.
 pub async fn archive_product(
     db: &Db,
     scope: &CreatorScope,
@@ -25,7 +26,7 @@ pub async fn archive_product(
     in_tx(db, scope, async |tx| set_archived(tx, scope, id, Some(tx.now()), "product.archive").await).await
 }
 
-/// Archives a product, or brings it back; within a transaction.
+/// Archives a product, or restores it, within a transaction.
 pub(super) async fn set_archived(
     tx: &Tx,
     scope: &CreatorScope,

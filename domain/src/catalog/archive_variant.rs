@@ -1,4 +1,4 @@
-//! To take a variant out of sight.
+//! Archives a variant.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
@@ -12,7 +12,7 @@ use crate::platform::{
     Db, OpError, Tx, access::CreatorScope, audit, facts::Fact, ids::VariantId, in_tx, outbox,
 };
 
-/// Why a variant is not archived, or not brought back.
+/// The reasons to refuse to archive a variant, or to restore it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ArchiveVariantRefusal {
     /// The creator has no such variant.
@@ -20,8 +20,8 @@ pub enum ArchiveVariantRefusal {
     NotFound,
 }
 
-/// Takes a variant out of its product's list; its SKU stays taken. Drops that sell it already go on.
-/// Doing it again changes nothing.
+/// Hides a variant from its product's list; its SKU stays taken. Drops that already sell it continue.
+/// Archiving it again changes nothing.
 pub async fn archive_variant(
     db: &Db,
     scope: &CreatorScope,
@@ -30,7 +30,7 @@ pub async fn archive_variant(
     in_tx(db, scope, async |tx| set_archived(tx, scope, id, Some(tx.now()), "variant.archive").await).await
 }
 
-/// Archives a variant, or brings it back; within a transaction.
+/// Archives a variant, or restores it, within a transaction.
 pub(super) async fn set_archived(
     tx: &Tx,
     scope: &CreatorScope,

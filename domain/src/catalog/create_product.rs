@@ -1,4 +1,4 @@
-//! To add a product; its variants follow one by one.
+//! Creates a product. Variants are added afterwards, one by one.
 
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, PaginatorTrait};
 
@@ -22,38 +22,38 @@ use crate::{
     },
 };
 
-/// A product to be added.
+/// A request to create a product.
 #[derive(Debug, Clone)]
 pub struct CreateProduct {
-    /// `None` makes one of the title.
+    /// The slug; if `None`, it is derived from the title.
     pub slug: Option<Slug>,
-    /// What it is called.
+    /// The title.
     pub title: ProductTitle,
-    /// In one or two sentences.
+    /// A summary of one or two sentences.
     pub summary: Option<Summary>,
-    /// In full; may be empty.
+    /// The full description; may be empty.
     pub description: Markdown,
-    /// By what it is found.
+    /// The tags that the product can be found by.
     pub tags: Tags,
 }
 
-/// Why a product is not added.
+/// The reasons to refuse to create a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CreateProductRefusal {
-    /// Another product of the creator has, or once had, this slug.
+    /// Another product of the creator has or had this slug.
     #[error("this slug is taken")]
     SlugTaken,
-    /// No slug was given, and none can be made of the title.
-    #[error("give a slug: none can be made of this title")]
+    /// The request has no slug, and none can be derived from the title.
+    #[error("no slug can be derived from this title: choose one")]
     SlugNeeded,
-    /// The creator has as many products as it may have.
+    /// The creator has as many products as allowed.
     #[error("a creator can have at most 5,000 products")]
     TooManyProducts,
 }
 
 const FIELDS: &[&str] = &["slug", "title", "summary", "description", "tags"];
 
-/// Adds a product, in the creator's currency; it is public at once, though nothing of it can be reserved.
+/// Creates a product in the creator's currency. It is public at once, but nothing of it can be reserved yet.
 pub async fn create_product(
     db: &Db,
     scope: &CreatorScope,
@@ -62,14 +62,16 @@ pub async fn create_product(
     in_tx(db, scope, async |tx| create_product_in(tx, scope, request, 0).await).await
 }
 
-/// The same within a transaction. `besides` counts products that would be there by now: those of a rehearsal.
+/// Creates a product within a transaction. `besides` counts products that a dry run has already created and
+/// rolled back.
 pub(super) async fn create_product_in(
     tx: &Tx,
     scope: &CreatorScope,
     request: CreateProduct,
     besides: u64,
 ) -> Result<Product, OpError<CreateProductRefusal>> {
-    // From now on the creator's currency stays, and no other product is added.
+    // From here to the end of the transaction, the currency cannot change and no other product can be
+    // created.
     let creator = creators::hold(tx, scope).await?;
     if product::owned(scope).count(tx.conn()).await?.saturating_add(besides) >= PRODUCTS_MAX {
         return Err(OpError::refuse(CreateProductRefusal::TooManyProducts));

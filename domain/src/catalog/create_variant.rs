@@ -1,4 +1,4 @@
-//! To add a variant to a product.
+//! Adds a variant to a product.
 
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, DbErr, SqlErr};
 
@@ -17,45 +17,45 @@ use crate::platform::{
     in_tx, outbox,
 };
 
-/// A variant to be added.
+/// A request to add a variant.
 #[derive(Debug, Clone)]
 pub struct CreateVariant {
-    /// To which product.
+    /// The product.
     pub product: ProductId,
-    /// The creator's name for it.
+    /// The creator's SKU for the variant.
     pub sku: Sku,
-    /// What sets it apart.
+    /// What distinguishes the variant.
     pub title: VariantTitle,
-    /// Of one unit, in the creator's currency.
+    /// The price of one unit, in the creator's currency.
     pub price: Money,
-    /// Of one unit, packed.
+    /// The weight of one unit, packed.
     pub weight: Grams,
     /// The longest side of the parcel.
     pub length: Millimetres,
-    /// The second side.
+    /// The second side of the parcel.
     pub width: Millimetres,
-    /// The third side.
+    /// The third side of the parcel.
     pub height: Millimetres,
-    /// For which tax rate it counts.
+    /// The tax class, which decides the tax rate.
     pub tax_class: TaxClass,
 }
 
-/// Why a variant is not added.
+/// The reasons to refuse to add a variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CreateVariantRefusal {
     /// The creator has no such product.
     #[error("not found")]
     NotFound,
-    /// Another variant of the creator, perhaps an archived one, has this SKU.
+    /// Another variant of the creator, possibly an archived one, has this SKU.
     #[error("another variant has this SKU")]
     SkuTaken,
-    /// The product has as many variants as it may have.
+    /// The product has as many variants as allowed.
     #[error("a product can have at most 100 variants")]
     TooManyVariants,
     /// The price is not in the creator's currency.
     #[error("the price must be in the creator's currency")]
     CurrencyMismatch,
-    /// The price is nothing, less, or too much.
+    /// The price is zero, negative or too high.
     #[error("a price must be more than zero and at most 1,000,000,000 minor units")]
     PriceOutOfRange,
 }
@@ -72,7 +72,7 @@ impl From<PriceError> for CreateVariantRefusal {
 const FIELDS: &[&str] =
     &["sku", "title", "price", "weight_grams", "length_mm", "width_mm", "height_mm", "tax_class"];
 
-/// Adds a variant behind the others of its product.
+/// Adds a variant after the other variants of its product.
 pub async fn create_variant(
     db: &Db,
     scope: &CreatorScope,
@@ -81,7 +81,7 @@ pub async fn create_variant(
     in_tx(db, scope, async |tx| create_variant_in(tx, scope, request).await).await
 }
 
-/// The same within a transaction.
+/// Adds a variant within a transaction.
 pub(super) async fn create_variant_in(
     tx: &Tx,
     scope: &CreatorScope,
@@ -133,7 +133,8 @@ pub(super) async fn create_variant_in(
     Ok(variant)
 }
 
-/// A variant of another product took the SKU since it was asked for: products are locked one by one.
+/// Maps a unique violation to a refusal. Products are locked one by one, so a variant of another product may
+/// have taken the SKU since it was checked.
 fn sku_taken(error: DbErr) -> OpError<CreateVariantRefusal> {
     match error.sql_err() {
         Some(SqlErr::UniqueConstraintViolation(_)) => {

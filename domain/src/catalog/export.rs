@@ -1,5 +1,5 @@
-//! A creator's catalogue as a sheet that can be read in again: what is not archived, in the order in which it
-//! was made.
+//! Exports a creator's catalogue as a sheet that can be imported again. The sheet has everything that is not
+//! archived, in the order of creation.
 
 use sea_orm::{ColumnTrait, DbErr, QueryFilter, QueryOrder, QuerySelect};
 
@@ -16,32 +16,32 @@ use crate::platform::{
     tags::{self, Tag, TagKind},
 };
 
-/// Products that are read and written at once.
+/// The number of products that are read and written at once.
 const PRODUCTS_AT_ONCE: u64 = 100;
 
-/// A part of the sheet, and where the next one begins.
+/// A part of the sheet, and where the next part begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SheetPart {
-    /// CSV, whole rows of it.
+    /// Whole rows of CSV.
     pub bytes: Vec<u8>,
-    /// The last product of this part, if others may follow.
+    /// The last product of this part, if more may follow.
     pub after: Option<ProductId>,
 }
 
-/// Why there is no part of a sheet.
+/// The reasons why a part of a sheet cannot be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// The catalogue could not be read.
     #[error("the catalogue cannot be read")]
     Db(#[from] DbErr),
-    /// It could not be written as CSV.
+    /// The rows could not be written as CSV.
     #[error("the sheet cannot be written")]
     Csv(#[from] csv::Error),
 }
 
-/// Writes the part of a creator's catalogue that follows a product, or the first one with the header. Parts
-/// are read one by one, so that a catalogue of any size takes little memory: what is changed meanwhile is in
-/// the sheet as it was before, or after.
+/// Writes the part of a creator's catalogue that follows the product `after`. Without `after`, writes the
+/// first part, with the header. Parts are read one by one, so that a catalogue of any size takes little
+/// memory. A change during an export may or may not be in the sheet.
 pub async fn export_part(
     db: &Db,
     scope: &CreatorScope,
@@ -77,7 +77,7 @@ pub async fn export_part(
     Ok(SheetPart { bytes: writer.bytes()?, after: last.filter(|_| full) })
 }
 
-/// The rows of a product: what it says stands in the first, and each variant has one.
+/// Returns the rows of a product. The first row has the product's own columns; each variant has one row.
 fn rows_of(product: Product, tags: &[Tag], variants: &[Variant]) -> Vec<Cells> {
     let mut rows: Vec<Cells> = variants.iter().map(|variant| Cells(variant_cells(variant))).collect();
     if rows.is_empty() {

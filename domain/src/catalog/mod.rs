@@ -1,11 +1,13 @@
-//! Products and their variants: what a creator makes.
+//! The catalogue: products and their variants.
 //!
-//! Operations: [`create_product()`], [`update_product()`], [`archive_product()`], [`unarchive_product()`],
-//! [`create_variant()`], [`update_variant()`], [`archive_variant()`], [`unarchive_variant()`]. Reads:
-//! [`queries`], each within a [`Sight`]. Values: [`sku`], [`parcel`], [`tax_class`], and the bounds in
-//! [`policy`]. The tables are `products` and `variants`; tags are the platform's. As a [`sheet`] all of it
-//! comes in by [`imports`] and goes out by [`export`]. Invariant: variants are never deleted, for
-//! reservations refer to them; what is archived is out of sight.
+//! - Operations: [`create_product()`], [`update_product()`], [`archive_product()`], [`unarchive_product()`],
+//!   [`create_variant()`], [`update_variant()`], [`archive_variant()`], [`unarchive_variant()`]
+//! - Reads: [`queries`], each limited by a [`Sight`]
+//! - Values: [`sku`], [`parcel`], [`tax_class`], and the bounds in [`policy`]
+//! - Exchange as a [`sheet`]: [`imports`] and [`export`]
+//!
+//! The tables are `products` and `variants`; tags belong to the platform module. Invariant: variants are
+//! never deleted, because reservations refer to them. Archived products and variants are hidden instead.
 
 mod archive_product;
 mod archive_variant;
@@ -47,9 +49,9 @@ pub(crate) use variant::for_sale as variants_for_sale;
 
 use crate::platform::text::Line;
 
-/// A product's title.
+/// The title of a product.
 pub type ProductTitle = Line<120>;
-/// A product in one or two sentences.
+/// A summary of a product, in one or two sentences.
 pub type Summary = Line<300>;
-/// What sets a variant apart from the others of its product.
+/// What distinguishes a variant from the others of its product.
 pub type VariantTitle = Line<80>;

@@ -1,29 +1,29 @@
-//! Weight and size of one unit's parcel, for shipping and couriers.
+//! The weight and the size of one unit's parcel, for shipping.
 
 use std::fmt;
 
 use crate::platform::stored::stored_number;
 
-/// Beyond the bounds of a parcel.
+/// The error for a weight or length out of bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ParcelError {
-    /// A weight below zero or above [`Grams::MAX`].
+    /// The weight is below zero or above [`Grams::MAX`].
     #[error("must be 0 to 100,000 g")]
     Weight,
-    /// A length below zero or above [`Millimetres::MAX`].
+    /// The length is below zero or above [`Millimetres::MAX`].
     #[error("must be 0 to 5,000 mm")]
     Length,
 }
 
-/// The weight of one unit, packed. 0 is unknown, or nothing to carry.
+/// The weight of one packed unit. 0 means unknown, or nothing to carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Grams(i32);
 
 impl Grams {
-    /// 100 kg: more is no parcel.
+    /// 100 kg. Anything heavier is not a parcel.
     pub const MAX: i32 = 100_000;
 
-    /// In grams.
+    /// Returns the weight in grams.
     pub fn get(self) -> u32 {
         self.0.unsigned_abs()
     }
@@ -50,15 +50,15 @@ impl TryFrom<i32> for Grams {
 
 stored_number!(Grams as i32, Int, Integer, "a weight of 0 to 100,000 g");
 
-/// One side of the parcel of one unit. 0 is unknown.
+/// The length of one side of a unit's parcel. 0 means unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Millimetres(i32);
 
 impl Millimetres {
-    /// 5 m: more is no parcel.
+    /// 5 m. Anything longer is not a parcel.
     pub const MAX: i32 = 5_000;
 
-    /// In millimetres.
+    /// Returns the length in millimetres.
     pub fn get(self) -> u32 {
         self.0.unsigned_abs()
     }

@@ -1,10 +1,10 @@
-//! What the catalogue holds of persons: nothing.
+//! The personal data in the catalogue: there is none.
 
 use crate::platform::personal_data::{
     Classification::Plain, Register, RegisteredStore, RegisteredTable, RowOwner,
 };
 
-/// What the catalogue holds.
+/// The register of this capability.
 pub const REGISTER: Register = Register {
     capability: "catalog",
     tables: &[

@@ -4,21 +4,21 @@ use crate::platform::{Currency, Money};
 
 /// The most products of a creator, archived ones included.
 pub const PRODUCTS_MAX: u64 = 5_000;
-/// The most variants of a product, archived ones included: one page reads them all.
+/// The most variants of a product, archived ones included. One page reads them all.
 pub const VARIANTS_MAX: u64 = 100;
-/// The highest price of a unit, in minor units: sums of any checkout stay far below 64 bits.
+/// The highest price of a unit, in minor units. It keeps the sums of any checkout far below 64 bits.
 pub const PRICE_MINOR_MAX: i64 = 1_000_000_000;
 
-/// Why a price does not fit a product.
+/// The reasons why a price is not valid for a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PriceError {
-    /// Not the currency of the creator.
+    /// The price is not in the creator's currency.
     CurrencyMismatch,
-    /// Nothing, less than nothing, or more than [`PRICE_MINOR_MAX`].
+    /// The price is zero, negative or above [`PRICE_MINOR_MAX`].
     OutOfRange,
 }
 
-/// Checks the price of one unit against the currency of its product.
+/// Checks the price of one unit against its product's currency.
 pub fn check_price(price: Money, currency: Currency) -> Result<(), PriceError> {
     if price.currency != currency {
         Err(PriceError::CurrencyMismatch)

@@ -1,4 +1,4 @@
-//! The table of products, with its scoped finders.
+//! The `products` table and its scoped finders.
 
 #![expect(clippy::disallowed_methods, reason = "the products table's own finders")]
 
@@ -17,31 +17,31 @@ use crate::platform::{
     slugs::{self, Slug, SlugKind},
 };
 
-/// What is made.
+/// A row of the `products` table.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "products")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: ProductId,
     pub creator_id: CreatorId,
-    /// The present slug; unique within the creator, past ones lead here too.
+    /// The current slug, unique within the creator. Past slugs lead to the product too.
     pub slug: String,
     pub title: String,
-    /// One or two sentences; may be empty.
+    /// A summary of one or two sentences; may be empty.
     pub summary: String,
-    /// As written; may be empty.
+    /// The description as written, in Markdown; may be empty.
     pub description_markdown: String,
-    /// Rendered and sanitised.
+    /// The description as rendered, sanitised HTML.
     pub description_html: String,
     /// The lowest price of a variant that is not archived, in minor units; 0 while there is none.
     pub price_min_minor: i64,
-    /// The creator's, when the product was made; it is fixed since.
+    /// The creator's currency, which cannot change once there is a product.
     pub currency: Currency,
-    /// Counts changes of the product and of its variants, from 1.
+    /// The version: starts at 1 and grows with each change of the product or its variants.
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
-    /// Since when it is out of sight.
+    /// When the product was archived.
     pub archived_at: Option<DateTime<Utc>>,
 }
 
@@ -49,7 +49,7 @@ pub struct Model {
 pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
-/// The products in sight: those not archived, and all of the viewer's own creators.
+/// Selects the visible products: those that are not archived, and all products of the viewer's own creators.
 pub(crate) fn in_sight(sight: &Sight) -> Select<Entity> {
     Entity::find().filter(visible(sight))
 }
@@ -58,34 +58,34 @@ fn visible(sight: &Sight) -> Condition {
     sight.condition(Column::CreatorId, Condition::all().add(Column::ArchivedAt.is_null()))
 }
 
-/// The ids of the products in sight, as a subquery.
+/// Selects the ids of the visible products, as a subquery.
 pub(crate) fn ids_in_sight(sight: &Sight) -> SelectStatement {
     in_sight(sight).select_only().column(Column::Id).into_query()
 }
 
-/// A creator's products, archived or not.
+/// Selects a creator's products, archived or not.
 pub(crate) fn owned(scope: &CreatorScope) -> Select<Entity> {
     Entity::find().filter(Column::CreatorId.eq(scope.creator()))
 }
 
-/// Products that things which the viewer may see refer to: archived ones too.
+/// Selects products that visible things refer to, including archived ones.
 pub(crate) fn referred(sight: &Sight) -> Select<Entity> {
     Entity::find().filter(sight.condition(Column::CreatorId, Condition::all()))
 }
 
-/// A creator's product that a present or past slug leads to, archived or not.
+/// Finds the product that a present or past slug of a creator leads to, archived or not.
 pub(crate) async fn by_slug(tx: &Tx, scope: &CreatorScope, slug: &Slug) -> Result<Option<Model>, DbErr> {
     let subject = slugs::find(tx.conn(), SlugKind::Product, scope.creator().uuid(), slug.as_str()).await?;
     let Some(subject) = subject else { return Ok(None) };
     owned(scope).filter(Column::Id.eq(subject)).one(tx.conn()).await
 }
 
-/// Takes the lock of a creator's product by counting its version up; answers the row as it is then.
+/// Locks a creator's product and increments its version. Returns the row with the new version.
 pub(crate) async fn lock(tx: &Tx, scope: &CreatorScope, id: ProductId) -> Result<Option<Model>, DbErr> {
     lock_where(tx, scope, Condition::all().add(Column::Id.eq(id))).await
 }
 
-/// Takes the lock of the product that a creator's variant belongs to.
+/// Locks the product of a creator's variant and increments its version.
 pub(crate) async fn lock_of_variant(
     tx: &Tx,
     scope: &CreatorScope,
@@ -103,7 +103,7 @@ async fn lock_where(tx: &Tx, scope: &CreatorScope, which: Condition) -> Result<O
     Ok(update.exec_with_returning(tx.conn()).await?.into_iter().next())
 }
 
-/// Brings the lowest price of a product up to date with its variants; under the lock of the product.
+/// Updates the lowest price of a product from its variants. The caller must hold the product's lock.
 pub(crate) async fn reprice(tx: &Tx, row: &Model) -> Result<(), DbErr> {
     let price_min = variant::price_min(tx, row.id).await?.unwrap_or(0);
     if price_min != row.price_min_minor {

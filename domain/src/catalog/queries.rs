@@ -1,4 +1,4 @@
-//! Reads of the catalogue: lists, loaders, and slugs present and past.
+//! Queries of the catalogue: lists, look-ups by id, and look-ups by present and past slugs.
 
 use std::collections::HashMap;
 
@@ -19,42 +19,42 @@ use crate::platform::{
     tags::{self, Tag, TagKind},
 };
 
-/// Prices of one currency, bounds included, in minor units.
+/// A range of prices in one currency, in minor units; both bounds are included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PriceRange {
-    /// Prices of different currencies are not compared.
+    /// The currency. Prices in other currencies do not match.
     pub currency: Currency,
-    /// At least.
+    /// The lowest price.
     pub min_minor: Option<i64>,
-    /// At most.
+    /// The highest price.
     pub max_minor: Option<i64>,
 }
 
-/// Which products are listed; all conditions hold together.
+/// A filter on products. All conditions must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct ProductFilter {
-    /// Of one creator.
+    /// Products of this creator.
     pub creator: Option<CreatorId>,
-    /// With a tag.
+    /// Products with this tag.
     pub tag: Option<Tag>,
-    /// Whose lowest price is in a range; products without a variant have none.
+    /// Products with a lowest price in this range. Products without a variant do not match.
     pub price: Option<PriceRange>,
 }
 
-/// In which order products are listed.
+/// The order in which products are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ProductSort {
-    /// Those made last first.
+    /// Newest first.
     Newest,
-    /// The cheapest first, by the number of minor units: filter by currency.
+    /// By the lowest price in minor units, ascending. Only meaningful within one currency.
     PriceAscending,
-    /// The dearest first, by the number of minor units: filter by currency.
+    /// By the lowest price in minor units, descending. Only meaningful within one currency.
     PriceDescending,
     /// By title.
     Title,
 }
 
-/// The public products in scope.
+/// Lists the public products in scope.
 pub async fn list(
     db: &Db,
     scope: &PublicScope,
@@ -65,12 +65,12 @@ pub async fn list(
     sorted(db.reader(), filtered(product::in_sight(&Sight::public(scope)), filter), sort, page).await
 }
 
-/// How many products [`list`] has in all, up to the cap of counts.
+/// Counts the products that [`list`] has in all, up to the cap.
 pub async fn count(db: &Db, scope: &PublicScope, filter: &ProductFilter) -> Result<u64, DbErr> {
     count_capped(db.reader(), filtered(product::in_sight(&Sight::public(scope)), filter)).await
 }
 
-/// The products of the scope's creator; archived ones too if asked for.
+/// Lists the products of the scope's creator; with `archived`, also the archived ones.
 pub async fn list_own(
     db: &Db,
     scope: &CreatorScope,
@@ -83,7 +83,7 @@ pub async fn list_own(
         .await
 }
 
-/// How many products [`list_own`] has in all, up to the cap of counts.
+/// Counts the products that [`list_own`] has in all, up to the cap.
 pub async fn count_own(
     db: &Db,
     scope: &CreatorScope,
@@ -138,13 +138,13 @@ async fn sorted(
     }
 }
 
-/// Products by id, those in sight, with one statement.
+/// Returns the visible products by id, with one statement.
 pub async fn by_ids(db: &Db, sight: &Sight, ids: &[ProductId]) -> Result<HashMap<ProductId, Product>, DbErr> {
     by_id(product::in_sight(sight), db, ids).await
 }
 
-/// Products that something in sight refers to (a line of a reservation, an item of a drop), archived
-/// ones too, with one statement.
+/// Returns the products by id that something visible refers to (a line of a reservation, an item of a drop),
+/// including archived ones, with one statement.
 pub async fn referred_by_ids(
     db: &Db,
     sight: &Sight,
@@ -162,8 +162,8 @@ async fn by_id(
     Ok(rows.into_iter().map(|row| (row.id, row)).collect())
 }
 
-/// The creator's product that a present or past slug leads to. With a past one the answer's own slug is
-/// another: redirect to that.
+/// Returns the product that a present or past slug of a creator leads to. If the returned product has another
+/// slug, the caller should redirect to it.
 pub async fn by_slug(
     db: &Db,
     sight: &Sight,
@@ -175,8 +175,8 @@ pub async fn by_slug(
     product::in_sight(sight).filter(Column::Id.eq(subject)).one(db.reader()).await
 }
 
-/// The variants in sight of many products, in their order, with one statement; products without any are
-/// absent.
+/// Returns the visible variants of products, in order, with one statement. Products without variants are left
+/// out.
 pub async fn variants_of(
     db: &Db,
     sight: &Sight,
@@ -191,7 +191,7 @@ pub async fn variants_of(
     Ok(variants)
 }
 
-/// Variants by id, those in sight, with one statement.
+/// Returns the visible variants by id, with one statement.
 pub async fn variants_by_ids(
     db: &Db,
     sight: &Sight,
@@ -200,8 +200,8 @@ pub async fn variants_by_ids(
     variant_by_id(variant::in_sight(sight), db, ids).await
 }
 
-/// Variants that something in sight refers to (a line of a reservation, an item of a drop), archived
-/// ones too, with one statement.
+/// Returns the variants by id that something visible refers to (a line of a reservation, an item of a drop),
+/// including archived ones, with one statement.
 pub async fn referred_variants_by_ids(
     db: &Db,
     sight: &Sight,

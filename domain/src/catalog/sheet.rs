@@ -1,9 +1,9 @@
-//! The catalogue as a sheet: CSV (RFC 4180) with a header, one row a variant, the product's columns in its
-//! first row.
+//! The catalogue as a sheet: a CSV file (RFC 4180) with a header and one row per variant. A product's first
+//! row has the product's own columns.
 //!
-//! Rows of a product follow one another. A row belongs to the product of its slug, or of the slug that its
-//! title makes; with neither, to the product of the row above. What is written here can be read here, and is
-//! safe to open in a spreadsheet: see [`defused`].
+//! The rows of a product must be consecutive. A row belongs to the product with its slug, or with the slug
+//! derived from its title. A row with neither belongs to the product of the row above. Every sheet that is
+//! written here can be read again, and is safe to open in a spreadsheet: see [`defused`].
 
 use std::{borrow::Cow, collections::BTreeMap, collections::HashSet};
 
@@ -13,13 +13,13 @@ use sha2::{Digest, Sha256};
 use super::imports::complaint::{Complaint, ComplaintCode};
 use crate::platform::slugs::Slug;
 
-/// The most rows of a sheet, the header aside.
+/// The most rows of a sheet, without the header.
 pub const ROWS_MAX: usize = 10_000;
 
-/// Makes the enum of columns, with the names that stand in the header.
+/// Defines the enum of columns, with their names in the header.
 macro_rules! columns {
     ($($column:ident = $name:literal, $about:literal;)*) => {
-        /// A column. Names are contract.
+        /// A column of a sheet. The names are part of the public format.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub enum Column {
@@ -30,7 +30,7 @@ macro_rules! columns {
             /// All columns, in the order in which they are written.
             pub const ALL: &'static [Self] = &[$(Self::$column),*];
 
-            /// As it stands in the header.
+            /// Returns the column's name in the header.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$column => $name,)* }
             }
@@ -39,30 +39,30 @@ macro_rules! columns {
 }
 
 columns! {
-    Slug = "slug", "The product's slug; a product is matched by it.";
+    Slug = "slug", "The product's slug, by which products are matched.";
     Title = "title", "The product's title.";
-    Summary = "summary", "The product in one or two sentences.";
-    Description = "description", "The product in full, in Markdown.";
+    Summary = "summary", "The product's summary, in one or two sentences.";
+    Description = "description", "The product's full description, in Markdown.";
     Tags = "tags", "The product's tags, separated by commas.";
-    Sku = "sku", "The variant's SKU; a variant is matched by it.";
-    VariantTitle = "variant_title", "What sets the variant apart.";
+    Sku = "sku", "The variant's SKU, by which variants are matched.";
+    VariantTitle = "variant_title", "The variant's title, which distinguishes it.";
     Price = "price", "The price of one unit, in major units of the currency, with a point before decimals.";
-    Currency = "currency", "The currency of the price; the creator's where it is left out.";
+    Currency = "currency", "The currency of the price; the creator's currency by default.";
     WeightGrams = "weight_grams", "The weight of one unit, packed.";
     LengthMm = "length_mm", "The longest side of the parcel.";
     WidthMm = "width_mm", "The second side of the parcel.";
     HeightMm = "height_mm", "The third side of the parcel.";
-    TaxClass = "tax_class", "STANDARD, REDUCED, BOOKS, FOOD or ZERO.";
+    TaxClass = "tax_class", "The tax class: STANDARD, REDUCED, BOOKS, FOOD or ZERO.";
 }
 
 impl Column {
-    /// Whether it says something of the product rather than of one of its variants. The slug does, but as its
-    /// name.
+    /// Returns whether the column describes the product rather than one of its variants. The slug only
+    /// identifies the product.
     pub(crate) fn describes_product(self) -> bool {
         matches!(self, Self::Title | Self::Summary | Self::Description | Self::Tags)
     }
 
-    /// Whether it says something of a variant.
+    /// Returns whether the column describes a variant.
     pub(crate) fn describes_variant(self) -> bool {
         !self.describes_product() && self != Self::Slug
     }
@@ -72,66 +72,66 @@ impl Column {
     }
 }
 
-/// The cells of one row: a column that the sheet does not have is absent, an empty cell is an empty text.
+/// The cells of one row. Columns that the sheet lacks are absent; empty cells are empty texts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, sea_orm::FromJsonQueryResult)]
 pub struct Cells(pub BTreeMap<Column, String>);
 
 impl Cells {
-    /// The cell as it was written; `None` when the sheet has no such column.
+    /// Returns the cell as written; `None` if the sheet lacks the column.
     pub(crate) fn raw(&self, column: Column) -> Option<&str> {
         self.0.get(&column).map(String::as_str)
     }
 
-    /// The cell without white space around it; `None` when there is nothing in it.
+    /// Returns the cell without surrounding white space; `None` if it is absent or empty.
     pub(crate) fn filled(&self, column: Column) -> Option<&str> {
         self.raw(column).map(str::trim).filter(|cell| !cell.is_empty())
     }
 }
 
-/// One row.
+/// One row of a sheet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SheetRow {
-    /// Its number in a spreadsheet, where the header is 1.
+    /// The row's number in a spreadsheet, where the header is row 1.
     pub number: i32,
     /// The number of its product's first row.
     pub first: i32,
-    /// What it holds.
+    /// The row's cells.
     pub cells: Cells,
-    /// What is wrong with it in view of the rows before.
+    /// The complaints about the row that follow from the rows before it.
     pub complaints: Vec<Complaint>,
 }
 
-/// A sheet that was read: its form is right, of what its cells say nothing is known yet.
+/// A sheet that was read. Its form is valid; the contents of its cells are not checked yet.
 #[derive(Debug, Clone)]
 pub struct Sheet {
-    /// Its rows, in their order; at least one.
+    /// The rows in order; at least one.
     pub rows: Vec<SheetRow>,
     /// SHA-256 of the file, in hexadecimal.
     pub digest: String,
 }
 
-/// Why a file is no sheet.
+/// The reasons why a file is not a valid sheet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SheetError {
-    /// Another character set, or no text at all.
+    /// The file has another character set, or is not text.
     #[error("row {row} is not UTF-8: save the file as CSV in UTF-8")]
     NotUtf8 { row: u64 },
-    /// A row that does not fit the header, or holds what no text may.
+    /// A row does not fit the header, cannot be parsed, or contains a forbidden character.
     #[error("row {row} {why}")]
     Malformed { row: u64, why: String },
-    /// A column that is not known.
+    /// The header has an unknown column.
     #[error("there is no column `{0}`; the columns are {all}", all = all_columns())]
     UnknownColumn(String),
-    /// A column that stands in the header twice.
-    #[error("the column `{0}` stands in the header twice")]
+    /// The header has a column twice.
+    #[error("the header has the column `{0}` twice")]
     RepeatedColumn(&'static str),
-    /// Nothing tells which product a row is about.
+    /// The header has no column that identifies the product.
     #[error("the header needs the column `slug` or `title`")]
     MissingColumn,
-    /// A header and nothing else, or less.
+    /// The file has no rows besides the header.
     #[error("there are no rows")]
     NoRows,
-    /// More than [`ROWS_MAX`].
+    /// The sheet has more than [`ROWS_MAX`] rows.
     #[error("there are more than 10,000 rows: split the file between two products")]
     TooManyRows,
 }
@@ -141,8 +141,8 @@ fn all_columns() -> String {
 }
 
 impl Sheet {
-    /// Reads a file: UTF-8, with or without a byte order mark, separated by commas, semicolons or tabs,
-    /// whichever the header has most of.
+    /// Reads a UTF-8 file, with or without a byte order mark. The separator is a comma, semicolon or tab:
+    /// whichever is most frequent in the header.
     pub fn read(file: &[u8]) -> Result<Self, SheetError> {
         let digest = hex::encode(Sha256::digest(file));
         let text = file.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(file);
@@ -157,9 +157,12 @@ impl Sheet {
         for (record, row) in records {
             let record = record.map_err(|error| malformed(&error, row))?;
             if record.iter().any(|cell| cell.contains('\0')) {
-                return Err(SheetError::Malformed { row, why: "holds a NUL, which no text may".to_owned() });
+                return Err(SheetError::Malformed {
+                    row,
+                    why: "contains a forbidden NUL character".to_owned(),
+                });
             }
-            // What a spreadsheet leaves below its last row.
+            // Spreadsheets may leave empty rows below the last one.
             if record.iter().all(|cell| cell.trim().is_empty()) {
                 continue;
             }
@@ -178,7 +181,7 @@ impl Sheet {
     }
 }
 
-/// The separator that the first line has most of. A header of ours needs no quotes.
+/// Returns the most frequent separator in the first line. Valid headers need no quotes.
 fn delimiter(text: &[u8]) -> u8 {
     let line = text.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
     let count = |sign: u8| line.iter().filter(|byte| **byte == sign).count();
@@ -212,7 +215,7 @@ fn malformed(error: &csv::Error, row: u64) -> SheetError {
     }
 }
 
-/// A sheet on the way: which product the last row was of, and what was seen before.
+/// The state of reading a sheet: the product of the last row, and the slugs and SKUs seen so far.
 #[derive(Default)]
 struct Reading {
     rows: Vec<SheetRow>,
@@ -252,8 +255,9 @@ impl Reading {
     }
 }
 
-/// With what a cell begins that a spreadsheet takes for a formula, or may once it has dropped what it does
-/// not show (OWASP, "CSV Injection"): the wide forms are turned into the plain ones by some.
+/// Returns whether a spreadsheet may take a cell that begins with this character for a formula, possibly only
+/// after it drops invisible characters (OWASP, "CSV Injection"). The full-width forms count because some
+/// spreadsheets turn them into the plain ones.
 fn begins_formula(sign: char) -> bool {
     matches!(
         sign,
@@ -261,8 +265,9 @@ fn begins_formula(sign: char) -> bool {
     )
 }
 
-/// A cell that no spreadsheet takes for a formula: one that could be begins with an apostrophe. So does one
-/// that begins with apostrophes before such a sign, one more, so that [`restored`] gives back every text.
+/// Makes a cell safe for spreadsheets, which might take it for a formula, by a leading apostrophe. A cell in
+/// which apostrophes precede such a character gets one more, so that [`restored`] returns every text
+/// unchanged.
 pub fn defused(cell: &str) -> Cow<'_, str> {
     if cell.trim_start_matches('\'').starts_with(begins_formula) {
         Cow::Owned(format!("'{cell}"))
@@ -271,7 +276,7 @@ pub fn defused(cell: &str) -> Cow<'_, str> {
     }
 }
 
-/// The text of a cell that may have been [`defused`].
+/// Returns the text of a cell that may have been [`defused`].
 pub fn restored(cell: &str) -> &str {
     match cell.strip_prefix('\'') {
         Some(text) if text.trim_start_matches('\'').starts_with(begins_formula) => text,
@@ -279,7 +284,7 @@ pub fn restored(cell: &str) -> &str {
     }
 }
 
-/// Writes rows of a sheet.
+/// A writer of sheet rows.
 pub(crate) struct SheetWriter(csv::Writer<Vec<u8>>);
 
 impl SheetWriter {
@@ -291,14 +296,14 @@ impl SheetWriter {
         self.0.write_record(Column::ALL.iter().map(|column| column.name()))
     }
 
-    /// Writes a row; columns that are absent are left empty.
+    /// Writes a row. Absent columns are left empty.
     pub(crate) fn row(&mut self, cells: &Cells) -> Result<(), csv::Error> {
         self.0.write_record(
             Column::ALL.iter().map(|column| defused(cells.raw(*column).unwrap_or_default()).into_owned()),
         )
     }
 
-    /// What was written.
+    /// Returns the written bytes.
     pub(crate) fn bytes(self) -> Result<Vec<u8>, csv::Error> {
         self.0.into_inner().map_err(|error| error.into_error().into())
     }
@@ -338,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_sheet_is_told_with_the_row() {
+    fn an_invalid_sheet_is_refused_with_the_row() {
         let unknown = |name: &str| SheetError::UnknownColumn(name.to_owned());
         let malformed = |row, why: &str| SheetError::Malformed { row, why: why.to_owned() };
         for (file, error) in [
@@ -350,7 +355,7 @@ mod tests {
             (b"slug,sku\nbowl,A\ncup\n", malformed(3, "has 1 cells, and the header 2")),
             (b"slug,sku\nbowl,A,B\n", malformed(2, "has 3 cells, and the header 2")),
             (b"slug,title\nbowl,\xFF\n", SheetError::NotUtf8 { row: 2 }),
-            (b"slug,title\nbowl,a\0b\n", malformed(2, "holds a NUL, which no text may")),
+            (b"slug,title\nbowl,a\0b\n", malformed(2, "contains a forbidden NUL character")),
             (b"\x89PNG\r\n\x1a\n", SheetError::NotUtf8 { row: 1 }),
         ] {
             assert_eq!(Sheet::read(file).err(), Some(error), "{}", String::from_utf8_lossy(file));
@@ -370,7 +375,7 @@ mod tests {
             firsts("title,sku\nWide Bowl,A\nwide bowl,B\n,C\nCup,D\n"),
             [(2, 2), (3, 2), (4, 2), (5, 5)]
         );
-        // Titles that make no slug are never of one product.
+        // Titles without a slug never belong to the same product.
         assert_eq!(firsts("title,sku\n益子,A\n益子,B\n"), [(2, 2), (3, 3)]);
         let sheet = read("slug,sku\nbowl,A\ncup,B\nbowl,C\n,A\n").unwrap();
         let codes =
@@ -403,13 +408,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_text_survives_and_none_is_a_formula(text in "['=+@\\-\t\r\n\u{FF1D} a\",;]{0,12}|\\PC{0,12}") {
+        fn every_text_survives_and_none_is_a_formula(
+            text in "['=+@\\-\t\r\n\u{FF1D} a\",;]{0,12}|\\PC{0,12}"
+        ) {
             let cell = defused(&text);
             prop_assert_eq!(restored(&cell), text.as_str());
             prop_assert!(!cell.starts_with(begins_formula));
             let mut writer = SheetWriter::new();
             writer.header().unwrap();
-            let cells = Cells([(Column::Slug, "bowl".to_owned()), (Column::Description, text.clone())].into());
+            let description = (Column::Description, text.clone());
+            let cells = Cells([(Column::Slug, "bowl".to_owned()), description].into());
             writer.row(&cells).unwrap();
             let sheet = Sheet::read(&writer.bytes().unwrap()).unwrap();
             prop_assert_eq!(sheet.rows[0].cells.raw(Column::Description), Some(text.as_str()));

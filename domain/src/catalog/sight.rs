@@ -1,4 +1,4 @@
-//! [`Sight`]: how much of the catalogue somebody sees.
+//! [`Sight`]: the part of the catalogue that a viewer may see.
 
 use sea_orm::{ColumnTrait, Condition};
 
@@ -7,9 +7,10 @@ use crate::platform::{
     ids::CreatorId,
 };
 
-/// What is published within a public scope and, besides, everything of some creators, archived or drafted.
+/// The published things within a public scope, plus everything of some creators, including archived things
+/// and drafts.
 ///
-/// Data loaders read things of many creators at once for one viewer; a single scope does not say that.
+/// Data loaders read things of many creators at once for one viewer. A single scope cannot express that.
 #[derive(Debug, Clone)]
 pub struct Sight {
     public: PublicScope,
@@ -18,24 +19,25 @@ pub struct Sight {
 }
 
 impl Sight {
-    /// Published things only.
+    /// Creates a sight of published things only.
     pub fn public(scope: &PublicScope) -> Self {
         Self { public: *scope, own: Vec::new(), everything: false }
     }
 
-    /// And all of that creator.
+    /// Adds everything of the scope's creator.
     pub fn and_own(mut self, scope: &CreatorScope) -> Self {
         self.own.push(scope.creator());
         self
     }
 
-    /// All there is.
+    /// Creates a sight of everything.
     pub fn system(_scope: &SystemScope) -> Result<Self, Denied> {
         let public = authorize(&Viewer::Public, Browse)?;
         Ok(Self { public, own: Vec::new(), everything: true })
     }
 
-    /// All that a viewer may see: what is published, and everything of the creators that it may read for.
+    /// Returns the sight of a viewer: the published things, and everything of the creators that the viewer
+    /// may read for.
     pub fn of_viewer(viewer: &Viewer) -> Result<Self, Denied> {
         let mut sight = Self::public(&authorize(viewer, Browse)?);
         let creators: Vec<CreatorId> = match viewer {
@@ -51,23 +53,23 @@ impl Sight {
         Ok(sight)
     }
 
-    /// The public scope, for what has no hidden part.
+    /// Returns the public scope, for things without a hidden part.
     pub fn public_scope(&self) -> &PublicScope {
         &self.public
     }
 
-    /// Whether everything of that creator is seen, hidden things too.
+    /// Returns whether the viewer sees everything of a creator, including hidden things.
     pub fn sees_hidden_of(&self, creator: CreatorId) -> bool {
         self.everything || self.own.contains(&creator)
     }
 
-    /// As a condition: rows of a creator's table that nobody but those who may read for that creator sees.
+    /// Returns the condition for rows that only those who may read for their creator see.
     pub(crate) fn hidden(&self, creator: impl ColumnTrait) -> Condition {
         let all = Condition::all();
         if self.everything { all } else { all.add(creator.is_in(self.own.iter().copied())) }
     }
 
-    /// As a condition: rows of a creator's table that are `published`, or of the viewer's own creators.
+    /// Returns the condition for rows that are `published`, or belong to the viewer's own creators.
     pub(crate) fn condition(&self, creator: impl ColumnTrait, published: Condition) -> Condition {
         if self.everything {
             return Condition::all();

@@ -1,18 +1,18 @@
-//! SKUs: the names by which a creator keeps its variants apart.
+//! SKUs: the codes by which a creator distinguishes its variants.
 
 use std::{fmt, str::FromStr};
 
-/// A SKU: 1 to 64 of `A-Z`, `0-9`, `-`, `.` and `_`. Unique within its creator.
+/// A SKU: 1 to 64 characters of `A-Z`, `0-9`, `-`, `.` and `_`. Unique within its creator.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Sku(String);
 
-/// Not of the form of a SKU.
+/// The error for a text that is not a SKU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("is not a SKU: 1 to 64 of A-Z, 0-9, hyphen, point and underscore")]
+#[error("is not a SKU: use 1 to 64 characters of A-Z, 0-9, hyphen, point and underscore")]
 pub struct MalformedSku;
 
 impl Sku {
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,9 +1,9 @@
-//! Tax classes: what kind of goods a variant is, so that a country's table names its rate.
+//! Tax classes: the kinds of goods for which countries have different tax rates.
 
 use sea_orm::{DeriveActiveEnum, entity::prelude::*};
 use serde::{Deserialize, Serialize};
 
-/// For which tax rate goods count.
+/// The tax class of goods, which decides their tax rate.
 #[derive(
     Debug,
     Clone,
@@ -21,19 +21,19 @@ use serde::{Deserialize, Serialize};
 #[sea_orm(rs_type = "String", db_type = "Text")]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum TaxClass {
-    /// The normal rate.
+    /// The standard rate.
     #[sea_orm(string_value = "STANDARD")]
     Standard,
-    /// The lower rate of a country that has one.
+    /// The reduced rate, in countries that have one.
     #[sea_orm(string_value = "REDUCED")]
     Reduced,
     /// Printed books and the like.
     #[sea_orm(string_value = "BOOKS")]
     Books,
-    /// What is eaten or drunk.
+    /// Food and drinks.
     #[sea_orm(string_value = "FOOD")]
     Food,
-    /// Not taxed.
+    /// Goods that are not taxed.
     #[sea_orm(string_value = "ZERO")]
     Zero,
 }

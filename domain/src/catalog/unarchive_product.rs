@@ -1,9 +1,9 @@
-//! To bring an archived product back.
+//! Restores an archived product.
 
 use super::{ArchiveProductRefusal, Product, archive_product::set_archived};
 use crate::platform::{Db, OpError, access::CreatorScope, ids::ProductId, in_tx};
 
-/// Brings an archived product back. Doing it again changes nothing.
+/// Restores an archived product. Restoring it again changes nothing.
 pub async fn unarchive_product(
     db: &Db,
     scope: &CreatorScope,

@@ -1,9 +1,9 @@
-//! To bring an archived variant back.
+//! Restores an archived variant.
 
 use super::{ArchiveVariantRefusal, Variant, archive_variant::set_archived};
 use crate::platform::{Db, OpError, access::CreatorScope, ids::VariantId, in_tx};
 
-/// Brings an archived variant back. Doing it again changes nothing.
+/// Restores an archived variant. Restoring it again changes nothing.
 pub async fn unarchive_variant(
     db: &Db,
     scope: &CreatorScope,

@@ -1,4 +1,4 @@
-//! To change what a product says.
+//! Changes a product.
 
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 
@@ -15,42 +15,42 @@ use crate::platform::{
     text::Markdown,
 };
 
-/// What is to change of a product; `None` leaves a field as it is.
+/// A request to change a product; `None` leaves a field unchanged.
 #[derive(Debug, Clone)]
 pub struct UpdateProduct {
-    /// Which.
+    /// The product.
     pub product: ProductId,
-    /// The version that the change was made on; `None` changes whatever version there is.
+    /// The version that the change is based on; `None` accepts any version.
     pub version: Option<i64>,
-    /// A new slug; the old one leads here still.
+    /// A new slug; the old one still leads to the product.
     pub slug: Option<Slug>,
     /// A new title.
     pub title: Option<ProductTitle>,
-    /// A new summary; `Some(None)` takes it away.
+    /// A new summary; `Some(None)` removes it.
     pub summary: Option<Option<Summary>>,
     /// A new description.
     pub description: Option<Markdown>,
-    /// New tags, instead of all present ones.
+    /// The new tags, which replace all old ones.
     pub tags: Option<Tags>,
 }
 
 impl UpdateProduct {
-    /// A request that changes nothing yet.
+    /// Creates a request that changes nothing yet.
     pub fn of(product: ProductId) -> Self {
         Self { product, version: None, slug: None, title: None, summary: None, description: None, tags: None }
     }
 }
 
-/// Why a product is not changed.
+/// The reasons to refuse a change of a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UpdateProductRefusal {
     /// The creator has no such product.
     #[error("not found")]
     NotFound,
-    /// Somebody else has changed it, or a variant of it, since that version.
+    /// The product or one of its variants has been changed since that version.
     #[error("this was changed in the meantime: read it again")]
     Conflict,
-    /// Another product of the creator has, or once had, this slug.
+    /// Another product of the creator has or had this slug.
     #[error("this slug is taken")]
     SlugTaken,
 }
@@ -64,7 +64,7 @@ pub async fn update_product(
     in_tx(db, scope, async |tx| update_product_in(tx, scope, request).await).await
 }
 
-/// The same within a transaction.
+/// Changes a product within a transaction.
 pub(super) async fn update_product_in(
     tx: &Tx,
     scope: &CreatorScope,
@@ -72,7 +72,7 @@ pub(super) async fn update_product_in(
 ) -> Result<Product, OpError<UpdateProductRefusal>> {
     let row = product::lock(tx, scope, request.product).await?;
     let row = row.ok_or_else(|| OpError::refuse_field(UpdateProductRefusal::NotFound, "id"))?;
-    // The lock counted the version up.
+    // The lock has incremented the version.
     if request.version.is_some_and(|seen| seen.checked_add(1) != Some(row.version)) {
         return Err(OpError::refuse_field(UpdateProductRefusal::Conflict, "version"));
     }

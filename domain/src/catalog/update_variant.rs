@@ -1,4 +1,4 @@
-//! To change a variant. What was reserved keeps the price it was reserved at.
+//! Changes a variant. Reservations keep the price at which they were made.
 
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, DbErr, IntoActiveModel, SqlErr};
 
@@ -12,10 +12,10 @@ use crate::platform::{
     Db, Money, OpError, Refused, Tx, access::CreatorScope, audit, facts::Fact, ids::VariantId, in_tx, outbox,
 };
 
-/// What is to change of a variant; `None` leaves a field as it is.
+/// A request to change a variant; `None` leaves a field unchanged.
 #[derive(Debug, Clone)]
 pub struct UpdateVariant {
-    /// Which.
+    /// The variant.
     pub variant: VariantId,
     /// A new SKU.
     pub sku: Option<Sku>,
@@ -25,18 +25,18 @@ pub struct UpdateVariant {
     pub price: Option<Money>,
     /// A new weight of one unit, packed.
     pub weight: Option<Grams>,
-    /// The longest side of the parcel.
+    /// The new longest side of the parcel.
     pub length: Option<Millimetres>,
-    /// The second side.
+    /// The new second side of the parcel.
     pub width: Option<Millimetres>,
-    /// The third side.
+    /// The new third side of the parcel.
     pub height: Option<Millimetres>,
-    /// For which tax rate it counts.
+    /// A new tax class.
     pub tax_class: Option<TaxClass>,
 }
 
 impl UpdateVariant {
-    /// A request that changes nothing yet.
+    /// Creates a request that changes nothing yet.
     pub fn of(variant: VariantId) -> Self {
         Self {
             variant,
@@ -52,19 +52,19 @@ impl UpdateVariant {
     }
 }
 
-/// Why a variant is not changed.
+/// The reasons to refuse a change of a variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UpdateVariantRefusal {
     /// The creator has no such variant.
     #[error("not found")]
     NotFound,
-    /// Another variant of the creator, perhaps an archived one, has this SKU.
+    /// Another variant of the creator, possibly an archived one, has this SKU.
     #[error("another variant has this SKU")]
     SkuTaken,
     /// The price is not in the creator's currency.
     #[error("the price must be in the creator's currency")]
     CurrencyMismatch,
-    /// The price is nothing, less, or too much.
+    /// The price is zero, negative or too high.
     #[error("a price must be more than zero and at most 1,000,000,000 minor units")]
     PriceOutOfRange,
 }
@@ -87,7 +87,7 @@ pub async fn update_variant(
     in_tx(db, scope, async |tx| update_variant_in(tx, scope, request).await).await
 }
 
-/// The same within a transaction.
+/// Changes a variant within a transaction.
 pub(super) async fn update_variant_in(
     tx: &Tx,
     scope: &CreatorScope,
@@ -129,7 +129,7 @@ async fn complaints(
     Ok(complaints)
 }
 
-/// The row with what changes, and the names of the fields that are given.
+/// Returns the changed row, and the names of the fields in the request.
 fn apply(tx: &Tx, row: Variant, request: UpdateVariant) -> (variant::ActiveModel, Vec<&'static str>) {
     let mut row = row.into_active_model();
     let mut fields = Vec::new();
@@ -169,7 +169,8 @@ fn apply(tx: &Tx, row: Variant, request: UpdateVariant) -> (variant::ActiveModel
     (row, fields)
 }
 
-/// A variant of another product took the SKU since it was asked for: products are locked one by one.
+/// Maps a unique violation to a refusal. Products are locked one by one, so a variant of another product may
+/// have taken the SKU since it was checked.
 fn sku_taken(error: DbErr) -> OpError<UpdateVariantRefusal> {
     match error.sql_err() {
         Some(SqlErr::UniqueConstraintViolation(_)) => {

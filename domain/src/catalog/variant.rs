@@ -1,4 +1,4 @@
-//! The table of variants, with its scoped finders.
+//! The `variants` table and its scoped finders.
 
 #![expect(clippy::disallowed_methods, reason = "the variants table's own finders")]
 
@@ -17,7 +17,7 @@ use crate::platform::{
     ids::{CreatorId, ProductId, VariantId},
 };
 
-/// The orderable SKU.
+/// A row of the `variants` table: a variant of a product, with its SKU.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "variants")]
 pub struct Model {
@@ -25,15 +25,15 @@ pub struct Model {
     pub id: VariantId,
     pub product_id: ProductId,
     pub creator_id: CreatorId,
-    /// Its place among the variants of its product, from 0.
+    /// The position among the variants of the product, from 0.
     pub position: Position,
-    /// Unique within the creator, archived or not.
+    /// The SKU, unique within the creator, archived variants included.
     pub sku: String,
     pub title: String,
-    /// The price of one unit, in minor units, gross or net as the creator's prices are.
+    /// The price of one unit, in minor units. The creator's settings decide whether it includes tax.
     pub price_minor: i64,
     pub currency: Currency,
-    /// Of one unit, packed; 0 is unknown.
+    /// The weight of one packed unit; 0 means unknown.
     pub weight_grams: Grams,
     pub length_mm: Millimetres,
     pub width_mm: Millimetres,
@@ -41,7 +41,7 @@ pub struct Model {
     pub tax_class: TaxClass,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
-    /// Since when it is out of sight.
+    /// When the variant was archived.
     pub archived_at: Option<DateTime<Utc>>,
 }
 
@@ -50,14 +50,14 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
-    /// The price of one unit.
+    /// Returns the price of one unit.
     pub fn price(&self) -> Money {
         Money::new(self.price_minor, self.currency)
     }
 }
 
-/// The variants in sight: those neither archived nor of an archived product, and all of the viewer's own
-/// creators.
+/// Selects the visible variants: those that are not archived, of visible products, and all variants of the
+/// viewer's own creators.
 pub(crate) fn in_sight(sight: &Sight) -> Select<Entity> {
     let listed = Condition::all()
         .add(Column::ArchivedAt.is_null())
@@ -65,12 +65,12 @@ pub(crate) fn in_sight(sight: &Sight) -> Select<Entity> {
     Entity::find().filter(sight.condition(Column::CreatorId, listed))
 }
 
-/// Variants that things which the viewer may see refer to: archived ones too.
+/// Selects variants that visible things refer to, including archived ones.
 pub(crate) fn referred(sight: &Sight) -> Select<Entity> {
     Entity::find().filter(sight.condition(Column::CreatorId, Condition::all()))
 }
 
-/// Variants by id whoever asks: for operations that checked the ids they were led to.
+/// Finds variants by id, whoever asks. For operations that have checked the ids.
 pub(crate) async fn for_sale(
     conn: &impl ConnectionTrait,
     ids: &[VariantId],
@@ -79,23 +79,24 @@ pub(crate) async fn for_sale(
     Ok(rows.into_iter().map(|row| (row.id, row)).collect())
 }
 
-/// A creator's variant; under the lock of its product.
+/// Finds a creator's variant. The caller must hold the product's lock.
 pub(crate) async fn owned(tx: &Tx, scope: &CreatorScope, id: VariantId) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(id).filter(Column::CreatorId.eq(scope.creator())).one(tx.conn()).await
 }
 
-/// The product of a creator's variant, as a subquery.
+/// Selects the product of a creator's variant, as a subquery.
 pub(crate) fn product_of(scope: &CreatorScope, id: VariantId) -> SelectStatement {
     let select = Entity::find_by_id(id).filter(Column::CreatorId.eq(scope.creator()));
     select.select_only().column(Column::ProductId).into_query()
 }
 
-/// How many variants a product has, archived ones included; under the lock of the product.
+/// Counts the variants of a product, archived ones included. The caller must hold the product's lock.
 pub(crate) async fn count_of(tx: &Tx, product: ProductId) -> Result<u64, DbErr> {
     Entity::find().filter(Column::ProductId.eq(product)).count(tx.conn()).await
 }
 
-/// The lowest price among the variants of a product that are not archived; under the lock of the product.
+/// Returns the lowest price of a product's variants that are not archived. The caller must hold the product's
+/// lock.
 pub(crate) async fn price_min(tx: &Tx, product: ProductId) -> Result<Option<i64>, DbErr> {
     let select = Entity::find().filter(Column::ProductId.eq(product)).filter(Column::ArchivedAt.is_null());
     let select = select.select_only().column_as(Column::PriceMinor.min(), "price_min");
@@ -103,7 +104,7 @@ pub(crate) async fn price_min(tx: &Tx, product: ProductId) -> Result<Option<i64>
     Ok(row.flatten())
 }
 
-/// Whether a creator's other variant has a SKU.
+/// Returns whether a variant of the creator, other than `except`, has a SKU.
 pub(crate) async fn sku_taken(
     tx: &Tx,
     scope: &CreatorScope,
@@ -114,7 +115,7 @@ pub(crate) async fn sku_taken(
     Ok(select.one(tx.conn()).await?.is_some_and(|row| Some(row.id) != except))
 }
 
-/// A creator's variant by its SKU, archived or not.
+/// Finds a creator's variant by its SKU, archived or not.
 pub(crate) async fn by_sku(tx: &Tx, scope: &CreatorScope, sku: &str) -> Result<Option<Model>, DbErr> {
     Entity::find()
         .filter(Column::CreatorId.eq(scope.creator()))
@@ -123,7 +124,7 @@ pub(crate) async fn by_sku(tx: &Tx, scope: &CreatorScope, sku: &str) -> Result<O
         .await
 }
 
-/// The variants of a creator's products that are not archived, by product and in their order.
+/// Returns the variants of a creator's products that are not archived, grouped by product and in order.
 pub(crate) async fn offered(
     conn: &impl ConnectionTrait,
     scope: &CreatorScope,

@@ -1,5 +1,5 @@
-//! What a row asks for, done by the operations of the catalogue: products are matched by slug, variants by
-//! SKU, and only what differs is changed.
+//! Applies a row by the operations of the catalogue. Products are matched by slug and variants by SKU. Only
+//! fields that differ are changed.
 
 use std::str::FromStr;
 
@@ -26,16 +26,16 @@ use crate::{
     },
 };
 
-/// Where rows are worked off.
+/// The context in which rows are applied.
 pub(super) struct Yard<'a> {
     pub(super) tx: &'a Tx,
     pub(super) scope: &'a CreatorScope,
     pub(super) currency: Currency,
-    /// Products that earlier transactions of a rehearsal found to be new.
+    /// The number of products that earlier transactions of a dry run would have created.
     pub(super) products_rehearsed: u64,
 }
 
-/// What became of a row.
+/// The outcome of a row.
 #[derive(Default)]
 pub(super) struct Applied {
     pub(super) product: Option<RowOutcome>,
@@ -46,7 +46,7 @@ pub(super) struct Applied {
 }
 
 impl Applied {
-    /// Takes a parsed cell, or notes why there is none.
+    /// Returns a parsed cell, or adds a complaint if it could not be parsed.
     fn take<T, E: ToString>(&mut self, column: Column, parsed: Result<T, E>) -> Option<T> {
         parsed.map_err(|why| self.complaints.push(Complaint::invalid(column, why))).ok()
     }
@@ -55,7 +55,7 @@ impl Applied {
         self.complaints.push(Complaint::of(Code::Required, column));
     }
 
-    /// The outcome of an operation: done, or refused for what is noted here; an error is the store's.
+    /// Returns the result of an operation. Turns a refusal into complaints; passes on errors of the store.
     fn settle<T, R: Copy + Into<Code> + std::fmt::Debug>(
         &mut self,
         done: Result<T, OpError<R>>,
@@ -68,13 +68,13 @@ impl Applied {
             }
             Err(OpError::Db(error)) => Err(StoreError::Db(error)),
             Err(OpError::Inconsistent(inconsistency)) => Err(inconsistency.into()),
-            // Operations of the catalogue never say so: nothing is queued for them.
+            // Operations of the catalogue are never queued, so they are never refused as busy.
             Err(busy @ OpError::Busy(_)) => Err(Inconsistency::new(busy).into()),
         }
     }
 }
 
-/// Brings the product of its first row up to date, or makes it; `None` if that is refused.
+/// Updates or creates the product of a product's first row. Returns `None` if that is refused.
 pub(super) async fn apply_product(
     yard: &Yard<'_>,
     cells: &Cells,
@@ -87,7 +87,8 @@ pub(super) async fn apply_product(
     let before = applied.complaints.len();
     let own_slug = cells.filled(Column::Slug).map(|slug| slug.parse::<Slug>());
     let own_slug = own_slug.and_then(|slug| {
-        let why = "is not a slug: 2 to 80 of a-z, 0-9 and single inner hyphens; neither a bare number nor a reserved word";
+        let why = "is not a slug: 2 to 80 of a-z, 0-9 and single inner hyphens; neither a bare number nor \
+                   a reserved word";
         applied.take(Column::Slug, slug.map_err(|()| why))
     });
     let title = cells.filled(Column::Title).map(ProductTitle::new);
@@ -176,7 +177,7 @@ fn read_tags(cell: &str) -> Result<Tags, tags::TagError> {
     Tags::new(words.map(Tag::from_str).collect::<Result<_, _>>()?)
 }
 
-/// The columns of a variant, as far as a row fills them.
+/// The variant's columns, as far as the row fills them.
 struct Asked {
     sku: Option<Sku>,
     title: Option<VariantTitle>,
@@ -236,8 +237,8 @@ fn read_class(cell: &str) -> Result<TaxClass, &'static str> {
     }
 }
 
-/// Brings the variant of a row up to date, or makes it; a row without one is of its product alone. `head` are
-/// the cells of the product's first row, in the rows below it.
+/// Updates or creates the variant of a row. A row without variant columns only describes its product. `head`
+/// has the cells of the product's first row if this is a later one.
 pub(super) async fn apply_variant(
     yard: &Yard<'_>,
     cells: &Cells,

@@ -1,4 +1,4 @@
-//! What can be wrong with a row of a sheet. A refusal of the catalogue's own operations keeps its name.
+//! Complaints about the rows of a sheet. Refusals of the catalogue's operations keep their codes.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,33 +9,33 @@ use crate::{
     platform::{PathStep, Refused},
 };
 
-/// What is wrong, for programs. Codes are contract.
+/// The code of a complaint, for programs. The codes are part of the public format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ComplaintCode {
-    /// The cell does not parse.
+    /// The cell cannot be parsed.
     #[error("this cannot be read")]
     Invalid,
-    /// The cell is empty, and must not be.
+    /// The cell is empty, but a value is required.
     #[error("this must not be empty")]
     Required,
-    /// Rows of this product stand further up, with those of another between.
-    #[error("rows of this product stand further up: the rows of a product follow one another")]
+    /// There are earlier rows of this product, with rows of another product in between.
+    #[error("there are earlier rows of this product: the rows of a product must be consecutive")]
     SlugRepeated,
-    /// Another row further up has this SKU.
-    #[error("a row further up has this SKU")]
+    /// An earlier row has this SKU.
+    #[error("an earlier row has this SKU")]
     SkuRepeated,
-    /// The cell differs from that in the first row of its product.
-    #[error("this differs from the first row of the product: say it there, and leave it empty here")]
+    /// The cell differs from the cell in the product's first row.
+    #[error("this differs from the first row of the product: change it there and leave it empty here")]
     ProductDiffers,
-    /// The product of this variant was refused, in its first row.
-    #[error("the product was refused, in its first row")]
+    /// The product's first row was refused, so its variants are refused too.
+    #[error("the product was refused: see its first row")]
     ProductRefused,
     /// See [`CreateProductRefusal::SlugTaken`].
     #[error("this slug is taken")]
     SlugTaken,
     /// See [`CreateProductRefusal::SlugNeeded`].
-    #[error("give a slug: none can be made of this title")]
+    #[error("no slug can be derived from this title: choose one")]
     SlugNeeded,
     /// See [`CreateProductRefusal::TooManyProducts`].
     #[error("a creator can have at most 5,000 products")]
@@ -54,29 +54,29 @@ pub enum ComplaintCode {
     PriceOutOfRange,
 }
 
-/// One thing that is wrong with a row.
+/// A complaint about a row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Complaint {
-    /// What, for programs.
+    /// The code, for programs.
     pub code: ComplaintCode,
-    /// In which cell; `None` is the whole row.
+    /// The column of the cell; `None` if the complaint is about the whole row.
     pub column: Option<Column>,
-    /// What, for people.
+    /// The message, for people.
     pub message: String,
 }
 
 impl Complaint {
-    /// In the words of the code.
+    /// Creates a complaint with the message of its code.
     pub(crate) fn of(code: ComplaintCode, column: Column) -> Self {
         Self { code, column: Some(column), message: code.to_string() }
     }
 
-    /// In the words of what did not parse.
+    /// Creates a complaint about a cell that cannot be parsed.
     pub(crate) fn invalid(column: Column, why: impl ToString) -> Self {
         Self { code: ComplaintCode::Invalid, column: Some(column), message: why.to_string() }
     }
 
-    /// What an operation refused.
+    /// Creates a complaint from an operation's refusal.
     pub(super) fn refused<R: Into<ComplaintCode> + Copy>(refused: &Refused<R>) -> Self {
         let code = refused.code.into();
         let column = match refused.path.first() {
@@ -100,7 +100,8 @@ impl From<CreateProductRefusal> for ComplaintCode {
 impl From<UpdateProductRefusal> for ComplaintCode {
     fn from(refusal: UpdateProductRefusal) -> Self {
         match refusal {
-            // The import holds the creator, gives no version, and asks for rows that it just read.
+            // Neither happens: the import locks the creator, gives no version, and updates products that it
+            // has just read.
             UpdateProductRefusal::NotFound | UpdateProductRefusal::Conflict => Self::ProductRefused,
             UpdateProductRefusal::SlugTaken => Self::SlugTaken,
         }

@@ -1,4 +1,4 @@
-//! The table of imports, with its scoped finders.
+//! The `product_imports` table and its scoped finders.
 
 #![expect(clippy::disallowed_methods, reason = "the imports table's own finders")]
 
@@ -18,22 +18,22 @@ use crate::{
     },
 };
 
-/// Products that came as a file.
+/// A row of the `product_imports` table: an import of products from a file.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "product_imports")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: ImportId,
     pub creator_id: CreatorId,
-    /// Whether it only finds out what would become of each row.
+    /// Whether the import only reports what would happen to each row.
     pub dry_run: bool,
-    /// Rows in all.
+    /// The number of rows in all.
     pub row_count: Count,
-    /// Rows of which it is known what became of them.
+    /// The number of rows that are done.
     pub rows_done: Count,
-    /// The number of the last of them; 0 before the first.
+    /// The number of the last row that is done; 0 before the first.
     pub row_last: i32,
-    /// Rows with complaints, among those that are done.
+    /// The number of rows that are done and have complaints.
     pub rows_refused: Count,
     pub products_created: Count,
     pub products_updated: Count,
@@ -48,22 +48,22 @@ pub struct Model {
 pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
-/// The imports of the creators that the viewer may read for.
+/// Selects the imports of the creators that the viewer may read for.
 pub(crate) fn in_sight(sight: &Sight) -> Select<Entity> {
     Entity::find().filter(sight.hidden(Column::CreatorId))
 }
 
-/// A creator's imports.
+/// Selects a creator's imports.
 pub(crate) fn owned(scope: &CreatorScope) -> Select<Entity> {
     Entity::find().filter(Column::CreatorId.eq(scope.creator()))
 }
 
-/// An import whoever asks: for the worker, which is led to it by its task.
+/// Finds an import by id, whoever asks. For the worker, which gets the id from its task.
 pub(crate) async fn by_id(conn: &impl ConnectionTrait, id: ImportId) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(id).one(conn).await
 }
 
-/// Takes the lock of a creator's import by noting that it was begun; answers the row as it is then.
+/// Locks a creator's import and records that it has started. Returns the row with that change.
 pub(crate) async fn lock(tx: &Tx, scope: &CreatorScope, id: ImportId) -> Result<Option<Model>, DbErr> {
     let begun = Expr::col(Column::StartedAt).if_null(tx.now());
     let update = Entity::update_many().col_expr(Column::StartedAt, begun);
@@ -71,12 +71,12 @@ pub(crate) async fn lock(tx: &Tx, scope: &CreatorScope, id: ImportId) -> Result<
     Ok(update.exec_with_returning(tx.conn()).await?.into_iter().next())
 }
 
-/// Imports that are not finished, begun or not.
+/// Selects the imports that are not finished, whether they have started or not.
 pub(crate) fn open() -> Select<Entity> {
     Entity::find().filter(Column::FinishedAt.is_null())
 }
 
-/// Forgets imports that were finished before `before`, with their rows. Answers how many.
+/// Deletes imports that finished before `before`, with their rows. Returns the number of imports.
 pub async fn sweep(tx: &Tx, before: DateTime<Utc>) -> Result<u64, DbErr> {
     Ok(Entity::delete_many().filter(Column::FinishedAt.lt(before)).exec(tx.conn()).await?.rows_affected)
 }

@@ -1,12 +1,15 @@
-//! Products that come as a file, a [`Sheet`](super::sheet::Sheet): taken in whole, then worked off in the
-//! background.
+//! Imports of products from a file, a [`Sheet`](super::sheet::Sheet). A file is accepted as a whole and then
+//! processed in the background.
 //!
-//! Operations: [`start_import()`] keeps the rows and queues the task; [`run_import()`] works off some of them
-//! in one transaction, through the operations of the catalogue, and says whether more wait; the task
-//! [`ImportProducts`] calls it. The tables are `product_imports`, whose cursor says which rows are done, and
-//! `product_import_rows` with what became of each. Reads: [`queries`]. What was missed: [`reconcile`].
-//! Invariant: a row's effect, its report and the cursor are of one transaction, so that each has its effect
-//! once.
+//! - [`start_import()`] stores the rows and queues the task [`ImportProducts`].
+//! - The task calls [`run_import()`], which processes some rows in one transaction, by the operations of the
+//!   catalogue, and returns whether rows are left.
+//! - [`queries`] has the reads.
+//! - [`reconcile`] finds imports without a task.
+//!
+//! The tables are `product_imports`, whose cursor tells which rows are done, and `product_import_rows`, with
+//! the outcome of each row. Invariant: a row's effect, its report and the cursor are written in one
+//! transaction, so each row takes effect once.
 
 pub(crate) mod apply_row;
 pub mod complaint;

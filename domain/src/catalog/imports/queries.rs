@@ -1,4 +1,4 @@
-//! Reads of imports and of their rows.
+//! Queries of imports and their rows.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Imports by id, those in sight, with one statement.
+/// Returns the visible imports by id, with one statement.
 pub async fn by_ids(
     db: &Db,
     sight: &Sight,
@@ -26,19 +26,19 @@ pub async fn by_ids(
     Ok(select.all(db.reader()).await?.into_iter().map(|row| (row.id, row)).collect())
 }
 
-/// A creator's imports, newest first.
+/// Lists a creator's imports, newest first.
 pub async fn list(db: &Db, scope: &CreatorScope, page: &Page) -> Result<Slice<ProductImport>, DbErr> {
     let sort = (import_row::Column::CreatedAt, import_row::Column::Id);
     let key = |row: &ProductImport| SortKey::new(SortValue::Time(row.created_at), row.id);
     read_in(db, scope, async |conn| slice(conn, import_row::owned(scope), sort, true, page, key).await).await
 }
 
-/// How many imports [`list`] has, capped.
+/// Counts the imports that [`list`] lists, up to the cap.
 pub async fn count(db: &Db, scope: &CreatorScope) -> Result<u64, DbErr> {
     read_in(db, scope, async |conn| count_capped(conn, import_row::owned(scope)).await).await
 }
 
-/// The rows of a creator's import in their order; `refused`: only those with complaints.
+/// Lists the rows of a creator's import, in order; with `refused`, only rows with complaints.
 pub async fn rows(
     db: &Db,
     scope: &CreatorScope,
@@ -52,7 +52,7 @@ pub async fn rows(
         .await
 }
 
-/// How many rows [`rows`] has, capped.
+/// Counts the rows that [`rows`] lists, up to the cap.
 pub async fn rows_count(
     db: &Db,
     scope: &CreatorScope,

@@ -1,4 +1,4 @@
-//! What the reconciler of imports looks for: imports that go on, and have no task that does so.
+//! The reconciler of imports: finds unfinished imports that have no task.
 
 use sea_orm::{DbErr, QueryOrder};
 
@@ -10,7 +10,7 @@ use crate::platform::{
     tasks::{NewTask, Task},
 };
 
-/// Imports that are not finished, with no task. Answers how many it queued.
+/// Queues a task for each unfinished import that has none. Returns the number of tasks.
 pub async fn run_forgotten(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> {
     let missed = Missed {
         what: "import_unfinished",

@@ -1,4 +1,4 @@
-//! The table of an import's rows: what they hold, and what became of them.
+//! The `product_import_rows` table: the rows of imports, with their outcomes.
 
 #![expect(clippy::disallowed_methods, reason = "the table's own finders")]
 
@@ -19,29 +19,29 @@ use crate::{
     },
 };
 
-/// What became of a product or of a variant; in a dry run, what would.
+/// The outcome for a product or a variant. In a dry run, it is the outcome that would result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 pub enum RowOutcome {
-    /// It is new.
+    /// It was created.
     #[sea_orm(string_value = "CREATED")]
     Created,
-    /// It was there, and says what the row says now.
+    /// It existed and was changed.
     #[sea_orm(string_value = "UPDATED")]
     Updated,
-    /// It was there, and said this before.
+    /// It existed and did not need to change.
     #[sea_orm(string_value = "UNCHANGED")]
     Unchanged,
-    /// The complaints say why.
+    /// It was refused; the complaints give the reasons.
     #[sea_orm(string_value = "REFUSED")]
     Refused,
 }
 
-/// What is wrong with a row, in the order in which it was found.
+/// The complaints about a row, in the order in which they were found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
 pub struct RowComplaints(pub Vec<Complaint>);
 
-/// One row.
+/// A row of the `product_import_rows` table: one row of a file.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "product_import_rows")]
 pub struct Model {
@@ -49,15 +49,15 @@ pub struct Model {
     pub id: ImportRowId,
     pub import_id: ImportId,
     pub creator_id: CreatorId,
-    /// Its number in the file, where the header is 1.
+    /// The row's number in the file, where the header is row 1.
     pub number: i32,
-    /// The number of its product's first row.
+    /// The number of the product's first row.
     pub first: i32,
     pub cells: Cells,
     pub complaints: RowComplaints,
-    /// Of its product: in the product's first row, once that is done.
+    /// The outcome for the product, in the product's first row once it is done.
     pub product_outcome: Option<RowOutcome>,
-    /// Of its variant, if it has one, once the row is done.
+    /// The outcome for the variant, if the row has one, once the row is done.
     pub variant_outcome: Option<RowOutcome>,
     pub product_id: Option<ProductId>,
     pub variant_id: Option<VariantId>,
@@ -67,12 +67,12 @@ pub struct Model {
 pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
-/// The rows of a creator's import.
+/// Selects the rows of a creator's import.
 pub(crate) fn owned(scope: &CreatorScope, import: ImportId) -> Select<Entity> {
     Entity::find().filter(Column::CreatorId.eq(scope.creator())).filter(Column::ImportId.eq(import))
 }
 
-/// Up to `limit` rows after the one with that number, in their order.
+/// Returns up to `limit` rows after the row with this number, in order.
 pub(crate) async fn after(
     tx: &Tx,
     scope: &CreatorScope,
@@ -84,7 +84,7 @@ pub(crate) async fn after(
     select.limit(limit).all(tx.conn()).await
 }
 
-/// That a row has complaints. Both databases write an empty list alike.
+/// Matches rows with complaints. Both databases store an empty list as `[]`.
 pub(crate) fn complained() -> SimpleExpr {
     Expr::col(Column::Complaints).cast_as("text").ne("[]")
 }

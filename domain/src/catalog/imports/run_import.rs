@@ -1,4 +1,5 @@
-//! To work off some rows of an import: their effects, their reports and the cursor in one transaction.
+//! Processes some rows of an import: their effects, their reports and the cursor are written in one
+//! transaction.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -25,21 +26,21 @@ use crate::{
     },
 };
 
-/// Rows of one transaction, at least: few enough that others who want the writer, or the creator, hardly
-/// notice.
+/// The rows of one transaction, at least. They are few, so that the transaction hardly delays others that
+/// wait for the SQLite writer or for the creator's lock.
 const ROWS_AT_ONCE: usize = 25;
-/// Rows that are looked at for it: a product's rows, of which at most [`VARIANTS_MAX`] count, are worked off
-/// together.
+/// The rows that are read for one transaction. The rows of a product are processed together; at most
+/// [`VARIANTS_MAX`] of them count.
 const ROWS_LOOKED_AT: u64 = 150;
 
-/// How long one task works on an import before it lets others have a turn: well below the time at which a
-/// task is cut off.
+/// How long a task works on one import before it yields to other tasks. This is well below the time limit of
+/// a task.
 const WORKS_FOR: Duration = Duration::from_secs(TASK_SECS_MAX / 3);
 
-/// Reads in the products of a file, or what is left of them.
+/// The task that imports the products of a file, or continues to do so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportProducts {
-    /// Which import.
+    /// The import.
     pub import: ImportId,
 }
 
@@ -66,17 +67,16 @@ impl Task for ImportProducts {
     }
 }
 
-/// Whether an import waits for more.
+/// Whether rows of an import are left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     /// Rows are left.
     More,
-    /// It is finished, or gone.
+    /// The import is finished, or was deleted.
     Finished,
 }
 
-/// Works off the next rows of an import. Called again after a crash, it goes on behind the last row that is
-/// done.
+/// Processes the next rows of an import. After a crash, continues after the last row that is done.
 pub async fn run_import(
     db: &Db,
     system: &SystemScope,
@@ -87,7 +87,7 @@ pub async fn run_import(
     Ok(in_tx(db, &scope, async |tx| run_some(tx, &scope, id).await).await?)
 }
 
-/// Queues the task that goes on with an import.
+/// Queues the task that continues an import.
 async fn run_import_later(db: &Db, system: &SystemScope, id: ImportId) -> Result<(), DbErr> {
     let task = NewTask::from(ImportProducts { import: id }).unique();
     in_tx(db, system.actor(), async |tx| tasks::enqueue(tx, task).await).await
@@ -98,7 +98,7 @@ async fn run_some(tx: &Tx, scope: &CreatorScope, id: ImportId) -> Result<Progres
     if import.finished_at.is_some() {
         return Ok(Progress::Finished);
     }
-    // Imports of one creator take turns: each locks several products, in the order of its file.
+    // Imports of a creator run one at a time: each locks several products, in the order of its file.
     let creator = creators::hold(tx, scope).await?;
     let rows = whole_products(report_row::after(tx, scope, id, import.row_last, ROWS_LOOKED_AT).await?);
     let made = if import.dry_run { u64::from(import.products_created) } else { 0 };
@@ -111,7 +111,7 @@ async fn run_some(tx: &Tx, scope: &CreatorScope, id: ImportId) -> Result<Progres
     report(tx, import, rows, applied).await
 }
 
-/// Of these rows those of whole products, and at least some.
+/// Truncates the rows to those of whole products, but keeps at least some.
 fn whole_products(mut rows: Vec<ImportRow>) -> Vec<ImportRow> {
     let next = rows.get(ROWS_AT_ONCE.saturating_sub(1)).map(|last| last.first);
     if let Some(end) = next.and_then(|first| rows.iter().rposition(|row| row.first == first)) {
@@ -120,7 +120,7 @@ fn whole_products(mut rows: Vec<ImportRow>) -> Vec<ImportRow> {
     rows
 }
 
-/// What becomes of rows, by number.
+/// Applies rows and returns their outcomes by row number.
 async fn apply(yard: &Yard<'_>, rows: &[ImportRow]) -> Result<BTreeMap<i32, Applied>, StoreError> {
     let mut all = BTreeMap::new();
     let mut product: Option<Product> = None;
@@ -133,7 +133,8 @@ async fn apply(yard: &Yard<'_>, rows: &[ImportRow]) -> Result<BTreeMap<i32, Appl
             (product, place) = (apply_product(yard, cells, &mut applied).await?, 0);
             head = Some((row.number, cells.clone()));
         }
-        // A product's first row was worked off before only where far more follow it than count.
+        // Normally a product's first row is in the same batch. It was processed in an earlier batch only if
+        // the product has far more rows than allowed.
         let first = head.as_ref().filter(|(number, _)| *number == row.first);
         let too_many = first.is_none() || place >= VARIANTS_MAX;
         place = place.saturating_add(1);
@@ -144,7 +145,7 @@ async fn apply(yard: &Yard<'_>, rows: &[ImportRow]) -> Result<BTreeMap<i32, Appl
     Ok(all)
 }
 
-/// Writes what became of rows, and how far the import is.
+/// Stores the outcomes of rows and the progress of the import.
 async fn report(
     tx: &Tx,
     import: ProductImport,
@@ -160,7 +161,7 @@ async fn report(
         row.complaints = Set(RowComplaints(applied.complaints));
         row.product_outcome = Set(applied.product);
         row.variant_outcome = Set(applied.variant);
-        // What a rehearsal made is gone.
+        // A dry run rolls back what it created, so these ids do not exist.
         row.product_id =
             Set(applied.product_id.filter(|_| !(rehearsed && applied.product == Some(RowOutcome::Created))));
         row.variant_id =

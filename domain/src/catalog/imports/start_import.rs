@@ -1,4 +1,4 @@
-//! To take in a file of products: its rows are kept, and worked off in the background.
+//! Starts an import: stores the rows of a file, which are processed in the background.
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, EntityTrait, PaginatorTrait, QueryFilter, entity::ColumnTrait,
@@ -20,36 +20,36 @@ use crate::{
     },
 };
 
-/// The most imports of a creator that are not finished.
+/// The most unfinished imports of a creator.
 pub const OPEN_MAX: u64 = 5;
 
-/// Rows that are written with one statement: ten columns each, and a statement of SQLite has at most 32,766
-/// values.
+/// The rows that are inserted with one statement. A row has eleven columns, and a statement of SQLite
+/// has at most 32,766 values.
 const ROWS_AT_ONCE: usize = 500;
 
-/// A file of products.
+/// A request to import a file of products.
 #[derive(Debug, Clone)]
 pub struct StartImport {
-    /// What it holds.
+    /// The file's content.
     pub sheet: Sheet,
-    /// Whether it is only found out what would become of each row.
+    /// Whether the import only reports what would happen to each row.
     pub dry_run: bool,
-    /// Makes a repetition harmless.
+    /// The idempotency key; it makes a repetition harmless.
     pub key: IdempotencyKey,
 }
 
-/// Why nothing is imported.
+/// The reasons to refuse an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StartImportRefusal {
     /// The key was used for another request.
     #[error("this idempotency key was used for another request")]
     KeyReused,
-    /// As many wait as may: see [`OPEN_MAX`].
-    #[error("five imports are not finished yet: wait for them")]
+    /// The creator has as many unfinished imports as allowed: see [`OPEN_MAX`].
+    #[error("there are already five unfinished imports: wait until one finishes")]
     TooManyOpen,
 }
 
-/// What makes two requests the same.
+/// The parts of a request that must be equal for a repetition.
 #[derive(Serialize)]
 struct Input<'a> {
     creator: CreatorId,
@@ -57,8 +57,8 @@ struct Input<'a> {
     dry_run: bool,
 }
 
-/// Keeps the rows of a file and queues the task that works them off. Answers the import, and whether an
-/// earlier call with the same key made it.
+/// Stores the rows of a file and queues the task that processes them. Returns the import, and whether an
+/// earlier call with the same key created it.
 pub async fn start_import(
     db: &Db,
     scope: &CreatorScope,
@@ -75,7 +75,7 @@ pub async fn start_import(
                 return Err(OpError::refuse_field(StartImportRefusal::KeyReused, "idempotencyKey"));
             }
         }
-        // From now on no other import of this creator begins.
+        // From here to the end of the transaction, no other import of this creator can start.
         creators::hold(tx, scope).await?;
         let open = import_row::owned(scope).filter(import_row::Column::FinishedAt.is_null());
         if open.count(tx.conn()).await? >= OPEN_MAX {
@@ -95,7 +95,7 @@ async fn replayed(
     id: ImportId,
 ) -> Result<ProductImport, OpError<StartImportRefusal>> {
     let row = import_row::owned(scope).filter(import_row::Column::Id.eq(id)).one(tx.conn()).await?;
-    row.ok_or_else(|| OpError::inconsistent("an import outlives the key that made it"))
+    row.ok_or_else(|| OpError::inconsistent("the import of a used idempotency key does not exist"))
 }
 
 async fn insert(
