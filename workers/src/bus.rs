@@ -1,10 +1,10 @@
-//! The bus: tells queues that there is something to claim, and everybody what has happened.
+//! The bus: notifies workers of claimable tasks, and every process of new facts.
 //!
-//! The rows in the database are the truth: whatever a bus loses is found again by looking. So a bus
-//! may tell too much, too late or twice, and nothing but speed is at stake.
+//! The rows in the database are the source of truth. Whatever a bus loses is found by polling the database,
+//! so a bus may deliver too much, too late or twice. Only latency depends on it.
 //!
-//! [`embedded`] is the bus of a single process, [`rabbit`] that of many; `tests/bus` holds both to one
-//! contract. [`crate::projections`] reads facts without a gap on either.
+//! [`embedded`] is the bus of a single process, [`rabbit`] that of several. The tests in `tests/bus` hold
+//! both to one contract. [`crate::projections`] reads facts without gaps on either bus.
 
 use std::sync::Arc;
 
@@ -15,84 +15,85 @@ use tokio::sync::{broadcast, watch};
 pub mod embedded;
 pub mod rabbit;
 
-/// Facts that a slow subscriber may be behind before it misses some: more than a full round of the relay.
+/// How many facts a slow subscriber may lag behind before it misses some: more than a full batch of the
+/// relay.
 const FACTS_BEHIND_MAX: usize = 4_096;
 
-/// What carries news between those who write and those who work.
+/// Carries notifications from the processes that write to the workers.
 #[async_trait]
 pub trait Bus: Send + Sync {
-    /// Says that so many tasks of a queue may be claimed: each is a permit for one claim, by whichever worker
-    /// is free.
+    /// Announces that `count` tasks of a queue can be claimed. Each is a permit for one claim, by any free
+    /// worker.
     async fn announce(&self, queue: Queue, count: u32) -> Result<(), BusError>;
 
-    /// A consumer of one queue that is handed at most `prefetch` permits before it is done with the first.
+    /// Returns a consumer of one queue. It holds at most `prefetch` unfinished permits at a time.
     fn consumer(&self, queue: Queue, prefetch: u16) -> Box<dyn Consumer>;
 
-    /// Tells every process what has happened, in the order of positions.
+    /// Broadcasts facts to every process, in the order of their positions.
     async fn broadcast(&self, facts: &[Stamped]) -> Result<(), BusError>;
 
-    /// What has happened from now on. A reader that is too slow, or whose process was cut off, misses facts:
-    /// it sees that by their positions (or by `Lagged`), and reads the table. The loop of
+    /// Subscribes to facts from now on. A slow reader, or a process that was cut off, misses facts. It
+    /// detects that by a gap in the positions (or by `Lagged`) and must then read the table. The loop of
     /// [`crate::projections`] does both.
     fn facts(&self) -> broadcast::Receiver<Arc<Stamped>>;
 
-    /// Changes when a transaction left work behind, in this process or in another: what relay and timers wait
-    /// on.
+    /// Changes when a transaction has created work, in this process or in another. The relay and the timers
+    /// wait for it.
     fn news(&self) -> watch::Receiver<u64>;
 
-    /// How it stands.
+    /// Returns the state of the bus.
     fn state(&self) -> BusState;
 
-    /// Ends in an orderly way: permits that were handed out and are not done with go to others.
+    /// Shuts down cleanly: permits that were delivered and not finished are redelivered to others.
     async fn close(&self);
 }
 
-/// How a bus stands.
+/// The state of a bus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BusState {
-    /// It carries.
+    /// The bus works.
     Up,
-    /// The broker is short of memory or of disk and takes nothing in.
+    /// The broker is low on memory or disk and accepts no messages.
     Blocked,
-    /// The broker does not answer.
+    /// The broker is unreachable.
     Down,
 }
 
-/// Why news was not carried. The rows stay, so whoever looks finds the work.
+/// The reason why a notification was not sent. The rows remain, so polling finds the work.
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
-    /// The broker does not answer.
+    /// The broker is unreachable.
     #[error("the broker does not answer")]
     Down,
-    /// The broker takes nothing in.
-    #[error("the broker is short of memory or of disk and takes nothing in")]
+    /// The broker is low on memory or disk and accepts no messages.
+    #[error("the broker is low on memory or disk and accepts no messages")]
     Blocked,
-    /// The broker did not say in time that it has the message.
-    #[error("the broker did not confirm in time")]
+    /// The broker did not confirm the message in time.
+    #[error("the broker did not confirm the message in time")]
     Unconfirmed,
     /// The broker refused the message.
     #[error("the broker refused the message: {0}")]
     Refused(String),
 }
 
-/// One queue's ear.
+/// A consumer of one queue.
 #[async_trait]
 pub trait Consumer: Send {
-    /// Returns when there may be something to claim: there are permits, or it is time to look in any case. It
-    /// may be dropped while it waits, provided that the queue is looked at before it is asked again.
+    /// Returns when there may be tasks to claim: permits have arrived, or it is time to poll. The future may
+    /// be dropped while it waits, provided that the caller polls the queue before it calls this again.
     async fn wait(&mut self);
 
-    /// The permits that have come in, at most `max`. A task may be claimed without one; a permit is given
-    /// back with [`Permit::done`] once the claim that it stood for is settled, or found nothing.
+    /// Returns the permits that have arrived, at most `max`. A task may be claimed without a permit. The
+    /// caller ends a permit with [`Permit::done`] when its claim is settled or found no task.
     fn permits(&mut self, max: usize) -> Vec<Permit>;
 }
 
-/// The right to claim one task. Dropped without [`Permit::done`], as in a crash, another worker gets it in
-/// time.
+/// The right to claim one task. A permit that is dropped without [`Permit::done`], as in a crash, is
+/// redelivered to another worker.
 pub struct Permit(pub(crate) Option<rabbit::Delivery>);
 
 impl Permit {
-    /// Ends it: what it stood for is settled.
+    /// Ends the permit, because its claim is settled.
     pub async fn done(self) {
         if let Some(delivery) = self.0 {
             delivery.acknowledge().await;

@@ -1,5 +1,5 @@
-//! Gauges that must be asked for: how deep the queues are, how late the oldest work is, what waits for its
-//! stamp.
+//! Gauges that are measured by queries: the depth and the lag of the queues, due timers, unstamped facts and
+//! unsealed audit rows.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,60 +22,64 @@ use crate::{
     unknown::warn_once,
 };
 
-/// Often enough for a scrape every 15 s.
+/// How often the gauges are measured: often enough for a scrape interval of 15 s.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Says what the metrics of this crate mean.
+/// Describes the metrics of this crate.
 fn describe() {
-    describe_counter!("smallrun_facts_relayed_total", "Facts that got their position and were broadcast.");
-    describe_counter!("smallrun_timers_fired_total", "Timers that came due and became tasks.");
+    describe_counter!(
+        "smallrun_facts_relayed_total",
+        "Facts that were stamped with a position and broadcast."
+    );
+    describe_counter!("smallrun_timers_fired_total", "Timers that fired and became tasks.");
     describe_counter!(
         "smallrun_tasks_total",
-        "Attempts at tasks, by queue, kind and outcome: `done`; `retry` and `discard` as the cause was said to be; `timed_out`; \
-         `panic`; `lost`, its worker fell silent; `unreadable`, not a task of this version; `left` to a newer version; \
-         `handed_back` at a stop; `overtaken` by another worker; `unsettled`, its end could not be written."
+        "Attempts at tasks, by queue, kind and outcome: `done`; `retry` and `discard`, as the error \
+         demands; `timed_out`; `panic`; `lost`, its worker died; `unreadable`, not a task of this version; \
+         `left` to a newer version; `handed_back` at a stop; `overtaken` by another worker; `unsettled`, its \
+         end could not be written."
     );
-    describe_counter!("smallrun_task_retries_total", "Attempts at tasks that failed and are tried again.");
+    describe_counter!("smallrun_task_retries_total", "Attempts at tasks that failed and are retried.");
     describe_counter!(
         "smallrun_dead_letters_total",
-        "Tasks that failed too often, or for good, and were set aside."
+        "Tasks that failed too often or permanently and became dead letters."
     );
-    describe_counter!("smallrun_task_panics_total", "Attempts at tasks that ended by a defect.");
+    describe_counter!("smallrun_task_panics_total", "Attempts at tasks that panicked.");
     describe_counter!(
         "smallrun_task_timeouts_total",
-        "Attempts at tasks that took too long and were cut off."
+        "Attempts at tasks that were aborted by their timeout."
     );
     describe_counter!(
         "smallrun_reconciled_total",
-        "What was missed and is repaired, by what. `payment_unheard` and `payment_not_ended` count the questions to a gateway, \
-         `payment_outcome` those whose answer was news."
+        "Repairs by the reconcilers, by what was missing. `payment_unheard` and `payment_not_ended` count \
+         requests to a gateway; `payment_outcome` counts those that returned a new outcome."
     );
-    describe_counter!("smallrun_loop_panics_total", "Loops that ended by a defect and were started again.");
+    describe_counter!("smallrun_loop_panics_total", "Loops that panicked and were restarted.");
     describe_counter!(
         "smallrun_gateway_waits_total",
-        "Calls to a gateway that waited for the shared budget."
+        "Calls to a gateway that were delayed by its rate limit."
     );
-    describe_histogram!("smallrun_task_seconds", Unit::Seconds, "Time of an attempt at a task.");
+    describe_histogram!("smallrun_task_seconds", Unit::Seconds, "Duration of an attempt at a task.");
     describe_gauge!(
         "smallrun_bus_up",
-        "Whether the bus carries: 0 while a broker does not answer, or takes nothing in."
+        "Whether the bus works: 0 while the broker is unreachable or accepts no messages."
     );
-    describe_counter!("smallrun_bus_connects_total", "Connections that were made to the broker.");
+    describe_counter!("smallrun_bus_connects_total", "Connections made to the broker.");
     describe_counter!(
         "smallrun_announcements_failed_total",
-        "Tasks that no worker was told of: they are found by looking."
+        "Tasks that were not announced. Polling finds them."
     );
     describe_counter!(
         "smallrun_broadcasts_failed_total",
-        "Batches of facts that were not broadcast: they are read from the table."
+        "Batches of facts that were not broadcast. They are read from the table."
     );
-    describe_counter!("smallrun_audit_rows_sealed_total", "Rows of the audit log that were sealed.");
-    describe_gauge!("smallrun_audit_rows_unsealed", "Rows of the audit log that wait to be sealed.");
-    describe_gauge!("smallrun_queue_depth", "Tasks by queue and state; `dead` ones wait for a person.");
+    describe_counter!("smallrun_audit_rows_sealed_total", "Sealed rows of the audit log.");
+    describe_gauge!("smallrun_audit_rows_unsealed", "Rows of the audit log that are not sealed yet.");
+    describe_gauge!("smallrun_queue_depth", "Tasks by queue and state. `dead` tasks need an administrator.");
     describe_gauge!(
         "smallrun_queue_oldest_seconds",
         Unit::Seconds,
-        "How long ago the oldest task of a queue became necessary that is not done, dead letters aside."
+        "Age of the oldest unfinished task of a queue, dead letters excluded."
     );
     describe_gauge!(
         "smallrun_queue_lag_seconds",
@@ -84,8 +88,8 @@ fn describe() {
     );
     describe_gauge!(
         "smallrun_unknown_kinds",
-        "Tasks, timers and facts of kinds that this version does not know, by what: they wait for a newer one, and no other \
-         gauge counts them."
+        "Tasks, timers and facts of kinds that this version does not know, by what. They wait for a newer \
+         version, and no other gauge counts them."
     );
     describe_gauge!("smallrun_timers_due", "Timers that are due.");
     describe_gauge!(
@@ -101,13 +105,13 @@ fn describe() {
     );
 }
 
-/// Measures until it is told to stop. `tasks` are the kinds of tasks that this process knows.
+/// Measures until `stop` is cancelled. `tasks` are the kinds of tasks that this process knows.
 pub(crate) async fn run(db: Db, bus: Arc<dyn Bus>, tasks: Vec<&'static str>, stop: CancellationToken) {
     describe();
     loop {
         gauge!("smallrun_bus_up").set(if bus.state() == BusState::Up { 1.0 } else { 0.0 });
         if let Err(error) = measure(&db, &tasks).await {
-            tracing::warn!(%error, "the queues could not be measured");
+            tracing::warn!(%error, "measuring the queues failed");
         }
         if until(&stop, tokio::time::sleep(EVERY)).await.is_none() {
             return;
@@ -115,7 +119,7 @@ pub(crate) async fn run(db: Db, bus: Arc<dyn Bus>, tasks: Vec<&'static str>, sto
     }
 }
 
-/// Four statements, however many queues there are.
+/// Runs four statements, however many queues there are.
 async fn measure(db: &Db, tasks: &[&'static str]) -> Result<(), DbErr> {
     let now = db.now();
     let (loads, unknown): (Vec<_>, Vec<_>) =
@@ -146,8 +150,7 @@ async fn measure(db: &Db, tasks: &[&'static str]) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// How many there are of the kinds that are known, and since when the first one waits. The others are told of
-/// once.
+/// Returns the number of rows of known kinds, and the earliest of their times. Unknown kinds are logged once.
 fn known(
     what: &'static str,
     kinds: Vec<(String, i64, DateTime<Utc>)>,
@@ -160,8 +163,8 @@ fn known(
     (count, known.iter().map(|(.., since)| *since).min())
 }
 
-/// Counts what waits for a newer version, and tells of each kind once: it must not look like work that nobody
-/// does.
+/// Counts rows that wait for a newer version, and logs each of their kinds once. They must not look like work
+/// that is overdue.
 fn leave_to_newer<'a>(what: &'static str, unknown: impl Iterator<Item = (&'a str, i64)>) {
     let mut count = 0_i64;
     for (kind, more) in unknown {
@@ -171,7 +174,7 @@ fn leave_to_newer<'a>(what: &'static str, unknown: impl Iterator<Item = (&'a str
     gauge!("smallrun_unknown_kinds", "what" => what).set(float(count));
 }
 
-/// Seconds since then; 0 for never, and for what is to come.
+/// Returns the seconds since a time, or 0 if there is none or it lies in the future.
 pub(crate) fn age(now: DateTime<Utc>, since: Option<DateTime<Utc>>) -> f64 {
     let age = since.and_then(|since| now.signed_duration_since(since).to_std().ok());
     age.map_or(0.0, |age| age.as_secs_f64())
@@ -198,7 +201,7 @@ mod tests {
     use super::*;
 
     on_both! {
-        async fn measuring_costs_four_statements_whatever_there_is(kit: Kit) {
+        async fn measuring_takes_four_statements_regardless_of_the_data(kit: Kit) {
             let mut costs = Vec::new();
             for count in [0, 1, 30] {
                 in_tx(&kit.db, Actor::System("test"), async |tx| {
@@ -222,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_does_not_look_like_work_that_nobody_does() {
+    fn unknown_kinds_do_not_count_as_overdue_work() {
         let (now, long_ago) = (Kit::start(), Kit::start() - chrono::TimeDelta::days(1));
         let kinds = || {
             vec![

@@ -1,4 +1,4 @@
-//! Housekeeping: once an hour, what is no longer needed goes.
+//! Housekeeping: deletes expired rows once an hour.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,36 +16,35 @@ use crate::loops::until;
 
 const ACTOR: Actor = Actor::System("housekeeping");
 
-/// Time between two rounds.
+/// The time between two rounds.
 const EVERY: Duration = Duration::from_secs(3_600);
-/// The first round waits until a start is over.
+/// The first round is delayed until startup is over.
 const FIRST_AFTER: Duration = Duration::from_secs(60);
 
-/// Facts are read by position for so long; a reader with an older cursor rebuilds.
+/// How long facts can be read by position. A reader with an older position rebuilds.
 const FACTS_DAYS: i64 = 7;
-/// The same request is recognised for so long.
+/// How long idempotency keys are kept.
 const KEYS_DAYS: i64 = 7;
-/// A link that ran out, or a session that ended, can be told from one that never was for so long.
+/// How long expired links and ended sessions are kept, so that they can be told apart from unknown ones.
 const ENTRIES_DAYS: i64 = 7;
-/// A webhook that is delivered again is recognised for so long; gateways try for some days.
+/// How long webhooks are kept, to recognise repeated deliveries. Gateways retry for some days.
 const WEBHOOKS_DAYS: i64 = 30;
-/// What became of the rows of a file can be read for so long; longer than the key that made the import is
-/// known.
+/// How long the results of an import's rows can be read: longer than the import's idempotency key is kept.
 const IMPORTS_DAYS: i64 = 30;
 
-/// Sweeps until it is told to stop.
+/// Sweeps until `stop` is cancelled.
 pub async fn run(db: Db, others: Vec<Arc<dyn Sweep>>, stop: CancellationToken) {
     let mut wait = FIRST_AFTER;
     while until(&stop, tokio::time::sleep(wait)).await.is_some() {
         if let Err(error) = sweep(&db, &others).await {
-            tracing::warn!(%error, "housekeeping was not finished; it goes on in an hour");
+            tracing::warn!(%error, "housekeeping failed; retrying in an hour");
         }
         wait = EVERY;
     }
 }
 
-/// One round, each table in a transaction of its own; `others` are swept after the capabilities. Answers how
-/// many rows went.
+/// Runs one round, with one transaction per table. `others` are swept after the tables of the capabilities.
+/// Returns the number of deleted rows.
 pub async fn sweep(db: &Db, others: &[Arc<dyn Sweep>]) -> Result<u64, DbErr> {
     let ago = |days| db.now().checked_sub_signed(TimeDelta::days(days)).unwrap_or(db.now());
     let facts = in_tx(db, ACTOR, async |tx| outbox::sweep(tx, ago(FACTS_DAYS)).await).await?;
@@ -54,12 +53,12 @@ pub async fn sweep(db: &Db, others: &[Arc<dyn Sweep>]) -> Result<u64, DbErr> {
     let entries = in_tx(db, ACTOR, async |tx| accounts::sweep(tx, ago(ENTRIES_DAYS)).await).await?;
     let webhooks = in_tx(db, ACTOR, async |tx| sweep_inbox(tx, ago(WEBHOOKS_DAYS)).await).await?;
     let imports = in_tx(db, ACTOR, async |tx| imports::sweep(tx, ago(IMPORTS_DAYS)).await).await?;
-    tracing::info!(facts, keys, budgets, entries, webhooks, imports, "housekeeping is done");
+    tracing::info!(facts, keys, budgets, entries, webhooks, imports, "housekeeping done");
     let mut rows =
         [facts, keys, budgets, entries, webhooks, imports].into_iter().fold(0, u64::saturating_add);
     for other in others {
         let gone = other.sweep().await?;
-        tracing::info!(what = other.name(), rows = gone, "housekeeping is done");
+        tracing::info!(what = other.name(), rows = gone, "housekeeping done");
         rows = rows.saturating_add(gone);
     }
     Ok(rows)

@@ -1,4 +1,4 @@
-//! What all long-running loops share: to stop when told, and to survive a defect.
+//! What all long-running loops share: they stop on request and restart after a panic.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -10,7 +10,8 @@ use std::{
 use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-/// Runs the work unless the token is cancelled first: then `None`, and the work is dropped where it waits.
+/// Runs `work` until it completes or `stop` is cancelled. In the latter case the work is dropped and the
+/// result is `None`.
 pub(crate) async fn until<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;
@@ -19,24 +20,24 @@ pub(crate) async fn until<T>(stop: &CancellationToken, work: impl Future<Output 
     }
 }
 
-/// Defects of a loop in this time …
+/// A loop that panics [`DEFECTS_MAX`] times within this time is reported as not running.
 const DEFECTS_WITHIN: Duration = Duration::from_secs(30);
-/// … that say that it does not work: one alone is over with the next start, a second later.
+/// The number of panics. A single panic is repaired by the restart one second later.
 const DEFECTS_MAX: usize = 3;
 
-/// How the loops of a process are. Cheap to clone; all clones are of the same loops.
+/// The states of a process's loops. Cheap to clone; clones share the state.
 #[derive(Debug, Clone, Default)]
 pub struct Loops(Arc<Mutex<BTreeMap<&'static str, LoopState>>>);
 
 #[derive(Debug, Default)]
 struct LoopState {
     has_ended: bool,
-    /// When it ended by a defect: the last few times.
+    /// The times of the last few panics.
     defects: VecDeque<Instant>,
 }
 
 impl Loops {
-    /// Whether all loops do their work; else which do not, in a sentence.
+    /// Returns an error that names the loops that are not running, if there are any.
     pub fn check(&self) -> Result<(), String> {
         let missing = |state: &LoopState| {
             let recent = state.defects.iter().filter(|at| at.elapsed() < DEFECTS_WITHIN).count();
@@ -48,7 +49,7 @@ impl Loops {
         if missing.is_empty() {
             Ok(())
         } else {
-            Err(format!("these loops do not work: {}", missing.join(", ")))
+            Err(format!("these loops are not running: {}", missing.join(", ")))
         }
     }
 
@@ -57,7 +58,7 @@ impl Loops {
     }
 
     fn states(&self) -> MutexGuard<'_, BTreeMap<&'static str, LoopState>> {
-        // A map of states is whole whatever panicked while it was held.
+        // A panic cannot leave the map inconsistent, so poisoning is ignored.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -71,8 +72,8 @@ impl LoopState {
     }
 }
 
-/// Runs a loop as a task of its own, and starts it again should it panic: without a relay or without
-/// timers the shop stands still, which is worse than a defect that comes back.
+/// Runs a loop as a task of its own and restarts it after a panic. Without the relay or the timers the whole
+/// shop would stop, which is worse than a panic that repeats.
 pub(crate) async fn keep<F, Fut>(name: &'static str, loops: Loops, stop: CancellationToken, start: F)
 where
     F: Fn() -> Fut,
@@ -86,7 +87,7 @@ where
             Err(error) => {
                 loops.note(name, LoopState::add_defect);
                 metrics::counter!("smallrun_loop_panics_total", "loop" => name).increment(1);
-                tracing::error!(name, %error, "a loop ended by a defect; it is started again");
+                tracing::error!(name, %error, "loop panicked; restarting it");
             }
         }
         if until(&stop, tokio::time::sleep(Duration::from_secs(1))).await.is_none() {
@@ -96,7 +97,7 @@ where
     loops.note(name, |state| state.has_ended = true);
 }
 
-/// A task that ends with whoever waits for it.
+/// A task that is aborted when this is dropped.
 pub(crate) struct AbortOnDrop<T>(pub(crate) JoinHandle<T>);
 
 impl<T> Drop for AbortOnDrop<T> {
@@ -110,17 +111,17 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_loop_that_ends_by_a_defect_again_and_again_or_for_good_is_missing() {
+    async fn a_loop_that_keeps_panicking_or_has_ended_is_reported() {
         let (loops, stop) = (Loops::default(), CancellationToken::new());
         let kept = tokio::spawn(keep("relay", loops.clone(), stop.clone(), || async { panic!("a defect") }));
         tokio::spawn(keep("timers", loops.clone(), stop.clone(), std::future::pending::<()>));
         tokio::time::sleep(Duration::from_millis(1_500)).await;
-        assert_eq!(loops.check(), Ok(()), "two defects");
+        assert_eq!(loops.check(), Ok(()), "two panics");
         tokio::time::sleep(Duration::from_secs(1)).await;
-        assert_eq!(loops.check(), Err("these loops do not work: relay".to_owned()));
+        assert_eq!(loops.check(), Err("these loops are not running: relay".to_owned()));
         stop.cancel();
         kept.await.unwrap();
         tokio::time::sleep(DEFECTS_WITHIN).await;
-        assert_eq!(loops.check(), Err("these loops do not work: relay".to_owned()), "it has ended");
+        assert_eq!(loops.check(), Err("these loops are not running: relay".to_owned()), "it has ended");
     }
 }

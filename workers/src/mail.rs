@@ -1,5 +1,4 @@
-//! The mailers: what hands a letter over to the world. `envelope` has the form of a message; [`FolderMailer`]
-//! and [`SmtpMailer`] send.
+//! The mailers. `envelope` builds messages; [`FolderMailer`] and [`SmtpMailer`] deliver them.
 
 mod envelope;
 mod folder;

@@ -1,4 +1,4 @@
-//! Calls to the payment gateways, each gateway within its budget.
+//! Payment gateways with a rate limit per gateway.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,22 +16,22 @@ use domain::{
 };
 use tokio::sync::Mutex;
 
-/// One wait for the budget is no longer than this, so that a clock that jumps does not stop the queue.
+/// The maximum single wait for the budget, so that a clock that jumps does not stall the queue.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// A gateway whose calls keep within its own budget, which all processes share. Checking a webhook is no
-/// call.
+/// A gateway whose calls are rate-limited by a budget that all processes share. Verifying a webhook needs no
+/// call and is not limited.
 pub struct Budgeted {
     db: Db,
     gateway: Arc<dyn PaymentGateway>,
     budget: String,
     rate: Rate,
-    /// One call at a time asks for the budget, in the order in which they came.
+    /// Serializes requests for the budget, in the order in which they came.
     turn: Mutex<()>,
 }
 
 impl Budgeted {
-    /// That gateway, with so many calls a second.
+    /// Limits a gateway to `calls_per_second`.
     pub fn new(db: Db, gateway: Arc<dyn PaymentGateway>, calls_per_second: u32) -> Self {
         let budget = format!("gateway:{}", gateway.identity());
         Self { db, gateway, budget, rate: Rate::per_second(calls_per_second), turn: Mutex::new(()) }
@@ -53,7 +53,7 @@ impl Budgeted {
                 }
                 Err(error) => {
                     return Err(GatewayError::Later(format!(
-                        "the budget of calls could not be read: {error}"
+                        "the gateway's rate limit could not be checked: {error}"
                     )));
                 }
             }

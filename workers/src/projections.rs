@@ -1,8 +1,8 @@
-//! The loop that keeps a projection up with the facts. It is the same for all of them; each projection of a
-//! process has a loop of its own, so that one that is slow, fails or is rebuilt does not hold up the others.
+//! The loop that applies facts to a projection. Each projection of a process has a loop of its own, so a
+//! slow, failing or rebuilding projection does not delay the others.
 //!
-//! A [`reader`] finds the facts that follow the projection's position: as they are broadcast, or in the
-//! table. Where they are no longer kept, the projection is told to rebuild.
+//! A [`reader`] finds the facts that follow the projection's position, in broadcasts or in the table. If they
+//! are no longer kept, the projection is rebuilt.
 
 mod lag;
 mod reader;
@@ -21,17 +21,16 @@ use tokio_util::sync::CancellationToken;
 use self::reader::{FactReader, NextFacts};
 use crate::{bus::Bus, loops::until, run::chain};
 
-/// A database that could not be read is asked again after this time.
+/// The delay after the facts could not be read.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// A projection that failed is tried again after this time, and after twice the last time when it fails again
-/// …
+/// The delay after the first failure of a projection. It doubles with each further failure …
 const RETRY_AFTER: Duration = Duration::from_millis(250);
-/// … but never later than this.
+/// … up to this maximum.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
 
-/// Keeps a projection up with the facts until it is told to stop. A batch that is being applied then is
-/// finished first; a rebuild is broken off.
+/// Runs a projection until `stop` is cancelled. A batch that is being applied is finished first; a rebuild is
+/// aborted.
 pub async fn run(db: Db, bus: Arc<dyn Bus>, projection: Arc<dyn Projection>, stop: CancellationToken) {
     lag::describe();
     let (reached, seen) = watch::channel(None);
@@ -55,13 +54,13 @@ struct ProjectionLoop<'a> {
     projection: &'a dyn Projection,
     reader: FactReader,
     stop: &'a CancellationToken,
-    /// The projection's position, once it is known: what the lag is measured by.
+    /// The projection's position, once it is known. The lag is measured by it.
     reached: watch::Sender<Option<i64>>,
-    /// How often the projection has failed since it last went forward.
+    /// The number of failures since the projection last advanced.
     failures: u32,
 }
 
-/// Why a projection does not go on for now.
+/// The reason why a projection paused.
 enum FollowError {
     /// The facts could not be read.
     Read(DbErr),
@@ -88,22 +87,18 @@ impl ProjectionLoop<'_> {
             let wait = match self.follow().await {
                 Ok(Stopped) => return,
                 Err(FollowError::Read(error)) => {
-                    tracing::warn!(
-                        projection,
-                        error = chain(&error),
-                        "facts cannot be read; it is tried again"
-                    );
+                    tracing::warn!(projection, error = chain(&error), "reading facts failed; retrying");
                     READ_AGAIN_AFTER
                 }
                 Err(FollowError::Projection(error)) => {
                     self.failures = self.failures.saturating_add(1);
                     counter!("smallrun_projection_failures_total", "projection" => projection).increment(1);
                     let (failures, error) = (self.failures, chain(&error));
-                    tracing::warn!(projection, failures, error, "a projection failed; it is tried again");
+                    tracing::warn!(projection, failures, error, "projection failed; retrying");
                     backoff(self.failures)
                 }
             };
-            // What was heard of the failed batch is not heard again.
+            // The facts of a failed batch are not broadcast again, so they must be read from the table.
             self.reader.look_next();
             if until(self.stop, tokio::time::sleep(wait)).await.is_none() {
                 return;
@@ -111,8 +106,8 @@ impl ProjectionLoop<'_> {
         }
     }
 
-    /// Begins where the projection is and goes on until it is told to stop. The projection is asked for its
-    /// position after each setback, because it may have gone forward before it failed.
+    /// Applies facts from the projection's position on until the loop is stopped. The position is read again
+    /// after each failure, because the projection may have advanced before it failed.
     async fn follow(&mut self) -> Result<Stopped, FollowError> {
         let known = self.projection.position().await?;
         self.reached.send_replace(Some(known.unwrap_or(0)));
@@ -131,7 +126,7 @@ impl ProjectionLoop<'_> {
                         tracing::warn!(
                             projection,
                             position = reached,
-                            "facts that follow are no longer kept; it is rebuilt"
+                            "the next facts are no longer kept; rebuilding"
                         );
                         self.rebuild().await?
                     }
@@ -140,7 +135,7 @@ impl ProjectionLoop<'_> {
                         tracing::warn!(
                             projection,
                             position = reached,
-                            "it knows facts that the database does not; it is rebuilt"
+                            "the projection is ahead of the database; rebuilding"
                         );
                         self.rebuild().await?
                     }
@@ -154,20 +149,20 @@ impl ProjectionLoop<'_> {
         Ok(Stopped)
     }
 
-    /// Answers the position from which to go on; `None` if the rebuild was broken off by a stop.
+    /// Rebuilds the projection. Returns its new position, or `None` if the rebuild was aborted by a stop.
     async fn rebuild(&self) -> Result<Option<i64>, FollowError> {
         counter!("smallrun_projection_rebuilds_total", "projection" => self.projection.name()).increment(1);
-        // Read first: a fact that is stamped while the projection reads is applied again afterwards.
+        // The position is read first, so that a fact stamped during the rebuild is applied again afterwards.
         let position = outbox::position_last(self.db).await?;
         let rebuilt = until(self.stop, self.projection.rebuild(position)).await.transpose()?;
         Ok(rebuilt.map(|()| position))
     }
 }
 
-/// The loop was told to stop, and has.
+/// The loop was stopped.
 struct Stopped;
 
-/// How long to wait after so many failures in a row.
+/// Returns the delay after a number of consecutive failures.
 fn backoff(failures: u32) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
     RETRY_AFTER.saturating_mul(2_u32.saturating_pow(doublings)).min(RETRY_AFTER_MAX)

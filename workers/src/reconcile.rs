@@ -1,24 +1,24 @@
-//! The reconcilers: once a minute they look for what was missed and repair it, through operations of the
-//! domain.
+//! The reconcilers: once a minute they search for work that was missed, and repair it through operations of
+//! the domain.
 //!
-//! They take no input and keep no memory: what they find, they find in the tables. Each is bounded in what it
-//! does in one round, does nothing on a healthy database, and may run in several processes at once. What is a
-//! dead letter, or was discarded as one, is left to the administrators.
+//! They have no input and no state; they search the tables. Each reconciler has a limit per round, does
+//! nothing on a healthy database, and may run in several processes at once. Dead letters, and what was
+//! discarded as one, are left to the administrators.
 //!
-//! | what | is missing | repaired by |
+//! | what | missing | repaired by |
 //! | --- | --- | --- |
-//! | `payment_unheard` | news of a payment whose outcome the gateway knows: its webhook may never have come | asking the gateway |
-//! | `payment_not_ended` | the gateway's word that the intent of a payment that was given up is cancelled | asking, cancelling |
-//! | `payment_queued` | the task that tells the gateway of a buyer's choice | queueing it |
-//! | `refund_pending` | the task that asks the gateway for a refund | queueing it |
+//! | `payment_unheard` | a payment's outcome, whose webhook may be lost | asking the gateway |
+//! | `payment_not_ended` | confirmation that an abandoned intent is cancelled | asking, cancelling |
+//! | `payment_queued` | the task that sends a buyer's choice to the gateway | queueing it |
+//! | `refund_pending` | the task that requests a refund | queueing it |
 //! | `webhook_unapplied` | the task that applies a webhook of the inbox | queueing it |
-//! | `hold_not_lapsed` | the timer and the task that end a hold which is over, and with it the letter | queueing the task |
-//! | `hold_without_timer` | the timer of a hold that goes on | setting it |
-//! | `timer_stray` | the hold of a timer | dropping the timer |
-//! | `import_unfinished` | the task that goes on with an import | queueing it |
+//! | `hold_not_lapsed` | the timer and the task that end an expired hold | queueing the task |
+//! | `hold_without_timer` | the timer of an active hold | setting it |
+//! | `timer_stray` | the hold of a timer | deleting the timer |
+//! | `import_unfinished` | the task that continues an import | queueing it |
 //!
-//! The letter of a checkout that has lapsed cannot be missed: the relay queues it in the transaction that
-//! stamps the fact.
+//! The letter about a lapsed checkout cannot be missed: the relay queues it in the transaction that stamps
+//! the fact.
 
 use std::{future::Future, time::Duration};
 
@@ -33,13 +33,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::loops::until;
 
-/// Time between two rounds.
+/// The time between two rounds.
 const EVERY: Duration = Duration::from_secs(60);
-/// The first round comes soon: a process that starts may do so because another one died. Timers and tasks
-/// that are due come first.
+/// The delay of the first round. It is short, because a process may start after another one crashed, but long
+/// enough for due timers and tasks to run first.
 const FIRST_AFTER: Duration = Duration::from_secs(5);
 
-/// Reconciles until it is told to stop.
+/// Reconciles until `stop` is cancelled.
 pub async fn run(db: Db, stop: CancellationToken) {
     let mut wait = FIRST_AFTER;
     while until(&stop, tokio::time::sleep(wait)).await.is_some() {
@@ -48,11 +48,10 @@ pub async fn run(db: Db, stop: CancellationToken) {
     }
 }
 
-/// What one round did: for each reconciler what it looks for, and how much it repaired, or why it could not
-/// look.
+/// The results of one round: the name of each reconciler, and the number of its repairs or its error.
 pub type Round = Vec<(&'static str, Result<u64, DbErr>)>;
 
-/// One round of all reconcilers, each on its own: what stops one does not stop the others.
+/// Runs all reconcilers once. A failure of one does not stop the others.
 pub async fn round(db: &Db) -> Round {
     let scope = SystemScope::new("reconcile");
     vec![
@@ -77,13 +76,12 @@ async fn done(
         Ok(0) => {}
         Ok(repaired) => count(what, *repaired),
         Err(error) => {
-            tracing::warn!(what, %error, "it could not be looked for what was missed; the next round is in a minute")
+            tracing::warn!(what, %error, "searching for missed work failed; retrying in the next round")
         }
     }
     (what, repaired)
 }
 
-/// Counts repairs.
 fn count(what: &'static str, repaired: u64) {
     metrics::counter!("smallrun_reconciled_total", "what" => what).increment(repaired);
 }

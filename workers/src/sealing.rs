@@ -1,6 +1,6 @@
-//! Seals the audit log, under the relay's lease, and logs the head of each segment: whoever may write to the
-//! database cannot write to the log, so a log that was sealed anew, or lost its tail, is found out (`smallrun
-//! audit verify --log`).
+//! Seals the audit log under the relay's lease, and logs the head of each segment. An attacker who can write
+//! to the database cannot write to the log, so an audit log that was resealed or truncated is detected
+//! (`smallrun audit verify --log`).
 
 use std::time::Duration;
 
@@ -11,19 +11,19 @@ use tokio::time::Instant;
 
 const ACTOR: Actor = Actor::System("relay");
 
-/// Rows of so long a time go into one segment. Transactions that write audit rows and nothing else wake
-/// nobody, so these wait for the relay's next look: a second at most, all in all.
+/// How often segments are sealed. A transaction that writes only audit rows does not wake the relay, so its
+/// rows wait for the relay's next poll: at most one second in all.
 const EVERY: Duration = Duration::from_millis(200);
-/// A database that could not do it is left alone for so long.
+/// The pause after a database error.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Seals when it is time to.
+/// Seals audit rows when they are due.
 pub(crate) struct Sealing {
     db: Db,
     due: Instant,
-    /// A look was put off until it is due.
+    /// Whether a round was postponed until `due`.
     waits: bool,
-    /// More rows wait than one segment takes.
+    /// Whether more rows wait than fit into one segment.
     behind: bool,
 }
 
@@ -32,18 +32,18 @@ impl Sealing {
         Self { db: db.clone(), due: Instant::now(), waits: false, behind: false }
     }
 
-    /// Whether there is more to do at once.
+    /// Returns whether more rows can be sealed immediately.
     pub(crate) fn is_behind(&self) -> bool {
         self.behind
     }
 
-    /// When to look again, if not at the next commit.
+    /// Returns the time of the next round, or `None` if no round was postponed.
     pub(crate) fn due(&self) -> Option<DateTime<Utc>> {
         let left = TimeDelta::from_std(self.due.saturating_duration_since(Instant::now())).ok()?;
         if self.waits { self.db.now().checked_add_signed(left) } else { None }
     }
 
-    /// Seals a segment if it is time to. A failure is not the relay's: facts go on.
+    /// Seals a segment if it is due. A failure does not stop the relay.
     pub(crate) async fn round(&mut self, fence: i64) {
         self.waits = Instant::now() < self.due;
         if self.waits && !self.behind {
@@ -52,7 +52,7 @@ impl Sealing {
         let (behind, wait) = match self.seal(fence).await {
             Ok(behind) => (behind, EVERY),
             Err(error) => {
-                tracing::error!(%error, "audit rows could not be sealed; it is tried again");
+                tracing::error!(%error, "sealing audit rows failed; retrying");
                 (false, PAUSE)
             }
         };
@@ -60,7 +60,7 @@ impl Sealing {
         self.due = Instant::now().checked_add(wait).unwrap_or(self.due);
     }
 
-    /// Seals what is left, at a stop: what is not sealed is not protected for as long as nothing runs.
+    /// Seals all remaining rows at a stop, because unsealed rows would stay unprotected until the next start.
     pub(crate) async fn finish(&mut self, fence: i64) {
         loop {
             self.due = Instant::now();
@@ -71,7 +71,7 @@ impl Sealing {
         }
     }
 
-    /// Seals one segment; answers whether more rows wait.
+    /// Seals one segment. Returns whether more rows wait.
     async fn seal(&self, fence: i64) -> Result<bool, DbErr> {
         if !audit::any_unsealed(&self.db).await? {
             return Ok(false);
@@ -80,7 +80,7 @@ impl Sealing {
             in_tx(&self.db, ACTOR, async |tx| audit::seal(tx, fence, audit::SEGMENT_ROWS_MAX).await).await?;
         let Some(audit::Sealed { segment, rows, head, drained }) = sealed else { return Ok(false) };
         metrics::counter!("smallrun_audit_rows_sealed_total").increment(rows);
-        // `audit verify --log` reads these lines.
+        // `audit verify --log` parses this line.
         tracing::info!(target: "audit", segment, rows, %head, "an audit segment is sealed");
         Ok(!drained)
     }

@@ -1,4 +1,4 @@
-//! Timers: turns those that are due into tasks.
+//! Turns due timers into tasks.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,10 +17,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{bus::Bus, loops::until, pulse::Pulse};
 
-/// Timers fired in one transaction.
+/// The maximum number of timers fired in one transaction.
 const BATCH: u64 = 200;
 
-/// Fires timers until it is told to stop.
+/// Fires timers until `stop` is cancelled.
 pub async fn run(db: Db, bus: Arc<dyn Bus>, stop: CancellationToken) {
     let (mut pulse, kinds) = (Pulse::new(&db, bus.news()), registry::timers());
     while !stop.is_cancelled() {
@@ -30,14 +30,14 @@ pub async fn run(db: Db, bus: Arc<dyn Bus>, stop: CancellationToken) {
                 until(&stop, pulse.wait(next)).await;
             }
             Err(error) => {
-                tracing::error!(%error, "timers could not be fired; they are tried again");
+                tracing::error!(%error, "firing timers failed; retrying");
                 until(&stop, tokio::time::sleep(Duration::from_secs(1))).await;
             }
         }
     }
 }
 
-/// Fires all that are due; answers when the next one is.
+/// Fires all due timers. Returns when the next one is due.
 async fn fire_due(db: &Db, kinds: &TimerKinds) -> Result<Option<chrono::DateTime<chrono::Utc>>, DbErr> {
     loop {
         let next = timers::next_due(db, kinds).await?;
@@ -50,7 +50,7 @@ async fn fire_due(db: &Db, kinds: &TimerKinds) -> Result<Option<chrono::DateTime
         let fired = u64::try_from(fired).unwrap_or(0);
         metrics::counter!("smallrun_timers_fired_total").increment(fired);
         if fired < BATCH {
-            // Others may have the rest in hand, or the database's clock is a little behind ours.
+            // Other processes may be firing the rest, or the database's clock may be slightly behind ours.
             return timers::next_due(db, kinds).await;
         }
     }

@@ -1,19 +1,19 @@
-//! What newer versions have written and this one does not know: facts, tasks, letters, timers. It is left to
-//! them, and the log tells of it once.
+//! Facts, tasks, letters and timers of kinds that this version does not know, written by newer versions. They
+//! are left to newer versions, and each kind is logged once.
 
 use std::{
     collections::BTreeSet,
     sync::{Mutex, PoisonError},
 };
 
-/// What the log of this process was told of.
+/// The kinds that this process has logged.
 static TOLD: Mutex<BTreeSet<(&'static str, String)>> = Mutex::new(BTreeSet::new());
 
-/// Warns of a kind that is not known here, the first time that it is met in this process.
+/// Warns of an unknown kind, once per process.
 pub(crate) fn warn_once(what: &'static str, kind: &str) {
-    // A set is whole whatever panicked while it was held.
+    // A panic cannot leave the set inconsistent, so poisoning is ignored.
     let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
     if told.insert((what, kind.to_owned())) {
-        tracing::warn!(what, kind, "a kind that this version does not know is left to newer ones");
+        tracing::warn!(what, kind, "unknown kind; left to a newer version");
     }
 }

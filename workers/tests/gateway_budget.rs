@@ -1,4 +1,4 @@
-//! The budget of calls to a gateway: one for all processes.
+//! Tests of the rate limit of a gateway, which all processes share.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -40,7 +40,7 @@ on_both! {
         while let Some(answer) = calls.join_next().await {
             assert!(answer.unwrap().contains("no such intent"));
         }
-        // Five at once, then twenty-five at one in 50 ms.
+        // Five calls run immediately, and the other twenty-five at one per 50 ms.
         assert!(began.elapsed() >= Duration::from_millis(1_200), "{:?}", began.elapsed());
     }
 
@@ -48,8 +48,11 @@ on_both! {
         let gold = |account| GatewayIdentity::new("gold", account, GatewayMode::Live).unwrap();
         for identity in [requests::gateway(), gold("acct_1"), gold("acct_2")] {
             let gateway = Budgeted::new(kit.db.clone(), Arc::new(UnreachableGateway(identity)), 1);
-            // The clock stands still: a budget that others had spent would never be granted.
-            tokio::time::timeout(Duration::from_secs(30), gateway.retrieve("intent")).await.unwrap().unwrap_err();
+            // The clock stands still, so a budget that another gateway had spent would never be refilled.
+            tokio::time::timeout(Duration::from_secs(30), gateway.retrieve("intent"))
+                .await
+                .unwrap()
+                .unwrap_err();
         }
         let names = Statement::from_string(kit.db.backend(), "SELECT name FROM budgets ORDER BY name");
         let names = kit.db.reader().query_all_raw(names).await.unwrap();

@@ -1,4 +1,4 @@
-//! Housekeeping: what is old goes, what is young stays.
+//! Tests of housekeeping: old rows are deleted, and recent ones are kept.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -26,7 +26,7 @@ use workers::housekeeping::sweep;
 const ACTOR: Actor = Actor::System("test");
 const BUDGET: &str = "test:budget";
 
-/// A stamped fact, an idempotency key and a budget.
+/// Writes a stamped fact, an idempotency key and a budget.
 async fn leave(kit: &Kit, key: &str) {
     in_tx(&kit.db, ACTOR, async |tx| {
         outbox::publish(tx, 1, &Fact::AccountChanged { account: AccountId(Uuid::from_u128(1)) }).await?;
@@ -41,7 +41,7 @@ async fn leave(kit: &Kit, key: &str) {
     .unwrap();
 }
 
-/// Keeps two rows of its own, and counts the rounds.
+/// Reports two deleted rows per round, and counts the rounds.
 #[derive(Default)]
 struct Keeper(AtomicU64);
 
@@ -58,11 +58,11 @@ impl Sweep for Keeper {
 }
 
 on_both! {
-    async fn what_is_older_than_a_week_goes(kit: Kit) {
+    async fn rows_older_than_a_week_are_deleted(kit: Kit) {
         leave(&kit, "old-key-1").await;
         kit.clock.advance(TimeDelta::days(6));
         leave(&kit, "young-key-1").await;
-        // Both budgets are one row, which is whole again in a moment.
+        // Both calls use one budget row. It is kept because it is refilled only now.
         assert_eq!(sweep(&kit.db, &[]).await.unwrap(), 0);
         kit.clock.advance(TimeDelta::days(1) + TimeDelta::seconds(1));
         assert_eq!(sweep(&kit.db, &[]).await.unwrap(), 3, "a fact, a key and the budget");
@@ -70,7 +70,7 @@ on_both! {
         assert_eq!((state.count("outbox"), state.count("idempotency_keys")), (1, 1));
     }
 
-    async fn what_others_keep_is_swept_in_each_round(kit: Kit) {
+    async fn other_sweepers_run_in_each_round(kit: Kit) {
         let keeper = Arc::new(Keeper::default());
         let others: [Arc<dyn Sweep>; 1] = [keeper.clone()];
         for round in 1..=2 {

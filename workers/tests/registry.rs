@@ -1,4 +1,4 @@
-//! What a process knows to do: no two things share a name.
+//! Tests that no two kinds in the registry share a name.
 
 use std::{collections::BTreeSet, sync::Arc};
 

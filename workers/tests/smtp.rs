@@ -1,4 +1,4 @@
-//! Letters on the wire: what a mail server is told, and what its answers mean.
+//! Tests of the SMTP mailer: the dialogue with a server, and the meaning of its replies.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -10,7 +10,8 @@ use tokio::{
 };
 use workers::mail::SmtpMailer;
 
-/// A server for one connection, which answers `RCPT` so; ends with all that it was told.
+/// Starts a server for one connection that gives this reply to `RCPT`. Its result is everything that it
+/// received.
 async fn server(to_recipient: &'static str) -> (String, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("smtp://{}", listener.local_addr().unwrap());
@@ -59,7 +60,7 @@ fn mail() -> Mail {
 }
 
 #[tokio::test]
-async fn a_letter_is_handed_over_with_its_message_id() {
+async fn a_letter_is_sent_with_its_message_id() {
     let (url, told) = server("250 fine").await;
     let mailer = SmtpMailer::new(&url, "Shop <post@shop.example>").unwrap();
     mailer.send(&mail()).await.unwrap();
@@ -76,7 +77,7 @@ async fn a_letter_is_handed_over_with_its_message_id() {
 }
 
 #[tokio::test]
-async fn an_address_that_the_server_does_not_know_is_not_tried_again_and_not_shown() {
+async fn an_address_that_the_server_does_not_know_is_not_retried_and_not_logged() {
     let (url, _told) = server("550 5.1.1 <ada@example.org> unknown").await;
     match SmtpMailer::new(&url, "post@shop.example").unwrap().send(&mail()).await {
         Err(MailError::Never(why)) => assert!(why.contains("unknown") && !why.contains("ada@"), "{why}"),
@@ -85,7 +86,7 @@ async fn an_address_that_the_server_does_not_know_is_not_tried_again_and_not_sho
 }
 
 #[tokio::test]
-async fn what_the_server_may_do_later_is_tried_again() {
+async fn temporary_errors_of_the_server_are_retried() {
     for answer in ["451 4.7.1 greylisted", "552 5.2.2 box full", "421 closing"] {
         let (url, _told) = server(answer).await;
         let sent = SmtpMailer::new(&url, "post@shop.example").unwrap().send(&mail()).await;

@@ -1,4 +1,4 @@
-//! Timers: those that are due become tasks, once, and no sooner.
+//! Tests of timers: each due timer becomes a task exactly once, and not before its time.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -53,12 +53,9 @@ async fn eventually_fired(kit: &Kit, count: usize) {
 }
 
 on_both! {
-    async fn due_timers_become_tasks_once_though_two_processes_fire_them(kit: Kit) {
+    async fn due_timers_become_tasks_once_when_two_processes_fire_them(kit: Kit) {
         let stop = CancellationToken::new();
-        let loops = [
-            start(kit.db.clone(), &stop),
-            start(kit.connect(2).await, &stop),
-        ];
+        let loops = [start(kit.db.clone(), &stop), start(kit.connect(2).await, &stop)];
         set(&kit.db, 0..450, TimeDelta::minutes(10)).await;
         set(&kit.db, 450..451, TimeDelta::seconds(1)).await;
         kit.clock.advance(TimeDelta::seconds(1));
@@ -75,10 +72,12 @@ on_both! {
         assert_eq!(timers::next_due(&kit.db, &registry::timers()).await.unwrap(), None);
     }
 
-    async fn a_timer_that_was_moved_fires_at_its_new_time_and_a_dropped_one_never(kit: Kit) {
+    async fn a_moved_timer_fires_at_its_new_time_and_a_deleted_one_does_not_fire(kit: Kit) {
         set(&kit.db, 1..3, TimeDelta::minutes(10)).await;
         set(&kit.db, 1..2, TimeDelta::minutes(20)).await;
-        in_tx(&kit.db, ACTOR, async |tx| timers::drop::<HoldLapse>(tx, CheckoutId(Uuid::from_u128(2))).await).await.unwrap();
+        in_tx(&kit.db, ACTOR, async |tx| timers::drop::<HoldLapse>(tx, CheckoutId(Uuid::from_u128(2))).await)
+            .await
+            .unwrap();
         let stop = CancellationToken::new();
         let running = start(kit.db.clone(), &stop);
         kit.clock.advance(TimeDelta::minutes(19));
@@ -97,7 +96,10 @@ on_both! {
         execute(&kit.db, "UPDATE timers SET kind = 'of_a_newer_version'").await;
         set(&kit.db, 2..4, TimeDelta::minutes(2)).await;
         kit.clock.advance(TimeDelta::minutes(3));
-        assert_eq!(timers::next_due(&kit.db, &registry::timers()).await.unwrap(), Some(Kit::start() + TimeDelta::minutes(2)));
+        assert_eq!(
+            timers::next_due(&kit.db, &registry::timers()).await.unwrap(),
+            Some(Kit::start() + TimeDelta::minutes(2))
+        );
         let stop = CancellationToken::new();
         let running = start(kit.db.clone(), &stop);
         eventually_fired(&kit, 2).await;
@@ -105,6 +107,10 @@ on_both! {
         running.await.unwrap();
         assert_eq!((fired(&kit).await, testkit::tasks(&kit).await.len()), (vec![2, 3], 2));
         assert_eq!(kit.state().await.count("timers"), 1, "it waits for a newer version");
-        assert_eq!(timers::next_due(&kit.db, &registry::timers()).await.unwrap(), None, "nobody comes back for it at once");
+        assert_eq!(
+            timers::next_due(&kit.db, &registry::timers()).await.unwrap(),
+            None,
+            "nothing polls for it"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The bus of a single process: it hears the commits of its own database handle. Nothing is carried anywhere.
+//! The bus of a single process. It is notified of commits by its own database handle and sends nothing over
+//! the network.
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ pub struct EmbeddedBus {
 }
 
 impl EmbeddedBus {
-    /// A bus over a database.
+    /// Creates a bus over a database.
     pub fn new(db: Db) -> Self {
         let queues = std::array::from_fn(|_| watch::Sender::new(()));
         Self { db, facts: broadcast::Sender::new(FACTS_BEHIND_MAX), queues }
@@ -83,7 +84,7 @@ impl Consumer for EmbeddedConsumer {
                 std::future::pending::<()>().await;
             }
         };
-        // Tasks whose worker fell silent are announced by nobody: only a look finds them.
+        // Nothing announces a task whose worker died: only polling finds it.
         let _elapsed = tokio::time::timeout(LOOK_AGAIN, announced).await;
     }
 

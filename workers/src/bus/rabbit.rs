@@ -1,12 +1,14 @@
-//! The bus of many processes: RabbitMQ.
+//! The bus of several processes: RabbitMQ.
 //!
-//! A task queue is a quorum queue of permits, each confirmed by the broker and acknowledged once the task
-//! that it let somebody claim is settled; facts and news are fanned out to a queue of each process that goes
-//! with its connection. Publishing and consuming have a connection each, because a broker that is short of
-//! memory stops reading from those that publish, and acknowledgements must get through.
+//! A task queue is a quorum queue of permits. The broker confirms each permit, and the worker acknowledges it
+//! when the task that it claimed is settled. Facts and news are fanned out to one queue per process, which is
+//! deleted with the process's connection. Publishing and consuming use separate connections: a broker that is
+//! low on memory stops reading from publishing connections, and acknowledgements must still get through.
 //!
-//! [`topology`] what is declared; [`link`] a connection, kept up; [`publisher`] and [`consumer`] the two
-//! directions; [`live`] facts and news.
+//! - [`topology`]: the declared exchanges and queues.
+//! - [`link`]: a connection that reconnects.
+//! - [`publisher`] and [`consumer`]: the two directions.
+//! - [`live`]: facts and news.
 
 mod consumer;
 mod link;
@@ -31,15 +33,16 @@ use consumer::RabbitConsumer;
 use link::{Address, Line, Link};
 use publisher::{Outgoing, Publisher};
 
-/// A peer that is silent for twice as long is gone, in seconds; a URL may say otherwise (`?heartbeat=30`).
+/// The heartbeat interval in seconds. A peer that is silent for twice as long is considered dead. A URL can
+/// override it (`?heartbeat=30`).
 const HEARTBEAT_SECS: u16 = 10;
-/// An announcement of more than this many tasks is cut: workers that are so far behind claim without waiting
+/// The maximum number of permits of one announcement. Workers that are further behind claim without waiting
 /// for permits.
 const ANNOUNCED_MAX: u32 = 1_000;
-/// News within this time is one piece of news.
+/// News within this time is sent once.
 const NEWS_GAP: Duration = Duration::from_millis(10);
 
-/// Where the broker is: `amqp://USER:PASSWORD@HOST:5672/VHOST`, or `amqps://`.
+/// The broker's URL: `amqp://USER:PASSWORD@HOST:5672/VHOST`, or `amqps://`.
 #[derive(Clone)]
 pub struct RabbitUrl(AMQPUri);
 
@@ -53,7 +56,7 @@ impl FromStr for RabbitUrl {
     }
 }
 
-/// Without the password.
+/// Omits the password.
 impl std::fmt::Debug for RabbitUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let authority = &self.0.authority;
@@ -65,7 +68,7 @@ impl std::fmt::Debug for RabbitUrl {
     }
 }
 
-/// RabbitMQ as the bus.
+/// The bus on RabbitMQ.
 pub struct RabbitBus {
     publisher: Publisher,
     lines: Lines,
@@ -75,8 +78,8 @@ pub struct RabbitBus {
 }
 
 impl RabbitBus {
-    /// Connects in the background, and again whenever the connection breaks: it may be made before the broker
-    /// is up. `authorities` are certificates, in PEM, to trust besides the usual ones.
+    /// Starts to connect in the background, and reconnects whenever a connection breaks. The broker need not
+    /// be up yet. `authorities` are PEM certificates to trust in addition to the system's.
     pub fn start(db: &Db, url: RabbitUrl, authorities: Option<String>) -> Self {
         let address = Address { uri: url.0, authorities };
         let link =
@@ -86,7 +89,7 @@ impl RabbitBus {
         let (publisher, publishes) = Publisher::new(publish.line());
         let facts = broadcast::Sender::new(FACTS_BEHIND_MAX);
         let news = watch::Sender::new(0);
-        // Which process this is, so that it does not hear its own news twice.
+        // Identifies this process, so that it ignores its own news.
         let me = db.entropy().uuid(db.now()).simple().to_string();
         let mut running = JoinSet::new();
         running.spawn(publish.keep());
@@ -148,7 +151,7 @@ impl Bus for RabbitBus {
     }
 
     async fn close(&self) {
-        // First, or they would be made anew.
+        // The tasks are stopped first, because they would reconnect.
         self.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner).abort_all();
         for line in [&self.lines.publishing, &self.lines.consuming] {
             let up = line.borrow().clone();
@@ -177,7 +180,7 @@ impl Lines {
     }
 }
 
-/// Passes on that this process left work behind: to itself at once, to others by the broker.
+/// Sends news of this process's commits: directly to this process, and through the broker to others.
 async fn tell_news(db: Db, me: String, publisher: Publisher, news: watch::Sender<u64>) {
     let mut commits = db.commits();
     while commits.changed().await.is_ok() {
@@ -191,9 +194,9 @@ async fn tell_news(db: Db, me: String, publisher: Publisher, news: watch::Sender
             sender,
             confirmed,
         };
-        // Whoever does not hear of it looks every second in any case.
+        // A process that misses the news polls every second anyway.
         if let Err(error) = publisher.publish(message).await {
-            tracing::debug!(%error, "news did not go out");
+            tracing::debug!(%error, "news was not published");
         }
         tokio::time::sleep(NEWS_GAP).await;
     }

@@ -1,4 +1,4 @@
-//! Letters as messages (RFC 5322), and addresses as they may be shown in logs.
+//! Builds messages (RFC 5322) from letters, and masks addresses for logs.
 
 use domain::platform::mail::{Mail, MailError};
 use lettre::{
@@ -9,30 +9,30 @@ use lettre::{
     },
 };
 
-/// An address of the sender that is none.
+/// An invalid sender address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a sender such as Shop <post@shop.example>: {0}")]
+#[error("not a valid sender, such as `Shop <post@shop.example>`: {0}")]
 pub struct SenderError(String);
 
-/// Reads a sender such as `Shop <post@shop.example>`.
+/// Parses a sender such as `Shop <post@shop.example>`.
 pub(super) fn sender(text: &str) -> Result<Mailbox, SenderError> {
     text.parse().map_err(|error| SenderError(format!("{error}")))
 }
 
-/// Where a message goes.
+/// The destination of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// Into a file, which a person opens as it stands.
+    /// A file, which a person may open in a text editor.
     File,
-    /// To a server, which need not take more than ASCII.
+    /// A server, which may accept only ASCII.
     Wire,
 }
 
-/// The message of a letter. Its Message-ID is the letter's id at the sender's host, and its date the time at
-/// which it was asked for: the same at each attempt.
+/// Builds the message of a letter. The Message-ID consists of the letter's id and the sender's host, and the
+/// date is the time of the request, so all attempts send the same message.
 pub(super) fn message(from: &Mailbox, mail: &Mail, place: Place) -> Result<Message, MailError> {
     let never = |error: &dyn std::fmt::Display| MailError::Never(error.to_string());
-    let to = mail.to.parse().map_err(|_| never(&"the recipient's address is none"))?;
+    let to = mail.to.parse().map_err(|_| never(&"the recipient's address is invalid"))?;
     let builder = Message::builder()
         .from(from.clone())
         .to(Mailbox::new(None, to))
@@ -44,9 +44,9 @@ pub(super) fn message(from: &Mailbox, mail: &Mail, place: Place) -> Result<Messa
     builder.body(body).map_err(|error| never(&error))
 }
 
-/// The text unchanged where it may be, so that a link is in one piece; else encoded.
+/// Returns the text unchanged where possible, so that links stay in one piece, and encoded otherwise.
 fn body(text: &str, place: Place) -> Body {
-    // RFC 5322, section 2.1.1: 998 characters a line.
+    // RFC 5322, section 2.1.1: a line has at most 998 characters.
     let plain = text.lines().all(|line| line.len() <= 998 && !line.contains(['\0', '\r']));
     let encoding = match place {
         _ if plain && text.is_ascii() => ContentTransferEncoding::SevenBit,
@@ -57,7 +57,7 @@ fn body(text: &str, place: Place) -> Body {
     Body::dangerous_pre_encoded(lines.into_bytes(), encoding)
 }
 
-/// An address that can be told apart from others by who knows it, and by nobody else: `a…@e….org`.
+/// Masks an address: it can be recognised by somebody who knows it, and by nobody else. Example: `a…@e….org`.
 pub(super) fn masked(address: &str) -> String {
     let (name, host) = address.rsplit_once('@').unwrap_or((address, ""));
     let first = |text: &str| text.chars().next().map(String::from).unwrap_or_default();
@@ -65,7 +65,7 @@ pub(super) fn masked(address: &str) -> String {
     format!("{}…@{}….{top}", first(name), first(host))
 }
 
-/// What a server says, without the address that it repeats.
+/// Masks an address in a server's reply.
 pub(super) fn without(address: &str, text: &str) -> String {
     text.replace(address, &masked(address))
 }
@@ -81,9 +81,10 @@ mod tests {
     }
 
     #[test]
-    fn a_message_has_its_id_its_parties_and_its_link_in_one_piece() {
+    fn a_message_has_an_id_and_addresses_and_its_link_in_one_piece() {
         let from = sender("Shop <post@shop.example>").unwrap();
-        let link = "https://shop.example/confirm-email?code=sr_link_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+        let link = "https://shop.example/confirm-email?code=sr_link_0123456789abcdef0123456789abcdef\
+                    0123456789abcdef0123456789abcdef";
         let text = |words: &str, place| {
             let formatted = message(&from, &mail("ada@example.org", &format!("{words}\n{link}\n")), place)
                 .unwrap()
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_none_never_goes() {
+    fn an_invalid_address_fails_for_good() {
         let from = sender("post@shop.example").unwrap();
         for to in ["", "ada", "ada@example.org\r\nBcc: eve@example.org", "a b@example.org"] {
             assert!(matches!(message(&from, &mail(to, "x"), Place::Wire), Err(MailError::Never(_))), "{to}");

@@ -1,4 +1,4 @@
-//! A mailer that keeps letters in a folder, one file each: for development and demos.
+//! A mailer that writes letters to a folder, one file each, for development and demos.
 
 use std::path::PathBuf;
 
@@ -8,14 +8,14 @@ use lettre::message::Mailbox;
 
 use super::envelope::{Place, SenderError, masked, message, sender};
 
-/// Letters as `.eml` files, which mail programs open. One that is sent again takes the place of the first.
+/// Writes letters as `.eml` files, which mail programs open. A repeated letter replaces its file.
 pub struct FolderMailer {
     folder: PathBuf,
     from: Mailbox,
 }
 
 impl FolderMailer {
-    /// A mailer into a folder, which is made with the first letter.
+    /// Creates a mailer for a folder. The folder is created with the first letter.
     pub fn new(folder: impl Into<PathBuf>, from: &str) -> Result<Self, SenderError> {
         Ok(Self { folder: folder.into(), from: sender(from)? })
     }
@@ -27,13 +27,13 @@ impl Mailer for FolderMailer {
         let later = |error: std::io::Error| MailError::Later(format!("{}: {error}", self.folder.display()));
         let message = message(&self.from, mail, Place::File)?.formatted();
         tokio::fs::create_dir_all(&self.folder).await.map_err(later)?;
-        // The time first, so that a listing by name is in order; colons are not for file names.
+        // The name starts with the time, so that names sort by time. Colons are avoided in file names.
         let name = format!("{}-{}.eml", mail.asked_at.format("%Y%m%dT%H%M%S%3fZ"), mail.id);
-        // Written aside and then renamed: whoever watches the folder never sees half a letter.
+        // The file is written under another name and renamed, so that readers never see a partial letter.
         let aside = self.folder.join(format!(".{name}.part"));
         tokio::fs::write(&aside, message).await.map_err(later)?;
         tokio::fs::rename(&aside, self.folder.join(&name)).await.map_err(later)?;
-        tracing::debug!(to = masked(&mail.to), file = name, "a letter was put into the folder");
+        tracing::debug!(to = masked(&mail.to), file = name, "wrote a letter to the folder");
         Ok(())
     }
 }
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn letters_lie_in_order_whole_and_named_by_time_and_id_however_often_they_are_sent() {
+    async fn a_repeated_letter_replaces_its_file_which_is_named_by_time_and_id() {
         let folder = std::env::temp_dir().join(format!("smallrun-mail-{}", std::process::id()));
         let mailer = FolderMailer::new(&folder, "Shop <post@shop.example>").unwrap();
         mailer.send(&mail("First try\n")).await.unwrap();
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_folder_that_cannot_be_made_is_a_matter_for_later() {
+    async fn a_folder_that_cannot_be_created_is_retried_later() {
         let mailer = FolderMailer::new("/dev/null/mail", "post@shop.example").unwrap();
         assert!(matches!(mailer.send(&mail("x")).await, Err(MailError::Later(_))));
     }

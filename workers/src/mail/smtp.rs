@@ -1,4 +1,4 @@
-//! A mailer that hands letters to an SMTP server.
+//! A mailer that sends letters through an SMTP server.
 
 use std::time::Duration;
 
@@ -8,29 +8,29 @@ use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor, message::Mailbo
 
 use super::envelope::{Place, SenderError, masked, message, sender, without};
 
-/// Well within the time of a task.
+/// The timeout of an SMTP command: well within the time limit of a task.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Why there is no mailer.
+/// The reason why a mailer could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum SmtpError {
-    /// The sender.
+    /// The sender is invalid.
     #[error(transparent)]
     Sender(#[from] SenderError),
-    /// The server's URL.
-    #[error("not an SMTP server such as smtps://user:password@mail.example: {0}")]
+    /// The URL of the server is invalid.
+    #[error("not a valid SMTP URL, such as smtps://user:password@mail.example: {0}")]
     Url(smtp::Error),
 }
 
-/// Letters by SMTP, over a pool of connections.
+/// Sends letters by SMTP, over a pool of connections.
 pub struct SmtpMailer {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
 }
 
 impl SmtpMailer {
-    /// A mailer to `smtps://…` (TLS from the first byte) or `smtp://…` (STARTTLS is required, unless the
-    /// server is on this machine or the URL says otherwise with `?tls=…`). To be called on a Tokio runtime.
+    /// Creates a mailer for `smtps://…` (TLS from the first byte) or `smtp://…` (STARTTLS is required, unless
+    /// the server is on this machine or the URL has `?tls=…`). Must be called on a Tokio runtime.
     pub fn new(url: &str, from: &str) -> Result<Self, SmtpError> {
         let url = demand_tls(url);
         let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(&url).map_err(SmtpError::Url)?;
@@ -56,7 +56,7 @@ impl Mailer for SmtpMailer {
         let message = message(&self.from, mail, Place::Wire)?;
         match self.transport.send(message).await {
             Ok(_) => {
-                tracing::info!(to = masked(&mail.to), id = mail.id, "a letter was handed to the mail server");
+                tracing::info!(to = masked(&mail.to), id = mail.id, "the mail server accepted a letter");
                 Ok(())
             }
             Err(error) => {
@@ -71,8 +71,8 @@ impl Mailer for SmtpMailer {
     }
 }
 
-/// Whether the server refuses this recipient: 550, 551, 553 (RFC 5321, section 4.2.2) and 556 (RFC 7504).
-/// All else, wrong credentials and full boxes included, may change.
+/// Returns whether the server refuses this recipient: 550, 551, 553 (RFC 5321, section 4.2.2) and 556 (RFC
+/// 7504). Other errors, such as wrong credentials and full mailboxes, may be temporary.
 fn is_of_the_address(error: &smtp::Error) -> bool {
     error.status().is_some_and(|code| ["550", "551", "553", "556"].contains(&code.to_string().as_str()))
 }
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn passwords_do_not_travel_in_clear() {
+    async fn passwords_are_not_sent_in_clear_text() {
         for (url, expected) in [
             ("smtp://post:secret@mail.example:587", "smtp://post:secret@mail.example:587?tls=required"),
             ("smtp://mail.example", "smtp://mail.example?tls=required"),

@@ -1,4 +1,4 @@
-//! How far a projection is behind, and the metrics of projections.
+//! The lag of projections, and the descriptions of their metrics.
 
 use std::time::Duration;
 
@@ -9,29 +9,29 @@ use tokio::sync::watch;
 
 use crate::gauges::{age, float};
 
-/// Often enough for a scrape every 15 s.
+/// How often the lag is measured: often enough for a scrape interval of 15 s.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Says what the metrics mean.
+/// Describes the metrics of projections.
 pub(super) fn describe() {
     describe_gauge!("smallrun_projection_lag_positions", "Facts that a projection has not applied yet.");
     describe_gauge!(
         "smallrun_projection_lag_seconds",
         Unit::Seconds,
-        "How long ago the oldest fact was written that a projection has not applied yet."
+        "Age of the oldest fact that a projection has not applied yet."
     );
     describe_counter!(
         "smallrun_projection_rebuilds_total",
-        "Rebuilds of a projection from the database, the first one included."
+        "Rebuilds of a projection from the database, including the first build."
     );
     describe_counter!(
         "smallrun_projection_failures_total",
-        "Batches and rebuilds of a projection that failed and are tried again."
+        "Failed batches and rebuilds of a projection. They are retried."
     );
 }
 
-/// Measures how far a projection is behind, once its position is known, for as long as it is let. The first
-/// look leaves it the time to catch up after a start.
+/// Measures the lag of a projection whose position is known, until it is aborted. The first measurement is
+/// delayed, so that the projection can catch up after a start.
 pub(super) async fn measure(db: &Db, projection: &'static str, reached: watch::Receiver<Option<i64>>) {
     loop {
         tokio::time::sleep(EVERY).await;
@@ -43,14 +43,13 @@ pub(super) async fn measure(db: &Db, projection: &'static str, reached: watch::R
                 gauge!("smallrun_projection_lag_seconds", "projection" => projection).set(seconds);
             }
             Err(error) => {
-                tracing::debug!(projection, %error, "the lag of a projection could not be measured")
+                tracing::debug!(projection, %error, "measuring the lag of a projection failed")
             }
         }
     }
 }
 
-/// How many facts follow a position, and how many seconds ago the oldest of them was written that is still
-/// kept.
+/// Returns how many facts follow a position, and the age in seconds of the oldest of them that is still kept.
 async fn lag(db: &Db, position: i64) -> Result<(i64, f64), DbErr> {
     let newest = outbox::position_last(db).await?;
     if newest <= position {
@@ -69,10 +68,11 @@ mod tests {
     use super::*;
 
     on_both! {
-        async fn the_lag_is_counted_and_aged_from_the_first_fact_that_is_not_applied(kit: Kit) {
+        async fn the_lag_is_the_number_of_unapplied_facts_and_the_age_of_the_oldest(kit: Kit) {
             for number in 0..3 {
                 in_tx(&kit.db, Actor::System("test"), async |tx| {
-                    outbox::publish(tx, 1, &Fact::AccountChanged { account: AccountId(Uuid::from_u128(number)) }).await?;
+                    let account = AccountId(Uuid::from_u128(number));
+                    outbox::publish(tx, 1, &Fact::AccountChanged { account }).await?;
                     let fence = outbox::lease(tx, Uuid::from_u128(1)).await?.ok_or(DbErr::RecordNotUpdated)?;
                     outbox::stamp(tx, fence, 10, |_| Ok(Vec::new())).await
                 })

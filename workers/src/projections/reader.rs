@@ -1,4 +1,4 @@
-//! Reads the facts that follow a position, in order and without a gap, whatever a bus has lost.
+//! Reads the facts that follow a position, in order and without gaps, even if the bus loses some.
 
 use std::{cmp::Ordering, sync::Arc};
 
@@ -15,41 +15,41 @@ use tokio::sync::broadcast::{
 
 use crate::{bus::Bus, pulse::LOOK_AGAIN};
 
-/// Facts in one batch: as many as the relay stamps in one transaction.
+/// The maximum number of facts in a batch: as many as the relay stamps in one transaction.
 const BATCH_MAX: usize = 500;
 
 /// Reads facts for one projection.
 pub(super) struct FactReader {
     db: Db,
     heard: Receiver<Arc<Stamped>>,
-    /// The table is read before the bus is listened to: facts may have gone by unheard.
+    /// Whether to read the table before the bus: facts may have been missed.
     look: bool,
 }
 
-/// What a reader found after a position.
+/// The result of reading after a position.
 pub(super) enum NextFacts {
     /// The facts that follow.
     Batch(FactBatch),
     /// The next fact is no longer kept.
     Swept,
-    /// The newest fact of the database lies before the position: the database was restored from a backup, or
-    /// is another one.
+    /// The newest fact of the database is before the position. The database was restored from a backup, or is
+    /// another one.
     Ahead,
 }
 
 impl FactReader {
-    /// A reader that hears what is broadcast from now on, and reads the table first.
+    /// Creates a reader that receives broadcasts from now on, and reads the table first.
     pub(super) fn new(db: &Db, bus: &dyn Bus) -> Self {
         Self { db: db.clone(), heard: bus.facts(), look: true }
     }
 
-    /// Reads the table next time.
+    /// Makes the next read start with the table.
     pub(super) fn look_next(&mut self) {
         self.look = true;
     }
 
-    /// What follows a position, as soon as there is something. It may be dropped while it waits without
-    /// losing anything.
+    /// Waits until there are facts after a position, and returns them. The future may be dropped while it
+    /// waits; no fact is lost.
     pub(super) async fn next(&mut self, position: i64) -> Result<NextFacts, DbErr> {
         loop {
             if self.look
@@ -71,7 +71,8 @@ impl FactReader {
         }
     }
 
-    /// A batch of a fact that was just heard and of those that wait behind it. It waits for none.
+    /// Collects a fact that was just received and those already queued behind it into a batch, without
+    /// waiting.
     fn gather(&mut self, first: Arc<Stamped>) -> FactBatch {
         let mut batch = FactBatch { position: first.position, facts: vec![first] };
         while batch.facts.len() < BATCH_MAX {
@@ -91,9 +92,9 @@ impl FactReader {
         batch
     }
 
-    /// What the table has after a position; `None` if that is the newest.
+    /// Reads what the table has after a position. Returns `None` if that position is the newest.
     async fn read_table(&mut self, position: i64) -> Result<Option<NextFacts>, DbErr> {
-        // Read first, so that each position up to it must be in the table.
+        // The newest position is read first, so that every position up to it must be in the table.
         let newest = outbox::position_last(&self.db).await?;
         match newest.cmp(&position) {
             Ordering::Less => return Ok(Some(NextFacts::Ahead)),
@@ -106,7 +107,7 @@ impl FactReader {
         let limit = u64::try_from(BATCH_MAX).unwrap_or(u64::MAX);
         let mut batch = FactBatch { facts: Vec::new(), position };
         for (next, stamped) in outbox::read_after(&self.db, position, limit).await? {
-            // Rows are swept by their age, so that a row may be gone while one before it is still there.
+            // Rows are deleted by age, so a row may be gone while an earlier one is still there.
             if next != batch.position.saturating_add(1) {
                 break;
             }

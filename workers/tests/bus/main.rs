@@ -1,5 +1,5 @@
-//! The contract of a bus, run over each: what is announced reaches a worker, what has happened reaches
-//! everybody, and what is lost is found.
+//! The contract of a bus, tested on each bus: announcements reach a worker, facts reach every process, and
+//! what is lost is found by polling.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -12,7 +12,7 @@ use domain::platform::Db;
 use testkit::{Kit, TestBroker};
 use workers::bus::{Bus, embedded::EmbeddedBus, rabbit::RabbitBus};
 
-/// A bus under test: as many processes as it can join, over one database.
+/// A bus under test. Any number of processes can join it, over one database.
 struct Fixture {
     kit: Kit,
     broker: Option<TestBroker>,
@@ -20,20 +20,20 @@ struct Fixture {
 }
 
 impl Fixture {
-    /// The embedded bus: "another process" is another part of the same one.
+    /// Creates a fixture of the embedded bus, on which all "processes" are parts of this one.
     async fn embedded() -> Self {
         let kit = Kit::sqlite().await;
         let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::new(kit.db.clone()));
         Self { kit, broker: None, embedded: Some(bus) }
     }
 
-    /// RabbitMQ, over PostgreSQL.
+    /// Creates a fixture of RabbitMQ over PostgreSQL.
     async fn rabbit() -> Self {
         let (kit, broker) = (Kit::postgres().await, TestBroker::new().await);
         Self { kit, broker: Some(broker), embedded: None }
     }
 
-    /// One more process: its database and its bus.
+    /// Adds a process. Returns its database and its bus.
     async fn process(&self) -> (Db, Arc<dyn Bus>) {
         match (&self.embedded, &self.broker) {
             (Some(bus), _) => (self.kit.db.clone(), Arc::clone(bus)),
@@ -47,7 +47,7 @@ impl Fixture {
     }
 }
 
-/// Makes a test of each function of the contract on each bus.
+/// Generates a test of each function of the contract on each bus.
 macro_rules! on_each_bus {
     ($($name:ident),+ $(,)?) => {
         mod embedded {
@@ -77,10 +77,10 @@ on_each_bus! {
     a_task_that_comes_due_later_is_announced_then,
 }
 
-/// Runs a test with room for real concurrency, and ends it when it hangs.
+/// Runs a test on four worker threads, with a timeout of 60 seconds.
 fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
     runtime.block_on(async {
-        tokio::time::timeout(std::time::Duration::from_secs(60), test).await.expect("a test ends")
+        tokio::time::timeout(std::time::Duration::from_secs(60), test).await.expect("the test ends in time")
     });
 }

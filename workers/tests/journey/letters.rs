@@ -1,4 +1,4 @@
-//! Letters about accounts and guests: each reaches its reader, with a link that does what it says.
+//! Letters about accounts and guests: each arrives, and its link works.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -19,11 +19,11 @@ fn door() -> EntryScope {
     authorize(&Viewer::Public, Enter { address: IpAddr::V4(Ipv4Addr::LOCALHOST) }).unwrap()
 }
 
-/// The secret of a letter's link, which stands on a line of its own, and its page.
+/// Returns the page and the secret of a letter's link. The link is on a line of its own, and so is its code.
 fn link(text: &str) -> (String, Secret) {
     let url = text.lines().find(|line| line.starts_with("https://")).unwrap();
     let (page, secret) = url.split_once("?code=").unwrap();
-    assert!(text.lines().any(|line| line == secret), "the code stands alone too: {text}");
+    assert!(text.lines().any(|line| line == secret), "the code is also on a line of its own: {text}");
     (page.to_owned(), Secret::presented(secret).unwrap())
 }
 
@@ -50,7 +50,9 @@ on_both! {
 
     async fn a_guest_is_confirmed_by_the_link_of_the_letter(kit: Kit) {
         let shop = Shop::open(kit, TimeDelta::zero(), 1).await;
-        accounts::start_guest(&shop.kit.db, &door(), &Email::new("guest@example.org").unwrap()).await.unwrap();
+        accounts::start_guest(&shop.kit.db, &door(), &Email::new("guest@example.org").unwrap())
+            .await
+            .unwrap();
         shop.eventually("the letter", async || shop.subjects("guest").len() == 1).await;
         let (page, secret) = link(&shop.mails("guest").swap_remove(0).text);
         assert_eq!(page, "https://shop.example/confirm-guest");

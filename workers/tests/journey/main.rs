@@ -1,4 +1,4 @@
-//! Whole journeys with all workers running: what a buyer sees happen after each call.
+//! Whole journeys with all workers running: the effects of each call as a buyer sees them.
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 

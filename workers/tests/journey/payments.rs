@@ -1,4 +1,4 @@
-//! From the reservation to its end: paid, lapsed, paid too late.
+//! From reservation to payment: paid, lapsed, and paid too late.
 
 use ::payments::sandbox::{SandboxOutcome, methods};
 use chrono::TimeDelta;
@@ -28,7 +28,10 @@ on_both! {
         shop.eventually("the held letter", async || shop.subjects("ada").len() == 1).await;
         shop.pay(&ada, checkout, methods::SUCCESS, "pay-00001").await;
         shop.eventually("the second letter", async || shop.subjects("ada").len() == 2).await;
-        assert_eq!(shop.subjects("ada"), ["Reserved until Monday, 2 March 2026, 10:10 UTC", "Your reservation is confirmed"]);
+        assert_eq!(
+            shop.subjects("ada"),
+            ["Reserved until Monday, 2 March 2026, 10:10 UTC", "Your reservation is confirmed"]
+        );
         shop.peace().await;
         let payment = shop.payment(checkout).await;
         assert_eq!((payment.state, payment.captured_minor), (PaymentState::Succeeded, 1_000));
@@ -45,9 +48,13 @@ on_both! {
         let ada = shop.buyer("ada").await;
         let checkout = shop.reserve(&ada, "reserve-1").await;
         shop.pay(&ada, checkout, methods::LATE, "pay-00001").await;
-        shop.eventually("it is processed", async || shop.payment(checkout).await.state == PaymentState::Processing).await;
+        shop.eventually("it is processed", async || {
+            shop.payment(checkout).await.state == PaymentState::Processing
+        })
+        .await;
         shop.later(late()).await;
-        shop.eventually("it settles", async || shop.payment(checkout).await.state == PaymentState::Succeeded).await;
+        shop.eventually("it settles", async || shop.payment(checkout).await.state == PaymentState::Succeeded)
+            .await;
         assert_eq!(shop.line(checkout).await.state, ReservationState::Confirmed);
         shop.close().await;
     }
@@ -57,15 +64,17 @@ on_both! {
         let ada = shop.buyer("ada").await;
         let checkout = shop.reserve(&ada, "reserve-1").await;
         shop.pay(&ada, checkout, methods::CONFIRM, "pay-00001").await;
-        shop.eventually("it asks", async || shop.payment(checkout).await.action_url.is_some()).await;
+        shop.eventually("it requires an action", async || shop.payment(checkout).await.action_url.is_some())
+            .await;
         let url = shop.payment(checkout).await.action_url.unwrap();
         shop.sandbox.settle(url.rsplit('/').next().unwrap(), true).await.unwrap();
-        // Only the webhook can tell this.
-        shop.eventually("it is paid", async || shop.payment(checkout).await.state == PaymentState::Succeeded).await;
+        // The shop learns this only from the webhook.
+        shop.eventually("it is paid", async || shop.payment(checkout).await.state == PaymentState::Succeeded)
+            .await;
         shop.close().await;
     }
 
-    async fn a_hold_that_runs_out_ends_with_its_payment(kit: Kit) {
+    async fn an_expired_hold_ends_with_its_payment(kit: Kit) {
         let shop = Shop::open(kit, late(), 1).await;
         let (ada, bob) = (shop.buyer("ada").await, shop.buyer("bob").await);
         let checkout = shop.reserve(&ada, "reserve-1").await;
@@ -73,54 +82,72 @@ on_both! {
         shop.eventually("it is declined", async || shop.payment(checkout).await.decline_code.is_some()).await;
         shop.peace().await;
         shop.later(hold()).await;
-        shop.eventually("it lapses", async || shop.line(checkout).await.state == ReservationState::Expired).await;
+        shop.eventually("it lapses", async || shop.line(checkout).await.state == ReservationState::Expired)
+            .await;
         shop.peace().await;
         assert_eq!(shop.payment(checkout).await.state, PaymentState::Cancelled);
         assert_eq!(shop.subjects("ada").last().map(String::as_str), Some("Your reservation has ended"));
-        // The unit is free again.
+        // The unit is available again.
         shop.reserve(&bob, "reserve-2").await;
         shop.close().await;
     }
 
-    async fn money_that_comes_after_the_unit_has_gone_is_given_back_whole(kit: Kit) {
+    async fn money_that_arrives_after_the_unit_was_sold_is_refunded_in_full(kit: Kit) {
         let shop = Shop::open(kit, TimeDelta::hours(2), 1).await;
         let (ada, bob) = (shop.buyer("ada").await, shop.buyer("bob").await);
         let first = shop.reserve(&ada, "reserve-1").await;
         let payment = shop.pay(&ada, first, methods::LATE, "pay-00001").await;
-        shop.eventually("it is processed", async || shop.payment(first).await.state == PaymentState::Processing).await;
-        // A payment in process extends the hold once.
+        shop.eventually("it is processed", async || {
+            shop.payment(first).await.state == PaymentState::Processing
+        })
+        .await;
+        // A payment in processing extends the hold once.
         shop.later(hold()).await;
         assert_eq!(shop.line(first).await.state, ReservationState::Held);
         shop.later(hold()).await;
-        shop.eventually("it lapses", async || shop.line(first).await.state == ReservationState::Expired).await;
+        shop.eventually("it lapses", async || shop.line(first).await.state == ReservationState::Expired)
+            .await;
         let second = shop.reserve(&bob, "reserve-2").await;
         shop.pay(&bob, second, methods::SUCCESS, "pay-00002").await;
-        shop.eventually("it is Bob's", async || shop.line(second).await.state == ReservationState::Confirmed).await;
+        shop.eventually("it is Bob's", async || shop.line(second).await.state == ReservationState::Confirmed)
+            .await;
         shop.later(TimeDelta::hours(2)).await;
-        shop.eventually("it is given back", async || {
-            shop.refunds(payment).await.iter().map(|refund| (refund.amount_minor, refund.state)).collect::<Vec<_>>() == [(1_000, RefundState::Done)]
+        shop.eventually("it is refunded", async || {
+            shop.refunds(payment)
+                .await
+                .iter()
+                .map(|refund| (refund.amount_minor, refund.state))
+                .collect::<Vec<_>>()
+                == [(1_000, RefundState::Done)]
         })
         .await;
         assert_eq!(shop.line(first).await.state, ReservationState::Refunded);
         shop.close().await;
     }
 
-    async fn money_that_comes_after_the_lapse_takes_the_unit_again_if_it_is_free(kit: Kit) {
+    async fn money_that_arrives_after_the_lapse_takes_the_unit_again_if_it_is_available(kit: Kit) {
         let shop = Shop::open(kit, TimeDelta::hours(2), 1).await;
         let ada = shop.buyer("ada").await;
         let checkout = shop.reserve(&ada, "reserve-1").await;
         let payment = shop.pay(&ada, checkout, methods::LATE, "pay-00001").await;
-        shop.eventually("it is processed", async || shop.payment(checkout).await.state == PaymentState::Processing).await;
+        shop.eventually("it is processed", async || {
+            shop.payment(checkout).await.state == PaymentState::Processing
+        })
+        .await;
         shop.later(hold() + hold()).await;
-        shop.eventually("it lapses", async || shop.line(checkout).await.state == ReservationState::Expired).await;
+        shop.eventually("it lapses", async || shop.line(checkout).await.state == ReservationState::Expired)
+            .await;
         shop.later(TimeDelta::hours(2)).await;
-        shop.eventually("it is Ada's after all", async || shop.line(checkout).await.state == ReservationState::Confirmed).await;
+        shop.eventually("it is confirmed for Ada", async || {
+            shop.line(checkout).await.state == ReservationState::Confirmed
+        })
+        .await;
         shop.peace().await;
         assert!(shop.refunds(payment).await.is_empty());
         shop.close().await;
     }
 
-    async fn the_news_of_an_old_decline_does_not_undo_a_new_choice(kit: Kit) {
+    async fn the_webhook_of_an_old_decline_does_not_undo_a_new_choice(kit: Kit) {
         let shop = Shop::closed(kit, late(), 1).await;
         let (db, system) = (&shop.kit.db, system());
         let ada = shop.buyer("ada").await;
@@ -128,13 +155,15 @@ on_both! {
         let payment = shop.pay(&ada, checkout, methods::DECLINED, "pay-00001").await;
         advance(db, &system, &domain::registry::payables(), shop.sandbox.as_ref(), payment).await.unwrap();
         assert_eq!(shop.payment(checkout).await.state, PaymentState::RequiresMethod);
-        // The webhook of the decline is on its way while the buyer already chooses again.
+        // The webhook of the decline is still in flight when the buyer chooses again.
         for SandboxOutcome { event } in testkit::tasks_of(&shop.kit).await {
             shop.sandbox.deliver(event).await.unwrap();
         }
         shop.pay(&ada, checkout, methods::SUCCESS, "pay-00002").await;
         for ApplyWebhook { event, .. } in testkit::tasks_of(&shop.kit).await {
-            apply_webhook(db, &system, &domain::registry::payables(), shop.sandbox.as_ref(), &event).await.unwrap();
+            apply_webhook(db, &system, &domain::registry::payables(), shop.sandbox.as_ref(), &event)
+                .await
+                .unwrap();
         }
         advance(db, &system, &domain::registry::payables(), shop.sandbox.as_ref(), payment).await.unwrap();
         assert_eq!(shop.payment(checkout).await.state, PaymentState::Succeeded);

@@ -1,4 +1,4 @@
-//! What was missed, whatever the cause, is found and repaired once; and a healthy database is left alone.
+//! The reconcilers find and repair missed work once, and leave a healthy database alone.
 
 use std::collections::BTreeMap;
 
@@ -40,7 +40,7 @@ use crate::shop::{HOLD_SECS, Shop, system};
 
 const ACTOR: Actor = Actor::System("test");
 
-/// Longer than what waits for a task may lack one.
+/// Longer than the time for which work may legitimately have no task.
 fn a_while() -> TimeDelta {
     TimeDelta::seconds(121)
 }
@@ -49,7 +49,7 @@ fn hold() -> TimeDelta {
     TimeDelta::seconds(i64::from(HOLD_SECS))
 }
 
-/// What a round repaired.
+/// Runs a round and returns its repairs.
 async fn repaired(db: &Db) -> BTreeMap<&'static str, u64> {
     let done = round(db).await.into_iter().map(|(what, repaired)| (what, repaired.unwrap()));
     done.filter(|(_, repaired)| *repaired > 0).collect()
@@ -75,12 +75,12 @@ async fn count_of<T: Task + PartialEq>(shop: &Shop, task: &T) -> usize {
     testkit::tasks_of::<T>(&shop.kit).await.iter().filter(|waiting| *waiting == task).count()
 }
 
-/// What the sandbox is about to tell.
+/// Returns the events that the sandbox is about to send.
 async fn events(shop: &Shop) -> Vec<Uuid> {
     testkit::tasks_of::<SandboxOutcome>(&shop.kit).await.into_iter().map(|outcome| outcome.event).collect()
 }
 
-/// A checkout whose deposit was sent to the gateway with that method.
+/// Reserves, and sends a payment with that method to the gateway.
 async fn paying(shop: &Shop, name: &str, method: &str) -> (CheckoutId, PaymentId) {
     let buyer = shop.buyer(name).await;
     let checkout = shop.reserve(&buyer, &format!("reserve-{name}")).await;
@@ -92,19 +92,19 @@ async fn paying(shop: &Shop, name: &str, method: &str) -> (CheckoutId, PaymentId
     (checkout, payment)
 }
 
-/// Ends a hold that is over, as its timer does.
+/// Lapses an expired hold, as its timer does.
 async fn lapses(shop: &Shop, checkout: CheckoutId) {
     assert_eq!(execute(&shop.kit.db, "DELETE FROM timers").await, 1);
     assert!(lapse(&shop.kit.db, &system(), checkout).await.unwrap());
 }
 
-/// Approves at the bank's page.
+/// Approves the payment on the confirmation page.
 async fn approve(shop: &Shop, checkout: CheckoutId) {
     let url = shop.payment(checkout).await.action_url.unwrap();
     shop.sandbox.settle(url.rsplit('/').next().unwrap(), true).await.unwrap();
 }
 
-/// The same when the payment was given up, and shows the page no more, which is still open.
+/// Approves an abandoned payment. It no longer shows its page, which is still open at the gateway.
 async fn approve_given_up(shop: &Shop, payment: PaymentId) {
     let sql = format!("SELECT secret FROM sandbox_intents WHERE reference = '{payment}'");
     let row = shop
@@ -119,7 +119,7 @@ async fn approve_given_up(shop: &Shop, payment: PaymentId) {
     shop.sandbox.settle(&secret, true).await.unwrap();
 }
 
-/// Makes a dead letter of the one task of a queue.
+/// Turns the only task of a queue into a dead letter.
 async fn bury(shop: &Shop, queue: Queue) -> TaskId {
     in_tx(&shop.kit.db, ACTOR, async |tx| {
         let claimed = tasks::claim(tx, queue, &shop.kinds().names(), 1).await?.remove(0);
@@ -131,22 +131,28 @@ async fn bury(shop: &Shop, queue: Queue) -> TaskId {
 }
 
 on_both! {
-    async fn a_healthy_database_is_left_alone_and_costs_the_same_whatever_its_size(kit: Kit) {
+    async fn a_healthy_database_is_unchanged_and_the_cost_does_not_depend_on_its_size(kit: Kit) {
         let shop = Shop::closed(kit, TimeDelta::hours(1), 100).await;
         let db = &shop.kit.db;
         let mut costs = Vec::new();
         for (from, until) in [(0, 2), (2, 12)] {
             for number in from..until {
-                let (held, queued) = (shop.buyer(&format!("held{number}")).await, shop.buyer(&format!("queued{number}")).await);
+                let (held, queued) = (
+                    shop.buyer(&format!("held{number}")).await,
+                    shop.buyer(&format!("queued{number}")).await,
+                );
                 shop.reserve(&held, &format!("held-key-{number}")).await;
                 let checkout = shop.reserve(&queued, &format!("queued-key-{number}")).await;
                 shop.pay(&queued, checkout, methods::SUCCESS, &format!("pay-key-{number}")).await;
                 let late = shop.buyer(&format!("late{number}")).await;
                 let checkout = shop.reserve(&late, &format!("late-key-{number}")).await;
-                let payment = shop.pay(&late, checkout, methods::LATE, &format!("late-pay-key-{number}")).await;
-                advance(db, &system(), &domain::registry::payables(), shop.sandbox.as_ref(), payment).await.unwrap();
+                let payment =
+                    shop.pay(&late, checkout, methods::LATE, &format!("late-pay-key-{number}")).await;
+                advance(db, &system(), &domain::registry::payables(), shop.sandbox.as_ref(), payment)
+                    .await
+                    .unwrap();
             }
-            // Old enough to be looked at, and all of them have their tasks.
+            // All rows are old enough to be checked, and all of them have their tasks.
             shop.kit.clock.advance(a_while());
             let (state, statements) = (shop.kit.state().await, db.statements());
             assert_eq!(repaired(db).await, nothing());
@@ -154,22 +160,25 @@ on_both! {
             assert_eq!(shop.kit.state().await, state);
         }
         assert_eq!(costs[0], costs[1]);
-        assert!(costs[0] <= 24, "eight looks of three statements at most: {costs:?}");
+        assert!(costs[0] <= 24, "eight reconcilers of at most three statements: {costs:?}");
     }
 
-    async fn a_payment_whose_webhook_was_lost_is_confirmed_once_and_the_late_webhook_changes_nothing(kit: Kit) {
+    async fn a_payment_with_a_lost_webhook_is_confirmed_once_and_the_late_webhook_has_no_effect(kit: Kit) {
         let shop = Shop::closed(kit, TimeDelta::hours(1), 1).await;
         let db = &shop.kit.db;
         let (checkout, _) = paying(&shop, "ada", methods::CONFIRM).await;
         approve(&shop, checkout).await;
         let lost = events(&shop).await;
-        assert_eq!(forget(&shop, "sandbox_outcome").await, 2, "it asks, and it is paid");
-        assert_eq!(repaired(db).await, nothing(), "the buyer may still be at the page");
+        assert_eq!(forget(&shop, "sandbox_outcome").await, 2, "the required action and the success");
+        assert_eq!(repaired(db).await, nothing(), "the buyer may still be on the page");
         shop.kit.clock.advance(a_while());
         assert_eq!(repaired(db).await, only("payment_unheard", 1));
-        assert_eq!(repaired(db).await, nothing(), "the question waits for its turn");
+        assert_eq!(repaired(db).await, nothing(), "the request to the gateway is queued");
         shop.start();
-        shop.eventually("it is confirmed", async || shop.line(checkout).await.state == ReservationState::Confirmed).await;
+        shop.eventually("it is confirmed", async || {
+            shop.line(checkout).await.state == ReservationState::Confirmed
+        })
+        .await;
         shop.peace().await;
         let (before, payment) = (shop.kit.state().await, shop.payment(checkout).await);
         for event in &lost {
@@ -177,36 +186,45 @@ on_both! {
         }
         shop.peace().await;
         let after = shop.kit.state().await;
-        assert_eq!(after.count("webhook_inbox"), 2, "they came");
+        assert_eq!(after.count("webhook_inbox"), 2, "both were received");
         for table in ["ledger_entries", "payment_allocations", "refunds", "outbox", "audit"] {
             assert_eq!(after.count(table), before.count(table), "{table}");
         }
         assert_eq!(shop.payment(checkout).await, payment);
         assert_eq!(facts(&shop.kit).await.iter().filter(|kind| *kind == "confirmed").count(), 1);
-        assert_eq!(shop.subjects("ada").iter().filter(|subject| *subject == "Your reservation is confirmed").count(), 1);
+        assert_eq!(
+            shop.subjects("ada").iter().filter(|subject| *subject == "Your reservation is confirmed").count(),
+            1
+        );
         shop.kit.clock.advance(TimeDelta::hours(1));
         assert_eq!(repaired(db).await, nothing());
         shop.close().await;
     }
 
-    async fn a_payment_in_process_is_asked_for_until_its_outcome_is_known(kit: Kit) {
+    async fn a_payment_in_processing_is_polled_until_its_outcome_is_known(kit: Kit) {
         let shop = Shop::closed(kit, TimeDelta::minutes(7), 1).await;
         let (db, gateway, system) = (&shop.kit.db, shop.sandbox.as_ref(), system());
         let (checkout, payment) = paying(&shop, "ada", methods::LATE).await;
         let outcomes = events(&shop).await;
         forget(&shop, "sandbox_outcome").await;
         shop.kit.clock.advance(TimeDelta::seconds(300));
-        assert_eq!(repaired(db).await, nothing(), "it takes some time");
+        assert_eq!(repaired(db).await, nothing(), "processing takes some time");
         shop.kit.clock.advance(TimeDelta::seconds(1));
         assert_eq!(repaired(db).await, only("payment_unheard", 1));
         let before = shop.payment(checkout).await;
-        assert!(!sync(db, &system, &domain::registry::payables(), gateway, payment).await.unwrap(), "no news");
+        assert!(
+            !sync(db, &system, &domain::registry::payables(), gateway, payment).await.unwrap(),
+            "no change"
+        );
         forget(&shop, "sync_payment").await;
         let asked = shop.payment(checkout).await;
-        assert_eq!((asked.version, asked.updated_at, asked.state), (before.version, before.updated_at, before.state));
-        assert_eq!(repaired(db).await, nothing(), "it was just asked");
+        assert_eq!(
+            (asked.version, asked.updated_at, asked.state),
+            (before.version, before.updated_at, before.state)
+        );
+        assert_eq!(repaired(db).await, nothing(), "the gateway was asked just now");
         shop.kit.clock.advance(TimeDelta::seconds(301));
-        // It settles now, and nobody tells.
+        // The payment settles now, but no webhook arrives.
         for event in outcomes {
             let _not_told = shop.sandbox.deliver(event).await;
         }
@@ -214,12 +232,15 @@ on_both! {
         forget(&shop, "apply_webhook").await;
         assert_eq!(repaired(db).await, only("payment_unheard", 1));
         assert!(sync(db, &system, &domain::registry::payables(), gateway, payment).await.unwrap());
-        assert!(!sync(db, &system, &domain::registry::payables(), gateway, payment).await.unwrap(), "once");
+        assert!(
+            !sync(db, &system, &domain::registry::payables(), gateway, payment).await.unwrap(),
+            "only once"
+        );
         assert_eq!(shop.payment(checkout).await.state, PaymentState::Succeeded);
         assert_eq!(shop.line(checkout).await.state, ReservationState::Confirmed);
     }
 
-    async fn an_intent_that_was_given_up_is_cancelled_though_its_task_was_lost(kit: Kit) {
+    async fn an_abandoned_intent_is_cancelled_although_its_task_was_lost(kit: Kit) {
         let shop = Shop::closed(kit, TimeDelta::hours(1), 1).await;
         let db = &shop.kit.db;
         let (checkout, payment) = paying(&shop, "ada", methods::CONFIRM).await;
@@ -227,22 +248,28 @@ on_both! {
         shop.kit.clock.advance(hold());
         lapses(&shop, checkout).await;
         assert_eq!(forget(&shop, "cancel_payment").await, 1);
-        assert_eq!(repaired(db).await, nothing(), "it was just given up");
+        assert_eq!(repaired(db).await, nothing(), "it was abandoned just now");
         shop.kit.clock.advance(a_while());
         assert_eq!(repaired(db).await, only("payment_not_ended", 1));
         assert_eq!(repaired(db).await, nothing());
-        assert!(sync(db, &system(), &domain::registry::payables(), shop.sandbox.as_ref(), payment).await.unwrap());
+        assert!(
+            sync(db, &system(), &domain::registry::payables(), shop.sandbox.as_ref(), payment).await.unwrap()
+        );
         forget(&shop, "sync_payment").await;
         assert!(shop.payment(checkout).await.intent_ended_at.is_some());
-        // The page is of no use any more.
+        // The page no longer has an effect.
         shop.sandbox.settle(action.rsplit('/').next().unwrap(), true).await.unwrap();
-        assert!(!sync(db, &system(), &domain::registry::payables(), shop.sandbox.as_ref(), payment).await.unwrap());
+        assert!(
+            !sync(db, &system(), &domain::registry::payables(), shop.sandbox.as_ref(), payment)
+                .await
+                .unwrap()
+        );
         assert_eq!(shop.payment(checkout).await.state, PaymentState::Cancelled);
         shop.kit.clock.advance(TimeDelta::hours(1));
         assert_eq!(repaired(db).await, nothing());
     }
 
-    async fn money_for_a_payment_that_was_given_up_is_found_within_a_day(kit: Kit) {
+    async fn money_for_an_abandoned_payment_is_found_within_a_day(kit: Kit) {
         let shop = Shop::closed(kit, TimeDelta::hours(1), 1).await;
         let db = &shop.kit.db;
         let (checkout, payment) = paying(&shop, "ada", methods::CONFIRM).await;
@@ -254,17 +281,19 @@ on_both! {
         assert_eq!(repaired(db).await, nothing(), "the task that cancels it comes first");
         let dead = bury(&shop, Queue::Payments).await;
         shop.kit.clock.advance(a_while());
-        assert_eq!(repaired(db).await, nothing(), "a dead letter is the administrators' affair");
+        assert_eq!(repaired(db).await, nothing(), "dead letters are left to administrators");
         let reason = DiscardReason::new("seen at the gateway").unwrap();
         tasks::discard(db, &system().as_admin(), dead, &reason).await.unwrap();
-        assert_eq!(repaired(db).await, nothing(), "and so is one that they discarded");
+        assert_eq!(repaired(db).await, nothing(), "and so are discarded ones");
         execute(db, "DELETE FROM task_discards").await;
         assert_eq!(repaired(db).await, only("payment_not_ended", 1));
         forget(&shop, "sync_payment").await;
         shop.kit.clock.advance(TimeDelta::days(1));
-        assert_eq!(repaired(db).await, nothing(), "a day has gone");
-        assert!(sync(db, &system(), &domain::registry::payables(), shop.sandbox.as_ref(), payment).await.unwrap());
-        assert_eq!(shop.line(checkout).await.state, ReservationState::Confirmed, "the unit was free");
+        assert_eq!(repaired(db).await, nothing(), "more than a day has passed");
+        assert!(
+            sync(db, &system(), &domain::registry::payables(), shop.sandbox.as_ref(), payment).await.unwrap()
+        );
+        assert_eq!(shop.line(checkout).await.state, ReservationState::Confirmed, "the unit was available");
     }
 
     async fn a_choice_that_waits_without_its_task_is_queued_again(kit: Kit) {
@@ -280,10 +309,11 @@ on_both! {
         assert_eq!(repaired(db).await, nothing());
         assert_eq!(count_of(&shop, &AdvancePayment { payment }).await, 1);
         let dead = bury(&shop, Queue::Payments).await;
-        assert_eq!(repaired(db).await, nothing(), "not behind the administrators' back");
+        assert_eq!(repaired(db).await, nothing(), "dead letters are left to administrators");
         tasks::requeue(db, &system().as_admin(), dead).await.unwrap();
         shop.start();
-        shop.eventually("it is paid", async || shop.payment(checkout).await.state == PaymentState::Succeeded).await;
+        shop.eventually("it is paid", async || shop.payment(checkout).await.state == PaymentState::Succeeded)
+            .await;
         shop.close().await;
     }
 
@@ -302,8 +332,9 @@ on_both! {
         assert_eq!(repaired(db).await, only("refund_pending", 1));
         assert_eq!(repaired(db).await, nothing());
         shop.start();
-        shop.eventually("it is given back", async || {
-            shop.refunds(payment).await.iter().map(|refund| refund.state).collect::<Vec<_>>() == [RefundState::Done]
+        shop.eventually("it is refunded", async || {
+            shop.refunds(payment).await.iter().map(|refund| refund.state).collect::<Vec<_>>()
+                == [RefundState::Done]
         })
         .await;
         shop.close().await;
@@ -316,12 +347,15 @@ on_both! {
         for event in events(&shop).await {
             shop.sandbox.deliver(event).await.unwrap();
         }
-        // The money of somebody else's shop, at the same gateway.
-        let foreign = NewIntent { payment: PaymentId(Uuid::from_u128(9)), amount: Money::new(500, shop.payment(checkout).await.currency) };
+        // A payment of another shop that uses the same gateway account.
+        let foreign = NewIntent {
+            payment: PaymentId(Uuid::from_u128(9)),
+            amount: Money::new(500, shop.payment(checkout).await.currency),
+        };
         let intent = gateway.create(&foreign, "foreign").await.unwrap().id;
         let event = GatewayEvent { id: "foreign-event".to_owned(), intent: Some(intent) };
         receive_webhook(db, &system(), gateway.identity(), &event, "{}").await.unwrap();
-        // And what does not concern us at all.
+        // An event that is not about a payment.
         let event = GatewayEvent { id: "other-event".to_owned(), intent: None };
         receive_webhook(db, &system(), gateway.identity(), &event, "{}").await.unwrap();
         assert_eq!(forget(&shop, "apply_webhook").await, 2);
@@ -336,7 +370,7 @@ on_both! {
         assert_eq!(repaired(db).await, nothing(), "both are applied");
     }
 
-    async fn a_hold_that_ran_out_unseen_lapses_with_its_letter(kit: Kit) {
+    async fn an_expired_hold_without_a_timer_lapses_with_its_letter(kit: Kit) {
         let shop = Shop::closed(kit, TimeDelta::hours(1), 1).await;
         let db = &shop.kit.db;
         let ada = shop.buyer("ada").await;
@@ -355,7 +389,7 @@ on_both! {
         shop.close().await;
     }
 
-    async fn a_hold_without_its_timer_gets_it_again(kit: Kit) {
+    async fn a_missing_timer_of_a_hold_is_set_again(kit: Kit) {
         let shop = Shop::closed(kit, TimeDelta::hours(1), 3).await;
         let db = &shop.kit.db;
         for name in ["ada", "bob", "eve"] {
@@ -366,17 +400,18 @@ on_both! {
         execute(db, "DELETE FROM timers").await;
         assert_eq!(repaired(db).await, only("hold_without_timer", 3));
         assert_eq!(repaired(db).await, nothing());
-        assert_eq!(shop.kit.state().await, before, "as if nothing had been lost");
+        assert_eq!(shop.kit.state().await, before, "the timers are restored exactly");
     }
 
-    async fn a_timer_without_its_hold_is_dropped(kit: Kit) {
+    async fn a_timer_without_a_hold_is_deleted(kit: Kit) {
         let shop = Shop::closed(kit, TimeDelta::hours(1), 2).await;
         let db = &shop.kit.db;
         let (confirmed, _) = paying(&shop, "ada", methods::SUCCESS).await;
         let bob = shop.buyer("bob").await;
         shop.reserve(&bob, "reserve-bob").await;
         let before = shop.kit.state().await;
-        let stray: Vec<_> = (0..250).map(|number| CheckoutId(Uuid::from_u128(number))).chain([confirmed]).collect();
+        let stray: Vec<_> =
+            (0..250).map(|number| CheckoutId(Uuid::from_u128(number))).chain([confirmed]).collect();
         in_tx(db, ACTOR, async |tx| {
             for checkout in stray {
                 timers::set::<HoldLapse>(tx, checkout, tx.now() + hold()).await?;
@@ -385,13 +420,13 @@ on_both! {
         })
         .await
         .unwrap();
-        assert_eq!(repaired(db).await, only("timer_stray", 200), "a round is bounded");
+        assert_eq!(repaired(db).await, only("timer_stray", 200), "a round is limited");
         assert_eq!(repaired(db).await, only("timer_stray", 51));
         assert_eq!(repaired(db).await, nothing());
-        assert_eq!(shop.kit.state().await, before, "the timer of the hold stays");
+        assert_eq!(shop.kit.state().await, before, "the timer of the hold is kept");
     }
 
-    async fn what_has_its_task_does_not_hide_what_has_none(kit: Kit) {
+    async fn rows_with_a_task_do_not_hide_rows_without_one(kit: Kit) {
         let shop = Shop::closed(kit, TimeDelta::hours(1), 1).await;
         let (db, gateway) = (&shop.kit.db, shop.sandbox.identity());
         for number in 0..420 {
@@ -406,7 +441,7 @@ on_both! {
         assert_eq!(tasks::count(db, &system().as_admin(), &filter).await.unwrap(), 1);
     }
 
-    async fn several_processes_repair_each_thing_once(kit: Kit) {
+    async fn several_processes_repair_each_defect_once(kit: Kit) {
         let shop = Shop::closed(kit, TimeDelta::hours(1), 20).await;
         let db = &shop.kit.db;
         for number in 0..10 {

@@ -1,4 +1,4 @@
-//! Consuming permits of one queue, with a bound on how many are handed out at once.
+//! Consumes the permits of one queue, with a limit on how many are delivered and unfinished.
 
 use std::time::Duration;
 
@@ -18,20 +18,20 @@ use super::{
 };
 use crate::{loops::AbortOnDrop, pulse::LOOK_AGAIN};
 
-/// While the broker works, only what fell through must be found by looking: tasks whose worker fell silent,
-/// permits that were lost between a commit and the broker.
+/// The polling interval while the broker works. Polling then only has to find what was lost: tasks whose
+/// worker died, and permits lost between a commit and the broker.
 const LOOK_AGAIN_WHEN_UP: Duration = Duration::from_secs(5);
-/// A channel that could not be opened is tried again after this time.
+/// The delay before a channel is opened again.
 const OPEN_AGAIN: Duration = Duration::from_millis(500);
 
-/// A message that was handed out.
+/// A delivered message.
 pub struct Delivery(Acker);
 
 impl Delivery {
     pub(in super::super) async fn acknowledge(self) {
-        // Not acknowledged: it is handed out again, and finds nothing to claim.
+        // Without the acknowledgement the permit is redelivered, and its claim finds nothing.
         if let Err(error) = self.0.ack(BasicAckOptions::default()).await {
-            tracing::debug!(%error, "a permit could not be given back");
+            tracing::debug!(%error, "a permit was not acknowledged");
         }
     }
 }
@@ -75,13 +75,13 @@ impl Consumer for RabbitConsumer {
     }
 }
 
-/// Receives for as long as somebody consumes, on one connection after the other.
+/// Receives permits until the consumer is dropped, reconnecting as needed.
 async fn receive(mut line: Line, queue: String, prefetch: u16, permits: mpsc::Sender<Permit>) {
     loop {
         let up = line.borrow_and_update().clone();
         if let Some(up) = up {
             if let Err(error) = receive_on(&up, &mut line, &queue, prefetch, &permits).await {
-                tracing::warn!(queue, %error, "permits cannot be received; it is tried again");
+                tracing::warn!(queue, %error, "receiving permits failed; retrying");
             }
             if permits.is_closed() {
                 return;
@@ -114,7 +114,7 @@ async fn receive_on(
                     }
                 }
                 Some(Err(error)) => return Err(error),
-                // Cancelled by the broker: the queue was deleted, or moved to another node.
+                // The broker cancelled the consumer: the queue was deleted or moved to another node.
                 None => return Ok(()),
             },
             changed = line.changed() => if changed.is_err() || line.borrow().is_none() {

@@ -1,9 +1,8 @@
-//! One connection to the broker, kept up: made anew with backoff when it breaks, looked after while it
-//! stands.
+//! One connection to the broker. It is monitored, and re-established with backoff when it breaks.
 //!
-//! What hangs on a connection (channels, consumers, exclusive queues) is made anew by whoever needs it: they
-//! wait for [`Link::up`]. The client library can recover these by itself, but gives up after some tries, and
-//! leaves open what became of messages in flight.
+//! Channels, consumers and exclusive queues are recreated by their users, which wait for the next connection
+//! on a [`Line`]. The client library can recover these by itself, but it gives up after some attempts and
+//! leaves the fate of messages in flight unknown.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
@@ -15,39 +14,39 @@ use tokio::{sync::watch, time::Instant};
 use super::topology;
 use crate::run::full_jitter;
 
-/// A connection that is not made in this time is tried again.
+/// The timeout of an attempt to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The wait before the first new try, at most.
+/// The maximum delay before the first reconnect.
 const BACKOFF_BASE_MILLIS: u64 = 250;
-/// And before any later one.
+/// The maximum delay before any later reconnect.
 const BACKOFF_CAP_MILLIS: u64 = 5_000;
-/// A connection that stood for so long starts the backoff anew.
+/// A connection that was up for longer than this resets the backoff.
 const STOOD_LONG: Duration = Duration::from_secs(30);
-/// How often the state is looked at, besides what the broker tells.
+/// How often the connection's state is polled, in addition to the events of the client library.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
-/// The close of a connection is given so long to be heard.
+/// The timeout of closing a connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// `reply-success` (AMQP 0-9-1, section 1.2).
 const GOODBYE: u16 = 200;
 
-/// A connection in use.
+/// An open connection.
 #[derive(Clone)]
 pub(super) struct Up(pub(super) Arc<Connection>);
 
-/// The connection, or none at the moment.
+/// The current connection, if there is one.
 pub(super) type Line = watch::Receiver<Option<Up>>;
 
 type Events = Pin<Box<dyn Stream<Item = Event> + Send>>;
 
-/// How to reach the broker.
+/// The address of the broker.
 #[derive(Clone)]
 pub(super) struct Address {
     pub(super) uri: AMQPUri,
-    /// Certificates, in PEM, of authorities to trust besides the usual ones.
+    /// PEM certificates of authorities to trust in addition to the system's.
     pub(super) authorities: Option<String>,
 }
 
-/// Keeps one connection up for as long as its task lives.
+/// Keeps one connection up until its task is aborted.
 pub(super) struct Link {
     name: &'static str,
     address: Address,
@@ -64,7 +63,7 @@ impl Link {
         self.up.subscribe()
     }
 
-    /// Connects, watches, and connects again.
+    /// Connects, monitors the connection, and reconnects when it is lost.
     pub(super) async fn keep(self) {
         let mut failures = 0_u32;
         loop {
@@ -76,18 +75,14 @@ impl Link {
                     self.up.send_replace(Some(Up(Arc::clone(&connection))));
                     let why = broken(&connection, events).await;
                     self.up.send_replace(None);
-                    tracing::warn!(connection = self.name, why, "the connection to the broker is lost");
+                    tracing::warn!(connection = self.name, why, "lost the connection to the broker");
                     let _told =
                         tokio::time::timeout(CLOSE_TIMEOUT, connection.close(GOODBYE, "lost".into())).await;
                     failures = if since.elapsed() > STOOD_LONG { 0 } else { failures.saturating_add(1) };
                 }
                 Err(error) => {
                     failures = failures.saturating_add(1);
-                    tracing::warn!(
-                        connection = self.name,
-                        error,
-                        "the broker cannot be reached; it is tried again"
-                    );
+                    tracing::warn!(connection = self.name, error, "the broker is unreachable; retrying");
                 }
             }
             tokio::time::sleep(full_jitter(
@@ -120,12 +115,12 @@ impl Link {
     }
 }
 
-/// Ends a connection in an orderly way, so that what it had in hand goes to others at once.
+/// Closes a connection cleanly, so that its unacknowledged messages are redelivered immediately.
 pub(super) async fn say_goodbye(up: &Up) {
     let _told = tokio::time::timeout(CLOSE_TIMEOUT, up.0.close(GOODBYE, "stopping".into())).await;
 }
 
-/// Answers when a connection is of no use any more, and why.
+/// Returns when a connection has become unusable, with the reason.
 async fn broken(connection: &Connection, mut events: Events) -> String {
     let mut watch = tokio::time::interval(WATCH_EVERY);
     loop {
@@ -133,9 +128,9 @@ async fn broken(connection: &Connection, mut events: Events) -> String {
             event = events.next() => match event {
                 Some(Event::Error(error)) => return error.to_string(),
                 Some(Event::ConnectionBlocked(why)) => {
-                    tracing::warn!(why, "the broker takes nothing in; work is found by looking until it does");
+                    tracing::warn!(why, "the broker accepts no messages; workers poll until it does");
                 }
-                Some(Event::ConnectionUnblocked) => tracing::info!("the broker takes messages in again"),
+                Some(Event::ConnectionUnblocked) => tracing::info!("the broker accepts messages again"),
                 Some(_) => {}
                 None => return "the connection ended".to_owned(),
             },

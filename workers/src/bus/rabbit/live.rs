@@ -13,10 +13,10 @@ use super::{
     topology,
 };
 
-/// A channel that could not be opened is tried again after this time.
+/// The delay before a channel is opened again.
 const OPEN_AGAIN: Duration = Duration::from_millis(500);
 
-/// A fact as it travels.
+/// The wire format of a fact.
 #[derive(Serialize, Deserialize)]
 struct Wire {
     id: FactId,
@@ -27,7 +27,7 @@ struct Wire {
     traceparent: Option<String>,
 }
 
-/// Facts as the body of one message.
+/// Serializes facts as the body of one message.
 pub(super) fn written(facts: &[Stamped]) -> Result<Vec<u8>, serde_json::Error> {
     let wire = |stamped: &Stamped| Wire {
         id: stamped.id,
@@ -51,8 +51,7 @@ fn read(body: &[u8]) -> Result<Vec<Stamped>, serde_json::Error> {
     Ok(facts.into_iter().map(stamped).collect())
 }
 
-/// Receives for as long as it is let, on one connection after the other. After a break there is news in any
-/// case.
+/// Receives facts and news until it is aborted, reconnecting as needed. Every reconnect counts as news.
 pub(super) async fn receive(
     mut line: Line,
     me: String,
@@ -63,7 +62,7 @@ pub(super) async fn receive(
         let up = line.borrow_and_update().clone();
         if let Some(up) = up {
             if let Err(error) = receive_on(&up, &mut line, &me, &facts, &news).await {
-                tracing::warn!(%error, "facts cannot be received; it is tried again");
+                tracing::warn!(%error, "receiving facts failed; retrying");
             }
             tokio::time::sleep(OPEN_AGAIN).await;
         } else if line.changed().await.is_err() {
@@ -81,7 +80,7 @@ async fn receive_on(
 ) -> lapin::Result<()> {
     let channel = up.0.create_channel().await?;
     let (facts_queue, news_queue) = topology::declare_own(&channel).await?;
-    // Lost ones are read from the table, so nothing is acknowledged.
+    // Facts that are lost are read from the table, so messages need no acknowledgement.
     let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
     let mut of_facts = channel.basic_consume(facts_queue, "".into(), options, FieldTable::default()).await?;
     let mut of_news = channel.basic_consume(news_queue, "".into(), options, FieldTable::default()).await?;
@@ -94,8 +93,9 @@ async fn receive_on(
                     Ok(read) => for stamped in read {
                         let _receivers = facts.send(Arc::new(stamped));
                     },
-                    // Of a newer version, in the middle of a deploy: a gap, as any other.
-                    Err(error) => tracing::debug!(%error, "facts that this version does not know"),
+                    // A newer version sent them during a rolling deployment. Readers treat them as any other
+                    // gap.
+                    Err(error) => tracing::debug!(%error, "facts of an unknown format were skipped"),
                 }
             }
             message = of_news.next() => {

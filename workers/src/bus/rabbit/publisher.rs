@@ -1,6 +1,6 @@
-//! Publishing with confirms: many messages are on their way at once, and each is answered for.
+//! Publishing with confirms: many messages are in flight at once, and each of them is confirmed.
 //!
-//! One by one a broker confirms some hundred messages a second; with a window, some ten thousand.
+//! A broker confirms some hundreds of messages per second one at a time, and some ten thousand with a window.
 
 use std::{future::Future, pin::Pin, time::Duration};
 
@@ -16,41 +16,42 @@ use super::{
     link::{Line, Up},
 };
 
-/// Messages on their way at once. At 256 the broker is near its best; more only makes the wait longer.
+/// The maximum number of messages in flight. The throughput is close to its maximum at 256; a larger window
+/// only adds latency.
 const WINDOW: usize = 512;
-/// A message that the socket does not take in this time is given up: the broker has stopped reading.
+/// The timeout of writing a message to the socket. Beyond it, the broker has stopped reading.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
-/// And one that is not confirmed in this time: less than half of the relay's lease, which must not run out
-/// over a broker that has fallen silent.
+/// The timeout of a confirmation: less than half of the relay's lease, which must not expire because a broker
+/// does not answer.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(2);
-/// AMQP 0-9-1, basic properties: 2 is kept on disk, 1 is not.
+/// AMQP 0-9-1, basic properties, delivery mode: 2 is persistent, 1 is not.
 const PERSISTENT: u8 = 2;
 const TRANSIENT: u8 = 1;
 
-/// A message to be published.
+/// A message to publish.
 pub(super) struct Outgoing {
     pub(super) exchange: &'static str,
     pub(super) routing_key: String,
     pub(super) body: Vec<u8>,
-    /// Whether it must survive a restart of the broker.
+    /// Whether the message must survive a restart of the broker.
     pub(super) persistent: bool,
-    /// Who sends it, for receivers that skip their own.
+    /// The sending process, so that it can ignore its own messages.
     pub(super) sender: Option<String>,
     pub(super) confirmed: oneshot::Sender<Result<(), BusError>>,
 }
 
-/// Hands messages to the loop that publishes them.
+/// Sends messages to the loop that publishes them.
 #[derive(Clone)]
 pub(super) struct Publisher(mpsc::Sender<Outgoing>);
 
 impl Publisher {
-    /// A publisher, and the loop that must be run for it.
+    /// Creates a publisher, and the loop that the caller must run for it.
     pub(super) fn new(line: Line) -> (Self, impl Future<Output = ()> + Send) {
         let (send, receive) = mpsc::channel(WINDOW);
         (Self(send), publish(line, receive))
     }
 
-    /// Publishes; answers when the broker has the message.
+    /// Publishes a message, and returns when the broker has confirmed it.
     pub(super) async fn publish(
         &self,
         message: impl FnOnce(oneshot::Sender<Result<(), BusError>>) -> Outgoing,
@@ -75,9 +76,10 @@ async fn publish(mut line: Line, mut messages: mpsc::Receiver<Outgoing>) {
                     return;
                 }
             }
-            Err(error) => tracing::warn!(%error, "no channel to publish on"),
+            Err(error) => tracing::warn!(%error, "the publishing channel could not be opened"),
         }
-        // The link notices by itself; until then messages are refused rather than kept waiting.
+        // The link detects a broken connection by itself. Until then messages are refused, so that callers do
+        // not wait.
         if line.has_changed().is_err() {
             return;
         }
@@ -91,8 +93,8 @@ async fn open(up: &Up) -> lapin::Result<Channel> {
     Ok(channel)
 }
 
-/// The connection as soon as there is one; whoever wants to publish before that is told at once. `None`:
-/// nobody will any more.
+/// Waits for a connection and refuses all messages meanwhile. Returns `None` when there will be no more
+/// messages.
 async fn wait_for(line: &mut Line, messages: &mut mpsc::Receiver<Outgoing>) -> Option<Up> {
     loop {
         if let Some(up) = line.borrow_and_update().clone() {
@@ -105,7 +107,7 @@ async fn wait_for(line: &mut Line, messages: &mut mpsc::Receiver<Outgoing>) -> O
     }
 }
 
-/// Publishes until the channel is of no use; answers whether anybody may still want to publish.
+/// Publishes until the channel becomes unusable. Returns whether more messages may come.
 async fn use_channel(
     up: &Up,
     channel: &Channel,
@@ -130,8 +132,8 @@ async fn use_channel(
     }
 }
 
-/// Sends one message; answers what to wait for, or nothing when it did not go out and its sender has been
-/// told.
+/// Sends one message. Returns the pending confirmation, or `None` if sending failed and the caller was
+/// notified.
 async fn send(up: &Up, channel: &Channel, message: Outgoing) -> Option<Pending> {
     let confirmed = message.confirmed;
     if up.0.status().blocked() {
@@ -144,8 +146,8 @@ async fn send(up: &Up, channel: &Channel, message: Outgoing) -> Option<Pending> 
     if let Some(sender) = message.sender {
         properties = properties.with_app_id(sender.into());
     }
-    // A message to a queue that is gone comes back instead of vanishing; to an exchange, nobody may be
-    // listening.
+    // A message to a queue that does not exist must be returned instead of dropped. A message to an exchange
+    // may have no receiver.
     let options =
         BasicPublishOptions { mandatory: message.exchange.is_empty(), ..BasicPublishOptions::default() };
     let sent = channel.basic_publish(
@@ -160,7 +162,7 @@ async fn send(up: &Up, channel: &Channel, message: Outgoing) -> Option<Pending> 
             drop(confirmed.send(judge(confirm.await)));
         })),
         Ok(Err(error)) => {
-            tracing::debug!(%error, "a message did not go out");
+            tracing::debug!(%error, "a message was not sent");
             drop(confirmed.send(Err(BusError::Down)));
             None
         }
@@ -175,8 +177,10 @@ fn judge(confirmation: lapin::Result<Confirmation>) -> Result<(), BusError> {
     match confirmation {
         Ok(Confirmation::Ack(None)) => Ok(()),
         Ok(Confirmation::Ack(Some(returned))) => Err(BusError::Refused(returned.reply_text.to_string())),
-        Ok(Confirmation::Nack(_)) => Err(BusError::Refused("not taken in".to_owned())),
-        Ok(Confirmation::NotRequested) => Err(BusError::Refused("the channel does not confirm".to_owned())),
+        Ok(Confirmation::Nack(_)) => Err(BusError::Refused("negative acknowledgement".to_owned())),
+        Ok(Confirmation::NotRequested) => {
+            Err(BusError::Refused("the channel is not in confirm mode".to_owned()))
+        }
         Err(_) => Err(BusError::Down),
     }
 }

@@ -1,8 +1,7 @@
-//! What is declared on the broker: names that are never renamed, and arguments that are never changed under a
-//! name.
+//! The exchanges and queues on the broker. A name is never reused for other arguments.
 //!
-//! A broker refuses a queue that exists with other arguments (406), so a change of them takes a new version
-//! in the name.
+//! A broker refuses to declare a queue that exists with other arguments (406), so a change of the arguments
+//! needs a new version in the name.
 
 use domain::platform::tasks::Queue;
 use lapin::{
@@ -11,26 +10,27 @@ use lapin::{
     types::{AMQPValue, FieldTable, ShortString},
 };
 
-/// Every fact, to every process.
+/// The exchange that fans out facts to every process.
 pub(super) const FACTS: &str = "smallrun.facts.v1";
-/// That a transaction left work behind, to every process.
+/// The exchange that notifies every process of new work.
 pub(super) const NEWS: &str = "smallrun.news.v1";
 
-/// A permit that was handed out so often without an end has met a worker that dies of something: the row has
-/// the history, and is claimed by a look when its lease is over.
+/// The maximum number of deliveries of a permit. After that many, its task probably crashes workers. The
+/// task's row has the history, and polling claims it when its lease expires.
 const DELIVERIES_MAX: i64 = 10;
-/// More permits than this help nobody: workers that are behind by so much claim without waiting for any.
+/// The maximum number of permits in a queue. Workers that are further behind claim without waiting for
+/// permits.
 const PERMITS_MAX: i64 = 100_000;
-/// Facts that wait for a process which does not read are dropped beyond this number: it sees the gap, and
-/// reads the table.
+/// The maximum number of fact messages that wait for a process. Older ones are dropped; the process detects
+/// the gap and reads the table.
 const FACTS_WAITING_MAX: i64 = 1_000;
 
-/// The name of a task queue.
+/// Returns the name of a task queue.
 pub(super) fn name_of(queue: Queue) -> String {
     format!("smallrun.tasks.{}.v1", queue.name())
 }
 
-/// What all processes share: the exchanges and the task queues.
+/// Declares what all processes share: the exchanges and the task queues.
 pub(super) async fn declare_shared(channel: &Channel) -> lapin::Result<()> {
     for exchange in [FACTS, NEWS] {
         let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
@@ -51,10 +51,10 @@ pub(super) async fn declare_shared(channel: &Channel) -> lapin::Result<()> {
     Ok(())
 }
 
-/// The two queues of this process alone, which go with its connection: facts, and news.
+/// Declares the two queues of this process, for facts and for news. They are deleted with its connection.
 pub(super) async fn declare_own(channel: &Channel) -> lapin::Result<(ShortString, ShortString)> {
     let facts = declare_own_queue(channel, FACTS, FACTS_WAITING_MAX).await?;
-    // One piece of news is as good as many.
+    // One notification is as good as many.
     Ok((facts, declare_own_queue(channel, NEWS, 1).await?))
 }
 
@@ -63,7 +63,8 @@ async fn declare_own_queue(channel: &Channel, exchange: &str, length_max: i64) -
     arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(length_max));
     let options =
         QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
-    // The broker makes up the name; a prefix of ours would need the same rights and could collide.
+    // The broker generates the name. A name with a prefix of ours would need the same permissions and could
+    // collide.
     let queue = channel.queue_declare("".into(), options, arguments).await?;
     let name = queue.name().clone();
     channel
