@@ -1,7 +1,8 @@
-//! The ports of the edge: what the program behind it knows, and the edge does not.
+//! The ports of the edge: the traits that the program behind it implements.
 //!
-//! [`Backend`] finds out who asks, [`Viewer`] is one who asks and runs what was admitted; what fields cost
-//! and which operations are what kind of work is the [`SchemaProfile`](crate::guard::SchemaProfile).
+//! A [`Backend`] authenticates callers. A [`Viewer`] is an authenticated or anonymous caller and runs
+//! admitted requests. The cost of fields and the class of each operation come from the
+//! [`SchemaProfile`](crate::guard::SchemaProfile).
 
 use std::{any::Any, collections::HashMap, error::Error, net::IpAddr, sync::Arc, time::Instant};
 
@@ -13,115 +14,118 @@ use tokio_util::sync::CancellationToken;
 
 use crate::trace::RequestTrace;
 
-/// Why the program behind the edge could not say something; it is logged, and nobody is shown it.
+/// An error of the program behind the edge. It is logged and never shown to a client.
 pub type Failure = Box<dyn Error + Send + Sync>;
 
-/// What stands for a bearer token where it is kept for longer than a request: never the token itself.
+/// A hash of a bearer token, kept for longer than one request in place of the token itself.
 pub type Fingerprint = Vec<u8>;
 
-/// The program behind the edge. Its methods that are not `async` are called for each request, and take no
-/// time.
+/// The program behind the edge. The methods that are not `async` are called for every request and must return
+/// at once.
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
-    /// Whoever sends no token.
+    /// Returns the viewer of a request without a token.
     fn anonymous(&self) -> Arc<dyn Viewer>;
 
-    /// The fingerprint of a bearer token; `None` when the text cannot be one.
+    /// Returns the fingerprint of a bearer token, or `None` when the text cannot be a token.
     fn fingerprint(&self, token: &str) -> Option<Fingerprint>;
 
-    /// Whose a bearer token is now; `None` when it is good for nothing.
+    /// Looks up the current bearer of a token. Returns `None` when the token is not valid.
     ///
     /// # Errors
     ///
-    /// When that cannot be found out at present.
+    /// When the lookup fails.
     async fn viewer(&self, token: &str) -> Result<Option<Arc<dyn Viewer>>, Failure>;
 
-    /// Whose many tokens are now, by their fingerprints; those that are good for nothing are left out.
+    /// Looks up the current bearers of many tokens by their fingerprints. Invalid tokens are left out.
     ///
     /// # Errors
     ///
-    /// When that cannot be found out at present.
+    /// When the lookup fails.
     async fn viewers(&self, tokens: &[Fingerprint])
     -> Result<HashMap<Fingerprint, Arc<dyn Viewer>>, Failure>;
 
-    /// The time, as it counts for a request that arrives now.
+    /// Returns the arrival time of a request that arrives now.
     fn arrival_now(&self) -> DateTime<Utc>;
 
-    /// Whether requests that may be shed would wait behind the edge, only to be turned away there.
+    /// Returns whether the program behind the edge would refuse requests that may be shed, after letting them
+    /// wait.
     fn is_crowded(&self) -> bool;
 
-    /// Begins the trace of work that no request with a trace has caused.
+    /// Starts the trace of work that was not caused by a traced request.
     fn start_trace(&self) -> RequestTrace;
 }
 
-/// Somebody who asks.
+/// A caller, authenticated or anonymous.
 pub trait Viewer: Any + Send + Sync {
-    /// Whether this is nobody in particular.
+    /// Returns whether the viewer is anonymous.
     fn is_anonymous(&self) -> bool;
 
-    /// Who pays for what this viewer asks.
+    /// Returns who is charged for this viewer's requests.
     fn charged(&self) -> Charged;
 
-    /// Who sees the same as this viewer, whatever is asked; `None` when nobody else does.
+    /// Returns the group of viewers that get the same answer to every document, or `None` when the viewer is
+    /// the only member of the group.
     fn audience(&self) -> Option<Audience>;
 
-    /// Whether this viewer may ask about the schema where not everybody may.
+    /// Returns whether this viewer may read the schema where it is not open to everybody.
     fn may_read_schema(&self) -> bool;
 
-    /// Whether another viewer is the same one and may do the same.
+    /// Returns whether the other viewer is the same person or token with the same permissions.
     fn is_same(&self, other: &dyn Viewer) -> bool;
 
     /// Runs a query or a mutation.
     fn execute(self: Arc<Self>, work: AdmittedWork) -> BoxFuture<'static, Response>;
 
-    /// Runs a subscription: an answer for each of its events. It is dropped when nobody listens any more.
+    /// Runs a subscription: yields one answer for each event. The stream is dropped when nobody listens any
+    /// more.
     fn subscribe(self: Arc<Self>, work: AdmittedWork) -> BoxStream<'static, Response>;
 }
 
-/// Who pays for what is asked.
+/// Who is charged for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Charged {
-    /// Nobody: what this viewer asks is not counted.
+    /// Nobody: this viewer's requests are not counted.
     Nobody,
-    /// A known one.
+    /// A known account or token.
     Known {
-        /// What kind, for the log.
+        /// Its kind, for the log.
         kind: &'static str,
-        /// Which of its kind.
+        /// Its id within its kind.
         id: u128,
     },
-    /// Everybody who asks from the same network.
+    /// The caller's network, together with everybody else in it.
     Network,
 }
 
-/// All viewers of one audience get the same answer to the same document.
+/// A group of viewers that all get the same answer to the same document.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Audience(pub String);
 
-/// What belongs to one request, besides what it asks for.
+/// The context of one request, apart from what it asks for.
 #[derive(Clone)]
 pub struct RequestContext {
-    /// Who asks.
+    /// The caller.
     pub viewer: Arc<dyn Viewer>,
-    /// From where: limits on guessing count by it.
+    /// The caller's address. Rate limits on guessing are counted by it.
     pub address: Option<IpAddr>,
-    /// When the request came in, by [`Backend::arrival_now`].
+    /// When the request arrived, by [`Backend::arrival_now`].
     pub arrived_at: DateTime<Utc>,
-    /// The same on the clock of this process that only goes forward: how long it waits is counted from here.
+    /// The arrival on this process's monotonic clock. Waiting times are measured from it.
     pub came_at: Instant,
     /// Cancelled when nobody waits for the answer any more.
     pub gone: CancellationToken,
 }
 
-/// A request that is to be run now.
+/// A request that the guard and the budget have admitted.
 pub struct AdmittedWork {
-    /// The parsed document with its variables, and what the edge hands to resolvers: files, and a
-    /// subscription's [`Turn`](crate::live::runs::Turn).
+    /// The parsed document with its variables, and the data that the edge hands to resolvers: uploaded files,
+    /// and the [`Turn`](crate::live::runs::Turn) of a subscription.
     pub request: Request,
-    /// What kind of operation it is.
+    /// The kind of the operation.
     pub kind: OperationType,
-    /// Whether it may ask about the schema, and errors may say which names there are.
+    /// Whether the request may use introspection, and whether errors may suggest names of the schema.
     pub shows_schema: bool,
-    /// Who asked, from where and when.
+    /// The caller, their address and the time of arrival.
     pub context: RequestContext,
 }

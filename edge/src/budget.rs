@@ -1,7 +1,8 @@
-//! What each caller may spend: a token bucket of points, in the memory of this process.
+//! The budget of each caller: a token bucket of points, in the memory of this process.
 //!
-//! A request is charged what it may cost before it is run, and gets back what it did not cost. The buckets of
-//! other processes are their own: with several, a caller has that many times the budget.
+//! A request is charged its maximal cost before it runs, and refunded the difference to its actual cost
+//! afterwards. Each process has buckets of its own, so with several processes a caller's budget is multiplied
+//! by their number.
 
 use std::{
     net::IpAddr,
@@ -16,41 +17,43 @@ use crate::{
     http::address::network,
 };
 
-/// How often it is logged that a caller has nothing left.
+/// The shortest time between two log lines about the same caller's empty budget.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
-/// How much callers may spend.
+/// The size and the refill rate of each caller's bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BudgetSettings {
-    /// The points that a caller has at most.
+    /// The capacity of a bucket, in points.
     pub points_max: u32,
-    /// The points that come back each second.
+    /// The points refilled per second.
     pub points_per_second: u32,
-    /// Of how many callers this is remembered. Those who come back after so many others begin anew.
+    /// The number of callers whose buckets are kept. A caller that returns after this many others starts with
+    /// a full bucket.
     pub callers_max: u32,
 }
 
 impl Default for BudgetSettings {
-    /// A page of the marketplace costs some thousand points and takes milliseconds of a processor: a caller
-    /// may keep most of one busy, and has a minute or two of it in hand. An estimate, not a measure.
+    /// A page of the marketplace costs a few thousand points and takes milliseconds of processor time. A
+    /// caller may keep most of one processor busy, with a reserve of one to two minutes. These numbers are an
+    /// estimate, not a measurement.
     fn default() -> Self {
         Self { points_max: 50_000_000, points_per_second: 500_000, callers_max: 100_000 }
     }
 }
 
-/// Who pays for a request.
+/// The bucket that a request is charged to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Payer {
-    /// A known one, of some kind.
+    /// A known account or token.
     Known { kind: &'static str, id: u128 },
-    /// Everybody else, by the network that they come from.
+    /// Any other caller, by network.
     Address(IpAddr),
-    /// Whoever has no address.
+    /// A caller without an address.
     Unknown,
 }
 
 impl Payer {
-    /// Who pays; `None` is nobody.
+    /// Returns the payer of a request, or `None` when nobody is charged.
     pub(crate) fn of(caller: &RequestContext) -> Option<Self> {
         match caller.viewer.charged() {
             Charged::Nobody => None,
@@ -61,7 +64,7 @@ impl Payer {
         }
     }
 
-    /// For logs: what kind, not who.
+    /// Returns the payer's kind for logs, without its identity.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Known { kind, .. } => kind,
@@ -70,17 +73,17 @@ impl Payer {
     }
 }
 
-/// A caller has not enough left.
+/// The refusal of a request whose caller has too few points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Short {
     /// When the same request may be sent again.
     pub(crate) retry_after: Duration,
     pub(crate) left: u64,
-    /// Whether this is news: not told in the last minute.
+    /// Whether to log it: nothing was logged about this caller in the last minute.
     pub(crate) news: bool,
 }
 
-/// The buckets.
+/// The buckets of all callers.
 #[derive(Debug)]
 pub(crate) struct Budget {
     settings: BudgetSettings,
@@ -90,7 +93,7 @@ pub(crate) struct Budget {
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
     left: u64,
-    /// Until when what comes back is in `left`.
+    /// The time up to which refilled points are included in `left`.
     at: Instant,
     told_at: Option<Instant>,
 }
@@ -102,18 +105,18 @@ impl Budget {
         Self { settings, buckets: buckets.build() }
     }
 
-    /// How it is set.
+    /// Returns the settings.
     pub(crate) fn settings(&self) -> BudgetSettings {
         self.settings
     }
 
-    /// Whether a caller has anything left.
+    /// Checks that a caller has points left.
     pub(crate) fn check(&self, payer: Payer, now: Instant) -> Result<(), Short> {
         self.with(payer, now, |bucket| if bucket.left > 0 { Ok(()) } else { Err(self.short(bucket, 1, now)) })
     }
 
-    /// Takes points for a request that may cost so much; answers what is left. A request that costs more than
-    /// a full bucket holds takes a full one.
+    /// Takes the maximal cost of a request from its caller's bucket and returns the points left. A request
+    /// that costs more than a full bucket holds takes a full bucket.
     pub(crate) fn take(&self, payer: Payer, cost: u64, now: Instant) -> Result<u64, Short> {
         let needed = cost.min(self.settings.points_max.into());
         self.with(payer, now, |bucket| match bucket.left.checked_sub(needed) {
@@ -133,7 +136,7 @@ impl Budget {
         Short { retry_after: self.time_of(needed.saturating_sub(bucket.left)), left: bucket.left, news }
     }
 
-    /// Takes points for what was done already, however few there are; answers what is left.
+    /// Charges for work that is already done, down to zero points, and returns the points left.
     pub(crate) fn charge(&self, payer: Payer, points: u64, now: Instant) -> u64 {
         self.with(payer, now, |bucket| {
             bucket.left = bucket.left.saturating_sub(points);
@@ -141,7 +144,7 @@ impl Budget {
         })
     }
 
-    /// Gives back what was taken and not needed; answers what is left.
+    /// Refunds points that were taken and not used, and returns the points left.
     pub(crate) fn give_back(&self, payer: Payer, points: u64, now: Instant) -> u64 {
         self.with(payer, now, |bucket| {
             bucket.left = bucket.left.saturating_add(points).min(self.settings.points_max.into());
@@ -167,12 +170,12 @@ impl Budget {
         if left >= max {
             (bucket.left, bucket.at) = (max, now);
         } else if let Some(at) = bucket.at.checked_add(self.time_of(came)) {
-            // Only as far as whole points go: what is between two of them is not lost.
+            // Advance only by whole points, so that the fraction in between is not lost.
             (bucket.left, bucket.at) = (left, at.min(now));
         }
     }
 
-    /// In which time so many points come.
+    /// Returns the time in which this many points are refilled.
     fn time_of(&self, points: u64) -> Duration {
         let micros = u128::from(points)
             .saturating_mul(1_000_000)
@@ -193,16 +196,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_spent_comes_back_with_time_and_never_beyond_the_most() {
+    fn spent_points_refill_over_time_up_to_the_capacity() {
         let (budget, start) = (Budget::new(SETTINGS), Instant::now());
         let at = |millis| start + Duration::from_millis(millis);
         assert_eq!(budget.take(somebody(1), 70, start), Ok(30));
-        assert_eq!(budget.take(somebody(2), 70, start), Ok(30), "each has a bucket of its own");
+        assert_eq!(budget.take(somebody(2), 70, start), Ok(30), "each caller has a separate bucket");
         let short = budget.take(somebody(1), 50, start).unwrap_err();
         assert_eq!((short.retry_after, short.left, short.news), (Duration::from_secs(2), 30, true));
-        assert!(!budget.take(somebody(1), 50, at(1_000)).unwrap_err().news, "told once in a minute");
+        assert!(!budget.take(somebody(1), 50, at(1_000)).unwrap_err().news, "logged once a minute");
         assert_eq!(budget.take(somebody(1), 50, at(2_000)), Ok(0));
-        // Thirty looks within a second lose nothing between two points.
+        // Thirty refills within a second lose no fraction of a point.
         for look in 0..30 {
             budget.charge(somebody(1), 0, at(2_000 + look * 33));
         }
@@ -211,12 +214,12 @@ mod tests {
         assert_eq!(
             budget.charge(somebody(1), 1_000, at(3_600_000)),
             0,
-            "what was done is charged however little is left"
+            "work that is done is charged even with few points left"
         );
     }
 
     #[test]
-    fn what_was_not_needed_is_given_back() {
+    fn unused_points_are_refunded() {
         let (budget, now) = (Budget::new(SETTINGS), Instant::now());
         assert_eq!(budget.take(somebody(1), 90, now), Ok(10));
         assert_eq!(budget.give_back(somebody(1), 60, now), 70);
@@ -224,21 +227,21 @@ mod tests {
     }
 
     #[test]
-    fn what_costs_more_than_there_ever_is_takes_all_of_it() {
+    fn a_request_larger_than_the_bucket_takes_a_full_bucket() {
         let (budget, now) = (Budget::new(SETTINGS), Instant::now());
         assert_eq!(budget.take(somebody(1), 5_000, now), Ok(0));
         assert!(budget.take(somebody(1), 1, now).is_err());
     }
 
     #[test]
-    fn callers_without_number_take_no_memory_without_number() {
+    fn the_number_of_buckets_is_bounded() {
         let (budget, now) = (Budget::new(SETTINGS), Instant::now());
         let busy = somebody(1);
         budget.take(busy, 100, now).unwrap();
         for number in 0..20_000_u32 {
             budget.take(Payer::Address(std::net::Ipv4Addr::from(number).into()), 1, now).unwrap();
             if number % 100 == 0 {
-                assert!(budget.take(busy, 1, now).is_err(), "who goes on asking is not forgotten: {number}");
+                assert!(budget.take(busy, 1, now).is_err(), "an active caller is not evicted: {number}");
             }
         }
         budget.buckets.run_pending_tasks();

@@ -1,7 +1,8 @@
-//! How the edge says no: the closed table of codes in `extensions.code`, and what is shown of a failure.
+//! The errors of the edge: the closed table of codes in `extensions.code`, and what a client sees of a
+//! failure.
 //!
-//! Everything that is not in the table is `INTERNAL`: logged once with its chain, shown without anything of
-//! the inside.
+//! Any failure outside the table is `INTERNAL`. It is logged once with its chain of causes and shown without
+//! internal details.
 
 use std::time::Duration;
 
@@ -12,43 +13,43 @@ use crate::trace::RequestTrace;
 /// The closed table of codes in `extensions.code`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
-    /// Sign in, or send a token that is valid.
+    /// The request needs a valid token: sign in.
     Unauthenticated,
-    /// Known, but not allowed.
+    /// The caller is known but not allowed to do this.
     Forbidden,
-    /// Confirm the e-mail address first.
+    /// The e-mail address must be confirmed first.
     EmailUnconfirmed,
     /// An argument is out of bounds.
     BadUserInput,
-    /// The request is no GraphQL request: no JSON, no `query`, an operation that the document does not have.
+    /// The request is not a GraphQL request: it is not JSON, has no `query`, or names an operation that the
+    /// document does not have.
     BadRequest,
-    /// The document is not GraphQL.
+    /// The document is not valid GraphQL syntax.
     ParseFailed,
-    /// The document, or a variable, does not fit the schema.
+    /// The document or a variable does not fit the schema.
     ValidationFailed,
-    /// Running the document would cost more than one request may.
+    /// The document would cost more than one request may.
     TooCostly,
-    /// The answer took longer than it may.
+    /// The request took longer than its deadline.
     DeadlineExceeded,
-    /// The caller has spent what it may spend, for now: the error says in how many seconds to come again.
+    /// The caller's budget is used up for now. The error says after how many seconds to retry.
     RateLimited,
-    /// There is more to do than can be done in time; nothing was changed. The error says in how many seconds
-    /// to come again.
+    /// The server is overloaded, and nothing was changed. The error says after how many seconds to retry.
     Busy,
-    /// The schema is not shown to this viewer.
+    /// Introspection is not allowed for this viewer.
     IntrospectionDisabled,
-    /// No document is known by that hash or id: send it along once. The name is that of Apollo's protocol.
+    /// No document is known by this hash or id: send its text once. The code is that of Apollo's protocol.
     PersistedQueryNotFound,
-    /// This server keeps no documents by their hash. The name is that of Apollo's protocol.
+    /// This server does not store documents by hash. The code is that of Apollo's protocol.
     PersistedQueryNotSupported,
-    /// This server answers trusted documents only, and this is none.
+    /// This server runs trusted documents only, and this document is not one of them.
     DocumentNotTrusted,
-    /// Our fault.
+    /// A failure of the server.
     Internal,
 }
 
 impl Code {
-    /// As it stands in `extensions.code`.
+    /// Returns the value of `extensions.code`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Unauthenticated => "UNAUTHENTICATED",
@@ -70,42 +71,41 @@ impl Code {
         }
     }
 
-    /// The same error outside of a resolver.
+    /// Returns an error of this code that is raised outside of a resolver.
     pub fn server_error(self, message: impl Into<String>, at: Option<Pos>) -> ServerError {
         let mut error = ServerError::new(message, at);
         self.mark(&mut error);
         error
     }
 
-    /// Gives an error this code.
+    /// Sets this code on an error.
     pub fn mark(self, error: &mut ServerError) {
         error.extensions.get_or_insert_default().set("code", self.name());
     }
 
-    /// An error of this code.
+    /// Returns an error of this code.
     pub fn error(self, message: impl Into<String>) -> Error {
         Error::new(message).extend_with(|_, extensions| extensions.set("code", self.name()))
     }
 }
 
-/// The name of the seconds to wait in the extensions of an error.
+/// The extension of an error that holds the seconds to wait.
 pub const RETRY_AFTER: &str = "retryAfterSecs";
 
-/// There is more to do than can be done: come again after that time.
+/// Returns the error of an overloaded server: retry after the given time.
 pub fn busy(retry_after: Duration) -> ServerError {
     let secs = whole_secs(retry_after);
-    let mut error =
-        Code::Busy.server_error(format!("too much is asked for at once: come again in {secs} s"), None);
+    let mut error = Code::Busy.server_error(format!("the server is busy: retry in {secs} s"), None);
     error.extensions.get_or_insert_default().set(RETRY_AFTER, secs);
     error
 }
 
-/// The seconds of a time, rounded up, one at least.
+/// Returns a duration in whole seconds, rounded up, at least one.
 pub fn whole_secs(time: Duration) -> u64 {
     time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)).max(1)
 }
 
-/// Logs a failure of ours with its chain and answers what may be shown of it.
+/// Logs an internal failure with its chain of causes and returns the error to show.
 pub fn internal(failure: &(dyn std::error::Error + 'static)) -> Error {
     let mut chain = failure.to_string();
     let mut cause = failure.source();
@@ -114,7 +114,7 @@ pub fn internal(failure: &(dyn std::error::Error + 'static)) -> Error {
         chain.push_str(&inner.to_string());
         cause = inner.source();
     }
-    tracing::error!(error = chain, "a request failed");
+    tracing::error!(error = chain, "request failed");
     let error = Code::Internal.error("internal error");
     match RequestTrace::current() {
         Some(trace) => error.extend_with(|_, extensions| extensions.set("traceId", trace.trace_id())),

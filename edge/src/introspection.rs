@@ -1,8 +1,8 @@
-//! Who may ask about the schema, and what the others get instead.
+//! Who may use introspection, and the refusal for everybody else.
 //!
-//! Questions about the schema are found here. Whoever runs a request for somebody to whom the schema is not
-//! shown ([`AdmittedWork::shows_schema`](crate::AdmittedWork)) must not suggest names in errors either: with
-//! near misses the schema can be guessed name by name.
+//! This module finds introspection fields in a document. When
+//! [`AdmittedWork::shows_schema`](crate::AdmittedWork) is false, the backend must not suggest names in errors
+//! either: suggestions would let a client guess the schema name by name.
 
 use async_graphql::{
     ServerError,
@@ -11,22 +11,22 @@ use async_graphql::{
 
 use crate::{backend::Viewer, errors::Code};
 
-/// Who may ask about the schema.
+/// Who may read the schema by introspection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SchemaAudience {
     /// Everybody.
     Everybody,
-    /// Those who may read it ([`Viewer::may_read_schema`]).
+    /// Viewers with permission to read it ([`Viewer::may_read_schema`]).
     Permitted,
     /// Nobody.
     Nobody,
 }
 
-/// Shows the schema to those who may see it.
+/// Decides who may use introspection.
 #[derive(Debug)]
 pub(crate) struct Introspection {
     audience: SchemaAudience,
-    /// Those who are permitted, in words.
+    /// The permitted viewers in words, for the error text.
     readers: &'static str,
 }
 
@@ -35,7 +35,7 @@ impl Introspection {
         Self { audience, readers }
     }
 
-    /// Whether the schema is shown to that viewer.
+    /// Returns whether this viewer may use introspection.
     pub(crate) fn is_open_to(&self, viewer: &dyn Viewer) -> bool {
         match self.audience {
             SchemaAudience::Everybody => true,
@@ -44,7 +44,7 @@ impl Introspection {
         }
     }
 
-    /// Why a document cannot be executed for that viewer: it asks about the schema, and the viewer may not.
+    /// Returns the refusal of a document that uses introspection without permission.
     pub(crate) fn refusal(&self, viewer: &dyn Viewer, document: &ExecutableDocument) -> Option<ServerError> {
         if self.is_open_to(viewer) || !asks_about_schema(document) {
             return None;
@@ -53,20 +53,20 @@ impl Introspection {
             SchemaAudience::Everybody | SchemaAudience::Permitted => {
                 format!("the schema is shown {}", self.readers)
             }
-            SchemaAudience::Nobody => "this server does not answer questions about its schema".to_owned(),
+            SchemaAudience::Nobody => "introspection is disabled on this server".to_owned(),
         };
         Some(Code::IntrospectionDisabled.server_error(why, None))
     }
 }
 
-/// Whether some operation or fragment has `__schema` or `__type`, at whatever depth.
+/// Returns whether any operation or fragment selects `__schema` or `__type`, at any depth.
 fn asks_about_schema(document: &ExecutableDocument) -> bool {
     let operations = document.operations.iter().map(|(_, operation)| &operation.node.selection_set.node);
     let fragments = document.fragments.values().map(|fragment| &fragment.node.selection_set.node);
     operations.chain(fragments).any(set_asks)
 }
 
-/// Recurses as deep as brackets are nested, which the bounds on the text keep shallow.
+/// Recursion is as deep as the brackets of the text, which the guard bounds.
 fn set_asks(set: &SelectionSet) -> bool {
     set.items.iter().any(|selection| match &selection.node {
         Selection::Field(field) => {
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn questions_about_the_schema_are_found_wherever_they_stand() {
+    fn introspection_fields_are_found_anywhere_in_a_document() {
         for (text, asks) in [
             ("{ __schema { types { name } } }", true),
             ("{ a: __type(name: \"Drop\") { name } }", true),

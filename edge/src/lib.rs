@@ -1,12 +1,15 @@
-//! The edge of a GraphQL API, whatever its schema: HTTP, connections, admission, budgets, execution, and what
-//! stays open.
+//! The edge of a GraphQL API, independent of its schema: connections, transports, admission, budgets,
+//! execution and long-lived connections.
 //!
-//! [`http`] the endpoint with all its transports; [`guard`] what a request may cost at most; [`budget`] what
-//! each caller may spend; [`execute`] from a request to its answer; [`live`] what runs on connections that
-//! stay open. What the edge has to be told stands in [`backend`]: who asks, and how an admitted request is
-//! run.
+//! - [`http`] serves the endpoint over all its transports.
+//! - [`guard`] limits what a single request may cost.
+//! - [`budget`] limits what each caller may spend over time.
+//! - [`execute`] turns a request into its answer.
+//! - [`live`] runs subscriptions and checks connections that stay open.
+//! - [`backend`] defines what the program behind the edge must provide: who the caller is, and how an
+//!   admitted request runs.
 //!
-//! Architecture invariant: nothing here knows the schema, the database or a rule of the marketplace.
+//! Architecture invariant: this crate knows no schema, no database and no rule of the marketplace.
 
 pub mod backend;
 pub mod budget;

@@ -1,4 +1,4 @@
-//! How an edge is set.
+//! The settings of an edge.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -11,33 +11,33 @@ use crate::{
     uploads::UploadRules,
 };
 
-/// How an edge is set.
+/// The settings of an edge.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Who may ask about the schema.
+    /// Who may use introspection.
     pub introspection: SchemaAudience,
-    /// The documents that a request may name instead of sending them.
+    /// The documents that a request may name instead of sending their text.
     pub documents: Documents,
-    /// How the edge speaks HTTP.
+    /// The HTTP settings.
     pub http: HttpSettings,
-    /// The proxies whose `Forwarded` and `X-Forwarded-For` are believed.
+    /// The proxies whose `Forwarded` and `X-Forwarded-For` headers are trusted.
     pub trusted_proxies: Vec<IpAddr>,
-    /// A query that takes longer is given up; a mutation that began runs to its end.
+    /// The longest time a query may run. A mutation that has begun always runs to its end.
     pub query_deadline: Duration,
     /// The limits of every request.
     pub limits: Limits,
-    /// What each caller may spend; `None` is without end.
+    /// The budget of each caller; `None` means unlimited.
     pub budget: Option<BudgetSettings>,
-    /// When requests wait so long until they are run, some are not begun; zero is never.
+    /// The waiting time from which on load is shed; zero disables shedding.
     pub shed_from: Duration,
-    /// Where the files of requests are kept while these run, and how large they may be.
+    /// Where uploaded files are stored while their request runs, and how large they may be.
     pub uploads: UploadRules,
-    /// How many connections may stay open, and what may be asked on one.
+    /// How many connections may stay open, and how many operations each may run.
     pub live: LiveBounds,
 }
 
 impl Default for Settings {
-    /// Of an edge that is tried out, by a test say: everything is open, with the usual bounds.
+    /// Settings for trying an edge out, as tests do: everything is open, with the usual limits.
     fn default() -> Self {
         const FILE_BYTES_MAX: usize = 1024 * 1024;
         Self {
@@ -55,19 +55,19 @@ impl Default for Settings {
     }
 }
 
-/// How the edge speaks HTTP.
+/// The HTTP settings of an edge.
 #[derive(Debug, Clone)]
 pub struct HttpSettings {
     /// The origins whose pages may read answers.
     pub cors: Cors,
-    /// Whether people reach it by HTTPS: then browsers are told to use nothing else.
+    /// Whether clients reach the server over HTTPS. Browsers are then told to use HTTPS only.
     pub https: bool,
-    /// The longest that a client may take to send a body.
+    /// The longest time a client may take to send a body.
     pub body_within: Duration,
 }
 
 impl Default for HttpSettings {
-    /// Of a server that is tried out.
+    /// Settings for trying a server out.
     fn default() -> Self {
         Self { cors: Cors::Any, https: false, body_within: Duration::from_secs(20) }
     }

@@ -1,7 +1,7 @@
-//! Files of a request: the scalar `Upload`, and what a resolver finds behind it.
+//! Uploaded files: the scalar `Upload` and the file behind it.
 //!
-//! Files come by the GraphQL multipart request specification. They lie on disk without a name, so that they
-//! are gone as soon as the request is, even if the process ends in the middle.
+//! Files arrive by the GraphQL multipart request specification. They are stored on disk without a name, so
+//! the system removes them when the request ends, even if the process is killed.
 
 use std::{fs::File, io::Read, path::PathBuf, sync::Arc, time::Duration};
 
@@ -10,25 +10,25 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::errors::{Code, internal};
 
-/// What stands in the variables where a file belongs, before its number.
+/// The prefix of the value that stands for a file in the variables; the file's number follows.
 const PLACEHOLDER: &str = "upload:";
 
-/// Where files of requests are kept for as long as these run, and how large they may be.
+/// Where uploaded files are stored while their request runs, and how large they may be.
 #[derive(Debug, Clone)]
 pub struct UploadRules {
-    /// The folder. It must exist.
+    /// The folder for the files. It must exist.
     pub spool: PathBuf,
-    /// Bytes of one file, at most.
+    /// The largest size of one file, in bytes.
     pub file_bytes_max: usize,
-    /// Files of one request, at most.
+    /// The most files in one request.
     pub files_max: usize,
-    /// How long it may take to send a request with files.
+    /// The longest time a client may take to send a request with files.
     pub within: Duration,
     permits: Arc<Semaphore>,
 }
 
 impl UploadRules {
-    /// The rules of a process, which receives the files of that many requests at once.
+    /// Creates the rules of a process that receives the files of `at_once` requests at a time.
     pub fn new(
         spool: PathBuf,
         file_bytes_max: usize,
@@ -39,30 +39,30 @@ impl UploadRules {
         Self { spool, file_bytes_max, files_max, within, permits: Arc::new(Semaphore::new(at_once)) }
     }
 
-    /// Waits for a turn; `None` if that takes too long.
+    /// Waits for a permit to receive files. Returns `None` when none is free in time.
     pub(crate) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
         let turn = tokio::time::timeout(self.within, Arc::clone(&self.permits).acquire_owned());
         turn.await.ok().and_then(Result::ok)
     }
 }
 
-/// The files of one request. They go with it.
+/// The files of one request, removed together with it.
 #[derive(Debug)]
 pub(crate) struct Uploads {
     pub(crate) files: Vec<Arc<File>>,
-    /// Held until what was received is no longer needed.
+    /// The permit is held until the files are no longer needed.
     pub(crate) _turn: OwnedSemaphorePermit,
 }
 
 /// A file, sent by the GraphQL multipart request specification: the variable is null in `operations`, and
-/// `map` says which part of the request belongs there. Such a request needs the header
-/// `Apollo-Require-Preflight` (or `GraphQL-Require-Preflight`) with any value, and a token.
+/// `map` names the part of the request that holds the file. Such a request needs a token and the header
+/// `Apollo-Require-Preflight` (or `GraphQL-Require-Preflight`) with any value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Upload(usize);
 
 /// A file, sent by the GraphQL multipart request specification: the variable is null in `operations`, and
-/// `map` says which part of the request belongs there. Such a request needs the header
-/// `Apollo-Require-Preflight` (or `GraphQL-Require-Preflight`) with any value, and a token.
+/// `map` names the part of the request that holds the file. Such a request needs a token and the header
+/// `Apollo-Require-Preflight` (or `GraphQL-Require-Preflight`) with any value.
 #[Scalar]
 impl ScalarType for Upload {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -71,7 +71,7 @@ impl ScalarType for Upload {
             _ => None,
         };
         number.map(Self).ok_or_else(|| {
-            InputValueError::custom("a file comes in a multipart request, as a variable that is null")
+            InputValueError::custom("send the file in a multipart request and leave its variable null")
         })
     }
     fn to_value(&self) -> Value {
@@ -80,21 +80,21 @@ impl ScalarType for Upload {
 }
 
 impl Upload {
-    /// What the variable of the file with that number holds, once it is received.
+    /// Returns the value that the variable of this file is set to once the file is received.
     pub(crate) fn placeholder(number: usize) -> String {
         format!("{PLACEHOLDER}{number}")
     }
 
-    /// Does something slow with the bytes of the file, where it is in nobody's way.
+    /// Reads the file and runs slow work on its bytes, on a thread for blocking work.
     pub async fn read<T, F>(self, ctx: &Context<'_>, work: F) -> async_graphql::Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&[u8]) -> T + Send + 'static,
     {
-        // What looks like a placeholder may come in a request without files, too.
+        // A client can send text that looks like a placeholder in a request without files.
         let file = ctx.data_opt::<Uploads>().and_then(|uploads| uploads.files.get(self.0)).map(Arc::clone);
         let file = file.ok_or_else(|| {
-            Code::BadUserInput.error("there is no such file in this request: send it as multipart/form-data")
+            Code::BadUserInput.error("the request contains no such file: send it as multipart/form-data")
         })?;
         let read = tokio::task::spawn_blocking(move || {
             let mut bytes = Vec::new();
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_placeholder_is_no_file() {
+    fn only_a_placeholder_parses_as_a_file() {
         assert_eq!(Upload::parse(Value::String(Upload::placeholder(3))).ok(), Some(Upload(3)));
         for value in
             ["", "upload:", "upload:x", "upload:-1", "#__graphql_file__:0", "upload:99999999999999999999"]

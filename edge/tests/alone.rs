@@ -1,6 +1,6 @@
-//! The edge alone: a schema of two fields, with no marketplace behind it.
+//! Tests of the edge alone, with a schema of two fields and no marketplace behind it.
 
-#![expect(clippy::unwrap_used, reason = "a test ends where something unexpected is")]
+#![expect(clippy::unwrap_used, reason = "a test fails on anything unexpected")]
 
 use std::{
     any::Any,
@@ -63,7 +63,7 @@ static PROFILE: LazyLock<SchemaProfile> = LazyLock::new(|| {
     SchemaProfile::new(&SCHEMA.sdl(), PageSizes { usual: 20, max: 100 }, classify, "to its authors")
 });
 
-/// Somebody by their name, or a stranger. The owner pays for nothing.
+/// A person by name, or a stranger. The owner is not charged.
 struct Person(Option<&'static str>);
 
 impl Viewer for Person {
@@ -144,7 +144,7 @@ impl Backend for People {
     }
 }
 
-/// Asks several times, one after the other: the status and the body of the last answer.
+/// Sends a request several times in sequence and returns the status and the body of the last answer.
 async fn ask(
     settings: Settings,
     people: Arc<People>,
@@ -173,7 +173,7 @@ fn code(answer: &Value) -> Option<&str> {
 }
 
 #[actix_web::test]
-async fn who_asks_is_whom_the_backend_knows() {
+async fn the_backend_identifies_the_caller() {
     for (token, status, greeting) in [
         (None, StatusCode::OK, Some("hello stranger")),
         (Some("alice"), StatusCode::OK, Some("hello alice")),
@@ -189,7 +189,7 @@ async fn who_asks_is_whom_the_backend_knows() {
 }
 
 #[actix_web::test]
-async fn a_failure_of_the_backend_is_shown_to_nobody() {
+async fn a_failure_of_the_backend_is_not_shown_to_clients() {
     let people = Arc::new(People { is_broken: AtomicBool::new(true) });
     let (status, answer) = ask(Settings::default(), people, Some("alice"), "{ greeting }", 1).await;
     assert_eq!((status, code(&answer)), (StatusCode::SERVICE_UNAVAILABLE, Some("INTERNAL")), "{answer}");
@@ -197,7 +197,7 @@ async fn a_failure_of_the_backend_is_shown_to_nobody() {
 }
 
 #[actix_web::test]
-async fn each_pays_as_their_viewer_says() {
+async fn the_viewer_decides_who_is_charged() {
     let budget = Some(BudgetSettings { points_max: 3, points_per_second: 1, callers_max: 10 });
     for (token, expected) in
         [(None, Some("RATE_LIMITED")), (Some("alice"), Some("RATE_LIMITED")), (Some("owner"), None)]
@@ -209,7 +209,7 @@ async fn each_pays_as_their_viewer_says() {
 }
 
 #[actix_web::test]
-async fn the_schema_is_shown_to_those_who_may_read_it_and_the_others_are_told_who_they_are() {
+async fn introspection_is_limited_to_permitted_viewers() {
     let query = "{ __schema { queryType { name } } }";
     let settings = || Settings { introspection: SchemaAudience::Permitted, ..Settings::default() };
     let (_, answer) = ask(settings(), Arc::default(), Some("owner"), query, 1).await;

@@ -1,4 +1,4 @@
-//! What an answer shows besides its data: errors with codes of ours, few and short, and what it cost.
+//! Completes answers: gives errors their codes, bounds their number and size, and adds the cost.
 
 use async_graphql::{Name, Response, ServerError, Value, indexmap::IndexMap};
 
@@ -7,24 +7,25 @@ use crate::{
     errors::{Code, internal},
 };
 
-/// The most errors that one answer shows: a document can be wrong in every place.
+/// The most errors in one answer: a document can be wrong in every place.
 const ERRORS_MAX: usize = 20;
-/// The most characters of an error's text: some repeat what was sent.
+/// The most characters of an error message: some messages repeat the input.
 const MESSAGE_MAX: usize = 400;
-/// The most places that an error names.
+/// The most locations of one error.
 const LOCATIONS_MAX: usize = 10;
 
-/// Whether nothing was run: then an answer has no `data` (GraphQL, October 2021, section 7.1).
+/// Returns whether nothing was run. Such an answer has no `data` (GraphQL, October 2021, section 7.1).
 pub(crate) fn is_request_error(response: &Response) -> bool {
     response.data == Value::Null
         && !response.errors.is_empty()
         && response.errors.iter().all(|error| error.path.is_empty())
 }
 
-/// Gives all errors codes of ours, and bounds their number and their texts.
+/// Gives every error a code, and bounds the number of errors and the length of their messages.
 pub(super) fn settle(response: &mut Response) {
     if response.errors.is_empty() && response.data == Value::Null {
-        // Everything was skipped: no field, and no error either (GraphQL, October 2021, section 7.1.1).
+        // Every field was skipped: the answer has neither fields nor errors (GraphQL, October 2021, section
+        // 7.1.1).
         response.data = Value::Object(IndexMap::new());
     }
     response.errors.truncate(ERRORS_MAX);
@@ -35,8 +36,8 @@ pub(super) fn settle(response: &mut Response) {
     }
 }
 
-/// Gives an error of the library a code of ours. What came from a resolver without one is a failure that
-/// nobody meant to show.
+/// Gives an error of the library one of our codes. An error from a resolver without a code is an internal
+/// failure that must not be shown.
 fn mark(error: &mut ServerError) {
     if error.extensions.as_ref().is_some_and(|extensions| extensions.get("code").is_some()) {
         return;
@@ -53,12 +54,12 @@ fn mark(error: &mut ServerError) {
     }
 }
 
-/// A failure that reached the edge without [`internal`].
+/// A failure that reached the edge without passing through [`internal`].
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Unmarked(String);
 
-/// Cuts a text that is too long.
+/// Truncates a message that is too long.
 fn shorten(text: &mut String) {
     if let Some((at, _)) = text.char_indices().nth(MESSAGE_MAX) {
         text.truncate(at);
@@ -66,20 +67,20 @@ fn shorten(text: &mut String) {
     }
 }
 
-/// What a request cost, and what its caller has left.
+/// The cost of a request, and the points its caller has left.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Cost {
-    /// What it may cost at most: `None` when it was refused before that was known.
+    /// The maximal cost; `None` when the request was refused before it was known.
     pub(crate) requested: Option<u64>,
-    /// What it did cost.
+    /// The actual cost.
     pub(crate) actual: u64,
-    /// The caller's budget, and what is left of it; `None` for those without one.
+    /// The caller's budget and the points left; `None` for callers without a budget.
     pub(crate) budget: Option<(BudgetSettings, u64)>,
 }
 
 impl Cost {
-    /// Puts it into the extensions of an answer, as `cost`. An answer that may be kept for others must be
-    /// written without `budget`.
+    /// Writes the cost into the extensions of an answer, as `cost`. An answer that shared caches may store
+    /// must be written without `budget`.
     pub(crate) fn show(&self, response: &mut Response) {
         let mut cost = IndexMap::new();
         if let Some(requested) = self.requested {
@@ -98,7 +99,7 @@ impl Cost {
     }
 }
 
-/// How many values of an answer have a name.
+/// Counts the named values of an answer.
 pub(super) fn values(data: &Value) -> u64 {
     match data {
         Value::Object(fields) => {
@@ -116,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_are_few_and_short_whatever_was_sent() {
+    fn the_number_and_size_of_errors_are_bounded() {
         let error = |message: &str| {
             let mut error = ServerError::new(message, None);
             error.locations = vec![Pos::default(); 1_000];
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn where_everything_is_skipped_the_answer_is_empty_and_not_null() {
+    fn when_every_field_is_skipped_data_is_an_empty_object() {
         let mut response = Response::new(Value::Null);
         settle(&mut response);
         assert_eq!(response.data, value!({}));

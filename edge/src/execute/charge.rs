@@ -1,4 +1,4 @@
-//! Charging callers for what they ask, and what is said to those who ask for too much.
+//! Charges callers for their requests and builds the refusals of those with too few points.
 
 use std::time::Instant;
 
@@ -14,23 +14,22 @@ use crate::{
     guard::GuardRefusal,
 };
 
-/// What a request costs at least that is refused before anything is run.
+/// The minimal cost of a request that is refused before anything runs.
 const REFUSED_POINTS: u64 = 100;
-/// How many bytes that are read, or tokens that are validated, take about as long as one value of an answer
-/// does.
+/// The bytes to parse, and the tokens to validate, that take about as long as one value of an answer.
 const BYTES_PER_POINT: u64 = 20;
 const TOKENS_PER_POINT: u64 = 10;
 
 pub(super) const REFUSALS: &str = "smallrun_graphql_refusals_total";
 
 impl ExecutorParts {
-    /// Whether a caller has anything left, or the answer that says when.
+    /// Checks that a caller has points left; the error is the complete refusal.
     pub(super) fn check(&self, payer: Option<Payer>) -> Result<(), Box<Response>> {
         let (Some(budget), Some(payer)) = (&self.budget, payer) else { return Ok(()) };
         budget.check(payer, Instant::now()).map_err(|short| Box::new(limited(budget, payer, None, short)))
     }
 
-    /// Takes points of a caller, or answers that there are too few.
+    /// Takes points from a caller; the error is the complete refusal.
     pub(super) fn take(&self, payer: Option<Payer>, cost: u64) -> Result<(), Box<Response>> {
         let (Some(budget), Some(payer)) = (&self.budget, payer) else { return Ok(()) };
         budget
@@ -44,7 +43,7 @@ impl ExecutorParts {
         Some((budget.settings(), budget.charge(payer, points, Instant::now())))
     }
 
-    /// The answer of a request that is not admitted, whose document has so many bytes.
+    /// Returns the answer to a refused request whose document has this many bytes, and charges for it.
     pub(super) fn refuse(&self, refused: GuardRefusal, bytes: usize, payer: Option<Payer>) -> Response {
         let actual = u64::try_from(bytes).unwrap_or(u64::MAX).div_euclid(BYTES_PER_POINT).max(REFUSED_POINTS);
         metrics::counter!(REFUSALS, "limit" => refused.limit().unwrap_or("none")).increment(1);
@@ -57,31 +56,27 @@ impl ExecutorParts {
     }
 }
 
-/// What an operation did cost, whose answer has so many values and whose document so many tokens.
+/// Returns the actual cost of an operation, from the number of values in its answer and of tokens in its
+/// document.
 pub(super) fn actual(values: u64, tokens: u64, refused: bool) -> u64 {
     if refused { tokens.max(REFUSED_POINTS) } else { values.max(tokens.div_euclid(TOKENS_PER_POINT)).max(1) }
 }
 
-/// The answer for who has too few points left.
+/// Returns the answer to a caller with too few points left.
 fn limited(budget: &Budget, payer: Payer, requested: Option<u64>, short: Short) -> Response {
     let secs = whole_secs(short.retry_after);
     metrics::counter!(REFUSALS, "limit" => "budget").increment(1);
     if short.news {
-        tracing::warn!(
-            caller = payer.kind(),
-            requested,
-            left = short.left,
-            "a caller has used up its budget"
-        );
+        tracing::warn!(caller = payer.kind(), requested, left = short.left, "caller has used up its budget");
     }
-    let mut error = Code::RateLimited.server_error(format!("too many requests: ask again in {secs} s"), None);
+    let mut error = Code::RateLimited.server_error(format!("too many requests: retry in {secs} s"), None);
     error.extensions.get_or_insert_default().set(RETRY_AFTER, secs);
     let mut response = Response::from_errors(vec![error]);
     Cost { requested, actual: 0, budget: Some((budget.settings(), short.left)) }.show(&mut response);
     response
 }
 
-/// In how many seconds a caller that is refused may come again; `None` for all other answers.
+/// Returns after how many seconds a refused request may be retried; `None` for all other answers.
 pub(crate) fn retry_after_secs(response: &Response) -> Option<u64> {
     match response.errors.first()?.extensions.as_ref()?.get(RETRY_AFTER)? {
         Value::Number(secs) => secs.as_u64(),

@@ -1,9 +1,9 @@
-//! Shedding: when more is asked than can be done, some of it is not begun, so that the rest is done in time.
+//! Load shedding: an overloaded process refuses some requests early, so that it answers the rest in time.
 //!
-//! How busy this process is shows in how long operations wait until they are run: a measure that needs no
-//! number of processors and no estimate of costs (as in CoDel: Nichols and Jacobson, "Controlling Queue
-//! Delay", ACM Queue 10(5), 2012). What is shed first says the [`Class`] of a document. Between two bounds
-//! the share that is shed grows with the wait, so that there is no swing between all and nothing.
+//! The load is measured by how long operations wait before they run. This needs neither the number of
+//! processors nor an estimate of costs (as in CoDel: Nichols and Jacobson, "Controlling Queue Delay", ACM
+//! Queue 10(5), 2012). The [`Class`] of a document decides what is shed first. Between two thresholds the
+//! share of shed requests grows with the wait, so that the load does not swing between all and nothing.
 
 use std::{
     sync::{
@@ -18,22 +18,21 @@ use crate::guard::{Class, Shedding};
 const SHED: &str = "smallrun_graphql_shed_total";
 const WAIT: &str = "smallrun_graphql_wait_seconds";
 
-/// How much the newest wait counts.
+/// The weight of the newest wait in the moving average.
 const WEIGHT: f64 = 0.1;
-/// From which wait on, in parts of the wait from which on anything is shed, it counts that the program behind
-/// is crowded.
+/// The fraction of the shedding threshold from which on a crowded backend counts as overload.
 const CROWDED_FROM: f64 = 0.25;
-/// A wait that was measured so long ago says nothing any more.
+/// A measurement older than this is ignored.
 const OLD: Duration = Duration::from_secs(1);
-/// Of so many, one is let through whatever the load, so that its wait tells when it is over.
+/// One of this many requests is let through under any load, so that its wait shows when the overload ends.
 const ONE_IN: u64 = 50;
-/// When who is turned away may come again.
+/// When a shed request may be retried.
 pub(super) const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// How busy a process is.
+/// The load of this process.
 #[derive(Debug)]
 pub(super) struct Load {
-    /// The wait from which on anything is shed, in seconds; infinite where nothing ever is.
+    /// The wait from which on requests are shed, in seconds; infinite when shedding is disabled.
     from_secs: f64,
     waits: Mutex<Waits>,
     asked: AtomicU64,
@@ -46,14 +45,11 @@ struct Waits {
 }
 
 impl Load {
-    /// Sheds from that wait on; zero is never.
+    /// Sheds from the given wait on; zero disables shedding.
     pub(super) fn new(from: Duration) -> Self {
         let from_secs = if from.is_zero() { f64::INFINITY } else { from.as_secs_f64() };
-        metrics::describe_counter!(
-            SHED,
-            "Requests that were not begun because there was too much to do, by what they do."
-        );
-        metrics::describe_histogram!(WAIT, "From the arrival of a request until it is run.");
+        metrics::describe_counter!(SHED, "Requests shed by an overloaded process, by class of work.");
+        metrics::describe_histogram!(WAIT, "Time from the arrival of a request until it runs.");
         Self {
             from_secs,
             waits: Mutex::new(Waits { mean_secs: 0.0, measured_at: Instant::now() }),
@@ -61,7 +57,7 @@ impl Load {
         }
     }
 
-    /// An operation waited so long until it was run.
+    /// Records how long an operation waited before it ran.
     pub(super) fn note(&self, waited: Duration, now: Instant) {
         metrics::histogram!(WAIT).record(waited);
         let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
@@ -76,13 +72,13 @@ impl Load {
         if now.saturating_duration_since(waits.measured_at) > OLD { 0.0 } else { waits.mean_secs }
     }
 
-    /// Whether anything may be turned away at present.
+    /// Returns whether any request may be shed at present.
     pub(super) fn is_busy(&self, now: Instant) -> bool {
         self.wait(now) > self.from_secs * CROWDED_FROM
     }
 
-    /// Whether a request of that class is turned away. Where requests wait here, and the program behind is
-    /// crowded as well, nearly all that may be shed are: they would wait here, only to be turned away there.
+    /// Returns whether a request of this class is shed. When requests wait here and the backend is crowded as
+    /// well, nearly all that may be shed are shed: they would wait here only to be refused there.
     pub(super) fn sheds(&self, class: Class, crowded: bool, now: Instant) -> bool {
         let Some(Shedding { from, nearly_all_from }) = class.shed else { return false };
         let wait = self.wait(now) / self.from_secs;
@@ -94,7 +90,7 @@ impl Load {
         if share == 0.0 {
             return false;
         }
-        // Evenly spread: of each fifty, as many as the share says, but never all.
+        // Spread evenly: of every fifty requests, the given share is shed, but never all.
         let turn = self.asked.fetch_add(1, Ordering::Relaxed).wrapping_mul(29) % ONE_IN;
         let shed = turn != 0
             && f64::from(u32::try_from(turn).unwrap_or(0))
@@ -115,7 +111,7 @@ mod tests {
     const PAY: Class = Class { name: "pay", shed: None };
 
     #[test]
-    fn each_class_is_shed_from_its_own_wait_on_and_some_never_are() {
+    fn each_class_has_its_own_thresholds_and_some_are_never_shed() {
         let now = Instant::now();
         for (millis, expected) in [
             (0, [0, 0, 0]),
@@ -135,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_program_behind_is_crowded_those_who_would_wait_for_nothing_are_turned_away_at_once() {
+    fn a_crowded_backend_sheds_nearly_everything_from_a_shorter_wait_on() {
         let now = Instant::now();
         for (millis, expected) in [(40, [0, 0, 0]), (60, [49, 49, 0])] {
             let load = Load::new(Duration::from_millis(200));
@@ -147,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_load_that_is_over_is_forgotten() {
+    fn an_old_measurement_is_ignored() {
         let now = Instant::now();
         let load = Load::new(Duration::from_millis(200));
         (0..200).for_each(|_| load.note(Duration::from_secs(5), now));
@@ -156,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn where_it_is_switched_off_nothing_is_shed() {
+    fn nothing_is_shed_when_shedding_is_disabled() {
         let now = Instant::now();
         let load = Load::new(Duration::ZERO);
         (0..200).for_each(|_| load.note(Duration::from_secs(60), now));

@@ -1,10 +1,12 @@
-//! From a request to its answer, whatever it came by: HTTP, server-sent events, a socket.
+//! Turns a request into its answer, independent of its transport: HTTP, server-sent events or a WebSocket.
 //!
-//! [`Executor::admit`] reads and weighs a request and charges its caller; [`Executor::run`] runs what was
-//! admitted, and [`Executor::stream`] a subscription. All of the work is done on the runtime of the process,
-//! never on the thread that serves the connection, and what is long to read or to validate takes turns, so
-//! that other requests go on meanwhile. [`load`] what is not even begun when there is too much to do;
-//! [`work`] the running; [`charge`] who pays; [`answer`] what an answer shows besides its data.
+//! [`Executor::admit`] parses and weighs a request and charges its caller. [`Executor::run`] runs an admitted
+//! query or mutation, and [`Executor::stream`] a subscription. All work runs on the process's runtime, never
+//! on the thread that serves the connection. Long parsing and validation needs a permit, so that other
+//! requests make progress meanwhile.
+//!
+//! [`load`] sheds requests under overload, [`work`] runs operations, [`charge`] charges callers, and
+//! [`answer`] completes answers with codes and costs.
 
 mod answer;
 mod charge;
@@ -49,27 +51,27 @@ use crate::{
 pub(crate) use answer::is_request_error;
 pub(crate) use charge::retry_after_secs;
 
-/// A text that is longer, in bytes, is long work to read.
+/// A document text longer than this, in bytes, is long work to parse.
 const LONG_TEXT: usize = 4 * 1024;
-/// The most tokens of all documents that are kept read: tens of megabytes, at some hundred bytes a token.
+/// The most tokens of all cached documents together: tens of megabytes, at about a hundred bytes a token.
 const KEPT_TOKENS: u64 = 100_000;
-/// A document with more is not kept: it would push out many that are in use.
+/// A document with more tokens is not cached: it would evict many that are in use.
 const KEPT_TOKENS_EACH: u64 = 2_000;
 
-/// A request as it came in.
+/// A request as it was received.
 #[derive(Debug, Default)]
 pub struct ExecutionRequest {
-    /// The document.
+    /// The document text.
     pub query: String,
-    /// Which of its operations is meant.
+    /// The name of the operation to run.
     pub operation_name: Option<String>,
     /// The variables, as JSON.
     pub variables: Map<String, Value>,
-    /// The files that came with it.
+    /// The files sent with the request.
     pub(crate) uploads: Option<Uploads>,
 }
 
-/// A request that may be run.
+/// A request that has been admitted and may be run.
 #[derive(Debug)]
 pub struct Admitted {
     document: Arc<Document>,
@@ -78,22 +80,22 @@ pub struct Admitted {
     variables: Variables,
     payer: Option<Payer>,
     uploads: Option<Uploads>,
-    /// Whether its document was kept, so that it waited for nothing of its own.
+    /// Whether its document was cached, so that it did not wait to be parsed.
     known: bool,
 }
 
 impl Admitted {
-    /// The document, as it was read.
+    /// Returns the parsed document.
     pub(crate) fn document(&self) -> &ExecutableDocument {
         self.document.parsed()
     }
 
-    /// What kind of operation it is.
+    /// Returns the kind of the operation.
     pub fn kind(&self) -> OperationType {
         self.chosen.kind
     }
 
-    /// The name of the operation, if it has one.
+    /// Returns the name of the operation, if it has one.
     pub fn name(&self) -> Option<&str> {
         self.chosen.name.as_deref()
     }
@@ -105,7 +107,7 @@ impl ExecutorParts {
     }
 }
 
-/// Runs operations. Its copies are the same executor.
+/// Runs operations. Clones share the same executor.
 #[derive(Clone)]
 pub struct Executor(Arc<ExecutorParts>);
 
@@ -116,28 +118,25 @@ struct ExecutorParts {
     guard: Guard,
     load: Load,
     budget: Option<Budget>,
-    /// Documents that were read lately, by their texts.
+    /// Parsed documents, by their texts.
     documents: Cache<Arc<str>, Arc<Document>>,
     runtime: Handle,
-    /// Turns for long work: one processor is left for the others.
+    /// Permits for long work: one processor is left free for other work.
     turns: Semaphore,
-    /// Mutations that have begun.
+    /// The mutations that are running.
     mutations: TaskTracker,
 }
 
 impl Executor {
-    /// An executor whose work is done on that runtime, which should have several threads.
+    /// Creates an executor that works on the given runtime, which should have several threads.
     pub(crate) fn new(
         settings: &Settings,
         schema: &'static SchemaProfile,
         backend: Arc<dyn Backend>,
         runtime: Handle,
     ) -> Self {
-        metrics::describe_counter!(
-            REFUSALS,
-            "Requests that were refused before they were run, by the limit that they exceed."
-        );
-        metrics::describe_gauge!(RUNNING, "Operations that are being run.");
+        metrics::describe_counter!(REFUSALS, "Requests refused before they ran, by the limit they exceed.");
+        metrics::describe_gauge!(RUNNING, "Operations that are running.");
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self(Arc::new(ExecutorParts {
             guard: Guard::new(settings.limits, schema),
@@ -153,8 +152,8 @@ impl Executor {
         }))
     }
 
-    /// Whether a request is turned away before anything is done for it, because there is more to do than can
-    /// be done: the answer, if so. What a document does that is not known yet is found out when it is
+    /// Returns the `BUSY` answer if an overloaded process sheds the request before any work is done for it.
+    /// This applies to cached documents only: the class of an unknown document is found out when it is
     /// admitted.
     pub fn overload(&self, query: &str) -> Option<Response> {
         let now = Instant::now();
@@ -165,9 +164,9 @@ impl Executor {
         self.0.sheds(class, now).then(turned_away)
     }
 
-    /// Whether a request may be run: reads its document, weighs it, and charges its caller. The answer of a
-    /// refusal is complete, and its error has one of the codes of [`Code`](crate::errors::Code);
-    /// `RATE_LIMITED` says with `retryAfterSecs` when to come again.
+    /// Parses and weighs the document of a request and charges its caller. The error is a complete answer
+    /// whose error has one of the codes of [`Code`](crate::errors::Code). A `RATE_LIMITED` error says in
+    /// `retryAfterSecs` when to retry.
     pub async fn admit(
         &self,
         asked: ExecutionRequest,
@@ -175,7 +174,7 @@ impl Executor {
     ) -> Result<Admitted, Response> {
         let parts = &*self.0;
         let payer = parts.budget.as_ref().and_then(|_| Payer::of(caller));
-        // Who has nothing left is not even read.
+        // The document of a caller without points is not even parsed.
         parts.check(payer).map_err(|limited| *limited)?;
         let bytes = asked.query.len();
         let refused = |refused: GuardRefusal| parts.refuse(refused, bytes, payer);
@@ -196,8 +195,8 @@ impl Executor {
         Ok(Admitted { document, chosen, operation_name, variables, payer, uploads: asked.uploads, known })
     }
 
-    /// Runs a query or a mutation. A query ends with its deadline, and when this future is dropped because
-    /// its client went away; a mutation that began runs to its end.
+    /// Runs a query or a mutation. A query ends at its deadline, and when this future is dropped because the
+    /// client has disconnected. A mutation that has begun runs to its end.
     pub async fn run(&self, admitted: Admitted, caller: RequestContext) -> Response {
         let parts = Arc::clone(&self.0);
         if admitted.kind() == OperationType::Mutation {
@@ -210,9 +209,9 @@ impl Executor {
         AbortOnDropHandle::new(begun).await.unwrap_or_else(|defect| failed(&defect))
     }
 
-    /// Runs a subscription: an answer for each of its events, or one that says why not, and then the end.
-    /// Dropped, it ends. An answer is made when the one before it was taken, so nothing gathers here for a
-    /// slow reader.
+    /// Runs a subscription: yields one answer for each event, or a single refusal. Dropping the stream ends
+    /// the subscription. An answer is computed only after the previous one was taken, so no answers pile up
+    /// for a slow reader.
     pub(crate) fn stream(
         &self,
         admitted: Admitted,
@@ -229,16 +228,16 @@ impl Executor {
         })
     }
 
-    /// How many mutations have begun and are not done.
+    /// Returns the number of running mutations.
     pub fn mutations(&self) -> usize {
         self.0.mutations.len()
     }
 
-    /// Waits until the mutations that have begun are done, but no longer than that. For the end of a process.
+    /// Waits for running mutations to finish, at most for the given time. For use at shutdown.
     pub async fn finish(&self, within: Duration) {
         self.0.mutations.close();
         if tokio::time::timeout(within, self.0.mutations.wait()).await.is_err() {
-            tracing::warn!(running = self.0.mutations.len(), "mutations did not end in time");
+            tracing::warn!(running = self.0.mutations.len(), "mutations did not finish in time");
         }
     }
 
@@ -246,11 +245,11 @@ impl Executor {
         self.0.documents.get(text)
     }
 
-    /// The document of a text that was not kept: read off this thread.
+    /// Parses a document that is not cached, off this thread.
     async fn document(&self, text: String) -> Result<Arc<Document>, GuardRefusal> {
         let parts = Arc::clone(&self.0);
         let reading = AbortOnDropHandle::new(self.0.runtime.spawn(async move { parts.read(text).await }));
-        // Long texts wait for their turns.
+        // Long texts wait for a permit.
         match tokio::time::timeout(self.0.query_deadline, reading).await {
             Ok(Ok(read)) => read,
             Ok(Err(defect)) => Err(GuardRefusal::Error(internal(&defect).into_server_error(Pos::default()))),
@@ -259,7 +258,7 @@ impl Executor {
     }
 }
 
-/// Room for documents, of which the least recently used go.
+/// Creates the cache of parsed documents, which evicts the least recently used.
 fn read_lately() -> Cache<Arc<str>, Arc<Document>> {
     let weight =
         |_: &Arc<str>, document: &Arc<Document>| u32::try_from(document.weight().max(1)).unwrap_or(u32::MAX);
@@ -280,7 +279,7 @@ mod tests {
     use crate::guard::{Limits, market::MARKET};
 
     #[test]
-    fn what_is_in_use_stays_read_and_all_that_is_kept_is_bounded_by_its_tokens() {
+    fn documents_in_use_stay_cached_and_the_cache_is_bounded_by_tokens() {
         let (kept, guard) = (read_lately(), Guard::new(Limits::default(), &MARKET));
         let heavy = Arc::new(guard.read(&format!("{{ viewer {{ {} }} }}", "kind ".repeat(500))).unwrap());
         assert!(heavy.weight() > 500, "{}", heavy.weight());

@@ -1,4 +1,4 @@
-//! Running what was admitted: on the runtime of the process, long work in turns.
+//! Runs admitted operations on the process's runtime. Long parsing and validation waits for a permit.
 
 use std::{pin::pin, sync::Arc, task::Poll, time::Instant};
 
@@ -27,19 +27,19 @@ use crate::{
 
 pub(super) const RUNNING: &str = "smallrun_graphql_running";
 
-/// What is known of an operation once its request is made.
+/// An operation that is about to run.
 struct RunningOperation {
     kind: OperationType,
     cost: u64,
     payer: Option<Payer>,
-    /// How many tokens its document has.
+    /// The number of tokens of its document.
     tokens: u64,
-    /// Whether to validate it is long work.
+    /// Whether validating it is long work.
     long: bool,
 }
 
 impl ExecutorParts {
-    /// The document of a text that was not kept.
+    /// Parses a document that is not cached.
     pub(super) async fn read(&self, text: String) -> Result<Arc<Document>, GuardRefusal> {
         let turn = self.turn(text.len() > LONG_TEXT).await;
         let document = Arc::new(aside(turn.is_some(), || self.guard.read(&text))?);
@@ -50,12 +50,13 @@ impl ExecutorParts {
         Ok(document)
     }
 
-    /// A turn for long work; `None` is for work that needs none.
+    /// Waits for a permit for long work; `None` for work that needs none.
     async fn turn(&self, long: bool) -> Option<SemaphorePermit<'_>> {
         if long { self.turns.acquire().await.ok() } else { None }
     }
 
-    /// Runs what validates its document, without waiting for anything, when it is polled for the first time.
+    /// Polls a future for the first time with a permit if it is long work: the first poll validates the
+    /// document without waiting for anything.
     async fn begin<F: Future>(&self, long: bool, work: F) -> F::Output {
         let mut work = pin!(work);
         let turn = self.turn(long).await;
@@ -68,12 +69,12 @@ impl ExecutorParts {
         }
     }
 
-    /// Runs a query or a mutation to its end: a query within the deadline. One that is given up with its
-    /// client has cost what it may cost at most.
+    /// Runs a query or a mutation to its end, a query within the deadline. A query that is dropped with its
+    /// client is not refunded: it costs its maximal cost.
     pub(super) async fn perform(self: Arc<Self>, admitted: Admitted, caller: RequestContext) -> Response {
         if admitted.known {
-            // Who sends what is long to read waits for a turn among its like: that says nothing of the
-            // others.
+            // Documents that are not cached may have waited for a permit; that says nothing about other
+            // requests.
             let began = Instant::now();
             self.load.note(began.saturating_duration_since(caller.came_at), began);
         }
@@ -132,7 +133,7 @@ impl ExecutorParts {
         }
     }
 
-    /// What is to be run, or the answer that says why it is not.
+    /// Builds the work to run, or the answer of a refusal.
     fn work(
         &self,
         admitted: Admitted,
@@ -154,7 +155,7 @@ impl ExecutorParts {
         (running, Ok(AdmittedWork { request, kind: chosen.kind, shows_schema, context: caller }))
     }
 
-    /// Completes an answer: codes and bounds of its errors, and its cost; gives back what it did not cost.
+    /// Completes an answer: settles its errors, refunds unused points and adds the cost.
     fn close(&self, response: &mut Response, running: &RunningOperation) {
         settle(response);
         let (refused, kind) = (is_request_error(response), kind_name(running.kind));
@@ -181,7 +182,7 @@ impl ExecutorParts {
     }
 }
 
-/// Does work that waits for nothing. Long work lets the other tasks of this thread go on elsewhere meanwhile.
+/// Runs blocking work. Long work first hands the other tasks of this thread to another thread.
 fn aside<T>(long: bool, work: impl FnOnce() -> T) -> T {
     let alone =
         Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
@@ -189,7 +190,7 @@ fn aside<T>(long: bool, work: impl FnOnce() -> T) -> T {
 }
 
 pub(super) fn too_late() -> ServerError {
-    Code::DeadlineExceeded.server_error("the query took too long: ask for less", None)
+    Code::DeadlineExceeded.server_error("the query took too long: request less data", None)
 }
 
 fn kind_name(kind: OperationType) -> &'static str {
@@ -200,7 +201,7 @@ fn kind_name(kind: OperationType) -> &'static str {
     }
 }
 
-/// Work that belongs to the present request although it is done elsewhere.
+/// Carries the current span and trace into a future that runs on another task.
 pub(super) fn traced<F: Future + Send>(work: F) -> impl Future<Output = F::Output> + Send {
     let (work, trace) = (work.in_current_span(), RequestTrace::current());
     async move {
@@ -211,7 +212,7 @@ pub(super) fn traced<F: Future + Send>(work: F) -> impl Future<Output = F::Outpu
     }
 }
 
-/// An operation that runs, as long as this lives.
+/// Counts an operation as running for as long as it exists.
 struct RunningGauge(&'static str);
 
 impl RunningGauge {

@@ -1,33 +1,33 @@
-//! Classes of work: what is shed first when there is more to do than can be done.
+//! Classes of work, which decide what an overloaded process sheds first.
 
 use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection};
 
-/// A class of work, as shedding and metrics tell operations apart. Which there are, the program behind the
-/// edge says.
+/// A class of work, by which load shedding and metrics distinguish operations. The program behind the edge
+/// defines the classes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Class {
-    /// As metrics name it.
+    /// Its name in metrics.
     pub name: &'static str,
-    /// When it is shed; `None` is never.
+    /// When it is shed; `None` means never.
     pub shed: Option<Shedding>,
 }
 
-/// Between which waits a growing share of a class is shed, in parts of
+/// The range of waits in which a growing share of a class is shed, as multiples of
 /// [`Settings::shed_from`](crate::Settings::shed_from).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Shedding {
-    /// From which wait on some of it is shed.
+    /// The wait from which on some of it is shed.
     pub from: f64,
-    /// From which wait on nearly all of it is.
+    /// The wait from which on nearly all of it is shed.
     pub nearly_all_from: f64,
 }
 
-/// The class of an operation, by its kind and the names of its root fields that stand in no fragment.
+/// Returns the class of an operation from its kind and the names of its root fields outside of fragments.
 pub type Classify = fn(OperationType, &[&str]) -> Class;
 
 impl Class {
-    /// The class of a document: the one that is shed first among those of its operations, of which one is
-    /// run.
+    /// Returns the class of a document. With several operations, of which one will run, this is the class
+    /// that is shed first.
     pub(super) fn of(document: &ExecutableDocument, classify: Classify) -> Self {
         let classes = document.operations.iter().map(|(_, operation)| {
             let selections = operation.node.selection_set.node.items.iter();
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_is_of_the_class_that_is_shed_first_among_its_operations() {
+    fn a_document_has_the_class_of_its_operation_that_is_shed_first() {
         for (text, expected) in [
             ("{ a { b } }", CHEAP),
             ("mutation { dear { a } }", DEAR),

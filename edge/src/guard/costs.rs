@@ -1,8 +1,9 @@
-//! What an operation costs: one for each field, and a list its size times what a row costs.
+//! The cost of an operation: one point for each field, and for a list the number of its rows times the cost
+//! of a row.
 //!
-//! The sizes are read from the schema itself, so that no new list is forgotten: one with `first` and `last`
-//! is a page of that size, one with `ids` has as many rows as ids, any other list of objects is taken to have
-//! ten rows.
+//! The sizes of lists are read from the schema, so that no new list is forgotten. A field with `first` and
+//! `last` is a page of the requested size. A list with `ids` has as many rows as ids. Any other list of
+//! objects is assumed to have ten rows.
 
 use std::collections::HashMap;
 
@@ -18,27 +19,27 @@ use async_graphql::{
 };
 use async_graphql_value::{ConstValue, Value};
 
-/// The rows that a list without a page size is taken to have.
+/// The assumed number of rows in a list without a page size.
 const ROWS: u64 = 10;
-/// What a count of all rows costs: the database has to find them.
+/// The cost of counting all rows: the database has to find them.
 const COUNT: u64 = 5;
 
-/// The sizes of pages in a schema.
+/// The page sizes of a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageSizes {
-    /// Of a page when no size is given.
+    /// The default page size.
     pub usual: u64,
-    /// Of the largest page.
+    /// The largest page size.
     pub max: u64,
 }
 
-/// How a field multiplies what stands under it.
+/// How a field multiplies the cost of its selection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rows {
     One,
-    /// As `first` or `last` says.
+    /// As many rows as `first` or `last` requests.
     Page,
-    /// As many as there are `ids`.
+    /// As many rows as `ids` are given.
     Ids,
     Typical,
     /// No rows, but a count of them.
@@ -48,14 +49,14 @@ enum Rows {
 #[derive(Debug, Clone, Copy)]
 struct FieldCost {
     rows: Rows,
-    /// The number of the type of its rows, if that has fields.
+    /// The index of its rows' type, if that type has fields.
     of: Option<usize>,
 }
 
 /// The fields of one type, by name.
 type Fields = HashMap<Name, FieldCost>;
 
-/// What the fields of a schema cost.
+/// The costs of all fields in a schema.
 #[derive(Debug)]
 pub(super) struct Costs {
     page_sizes: PageSizes,
@@ -64,8 +65,8 @@ pub(super) struct Costs {
 }
 
 impl Costs {
-    /// Reads a schema in the schema definition language. One that cannot be read has no lists: it comes from
-    /// the schema itself, and a test reads it.
+    /// Reads a schema in the schema definition language. An unreadable schema yields no list sizes. That does
+    /// not happen: the text is generated from the schema, and a test parses it.
     pub(super) fn of(sdl: &str, page_sizes: PageSizes) -> Self {
         let definitions = parse_schema(sdl).map(|schema| schema.definitions).unwrap_or_default();
         let mut found: Vec<(Name, Vec<Positioned<FieldDefinition>>)> = Vec::new();
@@ -95,8 +96,8 @@ impl Costs {
         Self { page_sizes, types: types.collect(), numbers: numbers.clone() }
     }
 
-    /// What an operation costs with these variables, without what it asks about the schema. The document is
-    /// one that has passed the bounds on its shape: this walks all of it, fragments in their places.
+    /// Returns the cost of an operation with these variables, without its introspection. The whole document
+    /// is walked with fragments expanded, so it must have passed the limits on its shape.
     pub(super) fn of_operation(
         &self,
         document: &ExecutableDocument,
@@ -118,7 +119,7 @@ impl Costs {
     }
 }
 
-/// The name of the innermost type.
+/// Returns the name of the innermost type.
 fn inner(ty: &Type) -> &Name {
     match &ty.base {
         BaseType::Named(name) => name,
@@ -131,7 +132,7 @@ fn rows(field: &FieldDefinition, of_objects: bool, in_connection: bool) -> Rows 
     match &field.ty.node.base {
         _ if has("first") => Rows::Page,
         BaseType::List(_) if has("ids") => Rows::Ids,
-        // The page that they are rows of is counted.
+        // The rows of a connection are counted by its page size.
         BaseType::List(_) if of_objects && !in_connection => Rows::Typical,
         BaseType::Named(_) if in_connection && field.name.node == "totalCount" => Rows::Count,
         BaseType::List(_) | BaseType::Named(_) => Rows::One,
@@ -196,7 +197,7 @@ impl WeighedOperation<'_> {
         rows.saturating_mul(child).saturating_add(1)
     }
 
-    /// Sizes that are out of bounds are refused later, by the field itself.
+    /// A size that is out of bounds is refused later, by the field itself.
     fn page_size(&self, field: &Field) -> u64 {
         let sizes = ["first", "last"].into_iter().filter_map(|name| {
             let number = match self.argument(field, name)? {
@@ -209,7 +210,7 @@ impl WeighedOperation<'_> {
         sizes.max().unwrap_or(self.costs.page_sizes.usual)
     }
 
-    /// The value of an argument, if there is one.
+    /// Returns the value of an argument, if it has one.
     fn argument<'a>(&'a self, field: &'a Field, name: &str) -> Option<Argument<'a>> {
         let value = &field.get_argument(name)?.node;
         let Value::Variable(variable) = value else { return Some(Argument::Written(value)) };
@@ -221,10 +222,10 @@ impl WeighedOperation<'_> {
     }
 }
 
-/// Where the value of an argument stands.
+/// The value of an argument.
 enum Argument<'a> {
-    /// In the document.
+    /// Written in the document.
     Written(&'a Value),
-    /// In the variables, or as a variable's default.
+    /// Sent in the variables, or the default of a variable.
     Sent(&'a ConstValue),
 }

@@ -1,4 +1,4 @@
-//! Documents that are made to hurt: each with the limit that it runs into, or with what else is said.
+//! Tests with hostile documents: each runs into its limit or yields a short error.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ fn guard(limits: Limits) -> Guard {
     Guard::new(limits, &market::MARKET)
 }
 
-/// What is said of a document; `None` when it is admitted.
+/// Returns the error message of a document, or `None` when it is admitted.
 fn said(guard: &Guard, text: &str) -> Option<String> {
     let admitted = guard.check_size(text, &Map::new()).and_then(|()| guard.read(text));
     let admitted = admitted.and_then(|document| guard.choose(&document, None, &Variables::default()));
@@ -21,7 +21,7 @@ fn repeated(count: usize, part: impl Fn(usize) -> String) -> String {
     (0..count).map(part).collect()
 }
 
-/// `depth` fragments, each of which spreads the next one twice.
+/// Returns `depth` fragments, each of which spreads the next one twice.
 fn bomb(depth: usize) -> String {
     let levels =
         repeated(depth, |level| format!("fragment F{level} on Query {{ ...F{0} ...F{0} }} ", level + 1));
@@ -29,7 +29,7 @@ fn bomb(depth: usize) -> String {
 }
 
 #[test]
-fn every_limit_is_told_with_the_count_and_the_bound() {
+fn every_limit_is_reported_with_the_count_and_the_maximum() {
     let guard = guard(Limits::default());
     for (text, expected) in [
         (format!("{{ __typename }}{}", " ".repeat(110_000)), "bytes: 110014, at most 102400"),
@@ -42,21 +42,37 @@ fn every_limit_is_told_with_the_count_and_the_bound() {
         (format!("{{ __typename {} }}", "@skip(if: false) ".repeat(400)), "directives: 400, at most 100"),
         (format!("query @a {} {{ __typename }}", "@a ".repeat(100)), "directives: 101, at most 100"),
         (format!("query($a: Int {}) {{ __typename }}", "@a ".repeat(101)), "directives: 101, at most 100"),
-        (format!("{{ __typename }} fragment F on Query {} {{ a }}", "@a ".repeat(101)), "directives: 101, at most 100"),
-        (format!("query({}) {{ __typename }}", repeated(900, |n| format!("$a{n}: Int "))), "variables: 900, at most 100"),
+        (
+            format!("{{ __typename }} fragment F on Query {} {{ a }}", "@a ".repeat(101)),
+            "directives: 101, at most 100",
+        ),
+        (
+            format!("query({}) {{ __typename }}", repeated(900, |n| format!("$a{n}: Int "))),
+            "variables: 900, at most 100",
+        ),
         (format!("{{ {} }}", "__typename ".repeat(3_900)), "root fields: 3900, at most 50"),
-        (format!("{{ ...F ...F }} fragment F on Query {{ {} }}", "a ".repeat(40)), "root fields: 80, at most 50"),
-        (format!("{{ {} }} fragment F on Query {{ {} }}", "...F ".repeat(100), "a ".repeat(60)), "selections: 6100, at most 5000"),
+        (
+            format!("{{ ...F ...F }} fragment F on Query {{ {} }}", "a ".repeat(40)),
+            "root fields: 80, at most 50",
+        ),
+        (
+            format!("{{ {} }} fragment F on Query {{ {} }}", "...F ".repeat(100), "a ".repeat(60)),
+            "selections: 6100, at most 5000",
+        ),
         (format!("{}{}", "{ a ".repeat(16), "}".repeat(16)), "depth: 16, at most 15"),
         (
-            "{ drops(first: 100) { nodes { items { variant { product { variants { product { variants { sku } } } } } } } } }"
+            "{ drops(first: 100) { nodes { items { variant { product { variants { product { \
+             variants { sku } } } } } } } } }"
                 .to_owned(),
             "complexity: 123201, at most 20000",
         ),
         (bomb(13), "selections: 24575, at most 5000"),
         (bomb(30), "selections: 3221225471, at most 5000"),
         (bomb(300), "selections: 18446744073709551615, at most 5000"),
-        ("{ __typename } ".to_owned() + &bomb(30).replace("query { ...F0 }", ""), "selections: 3221225470, at most 5000"),
+        (
+            "{ __typename } ".to_owned() + &bomb(30).replace("query { ...F0 }", ""),
+            "selections: 3221225470, at most 5000",
+        ),
     ] {
         let said = said(&guard, &text).unwrap_or_default();
         let shown: String = text.chars().take(120).collect();
@@ -72,7 +88,7 @@ fn a_chain_of_fragments_is_as_deep_as_what_it_nests() {
         format!("{{ ...F0 }} {links} fragment F{length} on Query {{ __typename }}")
     };
     assert_eq!(said(&guard, &chain(20)), None);
-    // As long as the tokens allow, and beyond what recursion would bear.
+    // As long as the token limit allows, and deeper than recursion could handle.
     assert_eq!(said(&guard, &chain(490)).as_deref(), Some("nesting: 492, at most 50"));
 }
 
@@ -82,17 +98,18 @@ fn a_fragment_that_contains_itself_is_invalid() {
     for text in [
         "{ ...A } fragment A on Query { ...A }",
         "{ __typename } fragment A on Query { a { ...B } } fragment B on Query { ...A }",
-        "{ ...A } fragment A on Query { ...B ...B } fragment B on Query { ...C } fragment C on Query { ...B }",
+        "{ ...A } fragment A on Query { ...B ...B } fragment B on Query { ...C } \
+         fragment C on Query { ...B }",
     ] {
         let said = said(&guard, text).unwrap_or_default();
         assert!(said.starts_with("the fragment `") && said.ends_with("` contains itself"), "{text}: {said}");
     }
     let twice = "{ ...A ...B } fragment A on Query { ...B } fragment B on Query { __typename }";
-    assert_eq!(said(&guard, twice), None, "to be spread twice is no circle");
+    assert_eq!(said(&guard, twice), None, "spreading a fragment twice is no cycle");
 }
 
 #[test]
-fn what_is_no_document_is_told_in_one_short_line() {
+fn an_unreadable_document_yields_one_short_line() {
     let guard = guard(Limits::default());
     for text in [
         "",
@@ -112,7 +129,7 @@ fn what_is_no_document_is_told_in_one_short_line() {
 }
 
 #[test]
-fn a_refusal_takes_no_time_whatever_was_sent() {
+fn hostile_documents_are_refused_quickly() {
     let guard = guard(Limits::default());
     let began = Instant::now();
     for text in [
@@ -125,7 +142,7 @@ fn a_refusal_takes_no_time_whatever_was_sent() {
     ] {
         assert!(said(&guard, &text).is_some());
     }
-    // Without optimisation, and beside other tests.
+    // The bound allows for a debug build and for other tests running at the same time.
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
 

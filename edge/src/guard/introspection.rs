@@ -1,28 +1,28 @@
-//! The questions that tools ask about a schema: they pass, and what goes round in circles does not.
+//! Tests with introspection queries: those of common tools pass, and cyclic ones are refused.
 
 use async_graphql::Variables;
 
 use super::*;
 
-/// What a tool asks of each type, field and argument besides their names.
+/// A tool and the parts in which its introspection query differs from those of other tools.
 struct Tool {
     name: &'static str,
-    /// After `__schema {`.
+    /// Selected inside of `__schema {`, besides the common fields.
     schema: &'static str,
-    /// Of directives.
+    /// Selected on directives.
     directive: &'static str,
-    /// After the name of a type.
+    /// Selected on types, after the name and description.
     full_type: &'static str,
     /// The argument of `args` and `inputFields`.
     deprecated: &'static str,
-    /// After the default of an input.
+    /// Selected on input values, after the default.
     input: &'static str,
-    /// How many types around a type it looks into.
+    /// How many levels of `ofType` it selects.
     types_deep: usize,
 }
 
 const TOOLS: [Tool; 7] = [
-    // getIntrospectionQuery(), also what get-graphql-schema, Relay's and Apollo's code generators send.
+    // getIntrospectionQuery(), which get-graphql-schema and the code generators of Relay and Apollo send too.
     Tool {
         name: "graphql-js 16",
         schema: "",
@@ -95,7 +95,8 @@ impl Tool {
         format!(
             "query IntrospectionQuery {{
                __schema {{
-                 {schema} queryType {{ name kind }} mutationType {{ name kind }} subscriptionType {{ name kind }}
+                 {schema} queryType {{ name kind }}
+                 mutationType {{ name kind }} subscriptionType {{ name kind }}
                  types {{ ...FullType }}
                  directives {{ name description {directive} locations args{deprecated} {{ ...InputValue }} }}
                }}
@@ -103,14 +104,17 @@ impl Tool {
              fragment FullType on __Type {{
                kind name description {full_type}
                fields(includeDeprecated: true) {{
-                 name description args{deprecated} {{ ...InputValue }} type {{ ...TypeRef }} isDeprecated deprecationReason
+                 name description args{deprecated} {{ ...InputValue }}
+                 type {{ ...TypeRef }} isDeprecated deprecationReason
                }}
                inputFields{deprecated} {{ ...InputValue }}
                interfaces {{ ...TypeRef }}
                enumValues(includeDeprecated: true) {{ name description isDeprecated deprecationReason }}
                possibleTypes {{ ...TypeRef }}
              }}
-             fragment InputValue on __InputValue {{ name description type {{ ...TypeRef }} defaultValue {input} }}
+             fragment InputValue on __InputValue {{
+               name description type {{ ...TypeRef }} defaultValue {input}
+             }}
              fragment TypeRef on __Type {{ kind name {wrapped} }}"
         )
     }
@@ -123,14 +127,16 @@ fn said(text: &str) -> Option<String> {
 }
 
 #[test]
-fn the_questions_of_common_tools_pass() {
+fn introspection_queries_of_common_tools_are_admitted() {
     for tool in TOOLS {
         assert_eq!(said(&tool.query()), None, "{}", tool.name);
     }
-    // How code generators find out what a server knows.
+    // Code generators ask this to find out which features a server supports.
     let features = "query Features {
-        type: __type(name: \"__Type\") { fields { name } } directive: __type(name: \"__Directive\") { fields { name } }
-        input: __type(name: \"__InputValue\") { fields { name } } field: __type(name: \"__Field\") { args: fields { args { name } } }
+        type: __type(name: \"__Type\") { fields { name } }
+        directive: __type(name: \"__Directive\") { fields { name } }
+        input: __type(name: \"__InputValue\") { fields { name } }
+        field: __type(name: \"__Field\") { args: fields { args { name } } }
     }";
     assert_eq!(said(features), None);
     assert_eq!(
@@ -142,7 +148,7 @@ fn the_questions_of_common_tools_pass() {
 }
 
 #[test]
-fn circles_through_the_schema_are_refused() {
+fn cyclic_introspection_is_refused() {
     let circle = |step: &str, times: usize, leaf: &str| {
         format!(
             "{{ __schema {{ types {{ {}{leaf}{} }} }} }}",
@@ -170,9 +176,13 @@ fn circles_through_the_schema_are_refused() {
 }
 
 #[test]
-fn what_is_asked_about_the_schema_does_not_count_as_depth_or_complexity_of_fields() {
+fn introspection_does_not_count_towards_depth_and_complexity() {
     let guard = Guard::new(Limits { depth_max: 2, complexity_max: 5, ..Limits::default() }, &market::MARKET);
     let document = guard.read(&TOOLS[0].query()).unwrap();
     let chosen = guard.choose(&document, None, &Variables::default()).unwrap();
-    assert!(chosen.cost > 1_000 && document.is_long(), "but it has its price: {}", chosen.cost);
+    assert!(
+        chosen.cost > 1_000 && document.is_long(),
+        "introspection has a cost of its own: {}",
+        chosen.cost
+    );
 }

@@ -1,47 +1,47 @@
-//! The limits of a request, and how it is told that one of them is exceeded.
+//! The limits of a request, and the error of an exceeded limit.
 
 use async_graphql::{Pos, ServerError};
 
 use crate::errors::Code;
 
-/// The limits of every request, whoever sends it. Counts and bytes.
+/// The limits of every request, independent of the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The most bytes of a request: document and variables together.
+    /// The largest size of a request in bytes, document and variables together.
     pub bytes_max: u32,
     /// The most tokens of a document.
     pub tokens_max: u32,
-    /// The longest name, in bytes: names come back in answers and in errors.
+    /// The longest name, in bytes. Names are repeated in answers and errors.
     pub name_bytes_max: u32,
-    /// The deepest nesting of brackets of all kinds, with fragments in their places: parser and validation
+    /// The deepest nesting of brackets of all kinds, with fragments expanded. The parser and the validation
     /// recurse as deep.
     pub nesting_max: u32,
     /// The most directives.
     pub directives_max: u32,
-    /// The most aliases: with them one field is asked for many times.
+    /// The most aliases. Aliases let a document request one field many times.
     pub aliases_max: u32,
-    /// The most fields of an operation itself, with fragments in their places.
+    /// The most root fields of an operation, with fragments expanded.
     pub root_fields_max: u32,
-    /// The most variables that an operation declares, and that are sent.
+    /// The most variables, both declared by an operation and sent with the request.
     pub variables_max: u32,
-    /// The most values in all variables together; each text, number, list and object is one.
+    /// The most values in all variables together. Each scalar, list and object is one value.
     pub values_max: u32,
     /// The deepest nesting of lists and objects in a variable.
     pub values_nesting_max: u32,
-    /// The most fields and fragments once all fragments are in their places.
+    /// The most fields and fragments in a document, with fragments expanded.
     pub selections_max: u32,
     /// The deepest nesting of fields.
     pub depth_max: u32,
-    /// The most that the fields of an operation may cost together: each field is one, a list costs its size
-    /// times its rows.
+    /// The highest cost of an operation's fields: each field costs one, and a list its number of rows times
+    /// the cost of a row.
     pub complexity_max: u32,
-    /// The deepest nesting of fields in questions about the schema.
+    /// The deepest nesting of fields in introspection.
     pub introspection_depth_max: u32,
-    /// How often lists that lead round in circles (`fields`, `inputFields`, `interfaces`, `possibleTypes`)
-    /// may be nested in questions about the schema. graphql-js has the same rule and the same bound
+    /// The deepest nesting of lists that lead back to types (`fields`, `inputFields`, `interfaces`,
+    /// `possibleTypes`) in introspection. graphql-js has the same rule with the same bound
     /// (`MaxIntrospectionDepthRule`).
     pub introspection_lists_max: u32,
-    /// The most that questions about the schema may cost, with typical sizes of its lists.
+    /// The highest cost of introspection, with typical sizes of its lists.
     pub introspection_complexity_max: u32,
 }
 
@@ -90,14 +90,14 @@ impl Limits {
         }
     }
 
-    /// Whether a count is within its limit.
+    /// Checks that a count is within its limit.
     pub(super) fn check(&self, limit: Limit, count: u64, at: Option<Pos>) -> Result<(), Excess> {
         let max = self.max(limit);
         if count <= u64::from(max) { Ok(()) } else { Err(Excess { limit, count, max, at }) }
     }
 }
 
-/// Which limit: see the fields of [`Limits`].
+/// The kinds of limits. Each is a field of [`Limits`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
     Bytes,
@@ -119,7 +119,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    /// As refusals and metrics name it.
+    /// Returns its name in errors and metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Bytes => "bytes",
@@ -142,21 +142,21 @@ impl Limit {
     }
 }
 
-/// A limit that a request exceeds, and by how much.
+/// A limit that a request exceeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Excess {
-    /// Which limit.
+    /// The exceeded limit.
     pub limit: Limit,
-    /// How much of it there is.
+    /// The count in the request.
     pub count: u64,
-    /// How much there may be.
+    /// The largest allowed count.
     pub max: u32,
-    /// Where in the document.
+    /// The position in the document.
     pub at: Option<Pos>,
 }
 
 impl Excess {
-    /// As it is told: `aliases: 10000, at most 100`.
+    /// Returns the error to show, such as `aliases: 10000, at most 100`.
     pub(super) fn error(&self) -> ServerError {
         let name = self.limit.name();
         let mut error =

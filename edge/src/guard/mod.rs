@@ -1,7 +1,12 @@
-//! What a request may cost, decided before it is validated: bytes, tokens and nesting of the text before it
-//! is parsed ([`text`]), what it holds with fragments in their places ([`shape`], [`walk`]), its variables
-//! ([`values`]), and what its fields cost together ([`costs`]). All of it takes time linear in the text, or
-//! in what was bounded before. [`limits`] are the numbers.
+//! Limits on what a request may cost, checked before the document is validated.
+//!
+//! - [`text`] counts bytes, tokens and nesting before the text is parsed.
+//! - [`shape`] and [`walk`] measure the document with all fragments expanded.
+//! - [`values`] measures the variables.
+//! - [`costs`] adds up what the fields cost.
+//! - [`limits`] holds the numbers.
+//!
+//! All checks take time linear in the text or in a quantity that was bounded before.
 
 mod class;
 mod costs;
@@ -34,20 +39,19 @@ pub use class::{Class, Classify, Shedding};
 pub use costs::PageSizes;
 pub use limits::{Excess, Limit, Limits};
 
-/// A document whose selections are more, fragments in their places, is long work to validate.
+/// A document with more selections, fragments expanded, is long work to validate.
 const LONG_SELECTIONS: u64 = 500;
-/// Questions about the schema that cost more are long work: they are answered without ever waiting for
-/// anything.
+/// Introspection that costs more is long work: it is answered without ever yielding to other tasks.
 const LONG_INTROSPECTION: u64 = 10_000;
-/// What this many units of a question about the schema cost is one of ordinary fields: no database is asked.
+/// This many units of introspection cost one point: introspection needs no database.
 const INTROSPECTION_PER_POINT: u64 = 100;
 
 /// Why a request is not admitted.
 #[derive(Debug)]
 pub enum GuardRefusal {
-    /// It exceeds a limit.
+    /// The request exceeds a limit.
     Excess(Excess),
-    /// It is no document, or has no such operation.
+    /// The text is not a document, or the document does not have the requested operation.
     Error(ServerError),
 }
 
@@ -58,7 +62,7 @@ impl From<Excess> for GuardRefusal {
 }
 
 impl GuardRefusal {
-    /// As it is told.
+    /// Returns the error to show.
     pub fn error(self) -> ServerError {
         match self {
             Self::Excess(excess) => excess.error(),
@@ -66,7 +70,7 @@ impl GuardRefusal {
         }
     }
 
-    /// What it would have cost, as far as that is known.
+    /// Returns the cost of the refused operation, if it is known.
     pub fn cost(&self) -> Option<u64> {
         match self {
             Self::Excess(Excess { limit: Limit::Complexity, count, .. }) => Some(*count),
@@ -74,7 +78,7 @@ impl GuardRefusal {
         }
     }
 
-    /// For metrics.
+    /// Returns the name of the exceeded limit, for metrics.
     pub fn limit(&self) -> Option<&'static str> {
         match self {
             Self::Excess(excess) => Some(excess.limit.name()),
@@ -83,52 +87,52 @@ impl GuardRefusal {
     }
 }
 
-/// A document within all limits that do not depend on variables.
+/// A parsed document within all limits that do not depend on variables.
 #[derive(Debug)]
 pub struct Document {
     parsed: ExecutableDocument,
     tokens: u64,
     selections: u64,
-    /// What its operations ask about the schema, in units of [`Limits::introspection_complexity_max`].
+    /// The cost of its introspection, in units of [`Limits::introspection_complexity_max`].
     introspection: u64,
     class: Class,
 }
 
 impl Document {
-    /// What it does, as far as shedding asks.
+    /// Returns its class of work, for load shedding.
     pub fn class(&self) -> Class {
         self.class
     }
 
-    /// The document.
+    /// Returns the parsed document.
     pub fn parsed(&self) -> &ExecutableDocument {
         &self.parsed
     }
 
-    /// How much memory it takes, roughly: as many units as it has tokens.
+    /// Returns a rough measure of the memory it takes: its number of tokens.
     pub fn weight(&self) -> u64 {
         self.tokens
     }
 
-    /// Whether to validate it is long work, which is not to hold up other requests.
+    /// Returns whether validating it is long work, which must not delay other requests.
     pub fn is_long(&self) -> bool {
         self.selections > LONG_SELECTIONS || self.introspection > LONG_INTROSPECTION
     }
 }
 
-/// The operation of a document that is to be run.
+/// The operation of a document that will run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chosen {
     /// Its name, if it has one.
     pub name: Option<String>,
     /// Whether it is a query, a mutation or a subscription.
     pub kind: OperationType,
-    /// What it costs at most, in points: at least one.
+    /// Its maximal cost in points, at least one.
     pub cost: u64,
 }
 
-/// What the edge has to know of a schema: what its fields cost, what its operations are, and who may ask
-/// about it.
+/// What the edge knows of a schema: the cost of its fields, the class of its operations, and who may use
+/// introspection.
 #[derive(Debug)]
 pub struct SchemaProfile {
     costs: Costs,
@@ -137,8 +141,9 @@ pub struct SchemaProfile {
 }
 
 impl SchemaProfile {
-    /// Of a schema in the schema definition language, whose lists have pages of these sizes. `readers` names
-    /// those to whom it is shown where not everybody may see it: "to such and such".
+    /// Creates the profile of a schema given in the schema definition language, whose lists have pages of the
+    /// given sizes. `readers` names the viewers who may use introspection where it is restricted, such as "to
+    /// administrators".
     pub fn new(sdl: &str, page_sizes: PageSizes, classify: Classify, readers: &'static str) -> Self {
         Self { costs: Costs::of(sdl, page_sizes), classify, readers }
     }
@@ -148,7 +153,7 @@ impl SchemaProfile {
     }
 }
 
-/// Knows the limits, and what the fields of the schema cost.
+/// Checks requests against the limits and the costs of a schema.
 #[derive(Debug)]
 pub struct Guard {
     limits: Limits,
@@ -156,17 +161,17 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// The guard of a schema.
+    /// Creates a guard for a schema.
     pub fn new(limits: Limits, schema: &'static SchemaProfile) -> Self {
         Self { limits, schema }
     }
 
-    /// Checks the size of a request: no text is read.
+    /// Checks the size of a request without parsing its text.
     pub fn check_size(&self, text: &str, variables: &Map<String, Value>) -> Result<(), GuardRefusal> {
         Ok(values::check(variables, text.len(), &self.limits)?)
     }
 
-    /// Reads a document. May take milliseconds.
+    /// Parses a document and checks it. This may take milliseconds.
     pub fn read(&self, text: &str) -> Result<Document, GuardRefusal> {
         let counted = text::check(text, &self.limits)?;
         let parsed = parse_query(text).map_err(|error| GuardRefusal::Error(unreadable(error)))?;
@@ -179,7 +184,7 @@ impl Guard {
         Ok(Document { parsed, tokens: counted.tokens, selections, introspection, class })
     }
 
-    /// Finds the operation that is meant, and checks what it costs with these variables.
+    /// Selects the operation to run and checks its cost with these variables.
     pub fn choose(
         &self,
         document: &Document,
@@ -194,7 +199,8 @@ impl Guard {
     }
 }
 
-/// What the parser says in one line: by itself it repeats the line of the document that it could not read.
+/// Returns the error of an unreadable text in one line. The parser's own message repeats the line of the
+/// document that it could not read.
 fn unreadable(error: parser::Error) -> ServerError {
     let (at, text) = (error.positions().next(), error.to_string());
     let message = match text.rsplit_once("\n  = ") {
@@ -207,21 +213,20 @@ fn unreadable(error: parser::Error) -> ServerError {
 /// An operation of a document, with its name.
 type Named<'a> = (Option<&'a Name>, &'a Positioned<OperationDefinition>);
 
-/// Which operation is meant (GraphQL, October 2021, section 6.1).
+/// Selects the operation to run (GraphQL, October 2021, section 6.1).
 fn chosen<'a>(document: &'a ExecutableDocument, wanted: Option<&str>) -> Result<Named<'a>, ServerError> {
     let mut operations = document.operations.iter();
     let found = match (wanted, operations.next(), operations.next()) {
         (None, only, None) => only,
         (None, _, Some(_)) => {
-            return Err(
-                Code::BadRequest.server_error("several operations: say which by `operationName`", None)
-            );
+            return Err(Code::BadRequest
+                .server_error("the document has several operations: name one in `operationName`", None));
         }
         (Some(wanted), _, _) => {
             document.operations.iter().find(|(name, _)| name.is_some_and(|name| name.as_str() == wanted))
         }
     };
     found.ok_or_else(|| {
-        Code::BadRequest.server_error("the document has no operation of that `operationName`", None)
+        Code::BadRequest.server_error("the document has no operation named by `operationName`", None)
     })
 }

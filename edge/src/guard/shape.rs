@@ -1,9 +1,9 @@
-//! The shape of a parsed document: how much it holds once its fragments are in their places.
+//! The shape of a parsed document: how much it holds once its fragments are expanded.
 //!
-//! Validation walks fragments wherever they are spread: `fragment F0 { ...F1 ...F1 }`, thirty times over, is
-//! a kilobyte that would be walked for hours. So each fragment is weighed once, by itself, and then the
-//! fragments are added up in the order of who spreads whom, which takes time linear in the text. What is left
-//! after that is small enough to be walked as it will be run.
+//! Validation walks a fragment wherever it is spread. A chain of thirty fragments like `fragment F0 { ...F1
+//! ...F1 }` is a kilobyte of text that would take hours to walk. So each fragment is weighed once by itself,
+//! and the weights are then added up along the spreads, in time linear in the text. A document that passes is
+//! small enough to be walked as it will run.
 
 use std::collections::HashMap;
 
@@ -18,8 +18,8 @@ use super::{
 };
 use crate::errors::Code;
 
-/// Checks all that does not depend on the schema. Answers how many selections the document has, fragments in
-/// their places.
+/// Checks all limits that do not depend on the schema. Returns the number of selections in the document, with
+/// fragments expanded.
 pub(super) fn check(document: &ExecutableDocument, limits: &Limits) -> Result<u64, GuardRefusal> {
     let mut scales = Scales::default();
     let fragments = document.fragments.iter().map(|(name, fragment)| {
@@ -48,7 +48,8 @@ pub(super) fn check(document: &ExecutableDocument, limits: &Limits) -> Result<u6
         all = Total { selections: all.selections.saturating_add(total.selections), levels: total.levels };
         all.check(*pos, limits)?;
     }
-    // Unused fragments too: validation walks them. What is told does not depend on their order.
+    // Unused fragments count too, because validation walks them. Only the worst are reported, so that the
+    // error does not depend on their order.
     let unused = || fragments.all.iter().map(|fragment| fragment.pos).zip(totals.iter().flatten());
     let worst =
         [unused().max_by_key(|(_, total)| total.selections), unused().max_by_key(|(_, total)| total.levels)];
@@ -58,17 +59,17 @@ pub(super) fn check(document: &ExecutableDocument, limits: &Limits) -> Result<u6
     Ok(all.selections)
 }
 
-/// One definition by itself.
+/// The weight of one definition by itself.
 #[derive(Default)]
 struct Local<'a> {
     selections: u64,
-    /// How deep its selection sets are nested.
+    /// The nesting depth of its selection sets.
     levels: u64,
-    /// Which fragments it spreads, and how deep inside.
+    /// The fragments it spreads, each with the depth of the spread.
     spreads: Vec<(&'a Name, u64)>,
 }
 
-/// What is counted over the whole document.
+/// Counts over the whole document.
 #[derive(Default)]
 struct Scales {
     aliases: u64,
@@ -82,7 +83,7 @@ impl Scales {
         local
     }
 
-    /// Recurses as deep as brackets are nested, which the bounds on the text keep shallow.
+    /// Recursion is as deep as the brackets of the text, which are bounded before.
     fn add<'a>(&mut self, local: &mut Local<'a>, set: &'a Positioned<SelectionSet>, level: u64) {
         local.levels = local.levels.max(level);
         let below = level.saturating_add(1);
@@ -109,7 +110,7 @@ impl Scales {
     }
 }
 
-/// A definition with all fragments in their places.
+/// The weight of a definition with fragments expanded.
 #[derive(Default, Clone, Copy)]
 struct Total {
     selections: u64,
@@ -130,7 +131,7 @@ struct Fragment<'a> {
     local: Local<'a>,
 }
 
-/// The fragments of a document, by number.
+/// The fragments of a document, by index.
 struct Fragments<'a> {
     all: Vec<Fragment<'a>>,
     numbers: HashMap<&'a Name, usize>,
@@ -143,13 +144,13 @@ impl<'a> Fragments<'a> {
         Self { all, numbers }
     }
 
-    /// The sums of all fragments, by number; without recursion, because a chain of fragments is as long as
-    /// the text.
+    /// Returns the totals of all fragments, by index. It does not recurse, because a chain of fragments can
+    /// be as long as the text.
     fn totals(&self) -> Result<Vec<Option<Total>>, GuardRefusal> {
         let mut totals: Vec<Option<Total>> = vec![None; self.all.len()];
         let mut begun = vec![false; self.all.len()];
         for first in 0..self.all.len() {
-            // Each with how many of its spreads were looked at.
+            // Fragments in progress, each with the number of its spreads already visited.
             let mut open = vec![(first, 0_usize)];
             while let Some((number, seen)) = open.pop() {
                 let Some(fragment) = self.all.get(number) else { continue };
@@ -179,7 +180,8 @@ impl<'a> Fragments<'a> {
         Ok(totals)
     }
 
-    /// A definition with the sums of what it spreads; what does not exist is left to validation.
+    /// Adds up a definition and the totals of the fragments it spreads. Unknown fragments are left to
+    /// validation.
     fn sum(&self, local: &Local<'_>, totals: &[Option<Total>]) -> Total {
         let mut sum = Total { selections: local.selections, levels: local.levels };
         for (name, level) in &local.spreads {

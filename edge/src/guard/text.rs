@@ -1,8 +1,8 @@
-//! A document as mere text: bounds that need no parser, because a parser recurses and takes its time.
+//! Limits on the text of a document, checked without a parser: a parser recurses and takes time.
 
 use super::limits::{Excess, Limit, Limits};
 
-/// What a text holds.
+/// What was counted in a text.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct TextCount {
     pub(super) tokens: u64,
@@ -11,7 +11,7 @@ pub(super) struct TextCount {
     pub(super) name_bytes: u64,
 }
 
-/// Checks a text. Whatever the parser would not take either is left to it.
+/// Checks a text. Errors of syntax are left to the parser.
 pub(super) fn check(text: &str, limits: &Limits) -> Result<TextCount, Excess> {
     let counted = count(text);
     limits.check(Limit::Tokens, counted.tokens, None)?;
@@ -70,7 +70,7 @@ fn skip_while(bytes: &[u8], matches: impl Fn(u8) -> bool) -> &[u8] {
     bytes.get(end..).unwrap_or_default()
 }
 
-/// Skips the rest of a string whose first quote is read. One that does not end on its line is no string.
+/// Skips the rest of a string after its first quote. A string that does not end on its line ends there.
 fn skip_string(bytes: &[u8]) -> &[u8] {
     if let Some(mut rest) = bytes.strip_prefix(b"\"\"") {
         while let Some((_, after)) = rest.split_first() {
@@ -86,7 +86,7 @@ fn skip_string(bytes: &[u8]) -> &[u8] {
         match byte {
             b'"' => return after,
             b'\n' | b'\r' => return rest,
-            // An escaped line end is none.
+            // A backslash before a line end escapes nothing.
             b'\\' if !matches!(after.first(), Some(b'\n' | b'\r')) => {
                 rest = after.get(1..).unwrap_or_default()
             }
@@ -115,7 +115,7 @@ mod tests {
             ("{ a(b: \"[[[ \\\" [[[\") }", (8, 2, 1)),
             ("{ a(b: \"\"\"[[[ \\\"\"\" \" \n [[[\"\"\") }", (8, 2, 1)),
             ("}}}{{", (5, 2, 0)),
-            // A string that does not end on its line hides nothing.
+            // A string that does not end on its line must not hide the brackets after it.
             ("\"\n[[", (3, 2, 0)),
             ("\"\\\n[[", (3, 2, 0)),
             ("\u{feff}é", (5, 0, 0)),
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn each_bound_is_told_with_its_count() {
+    fn each_limit_is_reported_with_its_count() {
         let limits = Limits { tokens_max: 6, nesting_max: 2, name_bytes_max: 4, ..Limits::default() };
         for (text, expected) in [
             ("{ a b c d }".to_owned(), None),

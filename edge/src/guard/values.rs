@@ -1,10 +1,10 @@
-//! The values of variables: how many, how deep, how large.
+//! Limits on the values of variables: their number, nesting and size.
 
 use serde_json::{Map, Value};
 
 use super::limits::{Excess, Limit, Limits};
 
-/// Checks the variables of a request whose document has `document_bytes`.
+/// Checks the variables of a request whose document has `document_bytes` bytes.
 pub(super) fn check(
     variables: &Map<String, Value>,
     document_bytes: usize,
@@ -26,7 +26,7 @@ struct ValueCount {
 }
 
 impl ValueCount {
-    /// Recurses as deep as the values are nested, which the reader of JSON bounds (serde_json: 128).
+    /// Recursion is as deep as the values are nested, which the JSON parser bounds (serde_json: 128).
     fn value(&mut self, value: &Value, depth: u64) {
         self.values = self.values.saturating_add(1);
         match value {

@@ -1,5 +1,4 @@
-//! An operation as it will be run, fragments in their places: its depth, its root fields, and what it asks
-//! about the schema.
+//! Walks an operation with fragments expanded: measures its depth, its root fields and its introspection.
 
 use async_graphql::{
     Pos, Positioned,
@@ -8,16 +7,16 @@ use async_graphql::{
 
 use super::limits::{Excess, Limit, Limits};
 
-/// The types of a schema, and the rows of its other lists, as they typically are.
+/// Typical numbers of types in a schema, and of rows in its other lists.
 const TYPES: u64 = 200;
 const ROWS: u64 = 10;
-/// Lists that lead from a type to more types.
+/// Introspection lists that lead from a type to further types.
 const CIRCULAR: [&str; 4] = ["fields", "inputFields", "interfaces", "possibleTypes"];
-/// Lists that do not.
+/// Introspection lists that do not.
 const PLAIN: [&str; 3] = ["args", "enumValues", "directives"];
 
-/// Checks an operation of a document whose selections are few, fragments in their places. Answers what its
-/// questions about the schema cost.
+/// Checks an operation of a document whose number of selections, with fragments expanded, is bounded. Returns
+/// the cost of its introspection.
 pub(super) fn check(
     document: &ExecutableDocument,
     operation: &Positioned<OperationDefinition>,
@@ -34,7 +33,7 @@ pub(super) fn check(
     Ok(introspection)
 }
 
-/// The most of something, and where it was first seen.
+/// The largest count of something, and where it was reached first.
 type Most = (u64, Option<Pos>);
 
 #[derive(Default)]
@@ -46,14 +45,14 @@ struct Seen {
     introspection: u64,
 }
 
-/// Where in an operation.
+/// A place in an operation.
 #[derive(Clone, Copy)]
 enum SelectionPlace {
-    /// Among the fields of the operation itself.
+    /// Among the root fields.
     Root,
-    /// That many fields deep.
+    /// Below this many fields.
     Field(u64),
-    /// That many fields deep in a question about the schema, of which so many are circular lists.
+    /// In introspection, below this many fields, of which this many are circular lists.
     Introspection(u64, u64),
 }
 
@@ -63,8 +62,8 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Answers what the questions about the schema in a set cost. Recurses as deep as selection sets are
-    /// nested, and walks as many as there are with fragments in their places: both are bounded before.
+    /// Returns the cost of introspection in a selection set. Recursion is as deep as selection sets are
+    /// nested, and visits each as often as it is spread; both are bounded before.
     fn set(&mut self, set: &Positioned<SelectionSet>, place: SelectionPlace) -> u64 {
         let mut cost = 0_u64;
         for selection in &set.node.items {

@@ -1,13 +1,14 @@
-//! Whose request this is: the peer's address, or what a trusted proxy says of it.
+//! The client's address: the peer's, or the one that a trusted proxy reports.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use actix_web::HttpRequest;
 
-/// The client's address. Headers are believed only from trusted proxies, and only as far as their chain goes.
+/// Returns the client's address. Forwarding headers are trusted only from trusted proxies, and only as far as
+/// the chain of proxies is trusted.
 pub fn client(request: &HttpRequest, trusted: &[IpAddr]) -> Option<IpAddr> {
     let peer = request.peer_addr().map(|address| address.ip().to_canonical())?;
-    // Some proxies add a line of their own behind what the client sent: all lines are one list.
+    // Some proxies add a header line of their own after the client's: all lines form one list.
     let header = |name: &str| {
         let lines: Vec<&str> =
             request.headers().get_all(name).map(|line| line.to_str().unwrap_or_default()).collect();
@@ -16,8 +17,8 @@ pub fn client(request: &HttpRequest, trusted: &[IpAddr]) -> Option<IpAddr> {
     Some(believe(peer, header("forwarded").as_deref(), header("x-forwarded-for").as_deref(), trusted))
 }
 
-/// What the proxies say of the client. A proxy writes one of the headers and hands on what a client wrote
-/// into the other, so where both are there and disagree, neither is believed.
+/// Returns the address that the proxies report. A proxy writes one of the two headers and passes the other on
+/// unchanged, so when both are present and disagree, neither is trusted.
 fn believe(
     peer: IpAddr,
     forwarded: Option<&str>,
@@ -39,8 +40,8 @@ fn believe(
     }
 }
 
-/// Walks the chain from the nearest hop outwards, as long as each hop is a trusted proxy (RFC 7239, section
-/// 7.4).
+/// Walks the chain from the nearest hop outwards for as long as each hop is a trusted proxy (RFC 7239,
+/// section 7.4).
 fn walk(peer: IpAddr, hops: impl DoubleEndedIterator<Item = Option<IpAddr>>, trusted: &[IpAddr]) -> IpAddr {
     let mut nearest = peer;
     for hop in hops.rev() {
@@ -59,7 +60,7 @@ fn forwarded_for(element: &str) -> Option<IpAddr> {
     })
 }
 
-/// An address, with or without brackets and port.
+/// Parses an address with or without brackets and port.
 fn plain(text: &str) -> Option<IpAddr> {
     if let Some(rest) = text.strip_prefix('[') {
         return rest.split_once(']')?.0.parse().ok();
@@ -68,7 +69,7 @@ fn plain(text: &str) -> Option<IpAddr> {
     address.map(|address| address.to_canonical())
 }
 
-/// What counts as one address: of IPv6 the network of 64 bits that one subscriber has to himself.
+/// Returns what counts as one client: for IPv6 the /64 network, which belongs to a single subscriber.
 pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
@@ -86,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_that_the_client_wrote_does_not_hide_that_of_the_proxy() {
+    fn a_forwarding_header_of_the_client_does_not_override_the_proxys() {
         let peer = "127.0.0.1:4711".parse().unwrap();
         let request = TestRequest::default().peer_addr(peer);
         let request = request
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_chain_of_trusted_proxies_is_believed() {
+    fn only_a_chain_of_trusted_proxies_is_trusted() {
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
         let trusted = [ip("127.0.0.1"), ip("192.0.2.1")];
         for (peer, forwarded, x, expected) in [
@@ -108,7 +109,7 @@ mod tests {
             ("127.0.0.1", None, Some("198.51.100.7, 192.0.2.1"), "198.51.100.7"),
             ("127.0.0.1", Some("for=\"[2001:db8::1]:47\";proto=https"), None, "2001:db8::1"),
             ("127.0.0.1", Some("for=198.51.100.7:80"), Some("198.51.100.7"), "198.51.100.7"),
-            // The proxy writes one of them, the client the other.
+            // The proxy wrote one of the headers, the client the other.
             ("127.0.0.1", Some("for=198.51.100.7:80"), Some("6.6.6.6"), "127.0.0.1"),
             ("127.0.0.1", None, Some("::ffff:198.51.100.7"), "198.51.100.7"),
             ("127.0.0.1", None, Some("6.6.6.6,, 198.51.100.7"), "198.51.100.7"),

@@ -1,4 +1,4 @@
-//! What happens around every request: its trace, its log line, its metrics, the headers of every answer.
+//! Wraps every request with a trace, a log line, metrics and the security headers.
 
 use std::time::Instant;
 
@@ -22,15 +22,15 @@ use crate::trace::RequestTrace;
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The name of the operation that a request ran, left for its log line.
+/// The operation name of a request, stored for its log line.
 pub(super) struct OperationName(pub(super) String);
 
-/// Answers a request that belongs to a trace, and whose own id is given: for a middleware around the whole
+/// Answers a request that belongs to the given trace and has the given id. For a middleware around the whole
 /// application.
 ///
 /// # Errors
 ///
-/// Those of what is called.
+/// Returns the errors of the inner service.
 pub async fn around(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -40,8 +40,8 @@ pub async fn around(
     let began = Instant::now();
     let https = request.app_data::<web::Data<Edge>>().is_some_and(|edge| edge.settings.http.https);
     let method = request.method().clone();
-    // The pattern, not the path: a metric must not grow with what clients make up, and a path may end in a
-    // secret.
+    // The route pattern, not the path: client-made paths would make the number of metrics grow without bound,
+    // and a path may end in a secret.
     let route = request.match_pattern().unwrap_or_else(|| "unknown".to_owned());
     let span = tracing::info_span!("request", trace_id = trace.trace_id(), request_id);
     let response = trace.clone().scope(next.call(request).instrument(span.clone())).await?;
@@ -52,7 +52,7 @@ pub async fn around(
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let extensions = response.request().extensions();
         let operation = extensions.get::<OperationName>().map(|OperationName(name)| name.as_str());
-        // Probes come every few seconds for ever, and say nothing while they are well.
+        // Probes arrive every few seconds and are not worth a log line while they succeed.
         if matches!(route.as_str(), "/livez" | "/readyz" | "/metrics") && status.is_success() {
             tracing::debug!(%method, route, status = status.as_u16(), millis, "request");
         } else {
@@ -72,22 +72,23 @@ pub async fn around(
     Ok(response)
 }
 
-/// The headers that keep an answer from being taken for something else, or from being shown inside another
-/// site. What a page says for itself stands.
+/// Adds the headers that stop browsers from misinterpreting an answer or showing it inside another site.
+/// Headers that a page has set itself are kept.
 fn guard(headers: &mut HeaderMap, https: bool) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     for (name, value) in [
         (REFERRER_POLICY, "no-referrer"),
-        // An answer of the API is no page: opened as one it may load, run and frame nothing.
+        // An answer of the API is not a page: if a browser opens it as one, it may load, run and frame
+        // nothing.
         (
             CONTENT_SECURITY_POLICY,
             "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
         ),
-        // As the policy's last word, for browsers from before it.
+        // The same as `frame-ancestors` above, for older browsers.
         (X_FRAME_OPTIONS, "DENY"),
         (CROSS_ORIGIN_OPENER_POLICY, "same-origin"),
-        // Scripts of other origins read by CORS, which this leaves alone; images and frames of theirs have
-        // nothing to load here.
+        // CORS, which this header does not affect, governs scripts of other origins. It stops them from
+        // embedding answers as images or frames.
         (CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"),
     ] {
         if !headers.contains_key(&name) {

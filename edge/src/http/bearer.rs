@@ -1,5 +1,4 @@
-//! The bearer token of a request, or of what stands for its header: whose it is, or why its sender is turned
-//! away.
+//! The bearer token of a request or of `connection_init`: finds its bearer or the reason to refuse it.
 
 use std::sync::Arc;
 
@@ -14,19 +13,19 @@ use crate::{
     errors::{Code, internal},
 };
 
-/// Why a sender is turned away.
+/// Why a token is refused.
 pub enum Unknown {
-    /// What was sent is no token, or none that is good.
+    /// The header holds no token, or the token is not valid.
     Token,
-    /// It could not be found out whose it is.
+    /// The token could not be looked up.
     Failed(Failure),
 }
 
-/// What is said of [`Unknown::Token`].
+/// The error text of [`Unknown::Token`].
 pub(super) const UNKNOWN_TOKEN: &str = "this token is unknown, revoked or expired: sign in again";
 
 impl Unknown {
-    /// The answer to a request.
+    /// Returns the answer to a request.
     pub(super) fn answer(&self, media: &Media) -> HttpResponse {
         match self {
             Self::Token => media.refuse(StatusCode::UNAUTHORIZED, Code::Unauthenticated, UNKNOWN_TOKEN),
@@ -38,27 +37,27 @@ impl Unknown {
     }
 }
 
-/// The token that a request was sent with, if any.
+/// Returns the token of a request, if it has one.
 ///
 /// # Errors
 ///
-/// When its header `Authorization` holds no bearer token.
+/// When the header `Authorization` holds no bearer token.
 pub fn token_of(request: &HttpRequest) -> Result<Option<&str>, Unknown> {
     header_of(request)?.map(token_in).transpose()
 }
 
-/// The header of a request, if there is one.
+/// Returns the `Authorization` header of a request, if there is one.
 pub(super) fn header_of(request: &HttpRequest) -> Result<Option<&str>, Unknown> {
     request.headers().get(AUTHORIZATION).map(|header| header.to_str().map_err(|_| Unknown::Token)).transpose()
 }
 
-/// The token in a header, or in a parameter that is like one.
+/// Returns the token in the header, or in a parameter with the same syntax.
 pub(super) fn token_in(header: &str) -> Result<&str, Unknown> {
     let token = header.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     token.map(|(_, token)| token.trim()).ok_or(Unknown::Token)
 }
 
-/// Who sent a request; without a token, nobody in particular.
+/// Returns the viewer of a request: the bearer of its token, or the anonymous viewer.
 pub(super) async fn viewer(request: &HttpRequest, edge: &Edge) -> Result<Arc<dyn Viewer>, Unknown> {
     let Some(token) = token_of(request)? else { return Ok(edge.backend.anonymous()) };
     edge.backend.viewer(token).await.map_err(Unknown::Failed)?.ok_or(Unknown::Token)

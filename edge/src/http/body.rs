@@ -1,4 +1,4 @@
-//! Reading the body of a request, bounded in bytes and in time.
+//! Reads request bodies, bounded in size and in time.
 
 use std::{io::Read, time::Duration};
 
@@ -13,30 +13,30 @@ use actix_web::{
 use flate2::read::MultiGzDecoder;
 use futures_util::StreamExt;
 
-/// What a body may be.
+/// The bounds on a body.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// The longest, in bytes, also of what is inside when it is compressed.
+    /// The largest size in bytes, also after decompression.
     pub bytes_max: usize,
-    /// The longest that a client may take to send it.
+    /// The longest time a client may take to send it.
     pub within: Duration,
 }
 
-/// Why a body was not read.
+/// Why a body could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unread {
-    /// It is longer than it may be, as it came or inside.
+    /// It is too long, as received or after decompression.
     TooLong,
-    /// It did not come in time.
+    /// It did not arrive in time.
     TooSlow,
-    /// It broke off, or is not what its headers say.
+    /// The connection broke off, or the body is not what its headers say.
     Broken,
-    /// It is compressed in a way that is not read here.
+    /// Its content encoding is not supported.
     Encoded,
 }
 
 impl Unread {
-    /// The status that says so.
+    /// Returns the HTTP status of the refusal.
     pub fn status(self) -> StatusCode {
         match self {
             Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
@@ -47,11 +47,11 @@ impl Unread {
     }
 }
 
-/// Reads a body as it is.
+/// Reads an uncompressed body.
 ///
 /// # Errors
 ///
-/// When it is not read, and why.
+/// Returns the reason when the body could not be read.
 pub async fn read_body(request: &HttpRequest, body: web::Payload, bounds: Bounds) -> Result<Vec<u8>, Unread> {
     match encoding(request)? {
         Encoding::Plain => read(request, body, bounds).await,
@@ -86,13 +86,13 @@ fn encoding(request: &HttpRequest) -> Result<Encoding, Unread> {
         (Some(one), None) if one.eq_ignore_ascii_case("gzip") || one.eq_ignore_ascii_case("x-gzip") => {
             Ok(Encoding::Gzip)
         }
-        // Compressed twice is what only bombs are.
+        // Several encodings on top of each other are refused: only decompression bombs use them.
         (Some(_), _) => Err(Unread::Encoded),
     }
 }
 
-/// Takes no more memory than the bound, whatever is inside, and time in proportion to it: a hundred kilobytes
-/// in less than a millisecond.
+/// Decompresses a body. The memory it takes is bounded by `bytes_max`, and so is the time: a hundred
+/// kilobytes take less than a millisecond.
 fn inflate(body: &[u8], bytes_max: usize) -> Result<Vec<u8>, Unread> {
     let mut inside = Vec::new();
     let one_more = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_inside_is_bounded_like_what_came() {
+    fn decompressed_bodies_are_bounded_too() {
         assert_eq!(inflate(&deflate(b"{}"), 2).unwrap(), b"{}");
         assert_eq!(inflate(&deflate(b"{ }"), 2), Err(Unread::TooLong));
         let bomb = deflate(&vec![b' '; 20_000_000]);
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_gzip_or_breaks_off_is_broken() {
+    fn invalid_or_truncated_gzip_is_broken() {
         let good = deflate(b"{\"query\":\"{ __typename }\"}");
         for (bad, what) in [
             (&b"{}"[..], "plain"),

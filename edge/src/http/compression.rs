@@ -1,9 +1,9 @@
-//! Compressing answers, with bounds: small ones gain nothing, large ones would cost a core for long, streams
-//! are sent as they come.
+//! Compresses answers of medium size. Small answers gain nothing, large ones would occupy a processor for
+//! long, and streams are sent as they are produced.
 //!
-//! That a compressed answer tells by its length what of it an attacker knew (BREACH) needs an attacker who
-//! can make a browser ask with the victim's credentials: there are no cookies here, so nobody but the holder
-//! of a token asks with it.
+//! BREACH, an attack that learns secrets from the length of compressed answers, requires that an attacker can
+//! make a browser send requests with the victim's credentials. There are no cookies here, so only the holder
+//! of a token can send requests with it.
 
 use std::io::Write;
 
@@ -18,15 +18,15 @@ use actix_web::{
 };
 use flate2::{Compression, write::GzEncoder};
 
-/// Below that the headers outweigh what is saved.
+/// Below this size the headers outweigh the savings.
 const BYTES_MIN: u64 = 1_024;
-/// Above that nothing is compressed: the largest file of the playground has less.
+/// Above this size nothing is compressed. The largest file of the playground is smaller.
 const BYTES_MAX: u64 = 8 * 1024 * 1024;
-/// Up to that many bytes it takes a fraction of a millisecond, less than to hand it to another thread and
-/// back would under load.
+/// Up to this size compression takes a fraction of a millisecond, less than a switch to another thread and
+/// back under load.
 const AT_ONCE_MAX: u64 = 32 * 1024;
 
-/// Compresses the answer if it is worth it and the client takes it.
+/// Compresses the answer if that is worthwhile and the client accepts it.
 pub(super) async fn compressed(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let BodySize::Sized(length) = response.response().body().size() else { return response };
     if !(BYTES_MIN..=BYTES_MAX).contains(&length) || !may_be_compressed(response.status(), response.headers())
@@ -60,7 +60,8 @@ pub(super) async fn compressed(response: ServiceResponse<BoxBody>) -> ServiceRes
 }
 
 fn gzip(plain: &[u8]) -> Option<Vec<u8>> {
-    // The fast level: of JSON it leaves a sixth, where the best leaves an eighth in five times the time.
+    // The fast level reduces JSON to a sixth. The best level reduces it to an eighth and takes five times as
+    // long.
     let mut encoder = GzEncoder::new(Vec::with_capacity(plain.len().div_ceil(4)), Compression::fast());
     encoder.write_all(plain).ok()?;
     encoder.finish().ok()
@@ -78,7 +79,7 @@ fn may_be_compressed(status: StatusCode, headers: &HeaderMap) -> bool {
     whole && shrinks && !headers.contains_key(CONTENT_ENCODING)
 }
 
-/// Whether `Accept-Encoding` has gzip, by its name or by `*`, with a weight above nothing.
+/// Returns whether `Accept-Encoding` contains gzip, by name or by `*`, with a weight above zero.
 fn takes_gzip(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(ACCEPT_ENCODING).filter_map(|line| line.to_str().ok());
     let (mut by_name, mut by_star) = (None, None);
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn gzip_is_sent_to_those_who_take_it() {
+    fn gzip_is_sent_to_clients_that_accept_it() {
         for (accept, takes) in [
             ("gzip", true),
             ("gzip, deflate, br", true),

@@ -1,9 +1,8 @@
-//! Which pages in a browser may read what the API answers (Fetch, section 3.2), and what a page can never
-//! make a browser do.
+//! Cross-origin access from pages in a browser (Fetch, section 3.2).
 //!
-//! There are no cookies here: what a page may do depends on the token that it has, not on its origin, and
-//! answers never allow credentials. A page of another origin can still send *simple* requests without asking:
-//! those have no effect, because a body is taken only in a type that no form can send, and GET changes
+//! There are no cookies: what a page may do depends on its token and not on its origin, and answers never
+//! allow credentials. A page of another origin can still send *simple* requests without a preflight. These
+//! have no effect: bodies are accepted only with a content type that no form can send, and GET changes
 //! nothing.
 
 use actix_web::{
@@ -20,27 +19,28 @@ use actix_web::{
 
 use super::Edge;
 
-/// How long a browser may remember that it is allowed to ask from another origin, in seconds. Browsers cut it
-/// to two hours or a day.
+/// How long a browser may cache a preflight answer, in seconds. Browsers cap it at two hours or a day.
 const REMEMBERED_SECS: &str = "86400";
-/// The headers that a page may add: the usual ones, those with which clients make sure that the browser asks
-/// first, Apollo's names.
-const HEADERS: &str = "accept, authorization, content-encoding, content-type, traceparent, graphql-require-preflight, graphql-preflight, \
-     apollo-require-preflight, x-apollo-operation-name, x-apollo-operation-id, apollographql-client-name, apollographql-client-version";
-/// The headers that a page may read.
+/// The request headers that a page may set: the usual ones, those by which clients force a preflight, and
+/// Apollo's.
+const HEADERS: &str = "accept, authorization, content-encoding, content-type, traceparent, \
+     graphql-require-preflight, graphql-preflight, apollo-require-preflight, x-apollo-operation-name, \
+     x-apollo-operation-id, apollographql-client-name, apollographql-client-version";
+/// The response headers that a page may read.
 const EXPOSED: &str = "etag, retry-after, traceparent, x-request-id";
 
 /// The origins whose pages may read answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cors {
-    /// Any.
+    /// Any origin.
     Any,
-    /// These, as a browser sends them.
+    /// These origins, spelled as browsers send them.
     These(Vec<String>),
 }
 
 impl Cors {
-    /// Whether a page of that origin may ask; whoever says none is no page in a browser.
+    /// Returns whether a page of this origin may connect. Clients that are not browsers send no origin and
+    /// are let in.
     pub(super) fn takes(&self, origin: Option<&HeaderValue>) -> bool {
         match (self, origin) {
             (Self::Any, _) | (_, None) => true,
@@ -50,7 +50,7 @@ impl Cors {
         }
     }
 
-    /// Says on an answer whether the page that asked may read it.
+    /// Sets the headers that allow the requesting page to read the answer.
     fn say(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
         match self {
             Self::Any => headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
@@ -66,7 +66,7 @@ impl Cors {
     }
 }
 
-/// Middleware for what pages of other origins may ask.
+/// Middleware that adds the CORS headers to every answer.
 pub async fn cors(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -80,7 +80,7 @@ pub async fn cors(
     Ok(response)
 }
 
-/// `OPTIONS`: what a browser asks before it lets a page ask. Whether the page's origin may, [`cors`] adds.
+/// Answers a preflight request (`OPTIONS`). The middleware [`cors`] adds whether the origin is allowed.
 pub async fn preflight() -> HttpResponse {
     HttpResponse::NoContent()
         .insert_header((ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"))
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_is_let_in_by_the_letter() {
+    fn origins_are_compared_exactly() {
         let these = Cors::These(vec!["https://shop.example".to_owned()]);
         for (cors, origin, allowed) in [
             (&Cors::Any, None, "*"),

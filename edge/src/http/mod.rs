@@ -1,9 +1,13 @@
-//! The endpoint `/graphql` with all its transports, and what surrounds every request.
+//! The endpoint `/graphql` over all its transports, and what applies to every request.
 //!
-//! [`graphql`] GraphQL over HTTP, [`live`] the same over connections that stay open; [`bearer`]: the token of
-//! a request; [`body`]: reading what is sent, bounded; [`address`]: where a request comes from; [`cors`]:
-//! pages of other origins. [`around()`] is wrapped around everything: trace, log line, metrics,
-//! [`compression`], security headers. [`connections`] is what all of it is served on.
+//! - [`graphql`] serves GraphQL over HTTP.
+//! - [`live`] serves connections that stay open: WebSockets and server-sent events.
+//! - [`bearer`] reads the bearer token of a request.
+//! - [`body`] reads bodies, bounded in size and time.
+//! - [`address`] finds out the client's address.
+//! - [`cors`] controls access from pages of other origins.
+//! - [`around()`] wraps every request: trace, log line, metrics, [`compression`] and security headers.
+//! - [`connections`] accepts and limits the TCP connections below all of it.
 
 pub mod address;
 mod around;
@@ -32,7 +36,7 @@ use crate::{
     settings::Settings,
 };
 
-/// An edge: one a process, shared by the workers of its server.
+/// The edge of a process, shared by the workers of its server.
 pub struct Edge {
     settings: Settings,
     backend: Arc<dyn Backend>,
@@ -43,13 +47,13 @@ pub struct Edge {
     passes: Arc<Passes>,
     /// The connections that stay open.
     places: Arc<Places>,
-    /// Ends them.
+    /// Cancelled at shutdown to close them.
     stopping: CancellationToken,
 }
 
 impl Edge {
-    /// An edge for a schema. Operations are run by the runtime that this is called on; connections that stay
-    /// open end with `stopping`.
+    /// Starts an edge for a schema. Operations run on the current runtime. Connections that stay open are
+    /// closed when `stopping` is cancelled.
     pub fn start(
         settings: Settings,
         schema: &'static SchemaProfile,
@@ -65,19 +69,19 @@ impl Edge {
         Arc::new(Self { settings, backend, executor, runs, passes, places, stopping })
     }
 
-    /// How many mutations have begun and are not done.
+    /// Returns the number of running mutations.
     pub fn mutations(&self) -> usize {
         self.executor.mutations()
     }
 
-    /// Waits until the mutations that have begun are done, but no longer than that: for the end of a process,
-    /// when nothing more comes in.
+    /// Waits for running mutations to finish, at most for the given time. For use at shutdown, when no new
+    /// requests arrive.
     pub async fn finish(&self, within: Duration) {
         self.executor.finish(within).await;
     }
 }
 
-/// Adds `/graphql`. Wrap the application in [`around()`].
+/// Adds the route `/graphql`. Wrap the application in [`around()`].
 pub fn configure(config: &mut web::ServiceConfig, edge: &Arc<Edge>) {
     config.app_data(web::Data::from(Arc::clone(edge)));
     let graphql = live::routes(web::resource("/graphql")).route(web::post().to(graphql::post));

@@ -1,25 +1,25 @@
-//! A state that one loop reads for all who watch it: [`Feed`].
+//! A state that one loop reads for all its watchers: [`Feed`].
 //!
-//! Whoever begins to watch wants a state that is true from then on, and not one that was read a moment
-//! before. So a watcher asks for a *look*, which has a number, and waits for a state that was read after that
-//! look was asked for. The loop that reads says with each state which looks it answers: all that were asked
-//! for before the reading began. After that a watcher is told each state that differs from the one before;
-//! whoever is slow finds the newest, and nobody has a queue.
+//! A new watcher needs a state that was read after it began to watch, not one read a moment before. So a
+//! watcher requests a *look*, which has a number, and waits for a state that was read after the request. With
+//! each state, the reading loop announces which looks it answers: all that were requested before the reading
+//! began. From then on the watcher gets each state that differs from the previous one. A slow watcher gets
+//! only the newest: there are no queues.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// The number of a request to look. Of two, the later one has the larger number.
+/// The number of a requested look. Later looks have larger numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct LookNumber(u64);
 
 impl LookNumber {
-    /// Stands for all looks that were and will be asked for: of a last state, after which nothing is read.
+    /// Stands for all past and future looks. Announced with the last state, after which nothing is read.
     pub const ALL: Self = Self(u64::MAX);
 }
 
-/// Where looks are asked for. Its copies are the same.
+/// Where looks are requested. Clones share the same counter.
 #[derive(Debug, Clone)]
 pub struct Looks(Arc<watch::Sender<LookNumber>>);
 
@@ -28,7 +28,7 @@ impl Looks {
         Self(Arc::new(watch::Sender::new(LookNumber::default())))
     }
 
-    /// Asks for a look.
+    /// Requests a look.
     fn ask(&self) -> LookNumber {
         let mut asked = LookNumber::default();
         self.0.send_modify(|newest| {
@@ -38,38 +38,37 @@ impl Looks {
         asked
     }
 
-    /// The newest look that was asked for.
+    /// Returns the newest requested look.
     pub fn newest(&self) -> LookNumber {
         *self.0.borrow()
     }
 
-    /// Hears of looks that are asked for from now on.
+    /// Subscribes to looks requested from now on.
     pub fn asked(&self) -> AskedLooks {
         AskedLooks(self.0.subscribe())
     }
 }
 
-/// Hears of looks that are asked for. Many that come before they are taken note of are heard as one.
+/// Receives requested looks. Looks requested before the last one is taken arrive as one.
 #[derive(Debug)]
 pub struct AskedLooks(watch::Receiver<LookNumber>);
 
 impl AskedLooks {
-    /// Waits for a look that was not taken note of. It may be dropped while it waits.
+    /// Waits for a look that was not yet taken. It is cancel safe.
     pub async fn changed(&mut self) {
         if self.0.changed().await.is_err() {
-            // Nobody is left who could ask.
+            // The feed and all its watchers are gone.
             std::future::pending::<()>().await;
         }
     }
 
-    /// Takes note of all looks so far; answers the newest, which is what a state answers that is read from
-    /// now on.
+    /// Takes all looks requested so far. Returns the newest, which any state read from now on answers.
     pub fn take(&mut self) -> LookNumber {
         *self.0.borrow_and_update()
     }
 }
 
-/// A state that is read for all who watch it: see the [module](self).
+/// A state that one loop reads for all its watchers; see the [module](self).
 #[derive(Debug)]
 pub struct Feed<T> {
     newest: watch::Sender<Newest<T>>,
@@ -78,16 +77,16 @@ pub struct Feed<T> {
 
 #[derive(Debug)]
 struct Newest<T> {
-    /// Which looks the state answers.
+    /// The looks that the state answers.
     answers: LookNumber,
-    /// Counts the states that differ from the one before.
+    /// Counts the states that differ from the previous one.
     version: u64,
-    /// `None` before the first one.
+    /// `None` before the first state.
     state: Option<T>,
 }
 
 impl<T: Clone + PartialEq> Feed<T> {
-    /// A feed of which nothing was read yet.
+    /// Creates a feed without a state.
     pub fn new() -> Self {
         Self {
             newest: watch::Sender::new(Newest { answers: LookNumber::default(), version: 0, state: None }),
@@ -95,20 +94,20 @@ impl<T: Clone + PartialEq> Feed<T> {
         }
     }
 
-    /// Watches from now on: the first state that the watcher is told is read after this.
+    /// Begins to watch. The first state that the watcher gets is read after this call.
     pub fn watch(&self) -> Watcher<T> {
-        // First, so that a loop which looks at once does not find itself without a watcher.
+        // Subscribe first, so that a loop woken by the look finds the watcher.
         let newest = self.newest.subscribe();
         Watcher { newest, answers: self.looks.ask(), told: None, looks: self.looks.clone() }
     }
 
-    /// Where looks at it are asked for.
+    /// Returns the requests for looks at this feed.
     pub fn looks(&self) -> &Looks {
         &self.looks
     }
 
-    /// Tells a state, and which looks it answers. One that equals the last state answers new looks, but is
-    /// not told again: who was told the last one keeps it.
+    /// Publishes a state and the looks it answers. A state equal to the previous one answers new looks, but
+    /// is not sent to watchers that already have it.
     pub fn tell(&self, state: T, answers: LookNumber) {
         self.newest.send_modify(|newest| {
             newest.answers = answers;
@@ -119,17 +118,17 @@ impl<T: Clone + PartialEq> Feed<T> {
         });
     }
 
-    /// The state that was told last.
+    /// Returns the newest state.
     pub fn last(&self) -> Option<T> {
         self.newest.borrow().state.clone()
     }
 
-    /// Waits until nobody watches. It may be dropped while it waits.
+    /// Waits until nobody watches. It is cancel safe.
     pub async fn unwatched(&self) {
         self.newest.closed().await;
     }
 
-    /// Whether anybody watches.
+    /// Returns whether anybody watches.
     pub fn is_watched(&self) -> bool {
         self.newest.receiver_count() > 0
     }
@@ -141,20 +140,20 @@ impl<T: Clone + PartialEq> Default for Feed<T> {
     }
 }
 
-/// Watches a [`Feed`].
+/// A watcher of a [`Feed`].
 #[derive(Debug)]
 pub struct Watcher<T> {
     newest: watch::Receiver<Newest<T>>,
-    /// The look that the next state has to answer, as long as none was told.
+    /// The look that the next state must answer, while none was received.
     answers: LookNumber,
-    /// The version that was told last; `None` while a look is waited for.
+    /// The version received last; `None` while waiting for a look.
     told: Option<u64>,
     looks: Looks,
 }
 
 impl<T: Clone> Watcher<T> {
-    /// The next state: one that answers the look that this watcher asked for, and then each that differs from
-    /// the one that it was told; `None` when the feed is gone. It may be dropped while it waits.
+    /// Returns the next state: first one that answers this watcher's look, then each that differs from the
+    /// one received before. Returns `None` when the feed is gone. It is cancel safe.
     pub async fn next(&mut self) -> Option<T> {
         let (answers, told) = (self.answers, self.told);
         let is_next = |newest: &Newest<T>| match told {
@@ -166,7 +165,7 @@ impl<T: Clone> Watcher<T> {
         newest.state.clone()
     }
 
-    /// Asks for another look: the next state is one that is read from now on, whether it differs or not.
+    /// Requests another look: the next state is read after this call and is returned even if it is unchanged.
     pub fn look_again(&mut self) {
         self.told = None;
         self.answers = self.looks.ask();
@@ -184,15 +183,15 @@ mod tests {
     }
 
     #[test]
-    fn who_joins_is_told_nothing_that_was_read_before() {
+    fn a_new_watcher_gets_no_state_read_before_it_joined() {
         let feed = Feed::new();
         let mut first = feed.watch();
         let look = feed.looks().newest();
         feed.tell("old", look);
         assert_eq!(next(&mut first), Some(Some("old")));
         let mut second = feed.watch();
-        assert_eq!(next(&mut second), None, "the last state is older than the question");
-        // A reading that had begun before the second one asked.
+        assert_eq!(next(&mut second), None, "the last state is older than the look");
+        // This reading began before the second watcher requested its look.
         feed.tell("meanwhile", look);
         assert_eq!((next(&mut first), next(&mut second)), (Some(Some("meanwhile")), None));
         feed.tell("new", feed.looks().newest());
@@ -200,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn an_equal_state_answers_who_asks_and_is_not_told_to_others() {
+    fn an_equal_state_answers_looks_and_is_not_sent_to_other_watchers() {
         let feed = Feed::new();
         let mut first = feed.watch();
         feed.tell(1, feed.looks().newest());
@@ -214,12 +213,12 @@ mod tests {
         assert_eq!(
             (next(&mut first), next(&mut second)),
             (Some(Some(1)), None),
-            "whoever looks again is told even the same"
+            "a new look is answered even by an equal state"
         );
     }
 
     #[test]
-    fn who_is_slow_is_told_the_newest_only() {
+    fn a_slow_watcher_gets_the_newest_state_only() {
         let feed = Feed::new();
         let mut watcher = feed.watch();
         for state in 0..100 {
@@ -229,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn looks_are_heard_of_many_as_one_until_they_are_taken_note_of() {
+    fn looks_arrive_as_one_until_they_are_taken() {
         let feed = Feed::new();
         let mut asked = feed.looks().asked();
         assert_eq!(asked.changed().now_or_never(), None);
@@ -242,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_last_state_answers_all_looks_and_then_the_feed_is_over() {
+    fn the_last_state_answers_all_looks_and_ends_the_feed() {
         let feed = Feed::new();
         let mut watcher = feed.watch();
         feed.tell("last", LookNumber::ALL);

@@ -1,11 +1,12 @@
-//! What stays open: subscriptions that run, connections that are counted, tokens that may be revoked
-//! meanwhile.
+//! Connections that stay open: the subscriptions on them, their number, and the validity of their tokens.
 //!
-//! [`feed`] is a state that one loop reads for all who watch it; [`runs`] runs one subscription once for all
-//! who asked the same; [`passes`] notices tokens that are revoked; [`places`] counts connections.
+//! - [`feed`] shares one state, read by one loop, among all its watchers.
+//! - [`runs`] runs each subscription once for all clients that made the same request.
+//! - [`passes`] notices revoked tokens.
+//! - [`places`] counts connections.
 //!
-//! Architecture invariant: nobody has a queue of values. Each of these hands on its latest state, and whoever
-//! is slow finds the newest when it comes: between two states any number may be left out, the last one never.
+//! Architecture invariant: no watcher has a queue of values. Everything here passes on its latest state. A
+//! slow watcher finds the newest state and may miss any number of earlier ones, but never the last.
 
 pub mod feed;
 pub(crate) mod passes;
@@ -17,25 +18,25 @@ use std::{
     time::Duration,
 };
 
-/// Bounds on connections that stay open.
+/// Limits on connections that stay open.
 #[derive(Debug, Clone, Copy)]
 pub struct LiveBounds {
-    /// The most of them, WebSockets and streams of events together.
+    /// The most connections, WebSockets and streams of events together.
     pub connections_max: usize,
-    /// The most from one address.
+    /// The most connections from one address.
     pub connections_per_address_max: usize,
-    /// The most operations at once on one WebSocket.
+    /// The most operations at the same time on one WebSocket.
     pub operations_max: usize,
     /// The longest message from a client, in bytes.
     pub message_bytes_max: usize,
-    /// A client that has not said `connection_init` by then is closed.
+    /// How long a client may take to send `connection_init` before its socket is closed.
     pub init_within: Duration,
-    /// So often something is sent to a silent client, to see whether it is still there.
+    /// The interval of keep-alive messages, which also detect clients that are gone.
     pub keep_alive_every: Duration,
 }
 
 impl Default for LiveBounds {
-    /// What the settings are without being set.
+    /// The defaults of the server's configuration.
     fn default() -> Self {
         Self {
             connections_max: 10_000,
@@ -48,7 +49,7 @@ impl Default for LiveBounds {
     }
 }
 
-/// A lock that a panic elsewhere does not close: what it guards is whole between any two statements.
+/// Locks a mutex even if it is poisoned: the data behind it is consistent between any two statements.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

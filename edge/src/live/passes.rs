@@ -1,5 +1,5 @@
-//! Tokens of connections that stay open: whose they are, and whether they are still good, is looked up, for
-//! all of them together, every second.
+//! The tokens of connections that stay open. All of them are looked up together every second, to notice
+//! revocations and changed permissions.
 
 use std::{
     collections::HashMap,
@@ -13,22 +13,23 @@ use tokio_util::sync::CancellationToken;
 use super::locked;
 use crate::backend::{Backend, Fingerprint, Viewer};
 
-/// How often. A revocation, or another change of rights, is promised to hold within two seconds.
+/// The interval of the lookups. Revocations and changes of permissions are promised to take effect within two
+/// seconds.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
-/// The tokens in use, by their fingerprints.
+/// The tokens in use, by fingerprint.
 pub(crate) struct Passes {
     backend: Arc<dyn Backend>,
     in_use: Mutex<HashMap<Fingerprint, watch::Sender<Seen>>>,
 }
 
-/// What the last look at a token showed.
+/// The result of the last lookup of a token.
 enum Seen {
-    /// There was none yet.
+    /// It has not been looked up yet.
     Nothing,
-    /// It is good, and that is its bearer.
+    /// It is valid, and this is its bearer.
     Bearer(Arc<dyn Viewer>),
-    /// It is good no longer.
+    /// It is no longer valid.
     Invalid,
 }
 
@@ -42,12 +43,12 @@ impl Seen {
     }
 }
 
-/// Why a connection is not to go on.
+/// Why a connection must be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lost {
-    /// The token is revoked, or has run out.
+    /// The token was revoked or has expired.
     Token,
-    /// What its bearer may do is not what it was.
+    /// The permissions of its bearer have changed.
     Rights,
 }
 
@@ -56,7 +57,7 @@ impl Passes {
         Self { backend, in_use: Mutex::default() }
     }
 
-    /// Watches a token from now on.
+    /// Begins to watch a token.
     pub(crate) fn watch(self: &Arc<Self>, token: Fingerprint) -> Pass {
         let seen = locked(&self.in_use)
             .entry(token.clone())
@@ -65,7 +66,7 @@ impl Passes {
         Pass { seen, token, passes: Arc::clone(self) }
     }
 
-    /// Looks until it is told to stop.
+    /// Looks tokens up until `stop` is cancelled.
     pub(crate) async fn check(self: Arc<Self>, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(CHECK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -92,9 +93,9 @@ impl Passes {
                         }
                     }
                 }
-                // Without the database nothing new is told to anybody either.
+                // While the database is down, no new data is sent to anybody either.
                 Err(error) => {
-                    tracing::warn!(%error, "tokens of open connections could not be checked; it is tried again")
+                    tracing::warn!(%error, "cannot check the tokens of open connections; retrying")
                 }
             }
         }
@@ -109,22 +110,22 @@ pub(crate) struct Pass {
 }
 
 impl Pass {
-    /// Waits until it is good no longer, or its bearer is not what `viewer` was when the connection began. It
-    /// may be dropped while it waits. One that was looked up in the moment of a change may hear of it in
-    /// vain, and connects again.
+    /// Waits until the token is no longer valid, or its bearer differs from `viewer`, the bearer when the
+    /// connection began. It is cancel safe. A token looked up at the very moment of a change may be reported
+    /// without need; the client then connects again.
     pub(crate) async fn lost(&mut self, viewer: &dyn Viewer) -> Lost {
         let lost = |seen: &Seen| match seen {
             Seen::Nothing => None,
             Seen::Bearer(now) => (!now.is_same(viewer)).then_some(Lost::Rights),
             Seen::Invalid => Some(Lost::Token),
         };
-        // What was seen before the viewer was looked up is no news.
+        // A result from before the viewer was looked up is ignored.
         while self.seen.changed().await.is_ok() {
             if let Some(lost) = lost(&self.seen.borrow_and_update()) {
                 return lost;
             }
         }
-        // The sender is kept for as long as the token is in use.
+        // The sender exists for as long as the token is in use.
         std::future::pending().await
     }
 }
@@ -132,7 +133,7 @@ impl Pass {
 impl Drop for Pass {
     fn drop(&mut self) {
         let mut in_use = locked(&self.passes.in_use);
-        // This one is still counted.
+        // This receiver is still counted.
         if in_use.get(&self.token).is_some_and(|watched| watched.receiver_count() <= 1) {
             in_use.remove(&self.token);
         }

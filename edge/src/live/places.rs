@@ -1,4 +1,4 @@
-//! How many connections stay open, in all and from one address.
+//! Counts the connections that stay open, in total and by address.
 
 use std::{
     collections::HashMap,
@@ -8,7 +8,7 @@ use std::{
 
 use super::{LiveBounds, locked};
 
-/// The places that connections take.
+/// The slots of connections that stay open.
 pub(crate) struct Places {
     bounds: LiveBounds,
     taken: Mutex<Taken>,
@@ -20,12 +20,12 @@ struct Taken {
     by_address: HashMap<Option<IpAddr>, usize>,
 }
 
-/// Why there is none left.
+/// Why no slot is free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PlacesFull {
-    /// Not on this server.
+    /// The server's limit is reached.
     Server,
-    /// Not for this address.
+    /// The address's limit is reached.
     Address,
 }
 
@@ -34,7 +34,7 @@ impl Places {
         Self { bounds, taken: Mutex::default() }
     }
 
-    /// Takes a place.
+    /// Takes a slot for a connection.
     pub(crate) fn take(self: &Arc<Self>, address: Option<IpAddr>) -> Result<OpenPlace, PlacesFull> {
         let mut taken = locked(&self.taken);
         if taken.all >= self.bounds.connections_max {
@@ -51,7 +51,7 @@ impl Places {
     }
 }
 
-/// A place, until it is dropped.
+/// The slot of one connection, released on drop.
 pub(crate) struct OpenPlace {
     address: Option<IpAddr>,
     places: Arc<Places>,
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_counted_by_address_and_in_all_and_given_back() {
+    fn slots_are_limited_in_total_and_by_address_and_released() {
         let bounds =
             LiveBounds { connections_max: 3, connections_per_address_max: 2, ..LiveBounds::default() };
         let places = Arc::new(Places::new(bounds));

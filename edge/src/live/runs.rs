@@ -1,8 +1,8 @@
-//! Subscriptions that run: each once, for all who asked the same and may see the same.
+//! Running subscriptions, each shared by all clients that made the same request and may see the same.
 //!
-//! Five thousand visitors of one drop send the same document, with the same variables, without a token or
-//! with that of the storefront. Their answers are equal, so they are made once and handed to each. Who is
-//! signed in has a run of one's own.
+//! Five thousand visitors of one drop send the same document with the same variables, anonymously or with the
+//! storefront's token. Their answers are equal, so each is computed once and sent to all. A signed-in client
+//! has a run of its own.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -31,12 +31,11 @@ use crate::{
     trace::RequestTrace,
 };
 
-/// States that are read at the same time, by all subscriptions together: half of the usual number of
-/// connections to the database, so that ordinary requests go on while everything that is watched is looked at
-/// anew.
+/// The most states read at the same time by all subscriptions together. It is half of the default number of
+/// database connections, so that ordinary requests make progress while every watched state is read again.
 const READS_AT_ONCE: usize = 8;
 
-/// What is the same for all who share a run.
+/// What requests must have in common to share a run.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct RunKey {
     audience: Audience,
@@ -45,7 +44,7 @@ struct RunKey {
     variables: String,
 }
 
-/// A subscription that was admitted, as it was asked for.
+/// An admitted request for a subscription.
 pub(crate) struct SubscriptionRequest {
     pub(crate) query: String,
     pub(crate) operation_name: Option<String>,
@@ -55,20 +54,20 @@ pub(crate) struct SubscriptionRequest {
     pub(crate) caller: RequestContext,
 }
 
-/// All that run in this process.
+/// The subscriptions that run in this process.
 pub(crate) struct Runs {
     executor: Executor,
     backend: Arc<dyn Backend>,
-    /// Where they run: not on the threads that serve connections.
+    /// The runtime of the runs: not the threads that serve connections.
     runtime: Handle,
     reads: Arc<Semaphore>,
     stopping: CancellationToken,
     shared: Mutex<HashMap<RunKey, Arc<Run>>>,
 }
 
-/// One that runs.
+/// A running subscription.
 struct Run {
-    /// Its newest answer, and its end with the last one.
+    /// Its newest answer; the last one comes with its end.
     feed: Feed<Told>,
     turn: Arc<Turn>,
 }
@@ -76,28 +75,28 @@ struct Run {
 /// How a subscription ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// There is nothing more to tell.
+    /// It has no further answers.
     Over,
-    /// Nothing was run: its answer is the list of errors.
+    /// It was refused: its answer is the list of errors.
     Refused,
-    /// The process is at its end.
+    /// The process is stopping.
     Stopped,
 }
 
-/// What a run and the resolver of its field tell each other. It is among the data of the request.
+/// Coordinates a run with the resolver of its field. It is part of the request's data.
 pub struct Turn {
-    /// Whoever joins the run asks for a look.
+    /// Where clients that join the run request a look.
     looks: Looks,
-    /// The states that were read and whose answers are being made, in their order.
+    /// The states that were read and whose answers are not complete, in order.
     read: Mutex<VecDeque<Read>>,
-    /// How many states may be read at the same time.
+    /// Limits how many states are read at the same time.
     reads: Arc<Semaphore>,
 }
 
 /// A state that was read.
 struct Read {
     answers: LookNumber,
-    /// Held until its answer is made.
+    /// Held until the answer is complete.
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -106,26 +105,26 @@ impl Turn {
         Self { looks: looks.clone(), read: Mutex::default(), reads: Arc::clone(reads) }
     }
 
-    /// Hears of looks that are asked for from now on.
+    /// Subscribes to looks requested from now on.
     pub fn asked(&self) -> AskedLooks {
         self.looks.asked()
     }
 
-    /// Waits until a state may be read. It answers all looks that were asked for up to now, or up to the one
-    /// that is given, because the state was read before.
+    /// Waits for a permit to read a state. The state answers all looks requested by now, or the looks up to
+    /// `answers` if the state was read earlier.
     pub async fn begin(&self, answers: Option<LookNumber>) {
         let permit = Arc::clone(&self.reads).acquire_owned().await.ok();
         let answers = answers.unwrap_or_else(|| self.looks.newest());
         locked(&self.read).push_back(Read { answers, _permit: permit });
     }
 
-    /// A state was not read after all.
+    /// Withdraws the last [`begin`](Self::begin), when its state was not read after all.
     pub fn give_up(&self) {
         locked(&self.read).pop_back();
     }
 
-    /// Which looks does the answer answer that is made now? One that no state was read for is the last, and
-    /// answers all.
+    /// Returns the looks answered by the answer that is complete now. An answer without a state is the last
+    /// one and answers all looks.
     fn answered(&self) -> LookNumber {
         locked(&self.read).pop_front().map_or(LookNumber::ALL, |read| read.answers)
     }
@@ -142,7 +141,7 @@ impl Runs {
         Arc::new(Self { executor, backend, runtime, reads, stopping, shared: Mutex::default() })
     }
 
-    /// Runs a subscription, or joins one that is the same. Its first answer is true as of now or later.
+    /// Runs a subscription or joins an equal one. Its first answer reflects a state read after this call.
     pub(crate) fn join(self: &Arc<Self>, asked: SubscriptionRequest) -> Joined {
         let Some(audience) = asked.caller.viewer.audience() else { return self.begin(None, asked) };
         let SubscriptionRequest { query, operation_name, variables, .. } = &asked;
@@ -192,7 +191,7 @@ impl Runs {
             .answer(key.as_ref(), &run, self.executor.stream(admitted, caller, Arc::clone(&run.turn)))
             .await;
         if let Some(key) = &key {
-            // Who asks from now on begins anew, or has done so.
+            // New requests start a new run, or have already done so.
             let mut shared = locked(&self.shared);
             if shared.get(key).is_some_and(|present| Arc::ptr_eq(present, &run)) {
                 shared.remove(key);
@@ -204,7 +203,7 @@ impl Runs {
         metrics::gauge!("smallrun_live_runs").decrement(1);
     }
 
-    /// Hands on one answer after the other; `None` when nobody is left.
+    /// Passes on one answer after another; `None` when nobody listens any more.
     async fn answer(
         &self,
         key: Option<&RunKey>,
@@ -225,7 +224,7 @@ impl Runs {
                 }
             };
             let Some(response) = response else { return Some(End::Over) };
-            // Told with its end: it is another kind of answer.
+            // Sent together with the end, because a refusal is written differently.
             let end = (is_first && is_request_error(&response)).then_some(End::Refused);
             run.tell(&response, end);
             if end.is_some() {
@@ -235,7 +234,7 @@ impl Runs {
         }
     }
 
-    /// Takes a run away that nobody listens to; `false` when somebody has come meanwhile.
+    /// Removes a run that nobody listens to; `false` when a listener has joined meanwhile.
     fn leave(&self, key: Option<&RunKey>, run: &Run) -> bool {
         let mut shared = locked(&self.shared);
         let is_left = !run.feed.is_watched();
@@ -246,7 +245,7 @@ impl Runs {
     }
 }
 
-/// An answer as clients read it.
+/// The serialized form of an answer.
 #[derive(Serialize)]
 struct SubscriptionAnswer<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -256,7 +255,7 @@ struct SubscriptionAnswer<'a> {
     extensions: Option<&'a BTreeMap<String, Value>>,
 }
 
-/// An answer as JSON: the result, or only the list of errors when nothing was run.
+/// Serializes an answer: the result, or the list of errors when nothing was run.
 pub(crate) fn written(response: &Response) -> Bytes {
     let extensions = Some(&response.extensions).filter(|extensions| !extensions.is_empty());
     write(response, extensions)
@@ -268,7 +267,7 @@ fn write(response: &Response, extensions: Option<&BTreeMap<String, Value>>) -> B
     } else {
         serde_json::to_vec(&SubscriptionAnswer { errors: &response.errors, data: &response.data, extensions })
     };
-    // A value that was made of JSON can be written as JSON.
+    // A value that was built from JSON can be serialized as JSON.
     written.map(Bytes::from).unwrap_or_default()
 }
 
@@ -278,9 +277,9 @@ impl Run {
     }
 
     fn tell(&self, response: &Response, end: Option<End>) {
-        // Without extensions: what is left of a budget is nobody else's to know.
+        // Without extensions: they contain the budget of a single caller.
         let (answer, answers) = (write(response, None), self.turn.answered());
-        // The same bytes where they are equal, so that nobody is told the same twice.
+        // Equal answers share the same bytes, so that nobody is sent the same answer twice.
         let answer = self.last_answer().filter(|last| *last == answer).unwrap_or(answer);
         self.feed.tell(Told { answer: Some(answer), end }, answers);
     }
@@ -290,28 +289,28 @@ impl Run {
     }
 }
 
-/// Somebody's part in a run.
+/// A client's share in a run.
 pub(crate) struct Joined {
     watcher: Watcher<Told>,
     sent: Option<Bytes>,
 }
 
-/// What is to be told next.
+/// The next message of a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Told {
     /// A new answer, as JSON.
     pub(crate) answer: Option<Bytes>,
-    /// Nothing comes after it.
+    /// Nothing follows after it.
     pub(crate) end: Option<End>,
 }
 
 impl Joined {
-    /// The newest answer that was not told yet, or the end. It may be dropped while it waits.
+    /// Returns the newest answer that was not sent yet, or the end. It is cancel safe.
     pub(crate) async fn next(&mut self) -> Told {
         let Some(Told { answer, end }) = self.watcher.next().await else {
             return Told { answer: None, end: Some(End::Stopped) };
         };
-        // The end comes with the last answer, which this one may have been told already.
+        // The end comes with the last answer, which may already have been sent.
         let is_sent =
             |answer: &Bytes| self.sent.as_ref().is_some_and(|sent| sent.as_ptr() == answer.as_ptr());
         let answer = answer.filter(|answer| !is_sent(answer));

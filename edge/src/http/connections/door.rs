@@ -1,4 +1,4 @@
-//! How many connections there are, in all and by address.
+//! Counts connections, in total and by address, and refuses those beyond the limits.
 
 use std::{
     collections::HashMap,
@@ -13,15 +13,16 @@ use tokio::net::TcpStream;
 use super::{ConnectionLimits, watched::Watched};
 use crate::http::address::network;
 
-/// What one too many is told. It has not asked for anything yet, and is not waited for.
+/// The answer to a connection beyond the limits. Its request is not read.
 const FULL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// Bytes that wait in the system until they may be sent: more than a line carries at once, and few of them
-/// stale when a client that reads slowly comes to them. What was sent and is not acknowledged does not count.
+/// The most unsent bytes in the socket's send buffer. That is more than a network link carries at once, but
+/// little enough that a slow reader finds few stale values. Bytes that were sent but not acknowledged do not
+/// count.
 const WAITING_BYTES_MAX: u32 = 16 * 1024;
 
-/// Lets connections in, and counts them until they end.
+/// Admits connections, and counts them until they end.
 pub(super) struct Door {
     limits: ConnectionLimits,
     open: Mutex<Open>,
@@ -33,16 +34,16 @@ struct Open {
     of: HashMap<IpAddr, usize>,
 }
 
-/// Why there is no place for a connection.
+/// Why a connection is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum DoorFull {
-    /// There are too many.
+    /// The limit of all connections is reached.
     All,
-    /// There are too many of its address.
+    /// The limit of its address is reached.
     Address,
 }
 
-/// The place of one connection, free again when it is dropped.
+/// The slot of one connection, released on drop.
 pub(super) struct ConnectionSlot {
     door: Arc<Door>,
     counted_as: Option<IpAddr>,
@@ -53,21 +54,24 @@ impl Door {
         Self { limits, open: Mutex::default() }
     }
 
-    /// The connection, watched, and whose it is.
+    /// Admits a connection and returns it with its peer's address.
     pub(super) fn let_in(self: &Arc<Self>, stream: TcpStream) -> io::Result<(Watched, Option<SocketAddr>)> {
         let peer = stream.peer_addr()?;
         match self.place(peer.ip()) {
             Ok(place) => {
-                // Answers are written in one piece: holding a part back to fill a packet only delays it.
+                // Answers are written in one piece: delaying a part to fill a packet gains nothing.
                 stream.set_nodelay(true)?;
-                // By the system, too: of an answer that is made as it is taken in, nothing waits here that
-                // could be watched.
+                // The system limits stalled clients as well: an answer that is produced only as it is read
+                // never waits in this process, where it could be watched.
                 let socket = SockRef::from(&stream);
                 let set = socket.set_tcp_notsent_lowat(WAITING_BYTES_MAX);
                 if let Err(error) =
                     set.and_then(|()| socket.set_tcp_user_timeout(Some(self.limits.stalled_within)))
                 {
-                    tracing::debug!(%error, "a connection could not be set up; it ended already, or the system cannot do it");
+                    tracing::debug!(
+                        %error,
+                        "connection could not be set up: it has already ended, or the system lacks the option"
+                    );
                 }
                 let limits = &self.limits;
                 let quiet_within = limits.idle_within.saturating_add(limits.head_within);
@@ -104,7 +108,7 @@ impl Door {
         Ok(ConnectionSlot { door: Arc::clone(self), counted_as })
     }
 
-    /// What is counted is right even if somebody panicked meanwhile: nothing in between can.
+    /// A poisoned lock is usable: no code that holds it can panic half-way through a change.
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -147,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_free_again_when_its_connection_ends() {
+    fn a_slot_is_released_when_its_connection_ends() {
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
         let door = door(4, 2, vec![ip("192.0.2.9")]);
         let why = |result: &Result<ConnectionSlot, DoorFull>| result.as_ref().err().copied();

@@ -1,10 +1,9 @@
-//! The connections that the edge is served on: how many there may be, and how long a client may take for what
-//! it does on one.
+//! The TCP connections of the edge: their number is limited, and so is the time a client may take.
 //!
-//! actix-http bounds the head of a connection's first request and the time between requests, and nothing
-//! else: after its first request a client could send the head of the second one byte a minute, go on for ever
-//! with a body that nobody reads, or take in nothing of its answer. So each connection is [`watched`], and
-//! [`door`] counts them, by address too.
+//! actix-http limits only the head of the first request on a connection and the idle time between requests.
+//! After its first request a client could send the next head one byte a minute, keep sending a body that
+//! nobody reads, or never read its answer. So each connection is [`watched`], and the [`door`] counts them,
+//! in total and by address.
 
 mod door;
 mod watched;
@@ -31,33 +30,33 @@ use tokio::net::TcpStream;
 use door::Door;
 use watched::{Answering, RequestTurns, Watched};
 
-/// How long a connection goes on reading, and then waits for its end, when an answer was sent before the
-/// whole request was read.
+/// How long a connection goes on reading, and then waits for the client to close it, after an answer was sent
+/// before the whole request was read.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// How many connections there may be, and how long what happens on one may take.
+/// Limits on the number of connections and on the time a client may take.
 #[derive(Debug, Clone)]
 pub struct ConnectionLimits {
-    /// The most at once.
+    /// The most connections at the same time.
     pub connections_max: usize,
-    /// The most at once of one address.
+    /// The most connections of one address at the same time.
     pub per_address_max: usize,
-    /// The addresses whose connections are not counted as one client's: proxies.
+    /// The addresses of proxies, whose connections are not counted as those of one client.
     pub many_behind: Vec<IpAddr>,
-    /// The longest from the begin of a request to the end of its head.
+    /// The longest time from the start of a request to the end of its head.
     pub head_within: Duration,
-    /// The longest from an answer to the next request.
+    /// The longest time from an answer to the next request.
     pub idle_within: Duration,
-    /// The longest in which a client may take in less than a few kilobytes of its answer.
+    /// The longest time in which a client may read less than a few kilobytes of its answer.
     pub stalled_within: Duration,
 }
 
-/// Serves an application on a listener, with so many threads. The server is the future that is to be run; a
-/// stop waits for requests for so many seconds.
+/// Serves an application on a listener with the given number of threads. The returned future runs the server.
+/// A graceful stop waits for requests up to `stops_within_secs` seconds.
 ///
 /// # Errors
 ///
-/// When the listener is of no use.
+/// When the listener cannot be used.
 pub fn serve<F, I, S, B>(
     listener: TcpListener,
     threads: usize,
@@ -78,14 +77,14 @@ where
     let (head_within, idle_within, connections_max) =
         (limits.head_within, limits.idle_within, limits.connections_max);
     let door = Arc::new(Door::new(limits));
-    // More than the door lets in, so that one too many is refused there rather than left to wait.
+    // More than the door admits, so that surplus connections are refused instead of waiting.
     let builder = Server::build().workers(threads).disable_signals().shutdown_timeout(stops_within_secs);
     let builder = builder.max_concurrent_connections(connections_max.saturating_mul(2));
     let stopping = builder.graceful_shutdown_signal();
     let server = builder.listen("edge", listener, move || {
         let (door, stopping) = (Arc::clone(&door), stopping.clone());
         let service = map_config(application(), |()| AppConfig::default());
-        // A request's turn lasts until the last of its answer was taken out of the application.
+        // A request is in progress until the last byte of its answer has been taken from the application.
         let service = apply_fn_factory(service, |request: actix_http::Request, service: &S::Service| {
             let turn = request.conn_data::<Rc<RequestTurns>>().map(RequestTurns::begin);
             let answer = actix_service::Service::call(service, request);
@@ -98,7 +97,7 @@ where
             .keep_alive(idle_within)
             .client_request_timeout(head_within)
             .client_disconnect_timeout(LINGER)
-            // A client that closes its end has gone away: what it asked for is given up.
+            // A client that closes its sending side is treated as gone, and its request is cancelled.
             .h1_allow_half_closed(false)
             .graceful_shutdown_signal(move || {
                 let stopping = stopping.clone();

@@ -1,8 +1,8 @@
-//! One connection, whose client may not keep it waiting.
+//! A connection that is cut when its client makes it wait too long.
 //!
-//! While a request is answered, its handler bounds how long its body may take. Otherwise the head of the next
-//! request must be there within a time; whatever else comes, such as the rest of a body that nobody reads,
-//! does not prolong it. And an answer must be taken in.
+//! While a request is processed, its handler bounds how long the body may take. At all other times the head
+//! of the next request must arrive within a fixed time. Anything else that arrives, such as the rest of an
+//! unread body, does not extend it. An answer must be read by the client.
 
 use std::{
     cell::Cell,
@@ -25,19 +25,19 @@ use tokio::{
 
 use super::door::ConnectionSlot;
 
-/// What a client must take in of its answer, in bytes, for the time to begin anew. One that takes a byte now
-/// and then is as good as one that takes nothing; the slowest phone takes this in a second or two.
+/// The bytes of an answer that a client must read for its time to start again. A client that reads a byte now
+/// and then counts as stalled; the slowest phone reads this much in a second or two.
 const PROGRESS: usize = 16 * 1024;
 
-/// The requests that are being answered on a connection.
+/// Counts the requests in progress on a connection.
 #[derive(Debug, Default)]
 pub(super) struct RequestTurns {
     now: Cell<usize>,
-    /// How many have ended: another number is another wait.
+    /// How many have ended. A change restarts the wait for the next request.
     ended: Cell<u64>,
 }
 
-/// One request's turn; it ends with the value.
+/// A request in progress. It ends when the value is dropped.
 #[derive(Debug)]
 pub(super) struct RequestTurn(Rc<RequestTurns>);
 
@@ -55,7 +55,7 @@ impl Drop for RequestTurn {
     }
 }
 
-/// The body of an answer, which keeps the turn of its request.
+/// The body of an answer, which keeps its request in progress until it is sent.
 pub(super) struct Answering {
     body: BoxBody,
     _turn: Option<RequestTurn>,
@@ -82,15 +82,16 @@ impl MessageBody for Answering {
     }
 }
 
-/// A connection that ends with an error when its client takes too long.
+/// A connection that fails with an error when its client takes too long.
 pub(super) struct Watched {
     stream: TcpStream,
     turns: Rc<RequestTurns>,
     quiet_within: Duration,
-    /// Rings when the head of the next request should have been there; `None` while it is not waited for.
+    /// The timer for the head of the next request, with the value of `ended` it was started at. `None` while
+    /// a request is in progress.
     waits: Option<(u64, Pin<Box<Sleep>>)>,
     stalled_within: Duration,
-    /// While the client takes nothing in: rings when it should have; what it has taken since then.
+    /// The timer for a client that does not read, and the bytes it has read since the timer started.
     stalled: Option<(Pin<Box<Sleep>>, usize)>,
     _place: ConnectionSlot,
 }
@@ -113,13 +114,13 @@ impl Watched {
         }
     }
 
-    /// The turns of this connection, for the application.
+    /// Returns the counter of this connection's requests, for the application.
     pub(super) fn turns(&self) -> Rc<RequestTurns> {
         Rc::clone(&self.turns)
     }
 
-    /// Ends the connection when the next request is late. To be called whenever the connection is looked at,
-    /// because only then the caller is woken when it rings.
+    /// Fails when the next request is late. Must be called on every poll: polling the timer registers the
+    /// task to be woken.
     fn watch(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         if self.turns.now.get() > 0 || self.stalled.is_some() {
             self.waits = None;
@@ -133,7 +134,7 @@ impl Watched {
         if late { Err(cut("request")) } else { Ok(()) }
     }
 
-    /// Notes what the client took in; `all` of what there was is all that can be asked of it.
+    /// Records that the client has read bytes; `all` means that nothing is left to read.
     fn took(&mut self, bytes: usize, all: bool) {
         let ends = match &mut self.stalled {
             Some((_, taken)) => {
@@ -147,7 +148,7 @@ impl Watched {
         }
     }
 
-    /// The client takes nothing in: ends the connection when that has lasted too long.
+    /// Fails when the client has read too little for too long.
     fn stall(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         let within = self.stalled_within;
         let (rings, _) = self.stalled.get_or_insert_with(|| (Box::pin(sleep(within)), 0));
@@ -155,7 +156,7 @@ impl Watched {
     }
 }
 
-/// A client was waited for long enough.
+/// Returns the error of a slow client, and counts it.
 fn cut(waited_for: &'static str) -> io::Error {
     metrics::counter!("smallrun_http_connections_cut_total", "slow" => waited_for).increment(1);
     io::Error::new(ErrorKind::TimedOut, "the client took too long")

@@ -1,8 +1,9 @@
-//! Which media types a client takes (RFC 9110, section 12.5.1), and which of ours it likes best.
+//! Content negotiation: the media types that a client accepts (RFC 9110, section 12.5.1), and the best of
+//! ours.
 
 use actix_web::{HttpRequest, http::header::ACCEPT};
 
-/// The media types of an answer that comes in one piece.
+/// The media types of a single answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MediaType {
     Json,
@@ -10,11 +11,11 @@ pub(super) enum MediaType {
 }
 
 impl MediaType {
-    /// In the order in which a client gets them that does not mind. JSON first: who takes anything may be
-    /// older than the other (GraphQL over HTTP, section 6.1).
+    /// In order of preference when the client has none. JSON comes first: a client that accepts anything may
+    /// predate the other type (GraphQL over HTTP, section 6.1).
     const ALL: [Self; 2] = [Self::Json, Self::GraphqlResponse];
 
-    /// The name, with the only character set in which answers are written.
+    /// Returns the content type. Answers are always in UTF-8.
     pub(super) fn content_type(self) -> &'static str {
         match self {
             Self::Json => "application/json; charset=utf-8",
@@ -30,7 +31,7 @@ impl MediaType {
     }
 }
 
-/// What a request's `Accept` says.
+/// The parsed `Accept` header of a request.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Accept(Vec<Range>);
 
@@ -41,24 +42,24 @@ struct Range {
     weight: f32,
 }
 
-/// How much a media type is wanted, most wanted last: by its weight, then by name rather than by `*`, then as
-/// said earlier.
+/// How much a media type is wanted. It is ordered by weight, then by an exact name before a wildcard, then by
+/// position.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub(super) struct Wanted {
     weight: f32,
     named: bool,
-    /// Negative, so that what comes first is the most.
+    /// Negative, so that an earlier position is greater.
     place: i32,
 }
 
 impl Accept {
-    /// Of a request. Several lines of the header are one list; what is no media range says nothing.
+    /// Parses the header of a request. Several header lines form one list; invalid media ranges are ignored.
     pub(super) fn of(request: &HttpRequest) -> Self {
         let lines = request.headers().get_all(ACCEPT).filter_map(|line| line.to_str().ok());
         Self(lines.flat_map(|line| line.split(',')).filter_map(Range::parse).collect())
     }
 
-    /// How much that media type is wanted; `None` when it is not.
+    /// Returns how much a media type is wanted; `None` when the client does not accept it.
     pub(super) fn wanted(&self, essence: &str) -> Option<Wanted> {
         let kind = essence.split('/').next().unwrap_or_default();
         let fits = |range: &Range| match range.essence.strip_suffix('*') {
@@ -68,14 +69,14 @@ impl Accept {
         };
         let fitting =
             self.0.iter().zip(0_i32..).filter_map(|(range, place)| Some((fits(range)?, range.weight, place)));
-        // The most specific range decides, of equals the first.
+        // The most specific range decides, and the first of equally specific ones.
         let decides = fitting.reduce(|best, next| if next.0 > best.0 { next } else { best });
         let (specificity, weight, place) = decides?;
         (weight > 0.0).then_some(Wanted { weight, named: specificity == 2, place: place.saturating_neg() })
     }
 
-    /// The media type for an answer in one piece; `None` when the client takes none of ours. Who says nothing
-    /// gets JSON.
+    /// Returns the media type of a single answer; `None` when the client accepts none of ours. Without an
+    /// `Accept` header it is JSON.
     pub(super) fn choose(&self) -> Option<MediaType> {
         if self.0.is_empty() {
             return Some(MediaType::Json);
@@ -97,7 +98,7 @@ impl Range {
                 "q" => {
                     weight = value.parse().ok().filter(|weight| (0.0..=1.0).contains(weight)).unwrap_or(0.0)
                 }
-                // Asked for in another character set, it is something that there is not.
+                // A range with another character set never matches.
                 "charset" if !super::params::is_utf8(value) => essence.push_str(" in another charset"),
                 _ => {}
             }
@@ -113,7 +114,7 @@ mod tests {
     use super::{MediaType::*, *};
 
     #[test]
-    fn the_best_that_the_client_takes_is_chosen() {
+    fn the_media_type_the_client_prefers_is_chosen() {
         for (accept, chosen) in [
             ("", Some(Json)),
             ("*/*", Some(Json)),
@@ -139,7 +140,7 @@ mod tests {
             ("application/json;q=0", None),
             ("application/json;q=nan", None),
             ("application/xml, text/*", None),
-            // What is no media range at all says nothing.
+            // An invalid media range is ignored.
             ("nonsense", Some(Json)),
         ] {
             let mut request = TestRequest::default();

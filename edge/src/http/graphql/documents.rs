@@ -1,10 +1,10 @@
-//! Documents that a request names instead of sending them: automatic persisted queries, and trusted
+//! Documents that a request names instead of sending their text: automatic persisted queries and trusted
 //! documents.
 //!
-//! A request names a document by Apollo's `extensions.persistedQuery`, or by `documentId`. It is looked for
-//! among the trusted ones ([`trusted`]: a list that a code generator wrote and the operator gave to the
-//! server), then among those that clients have sent before with their hash, of which the least recently used
-//! are forgotten.
+//! A request names a document by Apollo's `extensions.persistedQuery` or by `documentId`. The document is
+//! looked up first among the trusted ones ([`trusted`]: a list written by a code generator and given to the
+//! server by its operator). It is then looked up among those that clients have sent together with their hash.
+//! The latter are cached, and the least recently used are evicted.
 
 mod trusted;
 
@@ -19,7 +19,7 @@ pub use trusted::{TrustedDocuments, TrustedDocumentsError};
 use super::params::GraphqlParams;
 use crate::errors::Code;
 
-/// What keeping one document costs besides its text, in bytes: its hash, and the cache's own records.
+/// The memory of a cached document besides its text, in bytes: its hash and the records of the cache.
 const ENTRY_BYTES: usize = 256;
 
 /// The SHA-256 of a document's text.
@@ -30,7 +30,7 @@ type Hash = [u8; 32];
 pub struct Documents {
     trusted: Arc<TrustedDocuments>,
     trusted_only: bool,
-    /// `None`: no document is kept for its hash.
+    /// The cache of documents by hash; `None` when it is disabled.
     kept: Option<Cache<Hash, Arc<str>>>,
 }
 
@@ -44,15 +44,15 @@ impl fmt::Debug for Documents {
 }
 
 impl Default for Documents {
-    /// No trusted ones, and some memory for what clients send.
+    /// No trusted documents, and some memory for persisted queries.
     fn default() -> Self {
         Self::new(TrustedDocuments::default(), false, 16 * 1024 * 1024)
     }
 }
 
 impl Documents {
-    /// These, and what clients send with its hash as long as it fits into so many bytes. With `trusted_only`
-    /// nothing else than the trusted ones is answered.
+    /// Creates the store of trusted documents and of persisted queries, of which at most `kept_bytes_max`
+    /// bytes are cached. With `trusted_only`, only trusted documents are answered.
     pub fn new(trusted: TrustedDocuments, trusted_only: bool, kept_bytes_max: u64) -> Self {
         let weight = |_: &Hash, text: &Arc<str>| {
             u32::try_from(text.len().saturating_add(ENTRY_BYTES)).unwrap_or(u32::MAX)
@@ -68,18 +68,18 @@ impl Documents {
         Self { trusted: Arc::new(trusted), trusted_only, kept }
     }
 
-    /// Puts the document that is named into the request's `query`, or says why there is none. Keeps one that
-    /// comes with its hash.
+    /// Sets the request's `query` to the text of the document that it names. Caches a document that was sent
+    /// with its hash. The error says why there is no document.
     pub(in crate::http) fn resolve(&self, asked: &mut GraphqlParams) -> Result<Sent, DocumentRefusal> {
         let extension = Extension::of(asked)?;
-        // An empty text beside a name is how some clients leave it out.
+        // Some clients send an empty text when they name the document.
         let text = asked
             .query
             .as_deref()
             .filter(|text| !(text.is_empty() && (extension.is_some() || asked.document_id.is_some())));
         match (text, asked.document_id.as_deref(), extension) {
             (Some(_), Some(_), _) => {
-                Err(DocumentRefusal::malformed("send `query` or `documentId`, not both"))
+                Err(DocumentRefusal::malformed("send either `query` or `documentId`, not both"))
             }
             (None, Some(id), Some(Extension(hash))) if TrustedDocuments::bare(id) != hash => {
                 Err(DocumentRefusal::malformed(
@@ -107,8 +107,11 @@ impl Documents {
             }
             (None, None, Some(Extension(hash))) => {
                 let found = self.find(&hash);
-                metrics::counter!("smallrun_persisted_queries_total", "found" => if found.is_some() { "yes" } else { "no" })
-                    .increment(1);
+                metrics::counter!(
+                    "smallrun_persisted_queries_total",
+                    "found" => if found.is_some() { "yes" } else { "no" }
+                )
+                .increment(1);
                 let found = found.ok_or(match &self.kept {
                     _ if self.trusted_only => DocumentRefusal::NotTrusted,
                     Some(_) => DocumentRefusal::NotFound,
@@ -117,7 +120,7 @@ impl Documents {
                 asked.query = Some(found.to_string());
                 Ok(Sent::Name)
             }
-            // It has no document at all, which whoever answers it says.
+            // The request has no document. The code that answers it reports that.
             (None, None, None) => Ok(Sent::Text),
         }
     }
@@ -127,12 +130,12 @@ impl Documents {
         self.trusted.find(id).or_else(kept)
     }
 
-    /// Keeps a text that came with its hash.
+    /// Checks the hash of a text and caches it.
     fn keep(&self, hash: &str, text: &str) -> Result<(), DocumentRefusal> {
         let own = Sha256::digest(text.as_bytes()).into();
         if read_hash(hash) != Some(own) {
             return Err(DocumentRefusal::malformed(
-                "provided sha does not match query: send the SHA-256 of the text in hexadecimal digits",
+                "provided sha does not match query: send the SHA-256 of the text in hexadecimal",
             ));
         }
         if let Some(kept) = &self.kept {
@@ -142,25 +145,25 @@ impl Documents {
     }
 }
 
-/// How a request came to its document.
+/// How a request specified its document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::http) enum Sent {
-    /// It sent the text.
+    /// By its text.
     Text,
-    /// It named a known one.
+    /// By the name of a known document.
     Name,
 }
 
-/// Why there is no document.
+/// Why a request has no document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::http) enum DocumentRefusal {
-    /// The parameters make no sense, or contradict each other.
+    /// The parameters are invalid or contradict each other.
     Malformed(&'static str),
-    /// Unknown: the client is to send the text along.
+    /// The document is unknown: the client is to send its text.
     NotFound,
-    /// No texts are kept: the client is to send them always.
+    /// No documents are cached: the client is to send the text every time.
     NotSupported,
-    /// No document has that id.
+    /// No document has this id.
     UnknownId,
     /// Only trusted documents are answered.
     NotTrusted,
@@ -171,23 +174,24 @@ impl DocumentRefusal {
         Self::Malformed(why)
     }
 
-    /// The code of the error and its text. Clients of Apollo's protocol compare the first two texts to the
-    /// letter.
+    /// Returns the code and the text of the error. Clients of Apollo's protocol match the texts of `NotFound`
+    /// and `NotSupported` exactly.
     pub(in crate::http) fn words(&self) -> (Code, &'static str) {
         match self {
             Self::Malformed(why) => (Code::BadRequest, why),
             Self::NotFound => (Code::PersistedQueryNotFound, "PersistedQueryNotFound"),
             Self::NotSupported => (Code::PersistedQueryNotSupported, "PersistedQueryNotSupported"),
-            Self::UnknownId => (Code::PersistedQueryNotFound, "no document is known by that `documentId`"),
+            Self::UnknownId => (Code::PersistedQueryNotFound, "no document is known by this `documentId`"),
             Self::NotTrusted => (
                 Code::DocumentNotTrusted,
-                "this server answers the documents that it knows, and this is none of them",
+                "this server runs trusted documents only, and this document is not one of them",
             ),
         }
     }
 }
 
-/// The hash in `extensions.persistedQuery`: mostly a SHA-256; code generators put their own ids there.
+/// The hash in `extensions.persistedQuery`. It is usually a SHA-256; code generators put ids of their own
+/// there.
 #[derive(Debug, PartialEq, Eq)]
 struct Extension(String);
 
@@ -259,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_with_its_hash_is_found_by_it() {
+    fn a_document_sent_with_its_hash_is_found_by_it() {
         let documents = Documents::new(TrustedDocuments::default(), false, 1_000_000);
         assert_eq!(resolve(&documents, by_hash(&hash(TEXT))), Err(DocumentRefusal::NotFound));
         assert_eq!(resolve(&documents, with_text(TEXT)), Ok((Sent::Text, Some(TEXT.to_owned()))));
@@ -274,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_itself_is_refused_and_not_kept() {
+    fn contradictory_requests_are_refused_and_not_cached() {
         let documents = Documents::new(TrustedDocuments::default(), false, 1_000_000);
         let mut foreign = with_text(TEXT);
         foreign["query"] = json!("{ other }");
@@ -283,11 +287,17 @@ mod tests {
         for body in [
             foreign,
             older,
-            json!({ "query": TEXT, "extensions": { "persistedQuery": { "version": 1, "sha256Hash": "5f3b" } } }),
+            json!({
+                "query": TEXT,
+                "extensions": { "persistedQuery": { "version": 1, "sha256Hash": "5f3b" } },
+            }),
             json!({ "extensions": { "persistedQuery": 7 } }),
             json!({ "extensions": { "persistedQuery": { "version": 1 } } }),
             json!({ "query": TEXT, "documentId": hash(TEXT) }),
-            json!({ "documentId": "x", "extensions": { "persistedQuery": { "version": 1, "sha256Hash": "y" } } }),
+            json!({
+                "documentId": "x",
+                "extensions": { "persistedQuery": { "version": 1, "sha256Hash": "y" } },
+            }),
         ] {
             assert!(
                 matches!(resolve(&documents, body.clone()), Err(DocumentRefusal::Malformed(_))),
@@ -304,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_bounded_by_its_bytes_and_the_least_used_goes_first() {
+    fn the_cache_is_bounded_in_bytes_and_evicts_the_least_recently_used() {
         let documents = Documents::new(TrustedDocuments::default(), false, 100_000);
         let text = |n: usize| format!("{{ a{n}: __typename {} }}", " ".repeat(10_000));
         for n in 0..100 {
@@ -324,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn without_memory_for_it_the_client_is_told_to_send_the_text_always() {
+    fn without_a_cache_persisted_queries_are_not_supported() {
         let documents = Documents::new(trusted(), false, 0);
         assert!(resolve(&documents, with_text("{ other }")).is_ok());
         assert_eq!(resolve(&documents, by_hash(&hash("{ other }"))), Err(DocumentRefusal::NotSupported));
@@ -332,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn trusted_documents_are_found_by_any_of_their_names() {
+    fn trusted_documents_are_found_by_id_and_by_hash() {
         for documents in [Documents::new(trusted(), false, 1_000), Documents::new(trusted(), true, 1_000)] {
             for id in ["5f3b".to_owned(), hash(TEXT), format!("sha256:{}", hash(TEXT))] {
                 assert_eq!(
@@ -346,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn where_only_trusted_documents_are_answered_nothing_else_is() {
+    fn with_trusted_only_other_documents_are_refused() {
         let documents = Documents::new(trusted(), true, 1_000_000);
         assert_eq!(resolve(&documents, json!({ "query": TEXT })).unwrap().0, Sent::Text);
         assert_eq!(resolve(&documents, with_text(TEXT)).unwrap().0, Sent::Text);

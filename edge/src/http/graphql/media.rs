@@ -1,4 +1,4 @@
-//! How an answer is written: its media type, its status, its headers, and who may keep it.
+//! Writes answers: their media type, status, headers and caching.
 
 use std::collections::BTreeMap;
 
@@ -22,10 +22,11 @@ use crate::{
     execute::{is_request_error, retry_after_secs},
 };
 
-/// Nobody keeps it.
+/// No cache may store it.
 const PRIVATE: &str = "private, no-store";
-/// What nobody in particular asked for by the hash of a known document may be kept by shared caches, for as
-/// long as stock may be old: nothing purges them. A browser asks again each time, mostly for a 304.
+/// Answers to an anonymous GET of a known document may be stored by shared caches. Nothing purges them, so
+/// they expire after a second, the age that stock figures may have. Browsers revalidate each time and mostly
+/// get a 304.
 const SHARED: &str = "public, max-age=0, s-maxage=1";
 
 /// How the answer to one request is written.
@@ -35,16 +36,16 @@ pub(in crate::http) struct Media {
     sharing: Sharing,
 }
 
-/// Who may keep an answer.
+/// Who may cache an answer.
 #[derive(Debug)]
 enum Sharing {
-    /// Nobody but who asked, and not even they.
+    /// No cache, not even the client's.
     Private,
-    /// Anybody, if it is good. With what the client has already.
+    /// Shared caches, if the answer has no errors. It holds the entity tags that the client already has.
     Shared(Option<IfNoneMatch>),
 }
 
-/// An answer: `data` is left out when nothing was run.
+/// A serialized answer. `data` is left out when nothing was run.
 #[derive(Serialize)]
 struct Answer<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -56,24 +57,25 @@ struct Answer<'a> {
 }
 
 impl Media {
-    /// As the request's `Accept` wants it; the error is the answer to a client that takes none of what there
-    /// is.
+    /// Returns the media by the request's `Accept` header; the error is the answer to a client that accepts
+    /// none of ours.
     pub(super) fn of(request: &HttpRequest) -> Result<Self, Box<HttpResponse>> {
         match Accept::of(request).choose() {
             Some(kind) => Ok(Self { kind, sharing: Sharing::Private }),
             None => {
-                let why = "accept application/graphql-response+json or application/json, in UTF-8: there is nothing else";
+                let why = "accept application/graphql-response+json or application/json, in UTF-8: \
+                           no other media type is available";
                 Err(Box::new(Self::json().refuse(StatusCode::NOT_ACCEPTABLE, Code::BadRequest, why)))
             }
         }
     }
 
-    /// In JSON, for who asked for something else than one answer.
+    /// Returns the media of a JSON answer, for requests that expect a stream or a socket.
     pub(in crate::http) fn json() -> Self {
         Self { kind: MediaType::Json, sharing: Sharing::Private }
     }
 
-    /// Lets shared caches keep a good answer, if the request comes from nobody in particular.
+    /// Lets shared caches store a good answer to an anonymous request.
     pub(super) fn shared(self, request: &HttpRequest) -> Self {
         if request.headers().contains_key(AUTHORIZATION) {
             return self;
@@ -86,11 +88,11 @@ impl Media {
         Self { sharing: Sharing::Shared(known), ..self }
     }
 
-    /// The answer of a request that was GraphQL. Only the newer media type may say by its status that nothing
-    /// was run.
+    /// Writes the answer to a GraphQL request. Only the newer media type may report by its status that
+    /// nothing was run.
     pub(in crate::http) fn answer(&self, response: &Response) -> HttpResponse {
         let refused = is_request_error(response);
-        // A mutation that was told so has changed nothing, as if it had not been run.
+        // A mutation that was refused as `BUSY` has changed nothing, as if it had not run.
         let busy = response.data == Value::Null && response.errors.first().and_then(code) == Some("BUSY");
         let status = match response.errors.first().filter(|_| refused || busy).and_then(code) {
             Some("INTERNAL") => StatusCode::INTERNAL_SERVER_ERROR,
@@ -112,7 +114,7 @@ impl Media {
         answer
     }
 
-    /// An answer to what is no GraphQL request, or nobody's.
+    /// Writes the answer to something that is not a GraphQL request, or whose token was refused.
     pub(in crate::http) fn refuse(&self, status: StatusCode, code: Code, message: &str) -> HttpResponse {
         self.write(
             status,
@@ -120,7 +122,7 @@ impl Media {
         )
     }
 
-    /// An answer to a document that is not answered.
+    /// Writes the answer to a request whose document is refused.
     pub(super) fn refuse_document(&self, code: Code, message: &str) -> HttpResponse {
         self.answer(&Response::from_errors(vec![code.server_error(message, None)]))
     }
@@ -135,22 +137,22 @@ impl Media {
             StatusCode::METHOD_NOT_ALLOWED => drop(response.insert_header((ALLOW, "POST"))),
             StatusCode::SERVICE_UNAVAILABLE => drop(response.insert_header((RETRY_AFTER, "1"))),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => drop(response.insert_header((ACCEPT_ENCODING, "gzip"))),
-            // What was not read of the body would be taken for the next request.
+            // Unread bytes of the body would be taken for the next request.
             StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT => drop(response.force_close()),
             _ => {}
         }
         response.body(body)
     }
 
-    /// A good answer that is the same for everybody. What is said about this one request, such as its cost,
-    /// is left out.
+    /// Writes an answer that is the same for everybody. The extensions, such as the cost, concern a single
+    /// request and are left out.
     fn share(&self, response: &Response, known: Option<&IfNoneMatch>) -> HttpResponse {
         let answer = Answer { errors: &[], data: Some(&response.data), extensions: &BTreeMap::new() };
         let Ok(body) = serde_json::to_vec(&answer) else {
             return HttpResponse::InternalServerError().finish();
         };
-        // Weak: the same answer may be sent compressed. 128 bits of the hash are enough that no two answers
-        // meet.
+        // The tag is weak, because the same answer may be sent compressed. 128 bits of the hash suffice to
+        // avoid collisions.
         let hash = Sha256::digest(&body);
         let etag = EntityTag::new_weak(hex::encode(hash.get(..16).unwrap_or_default()));
         let is_known = match known {

@@ -1,9 +1,13 @@
-//! GraphQL over HTTP: POST with a JSON body, GET for queries.
+//! GraphQL over HTTP: POST with a JSON body, and GET for queries.
 //!
-//! A simple cross-site request can have no effect: POST needs a content type that no form can send, or a
-//! header that none can, GET never mutates. [`params`] what is asked for, and in which content it comes;
-//! [`multipart`] the same with files; [`documents`] what is asked for by its hash; [`run`] how it is
-//! answered; [`accept`] in which media type; [`media`] with which status and headers.
+//! A simple cross-site request has no effect: POST requires a content type that no form can send, or a header
+//! that no form can set, and GET never mutates.
+//!
+//! - [`params`] parses the parameters of a request.
+//! - [`multipart`] parses requests with files.
+//! - [`documents`] finds documents that are named instead of sent.
+//! - [`run`] answers requests.
+//! - [`accept`] negotiates the media type, and [`media`] writes answers.
 
 mod accept;
 pub mod documents;
@@ -33,7 +37,7 @@ use super::{
 };
 use crate::errors::Code;
 
-/// Reads what a POST asks for; else answers with which status it is refused, and why.
+/// Reads the parameters of a POST; the error is the status and the reason of the refusal.
 pub(super) async fn read_post(
     request: &HttpRequest,
     body: web::Payload,
@@ -42,7 +46,10 @@ pub(super) async fn read_post(
     match Content::of(request) {
         Ok(Content::Json) => {}
         Ok(Content::Multipart) => {
-            return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "files are not received here".to_owned()));
+            return Err((
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "files cannot be uploaded over this transport".to_owned(),
+            ));
         }
         Err(why) => return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, why.to_owned())),
     }
@@ -51,9 +58,9 @@ pub(super) async fn read_post(
     let body = read_body_inflated(request, body, bounds).await.map_err(|unread| {
         let why = match unread {
             Unread::TooLong => format!("the request is larger than {bytes_max} bytes"),
-            Unread::TooSlow => format!("the body did not come within {} s", bounds.within.as_secs()),
+            Unread::TooSlow => format!("the body did not arrive within {} s", bounds.within.as_secs()),
             Unread::Broken => "the body could not be read".to_owned(),
-            Unread::Encoded => "compress the body by gzip, once, or not at all".to_owned(),
+            Unread::Encoded => "send the body uncompressed, or compressed once with gzip".to_owned(),
         };
         (unread.status(), why)
     })?;
@@ -75,7 +82,7 @@ pub(super) async fn post(request: HttpRequest, body: web::Payload, edge: web::Da
     }
 }
 
-/// `GET /graphql?query=…`: queries only.
+/// `GET /graphql?query=…`, for queries only.
 pub(super) async fn get(request: HttpRequest, edge: web::Data<Edge>) -> HttpResponse {
     let media = match Media::of(&request) {
         Ok(media) => media,
@@ -87,20 +94,20 @@ pub(super) async fn get(request: HttpRequest, edge: web::Data<Edge>) -> HttpResp
     }
 }
 
-/// Any other method.
+/// Refuses any other method.
 pub(super) async fn other(request: HttpRequest) -> HttpResponse {
     let media = match Media::of(&request) {
         Ok(media) => media,
         Err(refused) => return *refused,
     };
     let mut refused =
-        media.refuse(StatusCode::METHOD_NOT_ALLOWED, Code::BadRequest, "send a POST, or a query by GET");
+        media.refuse(StatusCode::METHOD_NOT_ALLOWED, Code::BadRequest, "use POST, or GET for queries");
     refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, OPTIONS"));
     refused
 }
 
-/// Finds the document, if the request names it, and answers. Only what is asked by GET for a known document
-/// may be shared: its address is short and says all of it.
+/// Resolves the document if the request names it, and answers. Only an answer to a GET of a known document
+/// may be shared: its address is short and contains the whole request.
 async fn with_document(
     request: &HttpRequest,
     edge: &Edge,
@@ -115,8 +122,8 @@ async fn with_document(
             let (code, why) = refused.words();
             match refused {
                 DocumentRefusal::Malformed(_) => media.refuse(StatusCode::BAD_REQUEST, code, why),
-                // Apollo's protocol has 200 for its two, whatever the media type: its clients go on from
-                // there.
+                // Apollo's protocol answers these two with status 200 for any media type, and its clients
+                // rely on it.
                 DocumentRefusal::NotFound | DocumentRefusal::NotSupported => {
                     media.refuse(StatusCode::OK, code, why)
                 }

@@ -1,10 +1,10 @@
-//! Requests with files, by the GraphQL multipart request specification: `operations`, `map`, then the files,
-//! in this order.
+//! Requests with files, by the GraphQL multipart request specification: the parts are `operations`, `map` and
+//! then the files, in this order.
 //!
-//! Everything is bounded before it is kept: bytes of the request, of each part, of what waits to be
-//! understood, the number of parts, the time, and the requests at once. Files go to disk as they come. A form
-//! of another site can send `multipart/form-data` without asking first, so a header is required that no form
-//! can set (as Apollo Server does), and a token besides.
+//! Everything is bounded before it is stored: the bytes of the request and of each part, the bytes not yet
+//! parsed, the number of parts, the time, and the number of such requests at a time. Files are written to
+//! disk as they arrive. A form of another site can send `multipart/form-data` without a preflight. So a token
+//! is required, and a header that no form can set (as Apollo Server does).
 
 use std::{
     collections::BTreeMap,
@@ -38,9 +38,8 @@ use crate::{
     uploads::{Upload, UploadRules, Uploads},
 };
 
-/// Headers of which one must be there, with any value that is not empty: a page of another site can send none
-/// of them without the browser asking first. Those that Apollo's clients send, and two that are named after
-/// no product.
+/// One of these headers is required, with any value that is not empty: a page of another site can set none of
+/// them without a preflight. Apollo's clients send the first two; the other two are named after no product.
 static PREFLIGHT: [HeaderName; 4] = [
     HeaderName::from_static("apollo-require-preflight"),
     HeaderName::from_static("x-apollo-operation-name"),
@@ -50,16 +49,16 @@ static PREFLIGHT: [HeaderName; 4] = [
 
 /// The longest `map`, in bytes.
 const MAP_MAX: usize = 10 * 1024;
-/// Variables that one file may belong to.
+/// The most variables that refer to one file.
 const PATHS_MAX: usize = 10;
-/// What boundaries and headers of parts may add to a request, in bytes.
+/// The bytes that boundaries and part headers may add to a request.
 const FRAMING_MAX: usize = 64 * 1024;
-/// The parser is given so many bytes at once, at most.
+/// The most bytes given to the parser at a time.
 const PIECE_MAX: usize = 32 * 1024;
-/// What was received and belongs to no part yet, in bytes: headers of a part that never end.
+/// The most received bytes that belong to no part yet, such as endless part headers.
 const UNREAD_MAX: usize = 256 * 1024;
 
-/// Why a request is not run.
+/// Why a request is refused.
 struct UploadRefusal(StatusCode, Code, String);
 
 impl UploadRefusal {
@@ -90,11 +89,11 @@ impl From<multer::Error> for UploadRefusal {
     }
 }
 
-/// A file could not be kept: the disk is full, say.
+/// A file could not be stored, for example because the disk is full.
 impl From<io::Error> for UploadRefusal {
     fn from(error: io::Error) -> Self {
         internal(&error);
-        Self::later("files cannot be received now: try again later")
+        Self::later("the server cannot receive files now: try again later")
     }
 }
 
@@ -112,7 +111,7 @@ pub(super) async fn post(
         }
         Err(UploadRefusal(status, code, why)) => {
             let mut response = media.refuse(status, code, &why);
-            // What was not read of the body would be taken for the next request.
+            // Unread bytes of the body would be taken for the next request.
             response.head_mut().set_connection_type(ConnectionType::Close);
             response
         }
@@ -136,11 +135,11 @@ async fn receive(
     let content_type =
         request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let boundary = multer::parse_boundary(content_type)
-        .map_err(|_| UploadRefusal::bad("`Content-Type` names no boundary"))?;
+        .map_err(|_| UploadRefusal::bad("`Content-Type` has no boundary"))?;
     match bearer::viewer(request, edge).await {
         Ok(viewer) if !viewer.is_anonymous() => {}
         Ok(_) | Err(Unknown::Token) => {
-            let why = "files are received with a token that is good: send `Authorization: Bearer`";
+            let why = "a request with files needs a valid token: send `Authorization: Bearer`";
             return Err(UploadRefusal(StatusCode::UNAUTHORIZED, Code::Unauthenticated, why.to_owned()));
         }
         Err(Unknown::Failed(failure)) => {
@@ -160,7 +159,7 @@ async fn receive(
     let turn = rules
         .turn()
         .await
-        .ok_or_else(|| UploadRefusal::later("too many files are being received: try again later"))?;
+        .ok_or_else(|| UploadRefusal::later("too many uploads at the same time: try again later"))?;
     let within =
         tokio::time::timeout(rules.within, read_parts(body, boundary, (bytes_max, operations_max), rules));
     let late = |_| {
@@ -174,7 +173,7 @@ async fn receive(
     Ok((asked, Uploads { files: files.into_iter().map(Arc::new).collect(), _turn: turn }))
 }
 
-/// Reads the parts while the body arrives.
+/// Parses the parts while the body arrives.
 async fn read_parts(
     body: web::Payload,
     boundary: String,
@@ -190,7 +189,7 @@ async fn read_parts(
     tokio::select! {
         biased;
         read = parts.read(operations_max, rules) => read,
-        // The body stays on the thread of its connection, and the parser wants a stream that need not.
+        // The body cannot leave the thread of its connection, but the parser needs a stream that is `Send`.
         never = pump(body, sender, &unread) => match never {},
     }
 }
@@ -205,7 +204,7 @@ async fn pump(
     unread: &AtomicUsize,
 ) -> std::convert::Infallible {
     if let Err(broken) = pump_pieces(&mut body, &sender, unread).await {
-        // Nobody listens any more, if it cannot be sent.
+        // Sending fails only when nobody listens any more.
         let _heard = sender.send(Err(broken)).await;
     }
     drop(sender);
@@ -252,12 +251,14 @@ impl PartReader {
             )
         })?;
         if map.len() > rules.files_max {
-            return Err(UploadRefusal::bad(format!("a request has at most {} files", rules.files_max)));
+            return Err(UploadRefusal::bad(format!("a request may have at most {} files", rules.files_max)));
         }
         let names: Vec<&String> = map.keys().collect();
         for (number, paths) in map.values().enumerate() {
             if paths.is_empty() || paths.len() > PATHS_MAX {
-                return Err(UploadRefusal::bad(format!("in `map` each file has 1 to {PATHS_MAX} paths")));
+                return Err(UploadRefusal::bad(format!(
+                    "each file in `map` must have 1 to {PATHS_MAX} paths"
+                )));
             }
             for path in paths {
                 place(&mut asked, path, number).ok_or_else(|| {
@@ -270,7 +271,7 @@ impl PartReader {
         while let Some(field) = self.multipart.next_field().await? {
             let number = field.name().and_then(|name| names.iter().position(|known| *known == name));
             let number = number.ok_or_else(|| {
-                UploadRefusal::bad("a part is not in `map`; the parts are `operations`, `map`, and the files")
+                UploadRefusal::bad("a part is not named in `map`: send `operations`, `map` and the files")
             })?;
             let file = self.file(field, rules).await?;
             if files.insert(number, file).is_some() {
@@ -283,10 +284,11 @@ impl PartReader {
         Ok((asked, files.into_values().collect()))
     }
 
-    /// The next part, which must have that name, in memory.
+    /// Reads the next part, which must have this name, into memory.
     async fn small(&mut self, name: &str, bytes_max: usize) -> Result<Vec<u8>, UploadRefusal> {
         let field = self.multipart.next_field().await?;
-        let order = || UploadRefusal::bad("the parts are `operations`, `map`, and the files, in this order");
+        let order =
+            || UploadRefusal::bad("the parts must be `operations`, `map` and the files, in this order");
         let mut field = field.filter(|field| field.name() == Some(name)).ok_or_else(order)?;
         let mut bytes = Vec::new();
         while let Some(chunk) = self.chunk(&mut field).await? {
@@ -298,10 +300,10 @@ impl PartReader {
         Ok(bytes)
     }
 
-    /// A part on disk.
+    /// Writes a part to disk.
     async fn file(&self, mut field: Field<'static>, rules: &UploadRules) -> Result<File, UploadRefusal> {
         let spool = rules.spool.clone();
-        // It never has a name, so there is nothing to remove, whatever happens.
+        // The file never has a name, so there is nothing to clean up.
         let file = tokio::task::spawn_blocking(move || tempfile::tempfile_in(spool))
             .await
             .map_err(io::Error::other)??;
@@ -333,8 +335,8 @@ impl PartReader {
     }
 }
 
-/// Puts the placeholder of a file where a path leads, such as `variables.input.file` or `variables.files.0`;
-/// `None` where that is not null.
+/// Puts the placeholder of a file at a path such as `variables.input.file` or `variables.files.0`. Returns
+/// `None` unless the path leads to null.
 fn place(asked: &mut GraphqlParams, path: &str, number: usize) -> Option<()> {
     let mut steps = path.split('.');
     if steps.next() != Some("variables") {

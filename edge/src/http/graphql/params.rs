@@ -1,13 +1,12 @@
-//! What a request asks for, as it stands in a JSON body or in a query string.
+//! The parameters of a GraphQL request, from a JSON body or a query string.
 //!
-//! Parameters that GraphQL over HTTP does not know are ignored, as it asks for; those that it knows have
-//! their types.
+//! Parameters unknown to GraphQL over HTTP are ignored, as it requires. Known ones must have the right type.
 
 use actix_web::{HttpRequest, http::header::CONTENT_TYPE, web};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// A request as GraphQL over HTTP has it.
+/// The parameters of a request, as in GraphQL over HTTP.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::http) struct GraphqlParams {
@@ -15,11 +14,11 @@ pub(in crate::http) struct GraphqlParams {
     pub(in crate::http) operation_name: Option<String>,
     pub(in crate::http) variables: Option<Map<String, Value>>,
     pub(in crate::http) extensions: Option<Map<String, Value>>,
-    /// In place of `query`: the document that is known by that id.
+    /// The id of a known document, in place of `query`.
     pub(in crate::http) document_id: Option<String>,
 }
 
-/// The same in a query string: what is an object is JSON text.
+/// The parameters in a query string, where objects are JSON text.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ParamsByUrl {
@@ -30,18 +29,18 @@ struct ParamsByUrl {
     document_id: Option<String>,
 }
 
-/// What the body of a POST holds, by its `Content-Type`.
+/// The content of a POST body, by its `Content-Type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Content {
-    /// One request.
+    /// A single request.
     Json,
-    /// One request with files: only with a header that no form can send ([`multipart`](super::multipart)).
+    /// A request with files. It needs a header that no form can send ([`multipart`](super::multipart)).
     Multipart,
 }
 
 impl Content {
-    /// Reads the header; the error is a sentence about it. Only what a browser does not send to another
-    /// origin without asking there first: not what a form can send, and no body without a type.
+    /// Parses the header; the error is a sentence. Only content types that browsers send to another origin
+    /// after a preflight are accepted, so neither those of forms nor a missing one.
     pub(super) fn of(request: &HttpRequest) -> Result<Self, &'static str> {
         const SEND_JSON: &str = "send `Content-Type: application/json`";
         let mut lines = request.headers().get_all(CONTENT_TYPE);
@@ -58,31 +57,30 @@ impl Content {
         } else if charsets.all(|(_, charset)| is_utf8(charset)) {
             Ok(Self::Json)
         } else {
-            Err("send the body in UTF-8: no other charset is read")
+            Err("no other charset is supported: send the body in UTF-8")
         }
     }
 }
 
-/// Whether that is the character set of JSON, in one of the ways in which people write it.
+/// Returns whether this is UTF-8, in one of its common spellings.
 pub(super) fn is_utf8(charset: &str) -> bool {
     let charset = charset.trim().trim_matches('"');
     charset.eq_ignore_ascii_case("utf-8") || charset.eq_ignore_ascii_case("utf8")
 }
 
 impl GraphqlParams {
-    /// Reads a JSON body; the error is a sentence.
+    /// Parses a JSON body; the error is a sentence.
     pub(super) fn from_json(body: &[u8]) -> Result<Self, String> {
         if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
-            return Err("a request holds one operation: send several requests instead of a batch".to_owned());
+            return Err("batches are not supported: send one operation per request".to_owned());
         }
         serde_json::from_slice(body).map_err(|_| complaint(body))
     }
 
-    /// Reads a query string; the error is a sentence.
+    /// Parses a query string; the error is a sentence.
     pub(in crate::http) fn from_url(query_string: &str) -> Result<Self, String> {
         let asked = web::Query::<ParamsByUrl>::from_query(query_string);
-        let asked =
-            asked.map_err(|_| "the query string cannot be read, or has a parameter twice")?.into_inner();
+        let asked = asked.map_err(|_| "the query string is malformed or repeats a parameter")?.into_inner();
         Ok(Self {
             query: asked.query,
             operation_name: asked.operation_name,
@@ -98,13 +96,19 @@ fn object(name: &str, text: Option<&str>) -> Result<Option<Map<String, Value>>, 
     serde_json::from_str(text).map_err(|_| format!("`{name}` must be a JSON object"))
 }
 
-/// Why a body is no request.
+/// Returns why a body is not a request.
 fn complaint(body: &[u8]) -> String {
     let Ok(text) = std::str::from_utf8(body) else { return "the body is not UTF-8".to_owned() };
     let body = match serde_json::from_str::<Value>(text) {
         Ok(Value::Object(body)) => body,
-        Ok(_) => return "the body must be a JSON object with `query`, and optionally `operationName` and `variables`".to_owned(),
-        Err(error) => return format!("the body is not JSON: line {}, column {}", error.line(), error.column()),
+        Ok(_) => {
+            return "the body must be a JSON object with `query`, and optionally `operationName` and \
+                    `variables`"
+                .to_owned();
+        }
+        Err(error) => {
+            return format!("the body is not JSON: line {}, column {}", error.line(), error.column());
+        }
     };
     for (name, is_text) in [
         ("query", true),
@@ -120,7 +124,7 @@ fn complaint(body: &[u8]) -> String {
             Some(_) => {}
         }
     }
-    "a parameter is there twice".to_owned()
+    "a parameter appears twice".to_owned()
 }
 
 #[cfg(test)]
@@ -130,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_type_of_a_body_is_json_in_utf8_and_nothing_that_a_form_can_send() {
+    fn only_content_types_that_no_form_can_send_are_accepted() {
         for (line, good) in [
             ("application/json", true),
             ("Application/JSON; Charset=\"UTF-8\"", true),
@@ -160,12 +164,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_body_is_said() {
+    fn a_malformed_body_is_refused_with_the_reason() {
         for (body, words) in [
             (&b"{"[..], "not JSON: line 1, column 1"),
             (b"", "not JSON"),
             (b"7", "JSON object"),
-            (b" \n[]", "batch"),
+            (b" \n[]", "batches"),
             (b"{\"query\":\"\xff\"}", "not UTF-8"),
             (b"{\"query\":{}}", "`query` must be a string"),
             (b"{\"query\":\"{a}\",\"operationName\":0}", "`operationName` must be a string"),
@@ -187,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_null_or_unknown_is_as_if_it_were_not_there() {
+    fn null_and_unknown_parameters_are_ignored() {
         let asked = GraphqlParams::from_json(
             b"{\"query\":\"{a}\",\"variables\":null,\"extensions\":null,\"operationName\":null,\"more\":[1]}",
         );

@@ -1,4 +1,4 @@
-//! From what is asked to its answer: who asks, whether the document is admitted, and running it.
+//! Answers a request: identifies the caller, admits the document and runs it.
 
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ use crate::{
     uploads::Uploads,
 };
 
-/// Answers a request: who asks, what the document may cost, then its execution.
+/// Answers a request.
 pub(super) async fn answer(
     request: &HttpRequest,
     edge: &Edge,
@@ -35,7 +35,7 @@ pub(super) async fn answer(
         Err(unknown) => return unknown.answer(&media),
     };
     let gone = CancellationToken::new();
-    // This future ends with its client.
+    // Dropped together with this future when the client disconnects.
     let _here = gone.clone().drop_guard();
     let caller = RequestContext {
         viewer,
@@ -61,7 +61,7 @@ pub(super) async fn answer(
         return media.refuse(
             StatusCode::METHOD_NOT_ALLOWED,
             Code::BadRequest,
-            "GET is for queries: send anything else by POST",
+            "GET runs queries only: use POST",
         );
     }
     media.answer(&edge.executor.run(admitted, caller).await)

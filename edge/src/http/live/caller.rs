@@ -1,4 +1,4 @@
-//! Who is at the other end of a connection, and whether still.
+//! The client of a connection that stays open, and whether its token is still valid.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -14,15 +14,15 @@ use crate::{
     live::passes::{Lost, Pass},
 };
 
-/// Who is at the other end of a connection.
+/// The client of a connection.
 pub(super) struct Caller {
     pub(super) viewer: Arc<dyn Viewer>,
     pub(super) address: Option<IpAddr>,
-    /// Of its token, if it has one.
+    /// Watches the validity of its token, if it has one.
     pass: Option<Pass>,
 }
 
-/// What `connection_init` says of its sender: browsers cannot send headers with a handshake.
+/// Returns the authorization in the payload of `connection_init`: browsers cannot set headers on a handshake.
 pub(super) fn authorization_in(params: &Map<String, Value>) -> Result<Option<String>, Unknown> {
     let named = params.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
     match named.map(|(_, value)| value) {
@@ -33,13 +33,13 @@ pub(super) fn authorization_in(params: &Map<String, Value>) -> Result<Option<Str
 }
 
 impl Caller {
-    /// Who sent a request or a handshake.
+    /// Identifies the sender of a request or a handshake.
     pub(super) async fn of(request: &HttpRequest, edge: &web::Data<Edge>) -> Result<Self, Unknown> {
         let address = address::client(request, &edge.settings.trusted_proxies);
         Self::find(edge, header_of(request)?, address).await
     }
 
-    /// Finds out who it is; without a word, it is nobody in particular.
+    /// Identifies the bearer of an authorization; without one the caller is anonymous.
     pub(super) async fn find(
         edge: &Edge,
         authorization: Option<&str>,
@@ -48,7 +48,7 @@ impl Caller {
         let mut caller = Self { viewer: edge.backend.anonymous(), address, pass: None };
         if let Some(authorization) = authorization {
             let token = token_in(authorization)?;
-            // Watched before it is looked up, so that a revocation cannot fall between.
+            // Watched before the lookup, so that a revocation in between is noticed.
             caller.pass = Some(edge.passes.watch(edge.backend.fingerprint(token).ok_or(Unknown::Token)?));
             caller.viewer =
                 edge.backend.viewer(token).await.map_err(Unknown::Failed)?.ok_or(Unknown::Token)?;
@@ -56,14 +56,14 @@ impl Caller {
         Ok(caller)
     }
 
-    /// Waits until the token is not good any longer, or what its bearer may do has changed; then says so. It
-    /// may be dropped while it waits.
+    /// Waits until the token is no longer valid or its bearer's permissions have changed, and returns the
+    /// reason. It is cancel safe.
     pub(super) async fn denied(&mut self) -> &'static str {
         match &mut self.pass {
             None => std::future::pending().await,
             Some(pass) => match pass.lost(&*self.viewer).await {
-                Lost::Token => "this token was revoked, or has expired: sign in again",
-                Lost::Rights => "what you may do has changed: connect again",
+                Lost::Token => "this token was revoked or has expired: sign in again",
+                Lost::Rights => "your permissions have changed: connect again",
             },
         }
     }

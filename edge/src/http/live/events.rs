@@ -1,6 +1,6 @@
-//! Streams of server-sent events, after the "distinct connections mode" of `graphql-sse`
+//! Streams of server-sent events, by the "distinct connections mode" of `graphql-sse`
 //! (<https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md>): one operation a request, by POST or
-//! by GET.
+//! GET.
 
 use std::convert::Infallible;
 
@@ -33,7 +33,7 @@ use crate::{
     },
 };
 
-/// A line that says nothing, and shows both ends that the other is there.
+/// An empty comment, which keeps the connection alive and reveals a broken one.
 const COMMENT: Bytes = Bytes::from_static(b":\n\n");
 
 /// `POST /graphql` with `Accept: text/event-stream`.
@@ -44,8 +44,8 @@ pub(super) async fn post(request: HttpRequest, body: web::Payload, edge: web::Da
     }
 }
 
-/// `GET /graphql?query=…` with `Accept: text/event-stream`: what a browser's `EventSource` sends. Nothing
-/// that changes anything.
+/// `GET /graphql?query=…` with `Accept: text/event-stream`, as a browser's `EventSource` sends it. Mutations
+/// are refused.
 pub(super) async fn get(request: HttpRequest, edge: web::Data<Edge>) -> HttpResponse {
     match GraphqlParams::from_url(request.query_string()) {
         Ok(asked) => answer(&request, &edge, asked, true).await,
@@ -72,11 +72,11 @@ async fn answer(
     };
     let next = match Operation::admit(edge, &caller, asked).await {
         Ok(operation) if by_get && operation.is_mutation() => {
-            let why = "GET changes nothing: send mutations by POST";
+            let why = "GET cannot run mutations: use POST";
             return Media::json().refuse(StatusCode::METHOD_NOT_ALLOWED, Code::BadRequest, why);
         }
         Ok(operation) => Next::Of(operation.begin(edge)),
-        // In the stream: a browser's `EventSource` sees nothing of any other answer.
+        // Sent in the stream, because a browser's `EventSource` cannot read any other answer.
         Err(refused) => Next::Told(told(&refused)),
     };
     let every = edge.settings.live.keep_alive_every;
@@ -98,12 +98,12 @@ async fn answer(
         .content_type("text/event-stream; charset=utf-8")
         .insert_header((CACHE_CONTROL, "private, no-store"))
         .insert_header((VARY, "Accept, Authorization"))
-        // A proxy that gathers bytes would hold events back.
+        // Stops proxies from buffering the events.
         .insert_header(("x-accel-buffering", "no"))
         .streaming(Box::pin(body))
 }
 
-/// What comes next in a stream.
+/// The rest of a stream: a running operation, or a single last answer.
 enum Next {
     Of(OpenOperation),
     Told(Told),
@@ -111,7 +111,7 @@ enum Next {
 
 /// A stream of events.
 struct Events {
-    /// `None` after the last one.
+    /// `None` after the last event.
     next: Option<Next>,
     caller: Caller,
     stopping: CancellationToken,
@@ -121,10 +121,10 @@ struct Events {
 }
 
 impl Events {
-    /// The next bytes, when the connection can take some; `None` ends the stream.
+    /// Returns the next bytes when the connection can take some; `None` ends the stream.
     async fn event(&mut self) -> Option<Bytes> {
         if !self.is_open {
-            // With the headers, so that the client knows at once that it is through.
+            // Sent together with the headers, so that the client learns at once that it is connected.
             self.is_open = true;
             return Some(COMMENT);
         }
@@ -132,9 +132,12 @@ impl Events {
             Next::Told(told) => Told { answer: told.answer.take(), end: told.end },
             Next::Of(running) => tokio::select! {
                 biased;
-                // Without an end: the client takes the operation up elsewhere.
+                // No `complete` event: the client resumes the operation on another server.
                 () = self.stopping.cancelled() => return None,
-                why = self.caller.denied() => Told { answer: Some(refused(Code::Unauthenticated, why)), end: Some(End::Refused) },
+                why = self.caller.denied() => Told {
+                    answer: Some(refused(Code::Unauthenticated, why)),
+                    end: Some(End::Refused),
+                },
                 told = running.next() => told,
                 _ = self.comments.tick() => return Some(COMMENT),
             },
@@ -142,7 +145,7 @@ impl Events {
         let mut text = String::new();
         if let Some(answer) = told.answer.as_ref().and_then(|answer| std::str::from_utf8(answer).ok()) {
             metrics::counter!("smallrun_live_values_total", "transport" => "events").increment(1);
-            // JSON as it is written here has no line breaks.
+            // Serialized JSON has no line breaks.
             match told.end {
                 Some(End::Refused) => {
                     text.push_str(&format!("event: next\ndata: {{\"errors\":{answer}}}\n\n"))
@@ -153,7 +156,7 @@ impl Events {
         match told.end {
             None => {}
             Some(End::Over | End::Refused) => {
-                // With data, if empty: an `EventSource` hears of no event without.
+                // An `EventSource` ignores events without data, so an empty line of data is sent.
                 text.push_str("event: complete\ndata: \n\n");
                 self.next = None;
             }

@@ -1,5 +1,5 @@
-//! What goes out on a WebSocket. The server's body of the response asks for bytes when the connection can
-//! take some; only then the next message is made, of whatever is newest.
+//! The outgoing messages of a WebSocket. The server polls the response body when the connection can take more
+//! bytes. Only then is the next message produced, from the newest state.
 
 use std::{
     cell::RefCell,
@@ -26,53 +26,52 @@ use super::{
 };
 use crate::live::runs::{End, Told};
 
-/// Bytes that are made at once, of as many messages as there are: one write to the system for all of them.
+/// The bytes produced by one poll, from as many messages as are ready. They are written by one system call.
 const CHUNK: usize = 16 * 1024;
 
-/// Queries and mutations of one socket that run, or whose answers wait to go out. An answer may be large, and
-/// this many of them are all that a client who does not read keeps in memory; the reader waits before it
-/// begins more.
+/// The most queries and mutations of one socket that run or whose answers wait to be sent. Answers can be
+/// large, so this bounds the memory of a client that does not read. The reader waits before it starts more.
 const ONCE_MAX: usize = 4;
 
-/// The lane of one socket. Its reader and the body of its response share it.
+/// The lane of one socket, shared by its reader and its response body.
 #[derive(Clone)]
 pub(super) struct Lane(Rc<RefCell<Inner>>);
 
 #[derive(Default)]
 struct Inner {
     codec: Codec,
-    /// What is to be said besides operations. Of each kind one at most: that is all the room there is.
+    /// Pending messages besides those of operations, at most one of each kind.
     acknowledge: bool,
     pong: bool,
     frame_ping: bool,
     frame_pong: Option<Bytes>,
     close: Option<Close>,
-    /// The close frame is out: nothing may follow it.
+    /// The close frame was sent: nothing may follow it.
     is_closed: bool,
-    /// The connection ends with the close frame.
+    /// The connection ends after the close frame.
     ends: bool,
-    /// Nobody reads what goes out.
+    /// Nobody reads the outgoing bytes any more.
     is_gone: bool,
     operations: HashMap<String, Entry>,
     /// How many of them are queries or mutations.
     once: usize,
-    /// Told when there is room for one more.
+    /// Notified when another query or mutation may start.
     room: Rc<Notify>,
     waiting: FuturesUnordered<Abortable<LocalBoxFuture<'static, OperationTurn>>>,
     body: Option<Waker>,
 }
 
-/// An operation that is not at its end.
+/// An operation that has not ended.
 struct Entry {
     abort: AbortHandle,
     is_once: bool,
 }
 
-/// An operation that has something to tell.
+/// The next result of an operation.
 struct OperationTurn {
     id: String,
     told: Told,
-    /// `None` where nothing runs: the operation was refused.
+    /// `None` when nothing runs, because the operation was refused.
     running: Option<OpenOperation>,
 }
 
@@ -81,7 +80,7 @@ impl Lane {
         Self(Rc::default())
     }
 
-    /// Changes something, and lets the body look at it.
+    /// Changes the state and wakes the body.
     fn change<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
         let (changed, body) = {
             let mut inner = self.0.borrow_mut();
@@ -97,12 +96,12 @@ impl Lane {
         self.change(|lane| lane.acknowledge = true);
     }
 
-    /// Answers pings: one for all that came before it goes out.
+    /// Queues a pong. One pong answers all pings received before it is sent.
     pub(super) fn pong(&self) {
         self.change(|lane| lane.pong = true);
     }
 
-    /// The same for frames, where the newest one counts (RFC 6455, section 5.5.3).
+    /// Queues a pong frame for the newest ping frame (RFC 6455, section 5.5.3).
     pub(super) fn frame_pong(&self, content: Bytes) {
         self.change(|lane| lane.frame_pong = Some(content));
     }
@@ -111,7 +110,7 @@ impl Lane {
         self.change(|lane| lane.frame_ping = true);
     }
 
-    /// Says why the socket is closed, and ends all that runs.
+    /// Queues the close frame and ends all operations.
     pub(super) fn close(&self, close: Close) {
         metrics::counter!("smallrun_live_closed_total", "code" => close.code.to_string()).increment(1);
         self.change(|lane| {
@@ -120,12 +119,12 @@ impl Lane {
         });
     }
 
-    /// Ends the connection once the close frame is out: the client has sent its own.
+    /// Ends the connection after the close frame, because the client has sent its own.
     pub(super) fn finish(&self) {
         self.change(|lane| lane.ends = true);
     }
 
-    /// Nothing more goes out, and nothing runs.
+    /// Ends all operations and the body.
     pub(super) fn gone(&self) {
         self.change(|lane| {
             lane.end_all();
@@ -133,29 +132,29 @@ impl Lane {
         });
     }
 
-    /// Whether the connection is lost.
+    /// Returns whether the connection is lost.
     pub(super) fn is_gone(&self) -> bool {
         self.0.borrow().is_gone
     }
 
-    /// Whether there is an operation of that id.
+    /// Returns whether an operation of this id is running.
     pub(super) fn runs(&self, id: &str) -> bool {
         self.0.borrow().operations.contains_key(id)
     }
 
-    /// How many operations there are, those included whose end is not told yet.
+    /// Returns the number of operations, including those whose end has not been sent.
     pub(super) fn count(&self) -> usize {
         self.0.borrow().operations.len()
     }
 
-    /// Whether one more may begin now, whatever kind it turns out to be.
+    /// Returns whether another operation of any kind may start now.
     pub(super) fn has_room(&self) -> bool {
         let lane = self.0.borrow();
-        // Nobody waits for room on a connection that is lost.
+        // On a lost connection nobody may be kept waiting.
         lane.is_gone || lane.once < ONCE_MAX
     }
 
-    /// Waits until one more may begin.
+    /// Waits until another operation may start.
     pub(super) async fn room(&self) {
         let room = Rc::clone(&self.0.borrow().room);
         while !self.has_room() {
@@ -163,7 +162,7 @@ impl Lane {
         }
     }
 
-    /// Lets an operation tell what it has to.
+    /// Sends the results of a running operation.
     pub(super) fn begin(&self, id: String, mut running: OpenOperation) {
         let (name, is_once) = (id.clone(), running.is_once());
         self.add(
@@ -176,7 +175,7 @@ impl Lane {
         );
     }
 
-    /// Tells that an operation is not run.
+    /// Sends the refusal of an operation.
     pub(super) fn refuse(&self, id: String, told: Told) {
         let name = id.clone();
         self.add(name, false, Box::pin(async move { OperationTurn { id, told, running: None } }));
@@ -191,7 +190,7 @@ impl Lane {
         });
     }
 
-    /// Ends an operation that the client wants no longer.
+    /// Ends an operation that the client has completed.
     pub(super) fn end(&self, id: &str) {
         self.change(|lane| {
             if let Some(abort) = lane.forget(id) {
@@ -200,7 +199,7 @@ impl Lane {
         });
     }
 
-    /// The body of the response.
+    /// Returns the response body.
     pub(super) fn body(&self) -> Body {
         Body(self.clone())
     }
@@ -228,13 +227,13 @@ impl Inner {
     }
 
     fn frame(&mut self, message: Message, out: &mut BytesMut) {
-        // Only continuations are ever refused.
+        // Encoding fails for invalid continuation frames only, which are never sent.
         if let Err(error) = self.codec.encode(message, out) {
-            tracing::error!(%error, "a frame could not be written");
+            tracing::error!(%error, "frame could not be written");
         }
     }
 
-    /// Writes what an operation tells, and lets it go on unless that was the last.
+    /// Writes the result of an operation, and polls the operation again unless it has ended.
     fn write(&mut self, turn: OperationTurn, out: &mut BytesMut) {
         let OperationTurn { id, told: Told { answer, end }, running } = turn;
         match (answer, end) {
@@ -244,7 +243,8 @@ impl Inner {
                     metrics::counter!("smallrun_live_values_total", "transport" => "websocket").increment(1);
                     self.text(message::next(&id, &answer), out);
                 }
-                // The process is at its end: the operation is not, and the client takes it up elsewhere.
+                // When the process stops, the operation has not ended: the client resumes it on another
+                // server.
                 if matches!(end, Some(End::Over | End::Refused)) {
                     self.text(message::complete(&id), out);
                 }
@@ -309,7 +309,7 @@ impl Inner {
     }
 }
 
-/// The body of the response. It ends what runs when it is dropped: then the connection is gone.
+/// The response body. Dropping it means that the connection is gone, so it ends all operations.
 pub(super) struct Body(Lane);
 
 impl Stream for Body {

@@ -1,6 +1,5 @@
-//! What is said over a WebSocket, after the protocol `graphql-transport-ws`
-//! (<https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md>): the messages, and the codes with
-//! which a socket is closed.
+//! The messages and close codes of the WebSocket protocol `graphql-transport-ws`
+//! (<https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md>).
 
 use actix_web::web::Bytes;
 use serde::Deserialize;
@@ -11,14 +10,14 @@ use crate::http::graphql::params::GraphqlParams;
 /// The name of the protocol.
 pub(super) const PROTOCOL: &str = "graphql-transport-ws";
 
-/// The longest id of an operation, in bytes: the clients' own have 36.
+/// The longest id of an operation, in bytes. Common clients generate ids of 36 bytes.
 const ID_BYTES_MAX: usize = 256;
 
-/// The longest reason of a close, in bytes: a control frame has 125, and two are the code's (RFC 6455,
+/// The longest reason of a close, in bytes: a control frame has 125, of which two hold the code (RFC 6455,
 /// section 5.5).
 const REASON_BYTES_MAX: usize = 123;
 
-/// Why a socket is closed.
+/// The code and the reason with which a socket is closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Close {
     pub(super) code: u16,
@@ -36,69 +35,69 @@ impl Close {
         Self { code, reason }
     }
 
-    /// The client said that it is done.
+    /// The client has closed the socket.
     pub(super) fn normal() -> Self {
         Self::new(Self::NORMAL, "")
     }
-    /// Whether it answers the client's own.
+    /// Returns whether it answers the client's own close.
     pub(super) fn is_answer(&self) -> bool {
         self.code == Self::NORMAL
     }
-    /// The server stops.
+    /// The server is stopping.
     pub(super) fn going_away() -> Self {
         Self::new(1001, "Going away")
     }
-    /// What came is no WebSocket frame that may come.
+    /// The client sent an invalid WebSocket frame.
     pub(super) fn broken() -> Self {
         Self::new(1002, "Protocol error")
     }
-    /// A text that is not UTF-8.
+    /// A text message is not UTF-8.
     pub(super) fn not_text() -> Self {
         Self::new(1007, "Not UTF-8")
     }
-    /// A message that is too long.
+    /// A message is too long.
     pub(super) fn too_long(bytes_max: usize) -> Self {
         Self::new(1009, format!("A message has at most {bytes_max} bytes"))
     }
-    /// What came is no message of the protocol.
+    /// The client sent something that is not a message of the protocol.
     pub(super) fn bad_request(why: impl Into<String>) -> Self {
         Self::new(4400, why)
     }
-    /// An operation before the connection was acknowledged.
+    /// The client sent an operation before the connection was acknowledged.
     pub(super) fn unauthorized() -> Self {
         Self::new(4401, "Unauthorized")
     }
-    /// The token is not, or no longer, good; or the page may not connect.
+    /// The token is not valid or no longer valid, or the page may not connect.
     pub(super) fn forbidden(why: impl Into<String>) -> Self {
         Self::new(4403, why)
     }
-    /// The client does not speak the protocol.
+    /// The client does not support the protocol.
     pub(super) fn not_acceptable() -> Self {
         Self::new(4406, format!("Subprotocol not acceptable: offer {PROTOCOL}"))
     }
-    /// `connection_init` did not come.
+    /// `connection_init` did not arrive in time.
     pub(super) fn init_timeout() -> Self {
         Self::new(4408, "Connection initialisation timeout")
     }
-    /// The id is in use.
+    /// The id of the operation is in use.
     pub(super) fn already_exists(id: &str) -> Self {
         Self::new(4409, format!("Subscriber for {id} already exists"))
     }
-    /// `connection_init` came twice.
+    /// `connection_init` arrived twice.
     pub(super) fn too_many_inits() -> Self {
         Self::new(4429, "Too many initialisation requests")
     }
-    /// More was asked for at once than even refusals are kept ready for.
+    /// The client has started twice as many operations as it may run at once.
     pub(super) fn too_many_operations() -> Self {
         Self::new(4429, "Too many operations")
     }
-    /// A failure of ours.
+    /// An internal failure.
     pub(super) fn internal() -> Self {
         Self::new(4500, "Internal server error")
     }
 }
 
-/// What a client says.
+/// A message of the client.
 pub(super) enum ClientMessage {
     ConnectionInit { params: Map<String, Value> },
     Ping,
@@ -107,7 +106,7 @@ pub(super) enum ClientMessage {
     Complete { id: String },
 }
 
-/// A message before its type is known to go with its fields.
+/// A message whose fields have not been checked against its type.
 #[derive(Deserialize)]
 struct Raw {
     #[serde(rename = "type")]
@@ -117,20 +116,22 @@ struct Raw {
 }
 
 impl ClientMessage {
-    /// Reads a message; the error says what is wrong with it.
+    /// Parses a message; the error says what is wrong with it.
     pub(super) fn read(text: &str) -> Result<Self, String> {
         let raw: Raw = serde_json::from_str(text)
-            .map_err(|_| "Invalid message: an object with `type` is expected".to_owned())?;
-        let wrong = |what: &str| format!("Invalid message: {what} of `{}`", raw.kind);
+            .map_err(|_| "Invalid message: expected an object with `type`".to_owned())?;
+        let wrong = |what: &str| format!("Invalid `{}` message: {what}", raw.kind);
         let params = match &raw.payload {
             None | Some(Value::Null) => Ok(Map::new()),
             Some(Value::Object(fields)) => Ok(fields.clone()),
-            Some(_) => Err(wrong("`payload` is no object")),
+            Some(_) => Err(wrong("`payload` must be an object")),
         };
         let id = || match &raw.id {
-            Some(id) if id.is_empty() || id.len() > ID_BYTES_MAX => Err(wrong("`id` has not 1 to 256 bytes")),
+            Some(id) if id.is_empty() || id.len() > ID_BYTES_MAX => {
+                Err(wrong("`id` must have 1 to 256 bytes"))
+            }
             Some(id) => Ok(id.clone()),
-            None => Err(wrong("no `id`")),
+            None => Err(wrong("`id` is missing")),
         };
         match raw.kind.as_str() {
             "connection_init" => Ok(Self::ConnectionInit { params: params? }),
@@ -142,7 +143,7 @@ impl ClientMessage {
                     serde_json::from_value(payload).map_err(|_| wrong("malformed `payload`"))?;
                 match asked.query {
                     Some(_) => Ok(Self::Subscribe { id, asked }),
-                    None => Err(wrong("no `query` in the `payload`")),
+                    None => Err(wrong("`query` is missing in the `payload`")),
                 }
             }
             "complete" => Ok(Self::Complete { id: id()? }),
@@ -151,28 +152,28 @@ impl ClientMessage {
     }
 }
 
-/// The connection is acknowledged.
+/// Acknowledges the connection.
 pub(super) const ACK: &str = r#"{"type":"connection_ack"}"#;
-/// The answer to a ping.
+/// Answers a ping.
 pub(super) const PONG: &str = r#"{"type":"pong"}"#;
 
-/// A result of an operation.
+/// Returns the message with one result of an operation.
 pub(super) fn next(id: &str, result: &Bytes) -> String {
     of("next", id, Some(result))
 }
 
-/// Why an operation was not run: the list of errors.
+/// Returns the message that an operation was refused, with the list of errors.
 pub(super) fn error(id: &str, errors: &Bytes) -> String {
     of("error", id, Some(errors))
 }
 
-/// The end of an operation.
+/// Returns the message that an operation has ended.
 pub(super) fn complete(id: &str) -> String {
     of("complete", id, None)
 }
 
 fn of(kind: &str, id: &str, payload: Option<&Bytes>) -> String {
-    // What was written as JSON is UTF-8.
+    // Serialized JSON is always UTF-8.
     let payload = payload.and_then(|payload| std::str::from_utf8(payload).ok());
     let id = Value::from(id);
     match payload {
@@ -186,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_messages_of_a_client_are_read() {
+    fn only_valid_client_messages_are_parsed() {
         for good in [
             r#"{"type":"connection_init"}"#,
             r#"{"type":"connection_init","payload":null}"#,
@@ -195,7 +196,10 @@ mod tests {
             r#"{"type":"pong","payload":{"at":1}}"#,
             r#"{"type":"complete","id":"1"}"#,
             r#"{"type":"subscribe","id":"1","payload":{"query":"{ a }"}}"#,
-            r#"{"type":"subscribe","id":"1","payload":{"query":"{ a }","variables":null,"operationName":null,"extensions":{}}}"#,
+            concat!(
+                r#"{"type":"subscribe","id":"1","payload":{"query":"{ a }","variables":null,"#,
+                r#""operationName":null,"extensions":{}}}"#
+            ),
         ] {
             assert!(ClientMessage::read(good).is_ok(), "{good}");
         }
@@ -208,14 +212,14 @@ mod tests {
             (r#"{"type":"connection_ack"}"#, "unknown `type`"),
             (r#"{"type":"next","id":"1","payload":{}}"#, "unknown `type`"),
             (r#"{"type":"start","id":"1","payload":{"query":"{ a }"}}"#, "unknown `type`"),
-            (r#"{"type":"connection_init","payload":"token"}"#, "no object"),
-            (r#"{"type":"ping","payload":[]}"#, "no object"),
-            (r#"{"type":"complete"}"#, "no `id`"),
+            (r#"{"type":"connection_init","payload":"token"}"#, "must be an object"),
+            (r#"{"type":"ping","payload":[]}"#, "must be an object"),
+            (r#"{"type":"complete"}"#, "`id` is missing"),
             (r#"{"type":"complete","id":""}"#, "1 to 256"),
             (r#"{"type":"complete","id":7}"#, "an object"),
-            (r#"{"type":"subscribe","payload":{"query":"{ a }"}}"#, "no `id`"),
-            (r#"{"type":"subscribe","id":"1"}"#, "no `query`"),
-            (r#"{"type":"subscribe","id":"1","payload":{}}"#, "no `query`"),
+            (r#"{"type":"subscribe","payload":{"query":"{ a }"}}"#, "`id` is missing"),
+            (r#"{"type":"subscribe","id":"1"}"#, "`query` is missing"),
+            (r#"{"type":"subscribe","id":"1","payload":{}}"#, "`query` is missing"),
             (r#"{"type":"subscribe","id":"1","payload":{"query":7}}"#, "malformed"),
             (r#"{"type":"subscribe","id":"1","payload":{"query":"{ a }","variables":[]}}"#, "malformed"),
             (r#"{"type":"subscribe","id":"1","payload":{"query":"{ a }","operationName":{}}}"#, "malformed"),

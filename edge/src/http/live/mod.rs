@@ -1,12 +1,15 @@
-//! Connections that stay open: WebSockets after the protocol `graphql-transport-ws`, and streams of
-//! server-sent events after `graphql-sse`, both at `/graphql`.
+//! Connections that stay open, both at `/graphql`: WebSockets by the protocol `graphql-transport-ws`, and
+//! streams of server-sent events by `graphql-sse`.
 //!
-//! [`socket`] a WebSocket from its handshake to its close, [`lane`] what goes out on it, [`message`] what is
-//! said; [`events`] streams of events; [`caller`] who is at the other end, and whether still; [`operate`]
-//! begins what is asked for.
+//! - [`socket`] serves a WebSocket from its handshake to its close.
+//! - [`lane`] produces its outgoing messages, and [`message`] defines them.
+//! - [`events`] serves streams of server-sent events.
+//! - [`caller`] identifies the client and notices when its token becomes invalid.
+//! - [`operate`] starts the requested operations.
 //!
-//! Architecture invariant: what goes out is made when the connection can take it. No value waits in a queue
-//! of a connection; one that takes next to nothing for a while is cut ([`connections`](super::connections)).
+//! Architecture invariant: a message is produced when the connection can take it. No connection has a queue
+//! of values, and a connection that reads next to nothing for a while is cut
+//! ([`connections`](super::connections)).
 
 mod caller;
 mod events;
@@ -28,10 +31,10 @@ use actix_web::{
 use super::{Edge, address};
 use crate::live::places::{OpenPlace, PlacesFull};
 
-/// A client that found no place may come again after so many seconds.
+/// After how many seconds a client that was refused for lack of room may retry.
 const AGAIN_AFTER_SECS: u64 = 5;
 
-/// Adds the routes for requests that ask for a connection that stays open; before those for all others.
+/// Adds the routes of requests for a connection that stays open. They must come before the other routes.
 pub(super) fn routes(resource: Resource) -> Resource {
     resource
         .route(web::get().guard(asks_for_socket).to(socket::open))
@@ -46,23 +49,23 @@ fn asks_for_socket(request: &GuardContext<'_>) -> bool {
     })
 }
 
-/// Whether the client wants events before all else: it names them in `Accept`, and no JSON.
+/// Returns whether the client prefers a stream of events: `Accept` names it first.
 fn asks_for_events(request: &GuardContext<'_>) -> bool {
     let accept = request.head().headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
     let mut ranges = accept.split(',').map(|range| range.split(';').next().unwrap_or("").trim());
     ranges.next().is_some_and(|first| first.eq_ignore_ascii_case("text/event-stream"))
 }
 
-/// A place for a connection from where the request came, or the answer that there is none.
+/// Takes a slot for a connection from the request's address; the error is the complete refusal.
 fn place(request: &HttpRequest, edge: &Edge) -> Result<OpenPlace, Box<HttpResponse>> {
     let taken = edge.places.take(address::client(request, &edge.settings.trusted_proxies));
     taken.map_err(|full| {
         let (status, why) = match full {
             PlacesFull::Server => {
-                (StatusCode::SERVICE_UNAVAILABLE, "this server holds as many open connections as it may")
+                (StatusCode::SERVICE_UNAVAILABLE, "too many open connections to this server: retry later")
             }
             PlacesFull::Address => {
-                (StatusCode::TOO_MANY_REQUESTS, "your address holds as many open connections as it may")
+                (StatusCode::TOO_MANY_REQUESTS, "too many open connections from your address: close one")
             }
         };
         let mut response = HttpResponse::build(status);
@@ -81,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_and_sockets_are_told_from_ordinary_requests() {
+    fn streams_and_sockets_are_recognized_by_their_headers() {
         for (name, value, events, socket) in [
             ("accept", "text/event-stream", true, false),
             ("accept", "Text/Event-Stream; q=0.9, application/json;q=0.1", true, false),

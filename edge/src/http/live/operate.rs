@@ -1,5 +1,5 @@
-//! Begins what is asked for over a connection that stays open: a query or a mutation as over HTTP, a
-//! subscription among those that run.
+//! Starts the operations requested on a connection that stays open: queries and mutations run as over HTTP,
+//! and subscriptions join the running ones.
 
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
@@ -24,7 +24,7 @@ use crate::{
 pub(super) struct Operation {
     admitted: Admitted,
     caller: RequestContext,
-    /// As long as somebody waits for it.
+    /// Held for as long as the client waits for the answer.
     here: DropGuard,
     query: String,
     operation_name: Option<String>,
@@ -32,7 +32,7 @@ pub(super) struct Operation {
 }
 
 impl Operation {
-    /// Reads what a caller asks for; the answer says why it is not run.
+    /// Admits a request of a caller; the error is the answer that refuses it.
     pub(super) async fn admit(
         edge: &Edge,
         caller: &Caller,
@@ -71,12 +71,12 @@ impl Operation {
         Ok(Self { admitted, caller, here, query, operation_name, variables: text })
     }
 
-    /// Whether running it may change anything.
+    /// Returns whether it is a mutation.
     pub(super) fn is_mutation(&self) -> bool {
         self.admitted.kind() == OperationType::Mutation
     }
 
-    /// Runs it.
+    /// Starts the operation.
     pub(super) fn begin(self, edge: &Edge) -> OpenOperation {
         let Self { admitted, caller, here, query, operation_name, variables } = self;
         if admitted.kind() == OperationType::Subscription {
@@ -90,7 +90,7 @@ impl Operation {
             }));
         }
         let executor = edge.executor.clone();
-        // At once, and not only when the client reads.
+        // Started at once, not only when the client reads.
         OpenOperation::Once(AbortOnDrop(rt::spawn(async move {
             let _here = here;
             told(&executor.run(admitted, caller).await)
@@ -98,7 +98,7 @@ impl Operation {
     }
 }
 
-/// An operation that runs. It ends where it is when this is dropped, but for a mutation that began.
+/// A running operation. Dropping it ends the operation, except for a mutation that has begun.
 pub(super) enum OpenOperation {
     Watched(Joined),
     Once(AbortOnDrop),
@@ -113,19 +113,19 @@ impl Drop for AbortOnDrop {
 }
 
 impl OpenOperation {
-    /// Whether it has one answer.
+    /// Returns whether it has exactly one answer.
     pub(super) fn is_once(&self) -> bool {
         matches!(self, Self::Once(_))
     }
 
-    /// What is to be told next. It may be dropped while it waits.
+    /// Returns the next answer. It is cancel safe.
     pub(super) async fn next(&mut self) -> Told {
         match self {
             Self::Watched(joined) => joined.next().await,
             Self::Once(running) => match (&mut running.0).await {
                 Ok(told) => told,
                 Err(defect) => {
-                    tracing::error!(%defect, "an operation ended by a defect");
+                    tracing::error!(%defect, "operation panicked");
                     told(&Response::from_errors(vec![Code::Internal.server_error("internal error", None)]))
                 }
             },
@@ -133,14 +133,13 @@ impl OpenOperation {
     }
 }
 
-/// The one answer of an operation.
+/// Returns the only answer of an operation.
 pub(super) fn told(response: &Response) -> Told {
     let end = if is_request_error(response) { End::Refused } else { End::Over };
     Told { answer: Some(written(response)), end: Some(end) }
 }
 
-/// A subscription has one field, so that it is clear what it waits for (GraphQL, October 2021, section
-/// 5.2.3.1).
+/// Checks that a subscription has exactly one root field (GraphQL, October 2021, section 5.2.3.1).
 fn one_field(document: &ExecutableDocument, operation_name: Option<&str>) -> Result<(), ServerError> {
     let mut operations = document.operations.iter();
     let chosen = operations
@@ -151,12 +150,13 @@ fn one_field(document: &ExecutableDocument, operation_name: Option<&str>) -> Res
     if keys.len() == 1 && !keys.iter().any(|(_, name)| name.starts_with("__")) {
         return Ok(());
     }
-    let why = "a subscription has exactly one field, and it is not `__typename`: send several subscriptions instead";
+    let why = "a subscription must have exactly one field, other than `__typename`: \
+               send several subscriptions instead";
     Err(Code::ValidationFailed.server_error(why, Some(operation.pos)))
 }
 
-/// The keys and names of the fields of a selection, whichever fragments they stand in. Circles were refused
-/// before.
+/// Collects the response keys and names of the root fields of a selection, also those in fragments. Cyclic
+/// fragments were refused before.
 fn collect<'a>(
     document: &'a ExecutableDocument,
     selection: &'a SelectionSet,
@@ -177,7 +177,7 @@ fn collect<'a>(
     }
 }
 
-/// The bytes of an answer that says only why nothing was run.
+/// Returns the serialized errors of a refused operation.
 pub(super) fn refused(code: Code, message: &str) -> Bytes {
     written(&Response::from_errors(vec![code.server_error(message, None)]))
 }
@@ -194,7 +194,8 @@ mod tests {
             |query: &str| one_field(&parse_query(query).unwrap(), None).err().map(|error| error.message);
         for good in [
             "subscription { stockChanged(dropId: \"x\") { soldOut } }",
-            "subscription { a: stockChanged(dropId: \"x\") { soldOut } ... on Subscription { a: stockChanged(dropId: \"x\") { asOf } } }",
+            "subscription { a: stockChanged(dropId: \"x\") { soldOut } \
+             ... on Subscription { a: stockChanged(dropId: \"x\") { asOf } } }",
             "subscription { ...F } fragment F on Subscription { stockChanged(dropId: \"x\") { soldOut } }",
         ] {
             assert_eq!(complaint(good), None, "{good}");
@@ -202,8 +203,10 @@ mod tests {
         for bad in [
             "subscription { __typename }",
             "subscription { stockChanged(dropId: \"x\") { soldOut } dropChanged(id: \"x\") { id } }",
-            "subscription { a: stockChanged(dropId: \"x\") { soldOut } b: stockChanged(dropId: \"x\") { soldOut } }",
-            "subscription { ...F stockChanged(dropId: \"x\") { soldOut } } fragment F on Subscription { dropChanged(id: \"x\") { id } }",
+            "subscription { a: stockChanged(dropId: \"x\") { soldOut } \
+             b: stockChanged(dropId: \"x\") { soldOut } }",
+            "subscription { ...F stockChanged(dropId: \"x\") { soldOut } } \
+             fragment F on Subscription { dropChanged(id: \"x\") { id } }",
         ] {
             assert!(complaint(bad).is_some_and(|complaint| complaint.contains("exactly one field")), "{bad}");
         }

@@ -1,4 +1,4 @@
-//! A WebSocket, from its handshake to its close.
+//! Serves a WebSocket from its handshake to its close.
 
 use std::time::Duration;
 
@@ -37,10 +37,10 @@ use crate::{
     },
 };
 
-/// A client may take so long to answer a close before the connection goes without it.
+/// How long a client may take to answer a close frame before the connection is dropped.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
-/// A client of which nothing was heard for so many times the time between two pings is gone.
+/// A client that is silent for this many ping intervals is considered gone.
 const SILENT_PINGS: u32 = 3;
 
 /// `GET /graphql` with `Upgrade: websocket`.
@@ -48,12 +48,12 @@ pub(super) async fn open(request: HttpRequest, payload: web::Payload, edge: web:
     if let Err(error) = ws::verify_handshake(request.head()) {
         return HttpResponse::from(actix_http::Response::from(error));
     }
-    // A browser asks nobody before it opens a socket, so the origin is looked at here.
+    // Browsers open WebSockets to other origins without a preflight, so the origin is checked here.
     if !edge.settings.http.cors.takes(request.headers().get(ORIGIN)) {
         return Media::json().refuse(
             StatusCode::FORBIDDEN,
             Code::Forbidden,
-            "pages of this origin may not ask",
+            "pages of this origin may not connect",
         );
     }
     let place = match place(&request, &edge) {
@@ -87,7 +87,7 @@ pub(super) async fn open(request: HttpRequest, payload: web::Payload, edge: web:
     response.streaming(body)
 }
 
-/// Whether a client offers the protocol.
+/// Returns whether the client offers the protocol.
 fn offers(headers: &HeaderMap) -> bool {
     let offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL).filter_map(|value| value.to_str().ok());
     offered.flat_map(|value| value.split(',')).any(|protocol| protocol.trim() == PROTOCOL)
@@ -97,7 +97,7 @@ struct Socket {
     edge: web::Data<Edge>,
     bounds: LiveBounds,
     lane: Lane,
-    /// By the header of the handshake, until `connection_init` says it better.
+    /// Identified by the header of the handshake, and again by `connection_init`.
     caller: Caller,
     is_acknowledged: bool,
     _place: OpenPlace,
@@ -117,27 +117,27 @@ impl Socket {
             if is_answer {
                 return self.lane.finish();
             }
-            // To close a connection with bytes in it that were not read would take the close frame from the
-            // client.
+            // Closing a connection with unread bytes would discard the close frame before the client receives
+            // it.
             let _answered = timeout(CLOSE_WITHIN, frames.until_closed(&mut payload)).await;
         }
         self.lane.gone();
     }
 
-    /// Serves until there is a reason to close, or nobody is left: `None`.
+    /// Serves until there is a reason to close; `None` when the client is gone.
     async fn serve(&mut self, payload: &mut web::Payload, frames: &mut Frames) -> Option<Close> {
         let later = |after: Duration| Instant::now().checked_add(after).unwrap_or_else(Instant::now);
         let init_by = later(self.bounds.init_within);
         let (mut ping_at, mut heard_at) = (later(self.bounds.keep_alive_every), Instant::now());
         loop {
             while self.lane.has_room() {
-                // What was read before the connection was lost is nobody's any more.
+                // Messages read before the connection was lost are dropped.
                 if self.lane.is_gone() {
                     return None;
                 }
                 match frames.next() {
                     Ok(Some(incoming)) => {
-                        // Boxed, so that a socket on which nothing is said takes no room for it.
+                        // Boxed, so that an idle socket needs no memory for it.
                         if let Err(close) = Box::pin(self.take(incoming)).await {
                             return Some(close);
                         }
@@ -146,7 +146,7 @@ impl Socket {
                     Err(close) => return Some(close),
                 }
             }
-            // Without room nothing more is read: the client waits, and at last the system on its side.
+            // Without room nothing more is read, so that the client's sends block in the end.
             let has_room = self.lane.has_room();
             let wake_at = if self.is_acknowledged { ping_at } else { ping_at.min(init_by) };
             tokio::select! {
@@ -166,7 +166,9 @@ impl Socket {
                     if !self.is_acknowledged && now >= init_by {
                         return Some(Close::init_timeout());
                     }
-                    if now.duration_since(heard_at) >= self.bounds.keep_alive_every.saturating_mul(SILENT_PINGS) {
+                    if now.duration_since(heard_at)
+                        >= self.bounds.keep_alive_every.saturating_mul(SILENT_PINGS)
+                    {
                         return None;
                     }
                     if now >= ping_at {
@@ -240,7 +242,7 @@ impl Socket {
             return Err(Close::too_many_operations());
         }
         if running >= self.bounds.operations_max {
-            let why = format!("this socket has {running} operations at once, which is as many as it may");
+            let why = format!("this socket already runs {running} operations, which is the limit");
             let answer = Some(operate::refused(Code::TooCostly, &why));
             self.lane.refuse(id, Told { answer, end: Some(End::Refused) });
             return Ok(());
@@ -253,17 +255,17 @@ impl Socket {
     }
 }
 
-/// What comes in, frame by frame.
+/// Decodes incoming frames into messages.
 struct Frames {
     codec: Codec,
     bytes: BytesMut,
     bytes_max: usize,
-    /// A text that comes in several frames.
+    /// The parts received so far of a text in several frames.
     partial: BytesMut,
 }
 
-/// The length of the frame that comes next, as its head says; 0 while the head is not there (RFC 6455,
-/// section 5.2).
+/// Returns the length of the next frame by its head, or 0 while the head is incomplete (RFC 6455, section
+/// 5.2).
 fn announced(bytes: &[u8]) -> u64 {
     match bytes {
         [_, length, high, low, ..] if length & 0x7f == 126 => u16::from_be_bytes([*high, *low]).into(),
@@ -271,7 +273,7 @@ fn announced(bytes: &[u8]) -> u64 {
             Some(length) => u64::from_be_bytes(*length),
             None => 0,
         },
-        // Up to 125: less than any bound.
+        // Up to 125 bytes: below any limit.
         _ => 0,
     }
 }
@@ -297,12 +299,12 @@ impl Frames {
         self.bytes.extend_from_slice(chunk);
     }
 
-    /// The next whole message or control frame that has come in.
+    /// Returns the next complete message or control frame.
     fn next(&mut self) -> Result<Option<Incoming>, Close> {
         let text =
             |text: &[u8]| String::from_utf8(text.to_vec()).map(Incoming::Text).map_err(|_| Close::not_text());
         loop {
-            // The codec looks at the length of a frame only when all of it is there.
+            // The codec checks the length of a frame only after all of it has arrived.
             if announced(&self.bytes) > u64::try_from(self.bytes_max).unwrap_or(u64::MAX) {
                 return Err(Close::too_long(self.bytes_max));
             }
@@ -312,7 +314,7 @@ impl Frames {
             })?;
             let Some(frame) = frame else {
                 if self.bytes.is_empty() {
-                    // An idle socket keeps no room for what came last.
+                    // Frees the buffer of an idle socket.
                     self.bytes = BytesMut::new();
                 }
                 return Ok(None);
@@ -329,7 +331,7 @@ impl Frames {
                     return text(&whole).map(Some);
                 }
                 Frame::Binary(_) | Frame::Continuation(Item::FirstBinary(_)) => {
-                    return Err(Close::bad_request("Invalid message: a text is expected"));
+                    return Err(Close::bad_request("Invalid message: expected a text"));
                 }
             }
         }
@@ -343,13 +345,13 @@ impl Frames {
         Ok(())
     }
 
-    /// Reads, and takes no notice, until the client has closed its side too.
+    /// Reads and discards messages until the client has closed its side as well.
     async fn until_closed(&mut self, payload: &mut web::Payload) {
         loop {
             match self.next() {
                 Ok(Some(Incoming::Close)) => return,
                 Ok(Some(_)) => continue,
-                // What cannot be read any more is thrown away.
+                // Undecodable bytes are discarded.
                 Err(_) => self.bytes = BytesMut::new(),
                 Ok(None) => {}
             }
@@ -366,7 +368,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_length_of_a_frame_is_known_from_its_head() {
+    fn the_length_of_a_frame_is_read_from_its_head() {
         for (head, length) in [
             (b"".as_slice(), 0),
             (b"\x81\x85", 0),
@@ -383,7 +385,7 @@ mod tests {
     #[test]
     fn a_message_comes_in_any_pieces_and_none_is_kept_beyond_the_bound() {
         let mut frames = Frames::new(10);
-        // "hello" in two frames, masked with nothing, byte by byte; a ping between them.
+        // "hello" in two frames with a zero mask, fed byte by byte, with a ping between them.
         let mut heard = Vec::new();
         for byte in b"\x01\x82\0\0\0\0he\x89\x80\0\0\0\0\x80\x83\0\0\0\0llo" {
             frames.feed(&[*byte]);

@@ -1,4 +1,4 @@
-//! The list of trusted documents, as code generators write it.
+//! The list of trusted documents, in the formats of common code generators.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -11,41 +11,42 @@ use super::{Hash, read_hash};
 /// The longest id, in bytes.
 const ID_BYTES_MAX: usize = 256;
 
-/// Documents by their ids.
+/// Trusted documents, by id and by hash.
 #[derive(Debug, Default)]
 pub struct TrustedDocuments {
     by_id: HashMap<String, Arc<str>>,
     by_hash: HashMap<Hash, Arc<str>>,
 }
 
-/// Why a list of documents is none.
+/// Why a list of trusted documents is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustedDocumentsError {
-    /// Neither form.
-    #[error("it is no JSON object of documents by their ids, and no manifest of Apollo's")]
+    /// The list has none of the supported formats.
+    #[error("the list is neither a JSON object of documents by id nor an Apollo manifest")]
     Form(#[source] serde_json::Error),
-    /// An id is empty, or too long.
+    /// An id is empty or too long.
     #[error("the id `{0}` is empty or too long")]
     Id(String),
-    /// Two documents have one id.
-    #[error("the id `{0}` is there twice")]
+    /// Two documents have the same id.
+    #[error("the id `{0}` appears twice")]
     Twice(String),
     /// A document does not parse.
     #[error("the document `{0}` is not GraphQL: {1}")]
     Document(String, String),
 }
 
-/// The two forms of a list.
+/// The supported formats.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Written {
-    /// Apollo's `generate-persisted-query-manifest`.
+    /// Written by Apollo's `generate-persisted-query-manifest`.
     Manifest {
         #[serde(rename = "format")]
         _format: ApolloFormat,
         operations: Vec<Operation>,
     },
-    /// The client preset of graphql-codegen (`persistedDocuments`), and Relay's compiler (`persistConfig`).
+    /// Written by the client preset of graphql-codegen (`persistedDocuments`) and by Relay's compiler
+    /// (`persistConfig`).
     Map(HashMap<String, String>),
 }
 
@@ -62,7 +63,8 @@ struct Operation {
 }
 
 impl TrustedDocuments {
-    /// Reads a list. Every document must be GraphQL; whether it fits the schema is seen when it is asked for.
+    /// Parses a list. Every document must be valid GraphQL syntax; whether it fits the schema is checked when
+    /// it is requested.
     pub fn parse(json: &str) -> Result<Self, TrustedDocumentsError> {
         let written = serde_json::from_str(json).map_err(TrustedDocumentsError::Form)?;
         let listed: Vec<(String, String)> = match written {
@@ -88,30 +90,30 @@ impl TrustedDocuments {
         Ok(documents)
     }
 
-    /// How many there are.
+    /// Returns the number of documents.
     pub fn len(&self) -> usize {
         self.by_id.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no documents.
     pub fn is_empty(&self) -> bool {
         self.by_id.is_empty()
     }
 
-    /// The document of an id: the one in the list, or the SHA-256 of the text, with or without the prefix
-    /// `sha256:` that GraphQL over HTTP gives it.
+    /// Finds a document by its id in the list or by the SHA-256 of its text, with or without the prefix
+    /// `sha256:` of GraphQL over HTTP.
     pub(super) fn find(&self, id: &str) -> Option<Arc<str>> {
         let bare = Self::bare(id);
         let listed = self.by_id.get(id).or_else(|| self.by_id.get(bare));
         listed.or_else(|| self.by_hash.get(&read_hash(bare)?)).cloned()
     }
 
-    /// Whether a text is one of them.
+    /// Returns whether a text is a trusted document.
     pub(super) fn has(&self, text: &str) -> bool {
         self.by_hash.contains_key::<Hash>(&Sha256::digest(text.as_bytes()).into())
     }
 
-    /// An id without the name of its hash.
+    /// Strips the prefix `sha256:` from an id.
     pub(super) fn bare(id: &str) -> &str {
         id.strip_prefix("sha256:").unwrap_or(id)
     }
@@ -122,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_forms_of_a_list_are_read() {
+    fn both_formats_of_a_list_are_parsed() {
         let map = r#"{ "a": "query A { __typename }", "b": "query B { __typename }" }"#;
         let manifest = r#"{ "format": "apollo-persisted-query-manifest", "version": 1, "operations": [
             { "id": "a", "name": "A", "type": "query", "body": "query A { __typename }" },
@@ -138,16 +140,17 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_cannot_be_meant_is_refused() {
+    fn malformed_lists_are_refused() {
         for (list, why) in [
-            ("", "no JSON object"),
-            ("[]", "no JSON object"),
-            (r#"{ "a": 1 }"#, "no JSON object"),
-            (r#"{ "format": "another", "operations": [] }"#, "no JSON object"),
+            ("", "neither a JSON object"),
+            ("[]", "neither a JSON object"),
+            (r#"{ "a": 1 }"#, "neither a JSON object"),
+            (r#"{ "format": "another", "operations": [] }"#, "neither a JSON object"),
             (r#"{ "": "{ a }" }"#, "is empty or too long"),
             (r#"{ "a": "{ a" }"#, "the document `a` is not GraphQL"),
             (
-                r#"{ "format": "apollo-persisted-query-manifest", "operations": [{ "id": "a", "body": "{a}" }, { "id": "a", "body": "{b}" }] }"#,
+                r#"{ "format": "apollo-persisted-query-manifest",
+                     "operations": [{ "id": "a", "body": "{a}" }, { "id": "a", "body": "{b}" }] }"#,
                 "twice",
             ),
         ] {
