@@ -1,4 +1,4 @@
-//! What is added to the schema once all of its types are known.
+//! Additions to the schema that need all of its types.
 
 use std::borrow::Cow;
 
@@ -9,8 +9,8 @@ use async_graphql::{
 
 use super::{connection, user_error};
 
-/// Adds to the schema what follows from all of its types: the arguments of pages, and the interface of
-/// errors. Registered last, as if it were a type: the library has no other place that is shown the registry.
+/// Adds the paging arguments and the interface of errors to the schema. It is registered last, as if it were
+/// a type, because async-graphql gives access to the registry in no other place.
 pub(crate) struct Amendments;
 
 #[async_trait::async_trait]

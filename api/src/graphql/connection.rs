@@ -1,5 +1,5 @@
-//! Relay connections over keyset pages: opaque, typed cursors, and a count that is capped and made only when
-//! asked for.
+//! Relay connections over keyset pages. Cursors are opaque and typed. The total count is capped, and computed
+//! only if it is selected.
 
 use std::{borrow::Cow, future::Future};
 
@@ -17,19 +17,19 @@ use serde::{Deserialize, Serialize};
 
 use super::errors::{Internal, bad_input};
 
-/// The rows of a page when no size is given.
+/// The number of rows in a page if the request gives no size.
 pub(crate) const PAGE_SIZE: i32 = 20;
 
-/// Where a page stands in its list.
+/// The position of a page in its list.
 #[derive(SimpleObject, Debug, Clone)]
 pub struct PageInfo {
     /// Whether there are rows after this page.
     pub has_next_page: bool,
     /// Whether there are rows before this page.
     pub has_previous_page: bool,
-    /// The cursor of the first row, for `before`.
+    /// The cursor of the first row, for `before`. Null if the page is empty.
     pub start_cursor: Option<String>,
-    /// The cursor of the last row, for `after`.
+    /// The cursor of the last row, for `after`. Null if the page is empty.
     pub end_cursor: Option<String>,
 }
 
@@ -41,14 +41,14 @@ struct Cursor {
     key: SortKey,
 }
 
-/// Writes a cursor. `list` names the list and its order, so that a cursor of another one is refused.
+/// Writes a cursor. `list` names the list and its order, so that a cursor of another list is refused.
 fn cursor(list: &str, key: &SortKey) -> String {
     let cursor = Cursor { list: list.to_owned(), key: key.clone() };
     serde_json::to_vec(&cursor).map(hex::encode).unwrap_or_default()
 }
 
 fn read_cursor(list: &str, name: &str, text: &str) -> async_graphql::Result<SortKey> {
-    let wrong = || bad_input(format!("`{name}` is not a cursor of this list in this order"));
+    let wrong = || bad_input(format!("`{name}`: is not a cursor of this list in this order"));
     if text.len() > 1_000 {
         return Err(wrong());
     }
@@ -57,7 +57,7 @@ fn read_cursor(list: &str, name: &str, text: &str) -> async_graphql::Result<Sort
     if cursor.list == list { Ok(cursor.key) } else { Err(wrong()) }
 }
 
-/// The arguments of a list field.
+/// The paging arguments of a list field.
 #[derive(Debug, Clone, Default)]
 struct PageArguments {
     first: Option<i32>,
@@ -67,7 +67,7 @@ struct PageArguments {
 }
 
 impl PageArguments {
-    /// Reads the arguments that [`describe_pages`] gives to a field.
+    /// Reads the arguments that [`describe_pages`] adds to a field.
     fn of(ctx: &Context<'_>) -> async_graphql::Result<Self> {
         let failed = |error: ServerError| Error {
             message: error.message,
@@ -84,17 +84,17 @@ impl PageArguments {
         })
     }
 
-    /// Checks the arguments of the list named `list`.
+    /// Validates the arguments for the list named `list`.
     fn page(&self, list: &str) -> async_graphql::Result<Page> {
         let (size, backward) = match (self.first, self.last) {
-            (Some(_), Some(_)) => return Err(bad_input("give `first` or `last`, not both")),
+            (Some(_), Some(_)) => return Err(bad_input("`first`: cannot be combined with `last`")),
             (Some(first), None) => (first, false),
             (None, Some(last)) => (last, true),
             (None, None) => (PAGE_SIZE, false),
         };
         let name = if backward { "last" } else { "first" };
         let size = u64::try_from(size).ok().filter(|size| (0..=PAGE_SIZE_MAX).contains(size));
-        let size = size.ok_or_else(|| bad_input(format!("`{name}` must be 0 to {PAGE_SIZE_MAX}")))?;
+        let size = size.ok_or_else(|| bad_input(format!("`{name}`: must be 0 to {PAGE_SIZE_MAX}")))?;
         let read = |name: &str, text: &Option<String>| {
             text.as_deref().map(|text| read_cursor(list, name, text)).transpose()
         };
@@ -102,22 +102,23 @@ impl PageArguments {
     }
 }
 
-/// A list that is asked for, and which page of it.
+/// A requested list and page.
 pub(crate) struct List {
     name: String,
     pub(crate) page: Page,
 }
 
 impl List {
-    /// Reads the page arguments of the field that is resolved. `name` names the list and its order: a cursor
-    /// of another one is refused.
+    /// Reads the paging arguments of the field that is being resolved. `name` names the list and its order: a
+    /// cursor of another list is refused.
     pub(crate) fn of(ctx: &Context<'_>, name: impl Into<String>) -> async_graphql::Result<Self> {
         let name = name.into();
         let page = PageArguments::of(ctx)?.page(&name)?;
         Ok(Self { name, page })
     }
 
-    /// The page that was found. `count` counts the whole list by `asked`, when that is asked for.
+    /// Returns the connection for the page that was found. If the total count is selected, `count` counts the
+    /// list that `asked` describes.
     pub(crate) fn connection<N, A, F, R>(self, slice: Slice<N>, db: &Db, asked: A, count: F) -> Connection<N>
     where
         N: ListNode,
@@ -131,22 +132,22 @@ impl List {
     }
 }
 
-/// Counts a list.
+/// A function that counts a list.
 type Count = Box<dyn Fn() -> BoxFuture<'static, Result<u64, DbErr>> + Send + Sync>;
 
-/// What can be listed: `impl ListNode for Drop {}` makes the types `DropConnection` and `DropEdge`.
+/// A type that can be listed: `impl ListNode for Drop {}` makes the types `DropConnection` and `DropEdge`.
 pub trait ListNode: ObjectType + Clone {
-    /// What the names of the connection and of the edge begin with.
+    /// Returns the prefix of the names of the connection and of the edge.
     fn list_name() -> Cow<'static, str> {
         Self::type_name()
     }
 }
 
-/// One row of the list.
+/// A row of a list, with its cursor.
 #[derive(SimpleObject)]
 #[graphql(name_type)]
 pub struct Edge<N: ListNode> {
-    /// The place of the row in the list, for `after` and `before`.
+    /// The cursor of the row, for `after` and `before`.
     pub cursor: String,
     /// The row.
     pub node: N,
@@ -177,7 +178,7 @@ impl<N> Connection<N> {
     }
 }
 
-/// A page of a list, after the Relay specification of connections.
+/// A page of a list, as the Relay specification of connections defines it.
 #[Object(name_type)]
 impl<N: ListNode> Connection<N> {
     /// The rows with their cursors.
@@ -186,12 +187,12 @@ impl<N: ListNode> Connection<N> {
         self.slice.rows.iter().map(edge).collect()
     }
 
-    /// The rows alone.
+    /// The rows without their cursors.
     async fn nodes(&self) -> Vec<N> {
         self.slice.rows.iter().map(|(_, node)| node.clone()).collect()
     }
 
-    /// Where the page stands in the list.
+    /// The position of the page in the list.
     async fn page_info(&self) -> PageInfo {
         PageInfo {
             has_next_page: self.slice.has_next,
@@ -201,14 +202,14 @@ impl<N: ListNode> Connection<N> {
         }
     }
 
-    /// How many rows the whole list has.
+    /// The number of rows in the whole list.
     async fn total_count(&self) -> async_graphql::Result<i32> {
         Ok(i32::try_from((self.count)().await.internal()?).unwrap_or(i32::MAX))
     }
 }
 
-/// Gives every field that answers a connection the four arguments of a page, which a resolver reads with
-/// [`List::of`], and every connection the bound of its count.
+/// Adds the four paging arguments, which resolvers read with [`List::of`], to every field that returns a
+/// connection, and describes the cap of every connection's total count.
 pub(super) fn describe_pages(registry: &mut Registry) {
     let (size, cursor) =
         (<Option<i32>>::create_type_info(registry), <Option<String>>::create_type_info(registry));
@@ -217,12 +218,20 @@ pub(super) fn describe_pages(registry: &mut Registry) {
             "first",
             &size,
             format!(
-                "The first so many rows, 0 to {PAGE_SIZE_MAX}; {PAGE_SIZE} if neither `first` nor `last` is given."
+                "The maximum number of rows to return, from the start of the list or from `after` on: \
+                 0 to {PAGE_SIZE_MAX}. The default is {PAGE_SIZE} if `last` is absent too."
             ),
         ),
-        ("after", &cursor, "Only rows after this cursor.".to_owned()),
-        ("last", &size, format!("The last so many rows, 0 to {PAGE_SIZE_MAX}.")),
-        ("before", &cursor, "Only rows before this cursor.".to_owned()),
+        ("after", &cursor, "Returns only rows after this cursor.".to_owned()),
+        (
+            "last",
+            &size,
+            format!(
+                "The maximum number of rows to return, from the end of the list or back from `before`: \
+                 0 to {PAGE_SIZE_MAX}."
+            ),
+        ),
+        ("before", &cursor, "Returns only rows before this cursor.".to_owned()),
     ];
     let arguments = arguments.map(|(name, ty, description)| MetaInputValue {
         name: name.to_owned(),
@@ -240,7 +249,8 @@ pub(super) fn describe_pages(registry: &mut Registry) {
         let MetaType::Object { name, fields, .. } = known else { continue };
         if let Some(count) = fields.get_mut("totalCount").filter(|_| name.ends_with("Connection")) {
             count.description = Some(format!(
-                "How many rows the whole list has; counting stops at {TOTAL_COUNT_MAX}, which then means \"{TOTAL_COUNT_MAX} or more\"."
+                "The number of rows in the whole list. Counting stops at {TOTAL_COUNT_MAX}, which then means \
+                 \"{TOTAL_COUNT_MAX} or more\"."
             ));
         }
         for field in

@@ -1,4 +1,4 @@
-//! What every resolver reaches for: who asks, the database, the loaders.
+//! What every resolver needs: the viewer, the database and the loaders.
 
 use std::{future::Future, sync::Arc};
 
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::live::Live;
 
-/// What resolvers reach for, whoever asks.
+/// What resolvers need, independently of the request.
 pub(crate) struct Shared {
     pub(crate) db: Db,
     pub(crate) desk: Desk,
@@ -31,7 +31,7 @@ pub(crate) struct Shared {
     pub(crate) live: Live,
 }
 
-/// Access to the context, in words.
+/// Typed access to the data in the context of a resolver.
 pub(crate) trait Reach {
     fn db(&self) -> &Db;
     fn desk(&self) -> &Desk;
@@ -40,24 +40,26 @@ pub(crate) trait Reach {
     fn gateways(&self) -> &Gateways;
     fn live(&self) -> &Live;
     fn loader(&self) -> &Loader;
-    /// What a key leads to, read together with all that the request's other resolvers ask of that edge.
+    /// Loads the value of an edge. All keys of an edge that the request's resolvers ask for are loaded
+    /// together.
     fn load<K: Edge>(&self, key: K) -> impl Future<Output = async_graphql::Result<Option<K::Value>>> + Send;
-    /// The scope in which an action may be done, or the error that says why not.
+    /// Returns the scope of an action, or the error that says why the action is denied.
     fn scope<A: Action>(&self, action: A) -> async_graphql::Result<A::Scope>;
-    /// The same for a thing that reads as missing where it is another's: then there is no scope, and no
-    /// error.
+    /// Like [`scope`](Self::scope), but returns `None` for another tenant's thing, which must read as
+    /// missing.
     fn scope_if_found<A: Action>(&self, action: A) -> async_graphql::Result<Option<A::Scope>>;
-    /// The same for a mutation, where `path` names somebody's thing.
+    /// Like [`scope`](Self::scope), for a mutation whose input field `path` names the thing.
     fn scope_at<A: Action, C: ErrorCode>(&self, action: A, path: &str) -> Result<A::Scope, Stop<C>>;
-    /// The scope in which a mutation may do something to a creator's things; `path` names the field that led
-    /// to it. `None` is the creator of a thing that does not exist: it answers exactly as another tenant's.
+    /// Returns the scope in which a mutation may change a creator's things. `path` is the input field that
+    /// led to the creator. Pass `None` for the creator of a thing that does not exist: the error is the same
+    /// as for another tenant's thing.
     fn manage<C: ErrorCode>(
         &self,
         creator: impl Into<Option<CreatorId>>,
         permission: Permission,
         path: &str,
     ) -> Result<CreatorScope, Stop<C>>;
-    /// All that the viewer may see of catalogue and drops.
+    /// Returns what the viewer may see of the catalogue and of drops.
     fn sight(&self) -> async_graphql::Result<Sight>;
 }
 

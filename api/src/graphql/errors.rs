@@ -1,20 +1,20 @@
-//! How the API says no.
+//! The errors of the API.
 //!
-//! What a user can mend is data: [`UserError`](super::user_error::UserError)s in the payload of a mutation,
-//! with codes that are contract. What a programmer must mend is a GraphQL error with one of the codes of
-//! [`Code`]. Everything else is `INTERNAL` ([`internal`]).
+//! What a user can fix is data: [`UserError`](super::user_error::UserError)s in the payload of a mutation,
+//! whose codes are part of the contract. What a programmer must fix is a GraphQL error with one of the codes
+//! of [`Code`]. Everything else is `INTERNAL` ([`internal`]).
 
 use async_graphql::Error;
 use domain::platform::access::Denied;
 use edge::errors::{Code, internal};
 
-/// An argument that is out of bounds.
+/// Returns the error for an argument that is invalid.
 pub(crate) fn bad_input(message: impl Into<String>) -> Error {
     Code::BadUserInput.error(message)
 }
 
-/// Shows why somebody may not do something. A foreign thing is told as data where a mutation has a place for
-/// it.
+/// Returns the error for a denied action. A mutation reports another tenant's thing as data instead, if an
+/// input field names it ([`Stop::denied`](super::payload::Stop::denied)).
 pub(crate) fn denied(denied: Denied) -> Error {
     let code = match denied {
         Denied::Unauthenticated => Code::Unauthenticated,
@@ -24,9 +24,9 @@ pub(crate) fn denied(denied: Denied) -> Error {
     code.error(denied.to_string())
 }
 
-/// Turns failures of ours into [`internal`] errors: `db_call.await.internal()?`.
+/// Turns our own failures into [`internal`] errors: `db_call.await.internal()?`.
 pub(crate) trait Internal<T> {
-    /// The value, or the error to show.
+    /// Returns the value, or the error for the client.
     fn internal(self) -> async_graphql::Result<T>;
 }
 

@@ -1,5 +1,5 @@
-//! How the input of an operation is read: field by field, so that one answer has all that does not parse,
-//! each with its path.
+//! Reads the input of an operation field by field, so that one response reports every field that does not
+//! parse, with its path.
 //!
 //! ```text
 //! let mut form = Form::new();
@@ -11,8 +11,8 @@
 //! let request = form.finish(request)?;
 //! ```
 //!
-//! In a mutation `?` tells everything that is wrong as data. In a query it answers an error that names the
-//! first thing.
+//! In a mutation, `?` turns all faults into errors of the payload. In a query, it returns a GraphQL error
+//! that names the first fault.
 
 use std::fmt::Display;
 
@@ -27,26 +27,27 @@ use domain::platform::{
 
 use super::{context, errors::bad_input, money::MoneyInput};
 
-/// A field that does not parse. Its form knows why: nothing else can make this value.
+/// The marker of a field that does not parse. Only a form makes this value, so the form has recorded the
+/// fault.
 #[derive(Debug)]
 pub(crate) struct Noted(());
 
-/// A field of an input, or a request that is made of fields.
+/// A parsed field, or a request that is made of parsed fields.
 pub(crate) type Parsed<T> = Result<T, Noted>;
 
-/// One thing that does not parse.
+/// A field that does not parse.
 #[derive(Debug)]
 pub(crate) struct InputFault {
     pub(crate) path: Vec<String>,
     pub(crate) message: String,
 }
 
-/// All that does not parse in an input.
+/// All fields of an input that do not parse.
 #[derive(Debug)]
 pub(crate) struct InvalidInput(pub(crate) Vec<InputFault>);
 
 impl InvalidInput {
-    /// One field that does not parse.
+    /// Returns the error for a single field that does not parse.
     pub(crate) fn at(field: &str, message: impl Display) -> Self {
         Self(vec![InputFault { path: vec![field.to_owned()], message: message.to_string() }])
     }
@@ -59,10 +60,10 @@ impl From<InvalidInput> for Error {
     }
 }
 
-/// Collects what does not parse.
+/// Collects the fields that do not parse.
 #[derive(Debug, Default)]
 pub(crate) struct Form {
-    /// The way to the object or the list whose fields are read now.
+    /// The path to the object or list whose fields are being read.
     prefix: Vec<String>,
     faults: Vec<InputFault>,
 }
@@ -72,7 +73,7 @@ impl Form {
         Self::default()
     }
 
-    /// A field that must be there.
+    /// Reads a required field.
     pub(crate) fn field<T, E: Display>(&mut self, name: &str, value: Result<T, E>) -> Parsed<T> {
         value.map_err(|why| {
             let path = self.prefix.iter().map(String::as_str).chain([name]).map(str::to_owned).collect();
@@ -81,7 +82,7 @@ impl Form {
         })
     }
 
-    /// A field that may be absent.
+    /// Reads an optional field.
     pub(crate) fn optional<T, E: Display>(
         &mut self,
         name: &str,
@@ -90,8 +91,8 @@ impl Form {
         value.map(|value| self.field(name, value)).transpose()
     }
 
-    /// A field of an update that can be emptied: absent, it stays as it is; null takes it away, and so does a
-    /// value that `read` answers `None` for.
+    /// Reads a field of an update that can be emptied. An absent field stays as it is. Null empties it, and
+    /// so does a value for which `read` returns `None`.
     pub(crate) fn change<V, T, E: Display>(
         &mut self,
         name: &str,
@@ -105,22 +106,22 @@ impl Form {
         }
     }
 
-    /// A global id of one kind.
+    /// Reads a global id of one kind.
     pub(crate) fn id<I: EntityId>(&mut self, name: &str, id: &ID) -> Parsed<I> {
         self.field(name, context::id(id))
     }
 
-    /// An amount, whose decimals must fit its currency.
+    /// Reads an amount, whose decimals must fit its currency.
     pub(crate) fn money(&mut self, name: &str, money: &MoneyInput) -> Parsed<Money> {
         self.inside(name, |form| form.field("amount", money.parse()))
     }
 
-    /// The idempotency key. `rule` says which texts are keys.
+    /// Reads the idempotency key. `rule` is the message for a text that is not a key.
     pub(crate) fn key(&mut self, key: &str, rule: &'static str) -> Parsed<IdempotencyKey> {
         self.field("idempotencyKey", IdempotencyKey::new(key).ok_or(rule))
     }
 
-    /// The fields of an object within the input.
+    /// Reads the fields of an object inside the input.
     pub(crate) fn inside<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> T) -> T {
         self.prefix.push(name.to_owned());
         let value = read(self);
@@ -128,7 +129,7 @@ impl Form {
         value
     }
 
-    /// The items of a list, of which `most` are looked at. `read` is given the place of the item as a name.
+    /// Reads the first `most` items of a list. `read` gets the index of the item as a name.
     pub(crate) fn each<I, T>(
         &mut self,
         name: &str,
@@ -137,7 +138,7 @@ impl Form {
         mut read: impl FnMut(&mut Self, &str, &I) -> Parsed<T>,
     ) -> Parsed<Vec<T>> {
         let read_all = |form: &mut Self| {
-            // Not `collect`, which would end at the first that does not parse.
+            // All items are read before `collect`, which stops at the first fault.
             let parsed: Vec<_> = items
                 .iter()
                 .take(most)
@@ -149,7 +150,7 @@ impl Form {
         self.inside(name, read_all)
     }
 
-    /// The same for a list of objects.
+    /// Reads the first `most` objects of a list.
     pub(crate) fn each_object<I, T>(
         &mut self,
         name: &str,
@@ -160,7 +161,7 @@ impl Form {
         self.each(name, items, most, |form, at, item| form.inside(at, |form| read(form, item)))
     }
 
-    /// The request, if nothing is wrong with the input.
+    /// Returns the request, if no field is faulty.
     pub(crate) fn finish<T>(self, request: Parsed<T>) -> Result<T, InvalidInput> {
         match request {
             Ok(request) if self.faults.is_empty() => Ok(request),
@@ -169,8 +170,8 @@ impl Form {
     }
 }
 
-/// Makes a request of its parsed fields. All of them are read, in the order in which they are written, before
-/// any is looked at.
+/// Makes a request of its parsed fields. All fields are read, in the order of the source, before any result
+/// is inspected.
 macro_rules! parsed {
     ($request:ident { $($field:ident: $value:expr),* $(,)? }) => {{
         let ($($field,)*) = ($(crate::graphql::input::read($value),)*);
@@ -179,38 +180,40 @@ macro_rules! parsed {
 }
 pub(crate) use parsed;
 
-/// Tells the compiler that a value is [`Parsed`].
+/// Returns its argument. It only fixes the type for [`parsed!`].
 pub(crate) fn read<T>(value: Parsed<T>) -> Parsed<T> {
     value
 }
 
-/// Two parsed values as one.
+/// Joins two parsed values into one.
 pub(crate) fn both<A, B>(first: Parsed<A>, second: Parsed<B>) -> Parsed<(A, B)> {
     Ok((first?, second?))
 }
 
-/// A global id of one kind that is needed before all else.
+/// Reads a global id that must be known before anything else is read.
 pub(crate) fn id_at<I: EntityId>(name: &str, id: &ID) -> Result<I, InvalidInput> {
     context::id(id).map_err(|why: IdError| InvalidInput::at(name, why))
 }
 
-/// An argument of a field, of which the complaint is the end of a sentence that begins with its name.
+/// Reads an argument of a field.
 pub(crate) fn argument<T, E: Display>(name: &str, value: Result<T, E>) -> async_graphql::Result<T> {
-    value.map_err(|why| bad_input(format!("`{name}` {why}")))
+    value.map_err(|why| bad_input(format!("`{name}`: {why}")))
 }
 
 /// Reads a slug.
 pub(crate) fn slug(text: &str) -> Result<Slug, &'static str> {
-    text.parse()
-        .map_err(|()| "is not a slug: 2 to 80 of a-z, 0-9 and single inner hyphens; neither a bare number nor a reserved word")
+    text.parse().map_err(|()| {
+        "is not a slug: 2 to 80 of a-z, 0-9 and single inner hyphens; \
+         neither a bare number nor a reserved word"
+    })
 }
 
-/// Reads a line that may be left empty.
+/// Reads a line that may be empty.
 pub(crate) fn line_or_none<const MAX: usize>(text: &str) -> Result<Option<Line<MAX>>, TextError> {
     if text.trim().is_empty() { Ok(None) } else { Line::new(text).map(Some) }
 }
 
-/// Reads a number that counts something.
+/// Reads a count: a number that must not be negative.
 pub(crate) fn count<T: TryFrom<i32>>(number: i32) -> Result<T, &'static str> {
     T::try_from(number).map_err(|_| "must not be negative")
 }
@@ -236,9 +239,9 @@ mod tests {
     }
 
     #[test]
-    fn all_that_does_not_parse_is_told_in_the_order_of_the_fields_with_its_path() {
+    fn faults_are_reported_in_the_order_of_the_fields_with_their_paths() {
         let Err(InvalidInput(faults)) = read_all(Err("is empty"), -1, &[1, -1, 2, -1]) else {
-            panic!("it parses")
+            panic!("the input parses")
         };
         let told: Vec<_> =
             faults.iter().map(|fault| format!("{}: {}", fault.path.join("."), fault.message)).collect();
@@ -257,14 +260,14 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_is_noted_stops_the_request_even_if_it_is_not_part_of_it() {
+    fn a_recorded_fault_fails_the_request_even_if_no_field_of_it_is_faulty() {
         let mut form = Form::new();
         let _ = form.field::<(), _>("tags", Err("are too many"));
         assert!(form.finish(Ok(())).is_err());
     }
 
     #[test]
-    fn a_change_tells_absent_from_null() {
+    fn a_change_distinguishes_absent_from_null() {
         let mut form = Form::new();
         let mut change = |value| form.change("limit", value, |number| count(number).map(Some)).unwrap();
         assert_eq!(change(MaybeUndefined::Undefined), None);

@@ -1,12 +1,12 @@
 //! Data loaders: every edge of the graph is one batched statement, whatever the size of the page.
 //!
-//! There is one [`Loader`] a request, for its viewer. An edge is a key type (`ItemsOf(DropId)`) beside the
-//! types that need it; [`edge!`] writes one in a line.
+//! Each request has one [`Loader`], which loads for its viewer. An edge is a key type, such as
+//! `ItemsOf(DropId)`, that is defined next to the types that need it; [`edge!`] defines one in a line.
 //!
-//! Resolvers that ask for keys of an edge wait, and their keys gather, until no resolver of the request can
-//! go on: then the batches are loaded. So what is batched depends on the document alone, never on a timer,
-//! and a request that is given up takes its loads with it. What a query has read once it does not read again;
-//! a mutation, which changes things on its way, does.
+//! A resolver that loads an edge waits while the keys of that edge are collected. When no resolver of the
+//! request can make progress, the batches are loaded. So the batches depend only on the document and never on
+//! a timer, and cancelling a request cancels its loads. A query never reads the same key twice. A mutation
+//! does, because it changes data along the way.
 
 use std::{
     any::{Any, TypeId},
@@ -35,7 +35,7 @@ use sea_orm::DbErr;
 
 use crate::live::Live;
 
-/// What all edges of one request know.
+/// The data that all edges of one request share.
 pub(crate) struct Loaders {
     pub(crate) db: Db,
     pub(crate) live: Live,
@@ -43,21 +43,21 @@ pub(crate) struct Loaders {
     pub(crate) sight: Sight,
 }
 
-/// One edge of the graph; the key says which.
+/// An edge of the graph, identified by its key.
 pub(crate) trait Edge: Copy + Eq + Hash + Send + Sync + 'static {
-    /// What a key leads to.
+    /// The value of a key.
     type Value: Clone + Send + Sync + 'static;
 
-    /// Finds what many keys lead to; keys that lead nowhere are left out.
+    /// Loads the values of many keys. Keys without a value are left out.
     fn load(
         loaders: Arc<Loaders>,
         keys: Vec<Self>,
     ) -> BoxFuture<'static, Result<HashMap<Self, Self::Value>, DbErr>>;
 }
 
-/// An edge: `edge!(ItemsOf(DropId) -> Vec<DropItem>, |loaders, ids| items_of(&loaders.db, ids));`
+/// Defines an edge: `edge!(ItemsOf(DropId) -> Vec<DropItem>, |loaders, ids| items_of(&loaders.db, ids));`
 ///
-/// The function answers a map from the inner id; it is called with all ids of a batch at once.
+/// The expression is a future that returns a map from the inner id. It runs once for all ids of a batch.
 macro_rules! edge {
     ($(#[$doc:meta])* $key:ident($id:ty) -> $value:ty, |$loaders:ident, $ids:ident| $query:expr) => {
         $(#[$doc])*
@@ -70,7 +70,10 @@ macro_rules! edge {
             fn load(
                 loaders: std::sync::Arc<crate::graphql::loaders::Loaders>,
                 keys: Vec<Self>,
-            ) -> futures_util::future::BoxFuture<'static, Result<std::collections::HashMap<Self, $value>, sea_orm::DbErr>> {
+            ) -> futures_util::future::BoxFuture<
+                'static,
+                Result<std::collections::HashMap<Self, $value>, sea_orm::DbErr>,
+            > {
                 Box::pin(async move {
                     let $loaders = &*loaders;
                     let ids: Vec<$id> = keys.iter().map(|key| key.0).collect();
@@ -84,10 +87,10 @@ macro_rules! edge {
 }
 pub(crate) use edge;
 
-/// What a batch found. All that wait for it share it, and its failure.
+/// The result of a batch, or its failure. All resolvers that wait for the batch share it.
 type Found<K> = Result<Arc<HashMap<K, <K as Edge>::Value>>, Arc<DbErr>>;
 
-/// Keys of one edge that are loaded together.
+/// The keys of one edge that are loaded together.
 struct Batch<K: Edge>(Mutex<BatchState<K>>);
 
 struct BatchState<K: Edge> {
@@ -114,7 +117,7 @@ impl<K: Edge> Batch<K> {
 
     async fn run(&self, shared: Arc<Shared>) {
         let asked: HashSet<K> = mem::take(&mut locked(&self.0).keys).into_iter().collect();
-        // Others may have found some of them since they were asked for.
+        // Another batch may have loaded some of these keys in the meantime.
         let (mut found, mut missing) = (HashMap::with_capacity(asked.len()), Vec::new());
         for key in asked {
             match shared.known(key) {
@@ -146,15 +149,15 @@ pub(crate) struct Loader(Arc<Shared>);
 
 struct Shared {
     loaders: Arc<Loaders>,
-    /// The batch of each edge that still takes keys.
+    /// The batch of each edge that still accepts keys.
     open: Mutex<HashMap<TypeId, Box<dyn Any + Send>>>,
-    /// The same batches, ready to be run.
+    /// The same batches as futures that have not been started.
     queued: Mutex<Vec<BoxFuture<'static, ()>>>,
-    /// What was found before, or was not, for each edge; `None` where nothing is kept.
+    /// The earlier results of each edge, including keys without a value. `None` if the loader keeps nothing.
     known: Option<Mutex<HashMap<TypeId, Box<dyn Any + Send>>>>,
 }
 
-/// What is known of the keys of one edge.
+/// The earlier results of one edge.
 type Known<K> = HashMap<K, Option<<K as Edge>::Value>>;
 
 impl Shared {
@@ -173,7 +176,7 @@ impl Shared {
 }
 
 impl Loader {
-    /// A loader for one request. `keeps`: what was read once is not read again.
+    /// Makes the loader of one request. If `keeps` is set, it never reads the same key twice.
     pub(crate) fn new(loaders: Loaders, keeps: bool) -> Self {
         let known = keeps.then(Mutex::default);
         Self(Arc::new(Shared {
@@ -184,14 +187,14 @@ impl Loader {
         }))
     }
 
-    /// Forgets what was read: what is asked next is read anew.
+    /// Forgets all results, so that later loads read the database again.
     pub(crate) fn forget(&self) {
         if let Some(known) = &self.0.known {
             locked(known).clear();
         }
     }
 
-    /// What a key leads to.
+    /// Loads the value of one key.
     pub(crate) async fn load_one<K: Edge>(&self, key: K) -> Result<Option<K::Value>, Arc<DbErr>> {
         if let Some(known) = self.0.known(key) {
             return Ok(known);
@@ -199,7 +202,7 @@ impl Loader {
         Ok(self.found([key]).await?.get(&key).cloned())
     }
 
-    /// What many keys lead to.
+    /// Loads the values of many keys.
     pub(crate) async fn load_many<K: Edge>(&self, keys: &[K]) -> Result<HashMap<K, K::Value>, Arc<DbErr>> {
         if keys.is_empty() {
             return Ok(HashMap::new());
@@ -214,7 +217,7 @@ impl Loader {
         poll_fn(|context| batch.poll(context)).await
     }
 
-    /// The batch of an edge that takes keys now.
+    /// Returns the batch of an edge that accepts keys now.
     fn batch<K: Edge>(&self) -> Arc<Batch<K>> {
         let mut open = locked(&self.0.open);
         if let Some(batch) =
@@ -229,13 +232,13 @@ impl Loader {
         batch
     }
 
-    /// Closes the open batches and answers them, ready to be run.
+    /// Closes the open batches and returns them as futures that have not been started.
     fn close(&self) -> Vec<BoxFuture<'static, ()>> {
         locked(&self.0.open).clear();
         mem::take(&mut *locked(&self.0.queued))
     }
 
-    /// Runs the resolvers of a request to their end, and the batches that they wait for.
+    /// Runs the resolvers of a request to their end, together with the batches that they wait for.
     pub(crate) async fn drive<F: Future>(&self, resolvers: F) -> F::Output {
         let mut resolvers = pin!(resolvers);
         let mut running: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
@@ -244,9 +247,9 @@ impl Loader {
         poll_fn(move |context| {
             woken.outer.register(context.waker());
             loop {
-                // A set of futures hands the turn back after each round although some of it can go on, and
-                // says so by waking. Bounded, because one that has used up its turn says the same until the
-                // next.
+                // A set of futures yields after each round, although some of its futures can make progress,
+                // and wakes itself. The loop is bounded, because a future that has used up its budget wakes
+                // itself in the same way until the next poll.
                 for _ in 0..ROUNDS_MAX {
                     woken.inside.store(false, Ordering::Release);
                     if let Poll::Ready(done) = resolvers.as_mut().poll(&mut Context::from_waker(&waker)) {
@@ -256,8 +259,8 @@ impl Loader {
                         break;
                     }
                 }
-                // Batches that run may lead to more keys of those that wait: to wait for all of them costs
-                // little, and makes the number of statements the same each time.
+                // Batches that are running may lead to more keys for those that are queued. Waiting for all
+                // of them costs little, and makes the number of statements deterministic.
                 if running.is_empty() {
                     running.extend(self.close());
                 }
@@ -274,10 +277,10 @@ impl Loader {
     }
 }
 
-/// How often resolvers are asked again before their batches are loaded, however complete.
+/// The most polls of the resolvers before their batches are loaded, complete or not.
 const ROUNDS_MAX: usize = 32;
 
-/// Whether a resolver woke; passes it on.
+/// Records that a resolver was woken, and passes the wake-up on.
 #[derive(Default)]
 struct Woken {
     inside: AtomicBool,
@@ -295,7 +298,7 @@ impl Wake for Woken {
     }
 }
 
-/// A lock that a panic elsewhere does not close: what it guards is whole between any two statements.
+/// Locks a mutex even if it is poisoned. The guarded data is consistent between any two statements.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,33 +1,35 @@
-//! The GraphQL schema: one folder a capability, all of the same shape.
+//! The GraphQL schema. Each capability has one folder, and all folders have the same shape:
 //!
 //! ```text
-//! drops/mod.rs            what it is, and what others use of it
+//! drops/mod.rs            what the capability is, and what other modules use from it
 //! drops/types.rs          the types, and the edges of the graph that lead to them
 //! drops/queries.rs        DropsQuery: root fields, filters and orders of lists
-//! drops/mutations.rs      DropsMutation: refusal tables, payloads, inputs, resolvers
+//! drops/mutations.rs      DropsMutation: error types, payloads, inputs, resolvers
 //! drops/subscriptions.rs  DropsSubscription
-//! drops/items/            a capability within, of the same shape
+//! drops/items/            a capability inside it, of the same shape
 //! ```
 //!
-//! The lists [`Query`], [`Mutation`] and [`Subscription`] join them.
+//! [`Query`], [`Mutation`] and [`Subscription`] list the capabilities.
 //!
 //! How to add
-//! - **a type**: a tuple struct around the row of `domain` (`pub struct Drop(pub(crate)
-//!   domain::drops::Drop)`, `Clone`) with `#[Object]`; fields shape values ([`money`], [`scalars`]), edges go
-//!   through a loader. A row that can be found by id gets a variant and an arm in [`node`].
+//! - **a type**: a tuple struct around a row from `domain` (`pub struct Drop(pub(crate)
+//!   domain::drops::Drop)`, `Clone`) with `#[Object]`. Its fields shape values ([`money`], [`scalars`]), and
+//!   its edges go through a loader. If a row can be found by its global id, add a variant and a match arm in
+//!   [`node`].
 //! - **an edge**: `edge!(ItemsOf(DropId) -> Vec<Item>, |loaders, ids| queries::items_of(&loaders.db, ids));`,
-//!   then `ctx.load(ItemsOf(id)).await?.unwrap_or_default()`: one statement a page.
-//! - **a list**: `impl ListNode for Drop {}`, and a field that answers a [`connection::Connection<Drop>`]. It
-//!   has the arguments of a page without declaring them: [`connection::List::of`] reads them, and
-//!   `list.connection(slice.map(Drop), …)` answers. What it costs follows from its arguments
+//!   then `ctx.load(ItemsOf(id)).await?.unwrap_or_default()`. This runs one statement for a whole page.
+//! - **a list**: `impl ListNode for Drop {}`, and a field that returns a [`connection::Connection<Drop>`].
+//!   The field gets the paging arguments without declaring them: [`connection::List::of`] reads them, and
+//!   `list.connection(slice.map(Drop), …)` makes the result. The cost of the field follows from its arguments
 //!   ([`edge::guard`]).
-//! - **a mutation**: a refusal table ([`user_error::user_error!`]), a payload ([`payload::payload!`]), an
-//!   input, and a resolver whose work stands in [`payload::answer`]: it reads the input with an
-//!   [`input::Form`], asks for a scope (`ctx.scope_at(…)`, `ctx.manage(…)`), calls one operation, and ends in
-//!   `Ok(XxxPayload::done(…))`. `?` tells the user what is wrong.
-//! - **a subscription**: a field that answers [`follow::States`]; [`follow::follow`] reads the thing again
-//!   each time that its topic is told.
-//! - **who may**: `ctx.scope(Action)` answers the scope or the error that says why not. Nothing else decides.
+//! - **a mutation**: an error type ([`user_error::user_error!`]), a payload ([`payload::payload!`]), an
+//!   input, and a resolver whose work runs inside [`payload::answer`]. The resolver reads the input with an
+//!   [`input::Form`], gets a scope (`ctx.scope_at(…)`, `ctx.manage(…)`), calls one domain function, and ends
+//!   with `Ok(XxxPayload::done(…))`. The operator `?` reports to the user what is wrong.
+//! - **a subscription**: a field that returns [`follow::States`]. [`follow::follow`] reads the state again
+//!   after each event of its topic.
+//! - **a permission**: `ctx.scope(Action)` returns the scope, or the error that says why the action is
+//!   denied. Nothing else decides about permissions.
 
 pub mod accounts;
 pub(crate) mod amendments;
@@ -76,7 +78,7 @@ use self::{
     },
 };
 
-/// What may be asked.
+/// The root type of queries.
 #[derive(MergedObject, Default)]
 pub struct Query(
     NodeQuery,
@@ -93,7 +95,7 @@ pub struct Query(
     TasksQuery,
 );
 
-/// What may be done.
+/// The root type of mutations.
 #[derive(MergedObject, Default)]
 pub struct Mutation(
     AccountsMutation,
@@ -109,6 +111,6 @@ pub struct Mutation(
     TasksMutation,
 );
 
-/// What can be watched as it changes.
+/// The root type of subscriptions.
 #[derive(MergedSubscription, Default)]
 pub struct Subscription(DropsSubscription, ReservationsSubscription);

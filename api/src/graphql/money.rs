@@ -1,4 +1,4 @@
-//! Money in and out.
+//! Amounts of money in inputs and results.
 
 use async_graphql::{InputObject, SimpleObject};
 use domain::platform::{self, money::MoneyError};
@@ -8,12 +8,13 @@ use super::{
     scalars::{CurrencyCode, Decimal},
 };
 
-/// An amount of one currency.
+/// An amount of money in one currency.
 #[derive(SimpleObject, Debug, Clone, PartialEq, Eq)]
 pub struct Money {
-    /// In major units, with all decimals of the currency: `"12.50"` euros, `"5200"` yen.
+    /// The amount in major units, with all decimals of the currency, such as `"12.50"` for euros or `"5200"`
+    /// for yen.
     pub amount: Decimal,
-    /// The currency of the amount.
+    /// The currency.
     pub currency: CurrencyCode,
 }
 
@@ -24,48 +25,48 @@ impl From<platform::Money> for Money {
 }
 
 impl Money {
-    /// Minor units of a currency.
+    /// Makes an amount from minor units.
     pub(crate) fn minor(minor: i64, currency: platform::Currency) -> Self {
         platform::Money::new(minor, currency).into()
     }
 }
 
-/// An amount of one currency.
+/// An amount of money in one currency.
 #[derive(InputObject, Debug, Clone)]
 pub struct MoneyInput {
-    /// In major units as a text, such as `"12.50"`; at most as many decimals as the currency has.
+    /// The amount in major units, such as `"12.50"`, with at most as many decimals as the currency has.
     pub amount: Decimal,
-    /// The currency of the amount.
+    /// The currency.
     pub currency: CurrencyCode,
 }
 
 impl MoneyInput {
-    /// The amount, if its decimals fit its currency.
+    /// Reads the amount, whose decimals must fit its currency.
     pub(crate) fn parse(&self) -> Result<platform::Money, MoneyError> {
         platform::Money::parse(&self.amount.0, self.currency.0)
     }
 }
 
-/// An amount with the tax in it.
+/// An amount with its tax.
 #[derive(SimpleObject, Debug, Clone)]
 pub struct TaxedMoney {
-    /// Without tax.
+    /// The amount without tax.
     pub net: Money,
     /// The tax.
     pub tax: Money,
-    /// With tax: what is paid.
+    /// The amount with tax, which is what the buyer pays.
     pub gross: Money,
 }
 
 impl TaxedMoney {
-    /// Minor units of a currency.
+    /// Makes an amount from minor units.
     pub(crate) fn minor(net: i64, tax: i64, currency: platform::Currency) -> Self {
         let gross = Money::minor(net.saturating_add(tax), currency);
         Self { net: Money::minor(net, currency), tax: Money::minor(tax, currency), gross }
     }
 }
 
-/// Reads the two ends of a range of prices, which must be of one currency.
+/// Reads the two ends of a price range, which must have the same currency.
 pub(crate) fn prices(
     form: &mut Form,
     min: Option<MoneyInput>,
@@ -75,7 +76,7 @@ pub(crate) fn prices(
     let max = form.optional("priceMax", max.as_ref().map(MoneyInput::parse));
     match both(min, max)? {
         (Some(min), Some(max)) if min.currency != max.currency => {
-            form.field("priceMax", Err("must be of the currency of `priceMin`"))
+            form.field("priceMax", Err("must have the same currency as `priceMin`"))
         }
         range => Ok(range),
     }

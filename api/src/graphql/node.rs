@@ -1,4 +1,4 @@
-//! Global ids: everything that has one can be read again by it.
+//! Global ids: every object that has one can be read by it.
 
 use std::collections::HashMap;
 
@@ -38,51 +38,51 @@ use super::{
     },
 };
 
-/// The most ids that `nodes` takes.
+/// The most ids that `nodes` accepts.
 const NODES_MAX: usize = 100;
 
-/// A thing with a global id.
+/// An object with a global id.
 #[derive(Interface)]
 #[graphql(field(
     name = "id",
     ty = "ID",
-    desc = "Global id: a readable prefix that says the kind, and 26 characters."
+    desc = "The global id: a readable prefix that names the kind, and 26 characters."
 ))]
 pub enum Node {
     /// A person who can sign in.
     Account(Account),
-    /// A workshop.
+    /// A creator: a workshop that sells small runs.
     Creator(Creator),
-    /// What is made.
+    /// A product of a creator.
     Product(Product),
-    /// What is ordered.
+    /// A variant of a product, which can be ordered.
     Variant(Variant),
     /// A preorder run.
     Drop(Drop),
     /// A variant within a drop.
     DropItem(DropItem),
-    /// What one buyer reserved at once.
+    /// The reservations that one buyer made at once.
     Checkout(Checkout),
-    /// A claim on units.
+    /// A buyer's claim on units.
     Reservation(Reservation),
-    /// One version of a legal text.
+    /// A version of a legal text.
     LegalText(LegalText),
-    /// A piece of background work.
+    /// A background task.
     Task(Task),
-    /// Products that came as a file.
+    /// An imported file of products.
     ProductImport(ProductImport),
 }
 
 edge!(
-    /// The viewer's own account, or any for an administrator.
+    /// The viewer's own account; any account for an administrator.
     SeenAccount(AccountId) -> rules::Account, |loaders, ids| seen_accounts(loaders, ids)
 );
 edge!(
-    /// One of the viewer's own checkouts.
+    /// A checkout of the viewer.
     OwnCheckout(CheckoutId) -> reservations::Checkout, |loaders, ids| own_checkouts(loaders, ids)
 );
 edge!(
-    /// One of the viewer's own reservations.
+    /// A reservation of the viewer.
     OwnReservation(ReservationId) -> reservations::Reservation, |loaders, ids| own_reservations(loaders, ids)
 );
 
@@ -122,10 +122,10 @@ async fn own_reservations(
     }
 }
 
-/// The thing that an id names, if the viewer may see it.
+/// Returns the object with a global id, if the viewer may see it.
 async fn find(ctx: &Context<'_>, id: &ID) -> async_graphql::Result<Option<Node>> {
     let Ok((prefix, uuid)) = parse_typeid(id) else { return Ok(None) };
-    // One arm a kind of thing; whatever has no arm cannot be read by its id.
+    // One arm per kind. An object of a kind without an arm cannot be read by its id.
     Ok(match prefix.as_str() {
         AccountId::PREFIX => {
             let row = ctx.load(SeenAccount(AccountId(uuid))).await?;
@@ -160,37 +160,37 @@ async fn find(ctx: &Context<'_>, id: &ID) -> async_graphql::Result<Option<Node>>
     })
 }
 
-/// An item is seen with its drop.
+/// Returns a drop item, if the viewer may see its drop.
 async fn drop_item(ctx: &Context<'_>, id: DropItemId) -> async_graphql::Result<Option<DropItem>> {
     let Some(item) = ctx.load(ReferredItem(id)).await? else { return Ok(None) };
     let drop = ctx.load(SeenDrop(item.drop_id)).await?;
     Ok(drop.map(|drop| DropItem::new(item, drop.currency)))
 }
 
-/// Reads by global id.
+/// The queries by global id.
 #[derive(Default)]
 pub struct NodeQuery;
 
 #[Object]
 impl NodeQuery {
-    /// A thing by its global id. Null when there is none, or when it is not yours to see.
+    /// The object with a global id. Null if it does not exist, or the viewer may not see it.
     async fn node(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Its global id.")] id: ID,
+        #[graphql(desc = "The global id.")] id: ID,
     ) -> async_graphql::Result<Option<Node>> {
         find(ctx, &id).await
     }
 
-    /// Things by their global ids, in the order of the ids; null for each that there is not, or that is not
-    /// yours to see.
+    /// The objects with the given global ids, in the order of the ids. An entry is null if its object does
+    /// not exist, or the viewer may not see it.
     async fn nodes(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Their global ids, at most 100.")] ids: Vec<ID>,
+        #[graphql(desc = "The global ids, at most 100.")] ids: Vec<ID>,
     ) -> async_graphql::Result<Vec<Option<Node>>> {
         if ids.len() > NODES_MAX {
-            return Err(bad_input(format!("`ids` are more than {NODES_MAX}")));
+            return Err(bad_input(format!("`ids`: must not be more than {NODES_MAX}")));
         }
         futures_util::future::try_join_all(ids.iter().map(|id| find(ctx, id))).await
     }

@@ -1,4 +1,4 @@
-//! What mutations answer: a payload with results, or with errors that the user can mend.
+//! The payloads of mutations: results, or errors that the user can fix.
 
 use std::future::Future;
 
@@ -12,26 +12,27 @@ use super::{
     user_error::{CodeOf, ErrorCode, UserError},
 };
 
-/// How a mutation ends besides success: with errors as data, or with an error of the request.
+/// The ways in which a mutation ends without success.
 #[derive(Debug)]
 pub(crate) enum Stop<C: ErrorCode> {
-    /// Data.
+    /// The payload has errors.
     Refused {
         errors: Vec<UserError<C>>,
-        /// How long to wait, where a refusal says so.
+        /// How long to wait, if a refusal asks the client to wait.
         retry_after_secs: Option<u32>,
     },
-    /// An error.
+    /// The request has a GraphQL error.
     Error(Error),
 }
 
 impl<C: ErrorCode> Stop<C> {
-    /// Errors as data, and no time to wait.
+    /// Ends the mutation with errors in the payload and no time to wait.
     pub(crate) fn refused(errors: Vec<UserError<C>>) -> Self {
         Self::Refused { errors, retry_after_secs: None }
     }
 
-    /// Unknown, or another tenant's: both read the same.
+    /// Ends the mutation with `NOT_FOUND` at `path`. An unknown thing and another tenant's thing give the
+    /// same error.
     pub(crate) fn not_found(path: &str) -> Self {
         Self::refused(vec![UserError {
             code: C::NOT_FOUND,
@@ -40,7 +41,7 @@ impl<C: ErrorCode> Stop<C> {
         }])
     }
 
-    /// Denied at a field that names somebody's thing.
+    /// Ends the mutation because an action is denied. `path` is the field that names the thing.
     pub(crate) fn denied(why: Denied, path: &str) -> Self {
         if why == Denied::NotFound { Self::not_found(path) } else { Self::Error(denied(why)) }
     }
@@ -84,7 +85,7 @@ where
     }
 }
 
-/// A refusal, as a payload tells it.
+/// Converts a refusal into an error of a payload.
 pub(crate) fn refusal<C: CodeOf<R>, R: Copy + std::fmt::Display>(refused: Refused<R>) -> UserError<C> {
     let path = refused.path.iter().map(PathStep::to_string).collect();
     UserError { code: C::of(refused.code), path, message: refused.code.to_string() }
@@ -92,15 +93,15 @@ pub(crate) fn refusal<C: CodeOf<R>, R: Copy + std::fmt::Display>(refused: Refuse
 
 /// The payload of a mutation. [`payload!`] makes one.
 pub(crate) trait Payload: Sized {
-    /// What its errors can be about.
+    /// The codes of its errors.
     type Code: ErrorCode;
 
-    /// The payload of a mutation that changed nothing.
+    /// Returns the payload of a mutation that changed nothing.
     fn refused(errors: Vec<UserError<Self::Code>>, retry_after_secs: Option<u32>) -> Self;
 }
 
-/// Does the work of a mutation. `?` in it ends the mutation: what its user can mend becomes the payload's
-/// errors.
+/// Runs the work of a mutation. `?` in the work ends the mutation, and errors that the user can fix go into
+/// the payload.
 pub(crate) async fn answer<P: Payload>(
     work: impl Future<Output = Result<P, Stop<P::Code>>> + Send,
 ) -> async_graphql::Result<P> {
@@ -111,28 +112,38 @@ pub(crate) async fn answer<P: Payload>(
     }
 }
 
-/// Makes the payload type of a mutation: its results, all nullable, and `errors`. `XxxPayload::done(…)` is
-/// the payload of what was done.
+/// Makes the payload type of a mutation: its results, which are all nullable, and `errors`.
+/// `XxxPayload::done(…)` returns the payload of a successful mutation.
 ///
 /// ```text
 /// payload!(DropPublishPayload, DropPublishError {
-///     /// The announced drop.
+///     /// The published drop.
 ///     drop: Drop
 /// });
 /// ```
 ///
-/// Behind the results may stand `retry_after_seconds`, where a refusal says how long to wait, or `or { … }`
-/// with what comes with errors instead of results.
+/// After the results, `retry_after_seconds` adds a field for refusals that ask the client to wait, and
+/// `or { … }` adds fields that come with errors instead of results.
 macro_rules! payload {
     ($payload:ident, $error:ident { $($(#[doc = $doc:literal])* $field:ident: $type:ty),* $(,)? }) => {
         payload!($payload, $error { $($(#[doc = $doc])* $field: $type),* } or {});
     };
-    ($payload:ident, $error:ident { $($(#[doc = $doc:literal])* $field:ident: $type:ty),* $(,)? } retry_after_seconds) => {
+    (
+        $payload:ident,
+        $error:ident { $($(#[doc = $doc:literal])* $field:ident: $type:ty),* $(,)? }
+        retry_after_seconds
+    ) => {
         payload!(@type $payload, $error { $($(#[doc = $doc])* $field: $type),* } {
-            /// How long to wait when it was tried too often, in seconds.
+            /// How long to wait before the next try, in seconds, if the error is TOO_MANY_TRIES.
             retry_after_seconds: i32
         });
-        payload!(@refused $payload, $error, wait, wait.map(|secs| i32::try_from(secs).unwrap_or(i32::MAX)), retry_after_seconds);
+        payload!(
+            @refused $payload,
+            $error,
+            wait,
+            wait.map(|secs| i32::try_from(secs).unwrap_or(i32::MAX)),
+            retry_after_seconds
+        );
     };
     (
         $payload:ident,
@@ -149,17 +160,17 @@ macro_rules! payload {
         $error:ident { $($(#[doc = $doc:literal])* $field:ident: $type:ty),* }
         { $($(#[doc = $hint_doc:literal])* $hint:ident: $hint_type:ty),* }
     ) => {
-        /// What the mutation answers: its results, or errors that its user can mend.
+        /// The result of the mutation, or errors that the user can fix.
         #[derive(async_graphql::SimpleObject, Default)]
         pub struct $payload {
             $($(#[doc = $doc])* pub $field: Option<$type>,)*
             $($(#[doc = $hint_doc])* pub $hint: Option<$hint_type>,)*
-            /// Empty when the mutation did what was asked.
+            /// The errors; empty if the mutation succeeded.
             pub errors: Vec<$error>,
         }
 
         impl $payload {
-            /// The payload of what was done.
+            /// Returns the payload of a successful mutation.
             pub(crate) fn done($($field: impl Into<Option<$type>>),*) -> Self {
                 Self { $($field: $field.into(),)* ..Self::default() }
             }

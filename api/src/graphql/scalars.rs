@@ -1,14 +1,13 @@
-//! Scalars: values that would lose something as a JSON number or a bare string.
+//! Scalars for values that would lose information as a JSON number or as plain text.
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 
-/// A decimal number as text, such as `"12.50"`. JSON numbers are refused, because they are read as floating
-/// point on the way.
+/// A decimal number as a string, such as `"12.50"`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decimal(pub String);
 
-/// A decimal number as text, such as `"12.50"`. JSON numbers are refused, because they are read as floating
-/// point on the way.
+/// A decimal number as a string, such as `"12.50"`, of at most 24 characters. JSON numbers are refused,
+/// because they may be parsed as floating point.
 #[Scalar]
 impl ScalarType for Decimal {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -24,16 +23,16 @@ impl ScalarType for Decimal {
 }
 
 impl Decimal {
-    /// Basis points as percent: 1,900 is `"19"`, 550 is `"5.5"`.
+    /// Returns basis points as a percentage: 1,900 is `"19"`, 550 is `"5.5"`.
     pub(crate) fn percent(basis_points: i64) -> Self {
         let (whole, fraction) = (basis_points.div_euclid(100), basis_points.rem_euclid(100));
         let text = format!("{whole}.{fraction:02}");
         Self(text.trim_end_matches('0').trim_end_matches('.').to_owned())
     }
 
-    /// Reads percent with at most two decimals into basis points.
+    /// Reads a percentage with at most two decimals into basis points.
     pub(crate) fn basis_points(&self) -> Result<u32, &'static str> {
-        const WRONG: &str = "a percentage is a plain number with at most two decimals";
+        const WRONG: &str = "must be a plain number with at most two decimals";
         let (whole, fraction) = self.0.split_once('.').unwrap_or((self.0.as_str(), "0"));
         let plain = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         if !plain(whole) || !plain(fraction) || whole.len() > 5 || fraction.len() > 2 {
@@ -44,11 +43,11 @@ impl Decimal {
     }
 }
 
-/// A currency by its three-letter code of ISO 4217, such as `EUR`.
+/// A currency as a three-letter code of ISO 4217, such as `EUR`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CurrencyCode(pub domain::platform::Currency);
 
-/// A currency by its three-letter code of ISO 4217, such as `EUR`.
+/// A currency as a three-letter code of ISO 4217, such as `EUR`.
 #[Scalar]
 impl ScalarType for CurrencyCode {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -64,11 +63,11 @@ impl ScalarType for CurrencyCode {
     }
 }
 
-/// HTML that was made of a creator's Markdown and sanitised: safe to put into a page as it is.
+/// Sanitised HTML.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Html(pub String);
 
-/// HTML that was made of a creator's Markdown and sanitised: safe to put into a page as it is.
+/// HTML that was rendered from a creator's Markdown and sanitised. It can be put into a page as it is.
 #[Scalar(name = "HTML")]
 impl ScalarType for Html {
     fn parse(value: Value) -> InputValueResult<Self> {

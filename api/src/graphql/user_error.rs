@@ -1,5 +1,5 @@
-//! Errors that a user can mend: one type a mutation, alike but for the codes, and the interface of all of
-//! them.
+//! Errors that a user can fix. Each mutation has its own error type; the types differ only in their codes,
+//! and share one interface.
 
 use std::{borrow::Cow, fmt};
 
@@ -9,37 +9,37 @@ use async_graphql::{
     registry::{MetaType, Registry},
 };
 
-/// The codes of a mutation's errors. [`user_error!`] makes them.
+/// The error codes of a mutation. [`user_error!`] makes them.
 pub trait ErrorCode: OutputType + Copy + fmt::Debug + 'static {
     /// The name of the error type.
     const ERROR: &'static str;
-    /// The input does not parse.
+    /// The code for input that does not parse.
     const INVALID: Self;
-    /// Unknown, or another tenant's.
+    /// The code for a thing that does not exist, or belongs to another tenant.
     const NOT_FOUND: Self;
 }
 
-/// The code of each refusal of an operation.
+/// A mapping from the refusals of a domain function to error codes.
 pub trait CodeOf<R>: ErrorCode {
-    /// The code of a refusal.
+    /// Returns the code of a refusal.
     fn of(refusal: R) -> Self;
 
-    /// How long to wait, in seconds, if the refusal is to wait.
+    /// Returns how long to wait, in seconds, if the refusal asks the client to wait.
     fn wait_secs(_refusal: R) -> Option<u32> {
         None
     }
 }
 
-/// Why the mutation changed nothing, or what to mend.
+/// The reason why a mutation changed nothing, and what the user can fix.
 #[derive(SimpleObject, Debug, Clone)]
 #[graphql(name_type)]
 pub struct UserError<C: ErrorCode> {
-    /// For people, in English. Show it, do not compare it.
+    /// A message for people, in English. Show it, but do not compare it.
     pub message: String,
-    /// The way to the input field that it is about, such as `["lines", "0", "units"]`; empty for the whole
-    /// input.
+    /// The path to the input field that the error is about, such as `["lines", "0", "units"]`. Empty if the
+    /// error is about the whole input.
     pub path: Vec<String>,
-    /// For programs.
+    /// A code for programs.
     pub code: C,
 }
 
@@ -49,7 +49,7 @@ impl<C: ErrorCode> TypeName for UserError<C> {
     }
 }
 
-/// An error type, asked for its codes.
+/// A trait that leads from an error type to its codes.
 pub trait Coded {
     /// The codes.
     type Code: ErrorCode;
@@ -59,26 +59,29 @@ impl<C: ErrorCode> Coded for UserError<C> {
     type Code = C;
 }
 
-/// Makes the error type of a mutation and its codes from a refusal enum of `domain`, matched exhaustively.
+/// Makes the error type of a mutation and its codes from a refusal enum of `domain`. The match is exhaustive.
 ///
 /// ```text
 /// user_error!(DropCancelError, DropCancelErrorCode, CancelDropRefusal {
-///     AlreadyCancelled: "The drop was cancelled before.",
+///     AlreadyCancelled: "The drop is cancelled already.",
 /// } not_found: NotFound);
 /// ```
 ///
-/// The codes `INVALID` and `NOT_FOUND` are always there; the refusal that means the latter stands behind
-/// `not_found:`. A refusal that says in `wait_secs` how long to wait stands behind `wait:`. A code whose
-/// refusal is one of an enum within the refusals has it in parentheses: `NotShippedThere
+/// Every error type has the codes `INVALID` and `NOT_FOUND`. The refusal that maps to `NOT_FOUND` follows
+/// `not_found:`. A refusal that has the time to wait in its field `wait_secs` follows `wait:`. If a refusal
+/// wraps another enum, the wrapped value follows the code in parentheses: `NotShippedThere
 /// (Quote(QuoteRefusal::NotShippedThere)): "…"`.
 macro_rules! user_error {
     (@pattern $refusal:ident $variant:ident) => { $refusal::$variant { .. } };
     (@pattern $refusal:ident $variant:ident ($($within:tt)+)) => { $refusal::$($within)+ };
     (
         $error:ident, $code:ident,
-        $refusal:ident { $($variant:ident $(($($within:tt)+))?: $doc:literal),* $(,)? } $(not_found: $missing:ident)?
+        $refusal:ident { $($variant:ident $(($($within:tt)+))?: $doc:literal),* $(,)? }
+        $(not_found: $missing:ident)?
     ) => {
-        user_error!(@code $error, $code, $refusal { $($variant $(($($within)+))?: $doc),* } [$($missing)?] {});
+        user_error!(
+            @code $error, $code, $refusal { $($variant $(($($within)+))?: $doc),* } [$($missing)?] {}
+        );
     };
     (
         $error:ident, $code:ident,
@@ -95,15 +98,18 @@ macro_rules! user_error {
     };
     (
         @code $error:ident, $code:ident,
-        $refusal:ident { $($variant:ident $(($($within:tt)+))?: $doc:literal),* } [$($missing:ident)?] { $($wait_secs:item)? }
+        $refusal:ident { $($variant:ident $(($($within:tt)+))?: $doc:literal),* }
+        [$($missing:ident)?] { $($wait_secs:item)? }
     ) => {
-        #[doc = concat!("What `", stringify!($error), "` can be about. Codes are contract; messages are not.")]
+        #[doc = concat!(
+            "The codes of `", stringify!($error), "`. Codes are part of the contract; messages are not."
+        )]
         #[derive(async_graphql::Enum, Debug, Copy, Clone, Eq, PartialEq)]
         pub enum $code {
-            /// The input cannot be read: a malformed id, a text that is too long, an amount with too many
-            /// decimals. The message says what.
+            /// The input does not parse, such as a malformed id, a text that is too long, or an amount with
+            /// too many decimals. The message has the details.
             Invalid,
-            /// There is no such thing, or it is not yours.
+            /// The thing does not exist, or is not yours.
             NotFound,
             $(#[doc = $doc] $variant,)*
         }
@@ -132,10 +138,11 @@ macro_rules! user_error {
 pub(crate) use user_error;
 
 const NAME: &str = "UserError";
-const DESCRIPTION: &str = "Why a mutation changed nothing, in a form that its user can act on. Each mutation has an error type of its own with a `code`.";
+const DESCRIPTION: &str = "The reason why a mutation changed nothing, in a form that the user can act on. \
+    Each mutation has its own error type with a `code`.";
 
-/// Adds the interface of all errors to a schema that is otherwise complete: every object type whose name ends
-/// in `Error` and that has the two fields implements it.
+/// Adds the interface of all errors to an otherwise complete schema. Every object type with a name that ends
+/// in `Error` and with the fields `message` and `path` implements it.
 pub(super) fn add_interface(registry: &mut Registry) {
     let mut fields = IndexMap::new();
     let mut errors = IndexSet::new();

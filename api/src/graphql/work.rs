@@ -1,4 +1,4 @@
-//! What kind of work an operation is, and what a field costs: what the edge has to know of the schema.
+//! What the edge must know about the schema: the class of an operation, and the cost of its fields.
 
 use std::sync::LazyLock;
 
@@ -8,27 +8,27 @@ use edge::guard::{Class, PageSizes, SchemaProfile, Shedding};
 
 use super::connection::PAGE_SIZE;
 
-/// The root field that reserves.
+/// The root field that reserves units.
 const RESERVE: &str = "checkoutReserve";
 
-/// It only reads: shed first.
+/// Operations that only read. They are shed first.
 const BROWSE: Class = Class { name: "browse", shed: Some(Shedding { from: 1.0, nearly_all_from: 4.0 }) };
-/// It reserves: shed when reading is.
+/// Operations that reserve units. They are shed after reads.
 const RESERVING: Class = Class { name: "reserve", shed: Some(Shedding { from: 4.0, nearly_all_from: 10.0 }) };
-/// It pays, gives up, or changes something else: never shed.
+/// Operations that pay, cancel or change anything else. They are never shed.
 const OTHER: Class = Class { name: "other", shed: None };
 
-/// To whom the schema is shown where not everybody may see it, in the words of the refusal: those who may
-/// `ReadSchema`.
+/// The viewers who may read the schema on a deployment that restricts it, as words for the error message.
+/// They are the viewers who may perform `ReadSchema`.
 const SCHEMA_READERS: &str = "to administrators, and to API tokens with the permission SCHEMA_READ";
 
-/// What the edge has to know of the schema: read of it once a process.
+/// The profile of the schema, which is computed once per process.
 static PROFILE: LazyLock<SchemaProfile> = LazyLock::new(|| {
     let page_sizes = PageSizes { usual: u64::try_from(PAGE_SIZE).unwrap_or(1), max: PAGE_SIZE_MAX };
     SchemaProfile::new(&crate::sdl(), page_sizes, class_of, SCHEMA_READERS)
 });
 
-/// What the edge has to know of the schema.
+/// Returns what the edge must know about the schema.
 pub fn profile() -> &'static SchemaProfile {
     &PROFILE
 }

@@ -6,10 +6,8 @@ use domain::{
     catalog::{ProductTitle, Summary},
     drops as rules,
     drops::{
-        create::{self, CreateDrop, CreateDropRefusal},
-        publish::{self, PublishRefusal},
+        self, CreateDrop, CreateDropRefusal, PublishRefusal, UpdateDrop, UpdateDropRefusal,
         terms::{Balance, Deposit, HOLD_SECS_DEFAULT},
-        update::{self, UpdateDrop, UpdateDropRefusal},
     },
     platform::{
         self,

@@ -43,8 +43,8 @@ impl DropStock {
         };
         view.items.iter().map(item).collect()
     }
-    /// When the stock was read. A subscription sends nothing while the stock stays the same, so the stock then
-    /// holds until the next message.
+    /// When the stock was read. A subscription sends nothing while the stock stays the same, so there the
+    /// stock holds until the next message.
     async fn as_of(&self) -> DateTime<Utc> {
         self.read.as_of
     }

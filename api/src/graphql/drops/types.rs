@@ -45,7 +45,7 @@ edge!(
 #[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
 #[graphql(remote = "Phase")]
 pub enum DropPhase {
-    /// Not published yet; only the creator's members see it.
+    /// Not published yet; visible only to the creator.
     Draft,
     /// Published; the window opens at `opensAt`.
     Scheduled,
@@ -229,7 +229,7 @@ impl Drop {
             },
         })
     }
-    /// When the balance is due. The quote of a line has the exact date.
+    /// When the balance is due. The quote of a line has the date.
     async fn balance(&self) -> async_graphql::Result<BalanceTerms> {
         Ok(match self.0.balance().internal()? {
             Balance::OnDate(date) => BalanceTerms { kind: BalanceKind::OnDate, date: Some(date) },
@@ -266,7 +266,7 @@ impl Drop {
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }
-    /// When the drop was published. Null while it is a draft.
+    /// When the drop was published. Null if it is not published.
     async fn published_at(&self) -> Option<DateTime<Utc>> {
         self.0.published_at
     }
