@@ -135,7 +135,7 @@ mod tests {
 
     /// Stored rows must stay readable after an upgrade, so their format must not change.
     #[test]
-    fn rows_of_tasks_are_what_they_have_always_been() {
+    fn the_stored_form_of_tasks_does_not_change() {
         let (payment, checkout) = (PaymentId(ID), CheckoutId(ID));
         let webhook = ApplyWebhook { gateway: "sandbox".to_owned(), event: "sbxe_1".to_owned() };
         let of_payment =
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_are_kept_as_they_have_always_been() {
+    fn the_stored_form_of_letters_does_not_change() {
         let (account, guest, checkout, token) = (AccountId(ID), GuestId(ID), CheckoutId(ID), TokenId(ID));
         let of_account = |kind: &str| (account.to_string(), json!({ "letter": kind, "account": SEVEN }));
         assert_eq!(letter_row(&ConfirmEmailLetter { account }), of_account("confirm_email"));
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn each_fact_leads_to_the_letters_that_the_table_says() {
+    fn each_fact_leads_to_the_letters_in_the_table() {
         let (checkout, creator, drop) = (CheckoutId(ID), CreatorId(ID), DropId(ID));
         fn mail<L: Letter>(letter: &L) -> Vec<NewTask> {
             vec![SendMail::new(letter).unwrap().into()]

@@ -1,6 +1,6 @@
-//! Creators: opening one, its profile, its slugs, and who sees what in which order.
+//! Creators: creating one, its profile, its slugs, and the visibility and the order of lists.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails has said what it must")]
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
 
 use std::fmt::Debug;
 
@@ -25,7 +25,7 @@ use domain::{
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use testkit::{Kit, audit_actions, facts, on_both, requests};
 
-/// An account as it stands in its table, and the scope of the person it belongs to.
+/// Inserts an account directly into its table, and returns its owner's scope.
 async fn person(db: &Db) -> AccountScope {
     let account: AccountId = db.new_id();
     let columns = "id, email, name, admin, version, created_at, updated_at";
@@ -88,7 +88,7 @@ fn codes<T: Debug, R: Debug + Copy>(result: Result<T, OpError<R>>) -> Vec<(R, St
     }
 }
 
-/// Reads a list page by page, forward or backward, and answers its rows in the order of the list.
+/// Reads a list page by page, forward or backward, and returns its rows in the order of the list.
 async fn walk<T>(size: u64, backward: bool, read: impl AsyncFn(Page) -> Slice<T>) -> Vec<T> {
     let mut pages: Vec<Vec<T>> = Vec::new();
     let mut place: Option<SortKey> = None;
@@ -124,13 +124,19 @@ on_both! {
         assert_eq!((creator.slug.as_str(), creator.name.as_str()), ("olaria-do-sul", "Olaria do Sul"));
         assert_eq!((creator.tagline.as_str(), creator.place.as_str()), ("Slow pots", "Évora"));
         assert_eq!((creator.country.code(), creator.time_zone.name()), ("PT", "Europe/Lisbon"));
-        assert_eq!((creator.story_markdown.as_str(), creator.story_html.trim()), ("**Clay**", "<p><strong>Clay</strong></p>"));
+        assert_eq!(
+            (creator.story_markdown.as_str(), creator.story_html.trim()),
+            ("**Clay**", "<p><strong>Clay</strong></p>")
+        );
         assert_eq!((creator.version, creator.created_at), (1, kit.db.now()));
 
         let memberships = domain::accounts::queries::memberships(&kit.db, &scope).await.unwrap();
         assert_eq!(memberships, [(creator.id, MemberRole::Owner)]);
         let members = domain::accounts::queries::members(&kit.db, &own(&creator)).await.unwrap();
-        assert_eq!(members.iter().map(|member| (member.account_id, member.role)).collect::<Vec<_>>(), [(scope.account(), MemberRole::Owner)]);
+        assert_eq!(
+            members.iter().map(|member| (member.account_id, member.role)).collect::<Vec<_>>(),
+            [(scope.account(), MemberRole::Owner)]
+        );
         assert_eq!(queries::own(&kit.db, &own(&creator)).await.unwrap(), Some(creator));
         assert_eq!(facts(&kit).await, ["creator_changed"]);
         assert_eq!(audit_actions(&kit).await, ["creator.create"]);
@@ -140,21 +146,37 @@ on_both! {
         let creator = opened(&kit, "Olaria").await;
         assert_eq!(domain::accounts::queries::members(&kit.db, &own(&creator)).await.unwrap(), []);
         let scope = person(&kit.db).await;
-        let owned = create_for(&kit.db, &operator(), Some(scope.account()), request("Oficina")).await.unwrap();
-        assert_eq!(domain::accounts::queries::memberships(&kit.db, &scope).await.unwrap(), [(owned.id, MemberRole::Owner)]);
+        let owned =
+            create_for(&kit.db, &operator(), Some(scope.account()), request("Oficina")).await.unwrap();
+        assert_eq!(
+            domain::accounts::queries::memberships(&kit.db, &scope).await.unwrap(),
+            [(owned.id, MemberRole::Owner)]
+        );
     }
 
-    async fn a_creator_is_not_opened_under_a_slug_that_is_or_was_taken(kit: Kit) {
+    async fn a_creator_cannot_take_a_present_or_past_slug_of_another(kit: Kit) {
         let scope = person(&kit.db).await;
         let first = create(&kit.db, &scope, with_slug("olaria")).await.unwrap();
-        update(&kit.db, &own(&first), UpdateCreator { slug: Some("oficina".parse().unwrap()), ..Default::default() }).await.unwrap();
+        update(
+            &kit.db,
+            &own(&first),
+            UpdateCreator { slug: Some("oficina".parse().unwrap()), ..Default::default() },
+        )
+        .await
+        .unwrap();
         let before = kit.state().await;
         for slug in ["olaria", "oficina"] {
             let refused = create(&kit.db, &scope, with_slug(slug)).await;
             assert_eq!(codes(refused), [(CreateCreatorRefusal::SlugTaken, "slug".to_owned())], "{slug}");
         }
-        assert_eq!(codes(create(&kit.db, &scope, request("Olaria")).await), [(CreateCreatorRefusal::SlugTaken, "slug".to_owned())]);
-        assert_eq!(codes(create(&kit.db, &scope, request("益子")).await), [(CreateCreatorRefusal::SlugNeeded, "slug".to_owned())]);
+        assert_eq!(
+            codes(create(&kit.db, &scope, request("Olaria")).await),
+            [(CreateCreatorRefusal::SlugTaken, "slug".to_owned())]
+        );
+        assert_eq!(
+            codes(create(&kit.db, &scope, request("益子")).await),
+            [(CreateCreatorRefusal::SlugNeeded, "slug".to_owned())]
+        );
         assert_eq!(kit.state().await, before);
     }
 
@@ -169,28 +191,32 @@ on_both! {
         assert_eq!(kit.state().await, before);
     }
 
-    async fn a_stored_text_that_no_operation_writes_is_told_with_its_column_and_row(kit: Kit) {
+    async fn an_invalid_stored_value_is_reported_with_its_column_and_row(kit: Kit) {
         for (column, text) in [("country", "XX"), ("time_zone", "Mars/Base"), ("currency", "XXX")] {
             let creator = opened(&kit, &format!("Olaria {column}")).await;
             let sql = format!("UPDATE creators SET {column} = '{text}' WHERE slug = '{}'", creator.slug);
             kit.db.schema_connection().execute_unprepared(&sql).await.unwrap();
             let before = kit.state().await;
-            let Err(OpError::Inconsistent(told)) = update(&kit.db, &own(&creator), UpdateCreator::default()).await else {
-                panic!("{column} was read as if it were right");
+            let Err(OpError::Inconsistent(told)) =
+                update(&kit.db, &own(&creator), UpdateCreator::default()).await
+            else {
+                panic!("an invalid {column} was accepted");
             };
             let what = format!("{column} of row {} is {text}", creator.id.uuid());
             assert!(told.to_string().contains(&what), "{told}");
             assert_eq!(kit.state().await, before);
             let read = queries::own(&kit.db, &own(&creator)).await.map_err(StoreError::from);
-            let Err(StoreError::Inconsistent(told)) = read else { panic!("{column} was read as if it were right") };
+            let Err(StoreError::Inconsistent(told)) = read else {
+                panic!("an invalid {column} was accepted")
+            };
             assert!(told.to_string().contains(&what), "{told}");
-            // PostgreSQL tells the object id of the table.
+            // PostgreSQL reports the object id of the table.
             let table = if kit.db.backend() == DbBackend::Sqlite { "creators." } else { "::regclass." };
             assert!(told.to_string().contains(table), "{told}");
         }
     }
 
-    async fn an_update_changes_what_it_names_and_nothing_else(kit: Kit) {
+    async fn an_update_changes_only_the_given_fields(kit: Kit) {
         let creator = opened(&kit, "Olaria").await;
         kit.clock.advance(TimeDelta::minutes(5));
         let asked = UpdateCreator {
@@ -220,9 +246,17 @@ on_both! {
             ..Default::default()
         };
         let changed = update(&kit.db, &own(&creator), all).await.unwrap();
-        let texts = (changed.name.as_str(), changed.tagline.as_str(), changed.place.as_str(), changed.time_zone.name());
+        let texts = (
+            changed.name.as_str(),
+            changed.tagline.as_str(),
+            changed.place.as_str(),
+            changed.time_zone.name(),
+        );
         assert_eq!(texts, ("Oficina", "", "Mashiko", "Asia/Tokyo"));
-        assert_eq!((changed.prices_include_tax, changed.story_markdown.as_str(), changed.version), (false, "# Fire", 3));
+        assert_eq!(
+            (changed.prices_include_tax, changed.story_markdown.as_str(), changed.version),
+            (false, "# Fire", 3)
+        );
         assert!(changed.story_html.contains("<h1"));
         assert_eq!(queries::own(&kit.db, &own(&creator)).await.unwrap(), Some(changed));
         assert_eq!(facts(&kit).await, ["creator_changed"; 3]);
@@ -235,19 +269,27 @@ on_both! {
         update(&kit.db, &scope, UpdateCreator::default()).await.unwrap();
         let before = kit.state().await;
         for version in [0, 1, 3, i64::MAX] {
-            let stale = UpdateCreator { version: Some(version), name: Some(Line::new("Late").unwrap()), ..Default::default() };
+            let stale = UpdateCreator {
+                version: Some(version),
+                name: Some(Line::new("Late").unwrap()),
+                ..Default::default()
+            };
             let expected = [(UpdateCreatorRefusal::Conflict, "version".to_owned())];
             assert_eq!(codes(update(&kit.db, &scope, stale).await), expected, "{version}");
         }
         let taken = UpdateCreator { slug: Some(other.slug.parse().unwrap()), ..Default::default() };
-        assert_eq!(codes(update(&kit.db, &scope, taken).await), [(UpdateCreatorRefusal::SlugTaken, "slug".to_owned())]);
+        assert_eq!(
+            codes(update(&kit.db, &scope, taken).await),
+            [(UpdateCreatorRefusal::SlugTaken, "slug".to_owned())]
+        );
         assert_eq!(kit.state().await, before);
     }
 
     async fn the_currency_is_fixed_by_the_first_product_even_an_archived_one(kit: Kit) {
         let (creator, other) = (opened(&kit, "Olaria").await, opened(&kit, "Oficina").await);
         product_of(&kit, &other).await;
-        let yen = || UpdateCreator { currency: Some(Currency::from_code("JPY").unwrap()), ..Default::default() };
+        let yen =
+            || UpdateCreator { currency: Some(Currency::from_code("JPY").unwrap()), ..Default::default() };
         update(&kit.db, &own(&creator), yen()).await.unwrap();
         let product = product_of(&kit, &creator).await;
         archive_product(&kit.db, &own(&creator), product.id).await.unwrap();
@@ -259,9 +301,10 @@ on_both! {
             slug: Some("oficina".parse().unwrap()),
             ..Default::default()
         };
-        // Every complaint at once.
+        // All complaints are returned at once.
         let refused = codes(update(&kit.db, &own(&creator), asked).await);
-        let expected = [(UpdateCreatorRefusal::SlugTaken, "slug"), (UpdateCreatorRefusal::CurrencyFixed, "currency")];
+        let expected =
+            [(UpdateCreatorRefusal::SlugTaken, "slug"), (UpdateCreatorRefusal::CurrencyFixed, "currency")];
         assert_eq!(refused, expected.map(|(code, path)| (code, path.to_owned())));
         assert_eq!(kit.state().await, before);
     }
@@ -269,7 +312,13 @@ on_both! {
     async fn a_past_slug_leads_to_its_creator_for_ever(kit: Kit) {
         let creator = opened(&kit, "Olaria").await;
         let rename = async |slug: &str| {
-            update(&kit.db, &own(&creator), UpdateCreator { slug: Some(slug.parse().unwrap()), ..Default::default() }).await.unwrap()
+            update(
+                &kit.db,
+                &own(&creator),
+                UpdateCreator { slug: Some(slug.parse().unwrap()), ..Default::default() },
+            )
+            .await
+            .unwrap()
         };
         rename("olaria-nova").await;
         let present = rename("olaria-velha").await;
@@ -280,24 +329,37 @@ on_both! {
         assert_eq!(queries::by_slug(&kit.db, &everybody(), "oficina").await.unwrap(), None);
         assert_eq!(queries::by_slug(&kit.db, &everybody(), "Olaria'--").await.unwrap(), None);
         assert_eq!(present.version, 3);
-        // It may have its own old slug back.
+        // A creator may take its own past slug again.
         assert_eq!(rename("olaria").await.slug, "olaria");
     }
 
-    async fn a_list_is_covered_once_by_pages_of_any_size_in_both_directions(kit: Kit) {
+    async fn pages_of_any_size_cover_a_list_once_in_both_directions(kit: Kit) {
         let mut creators = Vec::new();
         for name in ["Delta", "Alfa", "Charlie", "Bravo", "Echo"] {
             creators.push(opened(&kit, name).await);
         }
-        // Of the same instant and the same name.
-        creators.push(create_for(&kit.db, &operator(), None, CreateCreator { name: Line::new("Echo").unwrap(), ..with_slug("echo-2") }).await.unwrap());
-        let newest: Vec<_> = ["echo-2", "echo", "bravo", "charlie", "alfa", "delta"].map(str::to_owned).to_vec();
-        let by_name: Vec<_> = ["alfa", "bravo", "charlie", "delta", "echo", "echo-2"].map(str::to_owned).to_vec();
+        // Has the same creation time and name as the last one.
+        creators.push(
+            create_for(
+                &kit.db,
+                &operator(),
+                None,
+                CreateCreator { name: Line::new("Echo").unwrap(), ..with_slug("echo-2") },
+            )
+            .await
+            .unwrap(),
+        );
+        let newest: Vec<_> =
+            ["echo-2", "echo", "bravo", "charlie", "alfa", "delta"].map(str::to_owned).to_vec();
+        let by_name: Vec<_> =
+            ["alfa", "bravo", "charlie", "delta", "echo", "echo-2"].map(str::to_owned).to_vec();
         for (sort, expected) in [(CreatorSort::Newest, newest), (CreatorSort::Name, by_name)] {
             for size in 1..=7 {
                 for backward in [false, true] {
-                    let read = async |page: Page| queries::list(&kit.db, &everybody(), sort, &page).await.unwrap();
-                    let seen: Vec<_> = walk(size, backward, read).await.into_iter().map(|row| row.slug).collect();
+                    let read =
+                        async |page: Page| queries::list(&kit.db, &everybody(), sort, &page).await.unwrap();
+                    let seen: Vec<_> =
+                        walk(size, backward, read).await.into_iter().map(|row| row.slug).collect();
                     assert_eq!(seen, expected, "{sort:?} {size} {backward}");
                 }
             }
@@ -308,7 +370,12 @@ on_both! {
     async fn a_creators_token_sees_that_creator_only(kit: Kit) {
         let (creator, other) = (opened(&kit, "Olaria").await, opened(&kit, "Oficina").await);
         let token: TokenId = kit.db.new_id();
-        let viewer = TokenViewer { token, kind: TokenKind::Publishable, creator: Some(creator.id), permissions: Vec::new() };
+        let viewer = TokenViewer {
+            token,
+            kind: TokenKind::Publishable,
+            creator: Some(creator.id),
+            permissions: Vec::new(),
+        };
         let scope = authorize(&Viewer::Token(viewer), Browse).unwrap();
         let listed = queries::list(&kit.db, &scope, CreatorSort::Newest, &Page::first(10)).await.unwrap();
         assert_eq!(listed.rows.into_iter().map(|(_, row)| row.id).collect::<Vec<_>>(), [creator.id]);
@@ -326,7 +393,7 @@ on_both! {
         assert_eq!(kit.db.statements() - before, 1);
     }
 
-    async fn of_many_who_want_a_slug_at_once_one_gets_it(kit: Kit) {
+    async fn one_of_many_concurrent_requests_gets_a_slug(kit: Kit) {
         let tries: Vec<_> = (0..12)
             .map(|_| {
                 let db = kit.db.clone();

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_person_is_one_address_however_it_is_typed() {
+    fn an_address_is_the_same_person_however_it_is_typed() {
         let email = Email::new("  Ada.Lovelace+Shop@Example.ORG\n").unwrap();
         assert_eq!(email.as_str(), "ada.lovelace+shop@example.org");
         assert_eq!(person_key(&email), person_key(&Email::new("ada.lovelace+shop@example.org").unwrap()));
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_to_is_refused() {
+    fn an_invalid_address_is_refused() {
         let long_local = format!("{}@example.org", "x".repeat(65));
         let long_label = format!("x@{}.org", "x".repeat(64));
         for bad in [

@@ -244,7 +244,7 @@ mod tests {
     use crate::platform::entropy::Secret;
 
     #[test]
-    fn a_link_stands_on_a_line_of_its_own_with_its_code_and_its_time() {
+    fn a_link_has_its_own_line_with_its_code_and_its_validity() {
         let secret = Secret::presented("sr_link_abc").unwrap();
         let url = "https://shop.example/confirm-email?code=sr_link_abc".to_owned();
         let link = LetterLink { url, secret, valid: TimeDelta::hours(48) };

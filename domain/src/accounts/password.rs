@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_password_fits_its_own_hash_only() {
+    async fn a_password_matches_only_its_own_hash() {
         let (right, wrong) =
             (Password::new("correct horse").unwrap(), Password::new("correct house").unwrap());
         let stored = hash(&right).await.unwrap();
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobodys_hash_costs_what_a_real_one_costs() {
+    async fn the_placeholder_hash_costs_as_much_as_a_real_one() {
         let cost = |text: &str| text.split('$').take(4).map(str::to_owned).collect::<Vec<_>>();
         let PasswordHash(real) = hash(&Password::new("any password").unwrap()).await.unwrap();
         assert_eq!(cost(NOBODYS), cost(&real));

@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sheet_is_read_whatever_separates_it_and_whatever_a_spreadsheet_adds() {
+    fn a_sheet_is_read_with_any_separator_and_with_the_additions_of_spreadsheets() {
         for text in [
             "slug,sku,price\nbowl,B-1,12.50\n",
             "\u{FEFF}slug,sku,price\r\nbowl,B-1,12.50\r\n,,\r\n",
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_a_product_follow_one_another() {
+    fn the_rows_of_a_product_are_consecutive() {
         assert_eq!(
             firsts("slug,title,sku\nbowl,,A\nbowl,,B\n,,C\ncup,,D\n,,E\n"),
             [(2, 2), (3, 2), (4, 2), (5, 5), (6, 5)]
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn no_cell_that_is_written_begins_a_formula() {
+    fn no_written_cell_begins_a_formula() {
         for (text, cell) in [
             ("=1+1", "'=1+1"),
             ("+1", "'+1"),
@@ -408,7 +408,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_text_survives_and_none_is_a_formula(
+        fn every_text_survives_a_round_trip_and_none_is_a_formula(
             text in "['=+@\\-\t\r\n\u{FF1D} a\",;]{0,12}|\\PC{0,12}"
         ) {
             let cell = defused(&text);
@@ -424,7 +424,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_a_sheet_or_are_refused(file in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn any_bytes_are_read_or_refused_without_a_panic(file in prop::collection::vec(any::<u8>(), 0..200)) {
             let headed = [b"slug,title\n", file.as_slice()].concat();
             let _either = (Sheet::read(&file), Sheet::read(&headed));
         }

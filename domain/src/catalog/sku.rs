@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn skus_are_of_capitals_digits_and_three_signs() {
+    fn skus_consist_of_capitals_digits_and_three_punctuation_marks() {
         for (text, fits) in [
             ("A", true),
             ("QUAI-DOT.2_B", true),

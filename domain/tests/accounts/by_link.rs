@@ -1,4 +1,4 @@
-//! What comes by e-mail: confirming an address, a new password, a guest's purchase.
+//! Links in letters: confirming an address, choosing a new password, buying as a guest.
 
 use chrono::TimeDelta;
 use domain::{
@@ -27,21 +27,21 @@ use super::{
 
 on_both! {
     a_link_confirms_its_address_once,
-    a_link_of_another_purpose_or_out_of_time_confirms_nothing,
-    one_link_used_twice_at_once_counts_once,
-    a_reset_is_answered_alike_whoever_exists,
-    a_link_sets_a_password_and_ends_what_was_before,
+    an_expired_link_or_one_for_another_purpose_confirms_nothing,
+    a_link_used_twice_at_once_works_once,
+    a_password_reset_gets_the_same_answer_for_any_address,
+    a_new_password_set_by_a_link_ends_old_sessions_and_links,
     a_reset_confirms_the_address,
-    a_link_that_is_not_valid_sets_no_password,
+    an_invalid_link_sets_no_password,
     resets_for_one_address_are_limited_whether_it_is_known_or_not,
-    a_guest_is_one_however_often_it_starts,
-    a_link_begins_a_guests_session_of_a_day,
-    a_link_that_is_not_valid_begins_no_guests_session,
+    starting_as_a_guest_twice_makes_one_guest,
+    a_link_opens_a_guest_session_of_one_day,
+    an_invalid_link_opens_no_guest_session,
     letters_to_a_guest_are_limited,
-    a_letter_that_is_not_wanted_any_more_is_not_written,
-    a_buyer_is_written_to_by_address_and_name,
-    a_person_is_one_with_and_without_an_account,
-    what_has_ended_is_swept,
+    an_obsolete_letter_is_not_written,
+    the_address_and_the_name_of_a_buyer_are_found,
+    a_person_has_one_key_with_and_without_an_account,
+    ended_sessions_and_expired_links_are_deleted,
 }
 
 async fn asks_for_reset(kit: &Kit, address: &str) {
@@ -69,7 +69,7 @@ async fn a_link_confirms_its_address_once(kit: Kit) {
     assert_eq!(kit.state().await, before);
 }
 
-async fn a_link_of_another_purpose_or_out_of_time_confirms_nothing(kit: Kit) {
+async fn an_expired_link_or_one_for_another_purpose_confirms_nothing(kit: Kit) {
     signs_up(&kit, ADA, PASSWORD).await;
     let in_time = newest_link(&kit).await;
     asks_for_reset(&kit, ADA).await;
@@ -82,7 +82,7 @@ async fn a_link_of_another_purpose_or_out_of_time_confirms_nothing(kit: Kit) {
     assert_eq!(kit.state().await, before);
 }
 
-async fn one_link_used_twice_at_once_counts_once(kit: Kit) {
+async fn a_link_used_twice_at_once_works_once(kit: Kit) {
     start_guest(&kit.db, &door(), &email(ADA)).await.unwrap();
     let (link, entry) = (newest_link(&kit).await, door());
     let (first, second) =
@@ -91,7 +91,7 @@ async fn one_link_used_twice_at_once_counts_once(kit: Kit) {
     assert_eq!(kit.state().await.count("sessions"), 1);
 }
 
-async fn a_reset_is_answered_alike_whoever_exists(kit: Kit) {
+async fn a_password_reset_gets_the_same_answer_for_any_address(kit: Kit) {
     let known = account(&kit, ADA).await;
     asks_for_reset(&kit, EVE).await;
     assert!(letters(&kit).await.is_empty());
@@ -99,7 +99,7 @@ async fn a_reset_is_answered_alike_whoever_exists(kit: Kit) {
     assert_eq!(letters(&kit).await, [letter(&ResetPasswordLetter { account: known.id })]);
 }
 
-async fn a_link_sets_a_password_and_ends_what_was_before(kit: Kit) {
+async fn a_new_password_set_by_a_link_ends_old_sessions_and_links(kit: Kit) {
     account(&kit, ADA).await;
     let session = signs_in(&kit, ADA).await;
     asks_for_reset(&kit, ADA).await;
@@ -126,7 +126,7 @@ async fn a_reset_confirms_the_address(kit: Kit) {
     assert_eq!(account.email_confirmed_at, Some(Kit::start()));
 }
 
-async fn a_link_that_is_not_valid_sets_no_password(kit: Kit) {
+async fn an_invalid_link_sets_no_password(kit: Kit) {
     let known = account(&kit, ADA).await;
     asks_for_reset(&kit, ADA).await;
     let late = newest_link(&kit).await;
@@ -156,7 +156,7 @@ async fn resets_for_one_address_are_limited_whether_it_is_known_or_not(kit: Kit)
     }
 }
 
-async fn a_guest_is_one_however_often_it_starts(kit: Kit) {
+async fn starting_as_a_guest_twice_makes_one_guest(kit: Kit) {
     start_guest(&kit.db, &door(), &email(ADA)).await.unwrap();
     start_guest(&kit.db, &door(), &email(" ADA@example.org")).await.unwrap();
     assert_eq!(kit.state().await.count("guests"), 1);
@@ -167,7 +167,7 @@ async fn a_guest_is_one_however_often_it_starts(kit: Kit) {
     assert!(written.text.contains("within 1 hour;"), "{}", written.text);
 }
 
-async fn a_link_begins_a_guests_session_of_a_day(kit: Kit) {
+async fn a_link_opens_a_guest_session_of_one_day(kit: Kit) {
     start_guest(&kit.db, &door(), &email(ADA)).await.unwrap();
     let link = newest_link(&kit).await;
     let begun = confirm_guest(&kit.db, &door(), &link).await.unwrap();
@@ -178,7 +178,7 @@ async fn a_link_begins_a_guests_session_of_a_day(kit: Kit) {
     assert_eq!(viewer(&kit, &begun.secret).await, None);
 }
 
-async fn a_link_that_is_not_valid_begins_no_guests_session(kit: Kit) {
+async fn an_invalid_link_opens_no_guest_session(kit: Kit) {
     account(&kit, EVE).await;
     start_guest(&kit.db, &door(), &email(ADA)).await.unwrap();
     let late = newest_link(&kit).await;
@@ -203,7 +203,7 @@ async fn letters_to_a_guest_are_limited(kit: Kit) {
     assert_eq!(kit.state().await, before);
 }
 
-async fn a_letter_that_is_not_wanted_any_more_is_not_written(kit: Kit) {
+async fn an_obsolete_letter_is_not_written(kit: Kit) {
     let confirmed = account(&kit, ADA).await;
     let before = kit.state().await;
     for letter in [
@@ -222,14 +222,14 @@ async fn a_letter_that_is_not_wanted_any_more_is_not_written(kit: Kit) {
     assert!(told.to.address == ADA && !told.text.contains("code="), "{told:?}");
 }
 
-async fn a_buyer_is_written_to_by_address_and_name(kit: Kit) {
+async fn the_address_and_the_name_of_a_buyer_are_found(kit: Kit) {
     let known = account(&kit, ADA).await;
     let found = email_of(&kit.db, &operator(), Buyer::Account(known.id)).await.unwrap();
     assert_eq!(found, Some((email(ADA), Some("Ada".to_owned()))));
     assert_eq!(email_of(&kit.db, &operator(), Buyer::Guest(kit.db.new_id())).await.unwrap(), None);
 }
 
-async fn a_person_is_one_with_and_without_an_account(kit: Kit) {
+async fn a_person_has_one_key_with_and_without_an_account(kit: Kit) {
     signs_up(&kit, ADA, PASSWORD).await;
     let ConfirmEmailLetter { account } = serde_json::from_value(letters(&kit).await.pop().unwrap()).unwrap();
     assert_eq!(person_key_of(&kit.db, Buyer::Account(account)).await.unwrap(), None, "not confirmed yet");
@@ -253,7 +253,7 @@ async fn a_person_is_one_with_and_without_an_account(kit: Kit) {
     assert_eq!(domain::accounts::own_email(&kit.db, &as_buyer).await.unwrap(), Some(email(ADA)));
 }
 
-async fn what_has_ended_is_swept(kit: Kit) {
+async fn ended_sessions_and_expired_links_are_deleted(kit: Kit) {
     account(&kit, ADA).await;
     signs_in(&kit, ADA).await;
     asks_for_reset(&kit, ADA).await;

@@ -21,20 +21,20 @@ use super::{
 
 on_both! {
     a_new_address_gets_an_account_to_confirm_and_a_letter,
-    the_address_is_one_however_it_is_typed,
-    a_known_address_is_answered_alike_and_its_owner_is_told,
-    an_address_that_waits_gets_its_link_again_and_keeps_its_password,
-    neither_of_two_passwords_opens_an_address_that_is_not_confirmed,
+    an_address_is_the_same_however_it_is_typed,
+    a_known_address_gets_the_same_answer_and_its_owner_a_letter,
+    an_unconfirmed_address_gets_its_link_again_and_keeps_its_password,
+    two_sign_ups_with_different_passwords_leave_no_valid_password,
     two_sign_ups_at_once_make_one_account,
-    letters_to_one_address_are_few_whoever_asks,
+    letters_to_one_address_are_limited_across_origins,
     sign_ups_from_one_network_are_limited,
-    who_signs_in_has_a_session,
-    an_address_that_is_not_confirmed_may_sign_in_and_counts_as_unconfirmed,
-    a_wrong_password_and_an_unknown_address_are_told_alike,
-    an_account_without_a_password_is_not_signed_in_to,
+    signing_in_opens_a_session,
+    an_unconfirmed_address_may_sign_in_and_stays_unconfirmed,
+    a_wrong_password_and_an_unknown_address_get_the_same_answer,
+    an_account_without_a_password_cannot_sign_in,
     tries_against_one_address_are_limited_whether_it_is_known_or_not,
     tries_from_one_network_are_limited,
-    a_refused_try_is_not_given_back,
+    a_refused_try_does_not_refill_the_budget,
 }
 
 async fn a_new_address_gets_an_account_to_confirm_and_a_letter(kit: Kit) {
@@ -46,24 +46,24 @@ async fn a_new_address_gets_an_account_to_confirm_and_a_letter(kit: Kit) {
     assert_eq!(audit_actions(&kit).await, ["account.sign_up"]);
 }
 
-async fn the_address_is_one_however_it_is_typed(kit: Kit) {
+async fn an_address_is_the_same_however_it_is_typed(kit: Kit) {
     signs_up(&kit, ADA, PASSWORD).await;
     signs_up(&kit, " Ada@Example.ORG ", PASSWORD).await;
     assert_eq!(kit.state().await.count("accounts"), 1);
     assert!(tries(&kit, "ADA@example.org", PASSWORD).await.is_ok());
 }
 
-async fn a_known_address_is_answered_alike_and_its_owner_is_told(kit: Kit) {
+async fn a_known_address_gets_the_same_answer_and_its_owner_a_letter(kit: Kit) {
     let known = account(&kit, ADA).await;
     signs_up(&kit, ADA, "another password").await;
     assert_eq!(letters(&kit).await, [letter(&AlreadySignedUpLetter { account: known.id })]);
     let same = queries::account_by_email(&kit.db, &operator(), &email(ADA)).await.unwrap();
-    assert_eq!(same, Some(known), "nothing of the account changed");
+    assert_eq!(same, Some(known), "the account did not change");
     assert!(tries(&kit, ADA, PASSWORD).await.is_ok());
     assert_eq!(refusal(tries(&kit, ADA, "another password").await).0, SignInRefusal::BadCredentials);
 }
 
-async fn an_address_that_waits_gets_its_link_again_and_keeps_its_password(kit: Kit) {
+async fn an_unconfirmed_address_gets_its_link_again_and_keeps_its_password(kit: Kit) {
     signs_up(&kit, ADA, PASSWORD).await;
     let session = signs_in(&kit, ADA).await;
     signs_up(&kit, ADA, PASSWORD).await;
@@ -74,7 +74,7 @@ async fn an_address_that_waits_gets_its_link_again_and_keeps_its_password(kit: K
     assert!(tries(&kit, ADA, PASSWORD).await.is_ok());
 }
 
-async fn neither_of_two_passwords_opens_an_address_that_is_not_confirmed(kit: Kit) {
+async fn two_sign_ups_with_different_passwords_leave_no_valid_password(kit: Kit) {
     signs_up(&kit, ADA, "a stranger's word").await;
     let stranger = tries(&kit, ADA, "a stranger's word").await.unwrap();
     signs_up(&kit, ADA, PASSWORD).await;
@@ -98,7 +98,7 @@ async fn two_sign_ups_at_once_make_one_account(kit: Kit) {
     assert!(tries(&kit, ADA, PASSWORD).await.is_ok());
 }
 
-async fn letters_to_one_address_are_few_whoever_asks(kit: Kit) {
+async fn letters_to_one_address_are_limited_across_origins(kit: Kit) {
     for last in 1..=5 {
         sign_up(&kit.db, &from(&format!("192.0.2.{last}")), wants_account(ADA, PASSWORD)).await.unwrap();
     }
@@ -124,7 +124,7 @@ async fn sign_ups_from_one_network_are_limited(kit: Kit) {
     sign_up(&kit.db, &from("2001:db8:0:1::1"), wants_account(EVE, PASSWORD)).await.unwrap();
 }
 
-async fn who_signs_in_has_a_session(kit: Kit) {
+async fn signing_in_opens_a_session(kit: Kit) {
     let known = account(&kit, ADA).await;
     let begun = signs_in(&kit, ADA).await;
     assert!(begun.secret.expose().starts_with("sr_ses_"));
@@ -142,13 +142,13 @@ async fn who_signs_in_has_a_session(kit: Kit) {
     assert_eq!(audit_actions(&kit).await, ["account.create", "session.open"]);
 }
 
-async fn an_address_that_is_not_confirmed_may_sign_in_and_counts_as_unconfirmed(kit: Kit) {
+async fn an_unconfirmed_address_may_sign_in_and_stays_unconfirmed(kit: Kit) {
     signs_up(&kit, ADA, PASSWORD).await;
     let Viewer::Account(begun) = signs_in(&kit, ADA).await.viewer else { unreachable!() };
     assert!(begun.person.is_none());
 }
 
-async fn a_wrong_password_and_an_unknown_address_are_told_alike(kit: Kit) {
+async fn a_wrong_password_and_an_unknown_address_get_the_same_answer(kit: Kit) {
     account(&kit, ADA).await;
     let before = kit.state().await;
     let wrong = refusal(tries(&kit, ADA, "wrong password").await);
@@ -158,7 +158,7 @@ async fn a_wrong_password_and_an_unknown_address_are_told_alike(kit: Kit) {
     assert_eq!(kit.state().await, before);
 }
 
-async fn an_account_without_a_password_is_not_signed_in_to(kit: Kit) {
+async fn an_account_without_a_password_cannot_sign_in(kit: Kit) {
     let request = CreateAccount { email: email(ADA), name: Line::new("Ada").unwrap(), password: None };
     create_account(&kit.db, &operator(), request).await.unwrap();
     let before = kit.state().await;
@@ -197,7 +197,7 @@ async fn tries_from_one_network_are_limited(kit: Kit) {
     assert!(sign_in(&kit.db, &from("198.51.100.1"), &right).await.is_ok());
 }
 
-async fn a_refused_try_is_not_given_back(kit: Kit) {
+async fn a_refused_try_does_not_refill_the_budget(kit: Kit) {
     account(&kit, ADA).await;
     for _ in 0..20 {
         tries(&kit, ADA, "wrong password").await.unwrap_err();

@@ -1,12 +1,7 @@
-//! Accounts: who signs up and in, what links, sessions and tokens are worth, and that nothing tells who
-//! exists.
+//! Accounts: signing up and in, links, sessions, tokens, and that no response reveals whether an address is
+//! known.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that fails has said what it must"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests may panic")]
 
 mod by_link;
 mod door;
@@ -47,13 +42,13 @@ fn operator() -> SystemScope {
     SystemScope::new("test")
 }
 
-/// Nobody known, from a network address.
+/// Returns the scope of an unknown person at a network address.
 fn from(address: &str) -> EntryScope {
     let address: IpAddr = address.parse().unwrap();
     authorize(&Viewer::Public, Enter { address }).unwrap()
 }
 
-/// Nobody known, from the address that most tests come from.
+/// Returns the scope of an unknown person at the address that most tests use.
 fn door() -> EntryScope {
     from("192.0.2.1")
 }
@@ -62,7 +57,7 @@ fn me(viewer: &Viewer) -> AccountScope {
     authorize(viewer, OwnAccount).unwrap()
 }
 
-/// The one refusal of a call, with the input that it is about.
+/// Returns the only refusal of a call, with the input field that it is about.
 fn refusal<T: Debug, R: Debug + Copy>(result: Result<T, OpError<R>>) -> (R, String) {
     match result {
         Err(OpError::Refused(refused)) if refused.len() == 1 => {
@@ -81,7 +76,7 @@ async fn signs_up(kit: &Kit, address: &str, word: &str) {
     sign_up(&kit.db, &door(), wants_account(address, word)).await.unwrap();
 }
 
-/// An account with a confirmed address and the usual password.
+/// Creates an account with a confirmed address and the usual password.
 async fn account(kit: &Kit, address: &str) -> Account {
     let request = CreateAccount {
         email: email(address),
@@ -103,17 +98,17 @@ async fn viewer(kit: &Kit, secret: &Secret) -> Option<Viewer> {
     viewer_of(&kit.db, secret).await.unwrap()
 }
 
-/// What the link of a letter carries.
+/// Returns the secret of a letter's link.
 async fn link_of(kit: &Kit, letter: &Json) -> Secret {
     Secret::presented(&link_in(&write_letter(kit, letter).await.unwrap())).unwrap()
 }
 
-/// What the link of the newest letter carries.
+/// Returns the secret of the newest letter's link.
 async fn newest_link(kit: &Kit) -> Secret {
     link_of(kit, letters(kit).await.last().unwrap()).await
 }
 
-/// A bearer token or a link that nobody was given.
+/// Returns a well-formed secret that was never issued.
 fn unknown(prefix: &str) -> Secret {
     Secret::presented(&format!("{prefix}_{}", "0".repeat(64))).unwrap()
 }

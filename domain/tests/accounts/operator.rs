@@ -1,4 +1,4 @@
-//! What the operator and administrators do.
+//! Operations of the operator and of administrators.
 
 use chrono::TimeDelta;
 use domain::{
@@ -15,13 +15,13 @@ use super::{
 };
 
 on_both! {
-    an_administrator_is_made_of_a_new_account,
-    an_account_that_exists_becomes_an_administrator_and_keeps_its_password,
+    a_new_account_can_be_an_administrator,
+    an_existing_account_becomes_an_administrator_and_keeps_its_password,
     a_strangers_password_does_not_become_an_administrators,
-    an_administrator_is_made_once,
-    an_account_that_is_made_twice_is_one,
+    an_administrator_cannot_be_made_twice,
+    creating_an_account_twice_makes_one,
     many_buyers_are_made_at_once_and_again,
-    a_session_can_be_begun_for_the_demo,
+    a_session_can_be_opened_for_the_demo,
     accounts_are_listed_newest_first_and_found_by_address,
 }
 
@@ -29,7 +29,7 @@ fn wanted(address: &str, word: Option<&str>) -> CreateAccount {
     CreateAccount { email: email(address), name: Line::new("Root").unwrap(), password: word.map(password) }
 }
 
-async fn an_administrator_is_made_of_a_new_account(kit: Kit) {
+async fn a_new_account_can_be_an_administrator(kit: Kit) {
     assert!(!queries::any_admin(&kit.db, &operator()).await.unwrap());
     let made = create_admin(&kit.db, &operator(), wanted(ADA, Some(PASSWORD))).await.unwrap();
     assert!(made.admin && made.email_confirmed_at.is_some());
@@ -40,7 +40,7 @@ async fn an_administrator_is_made_of_a_new_account(kit: Kit) {
     assert_eq!(audit_actions(&kit).await, ["account.create_admin", "session.open"]);
 }
 
-async fn an_account_that_exists_becomes_an_administrator_and_keeps_its_password(kit: Kit) {
+async fn an_existing_account_becomes_an_administrator_and_keeps_its_password(kit: Kit) {
     let known = account(&kit, ADA).await;
     let session = signs_in(&kit, ADA).await;
     let made = create_admin(&kit.db, &operator(), wanted(ADA, None)).await.unwrap();
@@ -58,7 +58,7 @@ async fn a_strangers_password_does_not_become_an_administrators(kit: Kit) {
     assert_eq!(refusal(tries(&kit, ADA, "a stranger's word").await).0, SignInRefusal::BadCredentials);
 }
 
-async fn an_administrator_is_made_once(kit: Kit) {
+async fn an_administrator_cannot_be_made_twice(kit: Kit) {
     create_admin(&kit.db, &operator(), wanted(ADA, Some(PASSWORD))).await.unwrap();
     let before = kit.state().await;
     let refused = refusal(create_admin(&kit.db, &operator(), wanted(ADA, Some("another password"))).await);
@@ -66,7 +66,7 @@ async fn an_administrator_is_made_once(kit: Kit) {
     assert_eq!(kit.state().await, before);
 }
 
-async fn an_account_that_is_made_twice_is_one(kit: Kit) {
+async fn creating_an_account_twice_makes_one(kit: Kit) {
     let first = create_account(&kit.db, &operator(), wanted(ADA, Some(PASSWORD))).await.unwrap();
     let second = create_account(&kit.db, &operator(), wanted(ADA, None)).await.unwrap();
     assert_eq!(first.id, second.id);
@@ -93,7 +93,7 @@ async fn many_buyers_are_made_at_once_and_again(kit: Kit) {
     );
 }
 
-async fn a_session_can_be_begun_for_the_demo(kit: Kit) {
+async fn a_session_can_be_opened_for_the_demo(kit: Kit) {
     let known = account(&kit, ADA).await;
     let begun = open_session_for(&kit.db, &operator(), known.id).await.unwrap().unwrap();
     assert_eq!(viewer(&kit, &begun.secret).await, Some(begun.viewer));

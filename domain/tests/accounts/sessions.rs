@@ -1,4 +1,4 @@
-//! One's own account and sessions, and what a session is worth.
+//! One's own account and sessions, and the viewers of sessions.
 
 use chrono::TimeDelta;
 use domain::{
@@ -20,27 +20,27 @@ use super::{
 };
 
 on_both! {
-    an_unknown_secret_is_nobody,
+    an_unknown_secret_has_no_viewer,
     a_session_ends_after_thirty_days,
     a_session_of_a_member_knows_the_creators,
-    a_request_costs_two_statements_and_notes_its_use_once_a_minute,
+    a_request_costs_two_statements_and_records_its_use_once_a_minute,
     signing_out_ends_this_session_everywhere,
-    signing_out_twice_is_no_fault,
-    ones_living_sessions_are_listed_newest_first,
+    signing_out_twice_is_allowed,
+    own_live_sessions_are_listed_newest_first,
     another_session_of_ones_own_can_be_ended,
     a_session_of_somebody_else_is_unknown,
     a_name_can_be_changed,
     a_new_password_ends_the_other_sessions,
     a_wrong_old_password_changes_nothing,
     tries_with_a_stolen_session_are_limited,
-    a_link_that_was_on_its_way_is_void_after_a_new_password,
+    a_link_is_void_after_a_change_of_password,
 }
 
 fn change(old: &str, new: &str) -> ChangePassword {
     ChangePassword { old: password(old), new: password(new) }
 }
 
-async fn an_unknown_secret_is_nobody(kit: Kit) {
+async fn an_unknown_secret_has_no_viewer(kit: Kit) {
     for prefix in ["sr_ses", "sr_sec", "sr_pub", "what"] {
         assert_eq!(viewer(&kit, &unknown(prefix)).await, None);
     }
@@ -70,7 +70,7 @@ async fn a_session_of_a_member_knows_the_creators(kit: Kit) {
     assert_eq!(memberships, now.memberships);
 }
 
-async fn a_request_costs_two_statements_and_notes_its_use_once_a_minute(kit: Kit) {
+async fn a_request_costs_two_statements_and_records_its_use_once_a_minute(kit: Kit) {
     account(&kit, ADA).await;
     let begun = signs_in(&kit, ADA).await;
     let cost = async || {
@@ -96,7 +96,7 @@ async fn signing_out_ends_this_session_everywhere(kit: Kit) {
     assert!(viewer(&kit, &there.secret).await.is_some());
 }
 
-async fn signing_out_twice_is_no_fault(kit: Kit) {
+async fn signing_out_twice_is_allowed(kit: Kit) {
     account(&kit, ADA).await;
     let scope = authorize(&signs_in(&kit, ADA).await.viewer, OwnSession).unwrap();
     sign_out(&kit.db, &scope).await.unwrap();
@@ -105,7 +105,7 @@ async fn signing_out_twice_is_no_fault(kit: Kit) {
     assert_eq!(kit.state().await, before);
 }
 
-async fn ones_living_sessions_are_listed_newest_first(kit: Kit) {
+async fn own_live_sessions_are_listed_newest_first(kit: Kit) {
     account(&kit, ADA).await;
     account(&kit, EVE).await;
     signs_in(&kit, EVE).await;
@@ -187,7 +187,7 @@ async fn tries_with_a_stolen_session_are_limited(kit: Kit) {
     assert_eq!(kit.state().await, before);
 }
 
-async fn a_link_that_was_on_its_way_is_void_after_a_new_password(kit: Kit) {
+async fn a_link_is_void_after_a_change_of_password(kit: Kit) {
     account(&kit, ADA).await;
     let scope = me(&signs_in(&kit, ADA).await.viewer);
     domain::accounts::request_password_reset(&kit.db, &super::door(), &super::email(ADA)).await.unwrap();

@@ -25,25 +25,25 @@ use super::{
 };
 
 on_both! {
-    a_token_shows_its_secret_once_and_is_what_it_says,
+    a_new_token_has_a_secret_and_the_requested_permissions,
     a_publishable_token_carries_no_permissions,
     a_secret_token_that_may_do_nothing_is_refused,
-    an_expiry_lies_ahead_and_within_two_years,
-    every_complaint_about_a_token_comes_at_once,
+    an_expiry_must_be_in_the_future_and_within_two_years,
+    all_complaints_about_a_token_are_returned_at_once,
     tokens_are_bounded_in_number,
-    a_token_runs_out,
-    its_use_is_noted_once_a_minute,
-    a_revoked_token_is_nobody,
+    a_token_expires,
+    the_use_of_a_token_is_recorded_once_a_minute,
+    a_revoked_token_has_no_viewer,
     a_token_of_another_creator_is_unknown,
-    tokens_are_listed_newest_first_and_only_ones_own,
+    own_tokens_are_listed_newest_first,
     a_buyer_agrees_by_letter_and_the_storefront_gets_a_session,
-    a_storefronts_session_is_a_buyers_and_no_more,
-    a_storefront_learns_nothing_about_who_exists,
-    a_link_is_good_in_the_storefront_that_asked_only,
-    a_link_for_a_storefront_runs_out_after_a_quarter_of_an_hour,
+    a_storefront_session_has_only_the_rights_of_a_buyer,
+    a_storefront_does_not_learn_whether_an_address_is_known,
+    a_link_works_only_in_the_storefront_that_requested_it,
+    a_link_for_a_storefront_expires_after_15_minutes,
     a_storefronts_letters_to_one_address_are_limited,
     revoking_a_token_ends_the_sessions_that_it_opened,
-    many_bearers_are_told_as_each_of_them_is,
+    a_batch_of_bearer_tokens_has_the_same_viewers_as_single_look_ups,
 }
 
 fn of(creator: Option<CreatorId>) -> TokensScope {
@@ -69,7 +69,7 @@ async fn storefront(kit: &Kit) -> (TokenCreated, StorefrontScope) {
     (token, scope)
 }
 
-async fn a_token_shows_its_secret_once_and_is_what_it_says(kit: Kit) {
+async fn a_new_token_has_a_secret_and_the_requested_permissions(kit: Kit) {
     let creator: CreatorId = kit.db.new_id();
     let permissions = [Permission::CatalogWrite, Permission::CatalogRead, Permission::CatalogWrite];
     let token = made(&kit, Some(creator), TokenKind::Secret, &permissions).await;
@@ -101,7 +101,7 @@ async fn a_secret_token_that_may_do_nothing_is_refused(kit: Kit) {
     assert_eq!(kit.state().await, before);
 }
 
-async fn an_expiry_lies_ahead_and_within_two_years(kit: Kit) {
+async fn an_expiry_must_be_in_the_future_and_within_two_years(kit: Kit) {
     let before = kit.state().await;
     for (expires_at, expected) in [
         (Kit::start(), CreateTokenRefusal::ExpiryPast),
@@ -120,7 +120,7 @@ async fn an_expiry_lies_ahead_and_within_two_years(kit: Kit) {
     assert!(create_token(&kit.db, &of(None), request).await.is_ok());
 }
 
-async fn every_complaint_about_a_token_comes_at_once(kit: Kit) {
+async fn all_complaints_about_a_token_are_returned_at_once(kit: Kit) {
     let request = wanted(TokenKind::Secret, &[], Some(Kit::start()));
     let Err(OpError::Refused(refused)) = create_token(&kit.db, &of(None), request).await else {
         unreachable!()
@@ -142,10 +142,10 @@ async fn tokens_are_bounded_in_number(kit: Kit) {
     let some = queries::tokens(&kit.db, &of(creator), &Page::first(1)).await.unwrap().rows.remove(0).1;
     revoke_token(&kit.db, &of(creator), some.id).await.unwrap();
     assert!(create_token(&kit.db, &of(creator), request()).await.is_ok());
-    assert!(create_token(&kit.db, &of(None), request()).await.is_ok(), "each creator has a bound of its own");
+    assert!(create_token(&kit.db, &of(None), request()).await.is_ok(), "each creator has its own limit");
 }
 
-async fn a_token_runs_out(kit: Kit) {
+async fn a_token_expires(kit: Kit) {
     let request = wanted(TokenKind::Publishable, &[], Some(Kit::start() + TimeDelta::hours(1)));
     let token = create_token(&kit.db, &of(None), request).await.unwrap();
     assert!(viewer(&kit, &token.secret).await.is_some());
@@ -153,7 +153,7 @@ async fn a_token_runs_out(kit: Kit) {
     assert_eq!(viewer(&kit, &token.secret).await, None);
 }
 
-async fn its_use_is_noted_once_a_minute(kit: Kit) {
+async fn the_use_of_a_token_is_recorded_once_a_minute(kit: Kit) {
     let token = made(&kit, None, TokenKind::Publishable, &[]).await;
     let cost = async || {
         let before = kit.db.statements();
@@ -168,7 +168,7 @@ async fn its_use_is_noted_once_a_minute(kit: Kit) {
     assert_eq!(listed.rows.first().unwrap().1.last_used_at, Some(Kit::start() + TimeDelta::seconds(60)));
 }
 
-async fn a_revoked_token_is_nobody(kit: Kit) {
+async fn a_revoked_token_has_no_viewer(kit: Kit) {
     let token = made(&kit, None, TokenKind::Publishable, &[]).await;
     let revoked = revoke_token(&kit.db, &of(None), token.token.id).await.unwrap();
     assert_eq!(revoked.revoked_at, Some(Kit::start()));
@@ -193,7 +193,7 @@ async fn a_token_of_another_creator_is_unknown(kit: Kit) {
     assert_eq!(kit.state().await, before);
 }
 
-async fn tokens_are_listed_newest_first_and_only_ones_own(kit: Kit) {
+async fn own_tokens_are_listed_newest_first(kit: Kit) {
     let creator = Some(kit.db.new_id());
     made(&kit, None, TokenKind::Publishable, &[]).await;
     let mut expected = Vec::new();
@@ -220,7 +220,7 @@ async fn a_buyer_agrees_by_letter_and_the_storefront_gets_a_session(kit: Kit) {
     assert_eq!(viewer(&kit, &begun.secret).await, Some(begun.viewer));
 }
 
-async fn a_storefronts_session_is_a_buyers_and_no_more(kit: Kit) {
+async fn a_storefront_session_has_only_the_rights_of_a_buyer(kit: Kit) {
     let request = domain::accounts::CreateAccount {
         email: email(ADA),
         name: Line::new("Ada").unwrap(),
@@ -235,17 +235,17 @@ async fn a_storefronts_session_is_a_buyers_and_no_more(kit: Kit) {
     assert_eq!(begun.viewer, Viewer::Account(seen));
 }
 
-async fn a_storefront_learns_nothing_about_who_exists(kit: Kit) {
+async fn a_storefront_does_not_learn_whether_an_address_is_known(kit: Kit) {
     let (_, scope) = storefront(&kit).await;
     request_session(&kit.db, &scope, &email(EVE)).await.unwrap();
     assert!(letters(&kit).await.is_empty());
     signs_up(&kit, ADA, "some password").await;
     let before = letters(&kit).await;
     request_session(&kit.db, &scope, &email(ADA)).await.unwrap();
-    assert_eq!(letters(&kit).await, before, "an address that is not confirmed is nobody's yet");
+    assert_eq!(letters(&kit).await, before, "an unconfirmed address gets no letter");
 }
 
-async fn a_link_is_good_in_the_storefront_that_asked_only(kit: Kit) {
+async fn a_link_works_only_in_the_storefront_that_requested_it(kit: Kit) {
     account(&kit, ADA).await;
     let ((_, asked), (_, other)) = (storefront(&kit).await, storefront(&kit).await);
     request_session(&kit.db, &asked, &email(ADA)).await.unwrap();
@@ -260,7 +260,7 @@ async fn a_link_is_good_in_the_storefront_that_asked_only(kit: Kit) {
     assert_eq!(refusal(open_session(&kit.db, &asked, &link).await).0, OpenSessionRefusal::LinkInvalid);
 }
 
-async fn a_link_for_a_storefront_runs_out_after_a_quarter_of_an_hour(kit: Kit) {
+async fn a_link_for_a_storefront_expires_after_15_minutes(kit: Kit) {
     account(&kit, ADA).await;
     let (_, scope) = storefront(&kit).await;
     request_session(&kit.db, &scope, &email(ADA)).await.unwrap();
@@ -296,7 +296,7 @@ async fn revoking_a_token_ends_the_sessions_that_it_opened(kit: Kit) {
     assert_eq!(write_letter(&kit, &unwanted).await, None);
 }
 
-async fn many_bearers_are_told_as_each_of_them_is(kit: Kit) {
+async fn a_batch_of_bearer_tokens_has_the_same_viewers_as_single_look_ups(kit: Kit) {
     let ada = account(&kit, ADA).await;
     for name in ["Salt Glaze", "Blue Loom"] {
         kit.clock.advance(TimeDelta::seconds(1));
@@ -315,7 +315,7 @@ async fn many_bearers_are_told_as_each_of_them_is(kit: Kit) {
     secrets.push(made(&kit, None, TokenKind::Publishable, &[]).await.secret);
     secrets.push(token.secret);
     let hashes: Vec<_> = secrets.iter().map(|secret| secret.hash()).collect();
-    // The second time the storefront's token and its session are revoked.
+    // In the second round, the storefront's token and its session are revoked.
     for known in [7, 5] {
         let before = kit.db.statements();
         let viewers = viewers_of(&kit.db, &hashes).await.unwrap();

@@ -1,4 +1,4 @@
-//! Products that come as a file, and go out as one.
+//! Imports of products from a file, and exports to one.
 
 use std::{
     future::{Future, poll_fn},
@@ -52,7 +52,7 @@ async fn run(db: &Db, import: ImportId) {
     while run_import(db, &operator(), import).await.unwrap() == Progress::More {}
 }
 
-/// Starts an import and works it off.
+/// Starts an import and processes all its rows.
 async fn imported(
     kit: &Kit,
     scope: &CreatorScope,
@@ -85,7 +85,7 @@ fn outcomes(rows: &[ImportRow]) -> Vec<Row> {
     rows.iter().map(|row| (row.number, row.product_outcome, row.variant_outcome)).collect()
 }
 
-/// The whole of a creator's catalogue as a sheet.
+/// Exports the whole catalogue of a creator as a sheet.
 async fn exported(db: &Db, scope: &CreatorScope) -> String {
     let (mut bytes, mut after) = (Vec::new(), None);
     loop {
@@ -109,7 +109,7 @@ const UNCHANGED: Option<Outcome> = Some(Outcome::Unchanged);
 const UPDATED: Option<Outcome> = Some(Outcome::Updated);
 const REFUSED: Option<Outcome> = Some(Outcome::Refused);
 
-/// Polls some work so often at most; what is not done by then is dropped in the middle.
+/// Polls a future up to `times` times. If it is not done by then, drops it in the middle of its work.
 async fn polled<F: Future>(work: F, mut times: u32) -> Option<F::Output> {
     let mut work = pin!(work);
     poll_fn(|context| match work.as_mut().poll(context) {
@@ -123,7 +123,7 @@ async fn polled<F: Future>(work: F, mut times: u32) -> Option<F::Output> {
     .await
 }
 
-/// A sheet of that many products, each with two variants.
+/// Returns a sheet of this many products, each with two variants.
 fn many(products: u32) -> String {
     let rows =
         (0..products).map(|n| format!("item-{n},Item {n},ITEM-{n}-A,A,1.00\nitem-{n},,ITEM-{n}-B,B,2.00\n"));
@@ -136,31 +136,50 @@ fn catalogues() -> impl Strategy<Value = Vec<(String, String, String)>> {
 }
 
 on_both! {
-    async fn a_file_becomes_products_and_variants_and_again_nothing(kit: Kit) {
+    async fn a_file_becomes_products_and_variants_and_importing_it_again_changes_nothing(kit: Kit) {
         let (_, scope) = creator(&kit, "Salt Glaze").await;
         let (import, rows) = imported(&kit, &scope, BOWLS, false, "first").await;
-        assert_eq!(outcomes(&rows), [(2, CREATED, CREATED), (3, None, CREATED), (4, CREATED, CREATED), (5, CREATED, None)]);
+        assert_eq!(
+            outcomes(&rows),
+            [(2, CREATED, CREATED), (3, None, CREATED), (4, CREATED, CREATED), (5, CREATED, None)]
+        );
         let counts = |import: &ProductImport| {
-            [import.rows_done.get(), import.rows_refused.get(), import.products_created.get(), import.products_updated.get(), import.variants_created.get(),
-                import.variants_updated.get()]
+            [
+                import.rows_done.get(),
+                import.rows_refused.get(),
+                import.products_created.get(),
+                import.products_updated.get(),
+                import.variants_created.get(),
+                import.variants_updated.get(),
+            ]
         };
         assert_eq!(counts(&import), [4, 0, 3, 0, 3, 0]);
         assert!(import.finished_at.is_some() && import.row_count.get() == 4);
         let sheet = exported(&kit.db, &scope).await;
-        assert_eq!(sheet, "slug,title,summary,description,tags,sku,variant_title,price,currency,weight_grams,length_mm,width_mm,height_mm,tax_class\r\n\
+        let expected = "slug,title,summary,description,tags,sku,variant_title,price,currency,weight_grams,\
+            length_mm,width_mm,height_mm,tax_class\r\n\
             wide-bowl,Wide bowl,For soup,,\"clay, salt-glaze\",BOWL-S,Small,12.50,EUR,400,0,0,0,REDUCED\r\n\
             wide-bowl,,,,,BOWL-L,Large,20.00,EUR,900,0,0,0,STANDARD\r\n\
             plain-cup,Plain Cup,,,,CUP,One size,9.99,EUR,0,0,0,0,STANDARD\r\n\
-            vase,Vase,,,,,,,,,,,,\r\n");
+            vase,Vase,,,,,,,,,,,,\r\n";
+        assert_eq!(sheet, expected);
         let before = (facts(&kit).await.len(), audit_actions(&kit).await.len());
         let (import, rows) = imported(&kit, &scope, &sheet, false, "again").await;
-        assert_eq!(outcomes(&rows), [(2, UNCHANGED, UNCHANGED), (3, None, UNCHANGED), (4, UNCHANGED, UNCHANGED), (5, UNCHANGED, None)]);
+        assert_eq!(
+            outcomes(&rows),
+            [
+                (2, UNCHANGED, UNCHANGED),
+                (3, None, UNCHANGED),
+                (4, UNCHANGED, UNCHANGED),
+                (5, UNCHANGED, None)
+            ]
+        );
         assert_eq!(counts(&import), [4, 0, 0, 0, 0, 0]);
-        // That it began, and that it ended: nothing else was written.
+        // Only the start and the end of the import were recorded.
         assert_eq!((facts(&kit).await.len(), audit_actions(&kit).await.len()), (before.0, before.1 + 2));
     }
 
-    async fn what_is_there_is_changed_in_what_differs(kit: Kit) {
+    async fn an_import_changes_only_what_differs(kit: Kit) {
         let (_, scope) = creator(&kit, "Salt Glaze").await;
         imported(&kit, &scope, BOWLS, false, "first").await;
         let file = "slug,title,summary,tags,sku,price,length_mm\n\
@@ -171,13 +190,17 @@ on_both! {
         assert_eq!(outcomes(&rows), [(2, UPDATED, UPDATED), (3, UNCHANGED, None), (4, UNCHANGED, UNCHANGED)]);
         assert_eq!((import.products_updated.get(), import.variants_updated.get()), (1, 1));
         let sheet = exported(&kit.db, &scope).await;
-        // The summary was emptied; the weight and the class, of which nothing was said, stayed.
-        assert!(sheet.contains("\r\nwide-bowl,Wider bowl,,,clay,BOWL-S,Small,13.00,EUR,400,300,0,0,REDUCED\r\n"), "{sheet}");
+        // The summary was emptied. The weight and the tax class, which the file does not have, did not
+        // change.
+        assert!(
+            sheet.contains("\r\nwide-bowl,Wider bowl,,,clay,BOWL-S,Small,13.00,EUR,400,300,0,0,REDUCED\r\n"),
+            "{sheet}"
+        );
         let changed = rows[0].product_id.unwrap();
         assert_eq!(stored(&kit.db, &scope, changed).await.price_min_minor, 1_300);
     }
 
-    async fn each_bad_row_is_told_and_the_others_are_done(kit: Kit) {
+    async fn bad_rows_are_reported_and_the_others_are_imported(kit: Kit) {
         let (_, scope) = creator(&kit, "Salt Glaze").await;
         let bowl = product(&kit, &scope, "Bowl").await;
         for sku in ["TAKEN", "MINE"] {
@@ -187,10 +210,30 @@ on_both! {
         type Case<'a> = (&'a str, &'a [(Code, &'a str)], Option<Outcome>, Option<Outcome>);
         let cases: &[Case<'_>] = &[
             ("good,Good,,GOOD,One,1.00,,,", &[], CREATED, CREATED),
-            ("No Slug,Title,,A,One,1.00,,,", &[(Code::Invalid, "slug"), (Code::ProductRefused, "")], REFUSED, REFUSED),
-            (",益子,,B,One,1.00,,,", &[(Code::SlugNeeded, "slug"), (Code::ProductRefused, "")], REFUSED, REFUSED),
-            ("untitled,,,C,One,1.00,,,", &[(Code::Required, "title"), (Code::ProductRefused, "")], REFUSED, REFUSED),
-            ("tags,Tags,a b c,D,One,1.00,,,", &[(Code::Invalid, "tags"), (Code::ProductRefused, "")], REFUSED, REFUSED),
+            (
+                "No Slug,Title,,A,One,1.00,,,",
+                &[(Code::Invalid, "slug"), (Code::ProductRefused, "")],
+                REFUSED,
+                REFUSED,
+            ),
+            (
+                ",益子,,B,One,1.00,,,",
+                &[(Code::SlugNeeded, "slug"), (Code::ProductRefused, "")],
+                REFUSED,
+                REFUSED,
+            ),
+            (
+                "untitled,,,C,One,1.00,,,",
+                &[(Code::Required, "title"), (Code::ProductRefused, "")],
+                REFUSED,
+                REFUSED,
+            ),
+            (
+                "tags,Tags,a b c,D,One,1.00,,,",
+                &[(Code::Invalid, "tags"), (Code::ProductRefused, "")],
+                REFUSED,
+                REFUSED,
+            ),
             ("p1,P1,,lower,One,1.00,,,", &[(Code::Invalid, "sku")], CREATED, REFUSED),
             ("p2,P2,,,One,1.00,,,", &[(Code::Required, "sku")], CREATED, REFUSED),
             ("p3,P3,,E,,1.00,,,", &[(Code::Required, "variant_title")], CREATED, REFUSED),
@@ -209,25 +252,36 @@ on_both! {
             (",,,P,One,1,,,", &[(Code::SlugRepeated, "slug")], None, REFUSED),
             ("bowl,,,MINE,Two,2.00,,,", &[], UNCHANGED, UPDATED),
         ];
-        let file: String = std::iter::once(header).chain(cases.iter().map(|case| case.0)).map(|line| format!("{line}\n")).collect();
+        let file: String = std::iter::once(header)
+            .chain(cases.iter().map(|case| case.0))
+            .map(|line| format!("{line}\n"))
+            .collect();
         for (dry_run, key) in [(true, "rehearsal"), (false, "performance")] {
             let before = titles(&kit.db, &ProductFilter::default(), ProductSort::Title).await;
             let (import, rows) = imported(&kit, &scope, &file, dry_run, key).await;
             for (row, (line, complaints, product, variant)) in rows.iter().zip(cases) {
                 let seen = &row.complaints.0;
-                let seen: Vec<_> = seen.iter().map(|one| (one.code, one.column.map_or("", Column::name))).collect();
-                assert_eq!((seen.as_slice(), row.product_outcome, row.variant_outcome), (*complaints, *product, *variant), "{line}");
+                let seen: Vec<_> =
+                    seen.iter().map(|one| (one.code, one.column.map_or("", Column::name))).collect();
+                assert_eq!(
+                    (seen.as_slice(), row.product_outcome, row.variant_outcome),
+                    (*complaints, *product, *variant),
+                    "{line}"
+                );
             }
             let bad = cases.iter().filter(|case| !case.1.is_empty()).count();
             assert_eq!(usize::try_from(import.rows_refused.get()).unwrap(), bad);
             let refused = queries::rows(&kit.db, &scope, import.id, true, &Page::first(100)).await.unwrap();
-            assert_eq!((refused.rows.len(), queries::rows_count(&kit.db, &scope, import.id, true).await.unwrap()), (bad, u64::try_from(bad).unwrap()));
+            assert_eq!(
+                (refused.rows.len(), queries::rows_count(&kit.db, &scope, import.id, true).await.unwrap()),
+                (bad, u64::try_from(bad).unwrap())
+            );
             let after = titles(&kit.db, &ProductFilter::default(), ProductSort::Title).await;
             assert_eq!(after.len() - before.len(), if dry_run { 0 } else { 14 }, "{after:?}");
         }
     }
 
-    async fn a_dry_run_tells_what_would_be_and_leaves_everything_as_it_was(kit: Kit) {
+    async fn a_dry_run_reports_the_outcomes_and_changes_nothing(kit: Kit) {
         let (_, scope) = creator(&kit, "Salt Glaze").await;
         imported(&kit, &scope, BOWLS, false, "first").await;
         let file = format!("{}bowl-x,Bowl X,BOWL-S,One,1.00\nwide-bowl,Other,BOWL-S,Small,14.00\n", many(40));
@@ -242,64 +296,96 @@ on_both! {
         let (wet_tally, wet) = imported(&kit, &scope, &file, false, "wet").await;
         assert_eq!(outcomes(&dry), outcomes(&wet));
         assert_eq!(tally.products_created.get(), 41);
-        let told = |tally: &ProductImport| (tally.products_created.get(), tally.products_updated.get(), tally.variants_created.get(), tally.rows_refused.get());
+        let told = |tally: &ProductImport| {
+            (
+                tally.products_created.get(),
+                tally.products_updated.get(),
+                tally.variants_created.get(),
+                tally.rows_refused.get(),
+            )
+        };
         assert_eq!(told(&tally), told(&wet_tally));
     }
 
     async fn a_crash_in_the_middle_loses_nothing_and_repeats_nothing(kit: Kit) {
         let (_, scope) = creator(&kit, "Salt Glaze").await;
         let import = start(&kit.db, &scope, &many(30), false, "crash").await;
-        // Each try goes a little further before it is cut off, first within the transaction, then beyond it.
+        // Each try gets a little further before it is cut off: first within the transaction, then after it.
         let mut cut = 0_u32;
         for times in (0..).step_by(3) {
             match polled(run_import(&kit.db, &operator(), import), times).await {
                 None => cut += 1,
-                Some(done) => if done.unwrap() == Progress::Finished { break },
+                Some(done) => {
+                    if done.unwrap() == Progress::Finished {
+                        break;
+                    }
+                }
             }
             // A commit that was cut off may end a moment later, between two of these reads.
             let patience = std::time::Instant::now();
             loop {
                 let (tally, rows) = read(&kit, &scope, import).await;
                 let done = rows.iter().filter(|row| row.variant_outcome == CREATED).count();
-                let made = audit_actions(&kit).await.iter().filter(|action| *action == "variant.create").count();
-                let told = (usize::try_from(tally.rows_done.get()).unwrap(), usize::try_from(tally.variants_created.get()).unwrap());
+                let made =
+                    audit_actions(&kit).await.iter().filter(|action| *action == "variant.create").count();
+                let told = (
+                    usize::try_from(tally.rows_done.get()).unwrap(),
+                    usize::try_from(tally.variants_created.get()).unwrap(),
+                );
                 if (told, made) == ((done, done), done) {
                     break;
                 }
-                let alike = "what is reported was done, and the other way round";
-                assert!(patience.elapsed() < std::time::Duration::from_secs(10), "{alike}: {told:?}, {done}, {made}");
+                let alike = "the report and the effects must agree";
+                assert!(
+                    patience.elapsed() < std::time::Duration::from_secs(10),
+                    "{alike}: {told:?}, {done}, {made}"
+                );
             }
         }
         assert!(cut > 10, "{cut}");
         let (tally, _) = read(&kit, &scope, import).await;
-        assert_eq!((tally.rows_done.get(), tally.products_created.get(), tally.variants_created.get(), tally.rows_refused.get()), (60, 30, 60, 0));
+        assert_eq!(
+            (
+                tally.rows_done.get(),
+                tally.products_created.get(),
+                tally.variants_created.get(),
+                tally.rows_refused.get()
+            ),
+            (60, 30, 60, 0)
+        );
         let sheet = exported(&kit.db, &scope).await;
         assert_eq!(sheet.lines().count(), 61);
     }
 
-    async fn workers_that_are_too_many_do_each_row_once(kit: Kit) {
+    async fn several_workers_import_each_row_once(kit: Kit) {
         let (_, scope) = creator(&kit, "Salt Glaze").await;
         let one = start(&kit.db, &scope, &many(40), false, "one").await;
-        // The same products in the other order: two files of one creator take turns.
-        let reversed: Vec<String> = (0..40).rev().map(|n| format!("item-{n},Item {n},ITEM-{n}-A,A,1.00\n")).collect();
+        // The same products in the opposite order. Two imports of one creator run one after the other.
+        let reversed: Vec<String> =
+            (0..40).rev().map(|n| format!("item-{n},Item {n},ITEM-{n}-A,A,1.00\n")).collect();
         let file = format!("slug,title,sku,variant_title,price\n{}", reversed.concat());
         let two = start(&kit.db, &scope, &file, false, "two").await;
-        let workers: Vec<_> = [one, two, one, two, one, one].map(|import| {
-            let db = kit.db.clone();
-            tokio::spawn(async move { run(&db, import).await })
-        }).into();
+        let workers: Vec<_> = [one, two, one, two, one, one]
+            .map(|import| {
+                let db = kit.db.clone();
+                tokio::spawn(async move { run(&db, import).await })
+            })
+            .into();
         for worker in workers {
             worker.await.unwrap();
         }
         let ((one, _), (two, _)) = (read(&kit, &scope, one).await, read(&kit, &scope, two).await);
-        assert_eq!((one.rows_done.get(), two.rows_done.get(), one.rows_refused.get(), two.rows_refused.get()), (80, 40, 0, 0));
+        assert_eq!(
+            (one.rows_done.get(), two.rows_done.get(), one.rows_refused.get(), two.rows_refused.get()),
+            (80, 40, 0, 0)
+        );
         assert_eq!(one.products_created.get() + two.products_created.get(), 40);
         assert_eq!(one.variants_created.get() + two.variants_created.get(), 80);
         let made = audit_actions(&kit).await.iter().filter(|action| *action == "variant.create").count();
         assert_eq!(made, 80);
     }
 
-    async fn a_key_begins_one_import(kit: Kit) {
+    async fn an_idempotency_key_starts_one_import(kit: Kit) {
         let (_, scope) = creator(&kit, "Salt Glaze").await;
         let (first, _) = start_import(&kit.db, &scope, request(BOWLS, false, "key")).await.unwrap();
         let before = kit.state().await;
@@ -321,7 +407,7 @@ on_both! {
         start(&kit.db, &scope, BOWLS, true, "too-many").await;
     }
 
-    async fn an_import_that_lost_its_task_gets_another_and_one_that_is_old_goes(kit: Kit) {
+    async fn an_import_without_a_task_gets_one_and_old_imports_are_deleted(kit: Kit) {
         let (_, scope) = creator(&kit, "Salt Glaze").await;
         let import = start(&kit.db, &scope, BOWLS, false, "lost").await;
         assert_eq!(testkit::tasks(&kit).await, [testkit::task(&ImportProducts { import })]);
@@ -335,14 +421,15 @@ on_both! {
         assert_eq!(run_forgotten(&kit.db, &operator()).await.unwrap(), 1);
         assert_eq!(testkit::tasks(&kit).await, [testkit::task(&ImportProducts { import })]);
         run(&kit.db, import).await;
-        let swept = async |before| in_tx(&kit.db, Actor::System("test"), async |tx| sweep(tx, before).await).await;
-        assert_eq!(swept(kit.db.now()).await.unwrap(), 0, "what ended just now is kept");
+        let swept =
+            async |before| in_tx(&kit.db, Actor::System("test"), async |tx| sweep(tx, before).await).await;
+        assert_eq!(swept(kit.db.now()).await.unwrap(), 0, "an import that has just ended is kept");
         assert_eq!(swept(kit.db.now() + chrono::TimeDelta::seconds(1)).await.unwrap(), 1);
         assert_eq!(kit.state().await.count("product_import_rows"), 0);
         assert_eq!(run_import(&kit.db, &operator(), import).await.unwrap(), Progress::Finished);
     }
 
-    async fn a_catalogue_that_is_exported_is_imported_as_it_was(kit: Kit) {
+    async fn an_exported_catalogue_is_imported_unchanged(kit: Kit) {
         let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
         let mut runner = TestRunner::new_with_rng(Config::default(), rng);
         for case in 0..12 {
@@ -354,14 +441,22 @@ on_both! {
                 made.slug = Some(format!("product-{number}").parse().unwrap());
                 made.description = domain::platform::text::Markdown::new(description).unwrap();
                 let made = domain::catalog::create_product(&kit.db, &scope, made).await.unwrap();
-                // A SKU that is there already makes a product without a variant.
+                // If the SKU is taken already, the product remains without a variant.
                 let price = domain::platform::Money::new(100, made.currency);
-                drop(domain::catalog::create_variant(&kit.db, &scope, crate::variant_request(made.id, sku, price)).await);
+                drop(
+                    domain::catalog::create_variant(
+                        &kit.db,
+                        &scope,
+                        crate::variant_request(made.id, sku, price),
+                    )
+                    .await,
+                );
             }
             let hidden = product(&kit, &scope, "Hidden").await;
             archive_product(&kit.db, &scope, hidden.id).await.unwrap();
             let sheet = exported(&kit.db, &scope).await;
-            for record in csv::ReaderBuilder::new().has_headers(false).from_reader(sheet.as_bytes()).records() {
+            for record in csv::ReaderBuilder::new().has_headers(false).from_reader(sheet.as_bytes()).records()
+            {
                 for cell in &record.unwrap() {
                     assert!(!cell.starts_with(['=', '+', '-', '@', '\t', '\r']), "{cell:?}");
                 }
@@ -374,7 +469,7 @@ on_both! {
         }
     }
 
-    async fn a_long_catalogue_is_written_in_parts(kit: Kit) {
+    async fn a_long_catalogue_is_exported_in_parts(kit: Kit) {
         let (_, scope) = creator(&kit, "Salt Glaze").await;
         imported(&kit, &scope, &many(230), false, "long").await;
         let first = export_part(&kit.db, &scope, None).await.unwrap();

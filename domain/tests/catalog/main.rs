@@ -1,6 +1,6 @@
-//! The catalogue: products and variants, who sees them, and in which order.
+//! The catalogue: products and variants, and the visibility and the order of lists.
 
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test that fails has said what it must")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests may panic")]
 
 mod imports;
 
@@ -59,7 +59,7 @@ async fn creator_in(kit: &Kit, name: &str, code: &str) -> (Creator, CreatorScope
     (creator, scope)
 }
 
-/// A creator that prices in euros, and the scope of a member.
+/// Creates a creator that has prices in euros, and returns it with a member's scope.
 async fn creator(kit: &Kit, name: &str) -> (Creator, CreatorScope) {
     creator_in(kit, name, "EUR").await
 }
@@ -94,7 +94,7 @@ async fn variant(kit: &Kit, scope: &CreatorScope, product: &Product, sku: &str, 
     create_variant(&kit.db, scope, variant_request(product.id, sku, price)).await.unwrap()
 }
 
-/// The product as it is stored now.
+/// Returns the product as it is stored now.
 async fn stored(db: &Db, scope: &CreatorScope, id: ProductId) -> Product {
     let sight = Sight::public(&everybody()).and_own(scope);
     queries::by_ids(db, &sight, &[id]).await.unwrap().remove(&id).unwrap()
@@ -109,7 +109,7 @@ async fn titles(db: &Db, filter: &ProductFilter, sort: ProductSort) -> Vec<Strin
     slice.rows.into_iter().map(|(_, row)| row.title).collect()
 }
 
-/// The refusals with the fields they are about.
+/// Returns the refusals, with the input fields that they are about.
 fn codes<T: Debug, R: Debug + Copy>(result: Result<T, OpError<R>>) -> Vec<(R, String)> {
     let path = |steps: &[PathStep]| steps.iter().map(ToString::to_string).collect::<Vec<_>>().join(".");
     match result {
@@ -124,7 +124,7 @@ fn one<R>(code: R, path: &str) -> Vec<(R, String)> {
     vec![(code, path.to_owned())]
 }
 
-/// Reads a list page by page, forward or backward, and answers its rows in the order of the list.
+/// Reads a list page by page, forward or backward, and returns its rows in the order of the list.
 async fn walk<T>(size: u64, backward: bool, read: impl AsyncFn(Page) -> Slice<T>) -> Vec<T> {
     let mut pages: Vec<Vec<T>> = Vec::new();
     let mut place: Option<SortKey> = None;
@@ -173,9 +173,18 @@ on_both! {
             ..product_request("Wide bowl")
         };
         let product = create_product(&kit.db, &scope, asked).await.unwrap();
-        assert_eq!((product.slug.as_str(), product.title.as_str(), product.summary.as_str()), ("wide-bowl", "Wide bowl", "For soup"));
-        assert_eq!((product.creator_id, product.currency, product.price_min_minor), (creator.id, currency("EUR"), 0));
-        assert_eq!((product.version, product.archived_at, product.description_markdown.as_str()), (1, None, "# Bowl"));
+        assert_eq!(
+            (product.slug.as_str(), product.title.as_str(), product.summary.as_str()),
+            ("wide-bowl", "Wide bowl", "For soup")
+        );
+        assert_eq!(
+            (product.creator_id, product.currency, product.price_min_minor),
+            (creator.id, currency("EUR"), 0)
+        );
+        assert_eq!(
+            (product.version, product.archived_at, product.description_markdown.as_str()),
+            (1, None, "# Bowl")
+        );
         assert!(product.description_html.contains("<h1"));
         let words = tags_of(&kit.db, TagKind::Product, &[product.id]).await.unwrap();
         assert_eq!(words[&product.id], *tags(&["bowl", "stoneware"]));
@@ -184,7 +193,7 @@ on_both! {
         assert_eq!(audit_actions(&kit).await, ["creator.create", "product.create"]);
     }
 
-    async fn a_slug_is_unique_within_its_creator_past_ones_too(kit: Kit) {
+    async fn a_slug_is_unique_within_its_creator_including_past_slugs(kit: Kit) {
         let ((_, scope), (_, other)) = (creator(&kit, "Olaria").await, creator(&kit, "Oficina").await);
         let bowl = product(&kit, &scope, "Bowl").await;
         product(&kit, &other, "Bowl").await;
@@ -194,12 +203,25 @@ on_both! {
         let before = kit.state().await;
         for slug in ["bowl", "deep-bowl", "cup"] {
             let asked = CreateProduct { slug: Some(slug.parse().unwrap()), ..product_request("Plate") };
-            assert_eq!(codes(create_product(&kit.db, &scope, asked).await), one(CreateProductRefusal::SlugTaken, "slug"), "{slug}");
+            assert_eq!(
+                codes(create_product(&kit.db, &scope, asked).await),
+                one(CreateProductRefusal::SlugTaken, "slug"),
+                "{slug}"
+            );
         }
-        assert_eq!(codes(create_product(&kit.db, &scope, product_request("Bowl")).await), one(CreateProductRefusal::SlugTaken, "slug"));
-        assert_eq!(codes(create_product(&kit.db, &scope, product_request("益子")).await), one(CreateProductRefusal::SlugNeeded, "slug"));
+        assert_eq!(
+            codes(create_product(&kit.db, &scope, product_request("Bowl")).await),
+            one(CreateProductRefusal::SlugTaken, "slug")
+        );
+        assert_eq!(
+            codes(create_product(&kit.db, &scope, product_request("益子")).await),
+            one(CreateProductRefusal::SlugNeeded, "slug")
+        );
         let rename = UpdateProduct { slug: Some("bowl".parse().unwrap()), ..UpdateProduct::of(cup.id) };
-        assert_eq!(codes(update_product(&kit.db, &scope, rename).await), one(UpdateProductRefusal::SlugTaken, "slug"));
+        assert_eq!(
+            codes(update_product(&kit.db, &scope, rename).await),
+            one(UpdateProductRefusal::SlugTaken, "slug")
+        );
         assert_eq!(kit.state().await, before);
     }
 
@@ -221,11 +243,12 @@ on_both! {
         assert!(queries::by_slug(&kit.db, &sight.and_own(&scope), first.id, "bowl").await.unwrap().is_some());
     }
 
-    async fn an_update_changes_what_it_names_and_nothing_else(kit: Kit) {
+    async fn an_update_changes_only_the_given_fields(kit: Kit) {
         let (_, scope) = creator(&kit, "Olaria").await;
         let bowl = product(&kit, &scope, "Bowl").await;
         kit.clock.advance(TimeDelta::minutes(5));
-        let asked = UpdateProduct { version: Some(1), tags: Some(tags(&["bowl"])), ..UpdateProduct::of(bowl.id) };
+        let asked =
+            UpdateProduct { version: Some(1), tags: Some(tags(&["bowl"])), ..UpdateProduct::of(bowl.id) };
         let changed = update_product(&kit.db, &scope, asked).await.unwrap();
         assert_eq!(changed, Product { version: 2, updated_at: kit.db.now(), ..bowl.clone() });
         let asked = UpdateProduct {
@@ -236,61 +259,103 @@ on_both! {
             ..UpdateProduct::of(bowl.id)
         };
         let changed = update_product(&kit.db, &scope, asked).await.unwrap();
-        assert_eq!((changed.title.as_str(), changed.summary.as_str(), changed.slug.as_str()), ("Deep bowl", "For soup", "bowl"));
-        assert_eq!((changed.description_markdown.as_str(), changed.description_html.trim()), ("*Deep*", "<p><em>Deep</em></p>"));
+        assert_eq!(
+            (changed.title.as_str(), changed.summary.as_str(), changed.slug.as_str()),
+            ("Deep bowl", "For soup", "bowl")
+        );
+        assert_eq!(
+            (changed.description_markdown.as_str(), changed.description_html.trim()),
+            ("*Deep*", "<p><em>Deep</em></p>")
+        );
         assert_eq!(stored(&kit.db, &scope, bowl.id).await, changed);
-        let asked = UpdateProduct { summary: Some(None), tags: Some(Tags::default()), ..UpdateProduct::of(bowl.id) };
+        let asked =
+            UpdateProduct { summary: Some(None), tags: Some(Tags::default()), ..UpdateProduct::of(bowl.id) };
         assert_eq!(update_product(&kit.db, &scope, asked).await.unwrap().summary, "");
         assert!(tags_of(&kit.db, TagKind::Product, &[bowl.id]).await.unwrap().is_empty());
-        assert_eq!(facts(&kit).await, ["creator_changed", "product_changed", "product_changed", "product_changed", "product_changed"]);
+        assert_eq!(
+            facts(&kit).await,
+            ["creator_changed", "product_changed", "product_changed", "product_changed", "product_changed"]
+        );
         assert_eq!(audit_actions(&kit).await[2..], ["product.update"; 3]);
     }
 
     async fn an_update_of_an_old_version_is_refused(kit: Kit) {
         let (_, scope) = creator(&kit, "Olaria").await;
         let bowl = product(&kit, &scope, "Bowl").await;
-        // A variant is a part of its product.
+        // A variant is a part of its product, so it increments the product's version.
         variant(&kit, &scope, &bowl, "BOWL-S", 2_500).await;
         let before = kit.state().await;
         for version in [0, 1, 3, i64::MAX] {
             let asked = UpdateProduct { version: Some(version), ..UpdateProduct::of(bowl.id) };
-            assert_eq!(codes(update_product(&kit.db, &scope, asked).await), one(UpdateProductRefusal::Conflict, "version"));
+            assert_eq!(
+                codes(update_product(&kit.db, &scope, asked).await),
+                one(UpdateProductRefusal::Conflict, "version")
+            );
         }
         assert_eq!(kit.state().await, before);
         let asked = UpdateProduct { version: Some(2), ..UpdateProduct::of(bowl.id) };
         assert_eq!(update_product(&kit.db, &scope, asked).await.unwrap().version, 3);
     }
 
-    async fn another_creators_things_answer_as_things_that_do_not_exist(kit: Kit) {
+    async fn another_creators_products_and_variants_are_not_found(kit: Kit) {
         let ((_, scope), (_, other)) = (creator(&kit, "Olaria").await, creator(&kit, "Oficina").await);
         let theirs = product(&kit, &other, "Bowl").await;
         let their_variant = variant(&kit, &other, &theirs, "BOWL-S", 2_500).await;
         let before = kit.state().await;
-        let ids: [(ProductId, VariantId); 2] = [(theirs.id, their_variant.id), (kit.db.new_id(), kit.db.new_id())];
+        let ids: [(ProductId, VariantId); 2] =
+            [(theirs.id, their_variant.id), (kit.db.new_id(), kit.db.new_id())];
         for (product, variant) in ids {
             let db = &kit.db;
-            let asked = UpdateProduct { title: Some(Line::new("Mine").unwrap()), ..UpdateProduct::of(product) };
-            assert_eq!(codes(update_product(db, &scope, asked).await), one(UpdateProductRefusal::NotFound, "id"));
-            assert_eq!(codes(archive_product(db, &scope, product).await), one(ArchiveProductRefusal::NotFound, "id"));
-            assert_eq!(codes(unarchive_product(db, &scope, product).await), one(ArchiveProductRefusal::NotFound, "id"));
+            let asked =
+                UpdateProduct { title: Some(Line::new("Mine").unwrap()), ..UpdateProduct::of(product) };
+            assert_eq!(
+                codes(update_product(db, &scope, asked).await),
+                one(UpdateProductRefusal::NotFound, "id")
+            );
+            assert_eq!(
+                codes(archive_product(db, &scope, product).await),
+                one(ArchiveProductRefusal::NotFound, "id")
+            );
+            assert_eq!(
+                codes(unarchive_product(db, &scope, product).await),
+                one(ArchiveProductRefusal::NotFound, "id")
+            );
             let asked = variant_request(product, "MINE", euros(1));
-            assert_eq!(codes(create_variant(db, &scope, asked).await), one(CreateVariantRefusal::NotFound, "productId"));
+            assert_eq!(
+                codes(create_variant(db, &scope, asked).await),
+                one(CreateVariantRefusal::NotFound, "productId")
+            );
             let asked = UpdateVariant { price: Some(euros(1)), ..UpdateVariant::of(variant) };
-            assert_eq!(codes(update_variant(db, &scope, asked).await), one(UpdateVariantRefusal::NotFound, "id"));
-            assert_eq!(codes(archive_variant(db, &scope, variant).await), one(ArchiveVariantRefusal::NotFound, "id"));
-            assert_eq!(codes(unarchive_variant(db, &scope, variant).await), one(ArchiveVariantRefusal::NotFound, "id"));
+            assert_eq!(
+                codes(update_variant(db, &scope, asked).await),
+                one(UpdateVariantRefusal::NotFound, "id")
+            );
+            assert_eq!(
+                codes(archive_variant(db, &scope, variant).await),
+                one(ArchiveVariantRefusal::NotFound, "id")
+            );
+            assert_eq!(
+                codes(unarchive_variant(db, &scope, variant).await),
+                one(ArchiveVariantRefusal::NotFound, "id")
+            );
         }
         assert_eq!(kit.state().await, before);
     }
 
-    async fn a_variant_is_added_behind_the_others_and_counts_for_the_lowest_price(kit: Kit) {
+    async fn a_new_variant_comes_last_and_counts_for_the_lowest_price(kit: Kit) {
         let (creator, scope) = creator(&kit, "Olaria").await;
         let bowl = product(&kit, &scope, "Bowl").await;
         let small = variant(&kit, &scope, &bowl, "BOWL-S", 2_500).await;
         let large = variant(&kit, &scope, &bowl, "BOWL-L", 4_000).await;
         assert_eq!((small.position.get(), large.position.get()), (0, 1));
         assert_eq!((small.product_id, small.creator_id, small.price()), (bowl.id, creator.id, euros(2_500)));
-        let parcel = (small.weight_grams.get(), small.length_mm.get(), small.width_mm.get(), small.height_mm.get(), small.tax_class);
+        let parcel = (
+            small.weight_grams.get(),
+            small.length_mm.get(),
+            small.width_mm.get(),
+            small.height_mm.get(),
+            small.tax_class,
+        );
         assert_eq!(parcel, (400, 300, 200, 100, TaxClass::Standard));
         let after = stored(&kit.db, &scope, bowl.id).await;
         assert_eq!((after.price_min_minor, after.version), (2_500, 3));
@@ -307,17 +372,24 @@ on_both! {
         unarchive_variant(&kit.db, &scope, small.id).await.unwrap();
         let last = stored(&kit.db, &scope, bowl.id).await;
         assert_eq!((last.price_min_minor, last.version), (2_500, 8));
-        let did = ["variant.create", "variant.create", "variant.update", "variant.update", "variant.archive", "variant.archive"];
+        let did = [
+            "variant.create",
+            "variant.create",
+            "variant.update",
+            "variant.update",
+            "variant.archive",
+            "variant.archive",
+        ];
         assert_eq!(audit_actions(&kit).await[2..8], did);
         assert_eq!(facts(&kit).await.len(), 9);
     }
 
-    async fn a_variant_is_changed_in_what_is_named(kit: Kit) {
+    async fn an_update_of_a_variant_changes_only_the_given_fields(kit: Kit) {
         let (_, scope) = creator(&kit, "Olaria").await;
         let bowl = product(&kit, &scope, "Bowl").await;
         let small = variant(&kit, &scope, &bowl, "BOWL-S", 2_500).await;
         kit.clock.advance(TimeDelta::minutes(5));
-        // Its own SKU is not another's.
+        // A variant's own SKU does not count as taken.
         let same = UpdateVariant { sku: Some("BOWL-S".parse().unwrap()), ..UpdateVariant::of(small.id) };
         let changed = update_variant(&kit.db, &scope, same).await.unwrap();
         assert_eq!(changed, Variant { updated_at: kit.db.now(), ..small.clone() });
@@ -334,14 +406,23 @@ on_both! {
             tax_class: Some(TaxClass::Reduced),
         };
         let changed = update_variant(&kit.db, &scope, all).await.unwrap();
-        assert_eq!((changed.sku.as_str(), changed.title.as_str(), changed.price()), ("BOWL-M", "Medium", euros(3_100)));
-        let parcel = (changed.weight_grams.get(), changed.length_mm.get(), changed.width_mm.get(), changed.height_mm.get(), changed.tax_class);
+        assert_eq!(
+            (changed.sku.as_str(), changed.title.as_str(), changed.price()),
+            ("BOWL-M", "Medium", euros(3_100))
+        );
+        let parcel = (
+            changed.weight_grams.get(),
+            changed.length_mm.get(),
+            changed.width_mm.get(),
+            changed.height_mm.get(),
+            changed.tax_class,
+        );
         assert_eq!(parcel, (0, 1, 2, 3, TaxClass::Reduced));
         let sight = Sight::public(&everybody());
         assert_eq!(queries::variants_by_ids(&kit.db, &sight, &[small.id]).await.unwrap()[&small.id], changed);
     }
 
-    async fn a_variant_with_a_taken_sku_or_a_wrong_price_is_refused_with_every_complaint(kit: Kit) {
+    async fn a_variant_with_a_taken_sku_or_a_wrong_price_is_refused_with_all_complaints(kit: Kit) {
         let (_, scope) = creator(&kit, "Olaria").await;
         let (bowl, cup) = (product(&kit, &scope, "Bowl").await, product(&kit, &scope, "Cup").await);
         let taken = variant(&kit, &scope, &bowl, "BOWL", 2_500).await;
@@ -350,21 +431,52 @@ on_both! {
         let before = kit.state().await;
         let yen = Money::new(100, currency("JPY"));
         for (sku, price, creating, updating) in [
-            ("BOWL", euros(1), vec![(CreateVariantRefusal::SkuTaken, "sku")], vec![(UpdateVariantRefusal::SkuTaken, "sku")]),
-            ("NEW", yen, vec![(CreateVariantRefusal::CurrencyMismatch, "price")], vec![(UpdateVariantRefusal::CurrencyMismatch, "price")]),
-            ("NEW", euros(0), vec![(CreateVariantRefusal::PriceOutOfRange, "price")], vec![(UpdateVariantRefusal::PriceOutOfRange, "price")]),
+            (
+                "BOWL",
+                euros(1),
+                vec![(CreateVariantRefusal::SkuTaken, "sku")],
+                vec![(UpdateVariantRefusal::SkuTaken, "sku")],
+            ),
+            (
+                "NEW",
+                yen,
+                vec![(CreateVariantRefusal::CurrencyMismatch, "price")],
+                vec![(UpdateVariantRefusal::CurrencyMismatch, "price")],
+            ),
+            (
+                "NEW",
+                euros(0),
+                vec![(CreateVariantRefusal::PriceOutOfRange, "price")],
+                vec![(UpdateVariantRefusal::PriceOutOfRange, "price")],
+            ),
             (
                 "BOWL",
                 euros(PRICE_MINOR_MAX + 1),
-                vec![(CreateVariantRefusal::PriceOutOfRange, "price"), (CreateVariantRefusal::SkuTaken, "sku")],
-                vec![(UpdateVariantRefusal::PriceOutOfRange, "price"), (UpdateVariantRefusal::SkuTaken, "sku")],
+                vec![
+                    (CreateVariantRefusal::PriceOutOfRange, "price"),
+                    (CreateVariantRefusal::SkuTaken, "sku"),
+                ],
+                vec![
+                    (UpdateVariantRefusal::PriceOutOfRange, "price"),
+                    (UpdateVariantRefusal::SkuTaken, "sku"),
+                ],
             ),
         ] {
             let refused = codes(create_variant(&kit.db, &scope, variant_request(cup.id, sku, price)).await);
-            assert_eq!(refused, creating.into_iter().map(|(code, path)| (code, path.to_owned())).collect::<Vec<_>>());
-            let asked = UpdateVariant { sku: Some(sku.parse().unwrap()), price: Some(price), ..UpdateVariant::of(mug.id) };
+            assert_eq!(
+                refused,
+                creating.into_iter().map(|(code, path)| (code, path.to_owned())).collect::<Vec<_>>()
+            );
+            let asked = UpdateVariant {
+                sku: Some(sku.parse().unwrap()),
+                price: Some(price),
+                ..UpdateVariant::of(mug.id)
+            };
             let refused = codes(update_variant(&kit.db, &scope, asked).await);
-            assert_eq!(refused, updating.into_iter().map(|(code, path)| (code, path.to_owned())).collect::<Vec<_>>());
+            assert_eq!(
+                refused,
+                updating.into_iter().map(|(code, path)| (code, path.to_owned())).collect::<Vec<_>>()
+            );
         }
         assert_eq!(kit.state().await, before);
     }
@@ -376,13 +488,15 @@ on_both! {
         variant(&kit, &other, &theirs, "BOWL", 2_500).await;
     }
 
-    async fn of_many_products_that_want_a_sku_at_once_one_gets_it(kit: Kit) {
+    async fn one_of_many_concurrent_products_gets_a_sku(kit: Kit) {
         let (_, scope) = creator(&kit, "Olaria").await;
         let mut tries = Vec::new();
         for number in 0..12 {
             let product = product(&kit, &scope, &format!("Bowl {number}")).await;
             let db = kit.db.clone();
-            tries.push(tokio::spawn(async move { create_variant(&db, &scope, variant_request(product.id, "BOWL", euros(100))).await }));
+            tries.push(tokio::spawn(async move {
+                create_variant(&db, &scope, variant_request(product.id, "BOWL", euros(100))).await
+            }));
         }
         let mut won = 0;
         for one_try in tries {
@@ -409,8 +523,9 @@ on_both! {
     async fn a_creator_has_at_most_five_thousand_products(kit: Kit) {
         let (_, scope) = creator(&kit, "Olaria").await;
         let bowl = product(&kit, &scope, "Bowl").await;
-        // Copies of the one product, made by the database itself: 4,999 operations would take their time.
-        let columns = "title, summary, description_markdown, description_html, price_min_minor, currency, version";
+        // The database itself copies the product, because 4,999 operations would take long.
+        let columns = "title, summary, description_markdown, description_html, price_min_minor, currency, \
+                       version";
         let same = format!("{columns}, created_at, updated_at, archived_at");
         let id = |db: &Db| match db.backend() {
             sea_orm::DbBackend::Postgres => "gen_random_uuid()",
@@ -418,34 +533,38 @@ on_both! {
         };
         let sql = format!(
             "INSERT INTO products (id, creator_id, slug, {same}) \
-             WITH RECURSIVE copy(number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM copy WHERE number < 4999) \
-             SELECT {}, creator_id, 'copy-' || number, {same} FROM products CROSS JOIN copy WHERE products.id = $1",
+             WITH RECURSIVE copy(number) AS \
+             (SELECT 1 UNION ALL SELECT number + 1 FROM copy WHERE number < 4999) \
+             SELECT {}, creator_id, 'copy-' || number, {same} FROM products CROSS JOIN copy \
+             WHERE products.id = $1",
             id(&kit.db)
         );
         let copies = Statement::from_sql_and_values(kit.db.backend(), sql, [bowl.id.uuid().into()]);
         kit.db.schema_connection().execute_raw(copies).await.unwrap();
         let (slug, before) = (Some("one-more".parse().unwrap()), kit.state().await);
         assert_eq!(before.count("products"), 5_000);
-        let refused = create_product(&kit.db, &scope, CreateProduct { slug, ..product_request("One more") }).await;
+        let refused =
+            create_product(&kit.db, &scope, CreateProduct { slug, ..product_request("One more") }).await;
         assert_eq!(codes(refused), one(CreateProductRefusal::TooManyProducts, ""));
         assert_eq!(kit.state().await, before);
         let counted = queries::count(&kit.db, &everybody(), &ProductFilter::default()).await.unwrap();
         assert_eq!(counted, domain::platform::page::TOTAL_COUNT_MAX);
     }
 
-    async fn what_is_archived_is_seen_by_its_creator_only(kit: Kit) {
+    async fn only_the_creator_sees_archived_products_and_variants(kit: Kit) {
         let ((first, scope), (second, _)) = (creator(&kit, "Olaria").await, creator(&kit, "Oficina").await);
         let (bowl, cup) = (product(&kit, &scope, "Bowl").await, product(&kit, &scope, "Cup").await);
         let of_bowl = variant(&kit, &scope, &bowl, "BOWL", 100).await;
-        let (mug, espresso) = (variant(&kit, &scope, &cup, "MUG", 100).await, variant(&kit, &scope, &cup, "ESPRESSO", 100).await);
+        let (mug, espresso) = (
+            variant(&kit, &scope, &cup, "MUG", 100).await,
+            variant(&kit, &scope, &cup, "ESPRESSO", 100).await,
+        );
         archive_product(&kit.db, &scope, bowl.id).await.unwrap();
         archive_variant(&kit.db, &scope, mug.id).await.unwrap();
 
         let db = &kit.db;
-        let sees_all = [
-            member_of(db, first.id),
-            token_of(db, TokenKind::Secret, first.id, &[Permission::CatalogRead]),
-        ];
+        let sees_all =
+            [member_of(db, first.id), token_of(db, TokenKind::Secret, first.id, &[Permission::CatalogRead])];
         let sees_public = [
             Viewer::Public,
             member_of(db, second.id),
@@ -454,7 +573,11 @@ on_both! {
         ];
         let sees_nothing = [token_of(db, TokenKind::Secret, second.id, &[Permission::CatalogRead])];
         let (products, variants) = ([bowl.id, cup.id], [of_bowl.id, mug.id, espresso.id]);
-        for (viewers, expected, referred) in [(&sees_all[..], (2, 3, 2, 1), (2, 3)), (&sees_public, (1, 1, 1, 0), (2, 3)), (&sees_nothing, (0, 0, 0, 0), (0, 0))] {
+        for (viewers, expected, referred) in [
+            (&sees_all[..], (2, 3, 2, 1), (2, 3)),
+            (&sees_public, (1, 1, 1, 0), (2, 3)),
+            (&sees_nothing, (0, 0, 0, 0), (0, 0)),
+        ] {
             for viewer in viewers {
                 let sight = Sight::of_viewer(viewer).unwrap();
                 let listed = queries::variants_of(db, &sight, &products).await.unwrap();
@@ -474,11 +597,32 @@ on_both! {
         }
         let everything = Sight::system(&operator()).unwrap();
         assert_eq!(queries::by_ids(db, &everything, &products).await.unwrap().len(), 2);
-        assert_eq!(queries::variants_of(db, &everything, &products).await.unwrap()[&cup.id].iter().map(|row| row.id).collect::<Vec<_>>(), [mug.id, espresso.id]);
+        assert_eq!(
+            queries::variants_of(db, &everything, &products).await.unwrap()[&cup.id]
+                .iter()
+                .map(|row| row.id)
+                .collect::<Vec<_>>(),
+            [mug.id, espresso.id]
+        );
         assert_eq!(titles(db, &ProductFilter::default(), ProductSort::Title).await, ["Cup"]);
-        let own = async |archived| queries::list_own(db, &scope, &ProductFilter::default(), archived, ProductSort::Title, &Page::first(9)).await.unwrap().rows.len();
+        let own = async |archived| {
+            queries::list_own(
+                db,
+                &scope,
+                &ProductFilter::default(),
+                archived,
+                ProductSort::Title,
+                &Page::first(9),
+            )
+            .await
+            .unwrap()
+            .rows
+            .len()
+        };
         assert_eq!((own(false).await, own(true).await), (1, 2));
-        let count = async |archived| queries::count_own(db, &scope, &ProductFilter::default(), archived).await.unwrap();
+        let count = async |archived| {
+            queries::count_own(db, &scope, &ProductFilter::default(), archived).await.unwrap()
+        };
         assert_eq!((count(false).await, count(true).await), (1, 2));
     }
 
@@ -497,13 +641,25 @@ on_both! {
         kit.clock.advance(TimeDelta::hours(1));
         assert_eq!(archive_variant(&kit.db, &scope, small.id).await.unwrap().archived_at, Some(since));
         assert_eq!(unarchive_variant(&kit.db, &scope, small.id).await.unwrap().archived_at, None);
-        let did = ["product.archive", "product.archive", "product.unarchive", "product.unarchive", "variant.create"];
+        let did = [
+            "product.archive",
+            "product.archive",
+            "product.unarchive",
+            "product.unarchive",
+            "variant.create",
+        ];
         assert_eq!(audit_actions(&kit).await[2..7], did);
     }
 
     async fn lists_are_filtered_by_creator_tag_and_price(kit: Kit) {
-        let ((first, scope), (_, other)) = (creator(&kit, "Olaria").await, creator_in(&kit, "Mashiko", "JPY").await);
-        for (title, price, words) in [("Bowl", 2_500, &["clay", "round"][..]), ("Cup", 1_200, &["clay"]), ("Spoon", 900, &["wood"]), ("Idea", 0, &["clay"])] {
+        let ((first, scope), (_, other)) =
+            (creator(&kit, "Olaria").await, creator_in(&kit, "Mashiko", "JPY").await);
+        for (title, price, words) in [
+            ("Bowl", 2_500, &["clay", "round"][..]),
+            ("Cup", 1_200, &["clay"]),
+            ("Spoon", 900, &["wood"]),
+            ("Idea", 0, &["clay"]),
+        ] {
             let asked = CreateProduct { tags: tags(words), ..product_request(title) };
             let product = create_product(&kit.db, &scope, asked).await.unwrap();
             if price > 0 {
@@ -515,7 +671,8 @@ on_both! {
         variant(&kit, &other, &yunomi, "YUNOMI", 1_500).await;
 
         let tag = |word: &str| Some(word.parse().unwrap());
-        let prices = |code, min_minor, max_minor| Some(PriceRange { currency: currency(code), min_minor, max_minor });
+        let prices =
+            |code, min_minor, max_minor| Some(PriceRange { currency: currency(code), min_minor, max_minor });
         let all = ProductFilter::default;
         for (filter, expected) in [
             (all(), &["Bowl", "Cup", "Idea", "Spoon", "Yunomi"][..]),
@@ -527,20 +684,23 @@ on_both! {
             (ProductFilter { price: prices("EUR", None, None), ..all() }, &["Bowl", "Cup", "Spoon"]),
             (ProductFilter { price: prices("EUR", Some(1_200), None), ..all() }, &["Bowl", "Cup"]),
             (ProductFilter { price: prices("EUR", Some(0), Some(1_200)), ..all() }, &["Cup", "Spoon"]),
-            (ProductFilter { price: prices("JPY", Some(1_000), Some(2_000)), tag: tag("clay"), ..all() }, &["Yunomi"]),
+            (
+                ProductFilter { price: prices("JPY", Some(1_000), Some(2_000)), tag: tag("clay"), ..all() },
+                &["Yunomi"],
+            ),
             (ProductFilter { price: prices("EUR", Some(2_000), Some(1_000)), ..all() }, &[]),
         ] {
             assert_eq!(titles(&kit.db, &filter, ProductSort::Title).await, expected, "{filter:?}");
         }
     }
 
-    async fn a_list_is_covered_once_by_pages_of_any_size_in_both_directions(kit: Kit) {
+    async fn pages_of_any_size_cover_a_list_once_in_both_directions(kit: Kit) {
         let (_, scope) = creator(&kit, "Olaria").await;
         for (title, price) in [("Delta", 300), ("Alfa", 100), ("Charlie", 300), ("Bravo", 200)] {
             let product = product(&kit, &scope, title).await;
             variant(&kit, &scope, &product, &title.to_uppercase(), price).await;
         }
-        // Of the same instant, title and price as the last.
+        // Has the same creation time, title and price as the last one.
         let twin = CreateProduct { slug: Some("bravo-2".parse().unwrap()), ..product_request("Bravo") };
         let twin = create_product(&kit.db, &scope, twin).await.unwrap();
         variant(&kit, &scope, &twin, "BRAVO-2", 200).await;
@@ -553,8 +713,12 @@ on_both! {
             for size in 1..=6 {
                 for backward in [false, true] {
                     let all = ProductFilter::default();
-                    let public = async |page: Page| queries::list(&kit.db, &everybody(), &all, sort, &page).await.unwrap();
-                    let own = async |page: Page| queries::list_own(&kit.db, &scope, &all, true, sort, &page).await.unwrap();
+                    let public = async |page: Page| {
+                        queries::list(&kit.db, &everybody(), &all, sort, &page).await.unwrap()
+                    };
+                    let own = async |page: Page| {
+                        queries::list_own(&kit.db, &scope, &all, true, sort, &page).await.unwrap()
+                    };
                     for seen in [walk(size, backward, public).await, walk(size, backward, own).await] {
                         let slugs: Vec<_> = seen.into_iter().map(|row| row.slug).collect();
                         assert_eq!(slugs, expected, "{sort:?} {size} {backward}");
@@ -564,13 +728,14 @@ on_both! {
         }
     }
 
-    async fn a_row_that_comes_while_paging_shifts_nothing(kit: Kit) {
+    async fn a_row_added_while_paging_shifts_no_page(kit: Kit) {
         let (_, scope) = creator(&kit, "Olaria").await;
         for title in ["Alfa", "Bravo", "Charlie"] {
             product(&kit, &scope, title).await;
         }
         let all = ProductFilter::default();
-        let first = queries::list(&kit.db, &everybody(), &all, ProductSort::Newest, &Page::first(2)).await.unwrap();
+        let first =
+            queries::list(&kit.db, &everybody(), &all, ProductSort::Newest, &Page::first(2)).await.unwrap();
         product(&kit, &scope, "Delta").await;
         let page = Page { after: first.rows.last().map(|(key, _)| key.clone()), ..Page::first(2) };
         let second = queries::list(&kit.db, &everybody(), &all, ProductSort::Newest, &page).await.unwrap();
@@ -612,13 +777,14 @@ on_both! {
         assert_eq!(kit.db.statements() - before, 5);
     }
 
-    async fn the_currency_of_a_creator_and_its_first_products_agree_whoever_comes_first(kit: Kit) {
+    async fn the_first_product_has_its_creators_currency_in_any_order(kit: Kit) {
         for round in 0..8 {
             let (creator, scope) = creator(&kit, &format!("Olaria {round}")).await;
             let (db, other_db) = (kit.db.clone(), kit.db.clone());
             let yen = UpdateCreator { currency: Some(currency("JPY")), ..UpdateCreator::default() };
             let changing = tokio::spawn(async move { update(&db, &scope, yen).await });
-            let adding = tokio::spawn(async move { create_product(&other_db, &scope, product_request("Bowl")).await });
+            let adding =
+                tokio::spawn(async move { create_product(&other_db, &scope, product_request("Bowl")).await });
             let (changed, added) = (changing.await.unwrap(), adding.await.unwrap().unwrap());
             let expected = if changed.is_ok() { "JPY" } else { "EUR" };
             assert_eq!(added.currency.code(), expected, "{}", creator.slug);
