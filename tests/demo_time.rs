@@ -127,7 +127,7 @@ async fn only_a_demo_travels_and_only_forward() {
     let refused = |by: &str| Ended::of(&mut server.command(&["demo", "travel", by]));
     let ended = refused("2d");
     assert!(
-        ended.code == Some(1) && ended.stderr.contains("the clock was not set: this is no demo."),
+        ended.code == Some(1) && ended.stderr.contains("the clock was not set: this deployment is not a demo."),
         "{ended:#?}"
     );
     for by in ["yesterday", "0d", "2w"] {

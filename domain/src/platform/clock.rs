@@ -1,4 +1,4 @@
-//! Time: UTC, cut to microseconds (what PostgreSQL keeps), from one injected [`Clock`].
+//! Time in UTC, truncated to microseconds (the precision of PostgreSQL), from an injected [`Clock`].
 
 use std::sync::Mutex;
 
@@ -6,30 +6,29 @@ use async_trait::async_trait;
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement};
 
-/// Where the time comes from.
+/// A source of time.
 #[async_trait]
 pub trait Clock: Send + Sync {
-    /// The time of this process, for timestamps and for the arrival of a request.
+    /// Returns the time of this process, for timestamps and for the arrival of a request.
     fn now(&self) -> DateTime<Utc>;
 
-    /// The time that decides, to be read after the lock of a decision is granted: the database's
-    /// on PostgreSQL, where several processes share it; this process's on SQLite.
+    /// Returns the time to decide by. Read it after the lock of the decision is granted. On PostgreSQL, where
+    /// several processes share the database, it is the database's time. On SQLite it is this process's time.
     async fn decision_now(&self, tx: &DatabaseTransaction) -> Result<DateTime<Utc>, DbErr>;
 
-    /// The machine's time, which nobody moves. A clock that is set on or back (the demo's) answers here what
-    /// it would if it were not: the audit log tells when a write was really made, or nobody could tell a row
-    /// that was made up later.
+    /// Returns the real time of the machine. A clock that can be set (a demo's clock) returns its time
+    /// without the offset. The audit log records this time, because otherwise a row that was made up later
+    /// could not be detected.
     fn machine_now(&self) -> DateTime<Utc> {
         self.now()
     }
 
-    /// Looks how far the processes of this deployment have set their clock forward; answers whether that has
-    /// changed.
+    /// Reads how far the clock of this deployment is set forward, and returns whether that has changed.
     async fn refresh(&self, _connection: &DatabaseConnection) -> Result<bool, DbErr> {
         Ok(false)
     }
 
-    /// Whether it may change soon how far the clock is set forward: it does in a demo.
+    /// Returns whether the clock may be set forward soon, as in a demo.
     fn can_be_set_forward(&self) -> bool {
         false
     }
@@ -57,17 +56,17 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that moves only when it is told to: for tests and simulations.
+/// A clock that moves only on request, for tests and simulations.
 #[derive(Debug)]
 pub struct ManualClock(Mutex<DateTime<Utc>>);
 
 impl ManualClock {
-    /// A clock that stands at `now`.
+    /// Returns a clock that stands at `now`.
     pub fn new(now: DateTime<Utc>) -> Self {
         Self(Mutex::new(now))
     }
 
-    /// Moves the clock forward (or, by a negative span, back).
+    /// Moves the clock forward, or back by a negative span.
     pub fn advance(&self, by: TimeDelta) {
         let mut now = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         *now = now.checked_add_signed(by).unwrap_or(*now);

@@ -1,8 +1,7 @@
-//! The clock of a deployment, which a demo can set forward: all its processes go by one offset, kept in one
-//! row.
+//! The clock of a deployment, which a demo can set forward. All processes use one offset, stored in one row.
 //!
-//! The row exists in a demo deployment only ([`mark`]). Where it does not, this is the [`SystemClock`] and
-//! nothing more.
+//! The row exists only in a demo deployment ([`mark`]). Elsewhere this clock behaves like the
+//! [`SystemClock`].
 
 #![expect(
     clippy::disallowed_methods,
@@ -46,25 +45,25 @@ mod entity {
 }
 use entity::{ActiveModel, Column as C, Entity};
 
-/// The one row.
+/// The id of the only row.
 const ROW: i32 = 1;
 
-/// A demo goes so far ahead of the real time and no farther: beyond it dates leave calendars and
-/// certificates.
+/// The maximum distance between the demo's time and real time; beyond it, dates exceed calendars and the
+/// validity of certificates.
 const AHEAD_MAX: TimeDelta = TimeDelta::days(3_650);
 
-/// What stands for an offset where there is none.
+/// The value that represents a missing offset.
 const NO_DEMO: i64 = -1;
 
 /// The clock of the machine and of the database, set forward in a demo.
 #[derive(Debug)]
 pub struct DeploymentClock {
-    /// As it was last read, in microseconds; [`NO_DEMO`] where this is no demo.
+    /// The offset when it was last read, in microseconds; [`NO_DEMO`] if this is not a demo.
     offset_micros: AtomicI64,
 }
 
 impl Default for DeploymentClock {
-    /// A clock that has not looked into the database yet.
+    /// Returns a clock that has not read the database yet.
     fn default() -> Self {
         Self { offset_micros: AtomicI64::new(NO_DEMO) }
     }
@@ -81,7 +80,7 @@ impl DeploymentClock {
     }
 }
 
-/// The database's clock and how far it is set forward, in one statement.
+/// Reads the database's clock and the offset in one statement.
 const POSTGRES_NOW: &str =
     "SELECT clock_timestamp() AS now, (SELECT offset_micros FROM demo_clock) AS offset_micros";
 
@@ -96,7 +95,7 @@ impl Clock for DeploymentClock {
             return SystemClock.decision_now(tx).await;
         }
         if tx.get_database_backend() != DbBackend::Postgres {
-            // One process decides on SQLite: what it has read is as good as what it would read.
+            // On SQLite only one process decides, so the offset that it has read is current.
             return Ok(self.now());
         }
         let row = tx.query_one_raw(Statement::from_string(DbBackend::Postgres, POSTGRES_NOW)).await?;
@@ -122,7 +121,7 @@ impl Clock for DeploymentClock {
     }
 }
 
-/// Makes this deployment a demo, whose clock can be set forward. No harm when it is one.
+/// Marks this deployment as a demo, whose clock can be set forward. Does nothing if it is one already.
 pub async fn mark(db: &Db, scope: &SystemScope) -> Result<(), DbErr> {
     in_tx(db, scope.actor(), async |tx| {
         let row = ActiveModel { id: Set(ROW), offset_micros: Set(0) };
@@ -137,22 +136,22 @@ pub async fn mark(db: &Db, scope: &SystemScope) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Why the clock stays.
+/// Why the clock was not set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TravelRefusal {
-    /// Real orders have real deadlines.
-    #[error("this is no demo")]
+    /// Not a demo: real orders have real deadlines.
+    #[error("this deployment is not a demo")]
     NoDemo,
-    /// Not a time that lies ahead.
-    #[error("a demo's clock goes forward only")]
+    /// The time span is not positive.
+    #[error("the clock of a demo can only be set forward")]
     NotForward,
-    /// Beyond ten years.
-    #[error("a demo's clock goes ten years ahead at most")]
+    /// The clock would be more than ten years ahead.
+    #[error("the clock of a demo can be at most ten years ahead")]
     TooFar,
 }
 
-/// Sets the clock of a demo forward. Other processes follow when they next look, which they do several times
-/// a second. Answers what time it is then.
+/// Sets the clock of a demo forward by `by`, and returns the new time. Other processes follow at their next
+/// refresh, which happens several times a second.
 pub async fn travel(
     db: &Db,
     scope: &SystemScope,

@@ -1,16 +1,16 @@
-//! Randomness: identifiers and secret tokens, from one injected [`Entropy`].
+//! Randomness for identifiers and secret tokens, from an injected [`Entropy`].
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-/// Where randomness comes from.
+/// A source of randomness.
 pub trait Entropy: Send + Sync {
-    /// Fills the bytes with randomness that nobody can guess.
+    /// Fills the bytes with cryptographically secure randomness.
     fn fill(&self, bytes: &mut [u8]);
 
-    /// A new UUIDv7 (RFC 9562, section 5.7): sorted by creation time.
+    /// Returns a new UUIDv7 (RFC 9562, section 5.7), which sorts by creation time.
     fn uuid(&self, now: DateTime<Utc>) -> Uuid {
         let mut random = [0_u8; 10];
         self.fill(&mut random);
@@ -18,7 +18,7 @@ pub trait Entropy: Send + Sync {
         uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
     }
 
-    /// A new secret: a readable prefix and 32 random bytes in hexadecimal.
+    /// Returns a new secret: a readable prefix and 32 random bytes in hexadecimal.
     fn secret(&self, prefix: &str) -> Secret {
         let mut random = [0_u8; 32];
         self.fill(&mut random);
@@ -26,7 +26,7 @@ pub trait Entropy: Send + Sync {
     }
 }
 
-/// The operating system's random source.
+/// The random source of the operating system.
 #[derive(Debug, Default)]
 pub struct SystemEntropy;
 
@@ -37,22 +37,22 @@ impl Entropy for SystemEntropy {
     }
 }
 
-/// A bearer secret in clear; shown once, stored only as [`Secret::hash`], absent from logs.
+/// A bearer secret in clear text. It is shown once, stored only as [`Secret::hash`], and never logged.
 #[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes what a client sent; bounded, so that hashing costs nothing.
+    /// Takes a secret sent by a client: 1 to 200 bytes, so that hashing is cheap.
     pub fn presented(text: &str) -> Option<Self> {
         (text.len() <= 200 && !text.is_empty()).then(|| Self(text.to_owned()))
     }
 
-    /// The text to hand to its owner.
+    /// Returns the text to hand to its owner.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// SHA-256: secrets have 256 bits of randomness, so a fast hash is enough.
+    /// Returns the SHA-256 hash. A fast hash is enough, because secrets have 256 bits of randomness.
     pub fn hash(&self) -> Vec<u8> {
         Sha256::digest(self.0.as_bytes()).to_vec()
     }
@@ -64,7 +64,7 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// Whether two byte strings are equal, in a time that depends on their lengths only.
+/// Compares two byte strings in a time that depends only on their lengths.
 pub fn equal_in_constant_time(left: &[u8], right: &[u8]) -> bool {
     left.ct_eq(right).into()
 }

@@ -1,4 +1,4 @@
-//! One newtype per entity: UUIDv7 inside, a TypeID (`drop_01h…`) outside.
+//! Ids: one newtype for each entity, stored as a UUIDv7 and shown as a TypeID (`drop_01h…`).
 
 use std::str::FromStr;
 
@@ -6,31 +6,31 @@ use chrono::{DateTime, Utc};
 use type_safe_id::{DynamicType, TypeSafeId};
 use uuid::Uuid;
 
-/// Why a text is not the id of an entity of the expected kind.
+/// Why a text is not the id of the expected kind of entity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
-    /// Not of the form `prefix_` and 26 base-32 characters.
+    /// The text is not of the form `prefix_` and 26 base-32 characters.
     #[error("this is not an id")]
     Malformed,
-    /// Well formed, but of another kind of thing.
-    #[error("this is the id of another kind of thing")]
+    /// The id is well formed, but belongs to another kind of entity.
+    #[error("this id belongs to another kind of object")]
     OtherKind,
 }
 
-/// What all ids have in common.
+/// The operations that all ids have in common.
 pub trait EntityId: Copy + Eq + std::hash::Hash + Send + Sync + 'static {
     /// The readable prefix of the public form.
     const PREFIX: &'static str;
     /// Wraps a stored identifier.
     fn from_uuid(uuid: Uuid) -> Self;
-    /// The stored identifier.
+    /// Returns the stored identifier.
     fn uuid(self) -> Uuid;
-    /// The public form, as [`format_typeid`] writes it.
+    /// Returns the public form, as [`format_typeid`] writes it.
     fn public(self) -> String {
         format_typeid(Self::PREFIX, self.uuid())
     }
-    /// When it was made, to the millisecond: UUIDv7 tells (RFC 9562, section 5.7). The epoch for an id of
-    /// another kind.
+    /// Returns when the id was created, in milliseconds, as encoded in a UUIDv7 (RFC 9562, section 5.7).
+    /// Returns the epoch for an identifier of another version.
     fn made_at(self) -> DateTime<Utc> {
         let (secs, nanos) = self.uuid().get_timestamp().map_or((0, 0), |time| time.to_unix());
         i64::try_from(secs)
@@ -40,16 +40,16 @@ pub trait EntityId: Copy + Eq + std::hash::Hash + Send + Sync + 'static {
     }
 }
 
-/// Writes a TypeID, version 0.3 of that specification.
+/// Writes a TypeID (version 0.3 of the specification).
 pub fn format_typeid(prefix: &str, uuid: Uuid) -> String {
     match DynamicType::new(prefix) {
         Ok(kind) => TypeSafeId::from_type_and_uuid(kind, uuid).to_string(),
-        // Prefixes are constants of this crate, tested below; the plain form is still unique.
+        // Prefixes are constants of this crate and tested below; the plain form is still unique.
         Err(_) => format!("{prefix}_{}", uuid.simple()),
     }
 }
 
-/// Reads a TypeID into its prefix and identifier.
+/// Parses a TypeID into its prefix and identifier.
 pub fn parse_typeid(text: &str) -> Result<(String, Uuid), IdError> {
     if text.len() > 90 {
         return Err(IdError::Malformed);
@@ -58,7 +58,7 @@ pub fn parse_typeid(text: &str) -> Result<(String, Uuid), IdError> {
     Ok((id.type_prefix().to_owned(), id.uuid()))
 }
 
-/// Reads the id of one kind of entity.
+/// Parses the id of one kind of entity.
 pub fn parse_id<I: EntityId>(text: &str) -> Result<I, IdError> {
     let (prefix, uuid) = parse_typeid(text)?;
     if prefix == I::PREFIX { Ok(I::from_uuid(uuid)) } else { Err(IdError::OtherKind) }
@@ -78,7 +78,7 @@ macro_rules! entity_ids {
                 fn uuid(self) -> Uuid { self.0 }
             }
 
-            // A primary key is never made by the database.
+            // The database never generates a primary key.
             impl sea_orm::TryFromU64 for $name {
                 fn try_from_u64(_: u64) -> Result<Self, sea_orm::DbErr> {
                     Err(sea_orm::DbErr::ConvertFromU64(stringify!($name)))
@@ -97,47 +97,47 @@ macro_rules! entity_ids {
             }
         )*
 
-        /// Every prefix that is in use, for the global `node(id:)`.
+        /// All prefixes, for the global `node(id:)`.
         pub const PREFIXES: &[&str] = &[$($prefix),*];
     };
 }
 
 entity_ids! {
-    /// A person who can sign in.
+    /// An account: a person who can sign in.
     AccountId = "account";
-    /// A confirmed e-mail address that buys without an account.
+    /// A guest: a confirmed e-mail address that buys without an account.
     GuestId = "guest";
-    /// A signed-in session.
+    /// A session of an account or a guest.
     SessionId = "session";
-    /// A scoped API token.
+    /// An API token with limited permissions.
     TokenId = "token";
-    /// A tenant.
+    /// A creator: a tenant.
     CreatorId = "creator";
-    /// What is made.
+    /// A product.
     ProductId = "product";
-    /// The orderable SKU.
+    /// A variant: the orderable SKU.
     VariantId = "variant";
-    /// Products and variants that come as a file.
+    /// An import of products and variants from a file.
     ImportId = "import";
-    /// One row of such a file.
+    /// A row of an import file.
     ImportRowId = "importrow";
-    /// One preorder run.
+    /// A drop: one preorder run.
     DropId = "drop";
     /// A variant within a drop.
     DropItemId = "dropitem";
-    /// What one reserve call makes.
+    /// A checkout: the result of one reserve call.
     CheckoutId = "checkout";
-    /// A buyer's claim on units of one drop item.
+    /// A reservation: a buyer's claim on units of one drop item.
     ReservationId = "reservation";
-    /// An amount asked of a payment gateway.
+    /// A payment: an amount requested through a payment gateway.
     PaymentId = "payment";
-    /// An amount given back.
+    /// A refund: an amount paid back.
     RefundId = "refund";
-    /// One version of a legal text.
+    /// A version of a legal text.
     LegalTextId = "legaltext";
-    /// A committed change.
+    /// A fact: a committed change.
     FactId = "fact";
-    /// A piece of background work.
+    /// A task: a unit of background work.
     TaskId = "task";
     /// A row of the audit log.
     AuditId = "audit";

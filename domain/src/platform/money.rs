@@ -1,4 +1,5 @@
-//! Money: integer minor units together with an ISO 4217 currency; checked, never a float.
+//! Money: an integer number of minor units with an ISO 4217 currency. Arithmetic is checked and never uses
+//! floats.
 
 use std::{fmt, str::FromStr};
 
@@ -15,40 +16,40 @@ use super::stored::misread;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Currency(Iso);
 
-/// Why money could not be read or reckoned.
+/// Why an amount could not be read or computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MoneyError {
-    /// Not a three-letter code of ISO 4217.
+    /// The text is not a known three-letter code of ISO 4217.
     #[error("unknown currency")]
     UnknownCurrency,
-    /// Not a decimal number in plain digits.
+    /// The text is not a decimal number in plain digits.
     #[error("not a decimal amount")]
     Malformed,
-    /// More decimals than the currency has.
+    /// The amount has more decimals than the currency.
     #[error("more decimals than the currency has")]
     ExcessDecimals,
-    /// Two currencies in one sum.
-    #[error("two currencies in one sum")]
+    /// The operands have different currencies.
+    #[error("amounts of different currencies cannot be combined")]
     MixedCurrencies,
-    /// Beyond what 64 bits hold.
+    /// The amount does not fit into 64 bits.
     #[error("amount out of range")]
     Overflow,
 }
 
 impl Currency {
-    /// Reads a code such as `EUR`; case matters, as in ISO 4217.
+    /// Parses a code such as `EUR`, in upper case as in ISO 4217.
     pub fn from_code(code: &str) -> Result<Self, MoneyError> {
         let iso = Iso::from_code(code).ok_or(MoneyError::UnknownCurrency)?;
-        // Codes without a minor unit (gold, testing) are no money for a shop.
+        // Codes without a minor unit (gold, testing) are not accepted as money.
         iso.exponent().map(|_| Self(iso)).ok_or(MoneyError::UnknownCurrency)
     }
 
-    /// The three-letter code.
+    /// Returns the three-letter code.
     pub fn code(self) -> &'static str {
         self.0.code()
     }
 
-    /// Decimals of the minor unit: 2 for EUR, 0 for JPY, 3 for KWD.
+    /// Returns the number of decimals of the minor unit: 2 for EUR, 0 for JPY, 3 for KWD.
     pub fn decimals(self) -> u32 {
         self.0.exponent().map_or(2, u32::from)
     }
@@ -118,28 +119,28 @@ impl Nullable for Currency {
     }
 }
 
-/// An amount of one currency, in minor units (cents, yen, fils).
+/// An amount in one currency, in minor units (cents, yen, fils).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Money {
-    /// Minor units; may be negative where a rule allows it.
+    /// The minor units; negative only where a rule allows it.
     pub minor: i64,
     /// The currency of the amount.
     pub currency: Currency,
 }
 
 impl Money {
-    /// An amount of `minor` units.
+    /// Returns an amount of `minor` units.
     pub const fn new(minor: i64, currency: Currency) -> Self {
         Self { minor, currency }
     }
 
-    /// Nothing, of that currency.
+    /// Returns zero in this currency.
     pub const fn zero(currency: Currency) -> Self {
         Self::new(0, currency)
     }
 
-    /// Reads a plain decimal in major units, such as `12.50`; no exponent, sign `-` allowed,
-    /// at most as many decimals as the currency has.
+    /// Parses a plain decimal in major units, such as `12.50`. A leading `-` is allowed, an exponent is not.
+    /// The amount has at most as many decimals as the currency.
     pub fn parse(amount: &str, currency: Currency) -> Result<Self, MoneyError> {
         if amount.len() > 24 {
             return Err(MoneyError::Malformed);
@@ -170,7 +171,7 @@ impl Money {
         Ok(Self::new(if negative { minor.saturating_neg() } else { minor }, currency))
     }
 
-    /// The amount as a decimal text in major units, with all decimals of its currency.
+    /// Returns the amount as a decimal text in major units, with all decimals of its currency.
     pub fn amount(self) -> String {
         let decimals = usize::try_from(self.currency.decimals()).unwrap_or(2);
         let sign = if self.minor < 0 { "-" } else { "" };
@@ -180,27 +181,27 @@ impl Money {
         if decimals == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
     }
 
-    /// The sum; both of one currency.
+    /// Returns the sum of two amounts of one currency.
     pub fn plus(self, other: Self) -> Result<Self, MoneyError> {
         self.same(other)?;
         let minor = self.minor.checked_add(other.minor).ok_or(MoneyError::Overflow)?;
         Ok(Self::new(minor, self.currency))
     }
 
-    /// The difference; both of one currency.
+    /// Returns the difference of two amounts of one currency.
     pub fn minus(self, other: Self) -> Result<Self, MoneyError> {
         self.same(other)?;
         let minor = self.minor.checked_sub(other.minor).ok_or(MoneyError::Overflow)?;
         Ok(Self::new(minor, self.currency))
     }
 
-    /// That many times the amount.
+    /// Returns the amount multiplied by `count`.
     pub fn times(self, count: i64) -> Result<Self, MoneyError> {
         let minor = self.minor.checked_mul(count).ok_or(MoneyError::Overflow)?;
         Ok(Self::new(minor, self.currency))
     }
 
-    /// `numerator / denominator` of the amount, half away from zero.
+    /// Returns `numerator / denominator` of the amount, rounded half away from zero.
     pub fn ratio(self, numerator: i64, denominator: i64) -> Result<Self, MoneyError> {
         let (n, d) = (i128::from(numerator), i128::from(denominator));
         let product = i128::from(self.minor).checked_mul(n).ok_or(MoneyError::Overflow)?;
@@ -214,8 +215,8 @@ impl Money {
         ))
     }
 
-    /// Splits the amount over `weights` without losing a unit (largest remainder method;
-    /// ties go to the earlier part). All weights zero: the first part takes everything.
+    /// Splits the amount by `weights` without losing a unit (largest remainder method; ties go to the earlier
+    /// part). If all weights are zero, the first part gets everything.
     pub fn split(self, weights: &[u64]) -> Result<Vec<Self>, MoneyError> {
         let sum = weights.iter().map(|weight| i128::from(*weight)).sum::<i128>();
         let total = i128::from(self.minor);
@@ -300,14 +301,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn splitting_never_loses_a_unit(minor in -1_000_000_i64..1_000_000, weights in prop::collection::vec(0_u64..1000, 1..12)) {
+        fn splitting_never_loses_a_unit(
+            minor in -1_000_000_i64..1_000_000,
+            weights in prop::collection::vec(0_u64..1000, 1..12),
+        ) {
             let parts = Money::new(minor, currency("EUR")).split(&weights).unwrap();
             prop_assert_eq!(parts.iter().map(|part| part.minor).sum::<i64>(), minor);
             prop_assert_eq!(parts.len(), weights.len());
         }
 
         #[test]
-        fn text_and_back(minor in any::<i64>().prop_filter("representable", |m| *m != i64::MIN), code in prop::sample::select(vec!["EUR", "JPY", "KWD"])) {
+        fn text_and_back(
+            minor in any::<i64>().prop_filter("representable", |m| *m != i64::MIN),
+            code in prop::sample::select(vec!["EUR", "JPY", "KWD"]),
+        ) {
             let money = Money::new(minor, currency(code));
             prop_assert_eq!(Money::parse(&money.amount(), currency(code)), Ok(money));
         }

@@ -1,12 +1,12 @@
-//! Projections: whatever is made of the facts and keeps up with them by a position of its own, such as the
-//! live feeds, a search index, a cache or the queue of outgoing webhooks.
+//! Projections: states derived from the facts, each with a position of its own. Examples are the live feeds,
+//! a search index, a cache, or a queue of outgoing webhooks.
 //!
-//! A projection implements [`Projection`] and is given to the workers' loop (`workers::projections`), which
-//! is the same for all. The loop finds the facts, in order and without a gap; the projection applies them.
+//! A projection implements [`Projection`]. The workers' loop (`workers::projections`), which is the same for
+//! all projections, reads the facts in order and without a gap. The projection applies them.
 //!
-//! A projection keeps its position where it keeps its state, and writes both together: in one transaction, in
-//! one commit of an index, in one lock in memory. So the two never disagree, and a crash at any instant costs
-//! no more than a batch that is applied again.
+//! A projection stores its position together with its state, and writes both atomically: in one transaction,
+//! in one commit of an index, or under one lock in memory. So the two never disagree, and after a crash at
+//! most one batch is applied again.
 
 use std::{error::Error, sync::Arc};
 
@@ -15,51 +15,52 @@ use sea_orm::DbErr;
 
 use super::outbox::Stamped;
 
-/// Facts that follow each other without a gap, to be applied together.
+/// Consecutive facts, to be applied together.
 #[derive(Debug, Clone)]
 pub struct FactBatch {
-    /// The facts, in the order of their positions. Positions that are missing belong to facts that a newer
-    /// version of the program wrote and this one does not know: nothing can be made of them here.
+    /// The facts, in the order of their positions. A missing position belongs to a fact that a newer version
+    /// wrote and this version does not know, so it is skipped.
     pub facts: Vec<Arc<Stamped>>,
-    /// The projection's position once the batch is applied. It is that of the last fact, or higher where
-    /// unknown facts follow.
+    /// The position of the projection after the batch: that of the last fact, or a higher one where unknown
+    /// facts follow.
     pub position: i64,
 }
 
-/// Why a projection could not go on. The loop tries again.
+/// Why a projection failed. The loop retries.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectionError {
     /// The database failed.
     #[error("the database failed")]
     Db(#[from] DbErr),
-    /// The projection's own store failed.
+    /// The store of the projection failed.
     #[error("the projection's store failed")]
     Store(#[source] Box<dyn Error + Send + Sync>),
 }
 
-/// Something that is made of the facts, and can be made again from the database.
+/// A state that is derived from the facts and can be rebuilt from the database.
 #[async_trait]
 pub trait Projection: Send + Sync {
-    /// The constant name, in logs and metrics. It is unique among the loops of a process.
+    /// Returns the constant name for logs and metrics. It is unique among the loops of a process.
     fn name(&self) -> &'static str;
 
-    /// The position up to which facts have been applied. `None` asks for a rebuild: the projection was never
-    /// built, or what it has cannot be used.
+    /// Returns the position up to which facts have been applied. `None` requests a rebuild, because the
+    /// projection was never built or its state cannot be used.
     ///
-    /// A projection whose state outlives the process notes with it which version of the projection made it,
-    /// and answers `None` to a newer one: the older one has passed over the facts that it did not know.
+    /// A projection whose state outlives the process stores with it the version of the projection that built
+    /// it. A newer version returns `None`, because the older one has skipped the facts that it did not know.
     async fn position(&self) -> Result<Option<i64>, ProjectionError>;
 
-    /// Applies a batch and sets the position to the batch's: all of it or nothing.
+    /// Applies a batch and sets the position to that of the batch, atomically.
     ///
-    /// It must be idempotent. After an error, or a crash whose outcome is not known, the loop asks for the
-    /// position again and applies what follows it, which may have been applied before.
+    /// It must be idempotent. After an error, or a crash with an unknown outcome, the loop reads the position
+    /// again and applies the facts after it, which may have been applied before.
     async fn apply(&self, batch: &FactBatch) -> Result<(), ProjectionError>;
 
-    /// Makes the projection anew from the database and sets the position to `position`.
+    /// Rebuilds the projection from the database and sets the position to `position`.
     ///
-    /// The loop has read `position` before this is called, so the database shows all facts up to it. It may
-    /// show later ones too; these are applied again. The future may be dropped before it ends, at a stop: the
-    /// former position, or none, must stand until the rebuild is complete.
+    /// The loop has read `position` before this call, so the database contains all facts up to it. It may
+    /// contain later ones too; they are applied again. The future may be dropped before it completes, when
+    /// the process stops. So the previous position, or none, must stay in place until the rebuild is
+    /// complete.
     async fn rebuild(&self, position: i64) -> Result<(), ProjectionError>;
 }

@@ -1,8 +1,9 @@
-//! Reconciling: what the reconcilers of all capabilities share.
+//! Reconciliation: the common part of the reconcilers of all capabilities.
 //!
-//! Whatever is to be done has a task, written in the transaction that makes it necessary; a reconciler finds
-//! the rows that have none all the same, because a defect, a restored backup or a hand in the database lost
-//! it, and queues it. It decides nothing: the task's operation looks again under its own locks.
+//! Work to be done has a task, queued in the transaction that makes the work necessary. A reconciler finds
+//! rows whose task is missing, because it was lost through a defect, a restored backup or a manual change in
+//! the database, and queues it. The reconciler decides nothing itself: the operation of the task checks again
+//! under its own locks.
 
 use sea_orm::{DbErr, EntityTrait, FromQueryResult, QuerySelect, Select, entity::prelude::*};
 
@@ -12,24 +13,25 @@ use super::{
 };
 use crate::platform::access::SystemScope;
 
-/// What one reconciler repairs in one round, at most; the rest waits for the next.
+/// The maximum number of rows that one reconciler repairs in a round; the rest waits for the next round.
 pub const REPAIRS_MAX: usize = 200;
-/// Candidates are read so many at a time …
+/// The number of candidates read at once.
 const PAGE: u64 = 200;
-/// … and this often in one round, so that one which finds thousands that all have their task still ends soon.
+/// The maximum number of reads in a round, so that the round ends soon even when thousands of candidates all
+/// have their task.
 const PAGES_MAX: u64 = 25;
 
-/// Rows that ought to have a task, and what it would be.
+/// Rows that should have a task.
 pub(crate) struct Missed<'a, E: EntityTrait, S> {
-    /// What was missed, in the words of the metrics.
+    /// What was missed, as the label in metrics.
     pub(crate) what: &'static str,
-    /// Whether that is a defect, which an operator is warned of.
+    /// Whether a missing task indicates a defect and is logged as a warning.
     pub(crate) warns: bool,
-    /// The rows, in the order in which they are looked at.
+    /// The rows to check, in order.
     pub(crate) candidates: Select<E>,
-    /// The kinds of tasks that a row is fine with.
+    /// The kinds of tasks of which one is enough.
     pub(crate) kinds: &'a [&'static str],
-    /// What these tasks are about, of a row.
+    /// Returns the subject of these tasks for a row.
     pub(crate) subject: S,
 }
 
@@ -39,9 +41,9 @@ where
     E::Model: FromQueryResult + Send + Sync,
     S: Fn(&E::Model) -> String,
 {
-    /// Queues the task of each row that has none; answers how many. A healthy database costs the statements
-    /// of one look, and no transaction. Several processes may do this at once: what one has queued, the
-    /// others find.
+    /// Queues the task of each row that has none, and returns their number. If nothing is missing, only the
+    /// statements of one search run, and no transaction. Several processes may do this at once: each finds
+    /// the tasks that another has queued.
     pub(crate) async fn queue(
         &self,
         db: &Db,
@@ -54,7 +56,8 @@ where
         .await
     }
 
-    /// Does `work` for the rows that have no task, in one transaction; answers how many it says it repaired.
+    /// Runs `work` for the rows that have no task, in one transaction, and returns the number of repairs that
+    /// it reports.
     pub(crate) async fn repair(
         &self,
         db: &Db,
@@ -65,7 +68,7 @@ where
             return Ok(0);
         }
         in_tx(db, scope.actor(), async |tx| {
-            // Another process may have been quicker.
+            // Another process may have repaired the rows meanwhile.
             let missed = self.find(tx.conn()).await?;
             for row in missed.iter().filter(|_| self.warns) {
                 tracing::warn!(

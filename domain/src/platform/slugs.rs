@@ -1,6 +1,6 @@
-//! Slugs: the readable names in public URLs, with redirects kept when a slug changes.
+//! Slugs: the readable names in public URLs. When a slug changes, the old one redirects.
 //!
-//! Present and past slugs stand in one table, so that an old address never leads to a stranger.
+//! Current and past slugs share one table, so that an old URL never leads to another owner's page.
 
 #![expect(
     clippy::disallowed_methods,
@@ -17,12 +17,12 @@ use sea_orm::{
 
 use super::db::Tx;
 
-/// A slug: 2 to 80 characters of `a-z`, `0-9` and single inner hyphens, not a bare number, not a reserved
+/// A slug: 2 to 80 characters of `a-z`, `0-9` and single inner hyphens. It is neither a number nor a reserved
 /// word.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Slug(String);
 
-/// Words that storefronts need for their own paths.
+/// Words that storefronts use for their own paths.
 const RESERVED: &[&str] = &[
     "about",
     "account",
@@ -57,12 +57,13 @@ const RESERVED: &[&str] = &[
 ];
 
 impl Slug {
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// A slug made from a title: lower-cased ASCII, the rest hyphens; `None` when too little is left.
+    /// Builds a slug from a title: ASCII letters in lower case, everything else as hyphens. Returns `None`
+    /// when too little is left.
     pub fn from_title(title: &str) -> Option<Self> {
         let mut text = String::new();
         for sign in title.chars() {
@@ -90,7 +91,8 @@ impl FromStr for Slug {
     }
 }
 
-/// What a slug names. Creators' slugs are unique in the marketplace, the others within their creator.
+/// The kind of object that a slug names. Slugs of creators are unique in the marketplace, others within their
+/// creator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 pub enum SlugKind {
@@ -126,7 +128,7 @@ mod entity {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Takes a slug for a subject; `false` when it is, or once was, another's.
+/// Takes a slug for a subject. Returns `false` when the slug belongs, or once belonged, to another subject.
 pub(crate) async fn take(
     tx: &Tx,
     kind: SlugKind,
@@ -150,7 +152,8 @@ pub(crate) async fn take(
     Ok(find(tx.conn(), kind, owner, slug.as_str()).await? == Some(subject))
 }
 
-/// Whether an owner has anything of these kinds: everything that has a page has a slug, and slugs are kept.
+/// Returns whether an owner has anything of these kinds. Everything with a page has a slug, and slugs are
+/// never deleted.
 pub(crate) async fn any(conn: &impl ConnectionTrait, kinds: &[SlugKind], owner: Uuid) -> Result<bool, DbErr> {
     let select = entity::Entity::find().select_only().column(entity::Column::Subject);
     let of_owner = select
@@ -160,7 +163,7 @@ pub(crate) async fn any(conn: &impl ConnectionTrait, kinds: &[SlugKind], owner: 
     Ok(subject.is_some())
 }
 
-/// What a present or past slug leads to.
+/// Returns the subject of a current or past slug.
 pub(crate) async fn find(
     conn: &impl ConnectionTrait,
     kind: SlugKind,

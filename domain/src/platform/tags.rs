@@ -1,4 +1,4 @@
-//! Tags: short words by which products and drops are found.
+//! Tags: short words for finding products and drops.
 
 #![expect(
     clippy::disallowed_methods,
@@ -18,28 +18,28 @@ use super::{
     ids::EntityId,
 };
 
-/// One tag: 2 to 40 lower-case letters, digits and single inner hyphens.
+/// A tag: 2 to 40 lower-case letters, digits and single inner hyphens.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, DeriveValueType)]
 pub struct Tag(String);
 
-/// The most tags that one thing may have.
+/// The maximum number of tags of a product or a drop.
 pub const TAGS_MAX: usize = 20;
-/// The most characters of a tag.
+/// The maximum length of a tag, in characters.
 const TAG_CHARS_MAX: usize = 40;
 
-/// Why a text is no tag, or a list no list of tags.
+/// Why a text is not a tag, or a list has too many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TagError {
-    /// Not of the form of a tag.
-    #[error("is not a tag: 2 to 40 letters, digits and single hyphens")]
+    /// The text does not have the form of a tag.
+    #[error("must have 2 to 40 letters, digits and single hyphens")]
     Malformed,
-    /// More than [`TAGS_MAX`].
-    #[error("are more than 20 tags")]
+    /// The list has more than [`TAGS_MAX`] tags.
+    #[error("must have at most 20 entries")]
     TooMany,
 }
 
 impl Tag {
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -47,7 +47,7 @@ impl Tag {
 
 impl FromStr for Tag {
     type Err = TagError;
-    /// Capitals and surrounding white space are forgiven.
+    /// Parses a tag; converts capitals and trims white space.
     fn from_str(text: &str) -> Result<Self, TagError> {
         if text.len() > TAG_CHARS_MAX.saturating_mul(8) {
             return Err(TagError::Malformed);
@@ -66,19 +66,19 @@ impl fmt::Display for Tag {
     }
 }
 
-/// The tags of one thing: sorted, each once, at most [`TAGS_MAX`].
+/// The tags of a product or a drop: sorted, unique, at most [`TAGS_MAX`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tags(Vec<Tag>);
 
 impl Tags {
-    /// Sorts and bounds a list.
+    /// Sorts a list, removes duplicates and checks its length.
     pub fn new(mut tags: Vec<Tag>) -> Result<Self, TagError> {
         tags.sort();
         tags.dedup();
         if tags.len() > TAGS_MAX { Err(TagError::TooMany) } else { Ok(Self(tags)) }
     }
 
-    /// The tags, sorted.
+    /// Returns the tags, sorted.
     pub fn as_slice(&self) -> &[Tag] {
         &self.0
     }
@@ -91,7 +91,7 @@ impl std::ops::Deref for Tags {
     }
 }
 
-/// What is tagged.
+/// The kind of a tagged object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 pub enum TagKind {
@@ -123,7 +123,7 @@ mod entity {
 }
 use entity::{ActiveModel, Column as C, Entity};
 
-/// Replaces the tags of a thing, with those of a [`Tags`]; under the lock of that thing.
+/// Replaces the tags of an object. `tags` comes from a [`Tags`]; the caller holds the lock of the object.
 pub(crate) async fn set(tx: &Tx, kind: TagKind, subject: impl EntityId, tags: &[Tag]) -> Result<(), DbErr> {
     let subject = subject.uuid();
     Entity::delete_many().filter(C::Kind.eq(kind)).filter(C::Subject.eq(subject)).exec(tx.conn()).await?;
@@ -135,8 +135,8 @@ pub(crate) async fn set(tx: &Tx, kind: TagKind, subject: impl EntityId, tags: &[
     Ok(())
 }
 
-/// The tags of many things, sorted, with one statement; things without tags are absent. The ids must
-/// come from rows that the viewer may see.
+/// Returns the tags of many objects, sorted, with one statement; objects without tags are absent. The ids
+/// must come from rows that the viewer may see.
 pub async fn tags_of<I: EntityId>(
     db: &Db,
     kind: TagKind,
@@ -145,7 +145,7 @@ pub async fn tags_of<I: EntityId>(
     tags_on(db.reader(), kind, subjects).await
 }
 
-/// The same on a connection of one's own.
+/// Does the same as [`tags_of`] on a given connection.
 pub(crate) async fn tags_on<I: EntityId>(
     conn: &impl ConnectionTrait,
     kind: TagKind,
@@ -161,7 +161,7 @@ pub(crate) async fn tags_on<I: EntityId>(
     Ok(tags)
 }
 
-/// The ids of the things with a tag, as a subquery: `id IN (…)`.
+/// Returns the ids of the objects with a tag, as a subquery for `id IN (…)`.
 pub(crate) fn tagged(kind: TagKind, tag: &Tag) -> SelectStatement {
     let select = Entity::find().select_only().column(C::Subject).filter(C::Kind.eq(kind));
     select.filter(C::Tag.eq(tag.as_str())).into_query()
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_tags_holds_each_once_and_not_too_many() {
+    fn a_list_of_tags_is_unique_and_bounded() {
         let tag = |text: &str| text.parse::<Tag>().unwrap();
         let tags = Tags::new(vec![tag("wood"), tag("oak"), tag("Wood")]).unwrap();
         assert_eq!(&*tags, [tag("oak"), tag("wood")]);

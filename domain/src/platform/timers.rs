@@ -1,7 +1,8 @@
-//! Timers: what must be done at an instant, written with the instant it belongs to.
+//! Timers: tasks scheduled for an instant. A timer belongs to a subject, and is set in the same transaction
+//! as the subject's due time.
 //!
-//! A due timer becomes a task and its row goes, in one short transaction; the task's operation
-//! checks again under its own locks, so a timer is harmless when late or doubled.
+//! A due timer becomes a task and its row is deleted, in one short transaction. The operation of the task
+//! checks again under its own locks, so a late or duplicate timer does no harm.
 
 #![expect(
     clippy::disallowed_methods,
@@ -30,18 +31,18 @@ use super::{
 
 /// A kind of timer.
 ///
-/// A kind is known to a process when it is in its [`TimerKinds`]; `domain::registry` has the list.
+/// A process knows the kinds in its [`TimerKinds`]; `domain::registry` has the list.
 pub trait Timer: 'static {
-    /// What has at most one timer of this kind.
+    /// The subject of the timer. A subject has at most one timer of this kind.
     type Subject: EntityId;
 
     /// The task that a due timer becomes.
     type Task: Task;
 
-    /// The constant name of the kind. It stands in rows, so it never changes.
+    /// The constant name of the kind. It is stored in rows, so it never changes.
     const KIND: &'static str;
 
-    /// The task of a subject whose time has come. While one waits, no second one is queued.
+    /// Returns the task of a subject whose timer is due. While one is waiting, no second one is queued.
     fn task(subject: Self::Subject) -> Self::Task;
 }
 
@@ -56,7 +57,7 @@ struct TimerKind {
 pub struct TimerKinds(Vec<TimerKind>);
 
 impl TimerKinds {
-    /// These, and a further kind.
+    /// Adds a kind.
     #[must_use]
     pub fn with<T: Timer>(mut self) -> Self {
         let task = |subject| NewTask::from(T::task(T::Subject::from_uuid(subject))).unique();
@@ -64,7 +65,7 @@ impl TimerKinds {
         self
     }
 
-    /// The names of all kinds.
+    /// Returns the names of all kinds.
     pub fn names(&self) -> Vec<&'static str> {
         self.0.iter().map(|kind| kind.name).collect()
     }
@@ -105,7 +106,7 @@ pub async fn set<T: Timer>(tx: &Tx, subject: T::Subject, due_at: DateTime<Utc>) 
     set_all::<T>(tx, vec![(subject.uuid(), due_at, TraceParent::current())]).await
 }
 
-/// Sets or moves timers, each with the trace of what caused it, with one statement.
+/// Sets or moves timers, each with its own trace, with one statement.
 pub(crate) async fn set_all<T: Timer>(
     tx: &Tx,
     timers: Vec<(Uuid, DateTime<Utc>, Option<TraceParent>)>,
@@ -114,7 +115,7 @@ pub(crate) async fn set_all<T: Timer>(
         return Ok(());
     }
     let rows = timers.into_iter().map(|(subject, due_at, trace)| row::<T>(subject, due_at, trace)).collect();
-    // Timers are the system's, whoever makes them necessary.
+    // Timers belong to the system, whichever tenant's transaction sets them.
     tx.beyond_wall(async || {
         bulk::upsert_all(tx, rows, [C::Kind, C::Subject], [C::DueAt, C::Traceparent]).await
     })
@@ -133,7 +134,7 @@ fn row<T: Timer>(subject: Uuid, due_at: DateTime<Utc>, trace: Option<TraceParent
     }
 }
 
-/// Sets timers where there are none; answers how many were missing.
+/// Sets timers that do not exist yet, and returns their number.
 pub(crate) async fn set_missing<T: Timer>(
     tx: &Tx,
     timers: impl IntoIterator<Item = (Uuid, DateTime<Utc>)>,
@@ -144,13 +145,13 @@ pub(crate) async fn set_missing<T: Timer>(
     tx.beyond_wall(async || bulk::insert_or(tx, rows, there).await).await
 }
 
-/// Drops a timer; no harm when there is none.
+/// Deletes a timer, if there is one.
 pub async fn drop<T: Timer>(tx: &Tx, subject: T::Subject) -> Result<(), DbErr> {
     drop_all::<T>(tx, &[subject.uuid()]).await?;
     Ok(())
 }
 
-/// Drops timers; answers how many.
+/// Deletes timers and returns their number.
 pub(crate) async fn drop_all<T: Timer>(tx: &Tx, subjects: &[Uuid]) -> Result<u64, DbErr> {
     delete(tx, T::KIND, subjects).await
 }
@@ -161,43 +162,43 @@ async fn delete(tx: &Tx, kind: &str, subjects: &[Uuid]) -> Result<u64, DbErr> {
     Ok(tx.beyond_wall(async || those.exec(tx.conn()).await).await?.rows_affected)
 }
 
-/// The kind, as an expression for which there is no index. Those who look for what is due walk the index by
-/// `due_at`, because hardly any timer is due; SQLite would read all timers of a kind instead.
+/// Returns the kind as an expression that no index matches. Queries for due timers must walk the index on
+/// `due_at`, because hardly any timer is due. SQLite would read all timers of a kind instead.
 fn kind() -> Expr {
     Expr::cust("(kind || '')")
 }
 
-/// The timers of these kinds.
+/// Selects the timers of these kinds.
 fn known(kinds: &TimerKinds) -> Select<Entity> {
     Entity::find().filter(kind().is_in(kinds.names()))
 }
 
-/// When the next timer of these kinds is due, if there is one.
+/// Returns when the next timer of these kinds is due, if there is one.
 pub async fn next_due(db: &Db, kinds: &TimerKinds) -> Result<Option<DateTime<Utc>>, DbErr> {
     let next = known(kinds).select_only().column(C::DueAt).order_by_asc(C::DueAt);
     next.into_tuple().one(db.reader()).await
 }
 
-/// How many timers are due at `now`, and since when the first one is, by kind: one statement.
+/// Returns, by kind, the number of timers due at `now` and the time of the first one, with one statement.
 pub async fn due(db: &Db, now: DateTime<Utc>) -> Result<Vec<(String, i64, DateTime<Utc>)>, DbErr> {
     let due = Entity::find().select_only().expr_as(kind(), "of_kind").column_as(C::DueAt.count(), "due");
     let due = due.column_as(C::DueAt.min(), "since").filter(C::DueAt.lte(now)).group_by(kind());
     due.into_tuple().all(db.reader()).await
 }
 
-/// The timer of the row of an outer query whose id is `subject`, for `EXISTS`.
+/// Selects the timer of the outer query's row, whose id is `subject`, for `EXISTS`.
 pub(crate) fn of_subject<T: Timer>(subject: impl IntoColumnRef) -> SelectStatement {
     let same = Expr::col((Entity, C::Subject)).equals(subject);
     Query::select().expr(Expr::val(1)).from(Entity).and_where(C::Kind.eq(T::KIND)).and_where(same).to_owned()
 }
 
-/// The column of an outer query on timers that names their subject.
+/// Returns the subject column of an outer query on timers.
 pub(crate) fn subject_column() -> impl IntoColumnRef {
     (Entity, C::Subject)
 }
 
-/// The subjects of up to `limit` timers for which `row`, which refers to [`subject_column`], finds nothing;
-/// the earliest first.
+/// Selects the subjects of up to `limit` timers for which the subquery `row`, which refers to
+/// [`subject_column`], finds nothing; earliest first.
 pub(crate) fn without<T: Timer>(row: SelectStatement, limit: u64) -> Selector<SelectGetableTuple<Uuid>> {
     let timers = Entity::find()
         .select_only()
@@ -207,8 +208,8 @@ pub(crate) fn without<T: Timer>(row: SelectStatement, limit: u64) -> Selector<Se
     timers.order_by_asc(C::DueAt).limit(limit).into_tuple()
 }
 
-/// Turns up to `limit` due timers of these kinds into tasks, and leaves those of other kinds to processes
-/// that know them. Answers how many there were.
+/// Turns up to `limit` due timers of these kinds into tasks, and returns their number. Timers of other kinds
+/// are left to processes that know them.
 pub async fn fire(tx: &Tx, kinds: &TimerKinds, limit: u64) -> Result<usize, DbErr> {
     let now = tx.decision_now().await?;
     let due = known(kinds)

@@ -1,4 +1,4 @@
-//! The actions: what somebody may want to do, and the rule that answers the scope to do it in.
+//! The actions that a viewer may want to take, each with the rule that grants or denies its scope.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::platform::ids::CreatorId;
 
-/// To read what is published.
+/// Reads what is published.
 #[derive(Debug, Clone, Copy)]
 pub struct Browse;
 
@@ -24,7 +24,7 @@ impl Action for Browse {
     }
 }
 
-/// To reserve, pay, cancel, and read one's own checkouts.
+/// Reserves, pays and cancels, and reads the viewer's own checkouts.
 #[derive(Debug, Clone, Copy)]
 pub struct Buy;
 
@@ -45,7 +45,7 @@ impl Action for Buy {
     }
 }
 
-/// To read and change one's own account.
+/// Reads and changes the viewer's own account.
 #[derive(Debug, Clone, Copy)]
 pub struct OwnAccount;
 
@@ -61,7 +61,7 @@ impl Action for OwnAccount {
     }
 }
 
-/// To end one's own session, of an account or of a guest.
+/// Ends the viewer's own session, of an account or of a guest.
 #[derive(Debug, Clone, Copy)]
 pub struct OwnSession;
 
@@ -77,10 +77,10 @@ impl Action for OwnSession {
     }
 }
 
-/// To sign up, to sign in, to buy as a guest, to use a link that came by e-mail. Open to everybody.
+/// Signs up, signs in, buys as a guest, or uses a link from an e-mail. Allowed for every viewer.
 #[derive(Debug, Clone, Copy)]
 pub struct Enter {
-    /// The network address that the request came from.
+    /// The network address of the request.
     pub address: IpAddr,
 }
 
@@ -97,11 +97,12 @@ impl Action for Enter {
     }
 }
 
-/// To see, make and revoke API tokens. A token outlives a session and hands rights on: this is for an owner
-/// of the creator, or for an administrator of the marketplace, in person; never for a token.
+/// Lists, creates and revokes API tokens. A token outlives a session and passes rights on. So this is allowed
+/// only for an owner of the creator, or for an administrator of the marketplace, who signed in personally,
+/// and never for a token.
 #[derive(Debug, Clone, Copy)]
 pub struct ManageTokens {
-    /// Whose tokens; `None` is the marketplace.
+    /// The creator whose tokens are managed; `None` is the marketplace.
     pub creator: Option<CreatorId>,
 }
 
@@ -129,7 +130,7 @@ impl Action for ManageTokens {
     }
 }
 
-/// To open a creator: like one's own account, with a confirmed e-mail address.
+/// Opens a creator. It needs an account with a confirmed e-mail address.
 #[derive(Debug, Clone, Copy)]
 pub struct OpenCreator;
 
@@ -145,12 +146,12 @@ impl Action for OpenCreator {
     }
 }
 
-/// To act for a creator. A creator that one is not a member of answers `NotFound`.
+/// Acts for a creator. A viewer who is not a member gets `NotFound`.
 #[derive(Debug, Clone, Copy)]
 pub struct Manage {
-    /// Which creator.
+    /// The creator.
     pub creator: CreatorId,
-    /// What a token needs for it; members may do all of these.
+    /// The permission that a token needs; members have all of them.
     pub permission: Permission,
 }
 
@@ -175,7 +176,7 @@ impl Action for Manage {
     }
 }
 
-/// To open sessions for buyers who agree by e-mail.
+/// Opens sessions for buyers who agree by e-mail.
 #[derive(Debug, Clone, Copy)]
 pub struct OpenSessions;
 
@@ -195,12 +196,12 @@ impl Action for OpenSessions {
     }
 }
 
-/// To ask about the schema of the API where not everybody may.
+/// Reads the schema of the API where introspection is restricted.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadSchema;
 
 impl Action for ReadSchema {
-    /// It is no one's and shows no rows.
+    /// There is no scope, because the schema shows no rows.
     type Scope = ();
     fn decide(&self, viewer: &Viewer) -> Result<(), Denied> {
         match viewer {
@@ -216,7 +217,7 @@ impl Action for ReadSchema {
     }
 }
 
-/// To run the marketplace.
+/// Administers the marketplace.
 #[derive(Debug, Clone, Copy)]
 pub struct Administer;
 
@@ -320,8 +321,8 @@ mod tests {
                 )
             })
             .collect();
-        // Buy, Manage, OwnAccount, OpenSessions, Administer, OwnSession, ManageTokens of the creator, of the
-        // marketplace.
+        // Columns: Buy, Manage, OwnAccount, OpenSessions, Administer, OwnSession, ManageTokens of the
+        // creator, ManageTokens of the marketplace.
         let expected = [
             (
                 "public", "sign-in", "sign-in", "sign-in", "sign-in", "sign-in", "sign-in", "sign-in",
@@ -346,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn the_schema_is_read_by_administrators_and_by_secret_tokens_that_may() {
+    fn administrators_and_permitted_secret_tokens_may_read_the_schema() {
         let creator = CreatorId(Uuid::from_u128(7));
         let token = |kind, permissions: &[Permission]| {
             let (token, permissions) = (TokenId(Uuid::from_u128(3)), permissions.to_vec());

@@ -1,15 +1,15 @@
-//! Who a write is attributed to, and within which tenant's wall it runs.
+//! The actor of a write, and the tenant whose wall it runs within.
 
 use crate::platform::ids::{AccountId, CreatorId, GuestId, TokenId};
 
-/// Who does a write, as the audit log keeps it.
+/// The actor of a write, as recorded in the audit log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Actor {
-    /// Nobody known.
+    /// An anonymous visitor.
     Public,
     /// A signed-in person.
     Account(AccountId),
-    /// A guest with a confirmed e-mail.
+    /// A guest with a confirmed e-mail address.
     Guest(GuestId),
     /// An API token.
     Token(TokenId),
@@ -29,10 +29,11 @@ impl std::fmt::Display for Actor {
     }
 }
 
-/// By whom something is done and, where that is a tenant, whose rows alone it may see and touch.
+/// The actor of an operation, and the tenant that it is limited to, if any. A tenant sees and changes only
+/// its own rows.
 ///
-/// A scope of a tenant converts to this and offers its actor in no other way, so that nothing is done in its
-/// name beyond the second wall.
+/// A tenant's scope converts to this type and offers its actor in no other way, so that nothing is done in
+/// its name outside the second wall.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct By {
     pub(in crate::platform) actor: Actor,
@@ -40,7 +41,7 @@ pub struct By {
 }
 
 impl By {
-    /// Done by `actor` for a tenant.
+    /// Builds the value for an `actor` who acts for a tenant.
     pub(super) fn tenant(actor: Actor, tenant: CreatorId) -> Self {
         Self { actor, tenant: Some(tenant) }
     }

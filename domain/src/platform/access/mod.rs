@@ -1,9 +1,8 @@
-//! Authorisation as a value: who asks ([`Viewer`]), what for ([`Action`]), and the scope that [`authorize`]
-//! answers.
+//! Authorisation as a value: [`authorize`] takes a [`Viewer`] and an [`Action`], and returns a scope.
 //!
-//! Architecture invariant: scopes are made in this module only. An operation or a finder takes a scope, so an
+//! Architecture invariant: only this module creates scopes. Operations and finders take a scope, so an
 //! unchecked query does not compile. The module is part of `platform`, so that tasks, the audit log and every
-//! capability can take scopes without knowing accounts.
+//! capability can take scopes without a dependency on accounts.
 
 use std::fmt;
 
@@ -25,32 +24,33 @@ pub use viewer::{
     AccountViewer, GuestViewer, MemberRole, Permission, PersonKey, TokenKind, TokenViewer, Viewer,
 };
 
-/// Why somebody may not do something.
+/// Why an action is denied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    /// Nobody is signed in.
+    /// The viewer is not signed in.
     #[error("sign in first: send `Authorization: Bearer` with a session or an API token")]
     Unauthenticated,
-    /// Known, but not allowed.
+    /// The viewer is known, but not allowed to do this.
     #[error("you are not allowed to do this")]
     Forbidden,
-    /// The account's e-mail address is not confirmed.
+    /// The e-mail address of the account is not confirmed.
     #[error("confirm your e-mail address first")]
     Unconfirmed,
-    /// A thing of another tenant: the edge answers exactly as if it did not exist.
+    /// The object belongs to another tenant. The API answers exactly as if it did not exist.
     #[error("not found")]
     NotFound,
 }
 
-/// Something that somebody wants to do, and the scope in which it may be done.
+/// Something that a viewer wants to do.
 pub trait Action: fmt::Debug {
-    /// The scope that this action is done in.
+    /// The scope that the action needs.
     type Scope;
-    /// Decides.
+    /// Returns the scope if the viewer may do this.
     fn decide(&self, viewer: &Viewer) -> Result<Self::Scope, Denied>;
 }
 
-/// The one door: who asks, for what; answers the scope or why not.
+/// Returns the scope for an action of a viewer, or why it is denied. All authorisation goes through this
+/// function.
 pub fn authorize<A: Action>(viewer: &Viewer, action: A) -> Result<A::Scope, Denied> {
     action.decide(viewer)
 }

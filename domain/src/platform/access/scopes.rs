@@ -1,12 +1,12 @@
-//! The scopes: what somebody may see and change, as values. Operations and finders take one, so an unchecked
-//! query does not compile. Only the parent module makes scopes.
+//! The scopes: what a viewer may see and change, as values. Operations and finders take a scope, so an
+//! unchecked query does not compile. Only the parent module creates scopes.
 
 use std::net::IpAddr;
 
 use super::{Actor, By, PersonKey};
 use crate::platform::ids::{AccountId, CreatorId, GuestId, SessionId, TokenId};
 
-/// Published things only, of all creators or of one.
+/// Published objects only, of all creators or of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PublicScope {
     pub(super) creator: Option<CreatorId>,
@@ -14,13 +14,13 @@ pub struct PublicScope {
 }
 
 impl PublicScope {
-    /// The one creator that is visible; `None` is all.
+    /// Returns the only visible creator; `None` means all creators.
     pub fn creator(&self) -> Option<CreatorId> {
         self.creator
     }
 }
 
-/// Who buys.
+/// A buyer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Buyer {
     /// A person with an account.
@@ -29,7 +29,7 @@ pub enum Buyer {
     Guest(GuestId),
 }
 
-/// A buyer's own things.
+/// The objects of one buyer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BuyerScope {
     pub(super) buyer: Buyer,
@@ -37,16 +37,15 @@ pub struct BuyerScope {
 }
 
 impl BuyerScope {
-    /// Who buys.
+    /// Returns the buyer.
     pub fn buyer(&self) -> Buyer {
         self.buyer
     }
-    /// What stands for the person who buys, as far as the door has seen it: not where the system acts for a
-    /// buyer.
+    /// Returns the key of the buyer's person. It is `None` where the system acts for a buyer.
     pub(crate) fn person(&self) -> Option<PersonKey> {
         self.person
     }
-    /// For the audit log.
+    /// Returns the actor for the audit log.
     pub fn actor(&self) -> Actor {
         match self.buyer {
             Buyer::Account(id) => Actor::Account(id),
@@ -55,7 +54,7 @@ impl BuyerScope {
     }
 }
 
-/// A person's own account.
+/// The viewer's own account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AccountScope {
     pub(super) account: AccountId,
@@ -63,21 +62,21 @@ pub struct AccountScope {
 }
 
 impl AccountScope {
-    /// Whose account.
+    /// Returns the account.
     pub fn account(&self) -> AccountId {
         self.account
     }
-    /// The session that asks.
+    /// Returns the session of the request.
     pub fn session(&self) -> SessionId {
         self.session
     }
-    /// For the audit log.
+    /// Returns the actor for the audit log.
     pub fn actor(&self) -> Actor {
         Actor::Account(self.account)
     }
 }
 
-/// One's own session, of an account or of a guest.
+/// The viewer's own session, of an account or of a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionScope {
     pub(super) session: SessionId,
@@ -85,17 +84,17 @@ pub struct SessionScope {
 }
 
 impl SessionScope {
-    /// Which session.
+    /// Returns the session.
     pub fn session(&self) -> SessionId {
         self.session
     }
-    /// For the audit log.
+    /// Returns the actor for the audit log.
     pub fn actor(&self) -> Actor {
         self.actor
     }
 }
 
-/// Anybody at the door: to sign up, to sign in, to use a link that came by e-mail.
+/// The entry for every viewer: signing up, signing in, and using a link from an e-mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EntryScope {
     pub(super) origin: Origin,
@@ -103,26 +102,26 @@ pub struct EntryScope {
 }
 
 impl EntryScope {
-    /// Whose budget the tries count against.
+    /// Returns the origin whose rate limit the attempts count against.
     pub fn origin(&self) -> Origin {
         self.origin
     }
-    /// For the audit log.
+    /// Returns the actor for the audit log.
     pub fn actor(&self) -> Actor {
         self.actor
     }
 }
 
-/// Where somebody at the door comes from.
+/// The origin of an attempt to enter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// A browser or another program, by its network address.
     Address(IpAddr),
-    /// A storefront's server with its secret token: many buyers behind one address.
+    /// A storefront's server with its secret token: it serves many buyers from one address.
     Storefront(TokenId),
 }
 
-/// The API tokens of one creator, or of the marketplace.
+/// The API tokens of one creator or of the marketplace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokensScope {
     pub(super) creator: Option<CreatorId>,
@@ -130,20 +129,20 @@ pub struct TokensScope {
 }
 
 impl TokensScope {
-    /// Whose tokens; `None` is the marketplace.
+    /// Returns the creator whose tokens these are; `None` is the marketplace.
     pub fn creator(&self) -> Option<CreatorId> {
         self.creator
     }
 }
 
-/// A creator's tokens are within the second wall, the marketplace's are no tenant's.
+/// The tokens of a creator are within the second wall; those of the marketplace belong to no tenant.
 impl From<&TokensScope> for By {
     fn from(scope: &TokensScope) -> Self {
         scope.creator.map_or_else(|| Self::from(scope.actor), |creator| Self::tenant(scope.actor, creator))
     }
 }
 
-/// One creator's things, for its members and its tokens.
+/// The objects of one creator, for its members and its tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CreatorScope {
     pub(super) creator: CreatorId,
@@ -151,31 +150,32 @@ pub struct CreatorScope {
 }
 
 impl CreatorScope {
-    /// The tenant.
+    /// Returns the tenant.
     pub fn creator(&self) -> CreatorId {
         self.creator
     }
 }
 
-/// Whatever is done in this scope is done within the second wall: there is no other way to its actor.
+/// Everything done in this scope is done within the second wall, because the actor is not available in
+/// another way.
 impl From<&CreatorScope> for By {
     fn from(scope: &CreatorScope) -> Self {
         Self::tenant(scope.actor, scope.creator)
     }
 }
 
-/// A storefront's server that acts for its buyers, once they agreed by e-mail.
+/// A storefront's server that acts for buyers who agreed by e-mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StorefrontScope {
     pub(super) token: TokenId,
 }
 
 impl StorefrontScope {
-    /// The token that asks.
+    /// Returns the token of the request.
     pub fn token(&self) -> TokenId {
         self.token
     }
-    /// For the audit log.
+    /// Returns the actor for the audit log.
     pub fn actor(&self) -> Actor {
         Actor::Token(self.token)
     }
@@ -188,41 +188,41 @@ pub struct AdminScope {
 }
 
 impl AdminScope {
-    /// For the audit log.
+    /// Returns the actor for the audit log.
     pub fn actor(&self) -> Actor {
         self.actor
     }
 }
 
-/// The system itself: webhooks, timers, tasks, the command line of the operator.
+/// The system itself: webhooks, timers, tasks, and the operator's command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SystemScope {
     reason: &'static str,
 }
 
 impl SystemScope {
-    /// Made where work begins that no person asked for at this moment; `reason` is a constant for the audit
-    /// log.
+    /// Creates the scope where work begins without a request by a person. `reason` is a constant for the
+    /// audit log.
     pub fn new(reason: &'static str) -> Self {
         Self { reason }
     }
-    /// For the audit log.
+    /// Returns the actor for the audit log.
     pub fn actor(&self) -> Actor {
         Actor::System(self.reason)
     }
-    /// The operator at the machine may do what an administrator may.
+    /// Returns the scope of an administrator, for the operator on the command line.
     pub fn as_admin(&self) -> AdminScope {
         AdminScope { actor: self.actor() }
     }
-    /// The operator's demo acts for a creator as its member would.
+    /// Returns the scope of a creator's member, for the operator's demo.
     pub fn as_creator(&self, creator: CreatorId) -> CreatorScope {
         CreatorScope { creator, actor: self.actor() }
     }
-    /// The operator makes tokens as an owner, or an administrator, would.
+    /// Returns the scope of an owner or an administrator who manages tokens, for the operator.
     pub fn as_tokens(&self, creator: Option<CreatorId>) -> TokensScope {
         TokensScope { creator, actor: self.actor() }
     }
-    /// The operator's demo acts as a buyer would.
+    /// Returns the scope of a buyer, for the operator's demo.
     pub fn as_buyer(&self, buyer: Buyer) -> BuyerScope {
         BuyerScope { buyer, person: None }
     }

@@ -1,22 +1,22 @@
-//! Who is asking, with all that authorisation needs to know.
+//! The viewer of a request, with everything that authorisation needs.
 
 use sea_orm::{DeriveActiveEnum, entity::prelude::*};
 
 use super::Actor;
 use crate::platform::ids::{AccountId, CreatorId, GuestId, SessionId, TokenId};
 
-/// Stands for a person wherever limits count persons, with or without an account: a hash of the e-mail
-/// address, as [`person_key`](fn@crate::accounts::person_key) makes it.
+/// The key of a person, for limits that count persons with or without an account: a hash of the e-mail
+/// address, computed by [`person_key`](fn@crate::accounts::person_key).
 pub type PersonKey = [u8; 32];
 
-/// What a member of a creator is.
+/// The role of a member of a creator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 pub enum MemberRole {
-    /// May do everything, and answers for it.
+    /// An owner, who may do everything and is responsible for the creator.
     #[sea_orm(string_value = "OWNER")]
     Owner,
-    /// Works there.
+    /// A member of the staff.
     #[sea_orm(string_value = "STAFF")]
     Staff,
 }
@@ -25,28 +25,28 @@ pub enum MemberRole {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 pub enum TokenKind {
-    /// Safe in a browser: published things, and guest checkout.
+    /// May be used in a browser: reads published objects and allows guest checkout.
     #[sea_orm(string_value = "PUBLISHABLE")]
     Publishable,
-    /// For a storefront's server.
+    /// Used by a storefront's server.
     #[sea_orm(string_value = "SECRET")]
     Secret,
 }
 
-/// What a secret token may be allowed to do.
+/// A permission of a secret token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Permission {
-    /// Read drafts and archived things of the catalogue and the drops.
+    /// Reads drafts and archived objects of the catalog and the drops.
     CatalogRead,
-    /// Change products, variants and drops.
+    /// Changes products, variants and drops.
     CatalogWrite,
-    /// Read reservations of the creator.
+    /// Reads the creator's reservations.
     ReservationsRead,
-    /// Change the creator's profile.
+    /// Changes the creator's profile.
     ProfileWrite,
-    /// Ask buyers, by e-mail, to let a session be opened for them.
+    /// Asks buyers by e-mail to allow a session to be opened for them.
     SessionsOpen,
-    /// Ask about the schema where not everybody may: code generators do.
+    /// Reads the schema where introspection is restricted; code generators need this.
     SchemaRead,
 }
 
@@ -61,73 +61,74 @@ impl Permission {
         (Self::SchemaRead, "schema:read"),
     ];
 
-    /// The constant name.
+    /// Returns the constant name.
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(permission, _)| *permission == self).map_or("", |(_, name)| name)
     }
 
-    /// Reads a constant name.
+    /// Parses a constant name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().find(|(_, known)| *known == name).map(|(permission, _)| *permission)
     }
 }
 
-/// Who is asking.
+/// The viewer of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Viewer {
-    /// Nobody known.
+    /// An anonymous visitor.
     Public,
     /// A person who signed in.
     Account(AccountViewer),
-    /// A guest with a confirmed e-mail.
+    /// A guest with a confirmed e-mail address.
     Guest(GuestViewer),
     /// An API token.
     Token(TokenViewer),
 }
 
-/// A person who signed in, with all that authorisation needs to know.
+/// A person who signed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountViewer {
-    /// Who.
+    /// The account.
     pub account: AccountId,
-    /// By which session.
+    /// The session.
     pub session: SessionId,
-    /// Whether a storefront's server holds the session: the person lent it to buy, not to manage the account.
+    /// Whether a storefront's server holds the session. The person lent it for buying, not for managing the
+    /// account.
     pub lent: bool,
-    /// What stands for the person, once the e-mail address is confirmed.
+    /// The key of the person, once the e-mail address is confirmed.
     pub person: Option<PersonKey>,
-    /// Whether this is an administrator of the marketplace.
+    /// Whether the person is an administrator of the marketplace.
     pub admin: bool,
-    /// Of which creators this is a member.
+    /// The creators that the person is a member of, with the role.
     pub memberships: Vec<(CreatorId, MemberRole)>,
 }
 
-/// A guest, with all that authorisation needs to know.
+/// A guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuestViewer {
-    /// Who.
+    /// The guest.
     pub guest: GuestId,
-    /// By which session.
+    /// The session.
     pub session: SessionId,
-    /// What stands for the person.
+    /// The key of the person.
     pub person: PersonKey,
 }
 
-/// An API token, with all that authorisation needs to know.
+/// An API token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenViewer {
-    /// Which.
+    /// The token.
     pub token: TokenId,
-    /// Publishable or secret.
+    /// Whether it is publishable or secret.
     pub kind: TokenKind,
-    /// The creator it belongs to; `None` is the marketplace.
+    /// The creator that the token belongs to; `None` is the marketplace.
     pub creator: Option<CreatorId>,
-    /// What a secret token may do.
+    /// The permissions of a secret token.
     pub permissions: Vec<Permission>,
 }
 
 impl Viewer {
-    /// For the audit log.
+    /// Returns the actor for the audit log.
     pub fn actor(&self) -> Actor {
         match self {
             Self::Public => Actor::Public,

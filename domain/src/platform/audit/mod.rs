@@ -1,13 +1,13 @@
-//! The audit log: who did what, when, to which fields; never personal values.
+//! The audit log: who changed which fields of what, and when. It never holds personal values.
 //!
-//! Every write adds its rows in its own transaction ([`record`]), unsealed: a chain that each row hangs on
-//! would be one row that all writers fight for. Within a second the relay gives them positions and makes a
-//! [`mod@segment`] of them, whose hash stands on the one before ([`mod@seal`]). [`mod@verify`] finds what was
-//! tampered with.
+//! Every write adds its audit rows in its own transaction ([`record`]), unsealed. A hash chain over single
+//! rows would be one row that all writers compete for. Within a second the relay gives the rows positions and
+//! seals them as a [`mod@segment`], whose hash includes the hash of the segment before ([`mod@seal`]).
+//! [`mod@verify`] detects tampering.
 //!
-//! What it is worth: whoever may write to the database can change rows of the last second before they are
-//! sealed, and can seal the whole log anew. Against the latter the heads are logged: keep them where that
-//! person cannot write.
+//! What the log proves: anybody who can write to the database can change rows of the last second before they
+//! are sealed, and can seal the whole log again. Against the latter, the server logs the head of each
+//! segment. Keep these log lines where that person cannot write.
 
 #![expect(clippy::disallowed_methods, reason = "the audit table's own finders")]
 
@@ -39,7 +39,7 @@ pub use verify::{KnownHeads, Tampering, Verified, VerifyError, verify};
 mod entity {
     use super::*;
 
-    /// One write, as the audit log keeps it.
+    /// A row of the audit log: one write.
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
     #[sea_orm(table_name = "audit")]
     pub struct Model {
@@ -51,14 +51,14 @@ mod entity {
         pub action: String,
         /// The public id of what was changed.
         pub subject: String,
-        /// Names of the fields that were changed, comma-separated.
+        /// The names of the changed fields, separated by commas.
         pub fields: String,
         pub trace_id: Option<String>,
-        /// Why, in the actor's words, for the few actions that ask for it.
+        /// The actor's own words, for the few actions that ask for a reason.
         pub reason: Option<String>,
-        /// When the write was really made, by the clock of the machine.
+        /// The real time of the write, by the clock of the machine.
         pub created_at: DateTime<Utc>,
-        /// Its place in the sealed log, from 1, without gaps; nothing until it is sealed.
+        /// The position in the sealed log, from 1, without gaps; `None` until the row is sealed.
         pub position: Option<i64>,
     }
 
@@ -68,7 +68,7 @@ mod entity {
 }
 pub use entity::Model as AuditEntry;
 
-/// Adds a row to the transaction of the write it tells of.
+/// Adds a row to the transaction of the write that it records.
 pub async fn record(
     tx: &Tx,
     action: &'static str,
@@ -78,13 +78,12 @@ pub async fn record(
     record_all(tx, action, std::iter::once(subject), fields).await
 }
 
-/// Adds a row about something that has no id of its own, such as a country's tax rate.
+/// Adds a row about a subject without an id of its own, such as a country's tax rate.
 pub async fn record_text(tx: &Tx, action: &'static str, subject: &str, fields: &[&str]) -> Result<(), DbErr> {
     insert(tx, action, vec![subject.to_owned()], fields, None).await
 }
 
-/// Adds a row about something that is gone now, with the reason that its actor gave. A reason holds no
-/// personal values.
+/// Adds a row about something that was deleted, with the actor's reason. A reason holds no personal values.
 pub async fn record_with_reason(
     tx: &Tx,
     action: &'static str,
@@ -104,8 +103,8 @@ pub async fn record_all<I: EntityId>(
     insert(tx, action, subjects.into_iter().map(I::public).collect(), fields, None).await
 }
 
-/// Adds a row for each subject, by whom and under which trace it was changed, with one statement: for work
-/// that is done for several at once.
+/// Adds a row for each change, with its own actor and trace, with one statement. For batches that serve
+/// several actors.
 pub(crate) async fn record_each<I: EntityId>(
     tx: &Tx,
     action: &'static str,
@@ -150,12 +149,12 @@ async fn insert_each(
     bulk::insert_all(tx, rows.collect()).await
 }
 
-/// Whether rows wait to be sealed.
+/// Returns whether there are unsealed rows.
 pub async fn any_unsealed(db: &Db) -> Result<bool, DbErr> {
     entity::Entity::find().filter(entity::Column::Position.is_null()).exists(db.reader()).await
 }
 
-/// Rows that wait to be sealed.
+/// Counts the unsealed rows.
 pub async fn unsealed_count(db: &Db) -> Result<u64, DbErr> {
     entity::Entity::find().filter(entity::Column::Position.is_null()).count(db.reader()).await
 }
@@ -171,7 +170,7 @@ fn selected(subject: Option<&str>, actor: Option<&str>) -> Select<entity::Entity
     select
 }
 
-/// How many rows [`list`] has, capped.
+/// Counts the rows that [`list`] returns, up to a cap.
 pub async fn count(
     db: &Db,
     _scope: &AdminScope,
@@ -181,7 +180,7 @@ pub async fn count(
     count_capped(db.reader(), selected(subject, actor)).await
 }
 
-/// The log, newest first, optionally of one subject or one actor (public ids).
+/// Returns a page of the log, newest first, optionally only of one subject or one actor (public ids).
 pub async fn list(
     db: &Db,
     _scope: &AdminScope,

@@ -1,4 +1,4 @@
-//! Sealing: gives rows their positions and makes a segment of them.
+//! Sealing: numbers the unsealed rows and makes a segment of them.
 
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, Statement};
 
@@ -8,25 +8,26 @@ use super::{
 };
 use crate::platform::{db::Tx, outbox};
 
-/// Rows of a segment, at most: some milliseconds' work, so that on SQLite other writers do not wait for long.
+/// The maximum number of rows in a segment. Sealing them takes some milliseconds, so on SQLite other writers
+/// do not wait long.
 pub const SEGMENT_ROWS_MAX: u64 = 500;
 
-/// A segment that was just sealed: what the log of the process tells of it.
+/// A segment that was just sealed, as the server logs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sealed {
-    /// Its number, from 1, without gaps.
+    /// The number of the segment, from 1, without gaps.
     pub segment: i64,
-    /// How many rows it has.
+    /// The number of its rows.
     pub rows: u64,
-    /// Its hash.
+    /// The hash of the segment.
     pub head: Head,
-    /// No row was left unsealed.
+    /// Whether no row was left unsealed.
     pub drained: bool,
 }
 
-/// Seals up to `limit` rows, in the order of their ids, as the next segment. `fence` is the token of the
-/// relay's lease, so that no two processes seal at once. Answers nothing when all rows are sealed, or when
-/// the token is no longer the newest.
+/// Seals up to `limit` rows, in the order of their ids, as the next segment. `fence` is the fencing token of
+/// the relay's lease, which prevents two processes from sealing at once. Returns `None` when all rows are
+/// sealed, or when the token is no longer the newest.
 pub async fn seal(tx: &Tx, fence: i64, limit: u64) -> Result<Option<Sealed>, DbErr> {
     if !outbox::leads(tx, fence).await? {
         return Ok(None);
@@ -49,10 +50,12 @@ pub async fn seal(tx: &Tx, fence: i64, limit: u64) -> Result<Option<Sealed>, DbE
     Ok(Some(Sealed { segment: segment.number, rows, head: segment.head(), drained: segment.drained }))
 }
 
-/// Numbers the oldest unsealed rows and answers them. The same words mean the same to SQLite (since 3.35) and
-/// to PostgreSQL. By hand, because one statement that also answers takes half the time of two, one of which
-/// has a `CASE` of 500 branches; no lock is needed but that of the lease, because nobody else changes rows of
-/// the audit log. The limit is not a parameter: for an unknown one PostgreSQL may plan to read the whole
+/// Returns the statement that numbers the oldest unsealed rows and returns them. It is the same on SQLite
+/// (since 3.35) and PostgreSQL.
+///
+/// The SQL is written by hand because one statement with RETURNING takes half the time of two, one of which
+/// would have a `CASE` with 500 branches. The lease is the only lock needed, because nothing else updates
+/// rows of the audit log. The limit is a literal: with a parameter, PostgreSQL may plan to read the whole
 /// table.
 fn number_rows_sql(limit: u64) -> String {
     format!(
@@ -63,12 +66,12 @@ fn number_rows_sql(limit: u64) -> String {
          ) AS unsealed
          WHERE audit.id = unsealed.id
          RETURNING audit.id AS id, audit.actor AS actor, audit.action AS action, audit.subject AS subject,
-             audit.fields AS fields, audit.trace_id AS trace_id, audit.reason AS reason, audit.created_at AS created_at,
-             audit.position AS position"
+             audit.fields AS fields, audit.trace_id AS trace_id, audit.reason AS reason,
+             audit.created_at AS created_at, audit.position AS position"
     )
 }
 
-/// Gives up to `limit` rows the positions after `last`; answers them in this order.
+/// Gives up to `limit` rows the positions after `last`, and returns them in this order.
 async fn number_rows(tx: &Tx, last: i64, limit: u64) -> Result<Vec<(i64, AuditEntry)>, DbErr> {
     tx.walk_indexes().await?;
     let backend = tx.conn().get_database_backend();
@@ -78,7 +81,7 @@ async fn number_rows(tx: &Tx, last: i64, limit: u64) -> Result<Vec<(i64, AuditEn
     for row in answered {
         rows.push((row.try_get("", "position")?, AuditEntry::from_query_result(&row, "")?));
     }
-    // A statement answers in any order.
+    // RETURNING has no defined order.
     rows.sort_unstable_by_key(|(position, _)| *position);
     Ok(rows)
 }

@@ -1,7 +1,8 @@
-//! Verifying: reads the sealed log from its first row and names the first thing that is not as it was sealed.
+//! Verification: reads the sealed log from its first row and reports the first difference from what was
+//! sealed.
 //!
-//! Runs beside a server that seals: a segment and the positions of its rows are written in one transaction,
-//! and no later one touches them.
+//! Verification can run while a server seals: a segment and the positions of its rows are written in one
+//! transaction, and no later transaction changes them.
 
 #![expect(clippy::disallowed_methods, reason = "reads the audit table as it is, whoever wrote it")]
 
@@ -21,43 +22,43 @@ use super::{
 };
 use crate::platform::{Db, access::AdminScope, ids::AuditId};
 
-/// Segments that are read at once: some hundred kilobytes.
+/// The number of segments read at once, some hundred kilobytes.
 const SEGMENTS_AT_ONCE: u64 = 20;
 
-/// A row is older than the seal that should have held it by this much at most: longer than any transaction,
-/// and than the clocks of two machines differ.
+/// How much older than an earlier drained seal a row may be. It is longer than any transaction, and more than
+/// the clocks of two machines differ.
 const LATE_MINUTES_MAX: i64 = 10;
 
-/// A sealed log in which everything is as it was sealed.
+/// A sealed log without differences.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
-    /// How many segments were verified.
+    /// The number of verified segments.
     pub segments: i64,
-    /// How many rows they have.
+    /// The number of their rows.
     pub rows: i64,
-    /// The last segment's head; nothing when nothing is sealed.
+    /// The head of the last segment; `None` when nothing is sealed.
     pub head: Option<Head>,
-    /// How many of the heads that were known from elsewhere are those of the segments here.
+    /// The number of known heads that match the segments.
     pub heads_known: u64,
-    /// Rows that are not sealed yet, which nothing can be said of.
+    /// The number of unsealed rows, which cannot be verified.
     pub unsealed: u64,
 }
 
-/// The first thing that is wrong. Positions and numbers of segments count from 1.
+/// The first difference that was found. Positions and segment numbers count from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tampering {
     /// A row is wrong.
     Row {
-        /// The row's id; nothing when somebody put something there that is none.
+        /// The row's id; `None` when the stored value is not an id.
         id: Option<AuditId>,
-        /// The position at which something is wrong.
+        /// The position of the difference.
         position: i64,
-        /// The segment of this position; nothing when no segment has it.
+        /// The segment of this position; `None` when no segment contains it.
         segment: Option<i64>,
         /// What is wrong.
         how: RowTampering,
     },
-    /// A segment's own record is wrong.
+    /// The record of a segment is wrong.
     Segment {
         /// The segment's number.
         segment: i64,
@@ -69,27 +70,27 @@ pub enum Tampering {
 /// What is wrong with a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowTampering {
-    /// It is not what was sealed.
+    /// The row differs from what was sealed.
     Changed,
-    /// It was sealed and is gone.
+    /// The row was sealed and is gone.
     Missing,
-    /// It was never sealed.
+    /// The row was never sealed.
     Inserted,
-    /// It was sealed long after its own date: somebody made it up later.
+    /// The row was sealed long after its own date, so it was made up later.
     Backdated {
-        /// When it says it was written.
+        /// The date in the row.
         created_at: DateTime<Utc>,
-        /// When all that was written up to then had been sealed.
+        /// When everything written up to then had been sealed.
         drained_at: DateTime<Utc>,
     },
-    /// It was sealed, at another position.
+    /// The row was sealed at another position.
     OutOfOrder {
-        /// That position.
+        /// The position at which it was sealed.
         sealed_at: i64,
     },
-    /// It was sealed at this position, and stands at another, or at none.
+    /// The row was sealed at this position, and now has another one or none.
     Moved {
-        /// Where it stands now.
+        /// The current position.
         to: Option<i64>,
     },
 }
@@ -97,24 +98,24 @@ pub enum RowTampering {
 /// What is wrong with a segment's record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SegmentTampering {
-    /// It contradicts itself.
+    /// The record contradicts itself.
     Changed,
-    /// It is gone, and later ones are there.
+    /// The record is gone, although later ones exist.
     Missing,
-    /// It does not stand on the segment before: one of the two was sealed anew.
+    /// The record does not continue the segment before it: one of the two was sealed again.
     Unchained,
-    /// Another head is known from elsewhere.
+    /// A known head of this segment differs.
     OtherHead {
-        /// The head that is known.
+        /// The known head.
         known: Head,
-        /// The head here.
+        /// The head in the database.
         here: Head,
     },
-    /// A head of it is known from elsewhere, and the log ends before.
+    /// A head of this segment is known, but the log ends before it.
     CutOff {
-        /// The head that is known.
+        /// The known head.
         known: Head,
-        /// The number of the last segment here.
+        /// The number of the last segment in the database.
         last: i64,
     },
 }
@@ -145,7 +146,7 @@ impl fmt::Display for RowTampering {
             Self::Inserted => f.write_str("was inserted: it was never sealed"),
             Self::Backdated { created_at, drained_at } => write!(
                 f,
-                "was inserted later than it says: it has the date {created_at}, but all that was written until {drained_at} \
+                "is backdated: it has the date {created_at}, but everything written until {drained_at} \
                  had been sealed before it"
             ),
             Self::OutOfOrder { sealed_at } => {
@@ -155,7 +156,7 @@ impl fmt::Display for RowTampering {
                 write!(f, "is out of order: it was moved from there to position {to}")
             }
             Self::Moved { to: None } => {
-                f.write_str("is out of order: its position was taken away after it was sealed")
+                f.write_str("is out of order: its position was removed after it was sealed")
             }
         }
     }
@@ -164,10 +165,10 @@ impl fmt::Display for RowTampering {
 impl fmt::Display for SegmentTampering {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Changed => f.write_str("was changed: its record does not have its head any more"),
+            Self::Changed => f.write_str("was changed: its record no longer matches its head"),
             Self::Missing => f.write_str("is missing: its record was deleted"),
             Self::Unchained => {
-                f.write_str("does not stand on the segment before it: one of the two was sealed anew")
+                f.write_str("does not continue the segment before it: one of the two was sealed again")
             }
             Self::OtherHead { known, here } => {
                 write!(f, "was logged with the head {known}, but the one here is {here}")
@@ -175,30 +176,31 @@ impl fmt::Display for SegmentTampering {
             Self::CutOff { known, last } => {
                 write!(
                     f,
-                    "was logged with the head {known}, but the last one here is {last}: the log's tail was cut off"
+                    "was logged with the head {known}, but the last one here is {last}: \
+                     the log's tail was cut off"
                 )
             }
         }
     }
 }
 
-/// Why a log does not verify.
+/// Why a log was not verified.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// It was tampered with.
+    /// The log was tampered with.
     #[error("{0}")]
     Tampered(Tampering),
-    /// The database failed; nothing is known of the log.
+    /// The database failed; the state of the log is unknown.
     #[error("the database failed")]
     Db(#[from] DbErr),
 }
 
-/// Heads that are known from elsewhere, such as from the logs of the server, by the number of their segment.
+/// Heads known from elsewhere, such as from the server's log, by segment number.
 #[derive(Debug, Clone, Default)]
 pub struct KnownHeads(BTreeMap<i64, Vec<Head>>);
 
 impl KnownHeads {
-    /// Adds one; the same twice counts once.
+    /// Adds a head; duplicates count once.
     pub fn add(&mut self, segment: i64, head: Head) {
         let heads = self.0.entry(segment).or_default();
         if !heads.contains(&head) {
@@ -206,14 +208,14 @@ impl KnownHeads {
         }
     }
 
-    /// Whether there are none.
+    /// Returns whether no heads are known.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// Verifies the log from its first row, in batches. `progress` is told the rows done, and how many there are
-/// about.
+/// Verifies the log from its first row, in batches. `progress` is called with the number of verified rows and
+/// the approximate number of all rows.
 pub async fn verify(
     db: &Db,
     _scope: &AdminScope,
@@ -243,20 +245,19 @@ pub async fn verify(
     })
 }
 
-/// How far it is: the last segment's number, position and head.
+/// The state of a verification: number, position and head of the last verified segment.
 struct Verifier<'a> {
     db: &'a Db,
     known: &'a KnownHeads,
     number: i64,
     position: i64,
     head: Head,
-    /// When the last segment was sealed after which no row was left.
+    /// When the last drained segment was sealed: one after which no row was left unsealed.
     drained_at: Option<DateTime<Utc>>,
     heads_known: u64,
 }
 
-/// A row as it was found. SQLite keeps in a column what it is told to, whatever its type: what cannot be read
-/// was changed.
+/// A row as found. SQLite stores values of any type in a column, so a row that cannot be read was changed.
 struct Found {
     id: Option<AuditId>,
     position: i64,
@@ -269,7 +270,7 @@ impl Found {
         Self { id: row.try_get("", "id").ok(), position, row: AuditEntry::from_query_result(row, "").ok() }
     }
 
-    /// Whether it would have this seal if it still had the id `id`.
+    /// Returns whether the row has this seal, apart from its id.
     fn is(&self, seal: &Seal) -> bool {
         self.row
             .as_ref()
@@ -307,7 +308,7 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// Compares the rows of a segment with their seals, both in the order of positions.
+    /// Compares the rows of a segment with their seals, in the order of positions.
     async fn rows(&self, segment: &Segment) -> Result<(), VerifyError> {
         let wrong = |id, position, how| {
             let segment = (position >= segment.position_first).then_some(segment.number);
@@ -322,7 +323,8 @@ impl Verifier<'_> {
                 };
                 return wrong(Some(seal.id), position, how);
             };
-            // Below the first segment, or twice at one position, for which the index must have been dropped.
+            // The row is below the first segment, or a second one at this position, for which the unique
+            // index was dropped.
             if row.position < position {
                 return wrong(row.id, row.position, RowTampering::Inserted);
             }
@@ -340,8 +342,8 @@ impl Verifier<'_> {
         }
     }
 
-    /// What became of the row of `seal`, where another row, or another version of it, stands now; and which
-    /// row to name.
+    /// Finds out what happened to the sealed row when its position holds another row or another version of
+    /// it. Returns the id of the row to report, and the difference.
     async fn what_stands_there(
         &self,
         row: &Found,
@@ -352,8 +354,8 @@ impl Verifier<'_> {
             return Ok((named, RowTampering::Changed));
         }
         if self.position_of(seal.id).await?.is_none() {
-            // It was given another id, or is gone; then one that was made up stands there, or those after it
-            // moved up.
+            // The row was given another id, or was deleted. In the latter case a made-up row took its
+            // position, or the rows after it moved up.
             return Ok((named, if row.is(seal) { RowTampering::Changed } else { RowTampering::Missing }));
         }
         let sealed_at = match row.id {
@@ -365,17 +367,17 @@ impl Verifier<'_> {
         Ok((row.id, how))
     }
 
-    /// A row that says it is older than the last seal after which no row was left, by more than a transaction
-    /// takes.
+    /// Returns the difference if the row claims to be older than the last drained seal by more than any
+    /// transaction takes.
     fn backdated(&self, created_at: DateTime<Utc>) -> Option<RowTampering> {
         let drained_at = self.drained_at?;
         let limit = drained_at.checked_sub_signed(TimeDelta::minutes(LATE_MINUTES_MAX))?;
         (created_at < limit).then_some(RowTampering::Backdated { created_at, drained_at })
     }
 
-    /// The rows from the last segment to the end of this one, and one more than there should be.
+    /// Returns the rows from the previous segment to the end of this one, and one more than expected.
     async fn rows_of(&self, segment: &Segment) -> Result<Vec<Found>, DbErr> {
-        // Nothing may stand below the first segment.
+        // No row may have a position below the first segment.
         let after = if self.number == 0 { i64::MIN } else { self.position };
         let limit = u64::try_from(segment.seals.len()).unwrap_or(u64::MAX).saturating_add(1);
         let between = Condition::all()
@@ -384,11 +386,11 @@ impl Verifier<'_> {
         self.found(between, limit).await
     }
 
-    /// Whether the log ends here: there are neither segments nor rows with a position after this one.
+    /// Returns whether the log ends here: neither a segment nor a positioned row follows.
     async fn is_at_the_end(&self) -> Result<bool, VerifyError> {
         let after = if self.number == 0 { i64::MIN } else { self.position };
         let Some(row) = self.found(Column::Position.gt(after), 1).await?.pop() else { return Ok(true) };
-        // A segment may have been sealed since it was looked for; then it is there now, with its rows.
+        // A segment may have been sealed since the last read; then it is found now, with its rows.
         if !segment::records(self.db.reader(), self.number, 1).await?.is_empty() {
             return Ok(false);
         }
@@ -402,13 +404,13 @@ impl Verifier<'_> {
         Ok(self.db.reader().query_all(&select).await?.iter().map(Found::read).collect())
     }
 
-    /// Where a row stands now: at no position, perhaps; nothing when it is gone.
+    /// Returns the current position of a row; the outer `None` means that the row is gone.
     async fn position_of(&self, id: AuditId) -> Result<Option<Option<i64>>, DbErr> {
         let select = entity::Entity::find().select_only().column(Column::Position).filter(Column::Id.eq(id));
         select.into_tuple().one(self.db.reader()).await
     }
 
-    /// Where a row was sealed, if it was.
+    /// Returns the position at which a row was sealed, if it was.
     async fn sealed_position(&self, id: AuditId) -> Result<Option<i64>, DbErr> {
         let mut after = 0;
         loop {
@@ -424,7 +426,7 @@ impl Verifier<'_> {
         }
     }
 
-    /// No head is known of a segment after the last.
+    /// Checks that no head is known for a segment after the last one.
     fn not_cut_off(&self) -> Result<(), VerifyError> {
         let after = self.number.saturating_add(1)..;
         let Some((segment, known)) =

@@ -1,6 +1,7 @@
-//! What a type must say to be a letter, which letters a process knows, and what all of them have in common.
+//! The trait of letters, the kinds that a process knows, and the parts common to all letters.
 //!
-//! Plain text, lines that a terminal can show; times in UTC, said so, because the reader's zone is not known.
+//! Letters are plain text, in lines that a terminal can show. Times are in UTC and marked as such, because
+//! the reader's time zone is unknown.
 
 use std::{fmt, future::Future, marker::PhantomData, sync::Arc};
 
@@ -18,77 +19,77 @@ use crate::platform::{
     tasks::{NewTask, TaskError},
 };
 
-/// A kind of letter. The fields of the type are what it is about: ids, never an address.
+/// A kind of letter. The fields of the type say what it is about: ids, never an address.
 ///
-/// A kind is known to a process when it is in its [`LetterKinds`]; `domain::registry` has the list.
+/// A process knows the kinds in its [`LetterKinds`]; `domain::registry` has the list.
 pub trait Letter: Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// What the text is made of. It is read when the letter is written.
+    /// The data for the text. It is read when the letter is written.
     type Content: Send;
 
-    /// The constant name of the kind. It stands in rows, so it never changes.
+    /// The constant name of the kind. It is stored in rows, so it never changes.
     const KIND: &'static str;
 
-    /// The public id of what the letter is about.
+    /// Returns the public id of what the letter is about.
     fn subject(&self) -> String;
 
-    /// The letter that a fact leads to. The relay queues it in the transaction that stamps the fact, so it
-    /// follows once.
+    /// Returns the letter that a fact causes, if any. The relay queues it in the transaction that stamps the
+    /// fact, so it is queued exactly once.
     fn following(_fact: &Fact) -> Option<Self> {
         None
     }
 
-    /// Finds who receives the letter, and reads what it tells. `None`: the letter is not wanted any more.
+    /// Finds the recipient and reads the content. `None` means that the letter is no longer needed.
     fn prepare(
         &self,
         context: &LetterContext<'_>,
     ) -> impl Future<Output = Result<Option<(Recipient, Self::Content)>, TaskError>> + Send;
 
-    /// The words, without greeting and signature.
+    /// Returns the text, without greeting and signature.
     fn words(content: &Self::Content) -> LetterText;
 }
 
-/// What a letter is written with.
+/// The context in which a letter is written.
 #[derive(Clone, Copy)]
 pub struct LetterContext<'a> {
     /// The database.
     pub db: &'a Db,
     /// The scope in which the letter is written.
     pub scope: &'a SystemScope,
-    /// What its links begin with.
+    /// The base URL of its links.
     pub links: &'a LinkBase,
 }
 
-/// Who receives a letter.
+/// The recipient of a letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipient {
     /// The e-mail address.
     pub address: String,
-    /// What the person is called; guests have no name.
+    /// The person's name; guests have none.
     pub name: Option<String>,
 }
 
 /// The words of a letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LetterText {
-    /// One line.
+    /// The subject: one line.
     pub subject: String,
-    /// Lines that end in a line break.
+    /// The body; each line ends in a line break.
     pub body: String,
 }
 
-/// A letter that is written and has its recipient.
+/// A complete letter with its recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrittenLetter {
-    /// Who receives it.
+    /// The recipient.
     pub to: Recipient,
-    /// One line.
+    /// The subject: one line.
     pub subject: String,
-    /// All of its text.
+    /// The whole text.
     pub text: String,
 }
 
 impl WrittenLetter {
-    /// The letter to a recipient, greeted by name if there is one.
+    /// Builds the letter to a recipient, with a greeting by name if there is one.
     pub fn new(to: Recipient, words: LetterText) -> Self {
         let name = to.name.as_deref().map(one_line).filter(|name| !name.is_empty());
         let greeting = name.map_or("Hello,".to_owned(), |name| format!("Hello {name},"));
@@ -97,29 +98,30 @@ impl WrittenLetter {
     }
 }
 
-/// A link that proves who reads it.
+/// A link with a secret that identifies the reader.
 #[derive(Debug, Clone)]
 pub struct LetterLink {
-    /// Where it leads.
+    /// The URL.
     pub url: String,
-    /// The secret in it, to be typed where the link does not open.
+    /// The secret in the URL, for manual entry where the link does not open.
     pub secret: Secret,
-    /// How long it can be used.
+    /// How long the link is valid.
     pub valid: TimeDelta,
 }
 
 impl LetterLink {
-    /// The link to a page that takes a secret, which is valid until `expires_at`.
+    /// Builds the link to a page that takes a secret, valid until `expires_at`.
     pub fn new(context: &LetterContext<'_>, page: &str, secret: Secret, expires_at: DateTime<Utc>) -> Self {
         let url = context.links.url(page, &secret);
         Self { url, secret, valid: expires_at.signed_duration_since(context.db.now()) }
     }
 
-    /// The paragraphs that ask the reader to open it.
+    /// Returns the paragraphs that ask the reader to open the link.
     pub fn invitation(&self) -> String {
         let (url, code, valid) = (&self.url, self.secret.expose(), span(self.valid));
         format!(
-            "Open this link within {valid}; it works once:\n\n{url}\n\nIf the shop asks for a code instead, enter this one:\n\n{code}\n"
+            "Open this link within {valid}; it works once:\n\n{url}\n\n\
+             If the shop asks for a code instead, enter this one:\n\n{code}\n"
         )
     }
 }
@@ -128,7 +130,7 @@ fn span(span: TimeDelta) -> String {
     let plural = |count: i64, word: &str| {
         if count == 1 { format!("{count} {word}") } else { format!("{count} {word}s") }
     };
-    // The moment between making a link and writing its letter does not count.
+    // Rounds up, to ignore the moment between the creation of a link and the writing of its letter.
     let minutes = span.num_seconds().saturating_add(59).div_euclid(60);
     match (minutes.div_euclid(60), minutes.rem_euclid(60)) {
         (0, minutes) => plural(minutes, "minute"),
@@ -137,7 +139,7 @@ fn span(span: TimeDelta) -> String {
     }
 }
 
-/// A text of somebody's own, kept to its line so that it cannot pass for a part of the letter.
+/// Reduces a text written by a user to one line, so that it cannot imitate a part of the letter.
 pub fn one_line(text: &str) -> String {
     text.chars()
         .map(|character| if character.is_control() { ' ' } else { character })
@@ -146,10 +148,10 @@ pub fn one_line(text: &str) -> String {
         .to_owned()
 }
 
-/// The name of the kind within a stored letter.
+/// The key of the kind's name within a stored letter.
 const KIND_KEY: &str = "letter";
 
-/// A letter as a task keeps it: its fields, and the name of its kind.
+/// Returns a letter as stored in a task: its fields and the name of its kind.
 pub fn stored<L: Letter>(letter: &L) -> Result<JsonValue, serde_json::Error> {
     let mut stored = serde_json::to_value(letter)?;
     if let Some(fields) = stored.as_object_mut() {
@@ -158,7 +160,7 @@ pub fn stored<L: Letter>(letter: &L) -> Result<JsonValue, serde_json::Error> {
     Ok(stored)
 }
 
-/// A kind of letter, behind which the type is no longer seen.
+/// A kind of letter; erases the type.
 #[async_trait]
 trait WriteLetter: Send + Sync {
     async fn write(
@@ -167,7 +169,7 @@ trait WriteLetter: Send + Sync {
         context: &LetterContext<'_>,
     ) -> Result<Option<WrittenLetter>, TaskError>;
 
-    /// The task that writes the letter which a fact leads to.
+    /// Returns the task that writes the letter caused by a fact.
     fn following(&self, fact: &Fact) -> Option<Result<SendMail, DbErr>>;
 }
 
@@ -202,19 +204,19 @@ struct LetterKind {
 pub struct LetterKinds(Vec<LetterKind>);
 
 impl LetterKinds {
-    /// These, and a further kind.
+    /// Adds a kind.
     #[must_use]
     pub fn with<L: Letter>(mut self) -> Self {
         self.0.push(LetterKind { name: L::KIND, writer: Arc::new(OfType::<L>(PhantomData)) });
         self
     }
 
-    /// The names of all kinds.
+    /// Returns the names of all kinds.
     pub fn names(&self) -> Vec<&'static str> {
         self.0.iter().map(|kind| kind.name).collect()
     }
 
-    /// Writes a letter as a task keeps it. `None`: the letter is not wanted any more.
+    /// Writes a stored letter. `None` means that the letter is no longer needed.
     pub async fn write(
         &self,
         letter: &JsonValue,
@@ -227,7 +229,7 @@ impl LetterKinds {
         }
     }
 
-    /// The tasks that write the letters which a fact leads to.
+    /// Returns the tasks that write the letters caused by a fact.
     pub fn following(&self, fact: &Fact) -> Result<Vec<NewTask>, DbErr> {
         self.0
             .iter()
@@ -248,7 +250,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_are_said_in_words() {
+    fn time_spans_are_written_in_words() {
         for (span_of, words) in [
             (TimeDelta::minutes(15), "15 minutes"),
             (TimeDelta::hours(1), "1 hour"),

@@ -1,157 +1,157 @@
-//! What is held of persons: values by which each capability says it, in a file `personal_data.rs` of its own.
+//! Personal data: what is stored about persons. Each capability describes its tables in its own
+//! `personal_data.rs`.
 //!
-//! A capability names each of its tables that has a column of text, JSON or bytes, and says of each such
-//! column whether it holds personal data: how it is exported, how it is erased, until when it is kept and
-//! why. The same is said of places outside the database, such as the folder of letters.
-//! `domain::registry` lists the registers of the capabilities; a test reads the schema of a migrated
-//! database and fails on a column that nobody has classified. What the platform itself holds is in
-//! [`REGISTER`].
+//! A capability lists each of its tables that has a column of text, JSON or bytes. For each such column it
+//! says whether the column holds personal data, how it is exported and erased, until when it is kept, and
+//! why. It says the same of places outside the database, such as the folder of letters. `domain::registry`
+//! lists the registers of the capabilities. A test reads the schema of a migrated database and fails on an
+//! unclassified column. [`REGISTER`] describes the platform's own data.
 //!
-//! Architecture invariant: facts, audit rows, logs, and what is on the bus hold no personal data. They name
-//! persons by id only.
+//! Architecture invariant: facts, audit rows, logs and bus messages hold no personal data. They refer to
+//! persons only by id.
 
 mod register;
 
 pub use register::REGISTER;
 
-/// What a capability holds.
+/// The data of one capability.
 #[derive(Debug, Clone, Copy)]
 pub struct Register {
-    /// The capability's name.
+    /// The name of the capability.
     pub capability: &'static str,
-    /// Its tables, those without text aside that hold nothing of a person either.
+    /// Its tables. A table that has neither text nor data about persons may be left out.
     pub tables: &'static [RegisteredTable],
-    /// What it keeps outside the database.
+    /// Its data outside the database.
     pub stores: &'static [RegisteredStore],
 }
 
-/// A table, and what it holds of persons.
+/// A table and its personal data.
 #[derive(Debug, Clone, Copy)]
 pub struct RegisteredTable {
-    /// Its name.
+    /// The name of the table.
     pub name: &'static str,
-    /// Whose the rows are.
+    /// The owner of the rows.
     pub owner: RowOwner,
-    /// Every column of text, JSON or bytes, and any other that holds personal data.
+    /// Every column of text, JSON or bytes, and every other column that holds personal data.
     pub columns: &'static [(&'static str, Classification)],
 }
 
-/// Something outside the database, and what it holds of persons.
+/// A store outside the database and its personal data.
 #[derive(Debug, Clone, Copy)]
 pub struct RegisteredStore {
-    /// What it is.
+    /// The name of the store.
     pub name: &'static str,
-    /// What it holds.
+    /// Its content.
     pub classification: Classification,
 }
 
-/// Whose the rows of a table are.
+/// The owner of a table's rows.
 #[derive(Debug, Clone, Copy)]
 pub enum RowOwner {
     /// No row is about a person.
     Nobody,
-    /// Each row is about one person. An export has the whole row, but for what is withheld and secrets.
+    /// Each row is about one person. An export contains the whole row, without withheld columns and secrets.
     Person {
-        /// How the rows of a person are found; any of these leads to some.
+        /// The ways to find a person's rows; each may find some of them.
         found_by: &'static [FoundBy],
-        /// What becomes of a row when its person is erased.
+        /// What happens to a row when its person is erased.
         erasure: RowErasure,
     },
 }
 
-/// Who a row can be about. A buyer is either.
+/// The kinds of persons. A buyer may be either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Person {
-    /// Somebody who can sign in.
+    /// A person with an account.
     Account,
-    /// Somebody who buys with no more than an e-mail address.
+    /// A person who buys with only an e-mail address.
     Guest,
 }
 
-/// How the rows of a person are found.
+/// A way to find a person's rows.
 #[derive(Debug, Clone, Copy)]
 pub enum FoundBy {
-    /// The column holds the id of the person.
+    /// `column` holds the id of the person.
     Id { person: Person, column: &'static str },
-    /// The column holds what stands in the column `other_column` of a row of `other_table` that is the
-    /// person's.
+    /// `column` holds the value of `other_column` in a row of `other_table` that belongs to the person.
     Through { column: &'static str, other_table: &'static str, other_column: &'static str },
 }
 
-/// What becomes of a row when its person is erased.
+/// What happens to a row when its person is erased.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowErasure {
-    /// It is deleted, once none of its columns has to be kept any longer.
+    /// The row is deleted once none of its columns must be kept any longer.
     Delete,
-    /// It stays, because others refer to it; its columns are erased as each of them says.
+    /// The row stays, because others refer to it. Each column is erased as its classification says.
     Keep,
 }
 
-/// What a column or a store holds.
+/// The content of a column or a store.
 #[derive(Debug, Clone, Copy)]
 pub enum Classification {
-    /// Nothing about a person; and why, in a word or two.
+    /// No personal data; the text says what it is.
     Plain(&'static str),
-    /// A secret, a part of one or the hash of one: it is never exported, and goes with its row.
+    /// A secret, a part of one, or the hash of one. It is never exported, and is deleted with its row.
     Secret(&'static str),
-    /// Something about a person.
+    /// Personal data.
     Personal(PersonalContent),
 }
 
-/// Something about a person.
+/// Personal data in a column or a store.
 #[derive(Debug, Clone, Copy)]
 pub struct PersonalContent {
-    /// What it is.
+    /// A description of the content.
     pub what: &'static str,
     /// How it is exported.
     pub export: Export,
-    /// How it is erased once it need not be kept.
+    /// How it is erased when it need not be kept any longer.
     pub erase: Erase,
     /// Until when it is kept.
     pub keep: KeepUntil,
-    /// Why it is kept until then, and not for less time.
+    /// Why it is kept that long.
     pub why: &'static str,
 }
 
-/// How something is exported for its person.
+/// How data is exported for its person.
 #[derive(Debug, Clone, Copy)]
 pub enum Export {
-    /// As it is.
+    /// Unchanged.
     AsItIs,
-    /// Not at all, for this reason.
+    /// Not exported, for this reason.
     Withheld(&'static str),
 }
 
-/// How something is erased.
+/// How data is erased.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Erase {
-    /// With its row, or with its file.
+    /// With its row or its file.
     WithRow,
-    /// It becomes null.
+    /// Set to null.
     Null,
-    /// It becomes the empty text.
+    /// Set to an empty text.
     Empty,
-    /// It becomes something else that is as unique: an address that nobody can have, or random bytes.
+    /// Replaced by another unique value: an address that nobody can have, or random bytes.
     Replace,
-    /// It stays, and is about nobody: what the row leads to no longer says who the person was.
+    /// Unchanged, but no longer about a person: the row that it refers to does not identify the person any
+    /// more.
     Unlink,
 }
 
-/// Until when something is kept.
+/// Until when data is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeepUntil {
     /// Until its person is erased.
     Erasure,
-    /// For so many days after the row was written or has ended; housekeeping deletes it then, whatever its
-    /// person wants.
+    /// For this number of days after the row was written or has ended. Then housekeeping deletes it, whatever
+    /// the person requests.
     Days(u16),
-    /// Where money moved, for [`BOOKS_YEARS`] after the end of the calendar year in which it did; elsewhere
-    /// until its person is erased. It is erased when both are over.
+    /// If money moved, for [`BOOKS_YEARS`] years after the end of the calendar year; otherwise until the
+    /// person is erased. The data is erased when both are over.
     BooksAreClosed,
-    /// Until an operator clears it away: the program never does.
+    /// Until an operator removes it; the program never does.
     OperatorClears,
 }
 
-/// Years for which the books and what proves their entries are kept: the longest term of a large member state
-/// of the European Union (France, Code de commerce, article L123-22).
+/// The number of years for which the books and their supporting documents are kept: the longest term of a
+/// large member state of the European Union (France, Code de commerce, article L123-22).
 pub const BOOKS_YEARS: u8 = 10;

@@ -1,11 +1,11 @@
-//! What the platform's tables, the log and the bus hold of persons.
+//! The personal data in the platform's tables, in the log and on the bus.
 
 use super::{
     Classification::{Personal, Plain},
     Erase, Export, KeepUntil, PersonalContent, Register, RegisteredStore, RegisteredTable, RowOwner,
 };
 
-/// What the platform holds.
+/// The platform's own data.
 pub const REGISTER: Register = Register {
     capability: "platform",
     tables: &[
