@@ -1,4 +1,4 @@
-//! Changes the name of one's own account.
+//! Changes the name of an account.
 
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 

@@ -1,4 +1,4 @@
-//! Changes the password of one's own account.
+//! Changes the password of an account.
 
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 
@@ -32,7 +32,7 @@ pub enum ChangePasswordRefusal {
     },
 }
 
-/// Changes the password of one's own account. Ends all other sessions of the account and voids its links.
+/// Changes the password of the scope's account. Ends all other sessions of the account and voids its links.
 pub async fn change_password(
     db: &Db,
     scope: &AccountScope,

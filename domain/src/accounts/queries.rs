@@ -13,7 +13,7 @@ use crate::platform::{
     read_in,
 };
 
-/// Returns one's own account.
+/// Returns the scope's account.
 pub async fn own_account(db: &Db, scope: &AccountScope) -> Result<Option<Account>, DbErr> {
     Ok(account::by_id(db.reader(), scope.account()).await?.map(Account::from))
 }
@@ -75,7 +75,7 @@ pub async fn any_admin(db: &Db, _scope: &SystemScope) -> Result<bool, DbErr> {
     Ok(account::all().filter(account::Column::Admin.eq(true)).count(db.reader()).await? > 0)
 }
 
-/// Lists one's own live sessions, newest first.
+/// Lists the live sessions of the scope's account, newest first.
 pub async fn own_sessions(db: &Db, scope: &AccountScope, page: &Page) -> Result<Slice<Session>, DbErr> {
     let sort = (session::Column::CreatedAt, session::Column::Id);
     let key = |row: &session::Model| SortKey::new(SortValue::Time(row.created_at), row.id);

@@ -1,4 +1,4 @@
-//! Ends another session of one's own account.
+//! Ends a session from another session of the same account.
 
 use super::session;
 use crate::platform::{Db, OpError, access::AccountScope, audit, ids::SessionId, in_tx};
@@ -11,7 +11,7 @@ pub enum RevokeSessionRefusal {
     NotFound,
 }
 
-/// Ends a session of one's own account.
+/// Ends a session of the scope's account.
 pub async fn revoke_session(
     db: &Db,
     scope: &AccountScope,

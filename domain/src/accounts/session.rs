@@ -235,7 +235,7 @@ pub(crate) async fn touch(tx: &Tx, ids: &BTreeSet<SessionId>) -> Result<(), DbEr
     Ok(())
 }
 
-/// Selects the live sessions of one's own account.
+/// Selects the live sessions of the scope's account.
 pub(crate) fn of_account(scope: &AccountScope, now: DateTime<Utc>) -> Select<Entity> {
     Entity::find().filter(Column::AccountId.eq(scope.account())).filter(live(now))
 }
@@ -245,7 +245,7 @@ pub(crate) async fn revoke_own(tx: &Tx, scope: &SessionScope) -> Result<bool, Db
     Ok(revoke(tx, Condition::all().add(Column::Id.eq(scope.session()))).await? == 1)
 }
 
-/// Ends a session of one's own account. Returns `false` if there is no such live session.
+/// Ends a session of the scope's account. Returns `false` if there is no such live session.
 pub(crate) async fn revoke_one(tx: &Tx, scope: &AccountScope, id: SessionId) -> Result<bool, DbErr> {
     let which = Condition::all().add(Column::Id.eq(id)).add(Column::AccountId.eq(scope.account()));
     Ok(revoke(tx, which).await? == 1)

@@ -70,7 +70,7 @@ pub(crate) fn referred(sight: &Sight) -> Select<Entity> {
     Entity::find().filter(sight.condition(Column::CreatorId, Condition::all()))
 }
 
-/// Finds variants by id, whoever asks. For operations that have checked the ids.
+/// Finds variants by id, for any viewer. The caller must have checked the ids.
 pub(crate) async fn for_sale(
     conn: &impl ConnectionTrait,
     ids: &[VariantId],

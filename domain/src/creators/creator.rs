@@ -64,7 +64,7 @@ pub(crate) async fn own(conn: &impl ConnectionTrait, scope: &CreatorScope) -> Re
     Entity::find_by_id(scope.creator()).one(conn).await
 }
 
-/// Finds creators by id, whoever asks. For operations that have checked the ids.
+/// Finds creators by id, for any viewer. The caller must have checked the ids.
 pub(crate) async fn for_sale(
     conn: &impl ConnectionTrait,
     ids: &[CreatorId],

@@ -138,7 +138,7 @@ pub(crate) async fn own(
     owned(scope).filter(Column::Id.eq(id)).one(conn).await
 }
 
-/// Finds drops by id, whoever asks. For operations that have checked the ids.
+/// Finds drops by id, for any viewer. The caller must have checked the ids.
 pub(crate) async fn by_ids(conn: &impl ConnectionTrait, ids: &[DropId]) -> Result<Vec<Model>, DbErr> {
     Entity::find().filter(Column::Id.is_in(ids.iter().copied())).all(conn).await
 }

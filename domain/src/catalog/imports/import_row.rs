@@ -58,7 +58,7 @@ pub(crate) fn owned(scope: &CreatorScope) -> Select<Entity> {
     Entity::find().filter(Column::CreatorId.eq(scope.creator()))
 }
 
-/// Finds an import by id, whoever asks. For the worker, which gets the id from its task.
+/// Finds an import by id, for the worker, which gets the id from its task.
 pub(crate) async fn by_id(conn: &impl ConnectionTrait, id: ImportId) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(id).one(conn).await
 }
