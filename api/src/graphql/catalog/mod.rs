@@ -1,4 +1,4 @@
-//! The catalogue: products and their variants; in [`imports`] those that come as a file.
+//! The catalogue: products and their variants. The module [`imports`] has the import of products from a file.
 
 pub mod imports;
 pub mod mutations;

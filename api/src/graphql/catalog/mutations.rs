@@ -1,4 +1,4 @@
-//! To add, change and archive products and variants.
+//! Mutations that create, change and archive products and variants.
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object};
 use domain::{
@@ -24,7 +24,7 @@ use crate::graphql::{
     user_error::{ErrorCode, user_error},
 };
 
-/// The scope in which a product may be changed.
+/// Returns the scope in which a product may be changed.
 async fn product_scope<C: ErrorCode>(
     ctx: &Context<'_>,
     product: ProductId,
@@ -34,13 +34,13 @@ async fn product_scope<C: ErrorCode>(
     ctx.manage(product.map(|product| product.creator_id), Permission::CatalogWrite, path)
 }
 
-/// The scope in which a variant may be changed.
+/// Returns the scope in which a variant may be changed.
 async fn variant_scope<C: ErrorCode>(ctx: &Context<'_>, variant: VariantId) -> Result<CreatorScope, Stop<C>> {
     let variant = ctx.load(ReferredVariant(variant)).await?;
     ctx.manage(variant.map(|variant| variant.creator_id), Permission::CatalogWrite, "id")
 }
 
-/// Reads tags, with the place of each that is none.
+/// Reads tags. A tag that does not parse is reported at its index.
 fn tag_list(form: &mut Form, words: &[String]) -> Parsed<Tags> {
     if words.len() > tags::TAGS_MAX {
         return form.field("tags", Err(TagError::TooMany));
@@ -50,21 +50,21 @@ fn tag_list(form: &mut Form, words: &[String]) -> Parsed<Tags> {
     form.field("tags", Tags::new(tags))
 }
 
-/// A product to be added; add its variants with `variantCreate`.
+/// A new product. Add its variants with `variantCreate`.
 #[derive(InputObject)]
 pub struct ProductCreateInput {
-    /// To which creator.
+    /// The global id of the creator.
     pub creator_id: ID,
-    /// The slug of its page, 2 to 80 of `a-z`, `0-9` and hyphens; left out, one is made of the title. Slugs
-    /// are unique within the creator.
+    /// The slug of the product's page: 2 to 80 characters of `a-z`, `0-9` and hyphens, unique within the
+    /// creator. By default it is derived from the title.
     pub slug: Option<String>,
-    /// What it is called, at most 120 characters.
+    /// The title, at most 120 characters.
     pub title: String,
-    /// In one or two sentences, at most 300 characters.
+    /// A summary in one or two sentences, at most 300 characters.
     pub summary: Option<String>,
-    /// In full, in Markdown, at most 20,000 characters.
+    /// The description in Markdown, at most 20,000 characters.
     pub description: Option<String>,
-    /// The words by which it is found: at most 20, each of 2 to 40 letters, digits and hyphens.
+    /// The tags: at most 20, each of 2 to 40 letters, digits and hyphens.
     #[graphql(default)]
     pub tags: Vec<String>,
 }
@@ -74,8 +74,8 @@ user_error!(
     ProductCreateErrorCode,
     CreateProductRefusal {
         SlugTaken: "Another product of the creator has, or once had, this slug.",
-        SlugNeeded: "No slug was given, and none can be made of the title.",
-        TooManyProducts: "The creator has as many products as it may have.",
+        SlugNeeded: "No slug was given, and none can be derived from the title.",
+        TooManyProducts: "The creator has the maximum number of products already.",
     }
 );
 payload!(
@@ -86,42 +86,42 @@ payload!(
     }
 );
 
-/// What is to change of a product. Fields that are left out stay as they are.
+/// The changes to a product. Fields that are left out stay as they are.
 #[derive(InputObject)]
 pub struct ProductUpdateInput {
-    /// Which product.
+    /// The global id of the product.
     pub id: ID,
-    /// The `version` that you read: when somebody has changed the product since, nothing is changed and the
-    /// error is CONFLICT.
+    /// The `version` that you last read. If the product or one of its variants has changed since, nothing is
+    /// changed and the error is `CONFLICT`.
     pub version: Option<i64>,
-    /// A new slug; the old one leads to the product still.
+    /// A new slug. The old slug keeps leading to the product.
     pub slug: Option<String>,
-    /// What it is called, at most 120 characters.
+    /// The title, at most 120 characters.
     pub title: Option<String>,
-    /// In one or two sentences, at most 300 characters; null takes it away.
+    /// A summary in one or two sentences, at most 300 characters. Null removes it.
     pub summary: MaybeUndefined<String>,
-    /// In full, in Markdown, at most 20,000 characters; an empty text takes it away.
+    /// The description in Markdown, at most 20,000 characters. An empty string removes it.
     pub description: Option<String>,
-    /// The words by which it is found, instead of all present ones.
+    /// The tags, which replace all present tags.
     pub tags: Option<Vec<String>>,
 }
 
 user_error!(ProductUpdateError, ProductUpdateErrorCode, UpdateProductRefusal {
-    Conflict: "Somebody has changed the product, or a variant of it, since that version. Read it again.",
+    Conflict: "The product or one of its variants has changed since the version in the input. Read it again.",
     SlugTaken: "Another product of the creator has, or once had, this slug.",
 } not_found: NotFound);
 payload!(
     ProductUpdatePayload,
     ProductUpdateError {
-        /// The product as it is now.
+        /// The product after the change.
         product: Product,
     }
 );
 
-/// Which product to take out of sight.
+/// The product to archive.
 #[derive(InputObject)]
 pub struct ProductArchiveInput {
-    /// Which product.
+    /// The global id of the product.
     pub id: ID,
 }
 
@@ -129,15 +129,15 @@ user_error!(ProductArchiveError, ProductArchiveErrorCode, ArchiveProductRefusal 
 payload!(
     ProductArchivePayload,
     ProductArchiveError {
-        /// The product as it is now.
+        /// The product after the change.
         product: Product,
     }
 );
 
-/// Which product to bring back.
+/// The product to unarchive.
 #[derive(InputObject)]
 pub struct ProductUnarchiveInput {
-    /// Which product.
+    /// The global id of the product.
     pub id: ID,
 }
 
@@ -145,45 +145,46 @@ user_error!(ProductUnarchiveError, ProductUnarchiveErrorCode, ArchiveProductRefu
 payload!(
     ProductUnarchivePayload,
     ProductUnarchiveError {
-        /// The product as it is now.
+        /// The product after the change.
         product: Product,
     }
 );
 
-/// A variant to be added behind the others of its product.
+/// A new variant. It is placed after the other variants of its product.
 #[derive(InputObject)]
 pub struct VariantCreateInput {
-    /// To which product.
+    /// The global id of the product.
     pub product_id: ID,
-    /// The creator's own name for it, 1 to 64 of `A-Z`, `0-9`, `-`, `.` and `_`; unique within the creator,
-    /// archived variants included.
+    /// The SKU, the creator's own name for the variant: 1 to 64 characters of `A-Z`, `0-9`, `-`, `.` and `_`.
+    /// It is unique within the creator, including archived variants.
     pub sku: String,
-    /// What sets it apart from the others, at most 80 characters.
+    /// The title, which sets the variant apart from the others, at most 80 characters.
     pub title: String,
-    /// The price of one unit, in the creator's currency, with or without tax as the creator's prices are.
+    /// The price of one unit, in the creator's currency. It includes tax if the creator's `pricesIncludeTax`
+    /// is true.
     pub price: MoneyInput,
-    /// The weight of one unit, packed: 0 to 100,000 grams; 0 is unknown.
+    /// The weight of one packed unit, in grams: 0 to 100,000. 0 means unknown.
     #[graphql(default)]
     pub weight_grams: i32,
-    /// The longest side of the parcel of one unit: 0 to 5,000 millimetres; 0 is unknown.
+    /// The longest side of the parcel of one unit, in millimetres: 0 to 5,000. 0 means unknown.
     #[graphql(default)]
     pub length_mm: i32,
-    /// The second side of the parcel of one unit: 0 to 5,000 millimetres; 0 is unknown.
+    /// The second side of the parcel of one unit, in millimetres: 0 to 5,000. 0 means unknown.
     #[graphql(default)]
     pub width_mm: i32,
-    /// The third side of the parcel of one unit: 0 to 5,000 millimetres; 0 is unknown.
+    /// The third side of the parcel of one unit, in millimetres: 0 to 5,000. 0 means unknown.
     #[graphql(default)]
     pub height_mm: i32,
-    /// For which tax rate it counts.
+    /// The tax class, which decides the tax rate.
     #[graphql(default_with = "TaxClass::Standard")]
     pub tax_class: TaxClass,
 }
 
 user_error!(VariantCreateError, VariantCreateErrorCode, CreateVariantRefusal {
-    SkuTaken: "Another variant of the creator, perhaps an archived one, has this SKU.",
-    TooManyVariants: "The product has as many variants as it may have.",
+    SkuTaken: "Another variant of the creator has this SKU. It may be an archived one.",
+    TooManyVariants: "The product has the maximum number of variants already.",
     CurrencyMismatch: "The price is not in the creator's currency.",
-    PriceOutOfRange: "The price is zero, less, or too much.",
+    PriceOutOfRange: "The price is zero, negative, or above 1,000,000,000 minor units.",
 } not_found: NotFound);
 payload!(
     VariantCreatePayload,
@@ -193,48 +194,49 @@ payload!(
     }
 );
 
-/// What is to change of a variant. Fields that are left out stay as they are; what was reserved keeps its
+/// The changes to a variant. Fields that are left out stay as they are. Existing reservations keep their
 /// price.
 #[derive(InputObject)]
 pub struct VariantUpdateInput {
-    /// Which variant.
+    /// The global id of the variant.
     pub id: ID,
-    /// The creator's own name for it, 1 to 64 of `A-Z`, `0-9`, `-`, `.` and `_`; unique within the creator,
-    /// archived variants included.
+    /// The SKU, the creator's own name for the variant: 1 to 64 characters of `A-Z`, `0-9`, `-`, `.` and `_`.
+    /// It is unique within the creator, including archived variants.
     pub sku: Option<String>,
-    /// What sets it apart from the others, at most 80 characters.
+    /// The title, which sets the variant apart from the others, at most 80 characters.
     pub title: Option<String>,
-    /// The price of one unit, in the creator's currency, with or without tax as the creator's prices are.
+    /// The price of one unit, in the creator's currency. It includes tax if the creator's `pricesIncludeTax`
+    /// is true.
     pub price: Option<MoneyInput>,
-    /// The weight of one unit, packed: 0 to 100,000 grams; 0 is unknown.
+    /// The weight of one packed unit, in grams: 0 to 100,000. 0 means unknown.
     pub weight_grams: Option<i32>,
-    /// The longest side of the parcel of one unit: 0 to 5,000 millimetres; 0 is unknown.
+    /// The longest side of the parcel of one unit, in millimetres: 0 to 5,000. 0 means unknown.
     pub length_mm: Option<i32>,
-    /// The second side of the parcel of one unit: 0 to 5,000 millimetres; 0 is unknown.
+    /// The second side of the parcel of one unit, in millimetres: 0 to 5,000. 0 means unknown.
     pub width_mm: Option<i32>,
-    /// The third side of the parcel of one unit: 0 to 5,000 millimetres; 0 is unknown.
+    /// The third side of the parcel of one unit, in millimetres: 0 to 5,000. 0 means unknown.
     pub height_mm: Option<i32>,
-    /// For which tax rate it counts.
+    /// The tax class, which decides the tax rate.
     pub tax_class: Option<TaxClass>,
 }
 
 user_error!(VariantUpdateError, VariantUpdateErrorCode, UpdateVariantRefusal {
-    SkuTaken: "Another variant of the creator, perhaps an archived one, has this SKU.",
+    SkuTaken: "Another variant of the creator has this SKU. It may be an archived one.",
     CurrencyMismatch: "The price is not in the creator's currency.",
-    PriceOutOfRange: "The price is zero, less, or too much.",
+    PriceOutOfRange: "The price is zero, negative, or above 1,000,000,000 minor units.",
 } not_found: NotFound);
 payload!(
     VariantUpdatePayload,
     VariantUpdateError {
-        /// The variant as it is now.
+        /// The variant after the change.
         variant: Variant,
     }
 );
 
-/// Which variant to take out of sight.
+/// The variant to archive.
 #[derive(InputObject)]
 pub struct VariantArchiveInput {
-    /// Which variant.
+    /// The global id of the variant.
     pub id: ID,
 }
 
@@ -242,15 +244,15 @@ user_error!(VariantArchiveError, VariantArchiveErrorCode, ArchiveVariantRefusal 
 payload!(
     VariantArchivePayload,
     VariantArchiveError {
-        /// The variant as it is now.
+        /// The variant after the change.
         variant: Variant,
     }
 );
 
-/// Which variant to bring back.
+/// The variant to unarchive.
 #[derive(InputObject)]
 pub struct VariantUnarchiveInput {
-    /// Which variant.
+    /// The global id of the variant.
     pub id: ID,
 }
 
@@ -258,22 +260,24 @@ user_error!(VariantUnarchiveError, VariantUnarchiveErrorCode, ArchiveVariantRefu
 payload!(
     VariantUnarchivePayload,
     VariantUnarchiveError {
-        /// The variant as it is now.
+        /// The variant after the change.
         variant: Variant,
     }
 );
 
-/// Changes of the catalogue: for a creator's members, and its secret tokens with `catalog:write`.
+/// The mutations of the catalogue. They are for a creator's members, and for its secret tokens with
+/// `CATALOG_WRITE`.
 #[derive(Default)]
 pub struct CatalogMutation;
 
 #[Object]
 impl CatalogMutation {
-    /// Adds a product. It is public at once; nothing of it can be reserved until a drop offers a variant.
+    /// Adds a product. It is public at once, but it cannot be reserved until a drop offers one of its
+    /// variants. For the creator's members, and for its secret tokens with `CATALOG_WRITE`.
     async fn product_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The product to be added.")] input: ProductCreateInput,
+        #[graphql(desc = "The new product.")] input: ProductCreateInput,
     ) -> async_graphql::Result<ProductCreatePayload> {
         answer(async {
             let mut form = Form::new();
@@ -295,11 +299,12 @@ impl CatalogMutation {
         .await
     }
 
-    /// Changes a product, archived or not.
+    /// Changes a product, archived or not. For the creator's members, and for its secret tokens with
+    /// `CATALOG_WRITE`.
     async fn product_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is to change.")] input: ProductUpdateInput,
+        #[graphql(desc = "The changes.")] input: ProductUpdateInput,
     ) -> async_graphql::Result<ProductUpdatePayload> {
         answer(async {
             let mut form = Form::new();
@@ -319,11 +324,13 @@ impl CatalogMutation {
         .await
     }
 
-    /// Takes a product out of lists and pages. Drops that sell it go on. Doing it again changes nothing.
+    /// Archives a product, which removes it from lists and pages. Drops that sell it go on. Archiving an
+    /// archived product changes nothing. For the creator's members, and for its secret tokens with
+    /// `CATALOG_WRITE`.
     async fn product_archive(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which product.")] input: ProductArchiveInput,
+        #[graphql(desc = "The product to archive.")] input: ProductArchiveInput,
     ) -> async_graphql::Result<ProductArchivePayload> {
         answer(async {
             let product = id_at("id", &input.id)?;
@@ -333,11 +340,12 @@ impl CatalogMutation {
         .await
     }
 
-    /// Brings an archived product back. Doing it again changes nothing.
+    /// Makes an archived product public again. If it is not archived, nothing changes. For the creator's
+    /// members, and for its secret tokens with `CATALOG_WRITE`.
     async fn product_unarchive(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which product.")] input: ProductUnarchiveInput,
+        #[graphql(desc = "The product to unarchive.")] input: ProductUnarchiveInput,
     ) -> async_graphql::Result<ProductUnarchivePayload> {
         answer(async {
             let product = id_at("id", &input.id)?;
@@ -349,11 +357,12 @@ impl CatalogMutation {
         .await
     }
 
-    /// Adds a variant behind the others of its product.
+    /// Adds a variant after the other variants of its product. For the creator's members, and for its secret
+    /// tokens with `CATALOG_WRITE`.
     async fn variant_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The variant to be added.")] input: VariantCreateInput,
+        #[graphql(desc = "The new variant.")] input: VariantCreateInput,
     ) -> async_graphql::Result<VariantCreatePayload> {
         answer(async {
             let mut form = Form::new();
@@ -375,11 +384,12 @@ impl CatalogMutation {
         .await
     }
 
-    /// Changes a variant, archived or not. What was reserved keeps its price, and a drop its own prices.
+    /// Changes a variant, archived or not. Existing reservations keep their price, and drops have their own
+    /// prices. For the creator's members, and for its secret tokens with `CATALOG_WRITE`.
     async fn variant_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is to change.")] input: VariantUpdateInput,
+        #[graphql(desc = "The changes.")] input: VariantUpdateInput,
     ) -> async_graphql::Result<VariantUpdatePayload> {
         answer(async {
             let mut form = Form::new();
@@ -401,12 +411,13 @@ impl CatalogMutation {
         .await
     }
 
-    /// Takes a variant out of its product's list; its SKU stays taken. Drops that sell it go on. Doing it
-    /// again changes nothing.
+    /// Archives a variant, which removes it from the list of its product. Its SKU stays taken. Drops that
+    /// sell it go on. Archiving an archived variant changes nothing. For the creator's members, and for its
+    /// secret tokens with `CATALOG_WRITE`.
     async fn variant_archive(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which variant.")] input: VariantArchiveInput,
+        #[graphql(desc = "The variant to archive.")] input: VariantArchiveInput,
     ) -> async_graphql::Result<VariantArchivePayload> {
         answer(async {
             let variant = id_at("id", &input.id)?;
@@ -416,11 +427,12 @@ impl CatalogMutation {
         .await
     }
 
-    /// Brings an archived variant back. Doing it again changes nothing.
+    /// Makes an archived variant public again. If it is not archived, nothing changes. For the creator's
+    /// members, and for its secret tokens with `CATALOG_WRITE`.
     async fn variant_unarchive(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which variant.")] input: VariantUnarchiveInput,
+        #[graphql(desc = "The variant to unarchive.")] input: VariantUnarchiveInput,
     ) -> async_graphql::Result<VariantUnarchivePayload> {
         answer(async {
             let variant = id_at("id", &input.id)?;

@@ -1,4 +1,4 @@
-//! The products that there are, and the one that slugs lead to.
+//! Queries of products: the list, and a product by slugs.
 
 use async_graphql::{Context, Enum, ID, InputObject, Object};
 use domain::{
@@ -19,33 +19,33 @@ use crate::graphql::{
     money::{MoneyInput, prices},
 };
 
-/// In which order products are listed.
+/// The order of a list of products.
 #[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
 #[graphql(remote = "Sort")]
 pub enum ProductSort {
-    /// Those made last first.
+    /// The most recently created first.
     Newest,
-    /// By the lowest price of a variant, rising; of use with one currency.
+    /// By the lowest price of a variant, ascending. Amounts of different currencies are not converted.
     PriceAscending,
-    /// By the lowest price of a variant, falling; of use with one currency.
+    /// By the lowest price of a variant, descending. Amounts of different currencies are not converted.
     PriceDescending,
     /// By title, from A to Z.
     Title,
 }
 
-/// Which products; all conditions hold together.
+/// A filter of products. All conditions must hold.
 #[derive(InputObject, Default)]
 pub struct ProductFilter {
-    /// Of one creator.
+    /// Only products of this creator.
     pub creator_id: Option<ID>,
-    /// With this tag.
+    /// Only products with this tag.
     pub tag: Option<String>,
-    /// With a lowest price at or above this; only products of its currency.
+    /// Only products whose lowest price is at or above this, in the same currency.
     pub price_min: Option<MoneyInput>,
-    /// With a lowest price at or below this; only products of its currency.
+    /// Only products whose lowest price is at or below this, in the same currency.
     pub price_max: Option<MoneyInput>,
-    /// Archived ones too. Needs `creatorId`: for the creator's members, and its secret tokens with
-    /// `catalog:read`.
+    /// Whether to include archived products. Needs `creatorId`. For the creator's members, and for its secret
+    /// tokens with `CATALOG_READ`.
     pub archived: Option<bool>,
 }
 
@@ -66,19 +66,18 @@ impl ProductFilter {
     }
 }
 
-/// Reads of the catalogue.
+/// The queries of the catalogue.
 #[derive(Default)]
 pub struct CatalogQuery;
 
 #[Object]
 impl CatalogQuery {
-    /// Products that are not archived, as a list to page through. With a creator's token: of that creator
-    /// only.
+    /// The products that are not archived. A creator's token gets only the products of that creator.
     async fn products(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which products.")] filter: Option<ProductFilter>,
-        #[graphql(desc = "In which order.", default_with = "ProductSort::Newest")] sort: ProductSort,
+        #[graphql(desc = "A filter.")] filter: Option<ProductFilter>,
+        #[graphql(desc = "The order.", default_with = "ProductSort::Newest")] sort: ProductSort,
     ) -> async_graphql::Result<Connection<Product>> {
         let list = List::of(ctx, format!("products:{sort:?}"))?;
         let filter = filter.unwrap_or_default();
@@ -87,7 +86,7 @@ impl CatalogQuery {
         let (db, public) = (ctx.db(), *ctx.sight()?.public_scope());
         if archived {
             let creator =
-                filter.creator.ok_or_else(|| bad_input("`filter.archived` needs `filter.creatorId`"))?;
+                filter.creator.ok_or_else(|| bad_input("`filter.archived`: needs `filter.creatorId`"))?;
             let scope = ctx.scope(Manage { creator, permission: Permission::CatalogRead })?;
             let slice =
                 queries::list_own(db, &scope, &filter, true, sort.into(), &list.page).await.internal()?;
@@ -104,8 +103,9 @@ impl CatalogQuery {
         }))
     }
 
-    /// A product by the slugs of its creator and its own, present or past: compare `slug` with what you asked
-    /// for, and redirect when it differs. Null when there is none that the viewer may see.
+    /// The product with the given slugs of its creator and its own, current or past. Compare `slug` with the
+    /// one you asked for, and redirect if they differ. Null if there is no such product, or the viewer may
+    /// not see it.
     async fn product(
         &self,
         ctx: &Context<'_>,

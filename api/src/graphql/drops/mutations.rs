@@ -270,6 +270,7 @@ pub struct DropsMutation;
 #[Object]
 impl DropsMutation {
     /// Creates a draft of a drop. The draft may be incomplete: it is checked as a whole when it is published.
+    /// For the creator's members, and for its secret tokens with `CATALOG_WRITE`.
     async fn drop_create(
         &self,
         ctx: &Context<'_>,
@@ -305,7 +306,7 @@ impl DropsMutation {
         .await
     }
 
-    /// Changes a drop.
+    /// Changes a drop. For the creator's members, and for its secret tokens with `CATALOG_WRITE`.
     async fn drop_update(
         &self,
         ctx: &Context<'_>,
@@ -341,7 +342,7 @@ impl DropsMutation {
     }
 
     /// Publishes a draft, which announces the drop. The draft is checked as a whole, and the payload lists
-    /// every error.
+    /// every error. For the creator's members, and for its secret tokens with `CATALOG_WRITE`.
     async fn drop_publish(
         &self,
         ctx: &Context<'_>,
@@ -355,7 +356,7 @@ impl DropsMutation {
     }
 
     /// Withdraws a published drop, which becomes a draft again. This is allowed while no unit is held or paid
-    /// for.
+    /// for. For the creator's members, and for its secret tokens with `CATALOG_WRITE`.
     async fn drop_withdraw(
         &self,
         ctx: &Context<'_>,
@@ -368,7 +369,8 @@ impl DropsMutation {
         .await
     }
 
-    /// Cancels a drop, in any phase. Its holds end, and every deposit that was paid for it is refunded.
+    /// Cancels a drop, in any phase. Its holds end, and every deposit that was paid for it is refunded. For
+    /// the creator's members, and for its secret tokens with `CATALOG_WRITE`.
     async fn drop_cancel(
         &self,
         ctx: &Context<'_>,

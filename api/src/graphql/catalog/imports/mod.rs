@@ -1,4 +1,4 @@
-//! Products that come as a file: `productImport`, and how far it is.
+//! The import of products from a file: the mutation `productImport`, and the progress of imports.
 
 pub mod mutations;
 pub mod queries;

@@ -1,4 +1,4 @@
-//! To take in a file of products.
+//! The mutation that imports a file of products.
 
 use async_graphql::{Context, ID, InputObject, Object};
 use domain::{
@@ -19,21 +19,23 @@ use crate::graphql::{
     user_error::{CodeOf, UserError, user_error},
 };
 
-/// A file of products.
+/// A file of products to import.
 #[derive(InputObject)]
 pub struct ProductImportInput {
-    /// To which creator.
+    /// The global id of the creator.
     pub creator_id: ID,
-    /// CSV in UTF-8 with a header, separated by commas, semicolons or tabs, at most 10,000 rows: one row a
-    /// variant, of the columns `slug`, `title`, `summary`, `description`, `tags`, `sku`, `variant_title`,
-    /// `price`, `currency`, `weight_grams`, `length_mm`, `width_mm`, `height_mm`, `tax_class`, as far as
-    /// there are any; `slug` or `title` must be there. Rows of a product follow one another, and what is said
-    /// of the product stands in the first of them.
+    /// The file: CSV in UTF-8 with a header row, separated by commas, semicolons or tabs, with at most 10,000
+    /// rows. Each row is a variant. The columns are `slug`, `title`, `summary`, `description`, `tags`, `sku`,
+    /// `variant_title`, `price`, `currency`, `weight_grams`, `length_mm`, `width_mm`, `height_mm` and
+    /// `tax_class`. All are optional, but `slug` or `title` must be present. The rows of a product must
+    /// follow one another, and the first of them has the data of the product.
     pub file: Upload,
-    /// Whether only to find out what would become of each row.
+    /// Whether to only check the file: no product is changed, and each row reports what an import would do.
     #[graphql(default)]
     pub dry_run: bool,
-    /// Makes a repetition harmless: 8 to 64 characters of `A-Z`, `a-z`, `0-9`, `_`, `.`, `:` and `-`.
+    /// The idempotency key: 8 to 64 characters of `A-Z`, `a-z`, `0-9`, `_`, `.`, `:` and `-`. Use a new key
+    /// for each intention of the user, and the same key for a retry, which then has no second effect. Keys
+    /// are kept for 7 days.
     pub idempotency_key: String,
 }
 
@@ -42,24 +44,24 @@ user_error!(
     ProductImportErrorCode,
     FileRefusal {
         NotCsv: "The file is not CSV in UTF-8, or a row does not fit the header. The message names the row.",
-        BadHeader: "A column is unknown, stands there twice, or is missing. The message names it.",
+        BadHeader: "A column is unknown, repeated or missing. The message names it.",
         NoRows: "The file has no rows.",
         TooManyRows: "The file has more than 10,000 rows.",
         KeyReused: "The idempotency key was used for another request.",
-        TooManyOpen: "Five imports of the creator are not finished yet.",
+        TooManyOpen: "The creator has five unfinished imports already.",
     }
 );
 payload!(
     ProductImportPayload,
     ProductImportError {
-        /// The import: it is worked off in the background, so ask `productImport` how far it is.
+        /// The import. It runs in the background; follow its progress with the query `productImport`.
         product_import: ProductImport,
-        /// Whether an earlier call with the same key began it.
+        /// Whether an earlier call with the same idempotency key started the import.
         replayed: bool,
     }
 );
 
-/// Why a file is not taken, in the kinds that a program can tell apart.
+/// The reasons to refuse a file, as far as a program can distinguish them.
 #[derive(Debug, Clone, Copy)]
 enum FileRefusal {
     NotCsv,
@@ -94,17 +96,17 @@ impl From<SheetError> for Stop<ProductImportErrorCode> {
     }
 }
 
-/// Writes of imports.
+/// The mutations of imports.
 #[derive(Default)]
 pub struct ImportsMutation;
 
 #[Object]
 impl ImportsMutation {
-    /// Takes in a file of products and their variants, by the GraphQL multipart request specification.
-    /// Products are matched by their slug, variants by their SKU; those that are not there are made, of the
-    /// others what differs is changed, and nothing is deleted. It is worked off in the background. For a
-    /// creator's members, and its secret tokens with `catalog:write`. The counterpart is `GET
-    /// /creators/{id}/products.csv`.
+    /// Imports a file of products and their variants, uploaded as the GraphQL multipart request specification
+    /// defines. Products are matched by their slug, and variants by their SKU. New ones are created, existing
+    /// ones are changed where they differ, and nothing is deleted. The import runs in the background. For the
+    /// creator's members, and for its secret tokens with `CATALOG_WRITE`. `GET /creators/{id}/products.csv`
+    /// exports a file of the same format.
     async fn product_import(
         &self,
         ctx: &Context<'_>,
@@ -113,7 +115,8 @@ impl ImportsMutation {
         answer(async {
             let mut form = Form::new();
             let creator = form.id::<CreatorId>("creatorId", &input.creator_id);
-            let key = form.key(&input.idempotency_key, "must be 8 to 64 of A-Z, a-z, 0-9, _, ., : and -");
+            let key_rule = "must be 8 to 64 characters of A-Z, a-z, 0-9, _, ., : and -";
+            let key = form.key(&input.idempotency_key, key_rule);
             let (creator, key) = form.finish(both(creator, key))?;
             let scope = ctx.manage(creator, Permission::CatalogWrite, "creatorId")?;
             let sheet = input.file.read(ctx, Sheet::read).await??;

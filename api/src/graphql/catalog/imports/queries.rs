@@ -1,4 +1,4 @@
-//! The files of products that came in.
+//! Queries of imports of products.
 
 use async_graphql::{Context, ID, Object};
 use domain::{
@@ -17,7 +17,7 @@ use crate::graphql::{
     input::id_at,
 };
 
-/// The imports of a creator, for those who may read all of its catalogue; nothing for others.
+/// Returns the imports of a creator to those who may read its whole catalogue, and `None` to others.
 pub(crate) async fn of_creator(
     ctx: &Context<'_>,
     creator: CreatorId,
@@ -31,18 +31,18 @@ pub(crate) async fn of_creator(
     Ok(Some(list.connection(slice.map(ProductImport), ctx.db(), scope, count)))
 }
 
-/// Reads of imports.
+/// The queries of imports.
 #[derive(Default)]
 pub struct ImportsQuery;
 
 #[Object]
 impl ImportsQuery {
-    /// Products that came as a file, and how far they are. Null when there are none of that id, or when they
-    /// are not yours. For a creator's members, and its secret tokens with `catalog:read`.
+    /// An import of products and its progress. Null if it does not exist, or is not yours. For the creator's
+    /// members, and for its secret tokens with `CATALOG_READ`.
     async fn product_import(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Its global id.")] id: ID,
+        #[graphql(desc = "The global id of the import.")] id: ID,
     ) -> async_graphql::Result<Option<ProductImport>> {
         let id = id_at::<ImportId>("id", &id)?;
         Ok(ctx.load(SeenImport(id)).await?.map(ProductImport))

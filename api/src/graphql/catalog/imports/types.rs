@@ -1,4 +1,4 @@
-//! Imports, and the rows of their files with what became of each.
+//! Imports, and the results of the rows of their files.
 
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
@@ -21,100 +21,101 @@ use crate::graphql::{
 };
 
 edge!(
-    /// An import of a creator that the viewer reads for.
-    SeenImport(ImportId) -> rules::ProductImport, |loaders, ids| queries::by_ids(&loaders.db, &loaders.sight, ids)
+    /// An import of a creator whose catalogue the viewer may read.
+    SeenImport(ImportId) -> rules::ProductImport,
+    |loaders, ids| queries::by_ids(&loaders.db, &loaders.sight, ids)
 );
 
-/// Where an import stands.
+/// The state of an import.
 #[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
 pub enum ProductImportState {
-    /// No row was looked at yet.
+    /// No row has been processed yet.
     Waiting,
-    /// Some rows are done.
+    /// Some rows are processed.
     Running,
-    /// All rows are done; their outcomes say what became of them.
+    /// All rows are processed, and each has its outcome.
     Finished,
 }
 
-/// What became of a product or of a variant; in a dry run, what would.
+/// The outcome for a product or a variant. In a dry run, it is what an import would do.
 #[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
 #[graphql(remote = "rules::RowOutcome")]
 pub enum ProductImportOutcome {
-    /// It is new.
+    /// It was created.
     Created,
-    /// It was there, and says what the row says now.
+    /// It existed, and was changed to match the row.
     Updated,
-    /// It was there, and said this before: nothing was written.
+    /// It existed and matched the row already, so nothing was written.
     Unchanged,
-    /// The complaints say why.
+    /// It was not imported. The complaints of the row say why.
     Refused,
 }
 
-/// What is wrong with a row. Codes are contract; messages are not.
+/// The code of a complaint about a row. Codes are part of the contract; messages are not.
 #[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
 #[graphql(remote = "ComplaintCode")]
 pub enum ProductImportComplaintCode {
-    /// The cell does not parse. The message says what.
+    /// The cell does not parse. The message has the details.
     Invalid,
-    /// The cell is empty, and must not be.
+    /// The cell is empty, but a value is required.
     Required,
-    /// Rows of this product stand further up, with those of another between.
+    /// The rows of this product are not consecutive: rows of another product stand between them.
     SlugRepeated,
-    /// A row further up has this SKU.
+    /// An earlier row has this SKU.
     SkuRepeated,
-    /// The cell differs from that in the first row of its product.
+    /// The cell differs from the cell in the first row of its product.
     ProductDiffers,
-    /// The product of this variant was refused, in its first row.
+    /// The product of this variant was refused in its first row.
     ProductRefused,
     /// Another product of the creator has, or once had, this slug.
     SlugTaken,
-    /// No slug was given, and none can be made of the title.
+    /// No slug was given, and none can be derived from the title.
     SlugNeeded,
-    /// The creator has as many products as it may have.
+    /// The creator has the maximum number of products already.
     TooManyProducts,
-    /// A variant of another product, perhaps an archived one, has this SKU.
+    /// A variant of another product has this SKU. It may be an archived one.
     SkuTaken,
-    /// The product has as many variants as it may have.
+    /// The product has the maximum number of variants already.
     TooManyVariants,
     /// The price is not in the creator's currency.
     CurrencyMismatch,
-    /// The price is zero, less, or too much.
+    /// The price is zero, negative, or above 1,000,000,000 minor units.
     PriceOutOfRange,
 }
 
-/// One thing that is wrong with a row.
+/// A complaint about a row.
 #[derive(SimpleObject, Debug, Clone)]
 pub struct ProductImportComplaint {
-    /// For programs.
+    /// A code for programs.
     pub code: ProductImportComplaintCode,
-    /// The name of the column, as in the header; null is the whole row.
+    /// The name of the column, as in the header. Null if the complaint is about the whole row.
     pub column: Option<String>,
-    /// For people, in English.
+    /// A message for people, in English.
     pub message: String,
 }
 
-/// One row of a file of products, and what became of it.
+/// A row of an imported file.
 #[derive(Clone)]
 pub struct ProductImportRow(rules::ImportRow);
 
 impl ListNode for ProductImportRow {}
 
-/// One row of a file of products, and what became of it.
+/// A row of an imported file, and its outcome.
 #[Object]
 impl ProductImportRow {
-    /// Its number in the file: the header is 1, blank lines do not count.
+    /// The number of the row in the file. The header is row 1, and blank lines do not count.
     async fn number(&self) -> i32 {
         self.0.number
     }
-    /// What became of its product: in the first row of the product, once that is done.
+    /// The outcome for the product. It is set in the first row of the product, once that row is processed.
     async fn product_outcome(&self) -> Option<ProductImportOutcome> {
         self.0.product_outcome.map(Into::into)
     }
-    /// What became of its variant, once the row is done; null also when the row has none.
+    /// The outcome for the variant, once the row is processed. Null also if the row has no variant.
     async fn variant_outcome(&self) -> Option<ProductImportOutcome> {
         self.0.variant_outcome.map(Into::into)
     }
-    /// What is wrong with it; a product or variant with complaints was left as it was.
+    /// The complaints about the row. A product or variant with complaints is left unchanged.
     async fn complaints(&self) -> Vec<ProductImportComplaint> {
         let complaints = self.0.complaints.0.iter();
         complaints
@@ -125,37 +126,37 @@ impl ProductImportRow {
             })
             .collect()
     }
-    /// The product that was made or found, in the product's first row. After a dry run, only one that was
-    /// there before.
+    /// The product that was created or matched, in the product's first row. After a dry run, only a product
+    /// that existed before.
     async fn product(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Product>> {
         let Some(product) = self.0.product_id else { return Ok(None) };
         Ok(ctx.load(ReferredProduct(product)).await?.map(Product))
     }
-    /// The variant that was made or found. After a dry run, only one that was there before.
+    /// The variant that was created or matched. After a dry run, only a variant that existed before.
     async fn variant(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Variant>> {
         let Some(variant) = self.0.variant_id else { return Ok(None) };
         Ok(ctx.load(ReferredVariant(variant)).await?.map(Variant))
     }
 }
 
-/// Products that came as a file.
+/// An import of a file of products.
 #[derive(Clone)]
 pub struct ProductImport(pub(crate) rules::ProductImport);
 
 impl ListNode for ProductImport {}
 
-/// Products that came as a file, and how far they are. Kept for thirty days after the end.
+/// An import of a file of products, and its progress. It is kept for thirty days after it finished.
 #[Object]
 impl ProductImport {
-    /// Global id.
+    /// The global id.
     pub(crate) async fn id(&self) -> ID {
         global(self.0.id)
     }
-    /// Whose products.
+    /// The creator of the products.
     async fn creator(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Creator>> {
         Ok(ctx.load(CreatorById(self.0.creator_id)).await?.map(Creator))
     }
-    /// Where it stands.
+    /// The state of the import.
     async fn state(&self) -> ProductImportState {
         match self.0.finished_at {
             Some(_) => ProductImportState::Finished,
@@ -163,43 +164,43 @@ impl ProductImport {
             None => ProductImportState::Running,
         }
     }
-    /// Whether it only finds out what would become of each row.
+    /// Whether the import only checks the file and changes nothing.
     async fn dry_run(&self) -> bool {
         self.0.dry_run
     }
-    /// Rows in all, the header and blank lines aside.
+    /// The number of rows in the file, without the header and blank lines.
     async fn row_count(&self) -> i32 {
         self.0.row_count.into()
     }
-    /// Rows that are done.
+    /// The number of rows that are processed.
     async fn rows_done(&self) -> i32 {
         self.0.rows_done.into()
     }
-    /// Rows with complaints, among those that are done.
+    /// The number of processed rows that have complaints.
     async fn rows_refused(&self) -> i32 {
         self.0.rows_refused.into()
     }
-    /// Products that are new.
+    /// The number of products that were created. In a dry run, the number that an import would have created.
     async fn products_created(&self) -> i32 {
         self.0.products_created.into()
     }
-    /// Products that were changed.
+    /// The number of products that were changed. In a dry run, the number that an import would have changed.
     async fn products_updated(&self) -> i32 {
         self.0.products_updated.into()
     }
-    /// Variants that are new.
+    /// The number of variants that were created. In a dry run, the number that an import would have created.
     async fn variants_created(&self) -> i32 {
         self.0.variants_created.into()
     }
-    /// Variants that were changed.
+    /// The number of variants that were changed. In a dry run, the number that an import would have changed.
     async fn variants_updated(&self) -> i32 {
         self.0.variants_updated.into()
     }
-    /// The rows, in the order of the file, with what became of each.
+    /// The rows with their outcomes, in the order of the file.
     async fn rows(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only rows with complaints.", default)] refused: bool,
+        #[graphql(desc = "Whether to return only rows with complaints.", default)] refused: bool,
     ) -> async_graphql::Result<Connection<ProductImportRow>> {
         let list = List::of(ctx, format!("importRows:{}", global(self.0.id).as_str()))?;
         let scope = ctx.scope(Manage { creator: self.0.creator_id, permission: Permission::CatalogRead })?;
@@ -216,15 +217,15 @@ impl ProductImport {
             ),
         )
     }
-    /// When the file came.
+    /// When the file was uploaded.
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }
-    /// When the first row was looked at.
+    /// When the first row was processed.
     async fn started_at(&self) -> Option<DateTime<Utc>> {
         self.0.started_at
     }
-    /// When the last row was done.
+    /// When the last row was processed.
     async fn finished_at(&self) -> Option<DateTime<Utc>> {
         self.0.finished_at
     }

@@ -142,7 +142,7 @@ pub struct DropItemsMutation;
 
 #[Object]
 impl DropItemsMutation {
-    /// Adds an item to a draft.
+    /// Adds an item to a draft. For the creator's members, and for its secret tokens with `CATALOG_WRITE`.
     async fn drop_item_add(
         &self,
         ctx: &Context<'_>,
@@ -163,7 +163,8 @@ impl DropItemsMutation {
         .await
     }
 
-    /// Changes an item. Its units may change at any time; its prices apply to new quotes.
+    /// Changes an item. Its units may change at any time; its prices apply to new quotes. For the creator's
+    /// members, and for its secret tokens with `CATALOG_WRITE`.
     async fn drop_item_update(
         &self,
         ctx: &Context<'_>,
@@ -183,7 +184,8 @@ impl DropItemsMutation {
         .await
     }
 
-    /// Removes an item from a draft.
+    /// Removes an item from a draft. For the creator's members, and for its secret tokens with
+    /// `CATALOG_WRITE`.
     async fn drop_item_remove(
         &self,
         ctx: &Context<'_>,

@@ -43,7 +43,7 @@ edge!(
 /// bound.
 #[derive(SimpleObject, Debug, Clone)]
 pub struct PriceTier {
-    /// The price of one unit. Whether it includes tax is a setting of the creator.
+    /// The price of one unit. It includes tax if the creator's `pricesIncludeTax` is true.
     pub price: Money,
     /// The tier holds for units number 1 to this, counted over all buyers. Null if the tier has no such
     /// bound.
@@ -143,8 +143,8 @@ impl DropItem {
     async fn per_buyer_max(&self) -> i32 {
         self.item.per_buyer_max.into()
     }
-    /// The price of the next unit. Whether it includes tax is a setting of the creator. For the full price
-    /// with tax and shipping, use `checkoutQuote`.
+    /// The price of the next unit. It includes tax if the creator's `pricesIncludeTax` is true. For the full
+    /// price with tax and shipping, use `checkoutQuote`.
     async fn price(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Money>> {
         let tiers = self.tiers_loaded(ctx).await?;
         let stock = self.stock_now(ctx).await?;
