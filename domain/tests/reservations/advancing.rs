@@ -1,4 +1,4 @@
-//! The calls to a gateway: what is done when it does not do what it was asked to.
+//! Tests of the calls to a gateway that fail or have unexpected results.
 
 use async_trait::async_trait;
 use domain::{
@@ -23,7 +23,7 @@ use testkit::{Kit, on_both, requests};
 
 use crate::market::{buyer, check_books, market, system};
 
-/// A gateway that refuses every method, and whose one intent stands where the test says.
+/// A gateway that refuses every method, and whose one intent is in the state that the test sets.
 struct Refusing {
     identity: GatewayIdentity,
     payment: PaymentId,
@@ -79,11 +79,11 @@ impl PaymentGateway for Refusing {
     }
 
     async fn cancel(&self, _intent: &str, _key: &str) -> Result<Intent, GatewayError> {
-        panic!("nobody cancels")
+        panic!("no test cancels")
     }
 
     async fn refund(&self, _intent: &str, _amount: Money, _key: &str) -> Result<String, GatewayError> {
-        panic!("nobody refunds")
+        panic!("no test refunds")
     }
 
     fn verify_webhook(&self, _signature: Option<&str>, _body: &[u8]) -> Result<GatewayEvent, WebhookError> {
@@ -92,8 +92,8 @@ impl PaymentGateway for Refusing {
 }
 
 on_both! {
-    /// Found by the simulation: the buyer confirms at the bank what was chosen first, after choosing
-    /// something else here.
+    /// A bug found by the simulation: the buyer confirms the first choice at the bank after making another
+    /// choice here.
     async fn an_earlier_choice_that_the_buyer_confirmed_meanwhile_counts(kit: Kit) {
         let market = market(&kit).await;
         for (name, state, payment_state, line_state) in [
@@ -104,7 +104,15 @@ on_both! {
             let checkout = market.held(&kit.db, &buyer, &[(&market.cup, 1)], name).await;
             let (payment, _) = pay(&kit.db, &buyer, &requests::pay(checkout, name)).await.unwrap();
             let amount = of_checkouts(&kit.db, &[checkout]).await.unwrap()[&checkout].amount();
-            advance(&kit.db, &system(), &domain::registry::payables(), &Refusing { identity: requests::gateway(), payment, amount, state }, payment).await.unwrap();
+            advance(
+                &kit.db,
+                &system(),
+                &domain::registry::payables(),
+                &Refusing { identity: requests::gateway(), payment, amount, state },
+                payment,
+            )
+            .await
+            .unwrap();
             let after = of_checkouts(&kit.db, &[checkout]).await.unwrap().remove(&checkout).unwrap();
             assert_eq!((after.state, after.queued_at), (payment_state, None));
             assert_eq!(lines_of(&kit.db, &[checkout]).await.unwrap()[&checkout][0].state, line_state);
@@ -112,15 +120,20 @@ on_both! {
         check_books(&kit.db).await;
     }
 
-    async fn a_method_that_is_refused_for_another_reason_is_for_a_person_and_the_buyer_can_choose_again(kit: Kit) {
+    async fn a_method_refused_for_another_reason_is_an_error_and_the_buyer_can_choose_again(kit: Kit) {
         let market = market(&kit).await;
         let ada = buyer(&kit, "ada").await;
         let checkout = market.held(&kit.db, &ada, &[(&market.cup, 1)], "one").await;
         let (payment, _) = pay(&kit.db, &ada, &requests::pay(checkout, "first")).await.unwrap();
         let amount = of_checkouts(&kit.db, &[checkout]).await.unwrap()[&checkout].amount();
-        let refusing = Refusing { identity: requests::gateway(), payment, amount, state: IntentState::RequiresMethod };
-        let refused = advance(&kit.db, &system(), &domain::registry::payables(), &refusing, payment).await.unwrap_err();
-        assert!(matches!(&refused, StepError::Gateway(GatewayError::Refused(why)) if why == "not now"), "{refused:?}");
+        let refusing =
+            Refusing { identity: requests::gateway(), payment, amount, state: IntentState::RequiresMethod };
+        let refused =
+            advance(&kit.db, &system(), &domain::registry::payables(), &refusing, payment).await.unwrap_err();
+        assert!(
+            matches!(&refused, StepError::Gateway(GatewayError::Refused(why)) if why == "not now"),
+            "{refused:?}"
+        );
         let after = of_checkouts(&kit.db, &[checkout]).await.unwrap().remove(&checkout).unwrap();
         assert_eq!((after.state, after.queued_at), (PaymentState::RequiresMethod, None));
         assert!(!pay(&kit.db, &ada, &requests::pay(checkout, "second")).await.unwrap().1);
@@ -132,14 +145,24 @@ on_both! {
         let checkout = market.held(&kit.db, &ada, &[(&market.cup, 1)], "one").await;
         let kept = async || of_checkouts(&kit.db, &[checkout]).await.unwrap().remove(&checkout).unwrap();
         let (payment, _) = pay(&kit.db, &ada, &requests::pay(checkout, "first")).await.unwrap();
-        let gateway = Refusing { identity: requests::gateway(), payment, amount: kept().await.amount(), state: IntentState::RequiresMethod };
+        let gateway = Refusing {
+            identity: requests::gateway(),
+            payment,
+            amount: kept().await.amount(),
+            state: IntentState::RequiresMethod,
+        };
         advance(&kit.db, &system(), &domain::registry::payables(), &gateway, payment).await.unwrap_err();
         let another = GatewayIdentity::new("gold", "acct_1", GatewayMode::Live).unwrap();
-        pay(&kit.db, &ada, &PayRequest { gateway: another.clone(), ..requests::pay(checkout, "second") }).await.unwrap();
+        pay(&kit.db, &ada, &PayRequest { gateway: another.clone(), ..requests::pay(checkout, "second") })
+            .await
+            .unwrap();
         assert_eq!((kept().await.gateway.as_str(), kept().await.intent.is_some()), ("sandbox", true));
-        // What has no intent goes to whoever takes new payments.
+        // A payment without an intent moves to the gateway that takes new payments.
         let checkout = market.held(&kit.db, &ada, &[(&market.bowl, 1)], "two").await;
-        let (payment, _) = pay(&kit.db, &ada, &PayRequest { gateway: another, ..requests::pay(checkout, "third") }).await.unwrap();
+        let (payment, _) =
+            pay(&kit.db, &ada, &PayRequest { gateway: another, ..requests::pay(checkout, "third") })
+                .await
+                .unwrap();
         assert_eq!(gateway_of(&kit.db, payment).await.unwrap().as_deref(), Some("gold/acct_1/live"));
     }
 }

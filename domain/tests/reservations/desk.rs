@@ -1,5 +1,5 @@
-//! The desk: crowds that are decided together, mixed with everything else that moves units, on both
-//! databases.
+//! Tests of the desk: many concurrent requests that are decided in batches, mixed with every other operation
+//! that moves units, on both databases.
 
 use std::{
     collections::BTreeSet,
@@ -40,7 +40,7 @@ use tokio::task::JoinSet;
 
 use crate::market::{Market, buyer, check_books, codes, key, market, number, system, tiers};
 
-/// Random numbers that a seed determines (xorshift64*).
+/// Random numbers from a seed (xorshift64*).
 #[derive(Debug, Clone)]
 struct Dice(u64);
 
@@ -61,7 +61,8 @@ async fn buyers(kit: &Kit, count: usize) -> Arc<Vec<BuyerScope>> {
     Arc::new(buyers)
 }
 
-/// One drop of a crowd: two items of so many units, three of each a person, the first ten cheaper.
+/// Opens one drop with two items of `units` units each, at most three per person of each item and four in the
+/// drop. The first ten units are cheaper.
 async fn run(kit: &Kit, market: &Market, title: &str, units: u32) -> [DropItem; 2] {
     let marketplace = testkit::market::Market::over(&kit.db);
     let plan = marketplace.drop(&market.creator, title).terms(|drop| drop.per_buyer_max = Some(4.into()));
@@ -72,12 +73,12 @@ async fn run(kit: &Kit, market: &Market, title: &str, units: u32) -> [DropItem; 
     plan.open().await.items.try_into().unwrap()
 }
 
-/// A desk where everybody waits for their turn, however slow the machine is.
+/// Settings of a desk on which no request times out, however slow the machine is.
 fn patient() -> DeskSettings {
     DeskSettings { wait_max: Duration::from_secs(300), ..DeskSettings::default() }
 }
 
-/// Runs work on a runtime of one thread: what it spawns has its first turn when it waits itself.
+/// Runs work on a single-threaded runtime: tasks that it spawns first run when the work itself waits.
 fn on_one_thread<T: Send>(work: impl Future<Output = T> + Send) -> T {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
@@ -87,7 +88,7 @@ fn on_one_thread<T: Send>(work: impl Future<Output = T> + Send) -> T {
     })
 }
 
-/// Lets the gateway say that the deposit is paid.
+/// Applies a gateway report that the deposit is paid.
 async fn pay(db: &Db, checkout: CheckoutId, fingerprint: Option<String>) {
     let payment = payments::of_checkouts(db, &[checkout]).await.unwrap().remove(&checkout).unwrap();
     let intent = Intent {
@@ -103,8 +104,8 @@ async fn pay(db: &Db, checkout: CheckoutId, fingerprint: Option<String>) {
     apply(db, &system(), &domain::registry::payables(), &payment.gateway, &intent, None).await.unwrap();
 }
 
-/// What one of the crowd does: reserves, twice with the same key now and then, and then pays, gives up, or
-/// leaves it.
+/// Acts as one buyer of the crowd: reserves, sometimes twice with the same key, and then pays, cancels, or
+/// does nothing. Returns whether the request was refused as sold out.
 async fn come(
     desk: Desk,
     db: Db,
@@ -120,7 +121,7 @@ async fn come(
             _ => None,
         };
         if let (Some((first, a)), Some((second, b))) = (made(&one), made(&other)) {
-            assert!(first == second && a != b, "one made it, the other heard of it");
+            assert!(first == second && a != b, "one call makes the checkout, and the other replays it");
         }
         [one, other].into_iter().find(|answer| made(answer).is_some_and(|(_, replayed)| !replayed))
     } else {
@@ -155,14 +156,15 @@ async fn come(
                 Err(other) => panic!("{other:?}"),
             }
         }
-        // Nobody's hold has run out: it is left alone.
+        // No hold has expired, so lapsing does nothing.
         5 if !first_lapses.is_empty() => assert!(!lapse(&db, &system(), checkout).await.unwrap()),
         _ => {}
     }
     false
 }
 
-/// A storm of so many on one drop and a few on two, and then whatever is left is sold: I1, I2, I10, I11.
+/// Runs `crowd` concurrent requests, most on one drop and some on two, and then sells the rest. Checks the
+/// invariants I1, I2, I10 and I11.
 async fn storm(kit: &Kit, market: &Market, buyers: &Arc<Vec<BuyerScope>>, seed: u64, crowd: usize) {
     const UNITS: u32 = 40;
     let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
@@ -182,7 +184,7 @@ async fn storm(kit: &Kit, market: &Market, buyers: &Arc<Vec<BuyerScope>>, seed: 
             way => vec![(&items[usize::from(way % 2 == 0)], units)],
         };
         let request = market.request(kit.db.now(), &wish, 1_000_000, &format!("storm-{seed}-{crowd}-{at}"));
-        // Two processes, as far as the database can tell.
+        // Two desks act like two processes, as far as the database can tell.
         let desk = desks[usize::try_from(dice.below(2)).unwrap()].clone();
         storm.spawn(come(desk, db.clone(), *who, request, dice.below(10), Arc::clone(&lapses)));
     }
@@ -190,7 +192,7 @@ async fn storm(kit: &Kit, market: &Market, buyers: &Arc<Vec<BuyerScope>>, seed: 
         done.unwrap();
     }
     check_books(&kit.db).await;
-    // What the storm has left is sold to the last unit: neither oversold nor falsely refused.
+    // The rest is sold to the last unit: no unit is oversold, and no request is falsely refused.
     for (place, item) in [&items[0], &items[1], &other[0], &other[1]].into_iter().enumerate() {
         let sold_out = async |from: usize| {
             for (turn, who) in buyers.iter().enumerate().skip(from) {
@@ -212,9 +214,10 @@ async fn storm(kit: &Kit, market: &Market, buyers: &Arc<Vec<BuyerScope>>, seed: 
             }
             false
         };
-        assert!(sold_out(0).await || sold_out(0).await, "more want units than there are");
+        assert!(sold_out(0).await || sold_out(0).await, "the buyers want more units than there are");
         let taken = format!(
-            "SELECT CAST(SUM(units) AS BIGINT) FROM reservations WHERE state IN ('HELD', 'CONFIRMED') AND drop_item_id = {}",
+            "SELECT CAST(SUM(units) AS BIGINT) FROM reservations WHERE state IN ('HELD', 'CONFIRMED') AND \
+             drop_item_id = {}",
             literal(&kit.db, item.id.uuid())
         );
         assert_eq!(
@@ -234,7 +237,7 @@ fn literal(db: &Db, id: uuid::Uuid) -> String {
 }
 
 on_both! {
-    async fn sixty_four_at_once_get_exactly_what_there_is_whatever_else_goes_on(kit: Kit) {
+    async fn sixty_four_concurrent_requests_sell_exactly_the_units_that_exist(kit: Kit) {
         let market = market(&kit).await;
         let buyers = buyers(&kit, 64).await;
         for seed in 1..=20 {
@@ -242,7 +245,7 @@ on_both! {
         }
     }
 
-    async fn a_thousand_at_once_get_exactly_what_there_is_whatever_else_goes_on(kit: Kit) {
+    async fn a_thousand_concurrent_requests_sell_exactly_the_units_that_exist(kit: Kit) {
         let market = market(&kit).await;
         let buyers = buyers(&kit, 250).await;
         for seed in 21..=22 {
@@ -250,7 +253,7 @@ on_both! {
         }
     }
 
-    async fn one_person_who_presses_a_hundred_times_gets_what_one_person_may_have(kit: Kit) {
+    async fn a_hundred_requests_of_one_person_get_no_more_than_the_limit(kit: Kit) {
         let market = market(&kit).await;
         let items = run(&kit, &market, "Pressed", 100).await;
         let ada = buyer(&kit, "ada").await;
@@ -258,7 +261,7 @@ on_both! {
         let desks = [Desk::new(&db, patient()), Desk::new(&db, patient())];
         let mut pressing = JoinSet::new();
         for at in 0..100_usize {
-            // Each press is a wish of its own, in one process or the other, some of them for two drops.
+            // Each request has its own key and goes to one of two desks; some cover two drops.
             let mut wish = vec![(&items[0], 1)];
             if at % 10 == 0 {
                 wish.push((&market.bowl, 1));
@@ -273,7 +276,10 @@ on_both! {
                 Ok(Reserved::Made { .. }) => made += 1,
                 Err(OpError::Refused(why)) => {
                     use ReserveRefusal as R;
-                    assert!(why.iter().all(|refused| matches!(refused.code, R::LimitExceeded | R::TooManyHolds)), "{why:?}");
+                    assert!(
+                        why.iter().all(|refused| matches!(refused.code, R::LimitExceeded | R::TooManyHolds)),
+                        "{why:?}"
+                    );
                 }
                 other => panic!("{other:?}"),
             }
@@ -290,15 +296,19 @@ on_both! {
             let db = kit.connect(4).await;
             let desk = Desk::new(&db, patient());
             let mut counts = Vec::new();
-            // The first learns of which drop the item is.
+            // The first request loads the item's drop into the desk's cache.
             for (from, to) in [(0, 1), (1, 3), (3, 53)] {
                 let requests = (from..to).map(|at: usize| {
-                    (&buyers[at], market.request(kit.db.now(), &[(&items[0], 1)], 1_000_000, &format!("counted-{at}")))
+                    (
+                        &buyers[at],
+                        market.request(kit.db.now(), &[(&items[0], 1)], 1_000_000, &format!("counted-{at}")),
+                    )
                 });
                 let before = db.statements();
-                // All come before the desk's own task has its first turn.
+                // All requests are queued before the desk's own task first runs.
                 let answers = join_all(requests.map(|(who, request)| desk.reserve(who, request))).await;
-                let made = answers.iter().filter(|answer| matches!(answer, Ok(Reserved::Made { .. }))).count();
+                let made =
+                    answers.iter().filter(|answer| matches!(answer, Ok(Reserved::Made { .. }))).count();
                 assert_eq!(made, to - from);
                 counts.push(db.statements() - before);
             }
@@ -318,7 +328,8 @@ on_both! {
             let too_many = market.request(kit.db.now(), &[(&items[0], 4)], 1_000_000, "too-many");
             let one = market.request(kit.db.now(), &[(&items[0], 1)], 1_000_000, "just-one");
             let second = async {
-                // The first is being decided when this one comes, and leaves what it knows behind.
+                // The first request is being decided when this one arrives, and leaves its state for the next
+                // batch.
                 tokio::task::yield_now().await;
                 desk.reserve(&buyers[1], one).await
             };
@@ -326,7 +337,11 @@ on_both! {
         });
         assert_eq!(codes(refused), [ReserveRefusal::LimitExceeded]);
         assert!(matches!(made, Ok(Reserved::Made { .. })));
-        assert_eq!(number(&kit.db, "SELECT COUNT(*) FROM drops WHERE title = 'Cold' AND first_held_at IS NOT NULL").await, 1);
+        assert_eq!(
+            number(&kit.db, "SELECT COUNT(*) FROM drops WHERE title = 'Cold' AND first_held_at IS NOT NULL")
+                .await,
+            1
+        );
         check_books(&kit.db).await;
     }
 
@@ -339,12 +354,13 @@ on_both! {
                 let db = kit.connect(4).await;
                 let desk = Desk::new(&db, DeskSettings { queue_max, ..patient() });
                 let wish = |name: &str| market.request(kit.db.now(), &[(&items[0], 1)], 1_000_000, name);
-                // The first learns of which drop the item is.
+                // The first request loads the item's drop into the desk's cache.
                 desk.reserve(&buyers[0], wish(&format!("first-of-{queue_max}"))).await.unwrap();
                 while desk.is_crowded() {
                     tokio::task::yield_now().await;
                 }
-                let come = (1..=comers).map(|at| desk.reserve(&buyers[at], wish(&format!("comer-{queue_max}-{at}"))));
+                let come = (1..=comers)
+                    .map(|at| desk.reserve(&buyers[at], wish(&format!("comer-{queue_max}-{at}"))));
                 let mut coming = Box::pin(join_all(come));
                 assert!(coming.as_mut().now_or_never().is_none() && desk.is_crowded(), "{queue_max}");
                 assert!(coming.await.iter().all(Result::is_ok));
@@ -356,13 +372,12 @@ on_both! {
         check_books(&kit.db).await;
     }
 
-    async fn a_busy_queue_sees_what_was_changed_beside_it(kit: Kit) {
+    async fn a_busy_queue_sees_changes_made_by_other_transactions(kit: Kit) {
         let market = market(&kit).await;
         let db = kit.connect(8).await;
         let desk = Desk::new(&db, patient());
         let (over, crowd) = (Arc::new(AtomicBool::new(false)), buyers(&kit, 40).await);
-        // Some ask for a third bowl again and again, so that the queue never ends and every decision follows
-        // another.
+        // Some buyers keep requesting bowls, so that the queue never empties and each batch follows another.
         let mut asking = JoinSet::new();
         for at in 0..4_usize {
             let (desk, db, over, who) = (desk.clone(), db.clone(), over.clone(), crowd[at]);
@@ -380,7 +395,11 @@ on_both! {
         let mut comers = crowd[4..].iter().enumerate();
         let mut come = async |expected_total: i64| {
             let (at, who) = comers.next().unwrap();
-            desk.reserve(who, market.request(db.now(), &[(&market.cup, 1)], expected_total, &format!("cup-{at:04}"))).await
+            desk.reserve(
+                who,
+                market.request(db.now(), &[(&market.cup, 1)], expected_total, &format!("cup-{at:04}")),
+            )
+            .await
         };
         for _ in 0..10 {
             assert!(matches!(come(1_000_000).await, Ok(Reserved::Made { .. })));
@@ -389,7 +408,11 @@ on_both! {
             assert_eq!(codes(come(1_000_000).await), [ReserveRefusal::SoldOut], "round {round}");
             let price = 5_000 + round * 100;
             let dearer = Some(tiers(&[(price, None)]));
-            let change = ItemChange { units: Some(10 + u32::try_from(round).unwrap()), tiers: dearer, ..ItemChange::default() };
+            let change = ItemChange {
+                units: Some(10 + u32::try_from(round).unwrap()),
+                tiers: dearer,
+                ..ItemChange::default()
+            };
             domain::reservations::change_item(&kit.db, &market.creator, market.cup.id, change).await.unwrap();
             if round % 2 == 0 {
                 assert!(matches!(come(price - 1).await, Ok(Reserved::Repriced(_))), "round {round}");
@@ -401,16 +424,21 @@ on_both! {
         check_books(&kit.db).await;
     }
 
-    async fn one_that_makes_a_batch_fail_is_answered_alone(kit: Kit) {
+    async fn a_request_that_makes_its_batch_fail_is_answered_alone(kit: Kit) {
         let market = market(&kit).await;
         let buyers = buyers(&kit, 20).await;
-        // Nothing that a buyer can send makes a statement fail: a trigger stands for a defect of ours.
+        // No buyer's input makes a statement fail, so a trigger stands in for a bug of ours.
         let guilty: &[&str] = match kit.db.backend() {
             sea_orm::DbBackend::Postgres => &[
-                "CREATE FUNCTION refuse() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION 'guilty'; END $$ LANGUAGE plpgsql",
-                "CREATE TRIGGER guilty BEFORE INSERT ON checkout_addresses FOR EACH ROW WHEN (NEW.name = 'Guilty') EXECUTE FUNCTION refuse()",
+                "CREATE FUNCTION refuse() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION 'guilty'; END $$ \
+                 LANGUAGE plpgsql",
+                "CREATE TRIGGER guilty BEFORE INSERT ON checkout_addresses FOR EACH ROW WHEN (NEW.name = \
+                 'Guilty') EXECUTE FUNCTION refuse()",
             ],
-            _ => &["CREATE TRIGGER guilty BEFORE INSERT ON checkout_addresses WHEN NEW.name = 'Guilty' BEGIN SELECT RAISE(ABORT, 'guilty'); END"],
+            _ => &[
+                "CREATE TRIGGER guilty BEFORE INSERT ON checkout_addresses WHEN NEW.name = 'Guilty' BEGIN \
+                 SELECT RAISE(ABORT, 'guilty'); END",
+            ],
         };
         for statement in guilty {
             kit.db.schema_connection().execute_unprepared(statement).await.unwrap();
@@ -420,7 +448,8 @@ on_both! {
             let db = kit.connect(4).await;
             let desk = Desk::new(&db, patient());
             let asked = (0..20).map(|at: usize| {
-                let mut request = market.request(kit.db.now(), &[(&items[0], 1)], 1_000_000, &format!("halved-{at}"));
+                let mut request =
+                    market.request(kit.db.now(), &[(&items[0], 1)], 1_000_000, &format!("halved-{at}"));
                 if at == 7 || at == 13 {
                     request.address.name = Line::new("Guilty").unwrap();
                 }
@@ -439,7 +468,7 @@ on_both! {
         check_books(&kit.db).await;
     }
 
-    async fn who_would_wait_too_long_is_told_so_and_who_has_gone_is_not_decided(kit: Kit) {
+    async fn a_request_that_would_wait_too_long_is_refused_and_one_whose_caller_left_is_skipped(kit: Kit) {
         let market = market(&kit).await;
         let buyers = buyers(&kit, 12).await;
         let items = run(&kit, &market, "Bounded", 100).await;
@@ -447,13 +476,14 @@ on_both! {
             let db = kit.connect(4).await;
             let desk = Desk::new(&db, DeskSettings { queue_max: 5, ..patient() });
             let ask = |at: usize| {
-                let request = market.request(kit.db.now(), &[(&items[0], 1)], 1_000_000, &format!("bounded-{at}"));
+                let request =
+                    market.request(kit.db.now(), &[(&items[0], 1)], 1_000_000, &format!("bounded-{at}"));
                 desk.reserve(&buyers[at], request)
             };
             ask(0).await.unwrap();
             let mut asked: Vec<_> = (1..12).map(|at| Box::pin(ask(at))).collect();
-            // Each comes to the desk, whose own task has had no turn yet: five may wait, the others are
-            // turned away at once.
+            // The desk's own task has not run yet: five requests may wait, and the others are refused at
+            // once.
             let mut turned_away = 0;
             for one in &mut asked {
                 match one.now_or_never() {
@@ -466,30 +496,40 @@ on_both! {
                 }
             }
             assert_eq!(turned_away, 6);
-            // Two of those who wait go away.
+            // Two of the waiting callers leave.
             let mut waiting: Vec<_> = asked.drain(..5).collect();
             waiting.drain(..2).for_each(drop);
             for answer in join_all(waiting).await {
                 answer.unwrap();
             }
-            // One of those who were turned away comes again, and is served.
+            // One of the refused callers retries and succeeds.
             ask(11).await.unwrap();
         });
         assert_eq!(number(&kit.db, "SELECT COUNT(*) FROM checkouts").await, 5);
         check_books(&kit.db).await;
     }
 
-    async fn what_was_written_is_answered_as_it_is_stored(kit: Kit) {
+    async fn the_returned_rows_equal_the_stored_rows(kit: Kit) {
         let market = market(&kit).await;
         let ada = buyer(&kit, "ada").await;
-        let request = market.request(kit.db.now(), &[(&market.cup, 2), (&market.bowl, 1)], 1_000_000, "written");
-        let Ok(Reserved::Made { checkout, rows: Some(rows), .. }) = reserve(&kit.db, &ada, &request).await else { panic!() };
+        let request =
+            market.request(kit.db.now(), &[(&market.cup, 2), (&market.bowl, 1)], 1_000_000, "written");
+        let Ok(Reserved::Made { checkout, rows: Some(rows), .. }) = reserve(&kit.db, &ada, &request).await
+        else {
+            panic!()
+        };
         assert_eq!(Some(rows.checkout.clone()), queries::checkout(&kit.db, &ada, checkout).await.unwrap());
-        assert_eq!(Some(rows.lines.clone()), queries::lines_of(&kit.db, &[checkout]).await.unwrap().remove(&checkout));
-        assert_eq!(Some(rows.payment.clone()), payments::of_checkouts(&kit.db, &[checkout]).await.unwrap().remove(&checkout));
+        assert_eq!(
+            Some(rows.lines.clone()),
+            queries::lines_of(&kit.db, &[checkout]).await.unwrap().remove(&checkout)
+        );
+        assert_eq!(
+            Some(rows.payment.clone()),
+            payments::of_checkouts(&kit.db, &[checkout]).await.unwrap().remove(&checkout)
+        );
     }
 
-    async fn holds_that_run_out_again_and_again_make_their_owner_wait(kit: Kit) {
+    async fn repeatedly_expired_holds_make_the_buyer_wait(kit: Kit) {
         let market = market(&kit).await;
         let (ada, bob) = (buyer(&kit, "ada").await, buyer(&kit, "bob").await);
         let mut held = Vec::new();
@@ -497,7 +537,7 @@ on_both! {
             held.push(market.held(&kit.db, &ada, &[(&market.cup, 1)], &format!("turn-{turn}")).await);
             kit.clock.advance(TimeDelta::seconds(600));
         }
-        // Whether they were swept or not.
+        // Expired holds count whether or not they have been lapsed.
         assert!(lapse(&kit.db, &system(), held[0]).await.unwrap());
         let again = market.reserve(&kit.db, &ada, &[(&market.cup, 1)], 100_000, "paused").await;
         assert_eq!(codes(again), [ReserveRefusal::HoldsLapsed(kit.db.now() + TimeDelta::minutes(1))]);
@@ -506,7 +546,7 @@ on_both! {
         market.held(&kit.db, &ada, &[(&market.cup, 1)], "after").await;
     }
 
-    async fn nobody_holds_more_than_three_checkouts_of_a_drop_unpaid(kit: Kit) {
+    async fn a_person_holds_at_most_three_unpaid_checkouts_in_a_drop(kit: Kit) {
         let market = market(&kit).await;
         let items = run(&kit, &market, "Open", 100).await;
         let ada = buyer(&kit, "ada").await;
@@ -533,8 +573,15 @@ on_both! {
         pay(&kit.db, third, Some("card-2".to_owned())).await;
         let confirmed = "SELECT CAST(SUM(units) AS BIGINT) FROM reservations WHERE state = 'CONFIRMED'";
         assert_eq!(number(&kit.db, confirmed).await, 4);
-        assert_eq!(number(&kit.db, "SELECT COUNT(*) FROM refunds WHERE reason = 'LIMIT_EXCEEDED' AND state = 'PENDING'").await, 1);
-        // Its units are free again.
+        assert_eq!(
+            number(
+                &kit.db,
+                "SELECT COUNT(*) FROM refunds WHERE reason = 'LIMIT_EXCEEDED' AND state = 'PENDING'"
+            )
+            .await,
+            1
+        );
+        // The refused checkout's units are free again.
         market.held(&kit.db, &buyer(&kit, "dan").await, &[(&market.cup, 3)], "dan").await;
         check_books(&kit.db).await;
     }

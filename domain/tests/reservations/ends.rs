@@ -1,5 +1,5 @@
-//! Operations that end at any of their points: the state is before or after, never between, and the same call
-//! made again finds its way.
+//! Tests of operations that crash at any of their fault points: the state is that from before or after the
+//! operation, never between, and a repeated call succeeds.
 
 use chrono::TimeDelta;
 use domain::{
@@ -16,8 +16,8 @@ use testkit::{Kit, on_both, requests};
 
 use crate::market::{buyer, check_books, key, market, number, system};
 
-/// Crashes one operation after the other at its first, second, third … point, until one ends as it should;
-/// answers the points. `one` is given the number of the point and must assert what the crash left behind.
+/// Calls `one` with 1, 2, 3 … until it returns no crash. Each call crashes a new operation at its n-th fault
+/// point and asserts the state that the crash left. Returns the names of the points.
 async fn points(mut one: impl AsyncFnMut(u32) -> Option<Point>) -> Vec<&'static str> {
     let mut seen = Vec::new();
     for nth in 1.. {
@@ -30,7 +30,7 @@ async fn points(mut one: impl AsyncFnMut(u32) -> Option<Point>) -> Vec<&'static 
 }
 
 on_both! {
-    async fn a_reservation_that_ends_at_any_point_is_made_whole_or_not_at_all(kit: Kit) {
+    async fn a_reservation_that_crashes_at_any_point_is_all_or_nothing(kit: Kit) {
         let market = market(&kit).await;
         let seen = points(async |nth| {
             let name = format!("ada{nth}");
@@ -41,16 +41,20 @@ on_both! {
             let committed = crashed.is_none_or(|point| point == Point::ReserveCommitted);
             assert_eq!(kit.state().await == before, !committed, "{crashed:?}");
             let again = reserve(&kit.db, &ada, &request).await.unwrap();
-            assert!(matches!(again, Reserved::Made { replayed, .. } if replayed == committed), "{crashed:?}: {again:?}");
+            assert!(
+                matches!(again, Reserved::Made { replayed, .. } if replayed == committed),
+                "{crashed:?}: {again:?}"
+            );
             crashed
         });
         assert_eq!(seen.await, ["reserve.gated", "reserve.keyed", "reserve.written", "reserve.committed"]);
-        let checkouts = "SELECT COUNT(*) FROM checkouts c JOIN reservations r ON r.checkout_id = c.id AND r.state = 'HELD'";
+        let checkouts = "SELECT COUNT(*) FROM checkouts c JOIN reservations r ON r.checkout_id = c.id AND \
+                         r.state = 'HELD'";
         assert_eq!(number(&kit.db, checkouts).await, 5);
         check_books(&kit.db).await;
     }
 
-    async fn a_choice_of_a_method_that_ends_at_any_point_is_noted_whole_or_not_at_all(kit: Kit) {
+    async fn a_choice_of_method_that_crashes_at_any_point_is_all_or_nothing(kit: Kit) {
         let market = market(&kit).await;
         let seen = points(async |nth| {
             let name = format!("ada{nth}");
@@ -60,14 +64,18 @@ on_both! {
             let crashed = crash_at(nth, pay(&kit.db, &ada, &requests::pay(checkout, &name))).await.err();
             let committed = crashed.is_none_or(|point| point == Point::PayCommitted);
             assert_eq!(kit.state().await == before, !committed, "{crashed:?}");
-            assert_eq!(pay(&kit.db, &ada, &requests::pay(checkout, &name)).await.unwrap().1, committed, "{crashed:?}");
+            assert_eq!(
+                pay(&kit.db, &ada, &requests::pay(checkout, &name)).await.unwrap().1,
+                committed,
+                "{crashed:?}"
+            );
             crashed
         });
         assert_eq!(seen.await, ["pay.keyed", "pay.gated", "pay.written", "pay.committed"]);
         assert_eq!(number(&kit.db, "SELECT COUNT(*) FROM tasks WHERE kind = 'advance_payment'").await, 5);
     }
 
-    async fn a_lapse_that_ends_at_any_point_is_whole_or_not_at_all(kit: Kit) {
+    async fn a_lapse_that_crashes_at_any_point_is_all_or_nothing(kit: Kit) {
         let market = market(&kit).await;
         let seen = points(async |nth| {
             let name = format!("ada{nth}");
@@ -86,7 +94,7 @@ on_both! {
         check_books(&kit.db).await;
     }
 
-    async fn a_cancel_that_ends_at_any_point_is_whole_or_not_at_all(kit: Kit) {
+    async fn a_cancellation_that_crashes_at_any_point_is_all_or_nothing(kit: Kit) {
         let market = market(&kit).await;
         let seen = points(async |nth| {
             let name = format!("ada{nth}");
@@ -97,11 +105,18 @@ on_both! {
             let crashed = crash_at(nth, cancel(&kit.db, &ada, line, &key(&name))).await.err();
             let committed = crashed.is_none_or(|point| point == Point::CancelCommitted);
             assert_eq!(kit.state().await == before, !committed, "{crashed:?}");
-            assert_eq!(cancel(&kit.db, &ada, line, &key(&name)).await.unwrap(), (checkout, committed), "{crashed:?}");
+            assert_eq!(
+                cancel(&kit.db, &ada, line, &key(&name)).await.unwrap(),
+                (checkout, committed),
+                "{crashed:?}"
+            );
             crashed
         });
         assert_eq!(seen.await, ["cancel.keyed", "cancel.gated", "cancel.written", "cancel.committed"]);
-        assert_eq!(number(&kit.db, "SELECT COUNT(*) FROM outbox WHERE kind = 'reservation_cancelled'").await, 5);
+        assert_eq!(
+            number(&kit.db, "SELECT COUNT(*) FROM outbox WHERE kind = 'reservation_cancelled'").await,
+            5
+        );
         check_books(&kit.db).await;
     }
 
@@ -114,7 +129,10 @@ on_both! {
             assert!(fail_at(nth, reserve(&kit.db, &ada, &request)).await.is_err());
             assert_eq!(kit.state().await, before);
         }
-        assert!(fail_at(4, reserve(&kit.db, &ada, &request)).await.is_err(), "committed, and nobody was told");
+        assert!(
+            fail_at(4, reserve(&kit.db, &ada, &request)).await.is_err(),
+            "the reservation is committed, but the call failed"
+        );
         assert!(matches!(reserve(&kit.db, &ada, &request).await, Ok(Reserved::Made { replayed: true, .. })));
     }
 }

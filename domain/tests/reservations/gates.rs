@@ -1,6 +1,7 @@
-//! Gates, on PostgreSQL, where a transaction waits for another's row: who takes which, and in which order.
+//! Tests of the gates on PostgreSQL, where a transaction waits for another's row lock: which operations take
+//! which gates, and in which order.
 //!
-//! On SQLite there is one writer, so nobody waits for a gate.
+//! SQLite has a single writer, so no transaction waits for a gate there.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -20,14 +21,14 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use crate::market::{Market, buyer, creator, draft_of, market, number, tiers, variant};
 
-/// A call that waits longer waits for a gate.
+/// A call that takes longer than this waits for a gate.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn on_gate(drop: DropId, sql: &str) -> Statement {
     Statement::from_sql_and_values(DbBackend::Postgres, sql, [drop.uuid().into()])
 }
 
-/// Another process that holds the gate of a drop until it is told to go.
+/// Another process that holds the gate of a drop until the test releases it.
 struct Holder {
     go: oneshot::Sender<()>,
     holding: JoinHandle<()>,
@@ -59,9 +60,10 @@ impl Holder {
     }
 }
 
-/// Waits until somebody in this database waits for a lock.
+/// Waits until a session of this database waits for a lock.
 async fn until_somebody_waits(db: &Db) {
-    let waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let waiting = "SELECT COUNT(*) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let waits = async { while number(db, waiting).await == 0 {} };
     tokio::time::timeout(PATIENCE, waits).await.unwrap();
 }
@@ -75,8 +77,8 @@ async fn is_free(db: &Db, drop: DropId) -> bool {
     taken.is_ok()
 }
 
-/// Each operation of a creator on a drop, called for a drop or an item of another creator. Answers its name
-/// and how many statements it ran.
+/// Calls each operation of a creator for a drop or an item of another creator. Returns the name of each
+/// operation and how many statements it ran.
 async fn strangers_calls(kit: &Kit, market: &Market) -> Vec<(&'static str, u64)> {
     let (db, stranger) = (&kit.db, creator(kit, "Blue Loom").await);
     let (drop, item) = (market.drop.id, market.cup.id);
@@ -110,9 +112,10 @@ async fn a_strangers_call_waits_for_no_gate(kit: Kit) {
     holder.goes().await;
 }
 
-/// The second wall hides a stranger's gate, so nobody waits for it where the wall stands. Looking first costs
-/// nothing more, and it is what keeps strangers apart where no wall stands.
-async fn a_strangers_call_ends_with_the_look_whose_the_drop_is(kit: Kit) {
+/// Checks that a stranger's call runs only the ownership check, besides the statement that sets up the second
+/// wall on PostgreSQL. The second wall hides another creator's gate, so a call cannot wait for it. The
+/// ownership check comes first at no extra cost, and it keeps creators apart where there is no second wall.
+async fn a_strangers_call_ends_with_the_ownership_check(kit: Kit) {
     let market = market(&kit).await;
     let wall = u64::from(kit.db.backend() == DbBackend::Postgres);
     for (name, statements) in strangers_calls(&kit, &market).await {
@@ -120,9 +123,9 @@ async fn a_strangers_call_ends_with_the_look_whose_the_drop_is(kit: Kit) {
     }
 }
 
-testkit::on_both! { a_strangers_call_ends_with_the_look_whose_the_drop_is }
+testkit::on_both! { a_strangers_call_ends_with_the_ownership_check }
 
-/// A second drop of the market with one item.
+/// Opens a second drop of the market, with one item.
 async fn second_drop(kit: &Kit, market: &Market) -> DropItem {
     let drop = create(&kit.db, &market.creator, draft_of(kit, "Second firing")).await.unwrap();
     let new = NewItem {

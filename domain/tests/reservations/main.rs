@@ -1,6 +1,6 @@
 //! Reservations, drops and payments: every operation and every refusal, on both databases.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails has said what it must")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic fails the test")]
 
 mod advancing;
 mod desk;

@@ -1,5 +1,5 @@
-//! The market of these tests: one creator with an open drop of two items. Besides, readers of what was left
-//! behind.
+//! The market of these tests: one creator with an open drop of two items. Also helpers that read what
+//! operations wrote.
 
 use std::fmt::Debug;
 
@@ -24,7 +24,7 @@ pub(crate) use testkit::{
     requests::{address, euros, key, tiers},
 };
 
-/// The codes of a refusal, or a panic when it was none.
+/// Returns the codes of a refusal. Panics if the result is not a refusal.
 pub(crate) fn codes<T: Debug, R: Debug + Copy>(result: Result<T, OpError<R>>) -> Vec<R> {
     match result {
         Err(OpError::Refused(why)) => why.iter().map(|refused| refused.code).collect(),
@@ -36,9 +36,9 @@ pub(crate) struct Market {
     market: market::Market,
     pub(crate) creator: CreatorScope,
     pub(crate) drop: Drop,
-    /// Ten units, at most three a person: 40.00, then 50.00 from the fifth on.
+    /// Ten units, at most three per person, at 40.00 for the first four and 50.00 from the fifth on.
     pub(crate) cup: DropItem,
-    /// Two units, at most two a person: 20.00.
+    /// Two units, at most two per person, at 20.00.
     pub(crate) bowl: DropItem,
 }
 
@@ -93,7 +93,7 @@ impl Market {
         reserve(db, buyer, &self.request(db.now(), lines, total, name)).await
     }
 
-    /// Reserves, and expects that it works.
+    /// Reserves lines and panics if that fails.
     pub(crate) async fn held(
         &self,
         db: &Db,
@@ -108,7 +108,7 @@ impl Market {
     }
 }
 
-/// One number that SQL answers.
+/// Returns the number that an SQL query selects.
 pub(crate) async fn number(db: &Db, sql: &str) -> i64 {
     let statement = Statement::from_string(db.backend(), format!("SELECT CAST(({sql}) AS BIGINT)"));
     db.reader()
@@ -121,18 +121,25 @@ pub(crate) async fn number(db: &Db, sql: &str) -> i64 {
         .unwrap_or(0)
 }
 
-/// The books: no unit twice, none below zero; captured is allocated; the ledger sums to zero.
+/// Checks the books: no unit is sold twice, counts match, captured money is allocated, and the ledger sums to
+/// zero.
 pub(crate) async fn check_books(db: &Db) {
-    let oversold = "SELECT COUNT(*) FROM drop_items i WHERE i.confirmed_units + COALESCE((SELECT SUM(r.units) FROM reservations r \
-                    WHERE r.drop_item_id = i.id AND r.state = 'HELD'), 0) > i.units AND NOT EXISTS (SELECT 1 FROM reservations r \
+    let oversold = "SELECT COUNT(*) FROM drop_items i WHERE i.confirmed_units + COALESCE(\
+                    (SELECT SUM(r.units) FROM reservations r \
+                    WHERE r.drop_item_id = i.id AND r.state = 'HELD'), 0) > i.units \
+                    AND NOT EXISTS (SELECT 1 FROM reservations r \
                     WHERE r.drop_item_id = i.id AND r.state = 'HELD')";
-    let miscounted = "SELECT COUNT(*) FROM drop_items i WHERE i.confirmed_units <> COALESCE((SELECT SUM(r.units) FROM reservations r \
+    let miscounted = "SELECT COUNT(*) FROM drop_items i WHERE i.confirmed_units <> COALESCE(\
+                      (SELECT SUM(r.units) FROM reservations r \
                       WHERE r.drop_item_id = i.id AND r.state = 'CONFIRMED'), 0)";
-    let unallocated = "SELECT COUNT(*) FROM payments p WHERE p.captured_minor <> COALESCE((SELECT SUM(a.amount_minor) FROM \
-                       payment_allocations a WHERE a.payment_id = p.id), 0)";
-    let uncovered = "SELECT COUNT(*) FROM payment_allocations a JOIN reservations r ON r.id = a.reservation_id \
+    let unallocated = "SELECT COUNT(*) FROM payments p WHERE p.captured_minor <> COALESCE(\
+                       (SELECT SUM(a.amount_minor) FROM payment_allocations a \
+                       WHERE a.payment_id = p.id), 0)";
+    let uncovered = "SELECT COUNT(*) FROM payment_allocations a \
+                     JOIN reservations r ON r.id = a.reservation_id \
                      WHERE r.state NOT IN ('CONFIRMED', 'REFUNDED')";
-    let unbalanced = "SELECT COUNT(*) FROM (SELECT movement FROM ledger_entries GROUP BY movement HAVING SUM(amount_minor) <> 0) m";
+    let unbalanced = "SELECT COUNT(*) FROM (SELECT movement FROM ledger_entries \
+                      GROUP BY movement HAVING SUM(amount_minor) <> 0) m";
     for sql in [oversold, miscounted, unallocated, uncovered, unbalanced] {
         assert_eq!(number(db, sql).await, 0, "{sql}");
     }

@@ -1,4 +1,4 @@
-//! To pay, to be told by the gateway, to lapse and to cancel.
+//! Tests of paying, of gateway reports, of lapses and of cancellations.
 
 use chrono::TimeDelta;
 use domain::{
@@ -85,11 +85,14 @@ on_both! {
         assert_eq!(payment(&kit, checkout).await.state, PaymentState::Succeeded);
         assert_eq!(facts(&kit).await.iter().filter(|kind| *kind == "confirmed").count(), 1);
         assert_eq!(number(&kit.db, "SELECT COUNT(*) FROM timers").await, 0);
-        assert_eq!(number(&kit.db, "SELECT SUM(amount_minor) FROM ledger_entries WHERE account = 'gateway'").await, 2_500);
+        assert_eq!(
+            number(&kit.db, "SELECT SUM(amount_minor) FROM ledger_entries WHERE account = 'gateway'").await,
+            2_500
+        );
         check_books(&kit.db).await;
     }
 
-    async fn time_in_our_queue_does_not_run_off_the_hold(kit: Kit) {
+    async fn time_in_our_queue_does_not_count_against_the_hold(kit: Kit) {
         let market = market(&kit).await;
         let ada = buyer(&kit, "ada").await;
         let checkout = market.held(&kit.db, &ada, &[(&market.cup, 1)], "one").await;
@@ -131,7 +134,7 @@ on_both! {
         assert!(tasks_of::<CancelPayment>(&kit).await.contains(&CancelPayment { payment: payment.id }));
     }
 
-    async fn money_that_comes_late_takes_all_lines_again_if_they_are_free(kit: Kit) {
+    async fn a_late_payment_confirms_all_lines_if_they_are_free(kit: Kit) {
         let market = market(&kit).await;
         let ada = buyer(&kit, "ada").await;
         let checkout = market.held(&kit.db, &ada, &[(&market.cup, 1), (&market.bowl, 2)], "one").await;
@@ -143,7 +146,7 @@ on_both! {
         check_books(&kit.db).await;
     }
 
-    async fn money_that_comes_too_late_goes_back_whole(kit: Kit) {
+    async fn a_payment_that_comes_too_late_is_refunded_in_full(kit: Kit) {
         let market = market(&kit).await;
         let (ada, bob) = (buyer(&kit, "ada").await, buyer(&kit, "bob").await);
         for swept in [true, false] {
@@ -157,7 +160,8 @@ on_both! {
             }
             tell(&kit, checkout, IntentState::Succeeded).await;
             assert_eq!(states(&kit, checkout).await, [State::Refunded, State::Refunded]);
-            let refunded = "SELECT SUM(amount_minor) FROM refunds WHERE reason = 'PAID_TOO_LATE' AND state = 'PENDING'";
+            let refunded =
+                "SELECT SUM(amount_minor) FROM refunds WHERE reason = 'PAID_TOO_LATE' AND state = 'PENDING'";
             assert_eq!(number(&kit.db, refunded).await, if swept { 2_000 } else { 4_000 });
             check_books(&kit.db).await;
             cancel(&kit.db, &bob, first_line(&kit, other).await, &key(&second)).await.unwrap();
@@ -170,25 +174,32 @@ on_both! {
         let checkout = market.held(&kit.db, &ada, &[(&market.cup, 1)], "one").await;
         let before = kit.state().await;
         let foreign = pay(&kit.db, &bob, &requests::pay(checkout, "theirs")).await.unwrap_err();
-        let unknown = pay(&kit.db, &bob, &requests::pay(CheckoutId(Uuid::from_u128(1)), "none")).await.unwrap_err();
+        let unknown =
+            pay(&kit.db, &bob, &requests::pay(CheckoutId(Uuid::from_u128(1)), "none")).await.unwrap_err();
         assert_eq!(format!("{foreign:?}"), format!("{unknown:?}"));
         assert_eq!(kit.state().await, before);
         pay(&kit.db, &ada, &requests::pay(checkout, "pay")).await.unwrap();
         let before = kit.state().await;
-        assert_eq!(codes(pay(&kit.db, &ada, &requests::pay(checkout, "twice")).await), [PayRefusal::PaymentInProcess]);
+        assert_eq!(
+            codes(pay(&kit.db, &ada, &requests::pay(checkout, "twice")).await),
+            [PayRefusal::PaymentInProcess]
+        );
         assert!(pay(&kit.db, &ada, &requests::pay(checkout, "pay")).await.unwrap().1);
         let mut reused = requests::pay(checkout, "pay");
         reused.method = PaymentMethod::new("pm_other").unwrap();
         assert_eq!(codes(pay(&kit.db, &ada, &reused).await), [PayRefusal::KeyReused]);
         tell(&kit, checkout, IntentState::Succeeded).await;
-        assert_eq!(codes(pay(&kit.db, &ada, &requests::pay(checkout, "after")).await), [PayRefusal::AlreadyPaid]);
+        assert_eq!(
+            codes(pay(&kit.db, &ada, &requests::pay(checkout, "after")).await),
+            [PayRefusal::AlreadyPaid]
+        );
         let lapsed = market.held(&kit.db, &bob, &[(&market.cup, 1)], "lapses").await;
         kit.clock.advance(TimeDelta::seconds(600));
         assert_eq!(codes(pay(&kit.db, &bob, &requests::pay(lapsed, "late")).await), [PayRefusal::HoldOver]);
         assert_eq!(before.count("refunds"), 0);
     }
 
-    async fn what_a_gateway_says_of_other_money_is_not_believed(kit: Kit) {
+    async fn a_report_about_another_amount_or_payment_is_rejected(kit: Kit) {
         let market = market(&kit).await;
         let ada = buyer(&kit, "ada").await;
         let checkout = market.held(&kit.db, &ada, &[(&market.cup, 1)], "one").await;
@@ -197,11 +208,40 @@ on_both! {
         let good = intent(&kit, checkout, IntentState::Succeeded).await;
         let mut wrong = good.clone();
         wrong.amount.minor += 1;
-        assert_eq!(codes(apply(&kit.db, &system(), &domain::registry::payables(), requests::gateway().as_str(), &wrong, None).await), [ApplyRefusal::WrongAmount]);
+        assert_eq!(
+            codes(
+                apply(
+                    &kit.db,
+                    &system(),
+                    &domain::registry::payables(),
+                    requests::gateway().as_str(),
+                    &wrong,
+                    None
+                )
+                .await
+            ),
+            [ApplyRefusal::WrongAmount]
+        );
         let mut unknown = good.clone();
         unknown.payment = PaymentId(Uuid::from_u128(1));
-        assert_eq!(codes(apply(&kit.db, &system(), &domain::registry::payables(), requests::gateway().as_str(), &unknown, None).await), [ApplyRefusal::UnknownPayment]);
-        assert_eq!(codes(apply(&kit.db, &system(), &domain::registry::payables(), "other", &good, None).await), [ApplyRefusal::UnknownPayment]);
+        assert_eq!(
+            codes(
+                apply(
+                    &kit.db,
+                    &system(),
+                    &domain::registry::payables(),
+                    requests::gateway().as_str(),
+                    &unknown,
+                    None
+                )
+                .await
+            ),
+            [ApplyRefusal::UnknownPayment]
+        );
+        assert_eq!(
+            codes(apply(&kit.db, &system(), &domain::registry::payables(), "other", &good, None).await),
+            [ApplyRefusal::UnknownPayment]
+        );
         assert_eq!(kit.state().await, before);
     }
 
@@ -231,7 +271,8 @@ on_both! {
         let line = first_line(&kit, checkout).await;
         let before = kit.state().await;
         let foreign = cancel(&kit.db, &bob, line, &key("theirs")).await.unwrap_err();
-        let unknown = cancel(&kit.db, &bob, ReservationId(Uuid::from_u128(1)), &key("none")).await.unwrap_err();
+        let unknown =
+            cancel(&kit.db, &bob, ReservationId(Uuid::from_u128(1)), &key("none")).await.unwrap_err();
         assert_eq!(format!("{foreign:?}"), format!("{unknown:?}"));
         assert_eq!(kit.state().await, before);
         pay(&kit.db, &ada, &requests::pay(checkout, "pay")).await.unwrap();

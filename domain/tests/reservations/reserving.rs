@@ -1,4 +1,4 @@
-//! To reserve: what it leaves behind, every refusal, repetition, contention.
+//! Tests of reserving: what it writes, every refusal, repeated keys, and contention.
 
 use chrono::TimeDelta;
 use domain::{
@@ -31,7 +31,10 @@ on_both! {
         let market = market(&kit).await;
         let ada = buyer(&kit, "ada").await;
         let before = facts(&kit).await.len();
-        let made = market.reserve(&kit.db, &ada, &[(&market.cup, 2), (&market.bowl, 1)], 10_000, "one").await.unwrap();
+        let made = market
+            .reserve(&kit.db, &ada, &[(&market.cup, 2), (&market.bowl, 1)], 10_000, "one")
+            .await
+            .unwrap();
         let Reserved::Made { checkout, replayed: false, .. } = made else { panic!("{made:?}") };
         let row = queries::checkout(&kit.db, &ada, checkout).await.unwrap().unwrap();
         assert_eq!((row.total_minor, row.due_now_minor, row.due_later_minor), (10_000, 2_500, 7_500));
@@ -41,14 +44,19 @@ on_both! {
         assert_eq!(facts(&kit).await.split_off(before), ["reserved", "stock_changed"]);
         assert_eq!(audit_actions(&kit).await.last().map(String::as_str), Some("checkout.reserve"));
         assert_eq!(number(&kit.db, "SELECT COUNT(*) FROM timers").await, 1);
-        assert_eq!(number(&kit.db, "SELECT COUNT(*) FROM payments WHERE state = 'PREPARING' AND intent IS NULL").await, 1);
+        assert_eq!(
+            number(&kit.db, "SELECT COUNT(*) FROM payments WHERE state = 'PREPARING' AND intent IS NULL")
+                .await,
+            1
+        );
         check_books(&kit.db).await;
     }
 
     async fn every_refusal_has_its_code_and_changes_nothing(kit: Kit) {
         let market = market(&kit).await;
         let ada = buyer(&kit, "ada").await;
-        let draft = domain::drops::create::create(&kit.db, &market.creator, draft_of(&kit, "Draft")).await.unwrap();
+        let draft =
+            domain::drops::create::create(&kit.db, &market.creator, draft_of(&kit, "Draft")).await.unwrap();
         let hidden = domain::drops::NewItem {
             variant: variant(&kit, &market.creator, "HIDDEN").await,
             units: 5,
@@ -59,7 +67,11 @@ on_both! {
         let before = kit.state().await;
         let request = |units, total| market.request(kit.db.now(), &[(&market.cup, units)], total, "refused");
         let mut unknown = request(1, 9_999);
-        unknown.lines = vec![Line { item: DropItemId(Uuid::from_u128(1)), units: Quantity::ONE, delivery: Delivery::Pickup }];
+        unknown.lines = vec![Line {
+            item: DropItemId(Uuid::from_u128(1)),
+            units: Quantity::ONE,
+            delivery: Delivery::Pickup,
+        }];
         let mut none = request(1, 9_999);
         none.lines = Vec::new();
         let mut many = request(1, 9_999);
@@ -132,7 +144,7 @@ on_both! {
         let refused = market.reserve(&kit.db, &bob, &[(&market.bowl, 1)], 100_000, "mine").await;
         assert_eq!(codes(refused), [ReserveRefusal::SoldOut]);
         kit.clock.advance(TimeDelta::seconds(600));
-        // Nobody has swept: the lapsed hold counts as free at once.
+        // No lapse task has run: the expired hold counts as free at once.
         market.held(&kit.db, &bob, &[(&market.bowl, 2)], "mine").await;
         assert!(lapse(&kit.db, &system(), all).await.unwrap());
         check_books(&kit.db).await;
@@ -184,7 +196,8 @@ on_both! {
     async fn a_quote_is_what_reserving_costs_and_hides_what_is_not_announced(kit: Kit) {
         let market = market(&kit).await;
         let scope = authorize(&Viewer::Public, Browse).unwrap();
-        let line = |item, units: u32| Line { item, units: units.try_into().unwrap(), delivery: Delivery::Shipping };
+        let line =
+            |item, units: u32| Line { item, units: units.try_into().unwrap(), delivery: Delivery::Shipping };
         let country = "DE".parse().unwrap();
         let quote = ask(&kit.db, &scope, &[line(market.cup.id, 1)], country).await.unwrap();
         assert_eq!((quote.total_minor, quote.due_now_minor), (4_500, 1_000));
@@ -192,24 +205,34 @@ on_both! {
         assert_eq!(codes(ask(&kit.db, &scope, &[unknown], country).await), [AskRefusal::ItemNotFound]);
         assert_eq!(codes(ask(&kit.db, &scope, &[], country).await), [AskRefusal::LineCount]);
         let japan = "JP".parse().unwrap();
-        assert_eq!(codes(ask(&kit.db, &scope, &[line(market.cup.id, 1)], japan).await), [AskRefusal::Quote(QuoteRefusal::NotShippedThere)]);
+        assert_eq!(
+            codes(ask(&kit.db, &scope, &[line(market.cup.id, 1)], japan).await),
+            [AskRefusal::Quote(QuoteRefusal::NotShippedThere)]
+        );
         domain::reservations::withdraw_drop(&kit.db, &market.creator, market.drop.id).await.unwrap();
-        assert_eq!(codes(ask(&kit.db, &scope, &[line(market.cup.id, 1)], country).await), [AskRefusal::ItemNotFound]);
+        assert_eq!(
+            codes(ask(&kit.db, &scope, &[line(market.cup.id, 1)], country).await),
+            [AskRefusal::ItemNotFound]
+        );
         cancel_drop(&kit.db, &market.creator, market.drop.id).await.unwrap();
         let _ = address();
     }
 
-    async fn sixty_four_buyers_on_the_last_units_make_exact_winners(kit: Kit) {
+    async fn sixty_four_buyers_of_the_last_units_have_exactly_ten_winners(kit: Kit) {
         let market = std::sync::Arc::new(market(&kit).await);
         let db = kit.connect(64).await;
         let mut buyers = Vec::new();
         for number in 0..64 {
             buyers.push(buyer(&kit, &format!("buyer{number}")).await);
         }
-        let tries: Vec<_> = buyers.into_iter().enumerate().map(|(number, buyer)| {
-            let (db, market) = (db.clone(), std::sync::Arc::clone(&market));
-            tokio::spawn(async move { contend(&db, &market, &buyer, number).await })
-        }).collect();
+        let tries: Vec<_> = buyers
+            .into_iter()
+            .enumerate()
+            .map(|(number, buyer)| {
+                let (db, market) = (db.clone(), std::sync::Arc::clone(&market));
+                tokio::spawn(async move { contend(&db, &market, &buyer, number).await })
+            })
+            .collect();
         let mut winners = 0;
         for one in tries {
             winners += usize::from(one.await.unwrap());

@@ -1,8 +1,8 @@
-//! The second wall, on PostgreSQL: what a creator's transactions see and touch when a `WHERE creator_id = …`
-//! is forgotten.
+//! Tests of the second wall on PostgreSQL: what a creator's transactions can read and change when a query
+//! forgets `WHERE creator_id = …`.
 //!
-//! Each test writes the statement that a mistake of ours would send. What these tests do not claim: that
-//! foreign SQL is kept in. Who can send any statement can also send `SET ROLE NONE`.
+//! Each test sends the statement that such a mistake of ours would send. The second wall does not protect
+//! against injected SQL: an attacker who can send any statement can also send `SET ROLE NONE`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,10 +41,10 @@ const NOT_ALLOWED: &str = "42501";
 /// SQLSTATE `read_only_sql_transaction`.
 const READ_ONLY: &str = "25006";
 
-/// All that the role may do, and to which rows. A new table that operations under a creator's scope touch has
-/// its line here, and is looked at in review; a table with a `creator_id` has one in any case. `own rows` is
-/// row-level security with a policy for reading and writing; without it the privilege is for the rows of
-/// everybody.
+/// The privileges of the role, and the rows that they cover. Every table that operations with a creator's
+/// scope use needs a line here, so that it gets reviewed; so does every table with a `creator_id`. `own rows`
+/// means row-level security with a policy for reading and writing. `all rows` means that the privilege covers
+/// the rows of everybody.
 const ALLOWED: &[&str] = &[
     "accounts: SELECT (id, name); own rows",
     "api_tokens: SELECT, INSERT, UPDATE; own rows",
@@ -68,34 +68,40 @@ const ALLOWED: &[&str] = &[
     "variants: SELECT, INSERT, UPDATE; own rows",
 ];
 
-/// Works out [`ALLOWED`] from the catalogue, rights of `PUBLIC` included; `$1` is the role.
+/// Computes the lines of [`ALLOWED`] from the database's catalogue, including the privileges of `PUBLIC`.
+/// `$1` is the role.
 const ALLOWED_IN_FACT: &str = "
     SELECT c.relname || ': ' || coalesce(whole.privileges, single.privileges, 'nothing') || '; ' || CASE
         WHEN NOT c.relrowsecurity THEN 'all rows'
         WHEN c.relforcerowsecurity THEN 'not even the system''s rows'
         WHEN EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polcmd = '*' AND p.polpermissive
-                     AND $1::regrole = ANY (p.polroles) AND p.polqual IS NOT NULL AND p.polwithcheck IS NOT NULL)
+                     AND $1::regrole = ANY (p.polroles)
+                     AND p.polqual IS NOT NULL AND p.polwithcheck IS NOT NULL)
             THEN 'own rows'
         ELSE 'no rows' END AS line
     FROM pg_class c
     CROSS JOIN LATERAL (
         SELECT string_agg(p, ', ' ORDER BY n) AS privileges
-        FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) WITH ORDINALITY AS t(p, n)
+        FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER'])
+            WITH ORDINALITY AS t(p, n)
         WHERE has_table_privilege($1, c.oid, p)) AS whole
     CROSS JOIN LATERAL (
         SELECT string_agg(p || ' (' || columns || ')', ', ' ORDER BY n) AS privileges
         FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) WITH ORDINALITY AS t(p, n)
         CROSS JOIN LATERAL (
             SELECT string_agg(a.attname, ', ' ORDER BY a.attnum) AS columns FROM pg_attribute a
-            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND has_column_privilege($1, c.oid, a.attnum, p)
+            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                AND has_column_privilege($1, c.oid, a.attnum, p)
         ) AS granted
         WHERE columns IS NOT NULL) AS single
     WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND (
-        whole.privileges IS NOT NULL OR single.privileges IS NOT NULL OR c.relrowsecurity OR c.relname = 'creators'
-        OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'creator_id' AND NOT a.attisdropped))
+        whole.privileges IS NOT NULL OR single.privileges IS NOT NULL OR c.relrowsecurity
+        OR c.relname = 'creators' OR EXISTS (
+            SELECT FROM pg_attribute a
+            WHERE a.attrelid = c.oid AND a.attname = 'creator_id' AND NOT a.attisdropped))
     ORDER BY c.relname COLLATE \"C\"";
 
-/// What one creator has: rows in every table that the wall divides.
+/// A creator with rows in every table that the second wall covers.
 struct Yard {
     scope: CreatorScope,
     drop: Drop,
@@ -115,7 +121,7 @@ async fn yard(kit: &Kit, name: &str) -> Yard {
     yard
 }
 
-/// What a creator of the market does not have by itself: tags, a member, a token.
+/// Adds what a creator of the market does not have by default: tags, a member, a token and an import.
 async fn furnish(kit: &Kit, scope: &CreatorScope, drop: &Drop, name: &str) {
     let tags = UpdateDrop { tags: Some(vec!["clay".parse().unwrap()]), ..UpdateDrop::default() };
     update(&kit.db, scope, drop.id, tags).await.unwrap();
@@ -149,7 +155,7 @@ async fn furnish(kit: &Kit, scope: &CreatorScope, drop: &Drop, name: &str) {
     .unwrap();
 }
 
-/// A market with a second creator, and a checkout that holds units of both.
+/// Opens a market with a second creator, and a checkout that holds units of both.
 async fn two_yards(kit: &Kit) -> (Yard, Yard) {
     let market = market(kit).await;
     furnish(kit, &market.creator, &market.drop, "Salt Glaze").await;
@@ -160,14 +166,15 @@ async fn two_yards(kit: &Kit) -> (Yard, Yard) {
     (Yard { scope: creator, drop, item: cup }, theirs)
 }
 
-/// As the owner of the tables.
+/// Executes a statement as the owner of the tables.
 async fn execute(db: &Db, sql: &str) {
     let done: Result<_, DbErr> =
         in_tx(db, Actor::System("test"), async |tx| tx.conn().execute_unprepared(sql).await).await;
     done.unwrap();
 }
 
-/// As a creator: how many rows it changed, or the SQLSTATE of why not. What it changed is kept.
+/// Executes a statement as a creator and commits it. Returns the number of changed rows, or the SQLSTATE of
+/// the error.
 async fn as_creator(db: &Db, scope: &CreatorScope, sql: &str) -> Result<u64, String> {
     let done: Result<_, DbErr> = in_tx(db, scope, async |tx| tx.conn().execute_unprepared(sql).await).await;
     done.map(|done| done.rows_affected()).map_err(|error| code(&error))
@@ -196,7 +203,8 @@ async fn allowed(kit: &Kit) -> Vec<String> {
     rows.iter().map(|row| row.try_get("", "line").unwrap()).collect()
 }
 
-/// The divided tables in which the role may do something, by name, with the columns that it may read.
+/// Returns the tables with `own rows` for which the role has a privilege, by name, with the columns that it
+/// may read.
 fn divided(privilege: &str) -> BTreeMap<&'static str, &'static str> {
     let of = |line: &'static str| {
         let (table, rest) = line.split_once(": ").unwrap();
@@ -210,7 +218,7 @@ fn divided(privilege: &str) -> BTreeMap<&'static str, &'static str> {
     ALLOWED.iter().copied().filter_map(of).collect()
 }
 
-/// The rows of a table as the creator sees them, with nothing to narrow them.
+/// Returns the rows of a table that the creator sees without any `WHERE`.
 async fn seen(kit: &Kit, scope: &CreatorScope, table: &str, columns: &str) -> BTreeSet<String> {
     let sql = format!("SELECT seen::text FROM (SELECT {columns} FROM {table}) AS seen");
     let rows: Result<_, DbErr> = read_in(&kit.db, scope, async |conn| texts(conn, &sql).await).await;
@@ -226,8 +234,8 @@ async fn the_role_may_do_what_was_reviewed_and_nothing_else(kit: Kit) {
         "not in the list: {unreviewed:#?}, only in the list: {untrue:#?}"
     );
     let role = format!(
-        "SELECT rolname::text FROM pg_roles WHERE rolname = '{TENANT_ROLE}' AND NOT (rolcanlogin OR rolsuper OR rolbypassrls \
-         OR rolcreaterole OR rolcreatedb OR rolreplication)"
+        "SELECT rolname::text FROM pg_roles WHERE rolname = '{TENANT_ROLE}' AND NOT (rolcanlogin OR rolsuper \
+         OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication)"
     );
     assert_eq!(texts(kit.db.reader(), &role).await.unwrap(), [TENANT_ROLE]);
     let functions =
@@ -239,14 +247,14 @@ async fn the_role_may_do_what_was_reviewed_and_nothing_else(kit: Kit) {
     );
 }
 
-async fn a_forgotten_where_finds_nothing_of_others(kit: Kit) {
+async fn a_forgotten_where_finds_no_rows_of_others(kit: Kit) {
     let (mine, theirs) = two_yards(&kit).await;
     for (table, columns) in divided("SELECT") {
         let (own, foreign) =
             (seen(&kit, &mine.scope, table, columns).await, seen(&kit, &theirs.scope, table, columns).await);
-        assert!(!own.is_empty() && !foreign.is_empty(), "{table} has no rows to be told apart");
+        assert!(!own.is_empty() && !foreign.is_empty(), "{table} has no rows to compare");
         assert!(own.is_disjoint(&foreign), "{table}");
-        // By another way: the owner of the tables counts with the condition that was forgotten.
+        // Cross-check: the owner of the tables counts the rows with the forgotten condition.
         let of = |scope: &CreatorScope| scope.creator().uuid();
         let forgotten = match table {
             "creators" => format!("id = '{}'", of(&mine.scope)),
@@ -256,8 +264,8 @@ async fn a_forgotten_where_finds_nothing_of_others(kit: Kit) {
         let counted = number(&kit.db, &format!("SELECT count(*) FROM {table} WHERE {forgotten}")).await;
         assert_eq!(own.len(), usize::try_from(counted).unwrap(), "{table}");
     }
-    // Those whose creator stands in another table: one drop with two items, two products and the creator
-    // itself have slugs.
+    // Tables that find their creator through another table: one drop with two items, two products and the
+    // creator itself have slugs.
     assert_eq!(seen(&kit, &mine.scope, "price_tiers", "*").await.len(), 3);
     assert_eq!(seen(&kit, &mine.scope, "stock_gates", "*").await.len(), 1);
     assert_eq!(seen(&kit, &mine.scope, "tags", "*").await.len(), 1);
@@ -265,7 +273,7 @@ async fn a_forgotten_where_finds_nothing_of_others(kit: Kit) {
     assert_eq!(seen(&kit, &mine.scope, "accounts", "id, name").await.len(), 1);
 }
 
-async fn an_update_or_delete_without_where_touches_nothing_of_others(kit: Kit) {
+async fn an_update_or_delete_without_where_touches_no_rows_of_others(kit: Kit) {
     let (mine, theirs) = two_yards(&kit).await;
     for (table, columns) in divided("UPDATE") {
         let column = format!(
@@ -277,7 +285,7 @@ async fn an_update_or_delete_without_where_touches_nothing_of_others(kit: Kit) {
             as_creator(&kit.db, &mine.scope, &format!("UPDATE {table} SET {first} = {first}")).await;
         assert_eq!(touched, Ok(u64::try_from(own).unwrap()), "{table}");
     }
-    // The creator of this one has no reservations, so that all of it can go.
+    // This creator has no reservations, so that all of its rows can be deleted.
     let empty = yard(&kit, "Small Press").await;
     let kept: Vec<_> = all_seen(&kit, &mine.scope, &theirs.scope).await;
     let referring_first = ["price_tiers", "drop_items", "shipping_tariffs", "tags"];
@@ -291,7 +299,7 @@ async fn an_update_or_delete_without_where_touches_nothing_of_others(kit: Kit) {
     assert_eq!(all_seen(&kit, &mine.scope, &theirs.scope).await, kept);
 }
 
-/// All that two creators see.
+/// Returns all rows that two creators see.
 async fn all_seen(kit: &Kit, first: &CreatorScope, second: &CreatorScope) -> Vec<BTreeSet<String>> {
     let mut all = Vec::new();
     for (table, columns) in divided("SELECT") {
@@ -315,17 +323,20 @@ async fn a_row_for_another_creator_is_refused(kit: Kit) {
              VALUES ('{other}', 'FR', 9, 1, 'EUR')"
         ),
         format!(
-            "INSERT INTO drop_items SELECT gen_random_uuid(), drop_id, '{other}', variant_id, 9, 1, 1, 0 FROM drop_items LIMIT 1"
+            "INSERT INTO drop_items SELECT gen_random_uuid(), drop_id, '{other}', variant_id, 9, 1, 1, 0 \
+             FROM drop_items LIMIT 1"
         ),
         format!("INSERT INTO price_tiers (drop_item_id, position, price_minor) VALUES ('{item}', 9, 1)"),
         format!("INSERT INTO stock_gates (drop_id, version) VALUES ('{drop}', 1)"),
         format!("INSERT INTO tags (kind, subject, tag) VALUES ('drop', '{drop}', 'mine')"),
         "INSERT INTO tags (kind, subject, tag) SELECT 'unheard-of', id, 'mine' FROM drops".to_owned(),
         format!(
-            "INSERT INTO slugs (kind, owner, slug, subject, created_at) VALUES ('drop', '{other}', 'mine', '{drop}', now())"
+            "INSERT INTO slugs (kind, owner, slug, subject, created_at) VALUES ('drop', '{other}', 'mine', \
+             '{drop}', now())"
         ),
         format!(
-            "INSERT INTO slugs (kind, owner, slug, subject, created_at) VALUES ('creator', '{}', 'mine', '{other}', now())",
+            "INSERT INTO slugs (kind, owner, slug, subject, created_at) VALUES ('creator', '{}', 'mine', \
+             '{other}', now())",
             uuid::Uuid::nil()
         ),
     ] {
@@ -334,7 +345,7 @@ async fn a_row_for_another_creator_is_refused(kit: Kit) {
     assert_eq!(kit.state().await, before);
 }
 
-async fn what_is_not_a_creators_is_out_of_its_reach(kit: Kit) {
+async fn other_data_is_out_of_a_creators_reach(kit: Kit) {
     let (mine, _) = two_yards(&kit).await;
     let before = kit.state().await;
     for sql in [
@@ -363,8 +374,8 @@ async fn what_is_not_a_creators_is_out_of_its_reach(kit: Kit) {
 
 async fn without_a_creator_the_role_sees_nothing(kit: Kit) {
     two_yards(&kit).await;
-    // One connection: the second round finds the setting as a creator's transaction has left it, empty
-    // instead of absent.
+    // There is one connection, so the second round finds the setting empty instead of absent, as a creator's
+    // transaction leaves it.
     let db = kit.connect(1).await;
     let somebody = system().as_creator(CreatorId(uuid::Uuid::from_u128(1)));
     for _ in 0..2 {
@@ -381,12 +392,12 @@ async fn without_a_creator_the_role_sees_nothing(kit: Kit) {
     }
 }
 
-async fn a_connection_is_what_it_was_however_a_creators_work_ends(kit: Kit) {
+async fn a_connection_is_restored_however_a_creators_transaction_ends(kit: Kit) {
     let (mine, _) = two_yards(&kit).await;
     let scope = &mine.scope;
     let db = kit.connect(1).await;
-    let who = "SELECT concat_ws(' ', pg_backend_pid(), current_user, current_setting('transaction_read_only'), \
-               current_setting('smallrun.creator', true))";
+    let who = "SELECT concat_ws(' ', pg_backend_pid(), current_user, \
+               current_setting('transaction_read_only'), current_setting('smallrun.creator', true))";
     let before = texts(db.reader(), who).await.unwrap();
     let same = async |ending: &str| {
         let now = texts(db.reader(), who).await.unwrap();
@@ -405,7 +416,7 @@ async fn a_connection_is_what_it_was_however_a_creators_work_ends(kit: Kit) {
         read_in(&db, scope, async |conn| texts(conn, "SELECT current_user::text").await).await;
     assert_eq!(read.unwrap(), [TENANT_ROLE]);
     same("read").await;
-    // The request was given up while its transaction was open.
+    // The request is aborted while its transaction is open.
     let (begun, has_begun) = tokio::sync::oneshot::channel();
     let given_up = tokio::spawn({
         let (db, scope) = (db.clone(), *scope);
@@ -425,9 +436,9 @@ async fn a_connection_is_what_it_was_however_a_creators_work_ends(kit: Kit) {
     same("given up").await;
 }
 
-/// The platform's tables are nobody's, so it writes to them beyond the wall, and is within it again
-/// afterwards.
-async fn what_the_platform_keeps_is_written_under_a_creators_scope(kit: Kit) {
+/// The platform's tables belong to no creator, so the platform writes to them beyond the wall and returns
+/// within it afterwards.
+async fn platform_tables_are_written_under_a_creators_scope(kit: Kit) {
     let (mine, _) = two_yards(&kit).await;
     let (db, checkout, made) = (&kit.db, kit.db.new_id::<CheckoutId>(), Uuid::from_u128(1));
     let before = kit.state().await;
@@ -450,7 +461,7 @@ async fn what_the_platform_keeps_is_written_under_a_creators_scope(kit: Kit) {
         Ok(costs)
     })
     .await;
-    assert_eq!(written.unwrap(), [3, 3], "two more than without the wall");
+    assert_eq!(written.unwrap(), [3, 3], "two statements more than without the wall");
     assert_eq!(testkit::tasks_of::<LapseCheckout>(&kit).await, [LapseCheckout { checkout }]);
     let after = kit.state().await;
     assert_eq!(after.count("timers"), before.count("timers"), "the timer was set and dropped");
@@ -480,13 +491,13 @@ macro_rules! on_postgres {
 }
 
 on_postgres! {
-    what_the_platform_keeps_is_written_under_a_creators_scope,
+    platform_tables_are_written_under_a_creators_scope,
     the_role_may_do_what_was_reviewed_and_nothing_else,
-    a_forgotten_where_finds_nothing_of_others,
-    an_update_or_delete_without_where_touches_nothing_of_others,
+    a_forgotten_where_finds_no_rows_of_others,
+    an_update_or_delete_without_where_touches_no_rows_of_others,
     a_row_for_another_creator_is_refused,
-    what_is_not_a_creators_is_out_of_its_reach,
+    other_data_is_out_of_a_creators_reach,
     without_a_creator_the_role_sees_nothing,
-    a_connection_is_what_it_was_however_a_creators_work_ends,
+    a_connection_is_restored_however_a_creators_transaction_ends,
     a_read_changes_nothing,
 }

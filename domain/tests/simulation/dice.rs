@@ -1,4 +1,4 @@
-//! Randomness from a seed: the same seed, the same run.
+//! Random numbers from a seed: the same seed gives the same run.
 
 use std::sync::Mutex;
 
@@ -21,28 +21,28 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    /// A number from 0 to below `bound`.
+    /// Returns a number in `[0, bound)`.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.next() % u64::try_from(bound.max(1)).unwrap()).unwrap()
     }
 
-    /// A number in `[from, to]`.
+    /// Returns a number in `[from, to]`.
     pub(crate) fn between(&mut self, from: u32, to: u32) -> u32 {
         from + u32::try_from(self.below(usize::try_from(to - from).unwrap() + 1)).unwrap()
     }
 
-    /// True in so many of a hundred throws.
+    /// Returns `true` with a probability of `chance` percent.
     pub(crate) fn percent(&mut self, chance: usize) -> bool {
         self.below(100) < chance
     }
 
-    /// One of them; nothing when there is none.
+    /// Returns one of the elements, or `None` if there are none.
     pub(crate) fn one_of<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
         if of.is_empty() { None } else { of.get(self.below(of.len())) }
     }
 }
 
-/// Ids and secrets of a run.
+/// The entropy for ids and secrets of a run.
 #[derive(Debug)]
 pub(crate) struct DiceEntropy(Mutex<Dice>);
 

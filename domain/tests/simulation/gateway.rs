@@ -1,5 +1,5 @@
-//! A payment gateway in memory, as unreliable as a real one: calls fail before or after their effect,
-//! outcomes come late, and its events lie on the wire until the world delivers them, in whatever order,
+//! A payment gateway in memory that is as unreliable as a real one. Its calls fail before or after their
+//! effect. Its outcomes come late. Its events wait on the wire until the world delivers them, in any order,
 //! twice, or never.
 
 use std::{
@@ -17,23 +17,23 @@ use domain::{
     platform::{Money, clock::ManualClock},
 };
 
-/// The methods of payment, and what comes of each.
+/// The methods of payment, named after their outcomes.
 pub(crate) const METHODS: [&str; 4] = ["pm_pays", "pm_declined", "pm_asks", "pm_takes_its_time"];
 
-/// How a call goes wrong.
+/// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mishap {
-    /// The gateway hears nothing.
+    /// The call does not reach the gateway.
     Unheard,
-    /// The gateway does it, and the answer is lost.
+    /// The gateway executes the call, but the answer is lost.
     Unanswered,
-    /// The gateway does it, and takes so many seconds to answer.
+    /// The gateway executes the call and takes this many seconds to answer.
     Slow(u32),
-    /// What the gateway answers is no longer so when the answer arrives: the payment has come.
+    /// The buyer pays while the answer is on its way, so the answer is outdated when it arrives.
     Overtaken,
 }
 
-/// What was answered to a key.
+/// The stored answer for an idempotency key.
 #[derive(Debug, Clone)]
 enum Answer {
     Intent(Intent),
@@ -51,7 +51,7 @@ struct State {
     clock: Arc<ManualClock>,
 }
 
-/// The gateway.
+/// The simulated gateway.
 pub(crate) struct Gateway {
     identity: GatewayIdentity,
     state: Mutex<State>,
@@ -65,43 +65,43 @@ impl Gateway {
         Self { identity: GatewayIdentity::in_test("simulated"), state }
     }
 
-    /// The next call goes wrong.
+    /// Sets how the next call fails.
     pub(crate) fn expect(&self, mishap: Option<Mishap>) {
         self.state.lock().unwrap().mishap = mishap;
     }
 
-    /// The intents that were answered since this was asked last.
+    /// Returns the intents in answers since the last call of this function.
     pub(crate) fn told(&self) -> Vec<Intent> {
         std::mem::take(&mut self.state.lock().unwrap().told)
     }
 
-    /// All intents as they stand.
+    /// Returns all intents in their current state.
     pub(crate) fn intents(&self) -> Vec<Intent> {
         self.state.lock().unwrap().intents.clone()
     }
 
-    /// What was given back of an intent.
+    /// Returns the refunded amount of an intent.
     pub(crate) fn refunded(&self, intent: &str) -> i64 {
         self.state.lock().unwrap().refunded.get(intent).copied().unwrap_or(0)
     }
 
-    /// How many events wait on the wire.
+    /// Returns the number of events on the wire.
     pub(crate) fn waiting(&self) -> usize {
         self.state.lock().unwrap().wire.len()
     }
 
-    /// An event of the wire, which stays there (`again`) or not.
+    /// Returns an event from the wire. The event stays there if `again` is set.
     pub(crate) fn event(&self, at: usize, again: bool) -> GatewayEvent {
         let wire = &mut self.state.lock().unwrap().wire;
         if again { wire[at].clone() } else { wire.remove(at) }
     }
 
-    /// An event that was not taken waits on the wire again.
+    /// Puts an event that was not acknowledged back on the wire.
     pub(crate) fn put_back(&self, event: GatewayEvent) {
         self.state.lock().unwrap().wire.push(event);
     }
 
-    /// The buyer confirms or declines what an intent asks for, or an intent in process ends.
+    /// Ends an intent: the buyer confirms or declines the action, or the processing ends.
     pub(crate) fn end(&self, id: &str, pays: bool) {
         let mut state = self.state.lock().unwrap();
         let intent = state.intents.iter_mut().find(|intent| intent.id == id).unwrap();
@@ -132,7 +132,7 @@ impl State {
             .ok_or_else(|| GatewayError::Refused("no such intent".into()))
     }
 
-    /// The buyer pays now, if that is what the intent waits for.
+    /// Lets the buyer pay now, if the intent waits for that.
     fn overtake(&mut self, id: &str) {
         let waits = |intent: &&mut Intent| {
             matches!(intent.state, IntentState::RequiresAction | IntentState::Processing)
@@ -143,7 +143,7 @@ impl State {
         }
     }
 
-    /// One call: may go wrong, is done once a key, and its answer is kept.
+    /// Executes one call, which may fail. It is executed once per key, and its answer is stored.
     fn call(
         &mut self,
         key: &str,
@@ -151,14 +151,19 @@ impl State {
     ) -> Result<Answer, GatewayError> {
         let mishap = self.mishap.take();
         if mishap == Some(Mishap::Unheard) {
-            return Err(GatewayError::Later("not heard".into()));
+            return Err(GatewayError::Later("not reached".into()));
         }
         let answer = match self.keys.get(key) {
             Some(known) => known.clone(),
             None => {
                 let answer = work(self)?;
-                // What is in process cannot be cancelled now, and may be later: such an answer is not kept.
-                let open = matches!(&answer, Answer::Intent(intent) if key.starts_with("cancel:") && intent.state == IntentState::Processing);
+                // A processing intent cannot be cancelled now, but may be later, so this answer is not
+                // stored.
+                let open = matches!(
+                    &answer,
+                    Answer::Intent(intent)
+                        if key.starts_with("cancel:") && intent.state == IntentState::Processing
+                );
                 if !open {
                     self.keys.insert(key.to_owned(), answer.clone());
                 }
@@ -203,7 +208,7 @@ impl PaymentGateway for Gateway {
         let answer = state.call(key, |state| {
             assert!(
                 state.intents.iter().all(|intent| intent.payment != new.payment),
-                "a second intent of one payment"
+                "a payment has a second intent"
             );
             let mut intent = Intent {
                 id: format!("intent_{}", state.intents.len()),

@@ -1,20 +1,20 @@
-//! A seeded simulation of reserving and paying: buyers who reserve, pay and cancel, creators who change their
-//! minds, a gateway whose outcomes come late, twice or never, workers, time, and a process that may end at
-//! any point.
+//! A seeded simulation of reserving and paying. It has buyers who reserve, pay and cancel, creators who
+//! change their drops, a gateway whose outcomes come late, twice or never, workers, time, and a process that
+//! may crash at any fault point.
 //!
-//! No threads and no waiting within a run: one step after the other, over SQLite, with the clock, randomness
-//! and the gateway injected. After every step the database is compared with a small model in memory, and at
-//! the end with the books.
+//! A run uses no threads and no waiting: one step follows another, over SQLite, with an injected clock,
+//! randomness and gateway. After every step the database is compared with a small model in memory. At the end
+//! of the run the books are checked.
 //!
-//! `SMALLRUN_TEST_RUNS` says how many runs (300 by default), `SMALLRUN_TEST_SEED` plays one again: a failure
-//! prints it.
+//! `SMALLRUN_TEST_RUNS` sets the number of runs (300 by default). A failure prints its seed;
+//! `SMALLRUN_TEST_SEED` repeats the run with that seed.
 
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "a test that fails has said what it must"
+    reason = "a panic fails the test"
 )]
 
 mod books;
@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use market::Template;
 use world::World;
 
-/// Seeds from here on.
+/// The seed of the first run.
 const FIRST_SEED: u64 = 1;
 
 fn number(variable: &str) -> Option<u64> {
@@ -37,7 +37,7 @@ fn number(variable: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} must be a number, not {text}")))
 }
 
-/// After a failure the others begin no more.
+/// Stops the other threads from starting new runs after a failure.
 struct StopOthers<'a> {
     next: &'a AtomicU64,
     end: u64,
@@ -52,7 +52,7 @@ impl Drop for StopOthers<'_> {
 }
 
 #[test]
-fn whatever_happens_units_and_money_are_where_they_belong() {
+fn units_and_money_always_match_the_model() {
     let seeds = match number("SMALLRUN_TEST_SEED") {
         Some(seed) => seed..seed + 1,
         None => FIRST_SEED..FIRST_SEED + number("SMALLRUN_TEST_RUNS").unwrap_or(300),
@@ -60,7 +60,7 @@ fn whatever_happens_units_and_money_are_where_they_belong() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let template = runtime().block_on(Template::make());
     let next = AtomicU64::new(seeds.start);
-    // Runs know nothing of each other, so several go on at once.
+    // Runs are independent of each other, so several run in parallel.
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {

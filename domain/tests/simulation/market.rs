@@ -1,5 +1,5 @@
-//! What every run begins with: creators, variants and buyers, in a database that is copied; and the drops of
-//! a run.
+//! The start of every run: creators, variants and buyers in a template database that is copied for the run,
+//! and the drops of the run.
 
 use chrono::TimeDelta;
 use domain::platform::{
@@ -18,18 +18,18 @@ use crate::{
     model::{DropModel, ItemModel, Model},
 };
 
-/// Enough for them to take units from each other.
+/// The number of buyers: enough of them to compete for units.
 const BUYERS: usize = 5;
-/// The variants of each creator.
+/// The number of variants of each creator.
 const VARIANTS: [usize; 2] = [2, 1];
-/// What a unit costs, before its deposit of a quarter.
+/// The price of a unit. The deposit is a quarter of it.
 const PRICE_MINOR: i64 = 4_000;
 
 pub(crate) fn system() -> SystemScope {
     SystemScope::new("simulation")
 }
 
-/// A database that nobody has open, to be copied for each run.
+/// A closed database that is copied for each run.
 pub(crate) struct Template {
     pub(crate) store: TestDb,
     pub(crate) legal: LegalTextId,
@@ -55,7 +55,7 @@ impl Template {
         for number in 0..BUYERS {
             accounts.push(market.account(&format!("buyer-{number}")).await);
         }
-        // What the buyers' accounts have told is not part of a run.
+        // The facts, tasks and audit rows of creating the accounts are not part of a run.
         for table in ["outbox", "tasks", "audit"] {
             sea_orm::ConnectionTrait::execute_unprepared(
                 kit.db.schema_connection(),
@@ -75,13 +75,13 @@ impl Template {
     }
 }
 
-/// Announces a drop of each creator, with the terms that the dice say.
+/// Opens a drop for each creator, with random terms.
 pub(crate) async fn open(db: &Db, template: &Template, dice: &mut Dice) -> (Model, Vec<CreatorScope>) {
     let (mut model, mut creators) = (Model::default(), Vec::new());
     let market = Market::over(db);
     for (number, (creator, variants)) in template.variants.iter().enumerate() {
         let scope = system().as_creator(*creator);
-        // The second may open later, and both may close within the run.
+        // The second drop may open later, and both may close within the run.
         let opens_in = if number > 0 && dice.percent(30) { dice.between(1, 900).into() } else { 0 };
         let opens_at = db.now() + TimeDelta::seconds(opens_in);
         let closes_at = opens_at + TimeDelta::seconds(dice.between(1_800, 20_000).into());

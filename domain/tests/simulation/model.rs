@@ -1,5 +1,5 @@
-//! What should be so: the rules of reservations and payments once more, over a few vectors in memory, without
-//! a database, transactions or faults. Written from the rules, not from the code.
+//! The model: the rules of reservations and payments again, over a few vectors in memory, without a database,
+//! transactions or faults. It is written from the rules, not from the code.
 
 use std::collections::BTreeSet;
 
@@ -9,9 +9,9 @@ use domain::{
     platform::ids::{CheckoutId, DropId, DropItemId, EntityId, PaymentId, ReservationId},
 };
 
-/// A choice may wait so long in our own queue.
+/// The maximum time, in seconds, that a choice may wait in our own queue without counting against the hold.
 const QUEUE_SECS: i64 = 300;
-/// A payment in process extends the hold once, by so much.
+/// The seconds by which a payment in process extends the hold, once.
 const PROCESSING_SECS: i64 = 600;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,18 +69,18 @@ pub(crate) struct CheckoutModel {
     pub(crate) extended: bool,
     pub(crate) payment: PaymentId,
     pub(crate) state: PaymentState,
-    /// With how many seconds of the hold left the buyer's choice was queued, while it waits.
+    /// The seconds that were left of the hold when the buyer's choice was queued, while it is queued.
     pub(crate) queued: Option<i64>,
     pub(crate) captured: i64,
     pub(crate) refunded: i64,
-    /// Amounts that go back, and whether they have.
+    /// The amounts of the refunds, and whether each is done.
     pub(crate) refunds: Vec<(i64, bool)>,
-    /// How often the buyer is to hear that it was confirmed, and that it lapsed.
+    /// The number of letters that the checkout was confirmed, and that it lapsed.
     pub(crate) confirmations: usize,
     pub(crate) lapses: usize,
 }
 
-/// Why something is refused, as the API's codes have it.
+/// The code of a refusal: the name of the enum variant.
 pub(crate) type Code = &'static str;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -113,7 +113,7 @@ impl CheckoutModel {
                 line.state = state;
             }
         }
-        // A payment on its way goes on: its outcome decides.
+        // A payment in process continues: its outcome decides.
         if matches!(
             self.state,
             PaymentState::Preparing | PaymentState::RequiresMethod | PaymentState::RequiresAction
@@ -133,7 +133,8 @@ impl CheckoutModel {
 }
 
 impl Model {
-    /// Units that are held or confirmed at `now`, of all or of one buyer, without those of one checkout.
+    /// Returns the units of an item that are held or confirmed at `now`, of all buyers or of one, without
+    /// those of one checkout.
     fn taken(&self, item: usize, buyer: Option<usize>, without: Option<usize>, now: DateTime<Utc>) -> u32 {
         let others = self
             .checkouts
@@ -160,7 +161,8 @@ impl Model {
             .sum()
     }
 
-    /// The shortages of lines (item and units), by line, as a person who asks for them now would be told.
+    /// Returns the refusals of the lines (item and units) that a buyer would get at `now` because of limits
+    /// or stock.
     fn shortages(
         &self,
         buyer: usize,
@@ -181,7 +183,7 @@ impl Model {
         codes
     }
 
-    /// Whether units may be reserved; until when they are held.
+    /// Checks whether units may be reserved, and returns until when they are held.
     pub(crate) fn reserve(
         &self,
         buyer: usize,
@@ -212,9 +214,9 @@ impl Model {
         }
     }
 
-    /// Whether a buyer is to pay first, or to wait: at most three checkouts are open in a drop, and after the
-    /// second that ran out within a day there is a pause of a minute, doubled by each further one, four hours
-    /// at most.
+    /// Returns why a buyer must pay first or wait. At most three checkouts may be open in a drop. After the
+    /// second hold that expires within a day there is a pause of one minute, which doubles with each further
+    /// one, up to four hours.
     fn misconduct(&self, buyer: usize, drops: &BTreeSet<usize>, now: DateTime<Utc>) -> Vec<Code> {
         let of_buyer = |drop: usize| {
             let theirs = self.checkouts.iter().filter(move |checkout| checkout.buyer == buyer);
@@ -249,7 +251,7 @@ impl Model {
         }
     }
 
-    /// The buyer chooses a method.
+    /// Applies the buyer's choice of a method.
     pub(crate) fn pay(&mut self, at: usize, buyer: usize, now: DateTime<Utc>) -> Result<(), Code> {
         let checkout = &mut self.checkouts[at];
         if checkout.buyer != buyer {
@@ -271,7 +273,7 @@ impl Model {
         Ok(())
     }
 
-    /// The buyer gives a line up.
+    /// Applies the buyer's cancellation of a line.
     pub(crate) fn cancel(
         &mut self,
         at: usize,
@@ -305,7 +307,7 @@ impl Model {
         }
     }
 
-    /// The creator changes how many units there are.
+    /// Applies the creator's change of an item's units.
     pub(crate) fn set_units(&mut self, item: usize, units: u32, now: DateTime<Utc>) -> Result<(), Code> {
         if self.drops[self.items[item].drop].called_off {
             return Err("Cancelled");
@@ -317,7 +319,7 @@ impl Model {
         Ok(())
     }
 
-    /// The creator calls a drop off.
+    /// Applies the creator's cancellation of a drop.
     pub(crate) fn call_off(&mut self, drop: usize) -> Result<(), Code> {
         if std::mem::replace(&mut self.drops[drop].called_off, true) {
             return Err("AlreadyCancelled");
@@ -341,7 +343,7 @@ impl Model {
         Ok(())
     }
 
-    /// A hold's time may be over.
+    /// Lapses a checkout if its hold has expired.
     pub(crate) fn lapse(&mut self, at: usize, now: DateTime<Utc>) {
         let checkout = &mut self.checkouts[at];
         if checkout.is_held() && checkout.expires_at <= now {
@@ -350,7 +352,7 @@ impl Model {
         }
     }
 
-    /// The gateway says where an intent stands; by a webhook or as the answer to a call.
+    /// Applies the gateway's report of an intent, from a webhook or from the answer to a call.
     pub(crate) fn told(&mut self, at: usize, intent: IntentState, by_webhook: bool, now: DateTime<Utc>) {
         let checkout = &mut self.checkouts[at];
         let of_earlier_choice = matches!(intent, IntentState::RequiresMethod | IntentState::RequiresAction);
@@ -386,7 +388,7 @@ impl Model {
         }
     }
 
-    /// The money is here: all lines are the buyer's, or all of it goes back.
+    /// Applies a captured payment: confirms all lines, or refunds all of it.
     fn paid(&mut self, at: usize, now: DateTime<Utc>) {
         let checkout = &self.checkouts[at];
         let lines: Vec<(usize, u32)> = checkout.lines.iter().map(|line| (line.item, line.units)).collect();
@@ -409,7 +411,7 @@ impl Model {
         }
     }
 
-    /// A refund is done.
+    /// Applies a completed refund.
     pub(crate) fn gave_back(&mut self, at: usize, amount: i64) {
         let checkout = &mut self.checkouts[at];
         if let Some(refund) = checkout.refunds.iter_mut().find(|refund| **refund == (amount, false)) {
@@ -418,23 +420,24 @@ impl Model {
         }
     }
 
-    /// What must hold whatever happens.
+    /// Checks the invariants.
     pub(crate) fn check(&self, now: DateTime<Utc>) {
         for (at, item) in self.items.iter().enumerate() {
             let taken = self.taken(at, None, None, now);
             assert!(taken <= item.units, "item {at}: {taken} units of {} are taken", item.units);
             for buyer in self.checkouts.iter().map(|checkout| checkout.buyer) {
                 let has = self.taken(at, Some(buyer), None, now);
-                assert!(has <= item.limit, "item {at}: buyer {buyer} has {has}, and may have {}", item.limit);
+                assert!(has <= item.limit, "item {at}: buyer {buyer} has {has}, the limit is {}", item.limit);
             }
         }
         for checkout in &self.checkouts {
             let back: i64 = checkout.refunds.iter().map(|(amount, _)| amount).sum();
-            assert!(back <= checkout.captured, "more goes back than came: {checkout:?}");
+            assert!(back <= checkout.captured, "more is refunded than was captured: {checkout:?}");
         }
     }
 
-    /// The same in lines of text, as [`crate::books::seen`] reads them from the database.
+    /// Returns the model as lines of text, in the format in which [`crate::books::seen`] reads them from the
+    /// database.
     pub(crate) fn lines(&self) -> Vec<String> {
         let hex = |id: uuid::Uuid| id.simple().to_string().to_uppercase();
         let mut lines = Vec::new();

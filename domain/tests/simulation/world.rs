@@ -1,5 +1,5 @@
-//! A run: buyers, creators, a gateway, workers and time take turns as the dice say, each step may end in the
-//! middle, and after each the database must say what the model says.
+//! A run: the dice choose steps of buyers, creators, the gateway, workers and the clock. Each step may crash,
+//! and after each step the database must match the model.
 
 mod people;
 mod workers;
@@ -38,42 +38,42 @@ use crate::{
     model::Model,
 };
 
-/// What the workers call themselves.
+/// The actor of the workers.
 const WORKER: Actor = Actor::System("simulation");
 
-/// Steps of a run before all is brought to an end.
+/// The number of steps of a run before it comes to rest.
 const STEPS: std::ops::RangeInclusive<u32> = 20..=50;
 
-/// How one step goes.
+/// How one step runs.
 #[derive(Debug, Clone, Copy)]
 enum Luck {
-    /// To its end.
+    /// It runs to its end.
     Fine,
-    /// The process ends at the so-manieth point.
+    /// The process crashes at the n-th fault point.
     Crash(u32),
-    /// The so-manieth point fails.
+    /// The n-th fault point returns an error.
     Fail(u32),
 }
 
-/// What came of a step.
+/// The outcome of a step.
 #[derive(Debug)]
 enum Came {
-    /// It was done.
+    /// The step was done.
     Done,
-    /// A rule said no.
+    /// The step was refused with these codes.
     Refused(Vec<String>),
-    /// Nobody knows.
+    /// The step may or may not have been done.
     Unknown,
 }
 
-/// A reservation as its buyer asked for it.
+/// A request of a buyer to reserve.
 struct Asked {
     buyer: usize,
     lines: Vec<(usize, u32)>,
     key: String,
 }
 
-/// A choice as its buyer made it.
+/// A buyer's choice of a payment method.
 struct Chosen {
     buyer: usize,
     checkout: usize,
@@ -92,14 +92,14 @@ pub(crate) struct World<'a> {
     creators: Vec<CreatorScope>,
     model: Model,
     asked: Vec<Asked>,
-    /// Which checkout a key made.
+    /// The checkout that a buyer's key made.
     made: BTreeMap<(usize, String), usize>,
     chosen: Vec<Chosen>,
-    /// What a key was used for.
+    /// The checkout and the method that a buyer's key was used for.
     paid: BTreeMap<(usize, String), (usize, &'static str)>,
     cancelled: BTreeMap<(usize, String), (usize, usize)>,
     kinds: TaskKinds,
-    /// The letters that a worker had in hand, by their tasks.
+    /// The letters that a worker processed, by their tasks.
     letters: BTreeMap<String, Json>,
     holder: u128,
     keys: usize,
@@ -108,7 +108,7 @@ pub(crate) struct World<'a> {
     _store: TestDb,
 }
 
-/// Takes every letter.
+/// A mailer that accepts every letter.
 struct Postman;
 
 #[async_trait]
@@ -123,7 +123,7 @@ impl Drop for World<'_> {
         if std::thread::panicking() {
             let steps = self.log.join("\n  ");
             eprintln!(
-                "seed {}, {} steps:\n  {steps}\nAgain: SMALLRUN_TEST_SEED={}",
+                "seed {}, {} steps:\n  {steps}\nTo repeat: SMALLRUN_TEST_SEED={}",
                 self.seed,
                 self.log.len(),
                 self.seed
@@ -132,7 +132,7 @@ impl Drop for World<'_> {
     }
 }
 
-/// The name of a refusal, without what it carries.
+/// Returns the result, or the names of the refusals without their data.
 fn codes<T, R: Debug>(result: Result<T, OpError<R>>) -> Result<T, Came> {
     match result {
         Ok(done) => Ok(done),
@@ -186,13 +186,13 @@ impl<'a> World<'a> {
         }
     }
 
-    /// The whole run.
+    /// Runs the simulation to its end and checks the books.
     pub(crate) async fn run(mut self) {
         for _ in 0..self.dice.between(*STEPS.start(), *STEPS.end()) {
             self.step().await;
         }
         self.come_to_rest().await;
-        // What was never told is found by asking, once it is overdue.
+        // After ten minutes, reconciling finds the outcomes whose webhooks were lost.
         self.clock.advance(TimeDelta::minutes(10));
         self.reconcile().await;
         self.come_to_rest().await;
@@ -244,7 +244,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Runs one step as luck has it; `None` when the process ended within.
+    /// Runs one step with the luck of the dice. Returns `None` if the process crashed within the step.
     async fn with_luck<T>(&mut self, what: &str, work: impl Future<Output = T>) -> Option<T> {
         match self.luck() {
             Luck::Fine => {
@@ -272,8 +272,8 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Another process takes over: what the last one had in hand is taken back at once, or when its lease is
-    /// over.
+    /// Starts another process. The tasks of the crashed process are taken back at once, or when their lease
+    /// expires.
     async fn restart(&mut self) {
         self.holder += 1;
         if self.dice.percent(70) {
@@ -281,7 +281,8 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Compares the database with the model as it should be, or with the one that it was where nobody knows.
+    /// Compares the database with the model after the step. If the step's outcome is a refusal or unknown,
+    /// the database may also match the model before the step.
     async fn agrees(&mut self, after: Model, came: &Came) {
         let seen = books::seen(&self.db).await;
         let (before_lines, after_lines) = (self.model.lines(), after.lines());
@@ -291,12 +292,12 @@ impl<'a> World<'a> {
             Came::Done | Came::Refused(_) | Came::Unknown => {
                 let missing: Vec<_> = after_lines.iter().filter(|line| !seen.contains(line)).collect();
                 let extra: Vec<_> = seen.iter().filter(|line| !after_lines.contains(line)).collect();
-                panic!("{came:?}: the model says {missing:#?}, the database {extra:#?}");
+                panic!("{came:?}: only in the model: {missing:#?}, only in the database: {extra:#?}");
             }
         }
     }
 
-    // --- the gateway -------------------------------------------------------------------------------------------------
+    // --- the gateway ---
 
     fn end_at_gateway(&mut self) {
         let open = |state| matches!(state, IntentState::RequiresAction | IntentState::Processing);
@@ -334,13 +335,14 @@ impl<'a> World<'a> {
         let scope = system();
         let taken = self.with_luck(&what, receive_webhook(&db, &scope, &gateway, &event, "{}")).await;
         if !matches!(taken, Some(Ok(()))) && !again && self.dice.percent(70) {
-            // It was not answered, so the gateway tries again.
+            // The webhook was not acknowledged, so the gateway sends it again.
             self.gateway.put_back(event);
         }
         self.nothing_changed().await;
     }
 
-    /// For steps that only queue what others do. When all comes to rest, the next task looks anyway.
+    /// Checks that a step changed nothing, because it only queues work. While coming to rest, this check is
+    /// skipped, since the next task checks anyway.
     async fn nothing_changed(&mut self) {
         if !self.calm {
             let same = self.model.clone();
@@ -348,7 +350,7 @@ impl<'a> World<'a> {
         }
     }
 
-    // --- time --------------------------------------------------------------------------------------------------------
+    // --- time ---
 
     fn wait(&mut self) {
         let now = self.db.now();
@@ -360,7 +362,7 @@ impl<'a> World<'a> {
             .filter(|left| *left > TimeDelta::zero())
             .collect();
         let by = match self.dice.one_of(&ends).copied() {
-            // To the very end of a hold, just before it, or just after.
+            // Exactly to the end of a hold, or one microsecond before or after it.
             Some(left) if self.dice.percent(40) => {
                 left + TimeDelta::microseconds(i64::from(self.dice.between(0, 2)) - 1)
             }
@@ -370,7 +372,7 @@ impl<'a> World<'a> {
         self.note(format_args!("{by} go by"));
     }
 
-    /// Everything that is to happen happens, without mishaps: intents end, events arrive, timers fire, tasks
+    /// Runs everything that is pending without faults: intents end, events arrive, timers fire, and tasks
     /// run.
     async fn come_to_rest(&mut self) {
         self.calm = true;
@@ -402,10 +404,10 @@ impl<'a> World<'a> {
                 Some(at) => self.clock.advance((at - self.db.now()).max(TimeDelta::seconds(1))),
             }
         }
-        panic!("it does not come to rest: {:?}", tasks::depths(&self.db).await);
+        panic!("the run does not come to rest: {:?}", tasks::depths(&self.db).await);
     }
 
-    /// When there is something to do next; `None` when nothing is left.
+    /// Returns when the next pending work is due, or `None` if nothing is left.
     async fn next_thing(&self) -> Option<DateTime<Utc>> {
         let now = self.db.now();
         if self.gateway.waiting() > 0 || outbox::unstamped_count(&self.db).await.unwrap() > 0 {
@@ -416,14 +418,14 @@ impl<'a> World<'a> {
             for queue in Queue::ALL {
                 next = [next, tasks::next_due(&self.db, queue).await.unwrap()].into_iter().flatten().min();
             }
-            // What a process had in hand when it ended is taken over when its lease is over.
+            // The tasks of a crashed process are taken over when their lease expires.
             next = next.or(Some(now + TimeDelta::seconds(tasks::LEASE_SECS)));
         }
         next
     }
 }
 
-/// The name of a refusal, without what it says besides.
+/// Returns the name of a refusal without its data.
 fn word(refusal: &impl std::fmt::Debug) -> String {
     format!("{refusal:?}").split('(').next().unwrap_or_default().to_owned()
 }

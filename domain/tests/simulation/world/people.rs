@@ -1,4 +1,4 @@
-//! What buyers and creators do.
+//! The steps of buyers and creators.
 
 use chrono::{DateTime, Utc};
 use domain::{
@@ -69,7 +69,7 @@ impl World<'_> {
             Some(Ok(Reserved::Made { checkout, replayed, .. })) => {
                 match known {
                     Some(known) => assert_eq!((checkout, replayed), (self.model.checkouts[known].id, true)),
-                    None => assert!(!replayed, "nobody had made it"),
+                    None => assert!(!replayed, "the checkout is new"),
                 }
                 Came::Done
             }
@@ -91,7 +91,7 @@ impl World<'_> {
         self.agrees(after, &came).await;
     }
 
-    /// A checkout that the model has not heard of.
+    /// Returns the newest checkout if the model does not know it.
     pub(super) async fn unknown_checkout(&self) -> Option<CheckoutId> {
         let newest = "SELECT id FROM checkouts ORDER BY created_at DESC, rowid DESC LIMIT 1";
         let row = self
@@ -104,7 +104,7 @@ impl World<'_> {
         self.model.checkouts.iter().all(|checkout| checkout.id != id).then_some(id)
     }
 
-    /// The ids and deposits of a new checkout; the rest is the model's.
+    /// Reads the ids and deposits of a new checkout; the rest is known from the model.
     pub(super) async fn read(
         &self,
         id: CheckoutId,
@@ -148,7 +148,7 @@ impl World<'_> {
         if self.model.checkouts.is_empty() {
             return;
         }
-        // Mostly what waits for it, now and then anything, and seldom somebody else's.
+        // Usually pays an unpaid checkout, sometimes any checkout, and rarely another buyer's.
         let now = self.db.now();
         let open = |checkout: &CheckoutModel| {
             checkout.queued.is_none() && checkout.captured == 0 && checkout.expires_at > now
@@ -249,7 +249,7 @@ impl World<'_> {
         }
     }
 
-    // --- creators ----------------------------------------------------------------------------------------------------
+    // --- creators ---
 
     pub(super) async fn set_units(&mut self) {
         let item = self.dice.below(self.model.items.len());

@@ -1,4 +1,4 @@
-//! What workers do: tasks, timers, the relay, the reconcilers.
+//! The steps of workers: tasks, timers, the relay and the reconcilers.
 
 use std::error::Error;
 
@@ -42,7 +42,7 @@ impl World<'_> {
         self.gateway.expect(None);
     }
 
-    /// Claims a task of a queue, does it, and settles it. Answers whether there was one.
+    /// Claims a task of a queue, runs it, and settles it. Returns whether there was a task.
     pub(super) async fn work_on(&mut self, queue: Queue) -> bool {
         let (db, now) = (self.db.clone(), self.db.now());
         let claimed = in_tx(&db, WORKER, async |tx| tasks::claim(tx, queue, &self.kinds.names(), 1).await)
@@ -54,7 +54,7 @@ impl World<'_> {
         let retry_at = now + TimeDelta::seconds(i64::from(self.dice.between(0, 30)));
         let what = format!("a worker does {}, attempt {}", task.payload, task.attempt);
         if let Some(mail) = read::<SendMail>(&task) {
-            // A letter that goes twice takes its own place.
+            // A letter that is sent twice counts once, by its task.
             self.letters.insert(task.id.to_string(), mail.letter().clone());
         }
         let kinds = self.kinds.clone();
@@ -67,13 +67,13 @@ impl World<'_> {
             }
             Some(Err(_)) | None => Came::Unknown,
         };
-        // A slow gateway takes time, and what it says is applied when it has said it.
+        // A slow gateway advances the clock, and its answer is applied at the later time.
         let after = self.after_task(&task, self.db.now(), pending);
         self.agrees(after, &came).await;
         true
     }
 
-    /// The model when a task was done, by what the gateway told meanwhile.
+    /// Returns the model after a task, given the gateway's answers during the task.
     pub(super) fn after_task(
         &self,
         task: &Claimed,
@@ -90,7 +90,8 @@ impl World<'_> {
             after.lapse(at, now);
         } else if let Some(AdvancePayment { payment }) = read(task) {
             let at = at_payment(payment);
-            // The answer to `create` tells nothing; that to `confirm`, or to the question after it, does.
+            // The answer to `create` changes nothing. The answer to `confirm`, or to the `retrieve` after it,
+            // does.
             if let Some(intent) = told.iter().rfind(|intent| intent.payment == payment) {
                 let just_made = intent.state == IntentState::RequiresMethod && intent.decline_code.is_none();
                 if !just_made {
@@ -113,7 +114,7 @@ impl World<'_> {
         after
     }
 
-    /// The payment and the amount of the refund that a task is to make, unless it was made.
+    /// Returns the payment and the amount of the refund that a task makes, unless the refund is already done.
     pub(super) async fn pending_refund(&self, task: &Claimed) -> Option<(PaymentId, i64)> {
         let MakeRefund { refund } = read(task)?;
         let payments: Vec<PaymentId> = self.model.checkouts.iter().map(|checkout| checkout.payment).collect();
@@ -148,13 +149,13 @@ impl World<'_> {
         self.nothing_changed().await;
     }
 
-    /// Looks for what was missed, as the reconcilers do once a minute.
+    /// Runs the reconcilers, which normally run once a minute.
     pub(super) async fn reconcile(&mut self) {
         let (db, scope) = (self.db.clone(), system());
         let asked = payments::ask_unheard(&db, &scope).await.unwrap()
             + payments::ask_not_ended(&db, &scope).await.unwrap();
         self.note(format_args!("the gateway is to be asked {asked} times"));
-        // What is to be done has its timer or its task, whatever ended in the middle.
+        // All pending work has its timer or its task, even after crashes, so there is nothing to repair.
         for (what, repaired) in [
             ("payment_queued", payments::advance_queued(&db, &scope).await),
             ("refund_pending", payments::make_pending_refunds(&db, &scope).await),
@@ -169,19 +170,19 @@ impl World<'_> {
     }
 }
 
-/// The task of that type, if it is one.
+/// Returns the task if it has the type `T`.
 fn read<T: Task>(claimed: &Claimed) -> Option<T> {
     (claimed.kind == T::KIND).then(|| serde_json::from_value(claimed.payload.clone()).unwrap())
 }
 
-/// The payment whose intent a task cancels, or asks about.
+/// Returns the payment whose intent a task cancels or polls.
 fn asked_about(task: &Claimed) -> Option<PaymentId> {
     read::<CancelPayment>(task)
         .map(|task| task.payment)
         .or_else(|| read::<SyncPayment>(task).map(|task| task.payment))
 }
 
-/// Does one task as a worker does, and settles it. Answers why it failed.
+/// Runs one task as a worker does, and settles it. Returns why it failed, if it did.
 async fn do_task(
     db: &Db,
     kinds: &TaskKinds,
@@ -201,20 +202,23 @@ async fn do_task(
         }
         Err(TaskError::Retry(cause)) => match made_to_fail(cause.as_ref()) {
             Some(why) => put_back(db, claimed, retry_at, why).await,
-            None => panic!("nothing here makes that fail: {claimed:?}: {cause}"),
+            None => panic!("a task failed without an injected fault: {claimed:?}: {cause}"),
         },
-        Err(error) => panic!("a person must look at {claimed:?}: {error:?}"),
+        Err(error) => panic!("a task failed permanently: {claimed:?}: {error:?}"),
     }
 }
 
-/// Why a task failed, if it was made to: at a point, or by the gateway.
+/// Returns why a task failed, if a fault point or the gateway injected the failure.
 fn made_to_fail(cause: &(dyn Error + Send + Sync + 'static)) -> Option<String> {
     if let Some(DbErr::Custom(why)) = cause.downcast_ref() {
         return Some(why.clone());
     }
     match cause.downcast_ref()? {
         StepError::Gateway(GatewayError::Later(why)) | StepError::Db(DbErr::Custom(why)) => Some(why.clone()),
-        StepError::Gateway(GatewayError::Refused(_)) | StepError::Db(_) | StepError::Disagree(_) => None,
+        StepError::Gateway(GatewayError::Refused(_))
+        | StepError::Db(_)
+        | StepError::Busy(_)
+        | StepError::Disagree(_) => None,
     }
 }
 
