@@ -1,6 +1,6 @@
-//! The clock of a demo: one for all processes of a deployment, and the machine's everywhere else.
+//! The clock of a demo: all processes of the deployment share it. Elsewhere the machine's time applies.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails has said what it must")]
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use domain::platform::{
 use sea_orm::DbErr;
 use testkit::{Kit, on_both};
 
-/// The database as a process of the deployment opens it.
+/// Opens the database as a process of the deployment does.
 async fn process(kit: &Kit) -> Db {
     let db =
         connect(kit.store.url(), 2, Arc::<DeploymentClock>::default(), kit.entropy.clone()).await.unwrap();
@@ -28,7 +28,7 @@ async fn decision_now(db: &Db) -> DateTime<Utc> {
     in_tx(db, Actor::Public, async |tx| Ok::<_, DbErr>(tx.decision_now().await?)).await.unwrap()
 }
 
-/// How far a time lies ahead of the machine's, in whole minutes.
+/// Returns how far a time is ahead of the machine's, in whole minutes.
 fn ahead(time: DateTime<Utc>) -> i64 {
     (time - SystemClock.now() + TimeDelta::seconds(30)).num_minutes()
 }
@@ -41,16 +41,17 @@ fn code<T: std::fmt::Debug>(refused: Result<T, OpError<TravelRefusal>>) -> Trave
 }
 
 on_both! {
-    async fn where_there_is_no_demo_the_clock_stays(kit: Kit) {
+    async fn without_a_demo_the_clock_cannot_be_set(kit: Kit) {
         let db = process(&kit).await;
         let before = kit.state().await;
-        assert_eq!(code(travel(&db, &SystemScope::new("test"), TimeDelta::days(2)).await), TravelRefusal::NoDemo);
+        let travelled = travel(&db, &SystemScope::new("test"), TimeDelta::days(2)).await;
+        assert_eq!(code(travelled), TravelRefusal::NoDemo);
         assert_eq!(kit.state().await, before);
         assert!(!db.is_demo());
         assert_eq!((ahead(db.now()), ahead(decision_now(&db).await)), (0, 0));
     }
 
-    async fn every_process_of_a_demo_goes_by_its_clock(kit: Kit) {
+    async fn all_processes_of_a_demo_share_its_clock(kit: Kit) {
         let (here, there) = (process(&kit).await, process(&kit).await);
         let system = SystemScope::new("test");
         mark(&here, &system).await.unwrap();
@@ -62,21 +63,22 @@ on_both! {
         let now = travel(&here, &system, TimeDelta::days(2)).await.unwrap();
         assert_eq!((ahead(now), ahead(here.now()), ahead(decision_now(&here).await)), (2_880, 2_880, 2_880));
         if there.backend() == sea_orm::DbBackend::Postgres {
-            assert_eq!(ahead(decision_now(&there).await), 2_880, "a decision asks the database what time it is");
+            let decided = ahead(decision_now(&there).await);
+            assert_eq!(decided, 2_880, "a decision reads the time from the database");
         }
         there.refresh_clock().await.unwrap();
         assert_eq!(ahead(there.now()), 2_880);
         if there.backend() == sea_orm::DbBackend::Sqlite {
-            assert!(woken.has_changed().unwrap(), "what waits for a time looks again");
+            assert!(woken.has_changed().unwrap(), "loops that wait for an instant are woken");
         }
 
-        // It adds up, and making a demo of a demo changes nothing.
+        // Offsets add up, and marking a demo again changes nothing.
         travel(&there, &system, TimeDelta::hours(1)).await.unwrap();
         mark(&there, &system).await.unwrap();
         assert_eq!((ahead(there.now()), ahead(process(&kit).await.now())), (2_940, 2_940));
     }
 
-    async fn a_demo_goes_forward_only_and_not_beyond_ten_years(kit: Kit) {
+    async fn the_clock_of_a_demo_goes_forward_at_most_ten_years(kit: Kit) {
         let db = process(&kit).await;
         let system = SystemScope::new("test");
         mark(&db, &system).await.unwrap();

@@ -1,4 +1,4 @@
-//! The audit log: sealed whole under real concurrency, and whatever is done to it afterwards is named.
+//! The audit log: under concurrency every row is sealed once, and later tampering is reported.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests may fail loudly")]
 
@@ -37,7 +37,7 @@ async fn seal(db: &Db, fence: i64, limit: u64) -> Option<Sealed> {
     in_tx(db, ACTOR, async |tx| audit::seal(tx, fence, limit).await).await.unwrap()
 }
 
-/// Verifies the log; the error is what is wrong first.
+/// Verifies the log; the error is the first difference.
 async fn verify(db: &Db, known: &[(i64, audit::Head)]) -> Result<Verified, Tampering> {
     let mut heads = KnownHeads::default();
     for (segment, head) in known {
@@ -50,14 +50,14 @@ async fn verify(db: &Db, known: &[(i64, audit::Head)]) -> Result<Verified, Tampe
     }
 }
 
-/// Does what somebody with the right to write to the database could do.
+/// Runs SQL that anybody with write access to the database could run.
 async fn run(db: &Db, sql: &str) {
     if let Err(error) = db.schema_connection().execute_unprepared(sql).await {
         panic!("{sql}: {error}");
     }
 }
 
-/// The ids of all rows in the order of their positions.
+/// Returns the ids of all sealed rows, in the order of their positions.
 async fn ids(db: &Db) -> Vec<AuditId> {
     let sql = "SELECT id FROM audit WHERE position IS NOT NULL ORDER BY position";
     let rows = db.reader().query_all_raw(Statement::from_string(db.backend(), sql)).await.unwrap();

@@ -1,4 +1,4 @@
-//! Every row is sealed once, whoever writes and whoever seals.
+//! Every row is sealed exactly once, whichever process writes or seals.
 
 use std::{
     sync::{
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::{ACTOR, ids, lease, seal, verify, write};
 
-/// Seals as a relay does that now and then loses its lease to another one, until there is nothing left to do.
+/// Seals until all work is done, as a relay that sometimes loses its lease to another.
 async fn seal_until(db: Db, holder: u128, ended: Arc<AtomicBool>) -> Vec<(i64, audit::Head)> {
     let mut heads = Vec::new();
     loop {
@@ -51,7 +51,7 @@ on_both! {
             writers.spawn(async move {
                 for number in 0..EACH {
                     write(&db, 1..=1 + (writer + number) % 3).await;
-                    // What is rolled back leaves no gap.
+                    // A rolled-back transaction leaves no gap.
                     let undone = in_tx(&db, ACTOR, async |tx| {
                         audit::record_text(tx, "test.undo", "nothing", &[]).await?;
                         Err::<(), _>(DbErr::Custom("changed my mind".to_owned()))
@@ -60,20 +60,21 @@ on_both! {
                 }
             });
         }
-        // Somebody who verifies meanwhile finds nothing.
+        // Verification at the same time finds no differences.
         while !writers.is_empty() {
             verify(&kit.db, &[]).await.unwrap();
             while writers.try_join_next().map(Result::unwrap).is_some() {}
         }
         ended.store(true, Ordering::SeqCst);
         let mut heads = sealers.join_all().await.concat();
-        let rows = (0..WRITERS).flat_map(|writer| (0..EACH).map(move |number| 1 + (writer + number) % 3)).sum::<u32>();
+        let rows_of = |writer: u32| (0..EACH).map(move |number| 1 + (writer + number) % 3);
+        let rows = (0..WRITERS).flat_map(rows_of).sum::<u32>();
         let verified = verify(&kit.db, &heads).await.unwrap();
         assert_eq!((verified.rows, verified.unsealed), (i64::from(rows), 0));
         assert_eq!(ids(&kit.db).await.len(), usize::try_from(rows).unwrap());
         heads.sort_unstable_by_key(|(segment, _)| *segment);
         let numbers: Vec<_> = heads.iter().map(|(segment, _)| *segment).collect();
-        assert_eq!(numbers, (1..=verified.segments).collect::<Vec<_>>(), "each was sealed by one of them");
+        assert_eq!(numbers, (1..=verified.segments).collect::<Vec<_>>(), "each has one sealer");
         assert_eq!(verified.heads_known, u64::try_from(heads.len()).unwrap());
         assert_eq!(verified.head, heads.last().map(|(_, head)| *head));
     }
@@ -110,7 +111,7 @@ on_both! {
         assert_eq!(seal(&kit.db, new, 10).await.unwrap().rows, 1);
     }
 
-    async fn a_database_at_another_time_tells_when_its_rows_were_really_written(kit: Kit) {
+    async fn rows_written_under_another_clock_keep_their_real_time(kit: Kit) {
         let fence = lease(&kit.db, 1).await.unwrap();
         write(&kit.db, 1..=1).await;
         seal(&kit.db, fence, 10).await.unwrap();

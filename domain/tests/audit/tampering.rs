@@ -1,5 +1,5 @@
-//! Whoever can write to the database changes the log by hand: verification names the first thing that is
-//! wrong.
+//! Somebody with write access to the database changes the log by hand: verification reports the first
+//! difference.
 
 use chrono::TimeDelta;
 use domain::platform::{
@@ -24,7 +24,7 @@ struct Log {
     heads: Vec<(i64, Head)>,
 }
 
-/// Ids before and after all others.
+/// Ids that sort before and after all others.
 const FIRST: u128 = 1;
 const LAST: u128 = u128::MAX;
 
@@ -47,7 +47,7 @@ impl Log {
         &self.kit.db
     }
 
-    /// As it was before it was tampered with.
+    /// Restores the log as it was before the tampering, and verifies it.
     async fn restore(&self) {
         for table in ["audit", "audit_segments"] {
             run(self.db(), &format!("DELETE FROM {table}")).await;
@@ -56,7 +56,7 @@ impl Log {
         verify(self.db(), &self.heads).await.unwrap();
     }
 
-    /// Tampers, verifies, and undoes it; answers what was found without the known heads.
+    /// Tampers with the log, verifies it and restores it. Returns the difference found without known heads.
     async fn found(&self, statements: &[&str]) -> Option<Tampering> {
         for sql in statements {
             run(self.db(), sql).await;
@@ -66,22 +66,23 @@ impl Log {
         found
     }
 
-    /// The row at a position, from 1, and what is wrong with it.
+    /// Returns the tampering with the row at a position, from 1.
     fn row(&self, position: i64, how: Row) -> Option<Tampering> {
         let id = self.ids[usize::try_from(position).unwrap() - 1];
         Some(Tampering::Row { id: Some(id), position, segment: Some((position + 3) / 4), how })
     }
 
-    /// A statement that inserts a row.
+    /// Returns a statement that inserts a forged row.
     fn forged(&self, id: u128, position: &str) -> String {
         format!(
             "INSERT INTO audit (id, actor, action, subject, fields, created_at, position)
-             SELECT {}, actor, action, subject, fields, created_at, {position} FROM kept_audit WHERE position = 6",
+             SELECT {}, actor, action, subject, fields, created_at, {position}
+             FROM kept_audit WHERE position = 6",
             self.id(id)
         )
     }
 
-    /// An id as the database writes it.
+    /// Returns an id as a SQL literal.
     fn id(&self, id: u128) -> String {
         match self.db().backend() {
             DbBackend::Postgres => format!("'{}'::uuid", Uuid::from_u128(id)),
@@ -94,7 +95,7 @@ fn segment(segment: i64, how: Segment) -> Option<Tampering> {
     Some(Tampering::Segment { segment, how })
 }
 
-/// Moves rows from `from` on by `by` positions, past the unique index.
+/// Moves the rows from position `from` on by `by` positions, without violating the unique index.
 fn shift(from: i64, by: i64) -> [String; 2] {
     [
         format!("UPDATE audit SET position = -(position + {by}) WHERE position >= {from}"),
@@ -125,16 +126,17 @@ on_both! {
             "trace_id = '0af7651916cd43dd8448eb211c80319c'",
             "created_at = '2026-03-02T10:00:00.000001+00:00'",
             &format!("id = {}", log.id(LAST)),
-            // A character that was in one text stands in the other.
+            // Moves a character from one text to the other.
             "action = 'test.writesubjec', subject = 't 6'",
         ] {
             for position in [1, 6, 12] {
-                let found = log.found(&[&format!("UPDATE audit SET {change} WHERE position = {position}")]).await;
+                let sql = format!("UPDATE audit SET {change} WHERE position = {position}");
+                let found = log.found(&[&sql]).await;
                 assert_eq!(found, log.row(position, Row::Changed), "{change}");
             }
         }
         let several = log.found(&["UPDATE audit SET actor = 'x' WHERE position IN (11, 7, 12)"]).await;
-        assert_eq!(several, log.row(7, Row::Changed), "the first of them");
+        assert_eq!(several, log.row(7, Row::Changed), "the first of the changed rows");
     }
 
     async fn a_deleted_row_is_named(kit: Kit) {
@@ -145,7 +147,7 @@ on_both! {
             // The rows after it move up.
             let [up, back] = shift(position + 1, -1);
             assert_eq!(log.found(&[&delete, &up, &back]).await, log.row(position, Row::Missing));
-            // Another one takes its place.
+            // Another row takes its place.
             let forged = log.forged(LAST, &position.to_string());
             let other = format!("UPDATE audit SET subject = 'nobody' WHERE position = {position}");
             assert_eq!(log.found(&[&delete, &forged, &other]).await, log.row(position, Row::Missing));
@@ -170,7 +172,11 @@ on_both! {
                 // Two rows at one position.
                 run(log.db(), "DROP INDEX ix_audit_position").await;
                 assert_eq!(log.found(&[&forged]).await, inserted(position, Some(segment)));
-                run(log.db(), "CREATE UNIQUE INDEX ix_audit_position ON audit (position) WHERE position IS NOT NULL").await;
+                run(
+                    log.db(),
+                    "CREATE UNIQUE INDEX ix_audit_position ON audit (position) WHERE position IS NOT NULL",
+                )
+                .await;
             }
         }
     }
@@ -187,21 +193,26 @@ on_both! {
         assert_eq!(found, log.row(6, Row::Moved { to: None }));
         let found = log.found(&["UPDATE audit SET position = 40 WHERE position = 6"]).await;
         assert_eq!(found, log.row(6, Row::Moved { to: Some(40) }));
-        // It is sealed again, at the end.
+        // The row is sealed again, at the end.
         run(log.db(), "UPDATE audit SET position = NULL WHERE position = 6").await;
         seal(log.db(), log.fence, 4).await.unwrap();
         assert_eq!(verify(log.db(), &[]).await.err(), log.row(6, Row::Moved { to: Some(13) }));
     }
 
-    async fn a_row_that_was_made_up_later_is_named(kit: Kit) {
+    async fn a_backdated_row_is_named(kit: Kit) {
         let log = Log::sealed(kit).await;
-        // All three segments are full: nobody can say that no row was left when they were sealed.
+        // All three segments are full, so it is unknown whether every row was sealed then.
         run(log.db(), &log.forged(FIRST, "NULL")).await;
-        run(log.db(), "UPDATE audit SET created_at = '2020-01-01T00:00:00+00:00' WHERE position IS NULL").await;
+        run(
+            log.db(),
+            "UPDATE audit SET created_at = '2020-01-01T00:00:00+00:00' WHERE position IS NULL",
+        )
+        .await;
         seal(log.db(), log.fence, 4).await.unwrap();
         verify(log.db(), &log.heads).await.unwrap();
-        // No row was left after the fourth and the fifth. A transaction may take a while …
-        for (late, is_found) in [(TimeDelta::minutes(10), false), (TimeDelta::minutes(10) + TimeDelta::microseconds(1), true)] {
+        // Segments four and five are drained. A transaction may take up to ten minutes …
+        let limit = TimeDelta::minutes(10);
+        for (late, is_found) in [(limit, false), (limit + TimeDelta::microseconds(1), true)] {
             run(log.db(), "DELETE FROM audit_segments WHERE number > 4").await;
             run(log.db(), "DELETE FROM audit WHERE position > 13").await;
             log.kit.clock.advance(TimeDelta::hours(1));
@@ -211,11 +222,17 @@ on_both! {
             log.kit.clock.advance(TimeDelta::hours(1));
             let created_at = drained_at - late;
             run(log.db(), &log.forged(LAST, "NULL")).await;
-            run(log.db(), &format!("UPDATE audit SET created_at = '{}' WHERE position IS NULL", created_at.to_rfc3339())).await;
+            let date = created_at.to_rfc3339();
+            run(
+                log.db(),
+                &format!("UPDATE audit SET created_at = '{date}' WHERE position IS NULL"),
+            )
+            .await;
             assert_eq!(seal(log.db(), log.fence, 4).await.unwrap().segment, 6);
             // … but not longer.
             let id = Some(AuditId(Uuid::from_u128(LAST)));
-            let backdated = Tampering::Row { id, position: 15, segment: Some(6), how: Row::Backdated { created_at, drained_at } };
+            let how = Row::Backdated { created_at, drained_at };
+            let backdated = Tampering::Row { id, position: 15, segment: Some(6), how };
             assert_eq!(verify(log.db(), &[]).await.err(), is_found.then_some(backdated));
         }
     }
@@ -224,10 +241,13 @@ on_both! {
         let log = Log::sealed(kit).await;
         for column in ["row_hashes", "previous_head", "head", "position_first", "position_last"] {
             let of_first = format!("(SELECT {column} FROM kept_audit_segments WHERE number = 1)");
-            let found = log.found(&[&format!("UPDATE audit_segments SET {column} = {of_first} WHERE number = 2")]).await;
+            let sql = format!("UPDATE audit_segments SET {column} = {of_first} WHERE number = 2");
+            let found = log.found(&[&sql]).await;
             assert_eq!(found, segment(2, Segment::Changed), "{column}");
         }
-        for change in ["drained = NOT drained", "sealed_at = '2026-03-02T09:00:00+00:00'", "head = previous_head"] {
+        for change in
+            ["drained = NOT drained", "sealed_at = '2026-03-02T09:00:00+00:00'", "head = previous_head"]
+        {
             let found = log.found(&[&format!("UPDATE audit_segments SET {change} WHERE number = 3")]).await;
             assert_eq!(found, segment(3, Segment::Changed), "{change}");
         }
@@ -235,13 +255,13 @@ on_both! {
             let found = log.found(&[&format!("DELETE FROM audit_segments WHERE number = {gone}")]).await;
             assert_eq!(found, segment(gone, Segment::Missing));
         }
-        // Its rows are still there.
+        // Only the segment is deleted; its rows still exist.
         let found = log.found(&["DELETE FROM audit_segments WHERE number = 3"]).await;
         let id = Some(log.ids[8]);
         assert_eq!(found, Some(Tampering::Row { id, position: 9, segment: None, how: Row::Inserted }));
     }
 
-    async fn a_segment_that_was_sealed_anew_is_named(kit: Kit) {
+    async fn a_segment_that_was_sealed_again_is_named(kit: Kit) {
         let log = Log::sealed(kit).await;
         run(log.db(), "DELETE FROM audit_segments WHERE number >= 2").await;
         run(log.db(), "UPDATE audit SET position = NULL WHERE position BETWEEN 5 AND 8").await;
@@ -251,34 +271,38 @@ on_both! {
         run(log.db(), "INSERT INTO audit_segments SELECT * FROM kept_audit_segments WHERE number = 3").await;
         assert_eq!(verify(log.db(), &[]).await.err(), segment(3, Segment::Unchained));
         let known = log.heads[1].1;
-        assert_eq!(verify(log.db(), &log.heads).await.err(), segment(2, Segment::OtherHead { known, here: anew.head }));
+        let other = Segment::OtherHead { known, here: anew.head };
+        assert_eq!(verify(log.db(), &log.heads).await.err(), segment(2, other));
     }
 
-    async fn a_log_that_was_sealed_anew_or_lost_its_tail_is_found_by_known_heads_only(kit: Kit) {
+    async fn only_known_heads_reveal_a_log_that_was_sealed_again_or_cut_off(kit: Kit) {
         let log = Log::sealed(kit).await;
         run(log.db(), "DELETE FROM audit_segments WHERE number = 3").await;
         run(log.db(), "DELETE FROM audit WHERE position > 8").await;
         assert_eq!(verify(log.db(), &[]).await.unwrap().rows, 8);
         assert_eq!(verify(log.db(), &log.heads[..2]).await.unwrap().heads_known, 2);
         let (third, known) = log.heads[2];
-        assert_eq!(verify(log.db(), &log.heads).await.err(), segment(third, Segment::CutOff { known, last: 2 }));
-        // What is written afterwards does not hide it.
+        let cut_off = Segment::CutOff { known, last: 2 };
+        assert_eq!(verify(log.db(), &log.heads).await.err(), segment(third, cut_off));
+        // Rows written afterwards do not hide it.
         write(log.db(), 9..=12).await;
         let here = seal(log.db(), log.fence, 4).await.unwrap().head;
         assert_eq!(verify(log.db(), &[]).await.unwrap().rows, 12);
-        assert_eq!(verify(log.db(), &log.heads).await.err(), segment(third, Segment::OtherHead { known, here }));
-        // Nothing at all is left.
+        let other = Segment::OtherHead { known, here };
+        assert_eq!(verify(log.db(), &log.heads).await.err(), segment(third, other));
+        // The whole log is deleted.
         run(log.db(), "DELETE FROM audit_segments").await;
         run(log.db(), "DELETE FROM audit").await;
         assert_eq!(verify(log.db(), &[]).await.unwrap().rows, 0);
         let (first, known) = log.heads[0];
-        assert_eq!(verify(log.db(), &log.heads).await.err(), segment(first, Segment::CutOff { known, last: 0 }));
+        let cut_off = Segment::CutOff { known, last: 0 };
+        assert_eq!(verify(log.db(), &log.heads).await.err(), segment(first, cut_off));
     }
 }
 
-/// SQLite keeps in a column what it is told to, whatever the column's type.
+/// SQLite stores values of any type in a column, whatever its declared type.
 #[test]
-fn values_that_cannot_be_read_are_findings_and_no_failures() {
+fn unreadable_values_are_findings_not_failures() {
     testkit::run(Kit::sqlite(), |kit| async {
         let log = Log::sealed(kit).await;
         for change in ["created_at = 'never'", "actor = x'FF'", "subject = x'00'", "trace_id = x'FE'"] {
