@@ -31,11 +31,11 @@ pub const REGISTER: Register = Register {
                 (
                     "method",
                     Personal(PersonalContent {
-                        what: "the gateway's name of the means of payment",
+                        what: "the gateway's reference to the means of payment",
                         export: Export::AsItIs,
                         erase: Erase::Null,
                         keep: KeepUntil::Erasure,
-                        why: "the gateway is told of it, and told again after a failure",
+                        why: "it is sent to the gateway, and sent again after a failure",
                     }),
                 ),
                 (
@@ -54,11 +54,11 @@ pub const REGISTER: Register = Register {
                 (
                     "fingerprint",
                     Personal(PersonalContent {
-                        what: "hash of what the gateway knows the means of payment by",
-                        export: Export::Withheld("a hash, which tells the person nothing"),
+                        what: "hash of the gateway's fingerprint of the means of payment",
+                        export: Export::Withheld("a hash is of no use to the person"),
                         erase: Erase::Null,
                         keep: KeepUntil::Erasure,
-                        why: "limits per person hold for everybody who pays with the same means",
+                        why: "limits per person apply to everybody who pays with the same means",
                     }),
                 ),
             ],
@@ -98,12 +98,11 @@ pub const REGISTER: Register = Register {
                 (
                     "body",
                     Personal(PersonalContent {
-                        what: "what the gateway sent; it may name the payer",
+                        what: "body of the webhook; it may name the payer",
                         export: Export::Withheld("a copy of what the gateway holds and exports"),
                         erase: Erase::WithRow,
                         keep: KeepUntil::Days(30),
-                        why: "a webhook that is delivered again is recognised; what went wrong can be looked \
-                              into",
+                        why: "repeated deliveries are recognised by it, and failures can be investigated",
                     }),
                 ),
             ],

@@ -95,7 +95,7 @@ pub const REGISTER: Register = Register {
                         export: Export::Withheld("the address itself is exported"),
                         erase: Erase::Replace,
                         keep: KeepUntil::Erasure,
-                        why: "limits per person count by it",
+                        why: "limits per person are counted by it",
                     }),
                 ),
                 ("state", Plain("enum")),
