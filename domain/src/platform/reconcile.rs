@@ -74,7 +74,7 @@ where
                 tracing::warn!(
                     what = self.what,
                     subject = (self.subject)(row),
-                    "something was missed; it is repaired"
+                    "missed work found; repairing it"
                 );
             }
             work(tx, &missed).await
