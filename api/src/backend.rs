@@ -1,4 +1,4 @@
-//! What the edge has to be told: who asks, and how what they ask is run on the schema.
+//! Connects the edge with the marketplace: identifies callers and runs their operations on the schema.
 
 use std::{any::Any, collections::HashMap, sync::Arc};
 
@@ -33,14 +33,14 @@ use crate::{
     schema,
 };
 
-/// The marketplace behind the edge.
+/// The backend of the edge.
 pub(crate) struct ApiBackend {
     shared: Arc<Shared>,
     viewers: Viewers,
 }
 
 impl ApiBackend {
-    /// Looks tokens up on the present runtime.
+    /// Creates the backend. Tokens are looked up on the current runtime.
     pub(crate) fn new(api: &Api) -> Self {
         let shared = Shared {
             db: api.db.clone(),
@@ -51,7 +51,7 @@ impl ApiBackend {
         Self { viewers: Viewers::new(&api.db, Handle::current()), shared: Arc::new(shared) }
     }
 
-    /// Whose a bearer token is; `None` when it is good for nothing.
+    /// Returns the bearer of a token; `None` when the token is not valid.
     pub(crate) async fn find(&self, token: &str) -> Result<Option<Viewer>, DbErr> {
         match Secret::presented(token) {
             Some(secret) => self.viewers.of(&secret).await,
@@ -99,23 +99,23 @@ impl edge::Backend for ApiBackend {
     }
 }
 
-/// A trace, as the edge shows it.
+/// Converts a trace to the form that the edge shows.
 pub(crate) fn shown(trace: &TraceParent) -> RequestTrace {
     RequestTrace::new(trace.trace_id().to_owned(), trace.header())
 }
 
-/// The trace that the edge has carried here.
+/// Returns the trace that the edge has carried into the current task.
 fn carried() -> Option<TraceParent> {
     RequestTrace::current().and_then(|trace| TraceParent::parse(trace.traceparent()))
 }
 
-/// A viewer, with what is reached for on their behalf.
+/// A viewer and the shared state that their requests use.
 struct AskingViewer {
     viewer: Viewer,
     shared: Arc<Shared>,
 }
 
-/// What the library is asked for, for one viewer.
+/// A request prepared for async-graphql, for one viewer.
 struct Prepared {
     schema: &'static Schema,
     request: Request,
@@ -143,8 +143,9 @@ impl edge::Viewer for AskingViewer {
         self.viewer == Viewer::Public
     }
 
-    /// Administrators do not pay: they are few, known, and needed when something goes wrong. A publishable
-    /// token is in the browser of each visitor, so that one of them could use up what is for all.
+    /// Administrators are not charged: they are few, known, and needed when something goes wrong. Publishable
+    /// tokens are charged by network: every visitor's browser has the same one, so a single visitor could use
+    /// up the budget of all.
     fn charged(&self) -> Charged {
         match &self.viewer {
             Viewer::Account(account) if account.admin => Charged::Nobody,
@@ -160,7 +161,7 @@ impl edge::Viewer for AskingViewer {
     fn audience(&self) -> Option<Audience> {
         match &self.viewer {
             Viewer::Public => Some(Audience("public".to_owned())),
-            // With all that a token may do: that can change while it is in use.
+            // All permissions are part of the audience, because they can change while the token is in use.
             Viewer::Token(TokenViewer { token, kind, creator, permissions }) => {
                 let permissions: Vec<_> = permissions.iter().map(|permission| permission.name()).collect();
                 Some(Audience(format!("{token} {kind:?} {creator:?} {}", permissions.join(","))))
@@ -195,7 +196,7 @@ impl edge::Viewer for AskingViewer {
         let events = schema.execute_stream(request).boxed();
         let answers = stream::unfold((events, loader), async |(mut events, loader)| {
             let answer = traced(loader.drive(events.next())).await?;
-            // The next answer is made of what is true then.
+            // The next answer must load current data.
             loader.forget();
             Some((answer, (events, loader)))
         });
@@ -203,12 +204,12 @@ impl edge::Viewer for AskingViewer {
     }
 }
 
-/// The answer for who may see nothing at all.
+/// Returns the answer to a viewer who may see nothing at all.
 fn refused(why: Denied) -> Response {
     Response::from_errors(vec![denied(why).into_server_error(Pos::default())])
 }
 
-/// Work that is done in the trace that the edge has carried here.
+/// Runs a future in the trace that the edge has carried here.
 async fn traced<F: Future>(work: F) -> F::Output {
     match carried() {
         Some(trace) => trace.scope(work).await,

@@ -1,9 +1,12 @@
-//! The GraphQL schema and the HTTP surface.
+//! The GraphQL schema and the HTTP surface of the marketplace.
 //!
-//! [`graphql`] the schema, one module a capability; [`http`] the edge: `/graphql`, `/playground`,
-//! `/webhooks/{gateway}`, `/metrics`, `/livez`, `/readyz`, `/creators/{id}/products.csv`; [`live`] what
-//! stands between the facts of the deployment and its subscriptions. Architecture invariant: no rule, no SQL
-//! and no transaction here; a resolver names a domain function and shapes its answer.
+//! - [`graphql`] is the schema, with one module for each capability.
+//! - [`http`] serves `/graphql`, `/playground`, `/webhooks/{gateway}`, `/metrics`, `/livez`, `/readyz`,
+//!   `/creators/{id}/products.csv` and the pages that letters link to.
+//! - [`live`] connects the facts of the deployment with its subscriptions.
+//!
+//! Architecture invariant: this crate contains no rule, no SQL and no transaction. A resolver calls a domain
+//! function and shapes its answer.
 
 mod backend;
 pub mod graphql;
@@ -29,33 +32,33 @@ pub use http::{
 };
 pub use live::Live;
 
-/// The schema.
+/// The GraphQL schema.
 pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
-/// What the API is made of.
+/// Everything the API is built from.
 #[derive(Clone)]
 pub struct Api {
     /// The database.
     pub db: Db,
-    /// The payment gateways of this deployment.
+    /// The payment gateways of the deployment.
     pub gateways: Gateways,
-    /// How the edge in front of it is set.
+    /// The settings of the edge in front of the API.
     pub edge: edge::Settings,
-    /// The playground, if it is served, with the demo's tokens.
+    /// The demo's tokens for the playground; `None` when the playground is not served.
     pub playground: Option<DemoTokens>,
-    /// What else must be well for `/readyz` to say so, besides the database that the edge asks itself.
+    /// The checks of `/readyz` besides the database, which is always checked.
     pub checks: Vec<Check>,
-    /// Renders what `/metrics` shows.
+    /// Renders the text of `/metrics`.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    /// Where reservations are asked for.
+    /// The desk that decides reservations.
     pub desk: Desk,
-    /// What is watched as it changes.
+    /// The source of live updates.
     pub live: Live,
 }
 
 impl Api {
-    /// An API that is tried out, by a test say: everything is open, with the usual bounds, and nothing stands
-    /// beside the database. It is to be made on a runtime, which follows what happens.
+    /// Creates an API for trying it out, as tests do: everything is open, with the usual limits, and there is
+    /// no service besides the database. Must be called on a Tokio runtime, where live updates run.
     pub fn over(db: &Db) -> Self {
         Self {
             db: db.clone(),
@@ -70,19 +73,19 @@ impl Api {
     }
 }
 
-/// The deepest nesting that the library lets through: the most that `query_nesting_max` may be set to. The
-/// guard has bounded all documents by then, more strictly.
+/// The deepest nesting that async-graphql accepts, which is the maximum of `query_nesting_max`. The guard has
+/// already applied a stricter limit to every document.
 const NESTING_MOST: usize = 100;
 
-/// The schema, open and closed. Nothing in it belongs to a database or to an edge, so it is built once a
-/// process.
+/// The open and the closed schema. They depend neither on a database nor on an edge, so they are built once
+/// in a process.
 static SCHEMAS: LazyLock<(Schema, Schema)> = LazyLock::new(|| {
     let bounded = || builder().limit_recursive_depth(NESTING_MOST);
     (bounded().finish(), bounded().disable_introspection().disable_suggestions().finish())
 });
 
-/// The schema, for those to whom it is shown, or for those to whom it is not: the latter answers no questions
-/// about itself, and its errors do not say which field of another name was meant.
+/// Returns the schema for viewers who may use introspection, or for those who may not. The latter refuses
+/// introspection and suggests no names in its errors.
 pub fn schema(is_shown: bool) -> &'static Schema {
     let (open, closed) = &*SCHEMAS;
     if is_shown { open } else { closed }
@@ -92,12 +95,15 @@ fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, Subscription> {
     Schema::build(Query::default(), Mutation::default(), Subscription::default())
         .register_output_type::<Amendments>()
         .override_output_type_description::<DateTime<Utc>>(
-            "An instant, after RFC 3339, such as `2026-03-02T10:00:00Z`. Answers are in UTC; inputs may have any offset.",
+            "An instant in the format of RFC 3339, such as `2026-03-02T10:00:00Z`. Answers are in UTC; \
+             inputs may have any offset.",
         )
-        .override_output_type_description::<NaiveDate>("A date of the calendar, after RFC 3339, such as `2026-03-02`.")
+        .override_output_type_description::<NaiveDate>(
+            "A calendar date in the format of RFC 3339, such as `2026-03-02`.",
+        )
 }
 
-/// The schema in the schema definition language, sorted: what is committed as `schema.graphql`.
+/// Returns the schema in the schema definition language, sorted, as committed in `schema.graphql`.
 pub fn sdl() -> String {
     let options = SDLExportOptions::new()
         .sorted_fields()

@@ -1,4 +1,4 @@
-//! The trace of every request: begun here, or that of its caller, for everything that is written on the way.
+//! The trace of every request. It continues the caller's trace or starts a new one.
 
 use actix_web::{
     Error,
@@ -18,7 +18,7 @@ use crate::{Api, backend::shown};
 ///
 /// # Errors
 ///
-/// Those of what is called.
+/// Returns the errors of the inner service.
 pub async fn around(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -36,8 +36,8 @@ pub async fn around(
     trace.scope(edge::http::around(request, next, shown, request_id)).await
 }
 
-/// The trace of this request, and the id of its own span, which names the request: the caller's trace goes
-/// on, if there is one.
+/// Returns the trace of this request and the id of its span, which is also the request id. The trace
+/// continues the caller's, if there is one.
 fn begin(incoming: Option<TraceParent>, entropy: &dyn Entropy) -> (TraceParent, String) {
     let own = TraceParent::start(entropy);
     let span = own.header().split('-').nth(2).unwrap_or_default().to_owned();

@@ -1,8 +1,8 @@
-//! `GET /creators/{id}/products.csv`: a creator's catalogue as a sheet that can be read in again, for its
-//! members and its tokens.
+//! `GET /creators/{id}/products.csv`: a creator's catalogue as a CSV file that can be imported again, for the
+//! creator's members and tokens.
 //!
-//! It is written as it is read: some products at a time, when the client takes them. A failure in the middle
-//! cuts the connection, so that a part is never taken for the whole.
+//! The file is streamed: a few products are read whenever the client can take more. A failure cuts the
+//! connection, so that an incomplete file is not taken for a complete one.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -65,7 +65,7 @@ async fn products(
             return text(StatusCode::SERVICE_UNAVAILABLE, "try again later\n");
         }
     };
-    // What is no id at all is a creator that does not exist.
+    // A malformed id is answered like an unknown creator.
     let creator = creator.parse::<CreatorId>().unwrap_or(CreatorId(uuid::Uuid::nil()));
     let scope = match authorize(&viewer, Manage { creator, permission: Permission::CatalogRead }) {
         Ok(scope) => scope,
@@ -84,7 +84,7 @@ async fn products(
     response.streaming(sheet(api.db.clone(), scope))
 }
 
-/// Where the reading of the catalogue stands.
+/// How far the catalogue has been read.
 enum Place {
     Start,
     After(ProductId),

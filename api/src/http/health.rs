@@ -1,4 +1,4 @@
-//! Whether the process lives, whether it can serve, and its metrics.
+//! Liveness, readiness and metrics of the process.
 
 use std::{collections::BTreeMap, fmt, future::Future, sync::Arc, time::Duration};
 
@@ -7,12 +7,12 @@ use domain::platform::{Db, outbox};
 use futures_util::future::{BoxFuture, join_all};
 use serde_json::json;
 
-/// What takes longer than this to say that it is well is of no use to a request either.
+/// A dependency that takes longer than this to answer a check is too slow for requests as well.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Something that must be well for the process to be of use.
+/// A check of something that the process needs.
 #[derive(Clone)]
 pub struct Check {
     name: &'static str,
@@ -21,8 +21,8 @@ pub struct Check {
 }
 
 impl Check {
-    /// A check of that name. `ask` answers why not in a sentence that everybody may read: no address, no
-    /// secret, no text of another program; those belong into the log.
+    /// Creates a check with a name. The error of `ask` is a sentence for the public. It must not contain
+    /// addresses, secrets or the messages of other programs; those belong in the log.
     pub fn new<F, R>(name: &'static str, ask: F) -> Self
     where
         F: Fn() -> R + Send + Sync + 'static,
@@ -31,14 +31,14 @@ impl Check {
         Self { name, required: true, ask: Arc::new(move || Box::pin(ask())) }
     }
 
-    /// The same of something without which the process is slower, but of use all the same: it is told, and no
-    /// more.
+    /// Makes the check informational: its failure is reported, but the process stays ready, because it is
+    /// only slower without the dependency.
     pub fn not_required(mut self) -> Self {
         self.required = false;
         self
     }
 
-    /// What is said of it: `ok`, or why not. Bounded in time.
+    /// Runs the check with a time limit: returns `Ok`, or why it failed.
     async fn said(&self) -> (&Self, Result<(), String>) {
         let late = || Err(format!("no answer within {} s", ANSWERS_WITHIN.as_secs()));
         (self, tokio::time::timeout(ANSWERS_WITHIN, (self.ask)()).await.unwrap_or_else(|_| late()))
@@ -58,25 +58,25 @@ fn database(db: &Db) -> Check {
         async move {
             let asked = outbox::unstamped_count(&db).await;
             asked.map(drop).map_err(|error| {
-                tracing::warn!(%error, "the database does not answer");
+                tracing::warn!(%error, "database does not answer");
                 "the database does not answer".to_owned()
             })
         }
     })
 }
 
-/// What an operator's tools ask of a process, whether it serves or works.
+/// The state behind the operational endpoints of a process, whether it serves or works.
 #[derive(Clone)]
 pub struct Operations {
     /// The database.
     pub db: Db,
-    /// What must be well besides, for `/readyz`.
+    /// The checks of `/readyz` besides the database.
     pub checks: Vec<Check>,
-    /// Renders what `/metrics` shows.
+    /// Renders the text of `/metrics`.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
 
-/// Adds `/livez`, `/readyz` and `/metrics`. Make the data once a process.
+/// Adds `/livez`, `/readyz` and `/metrics`. Create the data once in a process.
 pub fn configure(config: &mut web::ServiceConfig, operations: &web::Data<Operations>) {
     config.app_data(operations.clone());
     config.service(web::resource("/livez").route(web::get().to(livez)));
@@ -84,13 +84,12 @@ pub fn configure(config: &mut web::ServiceConfig, operations: &web::Data<Operati
     config.service(web::resource("/metrics").route(web::get().to(metrics)));
 }
 
-/// The process answers.
+/// Answers as long as the process lives.
 async fn livez() -> HttpResponse {
     HttpResponse::Ok().content_type(TEXT).insert_header((CACHE_CONTROL, "no-store")).body("alive\n")
 }
 
-/// Whether all that the process needs is there: what is missing stands in the answer, whose status is 503
-/// then.
+/// Runs all checks and reports their results. The status is 503 when a required check fails.
 async fn readyz(operations: web::Data<Operations>) -> HttpResponse {
     let database = database(&operations.db);
     let said = join_all(std::iter::once(&database).chain(&operations.checks).map(Check::said)).await;
@@ -111,7 +110,7 @@ async fn readyz(operations: web::Data<Operations>) -> HttpResponse {
     answer.insert_header((CACHE_CONTROL, "no-store")).json(json!({ "ready": ready, "checks": checks }))
 }
 
-/// Metrics in the text format of Prometheus.
+/// Returns the metrics in the text format of Prometheus.
 async fn metrics(operations: web::Data<Operations>) -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body((operations.metrics)())
 }

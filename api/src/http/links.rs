@@ -1,8 +1,8 @@
-//! The pages that the links in letters lead to, for people whose storefront has none of its own.
+//! The pages that the links in letters open, for people whose storefront has no such pages.
 //!
-//! Programs that check letters follow their links, so a GET has no effect: it shows what a button would do,
-//! and the button's POST does it. Codes that a storefront has to redeem, because it gets a session for them,
-//! are only shown. No page has a script, loads anything, or hands the code in its address on.
+//! Programs that scan letters follow their links, so a GET has no effect: it shows a button, and the POST of
+//! the button does the work. Codes that a storefront must redeem, because it receives a session for them, are
+//! only displayed. The pages have no scripts, load nothing, and do not pass on the code in their address.
 
 use std::{error::Error, future::Future};
 
@@ -34,11 +34,11 @@ use serde::Deserialize;
 
 use crate::Api;
 
-/// The longest body of a form, in bytes: a code, and twice the longest password with each of its bytes
-/// written as three (3 072).
+/// The longest body of a form, in bytes: a code and two passwords of the maximal length, with every byte
+/// percent-encoded as three characters (3,072 in all).
 const BODY_MAX: usize = 4 * 1024;
 
-/// Adds the pages. Letters are written with these names.
+/// Adds the pages. The links in letters use these paths.
 pub(super) fn configure(config: &mut web::ServiceConfig) {
     let confirm = web::resource("/confirm-email").route(read().to(show_confirm_email));
     config.service(confirm.route(web::post().to(do_confirm_email)));
@@ -48,12 +48,12 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
     config.service(web::resource("/open-session").route(read().to(show_open_session)));
 }
 
-/// GET and HEAD.
+/// Matches GET and HEAD.
 fn read() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
-/// What a link's address, or a form, carries. It has secrets, hence no `Debug`.
+/// The parameters of a link or a form. They contain secrets, hence no `Debug`.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Sent {
@@ -63,20 +63,20 @@ struct Sent {
 }
 
 impl Sent {
-    /// Reads `name=value&…`; other names, such as those that mailing programs add, do not matter.
+    /// Parses `name=value&…`. Other names, such as those that mailing programs add, are ignored.
     fn parse(text: &str) -> Option<Self> {
         web::Query::<Self>::from_query(text).ok().map(web::Query::into_inner)
     }
 
-    /// The code, if it has the form of one. Letters, digits and `_` only: no page shows a stranger's
-    /// sentences as ours.
+    /// Returns the code, if it is well-formed. Only letters, digits and `_` are accepted, so that no page can
+    /// be made to show a stranger's text.
     fn code(&self) -> Option<Secret> {
         let formed = self.code.chars().all(|character| character.is_ascii_alphanumeric() || character == '_');
         Secret::presented(&self.code).filter(|_| formed)
     }
 }
 
-/// The code in the address of a link.
+/// Returns the code in the address of a link.
 fn code_of(request: &HttpRequest) -> Option<Secret> {
     Sent::parse(request.query_string())?.code()
 }
@@ -85,8 +85,9 @@ fn code_of(request: &HttpRequest) -> Option<Secret> {
 async fn show_confirm_email(request: HttpRequest, api: web::Data<Api>) -> HttpResponse {
     let Some(code) = code_of(&request) else { return incomplete(&api) };
     let main = format!(
-        "<p>Confirm that the address this letter came to is yours.</p>\n\
-         <form method=\"post\" action=\"confirm-email\">\n{}\n<button>Confirm this address</button>\n</form>\n\
+        "<p>Confirm that the address this letter was sent to is yours.</p>\n\
+         <form method=\"post\" action=\"confirm-email\">\n{}\n\
+         <button>Confirm this address</button>\n</form>\n\
          <p>If you did not sign up, close this page: nothing will happen.</p>",
         hidden(&code)
     );
@@ -107,13 +108,14 @@ async fn do_confirm_email(request: HttpRequest, body: web::Payload, api: web::Da
     });
     match done.await {
         Some(Ok(_)) => {
-            let main = "<p role=\"status\">Thank you, this address is confirmed. Go back to the shop and sign in.</p>";
+            let main = "<p role=\"status\">Thank you, this address is confirmed. \
+                 Go back to the shop and sign in.</p>";
             page(&api, StatusCode::OK, "Your address is confirmed", main)
         }
         Some(Err(OpError::Refused(_))) => over(
             &api,
-            "If you have confirmed your address with it, there is nothing more to do. If not, sign up again at the shop: \
-             a new letter comes.",
+            "If you have confirmed your address with it, there is nothing more to do. \
+             If not, sign up again at the shop to get a new letter.",
         ),
         Some(Err(failure)) => failed(&api, &failure),
         None => unavailable(&api),
@@ -159,14 +161,15 @@ async fn do_reset_password(request: HttpRequest, body: web::Payload, api: web::D
         }
         Some(Err(OpError::Refused(_))) => over(
             &api,
-            "If you have chosen a new password with it, sign in. If not, ask for a new letter where you sign in.",
+            "If you have set a new password with it, sign in. \
+             If not, request a new letter where you sign in.",
         ),
         Some(Err(failure)) => failed(&api, &failure),
         None => unavailable(&api),
     }
 }
 
-/// The form for a new password, and what was wrong with the last try.
+/// Returns the form for a new password, with an error of the previous attempt.
 fn password_form(api: &Api, code: &Secret, wrong: Option<&str>) -> HttpResponse {
     let (status, alert, invalid) = match wrong {
         None => (StatusCode::OK, String::new(), ""),
@@ -181,15 +184,18 @@ fn password_form(api: &Api, code: &Secret, wrong: Option<&str>) -> HttpResponse 
             Password::MIN
         );
         format!(
-            "<label for=\"{name}\">{label}</label>\n<input id=\"{name}\" name=\"{name}\" {attributes}{invalid}>\n"
+            "<label for=\"{name}\">{label}</label>\n\
+             <input id=\"{name}\" name=\"{name}\" {attributes}{invalid}>\n"
         )
     };
     let main = format!(
-        "{alert}<form method=\"post\" action=\"reset-password\">\n{}\n{}{}<button>Set the new password</button>\n</form>\n\
-         <p>You will be signed out everywhere. If you did not ask for this, close this page: your password stays as it is.</p>",
+        "{alert}<form method=\"post\" action=\"reset-password\">\n{}\n{}{}\
+         <button>Set the new password</button>\n</form>\n\
+         <p>You will be signed out everywhere. \
+         If you did not ask for this, close this page: your password stays as it is.</p>",
         hidden(code),
         field("password", &format!("New password, at least {} characters", Password::MIN), invalid),
-        field("again", "The same once more", invalid),
+        field("again", "Repeat the new password", invalid),
     );
     page(api, status, "Choose a new password", &main)
 }
@@ -200,15 +206,18 @@ async fn show_confirm_guest(request: HttpRequest, api: web::Data<Api>) -> HttpRe
     let mutation = "guestConfirm";
     let playground = api.playground.as_ref().map_or(String::new(), |_| {
         format!(
-            "<p>In the <a href=\"playground\">playground</a>, run this; the <code>token</code> it answers is the guest's:</p>\n\
+            "<p>In the <a href=\"playground\">playground</a>, run this; \
+             the <code>token</code> in the answer is the guest's:</p>\n\
              <pre>mutation {{\n  {mutation}(input: {{ link: \"{}\" }}) {{\n    token\n    expiresAt\n    \
              errors {{ code message }}\n  }}\n}}</pre>\n",
             escaped(code.expose())
         )
     });
     let main = format!(
-        "<p>The shop asks for this code before you reserve without an account. Go back to it and enter:</p>\n{}\n\
-         <p>It can be used once. If you did not ask for it, close this page: nothing will happen.</p>\n{playground}\
+        "<p>The shop asks for this code before you reserve without an account. \
+         Go back to the shop and enter:</p>\n{}\n\
+         <p>The code can be used once. \
+         If you did not ask for it, close this page: nothing will happen.</p>\n{playground}\
          <p class=\"small\">For shops: <code>{mutation}</code> takes the code as <code>link</code>.</p>",
         shown(&code)
     );
@@ -219,20 +228,23 @@ async fn show_confirm_guest(request: HttpRequest, api: web::Data<Api>) -> HttpRe
 async fn show_open_session(request: HttpRequest, api: web::Data<Api>) -> HttpResponse {
     let Some(code) = code_of(&request) else { return incomplete(&api) };
     let main = format!(
-        "<p>The shop that the letter names asks for this code to sign you in. Only go on if you were just there; \
-         then go back to it and enter:</p>\n{}\n\
-         <p>It can be used once, by that shop only. If you were not there, close this page: nobody is signed in.</p>\n\
-         <p class=\"small\">For shops: your server gives the code to <code>sessionOpen</code> as <code>link</code>, with the secret \
-         token that asked for the letter. This works in the playground too, with that token.</p>",
+        "<p>The shop named in the letter asks for this code to sign you in. \
+         Continue only if you were just there: go back to the shop and enter:</p>\n{}\n\
+         <p>The code can be used once, by that shop only. \
+         If you were not there, close this page: nobody will be signed in.</p>\n\
+         <p class=\"small\">For shops: your server passes the code to <code>sessionOpen</code> \
+         as <code>link</code>, with the secret token that requested the letter. \
+         This works in the playground too, with that token.</p>",
         shown(&code)
     );
     page(&api, StatusCode::OK, "Your code", &main)
 }
 
-/// Reads a form of ours, or answers why not.
+/// Reads a form of these pages; the error is the complete refusal.
 async fn take_form(request: &HttpRequest, body: web::Payload, api: &Api) -> Result<Sent, HttpResponse> {
     if is_from_elsewhere(request) {
-        let main = "<p role=\"alert\">Another site sent this form. Open the link in the letter, and use the button there.</p>";
+        let main = "<p role=\"alert\">Another site sent this form. \
+             Open the link in the letter, and use the button there.</p>";
         return Err(unread(page(api, StatusCode::FORBIDDEN, "Nothing was done", main)));
     }
     let cannot_read = |status| {
@@ -251,9 +263,9 @@ async fn take_form(request: &HttpRequest, body: web::Payload, api: &Api) -> Resu
     sent.ok_or_else(|| cannot_read(StatusCode::BAD_REQUEST))
 }
 
-/// Whether a header says that the form is not on a page of ours. Browsers send `Origin: null` from a page
-/// that hands on no referrer, as ours do (Fetch, "append a request `Origin` header"), so `null` says nothing;
-/// `Sec-Fetch-Site`, which they send over TLS, does.
+/// Returns whether a header shows that the form is not from one of these pages. Browsers send `Origin: null`
+/// from a page that sends no referrer, as these do (Fetch, "append a request `Origin` header"), so `null`
+/// means nothing. `Sec-Fetch-Site`, which browsers send over TLS, is reliable.
 fn is_from_elsewhere(request: &HttpRequest) -> bool {
     let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or("unreadable"));
     let other_site = header("sec-fetch-site").is_some_and(|site| !matches!(site, "same-origin" | "none"));
@@ -261,21 +273,21 @@ fn is_from_elsewhere(request: &HttpRequest) -> bool {
         header(HOST.as_str()).or_else(|| request.uri().authority().map(|authority| authority.as_str()));
     let other_origin = header(ORIGIN.as_str()).filter(|origin| *origin != "null").is_some_and(|origin| {
         let authority = origin.split_once("://").map(|(_, authority)| authority);
-        // Schemes may differ: a proxy in front takes TLS off.
+        // The schemes may differ, because a proxy in front may terminate TLS.
         !authority.zip(host).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
     });
     other_site || other_origin
 }
 
-/// The scope of somebody with a letter. Nobody is signed in here.
+/// Returns the scope of somebody with a letter. Nobody is signed in here.
 fn at_the_door(request: &HttpRequest, api: &Api) -> Option<EntryScope> {
     let unknown = std::net::IpAddr::from([0, 0, 0, 0]);
     let address = address::client(request, &api.edge.trusted_proxies).unwrap_or(unknown);
     authorize(&Viewer::Public, Enter { address }).ok()
 }
 
-/// Runs what has an effect on a task of its own: it goes on when its client is gone. `None` is a defect,
-/// which is logged.
+/// Runs work with effects on a task of its own, so that it continues when the client disconnects. Returns
+/// `None` if the task panics, which is logged.
 async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Option<T>> + Send + 'static) -> Option<T> {
     let task = match TraceParent::current() {
         Some(trace) => tokio::spawn(trace.scope(work)),
@@ -287,16 +299,17 @@ async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Option<T>> + S
     })
 }
 
-/// The link's code is missing, or cut off by a program that broke its line.
+/// Answers a link whose code is missing or was truncated by a program that broke the line.
 fn incomplete(api: &Api) -> HttpResponse {
-    let main = "<p role=\"alert\">This link is not complete. Open the one in the letter, or copy the whole of it.</p>";
+    let main = "<p role=\"alert\">This link is incomplete. \
+         Open the link in the letter again, or copy all of it.</p>";
     page(api, StatusCode::BAD_REQUEST, "Something is missing", main)
 }
 
-/// The link was used, has run out, or never was.
+/// Answers a link that was used, has expired or never existed.
 fn over(api: &Api, next: &str) -> HttpResponse {
     let main =
-        format!("<p role=\"alert\">This link was used already, or its time has run out.</p>\n<p>{next}</p>");
+        format!("<p role=\"alert\">This link has already been used, or it has expired.</p>\n<p>{next}</p>");
     page(api, StatusCode::GONE, "This link is not valid any more", &main)
 }
 
@@ -310,7 +323,7 @@ fn unavailable(api: &Api) -> HttpResponse {
     page(api, StatusCode::SERVICE_UNAVAILABLE, "Something went wrong", main)
 }
 
-/// Ends the connection with this answer: what was not read of the body would be taken for the next request.
+/// Closes the connection after this answer: unread bytes of the body would be taken for the next request.
 fn unread(mut response: HttpResponse) -> HttpResponse {
     response.head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
     response
@@ -324,12 +337,13 @@ fn shown(code: &Secret) -> String {
     format!("<p><code class=\"code\">{}</code></p>", escaped(code.expose()))
 }
 
-/// A page. Its style is the only one that may apply, by a number that nobody can guess.
+/// Returns a page. Only its own style applies, by a nonce that nobody can guess.
 fn page(api: &Api, status: StatusCode, title: &str, main: &str) -> HttpResponse {
     let nonce = api.db.entropy().secret("style");
     let nonce = nonce.expose();
     let policy = format!(
-        "default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+        "default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'self'; \
+         frame-ancestors 'none'"
     );
     HttpResponse::build(status)
         .content_type("text/html; charset=utf-8")
@@ -342,19 +356,24 @@ fn page(api: &Api, status: StatusCode, title: &str, main: &str) -> HttpResponse 
 fn document(nonce: &str, title: &str, main: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title} · Smallrun</title>\n\
-         <style nonce=\"{nonce}\">{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n{main}\n</main>\n</body>\n</html>\n"
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>{title} · Smallrun</title>\n\
+         <style nonce=\"{nonce}\">{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n\
+         {main}\n</main>\n</body>\n</html>\n"
     )
 }
 
-/// As on the sandbox's page.
+/// The style sheet, the same as on the sandbox's page.
 const STYLE: &str = "\
 :root{color-scheme:light dark;font:1.125rem/1.5 system-ui,sans-serif}\
 main{max-width:32rem;margin:12vh auto;padding:0 1.5rem}\
 label{display:block}\
-input{font:inherit;box-sizing:border-box;width:100%;padding:.5rem;margin:.25rem 0 1rem;border:2px solid currentColor;border-radius:.5rem}\
-button{font:inherit;padding:.6rem 1.4rem;border:2px solid #0b5d3b;border-radius:.5rem;background:#0b5d3b;color:#fff;cursor:pointer}\
-.code,pre{display:block;padding:.75rem 1rem;border:2px solid currentColor;border-radius:.5rem;overflow-wrap:anywhere;white-space:pre-wrap}\
+input{font:inherit;box-sizing:border-box;width:100%;padding:.5rem;margin:.25rem 0 1rem;\
+border:2px solid currentColor;border-radius:.5rem}\
+button{font:inherit;padding:.6rem 1.4rem;border:2px solid #0b5d3b;border-radius:.5rem;\
+background:#0b5d3b;color:#fff;cursor:pointer}\
+.code,pre{display:block;padding:.75rem 1rem;border:2px solid currentColor;border-radius:.5rem;\
+overflow-wrap:anywhere;white-space:pre-wrap}\
 .code{user-select:all;-webkit-user-select:all}\
 .small{font-size:.9rem}\
 :focus-visible{outline:3px solid #e09b2d;outline-offset:2px}";
@@ -381,7 +400,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_cannot_become_markup() {
+    fn codes_are_escaped() {
         let hostile = Secret::presented("\"><script>'&'</script>").unwrap();
         let escaped = "&quot;&gt;&lt;script&gt;&#39;&amp;&#39;&lt;/script&gt;";
         assert_eq!(hidden(&hostile), format!("<input type=\"hidden\" name=\"code\" value=\"{escaped}\">"));
@@ -389,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_letters_digits_and_underscores() {
+    fn a_code_consists_of_letters_digits_and_underscores() {
         let code = |query: &str| {
             Sent::parse(query).and_then(|sent| sent.code()).map(|code| code.expose().to_owned())
         };
@@ -403,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_is_from_elsewhere_when_a_header_says_so() {
+    fn a_form_of_another_site_is_recognized_by_its_headers() {
         let own = Some("https://shop.example");
         for (site, origin, elsewhere) in [
             (None, None, false),

@@ -1,8 +1,13 @@
 //! The HTTP surface.
 //!
-//! `/graphql`, and what surrounds every request, is the edge's ([`edge::http`]). Besides there are the
-//! [`playground`]; [`webhooks`]; [`links`] the pages that letters link to; [`exports`] a catalogue as a
-//! sheet; [`health`]: liveness, readiness, metrics. [`around()`] is wrapped around all of them.
+//! [`edge::http`] serves `/graphql` and wraps every request. This module adds:
+//!
+//! - [`playground`]: GraphiQL with examples.
+//! - [`webhooks`]: the webhooks of payment gateways.
+//! - [`links`]: the pages that letters link to.
+//! - [`exports`]: a creator's catalogue as a CSV file.
+//! - [`health`]: liveness, readiness and metrics.
+//! - [`around()`]: the middleware around all of them.
 
 mod around;
 mod exports;
@@ -20,7 +25,8 @@ pub use around::around;
 
 use crate::{Api, backend::ApiBackend, graphql::work::profile};
 
-/// Adds all routes. Make the edge once a process, with [`edge()`], and wrap the application in [`around()`].
+/// Adds all routes. Create the edge once in a process, with [`edge()`], and wrap the application in
+/// [`around()`].
 pub fn configure(config: &mut web::ServiceConfig, shared: &SharedEdge) {
     let SharedEdge { edge, api, backend, operations } = shared;
     config.app_data(api.clone()).app_data(web::Data::from(Arc::clone(backend)));
@@ -45,20 +51,19 @@ pub struct SharedEdge {
 }
 
 impl SharedEdge {
-    /// How many mutations have begun and are not done.
+    /// Returns the number of running mutations.
     pub fn mutations(&self) -> usize {
         self.edge.mutations()
     }
 
-    /// Waits until the mutations that have begun are done, but no longer than that: for the end of a process,
-    /// when nothing more comes in.
+    /// Waits for running mutations to finish, at most for the given time. For use at shutdown, when no new
+    /// requests arrive.
     pub async fn finish(&self, within: Duration) {
         self.edge.finish(within).await;
     }
 }
 
-/// Makes the edge; the first one of a process builds the schema. Operations are run by the runtime that this
-/// is called on.
+/// Creates the edge. Operations run on the current runtime. The first call in a process builds the schema.
 pub fn edge(api: Api) -> SharedEdge {
     let backend = Arc::new(ApiBackend::new(&api));
     let edge = Edge::start(

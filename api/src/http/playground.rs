@@ -1,8 +1,8 @@
-//! The playground: GraphiQL and its examples, served from memory, so that it works where there is no network
-//! but this server.
+//! The playground: GraphiQL and its examples, served from memory, so that it works without access to other
+//! servers.
 //!
-//! What is vendored, and why in these versions, says `api/playground/vendor/README.md`; how an example is
-//! written says `api/playground/examples/README.md`.
+//! `api/playground/vendor/README.md` lists the vendored files and the reasons for their versions.
+//! `api/playground/examples/README.md` explains how to write an example.
 
 use std::{
     collections::BTreeMap,
@@ -23,13 +23,14 @@ use serde::Serialize;
 use serde_json::json;
 
 /// Scripts and everything else come from this server only. GraphiQL sets style attributes (hence
-/// `unsafe-inline` for styles alone), carries its fonts in its style sheet, and may start workers of its own.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
-     font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// `unsafe-inline` for styles alone), embeds its fonts in its style sheet, and may start workers.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; \
+     img-src 'self' data:; font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Kept by the browser, but asked for again each time; the answer is mostly `304`.
+/// The browser may store the file, but revalidates it each time; most answers are `304`.
 const REVALIDATE: &str = "no-cache";
-/// For an address that names the content by its hash: another content has another address.
+/// For addresses that contain the hash of the content: changed content has another address.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
 const JS: &str = "text/javascript; charset=utf-8";
@@ -40,10 +41,10 @@ const JSON: &str = "application/json";
 
 const FAVICON: &str = "favicon.svg";
 
-/// The page. `{{file}}` stands for the file's name with its version.
+/// The page. `{{file}}` stands for a file's name with its version.
 const PAGE: &str = include_str!("../../playground/index.html");
 
-/// Name, content type and content of what the page consists of.
+/// The name, content type and content of the page's files.
 const FILES: &[(&str, &str, &[u8])] = &[
     ("start.js", JS, include_bytes!("../../playground/start.js")),
     ("style.css", CSS, include_bytes!("../../playground/style.css")),
@@ -65,7 +66,7 @@ macro_rules! example {
     };
 }
 
-/// Name and text of the examples, in the order of the list in the playground.
+/// The names and texts of the examples, in the order of the playground's list.
 const EXAMPLE_FILES: &[(&str, &str)] = &[
     example!("10-storefront-drops"),
     example!("11-storefront-closing-soon"),
@@ -107,11 +108,10 @@ const EXAMPLE_FILES: &[(&str, &str)] = &[
     example!("79-admin-discard"),
 ];
 
-/// The bearer tokens of the demo accounts by role (`buyer`, `creator`, `admin`), or `None` where there is no
-/// demo.
+/// The bearer tokens of the demo accounts by role (`buyer`, `creator`, `admin`), or `None` without a demo.
 ///
-/// Given to the application as `web::Data<DemoTokens>`. In demo mode everyone who reaches the playground gets
-/// them: they must never open anything but a demo.
+/// Give them to the application as `web::Data<DemoTokens>`. In demo mode everyone who reaches the playground
+/// gets them, so they must never be valid for anything but a demo.
 #[derive(Clone, Default)]
 pub struct DemoTokens(pub Option<BTreeMap<String, String>>);
 
@@ -122,17 +122,17 @@ impl fmt::Debug for DemoTokens {
     }
 }
 
-/// Whom an example is written for.
+/// The role an example is written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ExampleRole {
-    /// What anyone may ask, as a storefront does for its visitors.
+    /// An anonymous visitor of a storefront.
     Storefront,
     /// A person who reserves.
     Buyer,
     /// A member of a creator.
     Creator,
-    /// Who runs the marketplace.
+    /// An administrator of the marketplace.
     Admin,
 }
 
@@ -148,30 +148,29 @@ impl ExampleRole {
     }
 }
 
-/// An operation that the playground offers.
+/// An example operation of the playground.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Example {
-    /// The name of its file, without `.graphql`; unique.
+    /// The name of its file without `.graphql`; unique.
     pub name: String,
-    /// Whom it is written for, and so with whose token a demo runs it.
+    /// The role it is written for, with whose token a demo runs it.
     pub role: ExampleRole,
-    /// What the list of examples shows.
+    /// Its title in the list of examples.
     pub title: String,
-    /// The GraphQL document, without the lines that say the above.
+    /// The GraphQL document, without the comment lines that hold the other fields.
     pub query: String,
-    /// Queries that the playground asks one after another when it opens the example, as the example's role,
-    /// for the values that its placeholders name. A later one may hold placeholders that an earlier one
-    /// fills.
+    /// Queries that the playground runs in sequence when it opens the example, with the example's role. They
+    /// provide the values of its placeholders. A query may contain placeholders that an earlier one fills.
     pub prepare: Vec<String>,
-    /// Its variables: the text of a JSON object, so that its fields keep their order. The texts in it may
-    /// hold placeholders: `{{uuid}}`, `{{UUID}}`, `{{in:2d}}`, and `{{path.to.value}}` in what `prepare` was
-    /// answered.
+    /// Its variables: the text of a JSON object, which preserves the order of its fields. The strings in it
+    /// may contain placeholders: `{{uuid}}`, `{{UUID}}`, `{{in:2d}}`, and `{{path.to.value}}` in the answers
+    /// to `prepare`.
     pub variables: Option<String>,
-    /// Whether it is the one shown at the first visit.
+    /// Whether it is shown on the first visit.
     pub default: bool,
 }
 
-/// Why a file of the examples is none.
+/// Why the file of an example is malformed.
 #[derive(Debug, thiserror::Error)]
 enum ExampleError {
     #[error("has no `# {0}: …` line")]
@@ -180,15 +179,16 @@ enum ExampleError {
     Twice(&'static str),
     #[error("has the unknown role `{0}`")]
     Role(String),
-    #[error("has variables that are no JSON object")]
+    #[error("has variables that are not a JSON object")]
     Variables(#[source] serde_json::Error),
     #[error("says `# default: {0}`, which is neither true nor false")]
     Default(String),
 }
 
 impl Example {
-    /// Reads a file of the examples. The keys stand in the comment lines at its top; a value may go on over
-    /// further comment lines, up to the next key or an empty comment. Only `prepare` may come more than once.
+    /// Parses the file of an example. The comment lines at its top hold the keys. A value may continue on the
+    /// following comment lines, up to the next key or an empty comment. Only `prepare` may occur more than
+    /// once.
     fn parse(name: &str, text: &str) -> Result<Self, ExampleError> {
         const KEYS: [&str; 5] = ["title", "role", "prepare", "variables", "default"];
         let mut values: Vec<(&str, String)> = Vec::new();
@@ -248,26 +248,26 @@ impl Example {
     }
 }
 
-/// The examples, in the order of the list.
+/// Returns the examples, in the order of the list.
 pub fn examples() -> Vec<Example> {
     EXAMPLE_FILES
         .iter()
         .filter_map(|(name, text)| match Example::parse(name, text) {
             Ok(example) => Some(example),
-            // A test reads every file, so this is for a build that skipped it: one example less, and the
-            // reason why.
+            // A test parses every file. A build that skipped the tests has one example less, and logs the
+            // reason.
             Err(error) => {
-                tracing::error!(example = name, %error, "example of the playground left out");
+                tracing::error!(example = name, %error, "playground example skipped");
                 None
             }
         })
         .collect()
 }
 
-/// Adds `/playground`, what it loads, and `/favicon.ico`.
+/// Adds `/playground`, its files, and `/favicon.ico`.
 ///
-/// In demo mode the application holds `web::Data<DemoTokens>` beside it. Answers are plain: compressing them
-/// is left to the application's middleware.
+/// In demo mode the application must also hold `web::Data<DemoTokens>`. Answers are not compressed here; the
+/// application's middleware does that.
 pub fn configure(cfg: &mut web::ServiceConfig) {
     cfg.service(web::resource("/playground").route(read().to(page)))
         .service(web::resource("/playground/").route(read().to(without_slash)))
@@ -277,31 +277,31 @@ pub fn configure(cfg: &mut web::ServiceConfig) {
         .service(web::resource("/favicon.ico").route(read().to(favicon)));
 }
 
-/// GET and HEAD.
+/// Matches GET and HEAD.
 fn read() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
-/// Something served from memory.
+/// A file served from memory.
 struct Asset {
     name: &'static str,
     content_type: &'static str,
     content: web::Bytes,
-    /// The hash of the content, in hexadecimal digits.
+    /// The hash of the content, in hexadecimal.
     version: String,
 }
 
 impl Asset {
     fn new(name: &'static str, content_type: &'static str, content: web::Bytes) -> Self {
-        // Nobody gains by a collision, so 64 bits of a fast hash do. Its keys are fixed: every process of one
-        // build agrees.
+        // Nobody gains from a collision, so 64 bits of a fast hash suffice. Its keys are fixed, so that all
+        // processes of one build agree.
         let mut hasher = DefaultHasher::new();
         content.hash(&mut hasher);
         let version = format!("{:016x}", hasher.finish());
         Self { name, content_type, content, version }
     }
 
-    /// Weak, because the middleware may send the same content compressed.
+    /// The tag is weak, because the middleware may send the same content compressed.
     fn etag(&self) -> EntityTag {
         EntityTag::new_weak(self.version.clone())
     }
@@ -325,7 +325,7 @@ impl Asset {
     }
 }
 
-/// All that is served, hashed once.
+/// All files, hashed once.
 struct Site {
     page: Asset,
     files: Vec<Asset>,
@@ -348,7 +348,7 @@ static SITE: LazyLock<Site> = LazyLock::new(|| {
     }
 });
 
-/// An answer with the headers that keep the page, and the tokens typed into it, to itself.
+/// Returns an answer with the headers that isolate the page and the tokens typed into it from other sites.
 fn guarded(status: StatusCode) -> HttpResponseBuilder {
     let mut response = HttpResponse::build(status);
     response
@@ -363,7 +363,7 @@ async fn page(request: HttpRequest) -> HttpResponse {
     SITE.page.answer(&request)
 }
 
-/// The page names what it loads relative to `/playground`; a relative target keeps a proxy's prefix.
+/// The page refers to its files relative to `/playground`. The relative redirect keeps the prefix of a proxy.
 async fn without_slash() -> HttpResponse {
     guarded(StatusCode::PERMANENT_REDIRECT).insert_header((header::LOCATION, "../playground")).finish()
 }
@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn every_route_answers_with_its_content_type_and_guards() {
+    async fn every_route_answers_with_its_content_type_and_security_headers() {
         let mut routes = vec![
             ("/playground".to_owned(), HTML),
             ("/playground/examples.json".to_owned(), JSON),
@@ -469,16 +469,16 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_slash_too_many_leads_to_the_page() {
+    async fn a_trailing_slash_is_redirected_to_the_page() {
         let response = get("/playground/").await;
         assert_eq!(response.status(), StatusCode::PERMANENT_REDIRECT);
         assert_eq!(header_of(&response, header::LOCATION), "../playground");
     }
 
     #[actix_web::test]
-    async fn the_page_names_its_files_by_version_and_those_are_kept_for_good() {
+    async fn the_page_refers_to_its_files_by_version_and_these_are_immutable() {
         let page = String::from_utf8(http::read_body(get("/playground").await).await.to_vec()).unwrap();
-        assert!(!page.contains("{{"), "a placeholder names no file: {page}");
+        assert!(!page.contains("{{"), "a placeholder does not name a file: {page}");
         assert!(!page.contains("://"), "the page loads nothing from elsewhere");
         for file in &SITE.files {
             let address = format!("playground/{}?v={}", file.name, file.version);
@@ -491,7 +491,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_known_version_is_not_sent_again() {
+    async fn a_cached_version_is_not_sent_again() {
         let first = get("/playground").await;
         assert_eq!(header_of(&first, header::CACHE_CONTROL), REVALIDATE);
         let etag = header_of(&first, header::ETAG).to_owned();
@@ -512,7 +512,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn demo_tokens_are_given_out_in_demo_mode_only() {
+    async fn demo_tokens_are_served_in_demo_mode_only() {
         let tokens = BTreeMap::from([("buyer".to_owned(), "t-buyer".to_owned())]);
         let cases = [
             (None, json!({ "demo": false })),
@@ -528,19 +528,19 @@ mod tests {
     }
 
     #[test]
-    fn demo_tokens_are_not_shown_when_printed() {
+    fn debug_output_does_not_contain_demo_tokens() {
         let tokens = DemoTokens(Some(BTreeMap::from([("admin".to_owned(), "s3cret".to_owned())])));
         assert_eq!(format!("{tokens:?}"), r#"DemoTokens(Some(["admin"]))"#);
     }
 
     #[actix_web::test]
-    async fn the_list_of_examples_is_what_a_test_may_ask_for() {
+    async fn the_served_list_of_examples_equals_the_public_one() {
         let body: serde_json::Value = http::read_body_json(get("/playground/examples.json").await).await;
         assert_eq!(body, json!(examples()));
     }
 
     #[test]
-    fn every_file_of_the_examples_is_listed_and_can_be_read() {
+    fn every_example_file_is_listed_and_valid() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/playground/examples");
         let on_disk: BTreeSet<String> = std::fs::read_dir(folder)
             .unwrap()
@@ -555,7 +555,7 @@ mod tests {
         let mut defaults = 0;
         for (name, text) in EXAMPLE_FILES {
             let example = Example::parse(name, text).unwrap_or_else(|error| panic!("{name} {error}"));
-            assert!(parse_query(&example.query).is_ok(), "{name} is no GraphQL");
+            assert!(parse_query(&example.query).is_ok(), "{name} is not valid GraphQL");
             assert!(!example.query.contains("{{"), "{name} has a placeholder outside its variables");
             let widest = example.query.lines().map(|line| line.chars().count()).max();
             assert!(widest <= Some(51), "{name} is wider than its half of a laptop's screen");
@@ -566,14 +566,14 @@ mod tests {
                     .operations
                     .iter()
                     .any(|(_, operation)| operation.node.ty != OperationType::Query);
-                assert!(!changes, "{name} would change something by being opened");
+                assert!(!changes, "opening {name} would change data");
             }
             assert!(
                 name.contains(&format!("-{}-", json!(example.role).as_str().unwrap())),
                 "{name} does not name its role"
             );
             assert!(titles.insert(example.title), "{name} has the title of another");
-            assert!(!example.default || example.prepare.is_empty(), "{name} keeps the first visit waiting");
+            assert!(!example.default || example.prepare.is_empty(), "{name} delays the first visit");
             defaults += usize::from(example.default);
         }
         assert!(defaults <= 1, "the first visit shows one example");
@@ -581,8 +581,9 @@ mod tests {
     }
 
     #[test]
-    fn an_example_says_what_it_is_in_its_first_comments() {
-        let text = "# title: Reserve: one cup\n# role: buyer\n# prepare: {\n#   cups { id }\n# }\n# prepare: { saucers }\n\
+    fn an_example_is_described_by_its_first_comments() {
+        let text = "# title: Reserve: one cup\n# role: buyer\n# prepare: {\n#   cups { id }\n# }\n\
+                    # prepare: { saucers }\n\
                     # variables: {\n#   \"key\": \"{{uuid}}\"\n# }\n# default: true\n#\n# Pays later.\n\
                     mutation Reserve($key: String!) {\n  # role: inside\n  reserve(key: $key)\n}\n";
         let example = Example::parse("10-buyer-reserve", text).unwrap();
@@ -598,13 +599,16 @@ mod tests {
     }
 
     #[test]
-    fn an_example_that_does_not_say_what_it_is_is_refused() {
+    fn an_example_with_malformed_comments_is_refused() {
         for (text, complaint) in [
             ("# role: buyer\n{ a }", "has no `# title: …` line"),
             ("# title: A\n{ a }", "has no `# role: …` line"),
             ("# title: A\n# role: nobody\n{ a }", "has the unknown role `nobody`"),
             ("# title: A\n# role: buyer\n# title: B\n{ a }", "has more than one `# title: …` line"),
-            ("# title: A\n# role: buyer\n# variables: [1]\n{ a }", "has variables that are no JSON object"),
+            (
+                "# title: A\n# role: buyer\n# variables: [1]\n{ a }",
+                "has variables that are not a JSON object",
+            ),
             (
                 "# title: A\n# role: buyer\n# default: yes\n{ a }",
                 "says `# default: yes`, which is neither true nor false",

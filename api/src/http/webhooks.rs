@@ -1,4 +1,5 @@
-//! Webhooks of payment gateways: checked, taken into the inbox, answered; applied by a task.
+//! Webhooks of payment gateways. They are verified, stored in the inbox and acknowledged; a task applies
+//! them.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::{
@@ -42,7 +43,7 @@ pub(super) async fn receive(
     match receive_webhook(&api.db, &SystemScope::new("webhook"), gateway.identity(), &event, &body).await {
         Ok(()) => text(S::OK, "taken\n"),
         Err(error) => {
-            tracing::error!(%error, gateway = %gateway.identity(), "a webhook could not be taken in");
+            tracing::error!(%error, gateway = %gateway.identity(), "webhook could not be stored");
             text(S::SERVICE_UNAVAILABLE, "try again\n")
         }
     }

@@ -1,8 +1,8 @@
-//! How many units of drops are held, added up once for each state of a drop, whoever asks.
+//! The held units of drops, added up once for each version of a drop's gate, whoever asks.
 //!
-//! Adding up reads every hold of a drop: thousands, in the minutes in which thousands look at its page.
-//! Whatever changes a hold counts the version of the drop's gate up, so a sum that was made at the present
-//! version is still right, until a hold runs out.
+//! Adding up reads every hold of a drop: thousands, at the time when thousands of visitors look at its page.
+//! Every change of a hold increments the version of the drop's gate. So a sum computed at the current version
+//! is valid until the first hold expires.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -18,10 +18,10 @@ use domain::{
 use moka::future::Cache;
 use sea_orm::DbErr;
 
-/// Of how many drops the sums are kept.
+/// The number of cached sums.
 const KEPT: u64 = 10_000;
 
-/// What is held of the items of a drop.
+/// The held units of a drop's items.
 pub(crate) type HeldItems = Vec<(DropItemId, ItemStockView)>;
 
 /// Sums by drop and version.
@@ -29,7 +29,7 @@ pub(crate) struct HeldUnits(Cache<(DropId, i64), Arc<Sum>>);
 
 struct Sum {
     held: HeldItems,
-    /// When the first of the holds runs out.
+    /// When the first of the holds expires.
     until: Option<DateTime<Utc>>,
 }
 
@@ -51,10 +51,10 @@ impl Default for HeldUnits {
 }
 
 impl HeldUnits {
-    /// Held units of the items of drops, as of now: two statements at most, however many drops there are.
-    /// Where many ask about one drop that has just changed, one of them adds up.
+    /// Returns the held units of the items of drops as of now, with at most two statements for any number of
+    /// drops. When several callers ask about the same changed drop, one of them adds up for all.
     pub(crate) async fn of(&self, db: &Db, drops: &[DropId]) -> Result<HashMap<DropId, HeldItems>, DbErr> {
-        // Before the sums: they are at least as new as the version that they are kept under.
+        // Read before the sums, so that a sum is at least as new as the version it is cached under.
         let versions = queries::stock_versions(db, drops).await?;
         let now = db.now();
         let (mut held, mut missing) = (HashMap::with_capacity(versions.len()), Vec::new());

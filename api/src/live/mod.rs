@@ -1,10 +1,9 @@
-//! What is watched as it changes: from the facts of the whole deployment to the subscriptions of this
-//! process.
+//! Live updates: leads the facts of the whole deployment to the subscriptions of this process.
 //!
-//! [`Live`] is a [`Projection`], so it hears of every fact as soon as it is broadcast, and wakes whoever
-//! listens to the [`topics`] that the fact is about. [`stock`] reads the stock of a drop once for all who
-//! watch it; [`held`] adds up what is held of drops. The subscriptions themselves and their connections are
-//! the edge's (`edge::live`).
+//! [`Live`] is a [`Projection`]: it receives every fact as soon as it is broadcast, and wakes the listeners
+//! of the [`topics`] that the fact concerns. [`stock`] reads the stock of a drop once for all its watchers,
+//! and [`held`] adds up the held units of drops. The edge runs the subscriptions and their connections
+//! (`edge::live`).
 
 pub(crate) mod held;
 pub(crate) mod stock;
@@ -33,16 +32,16 @@ use self::{
     topics::Topics,
 };
 
-/// Between two states of one thing lies at least this: at most ten a second.
+/// The shortest time between two states of the same thing: at most ten states a second.
 pub(crate) const PACE: Duration = Duration::from_millis(100);
 
-/// A database that failed is asked again after this time.
+/// The delay before a failed read is repeated.
 pub(crate) const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// The clock of a demo can be set forward, so nobody sleeps longer than this before looking at it again.
+/// The clock of a demo can be set forward, so no task sleeps longer than this without checking it again.
 const CLOCK_LOOK: Duration = Duration::from_secs(1);
 
-/// What is watched in this process. Cheap to clone; all clones are the same.
+/// The live updates of this process. Clones share the same state.
 #[derive(Clone)]
 pub struct Live(Arc<Inner>);
 
@@ -52,15 +51,15 @@ struct Inner {
     stock: Arc<StockFeeds>,
     stock_cache: StockCache,
     held: HeldUnits,
-    /// Of the facts that the topics have been told of.
+    /// The position of the last fact that the topics have received.
     position: Mutex<Option<i64>>,
-    /// Where reading is done: not on the threads that serve connections.
+    /// The runtime for reads: not the threads that serve connections.
     runtime: Handle,
     stop: CancellationToken,
 }
 
 impl Live {
-    /// Begins on the present runtime.
+    /// Starts live updates on the current runtime.
     pub fn start(db: &Db) -> Self {
         Self(Arc::new(Inner {
             db: db.clone(),
@@ -74,12 +73,12 @@ impl Live {
         }))
     }
 
-    /// Ends all that is watched: sockets are closed as going away, streams of events end.
+    /// Ends all subscriptions: sockets are closed as going away, and streams of events end.
     pub fn stop(&self) {
         self.0.stop.cancel();
     }
 
-    /// Held units of the items of drops, as of now.
+    /// Returns the held units of the items of drops, as of now.
     pub(crate) async fn held(&self, drops: &[DropId]) -> Result<HashMap<DropId, HeldItems>, DbErr> {
         self.0.held.of(&self.0.db, drops).await
     }
@@ -103,7 +102,7 @@ impl Projection for Live {
         "live"
     }
 
-    /// It lives in memory: a process begins with the newest fact.
+    /// The state is in memory, so a new process starts at the newest fact.
     async fn position(&self) -> Result<Option<i64>, ProjectionError> {
         Ok(*locked(&self.0.position))
     }
@@ -116,7 +115,7 @@ impl Projection for Live {
         Ok(())
     }
 
-    /// Whatever was made of earlier facts is looked at anew.
+    /// Wakes all listeners, because anything read from earlier facts may be outdated.
     async fn rebuild(&self, position: i64) -> Result<(), ProjectionError> {
         self.0.topics.wake_all();
         *locked(&self.0.position) = Some(position);
@@ -124,7 +123,7 @@ impl Projection for Live {
     }
 }
 
-/// Waits until the deployment's clock has come to an instant; for ever if there is none.
+/// Waits until the deployment's clock reaches an instant, or for ever if there is none.
 pub(crate) async fn until_instant(db: &Db, at: Option<DateTime<Utc>>) {
     let Some(at) = at else { return std::future::pending().await };
     while let Ok(left) = at.signed_duration_since(db.now()).to_std()
@@ -134,7 +133,7 @@ pub(crate) async fn until_instant(db: &Db, at: Option<DateTime<Utc>>) {
     }
 }
 
-/// A lock that a panic elsewhere does not close: what it guards is whole between any two statements.
+/// Locks a mutex even if it is poisoned: the data behind it is consistent between any two statements.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -152,7 +151,7 @@ mod tests {
     use super::{topics::Topic, *};
 
     #[tokio::test]
-    async fn a_rebuild_wakes_all_and_a_batch_those_whom_it_concerns() {
+    async fn a_rebuild_wakes_all_listeners_and_a_batch_those_it_concerns() {
         let kit = Kit::sqlite().await;
         let live = Live::start(&kit.db);
         let (drop, other) = (DropId(Uuid::from_u128(1)), DropId(Uuid::from_u128(2)));

@@ -1,4 +1,4 @@
-//! What facts are about, and who listens to it.
+//! The topics that facts concern, and their listeners.
 
 use std::{
     collections::HashMap,
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::locked;
 
-/// Something whose changes are told.
+/// Something whose changes are watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Topic {
     /// A drop: its texts, terms, items and state.
@@ -25,10 +25,10 @@ pub(crate) enum Topic {
 }
 
 impl Topic {
-    /// What a fact may have changed.
+    /// Returns the topics that a fact concerns.
     fn of(fact: &Fact) -> [Option<Self>; 2] {
         match fact {
-            // The items, and so whose stock is told, are part of the drop.
+            // The stock is listed by item, so a change of the items concerns it as well.
             Fact::DropChanged { drop, .. } => [Some(Self::Drop(*drop)), Some(Self::Stock(*drop))],
             Fact::StockChanged { drop, .. } => [Some(Self::Stock(*drop)), None],
             Fact::Reserved { checkout }
@@ -36,7 +36,7 @@ impl Topic {
             | Fact::Lapsed { checkout }
             | Fact::ReservationCancelled { checkout }
             | Fact::PaymentChanged { checkout, .. } => [Some(Self::Checkout(*checkout)), None],
-            // What people may do is looked up every second (`passes`), whatever changes it.
+            // Permissions are looked up every second (`passes`), whatever changes them.
             Fact::AccountChanged { .. } | Fact::CreatorChanged { .. } | Fact::ProductChanged { .. } => {
                 [None, None]
             }
@@ -44,19 +44,19 @@ impl Topic {
     }
 }
 
-/// The topics that somebody listens to: others are not kept.
+/// The topics that have a listener; others are not stored.
 #[derive(Default)]
 pub(crate) struct Topics(Mutex<HashMap<Topic, watch::Sender<u64>>>);
 
 impl Topics {
-    /// Listens from now on.
+    /// Begins to listen to a topic.
     pub(crate) fn listen(self: &Arc<Self>, topic: Topic) -> Ear {
         let mut topics = locked(&self.0);
         let heard = topics.entry(topic).or_insert_with(|| watch::Sender::new(0)).subscribe();
         Ear { heard, topic, topics: Arc::clone(self) }
     }
 
-    /// Wakes those whom a fact concerns.
+    /// Wakes the listeners that a fact concerns.
     pub(crate) fn heard(&self, fact: &Fact) {
         let topics = locked(&self.0);
         for topic in Topic::of(fact).iter().flatten() {
@@ -66,7 +66,7 @@ impl Topics {
         }
     }
 
-    /// Wakes all.
+    /// Wakes all listeners.
     pub(crate) fn wake_all(&self) {
         locked(&self.0)
             .values()
@@ -74,8 +74,7 @@ impl Topics {
     }
 }
 
-/// Hears when something about a topic happens. Many things that happen before it is asked again are heard as
-/// one.
+/// A listener of a topic. Several changes before the next [`changed`](Self::changed) are received as one.
 pub(crate) struct Ear {
     heard: watch::Receiver<u64>,
     topic: Topic,
@@ -83,15 +82,15 @@ pub(crate) struct Ear {
 }
 
 impl Ear {
-    /// Waits for the next time.
+    /// Waits for the next change.
     pub(crate) async fn changed(&mut self) {
-        // The sender is kept for as long as there is an ear.
+        // The sender exists as long as there is a listener.
         if self.heard.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
-    /// Takes note of all so far: to be called before a read that will show it.
+    /// Discards all changes so far. Must be called before a read that will reflect them.
     pub(crate) fn take_note(&mut self) {
         self.heard.mark_unchanged();
     }
@@ -100,7 +99,7 @@ impl Ear {
 impl Drop for Ear {
     fn drop(&mut self) {
         let mut topics = locked(&self.topics.0);
-        // This one is still counted.
+        // This listener is still counted.
         if topics.get(&self.topic).is_some_and(|listened_to| listened_to.receiver_count() <= 1) {
             topics.remove(&self.topic);
         }
@@ -115,7 +114,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_fact_wakes_those_whom_it_concerns_and_many_are_heard_as_one() {
+    async fn a_fact_wakes_the_listeners_it_concerns_and_many_arrive_as_one() {
         let (topics, id) = (Arc::new(Topics::default()), Uuid::from_u128);
         let (drop, creator, checkout) = (DropId(id(1)), CreatorId(id(2)), CheckoutId(id(3)));
         let mut of_drop = topics.listen(Topic::Drop(drop));
@@ -135,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_goes_with_its_last_ear() {
+    fn a_topic_is_removed_with_its_last_listener() {
         let topics = Arc::new(Topics::default());
         let topic = Topic::Drop(DropId(Uuid::from_u128(1)));
         let (one, two) = (topics.listen(topic), topics.listen(topic));
