@@ -1,6 +1,7 @@
-//! Every column of text, JSON or bytes is classified, and the registers say nothing of what there is not.
+//! Tests that every column of text, JSON or bytes is classified, and that the registers list only what
+//! exists.
 //!
-//! `docs/personal-data.md` shows what the registers say. `SMALLRUN_TEST_WRITE=1` writes it anew.
+//! `docs/operate/personal-data.md` is generated from the registers. `SMALLRUN_TEST_WRITE=1` rewrites it.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -17,14 +18,14 @@ use domain::registry::PERSONAL_DATA;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use testkit::{Kit, on_both};
 
-/// The registers of the program: of the capabilities, of the letters and of the sandbox.
+/// Returns the registers of the program: those of the capabilities, the letters and the sandbox.
 fn registers() -> Vec<&'static Register> {
     let others = [&workers::mail::personal_data::REGISTER, &::payments::sandbox::personal_data::REGISTER];
     PERSONAL_DATA.into_iter().chain(others).collect()
 }
 
-/// Types whose values say nothing of a person by themselves: ids, numbers, times. A type that is not among
-/// them, or that comes with a later migration, is taken for text.
+/// Types whose values alone do not describe a person: ids, numbers and times. Any other type, including a new
+/// one in a later migration, is treated as text.
 const SAFE_TYPES: [&str; 12] = [
     "bigint",
     "boolean",
@@ -40,7 +41,7 @@ const SAFE_TYPES: [&str; 12] = [
     "double precision",
 ];
 
-/// Columns that say whose a row is.
+/// Columns that link a row to a person.
 const PERSON_COLUMNS: [&str; 2] = ["account_id", "guest_id"];
 
 /// The columns of each table, with their types.
@@ -53,7 +54,8 @@ async fn schema(db: &Db) -> Schema {
              WHERE table_schema = current_schema()"
         }
         _ => {
-            "SELECT tables.name, columns.name, lower(columns.type) FROM sqlite_master AS tables, pragma_table_info(tables.name) AS columns
+            "SELECT tables.name, columns.name, lower(columns.type)
+             FROM sqlite_master AS tables, pragma_table_info(tables.name) AS columns
              WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite_%'"
         }
     };
@@ -70,7 +72,7 @@ fn tables() -> impl Iterator<Item = &'static RegisteredTable> {
     registers().into_iter().flat_map(|register| register.tables)
 }
 
-/// What the registers leave out of a schema, and what they say beyond it.
+/// Compares the registers with a schema, and returns all differences and contradictions.
 fn complaints(schema: &Schema) -> Vec<String> {
     let mut complaints = Vec::new();
     let mut registered = BTreeMap::new();
@@ -89,7 +91,8 @@ fn complaints(schema: &Schema) -> Vec<String> {
             }
             let of_person = table.is_some_and(|table| matches!(table.owner, RowOwner::Person { .. }));
             if PERSON_COLUMNS.contains(&column.as_str()) && !of_person {
-                complaints.push(format!("{name}.{column}: the rows are somebody's, and no register says so"));
+                complaints
+                    .push(format!("{name}.{column}: the rows belong to a person, and no register says so"));
             }
         }
     }
@@ -106,14 +109,17 @@ fn complaints(schema: &Schema) -> Vec<String> {
                 && !of_person
                 && !goes_by_itself(content)
             {
-                complaints.push(format!("{}.{column} is personal, and nobody knows whose", table.name));
+                complaints.push(format!("{}.{column} is personal, but its rows have no owner", table.name));
             }
             if let Classification::Personal(content) = classification
                 && content.erase == Erase::WithRow
                 && !row_is_deleted
                 && !goes_by_itself(content)
             {
-                complaints.push(format!("{}.{column} is to go with its row, which stays", table.name));
+                complaints.push(format!(
+                    "{}.{column} is to be deleted with its row, but the row is kept",
+                    table.name
+                ));
             }
         }
         if let RowOwner::Person { found_by, .. } = table.owner {
@@ -125,7 +131,7 @@ fn complaints(schema: &Schema) -> Vec<String> {
                             && exists(other_table, other_column)
                             && is_of_person(&registered, other_table) => {}
                     FoundBy::Id { .. } | FoundBy::Through { .. } => {
-                        complaints.push(format!("{}: {way:?} leads to nobody", table.name));
+                        complaints.push(format!("{}: {way:?} leads to no person", table.name));
                     }
                 }
             }
@@ -138,7 +144,7 @@ fn is_of_person(registered: &BTreeMap<&str, &RegisteredTable>, table: &str) -> b
     registered.get(table).is_some_and(|table| matches!(table.owner, RowOwner::Person { .. }))
 }
 
-/// Whether it needs no owner, because it is gone after some days and in no export.
+/// Returns whether the column needs no owner, because it is deleted after some days and is not exported.
 fn goes_by_itself(content: &PersonalContent) -> bool {
     matches!(
         (content.keep, content.erase, content.export),
@@ -151,10 +157,12 @@ on_both! {
         assert_eq!(complaints(&schema(&kit.db).await), Vec::<String>::new());
     }
 
-    async fn a_new_table_or_column_is_noticed_and_so_is_one_that_goes(kit: Kit) {
+    async fn added_and_removed_tables_and_columns_are_detected(kit: Kit) {
         let bytes = if kit.db.backend() == DbBackend::Postgres { "bytea" } else { "blob" };
         for sql in [
-            "CREATE TABLE newcomers (id bigint, account_id uuid_text, nickname text, face BYTES, settings jsonb, age integer)",
+            "CREATE TABLE newcomers (
+                id bigint, account_id uuid_text, nickname text, face BYTES, settings jsonb, age integer
+             )",
             "ALTER TABLE drops ADD COLUMN dedication varchar",
             "ALTER TABLE accounts RENAME COLUMN name TO full_name",
         ] {
@@ -169,7 +177,7 @@ on_both! {
             "accounts.full_name (text) is not classified".to_owned(),
             "accounts.name does not exist".to_owned(),
             format!("drops.dedication ({varchar}) is not classified"),
-            "newcomers.account_id: the rows are somebody's, and no register says so".to_owned(),
+            "newcomers.account_id: the rows belong to a person, and no register says so".to_owned(),
             format!("newcomers.face ({bytes}) is not classified"),
             "newcomers.nickname (text) is not classified".to_owned(),
             "newcomers.settings (jsonb) is not classified".to_owned(),
@@ -181,7 +189,7 @@ on_both! {
 
 #[test]
 fn the_page_shows_what_the_registers_say() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/personal-data.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operate/personal-data.md");
     let page = std::fs::read_to_string(&path).unwrap();
     let mark = "<!-- From here on the page is made of the registers. -->\n";
     let (words, listing) = page.split_once(mark).unwrap();
@@ -189,11 +197,11 @@ fn the_page_shows_what_the_registers_say() {
     if std::env::var_os("SMALLRUN_TEST_WRITE").is_some() {
         std::fs::write(&path, format!("{words}{mark}{expected}")).unwrap();
     } else {
-        assert_eq!(listing, expected, "SMALLRUN_TEST_WRITE=1 writes docs/personal-data.md anew");
+        assert_eq!(listing, expected, "SMALLRUN_TEST_WRITE=1 rewrites docs/operate/personal-data.md");
     }
 }
 
-/// What a register says of persons; nothing if it says only that there is nothing.
+/// Returns the section of a register, or an empty string if the register lists no personal data.
 fn listing_of(register: &Register) -> String {
     let mut lines = String::new();
     for table in register.tables {
@@ -214,11 +222,12 @@ fn listing_of(register: &Register) -> String {
     }
     let mut listing = format!("\n## {}\n", capitalised(register.capability));
     if !lines.is_empty() {
-        listing += "\n| where | whose | what | export | erasure | kept, and why |\n| --- | --- | --- | --- | --- | --- |\n";
+        listing += "\n| where | whose | what | export | erasure | kept, and why |\n";
+        listing += "| --- | --- | --- | --- | --- | --- |\n";
         listing += &lines;
     }
     if !rows.is_empty() {
-        write!(listing, "\nDeleted with their person are the rows of {}.\n", rows.join(", ")).unwrap();
+        write!(listing, "\nThe rows of {} are deleted with their person.\n", rows.join(", ")).unwrap();
     }
     listing
 }
@@ -232,16 +241,16 @@ fn line(lines: &mut String, place: &str, whose: &str, content: &PersonalContent)
         Erase::WithRow => "deleted",
         Erase::Null | Erase::Empty => "blanked",
         Erase::Replace => "replaced",
-        Erase::Unlink => "stays, and is about nobody",
+        Erase::Unlink => "kept, without a link to the person",
     };
     let keep = match content.keep {
         KeepUntil::Erasure => "until the person is erased".to_owned(),
         KeepUntil::Days(1) => "a day".to_owned(),
         KeepUntil::Days(days) => format!("{days} days"),
         KeepUntil::BooksAreClosed => {
-            format!("{BOOKS_YEARS} years where money moved, else until the person is erased")
+            format!("{BOOKS_YEARS} years if money moved, otherwise until the person is erased")
         }
-        KeepUntil::OperatorClears => "until an operator clears it away".to_owned(),
+        KeepUntil::OperatorClears => "until an operator deletes it".to_owned(),
     };
     writeln!(
         lines,
@@ -264,7 +273,7 @@ fn whose(owner: RowOwner) -> String {
     ways.collect::<Vec<_>>().join(" or ")
 }
 
-/// The table, if its rows go with their person and none of its columns says so.
+/// Returns the table if its rows are deleted with their person and none of its columns is listed as personal.
 fn rows_that_go(table: &RegisteredTable) -> Option<String> {
     let goes = matches!(table.owner, RowOwner::Person { erasure: RowErasure::Delete, .. });
     let shown =
