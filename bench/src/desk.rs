@@ -1,4 +1,4 @@
-//! Single questions to a server, outside of the measured time.
+//! Single requests to a server, outside of the measurement.
 
 use std::net::SocketAddr;
 
@@ -9,36 +9,35 @@ use crate::{
     client::{self, Connection},
 };
 
-/// A connection to a server, whose answers must be good.
+/// A connection to a server whose responses must be successful.
 pub struct Desk {
     address: SocketAddr,
     connection: Connection,
 }
 
 impl Desk {
-    /// Connects.
+    /// Opens a connection.
     pub async fn open(address: SocketAddr) -> Outcome<Self> {
         Ok(Self { address, connection: Connection::open(address).await? })
     }
 
-    /// Whom it asks.
+    /// Returns the address of the server.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Asks, and answers `data`.
+    /// Sends a query and returns its `data`.
     pub async fn ask(&mut self, token: Option<&str>, query: &str, variables: Value) -> Outcome<Value> {
         let request = client::graphql(self.address, token, query, &variables);
         let answer = self.connection.exchange(&request).await?;
-        let body: Value =
-            serde_json::from_slice(answer.body).map_err(Trouble::doing("understand an answer"))?;
+        let body: Value = serde_json::from_slice(answer.body).map_err(Trouble::doing("parse a response"))?;
         match body.get("data") {
             Some(data) if answer.status == 200 && body.get("errors").is_none() => Ok(data.clone()),
             _ => Err(Trouble::new(format_args!("the server answered {} {body} to {query}", answer.status))),
         }
     }
 
-    /// Changes something, and answers the payload of the mutation.
+    /// Sends a mutation and returns its payload.
     pub async fn change(
         &mut self,
         token: &str,
@@ -48,7 +47,8 @@ impl Desk {
         input: Value,
     ) -> Outcome<Value> {
         let query = format!(
-            "mutation($input: {kind}!) {{ {name}(input: $input) {{ {selection} errors {{ message path }} }} }}"
+            "mutation($input: {kind}!) {{ {name}(input: $input) {{ \
+             {selection} errors {{ message path }} }} }}"
         );
         let data = self.ask(Some(token), &query, json!({ "input": input })).await?;
         match data.get(name) {
@@ -60,7 +60,7 @@ impl Desk {
     }
 }
 
-/// The text at a place of an answer.
+/// Returns the text at a JSON pointer.
 pub fn text_at(value: &Value, path: &str) -> Outcome<String> {
     let text = value.pointer(path).and_then(Value::as_str).map(str::to_owned);
     text.ok_or_else(|| Trouble::new(format_args!("no {path} in {value}")))

@@ -1,4 +1,4 @@
-//! The page of drops that everybody looks at, and drops of one's own, made after one of the demo.
+//! The measured page of drops, and new drops that are modelled on one of the demo's.
 
 use serde_json::json;
 
@@ -7,46 +7,49 @@ use crate::{
     desk::{Desk, text_at},
 };
 
-/// The drops of the measured page.
+/// The number of drops on the page.
 pub const PAGE: usize = 24;
-/// As many units as an item may have.
+/// The maximum number of units of an item.
 pub const UNITS_MAX: u32 = 1_000_000;
 
-/// A page as a storefront asks for it.
-pub const PAGE_QUERY: &str = "query Page { drops(first: 24) { nodes { id slug title summary tags phase closingSoon soldOut opensAt closesAt \
-    priceMin { amount currency } creator { id slug name place } items { id units perBuyerMax price { amount currency } \
-    tiers { price { amount currency } upToUnits until } variant { id sku title } stock { units held confirmed free } } } \
+/// The query for a page, as a storefront sends it.
+pub const PAGE_QUERY: &str = "query Page { drops(first: 24) { \
+    nodes { id slug title summary tags phase closingSoon soldOut opensAt closesAt \
+    priceMin { amount currency } creator { id slug name place } \
+    items { id units perBuyerMax price { amount currency } \
+    tiers { price { amount currency } upToUnits until } variant { id sku title } \
+    stock { units held confirmed free } } } \
     pageInfo { hasNextPage endCursor } } }";
 
-/// What a drop offers.
+/// The terms of a drop.
 #[derive(Debug, Clone, Copy)]
 pub struct Offer<'a> {
-    /// In its address; no two of them alike.
+    /// The slug, which must be unique.
     pub slug: &'a str,
-    /// Its name, for people.
+    /// The title.
     pub title: &'a str,
-    /// How many units of its one item there are.
+    /// The number of units of the drop's only item.
     pub units: u32,
-    /// How many of them one buyer may have.
+    /// The maximum number of units per buyer.
     pub per_buyer_max: u32,
-    /// How long a hold lasts.
+    /// The duration of a hold in seconds.
     pub hold_secs: u32,
 }
 
-/// A drop that was announced.
+/// A published drop.
 #[derive(Debug, Clone)]
 pub struct Announced {
-    /// In its address.
+    /// The slug.
     pub slug: String,
-    /// The id of its one item.
+    /// The id of the drop's only item.
     pub item: String,
 }
 
-/// An open drop of the demo: its creator and its window serve for ours.
+/// An open drop of the demo, whose creator, variant and window are used for new drops.
 #[derive(Debug, Clone)]
 pub struct Model {
     creator_id: String,
-    /// In the address of the creator's drops.
+    /// The slug of the creator.
     pub creator_slug: String,
     variant: String,
     price: String,
@@ -55,10 +58,10 @@ pub struct Model {
 }
 
 impl Model {
-    /// The newest that is open.
+    /// Finds the newest open drop.
     pub async fn find(desk: &mut Desk) -> Outcome<Self> {
-        let query = "{ drops(first: 1, filter: { phases: [OPEN] }, sort: NEWEST) { nodes { opensAt closesAt creator { id slug } \
-            items { variant { id price { amount } } } } } }";
+        let query = "{ drops(first: 1, filter: { phases: [OPEN] }, sort: NEWEST) { nodes { opensAt closesAt \
+            creator { id slug } items { variant { id price { amount } } } } } }";
         let found = desk.ask(None, query, json!({})).await?;
         let text = |path: &str| {
             let value = text_at(&found, &format!("/drops/nodes/0{path}"));
@@ -74,13 +77,15 @@ impl Model {
         })
     }
 
-    /// Makes a drop with one item and announces it, as the creator whose token that is.
+    /// Creates and publishes a drop with one item, with the token of its creator.
     pub async fn announce(&self, desk: &mut Desk, token: &str, offer: Offer<'_>) -> Outcome<Announced> {
         let drop = json!({
-            "creatorId": self.creator_id, "slug": offer.slug, "title": offer.title, "summary": "Units for everybody.",
-            "description": "## Units for everybody\n\nThis drop does not sell out.", "tags": [], "opensAt": self.opens_at,
-            "closesAt": self.closes_at, "holdSeconds": offer.hold_secs, "deposit": { "percent": "30" },
-            "balance": { "beforeShipping": true }, "leadTimeDays": 30, "pickup": false, "shipping": true,
+            "creatorId": self.creator_id, "slug": offer.slug, "title": offer.title,
+            "summary": "Units for everybody.",
+            "description": "## Units for everybody\n\nThis drop does not sell out.", "tags": [],
+            "opensAt": self.opens_at, "closesAt": self.closes_at, "holdSeconds": offer.hold_secs,
+            "deposit": { "percent": "30" }, "balance": { "beforeShipping": true }, "leadTimeDays": 30,
+            "pickup": false, "shipping": true,
         });
         let made = desk.change(token, "dropCreate", "DropCreateInput", "drop { id slug }", drop).await?;
         let id = text_at(&made, "/drop/id")?;

@@ -1,4 +1,4 @@
-//! The floor of a query: a server of the same library with nothing behind it, answering the very same bytes.
+//! The floor of a query: a server on the same library that sends the same bytes without any work.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -6,7 +6,7 @@ use actix_web::{App, HttpResponse, HttpServer, dev::ServerHandle, web};
 use bench::{Outcome, Trouble};
 use tokio::sync::oneshot;
 
-/// Connections are closed at once when it stops.
+/// A stop closes connections immediately.
 const GRACEFUL: bool = false;
 
 /// A server on threads of its own.
@@ -16,7 +16,7 @@ pub(crate) struct BareServer {
 }
 
 impl BareServer {
-    /// Starts it with as many workers as the product has: one a processor.
+    /// Starts the server with as many workers as the product: one per processor.
     pub(crate) async fn start(answer: Vec<u8>) -> Outcome<Self> {
         let (tell, told) = oneshot::channel();
         std::thread::spawn(move || actix_web::rt::System::new().block_on(serve(answer, tell)));

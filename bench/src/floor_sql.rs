@@ -1,6 +1,6 @@
-//! The floor of a reservation: the least that a transaction must do so that nothing is sold twice. It locks
-//! one row, takes a unit from it, writes one row, and commits, on the same kind of database with the same
-//! settings as the product's.
+//! The floor of a reservation: the minimum that a transaction must do so that nothing is oversold. It locks
+//! one row, takes a unit from it, inserts one row, and commits, on the same kind of database and with the
+//! same settings as the product.
 
 use std::{
     sync::{
@@ -22,28 +22,29 @@ use crate::{
     store::{Place, Store},
 };
 
-/// How long a transaction waits for its turn.
+/// How long a transaction waits for a connection.
 const TURN: Duration = Duration::from_secs(20);
 
-/// Measured before, or not: each measurement begins with empty tables.
+/// Every measurement begins with empty tables.
 const SCHEMA: [&str; 4] = [
     "DROP TABLE IF EXISTS items",
     "DROP TABLE IF EXISTS holds",
     "CREATE TABLE items (id BIGINT PRIMARY KEY, units BIGINT NOT NULL, held BIGINT NOT NULL)",
-    "CREATE TABLE holds (id BIGINT PRIMARY KEY, item_id BIGINT NOT NULL, buyer_id BIGINT NOT NULL, units BIGINT NOT NULL)",
+    "CREATE TABLE holds (id BIGINT PRIMARY KEY, item_id BIGINT NOT NULL, buyer_id BIGINT NOT NULL, \
+     units BIGINT NOT NULL)",
 ];
 const UPDATE: &str = "UPDATE items SET held = held + 1 WHERE id = $1 AND held < units";
 const INSERT: &str = "INSERT INTO holds (id, item_id, buyer_id, units) VALUES ($1, $2, $3, 1)";
 
-/// Makes the tables in the store's place for it, and measures: each transaction locks one of so many rows, at
-/// random.
+/// Creates the tables in the store's database for floors, and measures transactions that each lock one of
+/// `rows` rows at random.
 pub async fn run(store: &Store, plan: Plan, rows: u32) -> Outcome<Summary> {
     let database =
         connect(store, plan.connections).await.map_err(Trouble::doing("open the floor's database"))?;
     let items: Vec<_> = (1..=rows).map(|id| format!("({id}, 100000000, 0)")).collect();
     let items = format!("INSERT INTO items VALUES {}", items.join(", "));
     for statement in SCHEMA.into_iter().chain([items.as_str()]) {
-        database.execute_unprepared(statement).await.map_err(Trouble::doing("make the floor's tables"))?;
+        database.execute_unprepared(statement).await.map_err(Trouble::doing("create the floor's tables"))?;
     }
     let ids = Arc::new(AtomicU32::new(0));
     let summary =
@@ -52,8 +53,8 @@ pub async fn run(store: &Store, plan: Plan, rows: u32) -> Outcome<Summary> {
     summary
 }
 
-/// As the product opens it: SQLite with one writer, in whose queue the others wait, and no commit forgotten
-/// when the power fails; PostgreSQL as the server is set.
+/// Opens the database as the product does: SQLite with one writer for which the others queue, and with
+/// durable commits; PostgreSQL with the settings of its server.
 async fn connect(store: &Store, connections: u32) -> Result<DatabaseConnection, DbErr> {
     let (url, connections) = match store.floor_place() {
         Place::Sqlite(_) => ("sqlite://".to_owned(), 1),
@@ -71,7 +72,7 @@ async fn connect(store: &Store, connections: u32) -> Result<DatabaseConnection, 
     Database::connect(options).await
 }
 
-/// One transaction after the other.
+/// Runs transactions one after the other.
 struct Transactions {
     database: DatabaseConnection,
     rows: u32,
@@ -85,7 +86,7 @@ impl Work for Transactions {
 
     async fn once(&mut self) -> Outcome<()> {
         let id = self.ids.fetch_add(1, Ordering::Relaxed);
-        let done = self.transaction(id).await.map_err(Trouble::doing("do the floor's transaction"))?;
+        let done = self.transaction(id).await.map_err(Trouble::doing("run the floor's transaction"))?;
         if done == 1 { Ok(()) } else { Err(Trouble::new("the floor's units ran out")) }
     }
 }
@@ -97,7 +98,7 @@ impl Transactions {
         let backend = self.database.get_database_backend();
         let statement = |sql: &str, values: Vec<Value>| Statement::from_sql_and_values(backend, sql, values);
         let transaction = begin(&self.database).await?;
-        // SQLite's transaction has the only lock there is since it began.
+        // A transaction on SQLite has held the only lock since it began.
         let lock = match backend {
             sea_orm::DbBackend::Postgres => "SELECT held FROM items WHERE id = $1 FOR UPDATE",
             _ => "SELECT held FROM items WHERE id = $1",
@@ -110,7 +111,7 @@ impl Transactions {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this database is the floor's own, and no tenant's")]
+#[expect(clippy::disallowed_methods, reason = "the floor's database has no tenants")]
 async fn begin(database: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
     let options = TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),

@@ -1,9 +1,14 @@
-//! What the measurements over HTTP share: they start the real server as an operator would, ask it like a
-//! client, and put floors beside it that are measured in the same run on the same machine.
+//! Shared parts of the benchmarks over HTTP. They start the real server as an operator would, send requests
+//! like a client, and compare the results with floors that are measured in the same run on the same machine.
 //!
-//! [`client`] the HTTP client; [`load`] the loop that measures; [`floor_sql`] the floor of a reservation;
-//! [`store`], [`server`] what is measured; [`desk`] single questions; [`drops`] the page, and drops of one's
-//! own; [`reserve`] the request for a reservation; [`meter`] whether the server is at rest.
+//! - [`client`]: the HTTP client.
+//! - [`load`]: the measuring loop.
+//! - [`floor_sql`]: the floor of a reservation.
+//! - [`store`] and [`server`]: the system under test.
+//! - [`desk`]: single requests outside of the measurement.
+//! - [`drops`]: the page of drops, and drops created for a benchmark.
+//! - [`reserve`]: the request for a reservation.
+//! - [`meter`]: detects when a server is idle.
 
 pub mod client;
 pub mod desk;
@@ -17,11 +22,11 @@ pub mod store;
 
 use std::fmt;
 
-/// What went wrong, as a sentence without its full stop.
+/// An error, as a sentence without its full stop.
 #[derive(Debug)]
 pub struct Trouble(String);
 
-/// What a step answers.
+/// The result of a step.
 pub type Outcome<T> = Result<T, Trouble>;
 
 impl fmt::Display for Trouble {
@@ -31,18 +36,18 @@ impl fmt::Display for Trouble {
 }
 
 impl Trouble {
-    /// From that sentence.
+    /// Creates an error from a sentence.
     pub fn new(what: impl fmt::Display) -> Self {
         Self(what.to_string())
     }
 
-    /// For `map_err`: what was tried, and why it failed.
+    /// Returns a function for `map_err` that adds what was attempted to the cause: "could not … : …".
     pub fn doing<E: fmt::Display>(what: impl fmt::Display) -> impl FnOnce(E) -> Self {
         move |cause| Self(format!("could not {what}: {cause}"))
     }
 }
 
-/// Says what is being done, beside the answer.
+/// Prints the current step to standard error.
 pub fn progress(what: impl fmt::Display) {
     eprintln!("{what} …");
 }

@@ -1,4 +1,4 @@
-//! The loop that measures: so many connections, each of which sends its next request when the last one is
+//! The measuring loop: a number of connections, each of which sends its next request when the last one is
 //! answered.
 
 use std::{
@@ -13,52 +13,52 @@ use crate::{
     client::{Answer, Connection},
 };
 
-/// A request that takes longer than this ends the measurement.
+/// The timeout of a request. Beyond it the measurement fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How to measure.
+/// The parameters of a measurement.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    /// So many, each of which sends one request after the other.
+    /// The number of connections, each of which sends one request after the other.
     pub connections: u32,
-    /// Goes before the measured time, and is not counted.
+    /// The warm-up before the measured time, which is not counted.
     pub warm_up: Duration,
-    /// What is counted.
+    /// The measured time.
     pub time: Duration,
 }
 
-/// What was measured.
+/// The results of a measurement.
 #[derive(Debug, Clone, Copy)]
 pub struct Summary {
-    /// Requests.
+    /// The number of requests per second.
     pub per_second: f64,
-    /// Half of them took longer.
+    /// The median latency.
     pub median: Duration,
-    /// One in a hundred took longer.
+    /// The 99th percentile of the latency.
     pub p99: Duration,
 }
 
 impl Summary {
-    /// Of requests that took so long, in so much time.
+    /// Summarizes the latencies of requests that were made within `elapsed`.
     pub fn of(mut latencies: Vec<Duration>, elapsed: Duration) -> Outcome<Self> {
         latencies.sort_unstable();
         let count = latencies.len();
         let (Some(median), Some(p99)) = (rank(&latencies, 50), rank(&latencies, 99)) else {
-            return Err(Trouble::new("nothing was answered in time"));
+            return Err(Trouble::new("no request was answered in time"));
         };
         let done = f64::from(u32::try_from(count).unwrap_or(u32::MAX));
         Ok(Self { per_second: done / elapsed.as_secs_f64(), median, p99 })
     }
 }
 
-/// The time within which so many percent of sorted times lie; `None` of none.
+/// Returns a percentile of sorted times, or `None` if there are none.
 pub fn rank(sorted: &[Duration], percent: usize) -> Option<Duration> {
     sorted
         .get(sorted.len().saturating_mul(percent).div_euclid(100).min(sorted.len().saturating_sub(1)))
         .copied()
 }
 
-/// One of the first `among` numbers for each number, as if by chance, and in every run the same (SplitMix64's
+/// Maps each number to a pseudo-random number below `among` that is the same in every run (SplitMix64's
 /// finalizer).
 pub fn scattered(number: u64, among: u64) -> u64 {
     let mut bits = number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -67,15 +67,15 @@ pub fn scattered(number: u64, among: u64) -> u64 {
     (bits ^ (bits >> 31)).checked_rem(among).unwrap_or(0)
 }
 
-/// What one connection does over and over.
+/// The repeated work of one connection.
 pub trait Work: Send + Sized + 'static {
-    /// Done before the time is taken.
+    /// Prepares the work before the measurement starts.
     fn prepare(&mut self) -> impl Future<Output = Outcome<()>> + Send;
-    /// One request, answered well; anything else is a reason to give up.
+    /// Makes one successful request. Any error ends the measurement.
     fn once(&mut self) -> impl Future<Output = Outcome<()>> + Send;
 }
 
-/// Measures. `work` is made for each connection, by its number.
+/// Runs a measurement. `work` creates the work of each connection from its number.
 pub async fn run<W: Work>(plan: Plan, work: impl Fn(u32) -> W) -> Outcome<Summary> {
     let mut ready = JoinSet::new();
     for connection in 0..plan.connections {
@@ -88,7 +88,9 @@ pub async fn run<W: Work>(plan: Plan, work: impl Fn(u32) -> W) -> Outcome<Summar
     }
     let from = Instant::now().checked_add(plan.warm_up);
     let until = from.and_then(|from| from.checked_add(plan.time));
-    let (Some(from), Some(until)) = (from, until) else { return Err(Trouble::new("the time is too long")) };
+    let (Some(from), Some(until)) = (from, until) else {
+        return Err(Trouble::new("the measured time is too long"));
+    };
     let mut running = JoinSet::new();
     for work in prepared {
         running.spawn(repeat(work, from, until));
@@ -103,7 +105,7 @@ pub async fn run<W: Work>(plan: Plan, work: impl Fn(u32) -> W) -> Outcome<Summar
     Summary::of(latencies, last.duration_since(from))
 }
 
-/// Requests that begin within the time are counted, and waited for.
+/// Counts requests that begin within the measured time, and waits for their responses.
 async fn repeat(mut work: impl Work, from: Instant, until: Instant) -> Outcome<(Vec<Duration>, Instant)> {
     let mut latencies = Vec::with_capacity(1 << 16);
     loop {
@@ -119,10 +121,10 @@ async fn repeat(mut work: impl Work, from: Instant, until: Instant) -> Outcome<(
     }
 }
 
-/// Writes the next request in the place of the last one.
+/// Renders the next request into the buffer.
 type NextRequest = Box<dyn FnMut(&mut Vec<u8>) + Send>;
 
-/// Makes requests, and tells good answers from bad ones.
+/// Makes requests and checks their responses.
 pub struct Calls {
     address: SocketAddr,
     connection: Option<Connection>,
@@ -132,12 +134,12 @@ pub struct Calls {
 }
 
 impl Calls {
-    /// The same query over and over.
+    /// Creates calls that repeat one query.
     pub fn repeated(address: SocketAddr, request: Vec<u8>) -> Self {
         Self { address, connection: None, next: Box::new(|_| {}), is_good: has_no_errors, request }
     }
 
-    /// Another request each time, made by `next`.
+    /// Creates calls with a new request each time, rendered by `next`.
     pub fn changing(
         address: SocketAddr,
         next: impl FnMut(&mut Vec<u8>) + Send + 'static,
@@ -165,7 +167,8 @@ impl Work for Calls {
     }
 }
 
-/// Whether a query was answered in full: GraphQL's list of errors comes last, and ends with a bracket.
+/// Returns whether a query was answered completely. GraphQL's list of errors comes last and ends with a
+/// bracket.
 pub fn has_no_errors(body: &[u8]) -> bool {
     body.starts_with(b"{\"data\":{") && body.ends_with(b"}}")
 }
@@ -175,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_summary_is_of_all_latencies() {
+    fn a_summary_covers_all_latencies() {
         let latencies = (0..200).rev().map(Duration::from_millis).collect();
         let summary = Summary::of(latencies, Duration::from_secs(4)).unwrap();
         assert_eq!((summary.median, summary.p99), (Duration::from_millis(100), Duration::from_millis(198)));

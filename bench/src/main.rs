@@ -1,9 +1,13 @@
-//! Measures a running Smallrun over HTTP, like a client, against floors that are measured in the same run on
-//! the same machine: what no server and no database could do faster. The ratio is what matters; the rates
+//! Measures a running Smallrun over HTTP like a client, and compares it with floors that are measured in the
+//! same run on the same machine: what no server and no database could do faster. The ratios matter; the rates
 //! depend on the machine.
 //!
-//! [`stage`] what is asked for; [`floor_http`] the floor of a query; [`mod@timers`] what comes due at once;
-//! [`report`] the answer. What other measurements need as well is in the library of this package.
+//! - [`stage`]: the measured requests.
+//! - [`floor_http`]: the floor of a query.
+//! - [`mod@timers`]: many timers that come due at once.
+//! - [`report`]: the results.
+//!
+//! The library of this package has what other benchmarks need as well.
 
 mod floor_http;
 mod options;
@@ -35,7 +39,7 @@ use crate::{
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = Options::parse();
-    // Before any connection to a database: the provider is a choice of the program.
+    // Before any database connection: the crypto provider is a choice of the program.
     let _installed_once = rustls::crypto::ring::default_provider().install_default();
     match run(&options).await {
         Ok(report) => {
@@ -53,11 +57,11 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Sets everything up, measures, and takes everything away again, also after Ctrl-C.
+/// Sets up, measures, and cleans up, also after Ctrl-C.
 async fn run(options: &Options) -> Outcome<Report> {
     if cfg!(debug_assertions) && !options.debug {
         return Err(Trouble::new(
-            "a debug build measures itself; run `cargo run --release -p bench`, or say --debug to try it out",
+            "a debug build measures itself; run `cargo run --release -p bench`, or use --debug to try it out",
         ));
     }
     let store = Store::make("bench", &[DATABASE_URL]).await?;
@@ -74,7 +78,7 @@ async fn measure(options: &Options, store: &Store) -> Outcome<Report> {
     progress(format_args!("Starting {} with the demo marketplace, {}", binary.display(), store.describe()));
     let server = Server::start(&Launch::new(binary, store), &["--demo"], &store.log("server")).await?;
     let wants = |subject| options.only.is_empty() || options.only.contains(&subject);
-    // Buyers are needed by these only, and take a while.
+    // Only these subjects need buyers, and creating them takes a while.
     let reserves = wants(Subject::Reserve) || wants(Subject::Timers);
     let buyers = if reserves { server.make_buyers(options.buyers).await? } else { Vec::new() };
     progress(format_args!("Setting the stage: a page of {PAGE} drops, one of them with {UNITS_MAX} units"));
@@ -82,7 +86,7 @@ async fn measure(options: &Options, store: &Store) -> Outcome<Report> {
     let plan = Plan { connections: options.connections, warm_up: options.warm_up(), time: options.time() };
     let mut rows = Vec::new();
     for subject in Subject::ALL.into_iter().filter(|subject| wants(*subject)) {
-        progress(format_args!("Measuring {}, and before it {}", subject.title(), subject.floor_title()));
+        progress(format_args!("Measuring {} and its floor, {}", subject.title(), subject.floor_title()));
         rows.push(match subject {
             Subject::Page => read(subject, &stage, Ok(stage.page_request()), plan).await,
             Subject::Hash => read(subject, &stage, stage.hash_request().await, plan).await,
@@ -94,7 +98,8 @@ async fn measure(options: &Options, store: &Store) -> Outcome<Report> {
     Ok(Report { database: store.kind(), plan, rows })
 }
 
-/// A query: the same request over and over. Its floor is a bare server that answers the very same bytes.
+/// Measures a query with the same request over and over. Its floor is a bare server that sends the same
+/// bytes.
 async fn read(subject: Subject, stage: &Stage, request: Outcome<Vec<u8>>, plan: Plan) -> Row {
     let measured = async {
         let request = request?;
@@ -109,11 +114,11 @@ async fn read(subject: Subject, stage: &Stage, request: Outcome<Vec<u8>>, plan: 
     row(subject, measured.await)
 }
 
-/// A reservation, each by another buyer with a key of its own. Its floor is the least that a transaction
-/// could do.
+/// Measures reservations, each with another buyer and a new idempotency key. Their floor is a minimal
+/// transaction.
 async fn reserve(stage: &Stage, store: &Store, plan: Plan) -> Row {
     let measured = async {
-        // The floor first: what a reservation leaves to the workers would disturb it.
+        // The floor is measured first, because the tasks that follow from reservations would disturb it.
         let floor = floor_sql::run(store, plan, 1).await?;
         let product = load::run(plan, |connection| stage.reserving(connection)).await?;
         Ok((product, floor, None))
@@ -121,7 +126,7 @@ async fn reserve(stage: &Stage, store: &Store, plan: Plan) -> Row {
     row(Subject::Reserve, measured.await)
 }
 
-/// A page while holds run out. Its floor is the same page before.
+/// Measures the page while holds expire. Its floor is the same page before.
 async fn timers(server: &Server, stage: &Stage, count: u32, plan: Plan) -> Row {
     let (measured, note) = match timers::run(server, stage, count, plan).await {
         Ok(timers::Measured { meanwhile, before, note }) => (Ok((meanwhile, before, None)), Some(note)),

@@ -1,4 +1,4 @@
-//! Whether a server has anything left to do, from its metrics.
+//! Detects from a server's metrics when it is idle.
 
 use std::time::{Duration, Instant};
 
@@ -8,22 +8,22 @@ use crate::{
     server::Server,
 };
 
-/// How often it is asked how far it is.
+/// The interval of reading the metrics.
 const POLL_EVERY: Duration = Duration::from_millis(100);
-/// When nothing has been done for so long, and nothing waits, all is done: longer than the time between two
-/// readings of the gauges.
+/// A server is idle when nothing waits and nothing was done for this time. It is longer than the time between
+/// two measurements of the gauges.
 const STILL_FOR: Duration = Duration::from_secs(6);
-/// It is given up after this time.
+/// The timeout of waiting for a server to become idle.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// What the metrics say.
+/// Values of the metrics.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Reading {
-    /// Timers that have fired.
+    /// The number of timers that have fired.
     pub fired: f64,
-    /// Attempts at tasks that have ended.
+    /// The number of attempts at tasks that have ended.
     pub done: f64,
-    /// Tasks, timers and facts that wait, as they were some seconds ago.
+    /// The number of waiting tasks, timers and facts, as of some seconds ago.
     pub waiting: f64,
 }
 
@@ -53,19 +53,19 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// Connects.
+    /// Connects to a server.
     pub async fn open(server: &Server) -> Outcome<Self> {
         let address = server.address();
         Ok(Self { connection: Connection::open(address).await?, request: client::get(address, "/metrics") })
     }
 
-    /// What they say now.
+    /// Reads the current values.
     pub async fn read(&mut self) -> Outcome<Reading> {
         let answer = self.connection.exchange(&self.request).await?;
         Ok(Reading::of(&String::from_utf8_lossy(answer.body)))
     }
 
-    /// Waits until nothing is left to do, and answers when the last task was done.
+    /// Waits until `reached` holds and the server is idle. Returns the time at which the last task was done.
     pub async fn until_still(&mut self, reached: impl Fn(&Reading) -> bool) -> Outcome<Instant> {
         let began = Instant::now();
         let (mut last, mut done) = (began, -1.0);
@@ -78,7 +78,7 @@ impl Meter {
             }
             if began.elapsed() > PATIENCE {
                 return Err(Trouble::new(format_args!(
-                    "it did not come to rest in {} s",
+                    "the server did not become idle in {} s",
                     PATIENCE.as_secs()
                 )));
             }
@@ -95,7 +95,8 @@ mod tests {
     fn metrics_are_summed_over_their_labels() {
         let reading = Reading::of(
             "# HELP smallrun_tasks_total x\nsmallrun_tasks_total{queue=\"mail\",outcome=\"done\"} 3\n\
-             smallrun_tasks_total{queue=\"sandbox\"} 4\nsmallrun_timers_fired_total 2\nsmallrun_queue_depth{state=\"ready\"} 5\n",
+             smallrun_tasks_total{queue=\"sandbox\"} 4\nsmallrun_timers_fired_total 2\n\
+             smallrun_queue_depth{state=\"ready\"} 5\n",
         );
         assert_eq!((reading.done, reading.fired, reading.waiting), (7.0, 2.0, 5.0));
     }

@@ -1,76 +1,78 @@
-//! What can be said on the command line.
+//! The command line.
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum, value_parser};
 
-/// Measure a page of drops, also by its hash, a drop by slug, a reservation, and the page while thousands of
-/// holds run out, over HTTP, against floors measured in the same run.
+/// Measure Smallrun over HTTP against floors of the same run: a page of drops, the page by its hash, a drop
+/// by slug, a reservation, and the page while thousands of holds expire.
 ///
-/// Builds `smallrun` in release, starts it with the demo marketplace in a temporary folder on a free port,
-/// measures, and takes all of it away. Uses SQLite; with SMALLRUN_DATABASE_URL=postgres://… two databases are
-/// made on that server, and dropped at the end (the role must be allowed to create databases).
+/// Builds `smallrun` in release mode, starts it with the demo marketplace in a temporary folder on a free
+/// port, measures, and removes everything again. Uses SQLite. With SMALLRUN_DATABASE_URL=postgres://… it uses
+/// two new databases on that server and drops them at the end; the role must be allowed to create databases.
 #[derive(Debug, Parser)]
 #[command(name = "bench", version)]
 pub(crate) struct Options {
-    /// How long each measurement takes, in seconds.
+    /// Duration of each measurement in seconds.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = value_parser!(u32).range(1..=60))]
     seconds: u32,
-    /// How many connections send requests, each one after the other.
+    /// Number of connections, each of which sends one request after the other.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = value_parser!(u32).range(1..=256))]
     pub(crate) connections: u32,
-    /// How many buyers take turns in reserving.
-    #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = value_parser!(u32).range(1..=100_000))]
+    /// Number of buyers that take turns in reserving.
+    #[arg(long, value_name = "N", default_value_t = 5_000,
+          value_parser = value_parser!(u32).range(1..=100_000))]
     pub(crate) buyers: u32,
-    /// How many holds run out at once.
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = value_parser!(u32).range(1..=1_000_000))]
+    /// Number of holds that expire at the same time.
+    #[arg(long, value_name = "N", default_value_t = 10_000,
+          value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub(crate) timers: u32,
-    /// Measure only this; may be said more than once.
+    /// Measure only this; can be repeated.
     #[arg(long, value_name = "WHAT")]
     pub(crate) only: Vec<Subject>,
-    /// Answer as JSON.
+    /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
     /// Measure this program instead of building one.
     #[arg(long, value_name = "FILE")]
     pub(crate) smallrun: Option<PathBuf>,
-    /// Run although this is a debug build, whose numbers mean nothing.
+    /// Run although this is a debug build, whose results are meaningless.
     #[arg(long, hide = true)]
     pub(crate) debug: bool,
 }
 
 impl Options {
-    /// The measured time.
+    /// Returns the duration of a measurement.
     pub(crate) fn time(&self) -> Duration {
         Duration::from_secs(u64::from(self.seconds))
     }
 
-    /// What comes before it and is not counted.
+    /// Returns the duration of the warm-up, which is not counted.
     pub(crate) fn warm_up(&self) -> Duration {
         self.time() / 4
     }
 }
 
-/// What is measured.
+/// A measured subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Subject {
     /// A page of 24 drops with creator, items, variants, prices and stock.
     Page,
-    /// The same by GET and its hash, as caches between ask for it.
+    /// The page by GET and its hash, as caches request it.
     Hash,
     /// One drop by its slug.
     Slug,
     /// `checkoutReserve` of one unit of one drop.
     Reserve,
-    /// The page while thousands of holds run out at once.
+    /// The page while thousands of holds expire at the same time.
     Timers,
 }
 
 impl Subject {
-    /// In the order of measuring: what leaves work behind comes last.
+    /// All subjects in the order of measurement: those that cause background work come last.
     pub(crate) const ALL: [Self; 5] = [Self::Page, Self::Hash, Self::Slug, Self::Reserve, Self::Timers];
 
-    /// As `--only` and the JSON name it.
+    /// Returns the name in `--only` and in the JSON.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Page => "page",
@@ -81,7 +83,7 @@ impl Subject {
         }
     }
 
-    /// For people.
+    /// Returns the title in the table.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Page => "a page of 24 drops",
@@ -92,7 +94,7 @@ impl Subject {
         }
     }
 
-    /// What it is compared with.
+    /// Returns the description of the floor.
     pub(crate) fn floor_title(self) -> &'static str {
         match self {
             Self::Page | Self::Hash | Self::Slug => "a bare server answering the same bytes",

@@ -1,4 +1,4 @@
-//! The answer: a table for people, JSON for scripts.
+//! The results: a table for people, and JSON for scripts.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -20,14 +20,14 @@ pub(crate) struct Report {
 /// One measurement.
 pub(crate) struct Row {
     pub(crate) subject: Subject,
-    /// The product, its floor, and the bytes of an answer where all answers are alike.
+    /// The product, its floor, and the size of a response in bytes if all responses are alike.
     pub(crate) measured: Outcome<(Summary, Summary, Option<usize>)>,
-    /// What else is to be said of it, in a sentence.
+    /// A sentence about further results.
     pub(crate) note: Option<String>,
 }
 
 impl Report {
-    /// For people.
+    /// Renders the results as a table.
     pub(crate) fn table(&self) -> String {
         let mut text = format!(
             "\n{}, {} connections, {} s each after {} s of warm-up\n\n{:<20}{:>11}{:>10}{:>10}{:>14}{:>9}\n",
@@ -72,7 +72,7 @@ impl Report {
         text
     }
 
-    /// For scripts; rates a second, times in milliseconds.
+    /// Renders the results as JSON: rates per second, times in milliseconds.
     pub(crate) fn json(&self) -> String {
         let rows: Vec<Value> = self.rows.iter().map(row).collect();
         let report = json!({
@@ -102,7 +102,11 @@ fn row(row: &Row) -> Value {
 }
 
 fn summary(summary: &Summary) -> Value {
-    json!({ "requestsPerSecond": summary.per_second, "p50Ms": millis(summary.median), "p99Ms": millis(summary.p99) })
+    json!({
+        "requestsPerSecond": summary.per_second,
+        "p50Ms": millis(summary.median),
+        "p99Ms": millis(summary.p99),
+    })
 }
 
 fn millis(time: Duration) -> f64 {

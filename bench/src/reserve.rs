@@ -1,4 +1,5 @@
-//! The request for a reservation of one unit: all of them are alike but for the buyer, the item and the key.
+//! The request to reserve one unit. All requests are alike except for the buyer, the item and the idempotency
+//! key.
 
 use std::{io::Write as _, net::SocketAddr};
 
@@ -6,17 +7,17 @@ use serde_json::{Value, json};
 
 use crate::{Outcome, Trouble, desk::Desk, load::has_no_errors};
 
-/// All creators of the demo ship there.
+/// The destination country. All creators of the demo ship to it.
 const COUNTRY: &str = "DE";
 
-const RESERVE: &str = "mutation Reserve($input: CheckoutReserveInput!) { checkoutReserve(input: $input) { checkout { id expiresAt \
-    dueNow { amount currency } payment { status } } errors { code message } } }";
+const RESERVE: &str = "mutation Reserve($input: CheckoutReserveInput!) { checkoutReserve(input: $input) { \
+    checkout { id expiresAt dueNow { amount currency } payment { status } } errors { code message } } }";
 
-/// What stands in the form where the item and the key will.
+/// Placeholders for the item and the key in the template.
 const ITEM: &str = "ITEM-IN-ITS-PLACE";
 const KEY: &str = "KEY-IN-ITS-PLACE";
 
-/// A request with gaps: what is the same in all is made once.
+/// A template of the request. The constant parts are rendered once.
 #[derive(Debug, Clone)]
 pub struct Form {
     head: String,
@@ -26,13 +27,13 @@ pub struct Form {
 }
 
 impl Form {
-    /// For one unit at the price of this item, under the legal texts of now.
+    /// Prepares a request for one unit at the item's current price, which accepts the current legal texts.
     pub async fn draw_up(desk: &mut Desk, item: &str) -> Outcome<Self> {
         let quote = desk
             .ask(
                 None,
-                "query($input: CheckoutQuoteInput!) { checkoutQuote(input: $input) { quote { total { amount currency } } \
-                 errors { message path } } }",
+                "query($input: CheckoutQuoteInput!) { checkoutQuote(input: $input) { \
+                 quote { total { amount currency } } errors { message path } } }",
                 json!({ "input": { "lines": [{ "itemId": item, "units": 1 }], "country": COUNTRY } }),
             )
             .await?;
@@ -49,13 +50,14 @@ impl Form {
         let input = json!({
             "lines": [{ "itemId": ITEM, "units": 1, "delivery": "SHIPPING" }],
             "address": {
-                "name": "Robin Example", "line1": "12 Sample Street", "postalCode": "10000", "city": "Exampleton", "country": COUNTRY,
+                "name": "Robin Example", "line1": "12 Sample Street", "postalCode": "10000",
+                "city": "Exampleton", "country": COUNTRY,
             },
             "expectedTotal": total,
             "acceptedLegalTextIds": legal_texts,
             "idempotencyKey": KEY,
         });
-        // Written by hand in this order, so that the order of the gaps does not depend on how a map is kept.
+        // Rendered by hand, so that the order of the placeholders does not depend on the order of a map.
         let member = |name: &str| format!("{}:{}", json!(name), input.get(name).cloned().unwrap_or_default());
         let members = ["lines", "address", "expectedTotal", "acceptedLegalTextIds", "idempotencyKey"]
             .map(member)
@@ -64,7 +66,7 @@ impl Form {
         let parts =
             body.split_once(ITEM).and_then(|(before_item, rest)| Some((before_item, rest.split_once(KEY)?)));
         let (before_item, (before_key, after)) =
-            parts.ok_or_else(|| Trouble::new("a request has no gaps"))?;
+            parts.ok_or_else(|| Trouble::new("a request template has no placeholders"))?;
         Ok(Self {
             head: head(address),
             before_item: before_item.to_owned(),
@@ -73,12 +75,12 @@ impl Form {
         })
     }
 
-    /// The same for another server of the deployment.
+    /// Returns the template for another server of the deployment.
     pub fn at(&self, address: SocketAddr) -> Self {
         Self { head: head(address), ..self.clone() }
     }
 
-    /// Fills it in, in the place of the last request.
+    /// Renders a request into the buffer, replacing the last one.
     pub fn fill_in(&self, request: &mut Vec<u8>, token: &str, item: &str, key: &str) {
         let Self { head, before_item, before_key, after } = self;
         let body = [before_item.as_str(), item, before_key, key, after];
@@ -86,18 +88,20 @@ impl Form {
         request.clear();
         let _fits = write!(
             request,
-            "{head}authorization: Bearer {token}\r\ncontent-length: {length}\r\n\r\n{before_item}{item}{before_key}{key}{after}"
+            "{head}authorization: Bearer {token}\r\ncontent-length: {length}\r\n\r\n\
+             {before_item}{item}{before_key}{key}{after}"
         );
     }
 }
 
 fn head(address: SocketAddr) -> String {
     format!(
-        "POST /graphql HTTP/1.1\r\nhost: {address}\r\naccept: application/graphql-response+json\r\ncontent-type: application/json\r\n"
+        "POST /graphql HTTP/1.1\r\nhost: {address}\r\naccept: application/graphql-response+json\r\n\
+         content-type: application/json\r\n"
     )
 }
 
-/// Whether a checkout was made.
+/// Returns whether the response contains a new checkout.
 pub fn was_reserved(body: &[u8]) -> bool {
     const MADE: &[u8] = br#""checkout":{"id":"#;
     has_no_errors(body) && body.windows(MADE.len()).any(|part| part == MADE)
@@ -108,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_form_is_filled_in_to_the_byte() {
+    fn a_rendered_request_has_the_right_length_and_values() {
         let address = "127.0.0.1:80".parse().unwrap();
         let form =
             Form::with_gaps(address, &json!({ "amount": "10.00", "currency": "EUR" }), &json!(["legal_1"]))
@@ -127,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_no_reservation() {
+    fn a_refusal_is_not_a_reservation() {
         assert!(was_reserved(
             br#"{"data":{"checkoutReserve":{"checkout":{"id":"checkout_1"},"errors":[]}}}"#
         ));

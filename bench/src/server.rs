@@ -1,4 +1,4 @@
-//! The real server, started as an operator would.
+//! The real server, started as an operator would start it.
 
 use std::{
     fs::{self, File},
@@ -19,17 +19,17 @@ use crate::{
     store::{Store, tail},
 };
 
-/// How long the start may take, with the demo's load.
+/// The timeout of a start, including the creation of the demo.
 const START_WITHIN: Duration = Duration::from_secs(180);
-/// How long making buyers may take.
+/// The timeout of creating buyers.
 const BUYERS_WITHIN: Duration = Duration::from_secs(180);
-/// How often it is asked whether it is ready.
+/// The interval of readiness checks.
 const POLL_EVERY: Duration = Duration::from_millis(100);
 
-/// How long it may take to stop.
+/// The timeout of a stop.
 const STOP_WITHIN: Duration = Duration::from_secs(30);
 
-/// The program: the given one, or the real one, after building what is not up to date.
+/// Returns the given program, or builds the real one if it is not up to date.
 pub async fn binary(given: Option<&Path>) -> Outcome<PathBuf> {
     if let Some(file) = given {
         return Ok(file.to_owned());
@@ -40,8 +40,8 @@ pub async fn binary(given: Option<&Path>) -> Outcome<PathBuf> {
     let arguments = ["build", "--release", "--locked", "--package", "smallrun", "--bin", "smallrun"];
     let mut build = Command::new(cargo);
     for (name, _) in std::env::vars_os() {
-        // `cargo run` says here which package runs; a build script that reads them (ring's) would run again,
-        // and all that stands on it would be built again.
+        // `cargo run` sets these variables for the package that it runs. Build scripts that read them
+        // (ring's) would run again, and everything that depends on them would be rebuilt.
         if name
             .to_str()
             .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
@@ -53,7 +53,7 @@ pub async fn binary(given: Option<&Path>) -> Outcome<PathBuf> {
     if !built.map_err(Trouble::doing("run cargo"))?.success() {
         return Err(Trouble::new("smallrun could not be built"));
     }
-    // This program is `TARGET/PROFILE/bench`.
+    // The path of this program is `TARGET/PROFILE/bench`.
     let this = std::env::current_exe().map_err(Trouble::doing("find this program"))?;
     let target = this
         .parent()
@@ -62,7 +62,7 @@ pub async fn binary(given: Option<&Path>) -> Outcome<PathBuf> {
     Ok(target.join("release").join("smallrun"))
 }
 
-/// The program with the settings of a measurement and no others.
+/// A program with the settings of a measurement and no others.
 #[derive(Debug, Clone)]
 pub struct Launch {
     binary: PathBuf,
@@ -71,19 +71,19 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// With the records where the store has them.
+    /// Creates a launch that uses the store's folder and database.
     pub fn new(binary: PathBuf, store: &Store) -> Self {
         let settings = store.database_url().map(|(name, url)| (name.to_owned(), url.to_owned()));
         Self { binary, data: store.data(), settings: settings.into_iter().collect() }
     }
 
-    /// With that variable set.
+    /// Sets an environment variable.
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// It is killed when it is dropped.
+    /// Returns a command. Its process is killed on drop.
     fn command(&self) -> Command {
         let mut command = Command::new(&self.binary);
         for (name, _) in std::env::vars_os() {
@@ -97,7 +97,7 @@ impl Launch {
     }
 }
 
-/// A running server. It ends with its value.
+/// A running server. It is killed on drop.
 pub struct Server {
     child: Child,
     launch: Launch,
@@ -105,8 +105,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it on a free port with these options of `serve`, and waits until it is ready. What it says goes
-    /// to that file.
+    /// Starts the server on a free port with these options of `serve`, and waits until it is ready. Its
+    /// output goes to the file `said`.
     pub async fn start(launch: &Launch, options: &[&str], said: &Path) -> Outcome<Self> {
         let address = free_address().map_err(Trouble::doing("find a free port"))?;
         let log = File::create(said).map_err(Trouble::doing("write the server's log"))?;
@@ -118,11 +118,11 @@ impl Server {
         let patience = Instant::now();
         while !is_ready(address).await {
             if child.try_wait().is_ok_and(|ended| ended.is_some()) {
-                return Err(Trouble::new(format_args!("smallrun ended; it said:\n{}", tail(said))));
+                return Err(Trouble::new(format_args!("smallrun exited; its last output:\n{}", tail(said))));
             }
             if patience.elapsed() > START_WITHIN {
                 return Err(Trouble::new(format_args!(
-                    "smallrun did not become ready; it said:\n{}",
+                    "smallrun did not become ready; its last output:\n{}",
                     tail(said)
                 )));
             }
@@ -131,7 +131,7 @@ impl Server {
         Ok(Self { child, launch: launch.clone(), address })
     }
 
-    /// Asks it to stop, so that it hands over what it has in hand, and waits until it has.
+    /// Sends SIGTERM, so that the server hands over its work, and waits until it has exited.
     pub async fn stop(mut self) -> Outcome<()> {
         let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         if let Some(id) = id {
@@ -142,19 +142,19 @@ impl Server {
         Ok(())
     }
 
-    /// The number of its process, while it runs.
+    /// Returns the process id while the server runs.
     pub fn process(&self) -> Option<u32> {
         self.child.id()
     }
 
-    /// Where it listens.
+    /// Returns the address that the server listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Makes buyers of the demo, and answers their tokens.
+    /// Creates buyers in the demo, and returns their tokens.
     pub async fn make_buyers(&self, count: u32) -> Outcome<Vec<String>> {
-        progress(format_args!("Making {count} buyers: smallrun demo --buyers {count}"));
+        progress(format_args!("Creating {count} buyers: smallrun demo --buyers {count}"));
         let mut command = self.launch.command();
         command.args(["demo", "--buyers", &count.to_string()]).stdout(Stdio::null()).stderr(Stdio::piped());
         let running = command.spawn().map_err(Trouble::doing("run `smallrun demo`"))?;
@@ -173,7 +173,7 @@ impl Server {
         if buyers.is_empty() { Err(Trouble::new("demo-buyers.json has no tokens")) } else { Ok(buyers) }
     }
 
-    /// Sets the demo's clock forward.
+    /// Advances the demo's clock.
     pub async fn travel(&self, by: &str) -> Outcome<()> {
         let mut command = self.launch.command();
         let status = command.args(["demo", "travel", by]).stdout(Stdio::null()).status().await;
@@ -183,7 +183,7 @@ impl Server {
         Err(Trouble::new("`smallrun demo travel` failed"))
     }
 
-    /// The token of the demo's creator.
+    /// Returns the token of the demo's creator.
     pub fn creator_token(&self) -> Outcome<String> {
         let tokens = self.read("demo-tokens.json")?;
         let token = tokens.get("creator").and_then(Value::as_str).map(str::to_owned);
@@ -193,7 +193,7 @@ impl Server {
     fn read(&self, name: &str) -> Outcome<Value> {
         let text =
             fs::read(self.launch.data.join(name)).map_err(Trouble::doing(format_args!("read {name}")))?;
-        serde_json::from_slice(&text).map_err(Trouble::doing(format_args!("understand {name}")))
+        serde_json::from_slice(&text).map_err(Trouble::doing(format_args!("parse {name}")))
     }
 }
 

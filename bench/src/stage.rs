@@ -1,4 +1,4 @@
-//! What is asked for, and what must exist before: a page full of drops, and a drop with units for everybody.
+//! The measured requests and their data: a page full of drops, and a drop with units for everybody.
 
 use std::{
     net::SocketAddr,
@@ -19,15 +19,18 @@ use bench::{
 };
 use serde_json::{Value, json};
 
-/// As long as a hold usually lasts.
+/// The usual duration of a hold.
 const HOLD_SECS: u32 = 600;
 
-const SLUG_QUERY: &str = "query BySlug($creator: String!, $slug: String!) { drop(creator: $creator, slug: $slug) { id slug title summary \
-    descriptionHtml tags phase closingSoon soldOut opensAt closesAt leadTimeDays pickup shipping deposit { kind percent } \
-    priceMin { amount currency } creator { id slug name place tagline } items { id units perBuyerMax price { amount currency } \
-    tiers { price { amount currency } upToUnits until } variant { id sku title } stock { units held confirmed free } } } }";
+const SLUG_QUERY: &str = "query BySlug($creator: String!, $slug: String!) { \
+    drop(creator: $creator, slug: $slug) { \
+    id slug title summary descriptionHtml tags phase closingSoon soldOut opensAt closesAt leadTimeDays \
+    pickup shipping deposit { kind percent } priceMin { amount currency } \
+    creator { id slug name place tagline } items { id units perBuyerMax price { amount currency } \
+    tiers { price { amount currency } upToUnits until } variant { id sku title } \
+    stock { units held confirmed free } } } }";
 
-/// The server with everything in place.
+/// A server with the benchmark's data.
 pub(crate) struct Stage {
     address: SocketAddr,
     creator_slug: String,
@@ -39,7 +42,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Fills the page and announces a drop that does not sell out.
+    /// Fills the page with drops, one of which does not sell out.
     pub(crate) async fn set(server: &Server, buyers: Vec<String>) -> Outcome<Self> {
         let creator = server.creator_token()?;
         let mut desk = Desk::open(server.address()).await?;
@@ -58,7 +61,7 @@ impl Stage {
             };
             made.push(model.announce(&mut desk, &creator, offer).await?);
         }
-        let Some(first) = made.into_iter().next() else { return Err(Trouble::new("no drop was announced")) };
+        let Some(first) = made.into_iter().next() else { return Err(Trouble::new("no drop was created")) };
         let form = Form::draw_up(&mut desk, &first.item).await?;
         Ok(Self {
             address: server.address(),
@@ -75,25 +78,26 @@ impl Stage {
         self.address
     }
 
-    /// The request for the page.
+    /// Returns the request for the page.
     pub(crate) fn page_request(&self) -> Vec<u8> {
         client::graphql(self.address, None, PAGE_QUERY, &json!({}))
     }
 
-    /// The request for the page by its hash, which it makes known.
+    /// Registers the page's query, and returns the request for it by its hash.
     pub(crate) async fn hash_request(&self) -> Outcome<Vec<u8>> {
         let (known, request) = client::persisted(self.address, PAGE_QUERY);
         self.answer_to(&known).await?;
         Ok(request)
     }
 
-    /// The request for one drop.
+    /// Returns the request for one drop.
     pub(crate) fn slug_request(&self) -> Vec<u8> {
         let variables = json!({ "creator": self.creator_slug, "slug": self.drop_slug });
         client::graphql(self.address, None, SLUG_QUERY, &variables)
     }
 
-    /// The answer to a query, as it is now; an empty one would be quick, and mean nothing.
+    /// Returns the current response to a query. Fails if it is empty, because measuring that would be
+    /// meaningless.
     pub(crate) async fn answer_to(&self, request: &[u8]) -> Outcome<Vec<u8>> {
         let mut connection = Connection::open(self.address).await?;
         let answer = connection.exchange(request).await?;
@@ -106,7 +110,7 @@ impl Stage {
         Err(Trouble::new(format_args!("the server answered {} {body}", answer.status)))
     }
 
-    /// Reservations of one unit: buyers take turns, and no key is used twice.
+    /// Returns calls that reserve one unit. Buyers take turns, and every call has a new idempotency key.
     pub(crate) fn reserving(&self, _connection: u32) -> Calls {
         let (form, item) = (self.form.clone(), self.item.clone());
         let (buyers, turn) = (Arc::clone(&self.buyers), Arc::clone(&self.turn));

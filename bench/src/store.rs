@@ -1,5 +1,5 @@
-//! Where the measured server and the floor keep their records: a temporary folder and, on PostgreSQL,
-//! databases of their own.
+//! The storage of the measured server and the floors: a temporary folder and, on PostgreSQL, two new
+//! databases.
 
 use std::{
     fs,
@@ -11,15 +11,15 @@ use sea_orm::{ConnectionTrait as _, Database};
 
 use crate::{Outcome, Trouble};
 
-/// Names a PostgreSQL server, as it does for the product.
+/// The environment variable with the URL of a PostgreSQL server, the same as the product's.
 pub const DATABASE_URL: &str = "SMALLRUN_DATABASE_URL";
 
-/// A database's place.
+/// The location of a database.
 #[derive(Debug, Clone)]
 pub enum Place {
-    /// In that file.
+    /// A SQLite file.
     Sqlite(PathBuf),
-    /// At that URL.
+    /// The URL of a PostgreSQL database.
     Postgres(String),
 }
 
@@ -27,7 +27,7 @@ pub enum Place {
 #[derive(Debug)]
 pub struct Store {
     folder: PathBuf,
-    /// The server's address and the databases made there.
+    /// The PostgreSQL server, and the databases created on it.
     postgres: Option<Postgres>,
     floor: Place,
 }
@@ -40,13 +40,13 @@ struct Postgres {
 }
 
 impl Store {
-    /// Makes the folder, and databases where the first of these variables that is set names a PostgreSQL
-    /// server.
+    /// Creates the folder. If one of these variables is set to the URL of a PostgreSQL server, also creates
+    /// databases on it; the first variable that is set counts.
     pub async fn make(purpose: &str, variables: &[&str]) -> Outcome<Self> {
         let name = format!("smallrun-{purpose}-{}", process::id());
         let folder = std::env::temp_dir().join(&name);
         fs::create_dir_all(&folder)
-            .map_err(Trouble::doing(format_args!("make the folder `{}`", folder.display())))?;
+            .map_err(Trouble::doing(format_args!("create the folder `{}`", folder.display())))?;
         let mut store = Self { floor: Place::Sqlite(folder.join("floor.sqlite")), folder, postgres: None };
         let server = variables.iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default();
         if server.starts_with("postgres://") || server.starts_with("postgresql://") {
@@ -62,38 +62,38 @@ impl Store {
         Ok(store)
     }
 
-    /// The product's data folder.
+    /// Returns the product's data folder.
     pub fn data(&self) -> PathBuf {
         self.folder.join("data")
     }
 
-    /// Where the output of a server goes, by its name.
+    /// Returns the file for the output of a server.
     pub fn log(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.log"))
     }
 
-    /// The product's database, when it is not in the data folder.
+    /// Returns the product's database as a variable and its value, if it is not in the data folder.
     pub fn database_url(&self) -> Option<(&'static str, &str)> {
         self.postgres.as_ref().map(|postgres| (DATABASE_URL, postgres.product.as_str()))
     }
 
-    /// The floor's database.
+    /// Returns the floor's database.
     pub fn floor_place(&self) -> &Place {
         &self.floor
     }
 
-    /// Which kind of database.
+    /// Returns the kind of database.
     pub fn kind(&self) -> &'static str {
         if self.postgres.is_some() { "PostgreSQL" } else { "SQLite" }
     }
 
-    /// Where things are, for people.
+    /// Describes the location in the words of a progress message.
     pub fn describe(&self) -> String {
         let kind = self.kind();
         format!("on {kind}, in {}", self.folder.display())
     }
 
-    /// Takes the folder and the databases away.
+    /// Removes the folder and the databases.
     pub async fn remove(&self) {
         if let Err(trouble) =
             self.on_server(|name| format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await
@@ -114,11 +114,11 @@ impl Store {
             }
             connection.close().await
         };
-        doing.await.map_err(Trouble::doing("make or drop databases for the measurement"))
+        doing.await.map_err(Trouble::doing("create or drop the databases of the measurement"))
     }
 }
 
-/// The URL of another database on the same server.
+/// Returns the URL of another database on the same server.
 fn with_database(url: &str, name: &str) -> Outcome<String> {
     let (address, options) = match url.split_once('?') {
         Some((address, options)) => (address, format!("?{options}")),
@@ -127,11 +127,11 @@ fn with_database(url: &str, name: &str) -> Outcome<String> {
     match address.rsplit_once('/') {
         Some((server, _)) if !server.ends_with('/') => Ok(format!("{server}/{name}{options}")),
         Some(_) => Ok(format!("{address}/{name}{options}")),
-        None => Err(Trouble::new("the URL of the database is not one of PostgreSQL")),
+        None => Err(Trouble::new("the URL of the database is not a PostgreSQL URL")),
     }
 }
 
-/// The last lines of a file, to show why something failed.
+/// Returns the last lines of a file, to explain a failure.
 pub fn tail(file: &Path) -> String {
     let text = fs::read_to_string(file).unwrap_or_default();
     let lines: Vec<&str> = text.lines().rev().take(8).collect();
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_database_on_the_same_server() {
+    fn the_url_of_another_database_on_the_same_server() {
         for (url, expected) in [
             ("postgres://me:pw@db:5432/shop", "postgres://me:pw@db:5432/bench"),
             ("postgres://me@db/shop?sslmode=require", "postgres://me@db/bench?sslmode=require"),

@@ -1,4 +1,4 @@
-//! Thousands of holds that run out at the same instant, and the page that others look at meanwhile.
+//! Thousands of holds that expire at the same time, and the latency of a page meanwhile.
 
 use std::{
     sync::{
@@ -19,34 +19,34 @@ use tokio::task::JoinSet;
 
 use crate::stage::Stage;
 
-/// Connections that reserve.
+/// The number of connections that make reservations.
 const RESERVING: u32 = 32;
 /// Longer than the holds of the stage.
 const TRAVEL: &str = "20m";
 
-/// What was measured.
+/// The results.
 pub(crate) struct Measured {
-    /// The page while timers fire and their tasks are done.
+    /// The page while timers fire and their tasks run.
     pub(crate) meanwhile: Summary,
     /// The page before.
     pub(crate) before: Summary,
-    /// What became of the timers, in a sentence.
+    /// A sentence about the timers and their tasks.
     pub(crate) note: String,
 }
 
-/// Makes `count` holds, lets them run out at once, and looks at the page.
+/// Makes `count` holds, lets them expire at the same time, and measures the page.
 pub(crate) async fn run(server: &Server, stage: &Stage, count: u32, plan: Plan) -> Outcome<Measured> {
-    progress(format_args!("Reserving {count} times"));
+    progress(format_args!("Making {count} reservations"));
     reserve(stage, count).await?;
     let mut meter = Meter::open(server).await?;
     meter.until_still(|_| true).await?;
     let page = stage.page_request();
     let before = load::run(plan, |_| Calls::repeated(stage.address(), page.clone())).await?;
     let at_first = meter.read().await?;
-    progress(format_args!("Letting {count} holds run out"));
+    progress(format_args!("Letting {count} holds expire"));
     server.travel(TRAVEL).await?;
     let began = Instant::now();
-    // Nothing of the beginning is left out.
+    // No warm-up, so that the beginning is measured as well.
     let plan = Plan { warm_up: Duration::ZERO, ..plan };
     let fired = |now: &Reading| now.fired >= at_first.fired + f64::from(count);
     let (meanwhile, last) = tokio::join!(
@@ -58,7 +58,8 @@ pub(crate) async fn run(server: &Server, stage: &Stage, count: u32, plan: Plan) 
     let tasks = at_last.done - at_first.done;
     let took = last.duration_since(began).as_secs_f64();
     let note = format!(
-        "{count} timers came due at once: they and what follows, {tasks:.0} tasks, were done after {took:.1} s ({:.0} tasks/s)",
+        "{count} timers came due at once: they and the tasks that follow, {tasks:.0} in all, were done \
+         after {took:.1} s ({:.0} tasks/s)",
         tasks / took
     );
     Ok(Measured { meanwhile, before, note })

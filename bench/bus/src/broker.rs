@@ -1,4 +1,4 @@
-//! The floor: what the broker itself confirms, to a publisher that does nothing else.
+//! The floor: the rate at which the broker confirms messages of a minimal publisher.
 
 use std::time::{Duration, Instant};
 
@@ -9,16 +9,17 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 
-/// Messages on their way at once: near the broker's best (facts of this project's own measurements).
+/// The maximum number of messages in flight: close to the broker's maximum throughput, as measured for this
+/// project.
 const WINDOW: usize = 512;
-/// Within what the user of a deployment may use.
+/// A queue name that the permissions of a deployment's user cover.
 const FLOOR: &str = "smallrun.bench-floor";
-/// About the size of a fact on its way.
+/// About the size of a fact message.
 const BODY: [u8; 200] = [b'x'; 200];
-/// AMQP 0-9-1: kept on disk.
+/// AMQP 0-9-1: persistent.
 const PERSISTENT: u8 = 2;
 
-/// Messages that a quorum queue confirms in a second, over so much time.
+/// Returns how many messages per second a quorum queue confirms, measured over `time`.
 pub(crate) async fn confirmed_per_second(url: &str, time: Duration) -> lapin::Result<f64> {
     let connection = Connection::connect(url, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;

@@ -1,9 +1,11 @@
-//! What a request costs before it is run: reading and weighing its document, and validating it, for the
-//! examples of the playground, beside what the library's parser takes for the same texts in the same run.
+//! Measures the cost of a request before it is executed: reading a document, computing its complexity, and
+//! validating it, for the examples of the playground. The floor is the library's parser with the same
+//! documents in the same run.
 //!
-//! `cargo run --release -p bench-edge`. One thread, nothing else of a server; times are medians.
+//! Run it with `cargo run --release -p bench-edge`. It uses one thread and no other part of the server. Times
+//! are medians.
 
-#![expect(clippy::expect_used, reason = "a benchmark that cannot measure has nothing else to say")]
+#![expect(clippy::expect_used, reason = "a failed measurement ends the program")]
 
 use std::{
     hint::black_box,
@@ -26,27 +28,27 @@ use async_graphql_value::Value;
 use edge::guard::{Document, Guard, Limits};
 use futures_util::FutureExt as _;
 
-/// What guard and validation may take for an ordinary operation of a storefront.
+/// The goal for guard and validation together, for an ordinary operation of a storefront.
 const GOAL: Duration = Duration::from_micros(100);
-/// How long each is measured.
+/// The duration of each measurement.
 const TIME: Duration = Duration::from_millis(150);
-/// How many times it is done between two looks at the clock.
+/// The number of repetitions between two readings of the clock.
 const BATCH: u32 = 20;
 
-/// What one document takes.
+/// The costs of one document.
 struct Row {
     name: String,
     bytes: usize,
     is_storefront: bool,
     /// The library's parser alone.
     floor: Duration,
-    /// Size, text, parser, shape: the first time that a text comes.
+    /// Size, text, parser and shape: the first time that a document is seen.
     read: Duration,
-    /// Complexity, and a copy of the kept document: each time.
+    /// Complexity, and a copy of the cached document: each time.
     choose: Duration,
     /// The library's validation.
     validate: Duration,
-    /// Whether its variables are valid while their placeholders are not filled.
+    /// Whether the variables are valid although their placeholders are not filled in.
     fits: bool,
 }
 
@@ -98,7 +100,7 @@ fn measure() -> Vec<Row> {
                 let mut request = Request::new("").variables(variables.clone());
                 request.set_parsed_query(skipped.clone());
                 let response = schema.execute(request).now_or_never();
-                fits = black_box(response.expect("nothing is waited for where nothing is resolved")).is_ok();
+                fits = black_box(response.expect("nothing is awaited if nothing is resolved")).is_ok();
             }),
             fits,
         }
@@ -106,12 +108,12 @@ fn measure() -> Vec<Row> {
     rows.collect()
 }
 
-/// The variables, placeholders and all.
+/// Parses the variables, including their placeholders.
 fn variables(text: Option<&str>) -> serde_json::Value {
     text.map_or_else(|| serde_json::json!({}), |text| serde_json::from_str(text).expect("variables are JSON"))
 }
 
-/// The same document with everything skipped: validated whole, and nothing is resolved.
+/// Returns the same document with every field skipped: it is validated as a whole, and nothing is resolved.
 fn skipped(document: &Document) -> ExecutableDocument {
     let mut document = document.parsed().clone();
     let skip = || {
@@ -138,7 +140,7 @@ fn at<T>(node: T) -> Positioned<T> {
     Positioned::new(node, Pos::default())
 }
 
-/// The median of many batches.
+/// Returns the median of many batches.
 fn median(mut work: impl FnMut()) -> Duration {
     let (mut batches, began) = (Vec::new(), Instant::now());
     while began.elapsed() < TIME {
@@ -151,10 +153,10 @@ fn median(mut work: impl FnMut()) -> Duration {
 }
 
 fn print(rows: &[Row]) {
-    println!("Microseconds a request, before it is run; one thread\n");
+    println!("Microseconds per request, before it is executed; one thread\n");
     println!(
         "{:<32} {:>6} {:>8} {:>8} {:>8} {:>9} {:>11} {:>11} {:>7}",
-        "example", "bytes", "floor", "read", "choose", "validate", "first time", "kept read", "ratio"
+        "example", "bytes", "floor", "read", "choose", "validate", "first time", "cached", "ratio"
     );
     for row in rows {
         let micros = |time: Duration| time.as_secs_f64() * 1e6;
@@ -173,9 +175,8 @@ fn print(rows: &[Row]) {
         );
     }
     println!(
-        "\nfloor: the library's parser alone. read: size, text, parser and shape, the first time that a text comes. choose: complexity,"
-    );
-    println!(
-        "and a copy of the document that is kept. Goal: choose and validate under {GOAL:?} for each example of the storefront."
+        "\nfloor: the library's parser alone. read: size, text, parser and shape, the first time that a \
+         document is seen.\nchoose: complexity, and a copy of the cached document. \
+         Goal: choose and validate under {GOAL:?}\nfor each example of the storefront."
     );
 }

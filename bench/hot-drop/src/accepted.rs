@@ -1,4 +1,4 @@
-//! As many units as buyers: how fast reservations are made, by one process and by three.
+//! As many units as buyers: the rate of reservations with one process and with three.
 
 use bench::{Outcome, store::Store};
 use serde_json::json;
@@ -10,14 +10,14 @@ use crate::{
     rounds::{Goods, Trial, Tried},
 };
 
-/// What combining is worth at least, in floors.
+/// The goal for combining, as a multiple of the floor.
 const FLOORS_MIN: f64 = 5.0;
-/// Processes that share one drop, where there is a bus between them.
+/// The number of processes that share one drop, if there is a bus.
 const PROCESSES: usize = 3;
-/// What they reach together at least, of what one reaches.
+/// The goal for all processes together, as a part of the rate of one.
 const SHARED_MIN: f64 = 0.5;
 
-/// Measures; answers also how many a second one process reserves.
+/// Runs the measurement. Also returns the number of reservations per second of one process.
 pub(crate) async fn run(
     market: &mut Market<'_>,
     options: &Options,
@@ -28,7 +28,10 @@ pub(crate) async fn run(
     let ratio = alone.ratio().unwrap_or(0.0);
     let mut goals = vec![
         everybody_has_one(&alone, options),
-        Goal::speed(ratio >= FLOORS_MIN, format!("one process at {FLOORS_MIN} floors or more: {ratio:.2}")),
+        Goal::speed(
+            ratio >= FLOORS_MIN,
+            format!("one process reaches {FLOORS_MIN} floors or more: {ratio:.2}"),
+        ),
     ];
     let mut json = vec![alone.json()];
     if market.can_grow() {
@@ -38,7 +41,7 @@ pub(crate) async fn run(
         goals.push(everybody_has_one(&together, options));
         goals.push(Goal::speed(
             ratio >= SHARED_MIN,
-            format!("{PROCESSES} processes at {SHARED_MIN} of one process or more: {ratio:.2}"),
+            format!("{PROCESSES} processes reach {SHARED_MIN} of one process or more: {ratio:.2}"),
         ));
         json.push(together.json());
     } else {
@@ -52,7 +55,7 @@ pub(crate) async fn run(
     Ok((Section { title, lines, goals, json }, alone.per_second()))
 }
 
-/// Three processes, and one again afterwards, whatever happened.
+/// Measures with several processes, and returns to one process afterwards even after an error.
 async fn together(market: &mut Market<'_>, options: &Options, store: &Store) -> Outcome<Tried> {
     market.grow(PROCESSES).await?;
     let together = trial(options, "3 processes", "together").run(market, options, store).await;
@@ -80,7 +83,7 @@ fn everybody_has_one(tried: &Tried, options: &Options) -> Goal {
     Goal::right(
         right == rounds,
         format!(
-            "{}: every buyer has a unit, and the stock says so, in {right} of {rounds} rounds",
+            "{}: every buyer has a unit and the stock agrees, in {right} of {rounds} rounds",
             tried.title
         ),
     )

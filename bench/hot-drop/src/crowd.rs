@@ -1,6 +1,6 @@
-//! A crowd that presses: each buyer once, with a key of his own, over so many connections, each of which
-//! sends its next request when the last one is decided. Who is told that the server is busy comes again when
-//! he is told to, with his key.
+//! A closed loop: each buyer makes one reservation with an idempotency key of its own. Each connection sends
+//! its next request when the last one is decided. A buyer who gets `BUSY` retries after the given time with
+//! the same key.
 
 use std::{
     net::SocketAddr,
@@ -24,48 +24,48 @@ use crate::{
     said::{Said, shown},
 };
 
-/// Who comes again so often and is always told to come later gives up.
+/// The maximum number of tries of a buyer before the measurement fails.
 const TRIES_MAX: u32 = 30;
-/// Nobody waits longer for the next try.
+/// The maximum delay before the next try, in seconds.
 const RETRY_SECS_MAX: u32 = 5;
 
-/// Who presses, where, and for what.
+/// The parameters of a crowd.
 #[derive(Debug, Clone)]
 pub(crate) struct Crowd {
-    /// The servers, over which connections are spread, each with its form.
+    /// The servers that connections are spread over, each with its template of a request.
     pub(crate) counters: Vec<(SocketAddr, Form)>,
-    /// One of each buyer.
+    /// The token of each buyer.
     pub(crate) tokens: Arc<[String]>,
-    /// For each buyer one of these, by chance.
+    /// Each buyer reserves one of these at random.
     pub(crate) items: Arc<[String]>,
     pub(crate) connections: u32,
-    /// Begins the keys: no crowd has those of another.
+    /// The prefix of the idempotency keys, which is unique to this crowd.
     pub(crate) name: String,
 }
 
-/// What became of it.
+/// The results of a crowd.
 #[derive(Debug, Clone)]
 pub(crate) struct Pressed {
-    /// Of decisions.
+    /// The latencies of decisions.
     pub(crate) summary: Summary,
     pub(crate) counts: Counts,
     pub(crate) shares: Shares,
 }
 
-/// Answers.
+/// The number of responses by kind.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Counts {
     pub(crate) accepted: u32,
     pub(crate) sold_out: u32,
     pub(crate) refused: u32,
-    /// Told to come again, before the decision.
+    /// The number of `BUSY` responses before a decision.
     pub(crate) busy: u32,
-    /// The first of the refusals, if there were any.
+    /// The text of the first refusal, if there were any.
     pub(crate) refusal: Option<String>,
 }
 
 impl Crowd {
-    /// Presses. These are the servers' processes.
+    /// Runs the crowd. `servers` are the process ids of the servers.
     pub(crate) async fn press(self, servers: Vec<u32>) -> Outcome<Pressed> {
         let mut lines = Vec::new();
         for (address, form) in
@@ -102,7 +102,7 @@ impl Crowd {
             let place =
                 scattered(u64::try_from(number).unwrap_or(0), u64::try_from(self.items.len()).unwrap_or(1));
             let item = usize::try_from(place).ok().and_then(|place| self.items.get(place));
-            let item = item.ok_or_else(|| Trouble::new("there is nothing to be had"))?;
+            let item = item.ok_or_else(|| Trouble::new("there are no items"))?;
             form.fill_in(&mut request, token, item, &format!("{}-{number:06}", self.name));
             let begin = Instant::now();
             decided(&mut line, &request, &mut counts).await?;
@@ -111,7 +111,7 @@ impl Crowd {
     }
 }
 
-/// Asks until there is a decision, and counts it.
+/// Sends a request until it is decided, and counts the responses.
 async fn decided(line: &mut Line, request: &[u8], counts: &mut Counts) -> Outcome<()> {
     for _ in 0..TRIES_MAX {
         let (said, text) = line

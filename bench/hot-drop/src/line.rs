@@ -1,4 +1,4 @@
-//! A connection that is opened anew when the server has closed it, as a browser does.
+//! A connection that is reopened when the server has closed it, as in a browser.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -7,28 +7,28 @@ use bench::{
     client::{Answer, Connection},
 };
 
-/// Longer than any server may take for an answer.
+/// The timeout of a request: longer than any server may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// To one server.
+/// A connection to one server.
 pub(crate) struct Line {
     address: SocketAddr,
     connection: Option<Connection>,
 }
 
 impl Line {
-    /// To be opened when it is needed.
+    /// Creates a connection that is opened on first use.
     pub(crate) fn to(address: SocketAddr) -> Self {
         Self { address, connection: None }
     }
 
-    /// Opened now.
+    /// Opens a connection.
     pub(crate) async fn open(address: SocketAddr) -> Outcome<Self> {
         Ok(Self { address, connection: Some(Connection::open(address).await?) })
     }
 
-    /// Sends a request and reads its answer. What was sent on a connection that had been closed is sent
-    /// again: requests are queries, or have keys that make a repetition harmless.
+    /// Sends a request and reads its response. If the connection was closed, the request is sent again on a
+    /// new one. That is safe: requests are queries or have idempotency keys.
     pub(crate) async fn ask<T>(&mut self, request: &[u8], read: impl FnOnce(&Answer<'_>) -> T) -> Outcome<T> {
         let asking = async {
             if let Some(mut kept) = self.connection.take()
@@ -43,7 +43,8 @@ impl Line {
             self.connection = Some(opened);
             Ok(said)
         };
-        // One that is late is not kept: its answer would be taken for that of the next request.
+        // After a timeout the connection is dropped, because its late response would be read as that of the
+        // next request.
         tokio::time::timeout(PATIENCE, asking)
             .await
             .unwrap_or_else(|_| Err(Trouble::new("a request took longer than 30 seconds")))

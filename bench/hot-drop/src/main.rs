@@ -1,16 +1,25 @@
-//! Measures the hot drop over HTTP, the whole way, on the real binary: thousands press at once, and each is
-//! to be answered soon and rightly; beside one raw transaction per request, measured in the same run on the
-//! same database.
+//! Measures the hot drop over HTTP, end to end, on the real binary: thousands of buyers reserve at the same
+//! time, and each must get a quick and correct result. The floor is one raw transaction per request, measured
+//! in the same run on the same database.
 //!
-//! Run it by `cargo run --release -p bench-hot-drop`, or with PostgreSQL and RabbitMQ by
+//! Run it with `cargo run --release -p bench-hot-drop`, or with PostgreSQL and RabbitMQ with
 //! `scripts/with-servers --durable cargo run --release -p bench-hot-drop`.
 //!
-//! - [`accepted`]: as many units as buyers; [`scarce`]: far fewer; [`spread`]: a thousand drops at once
-//! - [`opening`]: a burst, and ten times the load that can be served
+//! Scenarios:
 //!
-//! [`market`] the deployment; [`crowd`] who presses; [`rounds`] several times over, beside a floor;
-//! [`mod@line`], [`said`] a connection, and what is said on it; [`processor`] who used the processors;
-//! [`report`] the answer.
+//! - [`accepted`]: as many units as buyers.
+//! - [`scarce`]: far fewer units than buyers.
+//! - [`spread`]: a thousand drops at once.
+//! - [`opening`]: a burst, and ten times the sustainable load.
+//!
+//! Other modules:
+//!
+//! - [`market`]: the deployment.
+//! - [`crowd`]: the buyers, in a closed loop.
+//! - [`rounds`]: repetitions next to a floor.
+//! - [`mod@line`] and [`said`]: a connection, and the classification of responses.
+//! - [`processor`]: the use of the processors.
+//! - [`report`]: the results.
 
 mod accepted;
 mod combining;
@@ -50,7 +59,7 @@ const BROKER_VARIABLES: [&str; 2] = ["SMALLRUN_TEST_RABBITMQ_URL", "SMALLRUN_TES
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = Options::parse();
-    // Before any connection to a database: the provider is a choice of the program.
+    // Before any database connection: the crypto provider is a choice of the program.
     let _installed_once = rustls::crypto::ring::default_provider().install_default();
     match run(&options).await {
         Ok(report) => {
@@ -64,16 +73,17 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Sets everything up, measures, and takes everything away again, also after Ctrl-C.
+/// Sets up, measures, and cleans up, also after Ctrl-C.
 async fn run(options: &Options) -> Outcome<Report> {
     if cfg!(debug_assertions) && !options.debug {
         return Err(Trouble::new(
-            "a debug build measures itself; run `cargo run --release -p bench-hot-drop`, or say --debug to try it out",
+            "a debug build measures itself; run `cargo run --release -p bench-hot-drop`, \
+             or use --debug to try it out",
         ));
     }
     allow_many_files()?;
     let store = Store::make("hot-drop", &[DATABASE_URL, POSTGRES_VARIABLE]).await?;
-    // A broker goes with PostgreSQL only.
+    // A broker is used only with PostgreSQL.
     let broker = store.database_url().is_some()
         && BROKER_VARIABLES.iter().all(|name| std::env::var_os(name).is_some());
     let broker = if broker { Some(TestBroker::new().await) } else { None };
@@ -85,7 +95,7 @@ async fn run(options: &Options) -> Outcome<Report> {
     outcome
 }
 
-/// The usual limit is 1,024, of which connections take one each.
+/// Raises the limit of open files to its maximum. The usual limit is 1,024, and each connection takes one.
 fn allow_many_files() -> Outcome<()> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

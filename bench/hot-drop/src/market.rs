@@ -1,4 +1,4 @@
-//! The deployment that is measured: its servers, its buyers, and the drops that they press on.
+//! The measured deployment: its servers, its buyers and its drops.
 
 use std::{net::SocketAddr, ops::Range, path::Path, sync::Arc, time::Duration};
 
@@ -16,27 +16,27 @@ use serde_json::{Value, json};
 use testkit::TestBroker;
 use tokio::task::JoinSet;
 
-/// What is raised, and why: a crowd has many addresses, and this one has one.
+/// Raised limits: a real crowd has many network addresses, and this one has a single one.
 pub(crate) const RAISED: [(&str, &str); 3] = [
     ("SMALLRUN_CONNECTIONS_PER_ADDRESS_MAX", "10000"),
     ("SMALLRUN_BUDGET_POINTS_MAX", "4000000000"),
     ("SMALLRUN_BUDGET_POINTS_PER_SECOND", "4000000000"),
 ];
 
-/// The longest there is: no hold runs out while others are measured.
+/// The longest possible hold, so that no hold expires during the measurement.
 const HOLD_SECS: u32 = 3_600;
-/// Connections that announce many drops.
+/// The number of connections that create drops.
 const ANNOUNCING: usize = 8;
-/// The stock that the API tells may be a second old; it is waited for so long.
+/// How long to wait for the stock in the API, which may be a second old.
 const STOCK_WITHIN: Duration = Duration::from_secs(5);
 const STOCK_EVERY: Duration = Duration::from_millis(200);
 
-/// The demo with a crowd.
+/// The demo with buyers.
 pub(crate) struct Market<'a> {
     store: &'a Store,
     launch: Launch,
     servers: Vec<Server>,
-    /// Whether more processes may join.
+    /// Whether more processes can join.
     joined: bool,
     creator: String,
     model: Model,
@@ -45,17 +45,17 @@ pub(crate) struct Market<'a> {
     made: u32,
 }
 
-/// Where the units of an item are.
+/// The units of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stock {
-    /// Held or paid for.
+    /// Held or confirmed.
     pub(crate) taken: u32,
-    /// Neither.
+    /// Available.
     pub(crate) free: u32,
 }
 
 impl<'a> Market<'a> {
-    /// Starts one server, and makes so many buyers.
+    /// Starts one server and creates buyers.
     pub(crate) async fn open(
         given: Option<&Path>,
         store: &'a Store,
@@ -91,12 +91,12 @@ impl<'a> Market<'a> {
         })
     }
 
-    /// Whether several processes can serve it: there is a bus between them.
+    /// Returns whether several processes can serve the drops, because there is a bus.
     pub(crate) fn can_grow(&self) -> bool {
         self.joined
     }
 
-    /// Starts servers until there are so many.
+    /// Starts servers until there are `processes`.
     pub(crate) async fn grow(&mut self, processes: usize) -> Outcome<()> {
         for number in self.servers.len().saturating_add(1)..=processes {
             progress(format_args!("Starting process {number}"));
@@ -106,7 +106,7 @@ impl<'a> Market<'a> {
         Ok(())
     }
 
-    /// Stops all but the first.
+    /// Stops all servers but the first.
     pub(crate) async fn shrink(&mut self) -> Outcome<()> {
         while self.servers.len() > 1
             && let Some(server) = self.servers.pop()
@@ -116,31 +116,31 @@ impl<'a> Market<'a> {
         Ok(())
     }
 
-    /// The numbers of the servers' processes.
+    /// Returns the process ids of the servers.
     pub(crate) fn processes(&self) -> Vec<u32> {
         self.servers.iter().filter_map(Server::process).collect()
     }
 
-    /// Where the servers listen, each with the form of a reservation there.
+    /// Returns the addresses of the servers, each with its template of a request.
     pub(crate) fn counters(&self) -> Vec<(SocketAddr, Form)> {
         self.servers.iter().map(|server| (server.address(), self.form.at(server.address()))).collect()
     }
 
-    /// The tokens of some buyers, as many of them as there are.
+    /// Returns the tokens of a range of buyers, as far as there are any.
     pub(crate) fn buyers(&self, some: Range<usize>) -> Arc<[String]> {
         self.tokens.iter().take(some.end).skip(some.start).cloned().collect()
     }
 
-    /// Announces one drop; answers its item.
+    /// Creates a drop and returns its item.
     pub(crate) async fn announce(&mut self, units: u32, per_buyer_max: u32) -> Outcome<String> {
         self.made = self.made.saturating_add(1);
         let mut desk = self.desk().await?;
         announce(&self.model, &mut desk, &self.creator, self.made, (units, per_buyer_max)).await
     }
 
-    /// Announces many, on several connections; answers their items.
+    /// Creates many drops on several connections and returns their items.
     pub(crate) async fn announce_many(&mut self, count: u32, units: u32) -> Outcome<Arc<[String]>> {
-        progress(format_args!("Announcing {count} drops"));
+        progress(format_args!("Creating {count} drops"));
         let numbers: Vec<u32> = (self.made.saturating_add(1)..=self.made.saturating_add(count)).collect();
         self.made = self.made.saturating_add(count);
         let mut announcing = JoinSet::new();
@@ -163,15 +163,15 @@ impl<'a> Market<'a> {
         Ok(items.into())
     }
 
-    /// Waits until nothing is left of what was before: letters, facts, timers.
+    /// Waits until all background work of earlier measurements is done: letters, facts and timers.
     pub(crate) async fn rest(&self) -> Outcome<()> {
         let first = self.servers.first().ok_or_else(|| Trouble::new("no server runs"))?;
         Meter::open(first).await?.until_still(|_| true).await?;
         Ok(())
     }
 
-    /// Where the units of an item are, as the API tells it: at once if so many are taken, else when it has
-    /// had time.
+    /// Returns the stock of an item from the API. Waits for a while if the number of taken units is not yet
+    /// `expected`.
     pub(crate) async fn stock(&self, item: &str, expected: u32) -> Outcome<Stock> {
         let mut desk = self.desk().await?;
         let patience = tokio::time::Instant::now();
@@ -181,7 +181,7 @@ impl<'a> Market<'a> {
             let found = desk.ask(None, query, json!({ "id": item })).await?;
             let count = |name: &str| {
                 let value = found.pointer(&format!("/node/stock/{name}")).and_then(Value::as_i64);
-                // Fewer than none would be free if more had been sold than there are.
+                // An oversold item would have a negative number of free units.
                 let value = value.map(|value| u32::try_from(value).unwrap_or(0));
                 value.ok_or_else(|| Trouble::new(format_args!("no {name} in {found}")))
             };

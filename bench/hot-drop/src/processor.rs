@@ -1,4 +1,4 @@
-//! Who used the processors, from `/proc`: the crowd takes from the same ones as what it presses on.
+//! The use of the processors, from `/proc`: the load generator shares them with the measured servers.
 
 use std::{
     collections::HashMap,
@@ -9,10 +9,10 @@ use std::{
 use rustix::param::clock_ticks_per_second;
 use serde_json::{Value, json};
 
-/// Processor time of all processes, by their numbers.
+/// The processor time of all processes by process id.
 type Times = HashMap<u32, Duration>;
 
-/// A span that is being watched.
+/// An observed span of time.
 pub(crate) struct Watch {
     servers: Vec<u32>,
     began: Instant,
@@ -24,19 +24,19 @@ pub(crate) struct Watch {
 pub(crate) struct Shares {
     /// This program.
     pub(crate) generator: f64,
-    /// The servers that are measured.
+    /// The measured servers.
     pub(crate) servers: f64,
-    /// All other processes: the database, the broker, and strangers.
+    /// All other processes: the database, the broker, and unrelated ones.
     pub(crate) others: f64,
 }
 
 impl Watch {
-    /// From now on; these are the servers.
+    /// Starts to observe. `servers` are the process ids of the servers.
     pub(crate) fn begin(servers: Vec<u32>) -> Self {
         Self { servers, before: times(), began: Instant::now() }
     }
 
-    /// Until now.
+    /// Stops observing and returns the shares.
     pub(crate) fn end(self) -> Shares {
         let processors =
             u32::try_from(std::thread::available_parallelism().map_or(1, usize::from)).unwrap_or(1);
@@ -57,7 +57,7 @@ impl Watch {
 }
 
 impl Shares {
-    /// For people.
+    /// Renders the shares as text.
     pub(crate) fn text(self) -> String {
         let [generator, servers, others] =
             [self.generator, self.servers, self.others].map(|share| share * 100.0);
@@ -66,13 +66,13 @@ impl Shares {
         )
     }
 
-    /// For scripts.
+    /// Renders the shares as JSON.
     pub(crate) fn json(self) -> Value {
         json!({ "generator": self.generator, "servers": self.servers, "others": self.others })
     }
 }
 
-/// What could not be read is a process that has ended.
+/// Reads the times of all processes. A process that cannot be read has ended.
 fn times() -> Times {
     let folders = fs::read_dir("/proc").into_iter().flatten().flatten();
     let processes = folders.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
@@ -83,8 +83,8 @@ fn times() -> Times {
         .collect()
 }
 
-/// User and system time, fields 14 and 15 of proc_pid_stat(5); the second is a name in parentheses, with
-/// anything in it.
+/// Parses user and system time, fields 14 and 15 of proc_pid_stat(5). The second field is a name in
+/// parentheses, which may contain anything.
 fn time_of(stat: &str) -> Option<Duration> {
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_whitespace().skip(11);
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_with_parentheses_and_blanks_is_no_field() {
+    fn a_name_with_parentheses_and_blanks_is_one_field() {
         let line = "42 (a) b (c) S 1 42 42 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 1 0 100 1000 10";
         let ticks =
             Duration::from_secs_f64(300.0 / f64::from(u32::try_from(clock_ticks_per_second()).unwrap()));

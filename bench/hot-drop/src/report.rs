@@ -1,4 +1,4 @@
-//! The answer: lines for people, JSON for scripts.
+//! The results: lines for people, and JSON for scripts.
 
 use bench::Outcome;
 use serde_json::{Value, json};
@@ -8,12 +8,12 @@ use crate::{market::RAISED, options::Scenario};
 /// All measurements of a run.
 pub(crate) struct Report {
     pub(crate) database: &'static str,
-    /// Whether RabbitMQ is between the processes.
+    /// Whether RabbitMQ connects the processes.
     pub(crate) broker: bool,
     pub(crate) sections: Vec<(Scenario, Outcome<Section>)>,
 }
 
-/// One scenario.
+/// The results of a scenario.
 pub(crate) struct Section {
     pub(crate) title: String,
     pub(crate) lines: Vec<String>,
@@ -21,29 +21,29 @@ pub(crate) struct Section {
     pub(crate) json: Value,
 }
 
-/// What it should be.
+/// A goal and whether it was met.
 pub(crate) struct Goal {
-    /// As a sentence, with what it is.
+    /// A sentence with the measured value.
     pub(crate) text: String,
     pub(crate) met: bool,
-    /// Not a matter of speed: the answer is wrong when it is missed.
+    /// Whether the result is wrong if the goal is missed, rather than slow.
     pub(crate) binding: bool,
 }
 
 impl Goal {
-    /// A matter of speed.
+    /// A goal of speed.
     pub(crate) fn speed(met: bool, text: String) -> Self {
         Self { text, met, binding: false }
     }
 
-    /// A matter of right and wrong.
+    /// A goal of correctness.
     pub(crate) fn right(met: bool, text: String) -> Self {
         Self { text, met, binding: true }
     }
 }
 
 impl Report {
-    /// Whether all was measured, and nothing was wrong.
+    /// Returns whether everything was measured and no result is wrong.
     pub(crate) fn is_good(&self) -> bool {
         let good = |section: &Section| section.goals.iter().all(|goal| goal.met || !goal.binding);
         self.sections.iter().all(|(_, section)| section.as_ref().is_ok_and(good))
@@ -54,7 +54,7 @@ impl Report {
         format!("{}{bus}", self.database)
     }
 
-    /// For people.
+    /// Renders the results as text.
     pub(crate) fn table(&self) -> String {
         let mut lines = vec![String::new(), self.place()];
         for (scenario, section) in &self.sections {
@@ -79,12 +79,12 @@ impl Report {
         );
         lines.push("The load generator runs on the same processors, for the floors too.".to_owned());
         let raised: Vec<String> = RAISED.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        lines.push(format!("Raised, for all of the crowd has one address: {}.", raised.join(", ")));
+        lines.push(format!("Raised, because all buyers have one network address: {}.", raised.join(", ")));
         lines.push(String::new());
         lines.join("\n")
     }
 
-    /// For scripts; rates a second, times in milliseconds.
+    /// Renders the results as JSON: rates per second, times in milliseconds.
     pub(crate) fn json(&self) -> String {
         let sections = self.sections.iter().map(|(scenario, section)| match section {
             Ok(Section { goals, json, .. }) => {

@@ -1,5 +1,5 @@
-//! The same crowd several times over, each time on new goods, and each time beside its floor; the middle one
-//! is told.
+//! Repeats the same crowd several times, each time on new drops and next to its floor. The median round is
+//! reported.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,48 +17,49 @@ use crate::{
     options::Options,
 };
 
-/// Buyers who press before, on something else: nothing is the first of its kind in the measured time.
+/// The number of buyers of the warm-up on another drop, so that nothing happens for the first time during the
+/// measurement.
 pub(crate) const WARMING: u32 = 500;
 
-/// What the crowd presses on.
+/// The items that the crowd reserves.
 #[derive(Debug, Clone)]
 pub(crate) enum Goods {
-    /// A new drop each time, with so many units, one for each buyer.
+    /// A new drop in each round, with this number of units, at most one per buyer.
     Drop(u32),
-    /// These, over and over.
+    /// These items in every round.
     Items(Arc<[String]>),
 }
 
-/// How it goes.
+/// The parameters of a trial.
 #[derive(Debug, Clone)]
 pub(crate) struct Trial {
-    /// As in the table.
+    /// The title in the table.
     pub(crate) title: String,
-    /// Begins the keys.
+    /// The prefix of the idempotency keys.
     pub(crate) name: String,
     pub(crate) goods: Goods,
     pub(crate) connections: u32,
-    /// How many rows the floor's transactions lock, if there is a floor.
+    /// The number of rows that the floor's transactions lock, if there is a floor.
     pub(crate) floor_rows: Option<u32>,
 }
 
-/// All rounds of a trial, the slowest first.
+/// All rounds of a trial, slowest first.
 pub(crate) struct Tried {
     pub(crate) title: String,
     rounds: Vec<Round>,
 }
 
-/// One of them.
+/// One round.
 #[derive(Debug, Clone)]
 pub(crate) struct Round {
     pub(crate) pressed: Pressed,
     pub(crate) floor: Option<Summary>,
-    /// What the API says of a drop of its own afterwards.
+    /// The stock of the round's drop afterwards, as reported by the API.
     pub(crate) stock: Option<Stock>,
 }
 
 impl Trial {
-    /// Measures.
+    /// Runs the trial.
     pub(crate) async fn run(
         self,
         market: &mut Market<'_>,
@@ -136,22 +137,22 @@ impl Round {
 }
 
 impl Tried {
-    /// All of them.
+    /// Returns all rounds.
     pub(crate) fn rounds(&self) -> &[Round] {
         &self.rounds
     }
 
-    /// The one of middle speed.
+    /// Returns the round of median speed.
     pub(crate) fn middle(&self) -> Option<&Round> {
         self.rounds.get(self.rounds.len().saturating_sub(1).div_euclid(2))
     }
 
-    /// Decisions a second, in the middle round.
+    /// Returns the decisions per second in the median round.
     pub(crate) fn per_second(&self) -> f64 {
         self.middle().map_or(0.0, Round::per_second)
     }
 
-    /// The floor of middle speed, a second.
+    /// Returns the median floor per second.
     pub(crate) fn floor(&self) -> Option<f64> {
         let mut floors: Vec<f64> =
             self.rounds.iter().filter_map(|round| Some(round.floor?.per_second)).collect();
@@ -159,12 +160,12 @@ impl Tried {
         floors.get(floors.len().saturating_sub(1).div_euclid(2)).copied()
     }
 
-    /// How many times its floor.
+    /// Returns the median rate as a multiple of the floor.
     pub(crate) fn ratio(&self) -> Option<f64> {
         self.floor().map(|floor| self.per_second() / floor)
     }
 
-    /// For people.
+    /// Renders the results as lines.
     pub(crate) fn lines(&self) -> Vec<String> {
         let Some(Round { pressed, .. }) = self.middle() else { return Vec::new() };
         let (summary, counts) = (pressed.summary, &pressed.counts);
@@ -183,18 +184,21 @@ impl Tried {
             self.rounds.iter().map(|round| format!("{:.0}", round.per_second())).collect();
         lines.push(format!("      rounds {}/s; {}", rates.join(", "), pressed.shares.text()));
         lines.push(format!(
-            "      accepted {}, sold out {}, refused otherwise {}, told BUSY first {}",
+            "      accepted {}, sold out {}, refused otherwise {}, BUSY responses {}",
             counts.accepted, counts.sold_out, counts.refused, counts.busy
         ));
         lines.extend(counts.refusal.as_ref().map(|text| format!("      the first other refusal: {text}")));
         lines
     }
 
-    /// For scripts.
+    /// Renders the results as JSON.
     pub(crate) fn json(&self) -> Value {
         let rounds: Vec<Value> = self.rounds.iter().map(Round::json).collect();
         let (rate, floor, ratio) = (self.per_second(), self.floor(), self.ratio());
-        json!({ "title": self.title, "perSecond": rate, "floorPerSecond": floor, "ratio": ratio, "rounds": rounds })
+        json!({
+            "title": self.title, "perSecond": rate, "floorPerSecond": floor, "ratio": ratio,
+            "rounds": rounds,
+        })
     }
 }
 
@@ -203,14 +207,15 @@ impl Round {
         let Pressed { summary, counts, shares } = &self.pressed;
         json!({
             "perSecond": summary.per_second, "p50Ms": millis(summary.median), "p99Ms": millis(summary.p99),
-            "accepted": counts.accepted, "soldOut": counts.sold_out, "refused": counts.refused, "busy": counts.busy,
+            "accepted": counts.accepted, "soldOut": counts.sold_out, "refused": counts.refused,
+            "busy": counts.busy,
             "floorPerSecond": self.floor.map(|floor| floor.per_second), "processors": shares.json(),
             "stock": self.stock.map(|stock| json!({ "taken": stock.taken, "free": stock.free })),
         })
     }
 }
 
-/// A time, to be shown.
+/// Returns a time in milliseconds for display.
 pub(crate) fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1_000.0
 }

@@ -1,27 +1,27 @@
-//! What a server says to somebody who wants a unit, found in the bytes of its answer: reading them as JSON
-//! would take processor time from the server.
+//! Classifies a server's responses by searching their bytes. Parsing them as JSON would take processor time
+//! from the server.
 
 use bench::{client::Answer, load::has_no_errors, reserve::was_reserved};
 
-/// What was said.
+/// The meaning of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Said {
-    /// The unit is held.
+    /// The unit was reserved.
     Accepted,
-    /// There is none.
+    /// The drop is sold out.
     SoldOut,
-    /// Another rule says no: as definite.
+    /// Another rule refused the request, which is as final.
     Refused,
-    /// The page that was asked for.
+    /// The requested page.
     Page,
-    /// Come again after so many seconds, if it says so.
+    /// The server is busy; retry after this number of seconds, if given.
     Busy(Option<u32>),
-    /// Nothing of these.
+    /// Any other response.
     Odd,
 }
 
 impl Said {
-    /// To a reservation.
+    /// Classifies the response to a reservation.
     pub(crate) fn of_reservation(answer: &Answer<'_>) -> Self {
         let body = answer.body;
         match answer.status {
@@ -32,7 +32,7 @@ impl Said {
         }
     }
 
-    /// To a query.
+    /// Classifies the response to a query.
     pub(crate) fn of_page(answer: &Answer<'_>) -> Self {
         if answer.status == 200 && has_no_errors(answer.body) { Self::Page } else { Self::of_failure(answer) }
     }
@@ -42,7 +42,7 @@ impl Said {
         if told { Self::Busy(retry_after(answer.body)) } else { Self::Odd }
     }
 
-    /// Whether it was decided, one way or the other.
+    /// Returns whether the reservation was decided, one way or the other.
     pub(crate) fn is_decision(self) -> bool {
         matches!(self, Self::Accepted | Self::SoldOut | Self::Refused)
     }
@@ -58,7 +58,7 @@ fn retry_after(body: &[u8]) -> Option<u32> {
     rest.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// The beginning of an answer, to be shown.
+/// Returns the beginning of a response for display.
 pub(crate) fn shown(answer: &Answer<'_>) -> String {
     let text: String = String::from_utf8_lossy(answer.body).chars().take(400).collect();
     format!("{} {text}", answer.status)
@@ -69,13 +69,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_are_told_apart() {
+    fn responses_are_classified() {
         let refused = |code: &str| {
             format!(r#"{{"data":{{"checkoutReserve":{{"checkout":null,"errors":[{{"code":"{code}"}}]}}}}}}"#)
         };
         let failed = |code: &str| {
             format!(
-                r#"{{"data":null,"errors":[{{"message":"x","extensions":{{"code":"{code}","retryAfterSecs":2}}}}]}}"#
+                r#"{{"data":null,"errors":[{{"message":"x","extensions":{{
+                    "code":"{code}","retryAfterSecs":2}}}}]}}"#
             )
         };
         let made = r#"{"data":{"checkoutReserve":{"checkout":{"id":"checkout_1"},"errors":[]}}}"#.to_owned();

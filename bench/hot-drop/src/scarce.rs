@@ -1,4 +1,4 @@
-//! Far fewer units than buyers: how fast all are decided, and that exactly the units there are were sold.
+//! Far fewer units than buyers: the rate of decisions, and whether exactly the available units were sold.
 
 use bench::{Outcome, store::Store};
 use serde_json::json;
@@ -10,12 +10,12 @@ use crate::{
     rounds::{Goods, Trial, millis},
 };
 
-/// A crowd on more connections: so many times as many.
+/// The factor for more connections.
 const CROWDED: u32 = 8;
-/// Nobody waits longer for a decision, or one in a hundred does.
+/// The goal for the 99th percentile of the latency of decisions.
 const P99_MAX_MS: f64 = 1_000.0;
 
-/// Measures.
+/// Runs the measurement.
 pub(crate) async fn run(market: &mut Market<'_>, options: &Options, store: &Store) -> Outcome<Section> {
     let (mut lines, mut goals, mut json) = (Vec::new(), Vec::new(), Vec::new());
     for connections in [options.connections, options.connections.saturating_mul(CROWDED)] {
@@ -35,7 +35,7 @@ pub(crate) async fn run(market: &mut Market<'_>, options: &Options, store: &Stor
         ));
         let (mut over, mut under, mut unlike) = (0_u32, 0_u32, 0_u32);
         for round in tried.rounds() {
-            // What buyers were told counts, and it must be what the stock says.
+            // The responses to buyers count, and the stock must agree with them.
             let sold = round.pressed.counts.accepted;
             let to_sell = options.units.min(options.buyers);
             over = over.saturating_add(sold.saturating_sub(options.units));
@@ -48,7 +48,10 @@ pub(crate) async fn run(market: &mut Market<'_>, options: &Options, store: &Stor
         let (units, rounds) = (options.units, tried.rounds().len());
         goals.push(Goal::right(
             over == 0 && under == 0 && unlike == 0,
-            format!("{units} sold in each of {rounds} rounds: {over} too many, {under} too few, {unlike} with another stock than was told"),
+            format!(
+                "{units} sold in each of {rounds} rounds: {over} too many, {under} too few, {unlike} rounds \
+                 with a different stock than buyers were told"
+            ),
         ));
         json.push(tried.json());
     }

@@ -1,4 +1,5 @@
-//! A thousand drops at once, one unit each, by chance: what combining costs where there is little to combine.
+//! A thousand drops at once, each buyer on one of them at random: the cost of combining where there is little
+//! to combine.
 
 use bench::{Outcome, store::Store};
 use serde_json::json;
@@ -11,10 +12,10 @@ use crate::{
     rounds::{Goods, Trial},
 };
 
-/// None of the drops sells out.
+/// Enough units that no drop sells out.
 const UNITS: u32 = 10_000;
 
-/// Measures. `hot` is what one drop reaches, when that was measured.
+/// Runs the measurement. `hot` is the rate on one drop, if that was measured.
 pub(crate) async fn run(
     market: &mut Market<'_>,
     options: &Options,
@@ -32,24 +33,24 @@ pub(crate) async fn run(
     let tried = trial.run(market, options, store).await?;
     let mut lines = tried.lines();
     let beside = hot.map(|hot| tried.per_second() / hot);
-    lines.extend(beside.map(|beside| format!("      of what one drop reaches: {beside:.2}")));
+    lines.extend(beside.map(|beside| format!("      as a part of the rate on one drop: {beside:.2}")));
     let combining = combining::measure(options.drops, options.connections, options.buyers).await?;
     lines.push(format!(
-        "  the rules alone       {:>7.0}/s over the desk, {:.0}/s by a transaction each: times {:.2}",
+        "  the rules alone       {:>7.0}/s through the desk, {:.0}/s in a transaction each: times {:.2}",
         combining.desk,
         combining.alone,
         combining.ratio()
     ));
     let all = tried.rounds().iter().all(|round| round.pressed.counts.accepted == options.buyers);
     let goals = vec![
-        Goal::right(all, "every buyer has a unit, in every round".to_owned()),
+        Goal::right(all, "every buyer has a unit in every round".to_owned()),
         Goal::speed(
             combining.ratio() >= 1.0,
             "combining is not slower than a transaction per request".to_owned(),
         ),
     ];
     let title = format!(
-        "{} buyers, a unit each of {} drops, {} connections",
+        "{} buyers of one unit, {} drops, {} connections",
         options.buyers, options.drops, options.connections
     );
     Ok(Section {

@@ -1,5 +1,5 @@
-//! Who makes the changes: for the floor, a request with a number; for ours, a creator who changes how many
-//! units there are.
+//! The source of changes: for the floor, a request with a number; for Smallrun, a creator who changes the
+//! number of units.
 
 use std::{
     net::SocketAddr,
@@ -12,28 +12,30 @@ use tokio::time::MissedTickBehavior;
 
 use crate::{processes::Process, watchers::Watchers};
 
-/// The items of the drop. Each is changed by one request after the other, all of them side by side, so that
-/// changes come as often as they should however long one takes.
+/// The items of the drop. Each is changed by sequential requests, all items in parallel, so that changes are
+/// made at the desired rate even if a single one takes long.
 const ITEMS: u32 = 20;
-/// The units of an item in the beginning.
+/// The initial number of units of an item.
 const UNITS: u64 = 1_000;
 
-/// Tells the floor one number after the other; answers how many.
+/// Sends numbers to the floor and returns how many.
 pub(crate) async fn post(address: SocketAddr, time: Duration, every: Duration, watchers: &Watchers) -> usize {
     let client = reqwest::Client::new();
     watchers.begin(UNITS.saturating_mul(ITEMS.into()));
     repeat(time, every, watchers, async |count| {
-        // As long as what ours tells.
+        // As long as a message of Smallrun.
         let item = |units: u64| json!({ "stock": { "units": units } });
         let changed = item(UNITS.saturating_add(count));
         let items: Vec<Value> = std::iter::once(changed).chain((1..ITEMS).map(|_| item(UNITS))).collect();
-        let text = json!({ "id": "1", "type": "next", "payload": { "data": { "stockChanged": { "items": items } } } });
-        client.post(format!("http://{address}/change")).body(text.to_string()).send().await.expect("the floor answers");
+        let data = json!({ "stockChanged": { "items": items } });
+        let text = json!({ "id": "1", "type": "next", "payload": { "data": data } });
+        let request = client.post(format!("http://{address}/change")).body(text.to_string());
+        request.send().await.expect("the floor responds");
     })
     .await
 }
 
-/// Answers how many were made.
+/// Makes changes at a steady rate and returns their number.
 async fn repeat(time: Duration, every: Duration, watchers: &Watchers, change: impl AsyncFn(u64)) -> usize {
     let mut tick = tokio::time::interval(every);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -55,7 +57,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Makes it.
+    /// Creates the drop.
     pub(crate) async fn build(server: &Process) -> Self {
         let asker = Asker {
             client: reqwest::Client::new(),
@@ -71,7 +73,7 @@ impl Stage {
             &asker.change(("productCreate", "ProductCreateInput"), "product { id }", thing).await,
             "/product/id",
         );
-        // Open for as long as one of the demo's.
+        // With the window of an open drop of the demo.
         let found = asker
             .ask("{ drops(first: 1, filter: { phases: [OPEN] }) { nodes { opensAt closesAt } } }", json!({}))
             .await;
@@ -86,13 +88,17 @@ impl Stage {
         let mut items = Vec::new();
         for number in 0..ITEMS {
             let price = json!({ "amount": "5.00", "currency": currency });
-            let variant = json!({ "productId": product, "sku": format!("WATCHED-{number}"), "title": format!("No. {number}"), "price": price });
+            let variant = json!({
+                "productId": product, "sku": format!("WATCHED-{number}"), "title": format!("No. {number}"),
+                "price": price,
+            });
             let variant = text(
                 &asker.change(("variantCreate", "VariantCreateInput"), "variant { id }", variant).await,
                 "/variant/id",
             );
             let item = json!({
-                "dropId": drop, "variantId": variant, "units": UNITS, "perBuyerMax": 1, "tiers": [{ "price": "5.00" }],
+                "dropId": drop, "variantId": variant, "units": UNITS, "perBuyerMax": 1,
+                "tiers": [{ "price": "5.00" }],
             });
             items.push(text(
                 &asker.change(("dropItemAdd", "DropItemAddInput"), "item { id }", item).await,
@@ -103,7 +109,7 @@ impl Stage {
         Self { asker, drop, items }
     }
 
-    /// The message that begins to watch it.
+    /// Returns the message that subscribes to the drop.
     pub(crate) fn subscribe(&self) -> String {
         let query =
             "subscription Stock($id: ID!) { stockChanged(dropId: $id) { items { stock { units } } } }";
@@ -111,7 +117,7 @@ impl Stage {
         json!({ "type": "subscribe", "id": "1", "payload": payload }).to_string()
     }
 
-    /// Makes one change after the other, each by a unit more; answers how many.
+    /// Makes changes, each of which adds a unit, and returns their number.
     pub(crate) async fn change(&self, time: Duration, every: Duration, watchers: &Watchers) -> usize {
         watchers.begin(UNITS.saturating_mul(ITEMS.into()).saturating_add(1));
         let changes = (0..ITEMS).zip(&self.items).map(async |(number, item)| {
@@ -132,7 +138,7 @@ impl Stage {
     }
 }
 
-/// Who asks the server.
+/// A GraphQL client.
 struct Asker {
     client: reqwest::Client,
     url: String,
@@ -140,7 +146,7 @@ struct Asker {
 }
 
 impl Asker {
-    /// A mutation, told with the type of its input, that must go well; answers its payload.
+    /// Runs a mutation, given by its name and the type of its input, that must succeed. Returns its payload.
     async fn change(&self, (name, kind): (&str, &str), fields: &str, input: Value) -> Value {
         let mutation = format!(
             "mutation($input: {kind}!) {{ {name}(input: $input) {{ {fields} errors {{ message }} }} }}"
@@ -157,7 +163,8 @@ impl Asker {
             .post(&self.url)
             .bearer_auth(&self.token)
             .json(&json!({ "query": query, "variables": variables }));
-        let answer: Value = request.send().await.expect("it answers").json().await.expect("it answers JSON");
+        let answer: Value =
+            request.send().await.expect("the server responds").json().await.expect("the response is JSON");
         assert!(answer.get("errors").is_none(), "{answer}");
         answer.get("data").cloned().unwrap_or_default()
     }

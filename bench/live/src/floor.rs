@@ -1,10 +1,10 @@
-//! The floor: a server that does nothing but tell all WebSockets what it is sent.
+//! The floor: a server that does nothing but send what it receives to all WebSockets.
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, rt, web};
 use futures_util::StreamExt;
 use tokio::sync::watch;
 
-/// Serves on a free port, whose address it prints, until it is ended.
+/// Serves on a free port until the process is ended. Prints the address.
 pub(crate) fn serve() {
     let newest = web::Data::new(watch::Sender::new(String::new()));
     rt::System::new().block_on(async move {
@@ -17,7 +17,7 @@ pub(crate) fn serve() {
         let address = server.addrs().into_iter().next().expect("an address");
         println!("listens on http://{address}");
         super::processes::allow_many_files();
-        server.run().await.expect("it serves");
+        server.run().await.expect("the server runs");
     });
 }
 

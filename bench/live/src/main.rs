@@ -1,17 +1,17 @@
-//! Measures live updates: five thousand subscribers of one drop, a hundred changes a second, on the real
-//! binary; beside a bare actix server that tells five thousand WebSockets the same bytes at the rate at which
-//! ours are told, in the same run.
+//! Measures live updates on the real binary: five thousand subscribers of one drop, and a hundred changes per
+//! second. The floor is a bare actix server in the same run that sends the same bytes to five thousand
+//! WebSockets, at the rate at which Smallrun sends messages.
 //!
-//! Run it by `cargo run --release -p bench-live`, or with the file of a built `smallrun` behind it. The load
+//! Run it with `cargo run --release -p bench-live`, optionally with the path of a built `smallrun`. The load
 //! runs on the same processors.
 //!
-//! - *memory*: what the server holds more, for each subscriber that is told nothing
-//! - *told*: from the answer of the mutation to the subscriber that knows of it, for each change and each
-//!   subscriber
+//! - *memory*: the additional memory of the server per idle subscriber
+//! - *told*: the time from the response of the mutation to the subscriber that knows of it, for each change
+//!   and each   subscriber
 //!
-//! Then once more, with one in ten that never reads.
+//! The measurement is repeated with one subscriber in ten that never reads.
 
-#![expect(clippy::expect_used, reason = "a measurement that fails has nothing else to say")]
+#![expect(clippy::expect_used, reason = "a failed measurement ends the program")]
 
 mod change;
 mod floor;
@@ -23,15 +23,15 @@ use std::time::Duration;
 use processes::Process;
 use watchers::{Told, Watchers};
 
-/// Subscribers.
+/// The number of subscribers.
 const WATCHERS: usize = 5_000;
-/// Of these, who never read, the second time.
+/// The number of those that never read, in the second measurement.
 const DEAF: usize = 500;
 /// How long changes are made.
 const FOR: Duration = Duration::from_secs(20);
 /// The time between two changes.
 const EVERY: Duration = Duration::from_millis(10);
-/// The time between two that a subscriber is told of: ours makes one of all that come between.
+/// The minimum time between two messages to a subscriber: Smallrun combines all changes in between.
 const PACE: Duration = Duration::from_millis(100);
 
 fn main() {
@@ -89,13 +89,13 @@ async fn measure(smallrun: Option<&str>) {
     println!("  connected after that       {:>8}", server.connections().await);
 
     println!(
-        "\nOf the floor: memory {:.2}, p50 {:.2}, p99 {:.2}",
+        "\nAs a multiple of the floor: memory {:.2}, p50 {:.2}, p99 {:.2}",
         memory / floor_memory,
         told.at(50) / floor_told.at(50),
         told.at(99) / floor_told.at(99)
     );
     println!(
-        "A state is told at most every {} ms: half of that, on average, is part of each delay of ours.",
+        "Smallrun sends a state at most every {} ms: half of that, on average, is part of each delay.",
         PACE.as_millis()
     );
 }
@@ -112,7 +112,7 @@ fn say_memory(before: u64, after: u64) -> f64 {
 fn say_told(told: &Told, changes: usize) {
     let (p50, p99, worst) = (told.at(50), told.at(99), told.at(100));
     println!("  changes made               {:>8.0}/s", of(changes) / FOR.as_secs_f64());
-    println!("  messages told              {:>8.0}/s", of(told.messages) / FOR.as_secs_f64());
+    println!("  messages received          {:>8.0}/s", of(told.messages) / FOR.as_secs_f64());
     println!("  told after                 p50 {p50:.1} ms, p99 {p99:.1} ms, the last {worst:.1} ms");
 }
 

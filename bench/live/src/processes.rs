@@ -1,4 +1,4 @@
-//! The servers that are measured, each a process of its own, so that its memory is its own.
+//! The measured servers. Each is a separate process, so that its memory can be measured.
 
 use std::{
     fs,
@@ -15,17 +15,17 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// How long a start may take, with the demo's load.
+/// The timeout of a start, including the creation of the demo.
 const START_WITHIN: Duration = Duration::from_secs(180);
 
-/// Raises the limit of open files, and so of connections.
+/// Raises the limit of open files, and with it of connections.
 pub(crate) fn allow_many_files() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit).expect("files can be opened");
+    setrlimit(Resource::Nofile, limit).expect("the limit of open files can be raised");
 }
 
-/// A running server. It ends with its value, and its folder with it.
+/// A running server. It is killed on drop, and its folder is deleted.
 pub(crate) struct Process {
     child: Child,
     address: SocketAddr,
@@ -33,13 +33,13 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// The floor: this program again.
+    /// Starts the floor, which is this program.
     pub(crate) async fn floor() -> Self {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
         Self::start(command.arg("--floor"), None).await
     }
 
-    /// The real binary: that file, or what is built now.
+    /// Starts the real binary: the given file, or a new build.
     pub(crate) async fn smallrun(file: Option<&str>) -> Self {
         let file = match file {
             Some(file) => PathBuf::from(file),
@@ -53,7 +53,7 @@ impl Process {
             }
         }
         command.args(["serve", "--demo", "--listen", "127.0.0.1:0", "--data"]).arg(&folder);
-        // All of them come from this one address, and change without end.
+        // All connections come from one address, and the changes never pause.
         for name in [
             "CONNECTIONS_MAX",
             "CONNECTIONS_PER_ADDRESS_MAX",
@@ -67,7 +67,7 @@ impl Process {
         let (patience, client) = (Instant::now(), reqwest::Client::new());
         while !client.get(process.at("/readyz")).send().await.is_ok_and(|answer| answer.status().is_success())
         {
-            assert!(patience.elapsed() < START_WITHIN, "it did not become ready");
+            assert!(patience.elapsed() < START_WITHIN, "the server did not become ready");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         process
@@ -76,17 +76,18 @@ impl Process {
     async fn start(command: &mut Command, folder: Option<PathBuf>) -> Self {
         let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("the server can be started");
-        let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        let mut lines = BufReader::new(child.stdout.take().expect("the server's output")).lines();
         let address = tokio::time::timeout(START_WITHIN, async {
-            while let Some(line) = lines.next_line().await.expect("its output") {
+            while let Some(line) = lines.next_line().await.expect("the server's output") {
                 if let Some((_, rest)) = line.split_once("http://") {
                     return rest.split(['/', ' ']).next().and_then(|address| address.parse().ok());
                 }
             }
             None
         });
-        let address = address.await.expect("it starts in time").expect("it says where it listens");
-        // What else it says is read and dropped, so that it never waits for a reader.
+        let address =
+            address.await.expect("the server starts in time").expect("the server prints its address");
+        // The rest of the output is read and dropped, so that the server never blocks on it.
         tokio::spawn(async move { while lines.next_line().await.is_ok_and(|line| line.is_some()) {} });
         Self { child, address, folder }
     }
@@ -99,7 +100,7 @@ impl Process {
         format!("http://{}{path}", self.address)
     }
 
-    /// A token of the demo.
+    /// Returns a token of the demo.
     pub(crate) fn demo_token(&self, role: &str) -> String {
         let folder = self.folder.as_deref().expect("a demo");
         let tokens = fs::read(folder.join("demo-tokens.json")).expect("the demo's tokens");
@@ -107,23 +108,28 @@ impl Process {
         tokens.get(role).and_then(Value::as_str).expect("a token of that role").to_owned()
     }
 
-    /// How many subscribers' connections it has.
+    /// Returns the number of subscribers' connections.
     pub(crate) async fn connections(&self) -> String {
-        let metrics =
-            reqwest::get(self.at("/metrics")).await.expect("it answers").text().await.expect("a text");
+        let metrics = reqwest::get(self.at("/metrics"))
+            .await
+            .expect("the server responds")
+            .text()
+            .await
+            .expect("the metrics are text");
         let line = metrics.lines().find_map(|line| line.strip_prefix("smallrun_live_connections "));
-        line.expect("it counts its connections").to_owned()
+        line.expect("the server counts its connections").to_owned()
     }
 
-    /// The memory that it holds, in bytes.
+    /// Returns the resident memory of the server in bytes.
     pub(crate) fn memory(&self) -> u64 {
-        let id = self.child.id().expect("it runs");
-        let status = fs::read_to_string(format!("/proc/{id}/status")).expect("its status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+        let id = self.child.id().expect("the server runs");
+        let status = fs::read_to_string(format!("/proc/{id}/status")).expect("the process has a status");
+        let line =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the status has the memory");
         line.split_whitespace()
             .next()
             .and_then(|kilobytes| kilobytes.parse::<u64>().ok())
-            .expect("its memory")
+            .expect("the status has the memory")
             .saturating_mul(1_024)
     }
 }
@@ -137,13 +143,13 @@ impl Drop for Process {
     }
 }
 
-/// Builds the binary beside this program.
+/// Builds the binary next to this program.
 async fn build() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     for (name, _) in std::env::vars_os() {
-        // `cargo run` says here which package runs; a build script that reads them would run again, and all
-        // that stands on it.
+        // `cargo run` sets these variables for the package that it runs. Build scripts that read them would
+        // run again, and everything that depends on them would be rebuilt.
         if name
             .to_str()
             .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))

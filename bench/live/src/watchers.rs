@@ -1,5 +1,5 @@
-//! Subscribers: each a WebSocket that reads what comes, and notes when it learns of a change. A change makes
-//! the sum of all units grow by one.
+//! Subscribers: each is a WebSocket that reads messages and records when it learns of a change. Every change
+//! adds one to the sum of all units.
 
 use std::{
     net::SocketAddr,
@@ -20,26 +20,26 @@ use tokio_tungstenite::{
     tungstenite::{Message, client::IntoClientRequest, http::HeaderValue},
 };
 
-/// Sockets that are opened at the same time.
+/// The number of sockets that are opened concurrently.
 const AT_ONCE: usize = 50;
 /// Delays are counted in tenths of a millisecond, up to half a minute.
 const DELAYS: usize = 300_000;
-/// The last change is told to all within this, or the measurement has failed.
+/// The timeout for the last change to reach all subscribers.
 const LAST_WITHIN: Duration = Duration::from_secs(30);
 
-/// What a client that never reads has room for, in bytes.
+/// The receive buffer of a subscriber that never reads, in bytes.
 const ROOM: u32 = 4_096;
 
 /// The subscribers.
 pub(crate) struct Watchers {
     shared: Arc<Shared>,
     reading: Vec<JoinHandle<()>>,
-    /// Those who never read what they are told, until the end.
+    /// The subscribers that never read.
     _deaf: Vec<WebSocketStream<TcpStream>>,
 }
 
 struct Shared {
-    /// When each change was made: the first is at 0.
+    /// The time of each change, by its number since the first.
     made: Mutex<Vec<Instant>>,
     /// The number of the first change.
     first: AtomicU64,
@@ -49,14 +49,14 @@ struct Shared {
     newest: Vec<AtomicU64>,
 }
 
-/// What was told, and how soon.
+/// The received messages and their delays.
 pub(crate) struct Told {
     pub(crate) messages: usize,
     delays: Vec<u64>,
 }
 
 impl Told {
-    /// The delay that so many in a hundred stay within, in milliseconds.
+    /// Returns a percentile of the delays in milliseconds.
     pub(crate) fn at(&self, percent: u64) -> f64 {
         let all: u64 = self.delays.iter().sum();
         let mut left = all.saturating_mul(percent).div_ceil(100);
@@ -69,8 +69,8 @@ impl Told {
 }
 
 impl Watchers {
-    /// Opens so many, and `deaf` ones that never read, and waits until each is subscribed by that message.
-    /// Without one they only listen.
+    /// Opens `count` subscribers and `deaf` ones that never read, and waits until each is subscribed with
+    /// this message. Without a message they only listen.
     pub(crate) async fn open(
         address: SocketAddr,
         count: usize,
@@ -95,17 +95,17 @@ impl Watchers {
         Self { shared, reading, _deaf: deaf }
     }
 
-    /// Says what the first number will be.
+    /// Sets the number of the first change.
     pub(crate) fn begin(&self, first: u64) {
         self.shared.first.store(first, Ordering::Relaxed);
     }
 
-    /// A change was made, the next in turn.
+    /// Records that the next change was made.
     pub(crate) fn made(&self) {
         self.shared.made().push(Instant::now());
     }
 
-    /// Waits until all know of the last change.
+    /// Waits until all subscribers know of the last change.
     pub(crate) async fn told(&self) -> Told {
         let made = u64::try_from(self.shared.made().len()).unwrap_or(u64::MAX);
         let last = self.shared.first.load(Ordering::Relaxed).saturating_add(made).saturating_sub(1);
@@ -147,22 +147,22 @@ async fn open(
     request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("graphql-transport-ws"));
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.expect("a socket");
     if let Some(room) = room {
-        socket.set_recv_buffer_size(room).expect("its room can be set");
+        socket.set_recv_buffer_size(room).expect("the receive buffer can be set");
     }
-    let stream = socket.connect(address).await.expect("it takes connections");
+    let stream = socket.connect(address).await.expect("the server accepts connections");
     let (mut socket, _) =
-        tokio_tungstenite::client_async(request, stream).await.expect("it takes WebSockets");
+        tokio_tungstenite::client_async(request, stream).await.expect("the server accepts WebSockets");
     if let Some(subscribe) = subscribe {
         let init = Message::text(r#"{"type":"connection_init"}"#);
-        socket.send(init).await.expect("it reads");
-        socket.next().await.expect("it answers").expect("it acknowledges");
-        socket.send(Message::text(subscribe)).await.expect("it reads");
-        socket.next().await.expect("it answers").expect("it tells the present");
+        socket.send(init).await.expect("the message is sent");
+        socket.next().await.expect("the server responds").expect("the server acknowledges");
+        socket.send(Message::text(subscribe)).await.expect("the message is sent");
+        socket.next().await.expect("the server responds").expect("the server sends the current state");
     }
     socket
 }
 
-/// All units that a message tells, together.
+/// Returns the sum of all units in a message.
 fn units_in(message: &str) -> Option<u64> {
     let mut parts = message.split("\"units\":");
     parts.next();
@@ -184,7 +184,7 @@ async fn read(mut socket: WebSocketStream<TcpStream>, at: usize, shared: Arc<Sha
         let knows = usize::try_from(place).unwrap_or(usize::MAX).saturating_add(1);
         {
             let made = shared.made();
-            // One that is told of before its maker has its answer was told at once.
+            // A change that arrives before its request was answered has no delay.
             for at in known..knows {
                 let delay = made.get(at).map_or(Duration::ZERO, |made| now.saturating_duration_since(*made));
                 let tenths = usize::try_from(delay.as_micros() / 100)

@@ -1,17 +1,17 @@
-//! Buyers who take turns, and of whom nobody asks for more than he may hold.
+//! Buyers who take turns, none of whom asks for more units than a person may hold.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU8, AtomicUsize, Ordering},
 };
 
-/// Open reservations of one drop that one person may have.
+/// The maximum number of open reservations of a person in one drop.
 const HELD_MAX: u8 = 3;
 
 /// The buyers of one drop.
 pub(super) struct Buyers {
     tokens: Arc<[String]>,
-    /// What each holds, or is asking for.
+    /// The number of units that each buyer holds or asks for.
     held: Vec<AtomicU8>,
     turn: AtomicUsize,
 }
@@ -21,7 +21,7 @@ impl Buyers {
         Self { held: tokens.iter().map(|_| AtomicU8::new(0)).collect(), tokens, turn: AtomicUsize::new(0) }
     }
 
-    /// The next who may have one more; `None` when all have what they may have.
+    /// Returns the next buyer who may reserve a unit, or `None` if all hold the maximum.
     pub(super) fn next(&self) -> Option<usize> {
         let count = self.held.len();
         (0..count).find_map(|_| {
@@ -35,7 +35,7 @@ impl Buyers {
         })
     }
 
-    /// He got nothing, and may ask again.
+    /// Records that a buyer got nothing, and may ask again.
     pub(super) fn got_nothing(&self, buyer: usize) {
         if let Some(held) = self.held.get(buyer) {
             held.fetch_sub(1, Ordering::Relaxed);

@@ -1,6 +1,6 @@
 //! An open loop: requests are sent when they are due, not when the last ones are answered, as a crowd does.
-//! Each goes over a free connection; when there is none, another is opened, up to a bound; beyond it, what
-//! cannot be sent is counted.
+//! Each request uses a free connection. If there is none, another is opened, up to a limit. Beyond that,
+//! unsent requests are counted.
 
 use std::{
     net::SocketAddr,
@@ -24,26 +24,26 @@ use crate::{
     said::{Said, shown},
 };
 
-/// The clock of the runtime is no finer.
+/// The timer of the runtime has this resolution.
 const TICK: Duration = Duration::from_millis(1);
-/// One request in so many wants the page; the others want a unit.
+/// One request in this number asks for the page; the others ask for a unit.
 pub(super) const PAGE_EVERY: u64 = 5;
-/// All requests are answered, or given up, within this time.
+/// All requests are answered, or have failed, within this time.
 const DRAIN_WITHIN: Duration = Duration::from_secs(40);
 
-/// What comes, and for how long.
+/// The parameters of a load.
 pub(super) struct Load<'a> {
-    /// Of what the units are wanted.
+    /// The item to reserve.
     pub(super) item: &'a Arc<str>,
     pub(super) buyers: &'a Arc<Buyers>,
-    /// Requests a second.
+    /// Requests per second.
     pub(super) rate: u32,
     pub(super) time: Duration,
-    /// Whether some want the page.
+    /// Whether some requests ask for the page.
     pub(super) pages: bool,
 }
 
-/// Its connections, each with a task that waits for what it is to send.
+/// The connections, each with a task that waits for requests to send.
 pub(super) struct Generator {
     shared: Arc<Shared>,
     connections: JoinSet<()>,
@@ -54,20 +54,20 @@ struct Shared {
     address: SocketAddr,
     form: Form,
     page: Vec<u8>,
-    /// The one that was used last is used next: at a low rate few are open, and the others are closed by the
-    /// server.
+    /// The last used connection is used next. At a low rate few connections are in use, and the server closes
+    /// the others.
     free: Mutex<Vec<mpsc::Sender<Ticket>>>,
     number: AtomicU64,
 }
 
-/// One request.
+/// A request.
 struct Ticket {
     phase: Arc<Phase>,
-    /// Since the phase began.
+    /// The time at which the request is due, relative to the beginning of the phase.
     due: Duration,
     item: Arc<str>,
     buyers: Arc<Buyers>,
-    /// Who wants a unit; `None` wants the page.
+    /// The buyer of a unit, or `None` for a request for the page.
     buyer: Option<usize>,
 }
 
@@ -85,7 +85,7 @@ impl Generator {
         Self { shared: Arc::new(shared), connections: JoinSet::new(), connections_max }
     }
 
-    /// Sends, and answers when the time is over: some are still to be answered then.
+    /// Sends requests, and returns when the time is over. Some responses may still be pending.
     pub(super) async fn send(&mut self, load: Load<'_>) -> Arc<Phase> {
         let phase = Arc::new(Phase::begin(load.time));
         let mut sent = 0_u64;
@@ -117,7 +117,7 @@ impl Generator {
     fn hand_out(&mut self, ticket: Ticket) {
         let free = self.shared.free().pop();
         let unsent = match free {
-            // Who is free has nothing to send.
+            // A free connection has an empty channel, so this does not fail.
             Some(connection) => connection.try_send(ticket).err().map(mpsc::error::TrySendError::into_inner),
             None if self.connections.len() < self.connections_max => {
                 let (give, take) = mpsc::channel(1);
@@ -134,7 +134,7 @@ impl Generator {
         }
     }
 
-    /// Waits until all that was sent has been answered.
+    /// Waits until all requests have been answered.
     pub(super) async fn drain(&self) -> Outcome<()> {
         let draining = async {
             while self.shared.free().len() < self.connections.len() {
@@ -146,7 +146,7 @@ impl Generator {
             .map_err(|_| Trouble::new("not all requests were answered"))
     }
 
-    /// Connections that were opened.
+    /// Returns the number of opened connections.
     pub(super) fn connections(&self) -> usize {
         self.connections.len()
     }
@@ -157,7 +157,7 @@ impl Shared {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One connection: sends what it is handed, and is free again.
+    /// Serves one connection: sends a request, and returns the connection to the free ones.
     async fn serve(self: Arc<Self>, itself: mpsc::Sender<Ticket>, mut tickets: mpsc::Receiver<Ticket>) {
         let (mut line, mut request) = (Line::to(self.address), Vec::new());
         while let Some(ticket) = tickets.recv().await {
@@ -199,7 +199,7 @@ impl Shared {
     }
 }
 
-/// With the text of what should not be said.
+/// Also returns the text of an unexpected response.
 fn read(said: Said, answer: &client::Answer<'_>) -> (Said, Option<String>) {
     let oddity = matches!(said, Said::Odd | Said::Refused).then(|| shown(answer));
     (said, oddity)

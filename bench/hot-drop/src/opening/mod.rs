@@ -1,7 +1,10 @@
-//! The opening: a burst within one second, and then many times the load that can be served, for a while; what
-//! is still decided, what is told to come again and how soon, and how long it takes until all is as usual.
+//! The opening of a drop: a burst within one second, and then a multiple of the sustainable load for a while.
+//! Measures how much is still decided, how much gets `BUSY` and how soon, and how long the server takes to
+//! recover.
 //!
-//! [`generator`] sends when it is due; [`phase`] what was answered; [`buyers`] who asks.
+//! - [`generator`]: sends requests when they are due.
+//! - [`phase`]: records the responses.
+//! - [`buyers`]: the buyers.
 
 mod buyers;
 mod generator;
@@ -26,51 +29,50 @@ use crate::{
     said::Said,
 };
 
-/// The levels that look for the peak: the first, in requests a second, how long each takes, and the step to
-/// the next.
+/// The levels of the search for the peak: the first rate in requests per second, the duration of each level,
+/// and the factor to the next one.
 const LEVEL_FIRST: u32 = 200;
 const LEVEL_TIME: Duration = Duration::from_secs(2);
 const LEVEL_STEP: (u32, u32) = (8, 5);
-/// Below and beyond any machine this runs on.
+/// Lower and higher than the peak of any machine.
 const LEVEL_MIN: u32 = 5;
 const LEVEL_MAX: u32 = 100_000;
-/// When no more than this part of the requests is decided, the peak is behind.
+/// When a smaller part of the requests than this is decided, the peak has been passed.
 const SERVED_MIN: f64 = 0.6;
 
-/// Single requests that tell whether all is as usual: so many a second.
+/// The rate of single requests that show whether the server has recovered.
 const PROBES_PER_SECOND: u32 = 20;
-/// Buyers kept for them.
+/// The number of buyers reserved for these requests.
 const PROBING: usize = 500;
 const CALM_TIME: Duration = Duration::from_secs(3);
 const RECOVERY_TIME: Duration = Duration::from_secs(10);
-/// As usual is what half a second of them finds served.
+/// The number of served requests in a row, half a second of them, that count as recovery.
 const IN_A_ROW: usize = 10;
-/// Chance alone makes it so much longer now and then.
+/// Random latency reaches this now and then.
 const USUAL_MIN: Duration = Duration::from_millis(20);
 
 const BURST_TIME: Duration = Duration::from_secs(1);
 
-/// Goals of an overload: this part of the peak is still decided, and who is told to come again is told at
-/// once.
+/// The goals of an overload: this part of the peak is still decided, and `BUSY` is returned quickly.
 const GOODPUT_MIN: f64 = 0.9;
 const BUSY_P99_MAX_MS: f64 = 100.0;
 
-/// A drop with units for everybody, and who wants them.
+/// A drop with units for everybody, and its buyers.
 struct HotDrop {
     item: Arc<str>,
     crowd: Arc<Buyers>,
     probing: Arc<Buyers>,
 }
 
-/// A load, and what came after it.
+/// The results of a load and of the recovery from it.
 struct Stormed {
     phase: Arc<Phase>,
     shares: Shares,
-    /// Until all was as usual; `None` when it never was.
+    /// The time until recovery, or `None` if the server did not recover.
     recovered: Option<Duration>,
 }
 
-/// Measures.
+/// Runs the measurement.
 pub(crate) async fn run(market: &mut Market<'_>, options: &Options) -> Outcome<Section> {
     let (address, form) =
         market.counters().into_iter().next().ok_or_else(|| Trouble::new("no server runs"))?;
@@ -96,12 +98,13 @@ pub(crate) async fn run(market: &mut Market<'_>, options: &Options) -> Outcome<S
     let share = overload.phase.goodput() / peak;
     let goals = goals(&burst, &overload, share);
     let json = json!({
-        "peakPerSecond": peak, "levels": levels, "usualMs": millis(usual), "burst": burst.json(), "overload": overload.json(),
+        "peakPerSecond": peak, "levels": levels, "usualMs": millis(usual), "burst": burst.json(),
+        "overload": overload.json(),
         "overloadRate": rate, "ofPeak": share, "connections": generator.connections(),
     });
     let title = format!(
-        "an open loop over up to {} connections; one request in {PAGE_EVERY} wants the page, the others a unit; times from when \
-         a request was due",
+        "an open loop over up to {} connections; one request in {PAGE_EVERY} wants the page, the others a \
+         unit; latencies are measured from when a request was due",
         options.sockets
     );
     Ok(Section { title, lines, goals, json })
@@ -110,7 +113,7 @@ pub(crate) async fn run(market: &mut Market<'_>, options: &Options) -> Outcome<S
 fn goals(burst: &Stormed, overload: &Stormed, share: f64) -> Vec<Goal> {
     let mut goals = vec![Goal::speed(
         share >= GOODPUT_MIN,
-        format!("{GOODPUT_MIN} of the peak is decided in the overload: {share:.2}"),
+        format!("{GOODPUT_MIN} of the peak or more is decided in the overload: {share:.2}"),
     )];
     for (what, stormed) in [("burst", burst), ("overload", overload)] {
         let mut busy = stormed.phase.latencies(Wish::Unit, |said| matches!(said, Said::Busy(_)));
@@ -126,10 +129,10 @@ fn goals(burst: &Stormed, overload: &Stormed, share: f64) -> Vec<Goal> {
         let failed = unit.failed().saturating_add(page.failed());
         goals.push(Goal::speed(
             failed == 0,
-            format!("every request of the {what} is answered, or told BUSY: {failed} were not"),
+            format!("every request of the {what} gets a result or BUSY: {failed} did not"),
         ));
         let (page, unit) = (page.busy_share() * 100.0, unit.busy_share() * 100.0);
-        // Where nothing is shed, nothing is shed first.
+        // If nothing is shed, there is no order of shedding.
         if !busy.is_empty() {
             let text =
                 format!("pages are shed before reservations in the {what}: {page:.0} % and {unit:.0} % BUSY");
@@ -139,20 +142,21 @@ fn goals(burst: &Stormed, overload: &Stormed, share: f64) -> Vec<Goal> {
     goals
 }
 
-/// Requests a second, of which the wishes for units alone are so many times the peak.
+/// Returns the requests per second at which the requests for units alone are `times` the peak.
 fn overload_rate(peak: f64, times: u32) -> u32 {
     let rate = format!("{:.0}", peak * f64::from(times) / units_part());
     rate.parse().unwrap_or(LEVEL_MAX).clamp(1, LEVEL_MAX)
 }
 
-/// A drop with units for everybody; all buyers are new to it.
+/// Creates a drop with units for everybody. All buyers are new to it.
 async fn open(market: &mut Market<'_>) -> Outcome<HotDrop> {
     let item = market.announce(UNITS_MAX, UNITS_MAX).await?.into();
     let (probing, crowd) = (market.buyers(0..PROBING), market.buyers(PROBING..usize::MAX));
     Ok(HotDrop { item, crowd: Arc::new(Buyers::new(crowd)), probing: Arc::new(Buyers::new(probing)) })
 }
 
-/// The most that is decided a second, at whatever rate: from one that is served to the first that is not.
+/// Finds the maximum number of decisions per second at any rate, by raising the rate until it is no longer
+/// served.
 async fn peak(market: &mut Market<'_>, generator: &mut Generator) -> Outcome<(f64, Vec<String>)> {
     let HotDrop { item, crowd, .. } = open(market).await?;
     market.rest().await?;
@@ -176,12 +180,12 @@ async fn peak(market: &mut Market<'_>, generator: &mut Generator) -> Outcome<(f6
     if peak > 0.0 { Ok((peak, levels)) } else { Err(Trouble::new("nothing was decided")) }
 }
 
-/// The part of all requests that wants a unit.
+/// Returns the part of all requests that asks for a unit.
 fn units_part() -> f64 {
     1.0 - 1.0 / f64::from(u32::try_from(PAGE_EVERY).unwrap_or(u32::MAX))
 }
 
-/// Within what time a single request is usually served.
+/// Measures the time within which a single request is usually served.
 async fn usual(generator: &mut Generator, drop: &HotDrop) -> Outcome<Duration> {
     let calm = generator.send(drop.probes(CALM_TIME)).await;
     generator.drain().await?;
@@ -196,7 +200,7 @@ impl HotDrop {
     }
 }
 
-/// Sends so many a second for so long, and from then on single requests, until all is as usual.
+/// Sends requests at a rate for some time, and then single requests until the server has recovered.
 async fn storm(
     market: &Market<'_>,
     generator: &mut Generator,
@@ -216,8 +220,8 @@ impl Stormed {
     fn lines(&self, title: &str) -> Vec<String> {
         let mut lines = self.phase.lines(title, self.shares);
         lines.push(match self.recovered {
-            Some(after) => format!("      as usual again after {:.2} s", after.as_secs_f64()),
-            None => format!("      not as usual within {} s", RECOVERY_TIME.as_secs()),
+            Some(after) => format!("      recovered after {:.2} s", after.as_secs_f64()),
+            None => format!("      not recovered within {} s", RECOVERY_TIME.as_secs()),
         });
         lines
     }

@@ -1,4 +1,4 @@
-//! What was asked and answered in a span of time.
+//! The requests of a span of time, and their responses.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{processor::Shares, rounds::millis, said::Said};
 
-/// What somebody wants.
+/// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wish {
     /// The page of drops.
@@ -19,31 +19,31 @@ pub(super) enum Wish {
     Unit,
 }
 
-/// What became of a request.
+/// A request and its result.
 #[derive(Debug, Clone, Copy)]
 struct Record {
     wish: Wish,
-    /// When it was to be sent, and when it was answered, since the phase began.
+    /// When the request was due and when its response arrived, relative to the beginning of the phase.
     due: Duration,
     answered: Duration,
-    /// `None` when the connection was lost, or no answer came.
+    /// `None` when the connection was lost or no response arrived.
     said: Option<Said>,
 }
 
-/// A span of time in which requests come at a steady rate, whatever the server does.
+/// A span of time in which requests are sent at a steady rate, regardless of the responses.
 pub(super) struct Phase {
     pub(super) began: Instant,
-    /// How long they come.
+    /// The duration of sending.
     pub(super) time: Duration,
-    /// Of the load generator: when it has no connection left, it says so.
+    /// Requests for which the load generator had no connection left.
     unsent: Mutex<Vec<Wish>>,
     records: Mutex<Vec<Record>>,
     oddity: Mutex<Option<String>>,
-    /// Nobody was left who may have a unit.
+    /// The time at which no buyer was left who may reserve a unit.
     ran_out: Mutex<Option<Duration>>,
 }
 
-/// Takes it although somebody who had it panicked: a count is a count.
+/// Locks a mutex and ignores poisoning: the counts are valid anyway.
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -77,7 +77,7 @@ impl Phase {
         locked(&self.ran_out).get_or_insert(self.began.elapsed());
     }
 
-    /// What became of those who want that.
+    /// Counts the results of the requests for this.
     pub(super) fn counts(&self, wish: Wish) -> Counts {
         let mut counts = Counts {
             unsent: locked(&self.unsent).iter().filter(|unsent| **unsent == wish).count(),
@@ -100,8 +100,8 @@ impl Phase {
         counts
     }
 
-    /// Decisions a second that came while requests came, but for the very beginning, when nothing can have
-    /// been decided.
+    /// Returns the decisions per second while requests were sent, without the very beginning, in which
+    /// nothing can have been decided.
     pub(super) fn goodput(&self) -> f64 {
         let until = locked(&self.ran_out).unwrap_or(self.time);
         let from = (until / 4).min(Duration::from_millis(500));
@@ -112,7 +112,7 @@ impl Phase {
             / until.saturating_sub(from).as_secs_f64()
     }
 
-    /// When the last decision came, since the phase began.
+    /// Returns the time of the last decision since the beginning of the phase.
     fn decided_after(&self) -> Option<Duration> {
         let records = locked(&self.records);
         records
@@ -122,7 +122,7 @@ impl Phase {
             .max()
     }
 
-    /// From when they were to be sent, sorted: what a client sees.
+    /// Returns the sorted latencies, measured from when a request was due: what a client sees.
     pub(super) fn latencies(&self, wish: Wish, which: impl Fn(Said) -> bool) -> Vec<Duration> {
         let records = locked(&self.records);
         let some = records.iter().filter(|record| record.wish == wish && record.said.is_some_and(&which));
@@ -132,8 +132,8 @@ impl Phase {
         latencies
     }
 
-    /// When so many requests in a row have been served within that time: until then it was not as usual.
-    /// `None` when never.
+    /// Returns the time since which `in_a_row` requests in a row were served within `within`, or `None` if
+    /// that never happened. Until then the server had not recovered.
     pub(super) fn usual_since(&self, within: Duration, in_a_row: usize) -> Option<Duration> {
         let mut records = locked(&self.records).clone();
         records.sort_by_key(|record| record.due);
@@ -152,12 +152,12 @@ impl Phase {
         None
     }
 
-    /// For people.
+    /// Renders the results as lines.
     pub(super) fn lines(&self, title: &str, shares: Shares) -> Vec<String> {
         let last = self.decided_after().unwrap_or_default().as_secs_f64();
         let mut lines = vec![
             format!(
-                "  {title:<22}{:>7.0} decided/s while it lasted, the last of all after {last:.2} s",
+                "  {title:<22}{:>7.0} decided/s during the load, the last decision after {last:.2} s",
                 self.goodput()
             ),
             format!("      {}", shares.text()),
@@ -167,7 +167,8 @@ impl Phase {
             let served = shown(&self.latencies(wish, |said| !matches!(said, Said::Busy(_) | Said::Odd)));
             let busy = shown(&self.latencies(wish, |said| matches!(said, Said::Busy(_))));
             lines.push(format!(
-                "      {what:<9} served {} ({served}), refused {}, BUSY {} = {:.0} % ({busy}), lost {}, odd {}, not sent {}",
+                "      {what:<9} served {} ({served}), refused {}, BUSY {} = {:.0} % ({busy}), \
+                 lost {}, odd {}, not sent {}",
                 counts.served,
                 counts.refused,
                 counts.busy,
@@ -177,45 +178,50 @@ impl Phase {
                 counts.unsent
             ));
             if counts.busy_without_time > 0 {
-                lines.push(format!(
-                    "      of BUSY, {} without a time to come again",
-                    counts.busy_without_time
-                ));
+                lines.push(format!("      BUSY without a time to retry: {}", counts.busy_without_time));
             }
         }
-        lines.extend(locked(&self.oddity).as_ref().map(|text| format!("      the first odd answer: {text}")));
+        lines.extend(
+            locked(&self.oddity).as_ref().map(|text| format!("      the first odd response: {text}")),
+        );
         if let Some(after) = *locked(&self.ran_out) {
             lines.push(format!(
-                "      no buyer was left after {:.1} s: say --opening-buyers",
+                "      no buyer was left after {:.1} s: raise --opening-buyers",
                 after.as_secs_f64()
             ));
         }
         lines
     }
 
-    /// For scripts.
+    /// Renders the results as JSON.
     pub(super) fn json(&self, shares: Shares) -> Value {
         let of = |wish| {
             let counts = self.counts(wish);
             let of_those = |which: fn(Said) -> bool| {
                 let latencies = self.latencies(wish, which);
-                json!({ "p50Ms": rank(&latencies, 50).map(millis), "p99Ms": rank(&latencies, 99).map(millis) })
+                json!({
+                    "p50Ms": rank(&latencies, 50).map(millis), "p99Ms": rank(&latencies, 99).map(millis),
+                })
             };
             json!({
-                "served": counts.served, "refused": counts.refused, "busy": counts.busy, "busyShare": counts.busy_share(),
-                "busyWithoutTime": counts.busy_without_time, "lost": counts.lost, "odd": counts.odd, "unsent": counts.unsent,
+                "served": counts.served, "refused": counts.refused, "busy": counts.busy,
+                "busyShare": counts.busy_share(), "busyWithoutTime": counts.busy_without_time,
+                "lost": counts.lost, "odd": counts.odd, "unsent": counts.unsent,
                 "servedLatency": of_those(|said| !matches!(said, Said::Busy(_) | Said::Odd)),
                 "busyLatency": of_those(|said| matches!(said, Said::Busy(_))),
             })
         };
         json!({
-            "seconds": self.time.as_secs_f64(), "lastDecidedAfterSeconds": self.decided_after().map(|after| after.as_secs_f64()), "decidedPerSecond": self.goodput(), "unit": of(Wish::Unit), "page": of(Wish::Page),
-            "ranOutAfterSeconds": locked(&self.ran_out).map(|after| after.as_secs_f64()), "processors": shares.json(),
+            "seconds": self.time.as_secs_f64(),
+            "lastDecidedAfterSeconds": self.decided_after().map(|after| after.as_secs_f64()),
+            "decidedPerSecond": self.goodput(), "unit": of(Wish::Unit), "page": of(Wish::Page),
+            "ranOutAfterSeconds": locked(&self.ran_out).map(|after| after.as_secs_f64()),
+            "processors": shares.json(),
         })
     }
 }
 
-/// What became of requests of one kind.
+/// The number of requests of one kind by result.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Counts {
     served: usize,
@@ -228,13 +234,13 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// Of those that were sent, the part that was told to come again.
+    /// Returns the part of the sent requests that got `BUSY`.
     pub(super) fn busy_share(&self) -> f64 {
         let sent = [self.served, self.refused, self.busy, self.odd, self.lost].into_iter().sum::<usize>();
         if sent == 0 { 0.0 } else { number(self.busy) / number(sent) }
     }
 
-    /// Answered with what is neither an answer nor BUSY, or not at all.
+    /// Returns the number of requests without a response, or with one that is neither a result nor `BUSY`.
     pub(super) fn failed(&self) -> usize {
         self.odd.saturating_add(self.lost)
     }
@@ -256,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_as_usual_once_enough_in_a_row_were_quick() {
+    fn the_server_has_recovered_once_enough_requests_in_a_row_were_quick() {
         let phase = Phase::begin(Duration::from_secs(1));
         let record = |due: u64, took: u64, said| {
             let due = Duration::from_millis(due);
