@@ -1,8 +1,8 @@
-//! What subscriptions have in common: the present state first, then each new one.
+//! The common part of subscriptions: they send the present state first, and then each new state.
 //!
-//! A subscription listens before it reads, so that no change falls between the two. It tells the state of a
-//! thing and not the change: of many changes in a short time it tells only what came of them, and always the
-//! last state.
+//! A subscription starts to listen before it reads, so that no change is lost in between. It sends the state
+//! of a thing and not the changes: several changes in a short time are sent as one state, and the last state
+//! is always sent.
 
 use std::{future::Future, sync::Arc};
 
@@ -22,17 +22,17 @@ use crate::live::{
     until_instant,
 };
 
-/// A state, and when time alone will change it.
+/// A state, and the time at which it will change without any event.
 pub(crate) struct Look<T> {
     pub(crate) value: T,
     pub(crate) changes_at: Option<DateTime<Utc>>,
 }
 
-/// The states of something, as they come.
+/// The stream of states of a subscription. `None` is the last item, if the thing is gone or hidden.
 pub(crate) type States<T> = BoxStream<'static, Option<T>>;
 
-/// Follows something by a topic. `read` is called once the subscription listens, and again each time that the
-/// thing may have changed. Where it finds nothing to see, that is told, and the subscription ends.
+/// Follows a thing by a topic. `read` is called once the subscription listens, and again whenever the thing
+/// may have changed. If `read` finds nothing, the subscription sends `None` and completes.
 pub(crate) async fn follow<T, R, F>(
     ctx: &Context<'_>,
     topic: Topic,
@@ -97,7 +97,7 @@ where
         }))
     }
 
-    /// Waits until it may have changed, and reads it.
+    /// Waits until the thing may have changed, and reads it.
     async fn changed(&mut self) -> Option<Look<T>> {
         loop {
             tokio::select! {
@@ -111,7 +111,7 @@ where
             self.turn.begin(None).await;
             match (self.read)().await {
                 Ok(look) => return look,
-                // It is logged. The last state was told, and the next one will be.
+                // The error is logged already. The read is tried again, so the next state is not lost.
                 Err(_shown_to_nobody) => {
                     self.turn.give_up();
                     self.changes_at = Some(self.live.db().now());
@@ -122,7 +122,7 @@ where
     }
 }
 
-/// The first of some instants that is still to come.
+/// Returns the earliest of the given instants that is in the future.
 pub(crate) fn next_of(
     now: DateTime<Utc>,
     instants: impl IntoIterator<Item = DateTime<Utc>>,
@@ -130,7 +130,8 @@ pub(crate) fn next_of(
     instants.into_iter().filter(|at| *at > now).min()
 }
 
-/// One null, and the end: there is no such thing, or it is not the viewer's to see.
+/// Returns a stream that sends `None` and completes, for a thing that does not exist or that the viewer may
+/// not see.
 pub(crate) fn nothing<T: Send + 'static>() -> States<T> {
     stream::once(async { None }).boxed()
 }

@@ -1,4 +1,5 @@
-//! Payments as a storefront follows them, whatever the gateway. `checkoutPay` is a mutation of checkouts.
+//! Payments as a storefront follows them, independently of the gateway. The mutation `checkoutPay` is in
+//! `reservations`.
 
 pub mod types;
 

@@ -22,110 +22,110 @@ edge!(
     RefundsOf(PaymentId) -> Vec<rules::Refund>, |loaders, ids| rules::refunds_of(&loaders.db, ids)
 );
 
-/// Where a payment stands.
+/// The status of a payment.
 #[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
 #[graphql(remote = "PaymentState")]
 pub enum PaymentStatus {
-    /// Waits for `checkoutPay`, or the gateway is being told: ask again in a moment.
+    /// Waiting for `checkoutPay`, or for the call to the gateway. Ask again in a moment.
     Preparing,
-    /// The method was declined (`declineCode` says why): call `checkoutPay` with another one.
+    /// The method was declined; `declineCode` says why. Call `checkoutPay` with another method.
     RequiresMethod,
-    /// The buyer must go to `action.url`, and comes back to your `returnUrl`.
+    /// The buyer must complete an action at `action.url`, and then returns to your `returnUrl`.
     RequiresAction,
-    /// Accepted; the outcome comes later. The hold was extended once.
+    /// The gateway accepted the payment, and the outcome comes later. The hold was extended once.
     Processing,
-    /// The money is here.
+    /// The money was captured.
     Succeeded,
-    /// No longer wanted: the hold ended.
+    /// The payment is no longer wanted, because the hold ended.
     Cancelled,
 }
 
-/// What the buyer must do.
+/// An action that the buyer must complete.
 #[derive(SimpleObject, Debug, Clone)]
 pub struct PaymentAction {
-    /// Send the browser there.
+    /// The URL to send the buyer's browser to.
     pub url: String,
 }
 
-/// Why money goes back.
+/// The reason for a refund.
 #[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
 #[graphql(remote = "Reason")]
 pub enum RefundReason {
-    /// The buyer gave a reservation up.
+    /// The buyer cancelled a reservation.
     BuyerCancelled,
-    /// The creator called the drop off.
+    /// The creator cancelled the drop.
     DropCancelled,
-    /// Paid after the hold had lapsed, and the units were gone.
+    /// The payment arrived after the hold had lapsed, and the units were gone.
     PaidTooLate,
-    /// More than one person may have was paid for with the same means.
+    /// The same means of payment paid for more units than one person may have.
     LimitExceeded,
 }
 
-/// Where a refund stands.
+/// The status of a refund.
 #[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
 #[graphql(remote = "State")]
 pub enum RefundStatus {
-    /// The gateway is being asked.
+    /// The gateway has not accepted the refund yet.
     Pending,
-    /// The gateway has taken it.
+    /// The gateway accepted the refund.
     Done,
-    /// The gateway refuses: somebody of the marketplace looks at it.
+    /// The gateway refused the refund. A person of the marketplace must look into it.
     Failed,
 }
 
-/// An amount given back.
+/// A refund of a payment, or of a part of it.
 #[derive(SimpleObject, Debug, Clone)]
 pub struct Refund {
-    /// Global id.
+    /// The global id.
     pub id: ID,
-    /// How much.
+    /// The amount.
     pub amount: Money,
-    /// Why.
+    /// The reason.
     pub reason: RefundReason,
-    /// Where it stands.
+    /// The status.
     pub status: RefundStatus,
-    /// When it was made.
+    /// When the refund was created.
     pub created_at: DateTime<Utc>,
 }
 
-/// The deposit of a checkout, at a payment gateway.
+/// A payment.
 #[derive(Clone)]
 pub struct Payment(pub(crate) rules::Payment);
 
-/// The deposit of a checkout, at a payment gateway. A storefront follows `status` and `action`; which gateway
-/// it is does not matter.
+/// The payment of a checkout's deposit through a payment gateway. A storefront follows `status` and `action`,
+/// whichever gateway it is.
 #[Object]
 impl Payment {
-    /// Global id.
+    /// The global id.
     async fn id(&self) -> ID {
         global(self.0.id)
     }
-    /// Where it stands.
+    /// The status.
     async fn status(&self) -> PaymentStatus {
         self.0.state.into()
     }
-    /// What the buyer must do, when the status is REQUIRES_ACTION.
+    /// The action that the buyer must complete, if the status is REQUIRES_ACTION.
     async fn action(&self) -> Option<PaymentAction> {
         let waits = self.0.state == PaymentState::RequiresAction;
         self.0.action_url.clone().filter(|_| waits).map(|url| PaymentAction { url })
     }
-    /// Why the last method was declined: a word of the gateway, such as `insufficient_funds`.
+    /// The gateway's reason for declining the last method, such as `insufficient_funds`.
     async fn decline_code(&self) -> Option<&str> {
         self.0.decline_code.as_deref()
     }
-    /// What is asked for.
+    /// The amount to be paid.
     async fn amount(&self) -> Money {
         self.0.amount().into()
     }
-    /// What came in.
+    /// The amount that was captured.
     async fn captured(&self) -> Money {
         Money::minor(self.0.captured_minor, self.0.currency)
     }
-    /// What went back.
+    /// The amount that was refunded.
     async fn refunded(&self) -> Money {
         Money::minor(self.0.refunded_minor, self.0.currency)
     }
-    /// What goes back, and why.
+    /// The refunds, with their reasons.
     async fn refunds(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Refund>> {
         let rows = ctx.load(RefundsOf(self.0.id)).await?.unwrap_or_default();
         let refund = |row: rules::Refund| Refund {

@@ -1,4 +1,4 @@
-//! What runs the marketplace: the audit log, and in [`tasks`] background work. For administrators.
+//! The operation of the marketplace, for administrators: the audit log, and background tasks in [`tasks`].
 
 pub mod queries;
 pub mod tasks;

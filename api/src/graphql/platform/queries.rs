@@ -1,4 +1,4 @@
-//! What was written, by whom.
+//! The query of the audit log.
 
 use async_graphql::{Context, Object};
 use domain::platform::{access::Administer, audit};
@@ -10,7 +10,7 @@ use crate::graphql::{
     errors::Internal,
 };
 
-/// Reads for those who run the marketplace.
+/// The queries for administrators.
 #[derive(Default)]
 pub struct PlatformQuery;
 
@@ -20,10 +20,10 @@ impl PlatformQuery {
     async fn audit_log(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only what was done to this: an id, such as that of a drop.")] subject: Option<
+        #[graphql(desc = "Only writes to this subject: an id, such as that of a drop.")] subject: Option<
             String,
         >,
-        #[graphql(desc = "Only what this one did: an id, `public`, or `system:` and a reason.")]
+        #[graphql(desc = "Only writes by this actor: an id, `public`, or `system:` and a reason.")]
         actor: Option<String>,
     ) -> async_graphql::Result<Connection<AuditEntry>> {
         let scope = ctx.scope(Administer)?;

@@ -8,7 +8,7 @@ use domain::platform::audit::AuditEntry as Entry;
 
 use crate::graphql::{connection::ListNode, context::global};
 
-/// One write, as the audit log keeps it.
+/// An entry of the audit log.
 #[derive(Clone)]
 pub struct AuditEntry(pub(super) Entry);
 
@@ -18,45 +18,46 @@ impl ListNode for AuditEntry {
     }
 }
 
-/// One write, as the audit log keeps it: who did what, when, to which fields; never their values.
+/// An entry of the audit log. It records who did what, when, and to which fields, but never the values of
+/// fields.
 #[Object]
 impl AuditEntry {
-    /// Global id.
+    /// The global id.
     async fn id(&self) -> ID {
         global(self.0.id)
     }
-    /// Who: the id of an account, a guest or an API token; `public` for somebody unknown; `system:` and a
-    /// reason for the system itself.
+    /// The actor: the id of an account, a guest or an API token; `public` for an unknown viewer; or `system:`
+    /// and a reason for the system itself.
     async fn actor(&self) -> &str {
         &self.0.actor
     }
-    /// What was done, as noun and verb, such as `drop.publish`.
+    /// The action, as a noun and a verb, such as `drop.publish`.
     async fn action(&self) -> &str {
         &self.0.action
     }
-    /// To what: its id, or a word for what has none.
+    /// The subject of the action: its id, or a word if it has no id.
     async fn subject(&self) -> &str {
         &self.0.subject
     }
-    /// The names of the fields that were changed.
+    /// The names of the changed fields.
     async fn fields(&self) -> Vec<&str> {
         self.0.fields.split(',').filter(|field| !field.is_empty()).collect()
     }
-    /// Why, in the words of who did it, for the few actions that ask for a reason, such as `task.discard`.
+    /// The reason that the actor gave, for the few actions that ask for one, such as `task.discard`.
     async fn reason(&self) -> Option<&str> {
         self.0.reason.as_deref()
     }
-    /// The trace of the request or the task that did it.
+    /// The trace id of the request or the task that made the write.
     async fn trace_id(&self) -> Option<&str> {
         self.0.trace_id.as_deref()
     }
-    /// When, by the machine's clock, also in a demo whose time was moved.
+    /// The time of the write by the machine's clock, even in a demo whose clock was moved.
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }
-    /// Its place in the sealed log: a whole number from 1, in a text because it may outgrow `Int`. Null until
-    /// it is sealed, for a second at most; from then on `smallrun audit verify` finds out when it is changed,
-    /// moved or deleted.
+    /// The position of the entry in the sealed log: a whole number from 1, as a string because it may exceed
+    /// `Int`. It is null until the entry is sealed, which takes at most a second. From then on, `smallrun
+    /// audit verify` detects if the entry is changed, moved or deleted.
     async fn position(&self) -> Option<String> {
         self.0.position.map(|position| position.to_string())
     }

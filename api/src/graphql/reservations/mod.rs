@@ -1,5 +1,5 @@
-//! Checkouts and reservations; in [`quote`] what lines cost, in [`tables`] what prices and checkouts refer
-//! to.
+//! Checkouts and reservations. The module [`quote`] has prices of lines; [`tables`] has the legal texts, tax
+//! rates and shipping tariffs that prices and checkouts refer to.
 
 pub mod mutations;
 pub mod queries;

@@ -1,4 +1,4 @@
-//! One's own checkouts, and a creator's reservations.
+//! Queries of the viewer's checkouts and of a creator's reservations.
 
 use async_graphql::{Context, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
@@ -18,17 +18,17 @@ use crate::graphql::{
     input::{Form, InvalidInput, parsed},
 };
 
-/// Which of a creator's reservations.
+/// A filter of a creator's reservations. All conditions must hold.
 #[derive(InputObject, Default)]
 pub struct ReservationFilter {
-    /// Of one drop.
+    /// Only reservations in this drop.
     pub drop_id: Option<ID>,
-    /// In one of these states.
+    /// Only reservations in one of these states.
     #[graphql(validator(max_items = 5))]
     pub states: Option<Vec<ReservationState>>,
-    /// Made at or after.
+    /// Only reservations made at or after this time.
     pub since: Option<DateTime<Utc>>,
-    /// Made before.
+    /// Only reservations made before this time.
     pub until: Option<DateTime<Utc>>,
 }
 
@@ -47,7 +47,7 @@ impl ReservationFilter {
     }
 }
 
-/// One of the viewer's own checkouts.
+/// Returns a checkout of the viewer.
 pub(super) async fn own_checkout(
     ctx: &Context<'_>,
     scope: &BuyerScope,
@@ -56,17 +56,17 @@ pub(super) async fn own_checkout(
     Ok(queries::checkout(ctx.db(), scope, id).await.internal()?.map(Checkout::from))
 }
 
-/// Reads of checkouts and reservations.
+/// The queries of checkouts and reservations.
 #[derive(Default)]
 pub struct ReservationsQuery;
 
 #[Object]
 impl ReservationsQuery {
-    /// One of the viewer's own checkouts. Null when there is none of that id.
+    /// A checkout of the viewer. Null if it does not exist or is not yours.
     async fn checkout(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which checkout.")] id: ID,
+        #[graphql(desc = "The global id of the checkout.")] id: ID,
     ) -> async_graphql::Result<Option<Checkout>> {
         let scope = ctx.scope(Buy)?;
         let Ok(id) = context::id(&id) else { return Ok(None) };
@@ -82,12 +82,13 @@ impl ReservationsQuery {
         Ok(list.connection(slice.map(Checkout::from), ctx.db(), scope, count))
     }
 
-    /// A creator's reservations, newest first, for its members and its tokens with `reservations:read`.
+    /// The reservations with a creator, newest first. For the creator's members, and for its secret tokens
+    /// with `RESERVATIONS_READ`. Null if there is no such creator, or it is not yours.
     async fn reservations(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Whose.")] creator_id: ID,
-        #[graphql(desc = "Which of them.")] filter: Option<ReservationFilter>,
+        #[graphql(desc = "The global id of the creator.")] creator_id: ID,
+        #[graphql(desc = "A filter.")] filter: Option<ReservationFilter>,
     ) -> async_graphql::Result<Option<Connection<Reservation>>> {
         let list = List::of(ctx, "reservations")?;
         let Ok(creator) = context::id::<CreatorId>(&creator_id) else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! Reservations and checkouts, as they change.
+//! Subscriptions to reservations and checkouts.
 
 use async_graphql::{Context, Error, ID, Subscription};
 use chrono::{DateTime, Utc};
@@ -21,8 +21,8 @@ use crate::{
     live::topics::Topic,
 };
 
-/// A line of the viewer's own checkout, or one that was reserved with a creator for whom the viewer may read
-/// reservations.
+/// Returns a reservation that belongs to the viewer's own checkout, or to a creator for whom the viewer may
+/// read reservations.
 async fn seen_reservation(
     db: &Db,
     viewer: &Viewer,
@@ -55,26 +55,26 @@ async fn seen_reservation(
     }
 }
 
-/// What can be watched of checkouts and reservations.
+/// The subscriptions of checkouts and reservations.
 #[derive(Default)]
 pub struct ReservationsSubscription;
 
 #[Subscription]
 impl ReservationsSubscription {
-    /// One reservation: now, and each time that it or its checkout changes. For its buyer, and for the
-    /// members of its creator and their tokens with `reservations:read`. Null, and the end, when there is
-    /// none of that id that the viewer may see.
+    /// Sends a reservation now and after each change of it or of its checkout. For its buyer, for its
+    /// creator's members, and for the creator's secret tokens with `RESERVATIONS_READ`. Sends null and
+    /// completes if it does not exist, or the viewer may not see it.
     async fn reservation_changed(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which reservation.")] id: ID,
+        #[graphql(desc = "The global id of the reservation.")] id: ID,
     ) -> async_graphql::Result<States<Reservation>> {
         let id = context::id::<ReservationId>(&id);
         let (db, viewer) = (ctx.db().clone(), ctx.viewer().clone());
-        // Of whichever id: who may see none is told so.
+        // Checked even for a malformed id: a viewer who may see no reservation gets an error.
         let line = seen_reservation(&db, &viewer, id.unwrap_or(ReservationId(uuid::Uuid::nil()))).await?;
         let Some(line) = line else { return Ok(nothing()) };
-        // Which checkout it is of never changes.
+        // A reservation never moves to another checkout.
         let (topic, id) = (Topic::Checkout(line.checkout_id), line.id);
         follow(ctx, topic, move || {
             let (db, viewer) = (db.clone(), viewer.clone());
@@ -89,12 +89,12 @@ impl ReservationsSubscription {
         .await
     }
 
-    /// One of the viewer's own checkouts: now, and each time that its lines, its deadline or its payment
-    /// change, and when its hold runs out. Null, and the end, when there is none of that id.
+    /// Sends a checkout of the viewer now and after each change of its lines, its deadline or its payment,
+    /// and when its hold ends. Sends null and completes if it does not exist or is not yours.
     async fn checkout_changed(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which checkout.")] id: ID,
+        #[graphql(desc = "The global id of the checkout.")] id: ID,
     ) -> async_graphql::Result<States<Checkout>> {
         let scope = ctx.scope(Buy)?;
         let Ok(id) = context::id(&id) else { return Ok(nothing()) };

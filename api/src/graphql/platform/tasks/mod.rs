@@ -1,4 +1,4 @@
-//! Background work: all tasks with their history, and what administrators do with dead letters.
+//! Background tasks: the list with their history, and the actions of administrators on dead letters.
 
 pub mod mutations;
 pub mod queries;

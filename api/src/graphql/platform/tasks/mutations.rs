@@ -1,4 +1,4 @@
-//! What administrators do with dead letters.
+//! Mutations that requeue or discard dead letters.
 
 use async_graphql::{Context, ID, InputObject, Object};
 use domain::platform::{
@@ -18,22 +18,22 @@ use crate::graphql::{
 };
 
 user_error!(TaskRequeueError, TaskRequeueErrorCode, RequeueRefusal {
-    NotDead: "It is no dead letter: it waits for a worker, or one has it.",
+    NotDead: "The task is not a dead letter: it is waiting for a worker, or running.",
 } not_found: NotFound);
 payload!(
     TaskRequeuePayload,
     TaskRequeueError {
-        /// The task that waits for a worker again.
+        /// The global id of the task, which waits for a worker again.
         id: ID,
-        /// The task as it is now.
+        /// The task after the change.
         task: Task,
     }
 );
 
-/// Which dead letter is to be tried again.
+/// A dead letter to requeue.
 #[derive(InputObject)]
 pub struct TaskRequeueInput {
-    /// One of `deadLetters`.
+    /// The global id of a dead letter; see the query `deadLetters`.
     pub id: ID,
 }
 
@@ -41,51 +41,54 @@ user_error!(TaskRequeueAllError, TaskRequeueAllErrorCode, NeverRefused {});
 payload!(
     TaskRequeueAllPayload,
     TaskRequeueAllError {
-        /// How many dead letters wait for a worker again.
+        /// The number of dead letters that wait for a worker again.
         count: i32,
-        /// Whether there may be more of that kind, because one call stops at ten thousand: ask again.
+        /// Whether more dead letters of the kind may remain, because one call stops at ten thousand. If so,
+        /// call again.
         more: bool,
     }
 );
 
-/// Which dead letters are to be tried again.
+/// The dead letters to requeue.
 #[derive(InputObject)]
 pub struct TaskRequeueAllInput {
-    /// Of which kind, such as `send_mail`: 1 to 60 lower-case letters, digits and `_`.
+    /// The kind of the tasks, such as `send_mail`: 1 to 60 lower-case letters, digits and `_`.
     pub kind: String,
 }
 
 user_error!(TaskDiscardError, TaskDiscardErrorCode, DiscardRefusal {
-    NotDead: "Only a dead letter can be discarded: this one waits for a worker, or one has it.",
+    NotDead: "The task is not a dead letter: it is waiting for a worker, or running. Only dead letters can \
+        be discarded.",
 } not_found: NotFound);
 payload!(
     TaskDiscardPayload,
     TaskDiscardError {
-        /// The task that is gone.
+        /// The global id of the task, which no longer exists.
         id: ID,
     }
 );
 
-/// Which dead letter is to go, and why.
+/// A dead letter to discard, and the reason.
 #[derive(InputObject)]
 pub struct TaskDiscardInput {
-    /// One of `deadLetters`.
+    /// The global id of a dead letter; see the query `deadLetters`.
     pub id: ID,
-    /// Why: one line of 3 to 500 characters, which the audit log keeps for good. Name no persons.
+    /// The reason, in one line of 3 to 500 characters. The audit log keeps it for good, so do not name
+    /// persons.
     pub reason: String,
 }
 
-/// Writes on background work.
+/// The mutations of background tasks.
 #[derive(Default)]
 pub struct TasksMutation;
 
 #[Object]
 impl TasksMutation {
-    /// Put a dead letter back into its queue, to be tried anew from now on. For administrators.
+    /// Puts a dead letter back into its queue. Its attempts start again from now. For administrators.
     async fn task_requeue(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which dead letter.")] input: TaskRequeueInput,
+        #[graphql(desc = "The dead letter.")] input: TaskRequeueInput,
     ) -> async_graphql::Result<TaskRequeuePayload> {
         answer(async {
             let scope = ctx.scope(Administer)?;
@@ -95,18 +98,18 @@ impl TasksMutation {
         .await
     }
 
-    /// Put all dead letters of a kind back into their queue, once their common cause is mended. For
+    /// Puts all dead letters of a kind back into their queue, once their common cause is fixed. For
     /// administrators.
     async fn task_requeue_all(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which dead letters.")] input: TaskRequeueAllInput,
+        #[graphql(desc = "The dead letters.")] input: TaskRequeueAllInput,
     ) -> async_graphql::Result<TaskRequeueAllPayload> {
         answer(async {
             let scope = ctx.scope(Administer)?;
             let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
             if !(1..=60).contains(&input.kind.len()) || !input.kind.bytes().all(letter) {
-                return Err(InvalidInput::at("kind", "is no kind of task").into());
+                return Err(InvalidInput::at("kind", "must be 1 to 60 lower-case letters, digits and `_`").into());
             }
             let done = rules::requeue_all(ctx.db(), &scope, &input.kind).await.internal()?;
             let count = i32::try_from(done.count).unwrap_or(i32::MAX);
@@ -115,12 +118,12 @@ impl TasksMutation {
         .await
     }
 
-    /// Let a dead letter go for good: what it was to do will not be done. The audit log keeps the reason. For
+    /// Discards a dead letter for good: its work will never be done. The audit log keeps the reason. For
     /// administrators.
     async fn task_discard(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which dead letter, and why.")] input: TaskDiscardInput,
+        #[graphql(desc = "The dead letter and the reason.")] input: TaskDiscardInput,
     ) -> async_graphql::Result<TaskDiscardPayload> {
         answer(async {
             let scope = ctx.scope(Administer)?;

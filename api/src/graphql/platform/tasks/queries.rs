@@ -1,4 +1,4 @@
-//! The work that waits, runs, or was set aside.
+//! Queries of background tasks.
 
 use async_graphql::{Context, Enum, ID, InputObject, Object};
 use domain::platform::{access::Administer, ids::TaskId, tasks as rules};
@@ -11,16 +11,16 @@ use crate::graphql::{
     input::id_at,
 };
 
-/// Which background work is listed. All conditions hold.
+/// A filter of background tasks. All conditions must hold.
 #[derive(InputObject, Default)]
 pub struct TaskFilter {
-    /// Of this queue.
+    /// Only tasks of this queue.
     pub queue: Option<TaskQueue>,
-    /// Of this kind, such as `send_mail`.
+    /// Only tasks of this kind, such as `send_mail`.
     pub kind: Option<String>,
-    /// In this state.
+    /// Only tasks in this state.
     pub state: Option<TaskState>,
-    /// About this: an id, such as that of a checkout or a payment.
+    /// Only tasks about this subject: an id, such as that of a checkout or a payment.
     pub subject: Option<String>,
 }
 
@@ -31,15 +31,15 @@ impl From<TaskFilter> for rules::TaskFilter {
     }
 }
 
-/// The order of background work.
+/// The order of a list of background tasks.
 #[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
 #[graphql(remote = "rules::TaskSort")]
 pub enum TaskSort {
-    /// What became necessary last comes first.
+    /// The most recently created first.
     Newest,
-    /// What became necessary first comes first.
+    /// The earliest created first.
     Oldest,
-    /// What runs next comes first.
+    /// By the time of the next attempt, the earliest first.
     DueSoonest,
 }
 
@@ -57,18 +57,18 @@ async fn listed(
     }))
 }
 
-/// Reads of background work.
+/// The queries of background tasks.
 #[derive(Default)]
 pub struct TasksQuery;
 
 #[Object]
 impl TasksQuery {
-    /// Background work that waits, runs, or was set aside. For administrators.
+    /// The background tasks that wait, run, or failed for good. For administrators.
     async fn tasks(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only some of it.")] filter: Option<TaskFilter>,
-        #[graphql(desc = "In which order.", default_with = "TaskSort::Newest")] sort: TaskSort,
+        #[graphql(desc = "A filter.")] filter: Option<TaskFilter>,
+        #[graphql(desc = "The order.", default_with = "TaskSort::Newest")] sort: TaskSort,
     ) -> async_graphql::Result<Connection<Task>> {
         let list = match sort {
             TaskSort::Newest => "tasks:NEWEST",
@@ -78,19 +78,19 @@ impl TasksQuery {
         listed(ctx, list, filter.unwrap_or_default().into(), sort.into()).await
     }
 
-    /// Background work that failed too often, or for good, newest first: `tasks` in the state `DEAD`. For
-    /// administrators.
+    /// The dead letters, newest first: the tasks that failed too often or for good. They are the `tasks` in
+    /// the state `DEAD`. For administrators.
     async fn dead_letters(&self, ctx: &Context<'_>) -> async_graphql::Result<Connection<Task>> {
         let dead = rules::TaskFilter { state: Some(rules::TaskState::Dead), ..rules::TaskFilter::default() };
         listed(ctx, "deadLetters", dead, rules::TaskSort::Newest).await
     }
 
-    /// A piece of background work; null when there is none, or none any more, because it is done. For
+    /// A background task. Null if it does not exist, or no longer exists because it is done. For
     /// administrators.
     async fn task(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Its global id.")] id: ID,
+        #[graphql(desc = "The global id of the task.")] id: ID,
     ) -> async_graphql::Result<Option<Task>> {
         ctx.scope(Administer)?;
         let id = id_at::<TaskId>("id", &id)?;

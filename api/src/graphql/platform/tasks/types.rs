@@ -1,4 +1,4 @@
-//! Tasks, and the attempts at them that failed.
+//! Background tasks, and their failed attempts.
 
 use std::collections::HashMap;
 
@@ -18,62 +18,62 @@ use crate::graphql::{
     loaders::{Loaders, edge},
 };
 
-/// The queues of background work.
+/// A queue of background tasks.
 #[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
 #[graphql(remote = "rules::Queue")]
 pub enum TaskQueue {
     /// Calls to the payment gateway.
     Payments,
-    /// Changes of our own state that are due: holds that lapse, webhooks that came in.
+    /// Our own state changes that are due, such as holds that lapse and webhooks that were received.
     Reservations,
-    /// Letters.
+    /// E-mails.
     Mail,
-    /// What the sandbox gateway does in its own time.
+    /// Delayed actions of the sandbox gateway.
     Sandbox,
-    /// Files of products that are read in.
+    /// Imports of files of products.
     Imports,
 }
 
-/// Where a piece of background work stands. What is done is gone.
+/// The state of a background task. A task that is done is deleted.
 #[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
 #[graphql(remote = "rules::TaskState")]
 pub enum TaskState {
-    /// Waits for its time and for a worker.
+    /// The task waits for its `runAt` and for a worker.
     Ready,
-    /// A worker has it.
+    /// A worker is running the task.
     Running,
-    /// A dead letter: it failed too often, or for good, and waits for a person.
+    /// The task is a dead letter: it failed too often, or for good, and needs a person.
     Dead,
 }
 
-/// In which way an attempt failed.
+/// The way in which an attempt failed.
 #[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
 #[graphql(remote = "rules::Outcome")]
 pub enum TaskOutcome {
-    /// The cause may go away by itself.
+    /// The attempt failed, but a later one may succeed.
     Retry,
-    /// The cause will not go away by itself: no other attempt follows.
+    /// The attempt failed, and no later one can succeed. There is no other attempt.
     Discard,
-    /// It took too long and was cut off.
+    /// The attempt took too long and was cancelled.
     TimedOut,
-    /// It ended by a defect of this program.
+    /// The attempt ended with a panic, which is a defect of the server.
     Panic,
-    /// Its worker fell silent, as in a crash.
+    /// The worker stopped reporting, for example because it crashed.
     Lost,
-    /// The version of this program that looked at it does not know this kind of work.
+    /// The running version of the server does not know this kind of task.
     Unreadable,
 }
 
-/// An attempt that failed.
+/// A failed attempt.
 #[derive(SimpleObject, Clone)]
 pub struct TaskFailure {
-    /// Which attempt, from 1.
+    /// The number of the attempt, from 1.
     pub attempt: i32,
-    /// In which way.
+    /// The way in which it failed.
     pub outcome: TaskOutcome,
-    /// What went wrong.
+    /// The error message.
     pub error: String,
-    /// When.
+    /// When it failed.
     pub failed_at: DateTime<Utc>,
 }
 
@@ -88,7 +88,7 @@ edge!(
     SeenTask(TaskId) -> TaskRow, |loaders, ids| seen(loaders, ids)
 );
 edge!(
-    /// The attempts at a task that failed.
+    /// The failed attempts of a task.
     FailuresOf(TaskId) -> Vec<rules::TaskFailure>, |loaders, ids| failures(loaders, ids)
 );
 
@@ -109,75 +109,78 @@ async fn failures(
     }
 }
 
-/// A piece of background work.
+/// A background task.
 #[derive(Clone)]
 pub struct Task(pub(crate) TaskRow);
 
 impl ListNode for Task {}
 
-/// A piece of background work: a letter to send, a call to the payment gateway. What is done is gone.
+/// A background task, such as an e-mail to send or a call to the payment gateway. A task that is done is
+/// deleted.
 #[Object]
 impl Task {
-    /// Global id.
+    /// The global id.
     pub(crate) async fn id(&self) -> ID {
         global(self.0.id)
     }
-    /// What is to be done, such as `send_mail`.
+    /// The kind of the task, such as `send_mail`.
     async fn kind(&self) -> &str {
         &self.0.kind
     }
-    /// The queue that it waits in.
+    /// The queue of the task.
     async fn queue(&self) -> TaskQueue {
         self.0.queue.into()
     }
-    /// Where it stands.
+    /// The state of the task.
     async fn state(&self) -> TaskState {
         self.0.state.into()
     }
-    /// What it is about: an id, such as that of a checkout or a payment; of a webhook the gateway's name and
-    /// its id of the event.
+    /// The subject of the task: an id, such as that of a checkout or a payment. For a webhook, it is the
+    /// gateway's name and the gateway's id of the event.
     async fn subject(&self) -> Option<&str> {
         self.0.subject.as_deref()
     }
-    /// What it is to be done to: ids, never personal values.
+    /// The data of the task: ids, never personal data.
     async fn payload(&self) -> Json<&serde_json::Value> {
         Json(&self.0.payload)
     }
-    /// How many attempts were begun.
+    /// The number of attempts that were started.
     async fn attempts(&self) -> i32 {
         self.0.attempt
     }
-    /// After how many attempts it is a dead letter.
+    /// The number of attempts after which the task is a dead letter.
     async fn attempts_max(&self) -> i32 {
         self.0.attempts_max
     }
-    /// Not before that instant is it tried, or tried again.
+    /// The earliest time of the next attempt.
     async fn run_at(&self) -> DateTime<Utc> {
         self.0.run_at
     }
-    /// Until when a worker has it; if nothing is heard of that worker by then, another takes it.
+    /// When the lease of the running worker ends. If the worker has not reported by then, another one takes
+    /// the task.
     async fn lease_until(&self) -> Option<DateTime<Utc>> {
         self.0.lease_until
     }
-    /// Among work that is due, the lower number goes first, and then what concerns the older matter.
+    /// The urgency: among tasks that are due, the lower number runs first, and then the task that concerns
+    /// the older matter.
     async fn urgency(&self) -> i32 {
         self.0.urgency
     }
-    /// What went wrong the last time.
+    /// The error message of the last failed attempt.
     async fn last_error(&self) -> Option<&str> {
         self.0.last_error.as_deref()
     }
-    /// The attempts that failed, the newest first; the last 24 at most.
+    /// The failed attempts, newest first; at most the last 24.
     async fn failures(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<TaskFailure>> {
         let rows = ctx.load(FailuresOf(self.0.id)).await?.unwrap_or_default();
         Ok(rows.into_iter().map(TaskFailure::from).collect())
     }
-    /// The trace of what made it necessary.
+    /// The trace id of the request or task that created the task.
     async fn trace_id(&self) -> Option<String> {
         let trace = self.0.traceparent.as_deref().and_then(TraceParent::parse)?;
         Some(trace.trace_id().to_owned())
     }
-    /// When it became necessary.
+    /// When the task was created.
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }

@@ -1,4 +1,4 @@
-//! What lines cost: `checkoutQuote`.
+//! Prices of lines: the query `checkoutQuote`.
 
 pub mod queries;
 pub mod types;

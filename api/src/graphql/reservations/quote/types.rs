@@ -19,58 +19,58 @@ use crate::graphql::{
 #[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
 #[graphql(remote = "How")]
 pub enum Delivery {
-    /// Sent to the address of the checkout.
+    /// The units are shipped to the address of the checkout.
     Shipping,
-    /// Fetched at the creator's place.
+    /// The buyer picks the units up at the creator's place.
     Pickup,
 }
 
-/// So many units at one price.
+/// A number of units at one price.
 #[derive(SimpleObject, Debug, Clone)]
 pub struct PricePart {
-    /// How many.
+    /// The number of units.
     pub units: i32,
-    /// The price of one, with or without tax as the line's `pricesIncludeTax` says.
+    /// The price of one unit. The line's `pricesIncludeTax` says whether it includes tax.
     pub price: Money,
 }
 
-/// What lines cost together.
+/// The price of lines.
 #[derive(Clone)]
 pub struct Quote(pub(crate) quote::Quote);
 
-/// What lines cost together.
+/// The price of lines.
 #[Object]
 impl Quote {
-    /// The one currency of all lines.
+    /// The currency of all lines.
     async fn currency(&self) -> CurrencyCode {
         CurrencyCode(self.0.currency)
     }
-    /// All, tax and shipping included: give it to `checkoutReserve` as `expectedTotal`.
+    /// The total, with tax and shipping. Pass it to `checkoutReserve` as `expectedTotal`.
     async fn total(&self) -> Money {
         self.0.total().into()
     }
-    /// The deposits: what is paid at reservation.
+    /// The sum of the deposits, which are paid at reservation.
     async fn due_now(&self) -> Money {
         self.0.due_now().into()
     }
-    /// The balances, shipping included.
+    /// The sum of the balances, with shipping.
     async fn due_later(&self) -> Money {
         Money::minor(self.0.due_later_minor, self.0.currency)
     }
-    /// In the order in which they were asked for.
+    /// The lines, in the order of the request.
     async fn lines(&self) -> Vec<QuoteLine> {
         self.0.lines.iter().map(|line| QuoteLine { line: line.clone(), currency: self.0.currency }).collect()
     }
 }
 
-/// What one line costs.
+/// The price of one line.
 #[derive(Clone)]
 pub struct QuoteLine {
     line: quote::QuotedLine,
     currency: Currency,
 }
 
-/// What one line costs.
+/// The price of one line.
 #[Object]
 impl QuoteLine {
     /// The item.
@@ -78,15 +78,15 @@ impl QuoteLine {
         let item = ctx.load(ReferredItem(self.line.item)).await?;
         Ok(item.map(|item| DropItem::new(item, self.currency)))
     }
-    /// How many.
+    /// The number of units.
     async fn units(&self) -> i32 {
         self.line.units.into()
     }
-    /// How it reaches the buyer.
+    /// How the units reach the buyer.
     async fn delivery(&self) -> Delivery {
         self.line.delivery.into()
     }
-    /// The prices that the units fall into; several when the line straddles price tiers.
+    /// The prices of the units. There are several if the line spans several price tiers.
     async fn prices(&self) -> async_graphql::Result<Vec<PricePart>> {
         let part = |part: &quote::PricePart| {
             let units = i32::try_from(part.units).internal()?;
@@ -102,15 +102,15 @@ impl QuoteLine {
     async fn tax_rate(&self) -> Decimal {
         Decimal::percent(self.line.tax_rate_bp.into())
     }
-    /// The goods.
+    /// The price of the goods.
     async fn goods(&self) -> TaxedMoney {
         TaxedMoney::minor(self.line.goods.net, self.line.goods.tax, self.currency)
     }
-    /// This line's share of its drop's parcel.
+    /// This line's share of the cost of its drop's parcel.
     async fn shipping(&self) -> TaxedMoney {
         TaxedMoney::minor(self.line.shipping.net, self.line.shipping.tax, self.currency)
     }
-    /// Goods and shipping, tax included.
+    /// The total of goods and shipping, with tax.
     async fn total(&self) -> Money {
         Money::minor(self.line.total_minor(), self.currency)
     }
@@ -118,7 +118,7 @@ impl QuoteLine {
     async fn due_now(&self) -> Money {
         Money::minor(self.line.due_now_minor, self.currency)
     }
-    /// The balance, shipping included.
+    /// The balance, with shipping.
     async fn due_later(&self) -> Money {
         Money::minor(self.line.due_later_minor, self.currency)
     }
@@ -126,7 +126,7 @@ impl QuoteLine {
     async fn balance_due_on(&self) -> NaiveDate {
         self.line.balance_due_on
     }
-    /// Whether that date is an estimate, because the balance is due before shipping.
+    /// Whether `balanceDueOn` is an estimate, because the balance is due before shipping.
     async fn balance_estimated(&self) -> bool {
         self.line.balance_estimated
     }

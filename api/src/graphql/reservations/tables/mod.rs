@@ -1,4 +1,4 @@
-//! What prices and checkouts refer to: legal texts, tax rates, shipping tariffs.
+//! The tables that prices and checkouts refer to: legal texts, tax rates and shipping tariffs.
 
 pub mod mutations;
 pub mod queries;

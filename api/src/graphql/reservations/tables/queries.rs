@@ -1,4 +1,4 @@
-//! The tables as they are now.
+//! Queries of the current legal texts and tax rates.
 
 use async_graphql::{Context, Object};
 use domain::reservations::{legal, quote, tables};
@@ -6,18 +6,18 @@ use domain::reservations::{legal, quote, tables};
 use super::{LegalText, types::TaxRate};
 use crate::graphql::{context::Reach, errors::Internal, scalars::Decimal};
 
-/// Reads of what prices and checkouts refer to.
+/// The queries of legal texts and tax rates.
 #[derive(Default)]
 pub struct TablesQuery;
 
 #[Object]
 impl TablesQuery {
-    /// The current version of every legal text: what a buyer accepts to reserve.
+    /// The current version of every legal text. A buyer accepts all of them to reserve.
     async fn legal_texts(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<LegalText>> {
         Ok(legal::current(ctx.db().reader()).await.internal()?.into_iter().map(LegalText).collect())
     }
 
-    /// The tax table of the marketplace.
+    /// The tax rates of the marketplace.
     async fn tax_rates(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<TaxRate>> {
         tax_rates(ctx).await
     }

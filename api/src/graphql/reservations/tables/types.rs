@@ -26,7 +26,7 @@ edge!(
     TariffsOf(CreatorId) -> Vec<quote::ShippingTariff>, |loaders, ids| tables::tariffs_of(&loaders.db, ids)
 );
 edge!(
-    /// One version of a legal text.
+    /// A version of a legal text.
     LegalTextById(LegalTextId) -> legal::LegalText, |loaders, ids| legal_texts(&loaders.db, ids)
 );
 
@@ -34,76 +34,77 @@ async fn legal_texts(db: &Db, ids: &[LegalTextId]) -> Result<HashMap<LegalTextId
     Ok(legal::by_ids(db, ids).await?.into_iter().map(|text| (text.id, text)).collect())
 }
 
-/// Which legal text.
+/// The kind of a legal text.
 #[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
 #[graphql(remote = "legal::LegalKind")]
 pub enum LegalKind {
-    /// Terms of sale.
+    /// The terms of sale.
     Terms,
-    /// Privacy notice.
+    /// The privacy notice.
     Privacy,
-    /// Right of withdrawal.
+    /// The right of withdrawal.
     Withdrawal,
 }
 
-/// One version of a legal text of the marketplace.
+/// A version of a legal text.
 #[derive(Clone)]
 pub struct LegalText(pub(crate) legal::LegalText);
 
-/// One version of a legal text of the marketplace. To reserve, a buyer accepts the current version of each.
+/// A version of a legal text of the marketplace. A buyer accepts the current version of each text to reserve.
 #[Object]
 impl LegalText {
-    /// Global id: give it in `acceptedLegalTextIds`.
+    /// The global id. Pass it in `acceptedLegalTextIds`.
     pub(crate) async fn id(&self) -> ID {
         global(self.0.id)
     }
-    /// Which text.
+    /// The kind of the legal text.
     async fn kind(&self) -> LegalKind {
         self.0.kind.into()
     }
-    /// Which version, counted from 1.
+    /// The number of the version, from 1.
     async fn number(&self) -> i32 {
         self.0.number
     }
-    /// Title.
+    /// The title.
     async fn title(&self) -> &str {
         &self.0.title
     }
-    /// As it was written.
+    /// The text in Markdown, as it was written.
     async fn body_markdown(&self) -> &str {
         &self.0.body_markdown
     }
-    /// Rendered and sanitised.
+    /// The text as sanitised HTML.
     async fn body_html(&self) -> Html {
         Html(self.0.body_html.clone())
     }
-    /// Since when it holds.
+    /// When the version was published. It holds since then.
     async fn published_at(&self) -> DateTime<Utc> {
         self.0.published_at
     }
 }
 
-/// A tax rate of a country and class of goods, from an instant on.
+/// The tax rate of a country for a class of goods, from an instant on.
 #[derive(SimpleObject, Debug, Clone)]
 pub struct TaxRate {
-    /// ISO 3166-1 alpha-2.
+    /// The country as a code of ISO 3166-1 alpha-2, such as `PT`.
     pub country: String,
-    /// For which goods.
+    /// The tax class of the goods.
     pub tax_class: TaxClass,
-    /// In percent, such as `"19"`.
+    /// The tax rate in percent, such as `"19"`.
     pub rate: Decimal,
-    /// From when.
+    /// When the rate starts to apply.
     pub starts_at: DateTime<Utc>,
 }
 
-/// A flat price for parcels of a creator to a country, up to a weight.
+/// A flat price for a parcel of a creator to a country, up to a weight.
 #[derive(SimpleObject, Debug, Clone)]
 pub struct ShippingTariff {
-    /// ISO 3166-1 alpha-2.
+    /// The country of delivery as a code of ISO 3166-1 alpha-2, such as `PT`.
     pub country: String,
-    /// For parcels up to this weight, in grams. Heavier than the heaviest: several of those.
+    /// The highest weight of a parcel, in grams. A parcel above the heaviest tariff of its country costs
+    /// several times that tariff, as if it were split.
     pub weight_grams_max: i32,
-    /// With or without tax as the creator's prices are.
+    /// The price of a parcel. It includes tax if the creator's `pricesIncludeTax` is true.
     pub price: Money,
 }
 
