@@ -56,7 +56,7 @@ pub fn letter<L: Letter>(letter: &L) -> JsonValue {
 pub async fn write_letter(kit: &Kit, letter: &JsonValue) -> Option<WrittenLetter> {
     let (scope, links) = (SystemScope::new("test"), LinkBase::new("https://shop.example"));
     let context = LetterContext { db: &kit.db, scope: &scope, links: &links };
-    domain::registry::letters().write(letter, &context).await.expect("a letter that can be written")
+    domain::registry::letters().write(letter, &context).await.expect("the letter can be rendered")
 }
 
 /// Returns the secret in the link of a letter.

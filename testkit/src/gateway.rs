@@ -14,7 +14,7 @@ use domain::{
 pub struct UnreachableGateway(pub GatewayIdentity);
 
 fn refused<T>() -> Result<T, GatewayError> {
-    Err(GatewayError::Refused("nobody answers".to_owned()))
+    Err(GatewayError::Refused("the gateway is unreachable".to_owned()))
 }
 
 #[async_trait]

@@ -39,7 +39,7 @@ impl TestDb {
     /// Creates a migrated SQLite database in a folder of its own.
     pub async fn sqlite() -> Self {
         let folder = std::env::temp_dir().join(unique("smallrun-test"));
-        std::fs::create_dir(&folder).expect("a folder for temporary files can be made");
+        std::fs::create_dir(&folder).expect("a folder for temporary files can be created");
         let url = DatabaseUrl::sqlite(folder.join("smallrun.db"));
         let this = Self { url, place: Place::Folder(folder) };
         migrate(&this.url).await;
@@ -53,7 +53,7 @@ impl TestDb {
         let memory = Path::new("/dev/shm");
         let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
         let folder = parent.join(unique("smallrun-test"));
-        std::fs::create_dir(&folder).expect("a folder for temporary files can be made");
+        std::fs::create_dir(&folder).expect("a folder for temporary files can be created");
         let file = folder.join("smallrun.db");
         std::fs::copy(original, &file).expect("a database can be copied");
         Self { url: DatabaseUrl::sqlite(file), place: Place::Folder(folder) }
@@ -77,7 +77,7 @@ impl TestDb {
         let admin = open(&admin_url).await;
         let options = options(&admin, &admin_url).await;
         let name = unique("smallrun_test");
-        run(&admin, &format!("CREATE DATABASE {name} {options}")).await.expect("a database can be made");
+        run(&admin, &format!("CREATE DATABASE {name} {options}")).await.expect("a database can be created");
         close(admin).await;
         let url = database_url(&admin_url, &name).parse().expect("a PostgreSQL URL");
         Self { url, place: Place::Server { admin_url, name } }
@@ -140,14 +140,14 @@ async fn template(admin: &DatabaseConnection, admin_url: &str) -> String {
             format!("CREATE DATABASE {unfinished}"),
         ];
         for step in steps {
-            run(admin, &step).await.expect("a template can be made");
+            run(admin, &step).await.expect("a template can be created");
         }
         migrate(&database_url(admin_url, &unfinished).parse().expect("a PostgreSQL URL")).await;
         run(admin, &format!("ALTER DATABASE {unfinished} RENAME TO {name}"))
             .await
             .expect("the template can be renamed");
     }
-    run(admin, &format!("SELECT pg_advisory_unlock({key})")).await.expect("the lock is given back");
+    run(admin, &format!("SELECT pg_advisory_unlock({key})")).await.expect("the lock is released");
     name
 }
 

@@ -1,6 +1,5 @@
-//! What combining costs where there is nothing to combine: the same reservations over many drops, by the
-//! rules alone and within this process, once over the desk and once by a transaction for each request, in
-//! turn.
+//! The cost of combining where there is nothing to combine: the same reservations over many drops, without
+//! HTTP and within this process, alternately through the desk and with a transaction for each request.
 
 use std::{sync::Arc, time::Instant};
 
@@ -8,10 +7,10 @@ use bench::{Outcome, Trouble, load::scattered, progress};
 use domain::{
     platform::{Db, Quantity, access::BuyerScope, idempotency::IdempotencyKey, ids::DropItemId},
     reservations::{
+        Line, ReserveRequest, Reserved,
         desk::{Desk, DeskSettings},
-        lines::Line,
         quote::Delivery,
-        reserve::{ReserveRequest, Reserved, reserve},
+        reserve,
     },
 };
 use testkit::{
@@ -21,45 +20,45 @@ use testkit::{
 };
 use tokio::{sync::Semaphore, task::JoinSet};
 
-/// Each way is measured so often; the middle one is told.
+/// The number of measurements of each way. The median is reported.
 const TURNS: u32 = 3;
-/// The price of a unit, in cents.
+/// The price of a unit in cents.
 const PRICE: i64 = 5_000;
-/// None of the drops sells out.
+/// Enough units that no drop sells out.
 const UNITS: u32 = 1_000_000;
 
-/// Reservations a second.
+/// Reservations per second.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Combining {
-    /// Over the desk.
+    /// Through the desk.
     pub(crate) desk: f64,
-    /// Each by a transaction of its own.
+    /// Each in a transaction of its own.
     pub(crate) alone: f64,
 }
 
 impl Combining {
-    /// How many times as fast the desk is.
+    /// Returns the rate of the desk as a multiple of the other.
     pub(crate) fn ratio(self) -> f64 {
         self.desk / self.alone
     }
 }
 
-/// How a reservation is made.
+/// A way to make reservations.
 #[derive(Clone)]
 enum Way {
     Desk(Desk),
-    /// As many at once as the desk's.
+    /// With the same number of concurrent transactions as the desk.
     Alone(Db, Arc<Semaphore>),
 }
 
-/// Makes a marketplace of its own, on PostgreSQL where there is one, with so many drops; measures that many
-/// reservations by as many buyers at once as there are connections.
+/// Creates a marketplace, on PostgreSQL if available, with `drops` drops, and measures `reservations`
+/// reservations by as many concurrent buyers as there are connections.
 pub(crate) async fn measure(drops: u32, connections: u32, reservations: u32) -> Outcome<Combining> {
     let is_postgres = std::env::var_os("SMALLRUN_TEST_POSTGRES_URL").is_some();
     let kit = if is_postgres { Kit::postgres().await } else { Kit::sqlite().await };
-    progress(format_args!("Announcing {drops} drops, for the rules alone"));
+    progress(format_args!("Creating {drops} drops, for the rules alone"));
     let market = Arc::new(Market::open(&kit, drops, connections).await);
-    // As the server has it by default.
+    // The server's default.
     let db = kit.connect(16).await;
     let at_once = Arc::new(Semaphore::new(DeskSettings::default().transactions_max));
     let ways = [Way::Desk(Desk::new(&db, DeskSettings::default())), Way::Alone(db, at_once)];
@@ -88,7 +87,7 @@ pub(crate) async fn measure(drops: u32, connections: u32, reservations: u32) -> 
 impl Way {
     fn name(&self) -> &'static str {
         match self {
-            Self::Desk(_) => "over the desk",
+            Self::Desk(_) => "through the desk",
             Self::Alone(..) => "a transaction each",
         }
     }
@@ -97,13 +96,13 @@ impl Way {
         let reserved = match self {
             Self::Desk(desk) => desk.reserve(buyer, request).await,
             Self::Alone(db, at_once) => {
-                let _turn = at_once.acquire().await.map_err(Trouble::doing("wait for a turn"))?;
+                let _turn = at_once.acquire().await.map_err(Trouble::doing("wait for a free transaction"))?;
                 reserve(db, buyer, &request).await
             }
         };
         match reserved.map_err(Trouble::doing("reserve"))? {
             Reserved::Made { replayed: false, .. } => Ok(()),
-            other => Err(Trouble::new(format_args!("a reservation ended otherwise: {other:?}"))),
+            other => Err(Trouble::new(format_args!("a reservation was not made: {other:?}"))),
         }
     }
 }
@@ -132,8 +131,8 @@ impl Market {
         this
     }
 
-    /// Each buyer reserves one after the other, of drops by chance, but of none twice. Answers reservations a
-    /// second.
+    /// Lets each buyer reserve units of different drops, one after the other, starting at a random drop.
+    /// Returns the reservations per second.
     async fn press(self: &Arc<Self>, way: &Way, turn: u64, reservations: u32) -> Outcome<f64> {
         let each =
             u64::from(reservations).div_euclid(u64::try_from(self.buyers.len()).unwrap_or(1).max(1)).max(1);

@@ -6,8 +6,8 @@
 //! runs on the same processors.
 //!
 //! - *memory*: the additional memory of the server per idle subscriber
-//! - *told*: the time from the response of the mutation to the subscriber that knows of it, for each change
-//!   and each   subscriber
+//! - *delay*: the time from the response of the mutation to the subscriber that knows of it, for each change
+//!   and each subscriber
 //!
 //! The measurement is repeated with one subscriber in ten that never reads.
 
@@ -113,7 +113,7 @@ fn say_told(told: &Told, changes: usize) {
     let (p50, p99, worst) = (told.at(50), told.at(99), told.at(100));
     println!("  changes made               {:>8.0}/s", of(changes) / FOR.as_secs_f64());
     println!("  messages received          {:>8.0}/s", of(told.messages) / FOR.as_secs_f64());
-    println!("  told after                 p50 {p50:.1} ms, p99 {p99:.1} ms, the last {worst:.1} ms");
+    println!("  delay                      p50 {p50:.1} ms, p99 {p99:.1} ms, the last {worst:.1} ms");
 }
 
 fn per_second(every: Duration) -> u128 {
