@@ -1,4 +1,4 @@
-//! What everybody brings who is not signed in yet.
+//! Helpers for mutations of viewers who are not signed in.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -13,12 +13,12 @@ use crate::graphql::{
     input::{Form, Parsed},
 };
 
-/// The scope of somebody who is not signed in. Requests without an address share one budget.
+/// Returns the scope of a viewer who is not signed in. Requests without an address share one rate limit.
 pub(super) fn entry_scope(ctx: &Context<'_>) -> async_graphql::Result<EntryScope> {
     ctx.scope(Enter { address: ctx.request().address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) })
 }
 
-/// Reads the code of a link that came in a letter.
+/// Reads the code of a link that was sent in an e-mail.
 pub(super) fn link(form: &mut Form, text: &str) -> Parsed<Secret> {
-    form.field("link", Secret::presented(text).ok_or("is not the code of a link"))
+    form.field("link", Secret::presented(text).ok_or("must be the code of a link"))
 }

@@ -1,5 +1,5 @@
-//! Accounts: who asks, and the people who can sign in; [`sessions`] to sign in and out and to buy as a guest,
-//! [`tokens`] of APIs.
+//! Accounts and the viewer. The module [`sessions`] has signing in and out and buying as a guest; [`tokens`]
+//! has API tokens.
 
 mod entry;
 pub mod mutations;

@@ -1,6 +1,7 @@
-//! To sign up, and to change one's own account.
+//! Mutations that create an account and change the viewer's own account.
 //!
-//! Inputs with secrets have no `Debug`, and their fields are marked, so that no log can show them.
+//! Inputs with secrets do not implement `Debug`, and their secret fields are marked, so that they cannot
+//! appear in a log.
 
 use async_graphql::{Context, InputObject, Object};
 use domain::{
@@ -24,95 +25,105 @@ use crate::graphql::{
     user_error::user_error,
 };
 
-user_error!(AccountSignUpError, AccountSignUpErrorCode, SignUpRefusal {} wait: TooManyTries = "Too often from your network, or too many letters to this address. `retryAfterSeconds` says how long to wait.");
+user_error!(
+    AccountSignUpError, AccountSignUpErrorCode,
+    SignUpRefusal {} wait: TooManyTries = "There were too many tries from your network, or too many e-mails \
+        to this address. `retryAfterSeconds` says how long to wait."
+);
 user_error!(
     AccountConfirmEmailError,
     AccountConfirmEmailErrorCode,
     ConfirmEmailRefusal {
-        LinkInvalid: "The link is unknown, was used, or has run out. Signing up again sends a new one."
+        LinkInvalid: "The link is unknown, used or expired. `accountSignUp` sends a new one."
     }
 );
-user_error!(AccountRequestPasswordResetError, AccountRequestPasswordResetErrorCode, RequestPasswordResetRefusal {} wait: TooManyTries = "Too often from your network, or too many letters to this address. `retryAfterSeconds` says how long to wait.");
+user_error!(
+    AccountRequestPasswordResetError, AccountRequestPasswordResetErrorCode,
+    RequestPasswordResetRefusal {} wait: TooManyTries = "There were too many tries from your network, or too \
+        many e-mails to this address. `retryAfterSeconds` says how long to wait."
+);
 user_error!(
     AccountResetPasswordError,
     AccountResetPasswordErrorCode,
     ResetPasswordRefusal {
-        LinkInvalid: "The link is unknown, was used, or has run out. `accountRequestPasswordReset` sends a new one.",
+        LinkInvalid: "The link is unknown, used or expired. `accountRequestPasswordReset` sends a new one.",
     }
 );
 user_error!(AccountUpdateError, AccountUpdateErrorCode, NeverRefused {});
 user_error!(AccountChangePasswordError, AccountChangePasswordErrorCode, ChangePasswordRefusal {
-    WrongPassword: "The present password is another one, or there is none: `accountRequestPasswordReset` sets one.",
-} wait: TooManyTries = "Too often for this account. `retryAfterSeconds` says how long to wait.");
+    WrongPassword: "The present password is wrong, or the account has none. `accountRequestPasswordReset` \
+        sends a link to set one.",
+} wait: TooManyTries = "There were too many tries for this account. `retryAfterSeconds` says how long to \
+    wait.");
 
 payload!(AccountSignUpPayload, AccountSignUpError {
-    /// True when it was taken: a letter goes to the address. The answer is the same whether there is an
-    /// account already.
+    /// True if the request was accepted. An e-mail is sent to the address, whether or not there is an account
+    /// already.
     accepted: bool,
 } retry_after_seconds);
 payload!(
     AccountConfirmEmailPayload,
     AccountConfirmEmailError {
-        /// The account, confirmed. Nobody is signed in by this.
+        /// The confirmed account. The mutation does not sign in.
         account: Account,
     }
 );
 payload!(AccountRequestPasswordResetPayload, AccountRequestPasswordResetError {
-    /// True when it was taken: a letter goes to the address if there is an account. The answer is the same if
-    /// there is none.
+    /// True if the request was accepted. An e-mail is sent to the address if there is an account. The result
+    /// is the same if there is none.
     accepted: bool,
 } retry_after_seconds);
 payload!(
     AccountResetPasswordPayload,
     AccountResetPasswordError {
-        /// The account with its new password. Nobody is signed in by this, and all of its sessions have
-        /// ended.
+        /// The account with its new password. All of its sessions have ended, and the mutation does not sign
+        /// in.
         account: Account,
     }
 );
 payload!(
     AccountUpdatePayload,
     AccountUpdateError {
-        /// The account as it is now.
+        /// The account after the change.
         account: Account,
     }
 );
 payload!(AccountChangePasswordPayload, AccountChangePasswordError {
-    /// The account with its new password. All of its sessions but this one have ended.
+    /// The account with its new password. All of its other sessions have ended.
     account: Account,
 } retry_after_seconds);
 
-/// Who wants an account.
+/// A request for an account.
 #[derive(InputObject)]
 pub struct AccountSignUpInput {
-    /// The address, at most 254 characters. A letter with a link goes there.
+    /// The e-mail address, at most 254 characters. An e-mail with a link is sent there.
     pub email: String,
-    /// 8 to 128 characters of any script, as typed.
+    /// The password: 8 to 128 characters of any script, as typed.
     #[graphql(secret)]
     pub password: String,
-    /// What the person wants to be called, at most 80 characters.
+    /// The name that the person wants to be called, at most 80 characters.
     pub name: String,
 }
 
-/// The proof that an address is its owner's.
+/// The proof that an e-mail address belongs to the account's owner.
 #[derive(InputObject)]
 pub struct AccountConfirmEmailInput {
-    /// The `code` of the letter's link. Good once, for 48 hours.
+    /// The `code` of the link in the e-mail. It works once, for 48 hours.
     #[graphql(secret)]
     pub link: String,
 }
 
-/// Whose password is forgotten.
+/// The account whose password is to be reset.
 #[derive(InputObject)]
 pub struct AccountRequestPasswordResetInput {
-    /// The address of the account.
+    /// The e-mail address of the account.
     pub email: String,
 }
 
-/// A new password, and the right to choose it.
+/// A new password, with the code of the link in the e-mail.
 #[derive(InputObject)]
 pub struct AccountResetPasswordInput {
-    /// The `code` of the letter's link. Good once, for an hour.
+    /// The `code` of the link in the e-mail. It works once, for an hour.
     #[graphql(secret)]
     pub link: String,
     /// The new password: 8 to 128 characters of any script, as typed.
@@ -120,14 +131,14 @@ pub struct AccountResetPasswordInput {
     pub password: String,
 }
 
-/// What is to change of one's own account. Fields that are left out stay as they are.
+/// The changes to the viewer's own account. Fields that are left out stay as they are.
 #[derive(InputObject)]
 pub struct AccountUpdateInput {
-    /// What the person wants to be called, at most 80 characters.
+    /// The name that the person wants to be called, at most 80 characters.
     pub name: Option<String>,
 }
 
-/// The present password and the new one.
+/// The present and the new password.
 #[derive(InputObject)]
 pub struct AccountChangePasswordInput {
     /// The present password.
@@ -138,19 +149,19 @@ pub struct AccountChangePasswordInput {
     pub new_password: String,
 }
 
-/// Writes of accounts.
+/// The mutations of accounts.
 #[derive(Default)]
 pub struct AccountsMutation;
 
 #[Object]
 impl AccountsMutation {
-    /// Sign up with an address and a password. A letter with a link goes to the address;
-    /// `accountConfirmEmail` takes its code. Whether there was an account before is told to the reader of the
-    /// letter only.
+    /// Signs up with an e-mail address and a password. An e-mail with a link is sent to the address, and
+    /// `accountConfirmEmail` takes the code of the link. Only the e-mail says whether there was an account
+    /// already.
     async fn account_sign_up(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Who wants an account.")] input: AccountSignUpInput,
+        #[graphql(desc = "The new account.")] input: AccountSignUpInput,
     ) -> async_graphql::Result<AccountSignUpPayload> {
         answer(async {
             let scope = entry_scope(ctx)?;
@@ -166,11 +177,11 @@ impl AccountsMutation {
         .await
     }
 
-    /// Confirm the address of an account by the letter's link.
+    /// Confirms the e-mail address of an account with the code of the link in the e-mail.
     async fn account_confirm_email(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The proof that the address is its owner's.")] input: AccountConfirmEmailInput,
+        #[graphql(desc = "The proof that the address is the owner's.")] input: AccountConfirmEmailInput,
     ) -> async_graphql::Result<AccountConfirmEmailPayload> {
         answer(async {
             let scope = entry_scope(ctx)?;
@@ -182,11 +193,11 @@ impl AccountsMutation {
         .await
     }
 
-    /// Ask for a letter with a link that lets one choose a new password.
+    /// Requests an e-mail with a link for setting a new password.
     async fn account_request_password_reset(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Whose password is forgotten.")] input: AccountRequestPasswordResetInput,
+        #[graphql(desc = "The account.")] input: AccountRequestPasswordResetInput,
     ) -> async_graphql::Result<AccountRequestPasswordResetPayload> {
         answer(async {
             let scope = entry_scope(ctx)?;
@@ -198,12 +209,12 @@ impl AccountsMutation {
         .await
     }
 
-    /// Choose a new password by the letter's link. It confirms the address too, and ends all sessions of the
-    /// account.
+    /// Sets a new password with the code of the link in the e-mail. It also confirms the address, and ends
+    /// all sessions of the account.
     async fn account_reset_password(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The new password, and the right to choose it.")] input: AccountResetPasswordInput,
+        #[graphql(desc = "The new password and the code.")] input: AccountResetPasswordInput,
     ) -> async_graphql::Result<AccountResetPasswordPayload> {
         answer(async {
             let scope = entry_scope(ctx)?;
@@ -218,11 +229,11 @@ impl AccountsMutation {
         .await
     }
 
-    /// Change one's own account.
+    /// Changes the viewer's own account.
     async fn account_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is to change.")] input: AccountUpdateInput,
+        #[graphql(desc = "The changes.")] input: AccountUpdateInput,
     ) -> async_graphql::Result<AccountUpdatePayload> {
         answer(async {
             let scope = ctx.scope(OwnAccount)?;
@@ -237,11 +248,11 @@ impl AccountsMutation {
         .await
     }
 
-    /// Change one's own password. It ends all other sessions of the account.
+    /// Changes the password of the viewer's own account, and ends all of its other sessions.
     async fn account_change_password(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The present password and the new one.")] input: AccountChangePasswordInput,
+        #[graphql(desc = "The present and the new password.")] input: AccountChangePasswordInput,
     ) -> async_graphql::Result<AccountChangePasswordPayload> {
         answer(async {
             let scope = ctx.scope(OwnAccount)?;

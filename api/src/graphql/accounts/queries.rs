@@ -1,4 +1,4 @@
-//! Who asks, and all accounts.
+//! Queries of the viewer and of accounts.
 
 use async_graphql::{Context, Object};
 use domain::{
@@ -14,13 +14,13 @@ use crate::graphql::{
     input::argument,
 };
 
-/// Reads of who asks, and of accounts.
+/// The queries of the viewer and of accounts.
 #[derive(Default)]
 pub struct AccountsQuery;
 
 #[Object]
 impl AccountsQuery {
-    /// Who asks, by the bearer token of the request.
+    /// The viewer, which the bearer token of the request identifies.
     async fn viewer(&self, ctx: &Context<'_>) -> Viewer {
         Viewer(ctx.viewer().clone())
     }

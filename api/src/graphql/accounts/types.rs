@@ -1,4 +1,4 @@
-//! Who asks, and the accounts of people.
+//! The viewer, and the accounts of people.
 
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
@@ -18,36 +18,36 @@ use crate::graphql::{
     errors::{Internal, denied},
 };
 
-/// What somebody who asks can be.
+/// The kinds of viewers.
 #[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
 pub enum ViewerKind {
-    /// Nobody known: sees what is published.
+    /// An unknown viewer, who sees only what is published.
     Public,
-    /// A person who signed in.
+    /// A person who is signed in.
     Account,
-    /// An address that buys without an account.
+    /// A guest: an e-mail address that buys without an account.
     Guest,
     /// An API token.
     Token,
 }
 
-/// What a member of a creator is.
+/// The role of a member of a creator.
 #[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
 #[graphql(remote = "access::MemberRole")]
 pub enum MemberRole {
-    /// May do everything for the creator, API tokens included.
+    /// An owner, who may do everything for the creator, including the management of API tokens.
     Owner,
-    /// Works there: may do everything but manage API tokens.
+    /// A member of the staff, who may do everything except manage API tokens.
     Staff,
 }
 
-/// Who asks, by the bearer token of the request.
+/// The viewer.
 pub struct Viewer(pub(crate) access::Viewer);
 
-/// Who asks, by the bearer token of the request.
+/// The viewer: whoever makes the request, as its bearer token identifies them.
 #[Object]
 impl Viewer {
-    /// What the viewer is. One of the fields below says more, except for PUBLIC.
+    /// The kind of the viewer. For every kind except PUBLIC, one of the other fields has the details.
     async fn kind(&self) -> ViewerKind {
         match self.0 {
             access::Viewer::Public => ViewerKind::Public,
@@ -56,21 +56,21 @@ impl Viewer {
             access::Viewer::Token(_) => ViewerKind::Token,
         }
     }
-    /// The viewer's own account, when the kind is ACCOUNT. Null in a session that a storefront's server
-    /// holds: the buyer lent it to buy, not to manage the account.
+    /// The viewer's own account, if the kind is ACCOUNT. Null in a session that a storefront's server opened:
+    /// the buyer allowed it to buy, but not to manage the account.
     async fn account(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Account>> {
         let Ok(scope) = authorize(&self.0, OwnAccount) else { return Ok(None) };
         let row = queries::own_account(ctx.db(), &scope).await.internal()?;
         Ok(row.map(|row| Account::seen_by(&self.0, row)))
     }
-    /// The guest, when the kind is GUEST.
+    /// The guest, if the kind is GUEST.
     async fn guest(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Guest>> {
         let access::Viewer::Guest(viewer) = &self.0 else { return Ok(None) };
         let scope = authorize(&self.0, Buy).map_err(denied)?;
         let email = rules::own_email(ctx.db(), &scope).await.internal()?;
         Ok(email.map(|email| Guest { id: global(viewer.guest), email: email.as_str().to_owned() }))
     }
-    /// The API token, when the kind is TOKEN.
+    /// The API token, if the kind is TOKEN.
     async fn token(&self) -> Option<ViewerToken> {
         match &self.0 {
             access::Viewer::Token(token) => Some(ViewerToken(token.clone())),
@@ -79,27 +79,27 @@ impl Viewer {
     }
 }
 
-/// An e-mail address that buys without an account.
+/// A guest: an e-mail address that buys without an account.
 #[derive(SimpleObject, Debug, Clone)]
 pub struct Guest {
-    /// Global id.
+    /// The global id.
     pub id: ID,
-    /// The address, confirmed by the link that was sent there.
+    /// The e-mail address, confirmed by the link that was sent there.
     pub email: String,
 }
 
-/// A person who can sign in.
+/// An account.
 #[derive(Clone)]
 pub struct Account {
     row: rules::Account,
-    /// Whoever looks at the account that is its own: memberships and sessions are nobody else's business.
+    /// The viewer, if the account is the viewer's own. Nobody else may see its memberships and sessions.
     own: Option<AccountViewer>,
 }
 
 impl ListNode for Account {}
 
 impl Account {
-    /// The account as that viewer sees it.
+    /// Returns the account as a viewer may see it.
     pub(crate) fn seen_by(viewer: &access::Viewer, row: rules::Account) -> Self {
         let own = match viewer {
             access::Viewer::Account(viewer) if viewer.account == row.id => Some(viewer.clone()),
@@ -112,14 +112,14 @@ impl Account {
     }
 }
 
-/// A person who can sign in. Seen by that person, and by administrators.
+/// An account: a person who can sign in. Only that person and administrators can see it.
 #[Object]
 impl Account {
-    /// Global id.
+    /// The global id.
     pub(crate) async fn id(&self) -> ID {
         global(self.row.id)
     }
-    /// What the person wants to be called.
+    /// The name that the person wants to be called.
     async fn name(&self) -> &str {
         &self.row.name
     }
@@ -127,16 +127,16 @@ impl Account {
     async fn email(&self) -> &str {
         self.row.email.as_str()
     }
-    /// Whether the address is known to be the person's. Reserving needs it.
+    /// Whether the address is confirmed. Reserving needs a confirmed address.
     async fn email_confirmed(&self) -> bool {
         self.row.email_confirmed_at.is_some()
     }
-    /// Whether this is an administrator of the marketplace.
+    /// Whether the person is an administrator of the marketplace.
     async fn admin(&self) -> bool {
         self.row.admin
     }
-    /// For which creators the person works, as far as this session may act for them: none in a session that a
-    /// storefront opened. Null when the account is not the viewer's own.
+    /// The creators that the person works for, as far as this session may act for them. Empty in a session
+    /// that a storefront opened. Null if the account is not the viewer's own.
     async fn memberships(&self) -> Option<Vec<Membership>> {
         let own = self.own.as_ref()?;
         Some(
@@ -146,8 +146,7 @@ impl Account {
                 .collect(),
         )
     }
-    /// The sessions in which the person is signed in now, newest first. Null when the account is not the
-    /// viewer's own.
+    /// The present sessions of the account, newest first. Null if the account is not the viewer's own.
     async fn sessions(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Connection<Session>>> {
         let list = List::of(ctx, "sessions")?;
         let Some(own) = self.own.clone() else { return Ok(None) };
@@ -164,20 +163,20 @@ impl Account {
     }
 }
 
-/// That somebody works for a creator.
+/// The membership of a person in a creator.
 pub struct Membership {
     creator: CreatorId,
     role: access::MemberRole,
 }
 
-/// That the account's person works for a creator.
+/// The membership of the account's person in a creator.
 #[Object]
 impl Membership {
-    /// For whom.
+    /// The creator.
     async fn creator(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Creator>> {
         Ok(ctx.load(CreatorById(self.creator)).await?.map(Creator))
     }
-    /// As what.
+    /// The role of the person.
     async fn role(&self) -> MemberRole {
         self.role.into()
     }

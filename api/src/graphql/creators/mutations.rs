@@ -1,4 +1,4 @@
-//! To open creators, and to change their profiles.
+//! Mutations that create creators and change their profiles.
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object};
 use domain::{
@@ -21,29 +21,29 @@ use crate::graphql::{
     user_error::user_error,
 };
 
-/// A creator to be opened. You become its owner.
+/// A new creator. The account that is signed in becomes its owner.
 #[derive(InputObject)]
 pub struct CreatorCreateInput {
-    /// The slug of its page, 2 to 80 of `a-z`, `0-9` and hyphens; left out, one is made of the name. Slugs
-    /// are unique in the marketplace.
+    /// The slug of the creator's page: 2 to 80 characters of `a-z`, `0-9` and hyphens, unique in the
+    /// marketplace. By default it is derived from the name.
     pub slug: Option<String>,
-    /// What it is called, at most 80 characters.
+    /// The name, at most 80 characters.
     pub name: String,
-    /// What it does, in one line of at most 160 characters.
+    /// A tagline: what the creator does, in one line of at most 160 characters.
     pub tagline: Option<String>,
-    /// The town or region that it works in, at most 120 characters.
+    /// The town or region in which the creator works, at most 120 characters.
     pub place: Option<String>,
-    /// Its country, by the code of ISO 3166-1 alpha-2, such as `PT`: goods that are fetched there are taxed
-    /// there.
+    /// The country as a code of ISO 3166-1 alpha-2, such as `PT`. Goods that are picked up are taxed in this
+    /// country.
     pub country: String,
-    /// Its time zone, by the name in the IANA database, such as `Europe/Lisbon`.
+    /// The time zone as a name of the IANA database, such as `Europe/Lisbon`.
     pub time_zone: String,
-    /// The currency of all its prices; fixed once it has a product.
+    /// The currency of all prices of the creator. It cannot change once there is a product or a drop.
     pub currency: CurrencyCode,
-    /// Whether its prices include tax.
+    /// Whether the creator's prices include tax.
     #[graphql(default = true)]
     pub prices_include_tax: bool,
-    /// Its story in Markdown, at most 20,000 characters.
+    /// The creator's story in Markdown, at most 20,000 characters.
     pub story: Option<String>,
 }
 
@@ -52,8 +52,8 @@ user_error!(
     CreatorCreateErrorCode,
     CreateCreatorRefusal {
         SlugTaken: "Another creator has, or once had, this slug.",
-        SlugNeeded: "No slug was given, and none can be made of the name.",
-        TooManyCreators: "The account has as many creators as it may have.",
+        SlugNeeded: "No slug was given, and none can be derived from the name.",
+        TooManyCreators: "The account is a member of the maximum number of creators already.",
     }
 );
 payload!(
@@ -64,31 +64,31 @@ payload!(
     }
 );
 
-/// What is to change of a creator's profile. Fields that are left out stay as they are.
+/// The changes to a creator's profile. Fields that are left out stay as they are.
 #[derive(InputObject)]
 pub struct CreatorUpdateInput {
-    /// Which creator.
+    /// The global id of the creator.
     pub id: ID,
-    /// The `version` that you read: when somebody has changed the profile since, nothing is changed and the
-    /// error is CONFLICT.
+    /// The `version` that you last read. If the profile has changed since, nothing is changed and the error
+    /// is `CONFLICT`.
     pub version: Option<i64>,
-    /// A new slug; the old one leads to the creator still.
+    /// A new slug. The old slug keeps leading to the creator.
     pub slug: Option<String>,
-    /// What it is called, at most 80 characters.
+    /// The name, at most 80 characters.
     pub name: Option<String>,
-    /// What it does, in one line of at most 160 characters; null takes it away.
+    /// A tagline: what the creator does, in one line of at most 160 characters. Null removes it.
     pub tagline: MaybeUndefined<String>,
-    /// The town or region that it works in, at most 120 characters; null takes it away.
+    /// The town or region in which the creator works, at most 120 characters. Null removes it.
     pub place: MaybeUndefined<String>,
-    /// Its country, by the code of ISO 3166-1 alpha-2.
+    /// The country as a code of ISO 3166-1 alpha-2, such as `PT`.
     pub country: Option<String>,
-    /// Its time zone, by the name in the IANA database.
+    /// The time zone as a name of the IANA database, such as `Europe/Lisbon`.
     pub time_zone: Option<String>,
-    /// The currency of all its prices, while it has no product.
+    /// The currency of all prices of the creator. It cannot change once there is a product or a drop.
     pub currency: Option<CurrencyCode>,
-    /// Whether its prices include tax.
+    /// Whether the creator's prices include tax.
     pub prices_include_tax: Option<bool>,
-    /// Its story in Markdown, at most 20,000 characters; an empty text takes it away.
+    /// The creator's story in Markdown, at most 20,000 characters. An empty string removes it.
     pub story: Option<String>,
 }
 
@@ -96,30 +96,30 @@ user_error!(
     CreatorUpdateError,
     CreatorUpdateErrorCode,
     UpdateCreatorRefusal {
-        Conflict: "Somebody has changed the profile since that version. Read it again.",
+        Conflict: "The profile has changed since the version in the input. Read it again.",
         SlugTaken: "Another creator has, or once had, this slug.",
-        CurrencyFixed: "There is a product, so the currency cannot change.",
+        CurrencyFixed: "The currency cannot change, because there is a product or a drop.",
     }
 );
 payload!(
     CreatorUpdatePayload,
     CreatorUpdateError {
-        /// The creator as it is now.
+        /// The creator after the change.
         creator: Creator,
     }
 );
 
-/// Changes of creators.
+/// The mutations of creators.
 #[derive(Default)]
 pub struct CreatorsMutation;
 
 #[Object]
 impl CreatorsMutation {
-    /// Opens a creator, owned by the account that is signed in.
+    /// Creates a creator. The account that is signed in becomes its owner.
     async fn creator_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The creator to be opened.")] input: CreatorCreateInput,
+        #[graphql(desc = "The new creator.")] input: CreatorCreateInput,
     ) -> async_graphql::Result<CreatorCreatePayload> {
         answer(async {
             let scope = ctx.scope(OpenCreator)?;
@@ -143,11 +143,12 @@ impl CreatorsMutation {
         .await
     }
 
-    /// Changes the profile of a creator. For its members, and its secret tokens with `profile:write`.
+    /// Changes the profile of a creator. For the creator's members, and for its secret tokens with
+    /// `PROFILE_WRITE`.
     async fn creator_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is to change.")] input: CreatorUpdateInput,
+        #[graphql(desc = "The changes.")] input: CreatorUpdateInput,
     ) -> async_graphql::Result<CreatorUpdatePayload> {
         answer(async {
             let mut form = Form::new();

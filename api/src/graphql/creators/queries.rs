@@ -1,4 +1,4 @@
-//! The creators of the marketplace, and the one that a slug leads to.
+//! Queries of creators: the list, and a creator by slug.
 
 use async_graphql::{Context, Enum, Object};
 use domain::{
@@ -13,17 +13,17 @@ use crate::graphql::{
     errors::Internal,
 };
 
-/// In which order creators are listed.
+/// The order of a list of creators.
 #[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
 #[graphql(remote = "Sort")]
 pub enum CreatorSort {
-    /// Those that opened last first.
+    /// The most recently created first.
     Newest,
     /// By name, from A to Z.
     Name,
 }
 
-/// The id of the creator that a present or past slug leads to.
+/// Returns the id of the creator with a current or past slug.
 pub(crate) async fn creator_id_by_slug(
     ctx: &Context<'_>,
     slug: &str,
@@ -33,17 +33,17 @@ pub(crate) async fn creator_id_by_slug(
     Ok(creator.map(|creator| creator.id))
 }
 
-/// Reads of creators.
+/// The queries of creators.
 #[derive(Default)]
 pub struct CreatorsQuery;
 
 #[Object]
 impl CreatorsQuery {
-    /// The creators of the marketplace, as a list to page through. With a creator's token: that creator only.
+    /// The creators of the marketplace. A creator's token gets only that creator.
     async fn creators(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "In which order.", default_with = "CreatorSort::Newest")] sort: CreatorSort,
+        #[graphql(desc = "The order.", default_with = "CreatorSort::Newest")] sort: CreatorSort,
     ) -> async_graphql::Result<Connection<Creator>> {
         let list = List::of(ctx, format!("creators:{sort:?}"))?;
         let scope = *ctx.sight()?.public_scope();
@@ -52,8 +52,8 @@ impl CreatorsQuery {
         Ok(list.connection(slice.map(Creator), ctx.db(), scope, count))
     }
 
-    /// A creator by its slug, present or past: compare `slug` with what you asked for, and redirect when it
-    /// differs. Null when there is none.
+    /// The creator with the given slug, current or past. Compare `slug` with the one you asked for, and
+    /// redirect if they differ. Null if there is no such creator.
     async fn creator(
         &self,
         ctx: &Context<'_>,

@@ -1,4 +1,5 @@
-//! Sessions: to sign in and out, to buy as a guest, and to open a session for a buyer who agreed.
+//! Sessions: signing in and out, buying as a guest, and sessions that a storefront opens for a buyer who
+//! agreed.
 
 pub mod mutations;
 pub mod types;

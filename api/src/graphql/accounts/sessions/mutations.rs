@@ -1,6 +1,7 @@
-//! To sign in and out, to buy as a guest, and to open a session for a buyer who agreed.
+//! Mutations that sign in and out, start sessions of guests, and open sessions for buyers who agreed.
 //!
-//! Inputs with secrets have no `Debug`, and their fields are marked, so that no log can show them.
+//! Inputs with secrets do not implement `Debug`, and their secret fields are marked, so that they cannot
+//! appear in a log.
 
 use async_graphql::{Context, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
@@ -30,134 +31,147 @@ use crate::graphql::{
 };
 
 user_error!(SessionSignInError, SessionSignInErrorCode, SignInRefusal {
-    BadCredentials: "The e-mail address or the password is wrong. It is not told which.",
-} wait: TooManyTries = "Too often for this address, or from your network. `retryAfterSeconds` says how long to wait.");
+    BadCredentials: "The e-mail address or the password is wrong. The error does not say which.",
+} wait: TooManyTries = "There were too many tries for this address, or from your network. \
+    `retryAfterSeconds` says how long to wait.");
 user_error!(SessionSignOutError, SessionSignOutErrorCode, NeverRefused {});
 user_error!(SessionRevokeError, SessionRevokeErrorCode, RevokeSessionRefusal {} not_found: NotFound);
-user_error!(GuestStartError, GuestStartErrorCode, StartGuestRefusal {} wait: TooManyTries = "Too often from your network, or too many letters to this address. `retryAfterSeconds` says how long to wait.");
+user_error!(
+    GuestStartError, GuestStartErrorCode,
+    StartGuestRefusal {} wait: TooManyTries = "There were too many tries from your network, or too many \
+        e-mails to this address. `retryAfterSeconds` says how long to wait."
+);
 user_error!(
     GuestConfirmError,
     GuestConfirmErrorCode,
     ConfirmGuestRefusal {
-        LinkInvalid: "The link is unknown, was used, or has run out. `guestStart` sends a new one."
+        LinkInvalid: "The link is unknown, used or expired. `guestStart` sends a new one."
     }
 );
-user_error!(SessionRequestError, SessionRequestErrorCode, RequestSessionRefusal {} wait: TooManyTries = "Too often by this storefront, or too many letters to this address. `retryAfterSeconds` says how long to wait.");
+user_error!(
+    SessionRequestError, SessionRequestErrorCode,
+    RequestSessionRefusal {} wait: TooManyTries = "There were too many tries by this storefront, or too many \
+        e-mails to this address. `retryAfterSeconds` says how long to wait."
+);
 user_error!(
     SessionOpenError,
     SessionOpenErrorCode,
     OpenSessionRefusal {
-        LinkInvalid: "The link is unknown, was used, has run out, or was asked for by another storefront."
+        LinkInvalid: "The link is unknown, used or expired, or another storefront requested it."
     }
 );
 
 payload!(SessionSignInPayload, SessionSignInError {
-    /// The bearer token of the session, shown this once: send it as `Authorization: Bearer …`.
+    /// The bearer token of the session, which is shown only this once. Send it as `Authorization: Bearer …`.
     token: String,
-    /// Until when the session lasts.
+    /// When the session ends.
     expires_at: DateTime<Utc>,
-    /// Who the bearer is from now on.
+    /// The viewer that the bearer token identifies.
     viewer: Viewer,
 } retry_after_seconds);
 payload!(
     SessionSignOutPayload,
     SessionSignOutError {
-        /// True when the session has ended: its token is worth nothing any more.
+        /// True if the session has ended. Its token no longer works.
         signed_out: bool,
     }
 );
 payload!(
     SessionRevokePayload,
     SessionRevokeError {
-        /// The session that has ended.
+        /// The global id of the session, which has ended.
         id: ID,
     }
 );
 payload!(GuestStartPayload, GuestStartError {
-    /// True when it was taken: a letter goes to the address. The answer is the same for every address.
+    /// True if the request was accepted. An e-mail is sent to the address. The result is the same for every
+    /// address.
     accepted: bool,
 } retry_after_seconds);
 payload!(GuestConfirmPayload, GuestConfirmError {
-    /// The bearer token of the guest's session, shown this once: send it as `Authorization: Bearer …`.
+    /// The bearer token of the guest's session, which is shown only this once. Send it as `Authorization:
+    /// Bearer …`.
     token: String,
-    /// Until when the session lasts.
+    /// When the session ends.
     expires_at: DateTime<Utc>,
-    /// Who the bearer is from now on.
+    /// The viewer that the bearer token identifies.
     viewer: Viewer,
 });
 payload!(SessionRequestPayload, SessionRequestError {
-    /// True when it was taken: a letter goes to the address if it is the confirmed one of an account. The
-    /// answer is the same if not.
+    /// True if the request was accepted. An e-mail is sent to the address if it is the confirmed address of
+    /// an account. The result is the same if it is not.
     accepted: bool,
 } retry_after_seconds);
 payload!(SessionOpenPayload, SessionOpenError {
-    /// The bearer token of the buyer's session, shown this once. Keep it on the server.
+    /// The bearer token of the buyer's session, which is shown only this once. Keep it on the server.
     token: String,
-    /// Until when the session lasts.
+    /// When the session ends.
     expires_at: DateTime<Utc>,
-    /// Who the bearer is from now on.
+    /// The viewer that the bearer token identifies.
     viewer: Viewer,
 });
 
-/// Who wants in.
+/// The credentials of an account.
 #[derive(InputObject)]
 pub struct SessionSignInInput {
-    /// The address of the account.
+    /// The e-mail address of the account.
     pub email: String,
     /// The password.
     #[graphql(secret)]
     pub password: String,
 }
 
-/// Which session is to end.
+/// The session to end.
 #[derive(InputObject)]
 pub struct SessionRevokeInput {
-    /// One of the account's own sessions.
+    /// The global id of one of the account's own sessions.
     pub id: ID,
 }
 
-/// Who wants to buy without an account.
+/// A request to buy without an account.
 #[derive(InputObject)]
 pub struct GuestStartInput {
-    /// The address, at most 254 characters. A letter with a link goes there.
+    /// The e-mail address, at most 254 characters. An e-mail with a link is sent there.
     pub email: String,
 }
 
-/// The proof that an address is the guest's.
+/// The proof that an e-mail address belongs to the guest.
 #[derive(InputObject)]
 pub struct GuestConfirmInput {
-    /// The `code` of the letter's link. Good once, for an hour.
+    /// The `code` of the link in the e-mail. It works once, for an hour.
     #[graphql(secret)]
     pub link: String,
 }
 
-/// Which buyer is asked.
+/// The buyer who is asked to agree.
 #[derive(InputObject)]
 pub struct SessionRequestInput {
-    /// The address of the buyer's account. A letter with a link goes there and names the storefront by its
-    /// token's name.
+    /// The e-mail address of the buyer's account. An e-mail with a link is sent there. It names the
+    /// storefront by the name of its API token.
     pub email: String,
 }
 
 /// The proof that a buyer agreed.
 #[derive(InputObject)]
 pub struct SessionOpenInput {
-    /// The `code` of the letter's link. Good once, for 15 minutes, and for the token that asked.
+    /// The `code` of the link in the e-mail. It works once, for 15 minutes, and only for the API token that
+    /// requested it.
     #[graphql(secret)]
     pub link: String,
 }
 
-/// Writes of sessions, of accounts and of guests.
+/// The mutations of sessions.
 #[derive(Default)]
 pub struct SessionsMutation;
 
 #[Object]
 impl SessionsMutation {
-    /// Sign in: begins a session of 30 days. The address need not be confirmed; what needs that says so.
+    /// Signs in, which starts a session of 30 days. The e-mail address need not be confirmed, but some
+    /// operations require a confirmed address.
     async fn session_sign_in(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Who wants in.")] input: SessionSignInInput,
+        #[graphql(desc = "The credentials.")] input: SessionSignInInput,
     ) -> async_graphql::Result<SessionSignInPayload> {
         answer(async {
             let scope = entry_scope(ctx)?;
@@ -176,7 +190,7 @@ impl SessionsMutation {
         .await
     }
 
-    /// Sign out: ends the session of the request's bearer token, an account's or a guest's.
+    /// Signs out: ends the session of the request's bearer token, which may be an account's or a guest's.
     async fn session_sign_out(&self, ctx: &Context<'_>) -> async_graphql::Result<SessionSignOutPayload> {
         answer(async {
             let scope = ctx.scope(OwnSession)?;
@@ -186,11 +200,11 @@ impl SessionsMutation {
         .await
     }
 
-    /// End one session of one's own account, such as that of a lost device.
+    /// Ends one session of the viewer's own account, such as the session of a lost device.
     async fn session_revoke(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which session is to end.")] input: SessionRevokeInput,
+        #[graphql(desc = "The session to end.")] input: SessionRevokeInput,
     ) -> async_graphql::Result<SessionRevokePayload> {
         answer(async {
             let scope = ctx.scope(OwnAccount)?;
@@ -203,12 +217,12 @@ impl SessionsMutation {
         .await
     }
 
-    /// Begin to buy without an account. A letter with a link goes to the address; `guestConfirm` takes its
-    /// code.
+    /// Starts to buy without an account. An e-mail with a link is sent to the address, and `guestConfirm`
+    /// takes the code of the link.
     async fn guest_start(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Who wants to buy.")] input: GuestStartInput,
+        #[graphql(desc = "The guest's e-mail address.")] input: GuestStartInput,
     ) -> async_graphql::Result<GuestStartPayload> {
         answer(async {
             let scope = entry_scope(ctx)?;
@@ -220,11 +234,12 @@ impl SessionsMutation {
         .await
     }
 
-    /// Go on as a guest by the letter's link: begins a session of 24 hours, good for reserving and paying.
+    /// Starts the session of a guest with the code of the link in the e-mail. The session lasts 24 hours, and
+    /// allows to reserve and pay.
     async fn guest_confirm(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The proof that the address is the guest's.")] input: GuestConfirmInput,
+        #[graphql(desc = "The proof that the address belongs to the guest.")] input: GuestConfirmInput,
     ) -> async_graphql::Result<GuestConfirmPayload> {
         answer(async {
             let scope = entry_scope(ctx)?;
@@ -240,12 +255,12 @@ impl SessionsMutation {
         .await
     }
 
-    /// Ask a buyer, by a letter that names the storefront, to let it open a session. For secret tokens with
-    /// SESSIONS_OPEN.
+    /// Asks a buyer to let the storefront open a session. The e-mail to the buyer names the storefront. For
+    /// secret tokens with `SESSIONS_OPEN`.
     async fn session_request(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which buyer is asked.")] input: SessionRequestInput,
+        #[graphql(desc = "The buyer.")] input: SessionRequestInput,
     ) -> async_graphql::Result<SessionRequestPayload> {
         answer(async {
             let scope = ctx.scope(OpenSessions)?;
@@ -257,8 +272,9 @@ impl SessionsMutation {
         .await
     }
 
-    /// Open a session of 30 days for a buyer who agreed, by the letter's link. In it the person is a buyer
-    /// and nothing more. For the secret token that asked.
+    /// Opens a session of 30 days for a buyer who agreed, with the code of the link in the e-mail. In this
+    /// session the viewer can buy, but not manage the account or act for creators. Only for the secret token
+    /// that requested the link.
     async fn session_open(
         &self,
         ctx: &Context<'_>,

@@ -6,7 +6,7 @@ use domain::accounts as rules;
 
 use crate::graphql::{connection::ListNode, context::global};
 
-/// A session in which one is signed in.
+/// A session of an account.
 #[derive(Clone)]
 pub struct Session {
     pub(in crate::graphql::accounts) row: rules::Session,
@@ -15,30 +15,30 @@ pub struct Session {
 
 impl ListNode for Session {}
 
-/// A session in which one is signed in.
+/// A session of an account.
 #[Object]
 impl Session {
-    /// Global id, for `sessionRevoke`.
+    /// The global id. Pass it to `sessionRevoke`.
     async fn id(&self) -> ID {
         global(self.row.id)
     }
-    /// Whether it is the one that asks.
+    /// Whether this is the session of the request.
     async fn current(&self) -> bool {
         self.current
     }
-    /// The id of the API token of the storefront that opened it; null when the person signed in.
+    /// The global id of the API token whose storefront opened the session. Null if the person signed in.
     async fn opened_by_token_id(&self) -> Option<ID> {
         self.row.opened_by.map(global)
     }
-    /// Since when.
+    /// When the session started.
     async fn created_at(&self) -> DateTime<Utc> {
         self.row.created_at
     }
-    /// Until when.
+    /// When the session ends.
     async fn expires_at(&self) -> DateTime<Utc> {
         self.row.expires_at
     }
-    /// When it was last used, to the minute.
+    /// When the session was last used, to the minute.
     async fn last_used_at(&self) -> DateTime<Utc> {
         self.row.last_used_at
     }

@@ -1,4 +1,4 @@
-//! API tokens: of a creator, or of the marketplace.
+//! API tokens of creators and of the marketplace.
 
 pub mod mutations;
 pub mod queries;

@@ -1,4 +1,4 @@
-//! To make and revoke API tokens.
+//! Mutations that create and revoke API tokens.
 
 use async_graphql::{Context, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
@@ -19,11 +19,13 @@ user_error!(
     ApiTokenCreateError,
     ApiTokenCreateErrorCode,
     CreateTokenRefusal {
-        PermissionsOfPublishable: "A publishable token stands in public pages: it has no permissions.",
+        PermissionsOfPublishable: "A publishable token appears in public pages, so it cannot have \
+            permissions.",
         NoPermissions: "A secret token needs at least one permission.",
         ExpiryPast: "The expiry is not in the future.",
-        ExpiryTooFar: "The expiry is more than two years away; leave it out for a token without one.",
-        TooManyTokens: "There are 100 tokens that are good: revoke one first.",
+        ExpiryTooFar: "The expiry is more than two years in the future. Leave it out for a token that does \
+            not expire.",
+        TooManyTokens: "There are 100 valid tokens already. Revoke one first.",
     }
 );
 user_error!(ApiTokenRevokeError, ApiTokenRevokeErrorCode, RevokeTokenRefusal {} not_found: NotFound);
@@ -31,7 +33,7 @@ user_error!(ApiTokenRevokeError, ApiTokenRevokeErrorCode, RevokeTokenRefusal {} 
 payload!(
     ApiTokenCreatePayload,
     ApiTokenCreateError {
-        /// The bearer token, shown this once: it is not kept, and cannot be shown again.
+        /// The bearer token, which is shown only this once. It is not stored, so it cannot be shown again.
         secret: String,
         /// The new token.
         token: ApiToken,
@@ -40,49 +42,51 @@ payload!(
 payload!(
     ApiTokenRevokePayload,
     ApiTokenRevokeError {
-        /// The token, which is worth nothing any more; neither are the sessions that it opened for buyers.
+        /// The revoked token. Neither the token nor the sessions that it opened for buyers work any more.
         token: ApiToken,
     }
 );
 
-/// A token to be made.
+/// A new API token.
 #[derive(InputObject)]
 pub struct ApiTokenCreateInput {
-    /// Whose; left out, the marketplace's.
+    /// The global id of the creator that the token belongs to. Without it, the token belongs to the
+    /// marketplace.
     pub creator_id: Option<ID>,
-    /// Publishable or secret.
+    /// The kind: publishable or secret.
     pub kind: ApiTokenKind,
-    /// What it is for, at most 80 characters. Buyers read it when a storefront asks to open a session for
-    /// them.
+    /// The purpose of the token, at most 80 characters. Buyers see it when a storefront asks to open a
+    /// session for them.
     pub name: String,
-    /// What a secret token may do, at least one; none for a publishable one.
+    /// The permissions of a secret token, at least one. A publishable token has none.
     #[graphql(default)]
     pub permissions: Vec<ApiTokenPermission>,
-    /// Until when it is good, at most two years from now; left out, until it is revoked.
+    /// When the token expires, at most two years from now. Without it, the token is valid until it is
+    /// revoked.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// Which token is to be worthless.
+/// The API token to revoke.
 #[derive(InputObject)]
 pub struct ApiTokenRevokeInput {
-    /// Whose; left out, the marketplace's.
+    /// The global id of the creator that the token belongs to. Leave it out for a token of the marketplace.
     pub creator_id: Option<ID>,
-    /// Which token.
+    /// The global id of the token.
     pub id: ID,
 }
 
-/// Writes of API tokens.
+/// The mutations of API tokens.
 #[derive(Default)]
 pub struct TokensMutation;
 
 #[Object]
 impl TokensMutation {
-    /// Make an API token. For owners of the creator, and for administrators of the marketplace, signed in;
-    /// its secret is shown once.
+    /// Creates an API token. For owners of the creator, and for administrators of the marketplace, who are
+    /// signed in. The secret of the token is shown only once.
     async fn api_token_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The token to be made.")] input: ApiTokenCreateInput,
+        #[graphql(desc = "The new token.")] input: ApiTokenCreateInput,
     ) -> async_graphql::Result<ApiTokenCreatePayload> {
         answer(async {
             let mut form = Form::new();
@@ -101,12 +105,12 @@ impl TokensMutation {
         .await
     }
 
-    /// Revoke an API token, and with it the sessions that it opened for buyers. One that is revoked already
-    /// stays so.
+    /// Revokes an API token and ends the sessions that it opened for buyers. If it is revoked already,
+    /// nothing changes.
     async fn api_token_revoke(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which token is to be worthless.")] input: ApiTokenRevokeInput,
+        #[graphql(desc = "The token to revoke.")] input: ApiTokenRevokeInput,
     ) -> async_graphql::Result<ApiTokenRevokePayload> {
         answer(async {
             let mut form = Form::new();

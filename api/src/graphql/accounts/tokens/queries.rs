@@ -1,4 +1,4 @@
-//! The tokens that there are.
+//! The query of API tokens.
 
 use async_graphql::{Context, ID, Object};
 use domain::{
@@ -13,19 +13,21 @@ use crate::graphql::{
     errors::Internal,
 };
 
-/// Reads of API tokens.
+/// The queries of API tokens.
 #[derive(Default)]
 pub struct TokensQuery;
 
 #[Object]
 impl TokensQuery {
-    /// The API tokens of a creator, or of the marketplace, newest first, revoked ones too. For owners of the
-    /// creator, and for administrators, who are signed in and have confirmed their address. Null when there
-    /// is no such creator, or it is not yours.
+    /// The API tokens of a creator or of the marketplace, including revoked ones, newest first. For owners of
+    /// the creator, and for administrators, who are signed in and have confirmed their e-mail address. Null
+    /// if there is no such creator, or it is not yours.
     async fn api_tokens(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Whose; left out, the marketplace's.")] creator_id: Option<ID>,
+        #[graphql(desc = "The global id of the creator; the default is the marketplace.")] creator_id: Option<
+            ID,
+        >,
     ) -> async_graphql::Result<Option<Connection<ApiToken>>> {
         let list = List::of(ctx, "apiTokens")?;
         let Ok(creator) = creator_id.as_ref().map(id::<CreatorId>).transpose() else { return Ok(None) };

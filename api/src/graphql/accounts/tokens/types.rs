@@ -1,4 +1,4 @@
-//! API tokens, and the one that asks.
+//! API tokens, including the one that makes the request.
 
 use async_graphql::{Context, Enum, ID, Object};
 use chrono::{DateTime, Utc};
@@ -16,53 +16,55 @@ use crate::graphql::{
     creators::{Creator, CreatorById},
 };
 
-/// The two kinds of API tokens.
+/// The kind of an API token.
 #[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
 #[graphql(remote = "access::TokenKind")]
 pub enum ApiTokenKind {
-    /// Safe in a browser: reads what is published, and lets guests buy. Begins with `sr_pub_`.
+    /// A token that is safe in a browser. It reads what is published, and lets guests buy. It begins with
+    /// `sr_pub_`.
     Publishable,
-    /// For a storefront's server, which keeps it to itself. Begins with `sr_sec_`.
+    /// A token for a storefront's server, which must keep it secret. It begins with `sr_sec_`.
     Secret,
 }
 
-/// What a secret token may do.
+/// A permission of a secret token.
 #[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
 #[graphql(remote = "access::Permission")]
 pub enum ApiTokenPermission {
-    /// Read drafts, and archived things of the catalogue.
+    /// Read drafts and archived things of the catalogue.
     CatalogRead,
-    /// Change products, variants and drops.
+    /// Create and change products, variants and drops.
     CatalogWrite,
     /// Read the creator's reservations.
     ReservationsRead,
-    /// Change the creator's profile.
+    /// Change the creator's profile and shipping tariffs.
     ProfileWrite,
-    /// Ask buyers by e-mail to let a session be opened for them: `sessionRequest` and `sessionOpen`.
+    /// Ask buyers by e-mail to let the storefront open a session for them: `sessionRequest` and
+    /// `sessionOpen`.
     SessionsOpen,
-    /// Ask about the schema where the deployment does not let everybody: for code generators.
+    /// Read the schema by introspection, on a deployment that restricts it. Meant for code generators.
     SchemaRead,
 }
 
-/// The API token that asks.
+/// The API token that makes the request.
 pub struct ViewerToken(pub(crate) TokenViewer);
 
-/// The API token that asks: what it is and may do.
+/// The API token that makes the request, with its permissions.
 #[Object]
 impl ViewerToken {
-    /// Global id.
+    /// The global id.
     async fn id(&self) -> ID {
         global(self.0.token)
     }
-    /// Publishable or secret.
+    /// The kind: publishable or secret.
     async fn kind(&self) -> ApiTokenKind {
         self.0.kind.into()
     }
-    /// The creator that it belongs to; null is the marketplace.
+    /// The creator that the token belongs to. Null for a token of the marketplace.
     async fn creator(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Creator>> {
         creator(ctx, self.0.creator).await
     }
-    /// What it may do besides reading what is published. Empty for a publishable one.
+    /// The permissions beyond reading what is published. Empty for a publishable token.
     async fn permissions(&self) -> Vec<ApiTokenPermission> {
         permissions(&self.0.permissions)
     }
@@ -83,42 +85,43 @@ pub struct ApiToken(pub(crate) rules::ApiToken);
 
 impl ListNode for ApiToken {}
 
-/// An API token of a creator or of the marketplace. Its secret was shown when it was made, and is not kept.
+/// An API token of a creator or of the marketplace. Its secret was shown when it was created, and is not
+/// stored.
 #[Object]
 impl ApiToken {
-    /// Global id.
+    /// The global id.
     async fn id(&self) -> ID {
         global(self.0.id)
     }
-    /// What it is for. Buyers read the name of a storefront's token when it asks to open a session for them.
+    /// The purpose of the token. Buyers see it when a storefront asks to open a session for them.
     async fn name(&self) -> &str {
         &self.0.name
     }
-    /// Publishable or secret.
+    /// The kind: publishable or secret.
     async fn kind(&self) -> ApiTokenKind {
         self.0.kind.into()
     }
-    /// Whose it is; null is the marketplace's.
+    /// The creator that the token belongs to. Null for a token of the marketplace.
     async fn creator(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Creator>> {
         creator(ctx, self.0.creator).await
     }
-    /// What it may do besides reading what is published. Empty for a publishable one.
+    /// The permissions beyond reading what is published. Empty for a publishable token.
     async fn permissions(&self) -> Vec<ApiTokenPermission> {
         permissions(&self.0.permissions)
     }
-    /// When it was made.
+    /// When the token was created.
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }
-    /// Until when it is good; null is until it is revoked.
+    /// When the token expires. Null if it is valid until it is revoked.
     async fn expires_at(&self) -> Option<DateTime<Utc>> {
         self.0.expires_at
     }
-    /// When it was last used, to the minute; null when never.
+    /// When the token was last used, to the minute. Null if it was never used.
     async fn last_used_at(&self) -> Option<DateTime<Utc>> {
         self.0.last_used_at
     }
-    /// Since when it is worth nothing, if it was revoked.
+    /// When the token was revoked. Null if it was not revoked.
     async fn revoked_at(&self) -> Option<DateTime<Utc>> {
         self.0.revoked_at
     }

@@ -109,7 +109,7 @@ impl TasksMutation {
             let scope = ctx.scope(Administer)?;
             let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
             if !(1..=60).contains(&input.kind.len()) || !input.kind.bytes().all(letter) {
-                return Err(InvalidInput::at("kind", "must be 1 to 60 lower-case letters, digits and `_`").into());
+                return Err(InvalidInput::at("kind", "must be 1 to 60 of a-z, 0-9 and _").into());
             }
             let done = rules::requeue_all(ctx.db(), &scope, &input.kind).await.internal()?;
             let count = i32::try_from(done.count).unwrap_or(i32::MAX);
