@@ -62,7 +62,7 @@ on_both! {
         leave(&kit, "old-key-1").await;
         kit.clock.advance(TimeDelta::days(6));
         leave(&kit, "young-key-1").await;
-        // Both calls use one budget row. It is kept because it is refilled only now.
+        // Both calls take from one budget row. It is kept, because the budget is not full again yet.
         assert_eq!(sweep(&kit.db, &[]).await.unwrap(), 0);
         kit.clock.advance(TimeDelta::days(1) + TimeDelta::seconds(1));
         assert_eq!(sweep(&kit.db, &[]).await.unwrap(), 3, "a fact, a key and the budget");
