@@ -1,4 +1,5 @@
-// Starts GraphiQL on the endpoint beside this page, and joins it to the bar: examples, authorization, demo roles.
+// Starts GraphiQL on the endpoint beside this page and connects it with the bar: examples, authorization and
+// demo roles.
 'use strict';
 
 (() => {
@@ -10,30 +11,36 @@
     ['creator', 'Creator'],
     ['admin', 'Admin'],
   ];
-  // Relative to the page, so that all of it may live under a prefix of a proxy.
+  // Relative to the page, so that everything works under the path prefix of a proxy.
   const address = (path) => new URL(path, document.baseURI).href;
   const element = (id) => document.getElementById(id);
 
-  // Narrow enough for the editor's half of a laptop's screen.
+  // At most as wide as the editor on a laptop's screen.
   const INTRO = `# Welcome! This is the GraphQL API of this server.
 #
 # Run       Ctrl-Enter, or the arrow button
 # Complete  Ctrl-Space
 # Docs      the book on the left: every type
-# Examples  the list at the top opens one
+# Examples  opens one from the list at the top
 #           in a new tab, with its variables
-# Token     the Authorization field: sent with
-#           every request, forgotten with this tab`;
+# Token     goes into the Authorization field;
+#           sent with every request, forgotten
+#           with this tab`;
   const INTRO_DEMO = `
-# Act as    takes the token of a demo account;
+# Act as    uses the token of a demo account;
 #           an example switches to its own`;
   const FALLBACK_QUERY = 'query Hello {\n  __typename\n}\n';
 
-  // --- Storage -----------------------------------------------------------------------------------------------------
+  // --- Storage -------------------------------------------------------------------------------------------
 
-  // What is typed may hold a password or a token (a sign-in is an operation like any other), so it ends with the browser
-  // tab; only the look of the page is remembered for longer. A browser may refuse storage altogether: then nothing is kept.
-  const LASTING = new Set(['theme', 'docExplorerFlex', 'editorFlex', 'secondaryEditorFlex', 'visiblePlugin'].map((key) => `graphiql:${key}`));
+  // The editors may contain a password or a token (a sign-in is an operation like any other), so their
+  // content is kept for this browser tab only. Just the look of the page is remembered for longer. A browser
+  // may refuse storage altogether; then nothing is remembered.
+  const LASTING = new Set(
+    ['theme', 'docExplorerFlex', 'editorFlex', 'secondaryEditorFlex', 'visiblePlugin'].map(
+      (key) => `graphiql:${key}`,
+    ),
+  );
 
   function kept(area) {
     try {
@@ -50,7 +57,7 @@
     try {
       session?.setItem(key, value);
     } catch {
-      // A full or forbidden storage costs the memory of the bar, nothing else.
+      // Without storage only the bar's memory is lost.
     }
   }
 
@@ -66,11 +73,14 @@
       }
     },
     get length() {
-      return [local, session].reduce((sum, area) => sum + Object.keys(area ?? {}).filter((key) => key.startsWith('graphiql:')).length, 0);
+      return [local, session].reduce(
+        (sum, area) => sum + Object.keys(area ?? {}).filter((key) => key.startsWith('graphiql:')).length,
+        0,
+      );
     },
   };
 
-  // --- Authorization -----------------------------------------------------------------------------------------------
+  // --- Authorization -------------------------------------------------------------------------------------
 
   const authorization = {
     input: element('authorization'),
@@ -79,12 +89,12 @@
     /** Called after each change. */
     changed: [],
 
-    /** The token alone, whatever form it was pasted in: with `Bearer`, or as the whole header. */
+    /** The bare token, however it was pasted: with `Bearer`, or as the whole header. */
     token() {
       return this.input.value.trim().replace(/^authorization:\s*/i, '').replace(/^bearer(\s+|$)/i, '');
     },
 
-    /** A header can carry visible ASCII only; anything else was pasted by mistake. */
+    /** A header can contain visible ASCII only; anything else was pasted by mistake. */
     valid() {
       return /^[\x21-\x7e]*$/.test(this.token());
     },
@@ -102,7 +112,9 @@
     update() {
       const valid = this.valid();
       this.input.setAttribute('aria-invalid', String(!valid));
-      this.note.textContent = valid ? '' : 'This is not a token, and is not sent: a token has no spaces and no accented letters.';
+      this.note.textContent = valid
+        ? ''
+        : 'This is not a token and is not sent: a token has no spaces and no accented letters.';
       remember(AUTHORIZATION_KEY, this.input.value);
       for (const changed of this.changed) changed();
     },
@@ -123,11 +135,12 @@
     },
   };
 
-  // --- Requests ----------------------------------------------------------------------------------------------------
+  // --- Requests ------------------------------------------------------------------------------------------
 
-  /** An answer that GraphiQL can show, for what is no GraphQL answer. */
+  /** An error answer for GraphiQL, when the server's answer is not GraphQL. */
   function failure(message) {
-    return new Response(JSON.stringify({ errors: [{ message }] }), { headers: { 'content-type': 'application/json' } });
+    const init = { headers: { 'content-type': 'application/json' } };
+    return new Response(JSON.stringify({ errors: [{ message }] }), init);
   }
 
   async function send(init, headers) {
@@ -136,7 +149,11 @@
       response = await fetch(address('graphql'), {
         ...init,
         credentials: 'same-origin',
-        headers: { accept: 'application/graphql-response+json, application/json;q=0.9', ...headers, ...init.headers },
+        headers: {
+          accept: 'application/graphql-response+json, application/json;q=0.9',
+          ...headers,
+          ...init.headers,
+        },
       });
     } catch (error) {
       if (error.name === 'AbortError') throw error;
@@ -145,13 +162,18 @@
     const type = (response.headers.get('content-type') ?? '').split(';')[0].trim();
     if (/^application\/([\w.-]+\+)?json$/.test(type)) return response;
     const text = (await response.text()).trim().slice(0, 300);
-    return failure(`HTTP ${response.status} ${response.statusText}`.trim() + (text === '' ? '' : `: ${text}`));
+    const detail = text === '' ? '' : `: ${text}`;
+    return failure(`HTTP ${response.status} ${response.statusText}`.trim() + detail);
   }
 
-  /** One result after the other of a subscription, from a stream of events; `signal` ends it. */
+  /** Yields the results of a subscription from a stream of events. `signal` ends it. */
   async function* results(parameters, signal) {
     const init = { method: 'POST', body: JSON.stringify(parameters), signal, credentials: 'same-origin' };
-    const headers = { 'content-type': 'application/json', accept: 'text/event-stream', ...authorization.headers() };
+    const headers = {
+      'content-type': 'application/json',
+      accept: 'text/event-stream',
+      ...authorization.headers(),
+    };
     const problem = (message) => ({ errors: [{ message }] });
     try {
       const response = await fetch(address('graphql'), { ...init, headers });
@@ -177,13 +199,15 @@
           if (event === 'event: next') yield JSON.parse(data.slice('data: '.length));
         }
       }
-      yield problem('The server ended the stream. Run it again.');
+      yield problem('The server ended the stream. Run the subscription again.');
     } catch (error) {
-      if (!signal.aborted) yield problem(`The stream broke off (${error.message}). Is the server still running?`);
+      if (!signal.aborted) {
+        yield problem(`The stream broke off (${error.message}). Is the server still running?`);
+      }
     }
   }
 
-  /** The same as GraphiQL wants it: stopping it ends the request at once, also while nothing comes. */
+  /** The stream as GraphiQL needs it: stopping it ends the request at once, even while no events arrive. */
   function stream(parameters) {
     const stop = new AbortController();
     const all = results(parameters, stop.signal);
@@ -199,7 +223,7 @@
     };
   }
 
-  /** Whether the operation that is to be run is a subscription. */
+  /** Whether the operation to run is a subscription. */
   function isSubscription(document, name) {
     const operations = (document?.definitions ?? []).filter(({ kind }) => kind === 'OperationDefinition');
     const chosen = name ? operations.find((operation) => operation.name?.value === name) : operations[0];
@@ -209,9 +233,13 @@
   function fetcher() {
     const url = address('graphql');
     const asViewer = (_url, init) => send(init, authorization.headers());
-    // The documentation needs no token where introspection is open, and a stale token must not take it away. Where it is
-    // not open, the token decides.
-    const asAnyone = GraphiQL.createFetcher({ url, fetch: (_url, init) => send(init, {}), enableIncrementalDelivery: false });
+    // The documentation needs no token where introspection is open, and must not fail for a stale token.
+    // Where introspection is restricted, the token decides.
+    const asAnyone = GraphiQL.createFetcher({
+      url,
+      fetch: (_url, init) => send(init, {}),
+      enableIncrementalDelivery: false,
+    });
     const withToken = GraphiQL.createFetcher({ url, fetch: asViewer, enableIncrementalDelivery: false });
     const once = GraphiQL.createFetcher({
       url,
@@ -223,18 +251,21 @@
       },
     });
     return (parameters, options) =>
-      isSubscription(options?.documentAST, parameters.operationName) ? stream(parameters) : once(parameters, options);
+      isSubscription(options?.documentAST, parameters.operationName)
+        ? stream(parameters)
+        : once(parameters, options);
   }
 
-  // --- GraphiQL ----------------------------------------------------------------------------------------------------
+  // --- GraphiQL ------------------------------------------------------------------------------------------
 
-  /** What the bar may ask of GraphiQL, once it is there: `open(query, variables)` and `refresh()`. */
+  /** The functions of GraphiQL that the bar uses, once it is loaded: `open(query, text)` and `refresh()`. */
   const editor = {};
 
-  /** Renders nothing: it stands inside GraphiQL, where the hooks are, and hands their functions to the bar. */
+  /** Renders nothing. It is mounted inside GraphiQL, where hooks work, and passes functions to the bar. */
   function Bridge({ variables }) {
     const { useEffect, useRef } = React;
-    const { addTab, tabs, queryEditor, variableEditor, setOperationName } = GraphiQL.React.useEditorContext({ nonNull: true });
+    const { addTab, tabs, queryEditor, variableEditor, setOperationName } =
+      GraphiQL.React.useEditorContext({ nonNull: true });
     const { introspect, schema } = GraphiQL.React.useSchemaStore();
     const waiting = useRef(null);
     const first = useRef(true);
@@ -247,21 +278,21 @@
       if (!schema) introspect();
     };
 
-    // A new tab is filled after GraphiQL has made it and put its empty query into the editors.
+    // A new tab is filled after GraphiQL has created it and put its empty query into the editors.
     useEffect(() => {
       if (!queryEditor || !variableEditor || waiting.current?.count !== tabs.length) return;
       const { query, text } = waiting.current;
       waiting.current = null;
       variableEditor.setValue(text);
       queryEditor.setValue(query);
-      // GraphiQL finds the name by itself, a moment later; who runs at once must not run the last tab's.
+      // GraphiQL finds the name by itself a moment later, but running at once must not use the old name.
       const named = /^\s*(?:query|mutation|subscription)\s+(\w+)/m.exec(query);
       if (named) setOperationName(named[1]);
       queryEditor.setCursor(0, 0);
       queryEditor.focus();
     }, [tabs.length, queryEditor, variableEditor, setOperationName]);
 
-    // GraphiQL shows the first tab's query by itself, but not its variables.
+    // GraphiQL shows the query of the first tab, but not its variables.
     useEffect(() => {
       if (!variableEditor || !first.current) return;
       first.current = false;
@@ -284,21 +315,25 @@
           fetcher: fetcher(),
           storage,
           defaultTabs: [{ query, variables: variables || null }],
-          // An empty query for the tabs that the reader adds.
+          // An empty query for tabs that the user adds.
           defaultQuery: '\n',
           defaultEditorToolsVisibility: 'variables',
           shouldPersistHeaders: false,
           inputValueDeprecation: true,
           schemaDescription: true,
         },
-        React.createElement(GraphiQL.Logo, null, React.createElement(Bridge, { variables: isFirst ? variables : '' })),
+        React.createElement(
+          GraphiQL.Logo,
+          null,
+          React.createElement(Bridge, { variables: isFirst ? variables : '' }),
+        ),
       ),
     );
   }
 
-  // --- Examples ----------------------------------------------------------------------------------------------------
+  // --- Examples ------------------------------------------------------------------------------------------
 
-  /** `crypto.randomUUID` exists on secure origins only; a playground on a local network is none. */
+  /** `crypto.randomUUID` exists in secure contexts only, and a playground on a local network is none. */
   function uuid() {
     if (crypto.randomUUID) return crypto.randomUUID();
     const bytes = crypto.getRandomValues(new Uint8Array(16));
@@ -311,16 +346,22 @@
   const MILLIS = { m: 60_000, h: 3_600_000, d: 86_400_000 };
   const PREPARED_WITHIN_MILLIS = 10_000;
 
-  /** What a placeholder stands for; undefined or null if there is no such thing. */
+  /** The value of a placeholder; undefined or null if it has none. */
   function meaning(name, data) {
     if (name === 'uuid') return uuid();
     if (name === 'UUID') return uuid().toUpperCase();
     const later = /^in:(\d+)([mhd])$/.exec(name);
-    if (later) return new Date(Date.now() + Number(later[1]) * MILLIS[later[2]]).toISOString().replace(/\.\d+/, '');
+    if (later) {
+      const millis = Date.now() + Number(later[1]) * MILLIS[later[2]];
+      return new Date(millis).toISOString().replace(/\.\d+/, '');
+    }
     return name.split('.').reduce((value, key) => value?.[key], data);
   }
 
-  /** A text with its placeholders filled; alone, a placeholder takes the value as it is. What has no value stays, and is noted. */
+  /**
+   * Fills the placeholders of a text. A text of a single placeholder becomes the value with its type. A
+   * placeholder without a value stays and is added to `missing`.
+   */
   function filledText(text, data, missing) {
     const value = (as, name) => {
       const found = meaning(name, data) ?? null;
@@ -343,16 +384,17 @@
   }
 
   async function ask(query) {
-    const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ query }) };
+    const headers = { 'content-type': 'application/json' };
+    const init = { method: 'POST', headers, body: JSON.stringify({ query }) };
     if (AbortSignal.timeout) init.signal = AbortSignal.timeout(PREPARED_WITHIN_MILLIS);
     try {
       return await (await send(init, authorization.headers())).json();
     } catch (error) {
-      return { errors: [{ message: `The server's answer could not be read (${error.message}).` }] };
+      return { errors: [{ message: `The answer of the server could not be read (${error.message}).` }] };
     }
   }
 
-  /** As comment lines, no longer than the editor's half of a laptop's screen. */
+  /** Wraps a text into comment lines that fit into the editor on a laptop's screen. */
   function comment(text) {
     const lines = [''];
     for (const word of text.split(/\s+/)) {
@@ -362,7 +404,7 @@
     return lines.map((line) => `#${line}\n`).join('');
   }
 
-  /** The query and the variables of an example as they are opened: asks for what its placeholders name. */
+  /** The query and the variables of an example, after asking the server for the placeholders' values. */
   async function prepared(example) {
     const data = {};
     const missing = new Set();
@@ -377,10 +419,18 @@
       }
       Object.assign(data, answer.data);
     }
-    const variables = example.variables === null ? '' : JSON.stringify(filled(JSON.parse(example.variables), data, missing), null, 2);
+    const variables =
+      example.variables === null
+        ? ''
+        : JSON.stringify(filled(JSON.parse(example.variables), data, missing), null, 2);
     if (refused === '' && missing.size === 0) return { query: example.query, variables };
-    const why = refused === '' ? `There is nothing now for ${[...missing].join(', ')}.` : `The server answered: ${refused}`;
-    const note = `NOT READY TO RUN: the variables could not all be filled in. ${why} Read below what this example needs, then open it again.`;
+    const why =
+      refused === ''
+        ? `There is no value for ${[...missing].join(', ')} now.`
+        : `The server answered: ${refused}`;
+    const note =
+      `NOT READY TO RUN: some variables could not be filled in. ${why} ` +
+      'Read below what this example needs, then open it again.';
     return { query: `${comment(note)}\n${example.query}`, variables };
   }
 
@@ -401,7 +451,7 @@
       select.value = '';
       if (!example || !editor.open) return;
       actAs(example.role);
-      // Who chooses another one meanwhile wants that one.
+      // If the user chooses another example meanwhile, only the last one is opened.
       last = example;
       const { query, variables } = await prepared(example);
       if (last !== example) return;
@@ -410,9 +460,9 @@
     });
   }
 
-  // --- Demo roles --------------------------------------------------------------------------------------------------
+  // --- Demo roles ----------------------------------------------------------------------------------------
 
-  /** Shows the buttons, and answers the function by which an example switches to its role. */
+  /** Shows the role buttons and returns the function by which an example switches to its role. */
   function startRoles(tokens) {
     const known = ROLES.filter(([role]) => tokens[role]);
     if (known.length === 0) return () => {};
@@ -431,21 +481,23 @@
     element('roles-buttons').append(...buttons);
     element('roles').hidden = false;
     const mark = () => {
-      choices.forEach(([, , token], index) => buttons[index].setAttribute('aria-pressed', String(authorization.token() === token)));
+      choices.forEach(([, , token], index) => {
+        buttons[index].setAttribute('aria-pressed', String(authorization.token() === token));
+      });
     };
     authorization.changed.push(mark);
-    // A demo that was set up anew has other tokens for the same roles.
+    // A demo that was created anew has other tokens for the same roles.
     const role = session?.getItem(ROLE_KEY);
     if (role && tokens[role]) take(role, tokens[role]);
     mark();
     return (role) => {
-      // A token that the reader brought is the reader's choice.
+      // A token that the user has entered is kept.
       const isOurs = choices.some(([, , token]) => token === authorization.token());
       if (isOurs && tokens[role]) take(role, tokens[role]);
     };
   }
 
-  // --- Start -------------------------------------------------------------------------------------------------------
+  // --- Start ---------------------------------------------------------------------------------------------
 
   async function json(path, otherwise) {
     try {
@@ -459,10 +511,15 @@
   async function start() {
     authorization.start();
     if (!window.React || !window.ReactDOM || !window.GraphiQL) {
-      element('graphiql').innerHTML = '<p class="message">The editor could not be loaded. Reload the page; if that does not help, the proxy before this server may be holding back its scripts.</p>';
+      element('graphiql').innerHTML =
+        '<p class="message">The editor could not be loaded. Reload the page. If that does not help, ' +
+        'a proxy in front of the server may be blocking its scripts.</p>';
       return;
     }
-    const [examples, demo] = await Promise.all([json('playground/examples.json', []), json('playground/demo.json', { demo: false })]);
+    const [examples, demo] = await Promise.all([
+      json('playground/examples.json', []),
+      json('playground/demo.json', { demo: false }),
+    ]);
     const actAs = startRoles(demo.demo ? demo.tokens : {});
     startExamples(examples, actAs);
     const chosen = examples.find((example) => example.default);
