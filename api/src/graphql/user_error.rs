@@ -109,7 +109,7 @@ macro_rules! user_error {
             /// The input does not parse, such as a malformed id, a text that is too long, or an amount with
             /// too many decimals. The message has the details.
             Invalid,
-            /// The thing does not exist, or is not yours.
+            /// There is no such object, or it is not yours.
             NotFound,
             $(#[doc = $doc] $variant,)*
         }

@@ -235,7 +235,7 @@ impl SessionsMutation {
     }
 
     /// Starts the session of a guest with the code of the link in the e-mail. The session lasts 24 hours, and
-    /// allows to reserve and pay.
+    /// can reserve and pay.
     async fn guest_confirm(
         &self,
         ctx: &Context<'_>,

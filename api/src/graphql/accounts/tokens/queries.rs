@@ -25,9 +25,7 @@ impl TokensQuery {
     async fn api_tokens(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The global id of the creator; the default is the marketplace.")] creator_id: Option<
-            ID,
-        >,
+        #[graphql(desc = "The creator. The default is the marketplace.")] creator_id: Option<ID>,
     ) -> async_graphql::Result<Option<Connection<ApiToken>>> {
         let list = List::of(ctx, "apiTokens")?;
         let Ok(creator) = creator_id.as_ref().map(id::<CreatorId>).transpose() else { return Ok(None) };
