@@ -31,7 +31,7 @@ pub enum ApiTokenKind {
 #[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
 #[graphql(remote = "access::Permission")]
 pub enum ApiTokenPermission {
-    /// Read drafts and archived things of the catalogue.
+    /// Read drafts, archived products and variants, and imports of products.
     CatalogRead,
     /// Create and change products, variants and drops.
     CatalogWrite,

@@ -60,7 +60,7 @@ pub enum TaskOutcome {
     Panic,
     /// The worker stopped reporting, for example because it crashed.
     Lost,
-    /// The running version of the server does not know this kind of task.
+    /// The version of the server that took the task does not know its kind.
     Unreadable,
 }
 
