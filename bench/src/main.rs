@@ -61,7 +61,8 @@ async fn main() -> ExitCode {
 async fn run(options: &Options) -> Outcome<Report> {
     if cfg!(debug_assertions) && !options.debug {
         return Err(Trouble::new(
-            "a debug build measures itself; run `cargo run --release -p bench`, or use --debug to try it out",
+            "a debug build gives meaningless results; run `cargo run --release -p bench`, \
+             or use --debug to try it out",
         ));
     }
     let store = Store::make("bench", &[DATABASE_URL]).await?;
@@ -81,7 +82,7 @@ async fn measure(options: &Options, store: &Store) -> Outcome<Report> {
     // Only these subjects need buyers, and creating them takes a while.
     let reserves = wants(Subject::Reserve) || wants(Subject::Timers);
     let buyers = if reserves { server.make_buyers(options.buyers).await? } else { Vec::new() };
-    progress(format_args!("Setting the stage: a page of {PAGE} drops, one of them with {UNITS_MAX} units"));
+    progress(format_args!("Creating a page of {PAGE} drops, one of them with {UNITS_MAX} units"));
     let stage = Stage::set(&server, buyers).await?;
     let plan = Plan { connections: options.connections, warm_up: options.warm_up(), time: options.time() };
     let mut rows = Vec::new();

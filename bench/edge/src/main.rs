@@ -64,7 +64,7 @@ impl Row {
 
 fn main() -> ExitCode {
     if cfg!(debug_assertions) {
-        eprintln!("error: a debug build measures itself; run `cargo run --release -p bench-edge`.");
+        eprintln!("error: a debug build gives meaningless results; run `cargo run --release -p bench-edge`.");
         return ExitCode::FAILURE;
     }
     let rows = measure();

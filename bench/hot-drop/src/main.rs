@@ -77,7 +77,7 @@ async fn main() -> ExitCode {
 async fn run(options: &Options) -> Outcome<Report> {
     if cfg!(debug_assertions) && !options.debug {
         return Err(Trouble::new(
-            "a debug build measures itself; run `cargo run --release -p bench-hot-drop`, \
+            "a debug build gives meaningless results; run `cargo run --release -p bench-hot-drop`, \
              or use --debug to try it out",
         ));
     }
