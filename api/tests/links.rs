@@ -1,6 +1,6 @@
-//! The pages that letters link to: what they show, and that only their buttons do something, once.
+//! The pages that letters link to: what they show, and that only their buttons have an effect, once.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails has said what it must")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails on anything unexpected")]
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -40,7 +40,7 @@ impl Answer {
         self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
     }
 
-    /// That it is a page, and as closed as all of them are.
+    /// Checks that the answer is a page with the security headers of all pages.
     fn is_page(&self, status: u16, title: &str) -> &Self {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);
         assert!(self.text.contains(&format!("<h1>{title}</h1>")), "{}", self.text);
@@ -50,7 +50,8 @@ impl Answer {
         assert_eq!(self.header("x-content-type-options"), "nosniff");
         let nonce = self.text.split_once("<style nonce=\"").unwrap().1.split_once('"').unwrap().0;
         let policy = format!(
-            "default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+            "default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'self'; \
+             frame-ancestors 'none'"
         );
         assert_eq!(self.header("content-security-policy"), policy);
         for banned in ["<script", "javascript:", " src=", " style=", "http://", "https://"] {
@@ -78,7 +79,7 @@ async fn get(kit: &Kit, uri: &str) -> Answer {
     send(kit, TestRequest::get().uri(uri)).await
 }
 
-/// A form as a browser sends it from one of our pages.
+/// Returns a form as a browser sends it from one of these pages.
 fn form(page: &str, fields: &[(&str, &str)]) -> TestRequest {
     let fields: BTreeMap<_, _> = fields.iter().copied().collect();
     TestRequest::post()
@@ -109,7 +110,7 @@ async fn signs_in(kit: &Kit, text: &str) -> bool {
     sign_in(&kit.db, &door(), &SignIn { email: ada(), password: password(text) }).await.is_ok()
 }
 
-/// The code in the link of the letter that was asked for last.
+/// Returns the code in the link of the newest letter.
 async fn newest_code(kit: &Kit) -> String {
     let letter = letters(kit).await.pop().unwrap();
     link_in(&write_letter(kit, &letter).await.unwrap())
@@ -138,7 +139,7 @@ fn confirmations(actions: &[String], action: &str) -> usize {
 }
 
 on_both! {
-    async fn to_look_at_a_page_changes_nothing(kit: Kit) {
+    async fn opening_a_page_changes_nothing(kit: Kit) {
         let code = code_to_confirm(&kit).await;
         let before = kit.state().await;
         for (page, title) in [
@@ -160,7 +161,7 @@ on_both! {
         assert_eq!(kit.state().await, before);
     }
 
-    async fn an_address_is_confirmed_by_the_button_once(kit: Kit) {
+    async fn the_button_confirms_an_address_once(kit: Kit) {
         let code = code_to_confirm(&kit).await;
         let shown = get(&kit, &format!("/confirm-email?code={code}")).await;
         assert!(shown.text.contains("<form method=\"post\" action=\"confirm-email\">"), "{}", shown.text);
@@ -172,7 +173,7 @@ on_both! {
         assert_eq!(kit.state().await, before);
     }
 
-    async fn of_two_who_press_at_once_one_is_first(kit: Kit) {
+    async fn of_two_concurrent_confirmations_one_succeeds(kit: Kit) {
         let code = code_to_confirm(&kit).await;
         let press = || send(&kit, form("/confirm-email", &[("code", &code)]));
         let (one, other) = futures_util::join!(press(), press());
@@ -182,31 +183,40 @@ on_both! {
         assert_eq!(confirmations(&audit_actions(&kit).await, "account.confirm_email"), 1);
     }
 
-    async fn a_link_that_has_run_out_or_never_was_is_refused(kit: Kit) {
+    async fn expired_and_unknown_links_are_refused(kit: Kit) {
         let code = code_to_confirm(&kit).await;
         kit.clock.advance(TimeDelta::hours(49));
         let before = kit.state().await;
         for code in [code.as_str(), "sr_link_0"] {
-            send(&kit, form("/confirm-email", &[("code", code)])).await.is_page(410, "This link is not valid any more");
+            send(&kit, form("/confirm-email", &[("code", code)]))
+                .await
+                .is_page(410, "This link is not valid any more");
             let reset = form("/reset-password", &[("code", code), ("password", NEW), ("again", NEW)]);
             send(&kit, reset).await.is_page(410, "This link is not valid any more");
         }
         assert_eq!(kit.state().await, before);
     }
 
-    async fn a_link_is_good_on_its_own_page_only(kit: Kit) {
+    async fn a_link_is_valid_on_its_own_page_only(kit: Kit) {
         let code = code_to_confirm(&kit).await;
         let before = kit.state().await;
         let reset = form("/reset-password", &[("code", &code), ("password", NEW), ("again", NEW)]);
         send(&kit, reset).await.is_page(410, "This link is not valid any more");
         assert_eq!(kit.state().await, before);
-        send(&kit, form("/confirm-email", &[("code", &code)])).await.is_page(200, "Your address is confirmed");
+        send(&kit, form("/confirm-email", &[("code", &code)]))
+            .await
+            .is_page(200, "Your address is confirmed");
     }
 
-    async fn a_new_password_is_typed_twice_and_set_once(kit: Kit) {
+    async fn a_new_password_is_entered_twice_and_set_once(kit: Kit) {
         let code = code_to_reset(&kit).await;
         let shown = get(&kit, &format!("/reset-password?code={code}")).await;
-        for part in ["<label for=\"password\">", "<label for=\"again\">", "autocomplete=\"new-password\"", "action=\"reset-password\""] {
+        for part in [
+            "<label for=\"password\">",
+            "<label for=\"again\">",
+            "autocomplete=\"new-password\"",
+            "action=\"reset-password\"",
+        ] {
             assert!(shown.text.contains(part), "{part}: {}", shown.text);
         }
         let before = kit.state().await;
@@ -217,9 +227,15 @@ on_both! {
             (&long, &long, "at most 128 characters"),
             ("", "", "at least 8 characters"),
         ] {
-            let answer = send(&kit, form("/reset-password", &[("code", &code), ("password", one), ("again", other)])).await;
+            let answer =
+                send(&kit, form("/reset-password", &[("code", &code), ("password", one), ("again", other)]))
+                    .await;
             answer.is_page(400, "Choose a new password");
-            assert!(answer.text.contains("role=\"alert\"") && answer.text.contains(why), "{why}: {}", answer.text);
+            assert!(
+                answer.text.contains("role=\"alert\"") && answer.text.contains(why),
+                "{why}: {}",
+                answer.text
+            );
             assert!(!answer.text.contains("battery") && answer.text.contains(&code), "{}", answer.text);
         }
         assert_eq!(kit.state().await, before);
@@ -262,28 +278,43 @@ on_both! {
         send(&kit, own).await.is_page(200, "Your password is changed");
     }
 
-    async fn what_is_no_form_of_ours_is_refused(kit: Kit) {
+    async fn malformed_forms_are_refused(kit: Kit) {
         let code = code_to_confirm(&kit).await;
         let before = kit.state().await;
         let post = || TestRequest::post().uri("/confirm-email");
         let encoded = ("content-type", "application/x-www-form-urlencoded");
         for (request, status, title) in [
             (post(), 415, "Nothing was done"),
-            (post().insert_header(("content-type", "text/plain")).set_payload(format!("code={code}")), 415, "Nothing was done"),
+            (
+                post().insert_header(("content-type", "text/plain")).set_payload(format!("code={code}")),
+                415,
+                "Nothing was done",
+            ),
             (post().set_json(BTreeMap::from([("code", &code)])), 415, "Nothing was done"),
-            (post().insert_header(encoded).set_payload(format!("code={code}&x={}", "x".repeat(4096))), 413, "Nothing was done"),
+            (
+                post().insert_header(encoded).set_payload(format!("code={code}&x={}", "x".repeat(4096))),
+                413,
+                "Nothing was done",
+            ),
             (post().insert_header(encoded).set_payload(b"code=\xff".to_vec()), 400, "Nothing was done"),
-            (post().insert_header(encoded).set_payload(format!("code={code}&code={code}")), 400, "Nothing was done"),
+            (
+                post().insert_header(encoded).set_payload(format!("code={code}&code={code}")),
+                400,
+                "Nothing was done",
+            ),
             (post().insert_header(encoded), 400, "Something is missing"),
             (post().insert_header(encoded).set_payload("x=y"), 400, "Something is missing"),
         ] {
             send(&kit, request).await.is_page(status, title);
         }
-        // A code in the address is not what the button sends.
+        // The button sends the code in the body, not in the address.
         let by_address = post().uri(&format!("/confirm-email?code={code}")).insert_header(encoded);
         send(&kit, by_address).await.is_page(400, "Something is missing");
         for page in ["/confirm-guest", "/open-session"] {
-            assert_eq!(send(&kit, form(page, &[("code", &code)])).await.status, StatusCode::METHOD_NOT_ALLOWED);
+            assert_eq!(
+                send(&kit, form(page, &[("code", &code)])).await.status,
+                StatusCode::METHOD_NOT_ALLOWED
+            );
         }
         assert_eq!(kit.state().await, before);
     }
@@ -300,17 +331,22 @@ on_both! {
                 )
                 .await;
                 answer.is_page(400, "Something is missing");
-                assert!(!answer.text.contains("alert(1)") && !answer.text.contains("0900"), "{}", answer.text);
+                assert!(
+                    !answer.text.contains("alert(1)") && !answer.text.contains("0900"),
+                    "{}",
+                    answer.text
+                );
             }
         }
         for page in ["/confirm-email", "/reset-password"] {
-            let answer = send(&kit, form(page, &[("code", hostile), ("password", hostile), ("again", "other")])).await;
+            let answer =
+                send(&kit, form(page, &[("code", hostile), ("password", hostile), ("again", "other")])).await;
             answer.is_page(400, "Something is missing");
             assert!(!answer.text.contains("alert(1)"), "{}", answer.text);
         }
     }
 
-    async fn a_guest_is_shown_the_code_which_the_storefront_then_redeems(kit: Kit) {
+    async fn a_guest_sees_the_code_that_the_storefront_redeems(kit: Kit) {
         start_guest(&kit.db, &door(), &ada()).await.unwrap();
         let code = newest_code(&kit).await;
         let uri = format!("/confirm-guest?code={code}");
@@ -326,7 +362,7 @@ on_both! {
         assert!(matches!(begun.viewer, Viewer::Guest(..)));
     }
 
-    async fn a_buyer_is_shown_the_code_which_the_storefronts_server_then_redeems(kit: Kit) {
+    async fn a_buyer_sees_the_code_that_the_storefronts_server_redeems(kit: Kit) {
         account(&kit).await;
         let request = CreateToken {
             name: TokenName::new("web shop").unwrap(),

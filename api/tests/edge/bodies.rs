@@ -1,4 +1,4 @@
-//! Bodies that come compressed, and answers that go so.
+//! Compressed request bodies and compressed answers.
 
 use std::io::{Read, Write};
 
@@ -24,7 +24,7 @@ fn posted(encoding: &'static str, body: Vec<u8>) -> TestRequest {
 }
 
 #[test]
-fn a_body_may_come_by_gzip_and_a_bomb_is_refused() {
+fn gzip_bodies_are_accepted_and_decompression_bombs_refused() {
     testkit::run(Kit::sqlite(), async |kit| {
         let query = json!({ "query": "{ __typename }" }).to_string().into_bytes();
         let bomb = gzip(format!("{{\"query\":\"{{ __typename }}\"{}}}", " ".repeat(50_000_000)).as_bytes());
@@ -54,7 +54,7 @@ fn a_body_may_come_by_gzip_and_a_bomb_is_refused() {
 }
 
 #[test]
-fn a_long_answer_goes_by_gzip_to_those_who_take_it() {
+fn long_answers_are_compressed_for_clients_that_accept_gzip() {
     testkit::run(Kit::sqlite(), async |kit| {
         let service = serve!(api(&kit));
         let ask = async |query: &str, accept: &str| {

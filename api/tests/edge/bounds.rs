@@ -1,4 +1,4 @@
-//! What a document may cost, seen from outside.
+//! The limits on what a document may cost, over HTTP.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use testkit::Kit;
 
 use crate::shop::{api, data, posted, send};
 
-/// `depth` fragments, each of which spreads the next one twice.
+/// Returns `depth` fragments, each of which spreads the next one twice.
 fn bomb(depth: usize) -> String {
     let levels =
         (0..depth).map(|level| format!("fragment F{level} on Query {{ ...F{0} ...F{0} }} ", level + 1));
@@ -16,7 +16,7 @@ fn bomb(depth: usize) -> String {
 }
 
 #[test]
-fn a_kilobyte_of_doubling_fragments_is_refused_in_no_time() {
+fn a_kilobyte_of_doubling_fragments_is_refused_quickly() {
     testkit::run(Kit::sqlite(), async |kit| {
         let began = Instant::now();
         let answer = send(api(&kit), posted(&bomb(30), json!({}))).await;
@@ -27,7 +27,7 @@ fn a_kilobyte_of_doubling_fragments_is_refused_in_no_time() {
 }
 
 #[test]
-fn lists_multiply_what_they_cost() {
+fn lists_multiply_the_cost_of_their_rows() {
     testkit::run(Kit::sqlite(), async |kit| {
         let page =
             "items { id price { amount } stock { free } variant { sku product { title variants { sku } } } }";
@@ -44,7 +44,7 @@ fn lists_multiply_what_they_cost() {
 }
 
 #[test]
-fn nesting_is_bounded_where_the_playground_still_reads_the_schema() {
+fn nesting_is_bounded_but_the_playground_can_read_the_schema() {
     testkit::run(Kit::sqlite(), async |kit| {
         let nested = |depth: usize| {
             format!(
@@ -60,7 +60,7 @@ fn nesting_is_bounded_where_the_playground_still_reads_the_schema() {
     });
 }
 
-/// As GraphiQL asks, types of lists of lists included.
+/// The introspection query of GraphiQL, with nested list types.
 const INTROSPECTION: &str = "
     query IntrospectionQuery {
       __schema {
@@ -72,21 +72,25 @@ const INTROSPECTION: &str = "
     fragment FullType on __Type {
       kind name description
       fields(includeDeprecated: true) {
-        name description args(includeDeprecated: true) { ...InputValue } type { ...TypeRef } isDeprecated deprecationReason
+        name description args(includeDeprecated: true) { ...InputValue }
+        type { ...TypeRef } isDeprecated deprecationReason
       }
       inputFields(includeDeprecated: true) { ...InputValue }
       interfaces { ...TypeRef }
       enumValues(includeDeprecated: true) { name description isDeprecated deprecationReason }
       possibleTypes { ...TypeRef }
     }
-    fragment InputValue on __InputValue { name description type { ...TypeRef } defaultValue isDeprecated deprecationReason }
+    fragment InputValue on __InputValue {
+      name description type { ...TypeRef } defaultValue isDeprecated deprecationReason
+    }
     fragment TypeRef on __Type {
-      kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType {
+      kind name ofType { kind name ofType { kind name
+        ofType { kind name ofType { kind name ofType { kind name ofType {
         kind name ofType { kind name ofType { kind name ofType { kind name } } } } } } } } }
     }";
 
 #[test]
-fn an_answer_does_not_grow_with_what_is_wrong() {
+fn the_number_of_errors_in_an_answer_is_bounded() {
     testkit::run(Kit::sqlite(), async |kit| {
         let unknown: String = (0..900).map(|n| format!("nothing{n} ")).collect();
         let answer = send(api(&kit), posted(&format!("{{ viewer {{ {unknown} }} }}"), json!({}))).await;

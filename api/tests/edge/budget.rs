@@ -1,4 +1,4 @@
-//! What a request costs, who pays for it, and what is said to those who have nothing left.
+//! The cost of requests, who is charged for it, and the refusal of callers without points.
 
 use std::net::SocketAddr;
 
@@ -23,7 +23,7 @@ use testkit::Kit;
 
 use crate::shop::{Answer, api, creator, open_drop, person, posted, send, serve, system};
 
-/// Sends one more request to a server, and reads the answer to its end.
+/// Sends another request to a server and reads the answer to its end.
 macro_rules! ask {
     ($service:expr, $request:expr) => {{
         let response = test::call_service(&$service, $request.to_request()).await;
@@ -33,7 +33,7 @@ macro_rules! ask {
     }};
 }
 
-/// Callers have few points, which do not come back while a test lasts.
+/// Returns an API whose callers have few points, which hardly refill during a test.
 fn poor(kit: &Kit, points_max: u32) -> Api {
     let budget = Some(BudgetSettings { points_max, points_per_second: 1, callers_max: 100 });
     Api { edge: Settings { budget, ..Settings::default() }, ..api(kit) }
@@ -69,13 +69,13 @@ async fn api_token(kit: &Kit, creator: CreatorId, kind: TokenKind) -> String {
 }
 
 #[test]
-fn an_answer_says_what_was_asked_for_what_it_cost_and_what_is_left() {
+fn an_answer_shows_its_maximal_and_actual_cost_and_the_points_left() {
     testkit::run(Kit::sqlite(), async |kit| {
         let (_, scope) = creator(&kit, "kiln").await;
         open_drop(&kit, &scope, "Cups").await;
         let service = serve!(poor(&kit, 1_000));
         let answer = ask!(service, from("192.0.2.1", "{ drops(first: 10) { nodes { slug title } } }"));
-        // One drop: `drops`, `nodes`, `slug`, `title`.
+        // The actual cost with a single drop: `drops`, `nodes`, `slug`, `title`.
         let budget = json!({ "max": 1_000, "left": 996, "perSecond": 1 });
         assert_eq!(
             answer.json()["extensions"]["cost"],
@@ -84,19 +84,24 @@ fn an_answer_says_what_was_asked_for_what_it_cost_and_what_is_left() {
         let answer = ask!(service, from("192.0.2.1", "{ viewer { kind } }"));
         assert_eq!(answer.json()["extensions"]["cost"]["budget"]["left"], 994);
         let answer = ask!(service, from("192.0.2.2", "{ viewer { kind } }"));
-        assert_eq!(answer.json()["extensions"]["cost"]["budget"]["left"], 998, "each has its own");
+        assert_eq!(
+            answer.json()["extensions"]["cost"]["budget"]["left"],
+            998,
+            "each caller has a separate budget"
+        );
         let refused = ask!(service, from("192.0.2.2", &format!("{{ {} }}", "a ".repeat(51)))).json();
         assert_eq!(refused["errors"][0]["message"], "root fields: 51, at most 50");
         let extensions =
             json!({ "code": "DOCUMENT_TOO_COSTLY", "limit": "root fields", "count": 51, "max": 50 });
         assert_eq!(refused["errors"][0]["extensions"], extensions);
-        assert_eq!(refused["extensions"]["cost"]["actual"], 100, "reading it was work, too");
+        assert_eq!(refused["extensions"]["cost"]["actual"], 100, "parsing a refused document costs points");
         assert_eq!(refused["extensions"]["cost"]["budget"]["left"], 898);
         let dear = ask!(
             service,
             from(
                 "192.0.2.2",
-                "{ drops(first: 100) { nodes { items { variant { product { variants { product { variants { sku } } } } } } } } }"
+                "{ drops(first: 100) { nodes { items { variant { product { variants { product { \
+                 variants { sku } } } } } } } } }"
             )
         );
         assert_eq!(dear.json()["extensions"]["cost"]["requested"], 123_201);
@@ -104,11 +109,11 @@ fn an_answer_says_what_was_asked_for_what_it_cost_and_what_is_left() {
 }
 
 #[test]
-fn who_has_spent_all_is_told_when_to_come_again_and_nobody_else_suffers() {
+fn a_caller_without_points_is_told_when_to_retry_and_others_are_served() {
     testkit::run(Kit::sqlite(), async |kit| {
         let service = serve!(poor(&kit, 150));
         let dear = "{ drops(first: 40) { nodes { id } } }";
-        // What was not needed is given back, so this may go on for a while.
+        // Unused points are refunded, so this can be repeated often.
         for _ in 0..10 {
             assert_eq!(ask!(service, from("192.0.2.1", dear)).code(), "");
         }
@@ -129,13 +134,13 @@ fn who_has_spent_all_is_told_when_to_come_again_and_nobody_else_suffers() {
         assert_eq!(
             ask!(service, bearing(&person(&kit, "ada").await, dear)).code(),
             "",
-            "an account has its own, wherever it is"
+            "an account has a separate budget at any address"
         );
     });
 }
 
 #[test]
-fn accounts_and_secret_tokens_pay_for_themselves_and_administrators_do_not() {
+fn accounts_and_secret_tokens_have_budgets_and_administrators_are_not_charged() {
     testkit::run(Kit::sqlite(), async |kit| {
         let (creator, _) = creator(&kit, "kiln").await;
         let (ada, ben, root) = (person(&kit, "ada").await, person(&kit, "ben").await, admin(&kit).await);
@@ -147,11 +152,11 @@ fn accounts_and_secret_tokens_pay_for_themselves_and_administrators_do_not() {
         for (token, expected) in [(&ada, 998), (&ada, 996), (&ben, 998), (&secret, 998), (&secret, 996)] {
             assert_eq!(left(&ask!(service, bearing(token, query))), expected);
         }
-        // It is in the browser of each visitor: by their addresses.
+        // Publishable tokens are in every visitor's browser, so they are charged by network.
         assert_eq!(left(&ask!(service, bearing(&publishable, query))), 998);
         assert_eq!(left(&ask!(service, from("192.0.2.1", query))), 996);
         assert_eq!(left(&ask!(service, bearing(&root, query))), Value::Null);
-        // One subscriber has a whole network of addresses.
+        // A subscriber owns a whole /64 network of addresses.
         assert_eq!(left(&ask!(service, from("2001:db8:1:2::1", query))), 998);
         assert_eq!(left(&ask!(service, from("2001:db8:1:2:3::9", query))), 996);
         assert_eq!(left(&ask!(service, from("2001:db8:1:3::1", query))), 998);
@@ -159,7 +164,7 @@ fn accounts_and_secret_tokens_pay_for_themselves_and_administrators_do_not() {
 }
 
 #[test]
-fn a_budget_can_be_switched_off_and_limits_can_be_set() {
+fn the_budget_can_be_disabled_and_the_limits_can_be_set() {
     testkit::run(Kit::sqlite(), async |kit| {
         let free = Api { edge: Settings { budget: None, ..Settings::default() }, ..api(&kit) };
         let answer = send(free, from("192.0.2.1", "{ viewer { kind } }")).await;
@@ -184,7 +189,7 @@ fn a_budget_can_be_switched_off_and_limits_can_be_set() {
 }
 
 #[test]
-fn a_document_that_is_asked_for_again_is_weighed_with_its_new_variables() {
+fn a_cached_document_is_weighed_with_its_new_variables() {
     testkit::run(Kit::sqlite(), async |kit| {
         let service = serve!(api(&kit));
         let query = "query A($n: Int) { drops(first: $n) { nodes { id } } } query B { viewer { kind } }";

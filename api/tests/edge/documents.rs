@@ -1,4 +1,4 @@
-//! Documents that a request names: what is kept by its hash, what is trusted, and who may keep the answers.
+//! Documents that a request names: persisted queries, trusted documents, and caching of their answers.
 
 use actix_web::{
     http::{Method, StatusCode},
@@ -34,7 +34,7 @@ fn encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
-/// One server for several requests.
+/// Sends a request to a server that several requests share.
 macro_rules! ask {
     ($service:expr, $request:expr) => {{
         let response = test::call_service(&$service, $request.to_request()).await;
@@ -45,7 +45,7 @@ macro_rules! ask {
 }
 
 #[test]
-fn a_query_is_sent_once_and_then_asked_for_by_its_hash() {
+fn a_query_is_sent_once_and_then_found_by_its_hash() {
     testkit::run(Kit::sqlite(), async |kit| {
         let service = serve!(api(&kit));
         for accept in ["application/json", NEWER] {
@@ -57,7 +57,7 @@ fn a_query_is_sent_once_and_then_asked_for_by_its_hash() {
             assert_eq!(
                 missed.json()["errors"][0]["message"],
                 "PersistedQueryNotFound",
-                "as clients compare it"
+                "clients compare this text"
             );
             assert_eq!(missed.header("cache-control"), "private, no-store");
         }
@@ -77,7 +77,7 @@ fn a_query_is_sent_once_and_then_asked_for_by_its_hash() {
 }
 
 #[test]
-fn a_hash_of_something_else_is_refused() {
+fn a_hash_that_does_not_match_the_text_is_refused() {
     testkit::run(Kit::sqlite(), async |kit| {
         let service = serve!(api(&kit));
         let body = json!({ "query": "{ __typename }", "extensions": named(QUERY) });
@@ -105,7 +105,7 @@ fn a_hash_of_something_else_is_refused() {
 }
 
 #[test]
-fn only_what_nobody_in_particular_asks_for_by_its_hash_is_shared() {
+fn only_answers_to_anonymous_requests_by_hash_are_shared() {
     testkit::run(Kit::sqlite(), async |kit| {
         let token = person(&kit, "ada").await;
         let service = serve!(api(&kit));
@@ -154,7 +154,7 @@ fn only_what_nobody_in_particular_asks_for_by_its_hash_is_shared() {
 }
 
 #[test]
-fn where_only_trusted_documents_are_answered_nothing_else_is() {
+fn with_trusted_only_other_documents_are_refused() {
     testkit::run(Kit::sqlite(), async |kit| {
         let list = json!({ "5f3b4f7a": QUERY, "bad": "{ nothing }" }).to_string();
         let documents = Documents::new(TrustedDocuments::parse(&list).unwrap(), true, 1024 * 1024);
@@ -196,7 +196,7 @@ fn where_only_trusted_documents_are_answered_nothing_else_is() {
                 assert_eq!(answer.json().get("data"), None);
             }
         }
-        // That a document is trusted says nothing of whether it fits.
+        // A trusted document may still not fit the schema.
         let answer = send(api, TestRequest::get().uri("/graphql?documentId=bad")).await;
         assert_eq!(
             (answer.code().as_str(), answer.header("cache-control")),

@@ -1,4 +1,4 @@
-//! Failures of ours: told, but not shown.
+//! Internal failures: they are reported, but their details are not shown.
 
 use std::time::Duration;
 
@@ -13,31 +13,45 @@ use tokio::sync::oneshot;
 use crate::shop::{api, data, person, posted, send, serve};
 
 on_both! {
-    async fn a_failure_of_the_database_shows_nothing_of_the_inside(kit: Kit) {
+    async fn a_failure_of_the_database_is_shown_without_details(kit: Kit) {
         kit.db.schema_connection().execute_unprepared("DROP TABLE tags").await.unwrap();
-        kit.db.schema_connection().execute_unprepared("ALTER TABLE creators RENAME TO workshops").await.unwrap();
+        kit.db
+            .schema_connection()
+            .execute_unprepared("ALTER TABLE creators RENAME TO workshops")
+            .await
+            .unwrap();
         for query in [
             "{ creators { nodes { name } } }",
             "{ node(id: \"creator_01h455vb4pex5vsknk084sn02q\") { id } }",
             "{ products(filter: { tag: \"clay\" }) { nodes { title } } }",
         ] {
-            let request = posted(query, json!({})).insert_header(("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
+            let request = posted(query, json!({}))
+                .insert_header(("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
             let answer = send(api(&kit), request).await;
             assert_eq!(answer.status, StatusCode::OK, "{query}");
             let error = &answer.json()["errors"][0];
             let extensions = json!({ "code": "INTERNAL", "traceId": "4bf92f3577b34da6a3ce929d0e0e4736" });
-            assert_eq!((&error["message"], &error["extensions"]), (&json!("internal error"), &extensions), "{query}");
+            assert_eq!(
+                (&error["message"], &error["extensions"]),
+                (&json!("internal error"), &extensions),
+                "{query}"
+            );
             for inside in ["tags", "table", "relation", "SELECT", "sqlx"] {
-                assert!(!answer.text.to_lowercase().contains(&inside.to_lowercase()), "{inside}: {}", answer.text);
+                assert!(
+                    !answer.text.to_lowercase().contains(&inside.to_lowercase()),
+                    "{inside}: {}",
+                    answer.text
+                );
             }
         }
     }
 
-    async fn a_mutation_that_began_is_done_although_its_client_went_away(kit: Kit) {
+    async fn a_mutation_that_has_begun_completes_although_its_client_disconnects(kit: Kit) {
         let token = person(&kit, "ada").await;
         let edge = ::api::http::edge(api(&kit));
         let service = serve!(of edge);
-        let (db, (locked, is_locked), (go_on, may_go_on)) = (kit.db.clone(), oneshot::channel(), oneshot::channel::<()>());
+        let (db, (locked, is_locked), (go_on, may_go_on)) =
+            (kit.db.clone(), oneshot::channel(), oneshot::channel::<()>());
         let other = tokio::spawn(async move {
             in_tx(&db, Actor::System("test"), async |tx| {
                 if db.backend() == DbBackend::Postgres {
@@ -50,11 +64,15 @@ on_both! {
             .await
         });
         is_locked.await.unwrap();
-        let input = json!({ "name": "Salt Glaze", "country": "DE", "timeZone": "Europe/Berlin", "currency": "EUR" });
-        let query = "mutation M($input: CreatorCreateInput!) { creatorCreate(input: $input) { creator { id } errors { code } } }";
-        // Once, so that the document is kept read.
+        let input =
+            json!({ "name": "Salt Glaze", "country": "DE", "timeZone": "Europe/Berlin", "currency": "EUR" });
+        let query = "mutation M($input: CreatorCreateInput!) {
+            creatorCreate(input: $input) { creator { id } errors { code } }
+        }";
+        // Sent once before, so that the document is cached.
         actix_web::test::call_service(&service, posted(query, json!({})).to_request()).await;
-        let request = posted(query, json!({ "input": input })).insert_header(("authorization", format!("Bearer {token}")));
+        let request = posted(query, json!({ "input": input }))
+            .insert_header(("authorization", format!("Bearer {token}")));
         {
             let mut call = Box::pin(actix_web::dev::Service::call(&service, request.to_request()));
             while edge.mutations() == 0 {
@@ -75,12 +93,12 @@ on_both! {
 }
 
 #[test]
-fn a_query_that_takes_too_long_is_given_up() {
+fn a_query_that_takes_too_long_is_cancelled() {
     testkit::run(Kit::sqlite(), async |kit| {
         let mut api = api(&kit);
         api.db = kit.connect(1).await;
         api.edge.query_deadline = Duration::from_millis(20);
-        // Somebody has the only connection for reading.
+        // Occupies the only connection for reading.
         let reader = api.db.clone();
         let rows = Statement::from_string(reader.backend(), "SELECT 1 UNION ALL SELECT 2");
         let held = reader.reader().stream_raw(rows).await.unwrap();
@@ -94,7 +112,7 @@ fn a_query_that_takes_too_long_is_given_up() {
 }
 
 #[test]
-fn a_server_without_its_database_lives_but_is_not_ready() {
+fn a_server_without_its_database_is_live_but_not_ready() {
     testkit::run(Kit::sqlite(), async |kit| {
         use actix_web::test::TestRequest;
         let ready = send(api(&kit), TestRequest::get().uri("/readyz")).await;
@@ -113,7 +131,7 @@ fn a_server_without_its_database_lives_but_is_not_ready() {
 }
 
 #[test]
-fn readiness_says_what_is_missing_and_waits_for_nothing() {
+fn readiness_reports_failed_checks_and_is_bounded_in_time() {
     testkit::run(Kit::sqlite(), async |kit| {
         use actix_web::test::TestRequest;
         let mut api = api(&kit);
@@ -125,7 +143,8 @@ fn readiness_says_what_is_missing_and_waits_for_nothing() {
         let ready = send(api, TestRequest::get().uri("/readyz")).await;
         assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
         let checks = json!({
-            "database": "ok", "schema": "ok", "bus": "the broker does not answer", "workers": "no answer within 2 s",
+            "database": "ok", "schema": "ok", "bus": "the broker does not answer",
+            "workers": "no answer within 2 s",
         });
         assert_eq!(ready.json(), json!({ "ready": false, "checks": checks }));
     });

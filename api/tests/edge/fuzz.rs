@@ -1,7 +1,7 @@
-//! Anything at all as a query, as variables and as a body: the answer is never a failure of ours.
+//! Fuzz tests of queries, variables and bodies: no input may cause an internal failure.
 //!
-//! `SMALLRUN_TEST_RUNS` says how many of each kind are tried (200 by default; they are the same ones each
-//! time), and `SMALLRUN_TEST_SEED` chooses others.
+//! `SMALLRUN_TEST_RUNS` sets the number of inputs of each kind (200 by default, the same ones in each run),
+//! and `SMALLRUN_TEST_SEED` selects others.
 
 use actix_web::{
     http::StatusCode,
@@ -22,7 +22,7 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap())
 }
 
-/// What is tried: as many values of a strategy as are wished for.
+/// Returns the configured number of values of a strategy.
 fn tries<T: std::fmt::Debug>(strategy: impl Strategy<Value = T>) -> impl Iterator<Item = T> {
     let seed = number("SMALLRUN_TEST_SEED").unwrap_or(1);
     let mut bytes = [0; 32];
@@ -33,13 +33,13 @@ fn tries<T: std::fmt::Debug>(strategy: impl Strategy<Value = T>) -> impl Iterato
     (0..runs).map(move |_| strategy.new_tree(&mut runner).unwrap().current())
 }
 
-/// Sends each body with each token to one server.
+/// Sends all bodies to one server, every other one with a token.
 async fn send_all(kit: &Kit, bodies: impl Iterator<Item = (&'static str, Vec<u8>)>) {
     let (_, scope) = creator(kit, "kiln").await;
     open_drop(kit, &scope, "Cups").await;
     let token = person(kit, "ada").await;
     let mut api = api(kit);
-    // Each try is charged, and there may be very many.
+    // Without a budget, because the number of requests is not bounded.
     api.edge.budget = None;
     let service = serve!(api);
     for (number, (content_type, body)) in bodies.enumerate() {
@@ -65,13 +65,13 @@ fn query(text: &str) -> (&'static str, Vec<u8>) {
 }
 
 #[test]
-fn any_text_may_be_a_query() {
+fn queries_of_any_text_cause_no_failure() {
     testkit::run(Kit::sqlite(), async |kit| {
         send_all(&kit, tries(any::<String>()).map(|text| query(&text))).await;
     });
 }
 
-/// What documents are made of, and what they should not be.
+/// Parts of valid documents, and some that are always invalid.
 const TOKENS: &[&str] = &[
     "{",
     "}",
@@ -157,14 +157,14 @@ const TOKENS: &[&str] = &[
 ];
 
 #[test]
-fn any_row_of_tokens_may_be_a_query() {
+fn queries_of_any_tokens_cause_no_failure() {
     testkit::run(Kit::sqlite(), async |kit| {
         let rows = prop::collection::vec(select(TOKENS), 0..40).prop_map(|tokens| tokens.join(" "));
         send_all(&kit, tries(rows).map(|text| query(&text))).await;
     });
 }
 
-/// How an example is damaged: from, to, and what is done with what is between.
+/// Damages an example: each damage has a range and an action on the text in it.
 fn damaged() -> impl Strategy<Value = String> {
     let examples: Vec<String> =
         api::http::playground::examples().iter().map(|example| example.query.clone()).collect();
@@ -188,13 +188,13 @@ fn damaged() -> impl Strategy<Value = String> {
 }
 
 #[test]
-fn any_damaged_example_may_be_a_query() {
+fn damaged_examples_cause_no_failure() {
     testkit::run(Kit::sqlite(), async |kit| {
         send_all(&kit, tries(damaged()).map(|text| query(&text))).await;
     });
 }
 
-/// Any JSON, of numbers beyond all bounds too.
+/// Any JSON, including numbers out of all bounds.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -225,7 +225,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 #[test]
-fn any_json_may_be_a_body() {
+fn bodies_of_any_json_cause_no_failure() {
     testkit::run(Kit::sqlite(), async |kit| {
         let part = || prop_oneof![any_json(), Just(json!("{ __typename }")), Just(json!({}))];
         let whole = (part(), part(), part(), any_json()).prop_map(|(query, name, variables, more)| {
@@ -237,7 +237,7 @@ fn any_json_may_be_a_body() {
 }
 
 #[test]
-fn any_bytes_may_be_a_body() {
+fn bodies_of_any_bytes_cause_no_failure() {
     testkit::run(Kit::sqlite(), async |kit| {
         let types = select(vec![
             "application/json",
@@ -251,9 +251,9 @@ fn any_bytes_may_be_a_body() {
     });
 }
 
-/// Variables of the names and shapes that an operation has, with any values in the place of some.
+/// The variables of an example, with one value replaced by any JSON.
 #[test]
-fn any_json_may_stand_in_the_variables_of_the_examples() {
+fn any_json_in_the_variables_of_examples_causes_no_failure() {
     testkit::run(Kit::sqlite(), async |kit| {
         let examples: Vec<(String, Value)> = api::http::playground::examples()
             .iter()
@@ -274,7 +274,7 @@ fn any_json_may_stand_in_the_variables_of_the_examples() {
     });
 }
 
-/// Where values stand in a value: itself, and all that is in it.
+/// Returns the pointers to a value and to all values inside it.
 fn pointers(value: &Value, here: &str) -> Vec<String> {
     let mut found = vec![here.to_owned()];
     match value {

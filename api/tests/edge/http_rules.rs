@@ -1,4 +1,4 @@
-//! GraphQL over HTTP: methods, media types, statuses, headers.
+//! GraphQL over HTTP: methods, media types, statuses and headers.
 
 use actix_web::{
     http::{Method, StatusCode},
@@ -13,7 +13,7 @@ use crate::shop::{api, person, posted, send};
 const NEWER: &str = "application/graphql-response+json";
 
 #[test]
-fn the_accept_header_chooses_the_media_type_and_with_it_the_status_of_a_refusal() {
+fn the_accept_header_selects_the_media_type_and_the_status_of_refusals() {
     testkit::run(Kit::sqlite(), async |kit| {
         let json_type = "application/json; charset=utf-8";
         let newer_type = "application/graphql-response+json; charset=utf-8";
@@ -42,7 +42,7 @@ fn the_accept_header_chooses_the_media_type_and_with_it_the_status_of_a_refusal(
 }
 
 #[test]
-fn what_is_no_graphql_request_is_refused_with_a_sentence_and_a_code() {
+fn malformed_requests_are_refused_with_a_message_and_a_code() {
     testkit::run(Kit::sqlite(), async |kit| {
         let post = || TestRequest::post().uri("/graphql");
         let json_body = |body: &str| {
@@ -109,7 +109,7 @@ fn what_is_no_graphql_request_is_refused_with_a_sentence_and_a_code() {
 }
 
 #[test]
-fn queries_come_by_get_and_mutations_never_do() {
+fn get_runs_queries_but_no_mutations() {
     testkit::run(Kit::sqlite(), async |kit| {
         let get = |query: &str| TestRequest::get().uri(&format!("/graphql?query={query}"));
         let answer = send(
@@ -135,7 +135,7 @@ fn queries_come_by_get_and_mutations_never_do() {
 }
 
 #[test]
-fn a_token_that_is_not_good_is_told_by_the_status_too() {
+fn an_invalid_token_is_refused_with_status_401() {
     testkit::run(Kit::sqlite(), async |kit| {
         let token = person(&kit, "ada").await;
         let ask = async |header: String| {
@@ -164,7 +164,7 @@ fn a_token_that_is_not_good_is_told_by_the_status_too() {
 }
 
 #[test]
-fn every_answer_carries_its_trace_and_guards() {
+fn every_answer_has_its_trace_and_the_security_headers() {
     testkit::run(Kit::sqlite(), async |kit| {
         let caller = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         for path in ["/livez", "/graphql?query=%7B__typename%7D", "/nothing"] {
@@ -181,7 +181,11 @@ fn every_answer_carries_its_trace_and_guards() {
             assert!(answer.header("content-security-policy").contains("default-src 'none'"), "{path}");
             assert_eq!(answer.header("x-frame-options"), "DENY", "{path}");
             assert_eq!(answer.header("cross-origin-resource-policy"), "same-origin", "{path}");
-            assert_eq!(answer.header("strict-transport-security"), "", "{path}: it is not reached by HTTPS");
+            assert_eq!(
+                answer.header("strict-transport-security"),
+                "",
+                "{path}: the server is not reached over HTTPS"
+            );
         }
         let mut by_https = api(&kit);
         by_https.edge.http.https = true;
@@ -194,7 +198,7 @@ fn every_answer_carries_its_trace_and_guards() {
 }
 
 #[test]
-fn a_storefront_in_a_browser_may_ask_from_any_origin() {
+fn by_default_pages_of_any_origin_may_read_answers() {
     testkit::run(Kit::sqlite(), async |kit| {
         let preflight = TestRequest::default()
             .method(Method::OPTIONS)
@@ -209,7 +213,8 @@ fn a_storefront_in_a_browser_may_ask_from_any_origin() {
         for name in ["authorization", "content-type"] {
             assert!(answer.header("access-control-allow-headers").contains(name));
         }
-        // Never together with cookies: any origin may ask because none brings a right with it.
+        // Credentials are never allowed: any origin may send requests because none can use a visitor's
+        // cookies.
         assert_eq!(answer.header("access-control-allow-credentials"), "");
         assert_eq!(
             send(api(&kit), posted("{ __typename }", json!({}))).await.header("access-control-allow-origin"),
@@ -219,7 +224,7 @@ fn a_storefront_in_a_browser_may_ask_from_any_origin() {
 }
 
 #[test]
-fn a_deployment_may_name_the_origins_that_read_its_answers() {
+fn the_origins_that_may_read_answers_can_be_configured() {
     testkit::run(Kit::sqlite(), async |kit| {
         let mut api = api(&kit);
         api.edge.http.cors = Cors::These(vec!["https://shop.example".to_owned()]);
@@ -253,7 +258,7 @@ fn a_webhook_for_an_unknown_gateway_is_not_found() {
 }
 
 #[test]
-fn variables_that_do_not_fit_are_refused_before_anything_runs() {
+fn invalid_variables_are_refused_before_anything_runs() {
     testkit::run(Kit::sqlite(), async |kit| {
         for (variables, query) in [
             (json!({}), "query($n: String!) { creator(slug: $n) { name } }"),

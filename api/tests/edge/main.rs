@@ -1,6 +1,6 @@
-//! The edge of the API: HTTP, bounds, pages, and what an error may show.
+//! Tests of the API over HTTP: protocol rules, limits, pages and errors.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails has said what it must")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails on anything unexpected")]
 
 mod bodies;
 mod bounds;

@@ -1,4 +1,4 @@
-//! The Relay specifications, over the whole schema: object identification, connections, cursors.
+//! The Relay specifications over the whole schema: object identification, connections and cursors.
 
 use domain::catalog::{
     imports::{StartImport, run_import, start_import},
@@ -18,7 +18,7 @@ fn base(field: &async_graphql::parser::types::FieldDefinition) -> String {
 }
 
 #[test]
-fn every_connection_has_the_form_that_the_specification_asks_for() {
+fn every_connection_has_the_specified_form() {
     let schema = Schema::read();
     let field = |of: &str, name: &str| {
         let fields = schema.fields(of);
@@ -62,9 +62,9 @@ fn every_connection_has_the_form_that_the_specification_asks_for() {
 }
 
 #[test]
-fn every_thing_with_an_id_is_a_node_or_says_why_not() {
+fn every_object_with_an_id_is_a_node_unless_excepted() {
     let schema = Schema::read();
-    // What is listed and never read one by one: nothing refers to it.
+    // Objects that are listed but never loaded by id.
     let alone = ["ApiToken", "AuditEntry", "Guest", "Payment", "Refund", "Session", "ViewerToken"];
     for name in schema.objects() {
         let has_id = schema.fields(name).iter().any(|field| field.name.node == "id");
@@ -73,12 +73,12 @@ fn every_thing_with_an_id_is_a_node_or_says_why_not() {
     }
 }
 
-/// A list somewhere in the schema, for whoever sees most of it.
+/// A list of the schema, with a token that sees most of it.
 struct List {
     /// The fields around the list, with their arguments.
     around: Vec<String>,
     field: &'static str,
-    /// Arguments besides those of pages.
+    /// Arguments besides those for paging.
     arguments: String,
     token: Option<String>,
 }
@@ -91,7 +91,8 @@ async fn page(kit: &Kit, list: &List, arguments: &str) -> Value {
         .join(", ");
     let all = if all.is_empty() { all } else { format!("({all})") };
     let query = format!(
-        "{{ {} {}{all} {{ edges {{ cursor node {{ __typename }} }} pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }} \
+        "{{ {} {}{all} {{ edges {{ cursor node {{ __typename }} }} \
+         pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }} \
          totalCount }} {} }}",
         list.around.iter().map(|step| format!("{step} {{")).collect::<String>(),
         list.field,
@@ -121,7 +122,7 @@ fn cursors(page: &Value) -> Vec<String> {
         .collect()
 }
 
-/// The lists of the schema, as `Type.field`, each with at least three rows in the test's database.
+/// Returns the lists of the schema as `Type.field`, each with at least three rows in the test's database.
 async fn lists(kit: &Kit) -> Vec<(&'static str, List)> {
     use domain::accounts::{CreateAccount, Email, create_admin, open_session_for};
     let email = Email::new("root@example.org").unwrap();
@@ -194,12 +195,11 @@ async fn lists(kit: &Kit) -> Vec<(&'static str, List)> {
     ]
 }
 
-/// Lists whose rows take a whole sale to make; that they refuse what must be refused is looked at all the
-/// same.
+/// Lists whose rows need a complete sale. Only their refusals are tested.
 const EMPTY_HERE: [&str; 3] = ["Query.checkouts", "Query.deadLetters", "Query.reservations"];
 
 #[test]
-fn every_list_is_walked_forward_and_backward_and_refuses_what_is_no_place_in_it() {
+fn every_list_is_paged_in_both_directions_and_refuses_invalid_cursors() {
     testkit::run(Kit::sqlite(), async |kit| {
         let lists = lists(&kit).await;
         let schema = Schema::read();
@@ -211,7 +211,7 @@ fn every_list_is_walked_forward_and_backward_and_refuses_what_is_no_place_in_it(
         known.sort();
         let mut looked_at: Vec<_> = lists.iter().map(|(name, _)| (*name).to_owned()).collect();
         looked_at.sort();
-        assert_eq!(looked_at, known, "a list of the schema is looked at here");
+        assert_eq!(looked_at, known, "this test must cover every list of the schema");
         let mut foreign = String::from("7b7d");
         for (name, list) in &lists {
             let whole = cursors(&page(&kit, list, "first: 100").await);

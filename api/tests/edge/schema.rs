@@ -1,4 +1,4 @@
-//! The schema as a whole: committed, described, and of one shape.
+//! The schema as a whole: committed, described, and consistent.
 
 use std::{fs, path::Path};
 
@@ -26,7 +26,8 @@ fn the_committed_schema_is_what_the_binary_prints() {
         let differs = committed.lines().zip(printed.lines()).position(|(old, new)| old != new);
         let line = differs.unwrap_or_else(|| committed.lines().count().min(printed.lines().count())) + 1;
         panic!(
-            "schema.graphql differs from line {line} on: run `cargo run -- schema > schema.graphql` (or take {})",
+            "schema.graphql differs from line {line} on: \
+             run `cargo run -- schema > schema.graphql` (or copy {})",
             fresh.display()
         );
     }
@@ -35,7 +36,9 @@ fn the_committed_schema_is_what_the_binary_prints() {
 async fn types(kit: &Kit) -> Vec<Value> {
     let query = "{ __schema { types {
         kind name description
-        fields(includeDeprecated: true) { name description args { name description } type { kind ofType { kind name ofType { kind } } } }
+        fields(includeDeprecated: true) {
+            name description args { name description } type { kind ofType { kind name ofType { kind } } }
+        }
         inputFields { name description }
         enumValues(includeDeprecated: true) { name description }
         interfaces { name }
@@ -66,7 +69,7 @@ fn everything_in_the_schema_is_described() {
             for field in list(&known, "fields") {
                 let path = format!("{name}.{}", field["name"].as_str().unwrap());
                 for argument in list(field, "args") {
-                    // The one argument of an operation is described by its type.
+                    // The single argument of an operation is described by its type.
                     if argument["name"] != "input" {
                         look(format!("{path}({})", argument["name"].as_str().unwrap()), argument);
                     }
@@ -82,7 +85,7 @@ fn everything_in_the_schema_is_described() {
 }
 
 #[test]
-fn errors_that_a_user_can_mend_share_an_interface() {
+fn user_errors_share_an_interface() {
     testkit::run(Kit::sqlite(), async |kit| {
         let types = types(&kit).await;
         let errors: Vec<_> = types
@@ -96,8 +99,8 @@ fn errors_that_a_user_can_mend_share_an_interface() {
     });
 }
 
-/// Asks about the schema, and for a field that almost exists; answers the codes, and whether a near miss was
-/// told.
+/// Sends an introspection query, and a query with a misspelled field. Returns the code of the former's error,
+/// and whether the latter's error suggests a name.
 async fn curious(api: &Api, token: Option<&str>) -> (String, bool) {
     let ask = async |query: &str| {
         let mut request = posted(query, json!({}));
@@ -115,7 +118,7 @@ async fn curious(api: &Api, token: Option<&str>) -> (String, bool) {
 }
 
 #[test]
-fn the_schema_is_shown_to_whom_it_is_meant_for() {
+fn introspection_is_open_to_the_configured_audience() {
     testkit::run(Kit::sqlite(), async |kit| {
         let person = person(&kit, "ada").await;
         let (id, _) = creator(&kit, "Salt Glaze").await;

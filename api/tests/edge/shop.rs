@@ -19,12 +19,12 @@ use testkit::{
     market::{DropPlan, Market, item},
 };
 
-/// The API over a test's database.
+/// Returns the API over a test's database.
 pub(crate) fn api(kit: &Kit) -> Api {
     Api { metrics: Arc::new(|| "smallrun_up 1\n".to_owned()), ..Api::over(&kit.db) }
 }
 
-/// The whole application, in process.
+/// Creates the whole application in process.
 macro_rules! serve {
     ($api:expr) => {{
         let edge = api::http::edge($api);
@@ -54,13 +54,13 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
 
-    /// The code of the first error.
+    /// Returns the code of the first error.
     pub(crate) fn code(&self) -> String {
         self.json()["errors"][0]["extensions"]["code"].as_str().unwrap_or_default().to_owned()
     }
 }
 
-/// Sends one request to a server made for it.
+/// Sends one request to a new server.
 pub(crate) async fn send(api: Api, request: TestRequest) -> Answer {
     let service = serve!(api);
     let response = test::call_service(&service, request.to_request()).await;
@@ -69,19 +69,19 @@ pub(crate) async fn send(api: Api, request: TestRequest) -> Answer {
     Answer { status, headers, text }
 }
 
-/// A POST of a query.
+/// Returns a POST of a query.
 pub(crate) fn posted(query: &str, variables: Value) -> TestRequest {
     TestRequest::post().uri("/graphql").set_json(json!({ "query": query, "variables": variables }))
 }
 
-/// The `data` of a query that nobody in particular asks.
+/// Returns the `data` of an anonymous query.
 pub(crate) async fn data(kit: &Kit, query: &str, variables: Value) -> Value {
     let answer = send(api(kit), posted(query, variables)).await.json();
     assert_eq!(answer["errors"], Value::Null, "{answer}");
     answer["data"].clone()
 }
 
-/// The bearer token of a person who just signed in.
+/// Returns the bearer token of a person who has just signed in.
 pub(crate) async fn person(kit: &Kit, name: &str) -> String {
     let email = Email::new(&format!("{name}@example.org")).unwrap();
     let secrets =
@@ -94,7 +94,7 @@ pub(crate) async fn creator(kit: &Kit, name: &str) -> (CreatorId, CreatorScope) 
     (scope.creator(), scope)
 }
 
-/// A drop of two items that is to be made.
+/// Returns the plan of a drop with two items.
 fn clay<'m>(market: &'m Market, scope: &CreatorScope, title: &str) -> DropPlan<'m> {
     let plan = market.drop(scope, title).terms(|drop| drop.tags = vec!["clay".parse().unwrap()]);
     ["S", "L"].into_iter().fold(plan, |plan, size| {
@@ -108,12 +108,12 @@ fn clay<'m>(market: &'m Market, scope: &CreatorScope, title: &str) -> DropPlan<'
     })
 }
 
-/// A draft of two items.
+/// Creates a draft with two items.
 pub(crate) async fn draft(kit: &Kit, scope: &CreatorScope, title: &str) -> Drop {
     clay(&Market::over(&kit.db), scope, title).draft().await.drop
 }
 
-/// An open drop of two items.
+/// Creates an open drop with two items.
 pub(crate) async fn open_drop(kit: &Kit, scope: &CreatorScope, title: &str) -> Drop {
     clay(&Market::over(&kit.db), scope, title).open().await.drop
 }

@@ -1,5 +1,5 @@
-//! Requests with files, by the GraphQL multipart request specification; products that come as a file, and go
-//! out as one.
+//! Requests with files, by the GraphQL multipart request specification, and the import and export of products
+//! as CSV files.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -78,7 +78,7 @@ async fn token(kit: &Kit, creator: CreatorId, permissions: &[Permission]) -> Str
         .to_owned()
 }
 
-/// A creator with a token that may read and write its catalogue.
+/// Creates a creator, with a token that may read and write its catalogue.
 async fn workshop(kit: &Kit, name: &str) -> (CreatorId, CreatorScope, String) {
     let (id, scope) = creator(kit, name).await;
     (id, scope, token(kit, id, &[Permission::CatalogRead, Permission::CatalogWrite]).await)
@@ -98,7 +98,7 @@ async fn run(kit: &Kit, import: &str) {
     while run_import(&kit.db, &SystemScope::new("test"), import).await.unwrap() == Progress::More {}
 }
 
-/// An API with a spool folder of its own.
+/// Returns an API with a spool folder of its own.
 fn spooling(kit: &Kit, bytes_max: usize) -> (Api, PathBuf) {
     let folder = std::env::temp_dir().join(format!("smallrun-spool-{}-{bytes_max}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
@@ -106,7 +106,8 @@ fn spooling(kit: &Kit, bytes_max: usize) -> (Api, PathBuf) {
     (Api { edge: Settings { uploads, ..Settings::default() }, ..api(kit) }, folder)
 }
 
-/// The state once it is noted that a token was used. It is noted once in a while, and no answer waits for it.
+/// Returns the state after the use of a token was recorded. That happens in the background and only now and
+/// then.
 async fn state_after_use(kit: &Kit, token: &str, creator: CreatorId) -> State {
     drop(exported(kit, Some(token), &creator.to_string()).await);
     loop {
@@ -126,22 +127,33 @@ async fn exported(kit: &Kit, token: Option<&str>, creator: &str) -> Answer {
 }
 
 on_both! {
-    async fn a_file_of_products_is_taken_in_worked_off_and_told_row_by_row(kit: Kit) {
+    async fn a_file_of_products_is_imported_and_reported_row_by_row(kit: Kit) {
         let (salt, _, shop) = workshop(&kit, "Salt Glaze").await;
         let (_, _, other) = workshop(&kit, "Blue Loom").await;
-        let answer = send(api(&kit), upload(Some(&shop), form(&parts(&import_of(salt, "first-key"), FILE.as_bytes())))).await.json();
+        let answer = send(
+            api(&kit),
+            upload(Some(&shop), form(&parts(&import_of(salt, "first-key"), FILE.as_bytes()))),
+        )
+        .await
+        .json();
         let payload = &answer["data"]["productImport"];
         let id = payload["productImport"]["id"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
         let waiting = json!({ "id": id, "state": "WAITING", "rowCount": 2, "rowsDone": 0, "dryRun": false });
         assert_eq!(*payload, json!({ "replayed": false, "productImport": waiting, "errors": [] }));
-        let again = send(api(&kit), upload(Some(&shop), form(&parts(&import_of(salt, "first-key"), FILE.as_bytes())))).await.json();
+        let again = send(
+            api(&kit),
+            upload(Some(&shop), form(&parts(&import_of(salt, "first-key"), FILE.as_bytes()))),
+        )
+        .await
+        .json();
         assert_eq!(again["data"]["productImport"]["replayed"], json!(true));
         run(&kit, &id).await;
 
         let query = "query($id: ID!) {
             productImport(id: $id) {
                 state rowsDone rowsRefused productsCreated variantsCreated creator { name }
-                rows { totalCount nodes { number productOutcome variantOutcome product { slug } variant { sku }
+                rows { totalCount nodes {
+                    number productOutcome variantOutcome product { slug } variant { sku }
                     complaints { code column } } }
                 refused: rows(refused: true) { totalCount nodes { number } }
             }
@@ -150,44 +162,67 @@ on_both! {
         let seen = asked(&kit, &shop, query, json!({ "id": id })).await;
         assert_eq!(seen["node"], json!({ "__typename": "ProductImport", "id": id }));
         let import = &seen["productImport"];
-        assert_eq!((&import["state"], &import["rowsDone"], &import["rowsRefused"]), (&json!("FINISHED"), &json!(2), &json!(1)));
+        assert_eq!(
+            (&import["state"], &import["rowsDone"], &import["rowsRefused"]),
+            (&json!("FINISHED"), &json!(2), &json!(1))
+        );
         assert_eq!((&import["productsCreated"], &import["variantsCreated"]), (&json!(2), &json!(1)));
-        assert_eq!(import["rows"]["nodes"], json!([
-            { "number": 2, "productOutcome": "CREATED", "variantOutcome": "CREATED", "product": { "slug": "bowl" },
-              "variant": { "sku": "BOWL-S" }, "complaints": [] },
-            { "number": 3, "productOutcome": "CREATED", "variantOutcome": "REFUSED", "product": { "slug": "cup" }, "variant": null,
-              "complaints": [{ "code": "INVALID", "column": "sku" }] },
-        ]));
+        assert_eq!(
+            import["rows"]["nodes"],
+            json!([
+                { "number": 2, "productOutcome": "CREATED", "variantOutcome": "CREATED",
+                  "product": { "slug": "bowl" },
+                  "variant": { "sku": "BOWL-S" }, "complaints": [] },
+                { "number": 3, "productOutcome": "CREATED", "variantOutcome": "REFUSED",
+                  "product": { "slug": "cup" }, "variant": null,
+                  "complaints": [{ "code": "INVALID", "column": "sku" }] },
+            ])
+        );
         assert_eq!(import["refused"], json!({ "totalCount": 1, "nodes": [{ "number": 3 }] }));
-        let own = "query($slug: String!) { creator(slug: $slug) { productImports { totalCount nodes { id } } } }";
+        let own =
+            "query($slug: String!) { creator(slug: $slug) { productImports { totalCount nodes { id } } } }";
         let listed = asked(&kit, &shop, own, json!({ "slug": "salt-glaze" })).await;
         assert_eq!(listed["creator"]["productImports"], json!({ "totalCount": 1, "nodes": [{ "id": id }] }));
 
-        // For everybody else there is nothing.
+        // Everybody else sees nothing.
         let nothing = json!({ "productImport": null, "node": null });
         assert_eq!(asked(&kit, &other, query, json!({ "id": id })).await, nothing);
         assert_eq!(data(&kit, query, json!({ "id": id })).await, nothing);
         let listed = data(&kit, own, json!({ "slug": "salt-glaze" })).await;
         assert_eq!(listed["creator"]["productImports"], Value::Null);
-        let foreign = send(api(&kit), upload(Some(&other), form(&parts(&import_of(salt, "other-key"), FILE.as_bytes())))).await.json();
+        let foreign = send(
+            api(&kit),
+            upload(Some(&other), form(&parts(&import_of(salt, "other-key"), FILE.as_bytes()))),
+        )
+        .await
+        .json();
         let errors = &foreign["data"]["productImport"]["errors"];
         assert_eq!((&errors[0]["code"], &errors[0]["path"]), (&json!("NOT_FOUND"), &json!(["creatorId"])));
     }
 
-    async fn a_catalogue_goes_out_as_a_sheet_in_which_nothing_is_a_formula(kit: Kit) {
+    async fn an_exported_catalogue_contains_no_formulas(kit: Kit) {
         let (salt, _, shop) = workshop(&kit, "Salt Glaze").await;
         let (_, _, other) = workshop(&kit, "Blue Loom").await;
         let file = "slug,title,summary,description\na1,=1+1,+1,-A\na2,@x,'=2,\"\t=3\"\na3,'@y,''+4,plain\n";
-        let answer = send(api(&kit), upload(Some(&shop), form(&parts(&import_of(salt, "first-key"), file.as_bytes())))).await.json();
+        let answer = send(
+            api(&kit),
+            upload(Some(&shop), form(&parts(&import_of(salt, "first-key"), file.as_bytes()))),
+        )
+        .await
+        .json();
         run(&kit, answer["data"]["productImport"]["productImport"]["id"].as_str().unwrap()).await;
         let titles = asked(&kit, &shop, "{ products(sort: TITLE) { nodes { title } } }", json!({})).await;
-        assert_eq!(titles["products"]["nodes"], json!([{ "title": "=1+1" }, { "title": "@x" }, { "title": "@y" }]));
+        assert_eq!(
+            titles["products"]["nodes"],
+            json!([{ "title": "=1+1" }, { "title": "@x" }, { "title": "@y" }])
+        );
 
         let sheet = exported(&kit, Some(&shop), &salt.to_string()).await;
         assert_eq!(sheet.header("content-type"), "text/csv; charset=utf-8; header=present");
         assert_eq!(sheet.header("content-disposition"), "attachment; filename=\"products.csv\"");
         assert_eq!((sheet.status.as_u16(), sheet.header("cache-control")), (200, "private, no-store"));
-        let records: Vec<_> = csv::Reader::from_reader(sheet.text.as_bytes()).into_records().map(Result::unwrap).collect();
+        let records: Vec<_> =
+            csv::Reader::from_reader(sheet.text.as_bytes()).into_records().map(Result::unwrap).collect();
         let cells = |at: usize| records[at].iter().take(4).collect::<Vec<_>>();
         assert_eq!(cells(0), ["a1", "'=1+1", "'+1", "'-A"]);
         assert_eq!(cells(1), ["a2", "'@x", "'=2", "'\t=3"]);
@@ -199,19 +234,29 @@ on_both! {
         let unscoped = token(&kit, salt, &[Permission::CatalogWrite]).await;
         let person = person(&kit, "eve").await;
         let unknown = "creator_01h455vb4pex5vsknk084sn02q";
-        for (token, status) in [(None, 401), (Some("sr_sec_x"), 401), (Some(&*unscoped), 403), (Some(&*other), 404), (Some(&*person), 404)] {
+        for (token, status) in [
+            (None, 401),
+            (Some("sr_sec_x"), 401),
+            (Some(&*unscoped), 403),
+            (Some(&*other), 404),
+            (Some(&*person), 404),
+        ] {
             let refused = exported(&kit, token, &salt.to_string()).await;
             assert_eq!(refused.status.as_u16(), status, "{}", refused.text);
             for nobody in [unknown, "drop_01h455vb4pex5vsknk084sn02q", "nonsense"] {
                 let missing = exported(&kit, token, nobody).await;
-                assert_eq!((missing.status, &missing.text), (refused.status, &refused.text), "another's is as one that is not");
+                assert_eq!(
+                    (missing.status, &missing.text),
+                    (refused.status, &refused.text),
+                    "another's is as one that is not"
+                );
             }
         }
     }
 }
 
 #[test]
-fn a_form_that_is_no_request_with_files_is_refused_and_leaves_nothing_behind() {
+fn malformed_uploads_are_refused_and_leave_no_files() {
     testkit::run(Kit::sqlite(), async |kit| {
         let (salt, _, shop) = workshop(&kit, "Salt Glaze").await;
         let (api, folder) = spooling(&kit, 1_000);
@@ -233,7 +278,7 @@ fn a_form_that_is_no_request_with_files_is_refused_and_leaves_nothing_behind() {
             (but(&|parts| parts.swap(1, 2)), 400, "in this order"),
             (but(&|parts| drop(parts.remove(2))), 400, "was not sent"),
             (but(&|parts| parts.push(parts[2].clone())), 400, "twice"),
-            (but(&|parts| parts[2].0 = "file-2"), 400, "not in `map`"),
+            (but(&|parts| parts[2].0 = "file-2"), 400, "not named in `map`"),
             (with(0, "operations", "[]"), 400, "batch"),
             (with(0, "operations", "{"), 400, "`operations`: the body is not JSON"),
             (with(0, "operations", &"x".repeat(103_000)), 413, "`operations` is larger"),
@@ -264,7 +309,7 @@ fn a_form_that_is_no_request_with_files_is_refused_and_leaves_nothing_behind() {
             );
             assert!(answer.text.contains(word), "{word}: {}", answer.text);
         }
-        // Without the header that a form cannot send, without a token, or with one that is not good.
+        // Without the header that a form cannot send, without a token, and with an invalid token.
         let request =
             || TestRequest::post().uri("/graphql").insert_header(("authorization", format!("Bearer {shop}")));
         let typed = request().insert_header(("content-type", "multipart/form-data; boundary=x-boundary"));
@@ -283,7 +328,7 @@ fn a_form_that_is_no_request_with_files_is_refused_and_leaves_nothing_behind() {
             let answer = send(api.clone(), upload(nobody, form(&good))).await;
             assert_eq!((answer.status.as_u16(), answer.code().as_str()), (401, "UNAUTHENTICATED"));
         }
-        // What looks like a file that was received, and is none.
+        // Values that look like a received file.
         for forged in ["upload:0", "upload:99", "#__graphql_file__:0", "x"] {
             let mut operations = import_of(salt, "some-key");
             operations["variables"]["input"]["file"] = json!(forged);
@@ -308,7 +353,7 @@ fn a_form_that_is_no_request_with_files_is_refused_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_file_that_is_no_sheet_is_refused_with_a_code() {
+fn an_invalid_csv_file_is_refused_with_a_code() {
     testkit::run(Kit::sqlite(), async |kit| {
         let (salt, _, shop) = workshop(&kit, "Salt Glaze").await;
         let long = format!("slug\n{}", "bowl\n".repeat(10_001));

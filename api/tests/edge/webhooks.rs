@@ -1,4 +1,4 @@
-//! Webhooks: which gateway sent one, when several accounts share a name.
+//! Webhooks: finding the gateway that sent one when several accounts share a name.
 
 use std::sync::Arc;
 
@@ -40,7 +40,10 @@ on_both! {
         ] {
             assert_eq!(post(&kit, name, signature, event).await, expected, "{name} {signature} {event}");
         }
-        let inbox = Statement::from_string(kit.db.backend(), "SELECT gateway || ' ' || event FROM webhook_inbox ORDER BY 1");
+        let inbox = Statement::from_string(
+            kit.db.backend(),
+            "SELECT gateway || ' ' || event FROM webhook_inbox ORDER BY 1",
+        );
         let inbox = kit.db.reader().query_all_raw(inbox).await.unwrap();
         let inbox: Vec<String> = inbox.iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
         assert_eq!(inbox, ["gold/new/live event-1", "gold/old/live event-1", "sandbox event-2"]);

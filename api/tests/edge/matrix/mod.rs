@@ -1,10 +1,10 @@
-//! Who may do what: every query, mutation and subscription, and every id that one takes, for everybody who
-//! may ask.
+//! Who may do what: runs every query, mutation and subscription, with every id that it takes, as every kind
+//! of viewer.
 //!
-//! The table is made from the schema and committed as a snapshot, so that a new field is decided on in
-//! review. A cell is what the answer was, of a subscription the first one; after it stands `=` where an id of
-//! somebody's thing and one of nothing were answered alike, in text and status. For strangers this must be so
-//! wherever [`PUBLIC`] does not say otherwise.
+//! The table is generated from the schema and committed as a snapshot, so that the permissions of a new field
+//! are reviewed. A cell summarizes the answer (the first one of a subscription). A `=` follows when an
+//! existing id and an unknown one got the same answer, in text and status. For strangers this is required
+//! except where [`PUBLIC`] says otherwise.
 
 mod schema;
 mod world;
@@ -24,7 +24,8 @@ pub(crate) use self::schema::{Chosen, Schema};
 use self::world::{VIEWERS, World};
 use crate::shop::{api, serve};
 
-/// What the ids of a field name, by the last step of the way to them.
+/// Returns the kinds of objects that an argument's ids may name, by the field and the last step of the
+/// argument's path.
 fn things(field: &str, path: &[String]) -> &'static [&'static str] {
     match path.last().map_or("", String::as_str) {
         "creatorId" => &["creator"],
@@ -66,18 +67,18 @@ fn things(field: &str, path: &[String]) -> &'static [&'static str] {
             "apiTokenRevoke" => &["token"],
             "sessionRevoke" => &["session"],
             "task" | "taskRequeue" | "taskDiscard" => &["dead letter"],
-            // Nothing that can be watched is ever deleted: what was public and is no longer is the nearest to
-            // it.
+            // Watchable objects are never deleted. An object that is no longer public comes closest to a
+            // deleted one.
             "dropChanged" => &["open drop", "draft", "withdrawn drop"],
             "reservationChanged" => &["reservation"],
             "checkout" | "checkoutChanged" => &["checkout"],
-            _ => panic!("say what the ids of {field} name"),
+            _ => panic!("add the kinds of objects that the ids of {field} name"),
         },
-        other => panic!("say what {other} of {field} names"),
+        other => panic!("add the kinds of objects that {other} of {field} names"),
     }
 }
 
-/// What everybody may see or name: fields, the ways to their ids, and the things.
+/// The objects that everybody may see or name: field, path of the argument, and kinds of objects.
 const PUBLIC: &[(&str, &str, &[&str])] = &[
     ("node", "id", &["creator", "product", "variant", "open drop", "item", "legal text"]),
     ("nodes", "ids", &["creator", "product", "variant", "open drop", "item", "legal text"]),
@@ -91,19 +92,19 @@ const PUBLIC: &[(&str, &str, &[&str])] = &[
     ("dropStock", "dropId", &["open drop"]),
 ];
 
-/// Who has no right to any of the things; the member's and the buyer's things are not the administrator's
-/// either.
+/// The viewers without rights to any of the objects. Administrators are not listed here, but they do not own
+/// the objects of members and buyers either.
 const STRANGERS: [&str; 4] = ["public", "other buyer", "other member", "token without the scope"];
 
-/// An id of the same kind that names nothing.
+/// Returns an id of the same kind that names nothing.
 fn unknown(id: &str) -> String {
     let (prefix, _) = id.split_once('_').unwrap();
     format!("{prefix}_01h455vb4pex5vsknk084sn02q")
 }
 
-/// A server over a copy of the world, in which a mutation may do what it likes.
+/// A server over a copy of the world, which mutations may change.
 struct Server<S> {
-    /// The database lives as long.
+    /// Keeps the database alive.
     _kit: Kit,
     service: S,
 }
@@ -112,13 +113,13 @@ async fn copy(
     original: &TestDb,
 ) -> Server<impl Service<actix_http::Request, Response = ServiceResponse<impl MessageBody>, Error = Error>> {
     let kit = Kit::on(TestDb::sqlite_copy(original)).await;
-    // The ids of the world are of an earlier moment.
+    // The ids of the world were created at an earlier time.
     kit.clock.advance(chrono::TimeDelta::seconds(60));
     let service = serve!(api(&kit));
     Server { _kit: kit, service }
 }
 
-/// What was answered: in a word, and in full without the id that was asked about.
+/// Sends a request and returns a summary of the answer, and the whole answer with the requested id masked.
 async fn asked<S, B>(
     copy: &Server<S>,
     kind: &str,
@@ -144,14 +145,14 @@ where
         _ => String::from_utf8(read_body(response).await.to_vec()).unwrap(),
     };
     let mut answer: Value = serde_json::from_str(&text).unwrap();
-    // What is left of a budget is less each time.
+    // The remaining budget differs from answer to answer.
     answer.as_object_mut().unwrap().remove("extensions");
     let text = answer.to_string();
     let in_full = format!("{status} {}", if id.is_empty() { text } else { text.replace(id, "ID") });
     (word(&answer), in_full)
 }
 
-/// What the first event of a stream says. With the rest of the stream the subscription is dropped.
+/// Returns the first event of a stream. The subscription is then dropped.
 async fn first_event(stream: impl MessageBody) -> String {
     let (mut stream, mut text) = (pin!(stream), String::new());
     loop {
@@ -196,7 +197,7 @@ fn word(answer: &Value) -> String {
     }
 }
 
-/// The world, in a database that nobody has open.
+/// Creates the world in a database that is not open.
 async fn original() -> (TestDb, World) {
     let template = TestDb::sqlite().await;
     let kit = Kit::on(TestDb::sqlite_copy(&template)).await;
@@ -207,12 +208,12 @@ async fn original() -> (TestDb, World) {
     (kit.store, world)
 }
 
-/// The types whose fields the rows are, and what asks for them.
+/// The root types whose fields are the rows of the table, with their kinds of operations.
 const ROOTS: [(&str, &str); 3] =
     [("Query", "query"), ("Mutation", "mutation"), ("Subscription", "subscription")];
 
-/// The row of a field, or of one id that it takes; and for whom that id and one of nothing are answered
-/// differently.
+/// Returns the row of a field, or of one id that it takes, and the viewers for whom the answers to an
+/// existing and an unknown id differ.
 async fn row(
     original: &TestDb,
     world: &World,
@@ -316,10 +317,10 @@ fn table(rows: &[Row]) -> String {
     text
 }
 
-/// What is said of another's thing and of nothing, in turn, is alike each time. Prints the medians of the
-/// times, which mean something with `SMALLRUN_TEST_TRIES=200`, alone, on a quiet machine, in a release build.
+/// Repeats requests with another viewer's id and with an unknown id: all answers must be alike. Prints the
+/// median times. They are meaningful with `SMALLRUN_TEST_TRIES=200` in a release build on an idle machine.
 #[test]
-fn another_s_id_is_answered_like_an_unknown_one_each_time() {
+fn ids_of_others_are_always_answered_like_unknown_ones() {
     let tries = std::env::var("SMALLRUN_TEST_TRIES").map_or(10, |tries| tries.parse().unwrap());
     testkit::run(Kit::sqlite(), async |_| {
         let (original, world) = original().await;
@@ -358,7 +359,7 @@ fn another_s_id_is_answered_like_an_unknown_one_each_time() {
             let mut took = [Vec::new(), Vec::new()];
             for turn in 0..tries {
                 let mut said = [None, None];
-                // Each of the two is the first one as often as the other.
+                // Alternate which of the two comes first.
                 for at in [turn % 2, 1 - turn % 2] {
                     let began = std::time::Instant::now();
                     said[at] = Some(

@@ -1,4 +1,4 @@
-//! The schema as a table of fields, and arguments made up for each.
+//! The schema as a table of fields, with generated arguments.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 /// The types of the schema, by name.
 pub(crate) struct Schema(HashMap<String, TypeDefinition>);
 
-/// Which argument, or field of an input, is given which id.
+/// An id, and the path of the argument or input field that receives it.
 #[derive(Clone, Copy)]
 pub(crate) struct Chosen<'a> {
     pub(crate) path: &'a [String],
@@ -37,7 +37,7 @@ impl Schema {
         Self(types.collect())
     }
 
-    /// The names of all object types.
+    /// Returns the names of all object types.
     pub(crate) fn objects(&self) -> Vec<&str> {
         let mut names: Vec<_> =
             self.0.keys().map(String::as_str).filter(|name| !self.fields(name).is_empty()).collect();
@@ -45,7 +45,7 @@ impl Schema {
         names
     }
 
-    /// The fields of an object type, in the order of the schema.
+    /// Returns the fields of an object type, in the order of the schema.
     pub(crate) fn fields(&self, name: &str) -> Vec<&FieldDefinition> {
         match self.0.get(name).map(|known| &known.kind) {
             Some(TypeKind::Object(object)) => object.fields.iter().map(|field| &field.node).collect(),
@@ -67,12 +67,12 @@ impl Schema {
         }
     }
 
-    /// The type that a field leads to, lists and nulls aside.
+    /// Returns the type of a field without lists and nullability.
     pub(crate) fn leads_to<'a>(&self, field: &'a FieldDefinition) -> &'a str {
         base(&field.ty.node)
     }
 
-    /// The ways to all ids that a field takes.
+    /// Returns the paths to all ids that a field takes.
     pub(crate) fn id_paths(&self, field: &FieldDefinition) -> Vec<Vec<String>> {
         let mut paths = Vec::new();
         for argument in &field.arguments {
@@ -93,8 +93,7 @@ impl Schema {
         }
     }
 
-    /// A document that asks for one field, its variables, all made up as far as they are required; ids come
-    /// from `ids`.
+    /// Returns a request for one field with generated values for all required arguments. Ids come from `ids`.
     pub(crate) fn ask(
         &self,
         kind: &str,
@@ -157,7 +156,7 @@ impl Schema {
         ids: &dyn Fn(&[String]) -> String,
     ) -> Value {
         match (name, self.0.get(name).map(|known| &known.kind)) {
-            // Exactly one of their fields is given.
+            // Exactly one field of these inputs must be set.
             ("DepositInput", _) => json!({ "percent": "25" }),
             ("BalanceInput", _) => json!({ "beforeShipping": true }),
             ("ID", _) => match chosen {
@@ -178,7 +177,7 @@ impl Schema {
     }
 }
 
-/// A value that is good enough to come as far as the question who asks.
+/// Returns a value that is valid enough to reach the permission check.
 fn scalar(kind: &str, name: &str) -> Value {
     match (kind, name) {
         ("Int" | "Float", _) => json!(1),

@@ -1,4 +1,4 @@
-//! A marketplace with one thing of each kind that has an id, and people who may see them, or not.
+//! A marketplace with one object of each kind that has an id, and viewers with different rights to them.
 
 use std::collections::BTreeMap;
 
@@ -25,11 +25,11 @@ use testkit::{Kit, market::Market};
 
 use crate::shop::{draft, open_drop, system};
 
-/// Who asks, in the order of the columns.
+/// The viewers, in the order of the columns.
 pub(crate) const VIEWERS: [&str; 7] =
     ["public", "buyer", "other buyer", "member", "other member", "admin", "token without the scope"];
 
-/// The tokens of those who ask, and the ids of what there is.
+/// The tokens of the viewers and the ids of the objects.
 pub(crate) struct World {
     pub(crate) tokens: BTreeMap<&'static str, String>,
     pub(crate) ids: BTreeMap<&'static str, String>,
@@ -57,7 +57,7 @@ impl World {
             let signed_in = open_session_for(&kit.db, &system(), id).await.unwrap().unwrap();
             tokens.insert(viewer, signed_in.secret.expose().to_owned());
             if viewer == "buyer" {
-                // Another than the one that asks.
+                // The session in the table is not the one that sends the requests.
                 ids.insert("session", signed_in.session.id.to_string());
                 let another = open_session_for(&kit.db, &system(), id).await.unwrap().unwrap();
                 tokens.insert(viewer, another.secret.expose().to_owned());
