@@ -86,7 +86,7 @@ fn skip_string(bytes: &[u8]) -> &[u8] {
         match byte {
             b'"' => return after,
             b'\n' | b'\r' => return rest,
-            // A backslash before a line end escapes nothing.
+            // A backslash does not escape a line end.
             b'\\' if !matches!(after.first(), Some(b'\n' | b'\r')) => {
                 rest = after.get(1..).unwrap_or_default()
             }
