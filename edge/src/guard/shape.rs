@@ -1,9 +1,9 @@
 //! The shape of a parsed document: how much it holds once its fragments are expanded.
 //!
-//! Validation walks a fragment wherever it is spread. A chain of thirty fragments like `fragment F0 { ...F1
-//! ...F1 }` is a kilobyte of text that would take hours to walk. So each fragment is weighed once by itself,
-//! and the weights are then added up along the spreads, in time linear in the text. A document that passes is
-//! small enough to be walked as it will run.
+//! Validation walks a fragment wherever it is spread. A chain of thirty fragments, each like
+//! `fragment F0 { ...F1 ...F1 }`, is a kilobyte of text that would take hours to walk. So each fragment is
+//! weighed once by itself, and the weights are then added up along the spreads, in time linear in the text. A
+//! document that passes is small enough to be walked as it will run.
 
 use std::collections::HashMap;
 

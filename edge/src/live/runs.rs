@@ -110,8 +110,8 @@ impl Turn {
         self.looks.asked()
     }
 
-    /// Waits for a permit to read a state. The state answers all looks requested by now, or the looks up to
-    /// `answers` if the state was read earlier.
+    /// Waits for a permit to read a state. The state answers all looks requested by then, or the looks up
+    /// to `answers` if the state was read earlier.
     pub async fn begin(&self, answers: Option<LookNumber>) {
         let permit = Arc::clone(&self.reads).acquire_owned().await.ok();
         let answers = answers.unwrap_or_else(|| self.looks.newest());
