@@ -1,4 +1,4 @@
-//! The command line: what can be said, and what is done for it.
+//! The command line: the commands with their options, and what each runs.
 
 mod admin;
 mod audit;
@@ -20,7 +20,7 @@ use crate::{
     telemetry,
 };
 
-/// What is left of the runtime's threads after a stop gets so long to end.
+/// How long the runtime waits for its remaining threads when the program ends.
 const LAST_WORK: Duration = Duration::from_millis(500);
 
 /// A backend for marketplaces where creators sell small runs before they make them.
@@ -33,40 +33,40 @@ struct CommandLine {
     command: Command,
 }
 
-/// Options of every command.
+/// The options that every command has.
 #[derive(Debug, Args)]
 struct Everywhere {
-    /// A configuration file (TOML); SMALLRUN_CONFIG names one too.
+    /// The configuration file (TOML); can also be set with SMALLRUN_CONFIG.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The folder for the database, letters and secrets [default: ./data].
+    /// The folder for the database, e-mails, media and secrets [default: ./data].
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve the API, with the workers inside.
+    /// Serve the API and run the background workers.
     ///
-    /// Makes the data folder and brings the database up to date first. Stops on SIGTERM or Ctrl-C, after what
-    /// is in flight has ended.
+    /// Creates the data folder and applies pending migrations first. Stops on SIGTERM or Ctrl-C, after
+    /// requests and tasks in progress have finished.
     #[command(after_help = EXIT_CODES)]
     Serve(serve::Arguments),
-    /// Do background work alone, beside any number of servers and other workers.
+    /// Run only the background workers, next to any number of servers and other workers.
     ///
-    /// Needs RabbitMQ and a database that is up to date. Stops on SIGTERM or Ctrl-C: what is in hand may end,
-    /// or goes to another worker.
+    /// Needs RabbitMQ and a database that is up to date. Stops on SIGTERM or Ctrl-C, after tasks in progress
+    /// have finished; tasks that do not finish in time are passed on to another worker.
     #[command(after_help = EXIT_CODES)]
     Work(work::Arguments),
-    /// Bring the database up to date, or show how it stands.
+    /// Apply the database migrations, or show which are applied.
     #[command(after_help = EXIT_CODES)]
     Migrate(migrate::Arguments),
-    /// Load the demo marketplace, or make buyers for load tests.
+    /// Load the demo marketplace, create buyers for load tests, or set the demo's clock forward.
     ///
-    /// Runs beside a running `serve`. Loads nothing twice.
+    /// Can run next to a running `serve`. Loads nothing twice.
     #[command(after_help = EXIT_CODES)]
     Demo(demo::Arguments),
-    /// Make an administrator.
+    /// Manage the administrators of the marketplace.
     #[command(after_help = EXIT_CODES)]
     Admin(admin::Arguments),
     /// Verify the audit log.
@@ -74,24 +74,25 @@ enum Command {
     Audit(audit::Arguments),
     /// Print the GraphQL schema (SDL).
     Schema,
-    /// List the fault points of a build for tests.
+    /// List the fault points (test builds only).
     ///
-    /// A fault point is a place after a step of what must survive a failure.
-    /// SMALLRUN_FAULT=POINT=ACTION[,POINT=ACTION…] arms them: `abort` ends the process there, `error` fails
-    /// the step, `stall:5s` (or `stall:250ms`) makes it wait. Each fault happens once in a process, at the
-    /// first pass through its point; several of one point happen at its first passes, in their order. So what
-    /// is tried again goes through.
+    /// A fault point follows a step of an operation that must survive a failure. The variable
+    /// SMALLRUN_FAULT=POINT=ACTION[,POINT=ACTION…] arms fault points. The action `abort` ends the process,
+    /// `error` fails the step, and `stall:5s` (or `stall:250ms`) makes it wait. Each fault happens once per
+    /// process, the first time its point is reached. Several faults of the same point happen one per pass, in
+    /// the order given. A retry therefore succeeds.
     #[command(after_help = EXIT_CODES)]
     Faults,
-    /// Print the effective configuration: secrets masked, with where each value came from.
+    /// Print the effective configuration, with the source of each value and with secrets masked.
     ///
-    /// Settings come from the file that --config or SMALLRUN_CONFIG names, then from variables (SMALLRUN_ and
-    /// the setting's name in capitals), then from the command line; the later wins.
+    /// Settings are read from the file named by --config or SMALLRUN_CONFIG, then from environment variables
+    /// (SMALLRUN_ and the setting's name in capitals), then from the command line. Later sources override
+    /// earlier ones.
     #[command(after_help = EXIT_CODES)]
     Config(config::Arguments),
 }
 
-/// Does what the command line says.
+/// Parses the command line, runs the command, and returns the exit code.
 pub(crate) fn run() -> ExitCode {
     let line = match CommandLine::try_parse() {
         Ok(line) => line,
@@ -148,8 +149,8 @@ fn with_runtime(flags: Flags, command: impl AsyncFnOnce(Config) -> Outcome) -> O
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|cause| {
         Failure::new(
             Exit::Failed,
-            format_args!("could not start the runtime: {cause}"),
-            "Check the limits on threads",
+            format_args!("could not start the async runtime: {cause}"),
+            "Check the limit on the number of threads (`ulimit -u`)",
         )
     })?;
     let outcome = runtime.block_on(command(config));

@@ -1,7 +1,8 @@
-//! The configuration: one typed struct with defaults, read from a TOML file, from `SMALLRUN_…` variables
-//! and from the command line; the later wins. Anything unknown or bad stops the start with a sentence.
+//! The configuration: one typed struct with defaults. It is read from a TOML file, then from `SMALLRUN_…`
+//! variables, then from the command line; later sources override earlier ones. An unknown setting or a bad
+//! value ends the program with an error message.
 //!
-//! [`values`] the types of the settings; [`layers`] reading them from the three places.
+//! [`values`] defines the types of the settings; [`layers`] reads them from the three sources.
 
 mod layers;
 mod values;
@@ -18,13 +19,13 @@ use values::{Raw, Setting};
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// Nobody set it.
+    /// The built-in default.
     Default,
     /// The configuration file.
     File,
-    /// That environment variable.
+    /// The environment variable with this name.
     Variable(String),
-    /// That option of the command line.
+    /// The command-line option with this name.
     Option(&'static str),
 }
 
@@ -39,27 +40,27 @@ impl fmt::Display for Source {
     }
 }
 
-/// Makes the struct, the list of its keys, and the reading and showing of each.
+/// Generates the configuration struct, the list of its keys, and the code that reads and shows each setting.
 macro_rules! settings {
-    ($( #[doc = $about:literal] $key:ident: $kind:ty = $default:expr; )*) => {
-        /// Everything that can be set.
+    ($( $(#[doc = $about:literal])+ $key:ident: $kind:ty = $default:expr; )*) => {
+        /// All settings.
         #[derive(Debug, Clone)]
         pub(crate) struct Config {
-            $( #[doc = $about] pub(crate) $key: $kind, )*
+            $( $(#[doc = $about])+ pub(crate) $key: $kind, )*
             sources: BTreeMap<&'static str, Source>,
         }
 
-        /// The keys in the order of the struct.
+        /// The keys, in the order of the struct.
         const KEYS: &[&str] = &[$(stringify!($key)),*];
 
-        /// What one or several places have set so far.
+        /// The settings read so far.
         #[derive(Default)]
         struct Partial {
             $( $key: Option<($kind, Source)>, )*
         }
 
         impl Partial {
-            /// Sets one key; the error is the rest of a sentence that begins with the key.
+            /// Sets one key. An error text continues a sentence that begins with the key.
             fn set(&mut self, key: &str, raw: &Raw<'_>, source: Source) -> Result<(), String> {
                 match key {
                     $( stringify!($key) => self.$key = Some((<$kind as Setting>::read(raw)?, source)), )*
@@ -68,11 +69,12 @@ macro_rules! settings {
                 Ok(())
             }
 
-            /// Fills in the defaults, of which some depend on settings above them.
+            /// Fills in the defaults. Some of them depend on settings that come before them.
             fn complete(self) -> Config {
                 let mut sources = BTreeMap::new();
                 $(
-                    let ($key, source): ($kind, Source) = self.$key.unwrap_or_else(|| ($default, Source::Default));
+                    let ($key, source): ($kind, Source) =
+                        self.$key.unwrap_or_else(|| ($default, Source::Default));
                     sources.insert(stringify!($key), source);
                 )*
                 Config { $($key,)* sources }
@@ -80,158 +82,170 @@ macro_rules! settings {
         }
 
         impl Config {
-            /// Key, value as TOML with secrets masked, source, and what it is.
+            /// Returns the key, the value as TOML with secrets masked, the source, and the description of
+            /// each setting.
             pub(crate) fn describe(&self) -> Vec<(&'static str, Option<String>, &Source, &'static str)> {
-                vec![$( (stringify!($key), self.$key.show(), self.source(stringify!($key)), $about.trim()), )*]
+                vec![$( (
+                    stringify!($key),
+                    self.$key.show(),
+                    self.source(stringify!($key)),
+                    concat!($($about),+).trim(),
+                ), )*]
             }
         }
     };
 }
 
 settings! {
-    /// The address the API listens on.
+    /// The address that the API listens on.
     listen: ListenAddress = ListenAddress::default();
-    /// The folder that holds what this deployment keeps: the database, letters, media, secrets.
+    /// The folder for the data of this deployment: the database, e-mails, media and secrets.
     data: PathBuf = PathBuf::from("./data");
     /// The database: sqlite://PATH or postgres://USER:PASSWORD@HOST/NAME. Default:
     /// sqlite://DATA/smallrun.sqlite.
     database_url: DatabaseUrl = DatabaseUrl::in_folder(&data);
-    /// The most connections to the database.
+    /// The maximum number of connections to the database.
     database_pool_max: Number<2, 200> = Number::of(16);
-    /// The most buyers that wait at once to reserve units of one drop, in one process; one more is told to
-    /// come again.
+    /// The maximum number of buyers that wait at once to reserve units of one drop, in one process. Further
+    /// requests are refused with BUSY.
     reserve_queue_max: Number<1, 1_000_000> = Number::of(2_000);
-    /// The longest that a buyer may have to wait to reserve, in milliseconds: who would wait longer is told
-    /// so at once.
+    /// The longest time that a request to reserve may wait, in milliseconds. A request that would wait longer
+    /// is refused at once with BUSY.
     reserve_wait_ms_max: Number<10, 60_000> = Number::of(2_000);
-    /// When requests wait so many milliseconds until they are run, some are not begun: reading first,
-    /// reserving from four times that on, never what pays. 0 is never.
+    /// Load shedding: when requests wait this many milliseconds before they run, a growing share of queries
+    /// is refused. From four times this wait on, reservations are refused too; payments never are. 0 turns it
+    /// off.
     shed_wait_ms_min: Number<0, 60_000> = Number::of(200);
-    /// The bus between processes: embedded:// is inside this process, amqp://USER:PASSWORD@HOST:5672/VHOST
-    /// and amqps:// are RabbitMQ.
+    /// The message bus between processes: embedded:// for a single process,
+    /// amqp://USER:PASSWORD@HOST:5672/VHOST or amqps:// for RabbitMQ.
     bus_url: BusUrl = BusUrl::Embedded;
-    /// A file of certificates (PEM) to trust for amqps://, besides the usual authorities.
+    /// A file with certificates (PEM) to trust for amqps://, in addition to the usual authorities.
     bus_ca_file: OptionalPath = OptionalPath::absent();
-    /// Where pictures and files are kept: file://FOLDER. Default: file://DATA/media.
+    /// The folder for pictures and files: file://FOLDER. Default: file://DATA/media.
     media_url: MediaUrl = MediaUrl::in_folder(&data);
-    /// The address under which people reach this deployment, for links in letters. Default: http://LISTEN.
+    /// The URL at which people reach this deployment, for links in e-mails. Default: http://LISTEN.
     public_url: PublicUrl = PublicUrl::of(&listen);
-    /// How letters go: file://FOLDER keeps them there, smtp://USER:PASSWORD@HOST:587 and smtps:// send them.
-    /// Default: file://DATA/mail.
+    /// How e-mails are delivered: file://FOLDER writes them to a folder, smtp://USER:PASSWORD@HOST:587 and
+    /// smtps:// send them. Default: file://DATA/mail.
     mail_url: MailUrl = MailUrl::in_folder(&data);
-    /// The sender of all letters.
+    /// The sender of all e-mails.
     mail_from: MailboxText = MailboxText::default();
-    /// What is logged, such as `info` or `info,domain=debug`.
+    /// Which events are logged, such as `info` or `info,domain=debug`.
     log: LogFilter = LogFilter::default();
-    /// How it is logged: auto is pretty on a terminal and json elsewhere.
+    /// The log format: pretty, json, or auto, which is pretty on a terminal and json elsewhere.
     log_format: LogFormat = LogFormat::Auto;
-    /// Who may ask about the schema: on is everybody, permitted is administrators and tokens with
-    /// schema:read, off is nobody, and auto is on in a demo and on one's own machine, else permitted.
+    /// Who can introspect the schema: on is everybody, permitted is administrators and tokens with
+    /// schema:read, off is nobody, and auto is on in a demo or on the local machine and permitted elsewhere.
     introspection: Introspection = Introspection::Auto;
-    /// Whether /playground is served: on, off, or auto, which is on in a demo and on one's own machine.
+    /// Whether /playground is served: on, off, or auto, which is on in a demo or on the local machine.
     playground: Switch = Switch::Auto;
-    /// A file of documents by their ids, as graphql-codegen, Relay's compiler and Apollo write it; clients
-    /// may send the id alone.
+    /// A file with trusted documents and their ids, as written by graphql-codegen, the Relay compiler and
+    /// Apollo. Clients can send only the id of such a document.
     trusted_documents_file: OptionalPath = OptionalPath::absent();
-    /// Whether no other documents are answered than those of trusted_documents_file.
+    /// Whether to refuse all documents that are not in trusted_documents_file.
     trusted_documents_only: Flag = Flag(false);
-    /// The memory for automatic persisted queries, in MiB; 0 switches them off.
+    /// The memory for automatic persisted queries, in MiB; 0 turns them off.
     persisted_queries_mib_max: Number<0, 1024> = Number::of(16);
-    /// The origins whose pages may read what the API answers: any, or a list such as
+    /// The origins whose pages can read the responses of the API (CORS): any, or a list such as
     /// `["https://shop.example"]`.
     cors_origins: Origins = Origins::Any;
-    /// The most connections at once; one more is refused.
+    /// The maximum number of open connections; further ones are refused.
     connections_max: Number<16, 100_000> = Number::of(10_000);
-    /// The most connections at once of one address; those of trusted_proxies are not counted.
+    /// The maximum number of open connections from one address; those from trusted_proxies are not counted.
     connections_per_address_max: Number<1, 100_000> = Number::of(500);
-    /// A client that takes longer for the head of a request is cut off, in seconds.
+    /// The longest time that a client may take to send the head of a request, in seconds; then its connection
+    /// is closed.
     request_head_secs_max: Number<1, 60> = Number::of(5);
-    /// A client that takes longer for the body of a request is refused, in seconds.
+    /// The longest time that a client may take to send the body of a request, in seconds; then the request is
+    /// refused.
     request_body_secs_max: Number<1, 300> = Number::of(20);
-    /// A connection on which nothing is asked for longer is closed, in seconds.
+    /// The longest time that a connection may stay open without a request, in seconds.
     idle_secs_max: Number<1, 300> = Number::of(15);
-    /// A client that takes in less than 16 KiB of its answer for longer is cut off, in seconds.
+    /// The longest time in which a client may read less than 16 KiB of its response, in seconds; then its
+    /// connection is closed.
     answer_stall_secs_max: Number<1, 300> = Number::of(20);
-    /// A query that takes longer is given up, in seconds; a mutation that began runs to its end.
+    /// The longest time that a query may run, in seconds; mutations that have begun are not interrupted.
     query_secs_max: Number<1, 300> = Number::of(10);
-    /// The most bytes of a request to /graphql, document and variables together.
+    /// The maximum size of a request to /graphql, document and variables together, in bytes.
     query_bytes_max: Number<1_000, 10_000_000> = Number::of(102_400);
-    /// The most tokens of a document.
+    /// The maximum number of tokens in a document.
     query_tokens_max: Number<100, 1_000_000> = Number::of(4_000);
-    /// The longest name in a document, in bytes.
+    /// The maximum length of a name in a document, in bytes.
     query_name_bytes_max: Number<20, 10_000> = Number::of(200);
-    /// The deepest nesting of brackets and of selections in a document.
+    /// The maximum nesting of brackets and of selections in a document.
     query_nesting_max: Number<10, 100> = Number::of(50);
-    /// The most directives in a document.
+    /// The maximum number of directives in a document.
     query_directives_max: Number<0, 100_000> = Number::of(100);
-    /// The most aliases in a document.
+    /// The maximum number of aliases in a document.
     query_aliases_max: Number<0, 100_000> = Number::of(100);
-    /// The most fields of an operation itself.
+    /// The maximum number of root fields of an operation.
     query_root_fields_max: Number<1, 100_000> = Number::of(50);
-    /// The most variables of an operation.
+    /// The maximum number of variables of an operation.
     query_variables_max: Number<0, 100_000> = Number::of(100);
-    /// The most values in all variables of a request.
+    /// The maximum number of values in all variables of a request.
     query_values_max: Number<0, 1_000_000> = Number::of(10_000);
-    /// The deepest nesting of lists and objects in a variable.
+    /// The maximum nesting of lists and objects in a variable.
     query_values_nesting_max: Number<1, 100> = Number::of(20);
-    /// The most fields and fragments of a document once its fragments are in their places.
+    /// The maximum number of fields and fragments in a document after its fragments are expanded.
     query_selections_max: Number<10, 1_000_000> = Number::of(5_000);
-    /// The deepest nesting of fields in a document.
+    /// The maximum nesting of fields in a document.
     query_depth_max: Number<1, 100> = Number::of(15);
-    /// The most that an operation may cost: each field is one, a list is its size times its rows.
+    /// The maximum cost of an operation: a field costs one, a list costs its size times the cost of a row.
     query_complexity_max: Number<10, 100_000_000> = Number::of(20_000);
-    /// The deepest nesting of fields in questions about the schema.
+    /// The maximum nesting of fields in an introspection query.
     introspection_depth_max: Number<1, 100> = Number::of(20);
-    /// How often lists of fields or of types may be nested in questions about the schema.
+    /// The maximum nesting of lists of fields or of types in an introspection query.
     introspection_lists_max: Number<1, 10> = Number::of(2);
-    /// The most that questions about the schema may cost.
+    /// The maximum cost of an introspection query.
     introspection_complexity_max: Number<100, 1_000_000_000> = Number::of(2_000_000);
-    /// Whether callers have a budget of points: one for each value of an answer.
+    /// Whether callers have a rate limit, counted in points: one point for each value in a response.
     budget: Flag = Flag(true);
-    /// The points that a caller has at most.
+    /// The maximum number of points that a caller can have.
     budget_points_max: Number<1, 4_000_000_000> = Number::of(50_000_000);
-    /// The points that a caller gets back each second.
+    /// The number of points that a caller regains each second.
     budget_points_per_second: Number<1, 4_000_000_000> = Number::of(500_000);
-    /// Of how many callers the budgets are remembered.
+    /// The number of callers whose points are kept in memory.
     budget_callers_max: Number<10, 10_000_000> = Number::of(100_000);
-    /// The most connections that stay open at /graphql: WebSockets and streams of events together.
+    /// The maximum number of live connections to /graphql: WebSockets and event streams together.
     live_connections_max: Number<0, 1_000_000> = Number::of(10_000);
-    /// The most of them from one address.
+    /// The maximum number of live connections from one address.
     live_connections_per_address_max: Number<0, 1_000_000> = Number::of(100);
-    /// The most operations at once on one WebSocket.
+    /// The maximum number of simultaneous operations on one WebSocket.
     live_operations_max: Number<1, 10_000> = Number::of(50);
-    /// The longest message of a client on a WebSocket, in bytes.
+    /// The maximum size of a client's message on a WebSocket, in bytes.
     live_message_bytes_max: Number<1_000, 10_000_000> = Number::of(102_400);
-    /// A WebSocket whose client has not said `connection_init` by then is closed, in seconds.
+    /// The longest time to wait for `connection_init` on a WebSocket, in seconds; then it is closed.
     live_init_secs: Number<1, 600> = Number::of(10);
-    /// So often an open connection is asked whether its client is still there, in seconds.
+    /// The interval of keep-alive messages on live connections, in seconds.
     live_keep_alive_secs: Number<1, 600> = Number::of(20);
-    /// The largest file that a request may bring, in bytes.
+    /// The maximum size of an uploaded file, in bytes.
     upload_bytes_max: Number<1_024, 104_857_600> = Number::of(10_485_760);
-    /// How long it may take to send a request with a file, in seconds.
+    /// The longest time that a client may take to send a request with a file, in seconds.
     upload_secs_max: Number<1, 3_600> = Number::of(60);
-    /// The payment gateway that takes new payments.
+    /// The payment gateway for new payments.
     gateway: Gateway = Gateway::Sandbox;
-    /// Signs the sandbox gateway's webhooks. Default: made at the first start and kept in DATA/secrets.
+    /// The secret that signs the sandbox gateway's webhooks. Default: generated at the first start and stored
+    /// in DATA/secrets.
     sandbox_webhook_secret: SecretText = SecretText::absent();
-    /// The most calls a second to a payment gateway, of all processes together.
+    /// The maximum number of calls per second to a payment gateway, from all processes together.
     gateway_calls_per_second: Number<1, 10_000> = Number::of(80);
-    /// The same for the sandbox gateway alone. Default: gateway_calls_per_second.
+    /// The same limit for the sandbox gateway alone. Default: gateway_calls_per_second.
     sandbox_calls_per_second: Number<1, 10_000> = gateway_calls_per_second;
-    /// Proxies in front of this server, whose Forwarded or X-Forwarded-For header is believed.
+    /// The addresses of proxies in front of this server; their Forwarded and X-Forwarded-For headers are
+    /// trusted.
     trusted_proxies: ProxyList = ProxyList::default();
-    /// How long a stop waits for what is in flight, in seconds.
+    /// The longest time that a shutdown waits for requests and tasks in progress, in seconds.
     shutdown_secs: Number<1, 600> = Number::of(10);
 }
 
 impl Config {
-    /// Where the value of a key came from.
+    /// Returns the source of a key's value.
     pub(crate) fn source(&self, key: &str) -> &Source {
         self.sources.get(key).unwrap_or(&Source::Default)
     }
 }
 
-/// The environment variable of a key.
+/// Returns the name of the environment variable for a key.
 fn variable_of(key: &str) -> String {
     format!("SMALLRUN_{}", key.to_ascii_uppercase())
 }
@@ -276,11 +290,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_is_named_with_what_is_near() {
+    fn an_unknown_setting_is_reported_with_the_nearest_known_one() {
         let file = complaint(Some("\nlisten = \"127.0.0.1:1\"\npublick_url = \"x\"\n"), &[]);
         assert_eq!(
             file,
-            "smallrun.toml, line 3: unknown setting `publick_url`. Did you mean `public_url`? `smallrun config` lists all settings."
+            "smallrun.toml, line 3: unknown setting `publick_url`. Did you mean `public_url`? Run \
+             `smallrun config` to list all settings."
         );
         let variable = complaint(None, &[("SMALLRUN_LISTN", "x")]);
         assert!(
@@ -290,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn names_kept_for_tests_and_fault_points_are_no_settings() {
+    fn variables_for_tests_and_fault_points_are_ignored() {
         let variables = [
             ("SMALLRUN_FAULT", "x"),
             ("SMALLRUN_TEST_POSTGRES_URL", "x"),
@@ -301,9 +316,9 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_named_with_what_would_be_good() {
+    fn a_bad_value_is_reported_with_the_values_that_are_allowed() {
         for (file, expected) in [
-            ("listen = 8080", "line 1: `listen` must be a text in quotes"),
+            ("listen = 8080", "line 1: `listen` must be a string in quotes"),
             (
                 "listen = \"nowhere\"",
                 "line 1: `listen` must be an address and a port, such as 127.0.0.1:8080",
@@ -320,7 +335,7 @@ mod tests {
             ),
             ("budget = 1", "line 1: `budget` must be true or false"),
             ("introspection = \"yes\"", "line 1: `introspection` must be auto, on, permitted or off"),
-            ("introspection = true", "line 1: `introspection` must be a text in quotes"),
+            ("introspection = true", "line 1: `introspection` must be a string in quotes"),
             ("playground = \"yes\"", "line 1: `playground` must be auto, on or off"),
             ("trusted_documents_file = \"\"", "`trusted_documents_file` must be a path"),
             ("trusted_documents_only = \"yes\"", "`trusted_documents_only` must be true or false"),
@@ -367,7 +382,7 @@ mod tests {
             ("trusted_proxies = [\"10.0.0.1\", \"ten\"]", "`trusted_proxies` must be a list of addresses"),
             ("sandbox_webhook_secret = \"short\"", "`sandbox_webhook_secret` must have 16 to 200 characters"),
             ("listen = ", "line 1"),
-            ("[listen]\nport = 1", "line 1: `listen` must be a text in quotes"),
+            ("[listen]\nport = 1", "line 1: `listen` must be a string in quotes"),
         ] {
             let complaint = complaint(Some(file), &[]);
             assert!(complaint.contains(expected), "{file}: {complaint}");

@@ -1,8 +1,8 @@
-//! The database of this process: looked at, locked, brought up to date, opened; and its failures in words.
+//! The database of this process: checks it, locks it, applies migrations, opens it, and explains its errors.
 //!
-//! [`clock`] keeps to the deployment's time; [`sole`] keeps a second server away where only one may run;
-//! [`wall`] looks after the role of tenants; [`words`] turns errors into sentences; [`pools`] tells how busy
-//! the connections are.
+//! [`clock`] follows the deployment's clock; [`sole`] prevents a second server where only one may run;
+//! [`wall`] checks the database role of the tenants; [`words`] turns database errors into error messages;
+//! [`pools`] measures the connection pools.
 
 mod clock;
 pub(crate) mod pools;
@@ -27,18 +27,18 @@ pub(crate) use clock::follow_clock;
 pub(crate) use sole::SoleServer;
 pub(crate) use words::failure;
 
-/// What every SQLite database file begins with (sqlite.org/fileformat.html, section 1.3).
+/// The first bytes of every SQLite database file (sqlite.org/fileformat.html, section 1.3).
 const SQLITE_HEADER: &[u8] = b"SQLite format 3\0";
-/// A file up to this size is checked through at the start: a second at most.
+/// The largest SQLite file that is checked for damage at the start. The check takes a second at most.
 const CHECKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// Which steps of the schema are applied, and which are not yet.
+/// The names of the applied and of the pending migrations.
 pub(crate) struct Schema {
     pub(crate) applied: Vec<String>,
     pub(crate) pending: Vec<String>,
 }
 
-/// Opens the database; SQLite's file and its folder are made when they are missing.
+/// Opens the database. For SQLite, creates the file and its folder if they are missing.
 async fn open(config: &Config) -> Outcome<Db> {
     if let Some(file) = config.database_url.sqlite_file() {
         look_at(file)?;
@@ -51,10 +51,11 @@ async fn open(config: &Config) -> Outcome<Db> {
     opened.map_err(|error| failure(config, "open the database", &error))
 }
 
-/// Opens a database that must be up to date already: for the short commands.
+/// Opens a database that must already be up to date. The short commands use this.
 pub(crate) async fn open_current(config: &Config) -> Outcome<Db> {
     let lacks = |count: usize| {
-        let what = format!("the database lacks {count} of this program's {} steps", known_steps().len());
+        let all = known_steps().len();
+        let what = format!("{count} of the {all} database migrations of this program are not applied");
         Failure::new(Exit::BadDatabase, what, "Run `smallrun migrate up`, or start `smallrun serve` once")
     };
     if is_absent(config) {
@@ -67,7 +68,7 @@ pub(crate) async fn open_current(config: &Config) -> Outcome<Db> {
     }
 }
 
-/// Which steps are applied. Changes nothing.
+/// Returns which migrations are applied. Changes nothing.
 pub(crate) async fn status(config: &Config) -> Outcome<Schema> {
     if is_absent(config) {
         return Ok(Schema { applied: Vec::new(), pending: known_steps() });
@@ -82,9 +83,9 @@ fn is_absent(config: &Config) -> bool {
     config.database_url.sqlite_file().is_some_and(|file| !file.exists())
 }
 
-/// Opens the database and applies what is missing, telling each step; answers how many were applied.
+/// Opens the database and applies the pending migrations, printing each. Returns how many were applied.
 pub(crate) async fn migrate(config: &Config) -> Outcome<(Db, usize)> {
-    let explain = |error: DbErr| failure(config, "bring the database up to date", &error);
+    let explain = |error: DbErr| failure(config, "apply the database migrations", &error);
     let db = open(config).await?;
     check_through(config, &db).await?;
     let _held_until_done = sole::migration_lock(config).await?;
@@ -97,19 +98,19 @@ pub(crate) async fn migrate(config: &Config) -> Outcome<(Db, usize)> {
     Ok((on_time(config, db).await?, pending.len()))
 }
 
-/// The database behind its second wall, and with the time that its deployment has.
+/// Checks the second wall and sets the database's clock to the deployment's time.
 async fn on_time(config: &Config, db: Db) -> Outcome<Db> {
     wall::check(config, &db).await?;
     db.refresh_clock().await.map_err(|error| failure(config, "read the clock", &error))?;
     Ok(db)
 }
 
-/// Closes the connections. The last one to a SQLite file folds its log into it, so that a copy of the file is
-/// whole.
+/// Closes the connections. When the last connection to a SQLite file closes, SQLite merges the write-ahead
+/// log into the file, so that a copy of the file is complete.
 pub(crate) async fn close(db: Db) {
     for connection in [db.reader().clone(), db.schema_connection().clone()] {
         if let Err(error) = connection.close().await {
-            tracing::warn!(%error, "a connection to the database could not be closed");
+            tracing::warn!(%error, "could not close a database connection");
         }
     }
 }
@@ -120,11 +121,11 @@ async fn schema(config: &Config, db: &Db) -> Outcome<Schema> {
         .map_err(|error| failure(config, "read the database's schema", &error))?;
     let known = known_steps();
     if let Some(newer) = applied.iter().find(|name| !known.contains(name)) {
-        let what = format!("the database is newer than this program: it has the step {newer}");
+        let what = format!("the database is newer than this program: it has the unknown migration {newer}");
         return Err(Failure::new(
             Exit::BadDatabase,
             what,
-            "Start a program of that version or later, or restore a backup",
+            "Use the version of Smallrun that created it, or a later one, or restore a backup",
         ));
     }
     let pending = known.into_iter().filter(|name| !applied.contains(name)).collect();
@@ -135,23 +136,24 @@ fn known_steps() -> Vec<String> {
     Migrator::migrations().iter().map(|step| step.name().to_owned()).collect()
 }
 
-/// What the database lacks of this program's steps, in a sentence; `None` when nothing. One that was restored
-/// from a backup under a running server may lack some. Steps of a newer program are no lack: during an
-/// upgrade the old one goes on.
+/// Returns a sentence about missing migrations, or `None` if all are applied. Migrations can be missing if
+/// the database was restored from a backup while the server was running. Migrations of a newer program are
+/// ignored, because during an upgrade the old program keeps running.
 pub(crate) async fn lack(db: &Db) -> Result<Option<String>, DbErr> {
     let applied = applied_steps(db.reader()).await?;
     let known = known_steps();
     let missing = known.iter().filter(|name| !applied.contains(name)).count();
     let sentence = || {
         format!(
-            "the database lacks {missing} of this program's {} steps: run `smallrun migrate up`",
+            "{missing} of the {} database migrations of this program are not applied: \
+             run `smallrun migrate up`",
             known.len()
         )
     };
     Ok((missing > 0).then(sentence))
 }
 
-/// Names of the applied steps, without making the table that lists them.
+/// Returns the names of the applied migrations. Does not create the table that lists them.
 async fn applied_steps(connection: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
     let backend = connection.get_database_backend();
     let table = if backend == DbBackend::Postgres {
@@ -168,17 +170,17 @@ async fn applied_steps(connection: &DatabaseConnection) -> Result<Vec<String>, D
     rows.iter().map(|row| row.try_get::<String>("", "version")).collect()
 }
 
-/// Refuses a file that is no SQLite database, before SQLite writes to it.
+/// Refuses a file that is not a SQLite database, before SQLite writes to it.
 fn look_at(path: &Path) -> Outcome {
     match first_bytes(path, 16) {
         Ok(bytes) if bytes.is_empty() || bytes == SQLITE_HEADER => Ok(()),
-        Ok(_) => Err(words::damaged(path, "it does not begin as SQLite's files do")),
+        Ok(_) => Err(words::damaged(path, "it does not have the header of a SQLite file")),
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(cause) => Err(Failure::writing(path, &cause)),
     }
 }
 
-/// Reads a small SQLite file through, so that damage is told at the start and not to a buyer.
+/// Checks a small SQLite file for damage, so that damage is reported at the start and not to a buyer.
 async fn check_through(config: &Config, db: &Db) -> Outcome {
     let Some(file) = config.database_url.sqlite_file() else { return Ok(()) };
     let small = std::fs::metadata(file).is_ok_and(|meta| meta.len() <= CHECKED_BYTES_MAX);

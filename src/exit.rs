@@ -1,32 +1,32 @@
-//! How the program ends: a small table of exit codes, and the sentence that goes with each failure.
+//! The exit codes of the program, and the failures with their error messages.
 
 use std::{error::Error, fmt, process::ExitCode};
 
-/// Why the program ended. The numbers are those of BSD's `sysexits.h` where it has one.
+/// The reason why the program ended. Numbers from 64 on are those of BSD's `sysexits.h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Something went wrong while running.
     Failed,
-    /// The command line was wrong; clap ends with the same number.
+    /// The command line was wrong. clap uses the same number.
     Usage,
     /// The database is damaged or newer than this program, or its audit log was tampered with (`EX_DATAERR`).
     BadDatabase,
-    /// An address or a database is taken by another process, or does not answer (`EX_UNAVAILABLE`).
+    /// An address or a database is in use by another process, or does not answer (`EX_UNAVAILABLE`).
     Unavailable,
-    /// A folder or a file cannot be made or written (`EX_CANTCREAT`).
+    /// A folder or a file cannot be created or written (`EX_CANTCREAT`).
     CannotWrite,
     /// A setting is unknown or its value is bad (`EX_CONFIG`).
     BadSetting,
 }
 
-/// The table of exit codes, as `--help` shows it.
+/// The table of exit codes in `--help`.
 pub(crate) const EXIT_CODES: &str = "Exit codes:
-  0   done
+  0   success
   1   something went wrong while running
   2   the command line is wrong
   65  the database is damaged or newer than this program, or its audit log was tampered with
-  69  an address or a database is taken by another process, or does not answer
-  73  a folder or a file cannot be made or written
+  69  an address or a database is in use by another process, or does not answer
+  73  a folder or a file cannot be created or written
   78  a setting is unknown, or its value is bad";
 
 impl Exit {
@@ -42,7 +42,7 @@ impl Exit {
     }
 }
 
-/// A failure as the operator reads it: what happened, and what to do about it.
+/// A failure for the operator to read: what happened, and what to do about it.
 #[derive(Debug)]
 pub(crate) struct Failure {
     exit: Exit,
@@ -50,22 +50,22 @@ pub(crate) struct Failure {
     what_to_do: String,
 }
 
-/// What a command answers.
+/// The result of a command.
 pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 
 impl Failure {
-    /// A failure; both texts without the closing full stop.
+    /// Creates a failure. Both texts are given without a full stop.
     pub(crate) fn new(exit: Exit, what: impl fmt::Display, what_to_do: impl fmt::Display) -> Self {
         Self { exit, what: what.to_string(), what_to_do: what_to_do.to_string() }
     }
 
-    /// Something that should not happen; the chain of causes is the most useful thing to show.
+    /// Creates the failure for an error that should not happen. It shows the chain of causes.
     pub(crate) fn unexpected(doing: &str, cause: &dyn Error) -> Self {
         let what = format!("could not {doing}: {}", chain(cause));
-        Self::new(Exit::Failed, what, "Run again with SMALLRUN_LOG=debug to see more")
+        Self::new(Exit::Failed, what, "Run the command again with SMALLRUN_LOG=debug to see more")
     }
 
-    /// A failure of the file system.
+    /// Creates the failure for a path that cannot be written.
     pub(crate) fn writing(path: &std::path::Path, cause: &std::io::Error) -> Self {
         let what = format!("`{}` cannot be written: {cause}", path.display());
         Self::new(
@@ -75,7 +75,7 @@ impl Failure {
         )
     }
 
-    /// Prints the sentence and answers the exit code.
+    /// Prints the error message and returns the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         eprintln!("error: {self}");
         ExitCode::from(self.exit.code())
@@ -88,7 +88,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// An error and what caused it, on one line, without repeating itself.
+/// Returns an error and its causes on one line, without repetitions.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

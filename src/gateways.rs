@@ -1,5 +1,5 @@
-//! The payment gateways of this deployment: which one takes new payments, the budget of each, and what each
-//! brings besides.
+//! The payment gateways of this deployment: the one for new payments, the rate limit of each, and the tasks,
+//! tables and pages that a gateway adds.
 
 use std::sync::Arc;
 
@@ -19,15 +19,15 @@ use crate::{
     sandbox_page,
 };
 
-/// The gateways, and what one of them brings besides: pages, tasks, rows of its own.
+/// The gateways, and the parts that they add: pages, tasks, and rows to clean up.
 pub(crate) struct PaymentParts {
     pub(crate) gateways: Gateways,
     sandbox: Arc<Sandbox>,
 }
 
 impl PaymentParts {
-    /// The gateways that the configuration names. `public_url` is where buyers reach this deployment. The
-    /// sandbox sends its webhooks to `webhooks_to`, the address of a server.
+    /// Creates the gateways named in the configuration. `public_url` is the URL at which buyers reach this
+    /// deployment. `webhooks_to` is the URL of the server to which the sandbox sends its webhooks.
     pub(crate) fn new(
         config: &Config,
         folder: &DataFolder,
@@ -44,22 +44,22 @@ impl PaymentParts {
             Gateway::Sandbox => Gateways::new(gateway, []),
         };
         let gateways = gateways.map_err(|twice| {
-            Failure::new(Exit::BadSetting, twice.to_string(), "Configure each gateway once")
+            Failure::new(Exit::BadSetting, twice.to_string(), "Configure each gateway only once")
         })?;
         Ok(Self { gateways, sandbox })
     }
 
-    /// The kinds of tasks that gateways bring.
+    /// Returns the kinds of tasks that the gateways add.
     pub(crate) fn tasks(&self) -> TaskKinds {
         TaskKinds::default().with::<SandboxOutcome>(Arc::clone(&self.sandbox))
     }
 
-    /// What gateways keep in our database, for housekeeping.
+    /// Returns the clean-up of the rows that gateways keep in the database.
     pub(crate) fn sweeps(&self) -> Vec<Arc<dyn Sweep>> {
         vec![self.sandbox.clone()]
     }
 
-    /// Mounts the pages that gateways bring.
+    /// Mounts the pages that the gateways add.
     pub(crate) fn pages(&self, routes: &mut ServiceConfig) {
         sandbox_page::configure(routes, Arc::clone(&self.sandbox));
     }

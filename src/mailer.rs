@@ -1,4 +1,4 @@
-//! Which mailer sends the letters, by the configuration.
+//! Creates the mailer that the configuration names.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::{
     exit::{Exit, Failure, Outcome},
 };
 
-/// Makes the mailer.
+/// Creates the mailer for the setting `mail_url`.
 pub(crate) fn mailer(config: &Config) -> Outcome<Arc<dyn Mailer>> {
     let from = config.mail_from.as_str();
     match &config.mail_url {
@@ -25,6 +25,6 @@ pub(crate) fn mailer(config: &Config) -> Outcome<Arc<dyn Mailer>> {
 }
 
 fn bad(setting: &str, error: &dyn std::error::Error) -> Failure {
-    let what = format!("letters could not be sent with this {setting}: {error}");
-    Failure::new(Exit::BadSetting, what, "Correct the setting; `smallrun config` shows its value")
+    let what = format!("e-mails cannot be sent with this {setting}: {error}");
+    Failure::new(Exit::BadSetting, what, "Correct the setting; `smallrun config` shows its current value")
 }

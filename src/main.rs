@@ -1,4 +1,4 @@
-//! The program `smallrun`: command line, configuration, and the wiring of all crates.
+//! The program `smallrun`: its command line, its configuration, and the wiring of all crates.
 
 mod commands;
 mod config;
@@ -21,7 +21,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // Two TLS providers may be compiled in; without a choice the first connection would panic.
+    // Two TLS providers may be compiled in. Without an explicit choice, the first connection would panic.
     let _chosen_before = rustls::crypto::ring::default_provider().install_default();
     commands::run()
 }

@@ -1,25 +1,25 @@
-//! Asks for a secret: on a terminal without showing what is typed, elsewhere as one line of the input.
+//! Reads a secret: from the terminal without echo, or as one line of standard input.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
-/// The most bytes read for a secret.
+/// The maximum number of bytes read for a secret.
 const BYTES_MAX: u64 = 4096;
 
-/// Whether somebody can be asked.
+/// Returns whether standard input is a terminal, so that somebody can be asked.
 pub(crate) fn somebody_is_there() -> bool {
     io::stdin().is_terminal()
 }
 
-/// Reads one line of the input as it is.
+/// Reads one line of standard input, without its line ending.
 pub(crate) fn read_line() -> io::Result<String> {
     let mut line = String::new();
     io::Read::take(io::stdin().lock(), BYTES_MAX).read_line(&mut line)?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-/// Asks on the terminal; what is typed is not shown.
+/// Asks a question on the terminal and reads the answer without echo.
 pub(crate) fn ask_secretly(question: &str) -> io::Result<String> {
     eprint!("{question} ");
     io::stderr().flush()?;
@@ -30,7 +30,7 @@ pub(crate) fn ask_secretly(question: &str) -> io::Result<String> {
     answer
 }
 
-/// The terminal's echo, off until this value goes.
+/// Switches the terminal's echo off until the value is dropped.
 struct Silence(Termios);
 
 impl Silence {

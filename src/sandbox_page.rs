@@ -1,7 +1,7 @@
-//! The page on which a buyer confirms, or declines, a payment of the sandbox gateway.
+//! The page on which a buyer approves or declines a payment of the sandbox gateway.
 //!
-//! It stands for a bank's page: the buyer is sent here from the storefront, and back to it
-//! afterwards. The address ends in a secret, which is what allows to see the page and to choose.
+//! It stands for a bank's page: the storefront sends the buyer here, and the page sends the buyer back
+//! afterwards. The URL ends in a secret; whoever knows it can see the page and choose.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ async fn show(sandbox: Data<Sandbox>, secret: Path<String>) -> HttpResponse {
 
 async fn choose(sandbox: Data<Sandbox>, secret: Path<String>, choice: Form<Choice>) -> HttpResponse {
     match sandbox.settle(&secret, choice.decision == Decision::Approve).await {
-        // 303: the browser fetches the next page by GET, and reloading it chooses nothing again.
+        // With 303, the browser fetches the next page by GET, so a reload does not repeat the choice.
         Ok(Some(url)) => HttpResponse::SeeOther().insert_header((header::LOCATION, url)).finish(),
         Ok(None) => show(sandbox, secret).await,
         Err(SettleError::Unknown) => unknown(),
@@ -62,7 +62,7 @@ fn unknown() -> HttpResponse {
 }
 
 fn failed(error: &dyn std::error::Error) -> HttpResponse {
-    tracing::error!(%error, "the sandbox's page could not be shown");
+    tracing::error!(%error, "could not show the sandbox's confirmation page");
     answer(
         HttpResponse::InternalServerError(),
         &document("Something went wrong", "<p role=\"alert\">Please try again in a moment.</p>"),
@@ -70,7 +70,7 @@ fn failed(error: &dyn std::error::Error) -> HttpResponse {
 }
 
 fn answer(mut builder: actix_web::HttpResponseBuilder, html: &str) -> HttpResponse {
-    // No `form-action`: browsers apply it to the redirect too, and that leads to the storefront.
+    // No `form-action`: browsers apply it to the redirect as well, which leads to the storefront.
     let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
     builder
         .content_type("text/html; charset=utf-8")
@@ -93,12 +93,14 @@ fn page(view: &PageView) -> String {
         ),
         SandboxState::Succeeded => {
             format!(
-                "<p role=\"status\">The payment of <strong>{amount}</strong> is approved. You can close this page.</p>"
+                "<p role=\"status\">The payment of <strong>{amount}</strong> is approved. \
+                 You can close this page.</p>"
             )
         }
         SandboxState::RequiresMethod | SandboxState::Processing | SandboxState::Cancelled => {
             format!(
-                "<p role=\"status\">There is nothing to confirm for the payment of <strong>{amount}</strong>.</p>"
+                "<p role=\"status\">There is nothing to confirm for the payment of \
+                 <strong>{amount}</strong>.</p>"
             )
         }
     };
@@ -108,15 +110,18 @@ fn page(view: &PageView) -> String {
 fn document(title: &str, main: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title} · Smallrun sandbox</title>\n\
-         <style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n{main}\n</main>\n</body>\n</html>\n"
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>{title} · Smallrun sandbox</title>\n\
+         <style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n{main}\n</main>\n\
+         </body>\n</html>\n"
     )
 }
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;font:1.125rem/1.5 system-ui,sans-serif}\
 main{max-width:32rem;margin:12vh auto;padding:0 1.5rem}\
-button{font:inherit;padding:.6rem 1.4rem;margin:0 .5rem .5rem 0;border:2px solid #0b5d3b;border-radius:.5rem;background:#0b5d3b;color:#fff;cursor:pointer}\
+button{font:inherit;padding:.6rem 1.4rem;margin:0 .5rem .5rem 0;border:2px solid #0b5d3b;\
+border-radius:.5rem;background:#0b5d3b;color:#fff;cursor:pointer}\
 button.quiet{background:transparent;color:inherit;border-color:currentColor}\
 button:focus-visible{outline:3px solid #e09b2d;outline-offset:2px}";
 
@@ -146,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn buttons_are_there_only_while_there_is_something_to_confirm() {
+    fn buttons_are_shown_only_while_there_is_something_to_confirm() {
         assert!(shown(SandboxState::RequiresAction).contains("value=\"approve\""));
         assert!(shown(SandboxState::RequiresAction).contains("12.50 EUR"));
         for state in [

@@ -1,11 +1,11 @@
-//! What the program says to the person who started it: progress on the error stream, answers on the output.
+//! Output for the person who started the program: progress on standard error, results on standard output.
 
 use std::{
     io::{IsTerminal, Write},
     time::Instant,
 };
 
-/// A long step: its name now, `done` and how long it took when it ends.
+/// A long step. Its name is printed when it begins; `done` and the time it took are printed when it ends.
 pub(crate) struct Step {
     name: String,
     began: Instant,
@@ -13,7 +13,7 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    /// Says that the step begins.
+    /// Prints that the step begins.
     pub(crate) fn begin(name: impl Into<String>) -> Self {
         let step =
             Self { name: name.into(), began: Instant::now(), rewrites: std::io::stderr().is_terminal() };
@@ -24,7 +24,7 @@ impl Step {
         step
     }
 
-    /// Says how far it is; on a terminal only, where the line can be written over.
+    /// Prints the progress of the step. Does so only on a terminal, where the line can be overwritten.
     pub(crate) fn at(&self, done: usize, of: usize) {
         if self.rewrites {
             eprint!("\r\x1b[K{} … {done} of {of} ", self.name);
@@ -32,12 +32,12 @@ impl Step {
         }
     }
 
-    /// Says that the step is done.
+    /// Prints that the step is done.
     pub(crate) fn done(self) {
         self.done_with("done");
     }
 
-    /// Says that the step is done, and what came of it.
+    /// Prints that the step has ended, with its result.
     pub(crate) fn done_with(self, what: &str) {
         let took = self.began.elapsed().as_secs_f32();
         let took = if took < 1.0 { String::new() } else { format!(" in {took:.1} s") };
@@ -46,7 +46,7 @@ impl Step {
     }
 }
 
-/// Writes an answer to the output. A reader that went away (`smallrun schema | head`) is no failure.
+/// Writes a result to standard output. A closed pipe (`smallrun schema | head`) is not an error.
 pub(crate) fn answer(text: &str) {
     let mut out = std::io::stdout().lock();
     let _reader_went_away = out.write_all(text.as_bytes()).and_then(|()| out.flush());

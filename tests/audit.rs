@@ -1,4 +1,4 @@
-//! The audit log, from outside: a server seals it, and the command finds what is done to it by hand.
+//! Black-box tests of the audit log: a server seals it, and `audit verify` detects manual changes.
 
 #![expect(
     clippy::unwrap_used,
@@ -34,7 +34,7 @@ async fn eventually_sealed(database: &DatabaseConnection) -> i64 {
     }
 }
 
-/// The command on the database of a server that has ended.
+/// Runs `audit verify` on the database of a server.
 struct Verify {
     folder: Arc<Folder>,
     url: String,
@@ -47,14 +47,14 @@ impl Verify {
         Ended::of(command.env("SMALLRUN_DATABASE_URL", &self.url))
     }
 
-    /// It goes well, and the answer holds a text.
+    /// Asserts that the verification succeeds and that its output contains a text.
     fn passes(&self, arguments: &[&str], text: &str) -> String {
         let ended = self.with(arguments);
         assert!(ended.code == Some(0) && ended.stdout.contains(text), "{ended:#?}");
         ended.stdout
     }
 
-    /// It finds something, and the sentence holds all texts.
+    /// Asserts that the verification fails and that its error message contains all texts.
     fn finds(&self, arguments: &[&str], texts: &[&str]) {
         let ended = self.with(arguments);
         let last = ended.stderr.lines().last().unwrap_or_default();
@@ -63,32 +63,32 @@ impl Verify {
     }
 }
 
-async fn a_log_is_sealed_and_what_is_done_to_it_is_found(setup: Setup) {
+async fn a_log_is_sealed_and_changes_to_it_are_detected(setup: Setup) {
     let server = Server::start(setup).await;
     let database = Database::connect(server.database_url()).await.unwrap();
     let same_database = || Verify { folder: Arc::clone(server.folder()), url: server.database_url() };
     assert_eq!(Ended::of(&mut server.command(&["demo", "--buyers", "1"])).code, Some(0));
     assert!(eventually_sealed(&database).await > 0);
-    // The demo's content is as old as it says, but it was written now.
+    // The demo's content has old dates, but it is written now.
     let loaded = Ended::of(&mut server.command(&["demo"]));
     assert_eq!(loaded.code, Some(0), "{loaded:#?}");
     let rows = eventually_sealed(&database).await;
     assert!(rows > 500, "{rows}");
-    same_database().passes(&[], "as they were sealed");
+    same_database().passes(&[], "unchanged since they were sealed");
 
     let (verify, again) = (same_database(), server.same_again());
     assert!(server.stop().await.0.success());
     let log: PathBuf = verify.folder.join("stderr.log");
     let log = ["--log", log.to_str().unwrap()];
-    // What the last tasks wrote while it stopped is sealed by the next server.
+    // Rows that the last tasks wrote during the stop are sealed by the next server.
     let sealed: i64 =
         query(&database, "SELECT COUNT(position) AS sealed FROM audit").await.try_get("", "sealed").unwrap();
     let all = verify.passes(&log, &format!("{sealed} rows in "));
-    assert!(sealed >= rows && all.contains("Heads known from elsewhere that agree: "), "{all}");
+    assert!(sealed >= rows && all.contains("Matching heads from --log and --head: "), "{all}");
     let head = all.lines().find_map(|line| line.strip_prefix("  ")).unwrap().to_owned();
-    verify.passes(&["--head", &head], "that agree: 1");
+    verify.passes(&["--head", &head], "--log and --head: 1");
 
-    // A row is changed.
+    // Change a row.
     let change = |actor: &str| format!("UPDATE audit SET actor = '{actor}' WHERE position = 7");
     let row = query(&database, "SELECT id, actor FROM audit WHERE position = 7").await;
     let (id, actor): (domain::platform::ids::AuditId, String) =
@@ -101,9 +101,9 @@ async fn a_log_is_sealed_and_what_is_done_to_it_is_found(setup: Setup) {
         );
     }
     database.execute_unprepared(&change(&actor)).await.unwrap();
-    verify.passes(&log, "as they were sealed");
+    verify.passes(&log, "unchanged since they were sealed");
 
-    // The tail is cut off.
+    // Cut off the end of the log.
     let last =
         query(&database, "SELECT number, position_first FROM audit_segments ORDER BY number DESC LIMIT 1")
             .await;
@@ -126,29 +126,29 @@ async fn a_log_is_sealed_and_what_is_done_to_it_is_found(setup: Setup) {
     }
     database.close().await.unwrap();
 
-    // A server goes on, and the gap stays known.
+    // The next server continues the log, and the gap is still detected.
     let server = Server::start(again).await;
     let database = Database::connect(server.database_url()).await.unwrap();
     assert_eq!(Ended::of(&mut server.command(&["demo", "--buyers", "2"])).code, Some(0));
     eventually_sealed(&database).await;
-    verify.passes(&[], "as they were sealed");
+    verify.passes(&[], "unchanged since they were sealed");
     verify.finds(&log, &[&said, "but the one here is"]);
     database.close().await.unwrap();
 }
 
 #[tokio::test]
-async fn on_sqlite_with_logs_for_machines() {
-    a_log_is_sealed_and_what_is_done_to_it_is_found(Setup::empty().with("SMALLRUN_LOG_FORMAT", "json")).await;
+async fn on_sqlite_with_json_logs() {
+    a_log_is_sealed_and_changes_to_it_are_detected(Setup::empty().with("SMALLRUN_LOG_FORMAT", "json")).await;
 }
 
 #[tokio::test]
-async fn on_postgres_with_logs_for_people_that_tell_little() {
+async fn on_postgres_with_pretty_logs_of_errors_only() {
     let setup = Setup::empty()
         .on_postgres()
         .await
         .with("SMALLRUN_LOG_FORMAT", "pretty")
         .with("SMALLRUN_LOG", "error");
-    a_log_is_sealed_and_what_is_done_to_it_is_found(setup).await;
+    a_log_is_sealed_and_changes_to_it_are_detected(setup).await;
 }
 
 #[test]
@@ -159,8 +159,8 @@ fn heads_that_cannot_be_read_end_with_2() {
     let log = log.to_str().unwrap();
     for (arguments, said) in [
         (["--log", "/nowhere/x.log"], "the log `/nowhere/x.log` cannot be read"),
-        (["--log", log], "no head of the audit log is in what --log names"),
-        (["--head", "7:abc"], "it has the form NUMBER:HEX"),
+        (["--log", log], "the files given with --log contain no head of the audit log"),
+        (["--head", "7:abc"], "expected NUMBER:HEX"),
     ] {
         let verify = Verify {
             folder: Arc::clone(&folder),
@@ -172,10 +172,10 @@ fn heads_that_cannot_be_read_end_with_2() {
 }
 
 #[test]
-fn an_empty_log_is_said_to_be_empty() {
+fn the_output_for_an_empty_log_says_so() {
     let folder = Folder::new();
     let url = format!("sqlite://{}", folder.join("smallrun.sqlite").display());
     let data = folder.path().to_str().unwrap();
     assert_eq!(harness::run(["migrate", "up", "--data", data]).code, Some(0));
-    Verify { folder, url }.passes(&[], "Nothing is sealed yet.");
+    Verify { folder, url }.passes(&[], "The audit log has no sealed rows yet.");
 }

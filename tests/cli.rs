@@ -1,4 +1,4 @@
-//! The command line, from outside: help, exit codes, every failure's sentence, starting and stopping.
+//! Black-box tests of the command line: help, exit codes, error messages, starting and stopping.
 
 #![expect(
     clippy::unwrap_used,
@@ -21,7 +21,8 @@ use harness::{Ended, Folder, PostgresDatabase, Server, Setup, run, smallrun};
 use sea_orm::{ConnectionTrait, Database};
 use serde_json::json;
 
-/// One sentence that says what, another that says what to do.
+/// Asserts that the command failed with this exit code, and that the last line is an error message with this
+/// text.
 fn assert_sentence(ended: &Ended, code: i32, what: &str) {
     let last = ended.stderr.lines().last().unwrap_or_default();
     assert!(
@@ -148,7 +149,7 @@ fn migrations_are_shown_and_applied_once() {
         before.code == Some(0) && before.stdout.lines().all(|line| line.starts_with("pending  m0")),
         "{before:#?}"
     );
-    assert!(!folder.join("smallrun.sqlite").exists(), "a look must not make a database");
+    assert!(!folder.join("smallrun.sqlite").exists(), "`migrate status` must not create a database");
     let up = migrate("up");
     assert!(up.code == Some(0) && up.stderr.contains("Applying m0001_platform … done"), "{up:#?}");
     assert_eq!(migrate("up").stdout, "The database is up to date.\n");
@@ -189,7 +190,7 @@ fn a_damaged_database_ends_with_65_and_is_left_alone() {
         );
         assert_eq!(fs::read_to_string(&file).unwrap(), "this is not a database at all");
     }
-    // Pages overwritten behind a good header.
+    // Overwrite pages after an intact header.
     let folder = Folder::new();
     assert_eq!(Ended::of(smallrun().args(["migrate", "up", "--data"]).arg(folder.path())).code, Some(0));
     let file = folder.join("smallrun.sqlite");
@@ -202,7 +203,7 @@ fn a_damaged_database_ends_with_65_and_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_newer_ends_with_65() {
+async fn a_database_that_is_newer_than_the_program_ends_with_65() {
     let folder = Folder::new();
     assert_eq!(Ended::of(smallrun().args(["migrate", "up", "--data"]).arg(folder.path())).code, Some(0));
     let url = format!("sqlite://{}", folder.join("smallrun.sqlite").display());
@@ -215,13 +216,13 @@ async fn a_database_that_is_newer_ends_with_65() {
     let stderr = String::from_utf8(serve.stderr).unwrap();
     assert!(
         serve.status.code() == Some(65)
-            && stderr.contains("newer than this program: it has the step m9999_tomorrow"),
+            && stderr.contains("newer than this program: it has the unknown migration m9999_tomorrow"),
         "{stderr}"
     );
 }
 
 #[test]
-fn a_database_that_lacks_steps_is_told_to_the_short_commands() {
+fn short_commands_refuse_a_database_that_lacks_migrations() {
     let folder = Folder::new();
     let ended = Ended::of(
         smallrun().args(["admin", "create", "--email", "you@example.org", "--data"]).arg(folder.path()),
@@ -251,11 +252,11 @@ fn a_port_in_use_ends_with_69() {
 }
 
 #[tokio::test]
-async fn a_second_server_on_one_sqlite_file_is_refused_and_short_commands_run_beside_the_first() {
+async fn a_second_server_on_one_sqlite_file_is_refused_and_short_commands_run_next_to_the_first() {
     let server = Server::start(Setup::empty()).await;
     let folder = server.folder().path();
     let second = Ended::of(smallrun().args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder));
-    assert_sentence(&second, 69, "another `smallrun serve` runs on the database");
+    assert_sentence(&second, 69, "another `smallrun serve` is already running on the database");
 
     let status = Ended::of(smallrun().args(["migrate", "status", "--data"]).arg(folder));
     assert_eq!(status.code, Some(0), "{status:#?}");
@@ -268,11 +269,11 @@ async fn a_second_server_on_one_postgres_database_is_refused() {
     let server = Server::start(Setup::empty().on_postgres().await).await;
     let other = Folder::new();
     let second = Ended::of(&mut server.same_again().command(&other));
-    assert_sentence(&second, 69, "another `smallrun serve` runs on the database");
+    assert_sentence(&second, 69, "another `smallrun serve` is already running on the database");
 }
 
 #[tokio::test]
-async fn a_database_user_without_the_role_of_tenants_is_told_what_to_run() {
+async fn the_error_for_a_database_user_without_the_tenant_role_shows_the_command_to_run() {
     let database = PostgresDatabase::create().await;
     let (user, folder) = (&database.name, Folder::new());
     database.run(&format!("REVOKE smallrun_tenant FROM {user}")).await;
@@ -289,13 +290,13 @@ async fn a_database_user_without_the_role_of_tenants_is_told_what_to_run() {
     database.run(&format!("GRANT smallrun_tenant TO {user}")).await;
     let done = migrate();
     assert_eq!(done.code, Some(0), "{done:#?}");
-    // The steps are applied; a right that is lost later is noticed all the same.
+    // A right that is lost later is noticed even when all migrations are applied.
     database.run(&format!("REVOKE smallrun_tenant FROM {user}")).await;
     assert_sentence(&migrate(), 69, &what_to_run);
 }
 
 #[tokio::test]
-async fn the_first_start_tells_how_to_make_an_admin_and_the_admin_can_sign_in() {
+async fn the_first_start_shows_how_to_create_an_admin_and_the_admin_can_sign_in() {
     let server = Server::start(Setup::empty()).await;
     assert!(
         server.greeting().contains("smallrun admin create --email you@example.org"),
@@ -330,7 +331,7 @@ fn admin(server: &Server, email: &str, password: &str) -> Ended {
 }
 
 #[tokio::test]
-async fn health_is_told_and_a_stop_is_graceful_and_quick() {
+async fn health_endpoints_answer_and_a_stop_is_graceful_and_quick() {
     let server = Server::start(Setup::empty()).await;
     for path in ["/livez", "/readyz", "/metrics"] {
         let answer = server.client().get(server.at(path)).send().await.unwrap();
@@ -342,7 +343,7 @@ async fn health_is_told_and_a_stop_is_graceful_and_quick() {
 }
 
 #[tokio::test]
-async fn readiness_says_what_is_missing_and_metrics_say_how_much_waits() {
+async fn readiness_shows_missing_migrations_and_metrics_show_waiting_work() {
     let server = Server::start(Setup::empty()).await;
     let asked = async |path: &str| {
         let answer = server.client().get(server.at(path)).send().await.unwrap();
@@ -352,7 +353,8 @@ async fn readiness_says_what_is_missing_and_metrics_say_how_much_waits() {
         let (status, text) = asked("/readyz").await;
         (status, serde_json::from_str::<serde_json::Value>(&text).unwrap())
     };
-    let well = json!({ "ready": true, "checks": { "bus": "ok", "database": "ok", "schema": "ok", "workers": "ok" } });
+    let checks = json!({ "bus": "ok", "database": "ok", "schema": "ok", "workers": "ok" });
+    let well = json!({ "ready": true, "checks": checks });
     assert_eq!(ready().await, (200, well));
     let mut metrics = asked("/metrics").await.1;
     let patience = Instant::now();
@@ -372,7 +374,7 @@ async fn readiness_says_what_is_missing_and_metrics_say_how_much_waits() {
     ] {
         assert!(metrics.contains(line), "{line} in {metrics}");
     }
-    // As after a restore of an older backup under a running server.
+    // Simulates the restore of an older backup while the server is running.
     let database = Database::connect(server.database_url()).await.unwrap();
     database
         .execute_unprepared("DELETE FROM seaql_migrations WHERE version = 'm0010_task_history'")
@@ -380,7 +382,9 @@ async fn readiness_says_what_is_missing_and_metrics_say_how_much_waits() {
         .unwrap();
     let (status, ill) = ready().await;
     let said = ill["checks"]["schema"].as_str().unwrap();
-    assert!(status == 503 && said.starts_with("the database lacks 1 of this program's "), "{ill}");
+    let missing =
+        said.starts_with("1 of the ") && said.contains("migrations of this program are not applied");
+    assert!(status == 503 && missing, "{ill}");
     assert_eq!(
         (&ill["ready"], &ill["checks"]["database"], &ill["checks"]["workers"]),
         (&json!(false), &json!("ok"), &json!("ok"))
@@ -414,7 +418,7 @@ async fn the_connections_to_the_database_are_measured() {
 }
 
 #[tokio::test]
-async fn secrets_are_made_once_and_private() {
+async fn secrets_are_generated_once_and_are_private() {
     let server = Server::start(Setup::empty()).await;
     let again = server.same_again();
     let path = server.folder().join("secrets");
@@ -424,7 +428,7 @@ async fn secrets_are_made_once_and_private() {
     assert!(server.stop().await.0.success());
     let server = Server::start(again).await;
     assert_eq!(fs::read_to_string(&path).unwrap(), first);
-    assert!(!server.log().contains("sr_whk_"), "the log holds a secret");
+    assert!(!server.log().contains("sr_whk_"), "the log contains a secret");
 }
 
 #[tokio::test]
@@ -440,11 +444,13 @@ async fn the_log_is_json_with_trace_ids_and_without_secrets() {
     assert!(traced.send().await.unwrap().status().is_success());
     let sign_up =
         "mutation($input: AccountSignUpInput!) { accountSignUp(input: $input) { errors { code } } }";
-    let person = json!({ "input": { "email": "somebody@example.org", "name": "Some Body", "password": "correct horse battery" } });
+    let person = json!({ "input": {
+        "email": "somebody@example.org", "name": "Some Body", "password": "correct horse battery",
+    } });
     server.graphql(None, sign_up, person).await;
     server.letter("somebody@example.org", "confirm-email").await;
     let log = server.log();
-    // Progress of the start stands on lines of its own.
+    // The progress of the start is printed on separate lines.
     for line in log.lines().filter(|line| !line.contains(" … ")) {
         let event: serde_json::Value =
             serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"));
@@ -452,17 +458,19 @@ async fn the_log_is_json_with_trace_ids_and_without_secrets() {
     }
     assert!(log.contains(trace), "the trace of a request is logged");
     for secret in ["hunter-two", "correct horse", "somebody@example.org", "sr_lnk_"] {
-        assert!(!log.contains(secret), "{secret} stands in the log");
+        assert!(!log.contains(secret), "{secret} is in the log");
     }
 }
 
 #[tokio::test]
-async fn what_was_not_done_before_a_crash_is_done_after_the_next_start() {
+async fn work_left_over_by_a_crash_is_done_after_the_next_start() {
     let server = Server::start(Setup::empty()).await;
     let again = server.same_again();
     let sign_up =
         "mutation($input: AccountSignUpInput!) { accountSignUp(input: $input) { errors { code } } }";
-    let person = json!({ "input": { "email": "somebody@example.org", "name": "Some Body", "password": "correct horse battery" } });
+    let person = json!({ "input": {
+        "email": "somebody@example.org", "name": "Some Body", "password": "correct horse battery",
+    } });
     server.graphql(None, sign_up, person).await;
     server.kill();
     let server = Server::start(again).await;

@@ -1,5 +1,5 @@
-//! The demo marketplace, from outside: what is there after the first start, what a later one adds, and the
-//! buyers for load tests.
+//! Black-box tests of the demo marketplace: its content after the first start, the runs that a later start
+//! adds, and the buyers for load tests.
 
 #![expect(
     clippy::unwrap_used,
@@ -24,7 +24,7 @@ async fn drops(server: &Server) -> Vec<Value> {
     data["drops"]["nodes"].as_array().unwrap().clone()
 }
 
-/// How many drops stand in each phase, as a visitor sees them.
+/// Returns the number of drops in each phase, as a visitor sees them.
 fn phases(drops: &[Value]) -> BTreeMap<&'static str, usize> {
     let mut phases = BTreeMap::new();
     for drop in drops {
@@ -79,7 +79,7 @@ async fn the_demo_is_a_marketplace_with_something_in_every_phase_and_loads_once(
     assert_eq!(server.graphql(None, counts, json!({})).await, counted);
     let kept: Vec<String> =
         ["buyer", "creator", "admin"].iter().map(|role| server.demo_token(role)).collect();
-    assert_eq!(kept, tokens, "tokens that still hold are kept");
+    assert_eq!(kept, tokens, "valid tokens are kept");
     for (role, token) in ["buyer", "creator", "admin"].iter().zip(&kept) {
         let email = format!("{role}@demo.example");
         let typed = server.sign_in(&email, "smallrun-demo").await;
@@ -104,7 +104,7 @@ async fn postgres_the_demo_is_a_marketplace_with_something_in_every_phase_and_lo
 }
 
 #[tokio::test]
-async fn buyers_for_load_tests_are_made_beside_a_running_server() {
+async fn buyers_for_load_tests_are_created_next_to_a_running_server() {
     let server = Server::start(Setup::empty()).await;
     let made = Ended::of(smallrun().args(["demo", "--buyers", "250", "--data"]).arg(server.folder().path()));
     assert_eq!(made.code, Some(0), "{made:#?}");
@@ -117,7 +117,7 @@ async fn buyers_for_load_tests_are_made_beside_a_running_server() {
 }
 
 #[tokio::test]
-async fn a_later_start_adds_the_next_runs_of_a_phase_that_has_become_empty() {
+async fn a_later_start_adds_the_next_runs_for_a_phase_without_runs() {
     let server = Server::start(Setup::demo()).await;
     let before = drops(&server).await;
     let token = server.demo_token("creator");

@@ -1,5 +1,5 @@
-//! The clock of a demo, from outside: set forward beside a running server, it takes windows, holds, late
-//! payments and letters with it.
+//! Black-box tests of the demo's clock: when it is set forward next to a running server, windows, holds, late
+//! payments and letters follow.
 
 #![expect(
     clippy::unwrap_used,
@@ -34,10 +34,10 @@ impl Demo {
         payload
     }
 
-    /// A drop that is open for some time yet, and one of its items of which there is enough.
+    /// Returns a drop that stays open for some time, and one of its items that has at least two free units.
     async fn open_drop(&self) -> (String, String) {
-        let query = "{ drops(first: 50, filter: { phases: [OPEN], available: true }) { nodes { id closingSoon \
-                     creator { country } items { id stock { free } } } } }";
+        let query = "{ drops(first: 50, filter: { phases: [OPEN], available: true }) { nodes { \
+                     id closingSoon creator { country } items { id stock { free } } } } }";
         let drops = self.server.graphql(None, query, json!({})).await["drops"]["nodes"].clone();
         let open = drops.as_array().unwrap().iter().filter(|drop| drop["closingSoon"] == false);
         let mut found =
@@ -48,15 +48,20 @@ impl Demo {
 
     async fn reserve(&self, item: &str, key: &str) -> String {
         let lines = json!([{ "itemId": item, "units": 1 }]);
-        let quoted = "query($input: CheckoutQuoteInput!) { checkoutQuote(input: $input) { quote { total { amount currency } } \
-                      errors { code } } legalTexts { id } }";
+        let quoted = "query($input: CheckoutQuoteInput!) { \
+                      checkoutQuote(input: $input) { quote { total { amount currency } } errors { code } } \
+                      legalTexts { id } }";
         let input = json!({ "input": { "lines": lines, "country": "DE" } });
         let data = self.server.graphql(Some(&self.buyer), quoted, input).await;
         let legal: Vec<&Value> =
             data["legalTexts"].as_array().unwrap().iter().map(|text| &text["id"]).collect();
         let input = json!({
-            "lines": lines, "expectedTotal": data["checkoutQuote"]["quote"]["total"], "acceptedLegalTextIds": legal,
-            "address": { "name": "Bo", "line1": "Ring 1", "postalCode": "10115", "city": "Berlin", "country": "DE" },
+            "lines": lines,
+            "expectedTotal": data["checkoutQuote"]["quote"]["total"],
+            "acceptedLegalTextIds": legal,
+            "address": {
+                "name": "Bo", "line1": "Ring 1", "postalCode": "10115", "city": "Berlin", "country": "DE",
+            },
             "idempotencyKey": key,
         });
         let payload = self.done("checkoutReserve", "checkout { id }", input).await;
@@ -72,11 +77,14 @@ impl Demo {
 
     fn travel(&self, by: &str) {
         let ended = Ended::of(&mut self.server.command(&["demo", "travel", by]));
-        assert!(ended.code == Some(0) && ended.stdout.starts_with("In this demo it is now "), "{ended:#?}");
+        assert!(
+            ended.code == Some(0) && ended.stdout.starts_with("The demo's clock now shows "),
+            "{ended:#?}"
+        );
     }
 }
 
-async fn time_goes_by_in_a_demo_as_it_is_told_to(setup: Setup) {
+async fn the_clock_of_a_demo_can_be_set_forward(setup: Setup) {
     let server = Server::start(setup).await;
     let demo = Demo { buyer: server.demo_token("buyer"), server };
     let (drop, item) = demo.open_drop().await;
@@ -103,7 +111,7 @@ async fn time_goes_by_in_a_demo_as_it_is_told_to(setup: Setup) {
     demo.travel("2d");
     demo.server.until(None, phase, json!({ "id": drop }), |data| data["node"]["phase"] == "CLOSED").await;
 
-    // The time stays as it was set.
+    // The clock keeps its offset after a restart.
     let (again, buyer) = (demo.server.same_again(), demo.buyer.clone());
     assert!(demo.server.stop().await.0.success());
     let server = Server::start(again).await;
@@ -112,13 +120,13 @@ async fn time_goes_by_in_a_demo_as_it_is_told_to(setup: Setup) {
 }
 
 #[tokio::test]
-async fn sqlite_time_goes_by_in_a_demo_as_it_is_told_to() {
-    time_goes_by_in_a_demo_as_it_is_told_to(Setup::demo()).await;
+async fn sqlite_the_clock_of_a_demo_can_be_set_forward() {
+    the_clock_of_a_demo_can_be_set_forward(Setup::demo()).await;
 }
 
 #[tokio::test]
-async fn postgres_time_goes_by_in_a_demo_as_it_is_told_to() {
-    time_goes_by_in_a_demo_as_it_is_told_to(Setup::demo().on_postgres().await).await;
+async fn postgres_the_clock_of_a_demo_can_be_set_forward() {
+    the_clock_of_a_demo_can_be_set_forward(Setup::demo().on_postgres().await).await;
 }
 
 #[tokio::test]
@@ -127,7 +135,8 @@ async fn only_a_demo_travels_and_only_forward() {
     let refused = |by: &str| Ended::of(&mut server.command(&["demo", "travel", by]));
     let ended = refused("2d");
     assert!(
-        ended.code == Some(1) && ended.stderr.contains("the clock was not set: this deployment is not a demo."),
+        ended.code == Some(1)
+            && ended.stderr.contains("the clock was not set: this deployment is not a demo."),
         "{ended:#?}"
     );
     for by in ["yesterday", "0d", "2w"] {

@@ -12,7 +12,7 @@ use crate::{
     prompt, terminal,
 };
 
-/// What can be said after `admin`.
+/// The arguments of `smallrun admin`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -21,10 +21,10 @@ pub(super) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
-    /// Make an administrator, with a confirmed address.
+    /// Create an administrator with a confirmed e-mail address.
     ///
-    /// Asks for the password on the terminal, or reads it as one line of the input. Runs beside a running
-    /// `serve`.
+    /// Asks for the password on the terminal, or reads it as one line from standard input. Can run next to a
+    /// running `serve`.
     Create(Create),
 }
 
@@ -33,10 +33,10 @@ struct Create {
     /// The e-mail address to sign in with.
     #[arg(long, value_name = "EMAIL")]
     email: String,
-    /// The name that others see.
+    /// The name shown to other people.
     #[arg(long, value_name = "NAME", default_value = "Administrator")]
     name: String,
-    /// Read the password from the input even where it could be asked for.
+    /// Read the password from standard input, even on a terminal.
     #[arg(long)]
     password_stdin: bool,
 }
@@ -53,7 +53,7 @@ async fn make(config: &Config, create: &Create) -> Outcome {
     };
     let email = Email::new(&create.email).map_err(|why| wrong("e-mail address", &why))?;
     let name = AccountName::new(&create.name).map_err(|why| wrong("name", &why))?;
-    // Before anybody types a password in vain.
+    // Open the database before asking, so that nobody types a password for nothing.
     let db = database::open_current(config).await?;
     let password = Password::new(&ask_password(create)?).map_err(|why| wrong("password", &why))?;
     let scope = SystemScope::new("command-line");
@@ -68,16 +68,16 @@ async fn make(config: &Config, create: &Create) -> Outcome {
             let already = why.iter().all(|refused| match refused.code {
                 CreateAdminRefusal::AlreadyAdmin => true,
             });
-            let what = if already { "is an administrator already" } else { "cannot be one" };
+            let what = if already { "is already an administrator" } else { "cannot be an administrator" };
             Err(Failure::new(
                 Exit::Failed,
                 format_args!("{} {what}", create.email),
-                "Sign in, or choose another address",
+                "Sign in with this address, or choose another",
             ))
         }
-        Err(OpError::Db(error)) => Err(database::failure(config, "make the administrator", &error)),
+        Err(OpError::Db(error)) => Err(database::failure(config, "create the administrator", &error)),
         Err(error @ (OpError::Busy(_) | OpError::Inconsistent(_))) => {
-            Err(Failure::unexpected("make the administrator", &error))
+            Err(Failure::unexpected("create the administrator", &error))
         }
     }
 }
@@ -87,17 +87,21 @@ fn ask_password(create: &Create) -> Outcome<String> {
         Failure::new(
             Exit::Failed,
             format_args!("the password could not be read: {cause}"),
-            "Give it with --password-stdin",
+            "Pass it on standard input with --password-stdin",
         )
     };
     if create.password_stdin || !prompt::somebody_is_there() {
         return prompt::read_line().map_err(unread);
     }
     let first = prompt::ask_secretly("Password (8 to 128 characters):").map_err(unread)?;
-    let again = prompt::ask_secretly("The same again:").map_err(unread)?;
+    let again = prompt::ask_secretly("Repeat the password:").map_err(unread)?;
     if first == again {
         Ok(first)
     } else {
-        Err(Failure::new(Exit::Usage, "the two passwords differ", "Run again and type the same twice"))
+        Err(Failure::new(
+            Exit::Usage,
+            "the two passwords differ",
+            "Run the command again and type the same password twice",
+        ))
     }
 }

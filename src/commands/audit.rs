@@ -1,4 +1,4 @@
-//! `smallrun audit`: whether the audit log is still what was written.
+//! `smallrun audit`: verifies that the audit log is unchanged.
 
 mod heads;
 
@@ -17,7 +17,7 @@ use crate::{
 };
 use heads::KnownHead;
 
-/// What can be said after `audit`.
+/// The arguments of `smallrun audit`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -28,20 +28,20 @@ pub(super) struct Arguments {
 enum What {
     /// Verify the audit log, and name the first row that was changed, deleted, inserted or reordered.
     ///
-    /// Reads all of it; changes nothing; runs beside a running `serve`. Whoever may write to the database can
-    /// also seal the whole log anew, or cut off its end: this is found when the heads are given that the
-    /// server logged.
+    /// Reads the whole log and changes nothing. Can run next to a running `serve`. Somebody who can write to
+    /// the database could also seal the whole log again, or cut off its end. To detect this, pass the heads
+    /// that the server logged with --log or --head.
     #[command(after_help = EXIT_CODES)]
     Verify(Verify),
 }
 
 #[derive(Debug, clap::Args)]
 struct Verify {
-    /// A log of the server, in either format, whose heads must be those here; may be given several times.
+    /// A log file of the server, in either format: the heads in it must match; can be given several times.
     #[arg(long, value_name = "FILE")]
     log: Vec<PathBuf>,
-    /// A head that must be here: the number of a segment and its hash, as an earlier verification printed
-    /// them; may be given several times.
+    /// A head that must match: a segment's number and hash, as printed by an earlier verification; can be
+    /// given several times.
     #[arg(long, value_name = "NUMBER:HEX")]
     head: Vec<KnownHead>,
 }
@@ -68,14 +68,14 @@ async fn verify_log(config: &Config, arguments: &Verify) -> Outcome {
         }
         Err(VerifyError::Tampered(tampering)) => {
             let what_to_do =
-                "Find out who could write to the database, and compare with a backup from before";
+                "Find out who could write to the database, and compare it with an earlier backup";
             Err(Failure::new(Exit::BadDatabase, tampering, what_to_do))
         }
         Err(VerifyError::Db(error)) => Err(database::failure(config, "verify the audit log", &error)),
     }
 }
 
-/// The heads that must be here, from the command line and from the logs.
+/// Collects the heads that must match, from the command line and from the log files.
 fn known_heads(arguments: &Verify) -> Outcome<KnownHeads> {
     let mut known = KnownHeads::default();
     for path in &arguments.log {
@@ -85,12 +85,12 @@ fn known_heads(arguments: &Verify) -> Outcome<KnownHeads> {
         })?;
     }
     if known.is_empty() && !arguments.log.is_empty() {
-        // Nothing would be compared, and the caller would believe that everything was.
-        let what = "no head of the audit log is in what --log names";
+        // Without this error, the caller would believe that the heads were compared.
+        let what = "the files given with --log contain no head of the audit log";
         return Err(Failure::new(
             Exit::Usage,
             what,
-            "Give the log of the server; its setting `log` must not hold `audit=off`",
+            "Pass the log of the server; its setting `log` must not contain `audit=off`",
         ));
     }
     for head in &arguments.head {
@@ -103,16 +103,16 @@ fn in_words(verified: &Verified) -> String {
     let Verified { segments, rows, head, heads_known, unsealed } = verified;
     let mut text = match head {
         Some(head) => format!(
-            "{rows} rows in {segments} segments are as they were sealed. The last head is\n\n  {segments}:{head}\n\nKeep it where \
-             nobody who can write to the database can write.\n"
+            "{rows} rows in {segments} segments are unchanged since they were sealed. The last head is\n\n  \
+             {segments}:{head}\n\nStore it where nobody who can write to the database can change it.\n"
         ),
-        None => "Nothing is sealed yet.\n".to_owned(),
+        None => "The audit log has no sealed rows yet.\n".to_owned(),
     };
     if *heads_known > 0 {
-        text.push_str(&format!("Heads known from elsewhere that agree: {heads_known}\n"));
+        text.push_str(&format!("Matching heads from --log and --head: {heads_known}\n"));
     }
     if *unsealed > 0 {
-        text.push_str(&format!("Rows that are not sealed yet: {unsealed}\n"));
+        text.push_str(&format!("Rows not sealed yet: {unsealed}\n"));
     }
     text
 }

@@ -1,13 +1,13 @@
-//! `smallrun config`: the effective configuration as TOML, ready to be made a file of.
+//! `smallrun config`: prints the effective configuration as TOML that can be saved as a configuration file.
 
 use std::fmt::Write as _;
 
 use crate::{config::Config, terminal};
 
-/// What can be said after `config`.
+/// The arguments of `smallrun config`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The address as `serve` would be told it.
+    /// The address to listen on, as it would be given to `serve`.
     #[arg(long, value_name = "ADDR")]
     pub(super) listen: Option<String>,
 }

@@ -1,4 +1,5 @@
-//! `smallrun demo`: the demo marketplace without a server, buyers for load tests, and the demo's clock.
+//! `smallrun demo`: loads the demo marketplace without a server, creates buyers for load tests, and sets the
+//! demo's clock forward.
 
 use chrono::TimeDelta;
 use domain::platform::{
@@ -15,11 +16,11 @@ use crate::{
     terminal,
 };
 
-/// What can be said after `demo`.
+/// The arguments of `smallrun demo`.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Arguments {
-    /// Make that many signed-in buyers instead, and write their tokens to DATA/demo-buyers.json.
+    /// Create this many signed-in buyers instead, and write their tokens to DATA/demo-buyers.json.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     buyers: Option<u32>,
     #[command(subcommand)]
@@ -28,14 +29,14 @@ pub(super) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
-    /// Set the clock of the demo forward, that of its payment gateway included.
+    /// Set the demo's clock forward, including the clock of its payment gateway.
     ///
-    /// Windows open and close, holds lapse, late payments settle, and letters go out, as if the time had gone
-    /// by. Running servers follow within a second. Only a demo can travel, and only forward; the real time
-    /// goes on beside it.
+    /// Reservation windows open and close, holds lapse, late payments settle, and e-mails are sent, as if the
+    /// time had passed. Running servers follow within a second. Only a demo's clock can be set, and only
+    /// forward; it keeps running from the new time.
     #[command(after_help = crate::exit::EXIT_CODES)]
     Travel {
-        /// How far: days, hours, minutes and seconds, such as 2d, 36h, 90m or 1d12h.
+        /// How far to set the clock forward, in days, hours, minutes and seconds: 2d, 36h, 90m or 1d12h.
         #[arg(value_name = "TIME", value_parser = span)]
         by: TimeDelta,
     },
@@ -49,7 +50,7 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Outcome {
             let db = database::open_current(config).await?;
             let path = demo::buyers(&db, &folder, count).await?;
             database::close(db).await;
-            terminal::answer(&format!("{count} buyers; their tokens are in {}\n", path.display()));
+            terminal::answer(&format!("Created {count} buyers; their tokens are in {}\n", path.display()));
             Ok(())
         }
         (None, None) => {
@@ -73,10 +74,10 @@ async fn travel(config: &Config, by: TimeDelta) -> Outcome {
             let code = why.first().map_or(TravelRefusal::NoDemo, |refused| refused.code);
             let todo = match code {
                 TravelRefusal::NoDemo => {
-                    "Make one in a folder or a database of its own, by `smallrun serve --demo`"
+                    "Create a demo with its own data folder and database: `smallrun serve --demo`"
                 }
                 TravelRefusal::NotForward | TravelRefusal::TooFar => {
-                    "Name a time such as 2d, 36h, 90m or 1d12h"
+                    "Give a time span such as 2d, 36h, 90m or 1d12h"
                 }
             };
             Failure::new(Exit::Failed, format_args!("the clock was not set: {code}"), todo)
@@ -84,13 +85,13 @@ async fn travel(config: &Config, by: TimeDelta) -> Outcome {
         OpError::Db(error) => database::failure(config, "set the clock", &error),
         error @ (OpError::Busy(_) | OpError::Inconsistent(_)) => Failure::unexpected("set the clock", &error),
     })?;
-    terminal::answer(&format!("In this demo it is now {}.\n", now.format("%A, %Y-%m-%d %H:%M:%S UTC")));
+    terminal::answer(&format!("The demo's clock now shows {}.\n", now.format("%A, %Y-%m-%d %H:%M:%S UTC")));
     Ok(())
 }
 
-/// Reads a span such as `1d12h`.
+/// Parses a time span such as `1d12h`.
 fn span(text: &str) -> Result<TimeDelta, String> {
-    let bad = || "it is a time forward, such as 2d, 36h, 90m or 1d12h".to_owned();
+    let bad = || "expected a time span above zero, such as 2d, 36h, 90m or 1d12h".to_owned();
     let (mut rest, mut total) = (text, TimeDelta::zero());
     while !rest.is_empty() {
         let unit = rest.find(|letter: char| !letter.is_ascii_digit()).ok_or_else(bad)?;

@@ -1,5 +1,4 @@
-//! `smallrun faults`: the places where a build for tests can be made to fail; and the arming of them by
-//! `SMALLRUN_FAULT`.
+//! `smallrun faults`: lists the points at which a test build can be made to fail. `SMALLRUN_FAULT` arms them.
 
 use std::fmt::Write as _;
 
@@ -11,9 +10,9 @@ use crate::{
 };
 
 const VARIABLE: &str = "SMALLRUN_FAULT";
-const HOW_TO_BUILD: &str = "Build one for tests by `cargo build --features faults`";
+const HOW_TO_BUILD: &str = "Use a test build: `cargo build --features faults`";
 
-/// Lists the points.
+/// Prints the fault points with what each follows.
 pub(super) fn run() -> Outcome {
     if !COMPILED_IN {
         return Err(Failure::new(Exit::Usage, FaultError::NotCompiledIn, HOW_TO_BUILD));
@@ -27,14 +26,14 @@ pub(super) fn run() -> Outcome {
     Ok(())
 }
 
-/// Arms this process with what the variable says, if it is set.
+/// Arms the fault points named in the variable `SMALLRUN_FAULT`, if it is set.
 pub(super) fn arm() -> Outcome {
     let Some(text) = std::env::var_os(VARIABLE) else { return Ok(()) };
     faults::arm(&text.to_string_lossy()).map_err(|error| {
         let todo = match error {
             FaultError::NotCompiledIn => HOW_TO_BUILD,
             FaultError::UnknownPoint(_) | FaultError::BadAction(_) | FaultError::NoAction(_) => {
-                "`smallrun faults` lists the points"
+                "Run `smallrun faults` to list the fault points"
             }
         };
         Failure::new(Exit::BadSetting, format_args!("{VARIABLE} cannot be used: {error}"), todo)

@@ -1,4 +1,4 @@
-//! `smallrun migrate`: the steps of the database's schema.
+//! `smallrun migrate`: applies the database migrations or lists them.
 
 use crate::{
     config::Config,
@@ -8,7 +8,7 @@ use crate::{
     terminal,
 };
 
-/// What can be said after `migrate`.
+/// The arguments of `smallrun migrate`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -17,9 +17,9 @@ pub(super) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
-    /// Apply the steps that are missing.
+    /// Apply the pending migrations.
     Up,
-    /// Show which steps are applied; changes nothing.
+    /// List the applied and pending migrations; changes nothing.
     Status,
 }
 

@@ -1,4 +1,4 @@
-//! `smallrun schema`: the GraphQL schema as text.
+//! `smallrun schema`: prints the GraphQL schema (SDL).
 
 use crate::terminal;
 

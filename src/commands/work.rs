@@ -1,9 +1,9 @@
-//! `smallrun work`: background work alone, in as many processes as it takes.
+//! `smallrun work`: runs only the background workers. Any number of these processes can run.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use actix_web::{App, HttpServer, web::Data};
-use domain::platform::tasks::Queue;
+use domain::{platform::tasks::Queue, reservations::DeskActivity};
 use workers::Workers;
 
 use crate::{
@@ -16,18 +16,18 @@ use crate::{
     wiring::{self, Signals},
 };
 
-/// The most tasks of a queue that one process may run at once.
+/// The most tasks of one queue that a process can run at once.
 const CONCURRENCY_MAX: usize = 256;
 
-/// What can be said after `work`.
+/// The arguments of `smallrun work`.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Arguments {
-    /// Work on these queues only, each with how many tasks at once if you like: `payments,mail=8`.
+    /// Work only on these queues, optionally with the number of tasks to run at once: `payments,mail=8`.
     ///
-    /// The queues are payments, reservations, mail, sandbox and imports. Without this, all of them.
+    /// The queues are payments, reservations, mail, sandbox and imports. The default is all of them.
     #[arg(long, value_name = "QUEUE[=N],…", value_delimiter = ',', value_parser = one_queue)]
     queues: Vec<(Queue, usize)>,
-    /// Serve /livez, /readyz and /metrics on that address; without this, nothing is listened on.
+    /// Serve /livez, /readyz and /metrics on this address; by default, the process does not listen.
     #[arg(long, value_name = "ADDR")]
     pub(super) listen: Option<String>,
 }
@@ -48,18 +48,18 @@ fn one_queue(text: &str) -> Result<(Queue, usize), String> {
 pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
     wiring::check(&config)?;
     if matches!(config.bus_url, BusUrl::Embedded) {
-        let what = "with the bus inside a process its server does the background work itself";
+        let what = "this command needs RabbitMQ: with the embedded bus, the server runs the workers itself";
         return Err(Failure::new(
             Exit::Usage,
             what,
-            "Set `bus_url` to amqp://… for work in processes of its own",
+            "Set `bus_url` to amqp://… to run workers in their own processes",
         ));
     }
     let folder = DataFolder::open(&config.data)?;
     let db = database::open_current(&config).await?;
     let mut signals = Signals::listen()?;
     let payments = PaymentParts::new(&config, &folder, &db, &config.public_url, &config.public_url)?;
-    // The last word on a queue counts.
+    // If a queue is named several times, the last one counts.
     let named: BTreeMap<_, _> =
         arguments.queues.iter().map(|(queue, count)| (queue.name(), (*queue, *count))).collect();
     let queues = if named.is_empty() { wiring::all_queues() } else { named.into_values().collect() };
@@ -67,8 +67,10 @@ pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
         queues.iter().map(|(queue, count)| format!("{} ({count} at once)", queue.name())).collect();
     let bus = wiring::bus(&config, &db)?;
     let listener = arguments.listen.as_ref().map(|_| wiring::listen(&config.listen)).transpose()?;
-    let workers =
-        Workers::start(&bus, wiring::worker_deps(&config, &db, &payments, &config.public_url, queues)?);
+    let workers = Workers::start(
+        &bus,
+        wiring::worker_deps(&config, &db, DeskActivity::default(), &payments, &config.public_url, queues)?,
+    );
     if let Some((listener, address)) = listener {
         let metrics = telemetry::metrics(&db)?;
         let checks = wiring::checks(&db, &bus, workers.loops());
@@ -77,11 +79,11 @@ pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
             App::new().configure(|routes| api::http::health::configure(routes, &operations))
         });
         let server = server.workers(1).disable_signals().listen(listener);
-        // It ends with the process.
+        // This server is not stopped: it ends with the process.
         tokio::spawn(server.map_err(|cause| Failure::unexpected("listen", &cause))?.run());
         terminal::answer(&format!("Listening on http://{address}\n"));
     }
-    terminal::answer(&format!("Working on {}\n\nCtrl-C stops it.\n", names.join(", ")));
+    terminal::answer(&format!("Working on {}\n\nPress Ctrl-C to stop.\n", names.join(", ")));
     signals.next().await;
     tracing::info!("stopping");
     let stop = async {
@@ -92,7 +94,8 @@ pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
     tokio::select! {
         () = stop => Ok(()),
         () = signals.next() => {
-            Err(Failure::new(Exit::Failed, "stopped at once, before what was in hand had ended", "Nothing is lost: it runs again"))
+            let what = "stopped by a second signal, before all tasks had finished";
+            Err(Failure::new(Exit::Failed, what, "Keep a worker running: it runs the unfinished tasks again"))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Reading settings from the file, the environment and the command line.
+//! Reads the settings from the file, the environment and the command line.
 
 use std::{
     ffi::OsString,
@@ -10,11 +10,12 @@ use toml::de::DeTable;
 use super::{Config, KEYS, Partial, Source, values::Raw, variable_of};
 use crate::exit::{Exit, Failure, Outcome};
 
-/// Variables that begin like settings but are none: the file's name, fault points, and what only tests read.
+/// Variables that begin like settings but are not: the name of the file, and the fault points.
 const NO_SETTING: &[&str] = &["SMALLRUN_CONFIG", "SMALLRUN_FAULT"];
+/// The prefix of variables that only tests read.
 const TESTS_PREFIX: &str = "SMALLRUN_TEST_";
 
-/// What the command line sets.
+/// The settings given on the command line.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Flags {
     /// `--config`: the file to read.
@@ -40,12 +41,12 @@ pub(crate) fn load(flags: Flags) -> Outcome<Config> {
 fn read_file(path: &Path, named_by: &str) -> Outcome<(String, String)> {
     let text = std::fs::read_to_string(path).map_err(|cause| {
         let what = format!("the configuration file `{}` cannot be read: {cause}", path.display());
-        Failure::new(Exit::BadSetting, what, format_args!("Check {named_by}"))
+        Failure::new(Exit::BadSetting, what, format_args!("Check that {named_by} names a readable file"))
     })?;
     Ok((path.display().to_string(), text))
 }
 
-/// Puts the places together; a file is its name and its text.
+/// Merges the settings from all sources. `file` is the name and the text of the file.
 pub(super) fn merge(
     file: Option<(String, String)>,
     variables: Vec<(OsString, OsString)>,
@@ -60,7 +61,7 @@ pub(super) fn merge(
         if let Some(value) = value {
             let set = partial.set(key, &Raw::Text(&value), Source::Option(option));
             set.map_err(|rest| {
-                Failure::new(Exit::Usage, format_args!("{option} {rest}"), "See its `--help`")
+                Failure::new(Exit::Usage, format_args!("{option} {rest}"), "See `--help` of the command")
             })?;
         }
     }
@@ -74,20 +75,21 @@ fn apply_file(partial: &mut Partial, name: &str, text: &str) -> Outcome {
     };
     let table = DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
-        bad(at, error.message().trim_end_matches('.').replace('\n', ", "), "Write it as TOML".to_owned())
+        let what = error.message().trim_end_matches('.').replace('\n', ", ");
+        bad(at, what, "Correct the TOML syntax of that line".to_owned())
     })?;
     for (key, value) in table.get_ref() {
         let known = KEYS.contains(&key.get_ref().as_ref());
         if !known {
             let todo = format!(
-                "{}`smallrun config` lists all settings",
+                "{}Run `smallrun config` to list all settings",
                 did_you_mean(key.get_ref(), |key| format!("`{key}`"))
             );
             return Err(bad(key.span().start, format!("unknown setting `{}`", key.get_ref()), todo));
         }
         let set = partial.set(key.get_ref(), &Raw::Toml(value.get_ref()), Source::File);
         set.map_err(|rest| {
-            bad(key.span().start, format!("`{}` {rest}", key.get_ref()), "Mend that line".to_owned())
+            bad(key.span().start, format!("`{}` {rest}", key.get_ref()), "Correct that line".to_owned())
         })?;
     }
     Ok(())
@@ -101,29 +103,30 @@ fn apply_variables(partial: &mut Partial, variables: Vec<(OsString, OsString)>) 
         }
         let Some(key) = KEYS.iter().find(|key| variable_of(key) == name) else {
             let written = name.trim_start_matches("SMALLRUN_").to_ascii_lowercase();
-            let todo = format!("{}`smallrun config` lists all settings", did_you_mean(&written, variable_of));
+            let hint = did_you_mean(&written, variable_of);
+            let todo = format!("{hint}Run `smallrun config` to list all settings");
             return Err(Failure::new(Exit::BadSetting, format_args!("unknown variable {name}"), todo));
         };
         let text = value.to_str().ok_or_else(|| {
             Failure::new(
                 Exit::BadSetting,
                 format_args!("{name} is not UTF-8"),
-                "Set it to plain text, or remove it",
+                "Set it to UTF-8 text, or remove it",
             )
         })?;
         let set = partial.set(key, &Raw::Text(text), Source::Variable(name.to_owned()));
         set.map_err(|rest| {
-            Failure::new(Exit::BadSetting, format_args!("{name} {rest}"), "Set it so, or remove it")
+            Failure::new(Exit::BadSetting, format_args!("{name} {rest}"), "Correct its value, or remove it")
         })?;
     }
     Ok(())
 }
 
-/// "Did you mean …? " when some key is near, else nothing.
+/// Returns "Did you mean …? " if a similar key exists, or an empty text.
 fn did_you_mean(written: &str, name: impl Fn(&str) -> String) -> String {
     let nearest = KEYS.iter().map(|key| (distance(written, key), key)).min();
     match nearest {
-        // More than a third of the letters changed is another word.
+        // If more than a third of the letters differ, the words are not similar.
         Some((distance, key)) if distance.saturating_mul(3) <= key.len().max(3) => {
             format!("Did you mean {}? ", name(key))
         }
@@ -131,7 +134,7 @@ fn did_you_mean(written: &str, name: impl Fn(&str) -> String) -> String {
     }
 }
 
-/// How many letters must be put in, taken out or changed (Levenshtein's distance).
+/// Returns the Levenshtein distance: how many letters must be inserted, deleted or changed.
 fn distance(from: &str, to: &str) -> usize {
     let to: Vec<char> = to.chars().collect();
     let mut row: Vec<usize> = (0..=to.len()).collect();

@@ -1,6 +1,6 @@
-//! The types of the settings: each reads itself from TOML or from text, and shows itself without secrets.
+//! The types of the settings. Each can be read from TOML or from text, and shown without secrets.
 //!
-//! [`edge`] those of the HTTP edge.
+//! [`edge`] holds the types for the HTTP edge.
 
 mod edge;
 
@@ -18,11 +18,11 @@ use workers::bus::rabbit::RabbitUrl;
 
 pub(crate) use edge::{Introspection, Origins, Switch};
 
-/// A value as it was written.
+/// A value as it was written in the configuration.
 pub(super) enum Raw<'a> {
     /// A text from the environment or the command line.
     Text(&'a str),
-    /// A value of a TOML file.
+    /// A value from a TOML file.
     Toml(&'a DeValue<'a>),
 }
 
@@ -30,16 +30,16 @@ impl Raw<'_> {
     fn text(&self) -> Result<&str, String> {
         match self {
             Self::Text(text) => Ok(text),
-            Self::Toml(value) => value.as_str().ok_or_else(|| "must be a text in quotes".to_owned()),
+            Self::Toml(value) => value.as_str().ok_or_else(|| "must be a string in quotes".to_owned()),
         }
     }
 }
 
 /// A type of setting.
 pub(super) trait Setting: Sized {
-    /// Reads it; the error is the rest of a sentence, such as "must be true or false".
+    /// Reads the value. An error text continues a sentence, such as "must be true or false".
     fn read(raw: &Raw<'_>) -> Result<Self, String>;
-    /// The value as TOML, with secrets masked; `None` when there is none.
+    /// Returns the value as TOML, with secrets masked, or `None` if it is not set.
     fn show(&self) -> Option<String>;
 }
 
@@ -93,7 +93,7 @@ impl Setting for PathBuf {
     }
 }
 
-/// Which database.
+/// The URL of the database.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct DatabaseUrl {
     parsed: connect::DatabaseUrl,
@@ -106,17 +106,17 @@ impl DatabaseUrl {
         Self { written: format!("sqlite://{}", file.display()), parsed: connect::DatabaseUrl::sqlite(file) }
     }
 
-    /// What `connect` takes.
+    /// Returns the parsed URL, as `connect` takes it.
     pub(crate) fn parsed(&self) -> &connect::DatabaseUrl {
         &self.parsed
     }
 
-    /// The URL as it was written, with its password.
+    /// Returns the URL as it was written, including its password.
     pub(crate) fn expose(&self) -> &str {
         &self.written
     }
 
-    /// The file, when it is SQLite.
+    /// Returns the database file if the database is SQLite.
     pub(crate) fn sqlite_file(&self) -> Option<&Path> {
         self.parsed.sqlite_file()
     }
@@ -146,10 +146,10 @@ impl Setting for DatabaseUrl {
     }
 }
 
-/// What carries work between processes.
+/// The message bus between processes.
 #[derive(Clone)]
 pub(crate) enum BusUrl {
-    /// Inside this process, over the tables.
+    /// A bus inside this process, on top of the database tables.
     Embedded,
     /// RabbitMQ, with the URL as it was written.
     Rabbit(RabbitUrl, String),
@@ -189,7 +189,7 @@ impl Setting for BusUrl {
     }
 }
 
-/// A file that need not be named.
+/// An optional path to a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OptionalPath(Option<PathBuf>);
 
@@ -198,7 +198,7 @@ impl OptionalPath {
         Self(None)
     }
 
-    /// The path, if one was named.
+    /// Returns the path, if it is set.
     pub(crate) fn path(&self) -> Option<&Path> {
         self.0.as_deref()
     }
@@ -213,7 +213,7 @@ impl Setting for OptionalPath {
     }
 }
 
-/// Where media are kept.
+/// The location of media files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MediaUrl(PathBuf);
 
@@ -236,12 +236,12 @@ fn folder(url: &str) -> Option<PathBuf> {
     url.strip_prefix("file://").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
-/// Where people reach this deployment; without a slash at the end.
+/// The URL at which people reach this deployment, without a trailing slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PublicUrl(String);
 
 impl PublicUrl {
-    /// The address of a server that listens there, as seen from the same machine.
+    /// Returns the URL of a server that listens on this address, as seen from the same machine.
     pub(crate) fn of(listen: &ListenAddress) -> Self {
         let mut address = listen.0;
         if address.ip().is_unspecified() {
@@ -254,12 +254,12 @@ impl PublicUrl {
         Self(format!("http://{address}"))
     }
 
-    /// The URL.
+    /// Returns the URL as text.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether only this machine can use it.
+    /// Returns whether only this machine can reach the URL.
     pub(crate) fn is_of_this_machine(&self) -> bool {
         edge::is_of_this_machine(&self.0)
     }
@@ -273,7 +273,7 @@ impl Setting for PublicUrl {
             Some(rest) if !rest.is_empty() && !rest.contains(['?', '#', '@', ' ', '"', '<', '>']) => {
                 Ok(Self(text.to_owned()))
             }
-            Some(_) => Err("must be a plain address, such as https://shop.example".to_owned()),
+            Some(_) => Err("must be a plain URL, such as https://shop.example".to_owned()),
             None => Err("must begin with http:// or https://".to_owned()),
         }
     }
@@ -282,12 +282,12 @@ impl Setting for PublicUrl {
     }
 }
 
-/// How letters go.
+/// How e-mails are delivered.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum MailUrl {
-    /// Into a folder.
+    /// Written to this folder.
     Folder(PathBuf),
-    /// To that server.
+    /// Sent through the SMTP server with this URL.
     Smtp(String),
 }
 
@@ -328,7 +328,7 @@ impl Setting for MailUrl {
 pub(crate) struct MailboxText(String);
 
 impl MailboxText {
-    /// The sender.
+    /// Returns the sender as text.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -336,7 +336,7 @@ impl MailboxText {
 
 impl Default for MailboxText {
     fn default() -> Self {
-        // RFC 2606 keeps this name free: a letter that is answered goes to nobody.
+        // RFC 2606 reserves the domain `.example`, so replies reach nobody.
         Self("Smallrun <post@smallrun.example>".to_owned())
     }
 }
@@ -368,7 +368,7 @@ impl Setting for MailboxText {
 pub(crate) struct LogFilter(String);
 
 impl LogFilter {
-    /// The directives, as they were written.
+    /// Returns the filter directives as they were written.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -393,14 +393,14 @@ impl Setting for LogFilter {
     }
 }
 
-/// How events are logged.
+/// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogFormat {
     /// Pretty on a terminal, JSON elsewhere.
     Auto,
-    /// For people.
+    /// For people to read.
     Pretty,
-    /// For machines: one object a line.
+    /// For programs to read: one JSON object per line.
     Json,
 }
 
@@ -422,7 +422,7 @@ impl Setting for LogFormat {
     }
 }
 
-/// Yes or no.
+/// A boolean setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Flag(pub(crate) bool);
 
@@ -446,12 +446,12 @@ impl Setting for Flag {
 pub(crate) struct Number<const MIN: u32, const MAX: u32>(u32);
 
 impl<const MIN: u32, const MAX: u32> Number<MIN, MAX> {
-    /// That number, moved into the bounds.
+    /// Returns the number, clamped to the bounds.
     pub(super) fn of(number: u32) -> Self {
         Self(number.clamp(MIN, MAX))
     }
 
-    /// The number.
+    /// Returns the number.
     pub(crate) fn get(self) -> u32 {
         self.0
     }
@@ -476,7 +476,7 @@ impl<const MIN: u32, const MAX: u32> Setting for Number<MIN, MAX> {
 /// A payment gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Gateway {
-    /// Our own, for trying out.
+    /// The built-in sandbox gateway, for trying things out: it moves no money.
     Sandbox,
 }
 
@@ -494,7 +494,7 @@ impl Setting for Gateway {
     }
 }
 
-/// A secret text that may be absent.
+/// An optional secret.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct SecretText(Option<String>);
 
@@ -503,7 +503,7 @@ impl SecretText {
         Self(None)
     }
 
-    /// The secret in clear.
+    /// Returns the secret in plain text, if it is set.
     pub(crate) fn expose(&self) -> Option<&str> {
         self.0.as_deref()
     }
@@ -526,12 +526,12 @@ impl Setting for SecretText {
     }
 }
 
-/// Addresses of proxies.
+/// The addresses of trusted proxies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ProxyList(Vec<IpAddr>);
 
 impl ProxyList {
-    /// The addresses.
+    /// Returns the addresses.
     pub(crate) fn addresses(&self) -> &[IpAddr] {
         &self.0
     }
@@ -554,11 +554,11 @@ impl Setting for ProxyList {
     }
 }
 
-/// A URL whose passwords are stars, in the user part and in the query.
+/// Returns the URL with `***` in place of the passwords in its user part and in its query.
 fn without_passwords(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let (front, query) = rest.split_once('?').map_or((rest, None), |(front, query)| (front, Some(query)));
-    // A password may hold an `@` or a `/` by mistake: the last `@` ends it.
+    // A password may contain an unescaped `@` or `/`. The last `@` ends the password.
     let front = match front.rsplit_once('@') {
         Some((user, host)) => match user.split_once(':') {
             Some((name, _)) => format!("{name}:***@{host}"),

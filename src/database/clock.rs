@@ -1,13 +1,13 @@
-//! Keeps a process on the clock of its deployment, which a command beside it may set forward.
+//! Keeps the clock of a process equal to the deployment's clock, which another command can set forward.
 
 use std::time::Duration;
 
 use domain::platform::Db;
 use tokio_util::task::AbortOnDropHandle;
 
-/// What waits for a time looks for it once a second: a demo's clock must be known by then.
+/// How often a demo reads its clock. Timers are checked once a second, so the clock must be current by then.
 const DEMO_EVERY: Duration = Duration::from_millis(250);
-/// Any other deployment may be made a demo by a command beside it.
+/// How often any other deployment reads its clock, because a command can turn it into a demo.
 const OTHERWISE_EVERY: Duration = Duration::from_secs(10);
 
 /// Follows the clock until the handle is dropped.
@@ -17,7 +17,7 @@ pub(crate) fn follow_clock(db: &Db) -> AbortOnDropHandle<()> {
         loop {
             tokio::time::sleep(if db.is_demo() { DEMO_EVERY } else { OTHERWISE_EVERY }).await;
             if let Err(error) = db.refresh_clock().await {
-                tracing::warn!(%error, "the clock of the deployment could not be read");
+                tracing::warn!(%error, "could not read the deployment's clock");
             }
         }
     }))

@@ -1,5 +1,5 @@
-//! With the bus inside the process exactly one server may run on a database: two would each believe
-//! that they saw every change. A file lock guards SQLite, an advisory lock PostgreSQL.
+//! Ensures that only one server runs on a database when the embedded bus is used. Each of two servers would
+//! assume that it sees every change. On SQLite this is a file lock, on PostgreSQL an advisory lock.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -16,19 +16,20 @@ use crate::{
     exit::{Exit, Failure, Outcome},
 };
 
-/// PostgreSQL's key of the lock; advisory locks are per database.
+/// The key of the advisory lock on PostgreSQL. Advisory locks are per database.
 const SERVER_LOCK: i64 = 0x736d_6c72_0002;
-/// The key of the lock that keeps two processes from applying one step of the schema twice.
+/// The key of the advisory lock that prevents two processes from applying the same migration.
 const MIGRATION_LOCK: i64 = 0x736d_6c72_0001;
-/// How long a start waits for the database to answer.
+/// How long to wait for a connection to the database.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
-/// How often the session that holds PostgreSQL's lock is looked after.
+/// How often to check the session that holds the PostgreSQL lock.
 const WATCH_EVERY: Duration = Duration::from_secs(5);
 
-/// Held while a server runs; let go when it is dropped, and by the system when the process dies.
+/// The lock that a running server holds. It is released when this value is dropped, and by the system when
+/// the process ends.
 pub(crate) struct SoleServer {
     _held: Held,
-    /// Answers when the lock was lost to another server.
+    /// Receives a message when another server has taken the lock.
     lost: Option<oneshot::Receiver<()>>,
 }
 
@@ -42,12 +43,12 @@ enum Held {
 }
 
 impl SoleServer {
-    /// No lock: with a broker between them, any number of servers may run.
+    /// Returns a value that holds no lock. With a broker, any number of servers may run.
     pub(crate) fn one_of_many() -> Self {
         Self { _held: Held::Nothing, lost: None }
     }
 
-    /// Takes the lock, or says that another server has it.
+    /// Takes the lock, or fails if another server holds it.
     pub(crate) async fn take(config: &Config) -> Outcome<Self> {
         match config.database_url.sqlite_file() {
             Some(file) => take_file(file),
@@ -55,8 +56,8 @@ impl SoleServer {
         }
     }
 
-    /// Waits until the lock is lost, which happens only when PostgreSQL's session broke and another server
-    /// was quicker.
+    /// Waits until the lock is lost. This happens only if the PostgreSQL session breaks and another server
+    /// takes the lock first.
     pub(crate) async fn lost(&mut self) {
         match &mut self.lost {
             Some(lost) => {
@@ -84,16 +85,16 @@ fn take_file(database: &Path) -> Outcome<SoleServer> {
 }
 
 fn taken(database: impl std::fmt::Display) -> Failure {
-    let what = format!("another `smallrun serve` runs on the database {database}");
+    let what = format!("another `smallrun serve` is already running on the database {database}");
     Failure::new(
         Exit::Unavailable,
         what,
-        "Stop it first, or choose another database; `admin` and `demo` run beside it",
+        "Stop it first, or choose another database; the commands `admin` and `demo` can run next to it",
     )
 }
 
 async fn take_session(config: &Config) -> Outcome<SoleServer> {
-    let explain = |error: DbErr| failure(config, "take the lock for one server", &error);
+    let explain = |error: DbErr| failure(config, "take the server lock", &error);
     let connection = one_session(config).await.map_err(explain)?;
     if !lock(&connection).await.map_err(explain)? {
         return Err(taken(&config.database_url));
@@ -105,14 +106,14 @@ async fn take_session(config: &Config) -> Outcome<SoleServer> {
             tokio::time::sleep(WATCH_EVERY).await;
             match session_of(&connection).await {
                 Ok(same) if same == session => {}
-                // The session broke and the pool made a new one: the lock must be taken anew.
+                // The session broke and the pool opened a new one, so the lock must be taken again.
                 Ok(new) => match lock(&connection).await {
                     Ok(true) => session = new,
                     Ok(false) => break,
-                    Err(error) => tracing::warn!(%error, "the lock for one server could not be renewed"),
+                    Err(error) => tracing::warn!(%error, "could not take the server lock again; retrying"),
                 },
                 Err(error) => {
-                    tracing::warn!(%error, "the session that holds the lock for one server does not answer")
+                    tracing::warn!(%error, "the session with the server lock does not answer; retrying")
                 }
             }
         }
@@ -122,13 +123,13 @@ async fn take_session(config: &Config) -> Outcome<SoleServer> {
     Ok(SoleServer { _held: held, lost: Some(lost) })
 }
 
-/// Waits for the right to change PostgreSQL's schema; SQLite's writer is one anyway. Held until the
-/// connection is dropped.
+/// Waits for the lock on changes to the PostgreSQL schema, and holds it until the connection is dropped.
+/// SQLite has only one writer and needs no lock.
 pub(super) async fn migration_lock(config: &Config) -> Outcome<Option<DatabaseConnection>> {
     if config.database_url.sqlite_file().is_some() {
         return Ok(None);
     }
-    let explain = |error: DbErr| failure(config, "take the lock for changing the schema", &error);
+    let explain = |error: DbErr| failure(config, "take the migration lock", &error);
     let connection = one_session(config).await.map_err(explain)?;
     let lock = Statement::from_sql_and_values(
         DbBackend::Postgres,
@@ -139,7 +140,7 @@ pub(super) async fn migration_lock(config: &Config) -> Outcome<Option<DatabaseCo
     Ok(Some(connection))
 }
 
-/// One connection that the pool never replaces of its own accord: a lock belongs to its session.
+/// Opens a single connection that the pool never replaces by itself, because a lock belongs to its session.
 async fn one_session(config: &Config) -> Result<DatabaseConnection, DbErr> {
     let mut options = ConnectOptions::new(config.database_url.expose().to_owned());
     options

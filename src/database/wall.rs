@@ -1,6 +1,6 @@
-//! Whether the second wall stands. Its role belongs to PostgreSQL's server and not to the database, so a
-//! database that was restored elsewhere, or is used by another user, may lack it although all its steps are
-//! applied.
+//! Checks that the second wall (row-level security) works. Its role belongs to the PostgreSQL server and not
+//! to the database. A database that was restored on another server, or is used by another user, may therefore
+//! lack it although all migrations are applied.
 
 use domain::platform::Db;
 use migrations::{TENANT_ROLE, make_role};
@@ -12,15 +12,16 @@ use crate::{
     exit::{Exit, Failure, Outcome},
 };
 
-/// Ends the start with what the operator can do about it, rather than each request of a creator without a
-/// word.
+/// Fails the start with a message for the operator if the role is not usable. Otherwise every request of a
+/// creator would fail later.
 pub(super) async fn check(config: &Config, db: &Db) -> Outcome {
     if db.backend() != DbBackend::Postgres {
         return Ok(());
     }
-    let explain = |error: DbErr| failure(config, "look at the role of tenants", &error);
+    let explain = |error: DbErr| failure(config, "check the database role of the tenants", &error);
     make_role(db.schema_connection(), TENANT_ROLE).await.map_err(explain)?;
-    let sql = "SELECT row_security_active('creators') AS shut_out, has_table_privilege($1, 'creators', 'SELECT') AS granted";
+    let sql = "SELECT row_security_active('creators') AS shut_out, \
+               has_table_privilege($1, 'creators', 'SELECT') AS granted";
     let asked = Statement::from_sql_and_values(DbBackend::Postgres, sql, [TENANT_ROLE.into()]);
     let row = db.schema_connection().query_one_raw(asked).await.map_err(explain)?;
     let says = |row: &QueryResult, column: &str| row.try_get::<bool>("", column).map_err(explain);
@@ -34,13 +35,13 @@ pub(super) async fn check(config: &Config, db: &Db) -> Outcome {
     };
     if says(&row, "shut_out")? {
         return refuse(
-            "hides its rows from this user, who does not own the tables",
-            "Connect as the user that made them",
+            "hides its rows from this user, because this user does not own the tables",
+            "Connect as the user that created the tables",
         );
     }
     if !says(&row, "granted")? {
         let what = format!("was restored without the rights of the role {TENANT_ROLE}");
-        return refuse(&what, "The role is here now: restore the database once more");
+        return refuse(&what, "Restore the database once more: the role exists now");
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! What the database's errors mean to the operator. They are read by code, never by text.
+//! Turns database errors into error messages for the operator. Errors are recognised by their codes, never by
+//! their text.
 
 use std::path::Path;
 
@@ -23,17 +24,17 @@ mod sqlite {
     pub(super) const NOTADB: u32 = 26;
 }
 
-/// The sentence for a damaged SQLite file.
+/// Returns the failure for a damaged SQLite file.
 pub(super) fn damaged(path: &Path, how: &str) -> Failure {
     let what = format!("the database `{}` is damaged: {}", path.display(), how.trim().replace('\n', ", "));
     Failure::new(
         Exit::BadDatabase,
         what,
-        "Restore it from a backup, or move it away to start with an empty one",
+        "Restore it from a backup, or move it away to start with an empty database",
     )
 }
 
-/// The failure for an error of the database.
+/// Returns the failure for a database error. `doing` says what was attempted, such as "open the database".
 pub(crate) fn failure(config: &Config, doing: &str, error: &DbErr) -> Failure {
     let database = &config.database_url;
     match sqlx_error(error) {
@@ -50,10 +51,10 @@ pub(crate) fn failure(config: &Config, doing: &str, error: &DbErr) -> Failure {
         }
         Some(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Tls(_)) => {
             let what = format!("the database {database} does not answer: {}", innermost(error));
-            Failure::new(Exit::Unavailable, what, "Start it, or correct `database_url`")
+            Failure::new(Exit::Unavailable, what, "Start the database server, or correct `database_url`")
         }
         Some(sqlx::Error::Configuration(cause)) => {
-            let what = format!("`database_url` is not a database's address: {cause}");
+            let what = format!("`database_url` is not a valid database URL: {cause}");
             Failure::new(
                 Exit::BadSetting,
                 what,
@@ -63,7 +64,7 @@ pub(crate) fn failure(config: &Config, doing: &str, error: &DbErr) -> Failure {
         _ => match error {
             DbErr::ConnectionAcquire(_) => {
                 let what = format!("the database {database} does not answer");
-                Failure::new(Exit::Unavailable, what, "Start it, or correct `database_url`")
+                Failure::new(Exit::Unavailable, what, "Start the database server, or correct `database_url`")
             }
             _ => Failure::unexpected(doing, error),
         },
@@ -86,7 +87,7 @@ fn of_sqlite(path: &Path, code: &str, message: &str) -> Option<Failure> {
         }
         sqlite::BUSY => {
             let what = format!("the database `{shown}` is locked by another process");
-            Failure::new(Exit::Unavailable, what, "Wait for it to end, and run again")
+            Failure::new(Exit::Unavailable, what, "Wait until that process ends, and run this command again")
         }
         _ => return None,
     };
@@ -99,14 +100,16 @@ fn of_postgres(
     message: &str,
     hint: Option<&str>,
 ) -> Option<Failure> {
-    // Classes and codes of PostgreSQL's appendix A.
+    // The classes and codes are from appendix A of the PostgreSQL manual.
     let what_to_do = match code {
         "28P01" | "28000" => "Correct the user and the password in `database_url`",
-        "3D000" => "Make the database (`createdb`), or correct its name in `database_url`",
-        "42501" => "Give the user the right to make tables in the database",
+        "3D000" => "Create the database (`createdb`), or correct its name in `database_url`",
+        "42501" => "Grant the user the right to create tables in the database",
         ROLE_MISSING => hint?,
         "53300" => "Allow more connections on the server, or lower `database_pool_max`",
-        code if code.starts_with("57P") => "Wait for the server to be up, and run again",
+        code if code.starts_with("57P") => {
+            "Wait until the database server is running, and run this command again"
+        }
         code if code.starts_with("XX") => {
             return Some(Failure::new(
                 Exit::BadDatabase,
@@ -118,7 +121,7 @@ fn of_postgres(
     };
     Some(Failure::new(
         Exit::Unavailable,
-        format_args!("the database {database} refuses: {message}"),
+        format_args!("the database {database} refused the connection or the command: {message}"),
         what_to_do,
     ))
 }

@@ -1,5 +1,5 @@
-//! What the demo marketplace consists of, read from the files in `content/`; their form is in
-//! `content/README.md`.
+//! The content of the demo marketplace, read from the files in `content/`. `content/README.md` describes
+//! their format.
 
 use std::str::FromStr;
 
@@ -16,7 +16,7 @@ use domain::{
 };
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-/// The files, one a creator, in the order in which the creators appear.
+/// The files, one per creator, in the order in which the creators appear.
 const FILES: &[(&str, &str)] = &[
     ("toepferei-grauscherbe", include_str!("content/toepferei-grauscherbe.toml")),
     ("atelier-plioir-bleu", include_str!("content/atelier-plioir-bleu.toml")),
@@ -35,7 +35,7 @@ const LEGAL: &[(LegalKind, &str)] = &[
     (LegalKind::Withdrawal, include_str!("content/legal/withdrawal.md")),
 ];
 
-/// A creator with all it makes.
+/// A creator with its products and series.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Creator {
@@ -95,7 +95,7 @@ pub(super) struct Variant {
     pub(super) height_mm: Millimetres,
 }
 
-/// The same kind of run, made again and again.
+/// A series of runs of the same kind.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Series {
@@ -119,7 +119,7 @@ pub(super) struct Series {
     pub(super) items: Vec<Item>,
 }
 
-/// Where a run stands when it is loaded.
+/// The phase of a run when it is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(super) enum Phase {
@@ -133,9 +133,9 @@ pub(super) enum Phase {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum DepositText {
-    /// Percent of the line.
+    /// A percentage of the line.
     Percent(String),
-    /// An amount for each unit.
+    /// An amount per unit.
     Fixed(String),
 }
 
@@ -173,7 +173,7 @@ pub(super) struct LegalText {
     pub(super) body: Markdown,
 }
 
-/// Everything; the files are part of the program, so an error is a defect of it.
+/// All content. The files are compiled into the program, so an error in them is a bug.
 #[derive(Debug)]
 pub(super) struct Content {
     pub(super) creators: Vec<Creator>,
@@ -181,7 +181,7 @@ pub(super) struct Content {
 }
 
 impl Content {
-    /// Reads the files.
+    /// Parses the files.
     pub(super) fn read() -> Result<Self, String> {
         let creators = FILES
             .iter()
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_series_sell_is_made_by_their_creator() {
+    fn series_sell_only_products_of_their_creator() {
         for creator in Content::read().unwrap().creators {
             let made: Vec<_> = creator
                 .products

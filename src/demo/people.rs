@@ -1,4 +1,4 @@
-//! The people of the demo: three to sign in as, a crowd that buys, and as many more as a load test wants.
+//! The people of the demo: three accounts to sign in with, guests who buy, and buyers for load tests.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -19,27 +19,27 @@ use serde::{Deserialize, Serialize};
 use super::load::{LoadError, REASON};
 use crate::{data_folder::DataFolder, exit::Outcome};
 
-/// The password of the three.
+/// The password of the three accounts to sign in with.
 pub(crate) const PASSWORD: &str = "smallrun-demo";
-/// Roles and addresses of the three.
+/// The roles and e-mail addresses of the three accounts.
 pub(crate) const PEOPLE: [(&str, &str); 3] =
     [("buyer", "buyer@demo.example"), ("creator", "creator@demo.example"), ("admin", "admin@demo.example")];
 
-/// How many buy in the demo's runs: the largest sold-out run has so many units, at one each.
+/// The number of guests who buy. The largest sold-out run has this many units, one for each guest.
 const CROWD: usize = 12;
 
 const TOKENS_FILE: &str = "demo-tokens.json";
 const BUYERS_FILE: &str = "demo-buyers.json";
 
-/// Who is there.
+/// The accounts that the demo's content needs.
 pub(super) struct People {
-    /// Owns every creator of the demo.
+    /// The account that owns every creator of the demo.
     pub(super) creator: AccountId,
-    /// Buys of the demo's runs.
+    /// The accounts that buy units of the demo's runs.
     pub(super) crowd: Vec<AccountId>,
 }
 
-/// Makes who is missing.
+/// Creates the accounts that are missing.
 pub(super) async fn ensure(db: &Db, system: &SystemScope) -> Result<People, LoadError> {
     let password = Password::new(PASSWORD).map_err(LoadError::new)?;
     for (role, email) in PEOPLE {
@@ -67,8 +67,9 @@ pub(super) async fn ensure(db: &Db, system: &SystemScope) -> Result<People, Load
         });
     }
     let [_, (_, creator), _] = PEOPLE;
-    let creator =
-        account(db, system, creator).await?.ok_or_else(|| LoadError::new("no account of the creator"))?;
+    let creator = account(db, system, creator)
+        .await?
+        .ok_or_else(|| LoadError::new("the creator's account is missing"))?;
     Ok(People { creator, crowd })
 }
 
@@ -82,7 +83,7 @@ fn person(email: &str, name: &str, password: Option<Password>) -> Result<CreateA
     Ok(CreateAccount { email, name: AccountName::new(name).map_err(LoadError::new)?, password })
 }
 
-/// A bearer token for each of the three.
+/// A bearer token for each of the three accounts.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Tokens {
     buyer: String,
@@ -91,14 +92,15 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
-    /// The tokens by the names of the roles.
+    /// Returns the tokens by role name.
     pub(crate) fn by_role(&self) -> BTreeMap<String, String> {
         let pairs = [("buyer", &self.buyer), ("creator", &self.creator), ("admin", &self.admin)];
         pairs.into_iter().map(|(role, token)| (role.to_owned(), token.clone())).collect()
     }
 }
 
-/// The tokens in DATA/demo-tokens.json: those of an earlier start where they still hold, else new ones.
+/// Writes the tokens to DATA/demo-tokens.json and returns them. Tokens of an earlier start are kept if they
+/// are still valid.
 pub(crate) async fn tokens(db: &Db, folder: &DataFolder) -> Outcome<(Tokens, PathBuf)> {
     let kept = folder.read(TOKENS_FILE)?.and_then(|text| serde_json::from_str::<Tokens>(&text).ok());
     let kept =
@@ -117,7 +119,7 @@ pub(crate) async fn tokens(db: &Db, folder: &DataFolder) -> Outcome<(Tokens, Pat
 
 async fn token(db: &Db, email: &str, kept: Option<String>) -> Result<String, LoadError> {
     let system = SystemScope::new(REASON);
-    let gone = || LoadError::new(format_args!("no account {email}"));
+    let gone = || LoadError::new(format_args!("the account {email} is missing"));
     let account = account(db, &system, email).await?.ok_or_else(gone)?;
     if let Some(secret) = kept.as_deref().and_then(Secret::presented) {
         match viewer_of(db, &secret).await? {
@@ -131,7 +133,7 @@ async fn token(db: &Db, email: &str, kept: Option<String>) -> Result<String, Loa
     Ok(signed_in.secret.expose().to_owned())
 }
 
-/// Makes signed-in buyers, or new sessions of those that exist, and writes their tokens to
+/// Creates signed-in buyers, or new sessions for existing ones, and writes their tokens to
 /// DATA/demo-buyers.json.
 pub(crate) async fn buyers(db: &Db, folder: &DataFolder, count: u32) -> Outcome<PathBuf> {
     let buyer = |number: u32| {

@@ -1,4 +1,4 @@
-//! Runs of series: when the next one opens and closes, and which series are to have one.
+//! Computes when the next run of a series opens and closes, and which series need one.
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 
@@ -11,8 +11,8 @@ pub(super) struct Window {
     pub(super) closes_at: DateTime<Utc>,
 }
 
-/// The window of a run that is to be in `phase` at `now`. It begins on a full hour; `place` spreads the
-/// runs of a phase a little, so that they do not all end at once.
+/// Returns the window of a run that is in `phase` at `now`. The window begins on a full hour. `place` spreads
+/// the runs of a phase, so that they do not all end at once.
 pub(super) fn window(phase: Phase, window_hours: u32, place: usize, now: DateTime<Utc>) -> Window {
     let hour = now.duration_trunc(TimeDelta::hours(1)).unwrap_or(now);
     let hours = |count: i64| TimeDelta::hours(count);
@@ -20,9 +20,9 @@ pub(super) fn window(phase: Phase, window_hours: u32, place: usize, now: DateTim
     let place = i64::try_from(place).unwrap_or(0);
     let opens_at = match phase {
         Phase::Scheduled => hour + hours(20 + (place % 5) * 11),
-        // Early in its window: most of it is still to come, far from closing soon.
+        // The run is early in its window, and far from closing soon.
         Phase::Open => hour - hours(1 + place % 4),
-        // Three to five hours are left; under six count as closing soon.
+        // Three to five hours are left. A run with less than six hours left is closing soon.
         Phase::ClosingSoon => hour + hours(4 + place % 2) - hours(length),
         Phase::SoldOut => hour - hours(length / 3),
         Phase::Closed => hour - hours(length + 30 + (place % 3) * 24),
@@ -30,14 +30,14 @@ pub(super) fn window(phase: Phase, window_hours: u32, place: usize, now: DateTim
     Window { opens_at, closes_at: opens_at + hours(length) }
 }
 
-/// Which series get their next run: those of every phase that no run is in. `present` are the phases of the
-/// runs that exist, `series` the phases the series are made for.
+/// Returns the indexes of the series that get their next run: those whose phase has no run. `present` holds
+/// the phases of the existing runs, `series` the phase of each series.
 pub(super) fn wanting(present: &[Phase], series: &[Phase]) -> Vec<usize> {
     let places = series.iter().enumerate();
     places.filter(|(_, phase)| !present.contains(phase)).map(|(place, _)| place).collect()
 }
 
-/// The number of the run after those whose slugs are known: `series-3` is run 3.
+/// Returns the number of the next run after the runs with these slugs. The slug of run 3 is `series-3`.
 pub(super) fn next_number<'a>(series: &str, slugs: impl IntoIterator<Item = &'a str>) -> u32 {
     let numbers = slugs
         .into_iter()
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn only_series_of_a_phase_that_is_empty_go_on() {
+    fn only_series_whose_phase_has_no_run_get_the_next_run() {
         use Phase::{Closed, ClosingSoon, Open, Scheduled};
         let series = [Open, Scheduled, Open, ClosingSoon, Closed];
         assert_eq!(wanting(&[], &series), [0, 1, 2, 3, 4]);
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_are_counted_by_their_slugs() {
+    fn run_numbers_are_read_from_slugs() {
         assert_eq!(next_number("mugs", []), 1);
         assert_eq!(next_number("mugs", ["mugs-1", "mugs-3", "mugs-blue-9", "mugs", "cups-7"]), 4);
     }

@@ -1,12 +1,12 @@
-//! The demo's tax table and its creators' shipping tariffs. Examples of how such tables look, not advice on
-//! taxes.
+//! The demo's tax rates and its creators' shipping tariffs. These are examples of such tables, not tax
+//! advice.
 
 use domain::{
     catalog::{Grams, TaxClass},
     platform::{Country, Currency},
 };
 
-/// A country of the demo: its tax rates in basis points, for standard, reduced, books and food.
+/// A country of the demo with its tax rates, in basis points.
 struct Rates {
     country: &'static str,
     standard: u32,
@@ -31,7 +31,7 @@ const RATES: &[Rates] = &[
     Rates { country: "SE", standard: 2500, reduced: 1200, books: 600, food: 1200 },
 ];
 
-/// Country, class and basis points of every rate.
+/// Returns the country, the tax class and the rate in basis points of every tax rate.
 pub(super) fn rates() -> impl Iterator<Item = (&'static str, TaxClass, u32)> {
     RATES.iter().flat_map(|row| {
         [
@@ -44,18 +44,19 @@ pub(super) fn rates() -> impl Iterator<Item = (&'static str, TaxClass, u32)> {
     })
 }
 
-/// Weight classes in grams with the price of a parcel at home, to a neighbour, and across the sea, in euro
-/// cents.
+/// The weight classes in grams, with the prices of a parcel within the country, to a near country and to a
+/// far one, in euro cents.
 const PARCELS: &[(i32, i64, i64, i64)] = &[
     (500, 390, 790, 1490),
     (2_000, 590, 1190, 2490),
     (10_000, 990, 1990, 5990),
     (31_500, 1990, 3990, 14_990),
 ];
-/// What is heavier goes by freight.
+/// The weight class and the prices of heavier shipments, which go by freight.
 const FREIGHT: (i32, i64, i64, i64) = (Grams::MAX, 5_900, 11_900, 39_900);
 
-/// Country, greatest weight and price in minor units, for parcels of a creator who works in `home`.
+/// Returns the country, the maximum weight in grams and the price in minor units of each tariff, for a
+/// creator in the country `home`.
 pub(super) fn tariffs(home: Country, currency: Currency) -> impl Iterator<Item = (&'static str, i32, i64)> {
     RATES.iter().flat_map(move |row| {
         PARCELS.iter().chain(std::iter::once(&FREIGHT)).map(move |(grams, at_home, near, far)| {
@@ -71,10 +72,10 @@ pub(super) fn tariffs(home: Country, currency: Currency) -> impl Iterator<Item =
     })
 }
 
-/// Euro cents as a tidy price in another currency, by an exchange rate that nobody needs to be exact.
+/// Converts euro cents to a rounded price in another currency, at an approximate exchange rate.
 fn round(euro_cents: i64, currency: Currency) -> i64 {
     match currency.code() {
-        // 1 euro = 160 yen, in tens of yen.
+        // 1 euro = 160 yen, rounded down to tens of yen.
         "JPY" => euro_cents.saturating_mul(16).div_euclid(100).saturating_mul(10),
         "GBP" => euro_cents.saturating_mul(85).div_euclid(100),
         "DKK" | "SEK" => euro_cents.saturating_mul(75).div_euclid(1_000).saturating_mul(100),

@@ -1,4 +1,4 @@
-//! Heads of the audit log as the server logs them, found in its logs.
+//! Finds the heads of the audit log in the server's log files.
 
 use std::{
     fs::File,
@@ -9,9 +9,9 @@ use std::{
 
 use domain::platform::audit::{Head, KnownHeads};
 
-/// What the server says of each segment: `workers/src/sealing.rs`.
+/// The message of the log line that the server writes for each segment (`workers/src/sealing.rs`).
 const SAID: &str = "an audit segment is sealed";
-/// What a terminal's colours begin with.
+/// The character that begins a terminal colour code.
 const ESCAPE: char = '\u{1b}';
 
 /// A segment and its head.
@@ -21,24 +21,24 @@ pub(super) struct KnownHead {
     pub(super) head: Head,
 }
 
-/// `NUMBER:HEX`.
+/// Parses `NUMBER:HEX`.
 impl FromStr for KnownHead {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || "it has the form NUMBER:HEX, such as an earlier verification printed it".to_owned();
+        let wrong = || "expected NUMBER:HEX, as printed by an earlier verification".to_owned();
         let (segment, head) = text.split_once(':').ok_or_else(wrong)?;
         let segment = segment.parse().ok().filter(|segment| *segment > 0).ok_or_else(wrong)?;
         Ok(Self { segment, head: head.parse().map_err(|_| wrong())? })
     }
 }
 
-/// Adds the heads in a log.
+/// Adds the heads found in a log file.
 pub(super) fn read(path: &Path, known: &mut KnownHeads) -> io::Result<()> {
     let mut log = BufReader::new(File::open(path)?);
     let mut line = Vec::new();
     while log.read_until(b'\n', &mut line)? > 0 {
-        // Other lines may hold anything.
+        // Other lines may contain anything, so invalid UTF-8 is accepted.
         if let Some(found) = head_in(&String::from_utf8_lossy(&line)) {
             known.add(found.segment, found.head);
         }
@@ -47,8 +47,8 @@ pub(super) fn read(path: &Path, known: &mut KnownHeads) -> io::Result<()> {
     Ok(())
 }
 
-/// The head that a line tells of: JSON, pretty with or without colours, or either in the envelope of
-/// something that collects logs.
+/// Returns the head in a log line. The line may be JSON or pretty, with or without colours, and may be
+/// wrapped by a log collector.
 fn head_in(line: &str) -> Option<KnownHead> {
     if !line.contains(SAID) {
         return None;
@@ -60,7 +60,7 @@ fn head_in(line: &str) -> Option<KnownHead> {
     })
 }
 
-/// The value of a field: `name=value`, `"name":"value"`, or that with its quotes escaped.
+/// Returns the value of a field written as `name=value` or `"name":"value"`; the quotes may be escaped.
 fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     let is_quote = |c: char| matches!(c, '"' | '\\' | ' ');
     line.match_indices(name).find_map(|(at, _)| {
@@ -80,7 +80,7 @@ fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
 fn without_colours(line: &str) -> String {
     let mut parts = line.split(ESCAPE);
     let mut plain = parts.next().unwrap_or_default().to_owned();
-    // After the escape comes `[`, numbers, and a letter.
+    // A colour code is the escape character, `[`, numbers, and a letter.
     plain.extend(
         parts.map(|part| part.split_once(|c: char| c.is_ascii_alphabetic()).map_or("", |(_, rest)| rest)),
     );
@@ -97,18 +97,15 @@ mod tests {
     fn a_head_is_found_in_every_form_of_a_line() {
         let wanted = Some(format!("17:{HEX}").parse::<KnownHead>().unwrap());
         for line in [
-            format!(
-                r#"{{"timestamp":"2026-11-26T01:00:00Z","level":"INFO","message":"{SAID}","segment":17,"rows":3,"head":"{HEX}","target":"audit"}}"#
-            ),
+            format!(r#"{{"level":"INFO","message":"{SAID}","segment":17,"rows":3,"head":"{HEX}"}}"#),
             format!("2026-11-26T01:00:00.000000Z  INFO audit: {SAID} segment=17 rows=3 head={HEX}\n"),
             format!(
                 "\u{1b}[2m2026-11-26T01:00:00Z\u{1b}[0m \u{1b}[32m INFO\u{1b}[0m audit: {SAID} \
-                 \u{1b}[3msegment\u{1b}[0m\u{1b}[2m=\u{1b}[0m17 \u{1b}[3mhead\u{1b}[0m\u{1b}[2m=\u{1b}[0m{HEX}"
+                 \u{1b}[3msegment\u{1b}[0m\u{1b}[2m=\u{1b}[0m17 \
+                 \u{1b}[3mhead\u{1b}[0m\u{1b}[2m=\u{1b}[0m{HEX}"
             ),
             format!("Nov 26 01:00:00 shop smallrun[812]: INFO audit: {SAID} segment=17 rows=3 head={HEX}"),
-            format!(
-                r#"{{"log":"{{\"message\":\"{SAID}\",\"segment\":17,\"rows\":3,\"head\":\"{HEX}\"}}\n","stream":"stderr"}}"#
-            ),
+            format!(r#"{{"log":"{{\"message\":\"{SAID}\",\"segment\":17,\"head\":\"{HEX}\"}}\n"}}"#),
             format!(r#"{{ "message": "{SAID}", "head": "{HEX}", "overhead": 1, "segment": 17 }}"#),
         ] {
             assert_eq!(head_in(&line), wanted, "{line}");

@@ -1,24 +1,24 @@
-//! The types of the settings of the HTTP edge.
+//! The types of the settings for the HTTP edge.
 
 use std::net::IpAddr;
 
 use super::{Raw, Setting, quoted};
 
-/// Who may ask about the schema.
+/// Who can introspect the schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Introspection {
-    /// Everybody where the server is tried out, else as `Permitted`.
+    /// Everybody while the server is being tried out, otherwise as `Permitted`.
     Auto,
     /// Everybody.
     On,
-    /// Administrators, and tokens that may read the schema.
+    /// Administrators, and tokens with the permission to read the schema.
     Permitted,
     /// Nobody.
     Off,
 }
 
 impl Introspection {
-    /// What that means for a server that is tried out on its own machine, or is not.
+    /// Resolves the setting for a server that is (or is not) being tried out.
     pub(crate) fn audience(self, tried_out: bool) -> edge::introspection::SchemaAudience {
         match self {
             Self::Auto if tried_out => edge::introspection::SchemaAudience::Everybody,
@@ -49,10 +49,10 @@ impl Setting for Introspection {
     }
 }
 
-/// Whether something for trying out is there.
+/// Whether a feature for trying out the server is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Switch {
-    /// Where the server is tried out.
+    /// Only while the server is being tried out.
     Auto,
     /// Always.
     On,
@@ -61,7 +61,7 @@ pub(crate) enum Switch {
 }
 
 impl Switch {
-    /// What that means for a server that is tried out on its own machine, or is not.
+    /// Resolves the setting for a server that is (or is not) being tried out.
     pub(crate) fn is_on(self, tried_out: bool) -> bool {
         match self {
             Self::Auto => tried_out,
@@ -89,17 +89,17 @@ impl Setting for Switch {
     }
 }
 
-/// The origins whose pages may read what the API answers.
+/// The origins whose pages can read the responses of the API (CORS).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origins {
-    /// Any.
+    /// Any origin.
     Any,
-    /// These, as a browser sends them: `https://shop.example`.
+    /// Only these origins, as a browser sends them: `https://shop.example`.
     These(Vec<String>),
 }
 
 impl Origins {
-    /// As the edge takes them.
+    /// Converts the setting to the type that the edge takes.
     pub(crate) fn cors(&self) -> edge::http::cors::Cors {
         match self {
             Self::Any => edge::http::cors::Cors::Any,
@@ -108,7 +108,8 @@ impl Origins {
     }
 }
 
-/// Scheme and host, and nothing after: what a browser sends as `Origin`, which compares it to the letter.
+/// Returns whether the text is a scheme and a host with nothing after it. Browsers send an `Origin` of this
+/// form, and compare it exactly.
 fn is_origin(text: &str) -> bool {
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     host.is_some_and(|host| {
@@ -147,7 +148,7 @@ impl Setting for Origins {
     }
 }
 
-/// Whether the host of a URL is this machine, by a name or an address that only it can use.
+/// Returns whether the host of a URL is `localhost` or a loopback address, which only this machine can use.
 pub(super) fn is_of_this_machine(url: &str) -> bool {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split('/').next().unwrap_or_default();
@@ -163,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_tried_out_is_open_and_nothing_else_by_default() {
+    fn by_default_only_a_server_that_is_being_tried_out_is_open() {
         use edge::introspection::SchemaAudience as Audience;
         for (setting, tried_out, audience) in [
             (Introspection::Auto, true, Audience::Everybody),
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_is_known_by_its_loopback_names() {
+    fn loopback_names_are_recognised_as_this_machine() {
         for url in
             ["http://127.0.0.1:8080", "http://localhost", "http://[::1]:8080/shop", "http://127.3.2.1/x"]
         {
