@@ -1,4 +1,6 @@
-//! Logs and metrics of this process.
+//! The logs and metrics of this process.
+
+mod metrics_table;
 
 use std::{io::IsTerminal, time::Duration};
 
@@ -12,25 +14,26 @@ use crate::{
     exit::{Exit, Failure, Outcome},
 };
 
-/// Libraries that tell more than an operator wants; the filter of the configuration comes after and may ask
-/// for it. The dispatcher of connections reports whatever is no HTTP as an error of its own: with that,
-/// anybody could fill the log.
-const QUIET: &str = "actix_server=warn,actix_http=warn,actix_http::h1::dispatcher=off,sqlx=warn,sea_orm=warn,sea_orm_migration=warn,lettre=warn,hyper=warn";
+/// Log directives for libraries that log more than an operator needs. The configured filter follows them and
+/// can override them. The HTTP/1 dispatcher is off because it logs every connection that does not speak HTTP
+/// as an error, so anybody could fill the log.
+const QUIET: &str = "actix_server=warn,actix_http=warn,actix_http::h1::dispatcher=off,sqlx=warn,\
+                     sea_orm=warn,sea_orm_migration=warn,lettre=warn,hyper=warn";
 
-/// The heads of the audit log, without which nobody can tell that it was sealed anew: logged also where the
-/// configuration asks for little. `audit=off` there ends it.
+/// The log directive for the heads of the audit log. They are always logged, because without them nobody can
+/// detect that the whole log was sealed again. `audit=off` in the configured filter turns this off.
 const HEADS: &str = "audit=info";
 
-/// Upper bounds of the histograms, in seconds: from a cached read to a deadline.
+/// The bucket bounds of the histograms, in seconds: from a cached read to a deadline.
 const BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-/// Upper bounds of how many reservations one transaction decides.
+/// The bucket bounds of the number of reservations per transaction.
 const BATCH_BUCKETS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
-/// How often the recorder folds its histograms; without it their samples stay in memory.
+/// How often the recorder aggregates its histograms. Without this, all samples stay in memory.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
-/// Starts logging to the standard error stream.
+/// Starts logging to standard error.
 pub(crate) fn log(config: &Config) -> Outcome {
     let pretty = match config.log_format {
         LogFormat::Auto => std::io::stderr().is_terminal(),
@@ -64,7 +67,7 @@ pub(crate) fn metrics(db: &Db) -> Outcome<impl Fn() -> String + Send + Sync + us
             upkeep.run_upkeep();
         }
     });
-    pools::describe();
+    metrics_table::describe();
     let db = db.clone();
     Ok(move || {
         pools::measure(&db);
@@ -76,6 +79,6 @@ fn unexpected(cause: &dyn std::error::Error) -> Failure {
     Failure::new(
         Exit::Failed,
         format_args!("could not start the metrics: {cause}"),
-        "This is a defect: please report it",
+        "This is a bug: please report it",
     )
 }

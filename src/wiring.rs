@@ -1,4 +1,4 @@
-//! The parts that serving and working are made of, by the configuration.
+//! Builds the parts of servers and workers from the configuration.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use std::{
 use api::Check;
 use domain::{
     platform::{Db, mail::LinkBase, tasks::Queue},
-    reservations::desk::DeskSettings,
+    reservations::{DeskActivity, desk::DeskSettings},
 };
 use edge::{
     budget::BudgetSettings,
@@ -38,15 +38,15 @@ use crate::{
     mailer::mailer,
 };
 
-/// The files that are kept for what is no connection of a client: the database's (200 at most), the broker's,
-/// letters, pictures.
+/// The number of open files reserved for everything except client connections: up to 200 database
+/// connections, the broker, e-mails and pictures.
 const FILES_OF_OTHERS: u64 = 400;
 
 /// Refuses combinations of settings that would lose work.
 pub(crate) fn check(config: &Config) -> Outcome {
     match config.bus_url {
         BusUrl::Rabbit(..) if config.database_url.sqlite_file().is_some() => {
-            let what = "RabbitMQ is for several processes, and SQLite for one";
+            let what = "RabbitMQ cannot be used with SQLite, which supports only a single process";
             Err(Failure::new(
                 Exit::BadSetting,
                 what,
@@ -57,7 +57,7 @@ pub(crate) fn check(config: &Config) -> Outcome {
     }
 }
 
-/// Takes the address, before anything is begun that would have to be undone.
+/// Binds the address. This happens before anything starts that would have to be undone.
 pub(crate) fn listen(listen: &ListenAddress) -> Outcome<(TcpListener, SocketAddr)> {
     let bound = TcpListener::bind(listen.0).and_then(|listener| {
         let address = listener.local_addr()?;
@@ -69,15 +69,15 @@ pub(crate) fn listen(listen: &ListenAddress) -> Outcome<(TcpListener, SocketAddr
             Failure::new(
                 Exit::Unavailable,
                 what,
-                "Stop it, or choose another address, such as --listen 127.0.0.1:8081",
+                "Stop that program, or choose another address, such as --listen 127.0.0.1:8081",
             )
         }
         ErrorKind::PermissionDenied => {
-            let what = format!("this user may not listen on {listen}");
+            let what = format!("this user is not allowed to listen on {listen}");
             Failure::new(Exit::Unavailable, what, "Choose a port above 1023, such as --listen 127.0.0.1:8080")
         }
         _ => {
-            let what = format!("{listen} cannot be listened on: {cause}");
+            let what = format!("cannot listen on {listen}: {cause}");
             Failure::new(
                 Exit::Unavailable,
                 what,
@@ -87,7 +87,8 @@ pub(crate) fn listen(listen: &ListenAddress) -> Outcome<(TcpListener, SocketAddr
     })
 }
 
-/// The bus of this process. RabbitMQ is connected to in the background: the rows wait until it is there.
+/// Creates the bus of this process. A connection to RabbitMQ is opened in the background; until then, work
+/// waits in the database.
 pub(crate) fn bus(config: &Config, db: &Db) -> Outcome<Arc<dyn Bus>> {
     match &config.bus_url {
         BusUrl::Embedded => Ok(Arc::new(EmbeddedBus::new(db.clone()))),
@@ -95,7 +96,11 @@ pub(crate) fn bus(config: &Config, db: &Db) -> Outcome<Arc<dyn Bus>> {
             let authorities = config.bus_ca_file.path().map(|path| {
                 fs::read_to_string(path).map_err(|cause| {
                     let what = format!("the certificates `{}` cannot be read: {cause}", path.display());
-                    Failure::new(Exit::BadSetting, what, "Correct `bus_ca_file`")
+                    Failure::new(
+                        Exit::BadSetting,
+                        what,
+                        "Correct `bus_ca_file`, or make the file readable for this user",
+                    )
                 })
             });
             Ok(Arc::new(RabbitBus::start(db, url.clone(), authorities.transpose()?)))
@@ -103,7 +108,7 @@ pub(crate) fn bus(config: &Config, db: &Db) -> Outcome<Arc<dyn Bus>> {
     }
 }
 
-/// The documents that requests may name.
+/// Reads the trusted documents, and sets up the memory for automatic persisted queries.
 pub(crate) fn documents(config: &Config) -> Outcome<Documents> {
     let only = config.trusted_documents_only.0;
     let trusted = match config.trusted_documents_file.path() {
@@ -116,11 +121,11 @@ pub(crate) fn documents(config: &Config) -> Outcome<Documents> {
             TrustedDocuments::parse(&text).map_err(|cause| bad(format!("cannot be used: {cause}")))?
         }
         None if only => {
-            let what = "with `trusted_documents_only` and no documents nothing would be answered";
+            let what = "`trusted_documents_only` is set without any documents: all requests would be refused";
             return Err(Failure::new(
                 Exit::BadSetting,
                 what,
-                "Name the file that your code generator wrote in `trusted_documents_file`",
+                "Set `trusted_documents_file` to the file that your code generator wrote",
             ));
         }
         None => TrustedDocuments::default(),
@@ -129,8 +134,8 @@ pub(crate) fn documents(config: &Config) -> Outcome<Documents> {
     Ok(Documents::new(trusted, only, kept_bytes_max))
 }
 
-/// How many connections there may be, where the system lets this process open so many files, and how slow
-/// they may be.
+/// Returns the limits on connections: how many there may be, and how slow they may be. The number is lowered
+/// if the system does not let this process open enough files.
 pub(crate) fn connection_limits(config: &Config, files_max: u64) -> ConnectionLimits {
     let wanted = usize::try_from(config.connections_max.get()).unwrap_or(usize::MAX);
     let possible = usize::try_from(files_max.saturating_sub(FILES_OF_OTHERS)).unwrap_or(usize::MAX).max(1);
@@ -139,7 +144,7 @@ pub(crate) fn connection_limits(config: &Config, files_max: u64) -> ConnectionLi
             wanted,
             possible,
             files_max,
-            "the system allows fewer connections than `connections_max`"
+            "the limit on open files allows fewer connections than `connections_max`"
         );
     }
     let seconds = |number: u32| Duration::from_secs(number.into());
@@ -153,27 +158,30 @@ pub(crate) fn connection_limits(config: &Config, files_max: u64) -> ConnectionLi
     }
 }
 
-/// Where the files of requests are kept while these run, and how large they may be.
+/// Returns the rules for uploads: the folder for the files while their request runs, and their maximum size.
 pub(crate) fn uploads(config: &Config, folder: &DataFolder) -> Outcome<UploadRules> {
-    /// No mutation takes more.
+    /// The maximum number of files per request; no mutation takes more.
     const FILES_MAX: usize = 1;
-    /// Each may take its size several times in memory for a moment, when it is read.
+    /// The maximum number of uploads at once. While a file is read, it briefly takes several times its size
+    /// in memory.
     const AT_ONCE: usize = 4;
     let bytes_max = usize::try_from(config.upload_bytes_max.get()).unwrap_or(usize::MAX);
     let within = Duration::from_secs(config.upload_secs_max.get().into());
     Ok(UploadRules::new(folder.make("spool")?, bytes_max, FILES_MAX, within, AT_ONCE))
 }
 
-/// What workers work with.
+/// Builds the dependencies of the workers.
 pub(crate) fn worker_deps(
     config: &Config,
     db: &Db,
+    desk: DeskActivity,
     payments: &PaymentParts,
     public_url: &PublicUrl,
     queues: Vec<(Queue, usize)>,
 ) -> Outcome<WorkerDeps> {
     Ok(WorkerDeps {
         db: db.clone(),
+        desk,
         mailer: mailer(config)?,
         gateways: payments.gateways.clone(),
         tasks: payments.tasks(),
@@ -183,7 +191,7 @@ pub(crate) fn worker_deps(
     })
 }
 
-/// The limits of every request.
+/// Returns the limits of every request.
 pub(crate) fn limits(config: &Config) -> Limits {
     Limits {
         bytes_max: config.query_bytes_max.get(),
@@ -205,7 +213,7 @@ pub(crate) fn limits(config: &Config) -> Limits {
     }
 }
 
-/// What each caller of the API may spend.
+/// Returns the rate limit for callers of the API, or `None` if it is off.
 pub(crate) fn budget(config: &Config) -> Option<BudgetSettings> {
     config.budget.0.then(|| BudgetSettings {
         points_max: config.budget_points_max.get(),
@@ -214,18 +222,18 @@ pub(crate) fn budget(config: &Config) -> Option<BudgetSettings> {
     })
 }
 
-/// Bounds on those who wait to reserve.
+/// Returns the limits of the desks, in front of which requests to reserve wait.
 pub(crate) fn desk(config: &Config) -> DeskSettings {
     let many = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     DeskSettings {
         queue_max: many(config.reserve_queue_max.get()),
         wait_max: Duration::from_millis(config.reserve_wait_ms_max.get().into()),
-        // The other half is for those who pay, and for all else.
+        // The other half of the pool is for payments and all other work.
         transactions_max: many(config.database_pool_max.get()).div_euclid(2).max(1),
     }
 }
 
-/// Bounds on connections that stay open.
+/// Returns the limits on live connections.
 pub(crate) fn live_bounds(config: &Config) -> LiveBounds {
     let many = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     LiveBounds {
@@ -238,31 +246,31 @@ pub(crate) fn live_bounds(config: &Config) -> LiveBounds {
     }
 }
 
-/// All queues, each with its usual number of tasks at once.
+/// Returns all queues, each with its default number of simultaneous tasks.
 pub(crate) fn all_queues() -> Vec<(Queue, usize)> {
     Queue::ALL.into_iter().map(|queue| (queue, queue.concurrency())).collect()
 }
 
-/// What a process says of itself at `/readyz`, besides its database.
+/// Returns the checks of `/readyz`, besides the one of the database.
 pub(crate) fn checks(db: &Db, bus: &Arc<dyn Bus>, loops: Loops) -> Vec<Check> {
     vec![schema_check(db), bus_check(bus), Check::new("workers", move || std::future::ready(loops.check()))]
 }
 
-/// Whether the bus carries. Without it work is found by looking, so a process without it is ready all the
-/// same.
+/// Checks whether the bus works. Without it, workers find their work by polling, so the check is not required
+/// for readiness.
 fn bus_check(bus: &Arc<dyn Bus>) -> Check {
     let bus = Arc::clone(bus);
     let check = Check::new("bus", move || {
         std::future::ready(match bus.state() {
             BusState::Up => Ok(()),
-            BusState::Blocked => Err("the broker takes nothing in; work is found by looking".to_owned()),
-            BusState::Down => Err("the broker does not answer; work is found by looking".to_owned()),
+            BusState::Blocked => Err("the broker accepts no messages; workers poll the database".to_owned()),
+            BusState::Down => Err("the broker does not answer; workers poll the database".to_owned()),
         })
     });
     check.not_required()
 }
 
-/// Whether the database has all that this program expects of it.
+/// Checks whether all migrations of this program are applied to the database.
 fn schema_check(db: &Db) -> Check {
     let db = db.clone();
     Check::new("schema", move || {
@@ -272,15 +280,15 @@ fn schema_check(db: &Db) -> Check {
                 Ok(None) => Ok(()),
                 Ok(Some(lack)) => Err(lack),
                 Err(error) => {
-                    tracing::warn!(%error, "the schema of the database could not be read");
-                    Err("the schema of the database could not be read".to_owned())
+                    tracing::warn!(%error, "could not read which migrations are applied");
+                    Err("the applied migrations could not be read".to_owned())
                 }
             }
         }
     })
 }
 
-/// SIGTERM from a supervisor, SIGINT from a terminal.
+/// The signals that stop the process: SIGTERM from a supervisor, SIGINT from a terminal.
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,

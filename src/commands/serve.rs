@@ -1,4 +1,4 @@
-//! `smallrun serve`: the API and, unless it is told otherwise, the workers.
+//! `smallrun serve`: serves the API and, without `--no-workers`, runs the background workers.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -33,22 +33,22 @@ use crate::{
     wiring::{self, Signals},
 };
 
-/// The part of a stop's time in which requests may end; what is left then is for the workers.
+/// The share of the shutdown time, in percent, in which requests can finish. The rest is for the workers.
 const REQUESTS_PERCENT: u64 = 50;
 
-/// The part in which mutations that have begun may end.
+/// The share of the shutdown time, in percent, in which mutations that have begun can finish.
 const MUTATIONS_PERCENT: u32 = 75;
 
-/// What can be said after `serve`.
+/// The arguments of `smallrun serve`.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Arguments {
-    /// The address to listen on; port 0 takes a free one [default: 127.0.0.1:8080].
+    /// The address to listen on; port 0 picks a free port [default: 127.0.0.1:8080].
     #[arg(long, value_name = "ADDR")]
     pub(super) listen: Option<String>,
-    /// Load the demo marketplace first, or what is missing of it.
+    /// Load the demo marketplace first, or the parts of it that are missing.
     #[arg(long)]
     demo: bool,
-    /// Leave all background work to `smallrun work`, which needs RabbitMQ.
+    /// Run no background workers; `smallrun work` runs them instead, which needs RabbitMQ.
     #[arg(long)]
     no_workers: bool,
 }
@@ -56,8 +56,8 @@ pub(super) struct Arguments {
 pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
     wiring::check(&config)?;
     if arguments.no_workers && matches!(config.bus_url, BusUrl::Embedded) {
-        let what = "with the bus inside this process nobody else could do the background work";
-        return Err(Failure::new(Exit::Usage, what, "Leave --no-workers out, or set `bus_url` to amqp://…"));
+        let what = "--no-workers needs RabbitMQ: with the embedded bus, no other process can run the workers";
+        return Err(Failure::new(Exit::Usage, what, "Remove --no-workers, or set `bus_url` to amqp://…"));
     }
     let documents = wiring::documents(&config)?;
     let folder = DataFolder::open(&config.data)?;
@@ -67,7 +67,7 @@ pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
     };
     let (listener, address) = wiring::listen(&config.listen)?;
     let public_url = match config.source("public_url") {
-        // With port 0 only the listener knows the port.
+        // With port 0, only the listener knows the actual port.
         Source::Default => PublicUrl::of(&ListenAddress(address)),
         Source::File | Source::Variable(_) | Source::Option(_) => config.public_url.clone(),
     };
@@ -84,20 +84,21 @@ pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
         BusUrl::Rabbit(..) => {}
     }
     let mut signals = Signals::listen()?;
-    // Tried out, and not yet for others: in a demo, and where only this machine can reach it.
+    // The server is only being tried out if it is a demo, or if only this machine can reach it.
     let tried_out = arguments.demo || (address.ip().is_loopback() && public_url.is_of_this_machine());
     let place = Place { listener, address, public_url: public_url.clone(), tried_out };
     let running = start(&config, &folder, &db, place, documents, tokens.as_ref(), arguments)?;
     if added > 0 && !arguments.no_workers {
-        // So that what is said next is the last on the terminal.
+        // Wait, so that the greeting is the last text on the terminal.
         demo::settle(&db).await;
     }
     greet(&config, &db, &public_url, (address, tried_out), tokens_file.as_ref()).await?;
     let why = tokio::select! {
         () = signals.next() => Ok(()),
         () = sole.lost() => {
-            let what = "another server took over the database while this one had lost its session";
-            Err(Failure::new(Exit::Unavailable, what, "Run one server on a database, or start this one again"))
+            let what = "this server lost its database session, and another server took over the database";
+            let todo = "Run only one server on each database: stop the other one, then start this one again";
+            Err(Failure::new(Exit::Unavailable, what, todo))
         }
     };
     let within = Duration::from_secs(config.shutdown_secs.get().into());
@@ -109,23 +110,25 @@ pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
     tokio::select! {
         () = stop => why,
         () = signals.next() => {
-            Err(Failure::new(Exit::Failed, "stopped at once, before what was in flight had ended", "Nothing is lost: it runs again"))
+            let what = "stopped by a second signal, before all requests and tasks had finished";
+            Err(Failure::new(Exit::Failed, what, "Start it again: the unfinished tasks then run again"))
         }
     }
 }
 
-/// Goes on with what the last server had in hand. This is the only one, so nobody else has it.
+/// Makes the tasks that the previous server left running ready again. This is the only server on the
+/// database, so no other process is working on them.
 async fn take_back(config: &Config, db: &Db) -> Outcome {
     let taken = tasks::take_back(db, &SystemScope::new("start")).await;
-    let taken =
-        taken.map_err(|error| database::failure(config, "take back the tasks of the last server", &error))?;
+    let taken = taken
+        .map_err(|error| database::failure(config, "recover the tasks of the previous server", &error))?;
     if taken > 0 {
-        tracing::info!(taken, "the last server ended in the middle of these tasks; they run again");
+        tracing::info!(taken, "the previous server ended while tasks were running; they run again");
     }
     Ok(())
 }
 
-/// All that runs.
+/// The parts of a running server.
 struct Running {
     server: ServerHandle,
     serving: JoinHandle<std::io::Result<()>>,
@@ -134,7 +137,7 @@ struct Running {
     workers: WorkersHandle,
 }
 
-/// Where this server is, as itself and as people see it.
+/// The addresses of this server: the one that it listens on, and the public one.
 struct Place {
     listener: TcpListener,
     address: SocketAddr,
@@ -152,17 +155,25 @@ fn start(
     arguments: &Arguments,
 ) -> Outcome<Running> {
     let metrics = telemetry::metrics(db)?;
-    // Webhooks of its own go to itself directly: a proxy in front may not let them in.
+    // The sandbox sends its webhooks directly to this server: a proxy in front of it might refuse them.
     let itself = PublicUrl::of(&ListenAddress(place.address));
     let payments = PaymentParts::new(config, folder, db, &place.public_url, &itself)?;
     let bus = wiring::bus(config, db)?;
-    // Before the server: whether they work is part of what it says of itself. The address is taken already.
+    let desk = Desk::new(db, wiring::desk(config));
+    // The workers start before the server: its health checks report on them. The port is already bound.
     let mut workers = if arguments.no_workers {
         Workers::announcing(&bus, db)
     } else {
         Workers::start(
             &bus,
-            wiring::worker_deps(config, db, &payments, &place.public_url, wiring::all_queues())?,
+            wiring::worker_deps(
+                config,
+                db,
+                desk.activity(),
+                &payments,
+                &place.public_url,
+                wiring::all_queues(),
+            )?,
         )
     };
     let live = api::Live::start(db);
@@ -178,7 +189,7 @@ fn start(
             .then(|| api::DemoTokens(tokens.map(demo::Tokens::by_role))),
         checks: wiring::checks(db, &bus, loops),
         metrics: Arc::new(metrics),
-        desk: Desk::new(db, wiring::desk(config)),
+        desk,
         live: live.clone(),
     };
     let edge = api::http::edge(api);
@@ -199,7 +210,7 @@ fn start(
     Ok(Running { server: handle, serving, edge: finishing, live, workers })
 }
 
-/// How the edge is set.
+/// Builds the settings of the edge from the configuration.
 fn edge_settings(
     config: &Config,
     folder: &DataFolder,
@@ -225,20 +236,20 @@ fn edge_settings(
 }
 
 impl Running {
-    /// Accepts nothing more, lets requests end, then the workers.
+    /// Stops accepting requests, waits for running requests, then stops the workers.
     async fn stop(self, within: Duration) {
         let began = Instant::now();
         tracing::info!("stopping");
-        // Connections that stay open would be waited for.
+        // End long-lived connections first: the server would wait for them.
         self.live.stop();
-        // Answers when requests have ended, or their part of the time is over.
+        // Returns when all requests have finished, or when their share of the time is over.
         self.server.stop(true).await;
         match self.serving.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%error, "the server ended with an error"),
-            Err(error) => tracing::error!(%error, "the server ended by a defect"),
+            Err(error) => tracing::error!(%error, "the server task failed"),
         }
-        // Mutations go on without the connection that they came by.
+        // Mutations keep running after their connection is closed.
         self.edge.finish(percent(within, MUTATIONS_PERCENT).saturating_sub(began.elapsed())).await;
         self.workers.stop(within.saturating_sub(began.elapsed())).await;
         tracing::info!(took = ?began.elapsed(), "stopped");
@@ -249,7 +260,7 @@ fn percent(time: Duration, percent: u32) -> Duration {
     time.saturating_mul(percent).checked_div(100).unwrap_or(time)
 }
 
-/// Says where everything is, once, on the output.
+/// Prints the addresses, the mail folder, and the first steps to standard output.
 async fn greet(
     config: &Config,
     db: &Db,
@@ -264,17 +275,22 @@ async fn greet(
     }
     text.push_str(&format!("  GraphQL     {url}/graphql\n"));
     if let MailUrl::Folder(folder) = &config.mail_url {
-        text.push_str(&format!("  Letters     {}\n", folder.display()));
+        text.push_str(&format!("  E-mails     {}\n", folder.display()));
     }
     let admins = any_admin(db, &SystemScope::new("start")).await;
     match demo {
         Some(tokens) => text.push_str(&demo::introduction(url, tokens)),
-        None if !admins.map_err(|error| database::failure(config, "look for an administrator", &error))? => text.push_str(
-            "\nThere is no administrator yet. Make one, in another terminal:\n\n  smallrun admin create --email you@example.org\n",
-        ),
+        None if !admins
+            .map_err(|error| database::failure(config, "look for an administrator", &error))? =>
+        {
+            text.push_str(
+                "\nThere is no administrator yet. Create one in another terminal:\n\n  \
+                 smallrun admin create --email you@example.org\n",
+            )
+        }
         None => {}
     }
-    text.push_str("\nCtrl-C stops it.\n");
+    text.push_str("\nPress Ctrl-C to stop.\n");
     terminal::answer(&text);
     Ok(())
 }

@@ -1,25 +1,13 @@
-//! How busy the connections to the database are, for `/metrics`: measured when somebody looks.
+//! Metrics of the database connection pools, measured whenever `/metrics` is read.
 
 use domain::platform::Db;
-use metrics::{describe_gauge, gauge};
+use metrics::gauge;
 use sea_orm::{
     DatabaseConnection, DbBackend,
     sqlx::{self, Pool},
 };
 
-/// Says what the gauges mean.
-pub(crate) fn describe() {
-    describe_gauge!(
-        "smallrun_db_connections",
-        "Open connections to the database by pool (on SQLite reader and writer, on PostgreSQL shared) and state (idle, used)."
-    );
-    describe_gauge!(
-        "smallrun_db_connections_max",
-        "The most connections that a pool opens; above that, requests wait for one."
-    );
-}
-
-/// Sets the gauges to what is so now.
+/// Sets the gauges to the current values.
 pub(crate) fn measure(db: &Db) {
     match db.backend() {
         DbBackend::Sqlite => {
@@ -40,7 +28,7 @@ fn measure_pool(pool: &'static str, connection: &DatabaseConnection) {
 
 fn set<D: sqlx::Database>(name: &'static str, pool: &Pool<D>) {
     let size = pool.size();
-    // The two are read one after the other, while connections come and go.
+    // The two values are not read at the same moment, so `idle` may exceed `size`.
     let idle = u32::try_from(pool.num_idle()).unwrap_or(size).min(size);
     gauge!("smallrun_db_connections", "pool" => name, "state" => "idle").set(f64::from(idle));
     gauge!("smallrun_db_connections", "pool" => name, "state" => "used")

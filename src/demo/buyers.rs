@@ -1,10 +1,10 @@
-//! Buyers of the demo's runs: they reserve and pay by the sandbox as anybody would, so that some runs are
-//! sold out and others are on their way.
+//! The buyers of the demo's runs. They reserve units and pay through the sandbox like any buyer, so that some
+//! runs are sold out and others partly sold.
 
 use chrono::TimeDelta;
 use domain::{
     drops::DropItem,
-    payments::{advance::advance, gateway::PaymentGateway, method::PaymentMethod},
+    payments::{advance, gateway::PaymentGateway, method::PaymentMethod},
     platform::{
         Country, Db, OpError, Quantity,
         access::{Browse, Buyer, SystemScope, Viewer, authorize},
@@ -13,33 +13,29 @@ use domain::{
         text::{Line as TextLine, TextError},
     },
     reservations::{
-        address::Address,
-        legal,
-        lines::{Line, ask},
-        pay::{PayRefusal, PayRequest, pay},
-        quote::Delivery,
-        reserve::{ReserveRequest, Reserved, reserve},
+        Line, PayRefusal, PayRequest, ReserveRequest, Reserved, address::Address, ask, legal, pay,
+        quote::Delivery, reserve,
     },
 };
 use payments::{Sandbox, SandboxSettings, sandbox::methods};
 
 use super::load::LoadError;
 
-/// How often a purchase is tried again.
+/// The maximum number of retries of a purchase.
 const TRIES_MAX: u32 = 20;
 
-/// How much of a run is bought.
+/// How many units of a run are bought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Demand {
-    /// Nothing.
+    /// None.
     None,
-    /// One or two units of each item, by so many buyers.
+    /// One or two units of each item, by each of this many buyers.
     Some(usize),
-    /// Every unit.
+    /// All units.
     All,
 }
 
-/// The buyers, and what they need for buying.
+/// The buyers, and the values that they need for a purchase.
 pub(super) struct Buyers {
     system: SystemScope,
     accounts: Vec<AccountId>,
@@ -59,7 +55,8 @@ impl Buyers {
         Ok(Self { system: *system, accounts, accepted, method })
     }
 
-    /// Buys of one run, one buyer after the other. `then` is the database at the time of it.
+    /// Buys units of one run, one buyer after the other. `then` is the database with the clock set to the
+    /// time of the purchases.
     pub(super) async fn buy(
         &self,
         then: &Db,
@@ -94,8 +91,8 @@ impl Buyers {
         Ok(())
     }
 
-    /// Buys as it was then. A server beside this sees a hold that is long over, and may end it before it is
-    /// paid: then the same is reserved once more.
+    /// Buys at the time of `then`. A server that runs at the same time sees an expired hold and may end it
+    /// before it is paid. The same lines are then reserved again.
     async fn buy_lines(
         &self,
         then: &Db,
@@ -111,7 +108,7 @@ impl Buyers {
                 Bought::Paid => return Ok(()),
                 Bought::Lapsed if tried < TRIES_MAX => tried += 1,
                 Bought::Lapsed => {
-                    return Err(LoadError::new("a server beside this ends each hold before it is paid"));
+                    return Err(LoadError::new("a running server ended every hold before it was paid"));
                 }
             }
         }
@@ -137,7 +134,7 @@ impl Buyers {
             key: key("demo.reserve", name)?,
         };
         let Reserved::Made { checkout, .. } = reserve(then, &buyer, &request).await? else {
-            return Err(LoadError::new("the price rose"));
+            return Err(LoadError::new("the price rose between the quote and the reservation"));
         };
         let sandbox = sandbox(then)?;
         let key = key("demo.pay", name)?;
@@ -150,7 +147,7 @@ impl Buyers {
             }
             Err(error) => return Err(error.into()),
         };
-        // The task that `pay` has queued finds this done.
+        // The task that `pay` queued will find the payment already advanced.
         advance(then, &self.system, &domain::registry::payables(), &sandbox, payment)
             .await
             .map_err(|error| LoadError::new(crate::exit::chain(&error)))?;
@@ -158,13 +155,14 @@ impl Buyers {
     }
 }
 
-/// What became of a purchase.
+/// The outcome of a purchase.
 enum Bought {
     Paid,
     Lapsed,
 }
 
-/// The gateway at that time. It sends nothing itself: the workers deliver its webhooks later.
+/// Creates the sandbox gateway with the clock of `then`. It sends no webhooks itself: the workers deliver
+/// them later.
 fn sandbox(then: &Db) -> Result<Sandbox, LoadError> {
     let settings = SandboxSettings {
         public_url: String::new(),
@@ -176,10 +174,10 @@ fn sandbox(then: &Db) -> Result<Sandbox, LoadError> {
 }
 
 fn key(what: &str, name: &str) -> Result<IdempotencyKey, LoadError> {
-    // Names of runs are longer than keys may be.
+    // The names of runs can be longer than an idempotency key, so only the end is used.
     let short: String = name.chars().rev().take(40).collect::<Vec<_>>().into_iter().rev().collect();
     IdempotencyKey::new(&format!("{what}.{short}"))
-        .ok_or_else(|| LoadError::new(format_args!("{name} makes no key")))
+        .ok_or_else(|| LoadError::new(format_args!("{name} is not a valid idempotency key")))
 }
 
 fn address(country: Country) -> Result<Address, TextError> {

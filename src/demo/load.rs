@@ -1,4 +1,4 @@
-//! Puts the demo's content into the database, step by step as the operator and the creators would.
+//! Loads the demo's content into the database, step by step, as the operator and the creators would.
 
 use std::{
     collections::HashMap,
@@ -21,8 +21,8 @@ use domain::{
         tasks::{self, TaskState},
     },
     reservations::{
-        legal,
-        tables::{NewTariff, set_tariffs, set_tax_rate, tariffs_of, tax_rates},
+        NewTariff, legal, set_tariffs, set_tax_rate,
+        tables::{tariffs_of, tax_rates},
     },
 };
 use sea_orm::DbErr;
@@ -37,15 +37,16 @@ use crate::{
     terminal::Step,
 };
 
-/// For the audit log.
+/// The reason that the audit log shows for the demo's changes.
 pub(super) const REASON: &str = "demo";
-/// How old the demo's oldest creator is.
+/// The age of the demo's oldest creator, in days.
 const OPENED_DAYS_AGO: i64 = 80;
-/// How long a start waits for the workers, and how often it looks.
+/// How long a start waits for the workers.
 const SETTLES_WITHIN: Duration = Duration::from_secs(20);
+/// How often a start checks whether the workers are done.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// What goes wrong while loading. The content is ours, so it is a defect, or the database.
+/// An error while loading. The content is built in, so the cause is a bug or the database.
 #[derive(Debug)]
 pub(super) struct LoadError(String);
 
@@ -54,7 +55,7 @@ impl LoadError {
         Self(what.to_string())
     }
 
-    /// Says what was being loaded.
+    /// Adds what was being loaded.
     pub(super) fn within(self, what: impl fmt::Display) -> Self {
         Self(format!("{what}: {}", self.0))
     }
@@ -82,24 +83,24 @@ impl From<LoadError> for Failure {
         Self::new(
             Exit::Failed,
             what,
-            "Start again to go on where it stopped, or choose an empty folder with --data",
+            "Run the command again to continue, or choose an empty folder with --data",
         )
     }
 }
 
-/// A creator of the demo as it stands in the database.
+/// A creator of the demo that is in the database.
 pub(super) struct Shop<'a> {
     pub(super) content: &'a content::Creator,
     pub(super) scope: CreatorScope,
-    /// Its variants by SKU.
+    /// The creator's variants by SKU.
     pub(super) variants: HashMap<String, VariantId>,
 }
 
-/// Loads what is missing, and adds the next runs where a phase has become empty; answers how many runs.
+/// Loads missing content, and adds the next runs for phases that have none. Returns the number of added runs.
 pub(crate) async fn load(db: &Db) -> Outcome<usize> {
     let content = Content::read().map_err(LoadError)?;
     let system = SystemScope::new(REASON);
-    // What is old is as old as in a marketplace that has been open for a while.
+    // Older content gets earlier dates, as in a marketplace that has been open for a while.
     let earlier = |days: i64| {
         let then = db.now().checked_sub_signed(TimeDelta::days(days)).unwrap_or(db.now());
         db.with_clock(Arc::new(ManualClock::new(then)))
@@ -128,22 +129,22 @@ pub(crate) async fn load(db: &Db) -> Outcome<usize> {
     Ok(added)
 }
 
-/// Waits until the workers have dealt with what was loaded: letters to the buyers, and the gateway's
-/// webhooks. It goes on by itself where it takes longer than anybody wants to wait.
+/// Waits until the workers have sent the letters to the buyers and delivered the gateway's webhooks. If that
+/// takes too long, returns while the workers continue.
 pub(crate) async fn settle(db: &Db) {
-    let step = Step::begin("Sending the letters of the demo's buyers");
+    let step = Step::begin("Sending e-mails to the demo's buyers");
     let patience = Instant::now();
     while patience.elapsed() < SETTLES_WITHIN {
         match busy(db).await {
             Ok(false) => return step.done(),
             Ok(true) => tokio::time::sleep(LOOK_EVERY).await,
             Err(error) => {
-                tracing::warn!(%error, "what is left to do could not be read");
+                tracing::warn!(%error, "could not read how much work is waiting");
                 break;
             }
         }
     }
-    step.done_with("goes on");
+    step.done_with("continues in the background");
 }
 
 async fn busy(db: &Db) -> Result<bool, DbErr> {

@@ -1,4 +1,5 @@
-//! Runs of the demo's series: drafted and announced as their creators would, some of them in the past.
+//! The runs of the demo's series. They are drafted and published as their creators would do it, some of them
+//! in the past.
 
 use std::sync::Arc;
 
@@ -6,9 +7,7 @@ use chrono::{TimeDelta, Utc};
 use domain::{
     catalog::Sight,
     drops::{
-        Drop, NewItem, add_item,
-        create::{CreateDrop, create},
-        publish::publish,
+        CreateDrop, Drop, NewItem, add_item, create, publish,
         queries::{self, DropFilter, DropSort},
         state::DropPhase,
         terms::{Balance, Deposit, Tier},
@@ -24,13 +23,13 @@ use super::{
 };
 use crate::terminal::Step;
 
-/// A run is announced at least so long before its window opens.
+/// How long before its window opens a run is announced, at least.
 const ANNOUNCED_BEFORE: TimeDelta = TimeDelta::days(3);
 
-/// Buyers come so long after a window has opened.
+/// How long after a window opens the buyers buy.
 const BOUGHT_AFTER: TimeDelta = TimeDelta::minutes(20);
 
-/// Adds the next run of each series whose phase no run is in; answers how many.
+/// Adds the next run of each series whose phase has no run. Returns the number of added runs.
 pub(super) async fn add(
     db: &Db,
     buyers: &Buyers,
@@ -49,7 +48,7 @@ pub(super) async fn add(
     Ok(next.len())
 }
 
-/// The phases in which there are runs of the demo.
+/// Returns the phases that have runs of the demo.
 async fn present(db: &Db, sight: &Sight, shops: &[Shop<'_>]) -> Result<Vec<Phase>, LoadError> {
     let now = db.now();
     let mut present = Vec::new();
@@ -89,14 +88,14 @@ async fn add_run(
     place: usize,
 ) -> Result<(), LoadError> {
     let window = window(series.phase, series.window_hours, place, db.now());
-    // What lies in the past is done as if it were then: nobody announces a run that is over.
+    // A run in the past is created with an earlier clock, because a run that is over cannot be announced.
     let announced_at =
         db.now().min(window.opens_at.checked_sub_signed(ANNOUNCED_BEFORE).unwrap_or(window.opens_at));
     let then = db.with_clock(Arc::new(ManualClock::new(announced_at)));
     let known = queries::series_slugs(db, shop.scope.creator(), series.slug.as_str()).await?;
     let number = next_number(series.slug.as_str(), known.iter().map(String::as_str));
     let name = format!("{}-{number}", series.slug.as_str());
-    let slug: Slug = name.parse().map_err(|()| LoadError::new("not a slug"))?;
+    let slug: Slug = name.parse().map_err(|()| LoadError::new("not a valid slug"))?;
     let currency = shop.content.currency;
     let request = CreateDrop {
         slug: Some(slug),

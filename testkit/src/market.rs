@@ -18,11 +18,7 @@ use domain::{
     accounts::{CreateAccount, Email, create_account},
     catalog::{TaxClass, create_product, create_variant},
     creators::create_for,
-    drops::{
-        Drop, DropItem, NewItem, add_item,
-        create::{CreateDrop, create},
-        publish::publish,
-    },
+    drops::{CreateDrop, Drop, DropItem, NewItem, add_item, create, publish},
     platform::{
         Db, Quantity,
         access::{Buyer, BuyerScope, CreatorScope, SystemScope},
@@ -30,12 +26,8 @@ use domain::{
         text::Markdown,
     },
     reservations::{
-        legal,
-        legal::LegalKind,
-        lines::Line,
-        quote::Delivery,
-        reserve::{ReserveRequest, Reserved, reserve},
-        tables::{NewTariff, set_tariffs, set_tax_rate},
+        Line, NewTariff, ReserveRequest, Reserved, legal, legal::LegalKind, quote::Delivery, reserve,
+        set_tariffs, set_tax_rate,
     },
 };
 
@@ -90,7 +82,7 @@ impl Market {
     pub async fn creator_of(&self, owner: Option<AccountId>, name: &str) -> CreatorScope {
         let creator = create_for(&self.db, &system(), owner, requests::creator(name))
             .await
-            .expect("a creator can be made");
+            .expect("a creator can be created");
         let scope = system().as_creator(creator.id);
         let country = "DE".parse().expect("a country");
         let tariff = NewTariff { country, weight_grams_max: 10_000, price: requests::euros(500) };
@@ -107,13 +99,13 @@ impl Market {
         let title = plan.product.clone().unwrap_or_else(|| format!("A thing called {}", plan.sku));
         let product = create_product(&self.db, creator, requests::product(&title))
             .await
-            .expect("a product can be made");
+            .expect("a product can be created");
         let price = plan.prices.last().map_or(0, |(price, _)| *price);
         let mut variant = requests::variant(product.id, &plan.sku, requests::euros(price));
         if let Some(title) = &plan.title {
             variant.title = requests::line(title);
         }
-        create_variant(&self.db, creator, variant).await.expect("a variant can be made").id
+        create_variant(&self.db, creator, variant).await.expect("a variant can be created").id
     }
 
     /// Plans a drop on the terms of [`requests::drop`].
@@ -126,7 +118,7 @@ impl Market {
     pub async fn account(&self, name: &str) -> AccountId {
         let email = Email::new(&format!("{name}@example.org")).expect("an address");
         let request = CreateAccount { email, name: requests::line(name), password: None };
-        create_account(&self.db, &system(), request).await.expect("an account can be made").id
+        create_account(&self.db, &system(), request).await.expect("an account can be created").id
     }
 
     /// Creates a buyer with an account.

@@ -6,7 +6,7 @@ use domain::{
     catalog::{CreateProduct, CreateVariant, TaxClass},
     creators::CreateCreator,
     drops::{
-        create::CreateDrop,
+        CreateDrop,
         terms::{Balance, Deposit, Tier},
     },
     payments::{gateway::GatewayIdentity, method::PaymentMethod},
@@ -17,7 +17,7 @@ use domain::{
         tags::Tags,
         text::{Line, Markdown},
     },
-    reservations::{address::Address, pay::PayRequest},
+    reservations::{PayRequest, address::Address},
 };
 
 /// Returns an amount of euros, given in cents.

@@ -146,10 +146,7 @@ fn a_fault_that_cannot_be_stops_the_start_and_is_named() {
             "reserve.written",
             "SMALLRUN_FAULT cannot be used: `reserve.written` is not of the form POINT=ACTION",
         ),
-        (
-            "reserve.written=stall",
-            "SMALLRUN_FAULT cannot be used: `stall` is not an action of a fault point",
-        ),
+        ("reserve.written=stall", "SMALLRUN_FAULT cannot be used: `stall` is not an action of a fault point"),
     ] {
         let ended = Ended::of(smallrun().args(["serve", "--data", "/nowhere"]).env("SMALLRUN_FAULT", fault));
         assert!(ended.code == Some(78) && ended.stderr.contains(what), "{ended:#?}");

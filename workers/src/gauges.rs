@@ -12,7 +12,7 @@ use domain::platform::{
     timers,
 };
 use domain::registry;
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics::gauge;
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
@@ -25,89 +25,8 @@ use crate::{
 /// How often the gauges are measured: often enough for a scrape interval of 15 s.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Describes the metrics of this crate.
-fn describe() {
-    describe_counter!(
-        "smallrun_facts_relayed_total",
-        "Facts that were stamped with a position and broadcast."
-    );
-    describe_counter!("smallrun_timers_fired_total", "Timers that fired and became tasks.");
-    describe_counter!(
-        "smallrun_tasks_total",
-        "Attempts at tasks, by queue, kind and outcome: `done`; `retry` and `discard`, as the error \
-         demands; `timed_out`; `panic`; `lost`, its worker died; `unreadable`, not a task of this version; \
-         `left` to a newer version; `handed_back` at a stop; `overtaken` by another worker; `unsettled`, its \
-         end could not be written."
-    );
-    describe_counter!("smallrun_task_retries_total", "Attempts at tasks that failed and are retried.");
-    describe_counter!(
-        "smallrun_dead_letters_total",
-        "Tasks that failed too often or permanently and became dead letters."
-    );
-    describe_counter!("smallrun_task_panics_total", "Attempts at tasks that panicked.");
-    describe_counter!(
-        "smallrun_task_timeouts_total",
-        "Attempts at tasks that were aborted by their timeout."
-    );
-    describe_counter!(
-        "smallrun_reconciled_total",
-        "Repairs by the reconcilers, by what was missing. `payment_unheard` and `payment_not_ended` count \
-         requests to a gateway; `payment_outcome` counts those that returned a new outcome."
-    );
-    describe_counter!("smallrun_loop_panics_total", "Loops that panicked and were restarted.");
-    describe_counter!(
-        "smallrun_gateway_waits_total",
-        "Calls to a gateway that were delayed by its rate limit."
-    );
-    describe_histogram!("smallrun_task_seconds", Unit::Seconds, "Duration of an attempt at a task.");
-    describe_gauge!(
-        "smallrun_bus_up",
-        "Whether the bus works: 0 while the broker is unreachable or accepts no messages."
-    );
-    describe_counter!("smallrun_bus_connects_total", "Connections made to the broker.");
-    describe_counter!(
-        "smallrun_announcements_failed_total",
-        "Tasks that were not announced. Polling finds them."
-    );
-    describe_counter!(
-        "smallrun_broadcasts_failed_total",
-        "Batches of facts that were not broadcast. They are read from the table."
-    );
-    describe_counter!("smallrun_audit_rows_sealed_total", "Sealed rows of the audit log.");
-    describe_gauge!("smallrun_audit_rows_unsealed", "Rows of the audit log that are not sealed yet.");
-    describe_gauge!("smallrun_queue_depth", "Tasks by queue and state. `dead` tasks need an administrator.");
-    describe_gauge!(
-        "smallrun_queue_oldest_seconds",
-        Unit::Seconds,
-        "Age of the oldest unfinished task of a queue, dead letters excluded."
-    );
-    describe_gauge!(
-        "smallrun_queue_lag_seconds",
-        Unit::Seconds,
-        "How long the oldest due task of a queue has been waiting."
-    );
-    describe_gauge!(
-        "smallrun_unknown_kinds",
-        "Tasks, timers and facts of kinds that this version does not know, by what. They wait for a newer \
-         version, and no other gauge counts them."
-    );
-    describe_gauge!("smallrun_timers_due", "Timers that are due.");
-    describe_gauge!(
-        "smallrun_timer_lag_seconds",
-        Unit::Seconds,
-        "How long the oldest due timer has been waiting."
-    );
-    describe_gauge!("smallrun_facts_unstamped", "Facts that wait for their position.");
-    describe_gauge!(
-        "smallrun_facts_lag_seconds",
-        Unit::Seconds,
-        "How long the oldest fact has been waiting for its position."
-    );
-}
-
 /// Measures until `stop` is cancelled. `tasks` are the kinds of tasks that this process knows.
 pub(crate) async fn run(db: Db, bus: Arc<dyn Bus>, tasks: Vec<&'static str>, stop: CancellationToken) {
-    describe();
     loop {
         gauge!("smallrun_bus_up").set(if bus.state() == BusState::Up { 1.0 } else { 0.0 });
         if let Err(error) = measure(&db, &tasks).await {

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use domain::{
     accounts,
     catalog::imports,
-    payments::webhook::sweep_inbox,
+    payments::sweep_inbox,
     platform::{Db, access::Actor, budget, idempotency, in_tx, outbox, sweep::Sweep},
 };
 use sea_orm::DbErr;

@@ -21,6 +21,7 @@ use domain::{
         tasks::{Queue, TASK_SECS_MAX, TaskKinds},
     },
     registry::{self, Ports},
+    reservations::DeskActivity,
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -50,6 +51,8 @@ use run::{QueueWorker, Stop};
 pub struct WorkerDeps {
     /// The database.
     pub db: Db,
+    /// Whether requests wait at the desk of this process: work that can be postponed lets them go first.
+    pub desk: DeskActivity,
     /// Sends letters.
     pub mailer: Arc<dyn Mailer>,
     /// The gateways of this deployment, each within its budget of calls ([`payments::Budgeted`]).
@@ -76,11 +79,11 @@ impl Workers {
         let ports = Ports { gateways: deps.gateways, mailer: deps.mailer, links: deps.links };
         let kinds = registry::tasks(ports).and(deps.tasks);
         for (queue, concurrency) in &deps.queues {
-            handle.queue(db, *queue, *concurrency, &kinds);
+            handle.queue(db, &deps.desk, *queue, *concurrency, &kinds);
         }
         handle.keep("relay", {
-            let (db, bus) = (db.clone(), Arc::clone(bus));
-            move |stop| relay::run(db.clone(), Arc::clone(&bus), stop)
+            let (db, bus, desk) = (db.clone(), Arc::clone(bus), deps.desk);
+            move |stop| relay::run(db.clone(), Arc::clone(&bus), desk.clone(), stop)
         });
         handle.keep("announce", {
             let (db, bus) = (db.clone(), Arc::clone(bus));
@@ -170,9 +173,10 @@ impl WorkersHandle {
         self.bus.close().await;
     }
 
-    fn queue(&mut self, db: &Db, queue: Queue, concurrency: usize, kinds: &TaskKinds) {
+    fn queue(&mut self, db: &Db, desk: &DeskActivity, queue: Queue, concurrency: usize, kinds: &TaskKinds) {
         let worker = QueueWorker {
             db: db.clone(),
+            desk: desk.clone(),
             bus: Arc::clone(&self.bus),
             queue,
             concurrency,

@@ -32,7 +32,6 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
 /// Runs a projection until `stop` is cancelled. A batch that is being applied is finished first; a rebuild is
 /// aborted.
 pub async fn run(db: Db, bus: Arc<dyn Bus>, projection: Arc<dyn Projection>, stop: CancellationToken) {
-    lag::describe();
     let (reached, seen) = watch::channel(None);
     let reader = FactReader::new(&db, bus.as_ref());
     let projecting = ProjectionLoop {

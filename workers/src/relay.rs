@@ -15,6 +15,7 @@ use domain::{
         outbox, tasks,
     },
     registry,
+    reservations::DeskActivity,
 };
 use sea_orm::DbErr;
 use tokio::time::Instant;
@@ -37,12 +38,20 @@ const RENEW_AFTER: Duration =
 const TAKE_OVER_SECS: i64 = 30;
 
 /// Relays until it is told to stop, then gives the lease back.
-pub async fn run(db: Db, bus: Arc<dyn Bus>, stop: CancellationToken) {
+pub async fn run(db: Db, bus: Arc<dyn Bus>, desk: DeskActivity, stop: CancellationToken) {
     let holder = db.entropy().uuid(db.now());
     let mut pulse = Pulse::new(&db, bus.news());
     let sealing = Sealing::new(&db);
-    let mut relay =
-        Relay { db, bus, letters: registry::letters(), holder, lease: None, announced_until: None, sealing };
+    let mut relay = Relay {
+        db,
+        bus,
+        desk,
+        letters: registry::letters(),
+        holder,
+        lease: None,
+        announced_until: None,
+        sealing,
+    };
     while !stop.is_cancelled() {
         pulse.before_look().await;
         match relay.round().await {
@@ -72,11 +81,12 @@ struct Round {
 
 /// How long facts may gather while buyers wait for decisions: fewer and larger transactions leave them the
 /// writer.
-const RUSH_MAX: Duration = Duration::from_millis(50);
+const DESK_PATIENCE: Duration = Duration::from_millis(50);
 
 struct Relay {
     db: Db,
     bus: Arc<dyn Bus>,
+    desk: DeskActivity,
     /// What follows from a fact.
     letters: LetterKinds,
     holder: Uuid,
@@ -111,7 +121,7 @@ impl Relay {
             return Ok(0);
         }
         faults::point(Point::RelayLeased).await?;
-        self.db.when_calm(RUSH_MAX).await;
+        self.desk.idle(DESK_PATIENCE).await;
         let following = |fact: &_| self.letters.following(fact);
         let stamped =
             in_tx(&self.db, ACTOR, async |tx| outbox::stamp(tx, fence, BATCH, following).await).await?;

@@ -11,15 +11,18 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::platform::{
-    Db,
-    access::Actor,
-    entropy::Entropy,
-    faults::{self, Point},
-    ids::TaskId,
-    in_tx,
-    tasks::{self, Claimed, Failure, Outcome, Queue, TaskError, TaskKinds},
-    trace::TraceParent,
+use domain::{
+    platform::{
+        Db,
+        access::Actor,
+        entropy::Entropy,
+        faults::{self, Point},
+        ids::TaskId,
+        in_tx,
+        tasks::{self, Claimed, Failure, Outcome, Queue, TaskError, TaskKinds},
+        trace::TraceParent,
+    },
+    reservations::DeskActivity,
 };
 use sea_orm::DbErr;
 use tokio::{task::JoinSet, time::Instant};
@@ -37,7 +40,7 @@ const RENEW_EVERY: Duration =
     Duration::from_millis(tasks::LEASE_SECS.unsigned_abs().saturating_mul(1_000) / 3);
 
 /// How long work that can wait leaves the machine to buyers, before it goes on all the same.
-const RUSH_MAX: Duration = Duration::from_millis(250);
+const DESK_PATIENCE: Duration = Duration::from_millis(250);
 
 /// When a task that this version cannot do is looked at again.
 const UNKNOWN_AGAIN: Duration = Duration::from_secs(tasks::UNKNOWN_AGAIN_SECS);
@@ -52,6 +55,8 @@ const BACKOFF_CAP_MILLIS: u64 = 600_000;
 pub struct QueueWorker {
     /// The database.
     pub db: Db,
+    /// Whether requests wait at the desk of this process.
+    pub desk: DeskActivity,
     /// Tells when to look.
     pub bus: Arc<dyn Bus>,
     /// Which queue.
@@ -85,7 +90,7 @@ impl QueueWorker {
         while !stop.claiming.is_cancelled() {
             while running.try_join_next().is_some() {}
             if worker.queue.can_wait() {
-                until(&stop.claiming, worker.db.when_calm(RUSH_MAX)).await;
+                until(&stop.claiming, worker.desk.idle(DESK_PATIENCE)).await;
             }
             let free = worker.concurrency.saturating_sub(running.len());
             // Taken before the claim: a permit that comes later stands for a task that may be claimed later.

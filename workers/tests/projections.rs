@@ -1,5 +1,5 @@
-//! Projections: each fact is applied in its order, whatever fails, is lost or comes late, and what is too far
-//! behind is rebuilt.
+//! Tests of projections: facts are applied in order despite failures, losses and delays, and a projection
+//! that is too far behind is rebuilt.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
@@ -13,6 +13,7 @@ use domain::platform::{
     in_tx,
     outbox::{self, Stamped},
 };
+use domain::reservations::DeskActivity;
 use sea_orm::{ConnectionTrait, DbErr};
 use testkit::{Kit, ProjectionFault, RecordingProjection, on_both};
 use tokio::task::JoinHandle;
@@ -26,7 +27,7 @@ use workers::{
 
 const ACTOR: Actor = Actor::System("test");
 
-/// The loop of a projection.
+/// A running projection loop.
 struct Running {
     bus: Arc<dyn Bus>,
     stop: CancellationToken,
@@ -49,7 +50,7 @@ impl Running {
         self.task.await.unwrap();
     }
 
-    /// Ends it where it stands, as a crash does.
+    /// Aborts the loop, like a crash.
     async fn crash(self) {
         self.task.abort();
         assert!(self.task.await.unwrap_err().is_cancelled());
@@ -70,7 +71,7 @@ async fn publish(db: &Db, count: u128) {
     in_tx(db, ACTOR, async |tx| outbox::publish_all(tx, &facts).await).await.unwrap();
 }
 
-/// Publishes so many facts and stamps them. Nobody is told.
+/// Publishes `count` facts and stamps them without broadcasting them.
 async fn stamp(db: &Db, count: u128) -> Vec<Stamped> {
     publish(db, count).await;
     in_tx(db, ACTOR, async |tx| {
@@ -81,27 +82,33 @@ async fn stamp(db: &Db, count: u128) -> Vec<Stamped> {
     .unwrap()
 }
 
-/// Lets all facts that are stamped go, as housekeeping does after seven days.
+/// Deletes all stamped facts, as housekeeping does after seven days.
 async fn sweep(kit: &Kit) {
     kit.clock.advance(chrono::TimeDelta::days(8));
     in_tx(&kit.db, ACTOR, async |tx| outbox::sweep(tx, tx.now()).await).await.unwrap();
 }
 
-/// Makes a fact one of a kind that this version does not know.
+/// Changes a fact to a kind that this version does not know.
 async fn make_unknown(kit: &Kit, position: i64) {
     let sql = format!(
-        "UPDATE outbox SET kind = 'novelty', payload = '{{\"kind\": \"novelty\"}}' WHERE position = {position}"
+        "UPDATE outbox SET kind = 'novelty', payload = '{{\"kind\": \"novelty\"}}' \
+         WHERE position = {position}"
     );
     kit.db.schema_connection().execute_unprepared(&sql).await.unwrap();
 }
 
 on_both! {
-    async fn facts_are_applied_in_their_order_and_once_each_as_they_are_broadcast(kit: Kit) {
+    async fn broadcast_facts_are_applied_once_each_and_in_order(kit: Kit) {
         let projection = never_built();
         let running = start(&kit.db, &projection);
         let recorded = projection.until(|recorded| recorded.position.is_some()).await;
         assert_eq!((recorded.position, recorded.rebuilds), (Some(0), vec![0]));
-        let relay = tokio::spawn(relay::run(kit.db.clone(), Arc::clone(&running.bus), running.stop.clone()));
+        let relay = tokio::spawn(relay::run(
+            kit.db.clone(),
+            Arc::clone(&running.bus),
+            DeskActivity::default(),
+            running.stop.clone(),
+        ));
         for _ in 0..20 {
             publish(&kit.db, 7).await;
         }
@@ -111,7 +118,7 @@ on_both! {
         relay.await.unwrap();
     }
 
-    async fn a_long_way_is_gone_in_bounded_batches(kit: Kit) {
+    async fn a_long_backlog_is_applied_in_bounded_batches(kit: Kit) {
         stamp(&kit.db, 1_200).await;
         let projection = at(100);
         let running = start(&kit.db, &projection);
@@ -121,13 +128,13 @@ on_both! {
         running.end().await;
     }
 
-    async fn a_batch_that_fails_is_applied_again_whole(kit: Kit) {
+    async fn a_failed_batch_is_applied_again_as_a_whole(kit: Kit) {
         stamp(&kit.db, 3).await;
         let projection = at(0);
         projection.inject(&[ProjectionFault::FailBefore, ProjectionFault::FailBefore]);
         let running = start(&kit.db, &projection);
         assert_eq!(projection.reaches(3).await.batches, [[1, 2, 3], [1, 2, 3], [1, 2, 3]]);
-        // One that was heard of and failed is read from the table.
+        // A broadcast batch that failed is read from the table.
         projection.inject(&[ProjectionFault::FailBefore]);
         running.bus.broadcast(&stamp(&kit.db, 2).await).await.unwrap();
         let recorded = projection.reaches(5).await;
@@ -135,12 +142,13 @@ on_both! {
         running.end().await;
     }
 
-    async fn a_failure_or_a_crash_before_the_position_is_kept_costs_nothing_but_a_repetition(kit: Kit) {
+    async fn a_failure_or_a_crash_before_the_position_is_stored_only_repeats_the_batch(kit: Kit) {
         stamp(&kit.db, 4).await;
         let projection = at(0);
         projection.inject(&[ProjectionFault::FailBetween, ProjectionFault::WaitBetween]);
         let running = start(&kit.db, &projection);
-        let recorded = projection.until(|recorded| recorded.batches.len() == 2 && recorded.facts.len() == 4).await;
+        let recorded =
+            projection.until(|recorded| recorded.batches.len() == 2 && recorded.facts.len() == 4).await;
         assert_eq!(recorded.position, Some(0));
         running.crash().await;
         let running = start(&kit.db, &projection);
@@ -150,7 +158,7 @@ on_both! {
         running.end().await;
     }
 
-    async fn a_gap_in_what_is_heard_is_read_from_the_table(kit: Kit) {
+    async fn a_gap_in_the_broadcasts_is_read_from_the_table(kit: Kit) {
         let projection = never_built();
         let running = start(&kit.db, &projection);
         projection.reaches(0).await;
@@ -158,7 +166,7 @@ on_both! {
         running.bus.broadcast(&stamped[..2]).await.unwrap();
         running.bus.broadcast(&stamped[4..5]).await.unwrap();
         assert_eq!(projection.reaches(6).await.batches.concat(), [1, 2, 3, 4, 5, 6]);
-        // Told again, and in disorder.
+        // Broadcast again, and out of order.
         running.bus.broadcast(&stamped[1..3]).await.unwrap();
         let more = stamp(&kit.db, 2).await;
         running.bus.broadcast(&[more[1].clone(), more[0].clone()]).await.unwrap();
@@ -166,7 +174,7 @@ on_both! {
         running.end().await;
     }
 
-    async fn a_fact_of_an_unknown_kind_is_passed_over(kit: Kit) {
+    async fn a_fact_of_an_unknown_kind_is_skipped(kit: Kit) {
         stamp(&kit.db, 5).await;
         for position in [1, 3, 5] {
             make_unknown(&kit, position).await;
@@ -180,21 +188,25 @@ on_both! {
         running.end().await;
     }
 
-    async fn what_is_too_far_behind_is_rebuilt_and_goes_on_from_there(kit: Kit) {
+    async fn a_projection_that_is_too_far_behind_is_rebuilt_and_continues(kit: Kit) {
         stamp(&kit.db, 5).await;
         sweep(&kit).await;
         let projection = at(2);
         projection.inject(&[ProjectionFault::FailBefore]);
         let running = start(&kit.db, &projection);
-        // There is no newer fact that would show the gap.
+        // No newer fact shows the gap.
         let recorded = projection.reaches(5).await;
-        assert_eq!((recorded.rebuilds, recorded.batches.len()), (vec![5, 5], 0), "a rebuild that fails is done again");
+        assert_eq!(
+            (recorded.rebuilds, recorded.batches.len()),
+            (vec![5, 5], 0),
+            "a failed rebuild is retried"
+        );
         stamp(&kit.db, 1).await;
         assert_eq!(projection.reaches(6).await.batches, [[6]]);
         running.end().await;
     }
 
-    async fn a_row_that_was_swept_among_others_is_a_gap(kit: Kit) {
+    async fn a_deleted_row_among_others_is_a_gap(kit: Kit) {
         stamp(&kit.db, 5).await;
         kit.db.schema_connection().execute_unprepared("DELETE FROM outbox WHERE position = 3").await.unwrap();
         let projection = at(0);
@@ -204,7 +216,7 @@ on_both! {
         running.end().await;
     }
 
-    async fn what_is_ahead_of_a_restored_database_is_rebuilt(kit: Kit) {
+    async fn a_projection_ahead_of_a_restored_database_is_rebuilt(kit: Kit) {
         stamp(&kit.db, 3).await;
         let projection = at(70);
         let running = start(&kit.db, &projection);
@@ -229,7 +241,7 @@ on_both! {
         other.end().await;
     }
 
-    async fn a_projection_that_panics_is_started_again(kit: Kit) {
+    async fn a_projection_that_panics_is_restarted(kit: Kit) {
         stamp(&kit.db, 3).await;
         let projection = at(0);
         projection.inject(&[ProjectionFault::Panic]);
@@ -240,7 +252,7 @@ on_both! {
         workers.stop(Duration::from_secs(10)).await;
     }
 
-    async fn a_stop_waits_for_the_batch_in_hand_and_for_nothing_else(kit: Kit) {
+    async fn a_stop_waits_for_a_running_batch_but_not_for_a_rebuild(kit: Kit) {
         stamp(&kit.db, 3).await;
         let projection = at(0);
         projection.inject(&[ProjectionFault::WaitBetween]);
@@ -250,7 +262,7 @@ on_both! {
         projection.release();
         running.task.await.unwrap();
         assert_eq!(projection.recorded().position, Some(3));
-        // A rebuild is broken off.
+        // A rebuild is aborted.
         let projection = never_built();
         projection.inject(&[ProjectionFault::WaitBetween]);
         let running = start(&kit.db, &projection);

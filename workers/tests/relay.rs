@@ -1,4 +1,5 @@
-//! The relay: every fact gets one place in one gapless sequence, whoever writes and whoever relays.
+//! Tests of the relay: each fact gets one position in a gapless sequence, with any number of writers and
+//! relays.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -14,6 +15,7 @@ use domain::{
         in_tx, outbox,
     },
     registry,
+    reservations::DeskActivity,
 };
 use sea_orm::{ConnectionTrait, DbErr};
 use testkit::{Kit, on_both};
@@ -45,7 +47,7 @@ async fn eventually(holds: impl AsyncFn() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("it comes true in time");
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("the condition holds in time");
 }
 
 async fn eventually_stamped(db: &Db) {
@@ -62,7 +64,7 @@ fn start(db: Db) -> Running {
     let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::new(db.clone()));
     let stop = CancellationToken::new();
     let facts = bus.facts();
-    Running { task: tokio::spawn(relay::run(db, bus, stop.clone())), stop, facts }
+    Running { task: tokio::spawn(relay::run(db, bus, DeskActivity::default(), stop.clone())), stop, facts }
 }
 
 impl Running {
@@ -88,7 +90,7 @@ on_both! {
             writers.spawn(async move {
                 for number in 0..EACH {
                     publish(&db, changed(writer * EACH + number)).await;
-                    // What is rolled back leaves no gap either.
+                    // A transaction that is rolled back leaves no gap.
                     let undone = in_tx(&db, ACTOR, async |tx| {
                         outbox::publish(tx, 1, &changed(9_999)).await?;
                         Err::<(), _>(DbErr::Custom("changed my mind".to_owned()))
@@ -110,7 +112,7 @@ on_both! {
         assert_eq!(all, (1..=i64::try_from(WRITERS * EACH).unwrap()).collect::<Vec<_>>());
     }
 
-    async fn another_relay_goes_on_at_once_when_the_lease_is_given_back(kit: Kit) {
+    async fn another_relay_takes_over_immediately_when_the_lease_is_released(kit: Kit) {
         let first = start(kit.db.clone());
         publish(&kit.db, changed(1)).await;
         eventually_stamped(&kit.db).await;
@@ -122,7 +124,7 @@ on_both! {
         second.end().await;
     }
 
-    async fn another_relay_goes_on_when_the_lease_of_a_vanished_one_is_over(kit: Kit) {
+    async fn another_relay_takes_over_when_the_lease_of_a_dead_one_expires(kit: Kit) {
         let first = start(kit.db.clone());
         publish(&kit.db, changed(1)).await;
         eventually_stamped(&kit.db).await;
@@ -139,7 +141,14 @@ on_both! {
         let lease = async |holder: u128| {
             in_tx(&kit.db, ACTOR, async |tx| outbox::lease(tx, Uuid::from_u128(holder)).await).await.unwrap()
         };
-        let stamp = async |fence| in_tx(&kit.db, ACTOR, async |tx| outbox::stamp(tx, fence, 10, |fact| registry::letters().following(fact)).await).await.unwrap().len();
+        let stamp = async |fence| {
+            in_tx(&kit.db, ACTOR, async |tx| {
+                outbox::stamp(tx, fence, 10, |fact| registry::letters().following(fact)).await
+            })
+            .await
+            .unwrap()
+            .len()
+        };
         publish(&kit.db, changed(1)).await;
         let old = lease(1).await.unwrap();
         assert_eq!(lease(2).await, None);
@@ -151,7 +160,7 @@ on_both! {
         assert_eq!(stamp(new).await, 1);
     }
 
-    async fn what_follows_from_a_fact_is_queued_once(kit: Kit) {
+    async fn the_letter_that_follows_from_a_fact_is_queued_once(kit: Kit) {
         let (first, second) = (start(kit.db.clone()), start(kit.connect(2).await));
         for number in 0..10 {
             publish(&kit.db, Fact::Reserved { checkout: CheckoutId(Uuid::from_u128(number)) }).await;
@@ -162,7 +171,7 @@ on_both! {
         assert_eq!(testkit::letters(&kit).await.len(), 10);
     }
 
-    async fn more_facts_than_one_round_takes_are_stamped_all_the_same(kit: Kit) {
+    async fn more_facts_than_one_batch_are_stamped(kit: Kit) {
         let many: Vec<_> = (0..1_100).map(|number| (1, changed(number))).collect();
         in_tx(&kit.db, ACTOR, async |tx| outbox::publish_all(tx, &many).await).await.unwrap();
         let mut relay = start(kit.db.clone());
@@ -176,14 +185,15 @@ on_both! {
         for number in 1..4 {
             publish(&kit.db, changed(number)).await;
         }
-        // Before the first and between the others, as ids go.
-        let newer = "UPDATE outbox SET kind = 'of_a_newer_version', payload = '{\"kind\": \"of_a_newer_version\"}'";
+        // By id, one unknown fact comes before the first known fact, and others come between.
+        let newer = "UPDATE outbox SET kind = 'of_a_newer_version', \
+                     payload = '{\"kind\": \"of_a_newer_version\"}'";
         execute(&kit.db, &format!("{newer} WHERE aggregate <> (SELECT MAX(aggregate) FROM outbox)")).await;
         let mut relay = start(kit.db.clone());
         eventually(async || !outbox::any_unstamped(&kit.db).await.unwrap()).await;
         publish(&kit.db, changed(4)).await;
         eventually(async || outbox::position_last(&kit.db).await.unwrap() == 2).await;
-        // It does not give its lease away over rows that it does not know.
+        // The relay keeps its lease, although rows of unknown kinds remain.
         let others = kit.connect(2).await;
         assert!(outbox::is_leased_to_another(&others, Uuid::from_u128(9)).await.unwrap());
         relay.stop.cancel();

@@ -1,4 +1,4 @@
-//! The relay seals the audit log, whether or not there are facts to relay.
+//! Tests that the relay seals the audit log, with and without facts to relay.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -13,6 +13,7 @@ use domain::platform::{
     audit::{self, KnownHeads, SEGMENT_ROWS_MAX, Verified},
     in_tx,
 };
+use domain::reservations::DeskActivity;
 use sea_orm::{ConnectionTrait, DbErr};
 use testkit::{Kit, on_both};
 use tokio::task::JoinHandle;
@@ -21,7 +22,7 @@ use workers::{bus::embedded::EmbeddedBus, relay};
 
 const ACTOR: Actor = Actor::System("test");
 
-/// Rows alone: nobody is woken for them.
+/// Writes audit rows and no facts, which does not wake the relay.
 async fn write(db: &Db, rows: u64) {
     let written = in_tx(db, ACTOR, async |tx| {
         for row in 0..rows {
@@ -34,13 +35,13 @@ async fn write(db: &Db, rows: u64) {
 
 fn start(db: Db) -> (CancellationToken, JoinHandle<()>) {
     let (bus, stop) = (Arc::new(EmbeddedBus::new(db.clone())), CancellationToken::new());
-    (stop.clone(), tokio::spawn(relay::run(db, bus, stop)))
+    (stop.clone(), tokio::spawn(relay::run(db, bus, DeskActivity::default(), stop)))
 }
 
 async fn eventually_sealed(db: &Db) {
     let patience = Instant::now();
     while audit::any_unsealed(db).await.unwrap() {
-        assert!(patience.elapsed() < Duration::from_secs(30), "rows are not sealed");
+        assert!(patience.elapsed() < Duration::from_secs(30), "the rows were not sealed in time");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -50,7 +51,7 @@ async fn verified(db: &Db) -> Verified {
 }
 
 on_both! {
-    async fn rows_are_sealed_though_nobody_wakes_the_relay(kit: Kit) {
+    async fn rows_are_sealed_without_waking_the_relay(kit: Kit) {
         let (stop, relay) = start(kit.db.clone());
         for round in 1..=3 {
             write(&kit.db, 2).await;
@@ -61,7 +62,7 @@ on_both! {
         relay.await.unwrap();
     }
 
-    async fn more_rows_than_a_segment_takes_are_sealed_all_the_same(kit: Kit) {
+    async fn more_rows_than_fit_into_a_segment_are_sealed(kit: Kit) {
         write(&kit.db, 2 * SEGMENT_ROWS_MAX + 1).await;
         let (stop, relay) = start(kit.db.clone());
         eventually_sealed(&kit.db).await;
@@ -70,7 +71,7 @@ on_both! {
         relay.await.unwrap();
     }
 
-    async fn what_is_left_is_sealed_at_a_stop(kit: Kit) {
+    async fn remaining_rows_are_sealed_at_a_stop(kit: Kit) {
         let (stop, relay) = start(kit.db.clone());
         write(&kit.db, 1).await;
         eventually_sealed(&kit.db).await;
@@ -80,9 +81,9 @@ on_both! {
         assert!(!audit::any_unsealed(&kit.db).await.unwrap());
     }
 
-    async fn a_log_that_cannot_be_sealed_does_not_stop_the_facts(kit: Kit) {
+    async fn a_failure_to_seal_does_not_stop_the_facts(kit: Kit) {
         use domain::platform::{outbox, facts::Fact, ids::AccountId};
-        // Somebody deleted the record of a segment: its positions are taken.
+        // The record of a segment is deleted, so sealing fails: the positions of its rows are taken.
         write(&kit.db, 1).await;
         let (stop, relay) = start(kit.db.clone());
         eventually_sealed(&kit.db).await;
@@ -92,7 +93,7 @@ on_both! {
         in_tx(&kit.db, ACTOR, async |tx| outbox::publish(tx, 1, &fact).await).await.unwrap();
         let patience = Instant::now();
         while outbox::unstamped_count(&kit.db).await.unwrap() > 0 {
-            assert!(patience.elapsed() < Duration::from_secs(30), "the fact is not stamped");
+            assert!(patience.elapsed() < Duration::from_secs(30), "the fact was not stamped in time");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         assert_eq!(audit::unsealed_count(&kit.db).await.unwrap(), 1);

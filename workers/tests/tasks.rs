@@ -1,4 +1,4 @@
-//! Tasks: each is done, once if nothing goes wrong, and what goes wrong is seen and tried again.
+//! Tests of tasks: each task runs once if nothing fails, and failures are recorded and retried.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
@@ -29,7 +29,7 @@ use domain::platform::{
 use domain::{
     payments::gateways::Gateways,
     registry::{self, Ports},
-    reservations::letters::HeldLetter,
+    reservations::{DeskActivity, letters::HeldLetter},
 };
 use sea_orm::ConnectionTrait;
 use testkit::{Kit, Listener, Numbered, on_both};
@@ -43,7 +43,7 @@ use workers::{
 
 const ACTOR: Actor = Actor::System("test");
 
-/// What the handler does with a task.
+/// The result of the handler.
 #[derive(Clone, Copy)]
 enum Then {
     Done,
@@ -55,7 +55,7 @@ enum Then {
 
 type Behave = Box<dyn Fn(u64, i32) -> Then + Send + Sync>;
 
-/// Notes which tasks it was given, and in which attempt, and behaves as it is told.
+/// Records the tasks and attempts that it was given, and returns the results that the test wants.
 struct Recorder {
     seen: Mutex<Vec<(u64, i32)>>,
     traces: Mutex<Vec<Option<String>>>,
@@ -67,7 +67,7 @@ impl Recorder {
         Arc::new(Self { seen: Mutex::default(), traces: Mutex::default(), behave: Box::new(behave) })
     }
 
-    /// The numbers of the tasks and the attempts, in order.
+    /// Returns the numbers of the tasks and of their attempts, in order.
     fn seen(&self) -> Vec<(u64, i32)> {
         self.seen.lock().unwrap().clone()
     }
@@ -91,7 +91,7 @@ impl Recorder {
             Then::Done => Ok(()),
             Then::Retry => Err(TaskError::retry("not yet")),
             Then::Discard => Err(TaskError::discard("never")),
-            Then::Panic => panic!("a defect"),
+            Then::Panic => panic!("a panic in a test"),
             Then::Hang => std::future::pending().await,
         }
     }
@@ -112,7 +112,7 @@ async fn eventually(mut holds: impl AsyncFnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("it comes true in time");
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("the condition holds in time");
 }
 
 async fn depth(db: &Db, state: TaskState) -> i64 {
@@ -141,7 +141,7 @@ async fn claim(db: &Db) -> Vec<Claimed> {
     in_tx(db, ACTOR, async |tx| tasks::claim(tx, Queue::Mail, &[Numbered::KIND], 10).await).await.unwrap()
 }
 
-/// The attempts at a task that failed, the oldest first.
+/// Returns the failed attempts of a task, oldest first.
 async fn failures(db: &Db, id: TaskId) -> Vec<TaskFailure> {
     let mut failures = tasks::failures_of(db, &admin(), &[id]).await.unwrap().remove(&id).unwrap_or_default();
     failures.reverse();
@@ -152,7 +152,7 @@ async fn history(db: &Db, id: TaskId) -> Vec<(i32, Outcome)> {
     failures(db, id).await.iter().map(|failure| (failure.attempt, failure.outcome)).collect()
 }
 
-/// Attempts that all failed alike.
+/// Returns the expected history of attempts with equal outcomes.
 fn alike(attempts: std::ops::RangeInclusive<i32>, outcome: Outcome) -> Vec<(i32, Outcome)> {
     attempts.map(|attempt| (attempt, outcome)).collect()
 }
@@ -161,7 +161,7 @@ async fn execute(db: &Db, sql: &str) {
     in_tx(db, ACTOR, async |tx| tx.conn().execute_unprepared(sql).await).await.unwrap();
 }
 
-/// Does a task when it is told to, and not before.
+/// Completes a task only when the test releases it.
 struct Stalling {
     go_on: Arc<Notify>,
     steps: AtomicU32,
@@ -194,7 +194,7 @@ impl Stalling {
     }
 }
 
-/// Takes every letter.
+/// Accepts every letter.
 struct Postman;
 
 #[async_trait]
@@ -231,8 +231,15 @@ impl Worker {
         let stop = Stop::default();
         tokio::spawn(announce::run(db.clone(), Arc::clone(&bus), stop.claiming.clone()));
         let kinds = registry::tasks(ports()).and(TaskKinds::default().with::<Numbered>(listener));
-        let worker =
-            QueueWorker { db: db.clone(), bus, queue: Queue::Mail, concurrency, task_time_max, kinds };
+        let worker = QueueWorker {
+            db: db.clone(),
+            desk: DeskActivity::default(),
+            bus,
+            queue: Queue::Mail,
+            concurrency,
+            task_time_max,
+            kinds,
+        };
         Self { task: tokio::spawn(worker.run(stop.clone())), stop }
     }
 
@@ -242,7 +249,7 @@ impl Worker {
     }
 }
 
-/// Lets backed-off tasks come due.
+/// Advances the clock so that tasks in backoff become due.
 fn later(kit: &Kit) {
     kit.clock.advance(TimeDelta::minutes(11));
     kit.db.wake();
@@ -264,7 +271,7 @@ on_both! {
             worker.end().await;
         }
         let seen: BTreeSet<_> = recorder.seen().into_iter().collect();
-        assert_eq!(recorder.seen().len(), seen.len(), "none twice");
+        assert_eq!(recorder.seen().len(), seen.len(), "no task ran twice");
         assert_eq!(seen, (0..COUNT).map(|number| (number, 1)).collect());
     }
 
@@ -276,7 +283,7 @@ on_both! {
             enqueue(&kit.db, task(number)).await;
             peace(&kit.db).await;
         }
-        // Looking once a second would take some 40 s.
+        // Polling once a second would take about 40 s.
         assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
         worker.end().await;
     }
@@ -293,9 +300,11 @@ on_both! {
         worker.end().await;
     }
 
-    async fn the_lower_class_runs_first_and_within_it_the_older_concern(kit: Kit) {
+    async fn tasks_run_by_urgency_and_then_by_age(kit: Kit) {
         let (now, ago) = (kit.db.now(), |minutes| kit.db.now() - TimeDelta::minutes(minutes));
-        for (number, urgency, since) in [(5, 1, ago(60)), (3, 0, ago(5)), (4, 0, now), (1, 0, ago(30)), (2, 0, ago(10))] {
+        for (number, urgency, since) in
+            [(5, 1, ago(60)), (3, 0, ago(5)), (4, 0, now), (1, 0, ago(30)), (2, 0, ago(10))]
+        {
             enqueue(&kit.db, NewTask::from(task(number)).ranked(urgency, since)).await;
         }
         let recorder = Recorder::new(|_, _| Then::Done);
@@ -305,7 +314,7 @@ on_both! {
         assert_eq!(recorder.seen().iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
     }
 
-    async fn what_failed_is_tried_again_after_a_wait(kit: Kit) {
+    async fn a_failed_task_is_retried_after_a_delay(kit: Kit) {
         let recorder = Recorder::new(|_, attempt| if attempt < 3 { Then::Retry } else { Then::Done });
         let worker = Worker::start(&kit.db, &recorder, 1);
         enqueue(&kit.db, task(1)).await;
@@ -319,16 +328,19 @@ on_both! {
         worker.end().await;
     }
 
-    async fn what_fails_for_good_becomes_a_dead_letter_at_once(kit: Kit) {
+    async fn a_task_that_fails_for_good_becomes_a_dead_letter_at_once(kit: Kit) {
         let recorder = Recorder::new(|_, _| Then::Discard);
         let worker = Worker::start(&kit.db, &recorder, 1);
         enqueue(&kit.db, task(1)).await;
         eventually(async || depth(&kit.db, TaskState::Dead).await == 1).await;
-        assert_eq!(dead(&kit.db).await.iter().map(|row| row.last_error.as_deref()).collect::<Vec<_>>(), [Some("never")]);
+        assert_eq!(
+            dead(&kit.db).await.iter().map(|row| row.last_error.as_deref()).collect::<Vec<_>>(),
+            [Some("never")]
+        );
         worker.end().await;
     }
 
-    async fn what_fails_too_often_becomes_a_dead_letter_and_can_be_put_back(kit: Kit) {
+    async fn a_task_that_fails_too_often_becomes_a_dead_letter_and_can_be_requeued(kit: Kit) {
         let recorder = Recorder::new(|_, _| Then::Retry);
         let worker = Worker::start(&kit.db, &recorder, 1);
         enqueue(&kit.db, task(1)).await;
@@ -342,25 +354,36 @@ on_both! {
         let letter = dead(&kit.db).await.remove(0);
         assert_eq!(history(&kit.db, letter.id).await, alike(1..=ATTEMPTS_MAX, Outcome::Retry));
         let back = tasks::requeue(&kit.db, &admin(), letter.id).await.unwrap();
-        assert_eq!((back.state, back.attempt, back.attempts_max), (TaskState::Ready, ATTEMPTS_MAX, 2 * ATTEMPTS_MAX));
+        assert_eq!(
+            (back.state, back.attempt, back.attempts_max),
+            (TaskState::Ready, ATTEMPTS_MAX, 2 * ATTEMPTS_MAX)
+        );
         recorder.saw(attempts + 1).await;
         eventually(async || {
             later(&kit);
             depth(&kit.db, TaskState::Dead).await == 1
         })
         .await;
-        assert_eq!(history(&kit.db, letter.id).await, alike(1..=2 * ATTEMPTS_MAX, Outcome::Retry), "all attempts again");
+        assert_eq!(
+            history(&kit.db, letter.id).await,
+            alike(1..=2 * ATTEMPTS_MAX, Outcome::Retry),
+            "the limit of attempts was extended"
+        );
         worker.end().await;
     }
 
-    async fn the_history_of_a_task_is_bounded_and_goes_with_it(kit: Kit) {
+    async fn the_history_of_a_task_is_bounded_and_deleted_with_it(kit: Kit) {
         enqueue(&kit.db, task(1)).await;
         let failure = Failure::new(Outcome::Retry, "no ".repeat(5_000));
         let rounds = FAILURES_MAX + 6;
         for _ in 0..rounds {
             execute(&kit.db, "UPDATE tasks SET attempts_max = 100").await;
             let claimed = claim(&kit.db).await.remove(0);
-            assert!(in_tx(&kit.db, ACTOR, async |tx| tasks::retry(tx, &claimed, tx.now(), &failure).await).await.unwrap());
+            assert!(
+                in_tx(&kit.db, ACTOR, async |tx| tasks::retry(tx, &claimed, tx.now(), &failure).await)
+                    .await
+                    .unwrap()
+            );
         }
         let id = listed(&kit.db, TaskFilter::default()).await.remove(0).id;
         assert_eq!(history(&kit.db, id).await, alike(7..=rounds, Outcome::Retry));
@@ -371,7 +394,7 @@ on_both! {
         assert_eq!((state.count("tasks"), state.count("task_failures")), (0, 0));
     }
 
-    async fn what_a_worker_says_of_a_task_that_another_has_by_now_is_not_taken(kit: Kit) {
+    async fn the_result_of_a_worker_that_lost_its_lease_is_ignored(kit: Kit) {
         enqueue(&kit.db, task(1)).await;
         let stalled = claim(&kit.db).await.remove(0);
         kit.clock.advance(TimeDelta::seconds(LEASE_SECS + 1));
@@ -390,13 +413,13 @@ on_both! {
         })
         .await
         .unwrap();
-        assert_eq!((ours, kit.state().await), ([false; 4], before), "nothing was changed");
+        assert_eq!((ours, kit.state().await), ([false; 4], before), "nothing changed");
         assert!(in_tx(&other, ACTOR, async |tx| tasks::finish(tx, &present).await).await.unwrap());
-        // And nothing that comes after the end.
+        // A finished task cannot be finished again.
         assert!(!in_tx(&kit.db, ACTOR, async |tx| tasks::finish(tx, &present).await).await.unwrap());
     }
 
-    async fn a_worker_that_stalled_does_not_end_the_task_of_the_one_that_took_over(kit: Kit) {
+    async fn a_stalled_worker_cannot_finish_a_task_that_another_took_over(kit: Kit) {
         let (hangs, fails) = (Arc::new(Notify::new()), Recorder::new(|_, _| Then::Retry));
         let stalls = Stalling::new(&hangs);
         let stalled = Worker::of(&kit.db, stalls.listener(), 1, Duration::from_secs(60));
@@ -407,35 +430,39 @@ on_both! {
         let worker = Worker::start(&other, &fails, 1);
         fails.saw(1).await;
         eventually(async || depth(&kit.db, TaskState::Ready).await == 1).await;
-        // It comes back and says that it is done, of a task that is to be tried again.
+        // The stalled worker resumes and reports success, but the task is waiting for its retry.
         hangs.notify_one();
         eventually(async || stalls.ended()).await;
         stalled.end().await;
-        assert_eq!(depth(&kit.db, TaskState::Ready).await, 1, "the task is still to be tried again");
+        assert_eq!(depth(&kit.db, TaskState::Ready).await, 1, "the task still waits for its retry");
         worker.end().await;
         let id = listed(&kit.db, TaskFilter::default()).await.remove(0).id;
         assert_eq!(history(&kit.db, id).await, [(1, Outcome::Lost), (2, Outcome::Retry)]);
     }
 
-    async fn a_panic_ends_its_task_alone(kit: Kit) {
-        let recorder = Recorder::new(|number, attempt| if (number, attempt) == (1, 1) { Then::Panic } else { Then::Done });
+    async fn a_panic_does_not_affect_other_tasks(kit: Kit) {
+        let recorder = Recorder::new(
+            |number, attempt| if (number, attempt) == (1, 1) { Then::Panic } else { Then::Done },
+        );
         let worker = Worker::start(&kit.db, &recorder, 2);
         enqueue(&kit.db, task(1)).await;
         recorder.saw(1).await;
         enqueue(&kit.db, task(2)).await;
         recorder.saw(2).await;
         eventually(async || depth(&kit.db, TaskState::Ready).await == 1).await;
-        let row = listed(&kit.db, TaskFilter { state: Some(TaskState::Ready), ..TaskFilter::default() }).await.remove(0);
+        let row = listed(&kit.db, TaskFilter { state: Some(TaskState::Ready), ..TaskFilter::default() })
+            .await
+            .remove(0);
         let failed = failures(&kit.db, row.id).await;
         assert_eq!(failed.iter().map(|failure| failure.outcome).collect::<Vec<_>>(), [Outcome::Panic]);
-        assert!(failed.iter().all(|failure| failure.error.contains("a defect")), "{failed:?}");
+        assert!(failed.iter().all(|failure| failure.error.contains("a panic in a test")), "{failed:?}");
         later(&kit);
         peace(&kit.db).await;
         assert_eq!(recorder.seen(), [(1, 1), (2, 1), (1, 2)]);
         worker.end().await;
     }
 
-    async fn a_task_that_hangs_is_cut_off_and_tried_again(kit: Kit) {
+    async fn a_task_that_hangs_times_out_and_is_retried(kit: Kit) {
         let recorder = Recorder::new(|_, attempt| if attempt == 1 { Then::Hang } else { Then::Done });
         let worker = Worker::with_time(&kit.db, &recorder, 1, Duration::from_millis(50));
         enqueue(&kit.db, task(1)).await;
@@ -448,7 +475,7 @@ on_both! {
         worker.end().await;
     }
 
-    async fn a_task_of_a_vanished_worker_is_taken_over_when_its_lease_is_over(kit: Kit) {
+    async fn a_task_of_a_dead_worker_is_taken_over_when_its_lease_expires(kit: Kit) {
         enqueue(&kit.db, task(1)).await;
         assert_eq!(claim(&kit.db).await.len(), 1);
         let recorder = Recorder::new(|_, _| Then::Done);
@@ -462,7 +489,7 @@ on_both! {
         worker.end().await;
     }
 
-    async fn a_task_that_takes_its_worker_down_each_time_is_set_aside(kit: Kit) {
+    async fn a_task_that_keeps_crashing_its_worker_becomes_a_dead_letter(kit: Kit) {
         enqueue(&kit.db, task(1)).await;
         for _ in 0..ATTEMPTS_MAX {
             assert_eq!(claim(&kit.db).await.len(), 1);
@@ -471,14 +498,17 @@ on_both! {
         let recorder = Recorder::new(|_, _| Then::Done);
         let worker = Worker::start(&kit.db, &recorder, 1);
         eventually(async || depth(&kit.db, TaskState::Dead).await == 1).await;
-        assert!(recorder.seen().is_empty(), "it was not run once more");
+        assert!(recorder.seen().is_empty(), "it did not run again");
         worker.end().await;
         let letter = dead(&kit.db).await.remove(0);
-        assert_eq!((letter.attempt, letter.last_error.as_deref()), (ATTEMPTS_MAX, Some("its worker fell silent")));
+        assert_eq!(
+            (letter.attempt, letter.last_error.as_deref()),
+            (ATTEMPTS_MAX, Some("its worker fell silent"))
+        );
         assert_eq!(history(&kit.db, letter.id).await, alike(1..=ATTEMPTS_MAX, Outcome::Lost));
     }
 
-    async fn a_stop_lets_running_tasks_end_and_hands_back_the_others(kit: Kit) {
+    async fn a_stop_hands_back_tasks_that_do_not_finish_in_time(kit: Kit) {
         let recorder = Recorder::new(|_, _| Then::Hang);
         let worker = Worker::start(&kit.db, &recorder, 2);
         for number in 0..3 {
@@ -488,15 +518,18 @@ on_both! {
         worker.stop.claiming.cancel();
         worker.stop.running.cancel();
         worker.task.await.unwrap();
-        assert_eq!(recorder.seen().len(), 2, "none was claimed after the stop");
-        assert_eq!((depth(&kit.db, TaskState::Ready).await, depth(&kit.db, TaskState::Running).await), (3, 0));
+        assert_eq!(recorder.seen().len(), 2, "no task was claimed after the stop");
+        assert_eq!(
+            (depth(&kit.db, TaskState::Ready).await, depth(&kit.db, TaskState::Running).await),
+            (3, 0)
+        );
         let successor = Recorder::new(|_, _| Then::Done);
         let worker = Worker::start(&kit.db, &successor, 2);
         peace(&kit.db).await;
         worker.end().await;
     }
 
-    async fn a_task_runs_under_the_trace_of_what_queued_it(kit: Kit) {
+    async fn a_task_runs_in_the_trace_of_the_operation_that_queued_it(kit: Kit) {
         let trace = TraceParent::start(kit.db.entropy());
         trace.clone().scope(enqueue(&kit.db, task(1))).await;
         enqueue(&kit.db, task(2)).await;
@@ -518,8 +551,9 @@ on_both! {
         let new = || NewTask::from(task(1)).unique();
         enqueue(&kit.db, new()).await;
         enqueue(&kit.db, new()).await;
-        assert_eq!(claim(&kit.db).await.len(), 1, "one waits for both");
-        // What made the second necessary may have been committed after the first had looked.
+        assert_eq!(claim(&kit.db).await.len(), 1, "one task is queued for both");
+        // The change that made the second task necessary may have been committed after the first task read
+        // its data.
         enqueue(&kit.db, new()).await;
         assert_eq!(claim(&kit.db).await.len(), 1);
     }
@@ -528,13 +562,18 @@ on_both! {
         for number in 0..5 {
             enqueue(&kit.db, task(number)).await;
         }
-        // More urgent than all that is known, and one that a newer worker had in hand when it fell silent.
-        let newer = "kind = 'of_a_newer_version', payload = '{\"task\": \"of_a_newer_version\"}', urgency = -1";
-        execute(&kit.db, &format!("UPDATE tasks SET {newer} WHERE subject > (SELECT MIN(subject) FROM tasks)")).await;
+        // The unknown tasks are more urgent than all known ones, and one was running on a newer worker that
+        // died.
+        let newer = "kind = 'of_a_newer_version', payload = '{\"task\": \"of_a_newer_version\"}', \
+                     urgency = -1";
+        let all_but_first = "subject > (SELECT MIN(subject) FROM tasks)";
+        execute(&kit.db, &format!("UPDATE tasks SET {newer} WHERE {all_but_first}")).await;
         let running = "state = 'RUNNING', attempt = 1, lease_until = created_at";
-        execute(&kit.db, &format!("UPDATE tasks SET {running} WHERE subject = (SELECT MAX(subject) FROM tasks)")).await;
+        let last = "subject = (SELECT MAX(subject) FROM tasks)";
+        execute(&kit.db, &format!("UPDATE tasks SET {running} WHERE {last}")).await;
         kit.clock.advance(TimeDelta::seconds(1));
-        let before: Vec<_> = listed(&kit.db, TaskFilter::default()).await.into_iter().filter(|row| row.urgency < 0).collect();
+        let before: Vec<_> =
+            listed(&kit.db, TaskFilter::default()).await.into_iter().filter(|row| row.urgency < 0).collect();
         assert_eq!(before.len(), 4);
         let recorder = Recorder::new(|_, _| Then::Done);
         let worker = Worker::start(&kit.db, &recorder, 1);
@@ -555,12 +594,25 @@ on_both! {
         execute(&kit.db, &format!("UPDATE tasks SET payload = '{payload}'")).await;
         let recorder = Recorder::new(|_, _| Then::Done);
         let worker = Worker::start(&kit.db, &recorder, 1);
-        let waiting = async || listed(&kit.db, TaskFilter::default()).await.into_iter().find(|row| row.kind == SendMail::KIND).unwrap();
+        let waiting = async || {
+            listed(&kit.db, TaskFilter::default())
+                .await
+                .into_iter()
+                .find(|row| row.kind == SendMail::KIND)
+                .unwrap()
+        };
         for attempt in 1..=ATTEMPTS_MAX + 1 {
-            eventually(async || (waiting().await.attempt, waiting().await.state) == (attempt, TaskState::Ready)).await;
+            eventually(async || {
+                (waiting().await.attempt, waiting().await.state) == (attempt, TaskState::Ready)
+            })
+            .await;
             let row = waiting().await;
-            assert_eq!((row.attempts_max - row.attempt, row.last_error), (ATTEMPTS_MAX, None), "no attempt is used up");
-            assert!(row.run_at > kit.db.now(), "it does not come again at once");
+            assert_eq!(
+                (row.attempts_max - row.attempt, row.last_error),
+                (ATTEMPTS_MAX, None),
+                "no attempt is counted"
+            );
+            assert!(row.run_at > kit.db.now(), "it is delayed");
             enqueue(&kit.db, task(attempt.unsigned_abs().into())).await;
             recorder.saw(usize::try_from(attempt).unwrap()).await;
             later(&kit);
@@ -569,7 +621,7 @@ on_both! {
         assert_eq!(kit.state().await.count("task_failures"), 0);
     }
 
-    async fn a_payload_that_cannot_be_read_is_set_aside_in_the_end_and_its_queue_goes_on(kit: Kit) {
+    async fn a_task_with_an_unreadable_payload_becomes_a_dead_letter_and_its_queue_goes_on(kit: Kit) {
         enqueue(&kit.db, task(1)).await;
         execute(&kit.db, "UPDATE tasks SET payload = '{\"task\": \"numbered\"}'").await;
         enqueue(&kit.db, task(2)).await;
@@ -586,10 +638,10 @@ on_both! {
         let letter = dead(&kit.db).await.remove(0);
         assert_eq!(history(&kit.db, letter.id).await, alike(1..=ATTEMPTS_MAX, Outcome::Unreadable));
         let error = letter.last_error.unwrap();
-        assert_eq!(error, "not a task of this version: missing field `number`");
+        assert_eq!(error, "this version cannot read the task: missing field `number`");
     }
 
-    async fn what_a_stop_hands_back_does_not_count_against_a_task(kit: Kit) {
+    async fn attempts_that_a_stop_handed_back_are_not_counted(kit: Kit) {
         enqueue(&kit.db, task(1)).await;
         for _ in 0..2 * ATTEMPTS_MAX {
             let claimed = claim(&kit.db).await.remove(0);
@@ -599,11 +651,12 @@ on_both! {
         assert_eq!(kit.state().await.count("task_failures"), 0);
     }
 
-    async fn a_start_takes_back_what_the_last_server_had_in_hand(kit: Kit) {
+    async fn a_start_takes_back_the_tasks_of_the_last_server(kit: Kit) {
         enqueue(&kit.db, task(1)).await;
         enqueue(&kit.db, task(2)).await;
         claim(&kit.db).await;
-        execute(&kit.db, "UPDATE tasks SET attempts_max = 1 WHERE subject = (SELECT MAX(subject) FROM tasks)").await;
+        let last = "subject = (SELECT MAX(subject) FROM tasks)";
+        execute(&kit.db, &format!("UPDATE tasks SET attempts_max = 1 WHERE {last}")).await;
         assert_eq!(tasks::take_back(&kit.db, &SystemScope::new("start")).await.unwrap(), 1);
         assert_eq!((depth(&kit.db, TaskState::Ready).await, depth(&kit.db, TaskState::Dead).await), (1, 1));
         for row in listed(&kit.db, TaskFilter::default()).await {
@@ -611,7 +664,7 @@ on_both! {
         }
     }
 
-    async fn measuring_costs_one_statement(kit: Kit) {
+    async fn measuring_takes_one_statement(kit: Kit) {
         for number in 0..3 {
             enqueue(&kit.db, NewTask::from(task(number)).at(kit.db.now() + TimeDelta::seconds(1))).await;
             kit.clock.advance(TimeDelta::seconds(1));
@@ -619,7 +672,20 @@ on_both! {
         let before = kit.db.statements();
         let loads = tasks::loads(&kit.db).await.unwrap();
         assert_eq!(kit.db.statements() - before, 1);
-        let seen: Vec<_> = loads.iter().map(|load| (load.queue, load.kind.as_str(), load.state, load.depth, load.oldest_at, load.due_at)).collect();
-        assert_eq!(seen, [(Queue::Mail, Numbered::KIND, TaskState::Ready, 3, Kit::start(), Kit::start() + TimeDelta::seconds(1))]);
+        let seen: Vec<_> = loads
+            .iter()
+            .map(|load| (load.queue, load.kind.as_str(), load.state, load.depth, load.oldest_at, load.due_at))
+            .collect();
+        assert_eq!(
+            seen,
+            [(
+                Queue::Mail,
+                Numbered::KIND,
+                TaskState::Ready,
+                3,
+                Kit::start(),
+                Kit::start() + TimeDelta::seconds(1)
+            )]
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! The stock of a drop, read once for all who watch it.
+//! The stock of a drop, read once for all its watchers.
 
 use std::{
     collections::HashMap,
@@ -18,42 +18,54 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{AGAIN_AFTER, Live, PACE, locked, topics::Topic, until_instant};
 
-/// The items of a drop, and how many units of each are held.
+/// The items of a drop with their held units.
 #[derive(Debug, PartialEq)]
 pub(crate) struct StockView {
     pub(crate) items: Vec<DropItem>,
     pub(crate) held: Vec<(DropItemId, ItemStockView)>,
 }
 
-/// A stock with the time at which it was first read so.
+/// A stock, and the time when it was first read in this state.
 #[derive(Debug, Clone)]
 pub(crate) struct StockRead {
     pub(crate) view: Arc<StockView>,
     pub(crate) as_of: DateTime<Utc>,
 }
 
-/// Two are the same when they show the same: the later one of them is not told again, so that `as_of` says
-/// when it was first so.
+/// Compares the stock only. An unchanged stock is not sent again, so `as_of` remains the time when it was
+/// first read.
 impl PartialEq for StockRead {
     fn eq(&self, other: &Self) -> bool {
         self.view == other.view
     }
 }
 
-/// For so long a stock that was read is good enough for who asks for it.
+/// How long a cached stock is used.
 const GOOD_FOR: Duration = Duration::from_secs(1);
-/// Of how many drops a stock is kept.
+/// The number of cached drops.
 const KEPT: u64 = 10_000;
 
-/// The stock of drops as it was read a moment ago, for all who ask: a drop is read once a second, however
-/// many they are.
+/// A cache of recently read stock. A drop is read at most once a second, for any number of callers.
 pub(crate) struct StockCache(moka::future::Cache<DropId, Arc<KnownStock>>);
 
-/// A drop and its stock at one instant.
+/// A drop and its stock at the same instant.
 #[derive(Debug)]
 pub(crate) struct KnownStock {
     pub(crate) drop: Drop,
     pub(crate) read: StockRead,
+}
+
+/// Why no stock could be cached. All callers that wait for the same read get the same error.
+#[derive(Debug)]
+enum NoStock {
+    NoDrop,
+    Db(Arc<DbErr>),
+}
+
+impl From<DbErr> for NoStock {
+    fn from(error: DbErr) -> Self {
+        Self::Db(Arc::new(error))
+    }
 }
 
 impl Default for StockCache {
@@ -63,33 +75,35 @@ impl Default for StockCache {
 }
 
 impl StockCache {
-    /// The stock of a drop, one second old at most, whoever may see it; `None` where there is no such drop.
-    /// Who asks while it is being read waits for that.
+    /// Returns the stock of a drop, at most one second old, without checking who may see it; `None` when
+    /// there is no such drop. Concurrent callers share one read.
     pub(crate) async fn get(&self, live: &Live, id: DropId) -> Result<Option<Arc<KnownStock>>, Arc<DbErr>> {
         let known = self.0.try_get_with(id, async {
             let as_of = live.db().now();
             let drop = queries::referred(live.db(), &[id]).await?.remove(&id);
-            let drop = drop.ok_or_else(|| DbErr::RecordNotFound("drop".to_owned()))?;
+            let drop = drop.ok_or(NoStock::NoDrop)?;
             let view = Arc::new(read(live, id).await?);
-            Ok::<_, DbErr>(Arc::new(KnownStock { drop, read: StockRead { view, as_of } }))
+            Ok::<_, NoStock>(Arc::new(KnownStock { drop, read: StockRead { view, as_of } }))
         });
         match known.await {
             Ok(known) => Ok(Some(known)),
-            Err(error) if matches!(*error, DbErr::RecordNotFound(_)) => Ok(None),
-            Err(error) => Err(error),
+            Err(error) => match &*error {
+                NoStock::NoDrop => Ok(None),
+                NoStock::Db(error) => Err(Arc::clone(error)),
+            },
         }
     }
 }
 
-/// The drops whose stock somebody watches.
+/// The feeds of the drops whose stock is watched.
 #[derive(Default)]
 pub(crate) struct StockFeeds(Mutex<HashMap<DropId, Arc<Feed<StockRead>>>>);
 
-/// Watches the stock of a drop.
+/// A watcher of the stock of a drop.
 pub(crate) struct StockWatch(Watcher<StockRead>);
 
 impl StockWatch {
-    /// The stock at first, then each time that it has changed.
+    /// Returns the current stock first, and then each changed one.
     pub(crate) async fn next(&mut self) -> StockRead {
         match self.0.next().await {
             Some(read) => read,
@@ -98,19 +112,19 @@ impl StockWatch {
         }
     }
 
-    /// Makes the next stock one that is read from now on, changed or not.
+    /// Requests another read: the next stock is read after this call, changed or not.
     pub(crate) fn look_again(&mut self) {
         self.0.look_again();
     }
 }
 
 impl Live {
-    /// The stock of a drop, one second old at most, whoever may see it.
+    /// Returns the stock of a drop, at most one second old, without checking who may see it.
     pub(crate) async fn stock_lately(&self, drop: DropId) -> Result<Option<Arc<KnownStock>>, Arc<DbErr>> {
         self.0.stock_cache.get(self, drop).await
     }
 
-    /// Watches the stock of a drop, whoever may see it.
+    /// Watches the stock of a drop, without checking who may see it.
     pub(crate) fn watch_stock(&self, drop: DropId) -> StockWatch {
         let mut feeds = locked(&self.0.stock.0);
         let feed = feeds.entry(drop).or_insert_with(|| {
@@ -121,7 +135,7 @@ impl Live {
         StockWatch(feed.watch())
     }
 
-    /// Takes a feed away that nobody watches; `false` when somebody has come meanwhile.
+    /// Removes a feed that nobody watches; `false` when a watcher has joined meanwhile.
     fn end_stock(&self, drop: DropId, feed: &Feed<StockRead>) -> bool {
         let mut feeds = locked(&self.0.stock.0);
         let is_left = !feed.is_watched();
@@ -132,7 +146,7 @@ impl Live {
     }
 }
 
-/// Reads the stock of a drop whenever it may have changed, for as long as somebody watches.
+/// Reads the stock of a drop whenever it may have changed, for as long as it is watched.
 async fn run(live: Live, drop: DropId, feed: Arc<Feed<StockRead>>) {
     let mut ear = live.topics().listen(Topic::Stock(drop));
     let mut asked = feed.looks().asked();
@@ -147,7 +161,7 @@ async fn run(live: Live, drop: DropId, feed: Arc<Feed<StockRead>>) {
                 (again_at, PACE)
             }
             Err(error) => {
-                tracing::warn!(%error, "the stock of a drop that is watched could not be read; it is tried again");
+                tracing::warn!(%error, "cannot read the stock of a watched drop; retrying");
                 (Some(live.db().now()), AGAIN_AFTER)
             }
         };

@@ -1,15 +1,17 @@
-//! Measures the way of a fact: from the commit that made it true to whoever hears of it in another process,
-//! and to the task that follows from it; on both buses, beside what the broker confirms in the same run.
+//! Measures the path of a fact: from its commit to another process that receives it, and to the task that
+//! follows from it. Both buses are measured, next to the rate at which the broker confirms messages in the
+//! same run.
 //!
-//! Run it by `scripts/with-servers --durable cargo run --release -p bench-bus`. The load runs on the same
+//! Run it with `scripts/with-servers --durable cargo run --release -p bench-bus`. The load runs on the same
 //! processors.
 //!
-//! - *relayed*: facts that wait when a relay starts, until another process has heard of the last
-//! - *heard of*: from commit to hearing, at a steady rate
-//! - *done*: tasks that follow from waiting facts, until the last one is done; and from commit to done, at a
+//! - *relayed*: the rate for a backlog of facts, from the start of a relay until another process has received
+//!   the last
+//! - *received*: the time from commit to reception, at a steady rate
+//! - *done*: the rate of tasks that follow from a backlog of facts, and the time from commit to done at a
 //!   steady rate
 
-#![expect(clippy::expect_used, reason = "a measurement that fails has nothing else to say")]
+#![expect(clippy::expect_used, reason = "a failed measurement ends the program")]
 
 mod broker;
 
@@ -34,7 +36,7 @@ use domain::platform::{
     projections::{FactBatch, Projection, ProjectionError},
     tasks::{Attempt, Queue, Task, TaskError, TaskKinds},
 };
-use domain::reservations::letters::HeldLetter;
+use domain::reservations::{DeskActivity, letters::HeldLetter};
 use serde::{Deserialize, Serialize};
 use testkit::{TestBroker, TestDb};
 use tokio::{
@@ -54,14 +56,15 @@ use workers::{
 };
 
 const ACTOR: Actor = Actor::System("bench");
-/// Facts that wait for the relay.
+/// The backlog of facts for the relay.
 const BACKLOG: u128 = 20_000;
-/// Tasks that wait for a worker.
+/// The backlog of tasks for a worker.
 const TASKS: u128 = 3_000;
-/// Facts committed one by one, and the time between two.
+/// The number of facts that are committed one by one, and the time between two.
 const STEADY: u128 = 1_000;
 const EVERY: Duration = Duration::from_millis(5);
-/// Tasks at once: letters are sent by four, this asks what the machinery itself can do.
+/// The number of concurrent tasks. The server sends four letters at a time; this measures the limit of the
+/// machinery.
 const CONCURRENCY: usize = 32;
 
 fn main() {
@@ -92,7 +95,7 @@ fn main() {
             processes.push((db, bus));
         }
         let relayed = measure(&processes).await;
-        println!("  relayed, of what the broker confirms: {:.2}", relayed / floor);
+        println!("  facts relayed per message that the broker confirms: {:.2}", relayed / floor);
     });
 }
 
@@ -102,7 +105,7 @@ async fn open(store: &TestDb) -> Db {
         .expect("a new database can be opened")
 }
 
-/// Measures everything on two processes; answers how many facts are relayed in a second.
+/// Measures everything on two processes. Returns the number of facts relayed per second.
 async fn measure(processes: &[(Db, Arc<dyn Bus>)]) -> f64 {
     let [(here, to), (there, from)] = processes else { return 0.0 };
     let mut heard = Heard::start(there, from).await;
@@ -125,8 +128,8 @@ async fn measure(processes: &[(Db, Arc<dyn Bus>)]) -> f64 {
             delays.extend(sent.since(account.0.as_u128()));
         }
     }
-    writer.await.expect("the writer ends");
-    say("from commit to heard of", &mut delays);
+    writer.await.expect("the writer does not panic");
+    say("from commit to received", &mut delays);
 
     let (worker, done) = start_worker(there, from);
     let began = Instant::now();
@@ -134,12 +137,12 @@ async fn measure(processes: &[(Db, Arc<dyn Bus>)]) -> f64 {
         publish(here, (first..first.saturating_add(1_000)).map(reserved)).await;
     }
     done.until(TASKS).await;
-    println!("  tasks done that follow        {:>9.0}/s  ({TASKS} at once)", rate(TASKS, began.elapsed()));
+    println!("  following tasks done          {:>9.0}/s  ({TASKS} at once)", rate(TASKS, began.elapsed()));
     done.forget();
     let sent = Times::default();
     let writer = steady(here.clone(), sent.clone(), reserved);
     done.until(STEADY).await;
-    writer.await.expect("the writer ends");
+    writer.await.expect("the writer does not panic");
     let mut delays: Vec<Duration> =
         done.taken().into_iter().filter_map(|(number, at)| sent.until(number, at)).collect();
     say("from commit to done", &mut delays);
@@ -149,26 +152,26 @@ async fn measure(processes: &[(Db, Arc<dyn Bus>)]) -> f64 {
     relayed
 }
 
-/// Hands on what a process hears of, through the loop that keeps projections up.
+/// Passes on the facts that a process receives, through the loop that runs projections.
 struct Heard {
     facts: UnboundedReceiver<Arc<Stamped>>,
     following: JoinHandle<()>,
 }
 
 impl Heard {
-    /// Begins with the newest fact.
+    /// Starts at the newest fact.
     async fn start(db: &Db, bus: &Arc<dyn Bus>) -> Self {
         let (sender, facts) = unbounded_channel();
         let projection = Arc::new(HeardProjection { facts: sender, position: watch::Sender::new(None) });
         let mut position = projection.position.subscribe();
         let following =
             tokio::spawn(projections::run(db.clone(), Arc::clone(bus), projection, CancellationToken::new()));
-        position.wait_for(Option::is_some).await.expect("facts can be followed");
+        position.wait_for(Option::is_some).await.expect("the projection runs");
         Self { facts, following }
     }
 
     async fn next(&mut self) -> Arc<Stamped> {
-        self.facts.recv().await.expect("facts can be followed")
+        self.facts.recv().await.expect("the projection runs")
     }
 }
 
@@ -201,7 +204,7 @@ impl Projection for HeardProjection {
     }
 }
 
-/// The relay of a process, and what announces its tasks.
+/// The relay of a process, and the loop that announces its tasks.
 struct Running {
     stop: CancellationToken,
     loops: Vec<JoinHandle<()>>,
@@ -210,7 +213,8 @@ struct Running {
 impl Running {
     fn start(db: &Db, bus: &Arc<dyn Bus>) -> Self {
         let stop = CancellationToken::new();
-        let relaying = tokio::spawn(relay::run(db.clone(), Arc::clone(bus), stop.clone()));
+        let relaying =
+            tokio::spawn(relay::run(db.clone(), Arc::clone(bus), DeskActivity::default(), stop.clone()));
         let announcing = tokio::spawn(announce::run(db.clone(), Arc::clone(bus), stop.clone()));
         Self { stop, loops: vec![relaying, announcing] }
     }
@@ -218,7 +222,7 @@ impl Running {
     async fn end(self) {
         self.stop.cancel();
         for running in self.loops {
-            running.await.expect("a loop ends");
+            running.await.expect("the loop does not panic");
         }
     }
 }
@@ -236,7 +240,7 @@ async fn publish(db: &Db, facts: impl Iterator<Item = Fact>) {
     in_tx(db, ACTOR, async |tx| outbox::publish_all(tx, &facts).await).await.expect("facts can be written");
 }
 
-/// Commits one fact after the other at a steady rate, and notes when.
+/// Commits one fact after the other at a steady rate, and records the times.
 fn steady(db: Db, sent: Times, fact: fn(u128) -> Fact) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut tick = tokio::time::interval(EVERY);
@@ -248,7 +252,7 @@ fn steady(db: Db, sent: Times, fact: fn(u128) -> Fact) -> JoinHandle<()> {
     })
 }
 
-/// When something happened, by its number.
+/// The times of numbered events.
 #[derive(Clone, Default)]
 struct Times(Arc<Mutex<HashMap<u128, Instant>>>);
 
@@ -261,7 +265,7 @@ impl Times {
         self.locked().insert(number, Instant::now());
     }
 
-    /// Zero when it was heard of before its writer had noted that it was committed.
+    /// Returns the time since an event, or zero if it was received before its writer had recorded its commit.
     fn since(&self, number: u128) -> Option<Duration> {
         Some(self.locked().get(&number).map_or(Duration::ZERO, Instant::elapsed))
     }
@@ -277,7 +281,7 @@ impl Times {
     }
 }
 
-/// Does nothing, and notes when.
+/// Does nothing but record the time.
 #[derive(Clone, Default)]
 struct Done(Times);
 
@@ -295,7 +299,7 @@ impl Done {
     }
 }
 
-/// In place of the task that sends a letter about what is held: only notes that it runs.
+/// Replaces the task that sends the letter about a hold: it only records that it runs.
 #[derive(Serialize, Deserialize)]
 struct NoteMail {
     letter: HeldLetter,
@@ -322,6 +326,7 @@ fn start_worker(db: &Db, bus: &Arc<dyn Bus>) -> (Stop, Done) {
     let (done, stop) = (Done::default(), Stop::default());
     let worker = QueueWorker {
         db: db.clone(),
+        desk: DeskActivity::default(),
         bus: Arc::clone(bus),
         queue: Queue::Mail,
         concurrency: CONCURRENCY,

@@ -1,8 +1,7 @@
 //! Drops. A drop is one preorder run, from its draft to the end of its window.
 //!
 //! - [`terms`] and [`state`]: the rules
-//! - [`create`], [`update`], [`add_item`](fn@add_item), [`remove_item`](fn@remove_item) and [`publish`]: the
-//!   operations
+//! - [`create()`], [`update()`], [`add_item()`], [`remove_item()`] and [`publish()`]: the operations
 //! - [`queries`]: the reads
 //! - `gate`: the lock under which every claim on units is decided
 //!
@@ -10,21 +9,24 @@
 //! claims are therefore there: withdrawing a drop, cancelling a drop and changing an item.
 
 mod add_item;
-pub mod create;
+mod create;
 pub(crate) mod drop_row;
 pub(crate) mod enter_state;
 pub(crate) mod gate;
 pub(crate) mod item_row;
 pub mod items;
 pub mod personal_data;
-pub mod publish;
+mod publish;
 pub mod queries;
 mod remove_item;
 pub mod state;
 pub mod terms;
-pub mod update;
+mod update;
 
 pub use add_item::{NewItem, add_item};
+pub use create::{CreateDrop, CreateDropRefusal, create};
 pub use drop_row::Model as Drop;
 pub use item_row::Model as DropItem;
+pub use publish::{PublishRefusal, publish};
 pub use remove_item::remove_item;
+pub use update::{UpdateDrop, UpdateDropRefusal, update};

@@ -4,11 +4,11 @@
 //!
 //! * [`gateway`] is the port to a payment gateway; [`gateways`] lists all gateways of a deployment.
 //! * [`state`] is the state machine of a payment.
-//! * A buyer [chooses](mod@choose) a [`method`] of payment.
-//! * [`tasks`] call the gateway: they [`advance`] a payment, [cancel its intent](mod@cancel_intent) and [make
-//!   refunds](mod@make_refund).
-//! * [`webhook`] receives the gateway's events, and [`sync`] polls the gateway when no event arrives.
-//!   [`apply`] brings a payment to the state that the gateway reports.
+//! * [`method`] describes how a buyer pays; `choose` records the buyer's choice.
+//! * [`tasks`] call the gateway: they [`advance`](fn@advance) a payment, [cancel its
+//!   intent](fn@cancel_intent) and [make refunds](fn@make_refund).
+//! * [`webhook`] receives the gateway's events, and [`sync`](fn@sync) polls the gateway when no event
+//!   arrives. [`apply`](fn@apply) brings a payment to the state that the gateway reports.
 //! * [`reconcile`] finds work that was missed.
 //! * [`payable`] is the port to the capability that a payment is for.
 //!
@@ -17,14 +17,14 @@
 //! Architecture invariant: payments are a lower layer. They know money, gateways and the ledger. They know
 //! neither drops nor reservations.
 
-pub mod advance;
-pub mod apply;
-pub mod cancel_intent;
-pub mod choose;
+mod advance;
+mod apply;
+mod cancel_intent;
+mod choose;
 pub mod gateway;
 pub mod gateways;
 mod ledger;
-pub mod make_refund;
+mod make_refund;
 pub mod method;
 pub mod payable;
 pub(crate) mod payment_row;
@@ -32,19 +32,24 @@ pub mod personal_data;
 pub mod reconcile;
 pub mod state;
 pub mod step;
-pub mod sync;
+mod sync;
 pub mod tasks;
-pub mod webhook;
+mod webhook;
 
 use std::collections::{BTreeMap, HashMap};
 
 use sea_orm::DbErr;
 
-pub(crate) use choose::choose;
+pub use advance::advance;
+pub use apply::{ApplyRefusal, apply};
+pub use cancel_intent::cancel_intent;
+pub(crate) use choose::{Choice, ChooseRefusal, choose};
+pub use make_refund::make_refund;
 pub use payable::Payables;
 pub use payment_row::{Model as Payment, Purpose, Refund, RefundReason, RefundState};
 pub(crate) use payment_row::{checkouts_paid_by, lock_of_checkout};
-pub use webhook::receive_webhook;
+pub use sync::sync;
+pub use webhook::{apply_webhook, receive_webhook, sweep_inbox};
 
 use crate::platform::{
     Db, Money, Tx,

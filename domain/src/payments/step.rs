@@ -3,6 +3,8 @@
 //! No call is made while a transaction is open. Each call carries an idempotency key that is derived from
 //! stored rows, so that the gateway recognises a retry after a crash.
 
+use std::time::Duration;
+
 use sea_orm::DbErr;
 
 use super::{apply::ApplyRefusal, gateway::GatewayError};
@@ -14,6 +16,9 @@ pub enum StepError {
     /// The call to the gateway failed. If the error is temporary, it may be retried with the same key.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
+    /// Too much is being done on the same rows; it may be tried again after this wait.
+    #[error("busy; try again in {} s", .0.as_secs())]
+    Busy(Duration),
     /// The database failed.
     #[error("the database failed")]
     Db(#[from] DbErr),
@@ -26,7 +31,7 @@ impl From<OpError<ApplyRefusal>> for StepError {
     fn from(error: OpError<ApplyRefusal>) -> Self {
         match error {
             OpError::Db(error) => Self::Db(error),
-            busy @ OpError::Busy(_) => Self::Db(DbErr::Custom(busy.to_string())),
+            OpError::Busy(wait) => Self::Busy(wait),
             OpError::Refused(why) => Self::Disagree(format!("{why:?}")),
             OpError::Inconsistent(what) => Self::Disagree(what.to_string()),
         }

@@ -24,7 +24,9 @@ use crate::platform::{
 impl From<StepError> for TaskError {
     fn from(error: StepError) -> Self {
         match error {
-            StepError::Gateway(GatewayError::Later(_)) | StepError::Db(_) => Self::retry(error),
+            StepError::Gateway(GatewayError::Later(_)) | StepError::Db(_) | StepError::Busy(_) => {
+                Self::retry(error)
+            }
             StepError::Gateway(GatewayError::Refused(_)) | StepError::Disagree(_) => Self::discard(error),
         }
     }

@@ -18,7 +18,7 @@ use sea_orm::{
     sea_query::{Expr, OnConflict},
 };
 
-use super::db::Tx;
+use super::{Inconsistency, db::Tx};
 
 mod entity {
     use super::*;
@@ -69,7 +69,7 @@ pub async fn take(tx: &Tx, name: &str, rate: Rate) -> Result<Result<(), TimeDelt
     let known = OnConflict::column(C::Name).do_nothing().to_owned();
     Entity::insert(row).on_conflict(known).exec_without_returning(tx.conn()).await?;
     let row = Entity::find_by_id(name.to_owned()).lock_exclusive().one(tx.conn()).await?;
-    let row = row.ok_or_else(|| DbErr::RecordNotFound(format!("budget {name}")))?;
+    let row = row.ok_or_else(|| Inconsistency::missing("budgets", name))?;
     match next_whole_at(row.whole_at, now, rate) {
         Err(wait) => Ok(Err(wait)),
         Ok(whole_at) => {

@@ -22,7 +22,7 @@ use sea_orm::{
     },
 };
 
-use super::db::Tx;
+use super::{Inconsistency, db::Tx};
 
 /// Inserts rows that all have the same columns set: one statement, none for no rows.
 pub(crate) async fn insert_all<A>(tx: &Tx, rows: Vec<A>) -> Result<(), DbErr>
@@ -151,7 +151,8 @@ fn as_json<A: ActiveModelTrait>(rows: &[A]) -> Result<InsertStatement, DbErr> {
             });
             let name = column.as_str();
             let value = row.get(*column).into_value();
-            let value = value.ok_or_else(|| DbErr::Type(format!("{name} is set in some rows only")))?;
+            let value =
+                value.ok_or_else(|| Inconsistency::new(format_args!("{name} is set in some rows only")))?;
             array.extend([name, "\":"]);
             write_json(&mut array, value)?;
         }
@@ -163,7 +164,7 @@ fn as_json<A: ActiveModelTrait>(rows: &[A]) -> Result<InsertStatement, DbErr> {
     select.columns(columns.iter().copied()).from_function(members, "members");
     let mut insert = Query::insert();
     insert.into_table(entity.table_ref()).columns(columns);
-    insert.select_from(select).map_err(|error| DbErr::Custom(error.to_string()))?;
+    insert.select_from(select).map_err(Inconsistency::new)?;
     Ok(insert)
 }
 
@@ -174,9 +175,10 @@ fn write_json(json: &mut String, value: Value) -> Result<(), DbErr> {
         Value::Bool(value) => value.map(|value| value.to_string()),
         Value::Int(value) => value.map(|value| value.to_string()),
         Value::BigInt(value) => value.map(|value| value.to_string()),
-        Value::String(value) => {
-            value.map(|value| serde_json::to_string(&value)).transpose().map_err(not_json)?
-        }
+        Value::String(value) => value
+            .map(|value| serde_json::to_string(&value))
+            .transpose()
+            .map_err(|error| Inconsistency::no_json("a text", error))?,
         Value::Bytes(value) => value.map(|value| format!("\"\\\\x{}\"", hex::encode(value))),
         Value::Json(value) => value.map(|value| value.to_string()),
         Value::Uuid(value) => value.map(|value| text(&value)),
@@ -184,14 +186,10 @@ fn write_json(json: &mut String, value: Value) -> Result<(), DbErr> {
         Value::ChronoDateTimeUtc(value) => {
             value.map(|at| text(&at.to_rfc3339_opts(SecondsFormat::Micros, true)))
         }
-        other => return Err(DbErr::Type(format!("{other:?} has no form in JSON here"))),
+        other => return Err(Inconsistency::new(format_args!("{other:?} has no form in JSON here")).into()),
     };
     json.push_str(written.as_deref().unwrap_or("null"));
     Ok(())
-}
-
-fn not_json(error: serde_json::Error) -> DbErr {
-    DbErr::Json(error.to_string())
 }
 
 #[cfg(test)]

@@ -13,7 +13,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -53,8 +52,6 @@ struct Inner {
     statements: Arc<AtomicU64>,
     /// How far the database's clock is ahead of this process's.
     ahead_micros: Arc<AtomicI64>,
-    /// Whether buyers wait for decisions in this process.
-    rush: watch::Sender<bool>,
 }
 
 impl Db {
@@ -87,7 +84,6 @@ impl Db {
             due: Arc::default(),
             statements,
             ahead_micros,
-            rush: watch::Sender::new(false),
         }))
     }
 
@@ -96,7 +92,7 @@ impl Db {
     pub fn with_clock(&self, clock: Arc<dyn Clock>) -> Self {
         let (writer, readers) = (self.0.writer.clone(), self.0.readers.clone());
         let (entropy, statements) = (Arc::clone(&self.0.entropy), Arc::clone(&self.0.statements));
-        let (commits, due, rush) = (self.0.commits.clone(), Arc::clone(&self.0.due), self.0.rush.clone());
+        let (commits, due) = (self.0.commits.clone(), Arc::clone(&self.0.due));
         let (machine_clock, ahead_micros) =
             (Arc::clone(&self.0.machine_clock), Arc::clone(&self.0.ahead_micros));
         Self(Arc::new(Inner {
@@ -109,7 +105,6 @@ impl Db {
             due,
             statements,
             ahead_micros,
-            rush,
         }))
     }
 
@@ -184,19 +179,6 @@ impl Db {
     /// Wakes whoever waits on [`Db::commits`].
     pub fn wake(&self) {
         self.0.commits.send_modify(|count| *count = count.wrapping_add(1));
-    }
-
-    /// Says whether buyers wait for decisions in this process.
-    pub(crate) fn set_rush(&self, rush: bool) {
-        self.0.rush.send_if_modified(|before| std::mem::replace(before, rush) != rush);
-    }
-
-    /// Waits until no buyer waits for a decision in this process, but no longer than that: for work that can
-    /// wait, and that would take the processor and the writer from them.
-    pub async fn when_calm(&self, patience: Duration) {
-        let mut rush = self.0.rush.subscribe();
-        let calm = rush.wait_for(|rush| !*rush);
-        let _patience_is_over = tokio::time::timeout(patience, calm).await;
     }
 
     /// How many tasks this process has queued to be run at once since this was asked last, by queue: what a

@@ -21,7 +21,9 @@ use sea_orm::{
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{access::Actor, bulk, db::Tx, entropy::equal_in_constant_time};
+use super::{Inconsistency, access::Actor, bulk, db::Tx, entropy::equal_in_constant_time};
+
+const TABLE: &str = "idempotency_keys";
 
 mod entity {
     use super::*;
@@ -92,7 +94,7 @@ impl KeyAsked<'_> {
 
 /// What inputs are compared by.
 pub fn hash_of(input: &impl Serialize) -> Result<Vec<u8>, DbErr> {
-    let input = serde_json::to_vec(input).map_err(|error| DbErr::Json(error.to_string()))?;
+    let input = serde_json::to_vec(input).map_err(|error| Inconsistency::no_json("an input", error))?;
     Ok(Sha256::digest(&input).to_vec())
 }
 
@@ -107,7 +109,7 @@ pub async fn claim(
 ) -> Result<Claim, DbErr> {
     let asked = KeyAsked { principal, operation, key, input_hash: &hash_of(input)?, result };
     let claim = claim_all(tx, &[asked]).await?.into_iter().next();
-    claim.ok_or_else(|| DbErr::RecordNotFound("idempotency key".to_owned()))
+    Ok(claim.ok_or_else(|| Inconsistency::missing(TABLE, key.0.as_str()))?)
 }
 
 /// Claims keys, each of which is asked for once, in ascending order, so that no two transactions wait for
@@ -154,7 +156,7 @@ pub async fn claim_all(tx: &Tx, asked: &[KeyAsked<'_>]) -> Result<Vec<Claim>, Db
         if inserted.contains(identity) {
             return Ok(Claim::Fresh);
         }
-        let known = known.get(identity).ok_or_else(|| DbErr::RecordNotFound("idempotency key".to_owned()))?;
+        let known = known.get(identity).ok_or_else(|| Inconsistency::missing(TABLE, &identity.2))?;
         let same = equal_in_constant_time(&known.input_hash, asked.input_hash);
         Ok(if same { Claim::Replay(known.result) } else { Claim::Mismatch })
     });

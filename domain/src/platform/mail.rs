@@ -10,6 +10,7 @@ use sea_orm::{DbErr, JsonValue};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    Inconsistency,
     entropy::Secret,
     faults::{self, Point},
     ids::EntityId,
@@ -106,7 +107,7 @@ pub struct SendMail {
 impl SendMail {
     /// Returns the task that writes this letter.
     pub fn new<L: Letter>(letter: &L) -> Result<Self, DbErr> {
-        let stored = letter::stored(letter).map_err(|error| DbErr::Json(error.to_string()))?;
+        let stored = letter::stored(letter).map_err(|error| Inconsistency::no_json(L::KIND, error))?;
         Ok(Self { letter: stored, subject: letter.subject() })
     }
 

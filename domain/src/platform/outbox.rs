@@ -16,7 +16,7 @@ use sea_orm::{
 };
 
 use super::{
-    bulk,
+    Inconsistency, bulk,
     db::{Db, Tx},
     facts::Fact,
     faults::{self, Point},
@@ -109,7 +109,9 @@ pub(crate) async fn publish_traced(
             kind: Set(fact.kind().to_owned()),
             aggregate: Set(fact.aggregate()),
             version: Set(version),
-            payload: Set(serde_json::to_value(&fact).map_err(|error| DbErr::Json(error.to_string()))?),
+            payload: Set(
+                serde_json::to_value(&fact).map_err(|error| Inconsistency::no_json(fact.kind(), error))?
+            ),
             traceparent: Set(trace.map(|trace| trace.header())),
             created_at: Set(tx.now()),
         });
@@ -206,7 +208,8 @@ where
     let mut stamped = Vec::with_capacity(rows.len());
     for row in rows {
         position = row.position.unwrap_or(position);
-        let fact = serde_json::from_value(row.payload).map_err(|error| DbErr::Json(error.to_string()))?;
+        let fact = serde_json::from_value(row.payload)
+            .map_err(|error| Inconsistency::value("outbox", "payload", row.id, error, "a fact"))?;
         let trace = row.traceparent.as_deref().and_then(TraceParent::parse);
         stamped.push(Stamped { id: row.id, position, version: row.version, fact, trace });
     }

@@ -1,9 +1,9 @@
-//! What stored rows say that they should not: [`Inconsistency`] names the table, the column and the row.
+//! Inconsistent stored data: an [`Inconsistency`] names the table, the column and the row.
 //!
 //! A value type that is read from a column ([`values`](super::values), [`Country`](super::Country)) never
-//! bends what it finds there: a value that is out of range fails the read with [`misread`]. SeaORM carries
-//! the failure as a `DbErr`, because its trait asks for one; [`StoreError`] and [`OpError`](super::OpError)
-//! take the inconsistency out of it again.
+//! adjusts what it finds: a value out of range fails the read with [`misread`]. SeaORM carries the failure as
+//! a `DbErr`, because its trait requires one. [`StoreError`] and [`OpError`](super::OpError) extract the
+//! inconsistency again.
 
 use std::fmt;
 
@@ -13,19 +13,19 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-/// Stored state that no operation makes: a defect of ours, or a foreign hand in the database. Never the
-/// caller's doing.
+/// A stored state that no operation writes: a defect of the program, or a manual change in the database. It
+/// is never the caller's fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Inconsistency(String);
 
 impl Inconsistency {
-    /// Describes a contradiction: which row of which table, and what is wrong with it.
+    /// Describes a contradiction: the table and row, and what is wrong.
     pub fn new(what: impl fmt::Display) -> Self {
         Self(what.to_string())
     }
 
-    /// A column of a row has a value that it cannot have.
+    /// Reports a column value that is not allowed.
     pub fn value(
         table: &str,
         column: &str,
@@ -36,13 +36,18 @@ impl Inconsistency {
         Self(format!("{table}.{column} of {row} is {value}, which is not {expected}"))
     }
 
-    /// A row that must be there is not.
+    /// Reports a value that cannot be written as JSON.
+    pub fn no_json(what: &str, error: impl fmt::Display) -> Self {
+        Self(format!("{what} cannot be written as JSON: {error}"))
+    }
+
+    /// Reports a required row that is missing.
     pub fn missing(table: &str, row: impl fmt::Display) -> Self {
-        Self(format!("{table} has no row {row}, which must be there"))
+        Self(format!("{table} has no row {row}, although it is required"))
     }
 }
 
-/// Why rows could not be read or written, below any operation.
+/// Why rows could not be read or written, at a level below the operations.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The database failed.
@@ -62,7 +67,19 @@ impl From<DbErr> for StoreError {
     }
 }
 
-/// What a failed read says of the row, if that is why it failed.
+/// For functions whose signature allows only a `DbErr`. [`StoreError`] and [`OpError`](super::OpError) extract
+/// the inconsistency again.
+impl From<Inconsistency> for DbErr {
+    fn from(inconsistency: Inconsistency) -> Self {
+        Self::TryIntoErr {
+            from: "a stored value",
+            into: "a value of ours",
+            source: std::sync::Arc::new(inconsistency),
+        }
+    }
+}
+
+/// Returns the inconsistency that made a read fail, if that was the cause.
 pub(crate) fn inconsistency(error: &DbErr) -> Option<&Inconsistency> {
     match error {
         DbErr::TryIntoErr { source, .. } => source.downcast_ref(),
@@ -70,7 +87,7 @@ pub(crate) fn inconsistency(error: &DbErr) -> Option<&Inconsistency> {
     }
 }
 
-/// The failure of a read whose column has a value that its type cannot have.
+/// Builds the error of a read whose column has a value that its type does not allow.
 pub(crate) fn misread<T, I: ColIdx>(
     row: &QueryResult,
     index: I,
@@ -88,8 +105,8 @@ pub(crate) fn misread<T, I: ColIdx>(
     DbErr::TryIntoErr { from: "a stored value", into, source: std::sync::Arc::new(inconsistency) }.into()
 }
 
-/// The table that a column of a result comes from. PostgreSQL tells its object id only: `SELECT
-/// 16434::regclass` has the name.
+/// Returns the table that a column of a result comes from. PostgreSQL reports only its object id; `SELECT
+/// 16434::regclass` returns the name.
 fn table_of(row: &QueryResult, column: &str) -> String {
     if let Some(row) = row.try_as_sqlite_row()
         && let Some(found) = row.columns().iter().find(|found| found.name() == column)
@@ -103,11 +120,11 @@ fn table_of(row: &QueryResult, column: &str) -> String {
     {
         return format!("{}::regclass", id.0);
     }
-    // Computed, or returned by a statement that wrote it.
+    // The column was computed, or returned by a statement that wrote it.
     "(unnamed table)".to_owned()
 }
 
-/// Which row it is: its id, or else the ids that it refers to.
+/// Identifies the row by its id, or else by the ids that it refers to.
 fn key_of(row: &QueryResult) -> String {
     if let Ok(id) = row.try_get::<Uuid>("", "id") {
         return format!("row {id}");
@@ -118,7 +135,7 @@ fn key_of(row: &QueryResult) -> String {
     if ids.is_empty() { "an unnamed row".to_owned() } else { format!("the row with {}", ids.join(", ")) }
 }
 
-/// Makes a value that is stored as TEXT a column's value: it is read through its `FromStr`.
+/// Makes a value that is stored as TEXT usable as a column type. It is read through its `FromStr`.
 macro_rules! stored_text {
     ($name:ident, $text:path, $expected:literal) => {
         impl From<$name> for sea_orm::Value {
@@ -157,7 +174,7 @@ macro_rules! stored_text {
                 sea_orm::Value::String(None)
             }
         }
-        // A primary key is never made by the database.
+        // The database never generates a primary key.
         impl sea_orm::TryFromU64 for $name {
             fn try_from_u64(_: u64) -> Result<Self, sea_orm::DbErr> {
                 Err(sea_orm::DbErr::ConvertFromU64(stringify!($name)))

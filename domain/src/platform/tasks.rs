@@ -1,9 +1,15 @@
-//! Tasks: background work as rows. The row is the truth (attempt, `run_at`, last error); a bus
-//! only tells workers that there is something to claim.
+//! The task queue: background work, stored as rows.
 //!
-//! Here: the queues, the rows, and how a task is queued. [`kinds`] says what a task is, [`claim`](mod@claim)
-//! gives one to a worker and takes down how that ended, [`failures`] is the history, [`admin`] what
-//! administrators see and do, [`measure`] what the metrics ask.
+//! The row is the source of truth (attempt, `run_at`, last error). A bus only tells workers that there is a
+//! task to claim.
+//!
+//! This file has the queues, the rows and the functions that queue a task.
+//!
+//! - [`kinds`] defines what a task is.
+//! - [`claim`](mod@claim) lets workers claim tasks and record how each attempt ended.
+//! - [`failures`] keeps the history of failed attempts.
+//! - [`admin`] lets administrators list tasks and requeue or discard dead letters.
+//! - [`measure`] reads the numbers for metrics.
 
 #![expect(clippy::disallowed_methods, reason = "the tasks table's own finders")]
 
@@ -19,7 +25,7 @@ use sea_orm::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{bulk, db::Tx, ids::TaskId, trace::TraceParent};
+use super::{Inconsistency, bulk, db::Tx, ids::TaskId, trace::TraceParent};
 
 pub mod admin;
 pub mod claim;
@@ -39,7 +45,7 @@ pub use failures::{FAILURES_MAX, Outcome, TaskFailure, failures_of};
 pub use kinds::{Attempt, TASK_SECS_MAX, Task, TaskError, TaskKinds};
 pub use measure::{Load, come_due, depths, loads, next_due, next_due_after};
 
-/// The queues. Each has workers of its own, so that slow work never delays urgent work.
+/// The queues. Each has its own workers, so that slow work never delays urgent work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 #[serde(rename_all = "snake_case")]
@@ -47,16 +53,16 @@ pub enum Queue {
     /// Calls to the payment gateway.
     #[sea_orm(string_value = "payments")]
     Payments,
-    /// Changes of our own state that are due: lapses, webhooks taken in.
+    /// Due changes of our own state: lapses of holds, and the processing of webhooks.
     #[sea_orm(string_value = "reservations")]
     Reservations,
     /// Letters.
     #[sea_orm(string_value = "mail")]
     Mail,
-    /// What the sandbox gateway does in its own time.
+    /// The actions that the sandbox gateway takes on its own.
     #[sea_orm(string_value = "sandbox")]
     Sandbox,
-    /// Files of products that are read in.
+    /// Imports of product files.
     #[sea_orm(string_value = "imports")]
     Imports,
 }
@@ -65,7 +71,7 @@ impl Queue {
     /// All queues.
     pub const ALL: [Self; 5] = [Self::Payments, Self::Reservations, Self::Mail, Self::Sandbox, Self::Imports];
 
-    /// Whether its work may wait while buyers wait for decisions.
+    /// Returns whether the work of this queue may wait while buyers wait for decisions.
     pub fn can_wait(self) -> bool {
         match self {
             Self::Payments | Self::Reservations => false,
@@ -73,19 +79,19 @@ impl Queue {
         }
     }
 
-    /// How many of its tasks one process runs at once, unless it is told otherwise. Payments wait for a
-    /// gateway on the network, most others for the database, which on SQLite has one writer.
+    /// Returns the default number of tasks that one process runs at once. Payments wait for a gateway on the
+    /// network. Most others wait for the database, which on SQLite has one writer.
     pub fn concurrency(self) -> usize {
         match self {
             Self::Payments => 16,
             Self::Reservations | Self::Sandbox => 8,
             Self::Mail => 4,
-            // Each writes all the time.
+            // Each import writes all the time.
             Self::Imports => 2,
         }
     }
 
-    /// The constant name.
+    /// Returns the constant name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Payments => "payments",
@@ -97,7 +103,7 @@ impl Queue {
     }
 }
 
-/// How many tasks of each queue may be run now.
+/// The number of tasks of each queue that were queued to run at once.
 #[derive(Debug, Default)]
 pub(crate) struct Due([AtomicU32; Queue::ALL.len()]);
 
@@ -113,7 +119,7 @@ impl Due {
         }
     }
 
-    /// Takes the counts away; queues without any are left out.
+    /// Returns the counts and resets them; queues without any are left out.
     pub(crate) fn take(&self) -> Vec<(Queue, u32)> {
         let counts = Queue::ALL
             .into_iter()
@@ -122,17 +128,17 @@ impl Due {
     }
 }
 
-/// Where a task stands.
+/// The state of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 pub enum TaskState {
     /// Waits for its `run_at` and for a worker.
     #[sea_orm(string_value = "READY")]
     Ready,
-    /// A worker has it, until `lease_until`.
+    /// A worker runs it and holds its lease until `lease_until`.
     #[sea_orm(string_value = "RUNNING")]
     Running,
-    /// Failed too often, or for good: waits for a person.
+    /// A dead letter: it failed permanently or too often, and waits for a person.
     #[sea_orm(string_value = "DEAD")]
     Dead,
 }
@@ -148,19 +154,19 @@ mod entity {
         pub kind: String,
         pub queue: Queue,
         pub payload: Json,
-        /// What it is about; `None` in rows of versions that did not note it.
+        /// What the task is about; `None` in rows written by versions that did not record it.
         pub subject: Option<String>,
-        /// While a task with this key waits, no second one is queued.
+        /// While a task with this key is ready, no second one is queued.
         pub unique_key: Option<String>,
         pub state: TaskState,
-        /// Attempts begun. It only grows, so it tells one holder of the task from any other.
+        /// The number of attempts begun. It never decreases, so it identifies the worker that holds the task.
         pub attempt: i32,
-        /// Attempts that may be begun before the task is a dead letter.
+        /// The number of attempts that may be begun before the task becomes a dead letter.
         pub attempts_max: i32,
         pub run_at: DateTime<Utc>,
-        /// Among tasks that are due, the lower class runs first …
+        /// The priority class: among due tasks, lower classes run first.
         pub urgency: i32,
-        /// … and within a class the older concern.
+        /// The age of the concern: within a class, older ones run first.
         pub since: DateTime<Utc>,
         pub lease_until: Option<DateTime<Utc>>,
         pub last_error: Option<String>,
@@ -175,14 +181,14 @@ mod entity {
 pub use entity::Model as TaskRow;
 use entity::{ActiveModel, Column as C, Entity};
 
-/// How often a task is tried before it becomes a dead letter: with the waits between, half an hour at most.
-/// The migration that made the column gives it to rows of earlier versions.
+/// The number of attempts before a task becomes a dead letter; with the waits between them, half an hour at
+/// most. The migration that added the column sets the same value in earlier rows.
 pub const ATTEMPTS_MAX: i32 = 12;
 
-/// The name of the kind within a payload, so that a payload can be read on its own.
+/// The key of the kind's name within a payload, so that a payload can be read on its own.
 const KIND_KEY: &str = "task";
 
-/// A task's payload as its row keeps it: its fields, and the name of its kind.
+/// Returns a task's payload as stored: its fields and the name of its kind.
 pub fn stored<T: Task>(task: &T) -> Result<JsonValue, serde_json::Error> {
     let mut payload = serde_json::to_value(task)?;
     if let Some(fields) = payload.as_object_mut() {
@@ -197,7 +203,7 @@ pub struct NewTask {
     kind: &'static str,
     queue: Queue,
     subject: String,
-    /// Or why it cannot be written, which [`enqueue`] answers.
+    /// The payload, or the error that [`enqueue`] returns because it cannot be serialized.
     payload: Result<JsonValue, String>,
     is_unique: bool,
     run_at: Option<DateTime<Utc>>,
@@ -223,26 +229,27 @@ impl<T: Task> From<T> for NewTask {
 }
 
 impl NewTask {
-    /// Not before that instant.
+    /// Delays the task until `run_at`.
     pub fn at(mut self, run_at: DateTime<Utc>) -> Self {
         self.run_at = Some(run_at);
         self
     }
 
-    /// Not while a task of the same kind with the same subject waits.
+    /// Skips the task if one of the same kind and subject is already waiting.
     pub fn unique(mut self) -> Self {
         self.is_unique = true;
         self
     }
 
-    /// After all due tasks of a lower class, and within the class by the age of the concern.
+    /// Ranks the task: it runs after all due tasks of a lower class, and within its class by the age of its
+    /// concern.
     pub fn ranked(mut self, urgency: i32, since: DateTime<Utc>) -> Self {
         self.urgency = urgency;
         self.since = Some(since);
         self
     }
 
-    /// Caused by that trace rather than by the present one.
+    /// Sets the trace that caused the task, in place of the current one.
     pub(crate) fn traced(mut self, trace: Option<TraceParent>) -> Self {
         self.trace = trace;
         self
@@ -254,12 +261,12 @@ pub async fn enqueue(tx: &Tx, task: impl Into<NewTask>) -> Result<(), DbErr> {
     enqueue_all(tx, vec![task.into()]).await
 }
 
-/// Queues several with one statement.
+/// Queues several tasks with one statement.
 pub async fn enqueue_all(tx: &Tx, tasks: Vec<NewTask>) -> Result<(), DbErr> {
     enqueue_missing(tx, tasks).await.map(drop)
 }
 
-/// The same; answers how many were queued, unique ones that wait already aside.
+/// Queues several tasks and returns how many were new: unique tasks that are already waiting are skipped.
 pub(crate) async fn enqueue_missing(tx: &Tx, tasks: Vec<NewTask>) -> Result<u64, DbErr> {
     if tasks.is_empty() {
         return Ok(0);
@@ -276,7 +283,7 @@ pub(crate) async fn enqueue_missing(tx: &Tx, tasks: Vec<NewTask>) -> Result<u64,
             id: Set(tx.new_id()),
             kind: Set(new.kind.to_owned()),
             queue: Set(new.queue),
-            payload: Set(new.payload.map_err(DbErr::Json)?),
+            payload: Set(new.payload.map_err(|error| Inconsistency::no_json(new.kind, error))?),
             unique_key: Set(new.is_unique.then(|| format!("{}:{}", new.kind, new.subject))),
             subject: Set(Some(new.subject)),
             state: Set(TaskState::Ready),
@@ -292,14 +299,14 @@ pub(crate) async fn enqueue_missing(tx: &Tx, tasks: Vec<NewTask>) -> Result<u64,
         });
     }
     let twice = OnConflict::column(C::UniqueKey).do_nothing().to_owned();
-    // Tasks are the system's, whoever makes them necessary.
+    // Tasks belong to the system, whichever tenant's transaction queues them.
     let queued = tx.beyond_wall(async || bulk::insert_or(tx, rows, twice).await).await?;
     tx.leaves_work();
     Ok(queued)
 }
 
-/// Of these subjects, those that have a task of one of these kinds, in whatever state, or had one that an
-/// administrator discarded: what a reconciler leaves alone.
+/// Returns those of the subjects that have a task of one of these kinds, in any state, or had one that an
+/// administrator discarded. A reconciler leaves these alone.
 pub(crate) async fn known(
     conn: &impl ConnectionTrait,
     kinds: &[&str],

@@ -18,8 +18,7 @@ use super::{
 use crate::{
     drops::gate::{self, Gates},
     payments::{
-        Payment, RefundReason,
-        apply::ApplyRefusal,
+        ApplyRefusal, Payment, RefundReason,
         payable::{LockedPayable, Payable, Settlement, Share},
     },
     platform::{

@@ -20,6 +20,7 @@ use sea_orm::DbBackend;
 use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::{
+    DeskActivity,
     batch::{self, Answer, Asked},
     known::Known,
     lines::LINES_MAX,
@@ -83,6 +84,7 @@ struct Inner {
     /// Which drops items are of: that never changes.
     drops: Mutex<HashMap<DropItemId, DropId>>,
     transactions: Semaphore,
+    activity: DeskActivity,
     /// What a batch has taken lately, in seconds.
     pace: Mutex<f64>,
     /// How many queues are crowded.
@@ -111,13 +113,6 @@ struct Waiting {
 impl Desk {
     /// A desk over a database. Its work is done on the runtime that it is asked on.
     pub fn new(db: &Db, settings: DeskSettings) -> Self {
-        metrics::describe_histogram!(BATCH_REQUESTS, "Reservations that were decided by one transaction.");
-        metrics::describe_histogram!(WAITED, "How long reservations waited until they were decided.");
-        metrics::describe_gauge!(WAITING, "Reservations that wait for their turn.");
-        metrics::describe_counter!(
-            BUSY,
-            "Reservations that were turned away because their wait would have been too long."
-        );
         // SQLite has one writer: whoever waits for it had better wait here, and be decided together.
         let at_once = if db.backend() == DbBackend::Sqlite { 1 } else { settings.transactions_max.max(1) };
         Self(Arc::new(Inner {
@@ -126,6 +121,7 @@ impl Desk {
             queues: Mutex::default(),
             drops: Mutex::default(),
             transactions: Semaphore::new(at_once),
+            activity: DeskActivity::default(),
             pace: Mutex::new(0.0),
             crowded: AtomicUsize::new(0),
         }))
@@ -164,6 +160,11 @@ impl Desk {
             }
         }
         decided.await.unwrap_or_else(|_| Err(unanswered()))
+    }
+
+    /// Whether requests wait here: for background work that can be postponed.
+    pub fn activity(&self) -> DeskActivity {
+        self.0.activity.clone()
     }
 
     /// Whether somebody who wants to reserve will probably be turned away: for those who have more to do than
@@ -239,7 +240,7 @@ impl Desk {
         self.look_at(queue);
         metrics::gauge!(WAITING).increment(1.0);
         if begins {
-            self.0.db.set_rush(true);
+            self.0.activity.set_busy(true);
             let desk = self.clone();
             tokio::spawn(async move { desk.serve(drop).await });
         }
@@ -294,7 +295,7 @@ impl Desk {
                 if tokio::time::Instant::now() >= until {
                     queues.remove(&drop);
                     if queues.is_empty() {
-                        self.0.db.set_rush(false);
+                        self.0.activity.set_busy(false);
                     }
                     return false;
                 }

@@ -9,8 +9,7 @@ use super::{checkout_row, extend::extend, reservation_row, state::ReservationSta
 use crate::{
     drops::gate,
     payments::{
-        self,
-        choose::{Choice, ChooseRefusal},
+        self, Choice, ChooseRefusal,
         gateway::GatewayIdentity,
         method::{PaymentMethod, ReturnUrl},
     },

@@ -10,23 +10,15 @@
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveValue::Set, DbErr, QueryOrder, entity::prelude::*, sea_query::OnConflict};
+use sea_orm::{DbErr, QueryOrder, entity::prelude::*};
 
 use super::quote::{ShippingTariff, Tables, TaxRate};
 use crate::{
     catalog::TaxClass,
-    creators,
-    platform::{
-        BasisPoints, Country, Currency, Db, Money, OpError, Refused, TariffGrams,
-        access::{AdminScope, CreatorScope},
-        audit,
-        facts::Fact,
-        ids::CreatorId,
-        in_tx, outbox,
-    },
+    platform::{BasisPoints, Country, Currency, Db, Money, TariffGrams, ids::CreatorId},
 };
 
-mod rate_row {
+pub(super) mod rate_row {
     use super::*;
 
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
@@ -46,7 +38,7 @@ mod rate_row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-mod tariff_row {
+pub(super) mod tariff_row {
     use super::*;
 
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
@@ -132,43 +124,6 @@ pub enum TableRefusal {
     OutOfRange,
 }
 
-/// Sets a tax rate from an instant on: basis points of the net price.
-pub async fn set_tax_rate(
-    db: &Db,
-    scope: &AdminScope,
-    country: Country,
-    class: TaxClass,
-    starts_at: DateTime<Utc>,
-    rate_bp: u32,
-) -> Result<(), OpError<TableRefusal>> {
-    let rate_bp = BasisPoints::try_from(rate_bp)
-        .map_err(|_| OpError::refuse_field(TableRefusal::RateOutOfRange, "rate"))?;
-    in_tx(db, scope.actor(), async |tx| {
-        let row = rate_row::ActiveModel {
-            country: Set(country),
-            tax_class: Set(class),
-            starts_at: Set(starts_at),
-            rate_bp: Set(rate_bp),
-        };
-        let key = [rate_row::Column::Country, rate_row::Column::TaxClass, rate_row::Column::StartsAt];
-        let known = OnConflict::columns(key).update_column(rate_row::Column::RateBp).to_owned();
-        rate_row::Entity::insert(row).on_conflict(known).exec_without_returning(tx.conn()).await?;
-        Ok(audit::record_text(tx, "tax_rate.set", country.code(), &["rate"]).await?)
-    })
-    .await
-}
-
-/// One tariff of a creator, about to be set.
-#[derive(Debug, Clone)]
-pub struct NewTariff {
-    /// To which country.
-    pub country: Country,
-    /// For parcels up to this weight, in grams.
-    pub weight_grams_max: i32,
-    /// How much, gross or net as the creator's prices are.
-    pub price: Money,
-}
-
 /// The tariffs of creators, by country and weight: one statement.
 pub async fn tariffs_of(
     db: &Db,
@@ -185,59 +140,4 @@ pub async fn tariffs_of(
         tariffs.entry(row.creator_id).or_default().push(tariff_of(row));
     }
     Ok(tariffs)
-}
-
-/// Replaces all tariffs of a creator.
-pub async fn set_tariffs(
-    db: &Db,
-    scope: &CreatorScope,
-    tariffs: &[NewTariff],
-) -> Result<(), OpError<TableRefusal>> {
-    if tariffs.len() > 500 {
-        return Err(OpError::refuse_field(TableRefusal::TooManyTariffs, "tariffs"));
-    }
-    let mut complaints = Vec::new();
-    let mut weights = Vec::with_capacity(tariffs.len());
-    for (at, tariff) in tariffs.iter().enumerate() {
-        let earlier = tariffs.iter().take(at);
-        let twice = earlier.filter(|other| {
-            other.country == tariff.country && other.weight_grams_max == tariff.weight_grams_max
-        });
-        if twice.count() > 0 {
-            complaints.push(Refused::item(TableRefusal::Duplicate, "tariffs", at, "country"));
-        }
-        match TariffGrams::try_from(tariff.weight_grams_max) {
-            Ok(weight) if tariff.price.minor >= 0 => weights.push(weight),
-            Ok(_) | Err(_) => {
-                complaints.push(Refused::item(TableRefusal::OutOfRange, "tariffs", at, "price"))
-            }
-        }
-    }
-    in_tx(db, scope, async |tx| {
-        let creator = creators::lock(tx, scope).await?;
-        for (at, tariff) in tariffs.iter().enumerate() {
-            if tariff.price.currency != creator.currency {
-                complaints.push(Refused::item(TableRefusal::CurrencyMismatch, "tariffs", at, "price"));
-            }
-        }
-        OpError::refuse_if_any(complaints)?;
-        tariff_row::Entity::delete_many()
-            .filter(tariff_row::Column::CreatorId.eq(scope.creator()))
-            .exec(tx.conn())
-            .await?;
-        let rows = tariffs.iter().zip(weights).map(|(tariff, weight_grams_max)| tariff_row::ActiveModel {
-            creator_id: Set(scope.creator()),
-            country: Set(tariff.country),
-            weight_grams_max: Set(weight_grams_max),
-            price_minor: Set(tariff.price.minor),
-            currency: Set(tariff.price.currency),
-        });
-        let rows: Vec<_> = rows.collect();
-        if !rows.is_empty() {
-            tariff_row::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
-        }
-        outbox::publish(tx, creator.version, &Fact::CreatorChanged { creator: creator.id }).await?;
-        Ok(audit::record(tx, "creator.set_tariffs", creator.id, &["tariffs"]).await?)
-    })
-    .await
 }

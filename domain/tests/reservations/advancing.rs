@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use domain::{
     payments::{
-        advance::advance,
+        advance,
         gateway::{
             GatewayError, GatewayEvent, GatewayIdentity, GatewayMode, Intent, IntentState, NewIntent,
             PaymentGateway, WebhookError,
@@ -13,11 +13,7 @@ use domain::{
         step::StepError,
     },
     platform::{Money, ids::PaymentId},
-    reservations::{
-        pay::{PayRequest, pay},
-        queries::lines_of,
-        state::ReservationState,
-    },
+    reservations::{PayRequest, pay, queries::lines_of, state::ReservationState},
 };
 use testkit::{Kit, on_both, requests};
 

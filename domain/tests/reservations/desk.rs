@@ -14,8 +14,7 @@ use chrono::TimeDelta;
 use domain::{
     drops::DropItem,
     payments::{
-        self,
-        apply::apply,
+        self, apply,
         gateway::{Intent, IntentState},
     },
     platform::{
@@ -25,12 +24,9 @@ use domain::{
         text::Line,
     },
     reservations::{
-        ItemChange,
-        cancel::cancel,
+        ItemChange, ReserveRefusal, ReserveRequest, Reserved, cancel,
         desk::{Desk, DeskSettings},
-        lapse::lapse,
-        queries,
-        reserve::{ReserveRefusal, ReserveRequest, Reserved, reserve},
+        lapse, queries, reserve,
     },
 };
 use futures_util::{FutureExt, future::join_all};

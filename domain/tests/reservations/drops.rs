@@ -3,17 +3,15 @@
 use chrono::TimeDelta;
 use domain::{
     drops::{
-        NewItem, add_item,
-        create::{CreateDropRefusal, create},
+        CreateDropRefusal, NewItem, PublishRefusal, UpdateDrop, UpdateDropRefusal, add_item, create,
         items::ItemRefusal,
-        publish::{PublishRefusal, publish},
-        remove_item,
+        publish, remove_item,
         state::DropPhase,
         terms::{Balance, Deposit},
-        update::{UpdateDrop, UpdateDropRefusal, update},
+        update,
     },
     payments::{
-        apply::apply,
+        apply,
         gateway::{Intent, IntentState},
         of_checkouts,
     },
@@ -22,7 +20,7 @@ use domain::{
         ids::{DropId, DropItemId, EntityId},
     },
     reservations::{
-        CancelDropRefusal, ItemChange, WithdrawDropRefusal, cancel_drop, change_item, pay::pay, queries,
+        CancelDropRefusal, ItemChange, WithdrawDropRefusal, cancel_drop, change_item, pay, queries,
         state::ReservationState as State, withdraw_drop,
     },
 };

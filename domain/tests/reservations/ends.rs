@@ -4,13 +4,7 @@
 use chrono::TimeDelta;
 use domain::{
     platform::faults::{Point, crash_at, fail_at},
-    reservations::{
-        cancel::cancel,
-        lapse::lapse,
-        pay::pay,
-        queries::lines_of,
-        reserve::{Reserved, reserve},
-    },
+    reservations::{Reserved, cancel, lapse, pay, queries::lines_of, reserve},
 };
 use testkit::{Kit, on_both, requests};
 

@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use domain::{
-    drops::{DropItem, NewItem, add_item, create::create, publish::publish, remove_item, update::update},
+    drops::{DropItem, NewItem, add_item, create, publish, remove_item, update},
     platform::{
         Db, EntityId,
         access::Actor,

@@ -5,13 +5,13 @@ use std::fmt::Debug;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    drops::{Drop, DropItem, create::CreateDrop},
+    drops::{CreateDrop, Drop, DropItem},
     platform::{
         Db, OpError,
         access::{BuyerScope, CreatorScope},
         ids::{CheckoutId, VariantId},
     },
-    reservations::reserve::{ReserveRefusal, ReserveRequest, Reserved, reserve},
+    reservations::{ReserveRefusal, ReserveRequest, Reserved, reserve},
 };
 use sea_orm::{ConnectionTrait, Statement};
 use testkit::{

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use domain::{
     payments::{
-        apply::{ApplyRefusal, apply},
+        ApplyRefusal, apply,
         gateway::{Intent, IntentState},
         method::PaymentMethod,
         of_checkouts,
@@ -16,11 +16,7 @@ use domain::{
         ids::{CheckoutId, PaymentId, ReservationId},
     },
     reservations::{
-        cancel::{CancelRefusal, cancel},
-        lapse::lapse,
-        pay::{PayRefusal, pay},
-        queries,
-        state::ReservationState as State,
+        CancelRefusal, PayRefusal, cancel, lapse, pay, queries, state::ReservationState as State,
     },
 };
 use testkit::{Kit, facts, on_both, requests, tasks_of};

@@ -2,19 +2,16 @@
 
 use chrono::TimeDelta;
 use domain::{
-    drops::publish::publish,
+    drops::publish,
     platform::{
         Currency, Money, Quantity,
         access::{Browse, Viewer, authorize},
         ids::{DropItemId, LegalTextId},
     },
     reservations::{
-        cancel_drop,
-        lapse::lapse,
-        lines::{AskRefusal, Line, ask},
-        queries,
+        AskRefusal, Line, ReserveRefusal, Reserved, ask, cancel_drop, lapse, queries,
         quote::{Delivery, QuoteRefusal},
-        reserve::{ReserveRefusal, Reserved, reserve},
+        reserve,
         state::ReservationState,
     },
 };
@@ -56,7 +53,7 @@ on_both! {
         let market = market(&kit).await;
         let ada = buyer(&kit, "ada").await;
         let draft =
-            domain::drops::create::create(&kit.db, &market.creator, draft_of(&kit, "Draft")).await.unwrap();
+            domain::drops::create(&kit.db, &market.creator, draft_of(&kit, "Draft")).await.unwrap();
         let hidden = domain::drops::NewItem {
             variant: variant(&kit, &market.creator, "HIDDEN").await,
             units: 5,
@@ -153,7 +150,7 @@ on_both! {
     async fn lines_of_several_creators_are_held_together_or_not_at_all(kit: Kit) {
         let market = market(&kit).await;
         let other = creator(&kit, "Blue Loom").await;
-        let drop = domain::drops::create::create(&kit.db, &other, draft_of(&kit, "Scarves")).await.unwrap();
+        let drop = domain::drops::create(&kit.db, &other, draft_of(&kit, "Scarves")).await.unwrap();
         let new = domain::drops::NewItem {
             variant: variant(&kit, &other, "SCARF").await,
             units: 1,

@@ -12,10 +12,7 @@ use domain::{
         imports::{StartImport, start_import},
         sheet::Sheet,
     },
-    drops::{
-        Drop, DropItem,
-        update::{UpdateDrop, update},
-    },
+    drops::{Drop, DropItem, UpdateDrop, update},
     platform::{
         Db, EntityId, TENANT_ROLE,
         access::{Actor, CreatorScope, TokenKind},

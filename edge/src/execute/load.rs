@@ -48,8 +48,6 @@ impl Load {
     /// Sheds from the given wait on; zero disables shedding.
     pub(super) fn new(from: Duration) -> Self {
         let from_secs = if from.is_zero() { f64::INFINITY } else { from.as_secs_f64() };
-        metrics::describe_counter!(SHED, "Requests shed by an overloaded process, by class of work.");
-        metrics::describe_histogram!(WAIT, "Time from the arrival of a request until it runs.");
         Self {
             from_secs,
             waits: Mutex::new(Waits { mean_secs: 0.0, measured_at: Instant::now() }),

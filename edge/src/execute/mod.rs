@@ -135,8 +135,6 @@ impl Executor {
         backend: Arc<dyn Backend>,
         runtime: Handle,
     ) -> Self {
-        metrics::describe_counter!(REFUSALS, "Requests refused before they ran, by the limit they exceed.");
-        metrics::describe_gauge!(RUNNING, "Operations that are running.");
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self(Arc::new(ExecutorParts {
             guard: Guard::new(settings.limits, schema),

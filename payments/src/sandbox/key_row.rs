@@ -7,7 +7,7 @@
 )]
 
 use chrono::{DateTime, Utc};
-use domain::platform::Tx;
+use domain::platform::{Inconsistency, Tx};
 use sea_orm::{
     ActiveValue::Set,
     DbErr,
@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 use super::CallError;
+
+const TABLE: &str = "sandbox_keys";
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "sandbox_keys")]
@@ -39,8 +41,12 @@ struct Kept<T> {
     answer: T,
 }
 
+fn unreadable(key: &str, error: serde_json::Error) -> DbErr {
+    Inconsistency::value(TABLE, "answer", key, error, "the answer of a call").into()
+}
+
 fn hash(input: &impl Serialize) -> Result<String, DbErr> {
-    let input = serde_json::to_vec(input).map_err(|error| DbErr::Json(error.to_string()))?;
+    let input = serde_json::to_vec(input).map_err(|error| Inconsistency::no_json("an input", error))?;
     Ok(hex::encode(Sha256::digest(&input)))
 }
 
@@ -58,14 +64,14 @@ pub(super) async fn claim<T: DeserializeOwned>(
         return Ok(None);
     }
     let known = Entity::find_by_id(key.to_owned()).one(tx.conn()).await?;
-    let known = known.ok_or_else(|| DbErr::RecordNotFound("sandbox key".to_owned()))?;
+    let known = known.ok_or_else(|| DbErr::from(Inconsistency::missing(TABLE, key)))?;
     // Calls have answers of different types: compare the inputs before the answer is deserialized.
     let kept: Kept<serde_json::Value> =
-        serde_json::from_str(&known.answer).map_err(|error| DbErr::Json(error.to_string()))?;
+        serde_json::from_str(&known.answer).map_err(|error| unreadable(key, error))?;
     if kept.input_hash != hash(input)? {
         return Err(CallError::Refused("this idempotency key was used for another call"));
     }
-    Ok(Some(serde_json::from_value(kept.answer).map_err(|error| DbErr::Json(error.to_string()))?))
+    Ok(Some(serde_json::from_value(kept.answer).map_err(|error| unreadable(key, error))?))
 }
 
 /// Stores the answer of the call that claimed the key.
@@ -76,7 +82,7 @@ pub(super) async fn keep(
     answer: &impl Serialize,
 ) -> Result<(), DbErr> {
     let kept = Kept { input_hash: hash(input)?, answer };
-    let kept = serde_json::to_string(&kept).map_err(|error| DbErr::Json(error.to_string()))?;
+    let kept = serde_json::to_string(&kept).map_err(|error| Inconsistency::no_json("an answer", error))?;
     let update = Entity::update_many().col_expr(Column::Answer, Expr::value(kept));
     update.filter(Column::Key.eq(key)).exec(tx.conn()).await?;
     Ok(())

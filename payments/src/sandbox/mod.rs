@@ -17,7 +17,7 @@ use domain::{
         WebhookError,
     },
     platform::{
-        Db, Money, Tx,
+        Db, Inconsistency, Money, Tx,
         access::Actor,
         in_tx,
         sweep::Sweep,
@@ -127,8 +127,9 @@ impl Sandbox {
     }
 
     fn view(&self, row: &intent_row::Model) -> Result<Intent, CallError> {
-        let payment =
-            row.reference.parse().map_err(|_| DbErr::Type(format!("sandbox reference {}", row.reference)))?;
+        let payment = row.reference.parse().map_err(|_| {
+            DbErr::from(Inconsistency::value("sandbox_intents", "reference", row.id, &row.reference, "an id"))
+        })?;
         let state = match row.state {
             SandboxState::RequiresMethod => IntentState::RequiresMethod,
             SandboxState::RequiresAction => IntentState::RequiresAction,

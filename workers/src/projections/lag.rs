@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::platform::{Db, outbox};
-use metrics::{Unit, describe_counter, describe_gauge, gauge};
+use metrics::gauge;
 use sea_orm::DbErr;
 use tokio::sync::watch;
 
@@ -11,24 +11,6 @@ use crate::gauges::{age, float};
 
 /// How often the lag is measured: often enough for a scrape interval of 15 s.
 const EVERY: Duration = Duration::from_secs(5);
-
-/// Describes the metrics of projections.
-pub(super) fn describe() {
-    describe_gauge!("smallrun_projection_lag_positions", "Facts that a projection has not applied yet.");
-    describe_gauge!(
-        "smallrun_projection_lag_seconds",
-        Unit::Seconds,
-        "Age of the oldest fact that a projection has not applied yet."
-    );
-    describe_counter!(
-        "smallrun_projection_rebuilds_total",
-        "Rebuilds of a projection from the database, including the first build."
-    );
-    describe_counter!(
-        "smallrun_projection_failures_total",
-        "Failed batches and rebuilds of a projection. They are retried."
-    );
-}
 
 /// Measures the lag of a projection whose position is known, until it is aborted. The first measurement is
 /// delayed, so that the projection can catch up after a start.

@@ -1,4 +1,4 @@
-//! What only a broker can do: break, and hand out again what somebody left.
+//! Tests specific to a broker: lost connections and redelivery.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,6 +8,7 @@ use domain::platform::{
     in_tx,
     tasks::{self, NewTask, Queue},
 };
+use domain::reservations::DeskActivity;
 use testkit::Numbered;
 use tokio_util::sync::CancellationToken;
 use workers::{
@@ -23,7 +24,7 @@ async fn until_up(bus: &dyn Bus) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("the broker is reached");
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("the broker is reached in time");
 }
 
 async fn permits(consumer: &mut dyn Consumer, count: usize) -> Vec<Permit> {
@@ -34,12 +35,12 @@ async fn permits(consumer: &mut dyn Consumer, count: usize) -> Vec<Permit> {
             permits.extend(consumer.permits(count));
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), gathering).await.expect("permits come");
+    tokio::time::timeout(Duration::from_secs(30), gathering).await.expect("permits arrive in time");
     permits
 }
 
 #[test]
-fn a_worker_is_handed_no_more_than_its_prefetch_until_it_is_done() {
+fn a_consumer_holds_no_more_permits_than_its_prefetch() {
     run(async {
         let fixture = Fixture::rabbit().await;
         let (_, bus) = fixture.process().await;
@@ -59,7 +60,7 @@ fn a_worker_is_handed_no_more_than_its_prefetch_until_it_is_done() {
 }
 
 #[test]
-fn a_permit_that_was_not_done_goes_to_another_process() {
+fn an_unfinished_permit_is_redelivered_to_another_process() {
     run(async {
         let fixture = Fixture::rabbit().await;
         let (_, first) = fixture.process().await;
@@ -70,7 +71,7 @@ fn a_permit_that_was_not_done_goes_to_another_process() {
         held.pop().expect("two permits").done().await;
         let (_, second) = fixture.process().await;
         let mut heir = second.consumer(Queue::Mail, 4);
-        // Without a word: neither done nor given back.
+        // The permit is neither acknowledged nor rejected.
         drop((held, dying));
         first.close().await;
         drop(first);
@@ -79,7 +80,7 @@ fn a_permit_that_was_not_done_goes_to_another_process() {
 }
 
 #[test]
-fn after_the_broker_cut_every_connection_all_goes_on() {
+fn the_bus_recovers_after_the_broker_closed_every_connection() {
     run(async {
         let fixture = Fixture::rabbit().await;
         let (_, bus) = fixture.process().await;
@@ -88,7 +89,7 @@ fn after_the_broker_cut_every_connection_all_goes_on() {
         bus.announce(Queue::Payments, 1).await.unwrap();
         permits(consumer.as_mut(), 1).await.pop().expect("a permit").done().await;
         let broker = fixture.broker.as_ref().expect("a broker");
-        // The broker lists connections a moment after they were made.
+        // The broker lists a connection a moment after it was made.
         while broker.cut_connections().await < 2 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -103,13 +104,14 @@ fn after_the_broker_cut_every_connection_all_goes_on() {
 }
 
 #[test]
-fn a_task_that_comes_due_later_is_given_a_permit_then() {
+fn a_scheduled_task_gets_a_permit_when_it_is_due() {
     run(async {
         let fixture = Fixture::rabbit().await;
         let (db, bus) = fixture.process().await;
         until_up(bus.as_ref()).await;
         let stop = CancellationToken::new();
-        let relay = tokio::spawn(relay::run(db.clone(), Arc::clone(&bus), stop.clone()));
+        let relay =
+            tokio::spawn(relay::run(db.clone(), Arc::clone(&bus), DeskActivity::default(), stop.clone()));
         let later = db.now() + TimeDelta::seconds(30);
         in_tx(&db, Actor::System("test"), async |tx| {
             tasks::enqueue(tx, NewTask::from(Numbered { number: 1 }).at(later)).await
@@ -125,16 +127,16 @@ fn a_task_that_comes_due_later_is_given_a_permit_then() {
 }
 
 #[test]
-fn without_a_broker_nothing_is_carried_and_everything_says_so_at_once() {
+fn without_a_broker_announcements_fail_and_consumers_poll() {
     run(async {
         let fixture = Fixture::rabbit().await;
-        // A port on which nobody listens: bound by nobody, below those that the system gives out.
+        // Nothing listens on this port, which is below the range of ephemeral ports.
         let url = "amqp://guest:guest@127.0.0.1:9/none".parse().expect("a URL");
         let bus = workers::bus::rabbit::RabbitBus::start(&fixture.kit.db, url, None);
         assert_eq!(bus.state(), BusState::Down);
         assert!(bus.announce(Queue::Mail, 1).await.is_err());
         let mut consumer = bus.consumer(Queue::Mail, 1);
-        // It looks all the same.
+        // The consumer still polls.
         consumer.wait().await;
         assert!(consumer.permits(1).is_empty());
     });

@@ -1,4 +1,4 @@
-//! What every bus keeps.
+//! The contract: tests that every bus must pass.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,6 +20,7 @@ use domain::{
         tasks::{self, NewTask, Queue, TaskKinds},
     },
     registry,
+    reservations::DeskActivity,
 };
 use sea_orm::{ConnectionTrait, DbErr};
 use testkit::{Listener, Numbered, RecordingProjection};
@@ -37,7 +38,7 @@ use crate::Fixture;
 
 const ACTOR: Actor = Actor::System("test");
 
-/// Notes which tasks it was given.
+/// Records the tasks that it was given.
 #[derive(Default)]
 struct Recorder(Mutex<Vec<u64>>);
 
@@ -56,7 +57,7 @@ async fn publish(db: &Db, numbers: std::ops::Range<u128>) {
     in_tx(db, ACTOR, async |tx| outbox::publish_all(tx, &facts).await).await.unwrap();
 }
 
-/// Stamps everything without telling anybody.
+/// Stamps all facts without broadcasting them.
 async fn stamp_silently(db: &Db) {
     in_tx(db, ACTOR, async |tx| {
         let fence = outbox::lease(tx, Uuid::from_u128(1))
@@ -76,10 +77,10 @@ async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
     };
     tokio::time::timeout(Duration::from_secs(30), waiting)
         .await
-        .unwrap_or_else(|_| panic!("it does not come to this: {what}"));
+        .unwrap_or_else(|_| panic!("not in time: {what}"));
 }
 
-/// A worker of the queue of letters.
+/// Starts a worker of the mail queue.
 fn start_worker(db: &Db, bus: &Arc<dyn Bus>) -> (Arc<Recorder>, Stop, JoinHandle<()>) {
     let (recorder, stop) = (Arc::new(Recorder::default()), Stop::default());
     let listening = Arc::clone(&recorder);
@@ -89,6 +90,7 @@ fn start_worker(db: &Db, bus: &Arc<dyn Bus>) -> (Arc<Recorder>, Stop, JoinHandle
     });
     let worker = QueueWorker {
         db: db.clone(),
+        desk: DeskActivity::default(),
         bus: Arc::clone(bus),
         queue: Queue::Mail,
         concurrency: 4,
@@ -99,7 +101,7 @@ fn start_worker(db: &Db, bus: &Arc<dyn Bus>) -> (Arc<Recorder>, Stop, JoinHandle
     (recorder, stop, running)
 }
 
-/// Whether the first is ready before the second; the second is not waited for.
+/// Returns whether the first future is ready before the second. Does not wait for the second.
 async fn is_first(first: impl Future<Output = ()>, second: impl Future<Output = ()>) -> bool {
     let (mut first, mut second) = (pin!(first), pin!(second));
     poll_fn(|context| match (first.as_mut().poll(context), second.as_mut().poll(context)) {
@@ -110,22 +112,22 @@ async fn is_first(first: impl Future<Output = ()>, second: impl Future<Output = 
     .await
 }
 
-/// A projection that the loop keeps up until the end of the test.
+/// Runs a projection until the end of the test.
 fn project(db: &Db, bus: &Arc<dyn Bus>, projection: RecordingProjection) -> Arc<RecordingProjection> {
     let projection = Arc::new(projection);
     tokio::spawn(projections::run(db.clone(), Arc::clone(bus), projection.clone(), CancellationToken::new()));
     projection
 }
 
-/// A projection that begins with the newest fact.
+/// Runs a projection that starts at the newest fact.
 async fn project_from_now(db: &Db, bus: &Arc<dyn Bus>) -> Arc<RecordingProjection> {
     let projection = project(db, bus, RecordingProjection::new("recorder"));
     projection.until(|recorded| recorded.position.is_some()).await;
     projection
 }
 
-/// Waits until a projection has come to a position; answers the positions of all facts that it was given, in
-/// that order.
+/// Waits until a projection has reached a position. Returns the positions of all facts that it was given, in
+/// the order in which they came.
 async fn positions(projection: &RecordingProjection, last: i64) -> Vec<i64> {
     projection.reaches(last).await.batches.concat()
 }
@@ -171,7 +173,9 @@ pub(crate) async fn every_process_hears_every_fact_in_order(fixture: Fixture) {
     let stop = CancellationToken::new();
     let relays: Vec<_> = processes
         .iter()
-        .map(|(db, bus)| tokio::spawn(relay::run(db.clone(), Arc::clone(bus), stop.clone())))
+        .map(|(db, bus)| {
+            tokio::spawn(relay::run(db.clone(), Arc::clone(bus), DeskActivity::default(), stop.clone()))
+        })
         .collect();
     let writers: Vec<_> = processes
         .iter()
@@ -203,8 +207,8 @@ pub(crate) async fn a_projection_misses_nothing_though_its_bus_does(fixture: Fix
     let projection = project_from_now(&db, &bus).await;
     publish(&db, 0..10).await;
     stamp_silently(&db).await;
-    assert_eq!(positions(&projection, 10).await, (1..=10).collect::<Vec<_>>(), "found by looking");
-    // More than a reader may be behind, in part told and in part not.
+    assert_eq!(positions(&projection, 10).await, (1..=10).collect::<Vec<_>>(), "found by polling");
+    // More facts than a subscriber may lag behind, some of them broadcast and some not.
     for from in (10..6_000).step_by(1_000) {
         publish(&db, from..(from + 1_000).min(6_000)).await;
     }
@@ -232,7 +236,7 @@ pub(crate) async fn a_stamped_fact_of_an_unknown_kind_is_passed_over(fixture: Fi
         tx.conn().execute_unprepared(&format!("{newer} WHERE position IN (1, 3, 5)")).await
     });
     stamped.await.unwrap();
-    assert_eq!(positions(&projection, 5).await, [2, 4], "the last one is passed over as well");
+    assert_eq!(positions(&projection, 5).await, [2, 4], "the last one is skipped as well");
     publish(&db, 5..6).await;
     stamp_silently(&db).await;
     assert_eq!(positions(&projection, 6).await, [2, 4, 6]);
@@ -255,7 +259,7 @@ pub(crate) async fn what_is_told_twice_and_in_disorder_is_heard_once_and_in_orde
         outbox::read_after(&here, 0, 1_000).await.unwrap().into_iter().filter_map(|(_, stamped)| stamped);
     let told: Vec<_> = told.collect();
     let mut told = [told.clone(), told].concat();
-    // Any order will do, so long as it is none.
+    // Any order will do that is not ascending.
     let order = |at: usize| at * 7 % 601;
     told = told
         .iter()
@@ -271,7 +275,7 @@ pub(crate) async fn what_is_told_twice_and_in_disorder_is_heard_once_and_in_orde
     for projection in &projections {
         assert_eq!(positions(projection, *all.last().unwrap()).await, all);
     }
-    // Three permits for each task, and two workers who want them.
+    // Each task gets three permits, and two workers compete for them.
     for number in 0..TASKS {
         enqueue(&here, numbered(number)).await;
     }
@@ -312,7 +316,7 @@ pub(crate) async fn work_left_behind_is_news_for_everybody(fixture: Fixture) {
     let (here, _to) = fixture.process().await;
     let (_, there) = fixture.process().await;
     let news = Mutex::new(there.news());
-    eventually("it is heard of", async || {
+    eventually("the news arrives", async || {
         publish(&here, 0..1).await;
         tokio::time::sleep(Duration::from_millis(20)).await;
         let mut news = news.lock().unwrap();
@@ -327,7 +331,7 @@ pub(crate) async fn a_task_that_comes_due_later_is_announced_then(fixture: Fixtu
     let (here, to) = fixture.process().await;
     let (there, from) = fixture.process().await;
     let (recorder, stop, running) = start_worker(&there, &from);
-    let relay = tokio::spawn(relay::run(here.clone(), to, stop.claiming.clone()));
+    let relay = tokio::spawn(relay::run(here.clone(), to, DeskActivity::default(), stop.claiming.clone()));
     enqueue(&here, numbered(1).at(fixture.kit.db.now() + TimeDelta::minutes(5))).await;
     enqueue(&here, numbered(2).at(fixture.kit.db.now() + TimeDelta::seconds(1))).await;
     fixture.kit.clock.advance(TimeDelta::seconds(2));

@@ -3,9 +3,7 @@
 use ::payments::sandbox::{SandboxOutcome, methods};
 use chrono::TimeDelta;
 use domain::{
-    payments::{
-        RefundState, advance::advance, state::PaymentState, tasks::ApplyWebhook, webhook::apply_webhook,
-    },
+    payments::{RefundState, advance, apply_webhook, state::PaymentState, tasks::ApplyWebhook},
     reservations::state::ReservationState,
 };
 use testkit::{Kit, on_both};

@@ -6,14 +6,12 @@ use ::payments::sandbox::{SandboxOutcome, methods};
 use chrono::TimeDelta;
 use domain::{
     payments::{
-        RefundState,
-        advance::advance,
+        RefundState, advance, apply_webhook,
         gateway::{GatewayEvent, NewIntent, PaymentGateway},
         receive_webhook,
         state::PaymentState,
-        sync::sync,
+        sync,
         tasks::{AdvancePayment, ApplyWebhook},
-        webhook::apply_webhook,
     },
     platform::{
         Db, Money,
@@ -25,8 +23,7 @@ use domain::{
         timers,
     },
     reservations::{
-        cancel::cancel,
-        lapse::lapse,
+        cancel, lapse,
         state::ReservationState,
         tasks::{HoldLapse, LapseCheckout},
     },

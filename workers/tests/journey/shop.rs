@@ -1,5 +1,5 @@
-//! A marketplace with one open drop, its workers, and the world around them: a folder of letters and
-//! the HTTP server that webhooks come to.
+//! A shop with one open drop, its workers, and the systems around it: a mailer, and the HTTP server that
+//! receives webhooks.
 
 use std::{
     sync::{Arc, Mutex},
@@ -27,11 +27,7 @@ use domain::{
         tasks::{self, Queue, TaskKinds, TaskState},
     },
     registry::{self, Ports},
-    reservations::{
-        Reservation,
-        pay::{PayRequest, pay},
-        queries::lines_of,
-    },
+    reservations::{DeskActivity, PayRequest, Reservation, pay, queries::lines_of},
 };
 pub(crate) use testkit::market::system;
 use testkit::{
@@ -50,10 +46,10 @@ use workers::{
     payments::Budgeted,
 };
 
-/// How long a hold lasts here.
+/// The duration of a hold in seconds.
 pub(crate) const HOLD_SECS: u16 = 600;
 
-/// Keeps letters.
+/// Keeps all letters in memory.
 #[derive(Default)]
 pub(crate) struct Letters(Mutex<Vec<Mail>>);
 
@@ -65,7 +61,7 @@ impl Mailer for Letters {
     }
 }
 
-/// The marketplace.
+/// A shop.
 pub(crate) struct Shop {
     pub(crate) kit: Kit,
     market: Market,
@@ -77,7 +73,7 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
-    /// A shop without running workers. Late payments take so long.
+    /// Creates a shop without running workers. Late payments settle after `late`.
     pub(crate) async fn closed(kit: Kit, late: TimeDelta, units: u32) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let settings = SandboxSettings {
@@ -102,18 +98,18 @@ impl Shop {
         }
     }
 
-    /// A shop with running workers.
+    /// Creates a shop with running workers.
     pub(crate) async fn open(kit: Kit, late: TimeDelta, units: u32) -> Self {
         let shop = Self::closed(kit, late, units).await;
         shop.start();
         shop
     }
 
-    /// Starts the workers.
     pub(crate) fn start(&self) {
         let gateway = Budgeted::new(self.kit.db.clone(), self.sandbox.clone(), 1_000);
         let deps = WorkerDeps {
             db: self.kit.db.clone(),
+            desk: DeskActivity::default(),
             mailer: self.letters.clone(),
             gateways: Gateways::new(Arc::new(gateway), []).unwrap(),
             sweeps: Vec::new(),
@@ -125,12 +121,12 @@ impl Shop {
         *self.handle.lock().unwrap() = Some(Workers::start(&bus, deps));
     }
 
-    /// The kinds of tasks that the gateway brings.
+    /// Returns the task kinds of the gateway.
     fn own_kinds(&self) -> TaskKinds {
         TaskKinds::default().with::<SandboxOutcome>(self.sandbox.clone())
     }
 
-    /// All kinds of tasks, as a process with workers has them.
+    /// Returns all task kinds of a process with workers.
     pub(crate) fn kinds(&self) -> TaskKinds {
         let gateway: Arc<dyn PaymentGateway> = self.sandbox.clone();
         let gateways = Gateways::new(gateway, []).unwrap();
@@ -138,15 +134,15 @@ impl Shop {
         registry::tasks(Ports { gateways, mailer: self.letters.clone(), links }).and(self.own_kinds())
     }
 
-    /// Stops the workers, once nothing is left to do.
+    /// Waits until there is no work left, and stops the workers.
     pub(crate) async fn close(self) {
         self.peace().await;
         let handle = self.handle.lock().unwrap().take();
         handle.unwrap().stop(Duration::from_secs(5)).await;
     }
 
-    /// Lets time go by, once nothing is left that is due now. A webhook that is under way while the clock
-    /// jumps is too old when it arrives.
+    /// Waits until nothing is due, and advances the clock. A webhook that is in flight while the clock jumps
+    /// would be rejected as too old.
     pub(crate) async fn later(&self, by: TimeDelta) {
         let db = &self.kit.db;
         let idle = async || {
@@ -173,7 +169,7 @@ impl Shop {
         }
     }
 
-    /// No task waits, runs or is dead, and every fact is stamped.
+    /// Waits until all facts are stamped and there are no tasks, dead letters included.
     pub(crate) async fn peace(&self) {
         let db = &self.kit.db;
         let still = async || all_stamped(db).await && tasks::depths(db).await.unwrap().is_empty();
@@ -213,7 +209,7 @@ impl Shop {
         lines.remove(&checkout).unwrap().pop().unwrap()
     }
 
-    /// The subjects of the letters to somebody, in the order in which they went.
+    /// Returns the subjects of the letters to a buyer, in the order in which they were sent.
     pub(crate) fn subjects(&self, name: &str) -> Vec<String> {
         self.mails(name).into_iter().map(|mail| mail.subject).collect()
     }
@@ -224,12 +220,12 @@ impl Shop {
     }
 }
 
-/// Every fact has its position, so that what follows from it is queued.
+/// Returns whether every fact has a position, so that the tasks that follow from it are queued.
 async fn all_stamped(db: &Db) -> bool {
     outbox::unstamped_count(db).await.unwrap() == 0
 }
 
-/// A creator with one product in one drop that is open: 100 EUR, a tenth of it now.
+/// Creates a creator with one product in an open drop: 100 EUR, with a deposit of 10 %.
 async fn stock(market: &Market, now: DateTime<Utc>, units: u32) -> DropItem {
     let creator = market.creator_of(Some(market.account("owner").await), "Clay and Kiln").await;
     let plan = market.drop(&creator, "Spring firing").terms(|drop| {
@@ -241,7 +237,7 @@ async fn stock(market: &Market, now: DateTime<Utc>, units: u32) -> DropItem {
     plan.with(jug).open().await.items.remove(0)
 }
 
-/// Takes webhooks in as the HTTP surface does.
+/// Receives webhooks like the HTTP API.
 async fn receive(listener: TcpListener, db: Db, sandbox: Arc<Sandbox>, mut closed: oneshot::Receiver<()>) {
     loop {
         tokio::select! {

@@ -4,7 +4,6 @@ use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, OneofObjec
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::{
     catalog::{ProductTitle, Summary},
-    drops as rules,
     drops::{
         self, CreateDrop, CreateDropRefusal, PublishRefusal, UpdateDrop, UpdateDropRefusal,
         terms::{Balance, Deposit, HOLD_SECS_DEFAULT},
@@ -257,7 +256,7 @@ pub(super) async fn scope_of_drop<C: ErrorCode>(
     ctx: &Context<'_>,
     id: &ID,
     path: &str,
-) -> Result<(CreatorScope, rules::Drop), Stop<C>> {
+) -> Result<(CreatorScope, drops::Drop), Stop<C>> {
     let row = ctx.load(ReferredDrop(id_at(path, id)?)).await?;
     let scope = ctx.manage(row.as_ref().map(|row| row.creator_id), Permission::CatalogWrite, path)?;
     Ok((scope, row.ok_or_else(|| Stop::not_found(path))?))
@@ -300,7 +299,7 @@ impl DropsMutation {
                 pickup: Ok(input.pickup),
                 shipping: Ok(input.shipping),
             });
-            let drop = create::create(ctx.db(), &scope, form.finish(request)?).await?;
+            let drop = drops::create(ctx.db(), &scope, form.finish(request)?).await?;
             Ok(DropCreatePayload::done(Drop(drop)))
         })
         .await
@@ -335,7 +334,7 @@ impl DropsMutation {
                 pickup: Ok(input.pickup),
                 shipping: Ok(input.shipping),
             });
-            let drop = update::update(ctx.db(), &scope, row.id, form.finish(request)?).await?;
+            let drop = drops::update(ctx.db(), &scope, row.id, form.finish(request)?).await?;
             Ok(DropUpdatePayload::done(Drop(drop)))
         })
         .await
@@ -350,7 +349,7 @@ impl DropsMutation {
     ) -> async_graphql::Result<DropPublishPayload> {
         answer(async {
             let (scope, row) = scope_of_drop(ctx, &input.id, "id").await?;
-            Ok(DropPublishPayload::done(Drop(publish::publish(ctx.db(), &scope, row.id).await?)))
+            Ok(DropPublishPayload::done(Drop(drops::publish(ctx.db(), &scope, row.id).await?)))
         })
         .await
     }

@@ -1,4 +1,4 @@
-//! To reserve, pay and cancel.
+//! Mutations that reserve units, pay for them, and cancel reservations.
 
 use std::time::Duration;
 
@@ -13,11 +13,8 @@ use domain::{
         text::Line,
     },
     reservations::{
-        address::Address,
-        cancel::{self, CancelRefusal},
-        pay::{self, PayRefusal, PayRequest},
-        quote::QuoteRefusal,
-        reserve::{ReserveRefusal, ReserveRequest, Reserved},
+        self, CancelRefusal, PayRefusal, PayRequest, ReserveRefusal, ReserveRequest, Reserved,
+        address::Address, quote::QuoteRefusal,
     },
 };
 
@@ -40,61 +37,63 @@ use crate::graphql::{
 };
 
 user_error!(CheckoutReserveError, CheckoutReserveErrorCode, ReserveRefusal {
-    LineCount: "A checkout has 1 to 20 lines.",
-    NotOpen: "The window has not opened: it does at `retryAt`.",
-    Closed: "The window is over, or the drop was cancelled.",
-    SoldOut: "Fewer units are free than were asked for. Units that are held may come back.",
-    LimitExceeded: "That is more than one person may have, over all of their checkouts.",
-    TooManyHolds: "The buyer has three unpaid checkouts in the drop: pay for one, or give it up.",
-    HoldsLapsed: "Too many of the buyer's holds in the drop ran out unpaid: come again at `retryAt`.",
-    PriceChanged: "It costs more than `expectedTotal`: the payload has the new quote.",
-    MixedCurrencies (Quote(QuoteRefusal::MixedCurrencies)): "Lines of drops with different currencies.",
-    CountryNotServed (Quote(QuoteRefusal::CountryNotServed)): "There is no tax rate for that country.",
-    NotShippedThere (Quote(QuoteRefusal::NotShippedThere)): "The creator does not ship to that country.",
-    DeliveryNotOffered (Quote(QuoteRefusal::DeliveryNotOffered)): "The drop is not offered with that kind of delivery.",
+    LineCount: "A checkout must have 1 to 20 lines.",
+    NotOpen: "The reservation window has not opened yet. It opens at `retryAt`.",
+    Closed: "The reservation window has closed, or the drop is cancelled.",
+    SoldOut: "Fewer units are free than requested. Held units may become free again.",
+    LimitExceeded: "The number of units exceeds the limit of one person, over all of their checkouts.",
+    TooManyHolds: "The buyer has three unpaid checkouts in the drop. Pay for one or cancel one first.",
+    HoldsLapsed: "Too many of the buyer's holds in the drop ended unpaid. Try again at `retryAt`.",
+    PriceChanged: "The price is higher than `expectedTotal`. The payload has the new quote.",
+    MixedCurrencies (Quote(QuoteRefusal::MixedCurrencies)): "The lines have different currencies.",
+    CountryNotServed (Quote(QuoteRefusal::CountryNotServed)): "There is no tax rate for the country.",
+    NotShippedThere (Quote(QuoteRefusal::NotShippedThere)): "The creator does not ship to the country.",
+    DeliveryNotOffered (Quote(QuoteRefusal::DeliveryNotOffered)): "The drop does not offer this kind of \
+        delivery.",
     AmountTooLarge (Quote(QuoteRefusal::AmountTooLarge)): "The amount is too large.",
-    LegalTextsNotAccepted: "The current version of a legal text was not accepted: see `legalTexts`.",
+    LegalTextsNotAccepted: "The current version of a legal text was not accepted. See the query \
+        `legalTexts`.",
     KeyReused: "The idempotency key was used for another request.",
 } not_found: ItemNotFound);
 user_error!(CheckoutPayError, CheckoutPayErrorCode, PayRefusal {
-    HoldOver: "The hold ran out, or was given up: reserve again.",
-    AlreadyPaid: "The deposit is paid.",
-    PaymentInProcess: "A payment is under way: wait for its outcome.",
+    HoldOver: "The hold ended, or the checkout was cancelled. Reserve again.",
+    AlreadyPaid: "The deposit is paid already.",
+    PaymentInProcess: "A payment is being processed. Wait for its outcome.",
     KeyReused: "The idempotency key was used for another request.",
 } not_found: NotFound);
 user_error!(ReservationCancelError, ReservationCancelErrorCode, CancelRefusal {
-    Over: "It is over already.",
-    WindowClosed: "It is paid and the window has closed: the run is being made.",
-    PaymentInProcess: "A payment is under way: wait for its outcome.",
+    Over: "The reservation has ended already.",
+    WindowClosed: "The reservation is paid and the window has closed, so the run is being made.",
+    PaymentInProcess: "A payment is being processed. Wait for its outcome.",
     KeyReused: "The idempotency key was used for another request.",
 } not_found: NotFound);
 
 payload!(CheckoutReservePayload, CheckoutReserveError {
     /// The checkout with its held lines.
     checkout: Checkout,
-    /// Whether an earlier call with the same key made it.
+    /// Whether an earlier call with the same idempotency key created the checkout.
     replayed: bool
 } or {
-    /// The new price, when the error is PRICE_CHANGED.
+    /// The new quote, if the error is PRICE_CHANGED.
     quote: Quote,
-    /// When to come again, when the error is NOT_OPEN or HOLDS_LAPSED.
+    /// When to try again, if the error is NOT_OPEN or HOLDS_LAPSED.
     retry_at: DateTime<Utc>
 });
 payload!(
     CheckoutPayPayload,
     CheckoutPayError {
-        /// The payment: follow its `status` and `action`.
+        /// The payment. Follow its `status` and `action`.
         payment: Payment,
-        /// Whether an earlier call with the same key did this.
+        /// Whether an earlier call with the same idempotency key chose the method.
         replayed: bool
     }
 );
 payload!(
     ReservationCancelPayload,
     ReservationCancelError {
-        /// The checkout as it is now.
+        /// The checkout after the change.
         checkout: Checkout,
-        /// Whether an earlier call with the same key did this.
+        /// Whether an earlier call with the same idempotency key cancelled the reservation.
         replayed: bool
     }
 );
@@ -102,65 +101,70 @@ payload!(
 /// A postal address.
 #[derive(InputObject)]
 pub struct AddressInput {
-    /// The recipient, at most 120 characters.
+    /// The name of the recipient, at most 120 characters.
     pub name: String,
-    /// Street and number, at most 160 characters.
+    /// The street and number, at most 160 characters.
     pub line1: String,
-    /// More of the address, at most 160 characters.
+    /// A second address line, at most 160 characters.
     pub line2: Option<String>,
-    /// As the country writes it, at most 20 characters.
+    /// The postal code in the format of the country, at most 20 characters.
     pub postal_code: String,
-    /// Town, at most 120 characters.
+    /// The town, at most 120 characters.
     pub city: String,
-    /// ISO 3166-1 alpha-2.
+    /// The country as a code of ISO 3166-1 alpha-2, such as `PT`.
     pub country: String,
-    /// For the courier, at most 40 characters.
+    /// A phone number for the courier, at most 40 characters.
     pub phone: Option<String>,
 }
 
-/// What is to be reserved.
+/// A request to reserve units.
 #[derive(InputObject)]
 pub struct CheckoutReserveInput {
-    /// 1 to 20 lines, also of several creators, all of one currency: all of them are held, or none.
+    /// The lines: 1 to 20, all in one currency, possibly of several creators. All of them are held, or none.
     pub lines: Vec<CheckoutLineInput>,
-    /// Where it goes, or who fetches it.
+    /// The address of delivery, or of the person who picks the units up.
     pub address: AddressInput,
-    /// The total of the quote that the buyer has seen. A lower price passes; a higher one is refused with the
-    /// new quote.
+    /// The total of the quote that the buyer has seen. If the current price is lower, the lower price
+    /// applies. If it is higher, the request is refused with the new quote.
     pub expected_total: MoneyInput,
-    /// The current version of every legal text.
+    /// The ids of the current versions of all legal texts, which the buyer has accepted.
     pub accepted_legal_text_ids: Vec<ID>,
-    /// 8 to 64 characters, new for each intention of the buyer: the same key makes a repetition harmless.
-    /// Kept 7 days.
+    /// The idempotency key: 8 to 64 characters of `A-Z`, `a-z`, `0-9`, `_`, `.`, `:` and `-`. Use a new key
+    /// for each intention of the user, and the same key for a retry, which then has no second effect. Keys
+    /// are kept for 7 days.
     pub idempotency_key: String,
 }
 
-/// How the deposit is to be paid.
+/// A choice of how to pay the deposit of a checkout.
 #[derive(InputObject)]
 pub struct CheckoutPayInput {
-    /// Which checkout.
+    /// The global id of the checkout.
     pub checkout_id: ID,
-    /// An opaque reference to a method of payment, from the gateway's own script. The sandbox knows
+    /// An opaque reference to a method of payment, from the gateway's own script. The sandbox gateway accepts
     /// `pm_sandbox_success`, `pm_sandbox_declined`, `pm_sandbox_insufficient_funds`, `pm_sandbox_confirm`,
     /// `pm_sandbox_late` and `pm_sandbox_late_declined`.
     pub payment_method: String,
-    /// Where the buyer comes back to after an action: https, or http on localhost.
+    /// The URL to which the buyer returns after an action. It must use https, or http on localhost.
     pub return_url: Option<String>,
-    /// 8 to 64 characters, new for each try of the buyer.
+    /// The idempotency key: 8 to 64 characters of `A-Z`, `a-z`, `0-9`, `_`, `.`, `:` and `-`. Use a new key
+    /// for each intention of the user, and the same key for a retry, which then has no second effect. Keys
+    /// are kept for 7 days.
     pub idempotency_key: String,
 }
 
-/// What is given up.
+/// A reservation to cancel.
 #[derive(InputObject)]
 pub struct ReservationCancelInput {
-    /// Which reservation.
+    /// The global id of the reservation.
     pub reservation_id: ID,
-    /// 8 to 64 characters.
+    /// The idempotency key: 8 to 64 characters of `A-Z`, `a-z`, `0-9`, `_`, `.`, `:` and `-`. Use a new key
+    /// for each intention of the user, and the same key for a retry, which then has no second effect. Keys
+    /// are kept for 7 days.
     pub idempotency_key: String,
 }
 
-/// What an idempotency key is.
-const KEY_RULE: &str = "must be 8 to 64 characters of A-Z, a-z, 0-9 and _ . : -";
+/// The message for a text that is not an idempotency key.
+const KEY_RULE: &str = "must be 8 to 64 characters of A-Z, a-z, 0-9, _, ., : and -";
 
 fn address(form: &mut Form, input: &AddressInput) -> Parsed<Address> {
     fn given(text: Option<&String>) -> Option<&str> {
@@ -179,26 +183,26 @@ fn address(form: &mut Form, input: &AddressInput) -> Parsed<Address> {
     })
 }
 
-/// Reads the ids of legal texts. What is wrong with one of them is told of all.
+/// Reads the ids of legal texts. An id that does not parse is reported at the path `acceptedLegalTextIds`.
 fn accepted(form: &mut Form, ids: &[ID]) -> Parsed<Vec<LegalTextId>> {
-    // More than there are legal texts.
+    // There are fewer legal texts than this.
     const LOOKED_AT: usize = 20;
     let read: Vec<_> = ids.iter().take(LOOKED_AT).map(|id| form.id("acceptedLegalTextIds", id)).collect();
     read.into_iter().collect()
 }
 
-/// Writes of checkouts and reservations.
+/// The mutations of checkouts and reservations.
 #[derive(Default)]
 pub struct ReservationsMutation;
 
 #[Object]
 impl ReservationsMutation {
-    /// Hold the units of all lines, or of none, until the one deadline of the checkout. The gateway is not
-    /// called: the payment is PREPARING until `checkoutPay`.
+    /// Holds the units of all lines, or of none, until the deadline of the checkout. The payment gateway is
+    /// not called yet: the payment stays PREPARING until `checkoutPay`.
     async fn checkout_reserve(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is held, for whom.")] input: CheckoutReserveInput,
+        #[graphql(desc = "The lines and the buyer's address.")] input: CheckoutReserveInput,
     ) -> async_graphql::Result<CheckoutReservePayload> {
         answer(async {
             let scope = ctx.scope(Buy)?;
@@ -214,7 +218,7 @@ impl ReservationsMutation {
             let request = form.finish(request)?;
             let decided = tokio::select! {
                 decided = ctx.desk().reserve(&scope, request) => decided,
-                // Nobody hears the answer; a request that waits for its turn is not decided.
+                // The client is gone, so a request that is still queued need not be decided.
                 () = ctx.request().gone.cancelled() => Err(OpError::Busy(Duration::ZERO)),
             };
             match decided {
@@ -243,21 +247,22 @@ impl ReservationsMutation {
         .await
     }
 
-    /// Pay what is due now. The gateway is told by a task, oldest hold first; follow the payment's `status`
-    /// and `action`. The time that this waits in our queue does not run off the hold.
+    /// Pays the deposit of a checkout. A background task calls the payment gateway, for the oldest hold
+    /// first. Follow the payment's `status` and `action`. The time that the call waits in the server's queue
+    /// does not shorten the hold.
     async fn checkout_pay(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is paid, and how.")] input: CheckoutPayInput,
+        #[graphql(desc = "The checkout and the method of payment.")] input: CheckoutPayInput,
     ) -> async_graphql::Result<CheckoutPayPayload> {
         answer(async {
             let scope = ctx.scope(Buy)?;
             let checkout = id_at::<CheckoutId>("checkoutId", &input.checkout_id)?;
             let mut form = Form::new();
             let method =
-                PaymentMethod::new(&input.payment_method).ok_or("is not a reference to a method of payment");
+                PaymentMethod::new(&input.payment_method).ok_or("must be a reference to a method of payment");
             let method = form.field("paymentMethod", method);
-            let wrong_url = "must be an https address (or http on localhost) without credentials";
+            let wrong_url = "must be an https URL (or http on localhost) without credentials";
             let return_url =
                 form.optional("returnUrl", input.return_url.map(|url| ReturnUrl::new(&url).ok_or(wrong_url)));
             let key = form.key(&input.idempotency_key, KEY_RULE);
@@ -268,19 +273,20 @@ impl ReservationsMutation {
                 .ok_or_else(|| bad_input("this marketplace takes no payments"))?;
             let gateway = gateway.identity().clone();
             let request = PayRequest { checkout, method, return_url, gateway, key };
-            let (_, replayed) = pay::pay(ctx.db(), &scope, &request).await?;
+            let (_, replayed) = reservations::pay(ctx.db(), &scope, &request).await?;
             let payment = ctx.load(PaymentOf(checkout)).await?.map(Payment);
             Ok(CheckoutPayPayload::done(payment, replayed))
         })
         .await
     }
 
-    /// Give a reservation up. An unpaid checkout is released whole, because one payment covers its lines; of
-    /// a paid one, this line's deposit goes back, as long as the window is open.
+    /// Cancels a reservation. If its checkout is unpaid, the whole checkout is cancelled, because one payment
+    /// covers all of its lines. If it is paid, the deposit of this reservation is refunded, as long as the
+    /// reservation window is open.
     async fn reservation_cancel(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which reservation.")] input: ReservationCancelInput,
+        #[graphql(desc = "The reservation to cancel.")] input: ReservationCancelInput,
     ) -> async_graphql::Result<ReservationCancelPayload> {
         answer(async {
             let scope = ctx.scope(Buy)?;
@@ -288,7 +294,7 @@ impl ReservationsMutation {
             let mut form = Form::new();
             let key = form.key(&input.idempotency_key, KEY_RULE);
             let (checkout, replayed) =
-                cancel::cancel(ctx.db(), &scope, reservation, &form.finish(key)?).await?;
+                reservations::cancel(ctx.db(), &scope, reservation, &form.finish(key)?).await?;
             Ok(ReservationCancelPayload::done(own_checkout(ctx, &scope, checkout).await?, replayed))
         })
         .await

@@ -6,7 +6,7 @@ use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::{
     platform::ids::CheckoutId,
-    reservations::{self as rules, AddressView, queries, reserve::Made, state::ReservationState as State},
+    reservations::{self as rules, AddressView, Made, queries, state::ReservationState as State},
 };
 
 use super::{
@@ -37,26 +37,26 @@ edge!(
     /// The address of a checkout.
     AddressOf(CheckoutId) -> AddressView, |loaders, ids| queries::addresses_of(&loaders.db, ids)
 );
-/// Where a checkout stands, from its lines.
+/// The status of a checkout, which follows from the states of its lines.
 #[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
 pub enum CheckoutStatus {
-    /// Units are kept until `expiresAt`; the deposit is not paid.
+    /// The units are held until `expiresAt`, and the deposit is not paid yet.
     Held,
     /// The deposit is paid.
     Confirmed,
-    /// The hold ran out.
+    /// The hold ended before the deposit was paid.
     Lapsed,
-    /// Given up before it was paid.
+    /// The checkout was cancelled before the deposit was paid.
     Cancelled,
-    /// All of the deposit went, or goes, back.
+    /// The whole deposit is refunded, or will be.
     Refunded,
 }
 
-/// What one `checkoutReserve` made: its lines are paid together, or lapse together.
+/// A checkout.
 #[derive(Clone)]
 pub struct Checkout {
     row: rules::Checkout,
-    /// Its lines and its payment, where this request has just written them.
+    /// The lines and the payment, if this request has just written them.
     made: Option<Arc<Made>>,
 }
 
@@ -81,14 +81,15 @@ impl Checkout {
     }
 }
 
-/// What one `checkoutReserve` made: its lines are paid together, or lapse together.
+/// A checkout: the reservations that one call of `checkoutReserve` made. They are paid together, or their
+/// holds end together.
 #[Object]
 impl Checkout {
-    /// Global id.
+    /// The global id.
     pub(crate) async fn id(&self) -> ID {
         global(self.row.id)
     }
-    /// Where it stands now. A hold that ran out is LAPSED at once, whoever notices when.
+    /// The current status. It becomes LAPSED as soon as the hold ends.
     async fn status(&self, ctx: &Context<'_>) -> async_graphql::Result<CheckoutStatus> {
         let (lines, now) = (self.lines(ctx).await?, ctx.db().now());
         let any = |state| lines.iter().any(|line| line.state == state);
@@ -102,46 +103,46 @@ impl Checkout {
             () => CheckoutStatus::Cancelled,
         })
     }
-    /// The one deadline of the deposit. It moves while a payment is under way.
+    /// The deadline for the deposit, which holds for all lines. It moves while a payment is in progress.
     async fn expires_at(&self) -> DateTime<Utc> {
         self.row.expires_at
     }
-    /// The one currency.
+    /// The currency of all amounts.
     async fn currency(&self) -> CurrencyCode {
         CurrencyCode(self.row.currency)
     }
-    /// All, tax and shipping included.
+    /// The total, with tax and shipping.
     async fn total(&self) -> Money {
         Money::minor(self.row.total_minor, self.row.currency)
     }
-    /// The deposits.
+    /// The sum of the deposits.
     async fn due_now(&self) -> Money {
         self.row.due_now().into()
     }
-    /// The balances, shipping included.
+    /// The sum of the balances, with shipping.
     async fn due_later(&self) -> Money {
         Money::minor(self.row.due_later_minor, self.row.currency)
     }
-    /// The price as it was agreed, line by line.
+    /// The quote that the buyer agreed to, with all lines.
     async fn quote(&self) -> Quote {
         Quote(self.row.quote.clone())
     }
-    /// The lines, in the order in which they were asked for.
+    /// The reservations, in the order of the requested lines.
     async fn reservations(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Reservation>> {
         Ok(self.lines(ctx).await?.into_iter().map(Reservation).collect())
     }
-    /// The deposit's payment.
+    /// The payment of the deposit.
     async fn payment(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Payment>> {
         if let Some(made) = &self.made {
             return Ok(Some(Payment(made.payment.clone())));
         }
         Ok(ctx.load(PaymentOf(self.row.id)).await?.map(Payment))
     }
-    /// Where it goes, or who fetches it.
+    /// The address of delivery, or of the person who picks the units up.
     async fn address(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Address>> {
         Ok(ctx.load(AddressOf(self.row.id)).await?.map(Address::from))
     }
-    /// The versions of the legal texts that were accepted.
+    /// The versions of the legal texts that the buyer accepted.
     async fn legal_texts(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<LegalText>> {
         let keys: Vec<_> = self.row.legal_text_ids.0.iter().copied().map(LegalTextById).collect();
         let texts = ctx.loader().load_many(&keys).await.internal()?;
@@ -149,11 +150,11 @@ impl Checkout {
         texts.sort_by_key(|text| text.id);
         Ok(texts.into_iter().map(LegalText).collect())
     }
-    /// When it was made.
+    /// When the checkout was created.
     async fn created_at(&self) -> DateTime<Utc> {
         self.row.created_at
     }
-    /// Counts changes.
+    /// The version of the checkout, which grows with every change.
     async fn version(&self) -> i64 {
         self.row.version
     }
@@ -162,19 +163,19 @@ impl Checkout {
 /// A postal address.
 #[derive(SimpleObject, Debug, Clone)]
 pub struct Address {
-    /// The recipient.
+    /// The name of the recipient.
     pub name: String,
-    /// Street and number.
+    /// The street and number.
     pub line1: String,
-    /// More of the address.
+    /// A second address line.
     pub line2: Option<String>,
-    /// As the country writes it.
+    /// The postal code in the format of the country.
     pub postal_code: String,
-    /// Town.
+    /// The town.
     pub city: String,
-    /// ISO 3166-1 alpha-2.
+    /// The country as a code of ISO 3166-1 alpha-2, such as `PT`.
     pub country: String,
-    /// For the courier.
+    /// A phone number for the courier.
     pub phone: Option<String>,
 }
 
@@ -185,23 +186,24 @@ impl From<AddressView> for Address {
     }
 }
 
-/// Where a reservation stands.
+/// The state of a reservation.
 #[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
 #[graphql(remote = "State")]
 pub enum ReservationState {
-    /// Units are kept until `expiresAt`; the deposit is not paid.
+    /// The units are held until `expiresAt`, and the deposit is not paid yet.
     Held,
     /// The deposit is paid.
     Confirmed,
-    /// The hold ran out.
+    /// The hold ended before the deposit was paid.
     Expired,
-    /// Given up before anything was paid.
+    /// The reservation was cancelled before the deposit was paid.
     Cancelled,
-    /// Given up, or come too late, after the deposit was paid: it goes back.
+    /// The reservation was cancelled after the deposit was paid, or the deposit came too late. The deposit is
+    /// refunded.
     Refunded,
 }
 
-/// A buyer's claim on units of one drop item.
+/// A reservation.
 #[derive(Clone)]
 pub struct Reservation(pub(crate) rules::Reservation);
 
@@ -213,14 +215,14 @@ impl Reservation {
     }
 }
 
-/// A buyer's claim on units of one drop item.
+/// A reservation: a buyer's claim on units of one drop item.
 #[Object]
 impl Reservation {
-    /// Global id.
+    /// The global id.
     pub(crate) async fn id(&self) -> ID {
         global(self.0.id)
     }
-    /// Where it stands.
+    /// The state.
     async fn state(&self) -> ReservationState {
         self.0.state.into()
     }
@@ -228,32 +230,32 @@ impl Reservation {
     async fn drop(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Drop>> {
         Ok(ctx.load(ReferredDrop(self.0.drop_id)).await?.map(Drop))
     }
-    /// The item.
+    /// The item of the drop.
     async fn item(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<DropItem>> {
         let item = ctx.load(ReferredItem(self.0.drop_item_id)).await?;
         Ok(item.map(|item| DropItem::new(item, self.0.currency)))
     }
-    /// What is made.
+    /// The variant.
     async fn variant(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Variant>> {
         Ok(ctx.load(ReferredVariant(self.0.variant_id)).await?.map(Variant))
     }
-    /// Who makes it.
+    /// The creator.
     async fn creator(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Creator>> {
         Ok(ctx.load(CreatorById(self.0.creator_id)).await?.map(Creator))
     }
-    /// How many.
+    /// The number of units.
     async fn units(&self) -> i32 {
         self.0.units.into()
     }
-    /// How it reaches the buyer.
+    /// How the units reach the buyer.
     async fn delivery(&self) -> Delivery {
         self.0.delivery.into()
     }
-    /// The tax in `total`.
+    /// The tax that `total` includes.
     async fn tax(&self) -> Money {
         self.money(self.0.tax_minor)
     }
-    /// Goods and shipping, tax included.
+    /// The total of goods and shipping, with tax.
     async fn total(&self) -> Money {
         self.money(self.0.total_minor)
     }
@@ -261,23 +263,23 @@ impl Reservation {
     async fn due_now(&self) -> Money {
         self.money(self.0.due_now_minor)
     }
-    /// The balance, shipping included.
+    /// The balance, with shipping.
     async fn due_later(&self) -> Money {
         self.money(self.0.due_later_minor)
     }
-    /// When the balance is due, in the creator's time zone.
+    /// When the balance is due: a date in the creator's time zone.
     async fn balance_due_on(&self) -> Option<NaiveDate> {
         self.0.balance_due_on
     }
-    /// The end of the hold.
+    /// When the hold ends.
     async fn expires_at(&self) -> DateTime<Utc> {
         self.0.expires_at
     }
-    /// When the deposit was paid.
+    /// When the deposit was paid. Null if it was not paid.
     async fn confirmed_at(&self) -> Option<DateTime<Utc>> {
         self.0.confirmed_at
     }
-    /// When it was made.
+    /// When the reservation was made.
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }

@@ -1,4 +1,4 @@
-//! A sealed segment of the audit log: its table, and what is hashed, byte for byte.
+//! A sealed segment of the audit log: its table, and the exact bytes that are hashed.
 //!
 //! ```text
 //! row hash = SHA-256( "smallrun audit row 1\n",     number(position), id,
@@ -9,11 +9,13 @@
 //!                     number(sealed_at), text(id and row hash of each row, in the order of positions) )
 //! ```
 //!
-//! A `number` is 8 bytes, signed, the most significant first; an instant is the number of microseconds since
-//! 1970 in UTC; a `text` is the number of its bytes and then these; an id is 16 bytes, a hash and a head 32.
-//! So no two rows, and no two segments, are the same bytes, and a row is the same bytes on SQLite and on
-//! PostgreSQL. The head before the first segment is 32 zeros. The format is never changed: another one begins
-//! with another line.
+//! A `number` is 8 bytes: signed, big-endian. An instant is a number: the microseconds since 1970, in UTC. A
+//! `text` is its length in bytes, as a number, followed by the bytes. An id is 16 bytes; a hash and a head
+//! are 32 bytes.
+//!
+//! So no two different rows or segments have the same encoding, and a row is encoded alike on SQLite and on
+//! PostgreSQL. The head before the first segment is 32 zero bytes. The format never changes: a new format
+//! would begin with another first line.
 
 #![expect(
     clippy::disallowed_methods,
@@ -32,6 +34,7 @@ use sha2::{Digest, Sha256};
 
 use super::AuditEntry;
 use crate::platform::{
+    Inconsistency,
     db::Tx,
     ids::{AuditId, EntityId},
 };
@@ -39,7 +42,7 @@ use crate::platform::{
 const ROW: &[u8] = b"smallrun audit row 1\n";
 const SEGMENT: &[u8] = b"smallrun audit segment 1\n";
 
-/// Bytes of a row within a segment: its id and its hash.
+/// The bytes of a row within a segment: its id and its hash.
 const SEAL_BYTES: usize = 48;
 
 mod entity {
@@ -65,16 +68,16 @@ mod entity {
 }
 use entity::Column;
 
-/// The hash that a segment ends in. It stands for every row of the log up to there.
+/// The hash of a segment. It covers every row of the log up to the end of that segment.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Head([u8; 32]);
 
 impl Head {
-    /// What the first segment stands on.
+    /// The head before the first segment.
     pub(super) const NONE: Self = Self([0; 32]);
 }
 
-/// Why a text is not a head.
+/// The error for a text that is not a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a head is 64 hexadecimal digits")]
 pub struct HeadError;
@@ -101,7 +104,7 @@ impl fmt::Debug for Head {
     }
 }
 
-/// What a segment keeps of a row: enough to name it when it is gone, and to tell whether it was changed.
+/// What a segment stores of a row: enough to name a deleted row and to detect a changed one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Seal {
     pub(super) id: AuditId,
@@ -109,7 +112,7 @@ pub(super) struct Seal {
 }
 
 impl Seal {
-    /// The seal of a row at a position.
+    /// Returns the seal of a row at a position.
     pub(super) fn of(row: &AuditEntry, position: i64) -> Self {
         let mut hash = Encoder::begin(ROW);
         hash.number(position);
@@ -128,28 +131,28 @@ impl Seal {
     }
 }
 
-/// A segment: rows with consecutive positions, sealed together.
+/// A segment: rows with consecutive positions that were sealed together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Segment {
     /// From 1, without gaps.
     pub(super) number: i64,
     pub(super) position_first: i64,
-    /// One seal a row.
+    /// One seal for each row.
     pub(super) seals: Vec<Seal>,
-    /// No row was left unsealed when this segment was sealed: what comes later was written later.
+    /// Whether no row was left unsealed when this segment was sealed. Then every later row was written later.
     pub(super) drained: bool,
     pub(super) sealed_at: DateTime<Utc>,
     pub(super) previous_head: Head,
 }
 
 impl Segment {
-    /// The position of the last row.
+    /// Returns the position of the last row.
     pub(super) fn position_last(&self) -> i64 {
         let count = i64::try_from(self.seals.len()).unwrap_or(i64::MAX);
         self.position_first.saturating_add(count).saturating_sub(1)
     }
 
-    /// The hash over all of it.
+    /// Returns the hash over the whole segment.
     pub(super) fn head(&self) -> Head {
         let mut hash = Encoder::begin(SEGMENT);
         hash.number(self.number);
@@ -171,7 +174,7 @@ impl Segment {
         bytes
     }
 
-    /// Writes it down.
+    /// Inserts the record of the segment.
     pub(super) async fn insert(&self, tx: &Tx) -> Result<(), DbErr> {
         let row = entity::ActiveModel {
             number: Set(self.number),
@@ -186,7 +189,7 @@ impl Segment {
         entity::Entity::insert(row).exec_without_returning(tx.conn()).await.map(drop)
     }
 
-    /// What a record says, if it agrees with itself: with its lengths, and with its head.
+    /// Reads a record. Returns `None` if its lengths or its head do not match its content.
     fn of_record(record: &entity::Model) -> Option<Self> {
         let (seals, rest) = record.row_hashes.as_chunks::<SEAL_BYTES>();
         if seals.is_empty() || !rest.is_empty() {
@@ -213,14 +216,14 @@ impl Seal {
     }
 }
 
-/// The end of the sealed log: number, last position and head of the last segment, as its record says.
+/// The end of the sealed log: number, last position and head of the last segment, as stored in its record.
 pub(super) struct End {
     pub(super) number: i64,
     pub(super) position: i64,
     pub(super) head: Head,
 }
 
-/// Where the log ends; before the first segment, at zero.
+/// Returns the end of the log; all values are zero before the first segment.
 pub(super) async fn end(on: &impl ConnectionTrait) -> Result<End, DbErr> {
     let last = entity::Entity::find()
         .select_only()
@@ -235,25 +238,25 @@ pub(super) async fn end(on: &impl ConnectionTrait) -> Result<End, DbErr> {
     let head = head
         .as_slice()
         .try_into()
-        .map_err(|_| DbErr::Type(format!("the head of audit segment {number} is damaged")))?;
+        .map_err(|_| Inconsistency::new(format_args!("the head of audit segment {number} is damaged")))?;
     Ok(End { number, position, head: Head(head) })
 }
 
-/// A record as it was found: `segment` is `None` when somebody has changed it.
+/// A stored record; `segment` is `None` if the record was changed.
 pub(super) struct Record {
     pub(super) number: i64,
     pub(super) segment: Option<Segment>,
 }
 
-/// Records with a number above `after`, in order, at most `limit`.
+/// Returns at most `limit` records with a number above `after`, in order.
 pub(super) async fn records(on: &impl ConnectionTrait, after: i64, limit: u64) -> Result<Vec<Record>, DbErr> {
     let select = entity::Entity::find()
         .filter(Column::Number.gt(after))
         .order_by_asc(Column::Number)
         .limit(limit)
         .into_query();
-    // One by one: SQLite keeps a text in a column of bytes when it is told to, and that is a finding, not a
-    // failure.
+    // Rows are read one by one, because SQLite can store a text in a column of bytes. That is a finding, not
+    // a failure.
     let records = on.query_all(&select).await?.into_iter().map(|row| {
         let record = entity::Model::from_query_result(&row, "").ok();
         let number = row.try_get("", "number")?;
@@ -262,7 +265,7 @@ pub(super) async fn records(on: &impl ConnectionTrait, after: i64, limit: u64) -
     records.collect()
 }
 
-/// Feeds a hash with values whose ends can be told.
+/// Feeds values into a hash, with unambiguous ends.
 struct Encoder(Sha256);
 
 impl Encoder {
@@ -328,9 +331,10 @@ mod tests {
         }
     }
 
-    // Computed by another program from the format above. They may never change: logs hold heads of years ago.
+    // The hashes were computed by another program from the format above. They must never change, because logs
+    // contain old heads.
     #[test]
-    fn the_format_is_what_it_always_was() {
+    fn the_format_is_unchanged() {
         let seal = Seal::of(&row(), 7);
         assert_eq!(
             hex::encode(seal.hash),
@@ -396,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_says_what_was_written_or_nothing() {
+    fn a_changed_record_is_not_read() {
         let segment = segment();
         let record = entity::Model {
             number: segment.number,
@@ -430,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_read_as_it_is_shown() {
+    fn a_head_round_trips_through_its_text() {
         let head = segment().head();
         assert_eq!(head.to_string().parse(), Ok(head));
         assert_eq!(head.to_string().to_uppercase().parse(), Ok(head));
@@ -440,11 +444,12 @@ mod tests {
     }
 
     proptest! {
-        // Where one text ends and the next begins is part of the hash.
+        // The boundary between two texts is part of the hash.
         #[test]
         fn texts_do_not_run_into_each_other(whole in ".{0,12}", at in 0_usize..13, again in 0_usize..13) {
             let split = |at: usize| {
-                let at = whole.char_indices().map(|(at, _)| at).chain([whole.len()]).nth(at).unwrap_or(whole.len());
+                let mut ends = whole.char_indices().map(|(at, _)| at).chain([whole.len()]);
+                let at = ends.nth(at).unwrap_or(whole.len());
                 let (actor, action) = whole.split_at(at);
                 AuditEntry { actor: actor.to_owned(), action: action.to_owned(), ..row() }
             };

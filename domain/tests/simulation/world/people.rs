@@ -5,13 +5,8 @@ use domain::{
     payments::{gateway::PaymentGateway, method::PaymentMethod, of_checkouts},
     platform::{idempotency::IdempotencyKey, ids::CheckoutId},
     reservations::{
-        cancel::cancel,
-        cancel_drop, change_item,
-        lines::Line,
-        pay::{PayRequest, pay},
-        queries::lines_of,
-        quote::Delivery,
-        reserve::{ReserveRequest, Reserved, reserve},
+        Line, PayRequest, ReserveRequest, Reserved, cancel, cancel_drop, change_item, pay, queries::lines_of,
+        quote::Delivery, reserve,
     },
 };
 use sea_orm::{ConnectionTrait, Statement};

@@ -1,12 +1,9 @@
-//! To ask for a price.
+//! The query of a price.
 
 use async_graphql::{Context, ID, InputObject, Object};
 use domain::{
     platform::{Country, Quantity, access::Browse},
-    reservations::{
-        lines::{self, AskRefusal, LINE_UNITS_MAX, LINES_MAX, Line},
-        quote::QuoteRefusal,
-    },
+    reservations::{AskRefusal, LINE_UNITS_MAX, LINES_MAX, Line, ask, quote::QuoteRefusal},
 };
 
 use super::{Delivery, Quote};
@@ -18,40 +15,41 @@ use crate::graphql::{
 };
 
 user_error!(CheckoutQuoteError, CheckoutQuoteErrorCode, AskRefusal {
-    LineCount: "A checkout has 1 to 20 lines.",
-    MixedCurrencies (Quote(QuoteRefusal::MixedCurrencies)): "Lines of drops with different currencies.",
-    CountryNotServed (Quote(QuoteRefusal::CountryNotServed)): "There is no tax rate for that country.",
-    NotShippedThere (Quote(QuoteRefusal::NotShippedThere)): "The creator does not ship to that country.",
-    DeliveryNotOffered (Quote(QuoteRefusal::DeliveryNotOffered)): "The drop is not offered with that kind of delivery.",
+    LineCount: "A checkout must have 1 to 20 lines.",
+    MixedCurrencies (Quote(QuoteRefusal::MixedCurrencies)): "The lines have different currencies.",
+    CountryNotServed (Quote(QuoteRefusal::CountryNotServed)): "There is no tax rate for the country.",
+    NotShippedThere (Quote(QuoteRefusal::NotShippedThere)): "The creator does not ship to the country.",
+    DeliveryNotOffered (Quote(QuoteRefusal::DeliveryNotOffered)): "The drop does not offer this kind of \
+        delivery.",
     AmountTooLarge (Quote(QuoteRefusal::AmountTooLarge)): "The amount is too large.",
 } not_found: ItemNotFound);
 
 payload!(
     CheckoutQuotePayload,
     CheckoutQuoteError {
-        /// What the lines would cost now.
+        /// The current price of the lines.
         quote: Quote
     }
 );
 
-/// So many units of an item.
+/// A line: a number of units of one item.
 #[derive(InputObject)]
 pub struct CheckoutLineInput {
-    /// Which item of a drop.
+    /// The global id of a drop item.
     pub item_id: ID,
-    /// How many, from 1.
+    /// The number of units: 1 to 1,000.
     pub units: i32,
-    /// How it reaches the buyer.
+    /// How the units reach the buyer.
     #[graphql(default_with = "Delivery::Shipping")]
     pub delivery: Delivery,
 }
 
-/// What a price is asked for.
+/// A request for a price.
 #[derive(InputObject)]
 pub struct CheckoutQuoteInput {
-    /// 1 to 20 lines, also of several creators, all of one currency.
+    /// The lines: 1 to 20, all in one currency, possibly of several creators.
     pub lines: Vec<CheckoutLineInput>,
-    /// Where it goes: ISO 3166-1 alpha-2.
+    /// The country of delivery as a code of ISO 3166-1 alpha-2, such as `PT`.
     pub country: String,
 }
 
@@ -60,7 +58,7 @@ pub(in crate::graphql::reservations) fn lines(
     form: &mut Form,
     input: &[CheckoutLineInput],
 ) -> Parsed<Vec<Line>> {
-    // One more than allowed, so that the rule refuses; no more work than that.
+    // Reads one line more than allowed, so that the domain refuses the list, but bounds the work.
     form.each_object("lines", input, LINES_MAX.saturating_add(1), |form, line| {
         let units = Quantity::try_from(line.units).ok().filter(|units| units.get() <= LINE_UNITS_MAX);
         parsed!(Line {
@@ -71,17 +69,18 @@ pub(in crate::graphql::reservations) fn lines(
     })
 }
 
-/// Asks for prices.
+/// The query of a price.
 #[derive(Default)]
 pub struct QuoteQuery;
 
 #[Object]
 impl QuoteQuery {
-    /// What lines would cost now, sent to that country. Nothing is held: only reserving binds.
+    /// The current price of lines that are delivered to a country. Nothing is held: only `checkoutReserve`
+    /// holds units at a price.
     async fn checkout_quote(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is priced.")] input: CheckoutQuoteInput,
+        #[graphql(desc = "The lines and the country of delivery.")] input: CheckoutQuoteInput,
     ) -> async_graphql::Result<CheckoutQuotePayload> {
         answer(async {
             let scope = ctx.scope(Browse)?;
@@ -89,7 +88,7 @@ impl QuoteQuery {
             let lines = lines(&mut form, &input.lines);
             let country = form.field("country", input.country.parse::<Country>());
             let (lines, country) = form.finish(both(lines, country))?;
-            Ok(CheckoutQuotePayload::done(Quote(lines::ask(ctx.db(), &scope, &lines, country).await?)))
+            Ok(CheckoutQuotePayload::done(Quote(ask(ctx.db(), &scope, &lines, country).await?)))
         })
         .await
     }

@@ -1,4 +1,4 @@
-//! To set what prices depend on, and to publish legal texts.
+//! Mutations that set tax rates and shipping tariffs, and publish legal texts.
 
 use async_graphql::{Context, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
@@ -10,8 +10,8 @@ use domain::{
         text::{Line, Markdown},
     },
     reservations::{
-        legal,
-        tables::{self, NewTariff, TableRefusal},
+        self, NewTariff, legal,
+        tables::{TableRefusal, tariffs_of},
     },
 };
 
@@ -35,78 +35,78 @@ user_error!(
     TableError,
     TableErrorCode,
     TableRefusal {
-        RateOutOfRange: "A tax rate lies between 0 and 100 percent.",
-        TooManyTariffs: "A creator has at most 500 shipping tariffs.",
-        CurrencyMismatch: "A tariff is in the creator's currency.",
-        Duplicate: "Two tariffs for one country and weight.",
+        RateOutOfRange: "A tax rate must be 0 to 100 percent.",
+        TooManyTariffs: "A creator can have at most 500 shipping tariffs.",
+        CurrencyMismatch: "A tariff is not in the creator's currency.",
+        Duplicate: "Two tariffs have the same country and weight.",
         OutOfRange: "A price is negative, or a weight is not positive.",
     }
 );
 
 payload!(TaxRateSetPayload, TableError {
-    /// The whole table.
+    /// The whole tax table after the change.
     tax_rates: Vec<TaxRate>
 });
 payload!(CreatorShippingTariffsSetPayload, TableError {
-    /// The creator's tariffs as they are now.
+    /// The creator's tariffs after the change.
     tariffs: Vec<ShippingTariff>
 });
 
-/// A tax rate from an instant on.
+/// A tax rate that holds from an instant on.
 #[derive(InputObject)]
 pub struct TaxRateSetInput {
-    /// ISO 3166-1 alpha-2.
+    /// The country as a code of ISO 3166-1 alpha-2, such as `PT`.
     pub country: String,
-    /// For which goods.
+    /// The tax class of the goods.
     pub tax_class: TaxClass,
-    /// In percent, such as `"19"`.
+    /// The tax rate in percent, such as `"19"`.
     pub rate: Decimal,
-    /// From when; now if absent.
+    /// When the rate starts to apply. The default is now.
     pub starts_at: Option<DateTime<Utc>>,
 }
 
-/// One tariff.
+/// A shipping tariff.
 #[derive(InputObject)]
 pub struct ShippingTariffInput {
-    /// ISO 3166-1 alpha-2.
+    /// The country of delivery as a code of ISO 3166-1 alpha-2, such as `PT`.
     pub country: String,
-    /// For parcels up to this weight, in grams.
+    /// The highest weight of a parcel, in grams.
     pub weight_grams_max: i32,
-    /// With or without tax as the creator's prices are.
+    /// The price of a parcel. It includes tax if the creator's `pricesIncludeTax` is true.
     pub price: MoneyInput,
 }
 
-/// All tariffs of a creator.
+/// All shipping tariffs of a creator.
 #[derive(InputObject)]
 pub struct CreatorShippingTariffsSetInput {
-    /// Whose.
+    /// The global id of the creator.
     pub creator_id: ID,
-    /// They replace those that there are; at most 500.
+    /// The tariffs, at most 500. They replace all present ones.
     pub tariffs: Vec<ShippingTariffInput>,
 }
 
-/// The next version of a legal text.
+/// A new version of a legal text.
 #[derive(InputObject)]
 pub struct LegalTextPublishInput {
-    /// Which text.
+    /// The kind of the legal text.
     pub kind: LegalKind,
-    /// At most 160 characters.
+    /// The title, at most 160 characters.
     pub title: String,
-    /// Markdown, at most 20,000 characters.
+    /// The text in Markdown, at most 20,000 characters.
     pub body: String,
 }
 
-/// Writes of what prices and checkouts refer to.
+/// The mutations of tax rates, shipping tariffs and legal texts.
 #[derive(Default)]
 pub struct TablesMutation;
 
 #[Object]
 impl TablesMutation {
-    /// Set a tax rate of the marketplace from an instant on. For administrators.
+    /// Sets a tax rate of the marketplace from an instant on. For administrators.
     async fn tax_rate_set(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The rate.")] input: TaxRateSetInput,
+        #[graphql(desc = "The tax rate.")] input: TaxRateSetInput,
     ) -> async_graphql::Result<TaxRateSetPayload> {
         answer(async {
             let scope = ctx.scope(Administer)?;
@@ -115,20 +115,22 @@ impl TablesMutation {
             let rate = form.field("rate", input.rate.basis_points());
             let (country, rate) = form.finish(both(country, rate))?;
             let starts_at = input.starts_at.unwrap_or(ctx.db().now());
-            tables::set_tax_rate(ctx.db(), &scope, country, input.tax_class.into(), starts_at, rate).await?;
+            reservations::set_tax_rate(ctx.db(), &scope, country, input.tax_class.into(), starts_at, rate)
+                .await?;
             Ok(TaxRateSetPayload::done(tax_rates(ctx).await?))
         })
         .await
     }
 
-    /// Replace all shipping tariffs of a creator.
+    /// Replaces all shipping tariffs of a creator. For the creator's members, and for its secret tokens with
+    /// `PROFILE_WRITE`.
     async fn creator_shipping_tariffs_set(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Whose tariffs, and which.")] input: CreatorShippingTariffsSetInput,
+        #[graphql(desc = "The creator and its tariffs.")] input: CreatorShippingTariffsSetInput,
     ) -> async_graphql::Result<CreatorShippingTariffsSetPayload> {
         answer(async {
-            // One more than allowed, so that the rule refuses; no more work than that.
+            // Reads one tariff more than allowed, so that the domain refuses the list, but bounds the work.
             const LOOKED_AT: usize = 501;
             let creator = id_at::<CreatorId>("creatorId", &input.creator_id)?;
             let scope = ctx.manage(creator, Permission::ProfileWrite, "creatorId")?;
@@ -140,23 +142,21 @@ impl TablesMutation {
                     price: form.field("price", tariff.price.parse()),
                 })
             });
-            tables::set_tariffs(ctx.db(), &scope, &form.finish(tariffs)?).await?;
-            let rows = tables::tariffs_of(ctx.db(), &[creator])
-                .await
-                .internal()?
-                .remove(&creator)
-                .unwrap_or_default();
+            reservations::set_tariffs(ctx.db(), &scope, &form.finish(tariffs)?).await?;
+            let rows =
+                tariffs_of(ctx.db(), &[creator]).await.internal()?.remove(&creator).unwrap_or_default();
             let tariffs: Vec<_> = rows.into_iter().map(ShippingTariff::from).collect();
             Ok(CreatorShippingTariffsSetPayload::done(tariffs))
         })
         .await
     }
 
-    /// Publish the next version of a legal text: from now on buyers accept that one. For administrators.
+    /// Publishes a new version of a legal text. From now on, buyers must accept this version. For
+    /// administrators.
     async fn legal_text_publish(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The text.")] input: LegalTextPublishInput,
+        #[graphql(desc = "The new version.")] input: LegalTextPublishInput,
     ) -> async_graphql::Result<Option<LegalText>> {
         let scope = ctx.scope(Administer)?;
         let title = argument("title", Line::new(&input.title))?;
