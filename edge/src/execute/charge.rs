@@ -20,7 +20,7 @@ const REFUSED_POINTS: u64 = 100;
 const BYTES_PER_POINT: u64 = 20;
 const TOKENS_PER_POINT: u64 = 10;
 
-pub(super) const REFUSALS: &str = "smallrun_graphql_refusals_total";
+const REFUSALS: &str = "smallrun_graphql_refusals_total";
 
 impl ExecutorParts {
     /// Checks that a caller has points left; the error is the complete refusal.

@@ -33,9 +33,8 @@ use tokio::{
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use self::{
-    charge::REFUSALS,
     load::{AGAIN_AFTER, Load},
-    work::{RUNNING, traced},
+    work::traced,
 };
 use crate::{
     Settings,

@@ -25,7 +25,7 @@ use crate::{
     trace::RequestTrace,
 };
 
-pub(super) const RUNNING: &str = "smallrun_graphql_running";
+const RUNNING: &str = "smallrun_graphql_running";
 
 /// An operation that is about to run.
 struct RunningOperation {
