@@ -1,5 +1,5 @@
-# Installing Debian packages by name, for the scripts beside this file: to be sourced. A script names itself in `script`, and
-# the folder of its logs in `logs`.
+# Functions that install Debian packages, to be sourced by the other scripts in this folder. A script sets
+# `script` to its own name, and `logs` to the folder for its logs.
 
 say() { printf '%s\n' "$*"; }
 give_up() {
@@ -7,9 +7,9 @@ give_up() {
     exit 2
 }
 
-apt_setting='' # a file that is there while packages are installed
+apt_setting='' # a file that exists only while packages are installed
 
-# How to run a command as root; `sudo` may ask for the password only where somebody can type it.
+# The prefix to run a command as root. `sudo` may ask for a password only on a terminal.
 as_root=()
 if ((EUID != 0)); then
     as_root=(sudo)
@@ -21,17 +21,19 @@ apt_install() {
     say "installing $*"
     {
         "${as_root[@]}" apt-get update --quiet
-        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends "$@"
+        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+            apt-get install --quiet --yes --no-install-recommends "$@"
     } >"$logs/apt.log" 2>&1 || {
         tail -n 20 "$logs/apt.log" >&2
-        give_up "could not install $*: as root, run apt-get install $*"
+        give_up "could not install $*. Run as root: apt-get install $*"
     }
 }
 
-# Ends with a sentence where packages cannot be installed.
+# Ends the script with an error message if packages cannot be installed.
 apt_works_for() {
-    command -v apt-get >/dev/null || give_up "missing: $*. Install what your system calls it, and run again"
-    ((EUID == 0)) || command -v sudo >/dev/null || give_up "missing: $*. As root, run apt-get install $*"
+    command -v apt-get >/dev/null ||
+        give_up "missing: $*. Install your system's packages for them, and run this again"
+    ((EUID == 0)) || command -v sudo >/dev/null || give_up "missing: $*. Run as root: apt-get install $*"
 }
 
 remove_apt_setting() {

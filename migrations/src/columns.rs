@@ -1,15 +1,15 @@
-//! Columns of the kinds we use, so that a table reads as a list.
+//! A builder for tables, with one method for each kind of column, so that a table reads as a list.
 
 use sea_orm_migration::prelude::*;
 
-/// A table about to be made.
+/// A table that is being defined.
 pub(crate) struct TableOf {
     create: TableCreateStatement,
     name: &'static str,
     indexes: Vec<IndexCreateStatement>,
 }
 
-/// Starts a table.
+/// Starts the definition of a table.
 pub(crate) fn table(name: &'static str) -> TableOf {
     let mut create = Table::create();
     create.table(name);
@@ -33,14 +33,14 @@ impl TableOf {
         self
     }
 
-    /// The primary key of one UUID.
+    /// Adds the primary key `id`, a UUID.
     pub(crate) fn id(self) -> Self {
         self.add("id", |column| {
             column.uuid().primary_key();
         })
     }
 
-    /// A primary key of several columns.
+    /// Adds a primary key of several columns.
     pub(crate) fn key(mut self, columns: &[&'static str]) -> Self {
         let mut index = Index::create();
         for column in columns {
@@ -62,19 +62,20 @@ impl TableOf {
         })
     }
 
-    /// A UUID that must exist in the other table.
+    /// Adds a UUID that references the `id` of another table.
     pub(crate) fn of(mut self, name: &'static str, other: &'static str) -> Self {
         self = self.uuid(name);
         self.references(name, other)
     }
 
-    /// A UUID that must exist in the other table, if there is one.
+    /// Adds a nullable UUID that references the `id` of another table.
     pub(crate) fn of_or_null(mut self, name: &'static str, other: &'static str) -> Self {
         self = self.uuid_or_null(name);
         self.references(name, other)
     }
 
-    /// A UUID of the row in the other table that this one belongs to, and goes with.
+    /// Adds a UUID that references a row of another table. A row is deleted together with the row that it
+    /// references.
     pub(crate) fn part_of(mut self, name: &'static str, other: &'static str) -> Self {
         self = self.uuid(name);
         let mut key = self.foreign_key(name, other);
@@ -161,7 +162,7 @@ impl TableOf {
         })
     }
 
-    /// A condition that every row fulfils, whatever the code does.
+    /// Adds a check constraint, which every row must satisfy.
     pub(crate) fn check(mut self, condition: &'static str) -> Self {
         self.create.check(Expr::cust(condition));
         self
@@ -188,7 +189,7 @@ impl TableOf {
         self
     }
 
-    /// Makes the table and its indexes.
+    /// Creates the table and its indexes.
     pub(crate) async fn create(self, manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         manager.create_table(self.create).await?;
         for index in self.indexes {
@@ -198,7 +199,7 @@ impl TableOf {
     }
 }
 
-/// A migration whose only step is `up`, in one transaction on both databases.
+/// Defines a migration that has only `up`, and runs in one transaction on both databases.
 macro_rules! migration {
     (|$manager:ident| $up:block) => {
         #[derive(DeriveMigrationName)]

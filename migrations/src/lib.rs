@@ -1,8 +1,11 @@
-//! The database schema, step by step: one file a capability and change, the same on SQLite and PostgreSQL.
+//! The migrations of the database schema: one file per change, for SQLite and PostgreSQL.
 //!
-//! Rules: a migration that has been released is never edited; a column goes only one release after the last
-//! code that read it, because during a deploy old code meets the new schema; a new table says where it stands
-//! to the second wall (`wall.rs`).
+//! Rules:
+//!
+//! - A released migration is never edited.
+//! - A column is dropped one release after the last code that reads it, because during a deployment old code
+//!   runs on the new schema.
+//! - A migration that creates a table places it behind the second wall (`wall.rs`).
 
 use sea_orm_migration::prelude::*;
 
@@ -25,7 +28,7 @@ mod wall;
 
 pub use wall::{ROLE_MISSING, TENANT_ROLE, make_role};
 
-/// Runs the steps in order and remembers which were run.
+/// Applies the migrations in order and records which were applied.
 #[derive(Debug)]
 pub struct Migrator;
 

@@ -1,4 +1,5 @@
-//! What every capability stands on: outbox, tasks, timers, audit, idempotency keys, budgets, slugs, tags.
+//! The tables that all capabilities share: outbox, tasks, timers, audit log, idempotency keys, rate-limit
+//! budgets, slugs and tags.
 
 use sea_orm_migration::prelude::*;
 
@@ -17,7 +18,7 @@ migration!(|manager| {
         .unique(&["position"])
         .create(manager)
         .await?;
-    // The relay looks for rows without a position only; an index over all rows would grow with history.
+    // The relay only looks for rows without a position. An index over all rows would grow with the history.
     let unstamped = "CREATE INDEX ix_outbox_unstamped ON outbox (id) WHERE position IS NULL";
     manager.get_connection().execute_unprepared(unstamped).await?;
 

@@ -1,4 +1,4 @@
-//! People, guests, sessions, API tokens, and the links sent by e-mail.
+//! Accounts, guests, sessions, API tokens, and links sent by e-mail.
 
 use sea_orm_migration::prelude::*;
 
@@ -7,7 +7,7 @@ use crate::columns::{migration, table};
 migration!(|manager| {
     table("accounts")
         .id()
-        // Lower-cased; the one place, with guests, where an address is kept.
+        // Lower case. Addresses are stored only here and in `guests`.
         .text("email")
         .at_or_null("email_confirmed_at")
         .text("name")
@@ -33,7 +33,7 @@ migration!(|manager| {
     table("api_tokens")
         .id()
         .text("kind")
-        // Null: a token of the marketplace.
+        // Null for a token of the marketplace.
         .uuid_or_null("creator_id")
         .text("name")
         .bytes("secret_hash")
@@ -53,7 +53,7 @@ migration!(|manager| {
         .id()
         .of_or_null("account_id", "accounts")
         .of_or_null("guest_id", "guests")
-        // The storefront's token that asked for it, if one did.
+        // The storefront's token that requested the session, if any.
         .of_or_null("opened_by", "api_tokens")
         .bytes("secret_hash")
         .at("created_at")

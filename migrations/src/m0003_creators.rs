@@ -1,4 +1,4 @@
-//! Creators (the tenants) and who works for them.
+//! Creators (the tenants) and their members.
 
 use sea_orm_migration::prelude::*;
 

@@ -13,7 +13,7 @@ migration!(|manager| {
         .text("summary")
         .text("description_markdown")
         .text("description_html")
-        // The lowest price of a variant that is not archived: lists are sorted by it.
+        // The lowest price of the variants that are not archived. Lists are sorted by it.
         .bigint("price_min_minor")
         .text("currency")
         .bigint("version")

@@ -9,7 +9,7 @@ migration!(|manager| {
         .id()
         .of("creator_id", "creators")
         .text("slug")
-        // The series that this run belongs to, if it is one of several.
+        // The series that this run belongs to, if any.
         .text_or_null("series")
         .text("title")
         .text("summary")
@@ -21,14 +21,14 @@ migration!(|manager| {
         .integer("hold_secs")
         .text("currency")
         .text("deposit_kind")
-        // Basis points of the line, or minor units per unit.
+        // In basis points of the line (PERCENT), or in minor units of the currency per unit (FIXED).
         .bigint("deposit_value")
         .text("balance_kind")
         .date_or_null("balance_due_on")
         .integer("lead_time_days")
         .flag("pickup")
         .flag("shipping")
-        // The lowest price of an item's tiers: lists are sorted by it.
+        // The lowest price of all tiers of the items. Lists are sorted by it.
         .bigint("price_min_minor")
         .bigint("version")
         .at("created_at")
@@ -55,7 +55,7 @@ migration!(|manager| {
         .integer("position")
         .integer("units")
         .integer("per_buyer_max")
-        // Units whose deposit is paid; held units are counted from the reservations, because time ends them.
+        // Units whose deposit is paid. Held units are counted from the reservations, because holds expire.
         .integer("confirmed_units")
         .check("units >= 0")
         .check("confirmed_units >= 0 AND confirmed_units <= units")
@@ -69,7 +69,7 @@ migration!(|manager| {
         .of("drop_item_id", "drop_items")
         .integer("position")
         .bigint("price_minor")
-        // This price for the first so many units, and until that instant; null is without end.
+        // The price applies to the first `up_to_units` units, and until `until`. Null means no limit.
         .bigint_or_null("up_to_units")
         .at_or_null("until")
         .check("price_minor >= 0")

@@ -1,4 +1,4 @@
-//! Checkouts, reservations, tax, shipping, legal texts.
+//! Checkouts, reservations, legal texts, tax rates and shipping tariffs.
 
 use sea_orm_migration::prelude::*;
 
@@ -15,7 +15,7 @@ migration!(|manager| {
         .bigint("due_now_minor")
         .bigint("due_later_minor")
         .at("expires_at")
-        // A payment that is being processed extends the hold once.
+        // Whether a payment in processing has extended the hold. This happens once at most.
         .flag("extended")
         .json("quote")
         .bigint("version")
@@ -48,7 +48,7 @@ migration!(|manager| {
         .of("drop_item_id", "drop_items")
         .of("creator_id", "creators")
         .of("variant_id", "variants")
-        // The same person, with or without an account: limits per person count by it.
+        // Identifies a person, with or without an account. Limits per person are counted by this key.
         .bytes("person_key")
         .integer("units")
         .text("state")
@@ -109,7 +109,7 @@ migration!(|manager| {
     table("shipping_tariffs")
         .of("creator_id", "creators")
         .text("country")
-        // The tariff holds for parcels up to this weight.
+        // The tariff applies to parcels up to this weight.
         .integer("weight_grams_max")
         .bigint("price_minor")
         .text("currency")

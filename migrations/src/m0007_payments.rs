@@ -1,4 +1,4 @@
-//! Payments, allocations, refunds, the ledger, the webhook inbox, and the sandbox gateway's own state.
+//! Payments, allocations, refunds, the ledger, the webhook inbox, and the state of the sandbox gateway.
 
 use sea_orm_migration::prelude::*;
 
@@ -16,19 +16,22 @@ migration!(|manager| {
         .bigint("refunded_minor")
         .text("currency")
         .text_or_null("intent")
-        // What the buyer chose, until the gateway was told.
+        // The buyer's choice, stored until it is sent to the gateway.
         .text_or_null("method")
         .text_or_null("return_url")
         .integer("attempt")
         .text_or_null("action_url")
         .text_or_null("decline_code")
-        // Since when, and with how many seconds of the hold left, the payment waits in our own queue.
+        // When the payment was put into our queue, and how many seconds of the hold were left then.
         .at_or_null("queued_at")
         .bigint_or_null("hold_left_secs")
         .bigint("version")
         .at("created_at")
         .at("updated_at")
-        .check("state IN ('PREPARING', 'REQUIRES_METHOD', 'REQUIRES_ACTION', 'PROCESSING', 'SUCCEEDED', 'CANCELLED')")
+        .check(
+            "state IN ('PREPARING', 'REQUIRES_METHOD', 'REQUIRES_ACTION', 'PROCESSING', 'SUCCEEDED', \
+             'CANCELLED')",
+        )
         .check("captured_minor >= 0 AND captured_minor <= amount_minor")
         .check("refunded_minor >= 0 AND refunded_minor <= captured_minor")
         .unique(&["checkout_id", "purpose"])
@@ -68,7 +71,7 @@ migration!(|manager| {
         .create(manager)
         .await?;
 
-    // Double entry: the entries of one movement sum to zero.
+    // Double-entry bookkeeping: the entries of one movement sum to zero.
     table("ledger_entries")
         .id()
         .uuid("movement")
@@ -94,7 +97,7 @@ migration!(|manager| {
         .create(manager)
         .await?;
 
-    // The sandbox is a gateway in its own right: nothing of ours refers to these tables.
+    // The sandbox is a separate gateway, so no other table references these tables.
     table("sandbox_intents")
         .id()
         .text("reference")

@@ -1,4 +1,4 @@
-//! The second wall around what is a creator's: the role, and where each table stands.
+//! The second wall around the data of a creator: the role of the tenants, and the policy of each table.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
@@ -13,7 +13,8 @@ migration!(|manager| {
     }
     let connection = manager.get_connection();
     make_role(connection, TENANT_ROLE).await?;
-    // Everybody may use the schema `public`, unless the operator thought otherwise or chose another.
+    // By default everybody may use the schema `public`, but the operator may have changed this or chosen
+    // another schema.
     let usage = format!(
         "DO $$ BEGIN EXECUTE format('GRANT USAGE ON SCHEMA %I TO {TENANT_ROLE}', current_schema()); END $$"
     );
@@ -27,28 +28,29 @@ migration!(|manager| {
     owned(manager, "drops", "creator_id", &["SELECT", "INSERT", "UPDATE"]).await?;
     owned(manager, "drop_items", "creator_id", &["SELECT", "INSERT", "UPDATE", "DELETE"]).await?;
     owned(manager, "shipping_tariffs", "creator_id", &["SELECT", "INSERT", "DELETE"]).await?;
-    // A creator reads its lines of checkouts; buyers, payments and time change them.
+    // A creator only reads its lines of checkouts. They are changed by buyers, payments and expiry.
     owned(manager, "reservations", "creator_id", &["SELECT"]).await?;
-    // Nothing reads these for a creator yet.
+    // No operation in a creator's scope reads the ledger yet.
     owned(manager, "ledger_entries", "creator_id", &[]).await?;
 
-    // Each condition looks a key up, and only for rows that the query asks for.
+    // Each condition looks up one key, and only for the rows that a query requests.
     let own_item = "EXISTS (SELECT FROM drop_items WHERE drop_items.id = price_tiers.drop_item_id)";
     tied(manager, "price_tiers", own_item, &["SELECT", "INSERT", "DELETE"]).await?;
     let own_drop = "EXISTS (SELECT FROM drops WHERE drops.id = stock_gates.drop_id)";
     tied(manager, "stock_gates", own_drop, &["SELECT", "INSERT", "UPDATE"]).await?;
-    // A kind of thing that comes later has its line here, or its tags are refused.
-    let own_thing = "CASE tags.kind WHEN 'product' THEN EXISTS (SELECT FROM products WHERE products.id = tags.subject) \
+    // Tags of any other kind are refused. A new kind needs its own branch in a later migration.
+    let own_thing = "CASE tags.kind \
+                     WHEN 'product' THEN EXISTS (SELECT FROM products WHERE products.id = tags.subject) \
                      WHEN 'drop' THEN EXISTS (SELECT FROM drops WHERE drops.id = tags.subject) END";
     tied(manager, "tags", own_thing, &["SELECT", "INSERT", "DELETE"]).await?;
-    // The slugs of creators have no owner: they are unique in the marketplace.
+    // The slugs of creators have no owner, because they are unique in the marketplace.
     let own_slug = format!("owner = {TENANT} OR (kind = 'creator' AND subject = {TENANT})");
     tied(manager, "slugs", &own_slug, &["SELECT", "INSERT"]).await?;
-    // Members see each other's names, and not their addresses.
+    // Members can see each other's names, but not each other's e-mail addresses.
     let own_member = "EXISTS (SELECT FROM creator_members WHERE creator_members.account_id = accounts.id)";
     tied(manager, "accounts", own_member, &["SELECT (id, name)"]).await?;
 
-    // Written by everybody, read by the system.
+    // Every tenant writes to these tables; only the system reads them.
     granted(manager, "outbox", &["INSERT"]).await?;
     granted(manager, "audit", &["INSERT"]).await
 });

@@ -1,4 +1,4 @@
-//! The clock of a demo: how far it is set forward. The row exists in a demo deployment only.
+//! The clock of a demo: how far it is set forward. The row exists only in a demo deployment.
 
 use sea_orm_migration::prelude::*;
 
@@ -15,6 +15,6 @@ migration!(|manager| {
         .key(&["id"])
         .create(manager)
         .await?;
-    // What time it is concerns whoever decides something.
+    // Operations in a creator's scope need the current time as well.
     wall::granted(manager, "demo_clock", &["SELECT"]).await
 });

@@ -1,4 +1,4 @@
-//! Products that come as a file: what was asked for, and one row a row of the file with what became of it.
+//! Imports of products from a file: one row per import, and one row per row of the file with its outcome.
 
 use sea_orm_migration::prelude::*;
 
@@ -13,7 +13,7 @@ migration!(|manager| {
         .of("creator_id", "creators")
         .flag("dry_run")
         .integer("row_count")
-        // How far it is: rows done, and the number of the last of them.
+        // The progress: the number of rows done, and the number of the last one.
         .integer("rows_done")
         .integer("row_last")
         .integer("rows_refused")
@@ -37,7 +37,7 @@ migration!(|manager| {
         .part_of("import_id", "product_imports")
         .of("creator_id", "creators")
         .integer("number")
-        // The number of its product's first row.
+        // The number of the first row of the same product.
         .integer("first")
         .json("cells")
         .json("complaints")

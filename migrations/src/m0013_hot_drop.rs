@@ -1,17 +1,17 @@
-//! Limits of one person over a whole drop and by what they pay with, and the smallest run that is made.
+//! Limits per person for a whole drop and per means of payment, and the minimum size of a run.
 
 use sea_orm_migration::prelude::*;
 
 use crate::columns::migration;
 
 migration!(|manager| {
-    // Programs of the version before know neither column, and need not.
+    // The previous version of the program does not know these columns and works without them.
     let mut per_buyer_max = ColumnDef::new("per_buyer_max");
     per_buyer_max.integer().null();
-    // So many units must be paid for, or the run is not made.
+    // The run is made only if at least this many units are paid for.
     let mut minimum_units = ColumnDef::new("minimum_units");
     minimum_units.integer().null();
-    // A hash of what the gateway knows the means of payment by.
+    // A hash of the gateway's identifier of the means of payment.
     let mut fingerprint = ColumnDef::new("fingerprint");
     fingerprint.binary().null();
     for (table, column) in [("drops", per_buyer_max), ("drops", minimum_units), ("payments", fingerprint)] {

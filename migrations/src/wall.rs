@@ -1,44 +1,50 @@
-//! The second wall: row-level security on PostgreSQL. SQLite has none, and what is here does nothing there.
+//! The second wall: row-level security on PostgreSQL. SQLite has none, so these functions do nothing there.
 //!
-//! What is done for a creator runs as the role [`TENANT_ROLE`], with the creator's id in the setting
-//! `smallrun.creator` (`domain::platform::db`). That role may do to a table what a migration grants it, and
-//! that to the rows that the table's policy names. The owner of the tables passes freely: migrations, the
-//! system, what the public reads.
+//! Work for a creator runs as the role [`TENANT_ROLE`], with the creator's id in the setting
+//! `smallrun.creator` (`domain::platform::db`). The role has only the rights that a migration grants it on a
+//! table, and only for the rows that the table's policy admits. The owner of the tables is not restricted; it
+//! runs the migrations, the system's work, and the reads of the public.
 //!
-//! A migration that makes a table says where it stands: [`owned`] has a `creator_id`, [`tied`] hangs on a row
-//! that has one, [`granted`] holds nobody's rows. A table of which nothing is said is out of a tenant's
-//! reach. Grant what operations need and no more; a test lists what is granted, and fails for a table with a
-//! `creator_id` that has no policy.
+//! A migration that creates a table places it with one of these functions:
+//!
+//! - [`owned`]: the table has a `creator_id`.
+//! - [`tied`]: the rows reference a row with a `creator_id`.
+//! - [`granted`]: the rows belong to no tenant.
+//!
+//! Tenants cannot reach a table that is not placed. Grant only the rights that operations need. A test lists
+//! the grants, and fails if a table with a `creator_id` has no policy.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
-/// The role of what is done for a creator. Roles belong to the server, so all its databases share this one.
+/// The database role for work in a creator's scope. Roles belong to the server, so all its databases share
+/// this one.
 pub const TENANT_ROLE: &str = "smallrun_tenant";
 
-/// The SQLSTATE of what only the operator can mend; its hint says how. PostgreSQL leaves classes beyond `I`
-/// to applications.
+/// The SQLSTATE of errors of the role that only the operator can fix; the error's hint says how. PostgreSQL
+/// leaves the classes after `I` to applications.
 pub const ROLE_MISSING: &str = "SR001";
 
-/// The creator whose transaction this is; null, which equals nothing, while none is set. A setting that was
-/// set before in a session is empty afterwards, not absent.
+/// The SQL expression for the creator of the current transaction. It is null, which equals nothing, if no
+/// creator is set. A setting that was set earlier in a session becomes empty afterwards, not absent.
 pub(crate) const TENANT: &str = "nullif(current_setting('smallrun.creator', true), '')::uuid";
 
-/// Makes the role `name` where it is missing, and lets the user of this connection become it. Does nothing
-/// where all is well.
+/// Creates the role `name` if it is missing, and allows the user of this connection to become it. Does
+/// nothing if both are already so.
 ///
-/// Databases of one server may do this at the same moment. Ends with the SQLSTATE [`ROLE_MISSING`] where the
-/// user may not.
+/// Several databases of one server can do this at the same time. Fails with the SQLSTATE [`ROLE_MISSING`] if
+/// the user lacks the rights.
 pub async fn make_role(connection: &impl ConnectionTrait, name: &str) -> Result<(), DbErr> {
     connection.execute_unprepared(&MAKE_ROLE.replace("ROLE_NAME", name)).await?;
     Ok(())
 }
 
-/// Whoever makes a role, or a member of it, at the same moment as another waits for the other's end and then
-/// finds it made (`duplicate_object`, `unique_violation`), or finds the row changed under its hands ("tuple
-/// concurrently updated", which has no code but `internal_error`). All of these are over at the next look.
+/// The SQL of [`make_role`]. When two transactions create a role or a membership at the same time, one waits
+/// for the other. It then fails because the role exists (`duplicate_object`, `unique_violation`) or because
+/// the row has changed ("tuple concurrently updated", which only has the code `internal_error`). A retry
+/// succeeds in all these cases.
 ///
-/// Whether one may become a role is found out by doing it, because what membership means changed with
-/// PostgreSQL 16.
+/// The SQL finds out whether the user can become the role by trying it, because PostgreSQL 16 changed the
+/// meaning of membership.
 const MAKE_ROLE: &str = "DO $$
 DECLARE
     before text := current_setting('role');
@@ -72,12 +78,12 @@ BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'ROLE_NAME' AND (rolsuper OR rolbypassrls)) THEN
         RAISE EXCEPTION USING
             ERRCODE = 'SR001',
-            MESSAGE = 'the role ROLE_NAME may pass over row-level security',
+            MESSAGE = 'the role ROLE_NAME can bypass row-level security',
             HINT = 'Run as a superuser: `ALTER ROLE ROLE_NAME NOSUPERUSER NOBYPASSRLS`';
     END IF;
 END $$";
 
-/// A table with a column that holds the creator's id: a tenant sees and writes its own rows.
+/// Places a table with a column that holds the creator's id: a tenant sees and writes only its own rows.
 pub(crate) async fn owned(
     manager: &SchemaManager<'_>,
     table: &str,
@@ -87,8 +93,9 @@ pub(crate) async fn owned(
     tied(manager, table, &format!("{column} = {TENANT}"), grants).await
 }
 
-/// A table whose rows belong to a tenant by what they refer to: those for which `condition` holds. Row-level
-/// security applies within the condition too, so that a row which exists there is the tenant's.
+/// Places a table whose rows belong to a tenant through the rows that they reference: those that satisfy
+/// `condition`. Row-level security applies within the condition as well, so a row that exists there belongs
+/// to the tenant.
 pub(crate) async fn tied(
     manager: &SchemaManager<'_>,
     table: &str,
@@ -107,8 +114,8 @@ pub(crate) async fn tied(
     granted(manager, table, grants).await
 }
 
-/// A table that holds nobody's rows, such as the outbox: there is nothing to tell tenants apart by, so grant
-/// little.
+/// Places a table whose rows belong to no tenant, such as the outbox. Grant as little as possible, because
+/// its rows cannot be told apart by tenant.
 pub(crate) async fn granted(manager: &SchemaManager<'_>, table: &str, grants: &[&str]) -> Result<(), DbErr> {
     if manager.get_database_backend() != DbBackend::Postgres || grants.is_empty() {
         return Ok(());
