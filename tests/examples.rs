@@ -1,5 +1,4 @@
-//! The examples of the playground, each opened and run as the playground does it, on a demo that has just
-//! been started.
+//! The examples of the playground. Each is opened and run as the playground does it, on a new demo.
 
 #![expect(
     clippy::unwrap_used,
@@ -21,7 +20,7 @@ use harness::{SOON, Server, Setup};
 use sea_orm::{ConnectionTrait, Database, prelude::Uuid, sea_query::Query};
 use serde_json::{Map, Value, json};
 
-/// The server, and what the examples are run with.
+/// The server, the examples, and the tokens to run them with.
 struct Playground {
     server: Server,
     examples: Vec<Value>,
@@ -40,7 +39,7 @@ impl Playground {
         Self { server, examples, tokens: demo["tokens"].as_object().unwrap().clone() }
     }
 
-    /// Opens an example: asks what it needs to know, and fills its placeholders.
+    /// Opens an example: runs its `prepare` queries, and fills the placeholders of its variables.
     async fn variables_of(&self, example: &Value) -> Value {
         let mut known = Map::new();
         for query in example["prepare"].as_array().unwrap() {
@@ -62,7 +61,7 @@ impl Playground {
         self.server.graphql(self.token_of(example), query, variables).await
     }
 
-    /// The first answer of a subscription, as the playground asks for it.
+    /// Returns the first result of a subscription, requested as the playground does it.
     async fn first_of_many(&self, token: Option<&str>, query: &str, variables: Value) -> Value {
         let asking = json!({ "query": query, "variables": variables });
         let mut request = self
@@ -78,9 +77,9 @@ impl Playground {
         loop {
             let chunk = tokio::time::timeout(SOON, stream.chunk())
                 .await
-                .expect("nothing came")
+                .expect("no event arrived")
                 .unwrap()
-                .expect("it ended");
+                .expect("the stream ended");
             text.push_str(std::str::from_utf8(&chunk).unwrap());
             let event = text.split_once("event: next\ndata: ").and_then(|(_, rest)| rest.split_once("\n\n"));
             if let Some((data, _)) = event {
@@ -91,12 +90,12 @@ impl Playground {
         }
     }
 
-    /// As storefronts ask for their visitors: with none.
+    /// Returns the token of the example's role. The role `storefront` has no token.
     fn token_of(&self, example: &Value) -> Option<&str> {
         self.tokens.get(example["role"].as_str().unwrap()).map(|token| token.as_str().unwrap())
     }
 
-    /// A buyer waits for the outcome before giving the reservation up again.
+    /// Waits until the newest checkout is confirmed, because a later example cancels its reservation.
     async fn until_paid(&self) {
         let query = "{ checkouts(first: 1) { nodes { status payment { status } } } }";
         let token = self.tokens["buyer"].as_str();
@@ -112,7 +111,7 @@ async fn read(server: &Server, path: &str) -> Value {
     answer.json().await.unwrap()
 }
 
-/// The value with all placeholders of its texts filled.
+/// Returns the value with all placeholders in its texts filled.
 fn filled(value: &Value, known: &Map<String, Value>) -> Value {
     match value {
         Value::String(text) => filled_text(text, known),
@@ -124,7 +123,8 @@ fn filled(value: &Value, known: &Map<String, Value>) -> Value {
     }
 }
 
-/// The text with its placeholders filled; alone, a placeholder takes the value as it is.
+/// Returns the text with its placeholders filled. If the whole text is one placeholder, returns its value
+/// unchanged.
 fn filled_text(text: &str, known: &Map<String, Value>) -> Value {
     let mut done = String::new();
     let mut rest = text;
@@ -145,7 +145,7 @@ fn filled_text(text: &str, known: &Map<String, Value>) -> Value {
     Value::String(done)
 }
 
-/// What a placeholder stands for.
+/// Returns the value of a placeholder.
 fn meaning(name: &str, known: &Map<String, Value>) -> Value {
     match name {
         "uuid" => uuid().into(),
@@ -157,14 +157,14 @@ fn meaning(name: &str, known: &Map<String, Value>) -> Value {
     }
 }
 
-/// Unique, which is all that counts here.
+/// Returns a unique UUID.
 fn uuid() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("00000000-0000-4abc-8def-{:012x}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// The instant that is `2d`, `3h` or `30m` away.
-#[expect(clippy::disallowed_methods, reason = "the playground asks the browser's clock")]
+/// Returns the time after a span such as `2d`, `3h` or `30m`.
+#[expect(clippy::disallowed_methods, reason = "the playground uses the browser's clock")]
 fn instant(span: &str) -> String {
     let (count, unit) = span.split_at(span.len() - 1);
     let count = count.parse().unwrap();
@@ -172,7 +172,7 @@ fn instant(span: &str) -> String {
         "m" => TimeDelta::minutes(count),
         "h" => TimeDelta::hours(count),
         "d" => TimeDelta::days(count),
-        other => panic!("{other} is no unit of time"),
+        other => panic!("{other} is not a unit of time"),
     };
     (Utc::now() + away).to_rfc3339_opts(SecondsFormat::Secs, true)
 }
@@ -181,11 +181,11 @@ fn at_path(path: &str, known: &Map<String, Value>) -> Value {
     let pointer = format!("/{}", path.replace('.', "/"));
     let known = Value::Object(known.clone());
     let value = known.pointer(&pointer).unwrap_or(&Value::Null);
-    assert!(!value.is_null(), "there is no {path} in {known:#}");
+    assert!(!value.is_null(), "{path} is missing in {known:#}");
     value.clone()
 }
 
-async fn every_example_runs_as_it_is_opened_and_once_more(setup: Setup) {
+async fn every_example_runs_twice_as_it_is_opened(setup: Setup) {
     let playground = Playground::open(setup).await;
     let roles: BTreeSet<&str> =
         playground.examples.iter().map(|example| example["role"].as_str().unwrap()).collect();
@@ -197,7 +197,7 @@ async fn every_example_runs_as_it_is_opened_and_once_more(setup: Setup) {
             let name = &example["name"];
             let answer = playground.run(example).await;
             for (field, found) in answer.as_object().unwrap() {
-                assert!(!found.is_null(), "{name} found no {field}");
+                assert!(!found.is_null(), "{name}: {field} is null");
                 if let Some(errors) = found.get("errors") {
                     assert_eq!(errors, &json!([]), "{name}: {answer:#}");
                 }
@@ -212,8 +212,8 @@ async fn every_example_runs_as_it_is_opened_and_once_more(setup: Setup) {
     }
 }
 
-/// Makes failed work for the examples that look after it: a demo that is well has none. What it was to do
-/// does not exist, so that what is tried again fails again.
+/// Creates dead letters for the examples that manage them, because a new demo has none. The events that the
+/// tasks refer to do not exist, so a task that is retried fails again.
 async fn make_dead_letters(server: &Server) {
     let database = Database::connect(server.database_url()).await.unwrap();
     let columns = [
@@ -264,11 +264,11 @@ fn anything_is_free(answer: &Value) -> bool {
 }
 
 #[tokio::test]
-async fn sqlite_every_example_runs_as_it_is_opened_and_once_more() {
-    every_example_runs_as_it_is_opened_and_once_more(Setup::demo()).await;
+async fn sqlite_every_example_runs_twice_as_it_is_opened() {
+    every_example_runs_twice_as_it_is_opened(Setup::demo()).await;
 }
 
 #[tokio::test]
-async fn postgres_every_example_runs_as_it_is_opened_and_once_more() {
-    every_example_runs_as_it_is_opened_and_once_more(Setup::demo().on_postgres_and_rabbitmq().await).await;
+async fn postgres_every_example_runs_twice_as_it_is_opened() {
+    every_example_runs_twice_as_it_is_opened(Setup::demo().on_postgres_and_rabbitmq().await).await;
 }

@@ -1,4 +1,4 @@
-//! More connections than there is use for: bounded by address and in all, and no burden to the others.
+//! Too many connections: they are limited per address and in total, and do not slow down other clients.
 
 use std::time::{Duration, Instant};
 
@@ -12,14 +12,14 @@ use crate::{
 
 const REQUEST: &[u8] = b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 
-/// The status that a request on a new connection from an address gets.
+/// Sends a request on a new connection from an address, and returns the statuses of the responses.
 async fn asked_from(server: &Server, host: u8) -> Vec<u16> {
     let mut stream = connect_from(server, host).await;
     let _cut_off = stream.write_all(REQUEST).await;
     statuses(&to_end(&mut stream, SOON).await.0)
 }
 
-/// Whether a connection was let in: it is told at once when it was not.
+/// Returns whether the server accepts a request on the connection. A refused connection is answered at once.
 async fn is_let_in(stream: &mut TcpStream) -> bool {
     stream.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await.is_ok() && {
         let mut some = [0; 16];
@@ -30,7 +30,7 @@ async fn is_let_in(stream: &mut TcpStream) -> bool {
 }
 
 #[tokio::test]
-async fn one_address_has_so_many_connections_and_no_more() {
+async fn the_connections_of_one_address_are_limited() {
     let setup = Setup::empty()
         .with("SMALLRUN_CONNECTIONS_PER_ADDRESS_MAX", "5")
         .with("SMALLRUN_IDLE_SECS_MAX", "300");
@@ -41,18 +41,18 @@ async fn one_address_has_so_many_connections_and_no_more() {
         assert!(is_let_in(&mut stream).await);
         held.push(stream);
     }
-    // Told, unless the refusal is lost with what the client had sent already.
+    // The client gets the refusal, unless the connection is reset because of the bytes that it already sent.
     assert!(matches!(asked_from(&server, 77).await[..], [] | [503]));
     assert_eq!(asked_from(&server, 78).await, [200]);
     held.pop();
     let patience = Instant::now();
     while asked_from(&server, 77).await != [200] {
-        assert!(patience.elapsed() < SOON, "the place is not free again");
+        assert!(patience.elapsed() < SOON, "a closed connection still counts");
     }
 }
 
 #[tokio::test]
-async fn the_proxy_in_front_is_no_one_address() {
+async fn the_limit_per_address_does_not_apply_to_a_trusted_proxy() {
     let setup = Setup::empty()
         .with("SMALLRUN_CONNECTIONS_PER_ADDRESS_MAX", "1")
         .with("SMALLRUN_TRUSTED_PROXIES", "127.0.0.9");
@@ -66,7 +66,7 @@ async fn the_proxy_in_front_is_no_one_address() {
 }
 
 #[tokio::test]
-async fn all_together_have_so_many_connections_and_no_more() {
+async fn the_total_number_of_connections_is_limited() {
     let setup = Setup::empty().with("SMALLRUN_CONNECTIONS_MAX", "16").with("SMALLRUN_IDLE_SECS_MAX", "300");
     let server = Server::start(setup).await;
     let mut held = Vec::new();
@@ -76,17 +76,17 @@ async fn all_together_have_so_many_connections_and_no_more() {
             held.push(stream);
         }
     }
-    // The client that waited until the server was ready may have one.
+    // The client that waited until the server was ready may still hold a connection.
     assert!((14..=16).contains(&held.len()), "{}", held.len());
     drop(held);
     let patience = Instant::now();
     while asked_from(&server, 99).await != [200] {
-        assert!(patience.elapsed() < SOON, "the places are not free again");
+        assert!(patience.elapsed() < SOON, "closed connections still count");
     }
 }
 
 #[tokio::test]
-async fn two_thousand_idle_sockets_are_cut_off_and_hinder_nobody() {
+async fn two_thousand_idle_sockets_are_closed_and_do_not_slow_down_others() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
     let sockets =
@@ -94,7 +94,7 @@ async fn two_thousand_idle_sockets_are_cut_off_and_hinder_nobody() {
     let server = Server::start(Setup::empty().with("SMALLRUN_REQUEST_HEAD_SECS_MAX", "2")).await;
     let mut idle = JoinSet::new();
     for n in 0..sockets {
-        // Eight addresses, each with less than it may have.
+        // Use eight addresses, so that each stays below its limit.
         let mut stream = connect_from(&server, 100 + u8::try_from(n % 8).unwrap()).await;
         idle.spawn(async move { to_end(&mut stream, SOON).await });
     }
@@ -111,6 +111,6 @@ async fn two_thousand_idle_sockets_are_cut_off_and_hinder_nobody() {
         assert_eq!(statuses(&heard), [408], "{heard}");
         cut += 1;
     }
-    println!("{cut} idle sockets cut off; the slowest of 50 other requests took {slowest:?}");
+    println!("{cut} idle sockets closed; the slowest of 50 other requests took {slowest:?}");
     assert_eq!(cut, sockets);
 }

@@ -1,5 +1,5 @@
-//! The edge, from outside: what other implementations say of it, hostile connections, and the settings that
-//! open and close it.
+//! Black-box tests of the edge: audits by other implementations, hostile connections, and the settings that
+//! open and close the edge.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! The clients that storefronts are built with: their code generators take the schema, strictly, and what
-//! they generate runs on a demo.
+//! The GraphQL clients of storefronts: their code generators accept the schema in strict mode, and the
+//! generated code runs against a demo.
 
 use crate::{
     harness::{Server, Setup},
@@ -7,7 +7,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn apollo_urql_and_relay_are_typed_by_the_schema_and_served() {
+async fn code_generated_for_apollo_urql_and_relay_works() {
     let server = Server::start(Setup::demo()).await;
     let (endpoint, buyer) = (server.at("/graphql"), server.demo_token("buyer"));
     for (script, arguments) in [

@@ -1,4 +1,4 @@
-//! The settings that open and close the edge, in the real binary.
+//! The settings that open and close the edge, tested with the real binary.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Ended, Folder, Server, Setup, smallrun};
 
-/// The code of what a question about the schema is answered, and the status of the playground.
+/// Returns the error code of an introspection query, and the status of the playground.
 async fn openness(server: &Server, token: Option<&str>) -> (Value, u16) {
     let (_, body) = server.send(token, "{ __schema { queryType { name } } }", json!({})).await;
     let playground = server.client().get(server.at("/playground")).send().await.unwrap();
@@ -14,7 +14,7 @@ async fn openness(server: &Server, token: Option<&str>) -> (Value, u16) {
 }
 
 #[tokio::test]
-async fn a_server_is_open_where_it_is_tried_out_and_closed_where_others_reach_it() {
+async fn a_server_is_open_while_it_is_tried_out_and_closed_when_others_can_reach_it() {
     let public = ("SMALLRUN_PUBLIC_URL", "https://shop.example");
     let hidden = json!("INTROSPECTION_DISABLED");
     let tried_out = Server::start(Setup::empty()).await;
@@ -27,7 +27,7 @@ async fn a_server_is_open_where_it_is_tried_out_and_closed_where_others_reach_it
     assert_eq!(transport.headers()["strict-transport-security"], "max-age=31536000");
     let demo = Server::start(Setup::demo().with(public.0, public.1)).await;
     assert_eq!(openness(&demo, None).await, (Value::Null, 200));
-    // The same demo, so that it is loaded once.
+    // Reuse the demo, so that it is loaded only once.
     let permitted =
         demo.same_again().with("SMALLRUN_INTROSPECTION", "permitted").with("SMALLRUN_PLAYGROUND", "off");
     assert!(demo.stop().await.0.success());
@@ -69,7 +69,7 @@ fn documents_that_cannot_be_used_stop_the_start_with_78() {
             "cannot be used: the document `a` is not GraphQL",
         ),
         (vec![("TRUSTED_DOCUMENTS_FILE", missing.to_str().unwrap())], "cannot be read"),
-        (vec![("TRUSTED_DOCUMENTS_ONLY", "true")], "no documents nothing would be answered"),
+        (vec![("TRUSTED_DOCUMENTS_ONLY", "true")], "all requests would be refused"),
     ] {
         let mut command = smallrun();
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder.join("data"));

@@ -1,4 +1,4 @@
-//! Clients that take their time: each is cut off within what the settings say, whatever it does meanwhile.
+//! Slow clients: each connection is closed within the configured time, whatever the client does meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,10 @@ use crate::{
     raw::{connect, dribble, statuses, tell},
 };
 
-/// Far more than any of the settings below, for a busy machine; far less than for ever.
+/// The longest time to wait. Far more than any of the settings below, because the machine may be busy.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// All times as short as they go.
+/// Starts a server with the shortest timeouts.
 async fn impatient() -> Server {
     let mut setup = Setup::empty();
     for name in ["REQUEST_HEAD_SECS_MAX", "REQUEST_BODY_SECS_MAX", "IDLE_SECS_MAX", "ANSWER_STALL_SECS_MAX"] {
@@ -24,7 +24,7 @@ async fn impatient() -> Server {
     Server::start(setup).await
 }
 
-/// The value of a metric, by its name and labels.
+/// Returns the value of a metric, by its name and labels.
 async fn metric(server: &Server, name: &str) -> f64 {
     let text = server.client().get(server.at("/metrics")).send().await.unwrap().text().await.unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
@@ -32,19 +32,19 @@ async fn metric(server: &Server, name: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn who_sends_nothing_or_a_head_without_end_is_cut_off() {
+async fn a_client_that_sends_nothing_or_an_endless_head_is_cut_off() {
     let server = impatient().await;
     let (heard, took) = tell(&server, b"", WITHIN).await;
     assert_eq!(statuses(&heard), [408], "after {took:?}: {heard}");
     let (heard, took) =
         dribble(connect(&server).await, b"GET /livez HTTP/1.1\r\nhost: x\r\nx-more: ", b"a", WITHIN).await;
     assert_eq!(statuses(&heard), [408], "after {took:?}: {heard}");
-    // By a clock that is read twice a second.
-    assert!(took > Duration::from_millis(300), "{took:?}: sooner than it says");
+    // The server checks the time twice a second.
+    assert!(took > Duration::from_millis(300), "the connection was closed too early, after {took:?}");
 }
 
 #[tokio::test]
-async fn the_second_head_on_a_connection_is_waited_for_no_longer_than_the_first() {
+async fn the_second_head_on_a_connection_has_the_same_timeout_as_the_first() {
     let server = impatient().await;
     let first = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
     let (heard, took) = tell(&server, first, WITHIN).await;
@@ -56,7 +56,7 @@ async fn the_second_head_on_a_connection_is_waited_for_no_longer_than_the_first(
 }
 
 #[tokio::test]
-async fn a_body_without_end_is_refused_and_one_that_nobody_reads_is_cut_off() {
+async fn an_endless_body_is_refused_and_an_unread_one_is_cut_off() {
     let server = impatient().await;
     let head = |path: &str, how: &str| {
         format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{how}\r\n\r\n")
@@ -75,11 +75,12 @@ async fn a_body_without_end_is_refused_and_one_that_nobody_reads_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_length_that_lies_is_not_waited_for() {
+async fn a_request_with_a_wrong_content_length_is_refused() {
     let server = impatient().await;
     let post = |length: u64, body: &str| {
         format!(
-            "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+            "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+             content-length: {length}\r\n\r\n{body}"
         )
     };
     let query = "{\"query\":\"{ __typename }\"}";
@@ -87,19 +88,19 @@ async fn a_length_that_lies_is_not_waited_for() {
     assert_eq!(statuses(&heard), [413], "after {took:?}: {heard}");
     let (heard, took) = tell(&server, post(90_000, query).as_bytes(), WITHIN).await;
     assert_eq!(statuses(&heard), [408], "after {took:?}: {heard}");
-    // What is left over is no request.
+    // The bytes after the body are not a valid request.
     let longer = format!("{query}{query}\r\n\r\n");
     let (heard, took) =
         tell(&server, post(query.len().try_into().unwrap(), &longer).as_bytes(), WITHIN).await;
-    // It ends the connection, before the first is answered or after.
+    // They end the connection, before or after the first request is answered.
     assert!(matches!(statuses(&heard)[..], [] | [400] | [200, 400]), "after {took:?}: {heard}");
 }
 
 #[tokio::test]
-async fn who_does_not_take_in_its_answers_is_cut_off() {
+async fn a_client_that_does_not_read_its_responses_is_cut_off() {
     let server = impatient().await;
     let socket = TcpSocket::new_v4().unwrap();
-    // Of many megabytes most must wait in the server.
+    // With a small receive buffer, most of the many megabytes wait in the server.
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stream = socket.connect(server.address().parse().unwrap()).await.unwrap();
     let request = "GET /playground/graphiql.min.js HTTP/1.1\r\nhost: x\r\n\r\n";
@@ -107,9 +108,9 @@ async fn who_does_not_take_in_its_answers_is_cut_off() {
     let cut = "smallrun_http_connections_cut_total{slow=\"answer\"}";
     let patience = Instant::now();
     while metric(&server, cut).await < 1.0 {
-        assert!(patience.elapsed() < SOON, "it was not cut off");
+        assert!(patience.elapsed() < SOON, "the connection was not closed");
     }
-    // One that takes all of it in is not.
+    // A client that reads its whole response is not cut off.
     let mut stream = connect(&server).await;
     let closing = request.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n");
     stream.write_all(closing.as_bytes()).await.unwrap();

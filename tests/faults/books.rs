@@ -1,4 +1,4 @@
-//! The books of one buyer's story: those of every marketplace, and that there is one checkout.
+//! The invariants of one buyer's story: those of every marketplace, and that there is exactly one checkout.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use crate::{
     shop_books::{At, read, unrest},
 };
 
-/// One number that SQL answers.
+/// Returns the number that an SQL query yields.
 pub(crate) async fn number(connection: &DatabaseConnection, sql: &str) -> i64 {
     let statement =
         Statement::from_string(connection.get_database_backend(), format!("SELECT CAST(({sql}) AS BIGINT)"));
@@ -22,27 +22,27 @@ async fn right(connection: &DatabaseConnection, at: At) {
     assert!(books.complaints().is_empty(), "{:#?}", books.complaints());
 }
 
-/// Checks what holds at any instant.
+/// Checks the invariants that hold at any instant.
 pub(crate) async fn check(connection: &DatabaseConnection) {
     right(connection, At::AnyInstant).await;
 }
 
-/// Checks what holds in the end.
+/// Checks the invariants that hold when no work is left.
 pub(crate) async fn check_at_last(connection: &DatabaseConnection) {
     right(connection, At::Peace).await;
     assert_eq!(number(connection, "SELECT COUNT(*) FROM checkouts").await, 1);
 }
 
-/// Whether nothing is left to do.
+/// Returns whether no work is left.
 pub(crate) async fn is_still(connection: &DatabaseConnection) -> bool {
     unrest(connection).await.is_empty()
 }
 
-/// Waits until nothing is left to do.
+/// Waits until no work is left.
 pub(crate) async fn peace(connection: &DatabaseConnection) {
     let patience = Instant::now();
     while !is_still(connection).await {
-        assert!(patience.elapsed() < SOON, "something is left to do: {}", unrest(connection).await);
+        assert!(patience.elapsed() < SOON, "work is left: {}", unrest(connection).await);
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }

@@ -1,5 +1,5 @@
-//! One point with one action: a server of its own, a buyer who does not give up, and the operator who starts
-//! the server again when it has ended.
+//! One fault point with one action. Each case has its own server, a buyer who retries, and an operator who
+//! restarts the server when it has ended.
 
 use std::time::{Duration, Instant};
 
@@ -15,10 +15,10 @@ use crate::{
     story,
 };
 
-/// How often a condition is looked at: a debug build works some milliseconds for each answer.
+/// How often a condition is checked. A debug build needs some milliseconds for each response.
 pub(crate) const POLL_EVERY: Duration = Duration::from_millis(40);
 
-/// Runs the story that comes to the point.
+/// Runs the story that reaches the fault point.
 pub(crate) async fn run(base: &Base, point: Point, action: &'static str) {
     let server = base.start(&format!("{}={action}", point.name())).await;
     let database = Database::connect(server.database_url()).await.unwrap();
@@ -29,7 +29,7 @@ pub(crate) async fn run(base: &Base, point: Point, action: &'static str) {
     let happened = format!("\"{}\"", point.name());
     assert!(
         cell.log.contains("a fault happens") && cell.log.contains(&happened),
-        "{point:?} was not come to: {}",
+        "{point:?} was not reached: {}",
         cell.log
     );
     cell.database.clone().close().await.unwrap();
@@ -64,14 +64,15 @@ impl Cell<'_> {
         }
     }
 
-    /// A mutation of the buyer, made again with the same key until it is answered. Answers its payload.
+    /// Sends a mutation of the buyer, retries it with the same key until it is answered, and returns its
+    /// payload.
     pub(crate) async fn done(&mut self, name: &str, fields: &str, input: Value) -> Value {
         let payload = self.ask(&mutation(name, fields), json!({ "input": input })).await[name].clone();
         assert_eq!(payload["errors"], json!([]), "{name}: {payload:#}");
         payload
     }
 
-    /// An operation of the buyer, made again until it is answered. Answers its data.
+    /// Sends an operation of the buyer, retries it until it is answered, and returns its data.
     pub(crate) async fn ask(&mut self, query: &str, variables: Value) -> Value {
         let patience = Instant::now();
         loop {
@@ -92,7 +93,7 @@ impl Cell<'_> {
                     books::check(&self.database).await;
                 }
                 Err(error) if error.is_connect() => self.start_again().await,
-                // It ended while it answered.
+                // The server ended during the response.
                 Err(_) => {}
             }
             assert!(patience.elapsed() < SOON, "no answer to {query}");
@@ -108,10 +109,9 @@ impl Cell<'_> {
         }
     }
 
-    /// The server has ended: whatever it had in hand, what it kept is whole. Another is started, without the
-    /// fault.
+    /// Checks the invariants after the server has ended, and starts it again without the fault.
     async fn start_again(&mut self) {
-        assert_eq!(self.action, "abort", "the server ended without being told to");
+        assert_eq!(self.action, "abort", "the server ended although the action is not `abort`");
         books::check(&self.database).await;
         let server = self.server.take().unwrap();
         let again = server.same_again().without("SMALLRUN_FAULT");
@@ -128,12 +128,13 @@ impl Cell<'_> {
                 return;
             }
             self.help_on().await;
-            assert!(patience.elapsed() < SOON, "it did not come to that: {data:#}");
+            assert!(patience.elapsed() < SOON, "the condition was not met: {data:#}");
             tokio::time::sleep(POLL_EVERY).await;
         }
     }
 
-    /// A claim whose answer is lost stays with a worker that knows nothing of it, until its lease is over.
+    /// Sets the clock forward if the response to a claim was lost. The worker does not know that it holds the
+    /// task, so the task waits until the lease expires.
     async fn help_on(&mut self) {
         let lost = self.point == Point::ConsumeClaimed
             && self.action == "error"
@@ -146,7 +147,7 @@ impl Cell<'_> {
         }
     }
 
-    /// Waits for a letter with that subject, while the server may end and be started again.
+    /// Waits for a letter with this subject, and restarts the server if it ends.
     pub(crate) async fn letter(&mut self, subject: &str) {
         let patience = Instant::now();
         while self.letters(subject) == 0 {
@@ -157,18 +158,18 @@ impl Cell<'_> {
         }
     }
 
-    /// Waits until nothing is left to do, while the server may end and be started again.
+    /// Waits until no work is left, and restarts the server if it ends.
     pub(crate) async fn peace(&mut self) {
         let patience = Instant::now();
         while !books::is_still(&self.database).await {
             self.keep_alive().await;
             self.help_on().await;
-            assert!(patience.elapsed() < SOON, "something is left to do");
+            assert!(patience.elapsed() < SOON, "work is left");
             tokio::time::sleep(POLL_EVERY).await;
         }
     }
 
-    /// How many letters with that subject the buyer has.
+    /// Returns how many letters with this subject the buyer has received.
     pub(crate) fn letters(&self, subject: &str) -> usize {
         let Ok(folder) = std::fs::read_dir(self.server().folder().join("mail")) else { return 0 };
         let letters = folder
@@ -182,7 +183,7 @@ impl Cell<'_> {
             .count()
     }
 
-    /// Lets time go by.
+    /// Sets the clock forward.
     pub(crate) fn travel(&self, by: &str) {
         let ended = Ended::of(&mut self.server().command(&["demo", "travel", by]));
         assert_eq!(ended.code, Some(0), "{ended:#?}");

@@ -1,8 +1,8 @@
-//! Every fault point of the real binary, each made to abort, to fail and to stall while a buyer goes through
-//! it, on SQLite with the embedded bus and on PostgreSQL with RabbitMQ: the state is before or after, never
-//! between, and in the end every effect has happened once.
+//! Tests every fault point of the real binary with each action (abort, error, stall) during a purchase, on
+//! SQLite with the embedded bus and on PostgreSQL with RabbitMQ. The state is always the one before or after
+//! a step, never in between, and in the end every effect has happened exactly once.
 //!
-//! [`cell`] is one point with one action; [`story`] what the buyer does; [`books`] what is checked.
+//! [`cell`] runs one point with one action; [`story`] is what the buyer does; [`books`] holds the checks.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,11 +14,11 @@
 
 #[path = "../harness/mod.rs"]
 mod harness;
-#[expect(dead_code, reason = "these tests buy, and little else")]
+#[expect(dead_code, reason = "these tests use only the parts for buying")]
 #[path = "../shop/market.rs"]
 mod market;
 
-#[expect(dead_code, reason = "these tests look at the books at one instant")]
+#[expect(dead_code, reason = "these tests check the invariants only at given instants")]
 #[path = "../shop/books.rs"]
 mod shop_books;
 
@@ -40,23 +40,23 @@ use harness::{Ended, Setup, run, smallrun};
 
 use base::Base;
 
-// The dev-dependencies turn them on.
+// The dev-dependencies turn the fault points on.
 const _: () = assert!(COMPILED_IN, "these tests need the fault points of the feature `faults`");
 
-/// How many servers of one test run at a time: they wait more than they work.
+/// How many servers a test runs at the same time. They wait more than they work.
 const AT_ONCE: usize = 4;
 
-/// What a marketplace runs on.
+/// The back ends of a marketplace.
 #[derive(Clone, Copy)]
 enum On {
-    /// SQLite and the bus in the process.
+    /// SQLite and the embedded bus.
     Embedded,
     /// PostgreSQL and RabbitMQ.
     Production,
 }
 
 impl On {
-    /// The points that a process comes to on it.
+    /// Returns the fault points that a process can reach on these back ends.
     fn points(self) -> Vec<Point> {
         let comes_to = |point: &Point| match self {
             Self::Embedded => *point != Point::ConsumeAcked,
@@ -70,7 +70,7 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// Runs all points with one action.
+/// Runs all fault points with one action.
 fn every_point(on: On, action: &'static str) {
     let base = runtime().block_on(async {
         let setup = Setup::empty();
@@ -132,11 +132,11 @@ fn the_points_are_listed_with_a_sentence_each() {
     assert_eq!(names, Point::ALL.iter().map(|point| point.name()).collect::<Vec<_>>());
     assert!(listed.stdout.lines().all(|line| line.ends_with('.')), "{}", listed.stdout);
     let help = run(["faults", "--help"]);
-    assert!(help.stdout.contains("Each fault happens once in a process"), "{}", help.stdout);
+    assert!(help.stdout.contains("Each fault happens once per process"), "{}", help.stdout);
 }
 
 #[test]
-fn a_fault_that_cannot_be_stops_the_start_and_is_named() {
+fn an_invalid_fault_stops_the_start_and_is_named() {
     for (fault, what) in [
         (
             "reserve.wirtten=abort",
@@ -150,6 +150,6 @@ fn a_fault_that_cannot_be_stops_the_start_and_is_named() {
     ] {
         let ended = Ended::of(smallrun().args(["serve", "--data", "/nowhere"]).env("SMALLRUN_FAULT", fault));
         assert!(ended.code == Some(78) && ended.stderr.contains(what), "{ended:#?}");
-        assert!(ended.stderr.contains("`smallrun faults` lists the points."), "{ended:#?}");
+        assert!(ended.stderr.contains("Run `smallrun faults` to list the fault points."), "{ended:#?}");
     }
 }

@@ -1,4 +1,4 @@
-//! What the buyer does, and what must have come of it.
+//! The actions of the buyer, and the expected outcome.
 
 use domain::platform::faults::Point;
 use serde_json::{Value, json};
@@ -9,20 +9,21 @@ const HELD: &str = "Reserved until";
 const CONFIRMED: &str = "Your reservation is confirmed";
 const ENDED: &str = "Your reservation has ended";
 
-const CHECKOUT: &str = "query($id: ID!) { checkout(id: $id) { status payment { status refunded { amount } } reservations { id } } }";
+const CHECKOUT: &str = "query($id: ID!) { checkout(id: $id) { \
+     status payment { status refunded { amount } } reservations { id } } }";
 
-/// A story, by its end.
+/// The story of one purchase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Story {
-    /// Reserve, pay, have it.
+    /// The buyer reserves and pays.
     Bought,
-    /// Reserve, pay, give it up: the money comes back.
+    /// The buyer reserves, pays, and cancels; the money is refunded.
     GivenBack,
-    /// Reserve, begin to pay, and let the hold run out.
+    /// The buyer reserves and begins to pay, but the hold lapses.
     Lapsed,
 }
 
-/// The shortest story that comes to a point.
+/// Returns the shortest story that reaches a fault point.
 pub(crate) fn of(point: Point) -> Story {
     match point {
         Point::ReserveKeyed
@@ -85,7 +86,7 @@ impl Story {
         self.check(cell).await;
     }
 
-    /// Letters, units, money and the gateway's own state: each once.
+    /// Checks that letters, units, money and the gateway's state have changed exactly once.
     async fn check(self, cell: &mut Cell<'_>) {
         let (confirmed, ended, stock) = match self {
             Self::Bought => (1, 0, (UNITS - 1, 0, 1)),
@@ -153,7 +154,7 @@ async fn buy(cell: &mut Cell<'_>, checkout: &str) {
     pay(cell, checkout, "pm_sandbox_success").await;
     until(cell, checkout, |seen| seen["status"] == "CONFIRMED").await;
     cell.letter(CONFIRMED).await;
-    // The webhook is the last to arrive.
+    // The webhook arrives last.
     until_applied(cell, "payment.succeeded").await;
 }
 
@@ -175,7 +176,7 @@ async fn let_lapse(cell: &mut Cell<'_>, checkout: &str) {
     until_applied(cell, "payment.cancelled").await;
 }
 
-/// Waits for a webhook of a kind, while the server may end and be started again.
+/// Waits until a webhook of this kind is applied, and restarts the server if it ends.
 async fn until_applied(cell: &mut Cell<'_>, kind: &str) {
     let sql =
         format!("SELECT COUNT(*) FROM webhook_inbox WHERE body LIKE '%{kind}%' AND applied_at IS NOT NULL");

@@ -1,15 +1,15 @@
-//! Hostile requests, one line a case, each with what is said to it.
+//! The hostile requests, each with the expected response.
 
 use serde_json::{Value, json};
 
-/// What is expected of an answer.
+/// The expected response.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Expected {
-    /// 400, `DOCUMENT_TOO_COSTLY`, and exactly this.
+    /// The status 400 with the code `DOCUMENT_TOO_COSTLY` and exactly this message.
     Limit(&'static str),
-    /// That status and that code, by a text that holds this.
+    /// This status and this code, with a message that contains this text.
     Error(u16, &'static str, &'static str),
-    /// It is answered: it does not cost too much.
+    /// Data without errors: the request is not too costly.
     Answer,
 }
 
@@ -22,12 +22,12 @@ pub(crate) struct Case {
 
 use Expected::{Answer, Error, Limit};
 
-/// A document by itself.
+/// A case with a document.
 fn query(what: &'static str, query: &str, expected: Expected) -> Case {
     with(what, query, json!({}), expected)
 }
 
-/// A document with variables.
+/// A case with a document and variables.
 fn with(what: &'static str, query: &str, variables: Value, expected: Expected) -> Case {
     body(what, json!({ "query": query, "variables": variables }).to_string(), expected)
 }
@@ -44,27 +44,29 @@ fn same(count: usize, part: &str) -> String {
     part.repeat(count)
 }
 
-/// `depth` fragments, each of which spreads the next one twice.
+/// Returns a document with `depth` fragments, each of which spreads the next one twice.
 pub(crate) fn bomb(depth: usize) -> String {
     let levels =
         times(depth, |level| format!("fragment F{level} on Query {{ ...F{0} ...F{0} }} ", level + 1));
     format!("query {{ ...F0 }} {levels} fragment F{depth} on Query {{ __typename }}")
 }
 
-/// As long as a document may be that is read and validated, and wrong in every place.
+/// Returns a document of the maximum length in which every field is invalid.
 pub(crate) fn wrong_everywhere() -> String {
     format!("{{ viewer {{ {} }} }}", times(3_900, |n| format!("kin{n} ")))
 }
 
-/// The question of graphql-js.
+/// Returns the introspection query of graphql-js.
 pub(crate) fn introspection() -> String {
     let wrapped = "ofType { name kind ".repeat(9) + &" }".repeat(9);
     format!(
-        "query IntrospectionQuery {{ __schema {{ queryType {{ name kind }} mutationType {{ name kind }} subscriptionType {{ name kind }}
-         types {{ ...FullType }} directives {{ name description locations args {{ ...InputValue }} }} }} }}
-         fragment FullType on __Type {{ kind name description fields(includeDeprecated: true) {{ name description
-         args {{ ...InputValue }} type {{ ...TypeRef }} isDeprecated deprecationReason }} inputFields {{ ...InputValue }}
-         interfaces {{ ...TypeRef }} enumValues(includeDeprecated: true) {{ name description isDeprecated deprecationReason }}
+        "query IntrospectionQuery {{ __schema {{ queryType {{ name kind }} mutationType {{ name kind }}
+         subscriptionType {{ name kind }} types {{ ...FullType }}
+         directives {{ name description locations args {{ ...InputValue }} }} }} }}
+         fragment FullType on __Type {{ kind name description
+         fields(includeDeprecated: true) {{ name description args {{ ...InputValue }} type {{ ...TypeRef }}
+         isDeprecated deprecationReason }} inputFields {{ ...InputValue }} interfaces {{ ...TypeRef }}
+         enumValues(includeDeprecated: true) {{ name description isDeprecated deprecationReason }}
          possibleTypes {{ ...TypeRef }} }}
          fragment InputValue on __InputValue {{ name description type {{ ...TypeRef }} defaultValue }}
          fragment TypeRef on __Type {{ kind name {wrapped} }}"
@@ -235,8 +237,9 @@ fn documents() -> Vec<Case> {
     ]
 }
 
-/// Many lists in each other.
-const DEAR: &str = "{ drops(first: 100) { nodes { items { variant { product { variants { product { variants { sku } } } } } } } } }";
+/// A document with many nested lists.
+const DEAR: &str = "{ drops(first: 100) { nodes { items { variant { product { variants { \
+     product { variants { sku } } } } } } } } }";
 
 fn fragments() -> Vec<Case> {
     let chain = times(490, |n| format!("fragment F{n} on Query {{ ...F{} }} ", n + 1));

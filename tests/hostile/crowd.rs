@@ -15,17 +15,17 @@ use crate::{
     table::Others,
 };
 
-/// How many hostile clients there are, and how often each sends its request.
+/// The number of hostile clients.
 const CLIENTS: usize = 32;
+/// How often each client sends its request.
 const TIMES: usize = 4;
-/// While they are at work another's request waits at most so long; without optimisation, beside other tests.
+/// The longest time that another client's request may take meanwhile, in a debug build next to other tests.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What is long to read and to validate takes turns, so a crowd that sends nothing else does not hold up
-/// those who ask for a page.
+/// The parsing and validation of long documents is limited, so many of them do not delay ordinary requests.
 #[tokio::test]
 async fn a_crowd_of_long_documents_does_not_hold_up_others() {
-    // Each is charged, and they all come from here.
+    // Turn the rate limit off, because all requests come from one address.
     let server = Arc::new(Server::start(Setup::demo().with("SMALLRUN_BUDGET", "false")).await);
     let memory = Memory::watch(server.process_id());
     let others = Others::begin(&server);
@@ -35,7 +35,7 @@ async fn a_crowd_of_long_documents_does_not_hold_up_others() {
         crowd.spawn(async move {
             let mut times = Vec::new();
             for time in 0..TIMES {
-                // Never the same text twice, or it would be kept read.
+                // Never send the same text twice: parsed documents are cached.
                 let unlike = format!(" # {client} {time}\n");
                 let query = if client % 2 == 0 { cases::wrong_everywhere() } else { cases::introspection() };
                 let began = Instant::now();

@@ -1,4 +1,4 @@
-//! Clients that go away: what they asked for ends with them, and what they have begun to change is done.
+//! Clients that disconnect: their queries are cancelled, and mutations that have begun are completed.
 
 use std::{
     fmt::Write as _,
@@ -15,17 +15,17 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::harness::{Ended, SOON, Server, Setup};
 
-/// How often a condition is looked at.
+/// How often a condition is checked.
 const POLL_EVERY: Duration = Duration::from_millis(20);
 
-/// Somebody else has a table, and gives it back with this.
+/// A lock on a table by another program.
 struct Held {
     _connection: DatabaseConnection,
     transaction: DatabaseTransaction,
 }
 
 impl Held {
-    #[expect(clippy::disallowed_methods, reason = "as another program, which knows no scopes")]
+    #[expect(clippy::disallowed_methods, reason = "acts as another program, which has no scopes")]
     async fn table(server: &Server, table: &str) -> Self {
         let connection = Database::connect(server.database_url()).await.unwrap();
         let transaction = connection.begin().await.unwrap();
@@ -41,7 +41,7 @@ impl Held {
     }
 }
 
-/// Sends a request on a connection of its own, and reads no answer.
+/// Sends a request on a new connection, and does not read the response.
 async fn begin(server: &Server, token: Option<&str>, query: &str, variables: Value) -> TcpStream {
     let body = json!({ "query": query, "variables": variables }).to_string();
     let mut text =
@@ -55,7 +55,7 @@ async fn begin(server: &Server, token: Option<&str>, query: &str, variables: Val
     stream
 }
 
-/// Waits until so many operations of a kind are being run.
+/// Waits until exactly this many operations of a kind are running.
 async fn until_running(server: &Server, kind: &str, count: u32) {
     let (name, patience) = (format!("smallrun_graphql_running{{kind=\"{kind}\"}} "), Instant::now());
     loop {
@@ -74,7 +74,7 @@ async fn until_running(server: &Server, kind: &str, count: u32) {
 
 #[tokio::test]
 async fn a_query_ends_when_its_client_goes_away() {
-    // No deadline ends it in the time of this test.
+    // The deadline is too long to end a query during this test.
     let server =
         Server::start(Setup::empty().on_postgres().await.with("SMALLRUN_QUERY_SECS_MAX", "300")).await;
     let held = Held::table(&server, "creators").await;
@@ -83,7 +83,7 @@ async fn a_query_ends_when_its_client_goes_away() {
         clients.push(begin(&server, None, "{ creators { nodes { name } } }", json!({})).await);
     }
     until_running(&server, "query", 3).await;
-    // One closes its end in good order, the others just go.
+    // One client shuts its connection down, the others drop theirs.
     clients[0].shutdown().await.unwrap();
     until_running(&server, "query", 2).await;
     drop(clients);
@@ -93,7 +93,7 @@ async fn a_query_ends_when_its_client_goes_away() {
 }
 
 #[tokio::test]
-async fn a_mutation_that_began_is_done_although_its_client_goes_away_and_the_server_is_stopped() {
+async fn a_mutation_completes_after_its_client_disconnects_and_the_server_is_stopped() {
     let server = Server::start(Setup::empty().on_postgres().await.with("SMALLRUN_SHUTDOWN_SECS", "60")).await;
     let password = server.folder().join("password");
     fs::write(&password, "correct horse battery\n").unwrap();
@@ -101,12 +101,15 @@ async fn a_mutation_that_began_is_done_although_its_client_goes_away_and_the_ser
     assert_eq!(Ended::of(admin.stdin(fs::File::open(password).unwrap())).code, Some(0));
     let token = server.sign_in("boss@example.org", "correct horse battery").await;
     let held = Held::table(&server, "slugs").await;
-    let mutation = "mutation($input: CreatorCreateInput!) { creatorCreate(input: $input) { creator { id } errors { code } } }";
-    let input = json!({ "input": { "name": "Salt Glaze", "country": "DE", "timeZone": "Europe/Berlin", "currency": "EUR" } });
+    let mutation = "mutation($input: CreatorCreateInput!) { \
+                    creatorCreate(input: $input) { creator { id } errors { code } } }";
+    let input = json!({ "input": {
+        "name": "Salt Glaze", "country": "DE", "timeZone": "Europe/Berlin", "currency": "EUR",
+    } });
     let client = begin(&server, Some(&token), mutation, input).await;
     until_running(&server, "mutation", 1).await;
     drop(client);
-    // It keeps the database when the server is gone.
+    // This setup keeps the database after the server has ended.
     let (again, database) = (server.same_again(), server.database_url());
     server.signal(rustix::process::Signal::TERM);
     let patience = Instant::now();

@@ -1,9 +1,9 @@
-//! What is sent to hurt, against the real binary: requests that cost too much ([`table`]), crowds of them
-//! ([`crowd`]), and clients that go away ([`gone`]).
+//! Hostile clients against the real binary: costly requests ([`table`]), many of them at once ([`crowd`]),
+//! and clients that disconnect ([`gone`]).
 //!
-//! Times and memory are printed and not asserted, because a debug build on a busy machine says little about
-//! either: `cargo nextest run --test hostile --no-capture` shows them, and `SMALLRUN_TEST_BINARY` names a
-//! release build to try.
+//! Times and memory are mostly printed and not asserted, because the values of a debug build on a busy
+//! machine mean little. `cargo nextest run --test hostile --no-capture` shows them. `SMALLRUN_TEST_BINARY`
+//! names a release build to test instead.
 
 #![expect(
     clippy::unwrap_used,

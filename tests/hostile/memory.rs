@@ -1,21 +1,21 @@
-//! How much memory a process holds, and held at most.
+//! Measures the memory of a process and its peak.
 
 use std::fs;
 
-/// In kibibytes, of a process of ours on Linux.
+/// The memory of a process on Linux, in kibibytes.
 pub(crate) struct Memory {
     process: u32,
     before: u64,
 }
 
 impl Memory {
-    /// Forgets the peak so far.
+    /// Starts to measure, and resets the peak.
     pub(crate) fn watch(process: u32) -> Self {
         fs::write(format!("/proc/{process}/clear_refs"), "5").unwrap();
         Self { process, before: field(process, "VmRSS:") }
     }
 
-    /// How much more than at first it held at its peak.
+    /// Returns the difference between the peak and the memory at the start.
     pub(crate) fn peak(&self) -> u64 {
         field(self.process, "VmHWM:").saturating_sub(self.before)
     }

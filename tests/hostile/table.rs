@@ -1,4 +1,4 @@
-//! Every hostile request by itself, while others are answered.
+//! Sends every hostile request by itself, while ordinary requests are answered.
 
 use std::{
     sync::{
@@ -17,15 +17,14 @@ use crate::{
     memory::Memory,
 };
 
-/// An answer that costs more memory than this has not been bounded. The allocator takes memory in large
-/// pieces and keeps some for a while, so the first large document costs twice what it needs, and the next
-/// ones nothing.
+/// The most memory that a refused request may take. The allocator takes memory in large pieces and keeps some
+/// of it for a while. The first large document therefore takes twice what it needs, and later ones nothing.
 const MEMORY_KIB_MAX: u64 = 32 * 1024;
-/// The longest text of a refusal.
+/// The maximum length of a refusal.
 const REFUSAL_BYTES_MAX: usize = 20_000;
 
 #[tokio::test]
-async fn every_hostile_request_is_answered_as_it_should_be_while_others_go_on() {
+async fn every_hostile_request_gets_the_expected_response_while_others_are_answered() {
     let server = Arc::new(Server::start(Setup::demo()).await);
     let others = Others::begin(&server);
     let mut wrong = Vec::new();
@@ -51,9 +50,9 @@ async fn every_hostile_request_is_answered_as_it_should_be_while_others_go_on() 
                 text.chars().take(400).collect::<String>()
             ));
         }
-        // The reader of schema questions gets what it asked for.
+        // Requests that are expected to succeed, such as introspection, may take more memory.
         if peak > MEMORY_KIB_MAX && !matches!(case.expected, Expected::Answer) {
-            wrong.push(format!("{}: it cost {peak} kB of memory", case.what));
+            wrong.push(format!("{}: it took {peak} kB of memory", case.what));
         }
     }
     let answered = others.end().await;
@@ -77,7 +76,7 @@ fn said(text: &str) -> String {
     answer["errors"][0]["message"].as_str().unwrap_or("(no error)").replace('\n', " ")
 }
 
-/// What is wrong with an answer.
+/// Returns what is wrong with a response, if anything.
 fn complaint(case: &Case, status: u16, text: &str) -> Option<&'static str> {
     let Ok(answer) = serde_json::from_str::<Value>(text) else { return Some("no JSON") };
     let error = &answer["errors"][0];
@@ -102,13 +101,13 @@ fn complaint(case: &Case, status: u16, text: &str) -> Option<&'static str> {
     }
 }
 
-/// Ordinary requests, one after the other, all the while.
+/// Ordinary requests, which are sent one after the other in the background.
 pub(crate) struct Others {
     stop: Arc<AtomicBool>,
     running: JoinHandle<Answered>,
 }
 
-/// How long each took.
+/// The times that the ordinary requests took.
 pub(crate) struct Answered {
     pub(crate) times: Vec<Duration>,
 }
@@ -150,7 +149,7 @@ impl Others {
         Self { stop, running }
     }
 
-    /// Whatever was asked is answered well, or this fails.
+    /// Stops the requests and returns their times. Fails if one of them failed.
     pub(crate) async fn end(self) -> Answered {
         self.stop.store(true, Ordering::Relaxed);
         self.running.await.unwrap()
