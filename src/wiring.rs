@@ -271,7 +271,7 @@ fn bus_check(bus: &Arc<dyn Bus>) -> Check {
 }
 
 /// Checks whether all migrations of this program are applied to the database.
-fn schema_check(db: &Db) -> Check {
+pub(crate) fn schema_check(db: &Db) -> Check {
     let db = db.clone();
     Check::new("schema", move || {
         let db = db.clone();

@@ -1,28 +1,28 @@
-//! The house rules that a compiler does not know: which crate may use which, and what files and folders look
-//! like.
+//! The house rules that the compiler does not check: the dependencies between crates, and the layout of files
+//! and folders.
 //!
-//! The rules are those of `ARCHITECTURE.md`. A new crate, or a new arrow between two, is added to [`RULES`]
-//! in the same change that argues for it.
+//! `ARCHITECTURE.md` explains the rules. A change that adds a crate, or a dependency between two crates, also
+//! adds it to [`RULES`].
 
-#![expect(clippy::expect_used, reason = "a test that cannot read the tree has nothing else to say")]
+#![expect(clippy::expect_used, reason = "a test that cannot read the files can only fail")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// What one workspace crate may depend on.
+/// The dependencies that a workspace crate may have.
 struct Rule {
-    /// The package's name; its folder is of the same name, and the root is `smallrun`.
+    /// The name of the package. Its folder has the same name, except for the root package `smallrun`.
     package: &'static str,
     /// The workspace crates it may use.
     ours: &'static [&'static str],
-    /// Crates from outside that it must not use, by the start of their names.
+    /// The external crates that it must not use, by the start of their names.
     never: &'static [&'static str],
 }
 
-/// The front of every crate that speaks HTTP or GraphQL to the world, for those that must not.
+/// External crates for HTTP and GraphQL servers.
 const EDGE: &[&str] = &["actix", "async-graphql", "axum", "hyper"];
-/// What reaches over the network, for those that must not even be able to.
+/// External crates that use the network.
 const OUTSIDE: &[&str] = &[
     "actix",
     "async-graphql",
@@ -34,7 +34,7 @@ const OUTSIDE: &[&str] = &[
     "async-stripe",
     "object_store",
 ];
-/// Pixels or jobs in, answer out: an engine has nothing to wait for.
+/// External crates that do any input or output. Pure engines must not use them.
 const ANY_IO: &[&str] = &[
     "actix",
     "async-graphql",
@@ -65,12 +65,12 @@ const RULES: &[Rule] = &[
         ],
         never: &[],
     },
-    // Which gateways there are is the wiring's business: these two know the port alone.
+    // `api` and `workers` only know the port of payment gateways; the wiring in `smallrun` chooses them.
     Rule { package: "api", ours: &["domain", "edge", "imaging", "routing", "search"], never: &["lapin"] },
     Rule { package: "workers", ours: &["domain", "imaging", "routing", "search"], never: EDGE },
-    // Serves any schema: what it has to be told of this one are its ports, which `api` implements.
+    // Serves any schema: `api` implements its ports for this one.
     Rule { package: "edge", ours: &[], never: &["sea-orm", "sqlx", "lapin"] },
-    // Speaks the public GraphQL schema over HTTP, as any other storefront must.
+    // Uses the public GraphQL schema over HTTP, like any other storefront.
     Rule { package: "storefront", ours: &[], never: &["sea-orm", "sqlx", "lapin"] },
     Rule { package: "payments", ours: &["domain"], never: &["actix", "async-graphql", "lapin"] },
     Rule { package: "search", ours: &["domain"], never: &["actix", "async-graphql", "lapin", "reqwest"] },
@@ -78,38 +78,38 @@ const RULES: &[Rule] = &[
     Rule { package: "routing", ours: &["domain"], never: ANY_IO },
     Rule { package: "domain", ours: &[], never: OUTSIDE },
     Rule { package: "migrations", ours: &[], never: OUTSIDE },
-    // The databases that tests run on: never part of what is shipped.
+    // Provides the databases for tests, and is never shipped.
     Rule { package: "testkit", ours: &["domain", "migrations"], never: EDGE },
-    // Measures from outside, like a client.
+    // Measures a server from outside, like a client.
     Rule { package: "bench", ours: &[], never: &[] },
-    // The same, with a virtual host of its own on the tests' broker.
-    // What combining costs is too little to be told from outside.
+    // Measures the combining of reservations, which is too fast to be measured from outside.
     Rule { package: "bench-hot-drop", ours: &["bench", "domain", "testkit"], never: &[] },
     Rule { package: "bench-live", ours: &[], never: &[] },
-    // What goes on between processes cannot be timed from outside.
+    // Measures the messages between processes, which cannot be seen from outside.
     Rule { package: "bench-bus", ours: &["domain", "testkit", "workers"], never: EDGE },
-    // What comes before a request is run is microseconds: too little to be timed from outside.
+    // Measures the microseconds before a request runs, which are too short to be measured from outside.
     Rule { package: "bench-edge", ours: &["api", "edge"], never: &[] },
 ];
 
-/// What all tests may use beyond the arrows above: the databases they run on.
+/// The crate that the tests of all crates may use in addition.
 const TESTS_MAY_USE: &str = "testkit";
-/// What the tests of one crate may use besides.
+/// The crates that the tests of a single crate may use in addition.
 const TESTS_OF_ONE_MAY_USE: &[(&str, &str)] = &[
-    // The journeys pay at a gateway.
+    // The journeys need a payment gateway.
     ("workers", "payments"),
 ];
 
-/// Where the sandbox is named besides its crate and the wiring, and why. Any other place should use a port.
+/// The files outside its crate and the wiring that may name the sandbox, and why. All others should use a
+/// port.
 const SANDBOX_IS_NAMED_IN: &[(&str, &str)] = &[
-    ("domain/src/platform/tasks.rs", "the queue of the sandbox's tasks is stored by this name"),
+    ("domain/src/platform/tasks.rs", "the queue of the sandbox's tasks is stored under this name"),
     ("api/src/graphql/platform/tasks/types.rs", "the queue is a value of the schema"),
 ];
 
-/// Folder and module names that say nothing about what is inside.
+/// Names of folders and modules that are too vague.
 const SAYS_NOTHING: &[&str] = &["utils", "util", "helpers", "common", "models", "services", "managers"];
 
-/// A file that is longer has become two things.
+/// The maximum number of lines of a file. A longer file should be split.
 const LINES_MAX: usize = 900;
 
 #[test]
@@ -120,7 +120,7 @@ fn dependencies_point_one_way() {
     for manifest in &manifests {
         let package = manifest.package.as_str();
         let Some(rule) = RULES.iter().find(|rule| rule.package == package) else {
-            complaints.push(format!("`{package}` has no rule in tests/house.rs: say what it may depend on"));
+            complaints.push(format!("`{package}` has no rule in tests/house.rs: add its dependencies"));
             continue;
         };
         for Dependency { name, for_tests } in &manifest.dependencies {
@@ -131,14 +131,14 @@ fn dependencies_point_one_way() {
                 complaints.push(format!("`{package}` must not depend on `{name}`"));
             }
             if !for_tests && rule.never.iter().any(|never| name.starts_with(never)) {
-                complaints.push(format!("`{package}` must not use `{name}` from outside"));
+                complaints.push(format!("`{package}` must not use the external crate `{name}`"));
             }
         }
     }
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
-/// The map stands in ARCHITECTURE.md, where people look for it.
+/// The map of `domain` is in ARCHITECTURE.md, where people look for it.
 #[test]
 fn the_capabilities_of_domain_depend_on_each_other_as_the_map_says() {
     let map = std::fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md can be read");
@@ -173,15 +173,15 @@ fn the_capabilities_of_domain_depend_on_each_other_as_the_map_says() {
         .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
         .collect();
     let missing: Vec<_> = folders.iter().filter(|folder| !capabilities.contains(folder.as_str())).collect();
-    assert!(missing.is_empty(), "capabilities that the map in ARCHITECTURE.md does not have: {missing:?}");
+    assert!(missing.is_empty(), "capabilities missing in the map in ARCHITECTURE.md: {missing:?}");
     let new: Vec<_> = found.iter().filter(|(arrow, _)| !drawn.contains(*arrow)).collect();
-    assert!(new.is_empty(), "arrows that the map in ARCHITECTURE.md does not have: {new:?}");
+    assert!(new.is_empty(), "arrows missing in the map in ARCHITECTURE.md: {new:?}");
     let unused: Vec<_> = drawn.iter().filter(|arrow| !found.contains_key(*arrow)).collect();
-    assert!(unused.is_empty(), "arrows of the map in ARCHITECTURE.md that nothing uses: {unused:?}");
+    assert!(unused.is_empty(), "unused arrows in the map in ARCHITECTURE.md: {unused:?}");
 }
 
-/// The first-level modules of its own crate that a file uses: in `use` lines, and in paths that begin with
-/// `crate::`.
+/// Returns the first-level modules of its own crate that a file uses, in `use` lines and in other paths that
+/// begin with `crate::`.
 fn used_modules(text: &str) -> BTreeSet<String> {
     let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
     let code = code.join("\n");
@@ -213,8 +213,8 @@ fn used_modules(text: &str) -> BTreeSet<String> {
     used
 }
 
-/// The guide for a new capability shows what adding one costs; its lists name files that exist, and files
-/// that do not yet.
+/// The guide for adding a capability lists the changed files, which exist, and the new files, which do not
+/// exist yet.
 #[test]
 fn a_new_capability_touches_few_files() {
     const FILES_MAX: usize = 20;
@@ -235,9 +235,9 @@ fn a_new_capability_touches_few_files() {
         changed.len()
     );
     let missing: Vec<_> = changed.iter().filter(|path| !path.exists()).collect();
-    assert!(missing.is_empty(), "these files are gone: {missing:#?}");
+    assert!(missing.is_empty(), "these files no longer exist: {missing:#?}");
     let there: Vec<_> = new.iter().filter(|path| path.exists()).collect();
-    assert!(there.is_empty() && !new.is_empty(), "these are no new files: {there:#?}");
+    assert!(there.is_empty() && !new.is_empty(), "these files exist already: {there:#?}");
 }
 
 #[test]
@@ -248,20 +248,20 @@ fn every_crate_takes_the_workspace_lints() {
 }
 
 #[test]
-fn every_rust_file_says_what_it_is_for() {
+fn every_rust_file_opens_with_a_description() {
     let silent: Vec<_> =
         rust_files().into_iter().filter(|(_, text)| !text.starts_with("//!")).map(|(path, _)| path).collect();
     assert!(silent.is_empty(), "these files do not open with a `//!` comment: {silent:#?}");
 }
 
 #[test]
-fn every_rust_file_is_read_in_one_sitting() {
+fn no_rust_file_is_too_long() {
     let long: Vec<_> = rust_files()
         .into_iter()
         .map(|(path, text)| (path, text.lines().count()))
         .filter(|(_, lines)| *lines > LINES_MAX)
         .collect();
-    assert!(long.is_empty(), "more than {LINES_MAX} lines, split by sub-capability: {long:#?}");
+    assert!(long.is_empty(), "split these files, which have more than {LINES_MAX} lines: {long:#?}");
 }
 
 #[test]
@@ -273,11 +273,11 @@ fn folders_and_modules_are_named_by_capability() {
             path.file_stem().and_then(OsStr::to_str).is_some_and(|stem| SAYS_NOTHING.contains(&stem))
         })
         .collect();
-    assert!(vague.is_empty(), "these names say nothing about what is inside: {vague:#?}");
+    assert!(vague.is_empty(), "these names are too vague: {vague:#?}");
 }
 
-/// In front of the second wall only the table's own `WHERE` tells tenants apart: `read_in` is the way within
-/// it.
+/// A read from the pool is not behind the second wall, so only its `WHERE` separates the tenants. `read_in`
+/// reads behind the wall.
 #[test]
 fn a_function_in_a_tenants_scope_does_not_read_from_the_pool() {
     let domain = root().join("domain/src");
@@ -308,7 +308,7 @@ fn one_operation_stands_in_one_file() {
         .into_iter()
         .filter(|(path, names)| !path.starts_with(root().join("domain/src/platform")) && names.len() > 1)
         .collect();
-    assert!(several.is_empty(), "one operation, one file: {several:#?}");
+    assert!(several.is_empty(), "move each operation to its own file: {several:#?}");
 }
 
 /// An operation is called as `capability::verb(…)`. Its module is private to its capability, so that there is
@@ -329,7 +329,7 @@ fn an_operation_is_called_by_one_path() {
             found.insert((path, names));
         }
     }
-    assert!(found.is_empty(), "make these modules private, and re-export what they have: {found:#?}");
+    assert!(found.is_empty(), "make these modules private, and re-export their items: {found:#?}");
 }
 
 /// Modules whose operation is called by its subject: `legal::publish`.
@@ -350,46 +350,46 @@ fn operations() -> Vec<(PathBuf, Vec<String>)> {
     files.map(|(path, text)| (path, of(&text))).filter(|(_, names): &(_, Vec<_>)| !names.is_empty()).collect()
 }
 
-/// Everybody in the product who makes a `SystemScope`, and why no viewer stands behind the work. Tasks do
-/// not: each attempt gets its scope, with the reason of its kind.
+/// The files of the product that create a `SystemScope`, and why the work has no viewer. Tasks do not create
+/// one: each attempt gets a scope with the reason of its kind.
 const MAKE_SYSTEM_SCOPES: &[(&str, &str)] = &[
-    ("api/src/http/webhooks.rs", "a gateway proves itself by its signature and is no viewer"),
+    ("api/src/http/webhooks.rs", "a gateway authenticates by its signature and is not a viewer"),
     ("domain/src/platform/tasks/kinds.rs", "an attempt at a task"),
-    ("src/commands/admin.rs", "the operator at the machine"),
-    ("src/commands/audit.rs", "the operator at the machine"),
-    ("src/commands/demo.rs", "the operator at the machine"),
-    ("src/commands/serve.rs", "a start takes back what a vanished server had in hand"),
-    ("src/demo/load.rs", "the demo fills its marketplace"),
-    ("src/demo/people.rs", "the demo makes its people"),
+    ("src/commands/admin.rs", "the operator runs the command"),
+    ("src/commands/audit.rs", "the operator runs the command"),
+    ("src/commands/demo.rs", "the operator runs the command"),
+    ("src/commands/serve.rs", "a start recovers the tasks of the previous server"),
+    ("src/demo/load.rs", "the demo loads its content"),
+    ("src/demo/people.rs", "the demo creates its accounts"),
     ("workers/src/reconcile.rs", "the reconcilers"),
 ];
 
-/// Rules about rows that are not the tenant's. What the platform writes to its own tables is no caller's
-/// business.
+/// The files of the product that pass the second wall, and why: they work on rows of other tenants, or on the
+/// platform's own tables.
 const PASS_THE_WALL: &[(&str, &str)] = &[
     ("domain/src/accounts/revoke_token.rs", "buyers' sessions that a storefront's token opened end with it"),
     (
         "domain/src/reservations/cancel_drop.rs",
-        "a cancelled drop releases its buyers' checkouts whole, with other creators' lines",
+        "a cancelled drop releases whole checkouts, including lines of other creators",
     ),
-    ("domain/src/platform/db.rs", "here it is"),
-    ("domain/src/platform/idempotency.rs", "keys belong to whoever uses them"),
-    ("domain/src/platform/tasks.rs", "tasks are the system's"),
-    ("domain/src/platform/timers.rs", "timers are the system's"),
+    ("domain/src/platform/db.rs", "it is defined here"),
+    ("domain/src/platform/idempotency.rs", "keys belong to the principal that uses them"),
+    ("domain/src/platform/tasks.rs", "tasks belong to the system"),
+    ("domain/src/platform/timers.rs", "timers belong to the system"),
 ];
 
 #[test]
-fn the_system_acts_where_it_is_known_to() {
+fn system_scopes_are_created_only_in_listed_files() {
     assert_listed(&["SystemScope::new("], MAKE_SYSTEM_SCOPES);
 }
 
 #[test]
-fn the_second_wall_is_passed_where_it_is_known_to_be() {
+fn the_second_wall_is_passed_only_in_listed_files() {
     assert_listed(&["beyond_wall"], PASS_THE_WALL);
 }
 
-/// Asserts that the files of the product with this text are those of the list, no more and no fewer. Unit
-/// tests stand at the end of a file.
+/// Asserts that exactly the listed files of the product contain a text. Unit tests at the end of a file do
+/// not count.
 fn assert_listed(texts: &[&str], list: &[(&str, &str)]) {
     let root = root();
     let in_product = |path: &Path| path.components().any(|part| part.as_os_str() == "src");
@@ -430,12 +430,12 @@ fn database_errors_are_made_by_the_database() {
     assert_listed(&made, MAKE_DATABASE_ERRORS);
 }
 
-/// A gateway is a name, an account and a mode to all others: what one of them needs comes from the wiring.
+/// Other code knows a gateway only by its name, account and mode. The wiring passes what a gateway needs.
 #[test]
-fn nothing_but_the_wiring_names_the_sandbox() {
+fn only_the_wiring_names_the_sandbox() {
     let crates = ["api", "domain", "workers"].map(|name| root().join(name).join("src"));
     let product = |text: &str| {
-        // Comments may explain with an example, and tests may use it.
+        // Comments and tests may name it.
         let code = text.split("#[cfg(test)]").next().unwrap_or_default().to_lowercase();
         code.lines().any(|line| !line.trim_start().starts_with("//") && line.contains("sandbox"))
     };
@@ -448,10 +448,10 @@ fn nothing_but_the_wiring_names_the_sandbox() {
     let (new, gone): (Vec<_>, Vec<_>) =
         (naming.difference(&known).collect(), known.difference(&naming).collect());
     assert!(new.is_empty(), "these name the sandbox; let the wiring pass what they need: {new:#?}");
-    assert!(gone.is_empty(), "these no longer name the sandbox; take them off the list: {gone:#?}");
+    assert!(gone.is_empty(), "these no longer name the sandbox; remove them from the list: {gone:#?}");
 }
 
-/// A workspace crate as its manifest describes it.
+/// The manifest of a workspace crate.
 struct Manifest {
     package: String,
     dependencies: Vec<Dependency>,
@@ -463,7 +463,7 @@ struct Dependency {
     for_tests: bool,
 }
 
-/// The manifests of the root package and of every member.
+/// Reads the manifests of the root package and of every member.
 fn manifests() -> Vec<Manifest> {
     let workspace = toml_file(&root().join("Cargo.toml"));
     let members = workspace.get("workspace").and_then(|table| table.get("members"));
@@ -478,7 +478,7 @@ fn manifests() -> Vec<Manifest> {
 fn manifest(file: &toml::Table) -> Manifest {
     let package = file.get("package").and_then(|package| package.get("name")).and_then(toml::Value::as_str);
     let mut dependencies = dependencies_of(file);
-    // Dependencies of one platform stand under `[target.'cfg(…)']`.
+    // Dependencies for one platform are under `[target.'cfg(…)']`.
     for platform in
         file.get("target").and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::values)
     {
@@ -499,7 +499,7 @@ fn dependencies_of(table: &toml::Table) -> Vec<Dependency> {
     {
         let Some(entries) = table.get(kind).and_then(toml::Value::as_table) else { continue };
         for (key, entry) in entries {
-            // `key = { package = "name" }` renames.
+            // `key = { package = "name" }` renames a dependency.
             let name = entry.get("package").and_then(toml::Value::as_str).unwrap_or(key);
             found.push(Dependency { name: name.to_owned(), for_tests });
         }
@@ -512,7 +512,7 @@ fn toml_file(path: &Path) -> toml::Table {
     text.parse().expect("a manifest is TOML")
 }
 
-/// Every Rust file of the project, with its text.
+/// Returns every Rust file of the project, with its text.
 fn rust_files() -> Vec<(PathBuf, String)> {
     let rust =
         paths().into_iter().filter(|path| path.is_file() && path.extension() == Some(OsStr::new("rs")));
@@ -523,7 +523,7 @@ fn rust_files() -> Vec<(PathBuf, String)> {
     .collect()
 }
 
-/// Every folder and file of the project; not what is built, hidden, or kept by a running server.
+/// Returns every folder and file of the project, without build output, hidden files and the data folder.
 fn paths() -> Vec<PathBuf> {
     let root = root();
     let not_ours = [root.join("target"), root.join("data")];

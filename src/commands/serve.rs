@@ -29,7 +29,9 @@ use crate::{
     demo,
     exit::{Exit, Failure, Outcome},
     gateways::PaymentParts,
-    open_files, telemetry, terminal,
+    open_files,
+    schema_wait::{self, Metrics},
+    telemetry, terminal,
     wiring::{self, Signals},
 };
 
@@ -71,7 +73,12 @@ pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
         Source::Default => PublicUrl::of(&ListenAddress(address)),
         Source::File | Source::Variable(_) | Source::Option(_) => config.public_url.clone(),
     };
-    let (db, _applied) = database::migrate(&config).await?;
+    let db = database::open_for_server(&config).await?;
+    let metrics: Metrics = Arc::new(telemetry::metrics(&db)?);
+    let listening = Some((&listener, address));
+    let Some(db) = schema_wait::until_current(&config, db, listening, &metrics).await? else {
+        return Ok(());
+    };
     let follows = database::follow_clock(&db);
     let (added, demo) = if arguments.demo {
         (demo::load(&db).await?, Some(demo::tokens(&db, &folder).await?))
@@ -87,7 +94,17 @@ pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
     // The server is only being tried out if it is a demo, or if only this machine can reach it.
     let tried_out = arguments.demo || (address.ip().is_loopback() && public_url.is_of_this_machine());
     let place = Place { listener, address, public_url: public_url.clone(), tried_out };
-    let running = start(&config, &folder, &db, place, documents, tokens.as_ref(), arguments)?;
+    let no_workers = arguments.no_workers;
+    let parts = Parts {
+        config: &config,
+        folder: &folder,
+        db: &db,
+        documents,
+        metrics,
+        tokens: tokens.as_ref(),
+        no_workers,
+    };
+    let running = start(parts, place)?;
     if added > 0 && !arguments.no_workers {
         // Wait, so that the greeting is the last text on the terminal.
         demo::settle(&db).await;
@@ -145,23 +162,26 @@ struct Place {
     tried_out: bool,
 }
 
-fn start(
-    config: &Config,
-    folder: &DataFolder,
-    db: &Db,
-    place: Place,
+/// What a server is made of.
+struct Parts<'a> {
+    config: &'a Config,
+    folder: &'a DataFolder,
+    db: &'a Db,
     documents: Documents,
-    tokens: Option<&demo::Tokens>,
-    arguments: &Arguments,
-) -> Outcome<Running> {
-    let metrics = telemetry::metrics(db)?;
+    metrics: Metrics,
+    tokens: Option<&'a demo::Tokens>,
+    no_workers: bool,
+}
+
+fn start(parts: Parts<'_>, place: Place) -> Outcome<Running> {
+    let Parts { config, folder, db, documents, metrics, tokens, no_workers } = parts;
     // The sandbox sends its webhooks directly to this server: a proxy in front of it might refuse them.
     let itself = PublicUrl::of(&ListenAddress(place.address));
     let payments = PaymentParts::new(config, folder, db, &place.public_url, &itself)?;
     let bus = wiring::bus(config, db)?;
     let desk = Desk::new(db, wiring::desk(config));
     // The workers start before the server: its health checks report on them. The port is already bound.
-    let mut workers = if arguments.no_workers {
+    let mut workers = if no_workers {
         Workers::announcing(&bus, db)
     } else {
         Workers::start(
@@ -188,7 +208,7 @@ fn start(
             .is_on(place.tried_out)
             .then(|| api::DemoTokens(tokens.map(demo::Tokens::by_role))),
         checks: wiring::checks(db, &bus, loops),
-        metrics: Arc::new(metrics),
+        metrics,
         desk,
         live: live.clone(),
     };

@@ -1,5 +1,5 @@
-//! Starts the real binary for black-box tests: on a port of its own, with a data folder of its own, on SQLite
-//! or on PostgreSQL; and speaks GraphQL to it as a storefront would.
+//! Starts the real binary for black-box tests, and sends GraphQL requests to it as a storefront does. Each
+//! server has its own port and data folder, and runs on SQLite or PostgreSQL.
 //!
 //! ```ignore
 //! mod harness;
@@ -7,8 +7,8 @@
 //! let drops = server.graphql(None, "{ drops { nodes { title } } }", json!({})).await;
 //! ```
 //!
-//! A server ends with its value, and its folder and database with it. Nothing here sleeps for a fixed time:
-//! it polls.
+//! A server, its folder and its database are removed when its value is dropped. The harness polls instead of
+//! sleeping for a fixed time.
 
 #![expect(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
@@ -31,19 +31,19 @@ use sea_orm::{ConnectionTrait, Database};
 use serde_json::{Value, json};
 use testkit::TestBroker;
 
-/// How long a start may take, the demo's load included, on a busy machine.
+/// The longest time that a start may take on a busy machine, including loading the demo.
 const START_WITHIN: Duration = Duration::from_secs(90);
-/// How long anything else may take that is waited for.
+/// The longest time to wait for anything else.
 pub const SOON: Duration = Duration::from_secs(20);
-/// How often a condition is looked at.
+/// How often a condition is checked.
 const POLL_EVERY: Duration = Duration::from_millis(20);
 
-/// A folder that goes with its value.
+/// A temporary folder, which is removed when the value is dropped.
 #[derive(Debug)]
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// Makes an empty folder.
+    /// Creates an empty folder.
     pub fn new() -> Arc<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("smallrun-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -63,12 +63,13 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // Tests may have taken the right to write away.
+        // This can fail if a test made the folder read-only.
         let _gone_or_kept = fs::remove_dir_all(&self.0);
     }
 }
 
-/// The binary, with no setting from outside; that which `SMALLRUN_TEST_BINARY` names, if it does.
+/// Returns a command for the binary, without settings from the environment. `SMALLRUN_TEST_BINARY` can name
+/// another binary.
 pub fn smallrun() -> Command {
     let binary =
         std::env::var_os("SMALLRUN_TEST_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_smallrun").into());
@@ -82,12 +83,12 @@ pub fn smallrun() -> Command {
     command
 }
 
-/// Runs the binary to its end.
+/// Runs the binary and waits for its end.
 pub fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Ended {
     Ended::of(smallrun().args(arguments))
 }
 
-/// A command that has ended, with what it said.
+/// The exit code and the output of a command that has ended.
 #[derive(Debug)]
 pub struct Ended {
     pub code: Option<i32>,
@@ -103,7 +104,7 @@ impl Ended {
     }
 }
 
-/// How a server is to be started.
+/// How to start a server.
 #[derive(Debug, Clone, Default)]
 pub struct Setup {
     folder: Option<Arc<Folder>>,
@@ -116,35 +117,35 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Empty, on SQLite in a new folder.
+    /// An empty marketplace on SQLite, in a new folder.
     pub fn empty() -> Self {
         Self::default()
     }
 
-    /// With the demo marketplace.
+    /// The demo marketplace on SQLite, in a new folder.
     pub fn demo() -> Self {
         Self { demo: true, ..Self::default() }
     }
 
-    /// In a folder that another server has used, or will use.
+    /// Uses the folder of another server.
     pub fn in_folder(mut self, folder: &Arc<Folder>) -> Self {
         self.folder = Some(Arc::clone(folder));
         self
     }
 
-    /// On a PostgreSQL database of its own.
+    /// Uses a new PostgreSQL database.
     pub async fn on_postgres(mut self) -> Self {
         self.database = Some(PostgresDatabase::create().await);
         self
     }
 
-    /// On a database of its own on that PostgreSQL server.
+    /// Uses a new database on this PostgreSQL server.
     pub async fn on_postgres_at(mut self, server: &str) -> Self {
         self.database = Some(PostgresDatabase::create_on(server).await);
         self
     }
 
-    /// On a PostgreSQL database of its own that is reached by another address: a test's proxy.
+    /// Uses a new PostgreSQL database that is reached through another address, such as a test's proxy.
     pub async fn on_postgres_by_way_of(mut self, address: &str) -> Self {
         let database = PostgresDatabase::create().await;
         self.variables
@@ -153,67 +154,67 @@ impl Setup {
         self
     }
 
-    /// The host and the port of its PostgreSQL server.
+    /// Returns the host and the port of the PostgreSQL server.
     pub fn postgres_address(&self) -> String {
         self.database.as_ref().expect("a setup on PostgreSQL").address()
     }
 
-    /// On a PostgreSQL database and a virtual host of RabbitMQ of its own: what production runs on.
+    /// Uses a new PostgreSQL database and a new virtual host of RabbitMQ, as in production.
     pub async fn on_postgres_and_rabbitmq(self) -> Self {
         self.on_new_broker().await.on_postgres().await
     }
 
-    /// On a virtual host of RabbitMQ of its own.
+    /// Uses a new virtual host of RabbitMQ.
     pub async fn on_new_broker(self) -> Self {
         Self { broker: Some(Arc::new(TestBroker::new().await)), ..self }
     }
 
-    /// The virtual host of RabbitMQ that it is on.
+    /// Returns the virtual host of RabbitMQ.
     pub fn broker(&self) -> &TestBroker {
         self.broker.as_deref().expect("a setup on RabbitMQ")
     }
 
-    /// Whether it is on RabbitMQ.
+    /// Returns whether the setup uses RabbitMQ.
     pub fn has_broker(&self) -> bool {
         self.broker.is_some()
     }
 
-    /// At an address that is known before.
+    /// Listens on this address.
     pub fn listening_at(mut self, address: &str) -> Self {
         self.listen = Some(address.to_owned());
         self
     }
 
-    /// Without workers inside.
+    /// Starts the server without workers.
     pub fn without_workers(mut self) -> Self {
         self.no_workers = true;
         self
     }
 
-    /// On a copy of a PostgreSQL database that nobody uses at the moment.
+    /// Uses a copy of a PostgreSQL database that has no connections.
     pub async fn on_copy_of(mut self, database: &Arc<PostgresDatabase>) -> Self {
         self.database = Some(PostgresDatabase::copy_of(database).await);
         self
     }
 
-    /// The PostgreSQL database that it is on.
+    /// Returns the PostgreSQL database, if the setup uses one.
     pub fn database(&self) -> Option<&Arc<PostgresDatabase>> {
         self.database.as_ref()
     }
 
-    /// Without a setting, by its variable.
+    /// Removes a setting, by its variable.
     pub fn without(mut self, variable: &str) -> Self {
         self.variables.retain(|(name, _)| name != variable);
         self
     }
 
-    /// With one more setting, by its variable.
+    /// Adds a setting, by its variable.
     pub fn with(mut self, variable: &str, value: impl Into<String>) -> Self {
         self.variables.push((variable.to_owned(), value.into()));
         self
     }
 
-    /// The command, ready to be started.
+    /// Returns the command that starts the server.
     pub fn command(&self, folder: &Folder) -> Command {
         let mut command = smallrun();
         let listen = self.listen.as_deref().unwrap_or("127.0.0.1:0");
@@ -228,10 +229,22 @@ impl Setup {
         command
     }
 
-    /// The settings of this deployment, for any command.
+    /// Applies the migrations on PostgreSQL, where a server does not do it.
+    pub fn migrate(&self, folder: &Folder) {
+        if self.database.is_none() {
+            return;
+        }
+        let mut command = smallrun();
+        command.args(["migrate", "up", "--data"]).arg(folder.path());
+        self.settings(&mut command);
+        let ended = Ended::of(&mut command);
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
+    }
+
+    /// Adds the settings of this deployment to a command.
     fn settings(&self, command: &mut Command) {
-        // Many servers share few processors here, unoptimised: how long requests wait says nothing of a
-        // server.
+        // Turn load shedding off. In tests, many unoptimised servers share few processors, so requests wait
+        // long without overload.
         command.env("SMALLRUN_SHED_WAIT_MS_MIN", "0");
         if let Some(database) = &self.database {
             command.env("SMALLRUN_DATABASE_URL", &database.url);
@@ -259,6 +272,7 @@ impl Server {
     pub async fn start(mut setup: Setup) -> Self {
         let folder = setup.folder.take().unwrap_or_else(Folder::new);
         setup.folder = Some(Arc::clone(&folder));
+        setup.migrate(&folder);
         let log = File::options().create(true).append(true).open(folder.join("stderr.log")).unwrap();
         let mut command = setup.command(&folder);
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
@@ -267,11 +281,11 @@ impl Server {
             Self { child, url: String::new(), folder, client: client(), lines: Vec::new(), setup };
         server.wait_for_address(&out).await;
         server.wait_until_ready().await;
-        // What is said once it is ready; the last line is empty or the pipe is closed.
+        // Collect the lines that the server prints when it is ready.
         while let Ok(line) = out.recv_timeout(POLL_EVERY) {
             server.lines.push(line);
         }
-        // The rest is read and dropped, so that the server never waits for a reader.
+        // Read and drop all later output, so that the server never blocks on a full pipe.
         std::thread::spawn(move || while out.recv().is_ok() {});
         server
     }
@@ -291,15 +305,15 @@ impl Server {
                     }
                 }
                 Err(mpsc::RecvTimeoutError::Timeout) => tokio::task::yield_now().await,
-                Err(mpsc::RecvTimeoutError::Disconnected) => self.give_up("ended before it listened"),
+                Err(mpsc::RecvTimeoutError::Disconnected) => self.give_up("ended before it was listening"),
             }
             if patience.elapsed() > START_WITHIN {
-                self.give_up("did not say where it listens");
+                self.give_up("did not print its address");
             }
         }
     }
 
-    /// Waits until it says that it can serve.
+    /// Waits until `/readyz` reports that the server is ready.
     pub async fn until_ready(&self, within: Duration) {
         let patience = Instant::now();
         loop {
@@ -328,25 +342,25 @@ impl Server {
 
     fn give_up(&mut self, why: &str) -> ! {
         let _ended = self.child.kill();
-        panic!("the server {why}; it said:\n{}\n{}", self.lines.join("\n"), self.log());
+        panic!("the server {why}; its output:\n{}\n{}", self.lines.join("\n"), self.log());
     }
 
-    /// The address of a path of this server.
+    /// Returns the URL of a path on this server.
     pub fn at(&self, path: &str) -> String {
         format!("{}{path}", self.url)
     }
 
-    /// Where it listens.
+    /// Returns the address that the server listens on.
     pub fn address(&self) -> &str {
         self.url.strip_prefix("http://").unwrap_or_default()
     }
 
-    /// The lines it wrote to the output when it started.
+    /// Returns the lines that the server printed to standard output when it started.
     pub fn greeting(&self) -> String {
         self.lines.join("\n")
     }
 
-    /// What it has logged so far.
+    /// Returns the log so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.join("stderr.log")).unwrap_or_default()
     }
@@ -363,8 +377,7 @@ impl Server {
         self.child.id()
     }
 
-    /// A short command on what this server keeps: the binary with its first words, the folder and the
-    /// database.
+    /// Returns another command of the binary that uses the folder and the database of this server.
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = smallrun();
         command.args(words).arg("--data").arg(self.folder.path());
@@ -372,39 +385,39 @@ impl Server {
         command
     }
 
-    /// Starts one more process that works for this server's deployment: `smallrun work`.
+    /// Starts a `smallrun work` process for this deployment.
     pub fn start_worker(&self, words: &[&str]) -> Worker {
         let log = File::options().create(true).append(true).open(self.folder.join("stderr.log")).unwrap();
         let mut command = self.command(&[&["work"], words].concat());
-        // Links and webhooks go to the server, whose port the system has given out.
+        // Links and webhooks lead to the server, whose port the system has chosen.
         command.env("SMALLRUN_PUBLIC_URL", &self.url);
         Worker(command.stdout(Stdio::null()).stderr(log).spawn().unwrap())
     }
 
-    /// The virtual host of RabbitMQ that it runs on.
+    /// Returns the virtual host of RabbitMQ that the server uses.
     pub fn broker(&self) -> &TestBroker {
         self.setup.broker()
     }
 
-    /// Where its database is.
+    /// Returns the URL of the server's database.
     pub fn database_url(&self) -> String {
         let in_folder = || format!("sqlite://{}", self.folder.join("smallrun.sqlite").display());
         self.setup.database.as_ref().map_or_else(in_folder, |database| database.url.clone())
     }
 
-    /// A setup that starts the same again: same folder, same database.
+    /// Returns a setup that starts the server again, with the same folder and database.
     pub fn same_again(&self) -> Setup {
         self.setup.clone()
     }
 
-    /// A bearer token of the demo: `buyer`, `creator` or `admin`.
+    /// Returns the demo's bearer token of a role: `buyer`, `creator` or `admin`.
     pub fn demo_token(&self, role: &str) -> String {
         let text = fs::read_to_string(self.folder.join("demo-tokens.json")).unwrap();
         let tokens: Value = serde_json::from_str(&text).unwrap();
         tokens[role].as_str().unwrap().to_owned()
     }
 
-    /// Sends one operation; answers the status and the whole body.
+    /// Sends one operation, and returns the status and the body.
     pub async fn send(&self, token: Option<&str>, query: &str, variables: Value) -> (u16, Value) {
         let mut request =
             self.client.post(self.at("/graphql")).json(&json!({ "query": query, "variables": variables }));
@@ -416,23 +429,24 @@ impl Server {
         (answer.status().as_u16(), answer.json().await.unwrap())
     }
 
-    /// Sends one operation that must go well; answers its `data`.
+    /// Sends one operation, and returns its `data`. Panics if there are errors.
     pub async fn graphql(&self, token: Option<&str>, query: &str, variables: Value) -> Value {
         let (status, body) = self.send(token, query, variables).await;
         assert!(status == 200 && body.get("errors").is_none(), "{status} {body:#} for {query}");
         body["data"].clone()
     }
 
-    /// Signs in with a password; answers the bearer token.
+    /// Signs in with a password, and returns the bearer token.
     pub async fn sign_in(&self, email: &str, password: &str) -> String {
-        let query = "mutation($input: SessionSignInInput!) { sessionSignIn(input: $input) { token errors { code } } }";
+        let query = "mutation($input: SessionSignInInput!) { \
+                     sessionSignIn(input: $input) { token errors { code } } }";
         let input = json!({ "input": { "email": email, "password": password } });
         let data = self.graphql(None, query, input).await;
         let token = data["sessionSignIn"]["token"].as_str();
         token.unwrap_or_else(|| panic!("{email} could not sign in: {data}")).to_owned()
     }
 
-    /// Repeats an operation until its data satisfy the condition.
+    /// Repeats an operation until its data satisfies the condition, and returns the data.
     pub async fn until(
         &self,
         token: Option<&str>,
@@ -446,12 +460,12 @@ impl Server {
             if good(&data) {
                 return data;
             }
-            assert!(patience.elapsed() < SOON, "in {SOON:?} it did not come to that: {data:#}");
+            assert!(patience.elapsed() < SOON, "the condition was not met within {SOON:?}: {data:#}");
             tokio::time::sleep(POLL_EVERY).await;
         }
     }
 
-    /// The newest letter to an address that holds a text, from the mail folder.
+    /// Waits for a letter to this address that contains a text, and returns the newest one.
     pub async fn letter(&self, to: &str, holding: &str) -> String {
         let patience = Instant::now();
         loop {
@@ -463,49 +477,49 @@ impl Server {
         }
     }
 
-    /// Asks it to stop, as an operator does, and waits for its end.
+    /// Sends SIGTERM, as an operator does, and waits for the end of the server.
     pub async fn stop(self) -> (ExitStatus, Duration) {
         self.signal(rustix::process::Signal::TERM);
         self.ended().await
     }
 
-    /// Waits for its end, when it has been asked to stop.
+    /// Waits for the end of a server that is stopping.
     pub async fn ended(mut self) -> (ExitStatus, Duration) {
         let asked = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return (status, asked.elapsed());
             }
-            assert!(asked.elapsed() < SOON, "it did not stop; it said:\n{}", self.log());
+            assert!(asked.elapsed() < SOON, "the server did not stop; its log:\n{}", self.log());
             tokio::time::sleep(POLL_EVERY).await;
         }
     }
 
-    /// Sends a signal.
+    /// Sends a signal to the server.
     pub fn signal(&self, signal: rustix::process::Signal) {
         let id = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         rustix::process::kill_process(id, signal).unwrap();
     }
 
-    /// Ends it at once, as a power cut would.
+    /// Kills the process, like a power cut.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 }
 
-/// A running `smallrun work`; it ends with its value, at once.
+/// A running `smallrun work`. It is killed when the value is dropped.
 #[derive(Debug)]
 pub struct Worker(Child);
 
 impl Worker {
-    /// Ends it at once, as a power cut would.
+    /// Kills the process, like a power cut.
     pub fn kill(mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
 
-    /// Asks it to stop, and waits for its end.
+    /// Sends SIGTERM, and waits for the end of the worker.
     pub async fn stop(mut self) -> ExitStatus {
         let id = rustix::process::Pid::from_raw(i32::try_from(self.0.id()).unwrap()).unwrap();
         rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
@@ -534,8 +548,8 @@ impl Drop for Server {
     }
 }
 
-/// A client that lets a connection go well before the server does, which would be too late for a request on
-/// its way.
+/// Returns a client that closes idle connections well before the server does. Otherwise the server could
+/// close a connection while a request is on its way.
 fn client() -> reqwest::Client {
     reqwest::Client::builder().pool_idle_timeout(Duration::from_secs(2)).build().unwrap()
 }
@@ -556,35 +570,35 @@ fn newest_letter(folder: &Path, to: &str, holding: &str) -> Option<String> {
     let mut names: Vec<PathBuf> =
         fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
     names.retain(|path| path.extension() == Some(OsStr::new("eml")));
-    // Names begin with the time.
+    // The names of the files begin with the time.
     names.sort();
     let letters = names.iter().rev().filter_map(|path| fs::read_to_string(path).ok());
     let mut letters = letters.map(|text| text.replace("=\r\n", "").replace("=3D", "="));
     letters.find(|text| text.contains(to) && text.contains(holding))
 }
 
-/// A database on the test server, with an owner of its own who is no superuser, as in production. Both go
-/// with the value.
+/// A database on the test server, with its own owner who is not a superuser, as in production. Both are
+/// dropped with the value.
 #[derive(Debug)]
 pub struct PostgresDatabase {
     server: String,
     pub name: String,
     owner: String,
-    /// Whether the owner goes with it.
+    /// Whether the owner is dropped with the database.
     owner_goes: bool,
     pub url: String,
 }
 
 impl PostgresDatabase {
-    /// Makes an empty database on the server that `SMALLRUN_TEST_POSTGRES_URL` names.
+    /// Creates an empty database on the server that `SMALLRUN_TEST_POSTGRES_URL` names.
     pub async fn create() -> Arc<Self> {
         let server = std::env::var("SMALLRUN_TEST_POSTGRES_URL")
             .expect("run scripts/test, or set SMALLRUN_TEST_POSTGRES_URL");
         Self::create_on(&server).await
     }
 
-    /// Makes a copy of a database to which nobody is connected. It belongs to the owner of the original, as
-    /// what is in it does, and must go before it.
+    /// Creates a copy of a database that has no connections. The copy and its tables belong to the owner of
+    /// the original, so the copy must be dropped before the original.
     pub async fn copy_of(other: &Self) -> Arc<Self> {
         let copied = Self::named(&other.server, &other.owner, false);
         copied
@@ -593,7 +607,7 @@ impl PostgresDatabase {
         Arc::new(copied)
     }
 
-    /// Makes an empty database on that server.
+    /// Creates an empty database on this server.
     async fn create_on(server: &str) -> Arc<Self> {
         let made = Self::named(server, "", true);
         let connection = Database::connect(made.server.as_str()).await.unwrap();
@@ -604,7 +618,7 @@ impl PostgresDatabase {
         Arc::new(made)
     }
 
-    /// With a name of its own; its owner has the same unless it is another's.
+    /// Chooses a unique name. The owner has the same name, unless the database is a copy.
     fn named(server: &str, owner: &str, owner_goes: bool) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("smallrun_binary_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -615,13 +629,13 @@ impl PostgresDatabase {
         Self { server: server.to_owned(), name, owner, owner_goes, url }
     }
 
-    /// The host and the port of its server.
+    /// Returns the host and the port of the server.
     fn address(&self) -> String {
         let (_, rest) = self.server.split_once('@').unwrap();
         rest.split('/').next().unwrap().to_owned()
     }
 
-    /// As a superuser.
+    /// Runs SQL as a superuser.
     pub async fn run(&self, sql: &str) {
         let connection = Database::connect(self.server.as_str()).await.unwrap();
         connection.execute_unprepared(sql).await.unwrap();
@@ -636,7 +650,8 @@ impl Drop for PostgresDatabase {
         if self.owner_goes {
             going.push(format!("DROP ROLE IF EXISTS {}", self.owner));
         }
-        // A runtime of its own: this may run within one, where blocking is forbidden.
+        // Use a new runtime in a new thread, because `drop` may run within a runtime, where blocking is
+        // forbidden.
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {

@@ -1,4 +1,4 @@
-//! Runs the scripts of `tests/clients` with Node, with their packages installed.
+//! Runs the scripts of `tests/clients` with Node, and installs their packages.
 
 use std::{
     fs::{self, File},
@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// Runs a script of one of the folders to its end; answers what it wrote to the output. It must end well.
+/// Runs a script of one of the folders, and returns its output. Panics if the script fails.
 pub(crate) fn run(folder: &str, script: &str, arguments: &[&str]) -> String {
     ended_well(Command::new("node").arg(script).args(arguments).current_dir(installed(folder)))
 }
@@ -22,8 +22,9 @@ fn ended_well(command: &mut Command) -> String {
     stdout
 }
 
-/// The scripts of a folder beside their packages, in the target folder, and the schema with them; built, if
-/// they have to be. Tests are processes of their own: one of them installs.
+/// Copies the scripts of a folder and the schema to the target folder, installs their packages there, and
+/// builds them if needed. Tests run in separate processes, so a file lock ensures that only one of them
+/// installs.
 fn installed(name: &str) -> PathBuf {
     let (root, tmp) = (Path::new(env!("CARGO_MANIFEST_DIR")), Path::new(env!("CARGO_TARGET_TMPDIR")));
     let folder = tmp.join("clients").join(name);
@@ -32,12 +33,12 @@ fn installed(name: &str) -> PathBuf {
     turn.lock().unwrap();
     let ours =
         fs::read_dir(root.join("tests/clients").join(name)).unwrap().map(|entry| entry.unwrap().path());
-    // Somebody may have tried it by hand.
+    // Skip folders, which exist if somebody has run the scripts by hand.
     let ours = ours.filter(|path| path.is_file());
     let mut changed = false;
     for file in ours.chain([root.join("schema.graphql")]) {
         let (new, to) = (fs::read(&file).unwrap(), folder.join(file.file_name().unwrap()));
-        // Another test may be reading it.
+        // Do not rewrite unchanged files, because another test may be reading them.
         if fs::read(&to).ok().as_ref() != Some(&new) {
             fs::write(to, new).unwrap();
             changed = true;
@@ -56,7 +57,7 @@ fn installed(name: &str) -> PathBuf {
     }
     let built = folder.join("built");
     if changed || !built.exists() {
-        // Whatever it was built from before.
+        // Remove the mark of an earlier build.
         let _not_built_before = fs::remove_file(&built);
         ended_well(
             Command::new("npm").args(["run", "build", "--if-present", "--silent"]).current_dir(&folder),
