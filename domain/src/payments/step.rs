@@ -16,7 +16,7 @@ pub enum StepError {
     /// The call to the gateway failed. If the error is temporary, it may be retried with the same key.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
-    /// Too much is being done on the same rows; it may be tried again after this wait.
+    /// Too many operations use the same rows. The step may be retried after this time.
     #[error("busy; try again in {} s", .0.as_secs())]
     Busy(Duration),
     /// The database failed.

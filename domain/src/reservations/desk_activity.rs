@@ -1,13 +1,13 @@
-//! Whether requests wait at the desk of this process.
+//! Tracks whether requests wait at the desk of this process.
 
 use std::{mem, time::Duration};
 
 use tokio::sync::watch;
 
-/// Whether requests wait for a decision at the [`Desk`](super::desk::Desk) of this process. Background work that
-/// can be postponed waits for [`DeskActivity::idle`] first, so that it does not take the processor and the
-/// database writer from buyers. Clones share one state. The default belongs to a process without a desk, which
-/// is always idle.
+/// Tracks whether requests wait for a decision at the [`Desk`](super::desk::Desk) of this process. Background
+/// work that can be postponed waits for [`DeskActivity::idle`] first, so that it does not take the processor
+/// and the database writer from buyers. Clones share one state. The default belongs to a process without a
+/// desk, which is always idle.
 #[derive(Debug, Clone, Default)]
 pub struct DeskActivity(watch::Sender<bool>);
 

@@ -4,15 +4,16 @@
 //!
 //! * Pure rules: [`quote`] computes prices, [`decide`] decides who gets units, and [`state`] is the state
 //!   machine.
-//! * Operations on a checkout, each under the gates of its drops: [`reserve`], [`pay`], [`cancel`] and
-//!   [`lapse`].
+//! * Operations on a checkout, each under the gates of its drops: [`reserve`](fn@reserve),
+//!   [`pay`](fn@pay), [`cancel`](fn@cancel) and [`lapse`](fn@lapse).
 //! * Operations on a drop that depend on the claims on its units: [`withdraw_drop`](fn@withdraw_drop),
 //!   [`cancel_drop`](fn@cancel_drop) and [`change_item`](fn@change_item).
 //! * `confirm` and `release` are the only two ways in which a claim changes. [`deposits`] handles the outcome
 //!   of a payment.
 //! * [`desk`] queues requests to reserve, `batch` decides a batch of them together, and `known` caches what a
-//!   decision loaded. [`lines`] prices lines without reserving.
+//!   decision loaded. [`ask`] prices lines without reserving.
 //! * [`legal`] and [`tables`] hold the legal texts, tax rates and tariffs that checkouts refer to.
+//!   [`set_tax_rate`](fn@set_tax_rate) and [`set_tariffs`](fn@set_tariffs) change them.
 //! * [`claims`] and [`queries`] are reads.
 //! * [`tasks`] run when a hold expires, [`letters`] are the e-mails to buyers, and [`reconcile`] finds work
 //!   that was missed.

@@ -1,6 +1,6 @@
 //! Replaces the shipping tariffs of a creator.
 
-#![expect(clippy::disallowed_methods, reason = "a finder of the shipping_tariffs table")]
+#![expect(clippy::disallowed_methods, reason = "these are queries of the shipping_tariffs table")]
 
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// The most tariffs that a creator may have.
+/// The maximum number of tariffs of a creator.
 pub const TARIFFS_MAX: usize = 500;
 
 /// A tariff to set.
@@ -23,7 +23,7 @@ pub struct NewTariff {
     pub country: Country,
     /// For parcels up to this weight, in grams.
     pub weight_grams_max: i32,
-    /// The price, gross or net as the creator's prices are.
+    /// The price, gross or net like the creator's prices.
     pub price: Money,
 }
 

@@ -1,6 +1,6 @@
 //! Sets a tax rate of the marketplace.
 
-#![expect(clippy::disallowed_methods, reason = "a finder of the tax_rates table")]
+#![expect(clippy::disallowed_methods, reason = "this is a query of the tax_rates table")]
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveValue::Set, EntityTrait, sea_query::OnConflict};
