@@ -1,5 +1,4 @@
-//! The books of facts/reliability: what must be true of the rows, read by plain SQL and reckoned here, beside
-//! the product.
+//! The invariants of the stored data, checked by plain SQL and independently of the product's code.
 
 use std::{
     collections::BTreeMap,
@@ -10,16 +9,16 @@ use domain::platform::ids::{CheckoutId, EntityId};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, QueryResult, Statement};
 use uuid::Uuid;
 
-/// When the books are read.
+/// When the invariants are checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum At {
-    /// In the middle of everything: what every transaction keeps.
+    /// At any instant: checks the invariants that every transaction keeps.
     AnyInstant,
-    /// When nothing is left to do: what follows is done, too.
+    /// When no work is left: also checks that all follow-up work is done.
     Peace,
 }
 
-/// What the books say.
+/// The result of a check.
 #[derive(Debug, Default)]
 pub(crate) struct Books {
     /// The state of each checkout's first line, by its public id.
@@ -27,58 +26,72 @@ pub(crate) struct Books {
     found: Vec<String>,
 }
 
-/// I1, units: no item has more taken than it has, and what it counts as confirmed is confirmed.
+/// I1, units: no more units of an item are taken than exist, and the counter of confirmed units is right.
 const STOCK: &str = "SELECT CAST(i.units AS BIGINT) AS units, CAST(i.confirmed_units AS BIGINT) AS counted, \
     CAST(COALESCE(SUM(CASE WHEN r.state = 'CONFIRMED' THEN r.units ELSE 0 END), 0) AS BIGINT) AS confirmed, \
     CAST(COALESCE(SUM(CASE WHEN r.state = 'HELD' THEN r.units ELSE 0 END), 0) AS BIGINT) AS held \
-    FROM drop_items i LEFT JOIN reservations r ON r.drop_item_id = i.id GROUP BY i.id, i.units, i.confirmed_units";
-/// I2, limits: nobody has more of an item than one person may have.
-const LIMITS: &str = "SELECT CAST(SUM(r.units) AS BIGINT) AS units, CAST(i.per_buyer_max AS BIGINT) AS allowed \
+    FROM drop_items i LEFT JOIN reservations r ON r.drop_item_id = i.id \
+    GROUP BY i.id, i.units, i.confirmed_units";
+/// I2, limits: nobody has more units of an item than the limit per person.
+const LIMITS: &str = "SELECT CAST(SUM(r.units) AS BIGINT) AS units, \
+    CAST(i.per_buyer_max AS BIGINT) AS allowed \
     FROM reservations r JOIN drop_items i ON r.drop_item_id = i.id WHERE r.state IN ('CONFIRMED', 'HELD') \
     GROUP BY r.drop_item_id, r.person_key, i.per_buyer_max HAVING SUM(r.units) > i.per_buyer_max";
-/// I3, deposits: what is confirmed is paid for.
-const UNPAID: &str = "SELECT CAST(r.due_now_minor AS BIGINT) AS due, CAST(COALESCE(SUM(a.amount_minor), 0) AS BIGINT) AS paid \
-    FROM reservations r LEFT JOIN payment_allocations a ON a.reservation_id = r.id WHERE r.state = 'CONFIRMED' \
+/// I3, deposits: the deposit of every confirmed reservation is paid.
+const UNPAID: &str = "SELECT CAST(r.due_now_minor AS BIGINT) AS due, \
+    CAST(COALESCE(SUM(a.amount_minor), 0) AS BIGINT) AS paid \
+    FROM reservations r LEFT JOIN payment_allocations a ON a.reservation_id = r.id \
+    WHERE r.state = 'CONFIRMED' \
     GROUP BY r.id, r.due_now_minor HAVING COALESCE(SUM(a.amount_minor), 0) <> r.due_now_minor";
-/// I3, allocations: what was captured is somebody's, and his reservation is confirmed or was refunded.
-const UNALLOCATED: &str = "SELECT CAST(p.captured_minor AS BIGINT) AS captured, CAST(COALESCE(SUM(a.amount_minor), 0) AS BIGINT) AS allocated \
+/// I3, allocations: every captured amount is allocated to reservations that are confirmed or refunded.
+const UNALLOCATED: &str = "SELECT CAST(p.captured_minor AS BIGINT) AS captured, \
+    CAST(COALESCE(SUM(a.amount_minor), 0) AS BIGINT) AS allocated \
     FROM payments p LEFT JOIN payment_allocations a ON a.payment_id = p.id \
     GROUP BY p.id, p.captured_minor HAVING COALESCE(SUM(a.amount_minor), 0) <> p.captured_minor";
-const MISALLOCATED: &str = "SELECT r.state AS state FROM payment_allocations a JOIN reservations r ON r.id = a.reservation_id \
+const MISALLOCATED: &str = "SELECT r.state AS state \
+    FROM payment_allocations a JOIN reservations r ON r.id = a.reservation_id \
     WHERE r.state NOT IN ('CONFIRMED', 'REFUNDED')";
-/// I4, the gateway: it has captured and given back what we say, with one intent a payment.
-const GATEWAY: &str = "SELECT CAST(p.captured_minor AS BIGINT) AS captured, CAST(s.captured_minor AS BIGINT) AS theirs, \
+/// I4, the gateway: its captured and refunded amounts equal ours, with one intent per payment.
+const GATEWAY: &str = "SELECT CAST(p.captured_minor AS BIGINT) AS captured, \
+    CAST(s.captured_minor AS BIGINT) AS theirs, \
     CAST(p.refunded_minor AS BIGINT) AS refunded, CAST(s.refunded_minor AS BIGINT) AS given_back \
     FROM payments p JOIN sandbox_intents s ON p.intent = s.name \
     WHERE p.captured_minor <> s.captured_minor OR p.refunded_minor <> s.refunded_minor";
 const INTENTS: &str =
     "SELECT reference AS reference FROM sandbox_intents GROUP BY reference HAVING COUNT(*) > 1";
 /// The ledger: each movement sums to zero.
-const LEDGER: &str = "SELECT CAST(SUM(amount_minor) AS BIGINT) AS sum FROM ledger_entries GROUP BY movement HAVING SUM(amount_minor) <> 0";
-/// I6, refunds are done when all is still.
+const LEDGER: &str = "SELECT CAST(SUM(amount_minor) AS BIGINT) AS sum FROM ledger_entries \
+    GROUP BY movement HAVING SUM(amount_minor) <> 0";
+/// I6: all refunds are done when no work is left.
 const REFUNDS: &str = "SELECT state AS state FROM refunds WHERE state <> 'DONE'";
-/// I6, positions have no gap.
-const POSITIONS: &str = "SELECT CAST(COALESCE(MAX(position), 0) AS BIGINT) AS last, CAST(COUNT(position) AS BIGINT) AS count FROM outbox";
-/// Nothing was given up on.
+/// I6: the positions in the outbox have no gaps.
+const POSITIONS: &str = "SELECT CAST(COALESCE(MAX(position), 0) AS BIGINT) AS last, \
+    CAST(COUNT(position) AS BIGINT) AS count FROM outbox";
+/// There are no dead letters.
 const DEAD: &str = "SELECT kind AS kind, COALESCE(last_error, '') AS error FROM tasks WHERE state = 'DEAD'";
-/// All is still: everything is stamped, nothing is due or in hand, and every webhook is applied.
-const UNREST: &str = "SELECT CAST((SELECT COUNT(*) FROM outbox WHERE position IS NULL) AS BIGINT) AS unstamped, \
+/// The work that is left: facts without a position, tasks, and webhooks that are not applied.
+const UNREST: &str = "SELECT \
+    CAST((SELECT COUNT(*) FROM outbox WHERE position IS NULL) AS BIGINT) AS unstamped, \
     CAST((SELECT COUNT(*) FROM tasks WHERE state IN ('READY', 'RUNNING')) AS BIGINT) AS tasks, \
-    CAST((SELECT COUNT(*) FROM webhook_inbox WHERE applied_at IS NULL AND intent IS NOT NULL) AS BIGINT) AS webhooks";
-/// A checkout is whole: it has lines, a payment, an address, the fact that it was made, and the key that made
-/// it.
-const PARTS: &str = "SELECT id AS id FROM checkouts c WHERE 0 = (SELECT COUNT(*) FROM reservations WHERE checkout_id = c.id) \
+    CAST((SELECT COUNT(*) FROM webhook_inbox WHERE applied_at IS NULL AND intent IS NOT NULL) AS BIGINT) \
+    AS webhooks";
+/// Every checkout is complete: it has lines, a payment, an address, its fact in the outbox, and its
+/// idempotency key.
+const PARTS: &str = "SELECT id AS id FROM checkouts c \
+    WHERE 0 = (SELECT COUNT(*) FROM reservations WHERE checkout_id = c.id) \
     OR 1 <> (SELECT COUNT(*) FROM payments WHERE checkout_id = c.id) \
     OR 1 <> (SELECT COUNT(*) FROM checkout_addresses WHERE checkout_id = c.id)";
-const MADE: &str = "SELECT 1 AS made WHERE (SELECT COUNT(*) FROM checkouts) <> (SELECT COUNT(*) FROM outbox WHERE kind = 'reserved')";
+const MADE: &str = "SELECT 1 AS made \
+    WHERE (SELECT COUNT(*) FROM checkouts) <> (SELECT COUNT(*) FROM outbox WHERE kind = 'reserved')";
 const KEYS: &str = "SELECT 1 AS keys WHERE (SELECT COUNT(*) FROM checkouts) <> \
     (SELECT COUNT(*) FROM idempotency_keys WHERE operation = 'checkout.reserve')";
-/// The ledger: it says of the gateway what the payments do.
-const BOOKED: &str = "SELECT 1 AS booked WHERE COALESCE((SELECT SUM(captured_minor - refunded_minor) FROM payments), 0) <> \
+/// The ledger: the balance of the gateway's account equals the sum of the payments.
+const BOOKED: &str = "SELECT 1 AS booked \
+    WHERE COALESCE((SELECT SUM(captured_minor - refunded_minor) FROM payments), 0) <> \
     COALESCE((SELECT SUM(amount_minor) FROM ledger_entries WHERE account = 'gateway'), 0)";
 const CHECKOUTS: &str = "SELECT checkout_id AS id, state AS state FROM reservations WHERE position = 0";
 
-/// The books once everything is still. What is not still in that time is a complaint.
+/// Waits until no work is left, and checks the invariants. Work that is left after `within` is a complaint.
 pub(crate) async fn when_at_peace(url: &str, within: Duration) -> Books {
     let database = Database::connect(url).await.unwrap();
     let patience = Instant::now();
@@ -88,12 +101,12 @@ pub(crate) async fn when_at_peace(url: &str, within: Duration) -> Books {
         unrest = self::unrest(&database).await;
     }
     let mut books = read(&database, At::Peace).await;
-    books.found.extend((!unrest.is_empty()).then(|| format!("I6: after {within:?} there wait {unrest}")));
+    books.found.extend((!unrest.is_empty()).then(|| format!("I6: after {within:?}, work is left: {unrest}")));
     database.close().await.unwrap();
     books
 }
 
-/// What is left to do, in words; empty when nothing is.
+/// Returns the work that is left as text, or an empty text if there is none.
 pub(crate) async fn unrest(database: &DatabaseConnection) -> String {
     let rows = rows(database, UNREST).await;
     let waiting = ["unstamped", "tasks", "webhooks"].map(|what| (what, number(&rows[0], what)));
@@ -114,7 +127,7 @@ fn text(row: &QueryResult, column: &str) -> String {
     row.try_get("", column).unwrap()
 }
 
-/// The books as they are.
+/// Checks the invariants now.
 pub(crate) async fn read(database: &DatabaseConnection, at: At) -> Books {
     let mut books = Books::default();
     for row in rows(database, STOCK).await {
@@ -126,7 +139,7 @@ pub(crate) async fn read(database: &DatabaseConnection, at: At) -> Books {
             ));
         }
     }
-    // The sandbox writes an intent's name in another form than its key: they are joined here.
+    // The name of a sandbox intent is derived from its id, so the join computes the name.
     let gateway = GATEWAY.replace("s.name", intent_name(database));
     let always = [
         ("I2: somebody has more than allowed", LIMITS),
@@ -170,7 +183,7 @@ fn intent_name(database: &DatabaseConnection) -> &'static str {
 }
 
 impl Books {
-    /// What is not as it must be.
+    /// Returns the violated invariants.
     pub(crate) fn complaints(&self) -> &[String] {
         &self.found
     }

@@ -1,5 +1,4 @@
-//! With a broker between several processes: who works, who may die, and what goes on while the broker does
-//! not.
+//! Several processes with a broker: separate workers, a killed worker, and an outage of the broker.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,16 +14,16 @@ use crate::{
     market::{Market, address_of},
 };
 
-/// How long the broker is gone, as fault F26 of our catalogue asks.
+/// How long the broker is stopped, as in fault F26 of the fault catalogue.
 const GONE: Duration = Duration::from_secs(60);
-/// How long it is short of memory.
+/// How long the broker is short of memory.
 const SHORT: Duration = Duration::from_secs(15);
 
 async fn production() -> Setup {
     Setup::empty().on_postgres_and_rabbitmq().await
 }
 
-/// Reserves and pays; answers the checkout.
+/// Reserves and pays, and returns the checkout.
 async fn buy(market: &Market, buyer: usize) -> String {
     let token = &market.buyers[buyer];
     let checkout = market.reserve(token).await;
@@ -37,30 +36,30 @@ async fn is_confirmed_once(market: &Market, buyer: usize, checkout: &str) {
     market.checkout_when(token, checkout, |seen| seen["status"] == "CONFIRMED").await;
     market.letter(&address_of(buyer), "Subject: Your reservation is confirmed").await;
     assert_eq!(market.letters(&address_of(buyer), "Subject: Your reservation is confirmed"), 1);
-    // It is not sent when the reservation was confirmed before it could be.
+    // This letter is not sent if the reservation was confirmed before.
     assert!(market.letters(&address_of(buyer), "Subject: Reserved until") <= 1);
 }
 
 #[tokio::test]
-async fn servers_without_workers_leave_the_work_to_workers_each_with_queues_of_its_own() {
+async fn servers_without_workers_leave_the_work_to_worker_processes_with_their_own_queues() {
     let market = Market::open(production().await.without_workers(), 10, 3).await;
     let waiting = buy(&market, 0).await;
     let payments = market.start_worker(&["--queues", "payments=4,sandbox,reservations"]);
     market.checkout_when(&market.buyers[0], &waiting, |seen| seen["status"] == "CONFIRMED").await;
-    assert_eq!(market.letters(&address_of(0), "Subject"), 0, "nobody works on letters");
+    assert_eq!(market.letters(&address_of(0), "Subject"), 0, "no worker has the queue `mail` yet");
     let mail = market.start_worker(&["--queues", "mail"]);
     is_confirmed_once(&market, 0, &waiting).await;
     let quick = Instant::now();
     let next = buy(&market, 1).await;
     is_confirmed_once(&market, 1, &next).await;
-    // By permits, not by looking: no step waits for the next look.
+    // Tasks are announced by messages, so no step waits for the next poll.
     assert!(quick.elapsed() < Duration::from_secs(10), "{:?}", quick.elapsed());
     assert!(mail.stop().await.success());
     assert!(payments.stop().await.success());
 }
 
 #[tokio::test]
-async fn what_a_killed_worker_had_in_hand_is_done_by_another() {
+async fn the_tasks_of_a_killed_worker_are_done_by_another() {
     let market = Market::open(production().await.without_workers(), 40, 20).await;
     let mut bought = Vec::new();
     let mut worker = market.start_worker(&[]);
@@ -78,9 +77,9 @@ async fn what_a_killed_worker_had_in_hand_is_done_by_another() {
 }
 
 #[tokio::test]
-async fn two_servers_on_one_database_tell_each_other() {
+async fn two_servers_on_one_database_inform_each_other() {
     let market = Market::open(production().await, 10, 2).await;
-    // Another data folder: it has the webhook's secret by its setting, as in production.
+    // The second server has another data folder, so the webhook secret is set explicitly, as in production.
     let secret = "a secret that both servers know";
     let setup = market.same_again().in_folder(&Folder::new()).with("SMALLRUN_SANDBOX_WEBHOOK_SECRET", secret);
     let other = crate::harness::Server::start(setup).await;
@@ -121,7 +120,7 @@ fn combinations_that_would_lose_work_are_refused() {
 }
 
 #[tokio::test]
-async fn an_encrypted_broker_is_trusted_by_its_authority_alone() {
+async fn an_encrypted_broker_is_trusted_only_through_its_authority() {
     let setup = production().await;
     let (url, authority) = setup.broker().encrypted();
     let setup = setup.with("SMALLRUN_BUS_URL", url);
@@ -150,7 +149,7 @@ async fn an_encrypted_broker_is_trusted_by_its_authority_alone() {
     assert!(worker.stop().await.success());
 }
 
-/// A broker of a test's own, which it may stop.
+/// A private broker, which the test can stop.
 struct Broker {
     folder: Arc<Folder>,
     url: String,
@@ -195,7 +194,7 @@ impl Drop for Broker {
     }
 }
 
-/// Buys one after the other for so long; answers the checkouts, one a buyer.
+/// Lets buyers buy one after the other for `time`, and adds a checkout per buyer to `bought`.
 async fn buy_for(market: &Market, bought: &mut Vec<String>, time: Duration) {
     let began = Instant::now();
     let before = bought.len();
@@ -223,7 +222,7 @@ async fn reservations_go_on_while_the_broker_is_gone_or_short_of_memory_and_noth
     broker.stop();
     let away = Instant::now();
     buy_for(&market, &mut bought, Duration::from_secs(10)).await;
-    // Work is found by looking meanwhile.
+    // Meanwhile, workers poll for their work.
     let last = bought.len() - 1;
     is_confirmed_once(&market, last, &bought[last]).await;
     buy_for(&market, &mut bought, GONE.saturating_sub(away.elapsed())).await;

@@ -1,5 +1,4 @@
-//! Buying: from an address that nobody knows to a confirmed reservation, and all ways in which a payment
-//! goes.
+//! Purchases: from a new e-mail address to a confirmed reservation, and all outcomes of a payment.
 
 use serde_json::json;
 
@@ -14,7 +13,7 @@ on_both! {
         let data = market.graphql(None, &sign_up, input).await;
         assert_eq!(data["accountSignUp"], json!({ "accepted": true, "errors": [] }));
 
-        // Signed in, but nobody knows yet whose address it is.
+        // The buyer is signed in, but the e-mail address is not confirmed yet.
         let early = market.sign_in(email, PASSWORD).await;
         let reserve = market::mutation("checkoutReserve", "checkout { id }");
         let input = json!({ "input": market.reserving(&market.item, &new_key()) });
@@ -25,7 +24,10 @@ on_both! {
         let link = market.code_from(email, "/confirm-email?").await;
         let confirm = market::mutation("accountConfirmEmail", "account { emailConfirmed }");
         let data = market.graphql(None, &confirm, json!({ "input": { "link": link } })).await;
-        assert_eq!(data["accountConfirmEmail"], json!({ "account": { "emailConfirmed": true }, "errors": [] }));
+        assert_eq!(
+            data["accountConfirmEmail"],
+            json!({ "account": { "emailConfirmed": true }, "errors": [] })
+        );
         let data = market.graphql(None, &confirm, json!({ "input": { "link": link } })).await;
         assert_eq!(data["accountConfirmEmail"]["errors"][0]["code"], "LINK_INVALID", "a link works once");
 
@@ -61,8 +63,13 @@ on_both! {
             ("pm_nobody_knows", "unknown_method"),
         ] {
             market.pay(buyer, &checkout, method).await;
-            let seen = market.checkout_when(buyer, &checkout, |seen| seen["payment"]["declineCode"] == code).await;
-            assert_eq!((&seen["status"], &seen["payment"]["status"]), (&json!("HELD"), &json!("REQUIRES_METHOD")), "{seen:#}");
+            let seen =
+                market.checkout_when(buyer, &checkout, |seen| seen["payment"]["declineCode"] == code).await;
+            assert_eq!(
+                (&seen["status"], &seen["payment"]["status"]),
+                (&json!("HELD"), &json!("REQUIRES_METHOD")),
+                "{seen:#}"
+            );
             assert_eq!(market.stock().await, (9, 1, 0));
         }
         market.pay(buyer, &checkout, "pm_sandbox_success").await;
@@ -72,17 +79,22 @@ on_both! {
         assert_eq!(market.stock().await, (9, 0, 1));
     }
 
-    async fn a_payment_is_confirmed_on_the_page_that_it_names_and_the_buyer_is_sent_back(setup: Setup) {
+    async fn a_payment_is_confirmed_on_the_gateways_page_and_the_buyer_is_sent_back(setup: Setup) {
         let market = Market::open(setup, 10, 1).await;
         let buyer = &market.buyers[0];
         let checkout = market.reserve(buyer).await;
 
-        for (decision, payment, status) in [("decline", "REQUIRES_METHOD", "HELD"), ("approve", "SUCCEEDED", "CONFIRMED")] {
+        for (decision, payment, status) in
+            [("decline", "REQUIRES_METHOD", "HELD"), ("approve", "SUCCEEDED", "CONFIRMED")]
+        {
             market.pay(buyer, &checkout, "pm_sandbox_confirm").await;
-            let seen = market.checkout_when(buyer, &checkout, |seen| seen["payment"]["status"] == "REQUIRES_ACTION").await;
+            let seen = market
+                .checkout_when(buyer, &checkout, |seen| seen["payment"]["status"] == "REQUIRES_ACTION")
+                .await;
             let page = seen["payment"]["action"]["url"].as_str().unwrap();
             assert!(page.starts_with(&market.at("/sandbox/confirm/")), "{page}");
-            let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+            let browser =
+                reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
             let shown = browser.get(page).send().await.unwrap();
             assert_eq!(shown.status().as_u16(), 200);
             let html = shown.text().await.unwrap();
@@ -92,12 +104,13 @@ on_both! {
             let chosen = form().body(format!("decision={decision}")).send().await.unwrap();
             assert_eq!(chosen.status().as_u16(), 303);
             assert_eq!(chosen.headers()["location"], RETURN_URL);
-            // Payment and lines change together, but are read one after the other.
-            let both = |seen: &serde_json::Value| seen["payment"]["status"] == payment && seen["status"] == status;
+            // The payment and the lines change together, but the query reads them one after the other.
+            let both =
+                |seen: &serde_json::Value| seen["payment"]["status"] == payment && seen["status"] == status;
             let seen = market.checkout_when(buyer, &checkout, both).await;
             assert_eq!(seen["payment"]["action"], json!(null));
 
-            // Going back and choosing otherwise changes nothing.
+            // Going back and choosing differently changes nothing.
             let again = form().body("decision=approve").send().await.unwrap();
             assert_eq!(again.status().as_u16(), 303);
             assert_eq!(market.checkout(buyer, &checkout).await["status"], status);
@@ -106,15 +119,18 @@ on_both! {
         assert_eq!(unknown.status().as_u16(), 404);
     }
 
-    /// That it settles later is tested with the workers, whose clock can be moved.
-    async fn a_payment_that_takes_its_time_extends_the_hold_and_cannot_be_cancelled(setup: Setup) {
+    /// The later settlement is tested with the workers, whose clock can be set.
+    async fn a_slow_payment_extends_the_hold_and_cannot_be_cancelled(setup: Setup) {
         let market = Market::open(setup, 10, 1).await;
         let buyer = &market.buyers[0];
         let checkout = market.reserve(buyer).await;
         let before = market.checkout(buyer, &checkout).await;
         market.pay(buyer, &checkout, "pm_sandbox_late").await;
-        let seen = market.checkout_when(buyer, &checkout, |seen| seen["payment"]["status"] == "PROCESSING").await;
-        let time = |seen: &serde_json::Value| chrono::DateTime::parse_from_rfc3339(seen["expiresAt"].as_str().unwrap()).unwrap();
+        let seen =
+            market.checkout_when(buyer, &checkout, |seen| seen["payment"]["status"] == "PROCESSING").await;
+        let time = |seen: &serde_json::Value| {
+            chrono::DateTime::parse_from_rfc3339(seen["expiresAt"].as_str().unwrap()).unwrap()
+        };
         assert!(time(&seen) > time(&before), "{before:#} {seen:#}");
         assert_eq!(seen["status"], "HELD");
 
@@ -127,15 +143,19 @@ on_both! {
         assert_eq!(market.stock().await, (9, 1, 0));
     }
 
-    async fn what_is_given_up_goes_back_on_sale_and_its_deposit_goes_back_to_the_buyer(setup: Setup) {
+    async fn cancelled_units_are_for_sale_again_and_the_deposit_is_refunded(setup: Setup) {
         let market = Market::open(setup, 1, 2).await;
         let [first, second] = market.buyers.as_slice() else { panic!("two buyers") };
         let checkout = market.reserve(first).await;
-        let sold_out = market.tried(second, "checkoutReserve", "checkout { id }", market.reserving(&market.item, &new_key())).await;
+        let sold_out = market
+            .tried(second, "checkoutReserve", "checkout { id }", market.reserving(&market.item, &new_key()))
+            .await;
         assert_eq!(sold_out["errors"][0]["code"], "SOLD_OUT");
 
         let cancel = |checkout: &serde_json::Value| {
-            json!({ "reservationId": checkout["reservations"][0]["id"], "idempotencyKey": new_key() })
+            json!({
+                "reservationId": checkout["reservations"][0]["id"], "idempotencyKey": new_key(),
+            })
         };
         let held = market.checkout(first, &checkout).await;
         market.done(first, "reservationCancel", "checkout { status }", cancel(&held)).await;
@@ -152,9 +172,10 @@ on_both! {
     }
 }
 
-/// From the first look at the price to the last letter.
+/// Buys one unit, from the quote to the last letter.
 async fn reserves_and_pays(market: &Market, buyer: &str, email: &str) {
-    let quote = "query($input: CheckoutQuoteInput!) { checkoutQuote(input: $input) { quote { dueNow { amount } } errors { code } } }";
+    let quote = "query($input: CheckoutQuoteInput!) { checkoutQuote(input: $input) { \
+                 quote { dueNow { amount } } errors { code } } }";
     let input = json!({ "country": "DE", "lines": [{ "itemId": market.item, "units": 1 }] });
     let data = market.graphql(Some(buyer), quote, json!({ "input": input })).await;
     assert_eq!(data["checkoutQuote"], json!({ "quote": { "dueNow": { "amount": DEPOSIT } }, "errors": [] }));
@@ -183,5 +204,5 @@ async fn reserves_and_pays(market: &Market, buyer: &str, email: &str) {
         json!([{ "id": seen["reservations"][0]["id"], "state": "CONFIRMED" }])
     );
     assert_eq!(market.letters(email, "Subject: Your reservation is confirmed"), 1);
-    assert_eq!(market.letters(&address_of(0), "Subject"), 0, "nobody else hears of it");
+    assert_eq!(market.letters(&address_of(0), "Subject"), 0, "other buyers get no letters");
 }

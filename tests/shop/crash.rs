@@ -1,5 +1,5 @@
-//! The crash loop: processes die at random moments under load, and afterwards the books are right.
-//! `scripts/crash-loop` runs it for longer.
+//! The crash loop: processes are killed at random moments under load, and the invariants are checked after
+//! each kill. `scripts/crash-loop` runs it for longer.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,19 +20,19 @@ use crate::{
     market::{Market, address_of, drop_input, id, mutation, new_key, paying},
 };
 
-/// How often a process is killed, unless [`KILLS_VARIABLE`] says otherwise.
+/// The number of kills, unless [`KILLS_VARIABLE`] is set.
 const KILLS: u32 = 10;
 const KILLS_VARIABLE: &str = "SMALLRUN_TEST_KILLS";
-/// It is said how far the loop is after so many kills.
+/// The progress is printed after this many kills.
 const TOLD_EVERY: u32 = 20;
-/// Buyers who go on whatever happens.
+/// The number of buyers, who continue whatever happens.
 const BUYERS: usize = 12;
-/// More than can be bought: what is sold is told by the books.
+/// The number of units, more than can be sold during the test.
 const UNITS: usize = 100_000;
 const UNITS_PER_BUYER: u32 = 1_000;
-/// A process lives for so long at most before it is killed.
+/// The longest time from the start of a process to its kill, in milliseconds.
 const LIFE_MILLIS_MAX: u64 = 1_500;
-/// What was in hand is taken over when a lease is over; nothing takes longer than that and a look.
+/// How long to wait until no work is left. Tasks of a killed process are taken over when their lease expires.
 const PEACE_WITHIN: Duration = Duration::from_secs(60);
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn production_crash_loop_keeps_the_books() {
     run(Market::open(setup.without_workers(), UNITS, BUYERS).await, Target::ServerOrWorker).await;
 }
 
-/// Who may die.
+/// The processes that can be killed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Target {
     Server,
@@ -61,17 +61,17 @@ fn random(below: u64) -> u64 {
     u64::from_le_bytes(bytes) % below
 }
 
-/// What buyers were told, and nobody may take back.
+/// The responses that buyers got, which must remain true.
 #[derive(Default)]
 struct Promises {
-    /// Checkouts, with the buyer.
+    /// The buyer of each checkout.
     checkouts: BTreeMap<String, usize>,
-    /// Of these, which were given up by their buyer, with a good answer.
+    /// The checkouts that their buyer has cancelled successfully.
     cancelled: BTreeSet<String>,
     answers: u32,
 }
 
-/// What all buyers share while processes come and go.
+/// The state that all buyers share while processes are restarted.
 struct World {
     url: Mutex<String>,
     going: AtomicBool,
@@ -133,7 +133,8 @@ async fn run(mut market: Market, target: Target) {
     letters_went_out_once(&market).await;
     let promises = world.promises.lock().unwrap();
     println!(
-        "{kills} kills in {:?}: {} answers, {} checkouts, {} requests broke off, peace after {waited:?} at most",
+        "{kills} kills in {:?}: {} answers, {} checkouts, {} failed requests; all work was done after \
+         at most {waited:?}",
         began.elapsed(),
         promises.answers,
         promises.checkouts.len(),
@@ -142,14 +143,15 @@ async fn run(mut market: Market, target: Target) {
     assert!(!promises.checkouts.is_empty(), "nothing was bought");
 }
 
-/// A drop of which one person may have as much as there is.
+/// Opens a drop with many units and a high limit per person.
 async fn open_to_all(market: &mut Market) {
     let drop =
         market.done(&market.owner, "dropCreate", "drop { id }", drop_input(&market.creator, "For all")).await;
     market.drop = id(&drop["drop"]);
     let tiers = json!([{ "price": "48.00" }]);
     let input = json!({
-        "dropId": market.drop, "variantId": market.variant, "units": UNITS, "perBuyerMax": UNITS_PER_BUYER, "tiers": tiers,
+        "dropId": market.drop, "variantId": market.variant, "units": UNITS, "perBuyerMax": UNITS_PER_BUYER,
+        "tiers": tiers,
     });
     market.item = id(&market.done(&market.owner, "dropItemAdd", "item { id }", input).await["item"]);
     market.done(&market.owner, "dropPublish", "drop { phase }", json!({ "id": market.drop })).await;
@@ -161,8 +163,8 @@ struct Inputs {
     reserving: Value,
 }
 
-/// One buyer: reserves, pays in some way or other or gives up, and asks again with the same key when no
-/// answer came.
+/// Acts as one buyer, who reserves, pays with some method or cancels, and retries with the same key if there
+/// was no response.
 async fn buy(world: Arc<World>, buyer: usize, inputs: Inputs) {
     while world.going.load(Ordering::Relaxed) {
         let mut input = inputs.reserving.clone();
@@ -178,7 +180,7 @@ async fn buy(world: Arc<World>, buyer: usize, inputs: Inputs) {
             continue;
         }
         if payload["checkout"].is_null() {
-            // The limit per buyer: what lapses or is cancelled makes room again.
+            // The limit per buyer is reached, until a reservation lapses or is cancelled.
             assert_eq!(payload["errors"][0]["code"], "LIMIT_EXCEEDED", "{payload:#} for {}", inputs.item);
             return;
         }
@@ -188,7 +190,9 @@ async fn buy(world: Arc<World>, buyer: usize, inputs: Inputs) {
             0 | 1 => "pm_sandbox_success",
             2 => "pm_sandbox_declined",
             3 => {
-                let input = json!({ "reservationId": reservation, "idempotencyKey": format!("{}-{buyer}", new_key()) });
+                let input = json!({
+                    "reservationId": reservation, "idempotencyKey": format!("{}-{buyer}", new_key()),
+                });
                 let cancel = mutation("reservationCancel", "checkout { id }");
                 let Some(payload) = world.ask(&inputs.token, "reservationCancel", &cancel, &input).await
                 else {
@@ -208,7 +212,7 @@ async fn buy(world: Arc<World>, buyer: usize, inputs: Inputs) {
 }
 
 impl World {
-    /// Asks until there is an answer; `None` when the round is over first.
+    /// Sends a request until there is a response. Returns `None` if the round ends first.
     async fn ask(&self, token: &str, name: &str, query: &str, input: &Value) -> Option<Value> {
         let client = reqwest::Client::builder().timeout(Duration::from_secs(15)).build().unwrap();
         let patience = Instant::now();
@@ -224,7 +228,7 @@ impl World {
                     self.promises.lock().unwrap().answers += 1;
                     return Some(body["data"][name].clone());
                 }
-                // In the middle of a death: the connection broke, or the database did under the request.
+                // A process was killed: the connection broke, or the server ended during the request.
                 Ok(_) | Err(_) => {
                     self.unanswered.fetch_add(1, Ordering::Relaxed);
                 }
@@ -237,19 +241,20 @@ impl World {
     }
 }
 
-/// What a buyer holds.
+/// The query for the checkouts of a buyer.
 const HELD: &str = "query { checkouts(first: 100) { nodes { id status reservations { id } } } }";
 
 impl World {
-    /// Gives up all that a buyer holds unpaid; what is being paid for stays. `None` when the round is over
-    /// first.
+    /// Cancels all unpaid checkouts of a buyer, except those with a payment in processing. Returns `None` if
+    /// the round ends first.
     async fn give_up_all(&self, buyer: usize, token: &str) -> Option<()> {
         let seen = self.ask(token, "checkouts", HELD, &json!({})).await?;
         for checkout in
             seen["nodes"].as_array().unwrap().iter().filter(|checkout| checkout["status"] == "HELD")
         {
             let input = json!({
-                "reservationId": checkout["reservations"][0]["id"], "idempotencyKey": format!("{}-{buyer}", new_key()),
+                "reservationId": checkout["reservations"][0]["id"],
+                "idempotencyKey": format!("{}-{buyer}", new_key()),
             });
             let payload = self
                 .ask(token, "reservationCancel", &mutation("reservationCancel", "checkout { id }"), &input)
@@ -262,20 +267,20 @@ impl World {
     }
 }
 
-/// I10: what was answered is there.
+/// Checks invariant I10: every checkout in a response exists.
 fn promises_are_kept(world: &World, books: &books::Books) {
     let promises = world.promises.lock().unwrap();
     for checkout in promises.checkouts.keys() {
         assert!(books.checkouts.contains_key(checkout), "{checkout} was promised");
     }
     for checkout in &promises.cancelled {
-        // Where its payment was quicker, what was given up was paid for, and the money goes back.
+        // If the payment came before the cancellation, the money is refunded.
         let state = books.checkouts.get(checkout).map(String::as_str);
         assert!(matches!(state, Some("CANCELLED" | "REFUNDED")), "{checkout} was given up, and is {state:?}");
     }
 }
 
-/// One letter for each thing that happened, not two and not none.
+/// Checks that exactly one letter was sent for each confirmation.
 async fn letters_went_out_once(market: &Market) {
     let books = books::when_at_peace(&market.database_url(), PEACE_WITHIN).await;
     let mut letters = 0;

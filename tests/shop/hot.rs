@@ -1,5 +1,5 @@
-//! A hot drop, from outside: several processes one of which dies, a desk that is full, and what those who
-//! wait are told.
+//! Black-box tests of a hot drop: several processes of which one is killed, a full desk, and the responses to
+//! waiting requests.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -15,13 +15,14 @@ use crate::{
     market::{Market, PhoneLine, drop_input, id, mutation, new_key},
 };
 
-/// Units of the drop that three processes sell, and those who want one.
+/// The units of the drop that three processes sell.
 const UNITS: usize = 100;
+/// The number of buyers who want a unit.
 const CROWD: usize = 300;
-/// When so many have their answer, one of the processes dies.
+/// One of the processes is killed after this many responses.
 const DEATH_AFTER: usize = 40;
 
-/// One who presses: on any process, and on another when that one is gone.
+/// Sends a reservation to one of the processes, and retries it at another if that one is gone.
 async fn press(
     urls: Vec<String>,
     token: String,
@@ -36,7 +37,7 @@ async fn press(
             .bearer_auth(&token)
             .json(&json!({ "query": reserve, "variables": { "input": input } }));
         let answer = async { request.send().await?.json::<Value>().await };
-        // A connection that broke: the same again elsewhere, with the same key.
+        // If the connection broke, send the same request with the same key to another process.
         let Ok(body) = answer.await else { continue };
         assert!(body.get("errors").is_none(), "{body:#}");
         answered.add_permits(1);
@@ -51,7 +52,7 @@ async fn press(
 }
 
 #[tokio::test]
-async fn three_processes_sell_exactly_what_there_is_though_one_dies_in_the_middle() {
+async fn three_processes_sell_exactly_all_units_although_one_is_killed() {
     let secret = "0123456789abcdef0123456789abcdef";
     let setup =
         Setup::empty().on_postgres_and_rabbitmq().await.with("SMALLRUN_SANDBOX_WEBHOOK_SECRET", secret);
@@ -75,7 +76,7 @@ async fn three_processes_sell_exactly_what_there_is_though_one_dies_in_the_middl
         });
     }
     let enough = answered.acquire_many(u32::try_from(DEATH_AFTER).unwrap());
-    tokio::time::timeout(SOON, enough).await.expect("some are answered").unwrap().forget();
+    tokio::time::timeout(SOON, enough).await.expect("some requests are answered").unwrap().forget();
     others.swap_remove(0).kill();
     let mut won = BTreeSet::new();
     while let Some(answer) = crowd.join_next().await {
@@ -94,14 +95,16 @@ async fn three_processes_sell_exactly_what_there_is_though_one_dies_in_the_middl
 }
 
 on_both! {
-    async fn who_would_wait_too_long_is_told_when_to_come_again_and_who_went_away_gets_nothing(setup: Setup) {
-        let setup = setup.with("SMALLRUN_RESERVE_QUEUE_MAX", "5").with("SMALLRUN_RESERVE_WAIT_MS_MAX", "60000");
+    async fn a_full_desk_refuses_requests_with_a_time_to_retry_and_drops_disconnected_clients(setup: Setup) {
+        let setup =
+            setup.with("SMALLRUN_RESERVE_QUEUE_MAX", "5").with("SMALLRUN_RESERVE_WAIT_MS_MAX", "60000");
         let market = Market::open(setup, UNITS, 8).await;
         market.reserve(&market.buyers[7]).await;
         let gates = market.hold_the_gates().await;
         let reserve = mutation("checkoutReserve", "checkout { id }");
         let press = |line: PhoneLine| {
-            let (reserve, input) = (reserve.clone(), json!({ "input": market.reserving(&market.item, &new_key()) }));
+            let (reserve, input) =
+                (reserve.clone(), json!({ "input": market.reserving(&market.item, &new_key()) }));
             tokio::spawn(async move { line.send(&reserve, input).await })
         };
         let mut waiting = Vec::new();
@@ -112,42 +115,47 @@ on_both! {
         let (status, body) = press(market.line(&market.buyers[6]).await).await.unwrap().unwrap();
         assert_eq!((status, &body["errors"][0]["extensions"]["code"]), (503, &json!("BUSY")), "{body:#}");
         assert!(body["errors"][0]["extensions"]["retryAfterSecs"].as_u64().unwrap() >= 1, "{body:#}");
-        // One of those who wait goes away.
+        // One of the waiting clients disconnects.
         let gone = waiting.swap_remove(2);
         gone.abort();
         market.until_metric("smallrun_graphql_running{kind=\"mutation\"}", 4.0).await;
         gates.execute_unprepared("ROLLBACK").await.unwrap();
         for one in waiting {
             let (status, body) = one.await.unwrap().unwrap();
-            assert!(status == 200 && body["data"]["checkoutReserve"]["checkout"]["id"].is_string(), "{status} {body:#}");
+            assert!(
+                status == 200 && body["data"]["checkoutReserve"]["checkout"]["id"].is_string(),
+                "{status} {body:#}"
+            );
         }
         assert_eq!(market.stock().await, (UNITS - 5, 5, 0));
         market.until_metric("smallrun_desk_waiting", 0.0).await;
     }
 
-    async fn nobody_waits_longer_than_the_bound_for_their_turn_however_long_others_have_theirs(setup: Setup) {
+    async fn no_request_waits_longer_than_the_limit_however_long_the_gates_are_held(setup: Setup) {
         let market = Market::open(setup.with("SMALLRUN_RESERVE_WAIT_MS_MAX", "200"), UNITS, 3).await;
         market.reserve(&market.buyers[2]).await;
         let gates = market.hold_the_gates().await;
         let reserve = mutation("checkoutReserve", "checkout { id }");
         let press = |line: PhoneLine| {
-            let (reserve, input) = (reserve.clone(), json!({ "input": market.reserving(&market.item, &new_key()) }));
+            let (reserve, input) =
+                (reserve.clone(), json!({ "input": market.reserving(&market.item, &new_key()) }));
             tokio::spawn(async move { line.send(&reserve, input).await })
         };
-        // The gates are held until both have an answer.
-        let pressed = [press(market.line(&market.buyers[0]).await), press(market.line(&market.buyers[1]).await)];
+        // Hold the gates until both requests have a response.
+        let pressed =
+            [press(market.line(&market.buyers[0]).await), press(market.line(&market.buyers[1]).await)];
         for one in pressed {
             let (status, body) = one.await.unwrap().unwrap();
             assert_eq!((status, &body["errors"][0]["extensions"]["code"]), (503, &json!("BUSY")), "{body:#}");
         }
         market.until_metric("smallrun_desk_waiting", 0.0).await;
         gates.execute_unprepared("ROLLBACK").await.unwrap();
-        // Who was turned away has nothing, and the next one is served.
+        // A refused buyer has reserved nothing, and the next one is served.
         market.reserve(&market.buyers[0]).await;
         assert_eq!(market.stock().await, (UNITS - 2, 2, 0));
     }
 
-    async fn a_buyer_learns_from_the_answer_what_to_do_next(setup: Setup) {
+    async fn the_response_shows_a_buyer_what_to_do_next(setup: Setup) {
         let market = Market::open(setup, UNITS, 2).await;
         let now = SystemClock.now();
         let opens_at = (now + TimeDelta::hours(1)).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
@@ -157,7 +165,9 @@ on_both! {
         early["minimumUnits"] = json!(3);
         let drop = id(&market.done(&market.owner, "dropCreate", "drop { id }", early).await["drop"]);
         let tiers = json!([{ "price": "40.00", "upToUnits": 3 }, { "price": "48.00" }]);
-        let input = json!({ "dropId": drop, "variantId": market.variant, "units": 9, "perBuyerMax": 9, "tiers": tiers });
+        let input = json!({
+            "dropId": drop, "variantId": market.variant, "units": 9, "perBuyerMax": 9, "tiers": tiers,
+        });
         let item = id(&market.done(&market.owner, "dropItemAdd", "item { id }", input).await["item"]);
         market.done(&market.owner, "dropPublish", "drop { phase }", json!({ "id": drop })).await;
         let ada = &market.buyers[0];
@@ -171,21 +181,35 @@ on_both! {
         assert_eq!(refused["errors"][0]["code"], "NOT_OPEN");
         let retry_at: DateTime<Utc> = refused["retryAt"].as_str().unwrap().parse().unwrap();
         assert_eq!(retry_at, opens_at.parse::<DateTime<Utc>>().unwrap());
-        // Opened earlier, as the creator may.
+        // Open the drop earlier, as its creator may do.
         let opens_now = json!({ "id": drop, "opensAt": (now - TimeDelta::minutes(1)).to_rfc3339() });
         market.done(&market.owner, "dropUpdate", "drop { phase }", opens_now).await;
         let reserved = reserve(&item, 4).await;
-        assert_eq!(reserved["checkout"]["total"]["amount"], "168.00", "three units of the first tier, and one of the next");
+        assert_eq!(
+            reserved["checkout"]["total"]["amount"], "168.00",
+            "three units of the first tier, and one of the next"
+        );
         let refused = reserve(&item, 1).await;
-        assert_eq!(refused["errors"][0]["code"], "LIMIT_EXCEEDED", "four of the drop are as many as one may have");
-        let query = "query($id: ID!) { dropStock(dropId: $id) { asOf soldOut drop { minimumRun { units confirmed held reached } } \
+        assert_eq!(
+            refused["errors"][0]["code"], "LIMIT_EXCEEDED",
+            "the limit is four units of the drop per person"
+        );
+        let query = "query($id: ID!) { dropStock(dropId: $id) { asOf soldOut drop { minimumRun { units \
+            confirmed held reached } } \
             items { tiers { unitsLeft } stock { free held asOf } } } }";
-        let seen = market.until(None, query, json!({ "id": drop }), |seen| seen["dropStock"]["items"][0]["stock"]["held"] == 4).await;
+        let seen = market
+            .until(None, query, json!({ "id": drop }), |seen| {
+                seen["dropStock"]["items"][0]["stock"]["held"] == 4
+            })
+            .await;
         let stock = &seen["dropStock"];
         assert_eq!(stock["items"][0]["stock"]["free"], 5);
         assert_eq!(stock["items"][0]["stock"]["asOf"], stock["asOf"]);
         assert_eq!(stock["items"][0]["tiers"], json!([{ "unitsLeft": 0 }, { "unitsLeft": 5 }]));
-        assert_eq!(stock["drop"]["minimumRun"], json!({ "units": 3, "confirmed": 0, "held": 4, "reached": false }));
+        assert_eq!(
+            stock["drop"]["minimumRun"],
+            json!({ "units": 3, "confirmed": 0, "held": 4, "reached": false })
+        );
         let unknown = market.graphql(None, query, json!({ "id": "drop_01h00000000000000000000000" })).await;
         assert_eq!(unknown["dropStock"], Value::Null);
     }

@@ -1,4 +1,4 @@
-//! A catalogue comes in as a file and goes out as one, over real connections and across a power cut.
+//! The import and export of a catalogue as a file, over real connections and across a power cut.
 
 use std::{
     io::{Read, Write},
@@ -15,7 +15,7 @@ const PROGRESS: &str = "query($id: ID!) { productImport(id: $id) {
 const IMPORT: &str = "mutation($input: ProductImportInput!) { productImport(input: $input) {
     productImport { id } replayed errors { code path message } } }";
 
-/// A multipart request by hand, as its specification has it.
+/// Returns the body of a GraphQL multipart request, written by hand according to its specification.
 fn form(creator: &str, key: &str, file: &str) -> String {
     let input = json!({ "creatorId": creator, "file": null, "idempotencyKey": key });
     let operations = json!({ "query": IMPORT, "variables": { "input": input } });
@@ -24,7 +24,8 @@ fn form(creator: &str, key: &str, file: &str) -> String {
     };
     let map = "{\"0\":[\"variables.input.file\"]}";
     let file = format!(
-        "--b\r\nContent-Disposition: form-data; name=\"0\"; filename=\"a.csv\"\r\nContent-Type: text/csv\r\n\r\n{file}\r\n"
+        "--b\r\nContent-Disposition: form-data; name=\"0\"; filename=\"a.csv\"\r\n\
+         Content-Type: text/csv\r\n\r\n{file}\r\n"
     );
     format!("{}{}{file}--b--\r\n", part("operations", &operations.to_string()), part("map", map))
 }
@@ -43,7 +44,7 @@ async fn exported(market: &Market, token: &str, creator: &str) -> (u16, String) 
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
-/// So many products of two variants each.
+/// Returns a sheet with this many products, with two variants each.
 fn sheet(products: usize) -> String {
     let rows = (0..products)
         .map(|n| format!("item-{n},Item {n},=SUM(A{n}),ITEM-{n}-A,A,1.00\n,,,ITEM-{n}-B,B,2.00\n"));
@@ -55,12 +56,17 @@ fn spool_is_empty(market: &Market) -> bool {
 }
 
 on_both! {
-    async fn a_catalogue_comes_in_across_a_power_cut_each_row_once_and_goes_out_as_it_came(setup: Setup) {
+    async fn an_import_survives_a_power_cut_with_each_row_once_and_the_export_equals_it(setup: Setup) {
         let market = Market::open(setup, 1, 1).await;
         let creator = market.new_creator(&market.owner, "Print Room").await;
-        let (status, answer) = upload(&market, &market.owner, form(&creator, "spring-2026", &sheet(300))).await;
+        let (status, answer) =
+            upload(&market, &market.owner, form(&creator, "spring-2026", &sheet(300))).await;
         let payload = &answer["data"]["productImport"];
-        assert_eq!((status, &payload["errors"], &payload["replayed"]), (200, &json!([]), &json!(false)), "{answer:#}");
+        assert_eq!(
+            (status, &payload["errors"], &payload["replayed"]),
+            (200, &json!([]), &json!(false)),
+            "{answer:#}"
+        );
         assert!(spool_is_empty(&market));
         let id = json!({ "id": payload["productImport"]["id"] });
         let done = |data: &Value| data["productImport"]["rowsDone"].as_i64().unwrap();
@@ -71,13 +77,17 @@ on_both! {
         loop {
             let seen = market.graphql(Some(&owner), PROGRESS, id.clone()).await;
             if seen["productImport"]["state"] == "FINISHED" {
-                assert_eq!(seen["productImport"], json!({
-                    "state": "FINISHED", "rowCount": 600, "rowsDone": 600, "rowsRefused": 0, "productsCreated": 300,
-                    "productsUpdated": 0, "variantsCreated": 600, "variantsUpdated": 0,
-                }));
+                assert_eq!(
+                    seen["productImport"],
+                    json!({
+                        "state": "FINISHED", "rowCount": 600, "rowsDone": 600, "rowsRefused": 0,
+                        "productsCreated": 300,
+                        "productsUpdated": 0, "variantsCreated": 600, "variantsUpdated": 0,
+                    })
+                );
                 break;
             }
-            assert!(began.elapsed() < 6 * SOON, "it goes on too slowly: {seen}");
+            assert!(began.elapsed() < 6 * SOON, "the import is too slow: {seen}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         let (status, first) = exported(&market, &owner, &creator).await;
@@ -86,7 +96,7 @@ on_both! {
         assert!(records.iter().all(|cell| !cell.starts_with(['=', '+', '-', '@', '\t', '\r'])));
         assert!(records.iter().any(|cell| cell == "'=SUM(A7)"));
 
-        // What goes out comes in again, and changes nothing.
+        // Importing the exported file changes nothing.
         let (_, answer) = upload(&market, &owner, form(&creator, "spring-again", &first)).await;
         let id = json!({ "id": answer["data"]["productImport"]["productImport"]["id"] });
         let began = std::time::Instant::now();
@@ -94,11 +104,17 @@ on_both! {
             let seen = market.graphql(Some(&owner), PROGRESS, id.clone()).await;
             let import = &seen["productImport"];
             if import["state"] == "FINISHED" {
-                let changed = ["rowsRefused", "productsCreated", "productsUpdated", "variantsCreated", "variantsUpdated"];
+                let changed = [
+                    "rowsRefused",
+                    "productsCreated",
+                    "productsUpdated",
+                    "variantsCreated",
+                    "variantsUpdated",
+                ];
                 assert!(changed.iter().all(|name| import[name] == json!(0)), "{seen}");
                 break;
             }
-            assert!(began.elapsed() < 6 * SOON, "it goes on too slowly: {seen}");
+            assert!(began.elapsed() < 6 * SOON, "the import is too slow: {seen}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         assert_eq!(exported(&market, &owner, &creator).await.1, first);
@@ -106,13 +122,13 @@ on_both! {
     }
 }
 
-/// The cells of a sheet without line breaks in them.
+/// Returns the cells of a sheet that has no line breaks in its cells.
 fn csv_cells(sheet: &str) -> Vec<String> {
     sheet.lines().flat_map(|line| line.split(',')).map(|cell| cell.trim_matches('"').to_owned()).collect()
 }
 
 #[tokio::test]
-async fn a_file_that_does_not_arrive_is_given_up_and_one_that_is_too_large_is_refused() {
+async fn an_upload_that_takes_too_long_or_is_too_large_is_refused() {
     let setup = crate::harness::Setup::empty()
         .with("SMALLRUN_UPLOAD_SECS_MAX", "1")
         .with("SMALLRUN_UPLOAD_BYTES_MAX", "2048");

@@ -1,5 +1,5 @@
-//! The shop, from outside: what newcomers, guests, strangers, storefronts and crowds get from the real
-//! binary, over real connections, on SQLite with the embedded bus and on PostgreSQL with RabbitMQ.
+//! Black-box tests of the shop: newcomers, guests, other people, storefronts and crowds use the real binary
+//! over real connections, on SQLite with the embedded bus and on PostgreSQL with RabbitMQ.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,7 +14,7 @@ mod harness;
 #[path = "../harness/node.rs"]
 mod node;
 
-/// Makes two tests of each body, `embedded::name` and `production::name`; once in a module.
+/// Defines two tests for each function, `embedded::name` and `production::name`. Can be used once per module.
 macro_rules! on_both {
     ($($(#[$about:meta])* async fn $name:ident($setup:ident : Setup) $body:block)+) => {
         $($(#[$about])* async fn $name($setup: crate::harness::Setup) $body)+
@@ -35,7 +35,7 @@ macro_rules! on_both {
     };
 }
 
-#[expect(dead_code, reason = "the fault points look at the books at any instant, too")]
+#[expect(dead_code, reason = "the tests of fault points also check the invariants at any instant")]
 mod books;
 mod broker;
 mod buying;
@@ -50,4 +50,5 @@ mod sign_in;
 mod sqlite;
 mod strangers;
 mod tokens;
+mod upgrade;
 mod webhooks;

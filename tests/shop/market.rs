@@ -1,4 +1,4 @@
-//! A marketplace with one creator and one open drop, made by requests alone.
+//! A marketplace with one creator and one open drop, created only by requests.
 
 use std::{
     fs,
@@ -16,25 +16,25 @@ use crate::harness::{Ended, SOON, Server, Setup};
 
 /// The administrator of every marketplace here.
 pub(crate) const ADMIN: &str = "admin@example.org";
-/// A password that is good enough.
+/// A password that is long enough.
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
-/// What a unit costs, of which a quarter is due at once. Parcels cost nothing here.
+/// The price of a unit. A quarter of it is due at once. Shipping is free.
 const PRICE: &str = "48.00";
 /// The deposit of one unit.
 pub(crate) const DEPOSIT: &str = "12.00";
 
-/// What is asked of a checkout.
+/// The selected fields of a checkout.
 pub(crate) const CHECKOUT: &str = "id status expiresAt version \
     payment { id status declineCode captured { amount } action { url } } reservations { id state units }";
 
-/// The server, and what is in it.
+/// The server, and the ids and tokens of its marketplace.
 pub(crate) struct Market {
     server: Server,
     pub(crate) admin: String,
     /// The owner's token.
     pub(crate) owner: String,
-    /// Signed in, confirmed, and without a creator: `load-2@demo.example` and so on.
+    /// The tokens of the buyers `load-2@demo.example` and so on. Their addresses are confirmed.
     pub(crate) buyers: Vec<String>,
     pub(crate) creator: String,
     pub(crate) product: String,
@@ -51,19 +51,19 @@ impl Deref for Market {
     }
 }
 
-/// The address of one of [`Market::buyers`].
+/// Returns the e-mail address of one of [`Market::buyers`].
 pub(crate) fn address_of(buyer: usize) -> String {
-    // The first is the owner.
+    // The first account is the owner.
     format!("load-{}@demo.example", buyer + 2)
 }
 
-/// A new idempotency key.
+/// Returns a new idempotency key.
 pub(crate) fn new_key() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("key-{:08}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A mutation with its input, as a storefront writes it.
+/// Returns the document of a mutation, as a storefront writes it.
 pub(crate) fn mutation(name: &str, fields: &str) -> String {
     let input = match name {
         "dropPublish" | "dropCancel" | "dropWithdraw" => "DropIdInput".to_owned(),
@@ -76,18 +76,19 @@ fn text_of(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }
 
-/// The terms of a drop that is open now.
+/// Returns the input for a drop that is open now.
 pub(crate) fn drop_input(creator: &str, title: &str) -> Value {
     let now = SystemClock.now();
     json!({
         "creatorId": creator, "title": title, "opensAt": text_of(now - TimeDelta::minutes(1)),
-        "closesAt": text_of(now + TimeDelta::hours(24)), "deposit": { "percent": "25" }, "balance": { "beforeShipping": true },
+        "closesAt": text_of(now + TimeDelta::hours(24)), "deposit": { "percent": "25" },
+        "balance": { "beforeShipping": true },
         "leadTimeDays": 30, "holdSeconds": 600,
     })
 }
 
 impl Market {
-    /// Starts a server and opens a marketplace with so many units to sell, and so many buyers.
+    /// Starts a server and creates a marketplace with this many units and buyers.
     pub(crate) async fn open(setup: Setup, units: usize, buyers: usize) -> Self {
         let server = Server::start(setup).await;
         let password = server.folder().join("password");
@@ -127,19 +128,19 @@ impl Market {
         self.done(&self.owner, "dropPublish", "drop { phase }", json!({ "id": self.drop })).await;
     }
 
-    /// A mutation that must go well; answers its payload.
+    /// Sends a mutation, and returns its payload. Panics if it is refused.
     pub(crate) async fn done(&self, token: &str, name: &str, fields: &str, input: Value) -> Value {
         let payload = self.tried(token, name, fields, input).await;
         assert_eq!(payload["errors"], json!([]), "{name}: {payload:#}");
         payload
     }
 
-    /// A mutation that may be refused; answers its payload.
+    /// Sends a mutation that may be refused, and returns its payload.
     pub(crate) async fn tried(&self, token: &str, name: &str, fields: &str, input: Value) -> Value {
         self.graphql(Some(token), &mutation(name, fields), json!({ "input": input })).await[name].clone()
     }
 
-    /// The id of a creator of that person, who sends parcels to Germany for nothing.
+    /// Creates a creator with this owner and with free shipping to Germany, and returns its id.
     pub(crate) async fn new_creator(&self, owner: &str, name: &str) -> String {
         let input = json!({ "name": name, "country": "DE", "timeZone": "Europe/Berlin", "currency": "EUR" });
         let creator = id(&self.done(owner, "creatorCreate", "creator { id }", input).await["creator"]);
@@ -150,7 +151,7 @@ impl Market {
         creator
     }
 
-    /// The ids of a product and its only variant.
+    /// Creates a product with one variant, and returns both ids.
     pub(crate) async fn new_variant(&self, owner: &str, creator: &str, sku: &str) -> (String, String) {
         let input = json!({ "creatorId": creator, "title": format!("Thing {sku}") });
         let product = id(&self.done(owner, "productCreate", "product { id }", input).await["product"]);
@@ -161,7 +162,7 @@ impl Market {
         (product, variant)
     }
 
-    /// The ids of a drop that is not published, and of its only item.
+    /// Creates an unpublished drop with one item, and returns both ids.
     pub(crate) async fn new_draft(
         &self,
         owner: &str,
@@ -173,21 +174,26 @@ impl Market {
         let drop =
             id(&self.done(owner, "dropCreate", "drop { id }", drop_input(creator, title)).await["drop"]);
         let tiers = json!([{ "price": PRICE }]);
-        let input = json!({ "dropId": drop, "variantId": variant, "units": units, "perBuyerMax": units.min(2), "tiers": tiers });
+        let input = json!({
+            "dropId": drop, "variantId": variant, "units": units, "perBuyerMax": units.min(2), "tiers": tiers,
+        });
         let item = id(&self.done(owner, "dropItemAdd", "item { id }", input).await["item"]);
         (drop, item)
     }
 
-    /// What reserves one unit.
+    /// Returns the input that reserves one unit.
     pub(crate) fn reserving(&self, item: &str, key: &str) -> Value {
         json!({
-            "lines": [{ "itemId": item, "units": 1 }], "expectedTotal": { "amount": PRICE, "currency": "EUR" },
-            "address": { "name": "Ada", "line1": "Ring 1", "postalCode": "10115", "city": "Berlin", "country": "DE" },
+            "lines": [{ "itemId": item, "units": 1 }],
+            "expectedTotal": { "amount": PRICE, "currency": "EUR" },
+            "address": {
+                "name": "Ada", "line1": "Ring 1", "postalCode": "10115", "city": "Berlin", "country": "DE",
+            },
             "acceptedLegalTextIds": self.legal, "idempotencyKey": key,
         })
     }
 
-    /// Reserves one unit; answers the id of the checkout.
+    /// Reserves one unit, and returns the id of the checkout.
     pub(crate) async fn reserve(&self, token: &str) -> String {
         let fields = format!("checkout {{ {CHECKOUT} }}");
         let payload =
@@ -196,18 +202,18 @@ impl Market {
         id(&payload["checkout"])
     }
 
-    /// Pays by that method.
+    /// Pays a checkout with this method.
     pub(crate) async fn pay(&self, token: &str, checkout: &str, method: &str) {
         let input = paying(checkout, method, &new_key());
         self.done(token, "checkoutPay", "payment { status }", input).await;
     }
 
-    /// The checkout as its buyer sees it.
+    /// Returns a checkout as its buyer sees it.
     pub(crate) async fn checkout(&self, token: &str, checkout: &str) -> Value {
         self.checkout_when(token, checkout, |_| true).await
     }
 
-    /// The checkout, once it is like that.
+    /// Waits until a checkout satisfies the condition, and returns it.
     pub(crate) async fn checkout_when(
         &self,
         token: &str,
@@ -215,10 +221,11 @@ impl Market {
         good: impl Fn(&Value) -> bool,
     ) -> Value {
         let query = format!("query($id: ID!) {{ checkout(id: $id) {{ {CHECKOUT} }} }}");
-        self.until(Some(token), &query, json!({ "id": checkout }), |seen| good(&seen["checkout"])).await["checkout"].clone()
+        let variables = json!({ "id": checkout });
+        self.until(Some(token), &query, variables, |seen| good(&seen["checkout"])).await["checkout"].clone()
     }
 
-    /// The units of the open drop as everybody sees them: free, held, confirmed.
+    /// Returns the public stock of the open drop: free, held and confirmed units.
     pub(crate) async fn stock(&self) -> (usize, usize, usize) {
         let query = "query($id: ID!) { node(id: $id) { ... on DropItem { stock { free held confirmed } } } }";
         let stock = self.graphql(None, query, json!({ "id": self.item })).await["node"]["stock"].clone();
@@ -226,7 +233,7 @@ impl Market {
         (units("free"), units("held"), units("confirmed"))
     }
 
-    /// A connection of its own, open already.
+    /// Opens a separate connection for a caller.
     pub(crate) async fn line(&self, token: &str) -> PhoneLine {
         let client = reqwest::Client::builder().timeout(SOON).build().unwrap();
         let line = PhoneLine { client, url: self.at("/graphql"), token: token.to_owned() };
@@ -234,21 +241,20 @@ impl Market {
         line
     }
 
-    /// The code of the newest letter of that kind.
+    /// Returns the code in the newest letter of this kind.
     pub(crate) async fn code_from(&self, to: &str, page: &str) -> String {
         code_of(&self.letter(to, page).await)
     }
 
-    /// The same marketplace, started again on what was kept when the server ended between two of its
-    /// instructions.
+    /// Kills the server, and starts it again on the stored data.
     pub(crate) async fn after_a_power_cut(self) -> Self {
-        // At the same address: workers that go on send their webhooks there.
+        // Use the same address, because other workers send their webhooks there.
         let again = self.server.same_again().listening_at(self.server.address());
         self.server.kill();
         Self { server: Server::start(again).await, ..self }
     }
 
-    /// The same, where something holds the gates, which it lets go of when the server is dead.
+    /// Does the same while another connection holds the gates, which it releases after the kill.
     pub(crate) async fn after_a_power_cut_under(self, gates: DatabaseConnection) -> Self {
         let again = self.server.same_again().listening_at(self.server.address());
         self.server.kill();
@@ -256,7 +262,7 @@ impl Market {
         Self { server: Server::start(again).await, ..self }
     }
 
-    /// Holds the gates of all drops, as another process would that takes its time; on SQLite, the writer.
+    /// Holds the gates of all drops, like another process that is slow. On SQLite, holds the write lock.
     pub(crate) async fn hold_the_gates(&self) -> DatabaseConnection {
         let mut options = ConnectOptions::new(self.database_url());
         options.max_connections(1).min_connections(1);
@@ -269,14 +275,14 @@ impl Market {
         other
     }
 
-    /// One number of `/metrics`, 0 while it is not there.
+    /// Returns one value of `/metrics`, or 0 if it is missing.
     pub(crate) async fn metric(&self, name: &str) -> f64 {
         let page = self.client().get(self.at("/metrics")).send().await.unwrap().text().await.unwrap();
         let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.map_or(0.0, |number| number.trim().parse().unwrap())
     }
 
-    /// Waits until a number of `/metrics` is that.
+    /// Waits until a value of `/metrics` is as expected.
     pub(crate) async fn until_metric(&self, name: &str, expected: f64) {
         let patience = Instant::now();
         loop {
@@ -289,7 +295,7 @@ impl Market {
         }
     }
 
-    /// How many letters to an address hold a text.
+    /// Returns how many letters to an address contain a text.
     pub(crate) fn letters(&self, to: &str, holding: &str) -> usize {
         let letters = fs::read_dir(self.folder().join("mail")).unwrap().map(|file| file.unwrap().path());
         let letters = letters.filter(|path| path.extension().is_some_and(|extension| extension == "eml"));
@@ -300,26 +306,26 @@ impl Market {
     }
 }
 
-/// What pays.
+/// Returns the input that pays a checkout.
 pub(crate) fn paying(checkout: &str, method: &str, key: &str) -> Value {
     json!({ "checkoutId": checkout, "paymentMethod": method, "returnUrl": RETURN_URL, "idempotencyKey": key })
 }
 
-/// Where a storefront wants its buyers back.
+/// The storefront's URL to which buyers return.
 pub(crate) const RETURN_URL: &str = "https://shop.example/thanks?order=7";
 
-/// The id of a thing.
+/// Returns the id of an object.
 pub(crate) fn id(thing: &Value) -> String {
     thing["id"].as_str().unwrap_or_else(|| panic!("no id: {thing:#}")).to_owned()
 }
 
-/// The code in a letter's link.
+/// Returns the code in the link of a letter.
 pub(crate) fn code_of(letter: &str) -> String {
     let (_, rest) = letter.split_once("?code=").unwrap_or_else(|| panic!("no link: {letter}"));
     rest.split_whitespace().next().unwrap().to_owned()
 }
 
-/// One caller's connection.
+/// The connection of one caller.
 #[derive(Debug, Clone)]
 pub(crate) struct PhoneLine {
     client: reqwest::Client,
@@ -328,7 +334,7 @@ pub(crate) struct PhoneLine {
 }
 
 impl PhoneLine {
-    /// Sends one operation; the error is a connection that broke.
+    /// Sends one operation. Returns an error if the connection broke.
     pub(crate) async fn send(&self, query: &str, variables: Value) -> Result<(u16, Value), reqwest::Error> {
         let request = self
             .client

@@ -1,5 +1,4 @@
-//! A database that goes away under load: stopped at once and started again, and connections that break at a
-//! COMMIT.
+//! Outages of the database under load: it is stopped and started again, or connections break at a COMMIT.
 
 use std::{
     path::{Path, PathBuf},
@@ -26,32 +25,31 @@ use crate::{
 
 /// How often the database is stopped.
 const OUTAGES: u32 = 5;
-/// Fault F16: an answer comes before that, whatever the database does; then all is well again.
+/// Fault F16: every request is answered within this time, whatever the database does.
 const DEADLINE: Duration = Duration::from_secs(35);
 const WELL_WITHIN: Duration = Duration::from_secs(10);
 const PEACE_WITHIN: Duration = Duration::from_secs(60);
-/// How long it is away each time.
+/// How long the database is stopped each time.
 const AWAY: Duration = Duration::from_millis(500);
 const BUYERS: usize = 20;
 const UNITS: usize = 200;
 
-/// A PostgreSQL of a test's own, which it may stop.
+/// A private PostgreSQL server, which the test can stop.
 struct Postgres(Arc<Folder>);
 
 impl Postgres {
     fn script(folder: &Path, action: &str) -> Ended {
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scripts/postgres");
-        // What is committed is on the disk: a server that is stopped at once forgets what only its memory
-        // knew.
+        // The server must be durable, because an immediate stop loses everything that is not on the disk.
         let ended = Ended::of(Command::new(script).arg(action).arg(folder.join("postgres")).arg("--durable"));
         assert_eq!(ended.code, Some(0), "{ended:#?}");
         ended
     }
 
-    /// Starts it; answers it and its URL, without a database.
+    /// Starts the server, and returns it with its URL, which names no database.
     fn start() -> (Self, String) {
         let folder = Folder::new();
-        // The server's user must get into its folder.
+        // The server's user needs access to its folder.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o711);
         std::fs::set_permissions(folder.path(), open).unwrap();
         let url = Self::script(folder.path(), "start").stdout.trim().to_owned();
@@ -74,7 +72,7 @@ impl Drop for Postgres {
     }
 }
 
-/// Reserves with one key until there is an answer; `None` when it was refused for want of units.
+/// Sends a reservation with one key until there is a response. Returns `None` if there are not enough units.
 async fn reserve_at_last(url: &str, token: &str, input: &Value, failures: &AtomicU32) -> Option<String> {
     let client = reqwest::Client::builder().timeout(DEADLINE).build().unwrap();
     let reserve = mutation("checkoutReserve", "checkout { id }");
@@ -91,7 +89,7 @@ async fn reserve_at_last(url: &str, token: &str, input: &Value, failures: &Atomi
             .unwrap_or_else(|error| panic!("no answer after {:?}: {error}", asked.elapsed()));
         let body: Value = answer.json().await.unwrap();
         if asked.elapsed() >= AWAY.div_f32(2.0) {
-            // Bridged by waiting: the buyer notices nothing else.
+            // The buyer only has to wait and retry.
             failures.fetch_add(1, Ordering::Relaxed);
         }
         if body.get("errors").is_none() {
@@ -105,13 +103,16 @@ async fn reserve_at_last(url: &str, token: &str, input: &Value, failures: &Atomi
             });
         }
         failures.fetch_add(1, Ordering::Relaxed);
-        assert!(patience.elapsed() < Duration::from_secs(90), "it does not come back: {body:#}");
+        assert!(
+            patience.elapsed() < Duration::from_secs(90),
+            "the database is not available again: {body:#}"
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
 #[tokio::test]
-async fn a_database_that_is_stopped_at_once_under_load_costs_time_and_nothing_else() {
+async fn an_outage_of_the_database_under_load_costs_only_time() {
     let (postgres, url) = tokio::task::spawn_blocking(Postgres::start).await.unwrap();
     let setup = Setup::empty().on_postgres_at(&url).await.with("SMALLRUN_GATEWAY_CALLS_PER_SECOND", "10000");
     let market = Arc::new(Market::open(setup, UNITS, BUYERS).await);
@@ -125,7 +126,7 @@ async fn a_database_that_is_stopped_at_once_under_load_costs_time_and_nothing_el
                 let input = market.reserving(&market.item, &new_key());
                 match reserve_at_last(&url, &token, &input, &failures).await {
                     Some(checkout) => mine.push(checkout),
-                    // As many as one person may have: others go on.
+                    // This buyer has reached the limit per person; the others continue.
                     None => tokio::time::sleep(Duration::from_millis(20)).await,
                 }
             }
@@ -146,23 +147,23 @@ async fn a_database_that_is_stopped_at_once_under_load_costs_time_and_nothing_el
     while let Some(mine) = buyers.join_next().await {
         promised.extend(mine.unwrap());
     }
-    assert!(failures.load(Ordering::Relaxed) > 0, "the database was away for nobody");
+    assert!(failures.load(Ordering::Relaxed) > 0, "no request noticed the outages");
     let books = books::when_at_peace(&market.database_url(), PEACE_WITHIN).await;
     assert!(books.complaints().is_empty(), "{:#?}", books.complaints());
     for checkout in &promised {
         assert!(books.checkouts.contains_key(checkout), "{checkout} was promised");
     }
-    assert_eq!(books.checkouts.len(), promised.len(), "what nobody was told of is not there");
+    assert_eq!(books.checkouts.len(), promised.len(), "there are checkouts that were in no response");
 }
 
-/// What a proxy does with the next COMMIT.
+/// Mode of the proxy: the next COMMIT passes.
 const PASS: u8 = 0;
-/// It never reaches the database.
+/// Mode of the proxy: the next COMMIT never reaches the database.
 const LOSE_COMMIT: u8 = 1;
-/// It does, and its answer is lost.
+/// Mode of the proxy: the next COMMIT reaches the database, but its response is lost.
 const LOSE_ANSWER: u8 = 2;
 
-/// Stands between the server and its database.
+/// Runs a proxy between the server and its database.
 async fn proxy(listener: TcpListener, database: String, mode: Arc<AtomicU8>, broken: Arc<AtomicU32>) {
     loop {
         let (mut client, _) = listener.accept().await.unwrap();
@@ -179,7 +180,7 @@ async fn proxy(listener: TcpListener, database: String, mode: Arc<AtomicU8>, bro
                             let fault = mode.swap(PASS, Ordering::Relaxed);
                             if fault == LOSE_ANSWER {
                                 server.write_all(sent).await.unwrap();
-                                // The database has it for certain once it answers.
+                                // When the database answers, it has received the COMMIT.
                                 let _answered = server.read(&mut from_server).await;
                             }
                             if fault != PASS {
@@ -199,9 +200,9 @@ async fn proxy(listener: TcpListener, database: String, mode: Arc<AtomicU8>, bro
     }
 }
 
-// The proxy goes on while the test waits for commands.
+// With two threads, the proxy keeps running while the test waits for commands.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_that_breaks_at_a_commit_leaves_one_reservation_to_a_key_or_none() {
+async fn a_connection_that_breaks_at_a_commit_leaves_at_most_one_reservation_per_key() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let setup = Setup::empty().on_postgres_by_way_of(&address).await;

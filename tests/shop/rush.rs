@@ -1,4 +1,4 @@
-//! Crowds: many connections at once on the last units, and a power cut in the middle.
+//! Crowds: many connections that reserve the last units at once, and a power cut meanwhile.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -14,29 +14,31 @@ use crate::{
     market::{Market, PhoneLine, address_of, id, mutation, paying},
 };
 
-/// How many press on the last units.
+/// The number of callers that reserve the last units.
 const CALLERS: usize = 64;
-/// How many units there are for them.
+/// The number of units left for them.
 const LAST_UNITS: usize = 10;
 
-/// How many reserve until the power goes, and for how many there is enough.
+/// The number of buyers who reserve before the power cut.
 const CROWD: usize = 200;
+/// The number of units for them.
 const ENOUGH_FOR: usize = 150;
-/// The first half comes early, and these of it pay at once.
+/// The number of buyers in the first half, who come early.
 const EARLY: usize = 100;
+/// The number of early buyers who pay at once.
 const PAYING: usize = 30;
-/// When so many have paid, the second half storms in, and the power goes.
+/// When this many have paid, the second half reserves, and the power is cut.
 const PAID: u32 = 10;
 
 on_both! {
-    async fn exactly_the_last_units_are_sold_when_sixty_four_press_for_them_twice_each(setup: Setup) {
+    async fn exactly_the_last_units_are_sold_to_sixty_four_callers_with_two_requests_each(setup: Setup) {
         let market = Market::open(setup, LAST_UNITS, CALLERS).await;
         let all_at_once = Arc::new(Barrier::new(CALLERS * 2));
         let reserve = mutation("checkoutReserve", "replayed checkout { id status }");
         let mut pressing = JoinSet::new();
         for (caller, token) in market.buyers.iter().enumerate() {
             let input = json!({ "input": market.reserving(&market.item, &format!("press-{caller:04}")) });
-            // The impatient press twice: the same request, with the same key, on two connections.
+            // Each caller sends the same request with the same key on two connections.
             for _ in 0..2 {
                 let (line, all_at_once) = (market.line(token).await, Arc::clone(&all_at_once));
                 let (reserve, input) = (reserve.clone(), input.clone());
@@ -55,10 +57,17 @@ on_both! {
         let (mut won, mut lost) = (BTreeSet::new(), 0);
         for (caller, twice) in answers.iter().enumerate() {
             let [one, other] = twice.as_slice() else { panic!("caller {caller} has two answers") };
-            assert_eq!((&one["checkout"], &one["errors"]), (&other["checkout"], &other["errors"]), "caller {caller}");
+            assert_eq!(
+                (&one["checkout"], &one["errors"]),
+                (&other["checkout"], &other["errors"]),
+                "caller {caller}"
+            );
             if one["errors"] == json!([]) {
-                let replays = [&one["replayed"], &other["replayed"]].into_iter().filter(|replayed| **replayed == true).count();
-                assert_eq!(replays, 1, "caller {caller}: one did it, the other heard of it: {one} {other}");
+                let replays = [&one["replayed"], &other["replayed"]]
+                    .into_iter()
+                    .filter(|replayed| **replayed == true)
+                    .count();
+                assert_eq!(replays, 1, "caller {caller}: exactly one response is a replay: {one} {other}");
                 won.insert(id(&one["checkout"]));
             } else {
                 assert_eq!(one["errors"][0]["code"], "SOLD_OUT", "caller {caller}: {one:#}");
@@ -72,23 +81,30 @@ on_both! {
             let data = market.graphql(Some(token), "{ checkouts { nodes { id } } }", json!({})).await;
             kept.extend(data["checkouts"]["nodes"].as_array().unwrap().iter().map(id));
         }
-        assert_eq!(kept, won, "what was answered is what is there");
+        assert_eq!(kept, won, "the responses match the stored checkouts");
     }
 
-    async fn a_power_cut_in_a_rush_loses_nothing_that_was_answered_and_sells_nothing_twice(setup: Setup) {
-        let setup = setup.with("SMALLRUN_GATEWAY_CALLS_PER_SECOND", "10000").with("SMALLRUN_RESERVE_WAIT_MS_MAX", "60000");
+    async fn a_power_cut_under_load_loses_no_answered_request_and_sells_nothing_twice(setup: Setup) {
+        let setup = setup
+            .with("SMALLRUN_GATEWAY_CALLS_PER_SECOND", "10000")
+            .with("SMALLRUN_RESERVE_WAIT_MS_MAX", "60000");
         let market = Market::open(setup, ENOUGH_FOR, CROWD).await;
-        let signs = Arc::new(Signs { begin: Semaphore::new(EARLY), paid: Semaphore::new(0), reserved: Semaphore::new(0) });
+        let signs = Arc::new(Signs {
+            begin: Semaphore::new(EARLY),
+            paid: Semaphore::new(0),
+            reserved: Semaphore::new(0),
+        });
         let mut rush = JoinSet::new();
         for (buyer, token) in market.buyers.iter().enumerate() {
-            let (line, input) = (market.line(token).await, market.reserving(&market.item, &format!("rush-{buyer:04}")));
+            let (line, input) =
+                (market.line(token).await, market.reserving(&market.item, &format!("rush-{buyer:04}")));
             let signs = Arc::clone(&signs);
             rush.spawn(async move { (buyer, reserve_and_pay(&line, buyer, input, &signs).await) });
         }
         timeout(SOON, signs.paid.acquire_many(PAID)).await.expect("some pay").unwrap().forget();
         let early = signs.reserved.acquire_many(u32::try_from(EARLY).unwrap());
-        timeout(SOON, early).await.expect("the early ones reserve").unwrap().forget();
-        // The second half waits for its turn when the power goes: the gates are held until then.
+        timeout(SOON, early).await.expect("the early buyers reserve").unwrap().forget();
+        // Hold the gates until the power cut, so that the second half is waiting then.
         let gates = market.hold_the_gates().await;
         signs.begin.add_permits(CROWD - EARLY);
         market.until_metric("smallrun_desk_waiting", f64::from(u32::try_from(CROWD - EARLY).unwrap())).await;
@@ -99,7 +115,7 @@ on_both! {
             told[buyer] = outcome;
         }
         let unanswered = told.iter().filter(|told| told.checkout.is_none() && !told.sold_out).count();
-        assert!(unanswered > 0, "the power went in the middle: {told:?}");
+        assert!(unanswered > 0, "all requests were answered before the power cut: {told:?}");
 
         let before = holdings(&market).await;
         for (buyer, told) in told.iter().enumerate() {
@@ -119,14 +135,14 @@ on_both! {
     }
 }
 
-/// Who may begin, and what has been answered.
+/// The semaphores that let buyers begin and count responses.
 struct Signs {
     begin: Semaphore,
     reserved: Semaphore,
     paid: Semaphore,
 }
 
-/// What a buyer was told before the power went.
+/// The responses that a buyer got before the power cut.
 #[derive(Debug, Clone, Default)]
 struct Told {
     checkout: Option<String>,
@@ -161,7 +177,7 @@ async fn reserve_and_pay(line: &PhoneLine, buyer: usize, input: Value, signs: &S
     told
 }
 
-/// The checkouts of every buyer.
+/// Returns the checkouts of every buyer.
 async fn holdings(market: &Market) -> Vec<Vec<String>> {
     let mut all = Vec::with_capacity(CROWD);
     for token in &market.buyers {
@@ -177,10 +193,10 @@ async fn holdings(market: &Market) -> Vec<Vec<String>> {
     all
 }
 
-/// What was in the queues when the power went goes on by itself: payments, their webhooks, letters.
+/// Checks that the work in the queues at the power cut is completed: payments, their webhooks, and letters.
 async fn what_was_paid_is_confirmed(market: &Market, told: &[Told]) {
     let paid: Vec<usize> = (0..told.len()).filter(|buyer| told[*buyer].paid).collect();
-    assert!(!paid.is_empty(), "nobody paid before the power went");
+    assert!(!paid.is_empty(), "nobody paid before the power cut");
     for &buyer in &paid {
         let checkout = told[buyer].checkout.as_deref().unwrap();
         let seen =
@@ -192,7 +208,8 @@ async fn what_was_paid_is_confirmed(market: &Market, told: &[Told]) {
     }
 }
 
-/// The same requests once more, with their keys: a promise is kept, and what is left is sold.
+/// Sends all requests again with the same keys: earlier responses are repeated, and the remaining units are
+/// sold.
 async fn everybody_asks_again(market: &Market, before: &[Vec<String>]) {
     let mut sold = 0;
     for (buyer, token) in market.buyers.iter().enumerate() {

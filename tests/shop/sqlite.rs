@@ -1,5 +1,5 @@
-//! SQLite under a crowd (fault F35): nobody hears that it is busy, and its write-ahead log does not grow with
-//! the work.
+//! SQLite under load (fault F35): no request fails because the database is busy, and the write-ahead log
+//! stays bounded.
 
 use std::{
     path::Path,
@@ -17,14 +17,14 @@ use crate::{
     market::{Market, mutation},
 };
 
-/// How many write at once …
+/// The number of concurrent writers.
 const WRITERS: usize = 64;
-/// … and how often each.
+/// The number of writes of each writer.
 const WRITES: usize = 10;
-/// How many read all the while, so that there is hardly an instant at which nobody does.
+/// The number of clients that read all the time, so that there is always a reader.
 const READERS: usize = 8;
-/// The longest that the log may get. It is folded into the file when it has 4 MB; a reader who is not through
-/// with it makes it longer. All that is written here would be several times as much.
+/// The maximum size of the write-ahead log. SQLite merges it into the file at 4 MB; a long read can make it
+/// larger. The test writes several times this size.
 const LOG_BYTES_MAX: u64 = 16 << 20;
 
 fn length(file: &Path) -> u64 {
@@ -32,7 +32,7 @@ fn length(file: &Path) -> u64 {
 }
 
 #[tokio::test]
-async fn sixty_four_writers_are_never_told_that_it_is_busy_and_its_log_stays_short() {
+async fn sixty_four_writers_never_fail_as_busy_and_the_write_ahead_log_stays_short() {
     let market = Market::open(Setup::empty(), 10, WRITERS).await;
     let log = market.folder().join("smallrun.sqlite-wal");
     let reading = Arc::new(AtomicBool::new(true));

@@ -1,17 +1,18 @@
-//! Tenancy: what is another's answers exactly as what does not exist, to everybody, in every operation that
-//! takes an id.
+//! Tenancy: for every operation that takes an id, the response for another person's object is exactly the
+//! same as for an unknown id.
 
 use serde_json::{Value, json};
 
 use crate::market::{CHECKOUT, Market, drop_input, id, mutation, new_key};
 
-/// The last character of an id is replaced by `z`, or `y`: such an id was never given out.
+/// Returns an id that does not exist: the known id with its last character replaced by `z` or `y`.
 fn unknown(known: &str) -> String {
     let (rest, last) = known.split_at(known.len() - 1);
     format!("{rest}{}", if last == "z" { 'y' } else { 'z' })
 }
 
-/// Asks with the id of another's thing and with an unknown one; the answers must be the same to the byte.
+/// Sends an operation with the id of another person's object and with an unknown id. The responses must be
+/// identical.
 async fn alike(
     market: &Market,
     who: (&str, Option<&str>),
@@ -27,7 +28,7 @@ async fn alike(
 }
 
 on_both! {
-    async fn what_is_anothers_reads_exactly_as_what_does_not_exist(setup: Setup) {
+    async fn another_persons_objects_look_exactly_like_unknown_ones(setup: Setup) {
         let market = Market::open(setup, 10, 2).await;
         let things = Things::make(&market).await;
         let (buyer, rival) = (&market.buyers[0], &market.buyers[1]);
@@ -40,7 +41,9 @@ on_both! {
         let (rival_asks, guest_asks) = (("rival", Some(rival.as_str())), ("guest", Some(guest.as_str())));
         for who in [("nobody", None), rival_asks, guest_asks, ("admin", Some(market.admin.as_str()))] {
             let administers = who.0 == "admin";
-            for known in [&things.checkout, &things.reservation, &things.draft, &things.draft_item, &things.account] {
+            for known in
+                [&things.checkout, &things.reservation, &things.draft, &things.draft_item, &things.account]
+            {
                 if administers && *known == things.account {
                     continue;
                 }
@@ -48,7 +51,8 @@ on_both! {
                 let body = alike(&market, who, of_one, known, |id| json!({ "id": id })).await;
                 assert_eq!(body["data"]["node"], json!(null), "{known}");
                 let of_many = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }";
-                let body = alike(&market, who, of_many, known, |id| json!({ "ids": [market.drop, id] })).await;
+                let body =
+                    alike(&market, who, of_many, known, |id| json!({ "ids": [market.drop, id] })).await;
                 assert_eq!(body["data"]["nodes"][1], json!(null), "{known}");
                 assert_eq!(body["data"]["nodes"][0]["id"], json!(market.drop));
             }
@@ -60,33 +64,52 @@ on_both! {
                 alike(&market, who, query, known, |id| json!({ "id": id })).await;
             }
             let draft = "query($c: String!, $s: String!) { drop(creator: $c, slug: $s) { id } }";
-            let body = alike(&market, who, draft, "secret-plans", |slug| json!({ "c": "olaria-do-vale", "s": slug })).await;
+            let body = alike(
+                &market,
+                who,
+                draft,
+                "secret-plans",
+                |slug| json!({ "c": "olaria-do-vale", "s": slug }),
+            )
+            .await;
             assert_eq!(body["data"]["drop"], json!(null));
-            let quote = "query($i: CheckoutQuoteInput!) { checkoutQuote(input: $i) { errors { code path message } } }";
-            let line = |id: &str| json!({ "i": { "country": "DE", "lines": [{ "itemId": id, "units": 1 }] } });
+            let quote = "query($i: CheckoutQuoteInput!) { \
+                         checkoutQuote(input: $i) { errors { code path message } } }";
+            let line =
+                |id: &str| json!({ "i": { "country": "DE", "lines": [{ "itemId": id, "units": 1 }] } });
             let body = alike(&market, who, quote, &things.draft_item, line).await;
             assert_eq!(body["data"]["checkoutQuote"]["errors"][0]["code"], "NOT_FOUND", "{body:#}");
         }
 
         for who in [rival_asks, guest_asks, ("nobody", None)] {
             for (name, known, input) in things.changes(&market, &own, &own_draft) {
-                let query = mutation(name, "").replace("errors { code path }", "errors { code path message }");
+                let query =
+                    mutation(name, "").replace("errors { code path }", "errors { code path message }");
                 let body = alike(&market, who, &query, known, |id| json!({ "input": input(id) })).await;
                 if who.0 == "rival" {
                     let code = body["data"][name]["errors"][0]["code"].as_str().unwrap_or_default();
                     assert!(code == "NOT_FOUND" || code == "VARIANT_NOT_FOUND", "{name}: {body:#}");
                 } else {
-                    let buys = matches!(name, "checkoutReserve" | "checkoutPay" | "reservationCancel") && who.0 == "guest";
+                    let buys = matches!(name, "checkoutReserve" | "checkoutPay" | "reservationCancel")
+                        && who.0 == "guest";
                     let code = &body["errors"][0]["extensions"]["code"];
-                    assert!(buys || code == "FORBIDDEN" || code == "UNAUTHENTICATED", "{name} by {}: {body:#}", who.0);
+                    assert!(
+                        buys || code == "FORBIDDEN" || code == "UNAUTHENTICATED",
+                        "{name} by {}: {body:#}",
+                        who.0
+                    );
                 }
             }
         }
-        assert_eq!(things.as_their_owners_see_them(&market, buyer).await, before, "strangers changed something");
+        assert_eq!(
+            things.as_their_owners_see_them(&market, buyer).await,
+            before,
+            "strangers changed something"
+        );
     }
 }
 
-/// What belongs to the owner of the creator, and to a buyer.
+/// The objects of the creator's owner and of a buyer.
 struct Things {
     draft: String,
     draft_item: String,
@@ -115,8 +138,8 @@ impl Things {
         Self { draft, draft_item, token, checkout, reservation, account, session }
     }
 
-    /// Every mutation that takes the id of something that may be another's; twice with something of one's own
-    /// beside it.
+    /// Returns every mutation that takes the id of an object that can belong to another person. Two of them
+    /// also take an own object.
     fn changes<'a>(&'a self, market: &'a Market, own: &'a str, own_draft: &'a str) -> Vec<Change<'a>> {
         let mut changes: Vec<Change<'a>> = Vec::new();
         for drop in [self.draft.as_str(), &market.drop] {
@@ -126,7 +149,9 @@ impl Things {
             }
             let item = |id: &str| {
                 let tiers = json!([{ "price": "1.00" }]);
-                json!({ "dropId": id, "variantId": market.variant, "units": 1, "perBuyerMax": 1, "tiers": tiers })
+                json!({
+                    "dropId": id, "variantId": market.variant, "units": 1, "perBuyerMax": 1, "tiers": tiers,
+                })
             };
             changes.push(("dropItemAdd", drop, Box::new(item)));
         }
@@ -174,7 +199,11 @@ impl Things {
             &self.draft_item,
             Box::new(|id| market.reserving(id, "stranger-1")),
         ));
-        let pay = |id: &str| json!({ "checkoutId": id, "paymentMethod": "pm_sandbox_success", "idempotencyKey": new_key() });
+        let pay = |id: &str| {
+            json!({
+                "checkoutId": id, "paymentMethod": "pm_sandbox_success", "idempotencyKey": new_key(),
+            })
+        };
         changes.push(("checkoutPay", &self.checkout, Box::new(pay)));
         let cancel = |id: &str| json!({ "reservationId": id, "idempotencyKey": new_key() });
         changes.push(("reservationCancel", &self.reservation, Box::new(cancel)));
@@ -186,14 +215,19 @@ impl Things {
             creator: node(id: $creator) { ... on Creator { name version shippingTariffs { country } } }
             draft: node(id: $draft) { ... on Drop { title phase version items { id units } } }
             drop: node(id: $drop) { ... on Drop { title phase version items { id units } } }
-            product: node(id: $product) { ... on Product { title version archivedAt variants { title archivedAt } } }
+            product: node(id: $product) {
+                ... on Product { title version archivedAt variants { title archivedAt } }
+            }
             apiTokens(creatorId: $creator) { nodes { id revokedAt } }
             reservations(creatorId: $creator) { nodes { id state } }
         }";
-        let ids = json!({ "creator": market.creator, "draft": self.draft, "drop": market.drop, "product": market.product });
+        let ids = json!({
+            "creator": market.creator, "draft": self.draft, "drop": market.drop, "product": market.product,
+        });
         let owners = market.graphql(Some(&market.owner), query, ids).await;
         let query = format!(
-            "{{ checkouts {{ nodes {{ {CHECKOUT} }} }} viewer {{ account {{ sessions {{ totalCount }} }} }} }}"
+            "{{ checkouts {{ nodes {{ {CHECKOUT} }} }} \
+             viewer {{ account {{ sessions {{ totalCount }} }} }} }}"
         );
         json!([owners, market.graphql(Some(buyer), &query, json!({})).await])
     }

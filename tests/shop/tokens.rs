@@ -1,4 +1,4 @@
-//! API tokens: what a storefront may do with each, and that a revoked one is worth nothing at once.
+//! API tokens: what a storefront can do with each kind, and that a revoked token stops working at once.
 
 use serde_json::{Value, json};
 
@@ -8,20 +8,29 @@ const DRAFT: &str = "query($id: ID!) { node(id: $id) { id } }";
 const RESERVATIONS: &str = "query($id: ID!) { reservations(creatorId: $id) { totalCount } }";
 
 on_both! {
-    async fn a_publishable_token_reads_what_its_creator_shows_and_lets_guests_in_and_nothing_more(setup: Setup) {
+    async fn a_publishable_token_can_only_read_its_creators_public_data_and_sign_guests_in(setup: Setup) {
         let market = Market::open(setup, 10, 1).await;
-        let (draft, _) = market.new_draft(&market.owner, &market.creator, &market.variant, "Secret plans", 5).await;
+        let (draft, _) =
+            market.new_draft(&market.owner, &market.creator, &market.variant, "Secret plans", 5).await;
         let rival = &market.buyers[0];
         market.new_creator(rival, "Rivals").await;
         let (_, token) = make(&market, "PUBLISHABLE", &[]).await;
         let token = token.as_str();
         assert!(token.starts_with("sr_pub_"), "{token}");
 
-        let query = "{ viewer { kind token { kind permissions } } drops { nodes { id } } creators { nodes { slug } } }";
+        let query = "{ viewer { kind token { kind permissions } } drops { nodes { id } } \
+                     creators { nodes { slug } } }";
         let data = market.graphql(Some(token), query, json!({})).await;
-        assert_eq!(data["viewer"], json!({ "kind": "TOKEN", "token": { "kind": "PUBLISHABLE", "permissions": [] } }));
+        assert_eq!(
+            data["viewer"],
+            json!({ "kind": "TOKEN", "token": { "kind": "PUBLISHABLE", "permissions": [] } })
+        );
         assert_eq!(data["drops"]["nodes"], json!([{ "id": market.drop }]));
-        assert_eq!(data["creators"]["nodes"], json!([{ "slug": "olaria-do-vale" }]), "another creator's window is another's");
+        assert_eq!(
+            data["creators"]["nodes"],
+            json!([{ "slug": "olaria-do-vale" }]),
+            "other creators are not visible"
+        );
         assert_eq!(market.graphql(Some(token), DRAFT, json!({ "id": draft })).await["node"], json!(null));
 
         refused(&market, token, RESERVATIONS, json!({ "id": market.creator })).await;
@@ -43,9 +52,10 @@ on_both! {
         market.reserve(guest["token"].as_str().unwrap()).await;
     }
 
-    async fn a_secret_token_may_do_what_it_was_given_and_a_revoked_one_is_refused_at_once(setup: Setup) {
+    async fn a_secret_token_has_exactly_its_permissions_and_a_revoked_one_is_refused_at_once(setup: Setup) {
         let market = Market::open(setup, 10, 1).await;
-        let (draft, _) = market.new_draft(&market.owner, &market.creator, &market.variant, "Secret plans", 5).await;
+        let (draft, _) =
+            market.new_draft(&market.owner, &market.creator, &market.variant, "Secret plans", 5).await;
         let all = ["CATALOG_READ", "CATALOG_WRITE", "PROFILE_WRITE", "RESERVATIONS_READ", "SESSIONS_OPEN"];
         for given in all {
             let (token_id, token) = make(&market, "SECRET", &[given]).await;
@@ -55,10 +65,26 @@ on_both! {
             assert_eq!(!seen["node"].is_null(), given == "CATALOG_READ", "{given}: {seen}");
             for (needed, query, variables) in [
                 ("RESERVATIONS_READ", RESERVATIONS.to_owned(), json!({ "id": market.creator })),
-                ("CATALOG_WRITE", mutation("dropUpdate", ""), json!({ "input": { "id": draft, "title": "Plans" } })),
-                ("PROFILE_WRITE", mutation("creatorUpdate", ""), json!({ "input": { "id": market.creator, "tagline": "Clay" } })),
-                ("SESSIONS_OPEN", mutation("sessionRequest", ""), json!({ "input": { "email": "who@example.org" } })),
-                ("nothing", mutation("checkoutReserve", ""), json!({ "input": market.reserving(&market.item, &new_key()) })),
+                (
+                    "CATALOG_WRITE",
+                    mutation("dropUpdate", ""),
+                    json!({ "input": { "id": draft, "title": "Plans" } }),
+                ),
+                (
+                    "PROFILE_WRITE",
+                    mutation("creatorUpdate", ""),
+                    json!({ "input": { "id": market.creator, "tagline": "Clay" } }),
+                ),
+                (
+                    "SESSIONS_OPEN",
+                    mutation("sessionRequest", ""),
+                    json!({ "input": { "email": "who@example.org" } }),
+                ),
+                (
+                    "nothing",
+                    mutation("checkoutReserve", ""),
+                    json!({ "input": market.reserving(&market.item, &new_key()) }),
+                ),
                 ("nothing", "{ accounts { totalCount } }".to_owned(), json!({})),
             ] {
                 if needed == given {
@@ -75,7 +101,9 @@ on_both! {
         }
     }
 
-    async fn a_storefront_opens_a_session_for_a_buyer_who_agrees_by_letter_until_its_token_is_revoked(setup: Setup) {
+    async fn a_storefront_opens_a_session_for_a_buyer_who_agrees_by_letter_until_its_token_is_revoked(
+        setup: Setup,
+    ) {
         let market = Market::open(setup, 10, 1).await;
         let (token_id, token) = make(&market, "SECRET", &["SESSIONS_OPEN"]).await;
         let (_, other) = make(&market, "SECRET", &["SESSIONS_OPEN"]).await;
@@ -83,7 +111,10 @@ on_both! {
         market.done(&token, "sessionRequest", "accepted", json!({ "email": email })).await;
         let link = market.code_from(&email, "/open-session?").await;
         let stolen = market.tried(&other, "sessionOpen", "token", json!({ "link": link })).await;
-        assert_eq!(stolen["errors"][0]["code"], "LINK_INVALID", "only the storefront that asked");
+        assert_eq!(
+            stolen["errors"][0]["code"], "LINK_INVALID",
+            "only the storefront that requested the link can use it"
+        );
         let fields = "token viewer { kind account { email } }";
         let opened = market.done(&token, "sessionOpen", fields, json!({ "link": link })).await;
         assert_eq!(opened["viewer"], json!({ "kind": "ACCOUNT", "account": null }));
@@ -100,7 +131,7 @@ on_both! {
     }
 }
 
-/// The id and the secret of a new token of the creator.
+/// Creates a token of the creator, and returns its id and its secret.
 pub(crate) async fn make(market: &Market, kind: &str, permissions: &[&str]) -> (String, String) {
     let input =
         json!({ "creatorId": market.creator, "kind": kind, "name": "Shop", "permissions": permissions });

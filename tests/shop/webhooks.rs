@@ -1,5 +1,5 @@
-//! Webhooks: only the gateway's are taken, each has its effect once, and none is believed more than the
-//! gateway itself.
+//! Webhooks: only those of the gateway are accepted, each has its effect once, and the gateway is asked
+//! before a webhook has any effect.
 
 use std::time::{Duration, Instant};
 
@@ -27,15 +27,21 @@ on_both! {
         market.letter(&address_of(1), "Subject: Your reservation is confirmed").await;
         let all = |taken: &[Taken]| taken.len() >= 2 && taken.iter().all(|taken| taken.applied);
         let delivered = delivered_when(&market, all).await;
-        let (open_before, paid_before) = (market.checkout(waiting, &open).await, market.checkout(paying, &paid).await);
+        let (open_before, paid_before) =
+            (market.checkout(waiting, &open).await, market.checkout(paying, &paid).await);
         assert_eq!(open_before["payment"]["status"], "REQUIRES_ACTION");
-        assert_eq!((&paid_before["status"], &paid_before["payment"]["captured"]["amount"]), (&json!("CONFIRMED"), &json!(DEPOSIT)));
-        let [asked, told] = ["payment.requires_action", "payment.succeeded"].map(|kind| event(&delivered, kind));
+        assert_eq!(
+            (&paid_before["status"], &paid_before["payment"]["captured"]["amount"]),
+            (&json!("CONFIRMED"), &json!(DEPOSIT))
+        );
+        let [asked, told] =
+            ["payment.requires_action", "payment.succeeded"].map(|kind| event(&delivered, kind));
         let now = SystemClock.now();
 
-        // Says that what only waits for its buyer was paid: with no signature, a wrong one, of another text,
-        // out of time.
-        let lie = json!({ "id": "sbxe_made_up", "kind": "payment.succeeded", "intent": asked["intent"] }).to_string();
+        // A forged webhook reports that a waiting payment was paid. It is sent without a signature, with a
+        // wrong one, with the signature of another text, and with an old one.
+        let lie = json!({ "id": "sbxe_made_up", "kind": "payment.succeeded", "intent": asked["intent"] })
+            .to_string();
         let right = sign(SECRET.as_bytes(), now, lie.as_bytes());
         let far = TimeDelta::seconds(TOLERANCE_SECS + 60);
         for (header, body) in [
@@ -52,22 +58,26 @@ on_both! {
         }
         assert_eq!(post(&market, "gold", Some(&right), &lie).await, 404);
         let kept = self::delivered(&market).await;
-        assert_eq!(kept.len(), delivered.len(), "nothing of it was taken in: {kept:#?}");
+        assert_eq!(kept.len(), delivered.len(), "no forged webhook was stored: {kept:#?}");
 
-        // The right ones once more, twice each, and one that is new: what counts is what the gateway says
-        // when asked.
+        // Send the genuine webhooks again, twice each, and a new one with a valid signature. Its effect is
+        // only what the gateway reports when it is asked.
         let fresh = json!({ "id": "sbxe_made_up", "kind": "payment.succeeded", "intent": told["intent"] });
         let unknown = format!("sbxi_{}", "0".repeat(32));
         let nobodys = json!({ "id": "sbxe_nobodys", "kind": "payment.succeeded", "intent": unknown });
         for webhook in [asked, told, &fresh, &nobodys, &lie_of_its_own(asked)] {
             let body = webhook.to_string();
             for _ in 0..2 {
-                assert_eq!(post(&market, "sandbox", Some(&signed_at(SystemClock.now(), &body)), &body).await, 200, "{body}");
+                assert_eq!(
+                    post(&market, "sandbox", Some(&signed_at(SystemClock.now(), &body)), &body).await,
+                    200,
+                    "{body}"
+                );
             }
         }
         let others = |taken: &Taken| taken.body["id"] == nobodys["id"] || taken.applied;
         let kept = delivered_when(&market, |taken| taken.iter().all(others)).await;
-        assert_eq!(kept.len(), delivered.len() + 3, "each was taken in once: {kept:#?}");
+        assert_eq!(kept.len(), delivered.len() + 3, "each was stored once: {kept:#?}");
         assert_eq!(market.checkout(waiting, &open).await, open_before);
         assert_eq!(market.checkout(paying, &paid).await, paid_before);
         assert_eq!(market.stock().await, (8, 1, 1));
@@ -76,7 +86,7 @@ on_both! {
     }
 }
 
-/// Rightly signed, but not true.
+/// Returns a webhook with false content, which is sent with a valid signature.
 fn lie_of_its_own(asked: &Value) -> Value {
     json!({ "id": "sbxe_a_lie", "kind": "payment.succeeded", "intent": asked["intent"] })
 }
@@ -93,14 +103,15 @@ async fn post(market: &Market, gateway: &str, signature: Option<&str>, body: &st
     request.header("content-type", "application/json").send().await.unwrap().status().as_u16()
 }
 
-/// A webhook of the inbox: what came, and whether it has had its effect.
+/// A webhook in the inbox: its body, and whether it has been applied.
 #[derive(Debug)]
 struct Taken {
     body: Value,
     applied: bool,
 }
 
-/// What the server keeps of webhooks. The sandbox's names of payments are in no answer of the API.
+/// Returns the webhooks in the server's inbox. They are read from the database, because the API does not show
+/// the sandbox's names of payments.
 async fn delivered(market: &Market) -> Vec<Taken> {
     let database = Database::connect(market.database_url()).await.unwrap();
     let select =
@@ -119,7 +130,7 @@ async fn delivered(market: &Market) -> Vec<Taken> {
     taken
 }
 
-/// The same, once it is like that.
+/// Waits until the webhooks in the inbox satisfy the condition, and returns them.
 async fn delivered_when(market: &Market, good: impl Fn(&[Taken]) -> bool) -> Vec<Taken> {
     let patience = Instant::now();
     loop {
@@ -127,7 +138,7 @@ async fn delivered_when(market: &Market, good: impl Fn(&[Taken]) -> bool) -> Vec
         if good(&taken) {
             return taken;
         }
-        assert!(patience.elapsed() < SOON, "it did not come to that: {taken:#?}");
+        assert!(patience.elapsed() < SOON, "the condition was not met: {taken:#?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -1,5 +1,4 @@
-//! How much one client may have: connections, operations, what it says at once; and until when its token
-//! holds.
+//! The limits of a live client: connections, operations, pending messages, and the validity of its token.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn connections_are_bounded_by_address_and_in_all() {
+async fn connections_are_limited_per_address_and_in_total() {
     for (variable, full) in
         [("SMALLRUN_LIVE_CONNECTIONS_PER_ADDRESS_MAX", 429), ("SMALLRUN_LIVE_CONNECTIONS_MAX", 503)]
     {
@@ -28,19 +27,19 @@ async fn connections_are_bounded_by_address_and_in_all() {
         let refused = stream().await.unwrap();
         assert_eq!(refused.status().as_u16(), full, "{variable}");
         assert!(refused.headers().contains_key("retry-after"), "{variable}");
-        // Ordinary requests go on.
+        // Ordinary requests still work.
         server.graphql(None, "{ __typename }", json!({})).await;
         drop((first, second));
         let patience = Instant::now();
         while stream().await.unwrap().status() != 200 {
-            assert!(patience.elapsed() < Duration::from_secs(10), "a place is not given back");
+            assert!(patience.elapsed() < Duration::from_secs(10), "a closed connection still counts");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 }
 
 #[tokio::test]
-async fn operations_are_bounded_on_each_socket() {
+async fn operations_are_limited_per_socket() {
     let market = Market::open(Setup::empty().with("SMALLRUN_LIVE_OPERATIONS_MAX", "2"), 5, 1).await;
     let mut socket = Socket::open(&market, None).await;
     for id in ["1", "2"] {
@@ -54,7 +53,7 @@ async fn operations_are_bounded_on_each_socket() {
     socket.say(json!({ "type": "complete", "id": "1" })).await;
     socket.subscribe("3", STOCK, json!({ "id": market.drop })).await;
     assert_eq!(free(&socket.data("3").await), 5);
-    // Not even refusals are kept ready without end.
+    // The number of pending refusals is limited, too.
     let payload = json!({ "query": STOCK, "variables": { "id": market.drop } });
     let asked =
         |number: u32| json!({ "type": "subscribe", "id": format!("more-{number}"), "payload": payload });

@@ -1,11 +1,11 @@
-//! The reference clients, `graphql-ws` and `graphql-sse` of npm, against the real binary.
+//! The reference clients `graphql-ws` and `graphql-sse` from npm, against the real binary.
 
 use serde_json::json;
 
 use crate::{harness::Setup, market::Market, node};
 
 #[tokio::test]
-async fn the_reference_clients_are_served() {
+async fn the_reference_clients_work() {
     let market = Market::open(Setup::empty().with("SMALLRUN_LIVE_KEEP_ALIVE_SECS", "1"), 50, 2).await;
     let given = json!({
         "url": market.at("/graphql"), "drop": market.drop, "token": market.buyers[0],

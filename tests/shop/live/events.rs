@@ -1,4 +1,4 @@
-//! Server-sent events by the letter of `graphql-sse`, distinct connections mode.
+//! Server-sent events, exactly as specified by `graphql-sse` in distinct connections mode.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::{
     market::Market,
 };
 
-/// A stream of events that is being read.
+/// An open stream of events.
 struct Events {
     response: Response,
     text: String,
@@ -25,7 +25,7 @@ impl Events {
         Self { response, text: String::new() }
     }
 
-    /// The next block of lines: an event or a comment.
+    /// Returns the next block of lines: an event or a comment.
     async fn block(&mut self) -> Option<String> {
         loop {
             if let Some((block, rest)) = self.text.split_once("\n\n") {
@@ -39,7 +39,7 @@ impl Events {
         }
     }
 
-    /// The next event: its name, and its data.
+    /// Returns the name and the data of the next event.
     async fn event(&mut self) -> Option<(String, String)> {
         loop {
             let block = self.block().await?;
@@ -64,7 +64,7 @@ impl Events {
     }
 }
 
-/// The address of a request by GET.
+/// Returns the URL of a GET request.
 fn asked_by_url(market: &Market, query: &[(&str, &str)]) -> String {
     let encoded = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
     let pairs: Vec<_> = query.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
@@ -82,20 +82,20 @@ async fn a_subscription_is_a_stream_of_events_by_post_and_by_get() {
         .get(asked_by_url(&market, &[("query", STOCK), ("variables", &variables.to_string())]));
     let mut streams = [Events::open(post).await, Events::open(get).await];
     for stream in &mut streams {
-        assert_eq!(stream.block().await.as_deref(), Some(":"), "the client knows at once that it is through");
+        assert_eq!(stream.block().await.as_deref(), Some(":"), "a comment confirms the connection at once");
         assert_eq!(free(&stream.next().await["data"]), 5);
     }
     market.reserve(&market.buyers[0]).await;
     for stream in &mut streams {
         assert_eq!(free(&stream.next().await["data"]), 4);
         let quiet = Instant::now();
-        assert_eq!(stream.block().await.as_deref(), Some(":"), "a comment keeps it alive");
+        assert_eq!(stream.block().await.as_deref(), Some(":"), "a comment keeps the stream alive");
         assert!(quiet.elapsed() < Duration::from_secs(3));
     }
 }
 
 #[tokio::test]
-async fn queries_and_mutations_have_one_event_and_refusals_come_as_one() {
+async fn queries_mutations_and_refusals_are_sent_as_one_event() {
     let market = Market::open(Setup::empty(), 5, 1).await;
     let post = |query: &str, variables: Value| {
         market
@@ -136,7 +136,7 @@ async fn queries_and_mutations_have_one_event_and_refusals_come_as_one() {
 }
 
 #[tokio::test]
-async fn what_is_no_request_has_its_status() {
+async fn invalid_requests_get_their_http_status() {
     let market = Market::open(Setup::empty(), 5, 1).await;
     let url = market.at("/graphql");
     let post = || market.client().post(&url).header("accept", "text/event-stream");

@@ -1,4 +1,4 @@
-//! What is watched as it changes: the protocols by the letter, the bounds, and what subscribers are told.
+//! Live updates: the protocols, the limits, and the updates that subscribers receive.
 
 mod bounds;
 mod clients;

@@ -1,4 +1,4 @@
-//! `graphql-transport-ws` by the letter: every close code, and every message.
+//! The protocol `graphql-transport-ws`: every close code and every message.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ fn subscribe(id: &str, query: &str) -> Value {
 }
 
 #[tokio::test]
-async fn each_breach_of_the_protocol_has_its_code() {
+async fn each_violation_of_the_protocol_has_its_close_code() {
     let market = Market::open(Setup::empty(), 5, 1).await;
     let stock = json!({
         "type": "subscribe", "id": "1", "payload": { "query": STOCK, "variables": { "id": market.drop } },
@@ -88,7 +88,7 @@ async fn each_breach_of_the_protocol_has_its_code() {
     }
     for protocol in [None, Some("graphql-ws"), Some("graphql-transport-ws2")] {
         let opened = Socket::try_open(&market, handshake(&market, protocol)).await;
-        // A client that offers protocols of which none is taken gives up by itself.
+        // If the server accepts none of the offered protocols, the client closes the connection itself.
         if let Ok(mut socket) = opened {
             assert_eq!(socket.closed().await.0, 4406, "{protocol:?}");
         }
@@ -96,7 +96,7 @@ async fn each_breach_of_the_protocol_has_its_code() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_begin_is_closed() {
+async fn a_client_without_connection_init_is_disconnected() {
     let server = Server::start(Setup::empty().with("SMALLRUN_LIVE_INIT_SECS", "1")).await;
     let mut socket = Socket::silent(&server).await;
     let began = Instant::now();
@@ -107,7 +107,7 @@ async fn a_client_that_does_not_begin_is_closed() {
 }
 
 #[tokio::test]
-async fn a_failure_of_ours_is_told_from_a_token_that_is_not_good() {
+async fn a_server_error_is_distinguished_from_an_invalid_token() {
     let market = Market::open(Setup::empty(), 5, 1).await;
     let rows = Database::connect(market.database_url()).await.unwrap();
     rows.execute_unprepared("ALTER TABLE sessions RENAME TO sessions_elsewhere").await.unwrap();
@@ -124,9 +124,9 @@ async fn a_failure_of_ours_is_told_from_a_token_that_is_not_good() {
 }
 
 #[tokio::test]
-async fn broken_frames_have_their_codes() {
+async fn broken_frames_have_their_close_codes() {
     let server = Server::start(Setup::empty()).await;
-    // A close that nobody answers is waited for: they are tried beside each other.
+    // The server waits for the answer to a close frame, so all cases run at the same time.
     let breaches = [
         ("an unmasked frame", b"\x81\x02{}".as_slice(), 1002_u16),
         ("an unknown opcode", b"\x83\x80\0\0\0\0", 1002),
@@ -138,8 +138,10 @@ async fn broken_frames_have_their_codes() {
     join_all(breaches.map(|(what, frame, code)| async move {
         let mut stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
         let head = format!(
-            "GET /graphql HTTP/1.1\r\nhost: {}\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
-             sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-protocol: graphql-transport-ws\r\n\r\n",
+            "GET /graphql HTTP/1.1\r\nhost: {}\r\nconnection: Upgrade\r\n\
+             upgrade: websocket\r\nsec-websocket-version: 13\r\n\
+             sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             sec-websocket-protocol: graphql-transport-ws\r\n\r\n",
             server.address()
         );
         stream.write_all(head.as_bytes()).await.unwrap();
@@ -149,24 +151,25 @@ async fn broken_frames_have_their_codes() {
         let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap() + 4;
         let (head, frames) = answer.split_at(end);
         assert!(String::from_utf8_lossy(head).contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{what}");
-        assert_eq!((frames[0], u16::from_be_bytes([frames[2], frames[3]])), (0x88, code), "{what}: {frames:?}");
+        let closed_with = u16::from_be_bytes([frames[2], frames[3]]);
+        assert_eq!((frames[0], closed_with), (0x88, code), "{what}: {frames:?}");
     }))
     .await;
     let plain =
         server.client().get(server.at("/graphql")).header("upgrade", "websocket").send().await.unwrap();
-    assert_eq!(plain.status(), 400, "no WebSocket handshake");
+    assert_eq!(plain.status(), 400, "the request is not a WebSocket handshake");
 }
 
 #[tokio::test]
 async fn both_sides_ping_and_pong() {
     let server = Server::start(Setup::empty().with("SMALLRUN_LIVE_KEEP_ALIVE_SECS", "1")).await;
     let mut socket = Socket::silent(&server).await;
-    // Before the connection is acknowledged, too.
+    // Pings are also answered before the connection is acknowledged.
     socket.say(json!({ "type": "ping", "payload": { "at": 7 } })).await;
     assert_eq!(socket.hear().await, json!({ "type": "pong" }));
     socket.say(json!({ "type": "pong" })).await;
     socket.send(Message::Ping(b"abc".to_vec().into())).await;
-    // The server's own come when it is their time.
+    // The server's own pings arrive at their interval.
     let (mut answered, mut asked) = (false, false);
     while !(answered && asked) {
         match socket.frame().await {
@@ -178,16 +181,17 @@ async fn both_sides_ping_and_pong() {
 }
 
 #[tokio::test]
-async fn a_client_of_which_nothing_is_heard_is_let_go() {
+async fn a_client_that_does_not_answer_pings_is_disconnected() {
     let server = Server::start(Setup::empty().with("SMALLRUN_LIVE_KEEP_ALIVE_SECS", "1")).await;
     let mut stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
     let head = format!(
-        "GET /graphql HTTP/1.1\r\nhost: {}\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+        "GET /graphql HTTP/1.1\r\nhost: {}\r\nconnection: Upgrade\r\n\
+         upgrade: websocket\r\nsec-websocket-version: 13\r\n\
          sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-protocol: graphql-transport-ws\r\n\r\n",
         server.address()
     );
     stream.write_all(head.as_bytes()).await.unwrap();
-    // A `connection_init`, masked with nothing, and not a word more: pings are not answered.
+    // Send `connection_init` with a zero mask, and nothing else: pings are not answered.
     let init = br#"{"type":"connection_init"}"#;
     let frame = [&[0x81, 0x80 | u8::try_from(init.len()).unwrap(), 0, 0, 0, 0], init.as_slice()].concat();
     stream.write_all(&frame).await.unwrap();
@@ -204,7 +208,7 @@ async fn queries_and_mutations_run_over_a_socket_too() {
     socket.subscribe("q", "query Q { __typename }", json!({})).await;
     assert_eq!(socket.data("q").await, json!({ "__typename": "Query" }));
     assert_eq!(socket.hear().await, json!({ "type": "complete", "id": "q" }));
-    // The id is free again.
+    // The id can be used again.
     let reserve = crate::market::mutation("checkoutReserve", "checkout { status }");
     socket.subscribe("q", &reserve, json!({ "input": market.reserving(&market.item, "by-socket-1") })).await;
     assert_eq!(socket.data("q").await["checkoutReserve"]["checkout"]["status"], "HELD");
@@ -224,7 +228,7 @@ async fn queries_and_mutations_run_over_a_socket_too() {
         assert!(message["type"] == "error" && message["id"] == "bad", "{query}: {message:#}");
         assert_eq!(message["payload"][0]["extensions"]["code"], code, "{query}: {message:#}");
     }
-    // In pieces, and several at once.
+    // Send a message in fragments, and several operations at once.
     socket.subscribe("a", "{ a: __typename }", json!({})).await;
     socket.subscribe("b", "{ b: __typename }", json!({})).await;
     let mut heard = Vec::new();
@@ -236,7 +240,7 @@ async fn queries_and_mutations_run_over_a_socket_too() {
 }
 
 #[tokio::test]
-async fn what_a_client_completes_is_told_no_more_and_leaves_nothing_behind() {
+async fn a_completed_operation_gets_no_more_results_and_is_removed() {
     let market = Market::open(Setup::empty(), 5, 2).await;
     let mut socket = Socket::open(&market, None).await;
     for id in ["1", "2"] {
@@ -247,7 +251,7 @@ async fn what_a_client_completes_is_told_no_more_and_leaves_nothing_behind() {
     socket.say(json!({ "type": "complete", "id": "of nobody" })).await;
     market.reserve(&market.buyers[0]).await;
     assert_eq!(free(&socket.data("2").await), 4);
-    // The id can be taken again at once.
+    // The id can be used again at once.
     socket.subscribe("1", STOCK, json!({ "id": market.drop })).await;
     assert_eq!(free(&socket.data("1").await), 4);
     drop(socket);
@@ -269,7 +273,7 @@ async fn gauge_becomes(server: &Server, name: &str, value: &str) {
 }
 
 #[tokio::test]
-async fn a_token_in_the_handshake_is_checked_before_it_and_holds_unless_another_comes() {
+async fn a_token_in_the_handshake_is_checked_and_used_unless_connection_init_has_another() {
     let market = Market::open(Setup::empty(), 5, 2).await;
     let with = |token: &str| {
         let mut request = handshake(&market, Some("graphql-transport-ws"));

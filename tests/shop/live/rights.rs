@@ -1,4 +1,5 @@
-//! Rights that change while something is watched: the connections of who had them end, whatever changed them.
+//! Permissions that change during a subscription: the connections of viewers who lose a permission end,
+//! whatever changed it.
 
 use std::time::{Duration, Instant};
 
@@ -15,16 +16,16 @@ const DROP: &str = "subscription($id: ID!) { dropChanged(id: $id) { phase } }";
 const RESERVATION: &str = "subscription($id: ID!) { reservationChanged(id: $id) { state } }";
 const CHECKOUT: &str = "subscription($id: ID!) { checkoutChanged(id: $id) { status } }";
 
-/// Somebody who sees something for a reason, and what takes the reason away.
+/// A viewer who can see an object, and a change that removes the permission.
 struct Case<'a> {
     token: &'a str,
     watched: &'a [(&'a str, &'a str)],
     change: String,
-    /// What is said of it afterwards: a code, or nothing more than of an unknown id.
+    /// The error code afterwards; `None` if the response is the same as for an unknown id.
     code: Option<&'a str>,
 }
 
-/// The first that is told of something.
+/// Subscribes to an object, and returns the first result.
 async fn told(socket: &mut Socket, id: &str, query: &str, of: &str) -> Value {
     socket.subscribe(id, query, json!({ "id": of })).await;
     let message = socket.hear().await;
@@ -37,11 +38,15 @@ fn is_null(payload: &Value) -> bool {
 }
 
 on_both! {
-    async fn who_may_see_a_thing_no_longer_is_told_no_more_of_it(setup: Setup) {
+    async fn a_viewer_who_loses_a_permission_gets_no_more_updates(setup: Setup) {
         let market = Market::open(setup, 5, 2).await;
-        let (draft, _) = market.new_draft(&market.owner, &market.creator, &market.variant, "Secret plans", 3).await;
+        let (draft, _) =
+            market.new_draft(&market.owner, &market.creator, &market.variant, "Secret plans", 3).await;
         let bought = market.reserve(&market.buyers[0]).await;
-        let line = market.checkout(&market.buyers[0], &bought).await["reservations"][0]["id"].as_str().unwrap().to_owned();
+        let line = market.checkout(&market.buyers[0], &bought).await["reservations"][0]["id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         let (_, staff) = tokens::make(&market, "SECRET", &["CATALOG_READ", "RESERVATIONS_READ"]).await;
         let rows = Database::connect(market.database_url()).await.unwrap();
         let mut bystander = Socket::open(&market, Some(&market.buyers[1])).await;
@@ -62,7 +67,10 @@ on_both! {
             Case {
                 token: &market.buyers[0],
                 watched: &[(RESERVATION, &line), (CHECKOUT, &bought)],
-                change: format!("UPDATE accounts SET email_confirmed_at = NULL WHERE email = '{}'", address_of(0)),
+                change: format!(
+                    "UPDATE accounts SET email_confirmed_at = NULL WHERE email = '{}'",
+                    address_of(0)
+                ),
                 code: Some("EMAIL_UNCONFIRMED"),
             },
         ] {
@@ -72,22 +80,33 @@ on_both! {
                 assert!(!is_null(&first), "{query}: {first:#}");
             }
             let (query, of) = watched[0];
-            let events = market.client().post(market.at("/graphql")).header("accept", "text/event-stream").bearer_auth(token);
-            let events = events.json(&json!({ "query": query, "variables": { "id": of } })).send().await.unwrap();
+            let events = market
+                .client()
+                .post(market.at("/graphql"))
+                .header("accept", "text/event-stream")
+                .bearer_auth(token);
+            let events =
+                events.json(&json!({ "query": query, "variables": { "id": of } })).send().await.unwrap();
             rows.execute_unprepared(&change).await.unwrap();
             let changed = Instant::now();
             let (closed, reason) = socket.closed().await;
             assert!(closed == 4403 && reason.contains("changed"), "{change}: {closed} {reason}");
             assert!(changed.elapsed() < Duration::from_millis(2_500), "{change}: {:?}", changed.elapsed());
             let events = events.text().await.unwrap();
-            assert!(events.contains("UNAUTHENTICATED") && events.ends_with("event: complete\ndata: \n\n"), "{change}: {events}");
+            assert!(
+                events.contains("UNAUTHENTICATED") && events.ends_with("event: complete\ndata: \n\n"),
+                "{change}: {events}"
+            );
             let mut again = Socket::open(&market, Some(token)).await;
             for (number, (query, of)) in watched.iter().enumerate() {
                 let payload = told(&mut again, &number.to_string(), query, of).await;
                 assert!(is_null(&payload), "{change}, {query}: {payload:#}");
                 let needs_rights = *query != DROP && *query != STOCK;
                 let expected = code.filter(|_| needs_rights).map_or(Value::Null, Value::from);
-                assert_eq!(payload["errors"][0]["extensions"]["code"], expected, "{change}, {query}: {payload:#}");
+                assert_eq!(
+                    payload["errors"][0]["extensions"]["code"], expected,
+                    "{change}, {query}: {payload:#}"
+                );
                 assert_eq!(again.hear().await["type"], "complete", "{change}, {query}");
             }
         }
@@ -95,7 +114,7 @@ on_both! {
         bystander.is_quiet(Duration::from_millis(500)).await;
     }
 
-    async fn who_may_do_more_from_now_on_is_told_to_connect_again(setup: Setup) {
+    async fn a_viewer_who_gains_a_permission_is_asked_to_reconnect(setup: Setup) {
         let market = Market::open(setup, 5, 1).await;
         let mut socket = Socket::open(&market, Some(&market.buyers[0])).await;
         assert!(!is_null(&told(&mut socket, "1", STOCK, &market.drop).await));

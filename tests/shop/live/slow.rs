@@ -1,4 +1,4 @@
-//! Clients that do not read: they cost a bounded amount of memory, and are let go (fault F20 of our
+//! Clients that do not read: they use a bounded amount of memory and are disconnected (fault F20 of the fault
 //! catalogue).
 
 use std::{
@@ -18,17 +18,17 @@ use crate::{
     market::Market,
 };
 
-/// How many of them.
+/// The number of clients that do not read.
 const SLOW: usize = 40;
 
-/// The memory that the server holds, in bytes.
+/// Returns the memory of the server, in bytes.
 fn memory(server: &Server) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", server.process_id())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1_024
 }
 
-/// A text frame, masked with nothing.
+/// Returns a text frame with a zero mask.
 fn frame(text: &str) -> Vec<u8> {
     let length = u16::try_from(text.len()).unwrap();
     let mut frame = vec![0x81];
@@ -43,13 +43,14 @@ fn frame(text: &str) -> Vec<u8> {
     frame
 }
 
-/// A client that has little room for what comes in, and never reads it.
+/// Opens a client with a small receive buffer that never reads.
 async fn never_reads(server: &Server) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4_096).unwrap();
     let mut stream = socket.connect(server.address().parse().unwrap()).await.unwrap();
     let head = format!(
-        "GET /graphql HTTP/1.1\r\nhost: {}\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+        "GET /graphql HTTP/1.1\r\nhost: {}\r\nconnection: Upgrade\r\n\
+         upgrade: websocket\r\nsec-websocket-version: 13\r\n\
          sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-protocol: graphql-transport-ws\r\n\r\n",
         server.address()
     );
@@ -59,7 +60,7 @@ async fn never_reads(server: &Server) -> TcpStream {
 }
 
 #[tokio::test]
-async fn clients_that_never_read_cost_little_and_are_cut_while_others_are_told_all() {
+async fn clients_that_never_read_use_little_memory_and_are_disconnected() {
     let setup = Setup::empty()
         .with("SMALLRUN_ANSWER_STALL_SECS_MAX", "3")
         .with("SMALLRUN_LIVE_KEEP_ALIVE_SECS", "60");
@@ -75,12 +76,15 @@ async fn clients_that_never_read_cost_little_and_are_cut_while_others_are_told_a
     }
     let before = memory(&market);
     for stream in &mut greedy {
-        // Each wants thirty answers of a hundred kilobytes, and stock besides.
-        let subscribe = json!({ "type": "subscribe", "id": "stock", "payload": { "query": STOCK, "variables": { "id": market.drop } } });
+        // Each client requests thirty results of a hundred kilobytes, and subscribes to the stock.
+        let subscribe = json!({
+            "type": "subscribe", "id": "stock",
+            "payload": { "query": STOCK, "variables": { "id": market.drop } },
+        });
         stream.write_all(&frame(&subscribe.to_string())).await.unwrap();
         for id in 0..30 {
             let ask = json!({ "type": "subscribe", "id": id.to_string(), "payload": introspection });
-            // It is cut at last, perhaps already.
+            // The server may have closed the connection already.
             let _sent = stream.write_all(&frame(&ask.to_string())).await;
         }
     }
@@ -97,10 +101,10 @@ async fn clients_that_never_read_cost_little_and_are_cut_while_others_are_told_a
         most = most.max(memory(&market));
     }
     let grown = most.saturating_sub(before) / 1_024;
-    // Of 120 MB that were asked for; by far the most is the work of making the few answers that each is owed.
+    // The clients requested 120 MB. Most of the memory is used to compute the few results that are pending.
     println!("{SLOW} clients that never read: {grown} kB");
     assert!(grown < 60 * 1_024, "{grown} kB");
-    // All are let go, though none of them has closed its end.
+    // All clients are disconnected, although none of them has closed its connection.
     let patience = Instant::now();
     loop {
         let metrics = market.client().get(market.at("/metrics")).send().await.unwrap().text().await.unwrap();

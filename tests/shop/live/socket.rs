@@ -1,4 +1,4 @@
-//! A client of `graphql-transport-ws` that says exactly what it is told to say.
+//! A client of `graphql-transport-ws` that sends exactly the given messages.
 
 use std::time::{Duration, Instant};
 
@@ -12,12 +12,12 @@ use tokio_tungstenite::{
 
 use crate::harness::{SOON, Server};
 
-/// An open socket.
+/// An open WebSocket.
 pub(crate) struct Socket {
     stream: WebSocketStream<TcpStream>,
 }
 
-/// A handshake that offers a protocol.
+/// Returns a handshake request that offers a protocol.
 pub(crate) fn handshake(server: &Server, protocol: Option<&str>) -> Request {
     let mut request = format!("ws://{}/graphql", server.address()).into_client_request().unwrap();
     if let Some(protocol) = protocol {
@@ -26,28 +26,29 @@ pub(crate) fn handshake(server: &Server, protocol: Option<&str>) -> Request {
     request
 }
 
-/// Subscribes to the stock of a drop.
-pub(crate) const STOCK: &str = "subscription($id: ID!) { stockChanged(dropId: $id) { soldOut items { id stock { free held confirmed } } } }";
+/// A subscription to the stock of a drop.
+pub(crate) const STOCK: &str = "subscription($id: ID!) { \
+    stockChanged(dropId: $id) { soldOut items { id stock { free held confirmed } } } }";
 
 impl Socket {
-    /// Sends a handshake; the error is the status of what was answered instead.
+    /// Sends a handshake. The error is the status of the response if the handshake failed.
     pub(crate) async fn try_open(server: &Server, request: Request) -> Result<Self, u16> {
         let stream = TcpStream::connect(server.address()).await.unwrap();
         match tokio_tungstenite::client_async(request, stream).await {
             Ok((stream, _)) => Ok(Self { stream }),
             Err(Error::Http(answer)) => Err(answer.status().as_u16()),
-            // The server took none of the protocols that were offered.
+            // The server accepted none of the offered protocols.
             Err(Error::Protocol(_)) => Err(101),
             Err(other) => panic!("{other}"),
         }
     }
 
-    /// Opens one that speaks the protocol, and says nothing.
+    /// Opens a socket with the protocol, and sends nothing.
     pub(crate) async fn silent(server: &Server) -> Self {
         Self::try_open(server, handshake(server, Some("graphql-transport-ws"))).await.unwrap()
     }
 
-    /// Opens one and is acknowledged.
+    /// Opens a socket, and waits until the connection is acknowledged.
     pub(crate) async fn open(server: &Server, token: Option<&str>) -> Self {
         let mut socket = Self::silent(server).await;
         let params = token.map(|token| json!({ "authorization": format!("Bearer {token}") }));
@@ -64,7 +65,7 @@ impl Socket {
         self.stream.send(message).await.unwrap();
     }
 
-    /// Says several things at once: they come in together.
+    /// Sends several messages at once, so that they arrive together.
     pub(crate) async fn burst(&mut self, messages: impl IntoIterator<Item = Value>) {
         for message in messages {
             self.stream.feed(Message::text(message.to_string())).await.unwrap();
@@ -72,30 +73,30 @@ impl Socket {
         self.stream.flush().await.unwrap();
     }
 
-    /// Begins an operation.
+    /// Starts an operation.
     pub(crate) async fn subscribe(&mut self, id: &str, query: &str, variables: Value) {
         let payload = json!({ "query": query, "variables": variables });
         self.say(json!({ "type": "subscribe", "id": id, "payload": payload })).await;
     }
 
-    /// The next frame.
+    /// Returns the next frame.
     pub(crate) async fn frame(&mut self) -> Option<Message> {
         let next = tokio::time::timeout(SOON, self.stream.next()).await;
         next.expect("nothing came").and_then(Result::ok)
     }
 
-    /// The next message.
+    /// Returns the next message.
     pub(crate) async fn hear(&mut self) -> Value {
         loop {
             match self.frame().await {
                 Some(Message::Text(text)) => return serde_json::from_str(&text).unwrap(),
                 Some(Message::Ping(_) | Message::Pong(_)) => {}
-                other => panic!("no message but {other:?}"),
+                other => panic!("expected a message, got {other:?}"),
             }
         }
     }
 
-    /// The data of the next result of an operation.
+    /// Returns the data of the next result of an operation.
     pub(crate) async fn data(&mut self, id: &str) -> Value {
         let message = self.hear().await;
         assert!(
@@ -105,7 +106,7 @@ impl Socket {
         message["payload"]["data"].clone()
     }
 
-    /// Waits for a result that is as it should be, and answers it; what comes before is passed over.
+    /// Waits for a result that satisfies the condition, and returns it. Skips earlier results.
     pub(crate) async fn until(&mut self, id: &str, good: impl Fn(&Value) -> bool) -> Value {
         let patience = Instant::now();
         loop {
@@ -113,11 +114,11 @@ impl Socket {
             if good(&data) {
                 return data;
             }
-            assert!(patience.elapsed() < SOON, "in {SOON:?} it did not come to that: {data:#}");
+            assert!(patience.elapsed() < SOON, "the condition was not met within {SOON:?}: {data:#}");
         }
     }
 
-    /// Reads to the end: the code and the reason of the close.
+    /// Reads to the end, and returns the code and the reason of the close frame.
     pub(crate) async fn closed(&mut self) -> (u16, String) {
         loop {
             match self.frame().await {
@@ -129,7 +130,7 @@ impl Socket {
         }
     }
 
-    /// Nothing comes within a time.
+    /// Asserts that no message arrives within a time.
     pub(crate) async fn is_quiet(&mut self, time: Duration) {
         let end = Instant::now() + time;
         while let Ok(frame) =
@@ -140,7 +141,7 @@ impl Socket {
     }
 }
 
-/// The free units of the only item.
+/// Returns the free units of the only item.
 pub(crate) fn free(data: &Value) -> u64 {
     data["stockChanged"]["items"][0]["stock"]["free"].as_u64().unwrap_or_else(|| panic!("no stock: {data:#}"))
 }

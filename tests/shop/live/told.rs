@@ -1,5 +1,5 @@
-//! What subscribers are told: the present first, then what comes; to whom; without a gap; whichever server
-//! they are at.
+//! The updates that subscribers receive: the current state first, then every change, only for permitted
+//! viewers, without gaps, and from any server.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn checkout() -> String {
 
 const RESERVATION: &str = "subscription($id: ID!) { reservationChanged(id: $id) { id state units } }";
 
-/// The next result of an operation is null, and with it the operation is over.
+/// Asserts that the next result of an operation is null, and that the operation then completes.
 async fn is_nothing(socket: &mut Socket, id: &str, query: &str, variables: Value) {
     socket.subscribe(id, query, variables).await;
     let data = socket.data(id).await;
@@ -30,7 +30,7 @@ async fn is_nothing(socket: &mut Socket, id: &str, query: &str, variables: Value
 }
 
 on_both! {
-    async fn a_purchase_is_told_to_its_buyer_and_its_creator_and_to_nobody_else(setup: Setup) {
+    async fn only_the_buyer_and_the_creator_get_updates_of_a_purchase(setup: Setup) {
         let market = Market::open(setup, 5, 2).await;
         let (buyer, stranger) = (&market.buyers[0], &market.buyers[1]);
         let bought = market.reserve(buyer).await;
@@ -39,28 +39,39 @@ on_both! {
         let mut of_buyer = Socket::open(&market, Some(buyer)).await;
         of_buyer.subscribe("checkout", &checkout(), of_checkout.clone()).await;
         let first = of_buyer.data("checkout").await["checkoutChanged"].clone();
-        assert_eq!((&first["status"], &first["payment"]["status"]), (&json!("HELD"), &json!("PREPARING")), "{first:#}");
+        assert_eq!(
+            (&first["status"], &first["payment"]["status"]),
+            (&json!("HELD"), &json!("PREPARING")),
+            "{first:#}"
+        );
         let mut of_buyers_line = Socket::open(&market, Some(buyer)).await;
         let mut of_owner = Socket::open(&market, Some(&market.owner)).await;
         for socket in [&mut of_buyers_line, &mut of_owner] {
             socket.subscribe("line", RESERVATION, of_line.clone()).await;
             assert_eq!(socket.data("line").await["reservationChanged"]["state"], "HELD");
         }
-        // Another's reads like an unknown one, and one that is no id at all.
+        // Another buyer's checkout looks like an unknown id, and like an invalid one.
         for unknown in [json!({ "id": bought }), json!({ "id": market.drop }), json!({ "id": "nothing" })] {
             let mut other = Socket::open(&market, Some(stranger)).await;
             is_nothing(&mut other, "1", &checkout(), unknown).await;
         }
         let mut of_stranger = Socket::open(&market, Some(stranger)).await;
-        for unknown in [of_line.clone(), json!({ "id": "reservation_01h00000000000000000000000" }), json!({ "id": "nothing" })] {
+        for unknown in [
+            of_line.clone(),
+            json!({ "id": "reservation_01h00000000000000000000000" }),
+            json!({ "id": "nothing" }),
+        ] {
             is_nothing(&mut of_stranger, "1", RESERVATION, unknown).await;
         }
-        // Who may see none at all is told so.
+        // A viewer who can see no checkouts at all gets an error.
         let mut public = Socket::open(&market, None).await;
         for (query, variables) in [(checkout(), of_checkout), (RESERVATION.to_owned(), of_line)] {
             public.subscribe("1", &query, variables).await;
             let message = public.hear().await;
-            assert_eq!(message["payload"]["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "{message:#}");
+            assert_eq!(
+                message["payload"]["errors"][0]["extensions"]["code"], "UNAUTHENTICATED",
+                "{message:#}"
+            );
             assert_eq!(public.hear().await["type"], "complete");
         }
         market.pay(buyer, &bought, "pm_sandbox_success").await;
@@ -71,7 +82,7 @@ on_both! {
         }
     }
 
-    async fn stock_is_told_as_it_goes_and_comes_back(setup: Setup) {
+    async fn subscribers_get_every_change_of_stock(setup: Setup) {
         let market = Market::open(setup, 2, 2).await;
         let mut public = Socket::open(&market, None).await;
         public.subscribe("1", STOCK, json!({ "id": market.drop })).await;
@@ -82,25 +93,37 @@ on_both! {
         let sold = public.data("1").await;
         assert_eq!((free(&sold), &sold["stockChanged"]["soldOut"]), (0, &json!(true)));
         let line = market.checkout(&market.buyers[0], &first).await["reservations"][0]["id"].clone();
-        market.done(&market.buyers[0], "reservationCancel", "checkout { status }", json!({ "reservationId": line, "idempotencyKey": "given-up-1" })).await;
+        market
+            .done(
+                &market.buyers[0],
+                "reservationCancel",
+                "checkout { status }",
+                json!({ "reservationId": line, "idempotencyKey": "given-up-1" }),
+            )
+            .await;
         let back = public.data("1").await;
         assert_eq!((free(&back), &back["stockChanged"]["soldOut"]), (1, &json!(false)));
-        // Another operation, and one of somebody else, begin with what is true now.
+        // A new operation, and one of another viewer, begin with the current state.
         public.subscribe("2", STOCK, json!({ "id": market.drop })).await;
         assert_eq!(free(&public.data("2").await), 1);
         let mut other = Socket::open(&market, Some(&market.owner)).await;
         other.subscribe("1", STOCK, json!({ "id": market.drop })).await;
         assert_eq!(free(&other.data("1").await), 1);
-        // What did not change is not told.
+        // There is no update without a change.
         public.is_quiet(Duration::from_millis(500)).await;
     }
 
-    async fn a_drop_is_told_as_it_is_changed_and_withdrawn(setup: Setup) {
+    async fn subscribers_get_the_changes_and_the_withdrawal_of_a_drop(setup: Setup) {
         let market = Market::open(setup, 2, 1).await;
-        let (draft, _) = market.new_draft(&market.owner, &market.creator, &market.variant, "Bowls in May", 3).await;
+        let (draft, _) =
+            market.new_draft(&market.owner, &market.creator, &market.variant, "Bowls in May", 3).await;
         let mut public = Socket::open(&market, None).await;
         let mut member = Socket::open(&market, Some(&market.owner)).await;
-        for (query, of) in [(DROP, json!({ "id": draft })), (STOCK, json!({ "id": draft })), (DROP, json!({ "id": "nothing" }))] {
+        for (query, of) in [
+            (DROP, json!({ "id": draft })),
+            (STOCK, json!({ "id": draft })),
+            (DROP, json!({ "id": "nothing" })),
+        ] {
             is_nothing(&mut public, "1", query, of).await;
         }
         member.subscribe("1", DROP, json!({ "id": draft })).await;
@@ -113,18 +136,26 @@ on_both! {
         assert!(first.iter().all(|message| message["type"] == "next"), "{first:#?}");
         market.done(&market.owner, "dropWithdraw", "drop { phase }", json!({ "id": draft })).await;
         assert_eq!(member.data("1").await["dropChanged"]["phase"], "DRAFT");
-        // It is gone from the public's sight: null, and the end, of both.
+        // The drop is no longer public: both subscriptions get null and complete.
         let mut last: Vec<Value> = Vec::new();
         while last.iter().filter(|message| message["type"] == "complete").count() < 2 {
             last.push(public.hear().await);
         }
         let nulls = last.iter().filter(|message| message["type"] == "next");
-        assert!(nulls.clone().count() == 2 && nulls.clone().all(|message| message["payload"]["data"].as_object().unwrap().values().all(Value::is_null)), "{last:#?}");
+        assert!(
+            nulls.clone().count() == 2
+                && nulls.clone().all(|message| message["payload"]["data"]
+                    .as_object()
+                    .unwrap()
+                    .values()
+                    .all(Value::is_null)),
+            "{last:#?}"
+        );
     }
 }
 
 #[tokio::test]
-async fn what_time_alone_changes_is_told() {
+async fn subscribers_get_changes_that_are_caused_by_time_alone() {
     let market = Market::open(Setup::empty(), 5, 1).await;
     let (draft, _) =
         market.new_draft(&market.owner, &market.creator, &market.variant, "Bowls in May", 3).await;
@@ -139,7 +170,7 @@ async fn what_time_alone_changes_is_told() {
     while phases.last() != Some(&"CLOSED".to_owned()) {
         phases.push(public.data("1").await["dropChanged"]["phase"].as_str().unwrap().to_owned());
     }
-    // On a machine that is very busy the first may be over already.
+    // On a very busy machine, the first change may already have happened.
     assert!(
         phases.len() > 1 && ["SCHEDULED", "OPEN", "CLOSED"].map(str::to_owned).ends_with(&phases),
         "{phases:?}"
@@ -147,11 +178,11 @@ async fn what_time_alone_changes_is_told() {
 }
 
 #[tokio::test]
-async fn another_server_tells_of_what_was_reserved_at_this_one() {
+async fn subscribers_get_updates_of_reservations_at_another_server() {
     let market = Market::open(Setup::empty().on_postgres_and_rabbitmq().await, 5, 2).await;
     let secret = "a secret that both servers know";
     let setup = market.same_again().in_folder(&Folder::new()).with("SMALLRUN_SANDBOX_WEBHOOK_SECRET", secret);
-    // It does no work of its own, and follows all the same.
+    // The other server has no workers, but still follows the facts.
     let other = Server::start(setup.without_workers()).await;
     let mut public = Socket::open(&other, None).await;
     public.subscribe("1", STOCK, json!({ "id": market.drop })).await;
@@ -165,8 +196,9 @@ async fn another_server_tells_of_what_was_reserved_at_this_one() {
     buyer.until("1", |data| data["checkoutChanged"]["status"] == "CONFIRMED").await;
 }
 
-/// Buyers reserve as fast as they can while subscribers come. Each asks for the stock, then subscribes: what
-/// it is told begins no earlier than what it was answered, never goes back, and ends with the truth.
+/// Checks that no update is missed. Buyers reserve as fast as possible while subscribers arrive. Each
+/// subscriber queries the stock and then subscribes. Its updates begin no earlier than the query's response,
+/// never go back, and end with the final state.
 async fn nothing_is_missed(setup: Setup) {
     let market = std::sync::Arc::new(Market::open(setup, 60, 60).await);
     let reserving = {
@@ -181,7 +213,7 @@ async fn nothing_is_missed(setup: Setup) {
     for number in 0..30_u64 {
         let market = std::sync::Arc::clone(&market);
         watching.push(tokio::spawn(async move {
-            // Half of them share one run, the others have runs of their own.
+            // Half of the subscribers share one execution, the others have their own.
             let token = (number % 2 == 0).then(|| market.buyers[0].clone());
             let mut socket = Socket::open(&market, token.as_deref()).await;
             let (mut before, _, _) = market.stock().await;
