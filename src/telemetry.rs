@@ -53,7 +53,7 @@ pub(crate) fn log(config: &Config) -> Outcome {
     started.map_err(|cause| Failure::unexpected("start logging", &cause))
 }
 
-/// Installs the recorder behind `/metrics` and keeps it small; answers what renders them.
+/// Installs the metrics recorder, and returns the function that renders the text of `/metrics`.
 pub(crate) fn metrics(db: &Db) -> Outcome<impl Fn() -> String + Send + Sync + use<>> {
     let builder = PrometheusBuilder::new().set_buckets(BUCKETS).map_err(|cause| unexpected(&cause))?;
     let of_batches = Matcher::Full(domain::reservations::desk::BATCH_REQUESTS.to_owned());

@@ -228,7 +228,7 @@ async fn create_creator(
     Ok(creators::create_for(db, system, Some(owner), request).await?.id)
 }
 
-/// Makes a product with its variants, or what is missing of them; answers the variants by SKU.
+/// Creates a product with its variants, unless they exist, and returns the variants by SKU.
 async fn make_product(
     db: &Db,
     sight: &Sight,

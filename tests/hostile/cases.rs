@@ -81,6 +81,7 @@ pub(crate) fn all() -> Vec<Case> {
     [documents(), fragments(), schema_questions(), variables(), odd_bodies()].into_iter().flatten().collect()
 }
 
+#[expect(clippy::too_many_lines, reason = "this is a table of cases")]
 fn documents() -> Vec<Case> {
     let slug = "query($s: String!) { creator(slug: $s) { name } }";
     vec![

@@ -1,10 +1,10 @@
-// Runs the audits of graphql-http against an endpoint, and writes what each found as one line of JSON.
+// Runs the audits of graphql-http against an endpoint, and prints all results as one line of JSON.
 
 import { serverAudits } from 'graphql-http';
 
 const [url] = process.argv.slice(2);
 const results = [];
-// One after the other: a report that is read is in order.
+// Run the audits one after the other, so that the results are in order.
 for (const { id, name, fn } of serverAudits({ url })) {
   const { status, reason, response } = await fn();
   const answer = status === 'ok' ? null : `${response.status} ${response.headers.get('content-type')}`;

@@ -1,5 +1,5 @@
-// Live updates with `graphql-sse`, the reference client of GraphQL over server-sent events. Argument: JSON with url, drop, token,
-// reserve, input.
+// Live updates with `graphql-sse`, the reference client of GraphQL over server-sent events.
+// Argument: JSON with url, drop, token, reserve, input.
 import assert from 'node:assert/strict';
 import { createClient } from 'graphql-sse';
 
@@ -34,5 +34,5 @@ await stock.return();
 
 await assert.rejects(one(connect('sr_ses_nobodys'), '{ __typename }'), (error) => error.response.status === 401);
 
-console.log('graphql-sse: well');
+console.log('graphql-sse: ok');
 process.exit(0);

@@ -1,4 +1,5 @@
-// Live updates with `graphql-ws`, the reference client of graphql-transport-ws. Argument: JSON with url, drop, token, reserve, input.
+// Live updates with `graphql-ws`, the reference client of graphql-transport-ws.
+// Argument: JSON with url, drop, token, reserve, input.
 import assert from 'node:assert/strict';
 import { createClient } from 'graphql-ws';
 import WebSocket from 'ws';
@@ -11,7 +12,7 @@ function connect(options = {}) {
   return createClient({
     url: url.replace(/^http/, 'ws'),
     webSocketImpl: WebSocket,
-    // A function, so that a new connection takes a new token.
+    // This is a function, so that a new connection uses the current token.
     connectionParams: () => (options.token ? { authorization: `Bearer ${options.token}` } : undefined),
     retryAttempts: 0,
     ...options,
@@ -36,7 +37,7 @@ const client = connect({
   },
 });
 
-// A subscription: the present first, then what a mutation over the same socket does.
+// A subscription yields the current state first, then the effect of a mutation over the same socket.
 const stock = client.iterate({ query: STOCK, variables: { id: drop } });
 const free = async () => (await stock.next()).value.data.stockChanged.items[0].stock.free;
 const before = await free();
@@ -47,7 +48,7 @@ assert.equal(await free(), before - 1);
 // A query.
 assert.deepEqual((await one(client, '{ __typename }')).data, { __typename: 'Query' });
 
-// What cannot be run is an `error` message: the client throws its list of errors.
+// An operation that cannot run gets an `error` message; the client throws its list of errors.
 for (const [query, code] of [
   ['{ nothing }', 'GRAPHQL_VALIDATION_FAILED'],
   ['subscription { dropChanged(id: "x") { nothing } }', 'GRAPHQL_VALIDATION_FAILED'],
@@ -55,29 +56,29 @@ for (const [query, code] of [
   await assert.rejects(one(client, query), ([error]) => error.extensions.code === code);
 }
 
-// A thing that is not there: null, and the end.
+// A subscription to an unknown object yields null and completes.
 assert.deepEqual((await one(client, 'subscription { dropChanged(id: "nothing") { id } }')).data, { dropChanged: null });
 
 // The client's own pings are answered.
 while (events.pongs < 2) await new Promise((resolve) => setTimeout(resolve, 20));
-assert.equal(events.connected, 1, 'all of it over one socket');
+assert.equal(events.connected, 1, 'all operations used one socket');
 
-// Completing ends it on both sides.
+// Completing a subscription ends it on both sides.
 await stock.return();
 await client.dispose();
 
-// Twenty at once.
+// Run twenty subscriptions at once.
 const many = connect();
 const watching = Array.from({ length: 20 }, () => many.iterate({ query: STOCK, variables: { id: drop } }));
 for (const each of watching) assert.equal((await each.next()).value.data.stockChanged.items[0].stock.free, before - 1);
 await Promise.all(watching.map((each) => each.return()));
 
-// A token that is not good.
+// An invalid token is refused.
 const closed = await new Promise((resolve) => {
   const stranger = connect({ token: 'sr_ses_nobodys', on: { closed: resolve } });
   stranger.subscribe({ query: '{ __typename }' }, { next: assert.fail, error: () => {}, complete: assert.fail });
 });
 assert.equal(closed.code, 4403);
 
-console.log('graphql-ws: well');
+console.log('graphql-ws: ok');
 process.exit(0);

@@ -1,5 +1,6 @@
-// A storefront with Apollo Client: a list that grows page by page, and a reservation from its price to its paid deposit.
-// Types come from the schema by graphql-codegen (codegen.json). Start: node dist/apollo.js ENDPOINT BUYER-TOKEN
+// A storefront with Apollo Client: a list that grows page by page, and a reservation from the quote to the paid
+// deposit. graphql-codegen generates the types from the schema (codegen.json).
+// Usage: node dist/apollo.js ENDPOINT BUYER-TOKEN
 
 import { strict as assert } from 'node:assert';
 import { createHash, randomUUID } from 'node:crypto';
@@ -53,14 +54,14 @@ const CHECKOUT = graphql(`
   }
 `);
 
-// Queries go by their hash; the text follows once, when the server does not know it yet.
+// Queries are sent by their hash. The text is only sent if the server does not know the hash yet.
 const byHash = new PersistedQueryLink({ sha256: (text) => createHash('sha256').update(text).digest('hex') });
 const client = new ApolloClient({
   link: ApolloLink.from([byHash, new HttpLink({ uri: endpoint, headers: { authorization: `Bearer ${token}` } })]),
   cache: new InMemoryCache({ typePolicies: { Query: { fields: { drops: relayStylePagination(['filter', 'sort']) } } } }),
 });
 
-// A page, and the next one: the cache puts them together.
+// Load one page and the next; the cache merges them.
 const drops = client.watchQuery({ query: DROPS, variables: { first: 2 } });
 const first = await drops.reobserve();
 assert(first.data?.drops.pageInfo.hasNextPage, 'the demo has more than two open drops');
@@ -68,15 +69,15 @@ await drops.fetchMore({ variables: { after: first.data.drops.pageInfo.endCursor 
 const seen = drops.getCurrentResult().data?.drops?.edges?.length;
 assert.equal(seen, 4);
 
-// What is free, what it costs, and under which terms.
+// Find an item with free units, its price, and the legal texts.
 const item = first.data.drops.nodes.flatMap((drop) => drop.items).find((item) => item.stock.free > 0);
-assert(item, 'something is free');
+assert(item, 'an item has free units');
 const lines = [{ itemId: item.id, units: 1, delivery: 'SHIPPING' as const }];
 const quoted = await client.query({ query: QUOTE, variables: { input: { lines, country: 'DE' } } });
 const quote = quoted.data?.checkoutQuote.quote;
 assert(quote, JSON.stringify(quoted.data));
 
-// The same key again is the same reservation: after a time-out, send the same.
+// The same idempotency key returns the same reservation, so a request can be retried after a timeout.
 const input = {
   lines,
   address: { name: 'Robin Example', line1: '12 Sample Street', postalCode: '10115', city: 'Berlin', country: 'DE' },
@@ -89,7 +90,7 @@ assert(reserved?.checkout?.status === 'HELD', JSON.stringify(reserved));
 const again = (await client.mutate({ mutation: RESERVE, variables: { input } })).data?.checkoutReserve;
 assert.deepEqual([again?.replayed, again?.checkout?.id], [true, reserved.checkout.id]);
 
-// The outcome comes by a webhook a moment later.
+// The outcome arrives by a webhook a moment later.
 const checkoutId = reserved.checkout.id;
 const paying = { checkoutId, paymentMethod: 'pm_sandbox_success', idempotencyKey: randomUUID() };
 const paid = (await client.mutate({ mutation: PAY, variables: { input: paying } })).data?.checkoutPay;

@@ -1,5 +1,6 @@
-// A storefront with Relay: a connection, and a thing fetched again by its global id. Relay's compiler checks the schema and writes
-// the types (relay.config.json); babel-plugin-relay puts its artifacts in. Start: node dist/relay/relay.js ENDPOINT
+// A storefront with Relay: a connection, and an object that is fetched again by its global id. The Relay compiler
+// checks the schema and generates the types (relay.config.json); babel-plugin-relay inserts its artifacts.
+// Usage: node dist/relay/relay.js ENDPOINT
 
 import {
   Environment,
@@ -95,7 +96,7 @@ async function main(): Promise<void> {
   console.log('relay: a connection, nodes by their ids, a refusal');
 }
 
-// What several pages show of a drop.
+// The fields of a drop that several pages show.
 void graphql`
   fragment relayDrop_drop on Drop {
     slug

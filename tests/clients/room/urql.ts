@@ -1,5 +1,6 @@
-// A storefront with urql: pages that are asked for by GET and by hash, so that a CDN may keep them, and errors as typed data.
-// Types come from the schema by graphql-codegen (codegen.json). Start: node dist/urql.js ENDPOINT
+// A storefront with urql: pages are requested by GET and by hash, so that a CDN can cache them, and errors are
+// typed data. graphql-codegen generates the types from the schema (codegen.json).
+// Usage: node dist/urql.js ENDPOINT
 
 import { strict as assert } from 'node:assert';
 import { Client, fetchExchange } from '@urql/core';
@@ -43,14 +44,14 @@ const client = new Client({
   },
 });
 
-// Forwards, and back again.
+// Load pages forwards and backwards.
 const first = (await client.query(PAGE, { first: 3 }).toPromise()).data?.drops;
 assert(first?.pageInfo.hasNextPage && first.nodes.length === 3);
 const second = (await client.query(PAGE, { first: 3, after: first.pageInfo.endCursor ?? null }).toPromise()).data?.drops;
 assert(second?.pageInfo.hasPreviousPage);
 const back = (await client.query(PAGE, { last: 3, before: second.pageInfo.startCursor ?? null }).toPromise()).data?.drops;
 assert.deepEqual(back?.nodes, first.nodes);
-// The first was not known by its hash; the later ones are, and may be kept by others.
+// The server did not know the hash of the first request. It knows the later ones, which can be cached.
 assert.match(answers.at(-1)?.headers.get('cache-control') ?? '', /public/);
 
 const [shown] = first.nodes;
@@ -60,7 +61,7 @@ assert.equal(drop?.id, shown.id);
 const nothing = (await client.query(DROP, { creator: shown.creator?.slug ?? '', slug: 'no-such-drop' }).toPromise()).data;
 assert.equal(nothing?.drop, null);
 
-// What a user can mend is data, with codes that the compiler knows.
+// Errors that a user can correct are data, with codes that the compiler knows.
 const refused = await client.mutation(SIGN_IN, { input: { email: 'nobody@example.org', password: 'not the password' } }).toPromise();
 const code: SessionSignInErrorCode | undefined = refused.data?.sessionSignIn.errors[0]?.code;
 assert.equal(refused.data?.sessionSignIn.token, null);
