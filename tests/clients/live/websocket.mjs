@@ -57,7 +57,8 @@ for (const [query, code] of [
 }
 
 // A subscription to an unknown object yields null and completes.
-assert.deepEqual((await one(client, 'subscription { dropChanged(id: "nothing") { id } }')).data, { dropChanged: null });
+const unknown = await one(client, 'subscription { dropChanged(id: "nothing") { id } }');
+assert.deepEqual(unknown.data, { dropChanged: null });
 
 // The client's own pings are answered.
 while (events.pongs < 2) await new Promise((resolve) => setTimeout(resolve, 20));
@@ -70,13 +71,17 @@ await client.dispose();
 // Run twenty subscriptions at once.
 const many = connect();
 const watching = Array.from({ length: 20 }, () => many.iterate({ query: STOCK, variables: { id: drop } }));
-for (const each of watching) assert.equal((await each.next()).value.data.stockChanged.items[0].stock.free, before - 1);
+for (const each of watching) {
+  const { data } = (await each.next()).value;
+  assert.equal(data.stockChanged.items[0].stock.free, before - 1);
+}
 await Promise.all(watching.map((each) => each.return()));
 
 // An invalid token is refused.
 const closed = await new Promise((resolve) => {
   const stranger = connect({ token: 'sr_ses_nobodys', on: { closed: resolve } });
-  stranger.subscribe({ query: '{ __typename }' }, { next: assert.fail, error: () => {}, complete: assert.fail });
+  const sink = { next: assert.fail, error: () => {}, complete: assert.fail };
+  stranger.subscribe({ query: '{ __typename }' }, sink);
 });
 assert.equal(closed.code, 4403);
 

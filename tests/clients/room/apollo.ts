@@ -1,5 +1,5 @@
-// A storefront with Apollo Client: a list that grows page by page, and a reservation from the quote to the paid
-// deposit. graphql-codegen generates the types from the schema (codegen.json).
+// A storefront with Apollo Client: a list that grows page by page, and a reservation from the quote to the
+// paid deposit. graphql-codegen generates the types from the schema (codegen.json).
 // Usage: node dist/apollo.js ENDPOINT BUYER-TOKEN
 
 import { strict as assert } from 'node:assert';
@@ -57,8 +57,13 @@ const CHECKOUT = graphql(`
 // Queries are sent by their hash. The text is only sent if the server does not know the hash yet.
 const byHash = new PersistedQueryLink({ sha256: (text) => createHash('sha256').update(text).digest('hex') });
 const client = new ApolloClient({
-  link: ApolloLink.from([byHash, new HttpLink({ uri: endpoint, headers: { authorization: `Bearer ${token}` } })]),
-  cache: new InMemoryCache({ typePolicies: { Query: { fields: { drops: relayStylePagination(['filter', 'sort']) } } } }),
+  link: ApolloLink.from([
+    byHash,
+    new HttpLink({ uri: endpoint, headers: { authorization: `Bearer ${token}` } }),
+  ]),
+  cache: new InMemoryCache({
+    typePolicies: { Query: { fields: { drops: relayStylePagination(['filter', 'sort']) } } },
+  }),
 });
 
 // Load one page and the next; the cache merges them.
@@ -80,7 +85,13 @@ assert(quote, JSON.stringify(quoted.data));
 // The same idempotency key returns the same reservation, so a request can be retried after a timeout.
 const input = {
   lines,
-  address: { name: 'Robin Example', line1: '12 Sample Street', postalCode: '10115', city: 'Berlin', country: 'DE' },
+  address: {
+    name: 'Robin Example',
+    line1: '12 Sample Street',
+    postalCode: '10115',
+    city: 'Berlin',
+    country: 'DE',
+  },
   expectedTotal: { amount: quote.total.amount, currency: quote.total.currency },
   acceptedLegalTextIds: (quoted.data?.legalTexts ?? []).map((text) => text.id),
   idempotencyKey: randomUUID(),
@@ -95,7 +106,12 @@ const checkoutId = reserved.checkout.id;
 const paying = { checkoutId, paymentMethod: 'pm_sandbox_success', idempotencyKey: randomUUID() };
 const paid = (await client.mutate({ mutation: PAY, variables: { input: paying } })).data?.checkoutPay;
 assert.deepEqual(paid?.errors, []);
-const follow = client.watchQuery({ query: CHECKOUT, variables: { id: checkoutId }, pollInterval: 100, fetchPolicy: 'network-only' });
+const follow = client.watchQuery({
+  query: CHECKOUT,
+  variables: { id: checkoutId },
+  pollInterval: 100,
+  fetchPolicy: 'network-only',
+});
 await new Promise<void>((done, failed) => {
   setTimeout(() => failed(new Error('the deposit was not confirmed')), 20_000).unref();
   follow.subscribe(({ data }) => data?.checkout?.status === 'CONFIRMED' && done());

@@ -1,5 +1,6 @@
-// A storefront with Relay: a connection, and an object that is fetched again by its global id. The Relay compiler
-// checks the schema and generates the types (relay.config.json); babel-plugin-relay inserts its artifacts.
+// A storefront with Relay: a connection, and an object that is fetched again by its global id. The Relay
+// compiler checks the schema and generates the types (relay.config.json); babel-plugin-relay inserts its
+// artifacts.
 // Usage: node dist/relay/relay.js ENDPOINT
 
 import {
@@ -26,7 +27,10 @@ function check(holds: unknown, what: string): asserts holds {
 const ask: FetchFunction = async (operation, variables) => {
   const answer = await fetch(endpoint, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', accept: 'application/graphql-response+json, application/json' },
+    headers: {
+      'content-type': 'application/json',
+      accept: 'application/graphql-response+json, application/json',
+    },
     body: JSON.stringify({ query: operation.text, variables }),
   });
   return (await answer.json()) as GraphQLResponse;
@@ -73,7 +77,10 @@ async function main(): Promise<void> {
     `,
     { ids: [...ids, unknown] },
   ).toPromise();
-  check(nodes?.nodes.length === 3 && nodes.nodes[0]?.id === ids[0] && nodes.nodes[2] === null, 'in their order, null for what is not');
+  check(
+    nodes?.nodes.length === 3 && nodes.nodes[0]?.id === ids[0] && nodes.nodes[2] === null,
+    'nodes are in the order of the ids, with null for an unknown id',
+  );
   const refused = await new Promise<relaySignInMutation['response']>((onCompleted, onError) => {
     commitMutation<relaySignInMutation>(environment, {
       mutation: graphql`
@@ -92,7 +99,10 @@ async function main(): Promise<void> {
       onError,
     });
   });
-  check(refused.sessionSignIn.token === null && refused.sessionSignIn.errors.length === 1, 'it is refused as data');
+  check(
+    refused.sessionSignIn.token === null && refused.sessionSignIn.errors.length === 1,
+    'the refusal is data',
+  );
   console.log('relay: a connection, nodes by their ids, a refusal');
 }
 

@@ -1,5 +1,5 @@
-// A storefront with urql: pages are requested by GET and by hash, so that a CDN can cache them, and errors are
-// typed data. graphql-codegen generates the types from the schema (codegen.json).
+// A storefront with urql: pages are requested by GET and by hash, so that a CDN can cache them, and errors
+// are typed data. graphql-codegen generates the types from the schema (codegen.json).
 // Usage: node dist/urql.js ENDPOINT
 
 import { strict as assert } from 'node:assert';
@@ -22,7 +22,12 @@ const PAGE = graphql(`
 
 const DROP = graphql(`
   query UrqlDrop($creator: String!, $slug: String!) {
-    drop(creator: $creator, slug: $slug) { id title descriptionHtml items { id variant { sku title } price { amount currency } } }
+    drop(creator: $creator, slug: $slug) {
+      id
+      title
+      descriptionHtml
+      items { id variant { sku title } price { amount currency } }
+    }
   }
 `);
 
@@ -47,22 +52,26 @@ const client = new Client({
 // Load pages forwards and backwards.
 const first = (await client.query(PAGE, { first: 3 }).toPromise()).data?.drops;
 assert(first?.pageInfo.hasNextPage && first.nodes.length === 3);
-const second = (await client.query(PAGE, { first: 3, after: first.pageInfo.endCursor ?? null }).toPromise()).data?.drops;
+const after = first.pageInfo.endCursor ?? null;
+const second = (await client.query(PAGE, { first: 3, after }).toPromise()).data?.drops;
 assert(second?.pageInfo.hasPreviousPage);
-const back = (await client.query(PAGE, { last: 3, before: second.pageInfo.startCursor ?? null }).toPromise()).data?.drops;
+const before = second.pageInfo.startCursor ?? null;
+const back = (await client.query(PAGE, { last: 3, before }).toPromise()).data?.drops;
 assert.deepEqual(back?.nodes, first.nodes);
 // The server did not know the hash of the first request. It knows the later ones, which can be cached.
 assert.match(answers.at(-1)?.headers.get('cache-control') ?? '', /public/);
 
 const [shown] = first.nodes;
 assert(shown);
-const drop = (await client.query(DROP, { creator: shown.creator?.slug ?? '', slug: shown.slug }).toPromise()).data?.drop;
+const creator = shown.creator?.slug ?? '';
+const drop = (await client.query(DROP, { creator, slug: shown.slug }).toPromise()).data?.drop;
 assert.equal(drop?.id, shown.id);
-const nothing = (await client.query(DROP, { creator: shown.creator?.slug ?? '', slug: 'no-such-drop' }).toPromise()).data;
+const nothing = (await client.query(DROP, { creator, slug: 'no-such-drop' }).toPromise()).data;
 assert.equal(nothing?.drop, null);
 
 // Errors that a user can correct are data, with codes that the compiler knows.
-const refused = await client.mutation(SIGN_IN, { input: { email: 'nobody@example.org', password: 'not the password' } }).toPromise();
+const input = { email: 'nobody@example.org', password: 'not the password' };
+const refused = await client.mutation(SIGN_IN, { input }).toPromise();
 const code: SessionSignInErrorCode | undefined = refused.data?.sessionSignIn.errors[0]?.code;
 assert.equal(refused.data?.sessionSignIn.token, null);
 assert(code !== undefined);
