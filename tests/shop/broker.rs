@@ -105,10 +105,10 @@ fn combinations_that_would_lose_work_are_refused() {
         assert!(ended.code == Some(code) && last.starts_with("error: ") && last.contains(what), "{ended:#?}");
     };
     let rabbit = Some("amqp://guest:hunter-two@127.0.0.1:5672/shop");
-    refused(&["serve"], rabbit, 78, "RabbitMQ is for several processes, and SQLite for one");
-    refused(&["work"], rabbit, 78, "RabbitMQ is for several processes, and SQLite for one");
-    refused(&["work"], None, 2, "its server does the background work itself");
-    refused(&["serve", "--no-workers"], None, 2, "nobody else could do the background work");
+    refused(&["serve"], rabbit, 78, "RabbitMQ cannot be used with SQLite");
+    refused(&["work"], rabbit, 78, "RabbitMQ cannot be used with SQLite");
+    refused(&["work"], None, 2, "the server runs the workers itself");
+    refused(&["serve", "--no-workers"], None, 2, "no other process can run the workers");
     for (queues, what) in [
         ("post", "there is no queue `post`"),
         ("mail=0", "is not a number of tasks"),
