@@ -48,13 +48,14 @@ struct Everywhere {
 enum Command {
     /// Serve the API and run the background workers.
     ///
-    /// Creates the data folder and applies pending migrations first. Stops on SIGTERM or Ctrl-C, after
-    /// requests and tasks in progress have finished.
+    /// Creates the data folder first. On SQLite also applies pending migrations; on PostgreSQL waits for
+    /// `smallrun migrate up`, alive and not ready. Stops on SIGTERM or Ctrl-C, after requests and tasks in
+    /// progress have finished.
     #[command(after_help = EXIT_CODES)]
     Serve(serve::Arguments),
     /// Run only the background workers, next to any number of servers and other workers.
     ///
-    /// Needs RabbitMQ and a database that is up to date. Stops on SIGTERM or Ctrl-C, after tasks in progress
+    /// Needs RabbitMQ. Waits for `smallrun migrate up` if migrations are pending. Stops on SIGTERM or Ctrl-C, after tasks in progress
     /// have finished; tasks that do not finish in time are passed on to another worker.
     #[command(after_help = EXIT_CODES)]
     Work(work::Arguments),

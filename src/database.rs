@@ -10,7 +10,7 @@ mod sole;
 mod wall;
 mod words;
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use domain::platform::{Db, connect, demo_clock::DeploymentClock, entropy::SystemEntropy};
 use migrations::Migrator;
@@ -51,12 +51,26 @@ async fn open(config: &Config) -> Outcome<Db> {
     opened.map_err(|error| failure(config, "open the database", &error))
 }
 
+/// Opens the database of a server or of a worker process. On SQLite, which belongs to this server alone, applies
+/// the pending migrations. On PostgreSQL the caller waits for them ([`pending`]).
+pub(crate) async fn open_for_server(config: &Config) -> Outcome<Db> {
+    match config.database_url.sqlite_file() {
+        Some(_) => Ok(migrate(config).await?.0),
+        None => open(config).await,
+    }
+}
+
+/// Returns how many migrations of this program are not applied. Fails if the database is newer.
+pub(crate) async fn pending(config: &Config, db: &Db) -> Outcome<usize> {
+    Ok(schema(config, db).await?.pending.len())
+}
+
 /// Opens a database that must already be up to date. The short commands use this.
 pub(crate) async fn open_current(config: &Config) -> Outcome<Db> {
     let lacks = |count: usize| {
         let all = known_steps().len();
         let what = format!("{count} of the {all} database migrations of this program are not applied");
-        Failure::new(Exit::BadDatabase, what, "Run `smallrun migrate up`, or start `smallrun serve` once")
+        Failure::new(Exit::BadDatabase, what, "Run `smallrun migrate up`")
     };
     if is_absent(config) {
         return Err(lacks(known_steps().len()));
@@ -85,21 +99,45 @@ fn is_absent(config: &Config) -> bool {
 
 /// Opens the database and applies the pending migrations, printing each. Returns how many were applied.
 pub(crate) async fn migrate(config: &Config) -> Outcome<(Db, usize)> {
-    let explain = |error: DbErr| failure(config, "apply the database migrations", &error);
     let db = open(config).await?;
     check_through(config, &db).await?;
-    let _held_until_done = sole::migration_lock(config).await?;
+    let session = sole::migration_session(config).await?;
+    let connection = session.as_ref().unwrap_or(db.schema_connection());
     let pending = schema(config, &db).await?.pending;
     for name in &pending {
         let step = Step::begin(format!("Applying {name}"));
-        Migrator::up(db.schema_connection(), Some(1)).await.map_err(explain)?;
+        apply_next(connection)
+            .await
+            .map_err(|error| failure(config, "apply the database migrations", &error))?;
         step.done();
     }
     Ok((on_time(config, db).await?, pending.len()))
 }
 
-/// Checks the second wall and sets the database's clock to the deployment's time.
-async fn on_time(config: &Config, db: Db) -> Outcome<Db> {
+/// How often a migration is tried whose lock another transaction holds.
+const LOCK_TRIES: u32 = 60;
+/// The wait between two tries, in which the statements that queued behind the migration run.
+const LOCK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Applies the next pending migration. On PostgreSQL, a migration that waits for a lock makes all later
+/// statements on that table wait as well. The session therefore gives up after a second
+/// ([`sole::migration_session`]), and the migration is tried again later.
+async fn apply_next(connection: &DatabaseConnection) -> Result<(), DbErr> {
+    let mut tries = 1;
+    loop {
+        match Migrator::up(connection, Some(1)).await {
+            Err(error) if words::is_lock_timeout(&error) && tries < LOCK_TRIES => {
+                tracing::warn!(tries, "a table is in use; the migration is tried again");
+                tries = tries.saturating_add(1);
+                tokio::time::sleep(LOCK_AGAIN_AFTER).await;
+            }
+            ended => return ended,
+        }
+    }
+}
+
+/// Checks the second wall and sets the database's clock to the deployment's time. The schema must be up to date.
+pub(crate) async fn on_time(config: &Config, db: Db) -> Outcome<Db> {
     wall::check(config, &db).await?;
     db.refresh_clock().await.map_err(|error| failure(config, "read the clock", &error))?;
     Ok(db)

@@ -11,6 +11,7 @@ mod mailer;
 mod open_files;
 mod prompt;
 mod sandbox_page;
+mod schema_wait;
 mod telemetry;
 mod terminal;
 mod wiring;

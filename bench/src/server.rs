@@ -83,6 +83,17 @@ impl Launch {
         self
     }
 
+    /// Applies the migrations. On PostgreSQL the server does not do it.
+    async fn migrate(&self) -> Outcome<()> {
+        let doing = Trouble::doing(format!("run `{} migrate up`", self.binary.display()));
+        let ended = self.command().args(["migrate", "up"]).output().await.map_err(doing)?;
+        if ended.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&ended.stderr);
+        Err(Trouble::new(format_args!("`smallrun migrate up` failed:\n{said}")))
+    }
+
     /// Returns a command. Its process is killed on drop.
     fn command(&self) -> Command {
         let mut command = Command::new(&self.binary);
@@ -111,6 +122,7 @@ impl Server {
         let address = free_address().map_err(Trouble::doing("find a free port"))?;
         let log = File::create(said).map_err(Trouble::doing("write the server's log"))?;
         let both = log.try_clone().map_err(Trouble::doing("write the server's log"))?;
+        launch.migrate().await?;
         let mut command = launch.command();
         command.arg("serve").args(options).args(["--listen", &address.to_string()]).stdout(both).stderr(log);
         let doing = format!("start `{}`", launch.binary.display());

@@ -12,6 +12,7 @@ use crate::{
     database,
     exit::{Exit, Failure, Outcome},
     gateways::PaymentParts,
+    schema_wait::{self, Metrics},
     telemetry, terminal,
     wiring::{self, Signals},
 };
@@ -56,7 +57,13 @@ pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
         ));
     }
     let folder = DataFolder::open(&config.data)?;
-    let db = database::open_current(&config).await?;
+    let listener = arguments.listen.as_ref().map(|_| wiring::listen(&config.listen)).transpose()?;
+    let db = database::open_for_server(&config).await?;
+    let metrics: Metrics = Arc::new(telemetry::metrics(&db)?);
+    let listening = listener.as_ref().map(|(listener, address)| (listener, *address));
+    let Some(db) = schema_wait::until_current(&config, db, listening, &metrics).await? else {
+        return Ok(());
+    };
     let mut signals = Signals::listen()?;
     let payments = PaymentParts::new(&config, &folder, &db, &config.public_url, &config.public_url)?;
     // If a queue is named several times, the last one counts.
@@ -66,15 +73,13 @@ pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
     let names: Vec<_> =
         queues.iter().map(|(queue, count)| format!("{} ({count} at once)", queue.name())).collect();
     let bus = wiring::bus(&config, &db)?;
-    let listener = arguments.listen.as_ref().map(|_| wiring::listen(&config.listen)).transpose()?;
     let workers = Workers::start(
         &bus,
         wiring::worker_deps(&config, &db, DeskActivity::default(), &payments, &config.public_url, queues)?,
     );
     if let Some((listener, address)) = listener {
-        let metrics = telemetry::metrics(&db)?;
         let checks = wiring::checks(&db, &bus, workers.loops());
-        let operations = Data::new(api::Operations { db: db.clone(), checks, metrics: Arc::new(metrics) });
+        let operations = Data::new(api::Operations { db: db.clone(), checks, metrics });
         let server = HttpServer::new(move || {
             App::new().configure(|routes| api::http::health::configure(routes, &operations))
         });

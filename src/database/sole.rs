@@ -123,9 +123,10 @@ async fn take_session(config: &Config) -> Outcome<SoleServer> {
     Ok(SoleServer { _held: held, lost: Some(lost) })
 }
 
-/// Waits for the lock on changes to the PostgreSQL schema, and holds it until the connection is dropped.
-/// SQLite has only one writer and needs no lock.
-pub(super) async fn migration_lock(config: &Config) -> Outcome<Option<DatabaseConnection>> {
+/// Opens the session that changes the PostgreSQL schema, and waits for the lock on such changes, which the
+/// session holds until it is dropped. In this session a statement waits for a table for one second at most.
+/// SQLite has only one writer and needs no such session.
+pub(super) async fn migration_session(config: &Config) -> Outcome<Option<DatabaseConnection>> {
     if config.database_url.sqlite_file().is_some() {
         return Ok(None);
     }
@@ -137,6 +138,7 @@ pub(super) async fn migration_lock(config: &Config) -> Outcome<Option<DatabaseCo
         [MIGRATION_LOCK.into()],
     );
     connection.query_one_raw(lock).await.map_err(explain)?;
+    connection.execute_unprepared("SET lock_timeout = '1s'").await.map_err(explain)?;
     Ok(Some(connection))
 }
 

@@ -126,6 +126,14 @@ fn of_postgres(
     ))
 }
 
+/// Whether PostgreSQL gave up waiting for a lock: the SQLSTATE `lock_not_available`.
+pub(super) fn is_lock_timeout(error: &DbErr) -> bool {
+    match sqlx_error(error) {
+        Some(sqlx::Error::Database(refusal)) => refusal.code().as_deref() == Some("55P03"),
+        _ => false,
+    }
+}
+
 fn sqlx_error(error: &DbErr) -> Option<&sqlx::Error> {
     match error {
         DbErr::Conn(RuntimeErr::SqlxError(cause))

@@ -16,8 +16,8 @@ pub const RABBITMQ_TLS_VARIABLE: &str = "SMALLRUN_TEST_RABBITMQ_TLS_URL";
 /// The environment variable with the path of the CA certificate (PEM) that signed the broker's certificate.
 pub const RABBITMQ_CA_VARIABLE: &str = "SMALLRUN_TEST_RABBITMQ_CA_FILE";
 
-/// The permissions of a deployment's user as documented in the README. Every test on a broker shows that they
-/// suffice.
+/// The permissions of a deployment's user, as docs/operate/production.md gives them. Every test on a broker
+/// shows that they suffice.
 const MAY: [(&str, &str); 3] = [
     ("configure", r"^(smallrun\..*|amq\.gen.*)$"),
     ("write", r"^(smallrun\..*|amq\.gen.*|amq\.default)$"),

@@ -16,7 +16,7 @@ mod node;
 
 /// Defines two tests for each function, `embedded::name` and `production::name`. Can be used once per module.
 macro_rules! on_both {
-    ($($(#[$about:meta])* async fn $name:ident($setup:ident : Setup) $body:block)+) => {
+    ($($(#[$about:meta])* async fn $name:ident($setup:ident : Setup $(,)?) $body:block)+) => {
         $($(#[$about])* async fn $name($setup: crate::harness::Setup) $body)+
 
         mod embedded {

@@ -14,15 +14,16 @@ use std::{
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::platform::{
-    Db,
+    Db, OpError,
     access::{Actor, AdminScope, SystemScope},
     ids::{CheckoutId, TaskId},
     in_tx,
     mail::{LinkBase, Mail, MailError, Mailer, SendMail},
     page::Page,
     tasks::{
-        self, ATTEMPTS_MAX, Claimed, FAILURES_MAX, Failure, LEASE_SECS, NewTask, Outcome, Queue, Task,
-        TaskError, TaskFailure, TaskFilter, TaskKinds, TaskRow, TaskSort, TaskState,
+        self, ATTEMPTS_MAX, Claimed, DiscardReason, DiscardRefusal, FAILURES_MAX, Failure, LEASE_SECS,
+        NewTask, Outcome, Queue, RequeueRefusal, Task, TaskError, TaskFailure, TaskFilter, TaskKinds,
+        TaskRow, TaskSort, TaskState,
     },
     trace::TraceParent,
 };
@@ -585,6 +586,26 @@ on_both! {
         assert_eq!(recorder.seen(), [(0, 1), (7, 1)]);
         assert_eq!(listed(&kit.db, TaskFilter::default()).await, before);
         assert_eq!(kit.state().await.count("task_failures"), 0);
+    }
+
+    async fn tasks_of_an_unknown_queue_are_left_out_of_the_list(kit: Kit) {
+        for number in 0..2 {
+            enqueue(&kit.db, task(number)).await;
+        }
+        let all = listed(&kit.db, TaskFilter::default()).await;
+        let newer = "UPDATE tasks SET queue = 'of_a_newer_version', state = 'DEAD'";
+        execute(&kit.db, &format!("{newer} WHERE subject = '{}'", all[1].subject.as_deref().unwrap())).await;
+        assert_eq!(listed(&kit.db, TaskFilter::default()).await, all[..1]);
+        let (db, admin) = (&kit.db, admin());
+        assert_eq!(tasks::count(db, &admin, &TaskFilter::default()).await.unwrap(), 1);
+        assert!(tasks::by_ids(db, &admin, &[all[1].id]).await.unwrap().is_empty());
+        let before = kit.state().await;
+        let requeued = tasks::requeue(db, &admin, all[1].id).await;
+        assert!(matches!(&requeued, Err(OpError::Refused(why)) if why[0].code == RequeueRefusal::NotFound));
+        let reason = DiscardReason::new("made by a newer version").unwrap();
+        let discarded = tasks::discard(db, &admin, all[1].id, &reason).await;
+        assert!(matches!(&discarded, Err(OpError::Refused(why)) if why[0].code == DiscardRefusal::NotFound));
+        assert_eq!(kit.state().await, before);
     }
 
     async fn an_unknown_letter_is_left_to_a_newer_version_and_its_queue_goes_on(kit: Kit) {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, future::Future, sync::Arc, time::Duration};
 
 use actix_web::{HttpResponse, http::header::CACHE_CONTROL, web};
-use domain::platform::{Db, outbox};
+use domain::platform::Db;
 use futures_util::future::{BoxFuture, join_all};
 use serde_json::json;
 
@@ -56,8 +56,7 @@ fn database(db: &Db) -> Check {
     Check::new("database", move || {
         let db = db.clone();
         async move {
-            let asked = outbox::unstamped_count(&db).await;
-            asked.map(drop).map_err(|error| {
+            db.reader().ping().await.map_err(|error| {
                 tracing::warn!(%error, "database does not answer");
                 "the database does not answer".to_owned()
             })

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{address::Address, quote::Quote, reservation_row};
 use crate::platform::{
-    Country, Currency, Money, Tx,
+    Country, Currency, Inconsistency, Money, Tx,
     access::{Buyer, BuyerScope},
     as_new, bulk,
     ids::{AccountId, CheckoutId, GuestId, LegalTextId, ReservationId},
@@ -199,7 +199,7 @@ pub(crate) async fn touch(
         .into_tuple::<i64>()
         .one(tx.conn())
         .await?;
-    Ok(version.unwrap_or(1))
+    Ok(version.ok_or_else(|| Inconsistency::missing("checkouts", id))?)
 }
 
 /// The addresses of checkouts: one statement.

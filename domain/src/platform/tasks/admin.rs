@@ -53,11 +53,17 @@ pub enum TaskSort {
     DueSoonest,
 }
 
+/// Tasks of the queues that this version knows. A newer version may have written others, which no [`TaskRow`]
+/// can hold; it lists them itself.
+fn known() -> Select<Entity> {
+    Entity::find().filter(C::Queue.is_in(Queue::ALL))
+}
+
 fn selected(filter: &TaskFilter) -> Select<Entity> {
-    let mut select = Entity::find();
-    if let Some(queue) = filter.queue {
-        select = select.filter(C::Queue.eq(queue));
-    }
+    let mut select = match filter.queue {
+        Some(queue) => Entity::find().filter(C::Queue.eq(queue)),
+        None => known(),
+    };
     if let Some(kind) = &filter.kind {
         select = select.filter(C::Kind.eq(kind));
     }
@@ -102,7 +108,7 @@ pub async fn count(db: &Db, _scope: &AdminScope, filter: &TaskFilter) -> Result<
 
 /// Returns tasks by id, with one statement.
 pub async fn by_ids(db: &Db, _scope: &AdminScope, ids: &[TaskId]) -> Result<HashMap<TaskId, TaskRow>, DbErr> {
-    let rows = Entity::find().filter(C::Id.is_in(ids.iter().copied())).all(db.reader()).await?;
+    let rows = known().filter(C::Id.is_in(ids.iter().copied())).all(db.reader()).await?;
     Ok(rows.into_iter().map(|row| (row.id, row)).collect())
 }
 
@@ -121,7 +127,7 @@ pub enum RequeueRefusal {
 pub async fn requeue(db: &Db, scope: &AdminScope, id: TaskId) -> Result<TaskRow, OpError<RequeueRefusal>> {
     in_tx(db, scope.actor(), async |tx| {
         let put_back = put_back(tx, &[id]).await?;
-        let Some(row) = Entity::find_by_id(id).one(tx.conn()).await? else {
+        let Some(row) = known().filter(C::Id.eq(id)).one(tx.conn()).await? else {
             return Err(OpError::refuse_field(RequeueRefusal::NotFound, "id"));
         };
         if put_back == 0 {
@@ -249,7 +255,7 @@ pub async fn discard(
 ) -> Result<(), OpError<DiscardRefusal>> {
     use discard_row::Column as D;
     in_tx(db, scope.actor(), async |tx| {
-        let row = Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?;
+        let row = known().filter(C::Id.eq(id)).lock_exclusive().one(tx.conn()).await?;
         let row = row.ok_or_else(|| OpError::refuse_field(DiscardRefusal::NotFound, "id"))?;
         match row.state {
             TaskState::Dead => {}

@@ -1,0 +1,114 @@
+//! Servers and workers that start before the database has the schema they need.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, ChildStdout, Stdio},
+    sync::Arc,
+    time::Instant,
+};
+
+use migrations::Migrator;
+use sea_orm::{ConnectionTrait, Database, DbBackend, Statement, TransactionTrait};
+use sea_orm_migration::MigratorTrait;
+use serde_json::{Value, json};
+
+use crate::harness::{Folder, SOON, Setup};
+
+/// A server that was started on a database without tables.
+struct Waiting {
+    child: Child,
+    out: BufReader<ChildStdout>,
+    url: String,
+    client: reqwest::Client,
+}
+
+impl Waiting {
+    /// Starts a server and reads what it prints while it waits.
+    fn start(setup: &Setup, folder: &Folder) -> Self {
+        let mut child = setup.command(folder).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        assert!(line.contains("Run `smallrun migrate up`"), "{line}");
+        let (_, rest) = line.split_once("http://").unwrap();
+        let url = format!("http://{}", rest.split('/').next().unwrap());
+        Self { child, out, url, client: reqwest::Client::new() }
+    }
+
+    async fn get(&self, path: &str) -> (u16, String) {
+        let answer = self.client.get(format!("{}{path}", self.url)).timeout(SOON).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    /// Sends SIGTERM and returns the exit code.
+    fn stop(mut self) -> Option<i32> {
+        let id = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let _ended_before = self.child.kill();
+    }
+}
+
+#[tokio::test]
+async fn a_server_on_postgres_waits_for_its_migrations_alive_and_unready() {
+    let (setup, folder) = (Setup::empty().on_postgres().await, Folder::new());
+    let mut server = Waiting::start(&setup, &folder);
+    assert_eq!(server.get("/livez").await.0, 200);
+    let (status, ready) = server.get("/readyz").await;
+    let ready: Value = serde_json::from_str(&ready).unwrap();
+    assert_eq!((status, &ready["ready"], &ready["checks"]["database"]), (503, &json!(false), &json!("ok")));
+    assert!(ready["checks"]["schema"].as_str().unwrap().contains("run `smallrun migrate up`"), "{ready}");
+    assert_eq!(server.get("/graphql?query={__typename}").await.0, 503);
+    setup.migrate(&folder);
+    let began = Instant::now();
+    while server.get("/readyz").await.0 != 200 {
+        assert!(began.elapsed() < SOON, "not ready after the migrations");
+    }
+    let (status, answer) = server.get("/graphql?query={drops{totalCount}}").await;
+    assert_eq!((status, answer.contains("\"totalCount\":0")), (200, true), "{answer}");
+    let mut greeting = String::new();
+    server.out.read_line(&mut greeting).unwrap();
+    assert!(greeting.contains("listens on"), "{greeting}");
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[tokio::test]
+async fn a_server_that_waits_stops_at_a_signal_and_changes_nothing() {
+    let (setup, folder) = (Setup::empty().on_postgres().await, Arc::clone(&Folder::new()));
+    assert_eq!(Waiting::start(&setup, &folder).stop(), Some(0));
+    // A second server finds the database as it was.
+    assert_eq!(Waiting::start(&setup, &folder).stop(), Some(0));
+}
+
+/// The migrations before the first one that changes a table of an earlier one (m0013).
+const BEFORE_CHANGES: u32 = 12;
+
+#[tokio::test]
+async fn a_migration_that_waits_for_a_table_lets_others_use_it() {
+    let (setup, folder) = (Setup::empty().on_postgres().await, Folder::new());
+    let database = Database::connect(&setup.database().unwrap().url).await.unwrap();
+    Migrator::up(&database, Some(BEFORE_CHANGES)).await.unwrap();
+    let reader = database.begin().await.unwrap();
+    reader.execute_unprepared("LOCK TABLE drops IN ACCESS SHARE MODE").await.unwrap();
+    let migrating = {
+        let (setup, folder) = (setup.clone(), Arc::clone(&folder));
+        std::thread::spawn(move || setup.migrate(&folder))
+    };
+    let waits = "SELECT 1 FROM pg_locks WHERE relation = 'drops'::regclass AND NOT granted";
+    let began = Instant::now();
+    while database.query_one_raw(Statement::from_string(DbBackend::Postgres, waits)).await.unwrap().is_none()
+    {
+        assert!(began.elapsed() < SOON, "the migration does not wait for the table");
+    }
+    // It would wait for the migration, which waits for the first reader.
+    let others = database.execute_unprepared("SELECT count(*) FROM drops");
+    tokio::time::timeout(SOON, others).await.expect("others can read the table").unwrap();
+    assert!(!migrating.is_finished(), "the migration is tried again");
+    reader.commit().await.unwrap();
+    migrating.join().unwrap();
+}
