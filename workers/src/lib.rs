@@ -1,13 +1,16 @@
-//! What happens later: the relay, the bus, timers, and the queues of tasks.
+//! Background work: the relay, the bus, timers, and the task queues.
 //!
-//! [`relay`] stamps facts and queues the letters that follow from them, and seals the audit log; [`timers`]
-//! turns what is due into tasks; [`announce`] tells the [`bus`] of tasks, which wakes whoever runs them:
-//! [`run`] does, a queue at a time. What there is to run is listed in [`domain::registry`]. [`mail`] and
-//! [`payments`] are ports that tasks work with. [`projections`] keeps up with the facts whatever is made of
-//! them; [`reconcile`] repairs what was missed; [`housekeeping`] clears away.
+//! - [`relay`]: stamps facts, queues the letters that follow from them, and seals the audit log.
+//! - [`timers`]: turns due timers into tasks.
+//! - [`announce`]: announces queued tasks on the [`bus`], which wakes the workers.
+//! - [`run`]: runs the tasks of one queue. [`domain::registry`] lists the kinds of tasks.
+//! - [`mail`] and [`payments`]: ports that tasks use.
+//! - [`projections`]: keeps projections up to date with the facts.
+//! - [`reconcile`]: repairs missed work.
+//! - [`housekeeping`]: deletes expired rows.
 //!
-//! Architecture invariant: a row in the database is the only memory. Any of these may stop at any
-//! instant, or run in several processes at once, and nothing is lost or done twice.
+//! Architecture invariant: all state is in rows of the database. Each of these may stop at any time, or run
+//! in several processes at once, and no work is lost or done twice.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -47,24 +50,24 @@ pub use loops::Loops;
 use bus::Bus;
 use run::{QueueWorker, Stop};
 
-/// What the workers work with.
+/// The dependencies of the workers.
 pub struct WorkerDeps {
     /// The database.
     pub db: Db,
-    /// Whether requests wait at the desk of this process: work that can be postponed lets them go first.
+    /// Whether requests wait at this process's desk. Work that can be postponed lets them go first.
     pub desk: DeskActivity,
     /// Sends letters.
     pub mailer: Arc<dyn Mailer>,
-    /// The gateways of this deployment, each within its budget of calls ([`payments::Budgeted`]).
+    /// The gateways of this deployment, each with its rate limit ([`payments::Budgeted`]).
     pub gateways: Gateways,
-    /// What housekeeping clears away besides the capabilities' own rows.
+    /// What housekeeping sweeps in addition to the tables of the capabilities.
     pub sweeps: Vec<Arc<dyn Sweep>>,
-    /// What the links in letters begin with.
+    /// The base URL of links in letters.
     pub links: LinkBase,
-    /// Kinds of tasks beside those of [`registry::tasks`], such as what a gateway does in its own time.
+    /// Kinds of tasks in addition to those of [`registry::tasks`], such as the background work of a gateway.
     pub tasks: TaskKinds,
-    /// Which queues are worked on here, and how many tasks of each at once; queues that are missing are left
-    /// to others.
+    /// The queues to work on, each with its number of concurrent tasks. Other queues are left to other
+    /// processes.
     pub queues: Vec<(Queue, usize)>,
 }
 
@@ -72,7 +75,7 @@ pub struct WorkerDeps {
 pub struct Workers;
 
 impl Workers {
-    /// Starts everything on the present runtime, over a bus.
+    /// Starts all workers on the current runtime.
     pub fn start(bus: &Arc<dyn Bus>, deps: WorkerDeps) -> WorkersHandle {
         let mut handle = WorkersHandle::over(bus);
         let db = &deps.db;
@@ -108,7 +111,7 @@ impl Workers {
         handle
     }
 
-    /// Starts only what a process without workers needs: to announce the tasks that it queues.
+    /// Starts what a process without workers needs: the loop that announces the tasks that it queues.
     pub fn announcing(bus: &Arc<dyn Bus>, db: &Db) -> WorkersHandle {
         let mut handle = WorkersHandle::over(bus);
         handle.keep("announce", {
@@ -119,7 +122,7 @@ impl Workers {
     }
 }
 
-/// Running workers. Dropped without [`WorkersHandle::stop`], they end where they stand, as in a crash.
+/// Running workers. If this is dropped without [`WorkersHandle::stop`], they are aborted, as in a crash.
 pub struct WorkersHandle {
     bus: Arc<dyn Bus>,
     stop: Stop,
@@ -127,8 +130,7 @@ pub struct WorkersHandle {
     looping: JoinSet<()>,
 }
 
-/// The part of the time of a stop in which running tasks may end; the rest is for handing back those that did
-/// not.
+/// The part of the time of a stop in which running tasks may finish. The rest is for handing back the others.
 const DRAIN_PERCENT: u32 = 80;
 
 impl WorkersHandle {
@@ -136,7 +138,7 @@ impl WorkersHandle {
         Self { bus: Arc::clone(bus), stop: Stop::default(), loops: Loops::default(), looping: JoinSet::new() }
     }
 
-    /// Keeps a projection up with the facts from now on, whichever process makes them true.
+    /// Starts the loop of a projection. It receives the facts of all processes.
     pub fn add_projection(&mut self, db: &Db, projection: Arc<dyn Projection>) {
         let (db, bus, name) = (db.clone(), Arc::clone(&self.bus), projection.name());
         self.keep(name, move |stop| {
@@ -144,13 +146,13 @@ impl WorkersHandle {
         });
     }
 
-    /// How the loops are: for whoever asks whether this process is of use.
+    /// Returns the states of the loops, for health checks.
     pub fn loops(&self) -> Loops {
         self.loops.clone()
     }
 
-    /// Claims nothing more, lets running tasks end, hands back those that take longer than four fifths of
-    /// `within`, and answers when all is still or `within` is over.
+    /// Stops the workers: claims no more tasks, lets running tasks finish, and hands back those that take
+    /// longer than four fifths of `within`. Returns when all loops have ended or `within` is over.
     pub async fn stop(mut self, within: Duration) {
         self.stop.claiming.cancel();
         let running = self.stop.running.clone();
@@ -168,7 +170,7 @@ impl WorkersHandle {
             }
         });
         if ended.await.is_err() {
-            tracing::warn!("workers did not end in time; what they had in hand runs again elsewhere");
+            tracing::warn!("workers did not stop in time; their tasks run again when the leases expire");
         }
         self.bus.close().await;
     }

@@ -1,6 +1,6 @@
-//! The relay: stamps committed facts with their positions, queues what follows from them, broadcasts them,
-//! announces the tasks that were queued for later when they come due, and seals the audit log. Of all
-//! processes one does it at a time, under a lease with a fencing token.
+//! The relay: stamps committed facts with their positions, queues the tasks that follow from them, broadcasts
+//! them, announces scheduled tasks when they come due, and seals the audit log. Only one process relays at a
+//! time, under a lease with a fencing token.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,18 +26,19 @@ use crate::{bus::Bus, loops::until, pulse::Pulse, sealing::Sealing};
 
 const ACTOR: Actor = Actor::System("relay");
 
-/// Facts stamped in one transaction: some milliseconds' work, so that the lock on the lease is short.
+/// The maximum number of facts stamped in one transaction: a few milliseconds of work, so that the lease is
+/// locked only briefly.
 const BATCH: u64 = 500;
 
-/// The lease is renewed when a third of it is over: two renewals may fail before it is lost.
+/// The lease is renewed after a third of its duration, so two renewals may fail before it is lost.
 const RENEW_AFTER: Duration =
     Duration::from_millis(outbox::LEASE_SECS.unsigned_abs().saturating_mul(1_000) / 3);
 
-/// A relay that takes over announces what came due in so many seconds before: longer than the lease of the
-/// last one. What is announced twice is claimed once.
+/// A relay that takes over also announces tasks that came due within this many seconds before: longer than
+/// the lease of the last relay. A task that is announced twice is claimed once.
 const TAKE_OVER_SECS: i64 = 30;
 
-/// Relays until it is told to stop, then gives the lease back.
+/// Relays until `stop` is cancelled, then releases the lease.
 pub async fn run(db: Db, bus: Arc<dyn Bus>, desk: DeskActivity, stop: CancellationToken) {
     let holder = db.entropy().uuid(db.now());
     let mut pulse = Pulse::new(&db, bus.news());
@@ -60,8 +61,8 @@ pub async fn run(db: Db, bus: Arc<dyn Bus>, desk: DeskActivity, stop: Cancellati
                 until(&stop, pulse.wait(next_due)).await;
             }
             Err(error) => {
-                tracing::error!(%error, "the relay could not work; it tries again");
-                // Another process may be able to.
+                tracing::error!(%error, "the relay failed; retrying");
+                // Another process may succeed.
                 relay.give_back().await;
                 until(&stop, tokio::time::sleep(Duration::from_secs(1))).await;
             }
@@ -70,29 +71,29 @@ pub async fn run(db: Db, bus: Arc<dyn Bus>, desk: DeskActivity, stop: Cancellati
     relay.finish().await;
 }
 
-/// What a round has left.
+/// The work that a round has left.
 #[derive(Default)]
 struct Round {
-    /// There may be more facts to stamp.
+    /// Whether there may be more facts to stamp.
     more: bool,
-    /// When the next task that was queued for later comes due.
+    /// When the next scheduled task comes due.
     next_due: Option<DateTime<Utc>>,
 }
 
-/// How long facts may gather while buyers wait for decisions: fewer and larger transactions leave them the
-/// writer.
+/// How long facts may wait while requests wait at the desk: fewer and larger transactions leave the
+/// database's writer to the requests.
 const DESK_PATIENCE: Duration = Duration::from_millis(50);
 
 struct Relay {
     db: Db,
     bus: Arc<dyn Bus>,
     desk: DeskActivity,
-    /// What follows from a fact.
+    /// The letters that follow from facts.
     letters: LetterKinds,
     holder: Uuid,
-    /// The fencing token, and when the lease was last renewed.
+    /// The fencing token, and the time of the last renewal.
     lease: Option<(i64, Instant)>,
-    /// Tasks that came due until then have been announced, if this process has the lease.
+    /// If this process has the lease, tasks that came due up to this time have been announced.
     announced_until: Option<DateTime<Utc>>,
     sealing: Sealing,
 }
@@ -101,21 +102,21 @@ impl Relay {
     async fn round(&mut self) -> Result<Round, DbErr> {
         let Some(fence) = self.fence().await? else { return Ok(Round::default()) };
         let done = self.relay(fence).await;
-        // Whatever is wrong with the facts.
+        // Audit rows are sealed even if relaying facts failed.
         self.sealing.round(fence).await;
         let (next_due, count) = done?;
         let next_due = [next_due, self.sealing.due()].into_iter().flatten().min();
         Ok(Round { more: count >= BATCH || self.sealing.is_behind(), next_due })
     }
 
-    /// Announces what has come due and stamps one batch; answers when more comes due, and how many facts the
-    /// batch had.
+    /// Announces due tasks and stamps one batch of facts. Returns when the next task comes due, and the
+    /// number of facts.
     async fn relay(&mut self, fence: i64) -> Result<(Option<DateTime<Utc>>, u64), DbErr> {
         let next_due = self.announce_due().await?;
         Ok((next_due, self.stamp(fence).await?))
     }
 
-    /// One batch of facts; answers how many it had.
+    /// Stamps one batch of facts and returns their number.
     async fn stamp(&mut self, fence: i64) -> Result<u64, DbErr> {
         if !outbox::any_unstamped(&self.db).await? {
             return Ok(0);
@@ -126,14 +127,14 @@ impl Relay {
         let stamped =
             in_tx(&self.db, ACTOR, async |tx| outbox::stamp(tx, fence, BATCH, following).await).await?;
         if stamped.is_empty() {
-            // There were some: the token is no longer the newest.
+            // There were unstamped facts, so the fencing token is outdated.
             self.lose();
         }
         let count = u64::try_from(stamped.len()).unwrap_or(0);
         metrics::counter!("smallrun_facts_relayed_total").increment(count);
         faults::point(Point::RelayCommitted).await?;
         if let Err(error) = self.bus.broadcast(&stamped).await {
-            // Whoever follows the facts reads them from the table.
+            // Projections read these facts from the table.
             metrics::counter!("smallrun_broadcasts_failed_total").increment(1);
             tracing::debug!(%error, "facts were not broadcast");
         }
@@ -141,7 +142,7 @@ impl Relay {
         Ok(count)
     }
 
-    /// Announces what has come due since the last time; answers when there will be more.
+    /// Announces tasks that have come due since the last call. Returns when the next one comes due.
     async fn announce_due(&mut self) -> Result<Option<DateTime<Utc>>, DbErr> {
         let now = self.db.now();
         let took_over = || now.checked_sub_signed(TimeDelta::seconds(TAKE_OVER_SECS)).unwrap_or(now);
@@ -149,7 +150,11 @@ impl Relay {
         for (queue, count) in tasks::come_due(&self.db, after, now).await? {
             let count = u32::try_from(count).unwrap_or(u32::MAX);
             if let Err(error) = self.bus.announce(queue, count).await {
-                tracing::debug!(queue = queue.name(), %error, "tasks that came due were not announced; they are found by looking");
+                tracing::debug!(
+                    queue = queue.name(),
+                    %error,
+                    "due tasks were not announced; polling finds them"
+                );
             }
         }
         self.announced_until = Some(now);
@@ -164,14 +169,14 @@ impl Relay {
         }
         let asked_at = Instant::now();
         let holder = self.holder;
-        // The lock on the lease is held for as long as facts are stamped: who only looks whether it is free
-        // does not wait for it.
+        // The row of the lease is locked while facts are stamped. Checking first whether it is free does not
+        // wait for the lock.
         if self.lease.is_none() && outbox::is_leased_to_another(&self.db, holder).await? {
             return Ok(None);
         }
         let fence = in_tx(&self.db, ACTOR, async |tx| outbox::lease(tx, holder).await).await?;
         match fence {
-            Some(fence) if self.lease.is_none() => tracing::debug!(fence, "this process relays the facts"),
+            Some(fence) if self.lease.is_none() => tracing::debug!(fence, "became the relay"),
             Some(_) => {}
             None => self.lose(),
         }
@@ -184,7 +189,7 @@ impl Relay {
         self.announced_until = None;
     }
 
-    /// Seals what is left of the audit log, and gives the lease back.
+    /// Seals the rest of the audit log, and releases the lease.
     async fn finish(mut self) {
         if let Some((fence, _)) = self.lease {
             self.sealing.finish(fence).await;
@@ -198,7 +203,7 @@ impl Relay {
             && let Err(error) =
                 in_tx(&self.db, ACTOR, async |tx| outbox::release_lease(tx, holder).await).await
         {
-            tracing::warn!(%error, "the relay's lease was not given back; it runs out by itself");
+            tracing::warn!(%error, "the relay's lease was not released; it expires by itself");
         }
         self.lose();
     }

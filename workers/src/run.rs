@@ -1,7 +1,7 @@
-//! Runs the tasks of one queue: claims them, runs each on its own, and settles what came of it.
+//! Runs the tasks of one queue: claims them, runs each as a separate Tokio task, and records the outcome.
 //!
-//! A task may run more than once (a worker can vanish between its work and its row's end), so what
-//! a task calls has its effect once however often it is called.
+//! A task may run more than once, because a worker can crash between the work and the update of the row. So
+//! everything that a task calls must be idempotent.
 
 use std::{
     collections::BTreeSet,
@@ -35,19 +35,19 @@ use crate::{
     unknown::warn_once,
 };
 
-/// How often a worker says that it still has its tasks in hand: two renewals may fail before a lease is over.
+/// How often a worker renews the leases of its tasks. Two renewals may fail before a lease expires.
 const RENEW_EVERY: Duration =
     Duration::from_millis(tasks::LEASE_SECS.unsigned_abs().saturating_mul(1_000) / 3);
 
-/// How long work that can wait leaves the machine to buyers, before it goes on all the same.
+/// How long postponable work waits while requests wait at the desk, before it goes on anyway.
 const DESK_PATIENCE: Duration = Duration::from_millis(250);
 
-/// When a task that this version cannot do is looked at again.
+/// The delay before a task that this version does not know is tried again.
 const UNKNOWN_AGAIN: Duration = Duration::from_secs(tasks::UNKNOWN_AGAIN_SECS);
 
-/// The first wait before a task is tried again, at most.
+/// The maximum delay before the first retry of a task.
 const BACKOFF_BASE_MILLIS: u64 = 1_000;
-/// And any later one, at most.
+/// The maximum delay before any retry.
 const BACKOFF_CAP_MILLIS: u64 = 600_000;
 
 /// The worker of one queue.
@@ -57,29 +57,29 @@ pub struct QueueWorker {
     pub db: Db,
     /// Whether requests wait at the desk of this process.
     pub desk: DeskActivity,
-    /// Tells when to look.
+    /// Notifies of claimable tasks.
     pub bus: Arc<dyn Bus>,
-    /// Which queue.
+    /// The queue to work on.
     pub queue: Queue,
-    /// How many tasks at once.
+    /// The maximum number of concurrent tasks.
     pub concurrency: usize,
-    /// How long a task may take.
+    /// The timeout of an attempt.
     pub task_time_max: Duration,
-    /// The kinds of tasks that it claims and runs; those of other kinds are left to other processes.
+    /// The kinds of tasks to claim. Other kinds are left to other processes.
     pub kinds: TaskKinds,
 }
 
-/// When to stop, in two steps.
+/// A stop in two steps.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
-    /// Claim no more.
+    /// Cancelled: claim no more tasks.
     pub claiming: CancellationToken,
-    /// Hand back what still runs.
+    /// Cancelled: hand back the tasks that still run.
     pub running: CancellationToken,
 }
 
 impl QueueWorker {
-    /// Works until it is told to stop and nothing runs any more.
+    /// Claims and runs tasks until `stop` is cancelled and the last running task has ended.
     pub async fn run(self, stop: Stop) {
         let worker = Arc::new(self);
         let mut consumer =
@@ -93,7 +93,8 @@ impl QueueWorker {
                 until(&stop.claiming, worker.desk.idle(DESK_PATIENCE)).await;
             }
             let free = worker.concurrency.saturating_sub(running.len());
-            // Taken before the claim: a permit that comes later stands for a task that may be claimed later.
+            // Permits are taken before the claim: one that arrives later may stand for a task that is not
+            // claimed here.
             let permits = consumer.permits(free);
             match worker.claim(free).await {
                 Ok(claimed) => {
@@ -107,13 +108,14 @@ impl QueueWorker {
                             stop.running.clone(),
                         ));
                     }
-                    // Somebody else was quicker, or had claimed without one.
+                    // Another worker claimed these tasks, or this one had claimed them earlier without a
+                    // permit.
                     for needless in permits {
                         needless.done().await;
                     }
                 }
                 Err(error) => {
-                    tracing::error!(queue = worker.queue.name(), %error, "tasks could not be claimed; it is tried again");
+                    tracing::error!(queue = worker.queue.name(), %error, "claiming tasks failed; retrying");
                     until(&stop.claiming, tokio::time::sleep(Duration::from_secs(1))).await;
                 }
             }
@@ -126,7 +128,7 @@ impl QueueWorker {
         while running.join_next().await.is_some() {}
     }
 
-    /// Renews the leases of what is in hand, for as long as the worker runs.
+    /// Renews the leases of the worker's tasks until it is aborted.
     async fn renew(self: Arc<Self>, in_hand: InHand) {
         loop {
             tokio::time::sleep(RENEW_EVERY).await;
@@ -135,7 +137,11 @@ impl QueueWorker {
                 continue;
             }
             if let Err(error) = in_tx(&self.db, self.actor(), async |tx| tasks::renew(tx, ids).await).await {
-                tracing::warn!(queue = self.queue.name(), %error, "leases could not be renewed; another worker may take these tasks");
+                tracing::warn!(
+                    queue = self.queue.name(),
+                    %error,
+                    "renewing leases failed; other workers may take these tasks"
+                );
             }
         }
     }
@@ -159,7 +165,7 @@ impl QueueWorker {
         Ok(claimed)
     }
 
-    /// One attempt at a task, and its end.
+    /// Runs one attempt at a task and records its outcome.
     async fn attempt(
         self: Arc<Self>,
         claimed: Claimed,
@@ -186,12 +192,15 @@ impl QueueWorker {
                 Ok(false) => {
                     count_end(&claimed, "overtaken");
                     tracing::warn!(
-                        "another worker has the task by now; what became of it here is not written"
+                        "another worker has taken the task over; the outcome of this attempt is dropped"
                     );
                 }
                 Err(error) => {
                     count_end(&claimed, "unsettled");
-                    tracing::error!(%error, "a task's end could not be written; it runs again when its lease is over");
+                    tracing::error!(
+                        %error,
+                        "recording the outcome failed; the task runs again when its lease expires"
+                    );
                 }
             }
         };
@@ -199,12 +208,12 @@ impl QueueWorker {
         drop(held);
         if let Some(permit) = permit {
             permit.done().await;
-            // A task that is settled cannot fail any more.
+            // A settled task cannot fail any more.
             let _settled_before = faults::point(Point::ConsumeAcked).await;
         }
     }
 
-    /// Runs the attempt on a task of its own, so that a panic ends that alone.
+    /// Runs the attempt as a separate Tokio task, so that a panic affects only that.
     async fn ended(&self, claimed: &Claimed, trace: &TraceParent, hand_back: &CancellationToken) -> Ended {
         let (db, kinds, claimed_too) = (self.db.clone(), self.kinds.clone(), claimed.clone());
         let handling = trace.clone().scope(async move {
@@ -236,7 +245,7 @@ impl QueueWorker {
         }
     }
 
-    /// Takes down how an attempt ended; `false` when another worker has the task by now.
+    /// Records the outcome of an attempt. Returns `false` when another worker has taken the task over.
     async fn settle(&self, claimed: &Claimed, ended: &Ended) -> Result<bool, DbErr> {
         let (db, actor) = (&self.db, self.actor());
         match ended {
@@ -246,9 +255,9 @@ impl QueueWorker {
                 Ok(ours)
             }
             Ended::HandedBack => {
-                tracing::info!("a task is handed back");
+                tracing::info!("handed the task back");
                 let ours = in_tx(db, actor, async |tx| tasks::hand_back(tx, claimed).await).await?;
-                // For another worker, now; if it is not heard of, it is found by looking.
+                // Lets another worker claim it now. If the announcement is lost, polling finds the task.
                 let _not_heard_of = self.bus.announce(self.queue, 1).await;
                 Ok(ours)
             }
@@ -269,13 +278,13 @@ impl QueueWorker {
                     outcome = failure.outcome.word(),
                     error = failure.error,
                     ?wait,
-                    "a task failed; it is tried again"
+                    "task failed; retrying"
                 );
                 let run_at = later(db, wait);
                 let ours =
                     in_tx(db, actor, async |tx| tasks::retry(tx, claimed, run_at, failure).await).await?;
-                // The relay announces what comes due later. What is due by now it may have looked for before
-                // it was there.
+                // The relay announces tasks that come due later. It may already have polled for a task that
+                // is due by now.
                 if ours && run_at <= db.now() {
                     let _not_heard_of = self.bus.announce(self.queue, 1).await;
                 }
@@ -283,20 +292,20 @@ impl QueueWorker {
             }
             Ended::Dead(failure) => {
                 let (outcome, error) = (failure.outcome.word(), &failure.error);
-                tracing::error!(outcome, error, "a task failed for good; it waits for a person");
+                tracing::error!(outcome, error, "task failed for good; it is now a dead letter");
                 in_tx(db, actor, async |tx| tasks::bury(tx, claimed, failure).await).await
             }
         }
     }
 }
 
-/// The instant after that wait.
+/// Returns the time after a delay.
 fn later(db: &Db, wait: Duration) -> DateTime<Utc> {
     let now = db.now();
     TimeDelta::from_std(wait).ok().and_then(|wait| now.checked_add_signed(wait)).unwrap_or(now)
 }
 
-/// The tasks that a worker has in hand.
+/// The tasks that a worker is running.
 #[derive(Debug, Clone, Default)]
 struct InHand(Arc<Mutex<BTreeSet<TaskId>>>);
 
@@ -315,7 +324,7 @@ impl InHand {
     }
 }
 
-/// One of them, until it is dropped.
+/// A running task. It is removed from [`InHand`] on drop.
 struct Held {
     id: TaskId,
     of: InHand,
@@ -327,20 +336,20 @@ impl Drop for Held {
     }
 }
 
-/// How an attempt ended.
+/// The outcome of an attempt.
 enum Ended {
     Done,
-    /// It is tried again after a wait.
+    /// The task is retried after a delay.
     Again(Failure),
-    /// It is a dead letter.
+    /// The task is a dead letter.
     Dead(Failure),
     HandedBack,
-    /// It is for a newer version.
+    /// The task is left to a newer version.
     Left,
 }
 
 impl Ended {
-    /// Counts an end that was taken down.
+    /// Counts a recorded outcome.
     fn count(&self, claimed: &Claimed) {
         let labels = [("queue", claimed.queue.name()), ("kind", claimed.kind)];
         let failure = match self {
@@ -370,13 +379,13 @@ fn count_end(claimed: &Claimed, outcome: &'static str) {
     metrics::counter!("smallrun_tasks_total", &labels).increment(1);
 }
 
-/// An error and its causes on one line.
+/// Joins the messages of an error and its causes into one line.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         let more = error.to_string();
-        // Some errors already say what their cause says.
+        // Some errors already contain the message of their cause.
         if !text.contains(&more) {
             text.push_str(": ");
             text.push_str(&more);
@@ -386,14 +395,14 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// The wait before the next attempt: "full jitter" of Brooker, "Exponential Backoff And Jitter" (2015), so
-/// that tasks that failed together do not come back together.
+/// Returns the delay before the next attempt: "full jitter" of Brooker, "Exponential Backoff And Jitter"
+/// (2015), so that tasks that failed together are not retried together.
 fn backoff(entropy: &dyn Entropy, attempt: i32) -> Duration {
     full_jitter(entropy, u32::try_from(attempt).unwrap_or(0), BACKOFF_BASE_MILLIS, BACKOFF_CAP_MILLIS)
 }
 
-/// A random wait of up to `base_millis` after the first failure, up to twice as much after each later one,
-/// and never more than `cap_millis`.
+/// Returns a random delay of up to `base_millis` after the first failure, with the maximum doubling for each
+/// further failure up to `cap_millis`.
 pub(crate) fn full_jitter(
     entropy: &dyn Entropy,
     failures: u32,
@@ -414,7 +423,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_wait_grows_to_its_cap_and_is_spread() {
+    fn the_delay_grows_to_its_maximum_and_is_spread() {
         for (attempt, longest) in
             [(1, 1_000), (2, 2_000), (4, 8_000), (10, 512_000), (11, 600_000), (i32::MAX, 600_000)]
         {
