@@ -1,6 +1,6 @@
-//! The tables of checkouts and their addresses.
+//! The tables of checkouts and their addresses, with their scoped queries.
 
-#![expect(clippy::disallowed_methods, reason = "these tables' own finders")]
+#![expect(clippy::disallowed_methods, reason = "these are the tables' own queries")]
 
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ use crate::platform::{
     ids::{AccountId, CheckoutId, GuestId, LegalTextId, ReservationId},
 };
 
-/// What one reserve call made.
+/// A checkout: the result of one call to reserve.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "checkouts")]
 pub struct Model {
@@ -34,9 +34,9 @@ pub struct Model {
     pub due_now_minor: i64,
     pub due_later_minor: i64,
     pub expires_at: DateTime<Utc>,
-    /// Whether a payment in process extended the hold already.
+    /// Whether a payment in process has already extended the hold.
     pub extended: bool,
-    /// The price as it was agreed.
+    /// The agreed prices.
     pub quote: Quote,
     pub legal_text_ids: Accepted,
     pub version: i64,
@@ -53,11 +53,11 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
-    /// Whose it is.
+    /// Returns the buyer.
     pub fn buyer(&self) -> Option<Buyer> {
         self.account_id.map(Buyer::Account).or(self.guest_id.map(Buyer::Guest))
     }
-    /// The deposits together.
+    /// Returns the sum of the deposits.
     pub fn due_now(&self) -> Money {
         Money::new(self.due_now_minor, self.currency)
     }
@@ -86,7 +86,7 @@ pub(crate) mod address_row {
 }
 pub use address_row::Model as AddressView;
 
-/// A buyer's own checkouts.
+/// Selects a buyer's checkouts.
 pub(crate) fn of_buyer(scope: &BuyerScope) -> Select<Entity> {
     match scope.buyer() {
         Buyer::Account(id) => Entity::find().filter(Column::AccountId.eq(id)),
@@ -94,7 +94,7 @@ pub(crate) fn of_buyer(scope: &BuyerScope) -> Select<Entity> {
     }
 }
 
-/// One of a buyer's own checkouts.
+/// Returns one of a buyer's checkouts.
 pub(crate) async fn own(
     conn: &impl ConnectionTrait,
     scope: &BuyerScope,
@@ -103,7 +103,8 @@ pub(crate) async fn own(
     of_buyer(scope).filter(Column::Id.eq(id)).one(conn).await
 }
 
-/// The buyer's checkout that a line is of: one statement, whether it is another's or none.
+/// Returns the checkout of a line if it belongs to the buyer. It is always one statement, so that another
+/// buyer's line cannot be told from an unknown one.
 pub(crate) async fn of_line(
     conn: &impl ConnectionTrait,
     scope: &BuyerScope,
@@ -112,12 +113,13 @@ pub(crate) async fn of_line(
     of_buyer(scope).filter(Column::Id.in_subquery(reservation_row::checkout_of(line))).one(conn).await
 }
 
-/// One checkout whoever asks: for operations of the system, and those that checked the id.
+/// Returns one checkout without checking whose it is: for operations of the system, and for callers that have
+/// checked the id.
 pub(crate) async fn by_id(conn: &impl ConnectionTrait, id: CheckoutId) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(id).one(conn).await
 }
 
-/// A new checkout with its address and what was accepted.
+/// A checkout to insert, with its address and the accepted legal texts.
 pub(crate) struct NewCheckout<'a> {
     pub(crate) id: CheckoutId,
     pub(crate) buyer: Buyer,
@@ -167,7 +169,7 @@ impl NewCheckout<'_> {
     }
 }
 
-/// Writes checkouts: two statements. Answers the rows in the same order.
+/// Inserts checkouts and their addresses, in two statements. Returns the rows in the same order.
 pub(crate) async fn insert_all(tx: &Tx, new: &[NewCheckout<'_>]) -> Result<Vec<Model>, DbErr> {
     let rows: Vec<Model> = new.iter().map(|new| new.row(tx.now())).collect();
     bulk::insert_all(tx, rows.iter().cloned().map(as_new).collect::<Vec<ActiveModel>>()).await?;
@@ -176,7 +178,8 @@ pub(crate) async fn insert_all(tx: &Tx, new: &[NewCheckout<'_>]) -> Result<Vec<M
     Ok(rows)
 }
 
-/// Counts a checkout's version up and answers it; with a new deadline where there is one.
+/// Increments a checkout's version and returns it. Also sets a new deadline if `expires_at` is given, and
+/// records the one extension if `extended` is set.
 pub(crate) async fn touch(
     tx: &Tx,
     id: CheckoutId,
@@ -202,7 +205,7 @@ pub(crate) async fn touch(
     Ok(version.ok_or_else(|| Inconsistency::missing("checkouts", id))?)
 }
 
-/// The addresses of checkouts: one statement.
+/// Returns the addresses of checkouts, in one statement.
 pub(crate) async fn addresses(
     conn: &impl ConnectionTrait,
     ids: &[CheckoutId],

@@ -1,4 +1,4 @@
-//! Who gets the units: one pure function, [`decide`], over what was loaded under the gate.
+//! Decides who gets units: one pure function, [`decide`], over the data that was loaded under the gates.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -13,82 +13,82 @@ use crate::{
     },
 };
 
-/// The same person, with or without an account: an
-/// [`accounts::PersonKey`](crate::platform::access::PersonKey), as the table keeps it.
+/// The key of a person, with or without an account: an
+/// [`accounts::PersonKey`](crate::platform::access::PersonKey), as the table stores it.
 pub type PersonKey = Vec<u8>;
 
-/// The most checkouts of one person in a drop that may be held at once, unpaid.
+/// The maximum number of unpaid checkouts that one person may hold in a drop at once.
 pub const OPEN_HOLDS_MAX: u32 = 3;
-/// So many holds of a person in a drop may run out within [`LAPSES_WITHIN`] for nothing.
+/// The number of a person's holds in a drop that may expire within [`LAPSES_WITHIN`] without a pause.
 pub const LAPSES_FREE: u32 = 1;
-/// How long holds that ran out count.
+/// How long an expired hold counts.
 pub const LAPSES_WITHIN: TimeDelta = TimeDelta::days(1);
-/// The pause after one more; twice as long after each further one, up to [`PAUSE_MAX`].
+/// The pause after one more expired hold. It doubles with each further one, up to [`PAUSE_MAX`].
 pub const PAUSE_FIRST: TimeDelta = TimeDelta::minutes(1);
-/// The longest pause.
+/// The maximum pause.
 pub const PAUSE_MAX: TimeDelta = TimeDelta::hours(4);
 
-/// What is known of a drop under its gate.
+/// The data of a drop, loaded under its gate.
 #[derive(Debug, Clone)]
 pub struct DropWindow {
-    /// Its stored state.
+    /// The stored state.
     pub state: DropState,
-    /// The window, `[opens_at, closes_at)`.
+    /// When the window opens.
     pub opens_at: DateTime<Utc>,
-    /// The window, `[opens_at, closes_at)`.
+    /// When the window closes: the window is `[opens_at, closes_at)`.
     pub closes_at: DateTime<Utc>,
     /// How long a hold lasts.
     pub hold: TimeDelta,
-    /// How many units of all its items together one person may have, if that is bounded.
+    /// The maximum number of units of all items together that one person may have, if limited.
     pub per_buyer_max: Option<u32>,
 }
 
-/// What is known of an item under its drop's gate.
+/// The data of an item, loaded under its drop's gate.
 #[derive(Debug, Clone)]
 pub struct ItemStock {
-    /// Its drop.
+    /// The drop.
     pub drop: DropId,
-    /// How many may be sold.
+    /// The number of units for sale.
     pub units: u32,
-    /// How many are paid for.
+    /// The number of paid units.
     pub confirmed: u32,
-    /// How many are kept for somebody now; what has run out is not among them.
+    /// The number of units held now, without expired holds.
     pub held: u32,
-    /// How many one person may have.
+    /// The maximum number of units that one person may have.
     pub per_buyer_max: u32,
 }
 
 impl ItemStock {
-    /// Units that are held or paid for.
+    /// Returns the number of units that are held or paid for.
     pub fn taken(&self) -> u32 {
         self.held.saturating_add(self.confirmed)
     }
 }
 
-/// Units that are kept for a checkout, and have not run out.
+/// Units that are held for a checkout. The hold has not expired.
 #[derive(Debug, Clone)]
 pub struct Hold {
-    /// Of which item.
+    /// The item.
     pub item: DropItemId,
-    /// How many.
+    /// The number of units.
     pub units: u32,
-    /// For whom.
+    /// The person.
     pub person: PersonKey,
 }
 
-/// How a person has dealt with a drop.
+/// A person's conduct in a drop.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conduct {
-    /// Checkouts that are held, unpaid.
+    /// The number of checkouts that are held and unpaid.
     pub open: u32,
-    /// Checkouts whose hold ran out unpaid within [`LAPSES_WITHIN`].
+    /// The number of checkouts whose hold expired unpaid within [`LAPSES_WITHIN`].
     pub lapsed: u32,
-    /// When the last of them did.
+    /// When the last of these holds expired.
     pub lapsed_last: Option<DateTime<Utc>>,
 }
 
 impl Conduct {
-    /// Until when nothing more is held for this person.
+    /// Returns until when the person may not reserve, if there is a pause.
     pub fn pause_until(&self) -> Option<DateTime<Utc>> {
         let over = self.lapsed.checked_sub(LAPSES_FREE)?.checked_sub(1)?;
         let factor = 1_i32.checked_shl(over.min(20)).unwrap_or(i32::MAX);
@@ -97,122 +97,124 @@ impl Conduct {
     }
 }
 
-/// All that was loaded under the gates of one or more drops, as it is at the instant of the decision.
+/// The data that was loaded under the gates of one or more drops, as of the instant of the decision.
 #[derive(Debug, Clone, Default)]
 pub struct Stock {
     /// The drops.
     pub drops: BTreeMap<DropId, DropWindow>,
-    /// Their items.
+    /// The items of the drops.
     pub items: BTreeMap<DropItemId, ItemStock>,
-    /// The holds of the checkouts that are asked about.
+    /// The holds of the checkouts that the requests are about.
     pub holds: HashMap<CheckoutId, Vec<Hold>>,
-    /// Units held and paid for by item and person, of the persons that are asked about.
+    /// The units held and paid for by item and person, for the persons that the requests are about.
     pub by_person: HashMap<(DropItemId, PersonKey), u32>,
-    /// How the persons that are asked about have dealt with the drops.
+    /// The conduct in the drops of the persons that the requests are about.
     pub conduct: HashMap<(DropId, PersonKey), Conduct>,
 }
 
-/// So many units of an item.
+/// A number of units of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LineClaim {
     /// The item.
     pub item: DropItemId,
-    /// How many, from 1.
+    /// The number of units, at least 1.
     pub units: u32,
 }
 
-/// Prices the lines of a request, given how many units of each line's item are taken.
+/// Prices the lines of a request, given the number of units taken of each line's item.
 pub type Pricing<'a> = dyn Fn(&[u32]) -> Result<Quote, (usize, QuoteRefusal)> + Send + Sync + 'a;
 
-/// Something that wants to change claims.
+/// A request to change claims.
 pub enum Request<'a> {
-    /// A buyer wants units.
+    /// A buyer wants to reserve units.
     Reserve {
-        /// The checkout to be.
+        /// The checkout to create.
         checkout: CheckoutId,
-        /// For whom.
+        /// The person.
         person: PersonKey,
-        /// What.
+        /// The lines.
         lines: Vec<LineClaim>,
-        /// When the request came in: it counts for the opening.
+        /// When the request arrived. The opening of the window is compared with this time.
         arrived_at: DateTime<Utc>,
-        /// What they cost.
+        /// Prices the lines.
         pricing: &'a Pricing<'a>,
-        /// At most this much.
+        /// The maximum total.
         expected_total: Money,
     },
-    /// A deposit was paid: the checkout's holds become confirmed; if they lapsed, all lines are taken again,
-    /// or none.
+    /// A deposit was paid, so the checkout's holds become confirmed. If they lapsed, all lines are claimed
+    /// again, or none.
     Confirm {
-        /// Which.
+        /// The checkout.
         checkout: CheckoutId,
-        /// For whom.
+        /// The person.
         person: PersonKey,
-        /// What the means of payment is known by: nobody has more with several addresses and one card.
+        /// The hash of the means of payment. It counts like a person, so that a buyer with several addresses
+        /// and one card cannot exceed the limits.
         means: Option<PersonKey>,
-        /// All of its lines.
+        /// All lines of the checkout.
         lines: Vec<LineClaim>,
     },
-    /// The creator changes how many units there are.
+    /// The creator changes the number of units of an item.
     SetUnits {
-        /// Of which item.
+        /// The item.
         item: DropItemId,
-        /// To how many.
+        /// The new number of units.
         units: u32,
     },
 }
 
-/// Why units are not given.
+/// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StockRefusal {
-    /// No such item in the drops at hand.
+    /// The drops have no such item, or the drop is not announced.
     ItemNotFound,
-    /// Before `opens_at`, which is this.
+    /// The window has not opened yet; it opens at this time.
     NotOpen(DateTime<Utc>),
-    /// At or after `closes_at`, or the drop was called off.
+    /// The window has closed, or the drop was cancelled.
     Closed,
-    /// Fewer units are free than are asked for.
+    /// Fewer units are free than were requested.
     SoldOut,
-    /// One person may not have that many.
+    /// The request exceeds the limit per person.
     LimitExceeded,
     /// The person has [`OPEN_HOLDS_MAX`] unpaid checkouts in the drop.
     TooManyHolds,
-    /// Too many holds of the person ran out unpaid: nothing more is held until then.
+    /// Too many of the person's holds expired unpaid; nothing more is held before this time.
     HoldsLapsed(DateTime<Utc>),
-    /// It costs more than was expected.
+    /// The total is higher than expected.
     PriceChanged,
-    /// It has no price.
+    /// The lines cannot be priced.
     Quote(QuoteRefusal),
-    /// Fewer units than are held and confirmed.
+    /// The new number of units is below the number of units held and confirmed.
     BelowTaken,
 }
 
-/// The answer to one request.
+/// The decision about one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// The units are held until then, at this price.
+    /// The units are held until this time, at this price.
     Reserved(Quote, DateTime<Utc>),
-    /// The units are the buyer's.
+    /// The units are confirmed.
     Confirmed,
-    /// The change is made.
+    /// The number of units is changed.
     Done,
-    /// Nothing changed. With the price as it is now when that is why.
+    /// Nothing changes. If the price is the reason, the new quote is included.
     Refused(Vec<Refused<StockRefusal>>, Option<Quote>),
 }
 
-/// Decides requests in order, each in full view of those before it. Pure: the caller writes what was decided.
+/// Decides requests in order. Each decision takes those before it into account. A pure function: the caller
+/// writes the results.
 pub fn decide(stock: &Stock, requests: &[Request<'_>], now: DateTime<Utc>) -> Vec<Decision> {
     let mut stock = stock.clone();
     requests.iter().map(|request| stock.decide_one(request, now)).collect()
 }
 
 impl Stock {
-    /// Units of an item that are held or paid for.
+    /// Returns the number of units of an item that are held or paid for.
     pub fn taken(&self, item: DropItemId) -> u32 {
         self.items.get(&item).map_or(0, ItemStock::taken)
     }
 
-    /// Notes what a person holds or has paid for, as it is loaded.
+    /// Adds units that a person holds or has paid for.
     pub fn add_of_person(&mut self, item: DropItemId, person: &PersonKey, units: u32) {
         let sum = self.by_person.entry((item, person.clone())).or_default();
         *sum = sum.saturating_add(units);
@@ -267,7 +269,7 @@ impl Stock {
         }
     }
 
-    /// Holds units for a checkout, as long as the most impatient of its drops says. Answers until when.
+    /// Holds units for a checkout, for the shortest hold time of its drops. Returns until when.
     fn hold(
         &mut self,
         checkout: CheckoutId,
@@ -293,7 +295,7 @@ impl Stock {
         now.checked_add_signed(lasts.unwrap_or_default()).unwrap_or(now)
     }
 
-    /// Held units become free.
+    /// Frees the held units of a checkout.
     fn release(&mut self, checkout: CheckoutId) {
         let mut ended = BTreeSet::new();
         for hold in self.holds.remove(&checkout).unwrap_or_default() {
@@ -331,7 +333,7 @@ impl Stock {
             |line: &LineClaim| held.is_some_and(|holds| holds.iter().any(|hold| hold.item == line.item));
         let late = !lines.iter().all(active);
         self.release(checkout);
-        // Late, all lines are taken again, as if they were asked for now, or none.
+        // If the payment is late, all lines are claimed again as if they were requested now, or none.
         let mut complaints = if late { self.shortages(person, lines) } else { Vec::new() };
         if let Some(means) = means {
             complaints.extend(self.over_limit(means, lines));
@@ -362,7 +364,8 @@ impl Stock {
             let window = self.items.get(&line.item).and_then(|stock| self.drops.get(&stock.drop));
             let refusal = match window {
                 None => Some(StockRefusal::ItemNotFound),
-                // The opening counts by arrival, the close by the decision.
+                // The opening is compared with the arrival of the request, the close with the time of the
+                // decision.
                 Some(window) => match phase(window.state, window.opens_at, window.closes_at, now) {
                     DropPhase::Draft => Some(StockRefusal::ItemNotFound),
                     DropPhase::Scheduled => Some(StockRefusal::NotOpen(window.opens_at)),
@@ -384,7 +387,7 @@ impl Stock {
         complaints
     }
 
-    /// Why a person is to pay for what is held first, or to wait.
+    /// Returns why a person must pay for a hold first, or wait.
     fn misconduct(
         &self,
         person: &PersonKey,
@@ -399,7 +402,7 @@ impl Stock {
         pause.map(StockRefusal::HoldsLapsed).or(too_many)
     }
 
-    /// Lines that lead beyond what one person may have of an item, or of a drop.
+    /// Returns refusals for the lines that exceed the limit per person of an item or of a drop.
     fn over_limit(&self, person: &PersonKey, lines: &[LineClaim]) -> Vec<Refused<StockRefusal>> {
         let (mut wanted, mut wanted_in): (BTreeMap<DropItemId, u32>, BTreeMap<DropId, u32>) =
             Default::default();
@@ -416,7 +419,7 @@ impl Stock {
         lines.iter().enumerate().filter_map(over).collect()
     }
 
-    /// Lines for which too few units are free.
+    /// Returns refusals for the lines for which too few units are free.
     fn sold_out(&self, lines: &[LineClaim]) -> Vec<Refused<StockRefusal>> {
         let mut wanted: BTreeMap<DropItemId, u32> = BTreeMap::new();
         let short = |(at, line): (usize, &LineClaim)| {
@@ -429,7 +432,8 @@ impl Stock {
         lines.iter().enumerate().filter_map(short).collect()
     }
 
-    /// Lines that a person cannot have: of each, its limit is told before what is left.
+    /// Returns refusals for the lines that a person cannot have, at most one per line. An exceeded limit
+    /// takes precedence over a lack of units.
     fn shortages(&self, person: &PersonKey, lines: &[LineClaim]) -> Vec<Refused<StockRefusal>> {
         let mut complaints = self.over_limit(person, lines);
         for short in self.sold_out(lines) {
@@ -442,7 +446,7 @@ impl Stock {
     }
 }
 
-/// Adds to a sum, and answers it.
+/// Adds to a sum and returns it.
 fn add<K: Ord>(sums: &mut BTreeMap<K, u32>, key: K, units: u32) -> u32 {
     let sum = sums.entry(key).or_default();
     *sum = sum.saturating_add(units);

@@ -1,10 +1,10 @@
-//! The desk: requests for the same drop that come while others are being decided are gathered, and decided
-//! together next.
+//! The desk: queues requests to reserve by drop, and decides them in batches. Requests that arrive while a
+//! batch is being decided join the next one.
 //!
-//! A process has one [`Desk`], with a queue for each drop that somebody wants. Whoever comes first is decided
-//! first. A queue is bounded in length and in waiting time: whoever would wait longer is told so at once, and
-//! when to come again. Processes know nothing of each other: between them the gate of the drop, a row lock,
-//! decides whose turn it is.
+//! A process has one [`Desk`], with a queue for each drop that has requests. A queue is first in, first out.
+//! It is bounded in length and in waiting time: a request that would wait too long is refused at once with
+//! [`OpError::Busy`], which states when to retry. Processes do not coordinate their queues. Between them, the
+//! gate of the drop, a row lock, decides the order.
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
@@ -35,21 +35,21 @@ use crate::{
     },
 };
 
-/// The most requests that are decided together.
+/// The maximum number of requests in a batch.
 const BATCH_MAX: usize = 256;
-/// The most lines that are decided together: what is written for them must fit into one statement.
+/// The maximum number of lines in a batch. All rows of a batch must fit into one statement.
 const BATCH_LINES_MAX: usize = 512;
-/// Of how many items it is kept which drop they are of.
+/// The maximum number of items whose drops are cached.
 const ITEMS_KEPT: usize = 100_000;
-/// How much the newest batch counts in what a batch is expected to take.
+/// The weight of the newest batch in the moving average of how long a batch takes.
 const PACE_WEIGHT: f64 = 0.2;
-/// How long a queue in which nobody waits is kept, with what its last decision knew: those who were answered
-/// come again, and others come while other processes have their turn.
+/// How long an empty queue is kept, with the state that its last batch left. Callers that were answered often
+/// send another request, and requests arrive while other processes hold the gate.
 const LINGER: Duration = Duration::from_millis(50);
-/// The longest that who is turned away is asked to wait.
+/// The maximum time that a refused caller is asked to wait before it retries.
 const AGAIN_AFTER_MAX: Duration = Duration::from_secs(30);
 
-/// The histogram of how many requests one transaction decided.
+/// The histogram of the number of requests in a batch.
 pub const BATCH_REQUESTS: &str = "smallrun_desk_batch_requests";
 const WAITED: &str = "smallrun_desk_wait_seconds";
 const BUSY: &str = "smallrun_desk_busy_total";
@@ -58,12 +58,12 @@ const WAITING: &str = "smallrun_desk_waiting";
 /// The bounds of a [`Desk`].
 #[derive(Debug, Clone, Copy)]
 pub struct DeskSettings {
-    /// The most requests that wait for one drop.
+    /// The maximum number of requests that wait for one drop.
     pub queue_max: usize,
-    /// The longest that a request may have to wait.
+    /// The maximum time that a request may wait.
     pub wait_max: Duration,
-    /// The most transactions at once, of those that the database can take: the others of its connections are
-    /// for other work.
+    /// The maximum number of concurrent transactions of the desk. The remaining database connections are left
+    /// to other work.
     pub transactions_max: usize,
 }
 
@@ -73,7 +73,7 @@ impl Default for DeskSettings {
     }
 }
 
-/// Where reservations are asked for. Its copies are the same desk.
+/// The desk, which takes requests to reserve. Clones share one state.
 #[derive(Clone)]
 pub struct Desk(Arc<Inner>);
 
@@ -81,26 +81,26 @@ struct Inner {
     db: Db,
     settings: DeskSettings,
     queues: Mutex<HashMap<DropId, Queue>>,
-    /// Which drops items are of: that never changes.
+    /// A cache of the items' drops, which never change.
     drops: Mutex<HashMap<DropItemId, DropId>>,
     transactions: Semaphore,
     activity: DeskActivity,
-    /// What a batch has taken lately, in seconds.
+    /// The moving average of how long a batch takes, in seconds.
     pace: Mutex<f64>,
-    /// How many queues are crowded.
+    /// The number of crowded queues.
     crowded: AtomicUsize,
 }
 
-/// Those who wait for a drop, in the order of their coming. There is one as long as somebody waits or is
-/// being decided, and a little longer.
+/// The requests that wait for a drop, in order of arrival. A queue exists while requests wait or are being
+/// decided, and for [`LINGER`] afterwards.
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<Waiting>,
-    /// Told when somebody comes.
+    /// Notified when a request arrives.
     came: Arc<Notify>,
-    /// How many are being decided.
+    /// The number of requests that are being decided.
     deciding: usize,
-    /// Whether there is hardly room for more.
+    /// Whether the queue is crowded: see [`Desk::is_crowded`].
     crowded: bool,
 }
 
@@ -111,9 +111,10 @@ struct Waiting {
 }
 
 impl Desk {
-    /// A desk over a database. Its work is done on the runtime that it is asked on.
+    /// Creates a desk for a database. Its tasks run on the runtime on which it is called.
     pub fn new(db: &Db, settings: DeskSettings) -> Self {
-        // SQLite has one writer: whoever waits for it had better wait here, and be decided together.
+        // SQLite has a single writer, so requests that would wait for it wait here instead and are decided
+        // together.
         let at_once = if db.backend() == DbBackend::Sqlite { 1 } else { settings.transactions_max.max(1) };
         Self(Arc::new(Inner {
             db: db.clone(),
@@ -127,9 +128,9 @@ impl Desk {
         }))
     }
 
-    /// Holds the units of all lines, or of none: see [`reserve`](super::reserve::reserve). Requests for one
-    /// drop are decided in the order of their coming. One that is given up before its turn, by dropping this
-    /// future, is not decided; one whose turn has come is decided to its end.
+    /// Holds the units of all lines or of none: see [`reserve`](super::reserve::reserve). Requests for one
+    /// drop are decided in order of arrival. If this future is dropped while the request still waits, the
+    /// request is not decided. A request whose decision has started is decided to its end.
     pub async fn reserve(
         &self,
         scope: &BuyerScope,
@@ -147,13 +148,13 @@ impl Desk {
                 let turn = tokio::time::timeout(self.0.settings.wait_max, &mut decided).await;
                 match turn {
                     Ok(answer) => return answer.unwrap_or_else(|_| Err(unanswered())),
-                    // Whose turn has come waits for the answer, however long that takes: it may have been
-                    // decided already.
+                    // The decision has started and may already be made, so the caller waits for the answer,
+                    // however long it takes.
                     Err(_) if self.leave(drop, checkout) => return Err(self.busy(Duration::ZERO)),
                     Err(_) => {}
                 }
             }
-            // Its gates are taken by a transaction of its own.
+            // A request over several drops takes its gates in a transaction of its own.
             None => {
                 let desk = self.clone();
                 tokio::spawn(async move { desk.alone(&drops, waiting).await });
@@ -162,18 +163,19 @@ impl Desk {
         decided.await.unwrap_or_else(|_| Err(unanswered()))
     }
 
-    /// Whether requests wait here: for background work that can be postponed.
+    /// Returns the handle that shows whether requests wait at this desk, for background work that can be
+    /// postponed.
     pub fn activity(&self) -> DeskActivity {
         self.0.activity.clone()
     }
 
-    /// Whether somebody who wants to reserve will probably be turned away: for those who have more to do than
-    /// they can, before they begin with it.
+    /// Whether a queue is so full that a new request would probably be refused soon. Callers can use this to
+    /// shed load before they start expensive work.
     pub fn is_crowded(&self) -> bool {
         self.0.crowded.load(Ordering::Relaxed) > 0
     }
 
-    /// Notes how full a queue is after it has changed.
+    /// Updates whether a queue is crowded, after it has changed.
     fn look_at(&self, queue: &mut Queue) {
         let DeskSettings { queue_max, wait_max, .. } = self.0.settings;
         let wait = self.expected(queue.waiting.len().saturating_add(queue.deciding));
@@ -185,7 +187,7 @@ impl Desk {
         };
     }
 
-    /// Takes a request out of its queue; `false` when its turn has come.
+    /// Removes a request from its queue. Returns `false` if its decision has started.
     fn leave(&self, drop: DropId, checkout: CheckoutId) -> bool {
         let mut queues = locked(&self.0.queues);
         let Some(queue) = queues.get_mut(&drop) else { return false };
@@ -199,13 +201,13 @@ impl Desk {
         left
     }
 
-    /// Turns a request away that would have to wait so long.
+    /// Counts a refused request and returns the refusal, with the expected wait.
     fn busy(&self, wait: Duration) -> OpError<ReserveRefusal> {
         metrics::counter!(BUSY).increment(1);
         OpError::Busy(wait.clamp(Duration::from_secs(1), AGAIN_AFTER_MAX))
     }
 
-    /// The drops of the lines.
+    /// Returns the drops of a request's lines.
     async fn drops_of(&self, request: &ReserveRequest) -> Result<BTreeSet<DropId>, OpError<ReserveRefusal>> {
         let items: BTreeSet<DropItemId> = request.lines.iter().map(|line| line.item).collect();
         let mut known: HashMap<DropItemId, DropId> = {
@@ -227,7 +229,7 @@ impl Desk {
 
     fn enqueue(&self, drop: DropId, waiting: Waiting) -> Result<(), OpError<ReserveRefusal>> {
         let mut queues = locked(&self.0.queues);
-        // There is a queue as long as it is served.
+        // A queue exists as long as a task serves it.
         let begins = !queues.contains_key(&drop);
         let queue = queues.entry(drop).or_default();
         let ahead = queue.waiting.len().saturating_add(queue.deciding);
@@ -247,14 +249,14 @@ impl Desk {
         Ok(())
     }
 
-    /// How long a request is expected to wait that has so many ahead of it: as long as their batches take,
-    /// the one that is being decided among them.
+    /// Returns how long a request with `ahead` requests before it is expected to wait: as long as their
+    /// batches take, including the batch that is being decided.
     fn expected(&self, ahead: usize) -> Duration {
         let batches = f64::from(u32::try_from(ahead.div_ceil(BATCH_MAX)).unwrap_or(u32::MAX));
         Duration::try_from_secs_f64(batches * *locked(&self.0.pace)).unwrap_or(Duration::MAX)
     }
 
-    /// Decides a drop's requests, batch after batch, until nobody waits.
+    /// Decides a drop's requests, batch by batch, until its queue ends.
     async fn serve(&self, drop: DropId) {
         let mut known = None;
         loop {
@@ -263,15 +265,14 @@ impl Desk {
             }
             let Ok(turn) = self.0.transactions.acquire().await else { return };
             let desk = self.clone();
-            // On its own, so that a defect in it does not stop the queue.
+            // The batch runs in a task of its own, so that a panic in it does not stop the queue.
             let done = tokio::spawn(async move {
                 desk.decide(&BTreeSet::from([drop]), || desk.next_batch(drop), known).await
             })
             .await;
             known = done.unwrap_or_else(|defect| {
-                tracing::error!(%defect, "a batch of reservations ended without answers");
-                // Nor will those have one who would be decided next: else the same defect might stop the
-                // queue for ever.
+                tracing::error!(%defect, "a batch of reservations panicked; its callers get an error");
+                // The next batch is dropped too. Otherwise the same panic could block the queue forever.
                 std::mem::drop(self.next_batch(drop));
                 None
             });
@@ -279,14 +280,15 @@ impl Desk {
         }
     }
 
-    /// Whether somebody waits now, or comes soon. If not, the queue has ended.
+    /// Waits until a request waits, for up to [`LINGER`]. If none arrives, ends the queue and returns
+    /// `false`.
     async fn somebody_waits(&self, drop: DropId) -> bool {
         let until = tokio::time::Instant::now() + LINGER;
         loop {
             let came = {
                 let mut queues = locked(&self.0.queues);
                 let Some(queue) = queues.get_mut(&drop) else { return false };
-                // The last batch has its answers.
+                // The last batch has been answered.
                 queue.deciding = 0;
                 self.look_at(queue);
                 if !queue.waiting.is_empty() {
@@ -305,7 +307,7 @@ impl Desk {
         }
     }
 
-    /// Takes those who are decided next; nobody, when all who waited are gone.
+    /// Takes the next batch from a queue. It is empty if all callers have left.
     fn next_batch(&self, drop: DropId) -> Vec<Waiting> {
         let mut queues = locked(&self.0.queues);
         let Some(queue) = queues.get_mut(&drop) else { return Vec::new() };
@@ -318,7 +320,7 @@ impl Desk {
         batch
     }
 
-    /// Decides a request over several drops, when there is room for its transaction.
+    /// Decides a request over several drops, once a transaction is available.
     async fn alone(&self, drops: &BTreeSet<DropId>, waiting: Waiting) {
         let patience = self.0.settings.wait_max;
         let Ok(Ok(_turn)) = tokio::time::timeout(patience, self.0.transactions.acquire()).await else {
@@ -330,7 +332,8 @@ impl Desk {
         }
     }
 
-    /// Answers what is known of the drops afterwards.
+    /// Decides the requests that `gather` returns, and sends the answers. Returns the state of the drops
+    /// afterwards, if it is known.
     async fn decide<G>(&self, drops: &BTreeSet<DropId>, gather: G, mut known: Option<Known>) -> Option<Known>
     where
         G: FnOnce() -> Vec<Waiting> + Send,
@@ -351,7 +354,7 @@ impl Desk {
         let decided = batch::decide_all(&self.0.db, drops, gather, &mut known).await;
         self.note_pace(began.elapsed().as_secs_f64());
         for (caller, answer) in answers.into_iter().zip(decided) {
-            // Whoever went away meanwhile finds the reservation later, or it lapses.
+            // A caller that has left finds the checkout later, or its hold lapses.
             let _gone = caller.send(answer);
         }
         known
@@ -364,11 +367,11 @@ impl Desk {
 }
 
 fn unanswered() -> OpError<ReserveRefusal> {
-    OpError::inconsistent("a decision that ended without an answer")
+    OpError::inconsistent("a decision ended without an answer")
 }
 
-/// Takes the first of a queue that may be decided together. Those who are gone are left out. A caller who
-/// asks the same again waits for the answer to the first asking.
+/// Takes the first requests of a queue, up to the size of a batch. Requests whose callers have left are
+/// skipped. A repeated request (same caller, same key) stays in the queue until the first one is answered.
 fn take(waiting: &mut VecDeque<Waiting>) -> Vec<Waiting> {
     let mut batch: Vec<Waiting> = Vec::new();
     let mut repeats: VecDeque<Waiting> = VecDeque::new();
@@ -394,7 +397,7 @@ fn take(waiting: &mut VecDeque<Waiting>) -> Vec<Waiting> {
     batch
 }
 
-/// A lock that a panic elsewhere does not close: what it guards is whole between any two statements.
+/// Locks a mutex and ignores poisoning: the guarded data is consistent between any two statements.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,10 +1,10 @@
-//! Tax rates of the marketplace and shipping tariffs of creators: what [`quote`](super::quote::quote) looks
-//! up.
+//! The tax rates of the marketplace and the shipping tariffs of creators, which
+//! [`quote`](super::quote::quote) uses.
 
 #![expect(
     clippy::disallowed_methods,
     unreachable_pub,
-    reason = "these tables' own finders, and what their derives make public"
+    reason = "these are the tables' own queries, and the derives generate public items"
 )]
 
 use std::collections::{BTreeSet, HashMap};
@@ -59,7 +59,7 @@ pub(super) mod tariff_row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// What quotes for these creators and countries may need: two statements.
+/// Loads the tax rates and tariffs that quotes for these creators and countries may need, in two statements.
 pub(crate) async fn load(
     conn: &impl ConnectionTrait,
     creators: &BTreeSet<CreatorId>,
@@ -93,7 +93,7 @@ fn tariff_of(row: tariff_row::Model) -> ShippingTariff {
     }
 }
 
-/// The tax table of the marketplace, by country, class and start.
+/// Returns all tax rates of the marketplace, by country, class and start.
 pub async fn tax_rates(db: &Db) -> Result<Vec<TaxRate>, DbErr> {
     let rows = rate_row::Entity::find()
         .order_by_asc(rate_row::Column::Country)
@@ -104,27 +104,27 @@ pub async fn tax_rates(db: &Db) -> Result<Vec<TaxRate>, DbErr> {
     Ok(rows.into_iter().map(rate_of).collect())
 }
 
-/// Why a rate or a tariff is refused.
+/// Why a tax rate or a tariff is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TableRefusal {
-    /// Below 0 or above 100 %.
-    #[error("a tax rate lies between 0 and 100 percent")]
+    /// The tax rate is below 0 or above 100 percent.
+    #[error("a tax rate must be between 0 and 100 percent")]
     RateOutOfRange,
-    /// More tariffs than anyone needs.
-    #[error("a creator has at most 500 shipping tariffs")]
+    /// There are more than 500 tariffs.
+    #[error("a creator can have at most 500 shipping tariffs")]
     TooManyTariffs,
-    /// Of another currency than the creator's.
-    #[error("a tariff is in the creator's currency")]
+    /// The tariff has another currency than the creator.
+    #[error("a tariff must be in the creator's currency")]
     CurrencyMismatch,
-    /// Two tariffs for one country and weight.
+    /// There are two tariffs for the same country and weight.
     #[error("there is already a tariff for that country and weight")]
     Duplicate,
-    /// A price below zero, or a weight that is not positive.
-    #[error("a price is not negative and a weight is more than zero")]
+    /// The price is below zero, or the weight is not positive.
+    #[error("a price must not be negative, and a weight must be more than zero")]
     OutOfRange,
 }
 
-/// The tariffs of creators, by country and weight: one statement.
+/// Returns the tariffs of creators, by country and weight, in one statement.
 pub async fn tariffs_of(
     db: &Db,
     creators: &[CreatorId],
