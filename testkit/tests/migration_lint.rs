@@ -1,8 +1,8 @@
-//! Lints the SQL that migrations run on PostgreSQL: nothing locks a table that is in use for longer than a moment,
-//! rewrites a large one, or takes away what the previous release reads.
+//! Lints the SQL that migrations run on PostgreSQL: no migration may lock a table in use for longer than a
+//! moment, rewrite a large table, or remove something that the previous release reads.
 //!
-//! PostgreSQL reports the statements itself: with `log_statement = all` and `client_min_messages = log` it sends
-//! each one to the client, and sqlx passes it on as a log event. squawk lints them.
+//! PostgreSQL reports the statements itself: with `log_statement = all` and `client_min_messages = log` it
+//! sends each statement to the client, and sqlx passes it on as a log event. squawk lints them.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -30,7 +30,7 @@ use tracing_subscriber::{
 /// Migrations that were written before the lint. No deployment has run them yet: they are the first schema.
 const BEFORE_THE_LINT: usize = 14;
 
-/// What a migration does deliberately: its name, the finding, and the reason.
+/// Deliberate exceptions: the name of the migration, the finding, and the reason.
 const DELIBERATE: &[(&str, &str, &str)] = &[];
 
 const RULES: &[Rule] = &[
@@ -52,7 +52,7 @@ const RULES: &[Rule] = &[
     Rule::RequireConcurrentReindex,
 ];
 
-/// The finding for a statement that writes rows. It takes as long as the table is large.
+/// The finding for a statement that writes rows. Its duration depends on the size of the table.
 const WRITES_ROWS: &str = "writes-rows";
 
 /// Returns the names of the findings in the statements of one migration.
@@ -106,7 +106,7 @@ impl Visit for Notice<'_> {
 
 async fn connect(store: &TestDb) -> DatabaseConnection {
     let mut options = ConnectOptions::new(store.url().to_string());
-    // The settings belong to a session.
+    // The settings below belong to a session, so the pool has a single connection.
     options.max_connections(1).min_connections(1);
     let connection = Database::connect(options).await.unwrap();
     connection.execute_unprepared("SET client_min_messages = log; SET log_statement = 'all'").await.unwrap();
@@ -131,7 +131,7 @@ async fn migrations_neither_lock_nor_rewrite_a_table_that_is_in_use() {
             ["alter", "create", "drop", "update", "delete", "insert"].contains(&word.as_str())
         };
         let ran: Vec<_> = ran.iter().filter(changes).cloned().collect();
-        assert!(ran.len() > 1, "PostgreSQL reported nothing of {}: {ran:#?}", migration.name());
+        assert!(ran.len() > 1, "PostgreSQL reported no statements of {}: {ran:#?}", migration.name());
         if at < BEFORE_THE_LINT {
             continue;
         }
@@ -146,7 +146,7 @@ async fn migrations_neither_lock_nor_rewrite_a_table_that_is_in_use() {
 }
 
 #[test]
-fn the_lint_finds_what_locks_rewrites_or_takes_away() {
+fn the_lint_finds_locks_rewrites_and_removals() {
     let cases = [
         ("ALTER TABLE payments ADD COLUMN note text", true, vec![]),
         ("CREATE TABLE notes (id uuid PRIMARY KEY, text text NOT NULL)", true, vec![]),

@@ -1,4 +1,4 @@
-//! The lag of projections, and the descriptions of their metrics.
+//! The lag of projections.
 
 use std::time::Duration;
 
