@@ -1,8 +1,8 @@
-//! Budgets: so many actions in so much time, shared by all processes through one row each.
+//! Budgets: rate limits, shared by all processes through one row each.
 //!
-//! The generic cell rate algorithm (ITU-T I.371): a row keeps the instant at which the budget is
-//! whole again; an action moves it by the interval of one, and is refused while it lies further
-//! ahead than the burst allows.
+//! The algorithm is the generic cell rate algorithm (ITU-T I.371). A row stores the instant at which the
+//! budget is full again. An action moves this instant by one interval. The action is refused if the instant
+//! would then be further ahead than the burst allows.
 
 #![expect(
     clippy::disallowed_methods,
@@ -37,24 +37,24 @@ mod entity {
 }
 use entity::{ActiveModel, Column as C, Entity};
 
-/// A rate: `burst` at once, then one every `interval`.
+/// A rate: `burst` actions at once, then one every `interval`.
 #[derive(Debug, Clone, Copy)]
 pub struct Rate {
-    /// Time in which one action is earned back.
+    /// The time in which one action is regained.
     pub interval: TimeDelta,
-    /// Actions that may happen at once.
+    /// The number of actions that may happen at once.
     pub burst: u32,
 }
 
 impl Rate {
-    /// That many a second, with a burst of a quarter of a second's worth.
+    /// Returns a rate of `count` actions a second, with a burst of a quarter of that.
     pub fn per_second(count: u32) -> Self {
         let count = count.max(1);
         let micros = 1_000_000_i64.checked_div(i64::from(count)).unwrap_or(1_000_000);
         Self { interval: TimeDelta::microseconds(micros), burst: count.div_ceil(4) }
     }
 
-    /// That many a minute, all of them at once if need be.
+    /// Returns a rate of `count` actions a minute, with a burst of the same size.
     pub fn per_minute(count: u32) -> Self {
         let count = count.max(1);
         let micros = 60_000_000_i64.checked_div(i64::from(count)).unwrap_or(60_000_000);
@@ -62,7 +62,7 @@ impl Rate {
     }
 }
 
-/// Takes one action from a budget; when there is none left, answers how long to wait.
+/// Takes one action from a budget. If none is left, returns how long to wait.
 pub async fn take(tx: &Tx, name: &str, rate: Rate) -> Result<Result<(), TimeDelta>, DbErr> {
     let now = tx.decision_now().await?;
     let row = ActiveModel { name: Set(name.to_owned()), whole_at: Set(now) };
@@ -92,7 +92,7 @@ fn next_whole_at(
     if ahead <= allowed { Ok(next) } else { Err(ahead.checked_sub(&allowed).unwrap_or(rate.interval)) }
 }
 
-/// Forgets budgets that are whole. Answers how many.
+/// Deletes budgets that are full and returns their number.
 pub async fn sweep(tx: &Tx) -> Result<u64, DbErr> {
     Ok(Entity::delete_many().filter(C::WholeAt.lt(tx.now())).exec(tx.conn()).await?.rows_affected)
 }

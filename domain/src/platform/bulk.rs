@@ -1,11 +1,11 @@
-//! Many rows with one statement whose text does not depend on how many there are.
+//! Bulk inserts: many rows with one statement whose text does not depend on their number.
 //!
-//! A `VALUES` list has a text of its own for each number of rows, with a parameter for each value: PostgreSQL
-//! parses and plans thousands of parameters anew each time, and no such statement is prepared twice. There
-//! the rows go as one parameter, a JSON array, whose members are read by the column types of the table
-//! itself. SQLite, which runs in this process, gets the list.
+//! A `VALUES` list has a different text for each number of rows, with one parameter for each value.
+//! PostgreSQL would parse and plan thousands of parameters each time, and such statements are hardly ever
+//! found prepared. So on PostgreSQL the rows are one parameter: a JSON array, whose members are read with the
+//! column types of the table itself. SQLite, which runs in this process, gets the `VALUES` list.
 //!
-//! Rows of several tables go there and back once, by [`together`].
+//! [`together`] inserts rows of several tables in one round trip.
 
 use std::{
     fmt,
@@ -24,7 +24,7 @@ use sea_orm::{
 
 use super::{Inconsistency, db::Tx};
 
-/// Inserts rows that all have the same columns set: one statement, none for no rows.
+/// Inserts rows that all have the same columns set, with one statement; without rows it does nothing.
 pub(crate) async fn insert_all<A>(tx: &Tx, rows: Vec<A>) -> Result<(), DbErr>
 where
     A: ActiveModelTrait,
@@ -35,7 +35,7 @@ where
     }
 }
 
-/// The same for rows whose keys may be there already; then these columns are changed.
+/// Inserts rows as [`insert_all`] does; where the keys exist already, updates the `changed` columns.
 pub(crate) async fn upsert_all<A>(
     tx: &Tx,
     rows: Vec<A>,
@@ -53,21 +53,21 @@ where
     run(tx, insert).await
 }
 
-/// Inserts that wait for the end of [`together`].
+/// The inserts that wait for the end of [`together`].
 #[derive(Default)]
 pub(super) struct Kept(Mutex<Option<Vec<InsertStatement>>>);
 
 impl Kept {
     fn inserts(&self) -> MutexGuard<'_, Option<Vec<InsertStatement>>> {
-        // What is guarded is whole between any two statements.
+        // The list is consistent between any two statements, even after a panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Runs `work`, whose inserts by [`insert_all`] and [`upsert_all`] are made at its end, by one statement: on
-/// PostgreSQL, where each statement goes to another process and back while others wait for the locks of this
-/// transaction. What is read in `work` does not see them. Within the second wall each insert is made at once,
-/// because some are to be made beyond it.
+/// Runs `work`, and at its end runs the inserts that [`insert_all`] and [`upsert_all`] made in it, as one
+/// statement. This saves round trips on PostgreSQL, while other transactions wait for the locks of this one.
+/// Reads within `work` do not see these inserts. Within the second wall each insert runs at once, because
+/// some of them must run outside it.
 pub(crate) async fn together<T, E, F>(tx: &Tx, work: F) -> Result<T, E>
 where
     F: AsyncFnOnce() -> Result<T, E>,
@@ -100,7 +100,7 @@ async fn run(tx: &Tx, insert: InsertStatement) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Inserts rows, with what becomes of those whose keys are there already, at once. Answers how many were
+/// Inserts rows at once, with `if_there` for those whose keys exist already, and returns the number of rows
 /// written.
 pub(crate) async fn insert_or<A>(tx: &Tx, rows: Vec<A>, if_there: OnConflict) -> Result<u64, DbErr>
 where
@@ -114,17 +114,17 @@ where
     Ok(tx.conn().execute(&insert).await?.rows_affected())
 }
 
-/// The statement, to which what becomes of rows that are there and what is returned may be added. There must
-/// be a row.
+/// Builds the insert statement, to which the caller may add a conflict clause and a returning clause. `rows`
+/// must not be empty.
 pub(crate) fn statement<A: ActiveModelTrait>(tx: &Tx, rows: Vec<A>) -> Result<InsertStatement, DbErr> {
-    // The text of a single row is the same each time, but not what stands together with others.
+    // A single row always gives the same text, but not in a statement combined with others.
     let is_list = (rows.len() == 1 && tx.kept().inserts().is_none())
         || tx.conn().get_database_backend() != DbBackend::Postgres;
     if is_list { Ok(<A::Entity as EntityTrait>::insert_many(rows).into_query()) } else { as_json(&rows) }
 }
 
-/// Members of an `IN (…)` list, with the last one repeated so often that their number is a power of two: so
-/// there are few texts of the statement, and each is prepared once, whatever the size of a batch.
+/// Returns the members of an `IN (…)` list, with the last one repeated until their number is a power of two.
+/// So there are few statement texts, and each is prepared once, whatever the size of a batch.
 pub(crate) fn padded<T: Clone>(members: impl IntoIterator<Item = T>) -> Vec<T> {
     let mut members: Vec<T> = members.into_iter().collect();
     if let Some(last) = members.last().cloned() {
@@ -168,7 +168,7 @@ fn as_json<A: ActiveModelTrait>(rows: &[A]) -> Result<InsertStatement, DbErr> {
     Ok(insert)
 }
 
-/// Writes a value as the input function of its column's type reads it.
+/// Writes a value in the form that the input function of its column type accepts.
 fn write_json(json: &mut String, value: Value) -> Result<(), DbErr> {
     let text = |text: &dyn fmt::Display| format!("\"{text}\"");
     let written = match value {
@@ -186,7 +186,7 @@ fn write_json(json: &mut String, value: Value) -> Result<(), DbErr> {
         Value::ChronoDateTimeUtc(value) => {
             value.map(|at| text(&at.to_rfc3339_opts(SecondsFormat::Micros, true)))
         }
-        other => return Err(Inconsistency::new(format_args!("{other:?} has no form in JSON here")).into()),
+        other => return Err(Inconsistency::new(format_args!("{other:?} has no JSON form here")).into()),
     };
     json.push_str(written.as_deref().unwrap_or("null"));
     Ok(())

@@ -1,11 +1,11 @@
-//! The database, the one way to write to it ([`in_tx`]), and the one to read what is a tenant's
-//! ([`read_in`]).
+//! The database: [`in_tx`] is the only way to write to it, and [`read_in`] the only way to read a tenant's
+//! rows.
 //!
-//! On PostgreSQL both run within the *second wall* when they are [`By`] a tenant: the transaction has the
-//! role [`TENANT_ROLE`], to which row-level security shows that tenant's rows only, and lets it write no
-//! others. So a forgotten `WHERE creator_id = …` finds nothing of others. It is a wall against mistakes of
-//! ours, not against foreign SQL: who can send statements can also send `SET ROLE NONE`. SQLite has no such
-//! wall.
+//! On PostgreSQL both run within the *second wall* when they are done [`By`] a tenant: the transaction has
+//! the role [`TENANT_ROLE`], for which row-level security shows and accepts only rows of that tenant. So a
+//! forgotten `WHERE creator_id = …` finds no rows of other tenants. The wall protects against our own
+//! mistakes, not against injected SQL: anybody who can send statements can also send `SET ROLE NONE`. SQLite
+//! has no such wall.
 
 use std::{
     ops::AsyncFnOnce,
@@ -32,11 +32,11 @@ use super::{
     tasks::{Due, Queue},
 };
 
-/// The role that PostgreSQL's transactions of a tenant run as. Roles belong to a server, not to a database:
-/// the name is the same everywhere, and never changes.
+/// The role of a tenant's transactions on PostgreSQL. Roles belong to a server, not to a database. So the
+/// name is the same everywhere and never changes.
 pub const TENANT_ROLE: &str = "smallrun_tenant";
 
-/// The database with the ports that every operation needs: time and randomness. Cheap to clone.
+/// The database, with the ports that every operation needs: time and randomness. It is cheap to clone.
 #[derive(Clone)]
 pub struct Db(Arc<Inner>);
 
@@ -44,19 +44,19 @@ struct Inner {
     writer: DatabaseConnection,
     readers: DatabaseConnection,
     clock: Arc<dyn Clock>,
-    /// The clock of [`Db::new`], whatever [`Db::with_clock`] put in its place.
+    /// The clock given to [`Db::new`], which [`Db::with_clock`] does not replace.
     machine_clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     commits: watch::Sender<u64>,
     due: Arc<Due>,
     statements: Arc<AtomicU64>,
-    /// How far the database's clock is ahead of this process's.
+    /// How far the database's clock is ahead of this process's clock.
     ahead_micros: Arc<AtomicI64>,
 }
 
 impl Db {
-    /// Joins the connections and the ports. On PostgreSQL `writer` and `readers` are one pool; on
-    /// SQLite the writer is a single connection, so that writers queue in order instead of failing.
+    /// Combines the connections and the ports. On PostgreSQL `writer` and `readers` are the same pool. On
+    /// SQLite the writer is a single connection, so that writers wait in a queue instead of failing.
     pub fn new(
         mut writer: DatabaseConnection,
         mut readers: DatabaseConnection,
@@ -87,8 +87,8 @@ impl Db {
         }))
     }
 
-    /// The same database at another time: the demo marketplace is loaded as if days had passed. The audit log
-    /// goes on to tell when writes were really made.
+    /// Returns the same database with another clock, to load the demo marketplace as if days had passed. The
+    /// audit log still records the real time of each write.
     pub fn with_clock(&self, clock: Arc<dyn Clock>) -> Self {
         let (writer, readers) = (self.0.writer.clone(), self.0.readers.clone());
         let (entropy, statements) = (Arc::clone(&self.0.entropy), Arc::clone(&self.0.statements));
@@ -108,36 +108,37 @@ impl Db {
         }))
     }
 
-    /// The connection for reads outside a transaction. What is a tenant's is read by [`read_in`] instead.
+    /// Returns the connection for reads outside a transaction. A tenant's rows are read with [`read_in`]
+    /// instead.
     pub fn reader(&self) -> &DatabaseConnection {
         &self.0.readers
     }
 
-    /// The connection that may change the schema: for migrations, which run before anything else does.
+    /// Returns the connection that may change the schema, for migrations, which run before anything else.
     pub fn schema_connection(&self) -> &DatabaseConnection {
         &self.0.writer
     }
 
-    /// How many statements were run so far, `BEGIN` and `COMMIT` aside.
+    /// Returns the number of statements run so far, without `BEGIN` and `COMMIT`.
     pub fn statements(&self) -> u64 {
         self.0.statements.load(Ordering::Relaxed)
     }
 
-    /// The time of this process.
+    /// Returns the time of this process.
     pub fn now(&self) -> DateTime<Utc> {
         self.0.clock.now()
     }
 
-    /// The time at which a request comes in: that of this process, corrected by how far the database's clock
-    /// was ahead when it was read last. Processes whose clocks differ are fair to those who wait for an
-    /// opening.
+    /// Returns the arrival time of a request: the time of this process, corrected by how far the database's
+    /// clock was ahead when it was last read. So buyers who wait for a drop to open are treated alike, even
+    /// if the clocks of processes differ.
     pub fn arrival_now(&self) -> DateTime<Utc> {
         let ahead = TimeDelta::microseconds(self.0.ahead_micros.load(Ordering::Relaxed));
         self.now().checked_add_signed(ahead).unwrap_or_else(|| self.now())
     }
 
-    /// Looks how far the clock of this deployment is set forward; if that has changed, wakes whoever waits
-    /// for work.
+    /// Reads how far the clock of this deployment is set forward. If that has changed, wakes everything that
+    /// waits for work.
     pub async fn refresh_clock(&self) -> Result<(), DbErr> {
         if self.0.clock.refresh(&self.0.readers).await? {
             self.wake();
@@ -145,53 +146,53 @@ impl Db {
         Ok(())
     }
 
-    /// Whether this is a demo, whose clock can be set forward: see [`mod@super::demo_clock`].
+    /// Returns whether this is a demo, whose clock can be set forward; see [`mod@super::demo_clock`].
     pub fn is_demo(&self) -> bool {
         self.0.clock.can_be_set_forward()
     }
 
-    /// The source of secrets.
+    /// Returns the source of randomness.
     pub fn entropy(&self) -> &dyn Entropy {
         self.0.entropy.as_ref()
     }
 
-    /// A new identifier.
+    /// Returns a new identifier.
     pub fn new_id<I: EntityId>(&self) -> I {
         I::from_uuid(self.0.entropy.uuid(self.now()))
     }
 
-    /// Which of the two databases this is.
+    /// Returns whether this is SQLite or PostgreSQL.
     pub fn backend(&self) -> DbBackend {
         self.0.readers.get_database_backend()
     }
 
-    /// Whether what a tenant does runs within the second wall.
+    /// Returns whether a tenant's transactions run within the second wall.
     fn has_wall(&self) -> bool {
         self.backend() == DbBackend::Postgres
     }
 
-    /// Changes whenever a transaction of this process left work behind (facts, tasks, timers):
-    /// what the relay and the workers wait on.
+    /// Returns a channel that changes whenever a transaction of this process has left work behind (facts,
+    /// tasks, timers). The relay and the workers wait on it.
     pub fn commits(&self) -> watch::Receiver<u64> {
         self.0.commits.subscribe()
     }
 
-    /// Wakes whoever waits on [`Db::commits`].
+    /// Wakes everything that waits on [`Db::commits`].
     pub fn wake(&self) {
         self.0.commits.send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    /// How many tasks this process has queued to be run at once since this was asked last, by queue: what a
-    /// bus tells the workers. Queues without any are left out.
+    /// Returns, by queue, how many tasks this process has queued to run at once since the last call, for a
+    /// bus to announce to the workers. Queues without any are left out.
     pub fn take_due(&self) -> Vec<(Queue, u32)> {
         self.0.due.take()
     }
 }
 
-/// An open transaction. A function that takes one does no network I/O.
+/// An open transaction. A function that takes one does no network I/O other than statements.
 pub struct Tx {
     inner: DatabaseTransaction,
-    /// The second wall around it, if the transaction is a tenant's.
+    /// The second wall around the transaction, if it belongs to a tenant.
     wall: Option<Wall>,
     db: Db,
     actor: Actor,
@@ -202,79 +203,80 @@ pub struct Tx {
 }
 
 impl Tx {
-    /// The connection to run statements on.
+    /// Returns the connection to run statements on.
     pub fn conn(&self) -> &DatabaseTransaction {
         &self.inner
     }
 
-    /// Inserts that wait to be made together.
+    /// Returns the inserts that wait to be run together.
     pub(super) fn kept(&self) -> &Kept {
         &self.kept
     }
 
-    /// Whether it runs within the second wall.
+    /// Returns whether the transaction runs within the second wall.
     pub(super) fn has_wall(&self) -> bool {
         self.wall.is_some()
     }
 
-    /// Who writes.
+    /// Returns the actor of the transaction.
     pub fn actor(&self) -> Actor {
         self.actor
     }
 
-    /// The time of this process when the transaction began: for timestamps, not for decisions.
+    /// Returns the time of this process when the transaction began, for timestamps, not for decisions.
     pub fn now(&self) -> DateTime<Utc> {
         self.now
     }
 
-    /// When the write is really made, as the audit log tells it: see [`Clock::machine_now`].
+    /// Returns the real time of the write, for the audit log; see [`Clock::machine_now`].
     pub(crate) fn recorded_at(&self) -> DateTime<Utc> {
         self.db.0.machine_clock.machine_now()
     }
 
-    /// The time that decides; read it after the lock is granted.
+    /// Returns the time to decide by; read it after the lock is granted.
     pub async fn decision_now(&self) -> Result<DateTime<Utc>, DbErr> {
         let before = self.db.now();
         let decided = self.db.0.clock.decision_now(&self.inner).await?;
         let after = self.db.now();
-        // The database read its clock at some time between the two: half way, with an error of at most half
-        // the time between.
+        // The database read its clock at some time between `before` and `after`. The middle is assumed, with
+        // an error of at most half the difference.
         let ahead = decided.signed_duration_since(before).checked_add(&decided.signed_duration_since(after));
         let micros = ahead.and_then(|twice| twice.num_microseconds()).map_or(0, |twice| twice.div_euclid(2));
         self.db.0.ahead_micros.store(micros, Ordering::Relaxed);
         Ok(decided)
     }
 
-    /// Makes PostgreSQL walk an index in its order for the rest of the transaction, instead of gathering what
-    /// is found and sorting it. Tables that are queues turn over faster than their statistics, which say that
-    /// there is hardly a row; and what is gathered by a bitmap includes the many index entries of rows that
-    /// have left the queue, until a vacuum.
+    /// Makes PostgreSQL walk an index in its order for the rest of the transaction, instead of collecting
+    /// rows and sorting them. Tables that serve as queues change faster than their statistics, which say that
+    /// there is hardly a row. And until a vacuum, a bitmap includes the many index entries of rows that have
+    /// left the queue.
     pub(crate) async fn walk_indexes(&self) -> Result<(), DbErr> {
         if self.db.backend() == DbBackend::Postgres {
-            let sql = "SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true), \
+            let sql = "SELECT set_config('enable_bitmapscan', 'off', true), \
+                       set_config('enable_sort', 'off', true), \
                        set_config('enable_seqscan', 'off', true)";
             self.inner.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
         }
         Ok(())
     }
 
-    /// A new identifier.
+    /// Returns a new identifier.
     pub fn new_id<I: EntityId>(&self) -> I {
         I::from_uuid(self.db.0.entropy.uuid(self.now))
     }
 
-    /// The source of secrets.
+    /// Returns the source of randomness.
     pub fn entropy(&self) -> &dyn Entropy {
         self.db.entropy()
     }
 
-    /// Runs `work` beyond the second wall, in the same transaction: for what a rule, and not the tenant, does
-    /// to rows that are not the tenant's. A cancelled drop, say, releases its buyers' checkouts whole, with
-    /// other creators' lines in them. Each call is a place to review: what is done within it must not follow
-    /// the tenant's wishes. What writes the platform's own tables (tasks, timers, idempotency keys) does so
-    /// by itself, so its callers need not.
+    /// Runs `work` outside the second wall, in the same transaction. It is for changes that a rule, and not
+    /// the tenant, makes to rows of others. For example, a cancelled drop releases its buyers' whole
+    /// checkouts, including lines of other creators. Review each call: the work must not depend on the
+    /// tenant's wishes. Functions that write the platform's own tables (tasks, timers, idempotency keys) call
+    /// this themselves.
     ///
-    /// Costs two statements within the wall, and none outside it or beyond it already.
+    /// It costs two statements within the wall, and none outside it.
     pub(crate) async fn beyond_wall<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: AsyncFnOnce() -> Result<T, E>,
@@ -288,15 +290,15 @@ impl Tx {
         let done = work().await;
         wall.is_passed.store(false, Ordering::Relaxed);
         let back = set_role(&self.inner, TENANT_ROLE).await;
-        // A transaction that failed can do nothing any more but end, not even go back; its own error says
-        // why.
+        // A failed transaction accepts nothing but its end, so setting the role fails too. Its own error
+        // tells the reason.
         let done = done?;
         back?;
         Ok(done)
     }
 
-    /// Runs `work` as a part of this transaction that ends on its own: when it answers an error, what it did
-    /// is taken back, and the transaction goes on.
+    /// Runs `work` within a savepoint: if it returns an error, its changes are rolled back, and the
+    /// transaction continues.
     pub(crate) async fn part<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: AsyncFnOnce() -> Result<T, E>,
@@ -311,8 +313,7 @@ impl Tx {
         done
     }
 
-    /// Runs `work` to learn what would come of it: whatever it answers, what it did is taken back, and the
-    /// transaction goes on.
+    /// Runs `work` to learn its result: its changes are always rolled back, and the transaction continues.
     pub(crate) async fn rehearsed<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: AsyncFnOnce() -> Result<T, E>,
@@ -325,34 +326,34 @@ impl Tx {
         done
     }
 
-    /// Notes that this transaction leaves something to do, so that workers wake after the commit.
+    /// Marks that this transaction leaves work behind, so that workers wake after the commit.
     pub(crate) fn leaves_work(&self) {
         self.left_work.store(true, Ordering::Relaxed);
     }
 
-    /// Notes that this transaction leaves a task that may be run as soon as it is committed.
+    /// Marks that this transaction leaves a task that can run as soon as it is committed.
     pub(crate) fn leaves_task(&self, queue: Queue) {
         self.due.add(queue, 1);
         self.leaves_work();
     }
 }
 
-/// What it takes to leave the second wall within a transaction.
+/// The state needed to leave the second wall within a transaction.
 struct Wall {
-    /// The role beyond it: `none`, unless the operator gave the database's user another.
+    /// The role outside the wall: `none`, unless the operator set another one for the database's user.
     role_before: String,
-    /// Whether the transaction is beyond it at the moment.
+    /// Whether the transaction is outside the wall at the moment.
     is_passed: AtomicBool,
 }
 
-/// Puts a transaction within the second wall until it ends, with one statement; after that the connection is
-/// what it was.
+/// Puts a transaction within the second wall until it ends, with one statement. Afterwards the connection has
+/// its former role.
 async fn wall_in(tx: &DatabaseTransaction, tenant: CreatorId, access: Access) -> Result<Wall, DbErr> {
     let read_only = match access {
         Access::ReadOnly => ", set_config('transaction_read_only', 'on', true)",
         Access::ReadWrite => "",
     };
-    // The columns of a row are worked out from left to right.
+    // The columns of a row are evaluated from left to right.
     let sql = format!(
         "SELECT current_setting('role') AS role_before, set_config('role', '{TENANT_ROLE}', true), \
          set_config('smallrun.creator', $1, true){read_only}"
@@ -376,11 +377,11 @@ enum Access {
     ReadWrite,
 }
 
-/// Runs `work` in one transaction: committed when it answers `Ok`, rolled back otherwise. By a tenant, it
+/// Runs `work` in one transaction: commits if it returns `Ok`, rolls back otherwise. A tenant's transaction
 /// runs within the second wall.
 ///
-/// On SQLite the transaction is `IMMEDIATE`: it takes the writer's lock with its first statement,
-/// because one that reads first and writes later fails under contention.
+/// On SQLite the transaction is `IMMEDIATE`: it takes the write lock at its first statement, because a
+/// transaction that reads first and writes later fails under contention.
 pub async fn in_tx<T, E, F>(db: &Db, by: impl Into<By>, work: F) -> Result<T, E>
 where
     F: AsyncFnOnce(&Tx) -> Result<T, E>,
@@ -404,8 +405,8 @@ where
     }
 }
 
-/// Reads what is a tenant's: on PostgreSQL within the second wall, in a transaction that can change nothing;
-/// on SQLite, which has no wall, from the pool of readers.
+/// Reads a tenant's rows. On PostgreSQL this runs within the second wall, in a read-only transaction. On
+/// SQLite, which has no wall, it uses the pool of readers.
 pub async fn read_in<T, E, F>(db: &Db, by: impl Into<By>, work: F) -> Result<T, E>
 where
     F: AsyncFnOnce(&DatabaseExecutor<'_>) -> Result<T, E>,
@@ -416,7 +417,7 @@ where
     let tx = begin_on(&db.0.readers).await?;
     wall_in(&tx, tenant, Access::ReadOnly).await?;
     let read = work(&(&tx).into()).await;
-    // There is nothing to commit: either end makes the connection what it was.
+    // There is nothing to commit; the rollback restores the connection's role.
     let ended = tx.rollback().await;
     let read = read?;
     ended?;
@@ -451,7 +452,7 @@ async fn begin_on(connection: &DatabaseConnection) -> Result<DatabaseTransaction
     connection.begin_with_options(options).await
 }
 
-/// A row with all of its columns set, to be inserted.
+/// Turns a row into an active model with all of its columns set, for an insert.
 pub(crate) fn as_new<M, A>(row: M) -> A
 where
     M: IntoActiveModel<A>,
@@ -460,8 +461,8 @@ where
     row.into_active_model().reset_all()
 }
 
-/// Whether a failure is of the connection or of the moment, and not of what was asked: the same may go well a
-/// moment later. What became of a commit that failed so is not known.
+/// Returns whether a failure comes from the connection or from contention, so that the same request may
+/// succeed a moment later. The outcome of a commit that failed in this way is unknown.
 pub(crate) fn is_passing(error: &DbErr) -> bool {
     match error {
         DbErr::ConnectionAcquire(_) => true,
@@ -469,9 +470,9 @@ pub(crate) fn is_passing(error: &DbErr) -> bool {
         | DbErr::Exec(RuntimeErr::SqlxError(cause))
         | DbErr::Query(RuntimeErr::SqlxError(cause)) => match &**cause {
             SqlxError::Io(_) | SqlxError::Tls(_) | SqlxError::PoolTimedOut | SqlxError::WorkerCrashed => true,
-            // PostgreSQL's have five characters: connection exceptions, the server that is stopped, a
-            // transaction that lost against another. SQLite's are numbers: SQLITE_BUSY and SQLITE_LOCKED are
-            // the lower byte of an extended code.
+            // PostgreSQL's codes have five characters: connection exceptions, a server that is shutting down,
+            // and a transaction that lost to another one. SQLite's codes are numbers: SQLITE_BUSY and
+            // SQLITE_LOCKED are the lower byte of an extended code.
             SqlxError::Database(told) => told.code().is_some_and(|code| match code.len() {
                 5 => code.starts_with("08") || code.starts_with("57P") || code == "40001" || code == "40P01",
                 _ => code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6)),

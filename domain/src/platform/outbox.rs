@@ -1,7 +1,7 @@
-//! The outbox: facts, written in the transaction that made them true.
+//! The outbox: facts, written in the transaction of the change that they describe.
 //!
-//! The relay stamps committed rows with a gapless `position`: ids are made before the commit, so
-//! their order is not the order of commits and a cursor on them would skip rows.
+//! The relay stamps committed rows with a gapless `position`. Ids cannot serve as a cursor: they are assigned
+//! before the commit, so their order is not the order of commits, and a cursor would skip rows.
 
 #![expect(
     clippy::disallowed_methods,
@@ -66,14 +66,14 @@ mod lease {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// A fact with its place in the sequence of all facts.
+/// A fact with its position in the sequence of all facts.
 #[derive(Debug, Clone)]
 pub struct Stamped {
-    /// The fact's own id.
+    /// The id of the fact.
     pub id: FactId,
-    /// Its place, from 1, without gaps.
+    /// The position, from 1, without gaps.
     pub position: i64,
-    /// The version of the aggregate that it speaks of.
+    /// The version of the aggregate that the fact describes.
     pub version: i64,
     /// What happened.
     pub fact: Fact,
@@ -81,19 +81,19 @@ pub struct Stamped {
     pub trace: Option<TraceParent>,
 }
 
-/// Writes a fact of the aggregate's `version` into the transaction that makes it true.
+/// Writes a fact about an aggregate at `version` into the transaction that changes it.
 pub async fn publish(tx: &Tx, version: i64, fact: &Fact) -> Result<(), DbErr> {
     publish_all(tx, &[(version, fact.clone())]).await
 }
 
-/// Writes several facts of the present work with one statement.
+/// Writes several facts with one statement.
 pub async fn publish_all(tx: &Tx, facts: &[(i64, Fact)]) -> Result<(), DbErr> {
     let trace = TraceParent::current();
     publish_traced(tx, facts.iter().map(|(version, fact)| (*version, fact.clone(), trace.clone())).collect())
         .await
 }
 
-/// Writes facts, each with the trace of what caused it, with one statement.
+/// Writes facts, each with its own trace, with one statement.
 pub(crate) async fn publish_traced(
     tx: &Tx,
     facts: Vec<(i64, Fact, Option<TraceParent>)>,
@@ -121,11 +121,11 @@ pub(crate) async fn publish_traced(
     Ok(())
 }
 
-/// How long a relay may be silent before another takes over.
+/// The duration of the relay's lease: another relay takes over when it was not renewed for this long.
 pub const LEASE_SECS: i64 = 5;
 
-/// Whether another than `holder` has the relay's lease, as far as can be seen without waiting for its lock:
-/// one statement.
+/// Returns, with one statement and without waiting for a lock, whether another process than `holder` has the
+/// relay's lease.
 pub async fn is_leased_to_another(db: &Db, holder: Uuid) -> Result<bool, DbErr> {
     let held = lease::Entity::find_by_id(1).one(db.reader()).await?;
     Ok(held.is_some_and(|held| {
@@ -133,7 +133,8 @@ pub async fn is_leased_to_another(db: &Db, holder: Uuid) -> Result<bool, DbErr> 
     }))
 }
 
-/// Takes or renews the relay's lease for `holder`: the fencing token, or `None` while another holds it.
+/// Takes or renews the relay's lease for `holder`. Returns the fencing token, or `None` while another process
+/// holds the lease.
 pub async fn lease(tx: &Tx, holder: Uuid) -> Result<Option<i64>, DbErr> {
     use lease::Column as C;
     let now = tx.decision_now().await?;
@@ -155,7 +156,7 @@ pub async fn lease(tx: &Tx, holder: Uuid) -> Result<Option<i64>, DbErr> {
     Ok(Some(fence))
 }
 
-/// Gives the lease back, so that another relay need not wait for it to run out.
+/// Releases the lease, so that another relay need not wait until it expires.
 pub async fn release_lease(tx: &Tx, holder: Uuid) -> Result<(), DbErr> {
     use lease::Column as C;
     let update = lease::Entity::update_many()
@@ -165,34 +166,38 @@ pub async fn release_lease(tx: &Tx, holder: Uuid) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Numbers the oldest rows without a position whose kinds are known, and answers them: one statement, the
-/// same on both databases. Written by hand for the reasons that the sealing of the audit log gives
-/// (`audit::seal`), which numbers rows alike.
+/// Returns the statement that numbers the oldest rows without a position whose kinds are known, and returns
+/// these rows. It is the same on both databases. The SQL is written by hand for the same reasons as that of
+/// `audit::seal`, which numbers rows in the same way.
 fn number_rows_sql(limit: u64) -> String {
     let kinds = Fact::KINDS.map(|kind| format!("'{kind}'")).join(", ");
     format!(
         "UPDATE outbox SET position = $1 + waiting.place
          FROM (
              SELECT id AS waiting_id, ROW_NUMBER() OVER (ORDER BY id) AS place
-             FROM (SELECT id FROM outbox WHERE position IS NULL AND kind IN ({kinds}) ORDER BY id LIMIT {limit}) AS oldest
+             FROM (
+                 SELECT id FROM outbox
+                 WHERE position IS NULL AND kind IN ({kinds})
+                 ORDER BY id LIMIT {limit}
+             ) AS oldest
          ) AS waiting
          WHERE outbox.id = waiting.waiting_id
          RETURNING id, position, kind, aggregate, version, payload, traceparent, created_at"
     )
 }
 
-/// Whether the fencing token is still the newest. Locks the lease: no other process takes it over until the
-/// end of `tx`.
+/// Returns whether the fencing token is still the newest. Locks the lease, so that no other process takes it
+/// over before the end of `tx`.
 pub(super) async fn leads(tx: &Tx, fence: i64) -> Result<bool, DbErr> {
     let held = lease::Entity::find_by_id(1).lock_exclusive().one(tx.conn()).await?;
     Ok(held.is_some_and(|held| held.fence == fence))
 }
 
-/// Stamps up to `limit` unstamped rows under the lease and, in the same transaction, queues the
-/// tasks that `following` answers for each fact: so every fact has its effects queued exactly once.
-/// Answers nothing when the fencing token is no longer the newest.
+/// Stamps up to `limit` unstamped rows under the lease and, in the same transaction, queues the tasks that
+/// `following` returns for each fact. So the effects of every fact are queued exactly once. Returns an empty
+/// list when the fencing token is no longer the newest.
 ///
-/// Facts of kinds that this version does not know are left to a relay that knows what follows from them.
+/// Facts of kinds that this version does not know are left to the relay of a newer version.
 pub async fn stamp<F>(tx: &Tx, fence: i64, limit: u64, following: F) -> Result<Vec<Stamped>, DbErr>
 where
     F: Fn(&Fact) -> Result<Vec<NewTask>, DbErr> + Send + Sync,
@@ -230,29 +235,28 @@ where
     Ok(stamped)
 }
 
-/// Whether any row waits that [`stamp`] would stamp.
+/// Returns whether there is a row that [`stamp`] would stamp.
 pub async fn any_unstamped(db: &Db) -> Result<bool, DbErr> {
     use entity::Column as C;
     let waiting = entity::Entity::find().filter(C::Position.is_null()).filter(C::Kind.is_in(Fact::KINDS));
     Ok(waiting.select_only().column(C::Id).limit(1).into_tuple::<FactId>().one(db.reader()).await?.is_some())
 }
 
-/// The position of the newest stamped fact, or 0.
+/// Returns the position of the newest stamped fact, or 0.
 pub async fn position_last(db: &Db) -> Result<i64, DbErr> {
     let lease = lease::Entity::find_by_id(1).select_only().column(lease::Column::PositionLast);
     Ok(lease.into_tuple().one(db.reader()).await?.unwrap_or(0))
 }
 
-/// When the oldest fact after a position was written, of those that are still kept. `None` where there is
-/// none.
+/// Returns when the oldest stored fact after a position was written, or `None` if there is none.
 pub async fn oldest_after(db: &Db, position: i64) -> Result<Option<DateTime<Utc>>, DbErr> {
     use entity::Column as C;
     let after = entity::Entity::find().filter(C::Position.gt(position)).order_by_asc(C::Position).limit(1);
     after.select_only().column(C::CreatedAt).into_tuple().one(db.reader()).await
 }
 
-/// Up to `limit` facts after a position, in order; `None` beside a position whose fact this version does not
-/// know.
+/// Returns up to `limit` facts after a position, in order. A fact that this version does not know is `None`
+/// beside its position.
 pub async fn read_after(db: &Db, position: i64, limit: u64) -> Result<Vec<(i64, Option<Stamped>)>, DbErr> {
     let after = entity::Entity::find().filter(entity::Column::Position.gt(position));
     let rows = after.order_by_asc(entity::Column::Position).limit(limit).all(db.reader()).await?;
@@ -265,12 +269,12 @@ pub async fn read_after(db: &Db, position: i64, limit: u64) -> Result<Vec<(i64, 
     Ok(stamped.collect())
 }
 
-/// Rows that wait for their stamp.
+/// Counts the unstamped rows.
 pub async fn unstamped_count(db: &Db) -> Result<u64, DbErr> {
     entity::Entity::find().filter(entity::Column::Position.is_null()).count(db.reader()).await
 }
 
-/// How many rows wait for their stamp, and since when the oldest one does, by kind: one statement.
+/// Returns, by kind, the number of unstamped rows and when the oldest was written, with one statement.
 pub async fn unstamped(db: &Db) -> Result<Vec<(String, i64, DateTime<Utc>)>, DbErr> {
     use entity::Column as C;
     let waiting = entity::Entity::find().select_only().column(C::Kind).column_as(C::Id.count(), "waiting");
@@ -279,7 +283,8 @@ pub async fn unstamped(db: &Db) -> Result<Vec<(String, i64, DateTime<Utc>)>, DbE
     waiting.into_tuple().all(db.reader()).await
 }
 
-/// Deletes rows stamped before `before`; a reader with an older cursor rebuilds. Answers how many.
+/// Deletes stamped rows written before `before` and returns their number. A reader with an older position has
+/// to rebuild.
 pub async fn sweep(tx: &Tx, before: DateTime<Utc>) -> Result<u64, DbErr> {
     let old = entity::Entity::delete_many()
         .filter(entity::Column::Position.is_not_null())

@@ -73,7 +73,7 @@ impl From<Inconsistency> for DbErr {
     fn from(inconsistency: Inconsistency) -> Self {
         Self::TryIntoErr {
             from: "a stored value",
-            into: "a value of ours",
+            into: "a value of the program",
             source: std::sync::Arc::new(inconsistency),
         }
     }
