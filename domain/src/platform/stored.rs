@@ -67,8 +67,8 @@ impl From<DbErr> for StoreError {
     }
 }
 
-/// For functions whose signature allows only a `DbErr`. [`StoreError`] and [`OpError`](super::OpError) extract
-/// the inconsistency again.
+/// For functions whose signature allows only a `DbErr`. [`StoreError`] and [`OpError`](super::OpError)
+/// extract the inconsistency again.
 impl From<Inconsistency> for DbErr {
     fn from(inconsistency: Inconsistency) -> Self {
         Self::TryIntoErr {
