@@ -100,6 +100,19 @@ fn every_payment_method_of_the_sandbox_is_in_the_tutorial() {
     assert_same(&page, &names(&page, "method"), &known);
 }
 
+/// The permissions that the tests of the broker give their user.
+#[test]
+fn the_user_of_the_broker_has_the_permissions_that_the_tests_have() {
+    let page = Page::read("docs/operate/production.md");
+    let command = page.text.lines().find(|line| line.starts_with("rabbitmqctl set_permissions")).unwrap();
+    let shown: Vec<&str> = command.split('\'').skip(1).step_by(2).collect();
+    let source = fs::read_to_string(root().join("testkit/src/broker.rs")).unwrap();
+    let (_, list) = source.split_once("const MAY: ").unwrap();
+    let known: Vec<&str> =
+        list.split("r\"").skip(1).take(3).filter_map(|rest| rest.split('"').next()).collect();
+    assert_eq!(shown, known);
+}
+
 /// The table of the binary, which describes metrics, lies between: it has what the crates record, and the
 /// page has what it has.
 #[test]
