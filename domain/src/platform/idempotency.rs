@@ -1,7 +1,7 @@
-//! Idempotency keys: the same request twice has one effect.
+//! Idempotency keys: a repeated request has a single effect.
 //!
-//! A key is written in the transaction of its effect, with a hash of the input and the id of the
-//! result. A refusal rolls back, so the key is free again. After Stripe's rules for such keys.
+//! A key is written in the transaction of its effect, with a hash of the input and the id of the result. A
+//! refusal rolls back, so the key is free again. The rules follow Stripe's.
 
 #![expect(
     clippy::disallowed_methods,
@@ -47,12 +47,12 @@ mod entity {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// A client's key: 8 to 64 characters of `[A-Za-z0-9_.:-]`.
+/// A client's idempotency key: 8 to 64 characters of `[A-Za-z0-9_.:-]`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
-    /// Reads a key; `None` when it is out of bounds.
+    /// Checks a key; returns `None` if it has the wrong length or characters.
     pub fn new(text: &str) -> Option<Self> {
         let fits = (8..=64).contains(&text.len());
         let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte));
@@ -60,29 +60,29 @@ impl IdempotencyKey {
     }
 }
 
-/// What is known of a key once it is claimed.
+/// The result of claiming a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
-    /// Nobody used it: this transaction goes on and makes `result`.
+    /// The key was unused: this transaction continues and creates `result`.
     Fresh,
-    /// The same request was done before and made this.
+    /// The same request was completed before, with this result.
     Replay(Uuid),
-    /// Another request was done with this key.
+    /// Another request was completed with this key.
     Mismatch,
 }
 
-/// A key that is to be claimed.
+/// A key to be claimed.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyAsked<'a> {
-    /// Who uses it.
+    /// The actor that uses the key.
     pub principal: Actor,
-    /// For what.
+    /// The name of the operation.
     pub operation: &'static str,
     /// The key.
     pub key: &'a IdempotencyKey,
-    /// What the request is compared by: see [`hash_of`].
+    /// The hash by which requests are compared; see [`hash_of`].
     pub input_hash: &'a [u8],
-    /// What the request is about to make.
+    /// The id of what the request is about to create.
     pub result: Uuid,
 }
 
@@ -92,7 +92,7 @@ impl KeyAsked<'_> {
     }
 }
 
-/// What inputs are compared by.
+/// Returns the hash by which inputs are compared.
 pub fn hash_of(input: &impl Serialize) -> Result<Vec<u8>, DbErr> {
     let input = serde_json::to_vec(input).map_err(|error| Inconsistency::no_json("an input", error))?;
     Ok(Sha256::digest(&input).to_vec())
@@ -112,9 +112,9 @@ pub async fn claim(
     Ok(claim.ok_or_else(|| Inconsistency::missing(TABLE, key.0.as_str()))?)
 }
 
-/// Claims keys, each of which is asked for once, in ascending order, so that no two transactions wait for
-/// each other: one statement, and one more where some were used before. Answers the claims in the order of
-/// the asking.
+/// Claims keys, each of which occurs once in `asked`. They are inserted in ascending order, so that no two
+/// transactions deadlock. This takes one statement, and one more if some keys were used before. Returns the
+/// claims in the order of `asked`.
 pub async fn claim_all(tx: &Tx, asked: &[KeyAsked<'_>]) -> Result<Vec<Claim>, DbErr> {
     let identities: Vec<_> = asked.iter().map(KeyAsked::identity).collect();
     let mut order: Vec<usize> = (0..asked.len()).collect();
@@ -138,7 +138,7 @@ pub async fn claim_all(tx: &Tx, asked: &[KeyAsked<'_>]) -> Result<Vec<Claim>, Db
     }
     let mut insert = bulk::statement(tx, rows.collect())?;
     insert.on_conflict(taken).returning(Query::returning().columns(columns));
-    // Keys belong to whoever uses them, not to a tenant.
+    // Keys belong to the actor that uses them, not to a tenant.
     let known = tx
         .beyond_wall(async || {
             for row in tx.conn().query_all(&insert).await? {
@@ -173,7 +173,7 @@ async fn known(tx: &Tx, identities: &[&Identity]) -> Result<HashMap<Identity, en
         .collect())
 }
 
-/// Frees keys that this transaction has claimed, of requests that were refused.
+/// Frees keys that this transaction has claimed for requests that were then refused.
 pub async fn free_all(tx: &Tx, asked: &[KeyAsked<'_>]) -> Result<(), DbErr> {
     if asked.is_empty() {
         return Ok(());
@@ -194,7 +194,7 @@ fn any_of(identities: &[&Identity]) -> Condition {
     })
 }
 
-/// Forgets keys made before `before`. Answers how many.
+/// Deletes keys created before `before` and returns their number.
 pub async fn sweep(tx: &Tx, before: DateTime<Utc>) -> Result<u64, DbErr> {
     let old = entity::Entity::delete_many().filter(entity::Column::CreatedAt.lt(before));
     Ok(old.exec(tx.conn()).await?.rows_affected)
