@@ -206,6 +206,10 @@ fn header(record: &csv::StringRecord) -> Result<Vec<Column>, SheetError> {
 }
 
 fn malformed(error: &csv::Error, row: u64) -> SheetError {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a foreign enum; other errors have no position to add"
+    )]
     match error.kind() {
         csv::ErrorKind::Utf8 { .. } => SheetError::NotUtf8 { row },
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {

@@ -6,7 +6,7 @@ use super::{
     gate,
     item_row::{self, Model as DropItem},
     state::{DropEvent, transition},
-    terms::{Balance, Deposit, HOLD_SECS, LEAD_TIME_DAYS_MAX, Tier, WINDOW_DAYS_MAX},
+    terms::{Deposit, HOLD_SECS, LEAD_TIME_DAYS_MAX, Tier, is_short_enough},
 };
 use crate::{
     catalog,
@@ -103,8 +103,7 @@ pub async fn publish(db: &Db, scope: &CreatorScope, id: DropId) -> Result<Drop, 
 fn complaints(drop: &Drop, now: DateTime<Utc>) -> Result<Vec<Refused<PublishRefusal>>, Inconsistency> {
     use PublishRefusal as R;
     let mut complaints = Vec::new();
-    let days = drop.closes_at.signed_duration_since(drop.opens_at).num_days();
-    if drop.closes_at <= now || days > WINDOW_DAYS_MAX {
+    if drop.closes_at <= now || !is_short_enough(drop.opens_at, drop.closes_at) {
         complaints.push(Refused::field(R::WindowInvalid, "closesAt"));
     }
     if !HOLD_SECS.contains(&drop.hold_secs.get()) {
@@ -113,14 +112,10 @@ fn complaints(drop: &Drop, now: DateTime<Utc>) -> Result<Vec<Refused<PublishRefu
     if drop.per_buyer_max == Some(Units::ZERO) {
         complaints.push(Refused::field(R::LimitOutOfRange, "perBuyerMax"));
     }
-    let valid = match drop.deposit()? {
-        Deposit::Percent(points) => (1..=10_000).contains(&points),
-        Deposit::Fixed(minor) => minor > 0,
-    };
-    if !valid {
+    if !drop.deposit()?.is_valid() {
         complaints.push(Refused::field(R::DepositInvalid, "deposit"));
     }
-    if matches!(drop.balance()?, Balance::OnDate(date) if date < drop.closes_at.date_naive()) {
+    if drop.balance()?.is_before(drop.closes_at) {
         complaints.push(Refused::field(R::BalanceTooEarly, "balance"));
     }
     if drop.lead_time_days.get() > LEAD_TIME_DAYS_MAX {

@@ -1,6 +1,6 @@
 //! The terms of a drop: price tiers, deposit, balance, and bounds.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{DeriveActiveEnum, entity::prelude::*};
 
 use crate::{catalog::policy::PRICE_MINOR_MAX, platform::Units};
@@ -21,6 +21,11 @@ pub const HOLD_SECS_DEFAULT: u16 = 600;
 pub const LEAD_TIME_DAYS_MAX: u32 = 730;
 /// A drop that closes within this many hours is closing soon.
 pub const CLOSING_SOON_HOURS: i64 = 6;
+
+/// Returns whether a window from `opens_at` to `closes_at` lasts at most [`WINDOW_DAYS_MAX`].
+pub(super) fn is_short_enough(opens_at: DateTime<Utc>, closes_at: DateTime<Utc>) -> bool {
+    closes_at.signed_duration_since(opens_at) <= TimeDelta::days(WINDOW_DAYS_MAX)
+}
 
 /// A price tier. Its price applies to the first units and until an instant; the last tier of an item has
 /// neither bound.
@@ -63,6 +68,15 @@ pub enum Deposit {
 }
 
 impl Deposit {
+    /// Returns whether the deposit is more than nothing and at most the whole price: 0.01 to 100 percent, or a
+    /// positive amount. A fixed deposit is also compared with the prices of the items.
+    pub(super) fn is_valid(self) -> bool {
+        match self {
+            Self::Percent(points) => (1..=10_000).contains(&points),
+            Self::Fixed(minor) => minor > 0,
+        }
+    }
+
     /// Returns the stored form.
     pub fn stored(self) -> (DepositKind, i64) {
         match self {
@@ -101,6 +115,11 @@ pub enum Balance {
 }
 
 impl Balance {
+    /// Returns whether the balance is due on a day before the window closes.
+    pub(super) fn is_before(self, closes_at: DateTime<Utc>) -> bool {
+        matches!(self, Self::OnDate(date) if date < closes_at.date_naive())
+    }
+
     /// Returns the stored form.
     pub fn stored(self) -> (BalanceKind, Option<Date>) {
         match self {

@@ -7,7 +7,7 @@ use super::{
     drop_row::{self, Model as Drop},
     gate,
     state::DropState,
-    terms::{Balance, Deposit, WINDOW_DAYS_MAX},
+    terms::{Balance, Deposit, is_short_enough},
 };
 use crate::{
     catalog::{ProductTitle, Summary},
@@ -85,6 +85,15 @@ pub enum UpdateDropRefusal {
     /// A fixed deposit exceeds the lowest price of an item.
     #[error("a fixed deposit can be at most the lowest price of a unit")]
     DepositAbovePrice,
+    /// The deposit is nothing, or more than the whole price.
+    #[error("the deposit must be more than 0 and at most 100 percent of the price")]
+    DepositInvalid,
+    /// The balance would be due before the window closes.
+    #[error("the balance cannot be due before the window closes")]
+    BalanceTooEarly,
+    /// The minimum run is zero.
+    #[error("the minimum run must be at least 1 unit")]
+    MinimumOutOfRange,
     /// The drop was published, and this cannot change afterwards.
     #[error("this cannot change after the drop was published")]
     Frozen,
@@ -139,7 +148,7 @@ fn complaints(
     let mut complaints = Vec::new();
     let (opens_at, closes_at) =
         (request.opens_at.unwrap_or(drop.opens_at), request.closes_at.unwrap_or(drop.closes_at));
-    if opens_at >= closes_at || closes_at.signed_duration_since(opens_at).num_days() > WINDOW_DAYS_MAX {
+    if opens_at >= closes_at || !is_short_enough(opens_at, closes_at) {
         complaints.push(Refused::field(R::WindowInvalid, "closesAt"));
     }
     let (deposit, balance) = (drop.deposit()?, drop.balance()?);
@@ -163,6 +172,15 @@ fn complaints(
         }
         if deposit_changes && fixed_above(request.deposit, drop.price_min_minor) {
             complaints.push(Refused::field(R::DepositAbovePrice, "deposit"));
+        }
+        if deposit_changes && request.deposit.is_some_and(|asked| !asked.is_valid()) {
+            complaints.push(Refused::field(R::DepositInvalid, "deposit"));
+        }
+        if request.balance.unwrap_or(balance).is_before(closes_at) {
+            complaints.push(Refused::field(R::BalanceTooEarly, "balance"));
+        }
+        if request.minimum_units == Some(Some(Units::ZERO)) {
+            complaints.push(Refused::field(R::MinimumOutOfRange, "minimumUnits"));
         }
         let frozen = |name, changes: bool| changes.then(|| Refused::field(R::Frozen, name));
         complaints

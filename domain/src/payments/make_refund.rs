@@ -9,7 +9,7 @@ use super::{
     step::StepError,
 };
 use crate::platform::{
-    Db, EntityId, Money, OpError, Tx,
+    Db, EntityId, Inconsistency, Money, OpError, Tx,
     access::SystemScope,
     audit,
     facts::Fact,
@@ -79,7 +79,11 @@ async fn refunded_parts(
     let parts = payment_row::refund_parts(tx.conn(), refund).await?;
     let ids: Vec<_> = parts.iter().map(|part| part.reservation_id).collect();
     let creators = payables.of(payment)?.creators_of(tx, &ids).await?;
-    let creator_of =
-        |id| creators.iter().find(|(reservation, _)| *reservation == id).map(|(_, creator)| *creator);
-    Ok(parts.iter().filter_map(|part| Some((creator_of(part.reservation_id)?, part.amount_minor))).collect())
+    let creator_of = |id| {
+        let found = creators.iter().find(|(reservation, _)| *reservation == id);
+        found.map(|(_, creator)| *creator).ok_or_else(|| Inconsistency::missing("reservations", id))
+    };
+    // A part that is left out would leave the ledger's movement unbalanced.
+    let parts = parts.iter().map(|part| Ok((creator_of(part.reservation_id)?, part.amount_minor)));
+    parts.collect::<Result<_, Inconsistency>>().map_err(OpError::Inconsistent)
 }

@@ -171,6 +171,7 @@ fn as_json<A: ActiveModelTrait>(rows: &[A]) -> Result<InsertStatement, DbErr> {
 /// Writes a value in the form that the input function of its column type accepts.
 fn write_json(json: &mut String, value: Value) -> Result<(), DbErr> {
     let text = |text: &dyn fmt::Display| format!("\"{text}\"");
+    #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum: other values are refused")]
     let written = match value {
         Value::Bool(value) => value.map(|value| value.to_string()),
         Value::Int(value) => value.map(|value| value.to_string()),

@@ -81,10 +81,8 @@ impl From<Inconsistency> for DbErr {
 
 /// Returns the inconsistency that made a read fail, if that was the cause.
 pub(crate) fn inconsistency(error: &DbErr) -> Option<&Inconsistency> {
-    match error {
-        DbErr::TryIntoErr { source, .. } => source.downcast_ref(),
-        _ => None,
-    }
+    let DbErr::TryIntoErr { source, .. } = error else { return None };
+    source.downcast_ref()
 }
 
 /// Builds the error of a read whose column has a value that its type does not allow.

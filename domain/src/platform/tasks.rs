@@ -34,8 +34,8 @@ pub mod kinds;
 pub mod measure;
 
 pub use admin::{
-    DiscardReason, DiscardRefusal, RequeueRefusal, Requeued, TaskFilter, TaskSort, by_ids, count, discard,
-    list, requeue, requeue_all,
+    DiscardReason, DiscardRefusal, REQUEUE_MAX, RequeueRefusal, Requeued, TaskFilter, TaskSort, by_ids,
+    count, discard, list, requeue, requeue_all,
 };
 pub use claim::{
     Claimed, Failure, LEASE_SECS, UNKNOWN_AGAIN_SECS, bury, claim, finish, hand_back, leave, renew, retry,

@@ -283,7 +283,8 @@ impl Desk {
     /// Waits until a request waits, for up to [`LINGER`]. If none arrives, ends the queue and returns
     /// `false`.
     async fn somebody_waits(&self, drop: DropId) -> bool {
-        let until = tokio::time::Instant::now() + LINGER;
+        let now = tokio::time::Instant::now();
+        let until = now.checked_add(LINGER).unwrap_or(now);
         loop {
             let came = {
                 let mut queues = locked(&self.0.queues);

@@ -90,7 +90,16 @@ impl ReserveRefusal {
     pub fn retry_at(self) -> Option<DateTime<Utc>> {
         match self {
             Self::NotOpen(at) | Self::HoldsLapsed(at) => Some(at),
-            _ => None,
+            Self::LineCount
+            | Self::ItemNotFound
+            | Self::Closed
+            | Self::SoldOut
+            | Self::LimitExceeded
+            | Self::TooManyHolds
+            | Self::PriceChanged
+            | Self::Quote(_)
+            | Self::LegalTextsNotAccepted
+            | Self::KeyReused => None,
         }
     }
 }

@@ -16,7 +16,7 @@ use domain::{
         of_checkouts,
     },
     platform::{
-        OpError,
+        OpError, Units,
         ids::{DropId, DropItemId, EntityId},
     },
     reservations::{
@@ -124,7 +124,25 @@ on_both! {
             UpdateDrop { closes_at: Some(drop.closes_at + TimeDelta::hours(1)), ..UpdateDrop::default() };
         let longer = update(&kit.db, creator, drop.id, longer).await.unwrap();
         assert_eq!(longer.phase(kit.db.now()), DropPhase::Open);
-        let deposit = UpdateDrop { deposit: Some(Deposit::Percent(5_000)), ..UpdateDrop::default() };
+        let with_deposit = |deposit| UpdateDrop { deposit: Some(deposit), ..UpdateDrop::default() };
+        let invalid = [Deposit::Percent(0), Deposit::Percent(10_001), Deposit::Fixed(0), Deposit::Fixed(-1)];
+        let invalid = invalid.map(|deposit| (with_deposit(deposit), UpdateDropRefusal::DepositInvalid));
+        let day_before = (drop.closes_at - TimeDelta::days(1)).date_naive();
+        let too_early = UpdateDrop { balance: Some(Balance::OnDate(day_before)), ..UpdateDrop::default() };
+        let too_few = UpdateDrop { minimum_units: Some(Some(Units::ZERO)), ..UpdateDrop::default() };
+        let a_moment_too_long = drop.opens_at + TimeDelta::days(31) + TimeDelta::seconds(1);
+        let too_long = UpdateDrop { closes_at: Some(a_moment_too_long), ..UpdateDrop::default() };
+        let before = kit.state().await;
+        for (change, expected) in invalid.into_iter().chain([
+            (too_early, UpdateDropRefusal::BalanceTooEarly),
+            (too_few, UpdateDropRefusal::MinimumOutOfRange),
+            (too_long, UpdateDropRefusal::WindowInvalid),
+        ]) {
+            let codes = codes(update(&kit.db, creator, drop.id, change).await);
+            assert!(codes.contains(&expected), "{codes:?}");
+        }
+        assert_eq!(kit.state().await, before);
+        let deposit = with_deposit(Deposit::Percent(5_000));
         update(&kit.db, creator, drop.id, deposit.clone()).await.unwrap();
         market.held(&kit.db, &ada, &[(&market.cup, 3)], "one").await;
         let before = kit.state().await;

@@ -44,7 +44,7 @@ const NOTHING: &[(&str, &str)] = &[
     ("facts have no position", "SELECT kind FROM outbox WHERE position IS NULL"),
     (
         "webhooks are not applied",
-        "SELECT event FROM webhook_inbox WHERE applied_at IS NULL AND intent IS NULL",
+        "SELECT event FROM webhook_inbox WHERE applied_at IS NULL AND intent IS NOT NULL",
     ),
     ("a hold has not ended", "SELECT hex(id) FROM reservations WHERE state = 'HELD'"),
     (

@@ -1,6 +1,6 @@
 //! A mailer that sends letters through an SMTP server.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use async_trait::async_trait;
 use domain::platform::mail::{Mail, MailError, Mailer};
@@ -38,16 +38,29 @@ impl SmtpMailer {
     }
 }
 
+/// Adds `tls=required` unless the URL says something about TLS or the server is on this machine.
 fn demand_tls(url: &str) -> String {
     let Some(rest) = url.strip_prefix("smtp://") else { return url.to_owned() };
+    let query = rest.split_once('?').map(|(_, query)| query);
+    let says = query.is_some_and(|query| query.split('&').any(|pair| pair.starts_with("tls=")));
+    match query {
+        _ if says || is_of_this_machine(rest) => url.to_owned(),
+        Some(_) => format!("{url}&tls=required"),
+        None => format!("{url}?tls=required"),
+    }
+}
+
+/// Returns whether the host of `user@host:port/path?query` is `localhost` or a loopback address.
+fn is_of_this_machine(rest: &str) -> bool {
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    let here = ["localhost", "127.", "[::1]"].iter().any(|local| host.starts_with(local));
-    match (here || rest.contains("tls="), rest.contains('?')) {
-        (true, _) => url.to_owned(),
-        (false, true) => format!("{url}&tls=required"),
-        (false, false) => format!("{url}?tls=required"),
-    }
+    // The port follows the last colon outside the brackets of an IPv6 address.
+    let host = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[async_trait]
@@ -88,6 +101,10 @@ mod tests {
             ("smtp://mail.example", "smtp://mail.example?tls=required"),
             ("smtp://mail.example?tls=opportunistic", "smtp://mail.example?tls=opportunistic"),
             ("smtp://127.0.0.1:2525", "smtp://127.0.0.1:2525"),
+            ("smtp://[::1]:2525", "smtp://[::1]:2525"),
+            ("smtp://localhost.example.org", "smtp://localhost.example.org?tls=required"),
+            ("smtp://127.example.org:25", "smtp://127.example.org:25?tls=required"),
+            ("smtp://post:tls=none@mail.example", "smtp://post:tls=none@mail.example?tls=required"),
             ("smtp://localhost:2525", "smtp://localhost:2525"),
             ("smtps://post:secret@mail.example", "smtps://post:secret@mail.example"),
         ] {

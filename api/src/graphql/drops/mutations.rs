@@ -40,11 +40,14 @@ user_error!(
 user_error!(DropUpdateError, DropUpdateErrorCode, UpdateDropRefusal {
     Conflict: "The drop has changed since the version in the input. Read it again.",
     SlugTaken: "Another drop of the creator has, or once had, this slug.",
-    WindowInvalid: "The window must close after it opens, and last at most 31 days.",
+    WindowInvalid: "The window must close after it opens, and last at most {WINDOW_DAYS} days.",
     WindowShortened: "The window of a published drop can only be lengthened, and a window that has closed \
         cannot be reopened.",
     DepositFrozen: "The deposit and balance terms cannot change after the first reservation.",
     DepositAbovePrice: "The fixed deposit is above the lowest price of a unit.",
+    DepositInvalid: "The deposit is zero, or above the whole price.",
+    BalanceTooEarly: "The balance would be due before the window closes.",
+    MinimumOutOfRange: "The minimum run must be at least 1.",
     Frozen: "This field cannot change after the drop is published.",
     Cancelled: "The drop is cancelled.",
 } not_found: NotFound);
@@ -54,13 +57,13 @@ user_error!(DropPublishError, DropPublishErrorCode, PublishRefusal {
     VariantArchived: "A variant was archived after it was added to the drop.",
     LimitAboveUnits: "The limit per buyer is above the number of units.",
     TierBeyondUnits: "A price tier that is not the last one covers all units or more.",
-    WindowInvalid: "The window has closed already, or lasts longer than 31 days.",
+    WindowInvalid: "The window has closed already, or lasts longer than {WINDOW_DAYS} days.",
     LimitOutOfRange: "A limit per buyer must be at least 1.",
     MinimumOutOfRange: "The minimum run must be between 1 and the number of units of all items.",
-    HoldOutOfRange: "A hold must last 1 to 60 minutes.",
+    HoldOutOfRange: "A hold must last {HOLD_MINUTES} minutes.",
     DepositInvalid: "The deposit is zero, or above the price of a unit.",
     BalanceTooEarly: "The balance would be due before the window closes.",
-    LeadTimeTooLong: "The lead time is longer than 730 days.",
+    LeadTimeTooLong: "The lead time is longer than {LEAD_TIME_DAYS} days.",
     NoDelivery: "The drop offers neither shipping nor pickup.",
 } not_found: NotFound);
 user_error!(DropWithdrawError, DropWithdrawErrorCode, WithdrawDropRefusal {
@@ -130,25 +133,27 @@ pub enum BalanceInput {
 pub struct DropCreateInput {
     /// The global id of the creator.
     pub creator_id: ID,
-    /// The slug: 2 to 80 characters of `a-z`, `0-9` and hyphens. By default it is derived from the title.
+    /// The slug: {SLUG_CHARS} characters of `a-z`, `0-9` and hyphens. By default it is derived from the
+    /// title.
     pub slug: Option<String>,
     /// The slug of the series that this run belongs to, if any.
     pub series: Option<String>,
-    /// The title, at most 120 characters.
+    /// The title, at most {TITLE_CHARS} characters.
     pub title: String,
-    /// A summary in one or two sentences, at most 300 characters.
+    /// A summary in one or two sentences, at most {SUMMARY_CHARS} characters.
     pub summary: Option<String>,
-    /// The description in Markdown, at most 20,000 characters.
+    /// The description in Markdown, at most {MARKDOWN_CHARS} characters.
     #[graphql(default)]
     pub description: String,
-    /// The tags, at most 20.
+    /// The tags, at most {TAGS}.
     #[graphql(default)]
     pub tags: Vec<String>,
     /// When the reservation window opens.
     pub opens_at: DateTime<Utc>,
     /// When the reservation window closes.
     pub closes_at: DateTime<Utc>,
-    /// How long units are held for a buyer who has not paid yet, in seconds: 60 to 3600. The default is 600.
+    /// How long units are held for a buyer who has not paid yet, in seconds: {HOLD_SECS}. The default is
+    /// {HOLD_SECS_DEFAULT}.
     pub hold_seconds: Option<i32>,
     /// How many units of all items together one person may reserve, over all of their checkouts. By default
     /// only the limits of the items apply.
@@ -160,7 +165,7 @@ pub struct DropCreateInput {
     pub deposit: DepositInput,
     /// When the balance is due.
     pub balance: BalanceInput,
-    /// The number of days from the end of the window to shipping, at most 730.
+    /// The number of days from the end of the window to shipping, at most {LEAD_TIME_DAYS}.
     pub lead_time_days: i32,
     /// Whether buyers may pick up their units at the creator's place.
     #[graphql(default)]
@@ -182,13 +187,13 @@ pub struct DropUpdateInput {
     pub version: Option<i64>,
     /// A new slug. The old slug keeps leading to the drop.
     pub slug: Option<String>,
-    /// The title, at most 120 characters.
+    /// The title, at most {TITLE_CHARS} characters.
     pub title: Option<String>,
-    /// A summary in one or two sentences, at most 300 characters.
+    /// A summary in one or two sentences, at most {SUMMARY_CHARS} characters.
     pub summary: Option<String>,
-    /// The description in Markdown, at most 20,000 characters.
+    /// The description in Markdown, at most {MARKDOWN_CHARS} characters.
     pub description: Option<String>,
-    /// The tags, at most 20. They replace all present tags.
+    /// The tags, at most {TAGS}. They replace all present tags.
     pub tags: Option<Vec<String>>,
     /// When the window opens. After the drop is published, this can only become earlier, and only before the
     /// window opens.

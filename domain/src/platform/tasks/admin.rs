@@ -7,7 +7,7 @@
     reason = "the tasks tables' own finders, and what a derive makes public"
 )]
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::RangeInclusive};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -154,7 +154,7 @@ async fn put_back(tx: &Tx, ids: &[TaskId]) -> Result<u64, DbErr> {
 /// The number of dead letters requeued in one transaction, which takes some milliseconds.
 const REQUEUE_BATCH: u64 = 200;
 /// The maximum number of dead letters requeued by one call.
-const REQUEUE_MAX: u64 = 10_000;
+pub const REQUEUE_MAX: u64 = 10_000;
 
 /// The result of [`requeue_all`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,7 +165,7 @@ pub struct Requeued {
     pub more: bool,
 }
 
-/// Requeues all dead letters of a kind, in short transactions, up to ten thousand in one call. A task that
+/// Requeues all dead letters of a kind, in short transactions, up to [`REQUEUE_MAX`] in one call. A task that
 /// fails again meanwhile is not requeued twice.
 pub async fn requeue_all(db: &Db, scope: &AdminScope, kind: &str) -> Result<Requeued, DbErr> {
     let mut done = Requeued { count: 0, more: true };
@@ -199,16 +199,21 @@ async fn requeue_some(tx: &Tx, kind: &str, after: Option<TaskId>) -> Result<(u64
     Ok((count, ids.last().copied().filter(|_| full)))
 }
 
-/// An administrator's reason for discarding a dead letter: one line of 3 to 500 characters. The audit log
-/// keeps it forever, so it must not name persons.
+/// An administrator's reason for discarding a dead letter, in one line. The audit log keeps it forever, so it
+/// must not name persons.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DiscardReason(Line<500>);
+pub struct DiscardReason(Line<{ DiscardReason::MAX }>);
 
 impl DiscardReason {
+    /// The most characters of a reason.
+    const MAX: usize = 500;
+    /// The shortest and the longest length, in characters.
+    pub const CHARS: RangeInclusive<usize> = 3..=Self::MAX;
+
     /// Checks a reason; the error says what is wrong with it.
     pub fn new(text: &str) -> Result<Self, &'static str> {
         match Line::new(text) {
-            Ok(line) if line.as_str().chars().count() >= 3 => Ok(Self(line)),
+            Ok(line) if Self::CHARS.contains(&line.as_str().chars().count()) => Ok(Self(line)),
             Ok(_) | Err(TextError::Empty) => Err("must have at least 3 characters"),
             Err(TextError::TooLong) => Err("must have at most 500 characters"),
             Err(TextError::ForbiddenSign) => Err("contains characters that are not allowed"),
