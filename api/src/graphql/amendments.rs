@@ -7,10 +7,11 @@ use async_graphql::{
     registry::Registry,
 };
 
-use super::{connection, user_error};
+use super::{bounds, connection, user_error};
 
-/// Adds the paging arguments and the interface of errors to the schema. It is registered last, as if it were
-/// a type, because async-graphql gives access to the registry in no other place.
+/// Adds the paging arguments, the bounds in descriptions and the interface of errors to the schema. It is
+/// registered last, as if it were a type, because async-graphql gives access to the registry in no other
+/// place.
 pub(crate) struct Amendments;
 
 #[async_trait::async_trait]
@@ -22,6 +23,7 @@ impl OutputType for Amendments {
 
     fn create_type_info(registry: &mut Registry) -> String {
         connection::describe_pages(registry);
+        bounds::describe_bounds(registry);
         user_error::add_interface(registry);
         Self::type_name().into_owned()
     }

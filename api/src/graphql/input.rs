@@ -116,9 +116,13 @@ impl Form {
         self.inside(name, |form| form.field("amount", money.parse()))
     }
 
-    /// Reads the idempotency key. `rule` is the message for a text that is not a key.
-    pub(crate) fn key(&mut self, key: &str, rule: &'static str) -> Parsed<IdempotencyKey> {
-        self.field("idempotencyKey", IdempotencyKey::new(key).ok_or(rule))
+    /// Reads the idempotency key.
+    pub(crate) fn key(&mut self, key: &str) -> Parsed<IdempotencyKey> {
+        let wrong = || {
+            let (min, max) = IdempotencyKey::CHARS.into_inner();
+            format!("must be {min} to {max} characters of A-Z, a-z, 0-9, _, ., : and -")
+        };
+        self.field("idempotencyKey", IdempotencyKey::new(key).ok_or_else(wrong))
     }
 
     /// Reads the fields of an object inside the input.
@@ -201,10 +205,13 @@ pub(crate) fn argument<T, E: Display>(name: &str, value: Result<T, E>) -> async_
 }
 
 /// Reads a slug.
-pub(crate) fn slug(text: &str) -> Result<Slug, &'static str> {
+pub(crate) fn slug(text: &str) -> Result<Slug, String> {
     text.parse().map_err(|()| {
-        "is not a slug: 2 to 80 of a-z, 0-9 and single inner hyphens; \
-         neither a bare number nor a reserved word"
+        let (min, max) = Slug::CHARS.into_inner();
+        format!(
+            "is not a slug: {min} to {max} of a-z, 0-9 and single inner hyphens; \
+             neither a bare number nor a reserved word"
+        )
     })
 }
 

@@ -26,6 +26,8 @@
 //!   input, and a resolver whose work runs inside [`payload::answer`]. The resolver reads the input with an
 //!   [`input::Form`], gets a scope (`ctx.scope_at(…)`, `ctx.manage(…)`), calls one domain function, and ends
 //!   with `Ok(XxxPayload::done(…))`. The operator `?` reports to the user what is wrong.
+//! - **a bound in a description**: a placeholder such as `{LINES}`, and an entry in [`bounds`] that takes the
+//!   value from the constant that is enforced.
 //! - **a subscription**: a field that returns [`follow::States`]. [`follow::follow`] reads the state again
 //!   after each event of its topic.
 //! - **a permission**: `ctx.scope(Action)` returns the scope, or the error that says why the action is
@@ -33,6 +35,7 @@
 
 pub mod accounts;
 pub(crate) mod amendments;
+pub(crate) mod bounds;
 pub mod catalog;
 pub mod connection;
 pub(crate) mod context;

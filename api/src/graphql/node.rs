@@ -39,7 +39,7 @@ use super::{
 };
 
 /// The most ids that `nodes` accepts.
-const NODES_MAX: usize = 100;
+pub(super) const NODES_MAX: usize = 100;
 
 /// An object with a global id.
 #[derive(Interface)]
@@ -187,7 +187,7 @@ impl NodeQuery {
     async fn nodes(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The global ids, at most 100.")] ids: Vec<ID>,
+        #[graphql(desc = "The global ids, at most {NODES}.")] ids: Vec<ID>,
     ) -> async_graphql::Result<Vec<Option<Node>>> {
         if ids.len() > NODES_MAX {
             return Err(bad_input(format!("`ids`: must not be more than {NODES_MAX}")));

@@ -2,18 +2,23 @@
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 
+/// The maximum length of a decimal number, in characters.
+pub(super) const DECIMAL_CHARS_MAX: usize = 24;
+
 /// A decimal number as a string, such as `"12.50"`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decimal(pub String);
 
-/// A decimal number as a string, such as `"12.50"`, of at most 24 characters. JSON numbers are refused,
-/// because they may be parsed as floating point.
+/// A decimal number as a string, such as `"12.50"`, of at most {DECIMAL_CHARS} characters. JSON numbers are
+/// refused, because they may be parsed as floating point.
 #[Scalar]
 impl ScalarType for Decimal {
     fn parse(value: Value) -> InputValueResult<Self> {
         match value {
-            Value::String(text) if text.len() <= 24 => Ok(Self(text)),
-            Value::String(_) => Err(InputValueError::custom("a decimal has at most 24 characters")),
+            Value::String(text) if text.len() <= DECIMAL_CHARS_MAX => Ok(Self(text)),
+            Value::String(_) => {
+                Err(InputValueError::custom(format!("a decimal has at most {DECIMAL_CHARS_MAX} characters")))
+            }
             other => Err(InputValueError::expected_type(other)),
         }
     }

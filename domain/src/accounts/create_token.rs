@@ -13,9 +13,11 @@ use crate::platform::{
 };
 
 /// The longest lifetime of a token that expires. A token that is needed for longer should have no expiry.
-const TOKEN_LASTS_MAX: TimeDelta = TimeDelta::days(731);
+const TOKEN_LASTS_MAX: TimeDelta = TimeDelta::days(TOKEN_YEARS_MAX * 365 + 1);
+/// [`TOKEN_LASTS_MAX`] in years, of which one may be a leap year.
+pub const TOKEN_YEARS_MAX: i64 = 2;
 /// The most live tokens that a creator, or the marketplace, may have.
-const TOKENS_MAX: u64 = 100;
+pub const TOKENS_MAX: u64 = 100;
 
 /// A request to create an API token.
 #[derive(Debug, Clone)]

@@ -18,6 +18,15 @@ use crate::platform::{
     ids::{AccountId, GuestId, TokenId},
 };
 
+/// How long a link that confirms the address of an account is valid: a letter may be read only the next day.
+pub const CONFIRM_EMAIL_LASTS: TimeDelta = TimeDelta::hours(48);
+/// How long a link for choosing a new password is valid.
+pub const RESET_PASSWORD_LASTS: TimeDelta = TimeDelta::hours(1);
+/// How long a link that confirms the address of a guest is valid.
+pub const CONFIRM_GUEST_LASTS: TimeDelta = TimeDelta::hours(1);
+/// How long a link that lets a storefront open a session is valid.
+pub const OPEN_SESSION_LASTS: TimeDelta = TimeDelta::minutes(15);
+
 /// The purpose of a link, as it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
@@ -60,15 +69,14 @@ use entity::{ActiveModel, Column as C, Entity};
 /// The purpose of a link, and the account, guest or token that it is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkPurpose {
-    /// Confirms the address of an account. Valid for 48 hours, because a letter may be read only the next
-    /// day.
+    /// Confirms the address of an account. Valid for [`CONFIRM_EMAIL_LASTS`].
     ConfirmEmail(AccountId),
-    /// Lets the owner of an account choose a new password. Valid for one hour.
+    /// Lets the owner of an account choose a new password. Valid for [`RESET_PASSWORD_LASTS`].
     ResetPassword(AccountId),
-    /// Confirms the address of a guest. Valid for one hour.
+    /// Confirms the address of a guest. Valid for [`CONFIRM_GUEST_LASTS`].
     ConfirmGuest(GuestId),
-    /// Lets a storefront's server open a session for an account. Valid for 15 minutes and in that storefront
-    /// only.
+    /// Lets a storefront's server open a session for an account. Valid for [`OPEN_SESSION_LASTS`] and in that
+    /// storefront only.
     OpenSession(AccountId, TokenId),
 }
 
@@ -85,9 +93,10 @@ impl LinkPurpose {
     /// Returns how long a link is valid.
     pub fn lasts(self) -> TimeDelta {
         match self {
-            Self::ConfirmEmail(_) => TimeDelta::hours(48),
-            Self::ResetPassword(_) | Self::ConfirmGuest(_) => TimeDelta::hours(1),
-            Self::OpenSession(..) => TimeDelta::minutes(15),
+            Self::ConfirmEmail(_) => CONFIRM_EMAIL_LASTS,
+            Self::ResetPassword(_) => RESET_PASSWORD_LASTS,
+            Self::ConfirmGuest(_) => CONFIRM_GUEST_LASTS,
+            Self::OpenSession(..) => OPEN_SESSION_LASTS,
         }
     }
 }

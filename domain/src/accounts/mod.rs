@@ -59,7 +59,9 @@ pub use confirm_guest::{ConfirmGuestRefusal, confirm_guest};
 pub use create_account::{CreateAccount, create_account};
 pub use create_admin::{CreateAdminRefusal, create_admin};
 pub use create_buyers::create_buyers;
-pub use create_token::{CreateToken, CreateTokenRefusal, TokenCreated, create_token};
+pub use create_token::{
+    CreateToken, CreateTokenRefusal, TOKEN_YEARS_MAX, TOKENS_MAX, TokenCreated, create_token,
+};
 pub use email::{Email, EmailError, person_key};
 pub use member::Model as Member;
 pub use open_session::{OpenSessionRefusal, open_session};

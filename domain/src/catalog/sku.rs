@@ -1,6 +1,6 @@
 //! SKUs: the codes by which a creator distinguishes its variants.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, ops::RangeInclusive, str::FromStr};
 
 /// A SKU: 1 to 64 characters of `A-Z`, `0-9`, `-`, `.` and `_`. Unique within its creator.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -12,6 +12,9 @@ pub struct Sku(String);
 pub struct MalformedSku;
 
 impl Sku {
+    /// The shortest and the longest length, in characters.
+    pub const CHARS: RangeInclusive<usize> = 1..=64;
+
     /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -24,7 +27,7 @@ impl FromStr for Sku {
         let plain = |sign: u8| {
             sign.is_ascii_uppercase() || sign.is_ascii_digit() || matches!(sign, b'-' | b'.' | b'_')
         };
-        let fits = (1..=64).contains(&text.len()) && text.bytes().all(plain);
+        let fits = Self::CHARS.contains(&text.len()) && text.bytes().all(plain);
         if fits { Ok(Self(text.to_owned())) } else { Err(MalformedSku) }
     }
 }

@@ -9,7 +9,10 @@
     reason = "the idempotency table's own finders, and what its derive makes public"
 )]
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::RangeInclusive,
+};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -24,6 +27,9 @@ use sha2::{Digest, Sha256};
 use super::{Inconsistency, access::Actor, bulk, db::Tx, entropy::equal_in_constant_time};
 
 const TABLE: &str = "idempotency_keys";
+
+/// How long keys are kept before [`sweep`] deletes them, in days.
+pub const KEPT_DAYS: i64 = 7;
 
 mod entity {
     use super::*;
@@ -52,9 +58,12 @@ mod entity {
 pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
+    /// The shortest and the longest length, in characters.
+    pub const CHARS: RangeInclusive<usize> = 8..=64;
+
     /// Checks a key; returns `None` if it has the wrong length or characters.
     pub fn new(text: &str) -> Option<Self> {
-        let fits = (8..=64).contains(&text.len());
+        let fits = Self::CHARS.contains(&text.len());
         let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte));
         (fits && plain).then(|| Self(text.to_owned()))
     }

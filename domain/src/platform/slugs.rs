@@ -8,7 +8,7 @@
     reason = "the slugs table's own finders, and what its derive makes public"
 )]
 
-use std::str::FromStr;
+use std::{ops::RangeInclusive, str::FromStr};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -57,6 +57,9 @@ const RESERVED: &[&str] = &[
 ];
 
 impl Slug {
+    /// The shortest and the longest length, in characters.
+    pub const CHARS: RangeInclusive<usize> = 2..=80;
+
     /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -73,7 +76,7 @@ impl Slug {
                 text.push('-');
             }
         }
-        let text: String = text.chars().take(80).collect();
+        let text: String = text.chars().take(*Self::CHARS.end()).collect();
         Self::from_str(text.trim_end_matches('-')).ok()
     }
 }
@@ -86,7 +89,7 @@ impl FromStr for Slug {
         let hyphens = text.starts_with('-') || text.ends_with('-') || text.contains("--");
         let number = text.bytes().all(|byte| byte.is_ascii_digit());
         let fits =
-            (2..=80).contains(&text.len()) && plain && !hyphens && !number && !RESERVED.contains(&text);
+            Self::CHARS.contains(&text.len()) && plain && !hyphens && !number && !RESERVED.contains(&text);
         if fits { Ok(Self(text.to_owned())) } else { Err(()) }
     }
 }

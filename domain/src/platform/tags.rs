@@ -6,7 +6,7 @@
     reason = "the tags table's own finders, and what its derive makes public"
 )]
 
-use std::{collections::HashMap, fmt, str::FromStr};
+use std::{collections::HashMap, fmt, ops::RangeInclusive, str::FromStr};
 
 use sea_orm::{
     ActiveValue::Set, DbErr, DeriveActiveEnum, DeriveValueType, QueryOrder, QuerySelect, QueryTrait,
@@ -24,8 +24,6 @@ pub struct Tag(String);
 
 /// The maximum number of tags of a product or a drop.
 pub const TAGS_MAX: usize = 20;
-/// The maximum length of a tag, in characters.
-const TAG_CHARS_MAX: usize = 40;
 
 /// Why a text is not a tag, or a list has too many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +37,9 @@ pub enum TagError {
 }
 
 impl Tag {
+    /// The shortest and the longest length, in characters.
+    pub const CHARS: RangeInclusive<usize> = 2..=40;
+
     /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -49,13 +50,13 @@ impl FromStr for Tag {
     type Err = TagError;
     /// Parses a tag; converts capitals and trims white space.
     fn from_str(text: &str) -> Result<Self, TagError> {
-        if text.len() > TAG_CHARS_MAX.saturating_mul(8) {
+        if text.len() > Self::CHARS.end().saturating_mul(8) {
             return Err(TagError::Malformed);
         }
         let text = text.trim().to_lowercase();
         let plain = text.chars().all(|sign| sign.is_alphanumeric() || sign == '-');
         let hyphens = text.starts_with('-') || text.ends_with('-') || text.contains("--");
-        let fits = (2..=TAG_CHARS_MAX).contains(&text.chars().count()) && plain && !hyphens;
+        let fits = Self::CHARS.contains(&text.chars().count()) && plain && !hyphens;
         if fits { Ok(Self(text)) } else { Err(TagError::Malformed) }
     }
 }

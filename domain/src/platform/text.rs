@@ -23,6 +23,9 @@ pub enum TextError {
 pub struct Line<const MAX: usize>(String);
 
 impl<const MAX: usize> Line<MAX> {
+    /// The maximum length, in characters.
+    pub const MAX: usize = MAX;
+
     /// Trims and checks a line.
     pub fn new(text: &str) -> Result<Self, TextError> {
         let text = text.trim();

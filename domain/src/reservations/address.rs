@@ -4,23 +4,34 @@ use serde::Serialize;
 
 use crate::platform::{Country, text::Line};
 
+/// The name of a recipient.
+pub type Recipient = Line<120>;
+/// A street and number, or a second line of an address.
+pub type Street = Line<160>;
+/// A postal code, in the format of its country.
+pub type PostalCode = Line<20>;
+/// A city or town.
+pub type City = Line<120>;
+/// A telephone number.
+pub type Phone = Line<40>;
+
 /// The delivery address of a checkout, or the person who picks it up. Personal data.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Address {
     /// The name of the recipient.
-    pub name: Line<120>,
+    pub name: Recipient,
     /// The street and number.
-    pub line1: Line<160>,
+    pub line1: Street,
     /// A second line of the address.
-    pub line2: Option<Line<160>>,
+    pub line2: Option<Street>,
     /// The postal code, in the format of the country.
-    pub postal_code: Line<20>,
+    pub postal_code: PostalCode,
     /// The city or town.
-    pub city: Line<120>,
+    pub city: City,
     /// The country.
     pub country: Country,
     /// A telephone number for the courier.
-    pub phone: Option<Line<40>>,
+    pub phone: Option<Phone>,
 }
 
 impl std::fmt::Debug for Address {

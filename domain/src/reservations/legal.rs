@@ -17,6 +17,9 @@ use crate::platform::{
     text::{Line, Markdown},
 };
 
+/// The title of a legal text.
+pub type LegalTitle = Line<160>;
+
 /// The kind of a legal text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
@@ -88,7 +91,7 @@ pub async fn publish(
     db: &Db,
     scope: &AdminScope,
     kind: LegalKind,
-    title: &Line<160>,
+    title: &LegalTitle,
     body: &Markdown,
 ) -> Result<LegalTextId, DbErr> {
     in_tx(db, scope.actor(), async |tx| {

@@ -96,19 +96,19 @@ payload!(AccountChangePasswordPayload, AccountChangePasswordError {
 /// A request for an account.
 #[derive(InputObject)]
 pub struct AccountSignUpInput {
-    /// The e-mail address, at most 254 characters. An e-mail with a link is sent there.
+    /// The e-mail address, at most {EMAIL_CHARS} characters. An e-mail with a link is sent there.
     pub email: String,
-    /// The password: 8 to 128 characters of any script, as typed.
+    /// The password: {PASSWORD_CHARS} characters of any script, as typed.
     #[graphql(secret)]
     pub password: String,
-    /// The name that the person wants to be called, at most 80 characters.
+    /// The name that the person wants to be called, at most {ACCOUNT_NAME_CHARS} characters.
     pub name: String,
 }
 
 /// The proof that an e-mail address belongs to the account's owner.
 #[derive(InputObject)]
 pub struct AccountConfirmEmailInput {
-    /// The `code` of the link in the e-mail. It works once, for 48 hours.
+    /// The `code` of the link in the e-mail. It works once, for {CONFIRM_EMAIL_LASTS}.
     #[graphql(secret)]
     pub link: String,
 }
@@ -123,10 +123,10 @@ pub struct AccountRequestPasswordResetInput {
 /// A new password, with the code of the link in the e-mail.
 #[derive(InputObject)]
 pub struct AccountResetPasswordInput {
-    /// The `code` of the link in the e-mail. It works once, for an hour.
+    /// The `code` of the link in the e-mail. It works once, for {RESET_PASSWORD_LASTS}.
     #[graphql(secret)]
     pub link: String,
-    /// The new password: 8 to 128 characters of any script, as typed.
+    /// The new password: {PASSWORD_CHARS} characters of any script, as typed.
     #[graphql(secret)]
     pub password: String,
 }
@@ -134,7 +134,7 @@ pub struct AccountResetPasswordInput {
 /// The changes to the viewer's own account. Fields that are left out stay as they are.
 #[derive(InputObject)]
 pub struct AccountUpdateInput {
-    /// The name that the person wants to be called, at most 80 characters.
+    /// The name that the person wants to be called, at most {ACCOUNT_NAME_CHARS} characters.
     pub name: Option<String>,
 }
 
@@ -144,7 +144,7 @@ pub struct AccountChangePasswordInput {
     /// The present password.
     #[graphql(secret)]
     pub old_password: String,
-    /// The new password: 8 to 128 characters of any script, as typed.
+    /// The new password: {PASSWORD_CHARS} characters of any script, as typed.
     #[graphql(secret)]
     pub new_password: String,
 }

@@ -55,16 +55,16 @@ fn tag_list(form: &mut Form, words: &[String]) -> Parsed<Tags> {
 pub struct ProductCreateInput {
     /// The global id of the creator.
     pub creator_id: ID,
-    /// The slug of the product's page: 2 to 80 characters of `a-z`, `0-9` and hyphens, unique within the
+    /// The slug of the product's page: {SLUG_CHARS} characters of `a-z`, `0-9` and hyphens, unique within the
     /// creator. By default it is derived from the title.
     pub slug: Option<String>,
-    /// The title, at most 120 characters.
+    /// The title, at most {TITLE_CHARS} characters.
     pub title: String,
-    /// A summary in one or two sentences, at most 300 characters.
+    /// A summary in one or two sentences, at most {SUMMARY_CHARS} characters.
     pub summary: Option<String>,
-    /// The description in Markdown, at most 20,000 characters.
+    /// The description in Markdown, at most {MARKDOWN_CHARS} characters.
     pub description: Option<String>,
-    /// The tags: at most 20, each of 2 to 40 letters, digits and hyphens.
+    /// The tags: at most {TAGS}, each of {TAG_CHARS} letters, digits and hyphens.
     #[graphql(default)]
     pub tags: Vec<String>,
 }
@@ -96,11 +96,11 @@ pub struct ProductUpdateInput {
     pub version: Option<i64>,
     /// A new slug. The old slug keeps leading to the product.
     pub slug: Option<String>,
-    /// The title, at most 120 characters.
+    /// The title, at most {TITLE_CHARS} characters.
     pub title: Option<String>,
-    /// A summary in one or two sentences, at most 300 characters. Null removes it.
+    /// A summary in one or two sentences, at most {SUMMARY_CHARS} characters. Null removes it.
     pub summary: MaybeUndefined<String>,
-    /// The description in Markdown, at most 20,000 characters. An empty string removes it.
+    /// The description in Markdown, at most {MARKDOWN_CHARS} characters. An empty string removes it.
     pub description: Option<String>,
     /// The tags, which replace all present tags.
     pub tags: Option<Vec<String>>,
@@ -155,24 +155,24 @@ payload!(
 pub struct VariantCreateInput {
     /// The global id of the product.
     pub product_id: ID,
-    /// The SKU, the creator's own name for the variant: 1 to 64 characters of `A-Z`, `0-9`, `-`, `.` and `_`.
-    /// It is unique within the creator, including archived variants.
+    /// The SKU, the creator's own name for the variant: {SKU_CHARS} characters of `A-Z`, `0-9`, `-`, `.` and
+    /// `_`. It is unique within the creator, including archived variants.
     pub sku: String,
-    /// The title, which sets the variant apart from the others, at most 80 characters.
+    /// The title, which sets the variant apart from the others, at most {VARIANT_TITLE_CHARS} characters.
     pub title: String,
     /// The price of one unit, in the creator's currency. It includes tax if the creator's `pricesIncludeTax`
     /// is true.
     pub price: MoneyInput,
-    /// The weight of one packed unit, in grams: 0 to 100,000. 0 means unknown.
+    /// The weight of one packed unit, in grams: 0 to {GRAMS}. 0 means unknown.
     #[graphql(default)]
     pub weight_grams: i32,
-    /// The longest side of the parcel of one unit, in millimetres: 0 to 5,000. 0 means unknown.
+    /// The longest side of the parcel of one unit, in millimetres: 0 to {MILLIMETRES}. 0 means unknown.
     #[graphql(default)]
     pub length_mm: i32,
-    /// The second side of the parcel of one unit, in millimetres: 0 to 5,000. 0 means unknown.
+    /// The second side of the parcel of one unit, in millimetres: 0 to {MILLIMETRES}. 0 means unknown.
     #[graphql(default)]
     pub width_mm: i32,
-    /// The third side of the parcel of one unit, in millimetres: 0 to 5,000. 0 means unknown.
+    /// The third side of the parcel of one unit, in millimetres: 0 to {MILLIMETRES}. 0 means unknown.
     #[graphql(default)]
     pub height_mm: i32,
     /// The tax class, which decides the tax rate.
@@ -184,7 +184,7 @@ user_error!(VariantCreateError, VariantCreateErrorCode, CreateVariantRefusal {
     SkuTaken: "Another variant of the creator has this SKU. It may be an archived one.",
     TooManyVariants: "The product has the maximum number of variants already.",
     CurrencyMismatch: "The price is not in the creator's currency.",
-    PriceOutOfRange: "The price is zero, negative, or above 1,000,000,000 minor units.",
+    PriceOutOfRange: "The price is zero, negative, or above {PRICE_MINOR} minor units.",
 } not_found: NotFound);
 payload!(
     VariantCreatePayload,
@@ -200,21 +200,21 @@ payload!(
 pub struct VariantUpdateInput {
     /// The global id of the variant.
     pub id: ID,
-    /// The SKU, the creator's own name for the variant: 1 to 64 characters of `A-Z`, `0-9`, `-`, `.` and `_`.
-    /// It is unique within the creator, including archived variants.
+    /// The SKU, the creator's own name for the variant: {SKU_CHARS} characters of `A-Z`, `0-9`, `-`, `.` and
+    /// `_`. It is unique within the creator, including archived variants.
     pub sku: Option<String>,
-    /// The title, which sets the variant apart from the others, at most 80 characters.
+    /// The title, which sets the variant apart from the others, at most {VARIANT_TITLE_CHARS} characters.
     pub title: Option<String>,
     /// The price of one unit, in the creator's currency. It includes tax if the creator's `pricesIncludeTax`
     /// is true.
     pub price: Option<MoneyInput>,
-    /// The weight of one packed unit, in grams: 0 to 100,000. 0 means unknown.
+    /// The weight of one packed unit, in grams: 0 to {GRAMS}. 0 means unknown.
     pub weight_grams: Option<i32>,
-    /// The longest side of the parcel of one unit, in millimetres: 0 to 5,000. 0 means unknown.
+    /// The longest side of the parcel of one unit, in millimetres: 0 to {MILLIMETRES}. 0 means unknown.
     pub length_mm: Option<i32>,
-    /// The second side of the parcel of one unit, in millimetres: 0 to 5,000. 0 means unknown.
+    /// The second side of the parcel of one unit, in millimetres: 0 to {MILLIMETRES}. 0 means unknown.
     pub width_mm: Option<i32>,
-    /// The third side of the parcel of one unit, in millimetres: 0 to 5,000. 0 means unknown.
+    /// The third side of the parcel of one unit, in millimetres: 0 to {MILLIMETRES}. 0 means unknown.
     pub height_mm: Option<i32>,
     /// The tax class, which decides the tax rate.
     pub tax_class: Option<TaxClass>,
@@ -223,7 +223,7 @@ pub struct VariantUpdateInput {
 user_error!(VariantUpdateError, VariantUpdateErrorCode, UpdateVariantRefusal {
     SkuTaken: "Another variant of the creator has this SKU. It may be an archived one.",
     CurrencyMismatch: "The price is not in the creator's currency.",
-    PriceOutOfRange: "The price is zero, negative, or above 1,000,000,000 minor units.",
+    PriceOutOfRange: "The price is zero, negative, or above {PRICE_MINOR} minor units.",
 } not_found: NotFound);
 payload!(
     VariantUpdatePayload,

@@ -115,7 +115,7 @@ impl Product {
     async fn price_min(&self) -> Option<Money> {
         (self.0.price_min_minor > 0).then(|| Money::minor(self.0.price_min_minor, self.0.currency))
     }
-    /// The variants, in the creator's order; at most 100. Archived variants are included only for the
+    /// The variants, in the creator's order; at most {VARIANTS}. Archived variants are included only for the
     /// creator's members.
     async fn variants(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Variant>> {
         let variants = ctx.load(VariantsOf(self.0.id)).await?.unwrap_or_default();

@@ -24,14 +24,14 @@ use crate::graphql::{
 /// A new creator. The account that is signed in becomes its owner.
 #[derive(InputObject)]
 pub struct CreatorCreateInput {
-    /// The slug of the creator's page: 2 to 80 characters of `a-z`, `0-9` and hyphens, unique in the
+    /// The slug of the creator's page: {SLUG_CHARS} characters of `a-z`, `0-9` and hyphens, unique in the
     /// marketplace. By default it is derived from the name.
     pub slug: Option<String>,
-    /// The name, at most 80 characters.
+    /// The name, at most {CREATOR_NAME_CHARS} characters.
     pub name: String,
-    /// A tagline: what the creator does, in one line of at most 160 characters.
+    /// A tagline: what the creator does, in one line of at most {TAGLINE_CHARS} characters.
     pub tagline: Option<String>,
-    /// The town or region in which the creator works, at most 120 characters.
+    /// The town or region in which the creator works, at most {PLACE_CHARS} characters.
     pub place: Option<String>,
     /// The country as a code of ISO 3166-1 alpha-2, such as `PT`. Goods that are picked up are taxed in this
     /// country.
@@ -43,7 +43,7 @@ pub struct CreatorCreateInput {
     /// Whether the creator's prices include tax.
     #[graphql(default = true)]
     pub prices_include_tax: bool,
-    /// The creator's story in Markdown, at most 20,000 characters.
+    /// The creator's story in Markdown, at most {MARKDOWN_CHARS} characters.
     pub story: Option<String>,
 }
 
@@ -74,11 +74,11 @@ pub struct CreatorUpdateInput {
     pub version: Option<i64>,
     /// A new slug. The old slug keeps leading to the creator.
     pub slug: Option<String>,
-    /// The name, at most 80 characters.
+    /// The name, at most {CREATOR_NAME_CHARS} characters.
     pub name: Option<String>,
-    /// A tagline: what the creator does, in one line of at most 160 characters. Null removes it.
+    /// A tagline: what the creator does, in one line of at most {TAGLINE_CHARS} characters. Null removes it.
     pub tagline: MaybeUndefined<String>,
-    /// The town or region in which the creator works, at most 120 characters. Null removes it.
+    /// The town or region in which the creator works, at most {PLACE_CHARS} characters. Null removes it.
     pub place: MaybeUndefined<String>,
     /// The country as a code of ISO 3166-1 alpha-2, such as `PT`.
     pub country: Option<String>,
@@ -88,7 +88,7 @@ pub struct CreatorUpdateInput {
     pub currency: Option<CurrencyCode>,
     /// Whether the creator's prices include tax.
     pub prices_include_tax: Option<bool>,
-    /// The creator's story in Markdown, at most 20,000 characters. An empty string removes it.
+    /// The creator's story in Markdown, at most {MARKDOWN_CHARS} characters. An empty string removes it.
     pub story: Option<String>,
 }
 

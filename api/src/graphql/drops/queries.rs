@@ -45,7 +45,7 @@ pub struct DropFilter {
     /// Only drops in one of these phases.
     #[graphql(validator(max_items = 5))]
     pub phases: Option<Vec<DropPhase>>,
-    /// Only open drops that close within six hours.
+    /// Only open drops that close within {CLOSING_SOON_HOURS} hours.
     pub closing_soon: Option<bool>,
     /// Only open drops with units that can be reserved now.
     pub available: Option<bool>,

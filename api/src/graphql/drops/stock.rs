@@ -33,8 +33,8 @@ impl DropStock {
         let StockRead { view, as_of, .. } = &self.read;
         !view.items.is_empty() && view.items.iter().all(|item| stock(item, &view.held, *as_of).free == 0)
     }
-    /// The items, in the creator's order; at most 100. Select `id` and `stock`: a client cache that is keyed
-    /// by global ids then updates every view that shows one of them.
+    /// The items, in the creator's order; at most {ITEMS}. Select `id` and `stock`: a client cache that is
+    /// keyed by global ids then updates every view that shows one of them.
     async fn items(&self) -> Vec<DropItem> {
         let StockRead { view, as_of, .. } = &self.read;
         let item = |row: &drops::DropItem| DropItem {

@@ -103,9 +103,10 @@ impl DropsSubscription {
         follow(ctx, Topic::Drop(id), move || look_at_drop(db.clone(), sight.clone(), id)).await
     }
 
-    /// Sends the stock of a drop now and whenever units are held, paid for or freed, at most ten times a
-    /// second. Several changes in a short time are sent as one state, and the last state is always sent.
-    /// Sends null and completes if there is no such drop, or the viewer may not or no longer see it.
+    /// Sends the stock of a drop now and whenever units are held, paid for or freed, at most
+    /// {STATES_PER_SECOND} times a second. Several changes in a short time are sent as one state, and the
+    /// last state is always sent. Sends null and completes if there is no such drop, or the viewer may not or
+    /// no longer see it.
     async fn stock_changed(
         &self,
         ctx: &Context<'_>,

@@ -174,7 +174,7 @@ impl Drop {
     async fn phase(&self, ctx: &Context<'_>) -> DropPhase {
         self.0.phase(ctx.db().now()).into()
     }
-    /// Whether the drop is open and closes within six hours.
+    /// Whether the drop is open and closes within {CLOSING_SOON_HOURS} hours.
     async fn closing_soon(&self, ctx: &Context<'_>) -> bool {
         self.0.closing_soon(ctx.db().now())
     }
@@ -252,7 +252,7 @@ impl Drop {
     async fn price_min(&self) -> Option<Money> {
         (self.0.price_min_minor > 0).then(|| Money::minor(self.0.price_min_minor, self.0.currency))
     }
-    /// The items, in the creator's order; at most 100.
+    /// The items, in the creator's order; at most {ITEMS}.
     async fn items(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<DropItem>> {
         let items = ctx.load(ItemsOf(self.0.id)).await?.unwrap_or_default();
         Ok(items.into_iter().map(|item| DropItem::new(item, self.0.currency)).collect())

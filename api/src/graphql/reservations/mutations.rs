@@ -37,12 +37,12 @@ use crate::graphql::{
 };
 
 user_error!(CheckoutReserveError, CheckoutReserveErrorCode, ReserveRefusal {
-    LineCount: "A checkout must have 1 to 20 lines.",
+    LineCount: "A checkout must have 1 to {LINES} lines.",
     NotOpen: "The reservation window has not opened yet. It opens at `retryAt`.",
     Closed: "The reservation window has closed, or the drop is cancelled.",
     SoldOut: "Fewer units are free than requested. Held units may become free again.",
     LimitExceeded: "The number of units exceeds the limit of one person, over all of their checkouts.",
-    TooManyHolds: "The buyer has three unpaid checkouts in the drop. Pay for one or cancel one first.",
+    TooManyHolds: "The buyer has {OPEN_HOLDS} unpaid checkouts in the drop. Pay for one or cancel one first.",
     HoldsLapsed: "Too many of the buyer's holds in the drop ended unpaid. Try again at `retryAt`.",
     PriceChanged: "The price is higher than `expectedTotal`. The payload has the new quote.",
     MixedCurrencies (Quote(QuoteRefusal::MixedCurrencies)): "The lines have different currencies.",
@@ -101,26 +101,27 @@ payload!(
 /// A postal address.
 #[derive(InputObject)]
 pub struct AddressInput {
-    /// The name of the recipient, at most 120 characters.
+    /// The name of the recipient, at most {RECIPIENT_CHARS} characters.
     pub name: String,
-    /// The street and number, at most 160 characters.
+    /// The street and number, at most {STREET_CHARS} characters.
     pub line1: String,
-    /// A second address line, at most 160 characters.
+    /// A second address line, at most {STREET_CHARS} characters.
     pub line2: Option<String>,
-    /// The postal code in the format of the country, at most 20 characters.
+    /// The postal code in the format of the country, at most {POSTAL_CODE_CHARS} characters.
     pub postal_code: String,
-    /// The town, at most 120 characters.
+    /// The town, at most {CITY_CHARS} characters.
     pub city: String,
     /// The country as a code of ISO 3166-1 alpha-2, such as `PT`.
     pub country: String,
-    /// A phone number for the courier, at most 40 characters.
+    /// A phone number for the courier, at most {PHONE_CHARS} characters.
     pub phone: Option<String>,
 }
 
 /// A request to reserve units.
 #[derive(InputObject)]
 pub struct CheckoutReserveInput {
-    /// The lines: 1 to 20, all in one currency, possibly of several creators. All of them are held, or none.
+    /// The lines: 1 to {LINES}, all in one currency, possibly of several creators. All of them are held, or
+    /// none.
     pub lines: Vec<CheckoutLineInput>,
     /// The address of delivery, or of the person who picks the units up.
     pub address: AddressInput,
@@ -129,9 +130,9 @@ pub struct CheckoutReserveInput {
     pub expected_total: MoneyInput,
     /// The ids of the current versions of all legal texts, which the buyer has accepted.
     pub accepted_legal_text_ids: Vec<ID>,
-    /// The idempotency key: 8 to 64 characters of `A-Z`, `a-z`, `0-9`, `_`, `.`, `:` and `-`. Use a new key
-    /// for each intention of the user, and the same key for a retry, which then has no second effect. Keys
-    /// are kept for 7 days.
+    /// The idempotency key: {KEY_CHARS} characters of `A-Z`, `a-z`, `0-9`, `_`, `.`, `:` and `-`. Use a new
+    /// key for each intention of the user, and the same key for a retry, which then has no second effect.
+    /// Keys are kept for {KEY_DAYS} days.
     pub idempotency_key: String,
 }
 
@@ -146,9 +147,9 @@ pub struct CheckoutPayInput {
     pub payment_method: String,
     /// The URL to which the buyer returns after an action. It must use https, or http on localhost.
     pub return_url: Option<String>,
-    /// The idempotency key: 8 to 64 characters of `A-Z`, `a-z`, `0-9`, `_`, `.`, `:` and `-`. Use a new key
-    /// for each intention of the user, and the same key for a retry, which then has no second effect. Keys
-    /// are kept for 7 days.
+    /// The idempotency key: {KEY_CHARS} characters of `A-Z`, `a-z`, `0-9`, `_`, `.`, `:` and `-`. Use a new
+    /// key for each intention of the user, and the same key for a retry, which then has no second effect.
+    /// Keys are kept for {KEY_DAYS} days.
     pub idempotency_key: String,
 }
 
@@ -157,14 +158,11 @@ pub struct CheckoutPayInput {
 pub struct ReservationCancelInput {
     /// The global id of the reservation.
     pub reservation_id: ID,
-    /// The idempotency key: 8 to 64 characters of `A-Z`, `a-z`, `0-9`, `_`, `.`, `:` and `-`. Use a new key
-    /// for each intention of the user, and the same key for a retry, which then has no second effect. Keys
-    /// are kept for 7 days.
+    /// The idempotency key: {KEY_CHARS} characters of `A-Z`, `a-z`, `0-9`, `_`, `.`, `:` and `-`. Use a new
+    /// key for each intention of the user, and the same key for a retry, which then has no second effect.
+    /// Keys are kept for {KEY_DAYS} days.
     pub idempotency_key: String,
 }
-
-/// The message for a text that is not an idempotency key.
-const KEY_RULE: &str = "must be 8 to 64 characters of A-Z, a-z, 0-9, _, ., : and -";
 
 fn address(form: &mut Form, input: &AddressInput) -> Parsed<Address> {
     fn given(text: Option<&String>) -> Option<&str> {
@@ -212,7 +210,7 @@ impl ReservationsMutation {
                 address: address(&mut form, &input.address),
                 expected_total: form.money("expectedTotal", &input.expected_total),
                 accepted: accepted(&mut form, &input.accepted_legal_text_ids),
-                key: form.key(&input.idempotency_key, KEY_RULE),
+                key: form.key(&input.idempotency_key),
                 arrived_at: Ok(ctx.request().arrived_at),
             });
             let request = form.finish(request)?;
@@ -265,7 +263,7 @@ impl ReservationsMutation {
             let wrong_url = "must be an https URL (or http on localhost) without credentials";
             let return_url =
                 form.optional("returnUrl", input.return_url.map(|url| ReturnUrl::new(&url).ok_or(wrong_url)));
-            let key = form.key(&input.idempotency_key, KEY_RULE);
+            let key = form.key(&input.idempotency_key);
             let (method, return_url, key) = form.finish((|| Ok((method?, return_url?, key?)))())?;
             let gateway = ctx
                 .gateways()
@@ -292,7 +290,7 @@ impl ReservationsMutation {
             let scope = ctx.scope(Buy)?;
             let reservation = id_at::<ReservationId>("reservationId", &input.reservation_id)?;
             let mut form = Form::new();
-            let key = form.key(&input.idempotency_key, KEY_RULE);
+            let key = form.key(&input.idempotency_key);
             let (checkout, replayed) =
                 reservations::cancel(ctx.db(), &scope, reservation, &form.finish(key)?).await?;
             Ok(ReservationCancelPayload::done(own_checkout(ctx, &scope, checkout).await?, replayed))

@@ -25,3 +25,6 @@ pub use import_row::{Model as ProductImport, sweep};
 pub use report_row::{Model as ImportRow, RowComplaints, RowOutcome};
 pub use run_import::{ImportProducts, Progress, run_import};
 pub use start_import::{OPEN_MAX, StartImport, StartImportRefusal, start_import};
+
+/// How long a finished import is kept before [`sweep`] deletes it, in days: longer than its idempotency key.
+pub const KEPT_DAYS: i64 = 30;

@@ -131,14 +131,14 @@ pub struct SessionRevokeInput {
 /// A request to buy without an account.
 #[derive(InputObject)]
 pub struct GuestStartInput {
-    /// The e-mail address, at most 254 characters. An e-mail with a link is sent there.
+    /// The e-mail address, at most {EMAIL_CHARS} characters. An e-mail with a link is sent there.
     pub email: String,
 }
 
 /// The proof that an e-mail address belongs to the guest.
 #[derive(InputObject)]
 pub struct GuestConfirmInput {
-    /// The `code` of the link in the e-mail. It works once, for an hour.
+    /// The `code` of the link in the e-mail. It works once, for {CONFIRM_GUEST_LASTS}.
     #[graphql(secret)]
     pub link: String,
 }
@@ -154,8 +154,8 @@ pub struct SessionRequestInput {
 /// The proof that a buyer agreed.
 #[derive(InputObject)]
 pub struct SessionOpenInput {
-    /// The `code` of the link in the e-mail. It works once, for 15 minutes, and only for the API token that
-    /// requested it.
+    /// The `code` of the link in the e-mail. It works once, for {OPEN_SESSION_LASTS}, and only for the API
+    /// token that requested it.
     #[graphql(secret)]
     pub link: String,
 }
@@ -166,8 +166,8 @@ pub struct SessionsMutation;
 
 #[Object]
 impl SessionsMutation {
-    /// Signs in, which starts a session of 30 days. The e-mail address need not be confirmed, but some
-    /// operations require a confirmed address.
+    /// Signs in, which starts a session of {SESSION_LASTS}. The e-mail address need not be confirmed, but
+    /// some operations require a confirmed address.
     async fn session_sign_in(
         &self,
         ctx: &Context<'_>,
@@ -234,8 +234,8 @@ impl SessionsMutation {
         .await
     }
 
-    /// Starts the session of a guest with the code of the link in the e-mail. The session lasts 24 hours, and
-    /// can reserve and pay.
+    /// Starts the session of a guest with the code of the link in the e-mail. The session lasts
+    /// {GUEST_SESSION_LASTS}, and can reserve and pay.
     async fn guest_confirm(
         &self,
         ctx: &Context<'_>,
@@ -272,9 +272,9 @@ impl SessionsMutation {
         .await
     }
 
-    /// Opens a session of 30 days for a buyer who agreed, with the code of the link in the e-mail. In this
-    /// session the viewer can buy, but not manage the account or act for creators. Only for the secret token
-    /// that requested the link.
+    /// Opens a session of {SESSION_LASTS} for a buyer who agreed, with the code of the link in the e-mail. In
+    /// this session the viewer can buy, but not manage the account or act for creators. Only for the secret
+    /// token that requested the link.
     async fn session_open(
         &self,
         ctx: &Context<'_>,

@@ -23,9 +23,9 @@ user_error!(
             permissions.",
         NoPermissions: "A secret token needs at least one permission.",
         ExpiryPast: "The expiry is not in the future.",
-        ExpiryTooFar: "The expiry is more than two years in the future. Leave it out for a token that does \
-            not expire.",
-        TooManyTokens: "There are 100 valid tokens already. Revoke one first.",
+        ExpiryTooFar: "The expiry is more than {TOKEN_YEARS} years in the future. Leave it out for a token \
+            that does not expire.",
+        TooManyTokens: "There are {TOKENS} valid tokens already. Revoke one first.",
     }
 );
 user_error!(ApiTokenRevokeError, ApiTokenRevokeErrorCode, RevokeTokenRefusal {} not_found: NotFound);
@@ -55,14 +55,14 @@ pub struct ApiTokenCreateInput {
     pub creator_id: Option<ID>,
     /// The kind: publishable or secret.
     pub kind: ApiTokenKind,
-    /// The purpose of the token, at most 80 characters. Buyers see it when a storefront asks to open a
-    /// session for them.
+    /// The purpose of the token, at most {TOKEN_NAME_CHARS} characters. Buyers see it when a storefront asks
+    /// to open a session for them.
     pub name: String,
     /// The permissions of a secret token, at least one. A publishable token has none.
     #[graphql(default)]
     pub permissions: Vec<ApiTokenPermission>,
-    /// When the token expires, at most two years from now. Without it, the token is valid until it is
-    /// revoked.
+    /// When the token expires, at most {TOKEN_YEARS} years from now. Without it, the token is valid until it
+    /// is revoked.
     pub expires_at: Option<DateTime<Utc>>,
 }
 

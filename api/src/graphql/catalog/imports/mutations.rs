@@ -24,18 +24,18 @@ use crate::graphql::{
 pub struct ProductImportInput {
     /// The global id of the creator.
     pub creator_id: ID,
-    /// The file: CSV in UTF-8 with a header row, separated by commas, semicolons or tabs, with at most 10,000
-    /// rows. Each row is a variant. The columns are `slug`, `title`, `summary`, `description`, `tags`, `sku`,
-    /// `variant_title`, `price`, `currency`, `weight_grams`, `length_mm`, `width_mm`, `height_mm` and
-    /// `tax_class`. All are optional, but `slug` or `title` must be present. The rows of a product must
-    /// follow one another, and the first of them has the data of the product.
+    /// The file: CSV in UTF-8 with a header row, separated by commas, semicolons or tabs, with at most
+    /// {IMPORT_ROWS} rows. Each row is a variant. The columns are `slug`, `title`, `summary`, `description`,
+    /// `tags`, `sku`, `variant_title`, `price`, `currency`, `weight_grams`, `length_mm`, `width_mm`,
+    /// `height_mm` and `tax_class`. All are optional, but `slug` or `title` must be present. The rows of a
+    /// product must follow one another, and the first of them has the data of the product.
     pub file: Upload,
     /// Whether to only check the file: no product is changed, and each row reports what an import would do.
     #[graphql(default)]
     pub dry_run: bool,
-    /// The idempotency key: 8 to 64 characters of `A-Z`, `a-z`, `0-9`, `_`, `.`, `:` and `-`. Use a new key
-    /// for each intention of the user, and the same key for a retry, which then has no second effect. Keys
-    /// are kept for 7 days.
+    /// The idempotency key: {KEY_CHARS} characters of `A-Z`, `a-z`, `0-9`, `_`, `.`, `:` and `-`. Use a new
+    /// key for each intention of the user, and the same key for a retry, which then has no second effect.
+    /// Keys are kept for {KEY_DAYS} days.
     pub idempotency_key: String,
 }
 
@@ -46,9 +46,9 @@ user_error!(
         NotCsv: "The file is not CSV in UTF-8, or a row does not fit the header. The message names the row.",
         BadHeader: "A column is unknown, repeated or missing. The message names it.",
         NoRows: "The file has no rows.",
-        TooManyRows: "The file has more than 10,000 rows.",
+        TooManyRows: "The file has more than {IMPORT_ROWS} rows.",
         KeyReused: "The idempotency key was used for another request.",
-        TooManyOpen: "The creator has five unfinished imports already.",
+        TooManyOpen: "The creator has {OPEN_IMPORTS} unfinished imports already.",
     }
 );
 payload!(
@@ -115,8 +115,7 @@ impl ImportsMutation {
         answer(async {
             let mut form = Form::new();
             let creator = form.id::<CreatorId>("creatorId", &input.creator_id);
-            let key_rule = "must be 8 to 64 characters of A-Z, a-z, 0-9, _, ., : and -";
-            let key = form.key(&input.idempotency_key, key_rule);
+            let key = form.key(&input.idempotency_key);
             let (creator, key) = form.finish(both(creator, key))?;
             let scope = ctx.manage(creator, Permission::CatalogWrite, "creatorId")?;
             let sheet = input.file.read(ctx, Sheet::read).await??;

@@ -79,7 +79,7 @@ pub enum ProductImportComplaintCode {
     TooManyVariants,
     /// The price is not in the creator's currency.
     CurrencyMismatch,
-    /// The price is zero, negative, or above 1,000,000,000 minor units.
+    /// The price is zero, negative, or above {PRICE_MINOR} minor units.
     PriceOutOfRange,
 }
 
@@ -145,7 +145,7 @@ pub struct ProductImport(pub(crate) rules::ProductImport);
 
 impl ListNode for ProductImport {}
 
-/// An import of a file of products, and its progress. It is kept for thirty days after it finished.
+/// An import of a file of products, and its progress. It is kept for {IMPORT_DAYS} days after it finished.
 #[Object]
 impl ProductImport {
     /// The global id.

@@ -1,5 +1,7 @@
 //! Mutations that requeue or discard dead letters.
 
+use std::ops::RangeInclusive;
+
 use async_graphql::{Context, ID, InputObject, Object};
 use domain::platform::{
     NeverRefused,
@@ -43,16 +45,19 @@ payload!(
     TaskRequeueAllError {
         /// The number of dead letters that wait for a worker again.
         count: i32,
-        /// Whether more dead letters of the kind may remain, because one call stops at ten thousand. If so,
+        /// Whether more dead letters of the kind may remain, because one call stops at {REQUEUE}. If so,
         /// call again.
         more: bool,
     }
 );
 
+/// The shortest and the longest text that is looked up as a kind of tasks, in characters.
+pub(in crate::graphql) const KIND_CHARS: RangeInclusive<usize> = 1..=60;
+
 /// The dead letters to requeue.
 #[derive(InputObject)]
 pub struct TaskRequeueAllInput {
-    /// The kind of the tasks, such as `send_mail`: 1 to 60 lower-case letters, digits and `_`.
+    /// The kind of the tasks, such as `send_mail`: {KIND_CHARS} lower-case letters, digits and `_`.
     pub kind: String,
 }
 
@@ -73,8 +78,8 @@ payload!(
 pub struct TaskDiscardInput {
     /// The global id of a dead letter; see the query `deadLetters`.
     pub id: ID,
-    /// The reason, in one line of 3 to 500 characters. The audit log keeps it for good, so do not name
-    /// persons.
+    /// The reason, in one line of {DISCARD_REASON_CHARS} characters. The audit log keeps it for good, so
+    /// do not name persons.
     pub reason: String,
 }
 
@@ -108,8 +113,10 @@ impl TasksMutation {
         answer(async {
             let scope = ctx.scope(Administer)?;
             let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-            if !(1..=60).contains(&input.kind.len()) || !input.kind.bytes().all(letter) {
-                return Err(InvalidInput::at("kind", "must be 1 to 60 of a-z, 0-9 and _").into());
+            if !KIND_CHARS.contains(&input.kind.len()) || !input.kind.bytes().all(letter) {
+                let (min, max) = KIND_CHARS.into_inner();
+                let wrong = format!("must be {min} to {max} of a-z, 0-9 and _");
+                return Err(InvalidInput::at("kind", wrong).into());
             }
             let done = rules::requeue_all(ctx.db(), &scope, &input.kind).await.internal()?;
             let count = i32::try_from(done.count).unwrap_or(i32::MAX);

@@ -170,7 +170,7 @@ impl Task {
     async fn last_error(&self) -> Option<&str> {
         self.0.last_error.as_deref()
     }
-    /// The failed attempts, newest first; at most the last 24.
+    /// The failed attempts, newest first; at most the last {FAILURES}.
     async fn failures(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<TaskFailure>> {
         let rows = ctx.load(FailuresOf(self.0.id)).await?.unwrap_or_default();
         Ok(rows.into_iter().map(TaskFailure::from).collect())

@@ -15,7 +15,7 @@ use crate::graphql::{
 };
 
 user_error!(CheckoutQuoteError, CheckoutQuoteErrorCode, AskRefusal {
-    LineCount: "A checkout must have 1 to 20 lines.",
+    LineCount: "A checkout must have 1 to {LINES} lines.",
     MixedCurrencies (Quote(QuoteRefusal::MixedCurrencies)): "The lines have different currencies.",
     CountryNotServed (Quote(QuoteRefusal::CountryNotServed)): "There is no tax rate for the country.",
     NotShippedThere (Quote(QuoteRefusal::NotShippedThere)): "The creator does not ship to the country.",
@@ -37,7 +37,7 @@ payload!(
 pub struct CheckoutLineInput {
     /// The global id of a drop item.
     pub item_id: ID,
-    /// The number of units: 1 to 1,000.
+    /// The number of units: 1 to {LINE_UNITS}.
     pub units: i32,
     /// How the units reach the buyer.
     #[graphql(default_with = "Delivery::Shipping")]
@@ -47,7 +47,7 @@ pub struct CheckoutLineInput {
 /// A request for a price.
 #[derive(InputObject)]
 pub struct CheckoutQuoteInput {
-    /// The lines: 1 to 20, all in one currency, possibly of several creators.
+    /// The lines: 1 to {LINES}, all in one currency, possibly of several creators.
     pub lines: Vec<CheckoutLineInput>,
     /// The country of delivery as a code of ISO 3166-1 alpha-2, such as `PT`.
     pub country: String,

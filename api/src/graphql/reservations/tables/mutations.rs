@@ -10,7 +10,7 @@ use domain::{
         text::{Line, Markdown},
     },
     reservations::{
-        self, NewTariff, legal,
+        self, NewTariff, TARIFFS_MAX, legal,
         tables::{TableRefusal, tariffs_of},
     },
 };
@@ -36,7 +36,7 @@ user_error!(
     TableErrorCode,
     TableRefusal {
         RateOutOfRange: "A tax rate must be 0 to 100 percent.",
-        TooManyTariffs: "A creator can have at most 500 shipping tariffs.",
+        TooManyTariffs: "A creator can have at most {TARIFFS} shipping tariffs.",
         CurrencyMismatch: "A tariff is not in the creator's currency.",
         Duplicate: "Two tariffs have the same country and weight.",
         OutOfRange: "A price is negative, or a weight is not positive.",
@@ -81,7 +81,7 @@ pub struct ShippingTariffInput {
 pub struct CreatorShippingTariffsSetInput {
     /// The global id of the creator.
     pub creator_id: ID,
-    /// The tariffs, at most 500. They replace all present ones.
+    /// The tariffs, at most {TARIFFS}. They replace all present ones.
     pub tariffs: Vec<ShippingTariffInput>,
 }
 
@@ -90,9 +90,9 @@ pub struct CreatorShippingTariffsSetInput {
 pub struct LegalTextPublishInput {
     /// The kind of the legal text.
     pub kind: LegalKind,
-    /// The title, at most 160 characters.
+    /// The title, at most {LEGAL_TITLE_CHARS} characters.
     pub title: String,
-    /// The text in Markdown, at most 20,000 characters.
+    /// The text in Markdown, at most {MARKDOWN_CHARS} characters.
     pub body: String,
 }
 
@@ -131,7 +131,7 @@ impl TablesMutation {
     ) -> async_graphql::Result<CreatorShippingTariffsSetPayload> {
         answer(async {
             // Reads one tariff more than allowed, so that the domain refuses the list, but bounds the work.
-            const LOOKED_AT: usize = 501;
+            const LOOKED_AT: usize = TARIFFS_MAX.saturating_add(1);
             let creator = id_at::<CreatorId>("creatorId", &input.creator_id)?;
             let scope = ctx.manage(creator, Permission::ProfileWrite, "creatorId")?;
             let mut form = Form::new();
