@@ -6,7 +6,7 @@ use actix_web::http::StatusCode;
 use serde_json::json;
 use testkit::Kit;
 
-use crate::shop::{api, data, posted, send};
+use crate::edge::shop::{api, data, posted, send};
 
 /// Returns `depth` fragments, each of which spreads the next one twice.
 fn bomb(depth: usize) -> String {

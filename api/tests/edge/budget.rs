@@ -21,7 +21,7 @@ use edge::{Settings, budget::BudgetSettings, guard::Limits};
 use serde_json::{Value, json};
 use testkit::Kit;
 
-use crate::shop::{Answer, api, creator, open_drop, person, posted, send, serve, system};
+use crate::edge::shop::{Answer, api, creator, open_drop, person, posted, send, serve, system};
 
 /// Sends another request to a server and reads the answer to its end.
 macro_rules! ask {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use testkit::Kit;
 
-use crate::shop::{Answer, api, person, send, serve};
+use crate::edge::shop::{Answer, api, person, send, serve};
 
 const QUERY: &str = "query Names { creators { nodes { name } } }";
 const NEWER: &str = "application/graphql-response+json";

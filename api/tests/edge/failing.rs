@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use testkit::{Kit, on_both};
 use tokio::sync::oneshot;
 
-use crate::shop::{api, data, person, posted, send, serve};
+use crate::edge::shop::{api, data, person, posted, send, serve};
 
 on_both! {
     async fn a_failure_of_the_database_is_shown_without_details(kit: Kit) {

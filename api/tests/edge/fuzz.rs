@@ -16,7 +16,7 @@ use proptest::{
 use serde_json::{Map, Value, json};
 use testkit::Kit;
 
-use crate::shop::{api, creator, open_drop, person, serve};
+use crate::edge::shop::{api, creator, open_drop, person, serve};
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap())

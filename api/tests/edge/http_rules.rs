@@ -8,7 +8,7 @@ use edge::http::cors::Cors;
 use serde_json::{Value, json};
 use testkit::Kit;
 
-use crate::shop::{api, person, posted, send};
+use crate::edge::shop::{api, person, posted, send};
 
 const NEWER: &str = "application/graphql-response+json";
 

@@ -12,7 +12,7 @@ use domain::{
 use serde_json::{Value, json};
 use testkit::{Kit, on_both};
 
-use crate::shop::{api, creator, data, draft, open_drop, person, posted, send, system};
+use crate::edge::shop::{api, creator, data, draft, open_drop, person, posted, send, system};
 
 const PAGE: &str = "query Page($first: Int) { drops(first: $first) {
     totalCount

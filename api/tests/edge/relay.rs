@@ -8,7 +8,7 @@ use domain::platform::idempotency::IdempotencyKey;
 use serde_json::{Value, json};
 use testkit::{Kit, requests};
 
-use crate::{
+use crate::edge::{
     matrix::Schema,
     shop::{api, creator, open_drop, posted, send, system},
 };
@@ -133,7 +133,7 @@ async fn lists(kit: &Kit) -> Vec<(&'static str, List)> {
         open_session_for(&kit.db, &system(), root).await.unwrap().unwrap().secret.expose().to_owned()
     };
     for name in ["ada", "eve", "tom"] {
-        crate::shop::person(kit, name).await;
+        crate::edge::shop::person(kit, name).await;
     }
     let salt = domain::creators::create_for(&kit.db, &system(), Some(root), requests::creator("Salt Glaze"))
         .await

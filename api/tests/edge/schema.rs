@@ -13,7 +13,7 @@ use edge::{Settings, introspection::SchemaAudience};
 use serde_json::{Value, json};
 use testkit::Kit;
 
-use crate::shop::{api, creator, data, person, posted, send, system};
+use crate::edge::shop::{api, creator, data, person, posted, send, system};
 
 #[test]
 fn the_committed_schema_is_what_the_binary_prints() {

@@ -28,7 +28,7 @@ pub(crate) fn api(kit: &Kit) -> Api {
 macro_rules! serve {
     ($api:expr) => {{
         let edge = api::http::edge($api);
-        crate::shop::serve!(of edge)
+        crate::edge::shop::serve!(of edge)
     }};
     (of $edge:ident) => {{
         let app = actix_web::App::new().configure(|config| api::http::configure(config, &$edge));

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use testkit::{Kit, audit_actions, on_both};
 use uuid::Uuid;
 
-use crate::shop::{Answer, api, person, posted, send, system};
+use crate::edge::shop::{Answer, api, person, posted, send, system};
 
 const ACTOR: Actor = Actor::System("test");
 

@@ -17,7 +17,7 @@ use edge::{Settings, uploads::UploadRules};
 use serde_json::{Value, json};
 use testkit::{Kit, State, on_both};
 
-use crate::shop::{Answer, api, creator, data, person, posted, send, system};
+use crate::edge::shop::{Answer, api, creator, data, person, posted, send, system};
 
 const IMPORT: &str = "mutation($input: ProductImportInput!) { productImport(input: $input) {
     replayed productImport { id state rowCount rowsDone dryRun } errors { code path message } } }";

@@ -11,7 +11,7 @@ use domain::payments::{
 use sea_orm::{ConnectionTrait, Statement};
 use testkit::{Kit, gateway::UnreachableGateway, on_both, requests};
 
-use crate::shop::{api, send};
+use crate::edge::shop::{api, send};
 
 fn gateways() -> Gateways {
     let gold = |account| GatewayIdentity::new("gold", account, GatewayMode::Live).unwrap();

@@ -35,7 +35,7 @@ use proptest::{
 use sea_orm::DbErr;
 use testkit::{Kit, audit_actions, facts, on_both};
 
-use crate::{codes, creator, creator_in, one, operator, product, stored, titles, variant};
+use crate::catalog::{codes, creator, creator_in, one, operator, product, stored, titles, variant};
 
 fn request(file: &str, dry_run: bool, key: &str) -> StartImport {
     let key = IdempotencyKey::new(&format!("import-{key}")).unwrap();
@@ -437,7 +437,7 @@ on_both! {
             let (_, scope) = creator(&kit, &format!("From {case}")).await;
             let (_, other) = creator_in(&kit, &format!("To {case}"), "EUR").await;
             for (number, (title, description, sku)) in catalogue.iter().enumerate() {
-                let mut made = crate::product_request(title);
+                let mut made = crate::catalog::product_request(title);
                 made.slug = Some(format!("product-{number}").parse().unwrap());
                 made.description = domain::platform::text::Markdown::new(description).unwrap();
                 let made = domain::catalog::create_product(&kit.db, &scope, made).await.unwrap();
@@ -447,7 +447,7 @@ on_both! {
                     domain::catalog::create_variant(
                         &kit.db,
                         &scope,
-                        crate::variant_request(made.id, sku, price),
+                        crate::catalog::variant_request(made.id, sku, price),
                     )
                     .await,
                 );

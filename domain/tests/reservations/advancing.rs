@@ -17,7 +17,7 @@ use domain::{
 };
 use testkit::{Kit, on_both, requests};
 
-use crate::market::{buyer, check_books, market, system};
+use crate::reservations::market::{buyer, check_books, market, system};
 
 /// A gateway that refuses every method, and whose one intent is in the state that the test sets.
 struct Refusing {

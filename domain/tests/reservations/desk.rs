@@ -34,7 +34,7 @@ use sea_orm::ConnectionTrait;
 use testkit::{Kit, market::item, on_both};
 use tokio::task::JoinSet;
 
-use crate::market::{Market, buyer, check_books, codes, key, market, number, system, tiers};
+use crate::reservations::market::{Market, buyer, check_books, codes, key, market, number, system, tiers};
 
 /// Random numbers from a seed (xorshift64*).
 #[derive(Debug, Clone)]

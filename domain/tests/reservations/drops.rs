@@ -28,7 +28,9 @@ use sea_orm::ConnectionTrait;
 use testkit::{Kit, on_both, requests};
 use uuid::Uuid;
 
-use crate::market::{buyer, check_books, codes, creator, draft_of, market, number, system, tiers, variant};
+use crate::reservations::market::{
+    buyer, check_books, codes, creator, draft_of, market, number, system, tiers, variant,
+};
 
 on_both! {
     async fn publishing_reports_every_problem_at_once(kit: Kit) {

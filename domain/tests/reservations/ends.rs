@@ -8,7 +8,7 @@ use domain::{
 };
 use testkit::{Kit, on_both, requests};
 
-use crate::market::{buyer, check_books, key, market, number, system};
+use crate::reservations::market::{buyer, check_books, key, market, number, system};
 
 /// Calls `one` with 1, 2, 3 … until it returns no crash. Each call crashes a new operation at its n-th fault
 /// point and asserts the state that the crash left. Returns the names of the points.

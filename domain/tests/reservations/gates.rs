@@ -19,7 +19,7 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use testkit::Kit;
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use crate::market::{Market, buyer, creator, draft_of, market, number, tiers, variant};
+use crate::reservations::market::{Market, buyer, creator, draft_of, market, number, tiers, variant};
 
 /// A call that takes longer than this waits for a gate.
 const PATIENCE: Duration = Duration::from_secs(10);

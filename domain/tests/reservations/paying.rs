@@ -22,7 +22,7 @@ use domain::{
 use testkit::{Kit, facts, on_both, requests, tasks_of};
 use uuid::Uuid;
 
-use crate::market::{buyer, check_books, codes, key, market, number, system};
+use crate::reservations::market::{buyer, check_books, codes, key, market, number, system};
 
 async fn payment(kit: &Kit, checkout: CheckoutId) -> domain::payments::Payment {
     of_checkouts(&kit.db, &[checkout]).await.unwrap().remove(&checkout).unwrap()

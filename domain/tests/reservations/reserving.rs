@@ -18,7 +18,7 @@ use domain::{
 use testkit::{Kit, audit_actions, facts, on_both};
 use uuid::Uuid;
 
-use crate::market::{
+use crate::reservations::market::{
     Market, address, buyer, check_books, codes, creator, draft_of, euros, market, number, system, tiers,
     variant,
 };

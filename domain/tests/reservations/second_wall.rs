@@ -31,7 +31,7 @@ use testkit::{
 };
 use uuid::Uuid;
 
-use crate::market::{Market, buyer, creator, key, market, number, system};
+use crate::reservations::market::{Market, buyer, creator, key, market, number, system};
 
 /// SQLSTATE `insufficient_privilege`: no grant, or a row that the policy does not allow.
 const NOT_ALLOWED: &str = "42501";

@@ -11,7 +11,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use serde_json::Value as Json;
 use testkit::letter;
 
-use crate::{
+use crate::simulation::{
     gateway::Gateway,
     model::{LineState, Model, PaymentState},
 };

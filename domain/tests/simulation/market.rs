@@ -13,7 +13,7 @@ use testkit::{
     market::{Market, item_of},
 };
 
-use crate::{
+use crate::simulation::{
     dice::Dice,
     model::{DropModel, ItemModel, Model},
 };

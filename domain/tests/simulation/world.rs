@@ -30,7 +30,7 @@ use sea_orm::DbErr;
 use serde_json::Value as Json;
 use testkit::{Kit, TestDb};
 
-use crate::{
+use crate::simulation::{
     books,
     dice::{Dice, DiceEntropy},
     gateway::Gateway,

@@ -40,7 +40,7 @@ pub(crate) trait Driver: Send + Sync {
 /// module consists of its driver and one call of this macro.
 macro_rules! contract_of {
     ($driver:ident) => {
-        $crate::cases::contract_of! { $driver:
+        $crate::contract::cases::contract_of! { $driver:
             the_identity_is_one_that_a_payment_can_keep,
             the_same_call_with_the_same_key_has_one_effect,
             a_key_is_not_good_for_another_call,
@@ -58,7 +58,7 @@ macro_rules! contract_of {
     };
     ($driver:ident: $($case:ident),+ $(,)?) => {
         $(async fn $case(kit: Kit) {
-            $crate::cases::$case(&$driver::new(kit)).await;
+            $crate::contract::cases::$case(&$driver::new(kit)).await;
         })+
         testkit::on_both! { $($case),+ }
     };

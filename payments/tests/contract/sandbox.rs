@@ -10,7 +10,7 @@ use payments::{
 };
 use testkit::Kit;
 
-use crate::cases::{self, Driver, Method};
+use crate::contract::cases::{self, Driver, Method};
 
 const SECRET: &str = "whsec_of_the_tests";
 

@@ -16,7 +16,7 @@ use workers::{
     relay,
 };
 
-use crate::{Fixture, run};
+use crate::bus::{Fixture, run};
 
 async fn until_up(bus: &dyn Bus) {
     let waiting = async {

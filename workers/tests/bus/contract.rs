@@ -34,7 +34,7 @@ use workers::{
     run::{QueueWorker, Stop},
 };
 
-use crate::Fixture;
+use crate::bus::Fixture;
 
 const ACTOR: Actor = Actor::System("test");
 

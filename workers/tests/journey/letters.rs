@@ -13,7 +13,7 @@ use domain::{
 };
 use testkit::{Kit, on_both};
 
-use crate::shop::Shop;
+use crate::journey::shop::Shop;
 
 fn door() -> EntryScope {
     authorize(&Viewer::Public, Enter { address: IpAddr::V4(Ipv4Addr::LOCALHOST) }).unwrap()

@@ -8,7 +8,7 @@ use domain::{
 };
 use testkit::{Kit, on_both};
 
-use crate::shop::{HOLD_SECS, Shop, system};
+use crate::journey::shop::{HOLD_SECS, Shop, system};
 
 fn late() -> TimeDelta {
     TimeDelta::seconds(20)

@@ -33,7 +33,7 @@ use testkit::{Kit, facts, on_both};
 use uuid::Uuid;
 use workers::reconcile::round;
 
-use crate::shop::{HOLD_SECS, Shop, system};
+use crate::journey::shop::{HOLD_SECS, Shop, system};
 
 const ACTOR: Actor = Actor::System("test");
 

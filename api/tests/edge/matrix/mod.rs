@@ -22,7 +22,7 @@ use testkit::{Kit, TestDb};
 
 pub(crate) use self::schema::{Chosen, Schema};
 use self::world::{VIEWERS, World};
-use crate::shop::{api, serve};
+use crate::edge::shop::{api, serve};
 
 /// Returns the kinds of objects that an argument's ids may name, by the field and the last step of the
 /// argument's path.

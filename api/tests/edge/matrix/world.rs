@@ -23,7 +23,7 @@ use domain::{
 use sea_orm::DbErr;
 use testkit::{Kit, market::Market};
 
-use crate::shop::{draft, open_drop, system};
+use crate::edge::shop::{draft, open_drop, system};
 
 /// The viewers, in the order of the columns.
 pub(crate) const VIEWERS: [&str; 7] =

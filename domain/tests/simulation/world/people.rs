@@ -13,7 +13,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use uuid::Uuid;
 
 use super::{Asked, Came, Chosen, World, codes};
-use crate::{
+use crate::simulation::{
     gateway::METHODS,
     market::{address, euros},
     model::{CheckoutModel, Code, LineModel, LineState, Model, PaymentState},

@@ -28,7 +28,7 @@ use sea_orm::DbErr;
 use uuid::Uuid;
 
 use super::{Came, WORKER, World};
-use crate::{gateway::Mishap, market::system, model::Model};
+use crate::simulation::{gateway::Mishap, market::system, model::Model};
 
 impl World<'_> {
     pub(super) async fn work(&mut self) {

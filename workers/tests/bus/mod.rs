@@ -53,13 +53,13 @@ macro_rules! on_each_bus {
         mod embedded {
             $(#[test]
             fn $name() {
-                crate::run(async { crate::contract::$name(crate::Fixture::embedded().await).await });
+                crate::bus::run(async { crate::bus::contract::$name(crate::bus::Fixture::embedded().await).await });
             })+
         }
         mod rabbit {
             $(#[test]
             fn $name() {
-                crate::run(async { crate::contract::$name(crate::Fixture::rabbit().await).await });
+                crate::bus::run(async { crate::bus::contract::$name(crate::bus::Fixture::rabbit().await).await });
             })+
         }
     };
