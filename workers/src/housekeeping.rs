@@ -23,14 +23,10 @@ const FIRST_AFTER: Duration = Duration::from_secs(60);
 
 /// How long facts can be read by position. A reader with an older position rebuilds.
 const FACTS_DAYS: i64 = 7;
-/// How long idempotency keys are kept.
-const KEYS_DAYS: i64 = 7;
 /// How long expired links and ended sessions are kept, so that they can be told apart from unknown ones.
 const ENTRIES_DAYS: i64 = 7;
 /// How long webhooks are kept, to recognise repeated deliveries. Gateways retry for some days.
 const WEBHOOKS_DAYS: i64 = 30;
-/// How long the results of an import's rows can be read: longer than the import's idempotency key is kept.
-const IMPORTS_DAYS: i64 = 30;
 
 /// Sweeps until `stop` is cancelled.
 pub async fn run(db: Db, others: Vec<Arc<dyn Sweep>>, stop: CancellationToken) {
@@ -48,11 +44,11 @@ pub async fn run(db: Db, others: Vec<Arc<dyn Sweep>>, stop: CancellationToken) {
 pub async fn sweep(db: &Db, others: &[Arc<dyn Sweep>]) -> Result<u64, DbErr> {
     let ago = |days| db.now().checked_sub_signed(TimeDelta::days(days)).unwrap_or(db.now());
     let facts = in_tx(db, ACTOR, async |tx| outbox::sweep(tx, ago(FACTS_DAYS)).await).await?;
-    let keys = in_tx(db, ACTOR, async |tx| idempotency::sweep(tx, ago(KEYS_DAYS)).await).await?;
+    let keys = in_tx(db, ACTOR, async |tx| idempotency::sweep(tx, ago(idempotency::KEPT_DAYS)).await).await?;
     let budgets = in_tx(db, ACTOR, async |tx| budget::sweep(tx).await).await?;
     let entries = in_tx(db, ACTOR, async |tx| accounts::sweep(tx, ago(ENTRIES_DAYS)).await).await?;
     let webhooks = in_tx(db, ACTOR, async |tx| sweep_inbox(tx, ago(WEBHOOKS_DAYS)).await).await?;
-    let imports = in_tx(db, ACTOR, async |tx| imports::sweep(tx, ago(IMPORTS_DAYS)).await).await?;
+    let imports = in_tx(db, ACTOR, async |tx| imports::sweep(tx, ago(imports::KEPT_DAYS)).await).await?;
     tracing::info!(facts, keys, budgets, entries, webhooks, imports, "housekeeping done");
     let mut rows =
         [facts, keys, budgets, entries, webhooks, imports].into_iter().fold(0, u64::saturating_add);

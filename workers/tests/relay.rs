@@ -129,6 +129,7 @@ on_both! {
         publish(&kit.db, changed(1)).await;
         eventually_stamped(&kit.db).await;
         first.task.abort();
+        assert!(first.task.await.unwrap_err().is_cancelled());
         let mut second = start(kit.connect(2).await);
         kit.clock.advance(TimeDelta::seconds(outbox::LEASE_SECS + 1));
         publish(&kit.db, changed(2)).await;
