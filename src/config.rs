@@ -11,10 +11,10 @@ use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 pub(crate) use layers::{Flags, load};
 pub(crate) use values::{
-    BusUrl, DatabaseUrl, Flag, Gateway, Introspection, ListenAddress, LogFilter, LogFormat, MailUrl,
-    MailboxText, MediaUrl, Number, OptionalPath, Origins, ProxyList, PublicUrl, SecretText, Switch,
+    BusUrl, DatabaseSetting, Flag, Gateway, IntrospectionSetting, ListenAddress, LogFilter, LogFormat,
+    MailUrl, MailboxText, MediaUrl, Number, OptionalPath, Origins, ProxyList, PublicUrl, SecretText, Switch,
 };
-use values::{Raw, Setting};
+use values::{RawValue, Setting};
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +61,7 @@ macro_rules! settings {
 
         impl Partial {
             /// Sets one key. An error text continues a sentence that begins with the key.
-            fn set(&mut self, key: &str, raw: &Raw<'_>, source: Source) -> Result<(), String> {
+            fn set(&mut self, key: &str, raw: &RawValue<'_>, source: Source) -> Result<(), String> {
                 match key {
                     $( stringify!($key) => self.$key = Some((<$kind as Setting>::read(raw)?, source)), )*
                     _ => return Err("is not a setting".to_owned()),
@@ -103,7 +103,7 @@ settings! {
     data: PathBuf = PathBuf::from("./data");
     /// The database: sqlite://PATH or postgres://USER:PASSWORD@HOST/NAME. Default:
     /// sqlite://DATA/smallrun.sqlite.
-    database_url: DatabaseUrl = DatabaseUrl::in_folder(&data);
+    database_url: DatabaseSetting = DatabaseSetting::in_folder(&data);
     /// The maximum number of connections to the database.
     database_pool_max: Number<2, 200> = Number::of(16);
     /// The maximum number of buyers that wait at once to reserve units of one drop, in one process. Further
@@ -136,7 +136,7 @@ settings! {
     log_format: LogFormat = LogFormat::Auto;
     /// Who can introspect the schema: on is everybody, permitted is administrators and tokens with
     /// schema:read, off is nobody, and auto is on in a demo or on the local machine and permitted elsewhere.
-    introspection: Introspection = Introspection::Auto;
+    introspection: IntrospectionSetting = IntrospectionSetting::Auto;
     /// Whether /playground is served: on, off, or auto, which is on in a demo or on the local machine.
     playground: Switch = Switch::Auto;
     /// A file with trusted documents and their ids, as written by graphql-codegen, the Relay compiler and

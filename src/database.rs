@@ -33,7 +33,7 @@ const SQLITE_HEADER: &[u8] = b"SQLite format 3\0";
 const CHECKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// The names of the applied and of the pending migrations.
-pub(crate) struct Schema {
+pub(crate) struct MigrationStatus {
     pub(crate) applied: Vec<String>,
     pub(crate) pending: Vec<String>,
 }
@@ -83,9 +83,9 @@ pub(crate) async fn open_current(config: &Config) -> Outcome<Db> {
 }
 
 /// Returns which migrations are applied. Changes nothing.
-pub(crate) async fn status(config: &Config) -> Outcome<Schema> {
+pub(crate) async fn status(config: &Config) -> Outcome<MigrationStatus> {
     if is_absent(config) {
-        return Ok(Schema { applied: Vec::new(), pending: known_steps() });
+        return Ok(MigrationStatus { applied: Vec::new(), pending: known_steps() });
     }
     let db = open(config).await?;
     let schema = schema(config, &db).await;
@@ -153,7 +153,7 @@ pub(crate) async fn close(db: Db) {
     }
 }
 
-async fn schema(config: &Config, db: &Db) -> Outcome<Schema> {
+async fn schema(config: &Config, db: &Db) -> Outcome<MigrationStatus> {
     let applied = applied_steps(db.reader())
         .await
         .map_err(|error| failure(config, "read the database's schema", &error))?;
@@ -167,7 +167,7 @@ async fn schema(config: &Config, db: &Db) -> Outcome<Schema> {
         ));
     }
     let pending = known.into_iter().filter(|name| !applied.contains(name)).collect();
-    Ok(Schema { applied, pending })
+    Ok(MigrationStatus { applied, pending })
 }
 
 fn known_steps() -> Vec<String> {

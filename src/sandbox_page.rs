@@ -23,14 +23,14 @@ pub(crate) fn configure(config: &mut ServiceConfig, sandbox: Arc<Sandbox>) {
 /// The buyer's choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Decision {
+enum Confirmation {
     Approve,
     Decline,
 }
 
 #[derive(Debug, Deserialize)]
-struct Choice {
-    decision: Decision,
+struct ConfirmationForm {
+    decision: Confirmation,
 }
 
 async fn show(sandbox: Data<Sandbox>, secret: Path<String>) -> HttpResponse {
@@ -41,8 +41,12 @@ async fn show(sandbox: Data<Sandbox>, secret: Path<String>) -> HttpResponse {
     }
 }
 
-async fn choose(sandbox: Data<Sandbox>, secret: Path<String>, choice: Form<Choice>) -> HttpResponse {
-    match sandbox.settle(&secret, choice.decision == Decision::Approve).await {
+async fn choose(
+    sandbox: Data<Sandbox>,
+    secret: Path<String>,
+    choice: Form<ConfirmationForm>,
+) -> HttpResponse {
+    match sandbox.settle(&secret, choice.decision == Confirmation::Approve).await {
         // With 303, the browser fetches the next page by GET, so a reload does not repeat the choice.
         Ok(Some(url)) => HttpResponse::SeeOther().insert_header((header::LOCATION, url)).finish(),
         Ok(None) => show(sandbox, secret).await,

@@ -14,7 +14,7 @@ use domain::{
         trace::TraceParent,
     },
 };
-use edge::{AdmittedWork, Audience, Charged, Failure, Fingerprint, trace::RequestTrace};
+use edge::{AdmittedWork, Audience, BackendError, Charged, Fingerprint, trace::RequestTrace};
 use futures_util::{
     StreamExt,
     future::BoxFuture,
@@ -26,7 +26,7 @@ use tokio::runtime::Handle;
 use crate::{
     Api, Schema,
     graphql::{
-        context::Shared,
+        context::ApiContext,
         errors::denied,
         loaders::{Loader, Loaders},
     },
@@ -35,14 +35,14 @@ use crate::{
 
 /// The backend of the edge.
 pub(crate) struct ApiBackend {
-    shared: Arc<Shared>,
+    shared: Arc<ApiContext>,
     viewers: Viewers,
 }
 
 impl ApiBackend {
     /// Creates the backend. Tokens are looked up on the current runtime.
     pub(crate) fn new(api: &Api) -> Self {
-        let shared = Shared {
+        let shared = ApiContext {
             db: api.db.clone(),
             desk: api.desk.clone(),
             gateways: api.gateways.clone(),
@@ -59,14 +59,14 @@ impl ApiBackend {
         }
     }
 
-    fn asking(&self, viewer: Viewer) -> Arc<dyn edge::Viewer> {
+    fn asking(&self, viewer: Viewer) -> Arc<dyn edge::EdgeViewer> {
         Arc::new(AskingViewer { viewer, shared: Arc::clone(&self.shared) })
     }
 }
 
 #[async_trait]
 impl edge::Backend for ApiBackend {
-    fn anonymous(&self) -> Arc<dyn edge::Viewer> {
+    fn anonymous(&self) -> Arc<dyn edge::EdgeViewer> {
         self.asking(Viewer::Public)
     }
 
@@ -74,14 +74,14 @@ impl edge::Backend for ApiBackend {
         Secret::presented(token).map(|secret| secret.hash())
     }
 
-    async fn viewer(&self, token: &str) -> Result<Option<Arc<dyn edge::Viewer>>, Failure> {
+    async fn viewer(&self, token: &str) -> Result<Option<Arc<dyn edge::EdgeViewer>>, BackendError> {
         Ok(self.find(token).await?.map(|viewer| self.asking(viewer)))
     }
 
     async fn viewers(
         &self,
         tokens: &[Fingerprint],
-    ) -> Result<HashMap<Fingerprint, Arc<dyn edge::Viewer>>, Failure> {
+    ) -> Result<HashMap<Fingerprint, Arc<dyn edge::EdgeViewer>>, BackendError> {
         let found = viewers_of(&self.shared.db, tokens).await?;
         Ok(found.into_iter().map(|(token, viewer)| (token, self.asking(viewer))).collect())
     }
@@ -112,7 +112,7 @@ fn carried() -> Option<TraceParent> {
 /// A viewer and the shared state that their requests use.
 struct AskingViewer {
     viewer: Viewer,
-    shared: Arc<Shared>,
+    shared: Arc<ApiContext>,
 }
 
 /// A request prepared for async-graphql, for one viewer.
@@ -138,7 +138,7 @@ impl AskingViewer {
     }
 }
 
-impl edge::Viewer for AskingViewer {
+impl edge::EdgeViewer for AskingViewer {
     fn is_anonymous(&self) -> bool {
         self.viewer == Viewer::Public
     }
@@ -174,7 +174,7 @@ impl edge::Viewer for AskingViewer {
         authorize(&self.viewer, ReadSchema).is_ok()
     }
 
-    fn is_same(&self, other: &dyn edge::Viewer) -> bool {
+    fn is_same(&self, other: &dyn edge::EdgeViewer) -> bool {
         let other: &dyn Any = other;
         other.downcast_ref::<Self>().is_some_and(|other| self.viewer == other.viewer)
     }

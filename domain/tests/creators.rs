@@ -19,7 +19,7 @@ use domain::{
         },
         ids::{AccountId, SessionId, TokenId},
         page::{Page, Slice, SortKey},
-        text::{Line, Markdown},
+        text::{Markdown, TextLine},
     },
 };
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
@@ -115,8 +115,8 @@ on_both! {
     async fn the_account_that_opens_a_creator_owns_it(kit: Kit) {
         let scope = person(&kit.db).await;
         let asked = CreateCreator {
-            tagline: Some(Line::new("Slow pots").unwrap()),
-            place: Some(Line::new("Évora").unwrap()),
+            tagline: Some(TextLine::new("Slow pots").unwrap()),
+            place: Some(TextLine::new("Évora").unwrap()),
             story: Markdown::new("**Clay**").unwrap(),
             ..request("Olaria do Sul")
         };
@@ -221,7 +221,7 @@ on_both! {
         kit.clock.advance(TimeDelta::minutes(5));
         let asked = UpdateCreator {
             version: Some(1),
-            tagline: Some(Some(Line::new("Slow pots").unwrap())),
+            tagline: Some(Some(TextLine::new("Slow pots").unwrap())),
             country: Some("JP".parse().unwrap()),
             currency: Some(Currency::from_code("JPY").unwrap()),
             ..Default::default()
@@ -237,9 +237,9 @@ on_both! {
         };
         assert_eq!(changed, expected);
         let all = UpdateCreator {
-            name: Some(Line::new("Oficina").unwrap()),
+            name: Some(TextLine::new("Oficina").unwrap()),
             tagline: Some(None),
-            place: Some(Some(Line::new("Mashiko").unwrap())),
+            place: Some(Some(TextLine::new("Mashiko").unwrap())),
             time_zone: Some("Asia/Tokyo".parse().unwrap()),
             prices_include_tax: Some(false),
             story: Some(Markdown::new("# Fire").unwrap()),
@@ -271,7 +271,7 @@ on_both! {
         for version in [0, 1, 3, i64::MAX] {
             let stale = UpdateCreator {
                 version: Some(version),
-                name: Some(Line::new("Late").unwrap()),
+                name: Some(TextLine::new("Late").unwrap()),
                 ..Default::default()
             };
             let expected = [(UpdateCreatorRefusal::Conflict, "version".to_owned())];
@@ -344,7 +344,7 @@ on_both! {
                 &kit.db,
                 &operator(),
                 None,
-                CreateCreator { name: Line::new("Echo").unwrap(), ..with_slug("echo-2") },
+                CreateCreator { name: TextLine::new("Echo").unwrap(), ..with_slug("echo-2") },
             )
             .await
             .unwrap(),

@@ -1,6 +1,6 @@
 //! The ports of the edge: the traits that the program behind it implements.
 //!
-//! A [`Backend`] authenticates callers. A [`Viewer`] is an authenticated or anonymous caller and runs
+//! A [`Backend`] authenticates callers. A [`EdgeViewer`] is an authenticated or anonymous caller and runs
 //! admitted requests. The cost of fields and the class of each operation come from the
 //! [`SchemaProfile`](crate::guard::SchemaProfile).
 
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::trace::RequestTrace;
 
 /// An error of the program behind the edge. It is logged and never shown to a client.
-pub type Failure = Box<dyn Error + Send + Sync>;
+pub type BackendError = Box<dyn Error + Send + Sync>;
 
 /// A hash of a bearer token, kept for longer than one request in place of the token itself.
 pub type Fingerprint = Vec<u8>;
@@ -25,7 +25,7 @@ pub type Fingerprint = Vec<u8>;
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
     /// Returns the viewer of a request without a token.
-    fn anonymous(&self) -> Arc<dyn Viewer>;
+    fn anonymous(&self) -> Arc<dyn EdgeViewer>;
 
     /// Returns the fingerprint of a bearer token, or `None` when the text cannot be a token.
     fn fingerprint(&self, token: &str) -> Option<Fingerprint>;
@@ -35,15 +35,17 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     ///
     /// When the lookup fails.
-    async fn viewer(&self, token: &str) -> Result<Option<Arc<dyn Viewer>>, Failure>;
+    async fn viewer(&self, token: &str) -> Result<Option<Arc<dyn EdgeViewer>>, BackendError>;
 
     /// Looks up the current bearers of many tokens by their fingerprints. Invalid tokens are left out.
     ///
     /// # Errors
     ///
     /// When the lookup fails.
-    async fn viewers(&self, tokens: &[Fingerprint])
-    -> Result<HashMap<Fingerprint, Arc<dyn Viewer>>, Failure>;
+    async fn viewers(
+        &self,
+        tokens: &[Fingerprint],
+    ) -> Result<HashMap<Fingerprint, Arc<dyn EdgeViewer>>, BackendError>;
 
     /// Returns the arrival time of a request that arrives now.
     fn arrival_now(&self) -> DateTime<Utc>;
@@ -57,7 +59,7 @@ pub trait Backend: Send + Sync + 'static {
 }
 
 /// A caller, authenticated or anonymous.
-pub trait Viewer: Any + Send + Sync {
+pub trait EdgeViewer: Any + Send + Sync {
     /// Returns whether the viewer is anonymous.
     fn is_anonymous(&self) -> bool;
 
@@ -72,7 +74,7 @@ pub trait Viewer: Any + Send + Sync {
     fn may_read_schema(&self) -> bool;
 
     /// Returns whether the other viewer is the same person or token with the same permissions.
-    fn is_same(&self, other: &dyn Viewer) -> bool;
+    fn is_same(&self, other: &dyn EdgeViewer) -> bool;
 
     /// Runs a query or a mutation.
     fn execute(self: Arc<Self>, work: AdmittedWork) -> BoxFuture<'static, Response>;
@@ -106,7 +108,7 @@ pub struct Audience(pub String);
 #[derive(Clone)]
 pub struct RequestContext {
     /// The caller.
-    pub viewer: Arc<dyn Viewer>,
+    pub viewer: Arc<dyn EdgeViewer>,
     /// The caller's address. Rate limits on guessing are counted by it.
     pub address: Option<IpAddr>,
     /// When the request arrived, by [`Backend::arrival_now`].

@@ -9,14 +9,14 @@ use async_graphql::{
     parser::types::{ExecutableDocument, Selection, SelectionSet},
 };
 
-use crate::{backend::Viewer, errors::Code};
+use crate::{backend::EdgeViewer, errors::Code};
 
 /// Who may read the schema by introspection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SchemaAudience {
     /// Everybody.
     Everybody,
-    /// Viewers with permission to read it ([`Viewer::may_read_schema`]).
+    /// Viewers with permission to read it ([`EdgeViewer::may_read_schema`]).
     Permitted,
     /// Nobody.
     Nobody,
@@ -36,7 +36,7 @@ impl Introspection {
     }
 
     /// Returns whether this viewer may use introspection.
-    pub(crate) fn is_open_to(&self, viewer: &dyn Viewer) -> bool {
+    pub(crate) fn is_open_to(&self, viewer: &dyn EdgeViewer) -> bool {
         match self.audience {
             SchemaAudience::Everybody => true,
             SchemaAudience::Permitted => viewer.may_read_schema(),
@@ -45,7 +45,11 @@ impl Introspection {
     }
 
     /// Returns the refusal of a document that uses introspection without permission.
-    pub(crate) fn refusal(&self, viewer: &dyn Viewer, document: &ExecutableDocument) -> Option<ServerError> {
+    pub(crate) fn refusal(
+        &self,
+        viewer: &dyn EdgeViewer,
+        document: &ExecutableDocument,
+    ) -> Option<ServerError> {
         if self.is_open_to(viewer) || !asks_about_schema(document) {
             return None;
         }

@@ -23,6 +23,8 @@ pub mod settings;
 pub mod trace;
 pub mod uploads;
 
-pub use backend::{AdmittedWork, Audience, Backend, Charged, Failure, Fingerprint, RequestContext, Viewer};
-pub use http::Edge;
+pub use backend::{
+    AdmittedWork, Audience, Backend, BackendError, Charged, EdgeViewer, Fingerprint, RequestContext,
+};
+pub use http::HttpEdge;
 pub use settings::Settings;

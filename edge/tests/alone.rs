@@ -20,7 +20,7 @@ use async_graphql::{Context, EmptySubscription, Object, Response, Schema, parser
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use edge::{
-    AdmittedWork, Audience, Backend, Charged, Edge, Failure, Fingerprint, Settings, Viewer,
+    AdmittedWork, Audience, Backend, BackendError, Charged, EdgeViewer, Fingerprint, HttpEdge, Settings,
     budget::BudgetSettings,
     guard::{Class, PageSizes, SchemaProfile, Shedding},
     introspection::SchemaAudience,
@@ -66,7 +66,7 @@ static PROFILE: LazyLock<SchemaProfile> = LazyLock::new(|| {
 /// A person by name, or a stranger. The owner is not charged.
 struct Person(Option<&'static str>);
 
-impl Viewer for Person {
+impl EdgeViewer for Person {
     fn is_anonymous(&self) -> bool {
         self.0.is_none()
     }
@@ -87,7 +87,7 @@ impl Viewer for Person {
         self.0 == Some("owner")
     }
 
-    fn is_same(&self, other: &dyn Viewer) -> bool {
+    fn is_same(&self, other: &dyn EdgeViewer) -> bool {
         let other: &dyn Any = other;
         other.downcast_ref::<Self>().is_some_and(|other| self.0 == other.0)
     }
@@ -108,7 +108,7 @@ struct People {
 
 #[async_trait]
 impl Backend for People {
-    fn anonymous(&self) -> Arc<dyn Viewer> {
+    fn anonymous(&self) -> Arc<dyn EdgeViewer> {
         Arc::new(Person(None))
     }
 
@@ -116,18 +116,18 @@ impl Backend for People {
         Some(token.as_bytes().to_vec())
     }
 
-    async fn viewer(&self, token: &str) -> Result<Option<Arc<dyn Viewer>>, Failure> {
+    async fn viewer(&self, token: &str) -> Result<Option<Arc<dyn EdgeViewer>>, BackendError> {
         if self.is_broken.load(Ordering::Relaxed) {
             return Err("the address book is lost".into());
         }
         let known = ["alice", "owner"].into_iter().find(|name| *name == token);
-        Ok(known.map(|name| -> Arc<dyn Viewer> { Arc::new(Person(Some(name))) }))
+        Ok(known.map(|name| -> Arc<dyn EdgeViewer> { Arc::new(Person(Some(name))) }))
     }
 
     async fn viewers(
         &self,
         _tokens: &[Fingerprint],
-    ) -> Result<HashMap<Fingerprint, Arc<dyn Viewer>>, Failure> {
+    ) -> Result<HashMap<Fingerprint, Arc<dyn EdgeViewer>>, BackendError> {
         Ok(HashMap::new())
     }
 
@@ -152,7 +152,7 @@ async fn ask(
     query: &str,
     times: usize,
 ) -> (StatusCode, Value) {
-    let edge = Edge::start(settings, &PROFILE, people, CancellationToken::new());
+    let edge = HttpEdge::start(settings, &PROFILE, people, CancellationToken::new());
     let service =
         test::init_service(App::new().configure(|config| edge::http::configure(config, &edge))).await;
     let mut last = (StatusCode::OK, Value::Null);

@@ -16,11 +16,11 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
-    what: What,
+    what: Subcommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum What {
+enum Subcommand {
     /// Create an administrator with a confirmed e-mail address.
     ///
     /// Asks for the password on the terminal, or reads it as one line from standard input. Can run next to a
@@ -43,7 +43,7 @@ struct Create {
 
 pub(super) async fn run(config: &Config, arguments: &Arguments) -> Outcome {
     match &arguments.what {
-        What::Create(create) => make(config, create).await,
+        Subcommand::Create(create) => make(config, create).await,
     }
 }
 

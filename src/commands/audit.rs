@@ -21,11 +21,11 @@ use heads::KnownHead;
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
-    what: What,
+    what: Subcommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum What {
+enum Subcommand {
     /// Verify the audit log, and name the first row that was changed, deleted, inserted or reordered.
     ///
     /// Reads the whole log and changes nothing. Can run next to a running `serve`. Somebody who can write to
@@ -48,7 +48,7 @@ struct Verify {
 
 pub(super) async fn run(config: &Config, arguments: &Arguments) -> Outcome {
     match &arguments.what {
-        What::Verify(arguments) => verify_log(config, arguments).await,
+        Subcommand::Verify(arguments) => verify_log(config, arguments).await,
     }
 }
 

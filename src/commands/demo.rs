@@ -24,11 +24,11 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     buyers: Option<u32>,
     #[command(subcommand)]
-    what: Option<What>,
+    what: Option<Subcommand>,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum What {
+enum Subcommand {
     /// Set the demo's clock forward, including the clock of its payment gateway.
     ///
     /// Reservation windows open and close, holds lapse, late payments settle, and e-mails are sent, as if the
@@ -44,7 +44,7 @@ enum What {
 
 pub(super) async fn run(config: &Config, arguments: &Arguments) -> Outcome {
     match (&arguments.what, arguments.buyers) {
-        (Some(What::Travel { by }), _) => travel(config, *by).await,
+        (Some(Subcommand::Travel { by }), _) => travel(config, *by).await,
         (None, Some(count)) => {
             let folder = DataFolder::open(&config.data)?;
             let db = database::open_current(config).await?;

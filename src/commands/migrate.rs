@@ -3,7 +3,7 @@
 use crate::{
     config::Config,
     data_folder::DataFolder,
-    database::{self, Schema},
+    database::{self, MigrationStatus},
     exit::Outcome,
     terminal,
 };
@@ -12,11 +12,11 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
-    what: What,
+    what: Subcommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum What {
+enum Subcommand {
     /// Apply the pending migrations.
     Up,
     /// List the applied and pending migrations; changes nothing.
@@ -25,7 +25,7 @@ enum What {
 
 pub(super) async fn run(config: &Config, arguments: &Arguments) -> Outcome {
     match arguments.what {
-        What::Up => {
+        Subcommand::Up => {
             DataFolder::open(&config.data)?;
             let (db, applied) = database::migrate(config).await?;
             database::close(db).await;
@@ -33,8 +33,8 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Outcome {
                 terminal::answer("The database is up to date.\n");
             }
         }
-        What::Status => {
-            let Schema { applied, pending } = database::status(config).await?;
+        Subcommand::Status => {
+            let MigrationStatus { applied, pending } = database::status(config).await?;
             let applied = applied.iter().map(|name| format!("applied  {name}\n"));
             let pending = pending.iter().map(|name| format!("pending  {name}\n"));
             terminal::answer(&applied.chain(pending).collect::<String>());

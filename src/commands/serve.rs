@@ -93,7 +93,7 @@ pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
     let mut signals = Signals::listen()?;
     // The server is only being tried out if it is a demo, or if only this machine can reach it.
     let tried_out = arguments.demo || (address.ip().is_loopback() && public_url.is_of_this_machine());
-    let place = Place { listener, address, public_url: public_url.clone(), tried_out };
+    let place = ServerAddresses { listener, address, public_url: public_url.clone(), tried_out };
     let no_workers = arguments.no_workers;
     let parts = Parts {
         config: &config,
@@ -155,7 +155,7 @@ struct Running {
 }
 
 /// The addresses of this server: the one that it listens on, and the public one.
-struct Place {
+struct ServerAddresses {
     listener: TcpListener,
     address: SocketAddr,
     public_url: PublicUrl,
@@ -173,7 +173,7 @@ struct Parts<'a> {
     no_workers: bool,
 }
 
-fn start(parts: Parts<'_>, place: Place) -> Outcome<Running> {
+fn start(parts: Parts<'_>, place: ServerAddresses) -> Outcome<Running> {
     let Parts { config, folder, db, documents, metrics, tokens, no_workers } = parts;
     // The sandbox sends its webhooks directly to this server: a proxy in front of it might refuse them.
     let itself = PublicUrl::of(&ListenAddress(place.address));
@@ -234,7 +234,7 @@ fn start(parts: Parts<'_>, place: Place) -> Outcome<Running> {
 fn edge_settings(
     config: &Config,
     folder: &DataFolder,
-    place: &Place,
+    place: &ServerAddresses,
     documents: Documents,
 ) -> Outcome<Settings> {
     Ok(Settings {

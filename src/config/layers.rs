@@ -7,7 +7,7 @@ use std::{
 
 use toml::de::DeTable;
 
-use super::{Config, KEYS, Partial, Source, values::Raw, variable_of};
+use super::{Config, KEYS, Partial, Source, values::RawValue, variable_of};
 use crate::exit::{Exit, Failure, Outcome};
 
 /// Variables that begin like settings but are not: the name of the file, and the fault points.
@@ -59,7 +59,7 @@ pub(super) fn merge(
     apply_variables(&mut partial, variables)?;
     for (option, key, value) in [("--listen", "listen", flags.listen), ("--data", "data", flags.data)] {
         if let Some(value) = value {
-            let set = partial.set(key, &Raw::Text(&value), Source::Option(option));
+            let set = partial.set(key, &RawValue::Text(&value), Source::Option(option));
             set.map_err(|rest| {
                 Failure::new(Exit::Usage, format_args!("{option} {rest}"), "See `--help` of the command")
             })?;
@@ -87,7 +87,7 @@ fn apply_file(partial: &mut Partial, name: &str, text: &str) -> Outcome {
             );
             return Err(bad(key.span().start, format!("unknown setting `{}`", key.get_ref()), todo));
         }
-        let set = partial.set(key.get_ref(), &Raw::Toml(value.get_ref()), Source::File);
+        let set = partial.set(key.get_ref(), &RawValue::Toml(value.get_ref()), Source::File);
         set.map_err(|rest| {
             bad(key.span().start, format!("`{}` {rest}", key.get_ref()), "Correct that line".to_owned())
         })?;
@@ -114,7 +114,7 @@ fn apply_variables(partial: &mut Partial, variables: Vec<(OsString, OsString)>) 
                 "Set it to UTF-8 text, or remove it",
             )
         })?;
-        let set = partial.set(key, &Raw::Text(text), Source::Variable(name.to_owned()));
+        let set = partial.set(key, &RawValue::Text(text), Source::Variable(name.to_owned()));
         set.map_err(|rest| {
             Failure::new(Exit::BadSetting, format_args!("{name} {rest}"), "Correct its value, or remove it")
         })?;

@@ -16,17 +16,17 @@ use toml::de::DeValue;
 use tracing_subscriber::EnvFilter;
 use workers::bus::rabbit::RabbitUrl;
 
-pub(crate) use edge::{Introspection, Origins, Switch};
+pub(crate) use edge::{IntrospectionSetting, Origins, Switch};
 
 /// A value as it was written in the configuration.
-pub(super) enum Raw<'a> {
+pub(super) enum RawValue<'a> {
     /// A text from the environment or the command line.
     Text(&'a str),
     /// A value from a TOML file.
     Toml(&'a DeValue<'a>),
 }
 
-impl Raw<'_> {
+impl RawValue<'_> {
     fn text(&self) -> Result<&str, String> {
         match self {
             Self::Text(text) => Ok(text),
@@ -38,7 +38,7 @@ impl Raw<'_> {
 /// A type of setting.
 pub(super) trait Setting: Sized {
     /// Reads the value. An error text continues a sentence, such as "must be true or false".
-    fn read(raw: &Raw<'_>) -> Result<Self, String>;
+    fn read(raw: &RawValue<'_>) -> Result<Self, String>;
     /// Returns the value as TOML, with secrets masked, or `None` if it is not set.
     fn show(&self) -> Option<String>;
 }
@@ -71,7 +71,7 @@ impl fmt::Display for ListenAddress {
 }
 
 impl Setting for ListenAddress {
-    fn read(raw: &Raw<'_>) -> Result<Self, String> {
+    fn read(raw: &RawValue<'_>) -> Result<Self, String> {
         raw.text()?.parse()
     }
     fn show(&self) -> Option<String> {
@@ -80,7 +80,7 @@ impl Setting for ListenAddress {
 }
 
 impl Setting for PathBuf {
-    fn read(raw: &Raw<'_>) -> Result<Self, String> {
+    fn read(raw: &RawValue<'_>) -> Result<Self, String> {
         let text = raw.text()?;
         if text.is_empty() || text.contains('\0') {
             Err("must be a path".to_owned())
@@ -95,12 +95,12 @@ impl Setting for PathBuf {
 
 /// The URL of the database.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct DatabaseUrl {
+pub(crate) struct DatabaseSetting {
     parsed: connect::DatabaseUrl,
     written: String,
 }
 
-impl DatabaseUrl {
+impl DatabaseSetting {
     pub(super) fn in_folder(data: &Path) -> Self {
         let file = data.join("smallrun.sqlite");
         Self { written: format!("sqlite://{}", file.display()), parsed: connect::DatabaseUrl::sqlite(file) }
@@ -122,20 +122,20 @@ impl DatabaseUrl {
     }
 }
 
-impl fmt::Display for DatabaseUrl {
+impl fmt::Display for DatabaseSetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&without_passwords(&self.written))
     }
 }
 
-impl fmt::Debug for DatabaseUrl {
+impl fmt::Debug for DatabaseSetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-impl Setting for DatabaseUrl {
-    fn read(raw: &Raw<'_>) -> Result<Self, String> {
+impl Setting for DatabaseSetting {
+    fn read(raw: &RawValue<'_>) -> Result<Self, String> {
         let text = raw.text()?;
         let parsed =
             text.parse().map_err(|error: connect::DatabaseUrlError| format!("cannot be used: {error}"))?;
@@ -171,7 +171,7 @@ impl fmt::Display for BusUrl {
 }
 
 impl Setting for BusUrl {
-    fn read(raw: &Raw<'_>) -> Result<Self, String> {
+    fn read(raw: &RawValue<'_>) -> Result<Self, String> {
         let text = raw.text()?;
         if text == "embedded://" {
             Ok(Self::Embedded)
@@ -205,7 +205,7 @@ impl OptionalPath {
 }
 
 impl Setting for OptionalPath {
-    fn read(raw: &Raw<'_>) -> Result<Self, String> {
+    fn read(raw: &RawValue<'_>) -> Result<Self, String> {
         PathBuf::read(raw).map(|path| Self(Some(path)))
     }
     fn show(&self) -> Option<String> {
@@ -224,7 +224,7 @@ impl MediaUrl {
 }
 
 impl Setting for MediaUrl {
-    fn read(raw: &Raw<'_>) -> Result<Self, String> {
+    fn read(raw: &RawValue<'_>) -> Result<Self, String> {
         folder(raw.text()?).map(Self).ok_or_else(|| "must begin with file:// and name a folder".to_owned())
     }
     fn show(&self) -> Option<String> {
@@ -266,7 +266,7 @@ impl PublicUrl {
 }
 
 impl Setting for PublicUrl {
-    fn read(raw: &Raw<'_>) -> Result<Self, String> {
+    fn read(raw: &RawValue<'_>) -> Result<Self, String> {
         let text = raw.text()?.trim_end_matches('/');
         let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
         match rest {
@@ -307,7 +307,7 @@ impl fmt::Debug for MailUrl {
 }
 
 impl Setting for MailUrl {
-    fn read(raw: &Raw<'_>) -> Result<Self, String> {
+    fn read(raw: &RawValue<'_>) -> Result<Self, String> {
         let text = raw.text()?;
         if let Some(path) = folder(text) {
             return Ok(Self::Folder(path));
@@ -342,7 +342,7 @@ impl Default for MailboxText {
 }
 
 impl Setting for MailboxText {
-    fn read(raw: &Raw<'_>) -> Result<Self, String> {
+    fn read(raw: &RawValue<'_>) -> Result<Self, String> {
         let text = raw.text()?;
         let address = match text.split_once('<') {
             Some((_, rest)) => rest.strip_suffix('>').unwrap_or(""),
@@ -381,7 +381,7 @@ impl Default for LogFilter {
 }
 
 impl Setting for LogFilter {
-    fn read(raw: &Raw<'_>) -> Result<Self, String> {
+    fn read(raw: &RawValue<'_>) -> Result<Self, String> {
         let text = raw.text()?;
         match EnvFilter::try_new(text) {
             Ok(_) if !text.contains(char::is_control) => Ok(Self(text.to_owned())),
@@ -405,7 +405,7 @@ pub(crate) enum LogFormat {
 }
 
 impl Setting for LogFormat {
-    fn read(raw: &Raw<'_>) -> Result<Self, String> {
+    fn read(raw: &RawValue<'_>) -> Result<Self, String> {
         match raw.text()? {
             "auto" => Ok(Self::Auto),
             "pretty" => Ok(Self::Pretty),
@@ -427,12 +427,12 @@ impl Setting for LogFormat {
 pub(crate) struct Flag(pub(crate) bool);
 
 impl Setting for Flag {
-    fn read(raw: &Raw<'_>) -> Result<Self, String> {
+    fn read(raw: &RawValue<'_>) -> Result<Self, String> {
         let value = match raw {
-            Raw::Text("true") => Some(true),
-            Raw::Text("false") => Some(false),
-            Raw::Text(_) => None,
-            Raw::Toml(value) => value.as_bool(),
+            RawValue::Text("true") => Some(true),
+            RawValue::Text("false") => Some(false),
+            RawValue::Text(_) => None,
+            RawValue::Toml(value) => value.as_bool(),
         };
         value.map(Self).ok_or_else(|| "must be true or false".to_owned())
     }
@@ -458,10 +458,10 @@ impl<const MIN: u32, const MAX: u32> Number<MIN, MAX> {
 }
 
 impl<const MIN: u32, const MAX: u32> Setting for Number<MIN, MAX> {
-    fn read(raw: &Raw<'_>) -> Result<Self, String> {
+    fn read(raw: &RawValue<'_>) -> Result<Self, String> {
         let number: Option<u32> = match raw {
-            Raw::Text(text) => text.parse().ok(),
-            Raw::Toml(value) => value
+            RawValue::Text(text) => text.parse().ok(),
+            RawValue::Toml(value) => value
                 .as_integer()
                 .and_then(|integer| u32::from_str_radix(integer.as_str(), integer.radix()).ok()),
         };
@@ -481,7 +481,7 @@ pub(crate) enum Gateway {
 }
 
 impl Setting for Gateway {
-    fn read(raw: &Raw<'_>) -> Result<Self, String> {
+    fn read(raw: &RawValue<'_>) -> Result<Self, String> {
         match raw.text()? {
             "sandbox" => Ok(Self::Sandbox),
             _ => Err("must be sandbox".to_owned()),
@@ -516,7 +516,7 @@ impl fmt::Debug for SecretText {
 }
 
 impl Setting for SecretText {
-    fn read(raw: &Raw<'_>) -> Result<Self, String> {
+    fn read(raw: &RawValue<'_>) -> Result<Self, String> {
         let text = raw.text()?;
         let fits = (16..=200).contains(&text.len());
         if fits { Ok(Self(Some(text.to_owned()))) } else { Err("must have 16 to 200 characters".to_owned()) }
@@ -538,10 +538,12 @@ impl ProxyList {
 }
 
 impl Setting for ProxyList {
-    fn read(raw: &Raw<'_>) -> Result<Self, String> {
+    fn read(raw: &RawValue<'_>) -> Result<Self, String> {
         let texts: Option<Vec<&str>> = match raw {
-            Raw::Text(text) => Some(text.split(',').map(str::trim).filter(|text| !text.is_empty()).collect()),
-            Raw::Toml(value) => value
+            RawValue::Text(text) => {
+                Some(text.split(',').map(str::trim).filter(|text| !text.is_empty()).collect())
+            }
+            RawValue::Toml(value) => value
                 .as_array()
                 .and_then(|values| values.iter().map(|value| value.get_ref().as_str()).collect()),
         };

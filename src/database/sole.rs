@@ -28,12 +28,12 @@ const WATCH_EVERY: Duration = Duration::from_secs(5);
 /// The lock that a running server holds. It is released when this value is dropped, and by the system when
 /// the process ends.
 pub(crate) struct SoleServer {
-    _held: Held,
+    _held: HeldLock,
     /// Receives a message when another server has taken the lock.
     lost: Option<oneshot::Receiver<()>>,
 }
 
-enum Held {
+enum HeldLock {
     File(#[expect(dead_code, reason = "the lock lives as long as the open file")] File),
     Nothing,
     Session(
@@ -45,7 +45,7 @@ enum Held {
 impl SoleServer {
     /// Returns a value that holds no lock. With a broker, any number of servers may run.
     pub(crate) fn one_of_many() -> Self {
-        Self { _held: Held::Nothing, lost: None }
+        Self { _held: HeldLock::Nothing, lost: None }
     }
 
     /// Takes the lock, or fails if another server holds it.
@@ -78,7 +78,7 @@ fn take_file(database: &Path) -> Outcome<SoleServer> {
     let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     let file = opened.map_err(|cause| Failure::writing(&path, &cause))?;
     match file.try_lock() {
-        Ok(()) => Ok(SoleServer { _held: Held::File(file), lost: None }),
+        Ok(()) => Ok(SoleServer { _held: HeldLock::File(file), lost: None }),
         Err(TryLockError::WouldBlock) => Err(taken(format_args!("`{}`", database.display()))),
         Err(TryLockError::Error(cause)) => Err(Failure::writing(&path, &cause)),
     }
@@ -119,7 +119,7 @@ async fn take_session(config: &Config) -> Outcome<SoleServer> {
         }
         let _server_stops = tell.send(());
     });
-    let held = Held::Session(tokio_util::task::AbortOnDropHandle::new(watch));
+    let held = HeldLock::Session(tokio_util::task::AbortOnDropHandle::new(watch));
     Ok(SoleServer { _held: held, lost: Some(lost) })
 }
 

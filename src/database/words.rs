@@ -95,7 +95,7 @@ fn of_sqlite(path: &Path, code: &str, message: &str) -> Option<Failure> {
 }
 
 fn of_postgres(
-    database: &crate::config::DatabaseUrl,
+    database: &crate::config::DatabaseSetting,
     code: &str,
     message: &str,
     hint: Option<&str>,

@@ -10,10 +10,10 @@ use domain::{
         access::{Browse, Buyer, SystemScope, Viewer, authorize},
         idempotency::IdempotencyKey,
         ids::{AccountId, LegalTextId},
-        text::{Line as TextLine, TextError},
+        text::{TextError, TextLine},
     },
     reservations::{
-        Line, PayRefusal, PayRequest, ReserveRequest, Reserved, address::Address, ask, legal, pay,
+        PayRefusal, PayRequest, RequestedLine, ReserveRequest, Reserved, address::Address, ask, legal, pay,
         quote::Delivery, reserve,
     },
 };
@@ -80,7 +80,7 @@ impl Buyers {
                 let units = wanted(item).min(*left).min(item.per_buyer_max.get());
                 *left = left.saturating_sub(units);
                 if let Ok(units) = Quantity::try_from(units) {
-                    lines.push(Line { item: item.id, units, delivery });
+                    lines.push(RequestedLine { item: item.id, units, delivery });
                 }
             }
             if lines.is_empty() {
@@ -98,7 +98,7 @@ impl Buyers {
         then: &Db,
         account: AccountId,
         name: &str,
-        lines: Vec<Line>,
+        lines: Vec<RequestedLine>,
         home: Country,
     ) -> Result<(), LoadError> {
         let mut tried = 0;
@@ -119,7 +119,7 @@ impl Buyers {
         then: &Db,
         account: AccountId,
         name: &str,
-        lines: Vec<Line>,
+        lines: Vec<RequestedLine>,
         home: Country,
     ) -> Result<Bought, LoadError> {
         let public = authorize(&Viewer::Public, Browse).map_err(LoadError::new)?;

@@ -5,12 +5,12 @@ use std::str::FromStr;
 
 use domain::{
     catalog::{Grams, Millimetres, ProductTitle, Sku, Summary, TaxClass, VariantTitle},
-    creators::{CreatorName, Place, Tagline},
+    creators::{CreatorName, CreatorPlace, Tagline},
     platform::{
         Country, Currency, Days, TimeZone, Units,
         slugs::Slug,
         tags::{Tag, Tags},
-        text::{Line, Markdown, TextError},
+        text::{Markdown, TextError, TextLine},
     },
     reservations::legal::LegalKind,
 };
@@ -38,13 +38,13 @@ const LEGAL: &[(LegalKind, &str)] = &[
 /// A creator with its products and series.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Creator {
+pub(super) struct CreatorContent {
     #[serde(deserialize_with = "slug")]
     pub(super) slug: Slug,
     #[serde(deserialize_with = "line")]
     pub(super) name: CreatorName,
     #[serde(deserialize_with = "line")]
-    pub(super) place: Place,
+    pub(super) place: CreatorPlace,
     #[serde(deserialize_with = "parsed")]
     pub(super) country: Country,
     #[serde(deserialize_with = "parsed")]
@@ -55,13 +55,13 @@ pub(super) struct Creator {
     pub(super) tagline: Tagline,
     #[serde(deserialize_with = "markdown")]
     pub(super) story: Markdown,
-    pub(super) products: Vec<Product>,
+    pub(super) products: Vec<ProductContent>,
     pub(super) series: Vec<Series>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Product {
+pub(super) struct ProductContent {
     #[serde(deserialize_with = "slug")]
     pub(super) slug: Slug,
     #[serde(deserialize_with = "line")]
@@ -74,12 +74,12 @@ pub(super) struct Product {
     pub(super) tax_class: TaxClass,
     #[serde(deserialize_with = "markdown")]
     pub(super) description: Markdown,
-    pub(super) variants: Vec<Variant>,
+    pub(super) variants: Vec<VariantContent>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Variant {
+pub(super) struct VariantContent {
     #[serde(deserialize_with = "parsed")]
     pub(super) sku: Sku,
     #[serde(deserialize_with = "line")]
@@ -167,20 +167,20 @@ pub(super) struct TierText {
 
 /// A legal text with its title.
 #[derive(Debug)]
-pub(super) struct LegalText {
+pub(super) struct LegalTextContent {
     pub(super) kind: LegalKind,
-    pub(super) title: Line<160>,
+    pub(super) title: TextLine<160>,
     pub(super) body: Markdown,
 }
 
 /// All content. The files are compiled into the program, so an error in them is a bug.
 #[derive(Debug)]
-pub(super) struct Content {
-    pub(super) creators: Vec<Creator>,
-    pub(super) legal: Vec<LegalText>,
+pub(super) struct DemoContent {
+    pub(super) creators: Vec<CreatorContent>,
+    pub(super) legal: Vec<LegalTextContent>,
 }
 
-impl Content {
+impl DemoContent {
     /// Parses the files.
     pub(super) fn read() -> Result<Self, String> {
         let creators = FILES
@@ -193,11 +193,11 @@ impl Content {
     }
 }
 
-fn legal_text(kind: LegalKind, text: &str) -> Result<LegalText, TextError> {
+fn legal_text(kind: LegalKind, text: &str) -> Result<LegalTextContent, TextError> {
     let (title, body) = text.split_once('\n').unwrap_or((text, ""));
-    Ok(LegalText {
+    Ok(LegalTextContent {
         kind,
-        title: Line::new(title.trim_start_matches("# "))?,
+        title: TextLine::new(title.trim_start_matches("# "))?,
         body: Markdown::new(body.trim())?,
     })
 }
@@ -212,9 +212,9 @@ fn slug<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Slug, D::Error> {
     parsed(deserializer)
 }
 
-fn line<'de, D: Deserializer<'de>, const MAX: usize>(deserializer: D) -> Result<Line<MAX>, D::Error> {
+fn line<'de, D: Deserializer<'de>, const MAX: usize>(deserializer: D) -> Result<TextLine<MAX>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    Line::new(&text).map_err(|error| D::Error::custom(format_args!("`{text}` {error}")))
+    TextLine::new(&text).map_err(|error| D::Error::custom(format_args!("`{text}` {error}")))
 }
 
 fn markdown<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Markdown, D::Error> {
@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn the_content_is_a_marketplace_with_something_in_every_phase() {
-        let content = Content::read().unwrap();
+        let content = DemoContent::read().unwrap();
         assert!(content.creators.len() >= 6 && content.legal.len() == 3);
         let products: usize = content.creators.iter().map(|creator| creator.products.len()).sum();
         assert!(products >= 50, "{products}");
@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn series_sell_only_products_of_their_creator() {
-        for creator in Content::read().unwrap().creators {
+        for creator in DemoContent::read().unwrap().creators {
             let made: Vec<_> = creator
                 .products
                 .iter()

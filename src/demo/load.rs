@@ -29,7 +29,7 @@ use sea_orm::DbErr;
 
 use super::{
     buyers::Buyers,
-    content::{self, Content},
+    content::{self, DemoContent},
     people, runs, tables,
 };
 use crate::{
@@ -90,7 +90,7 @@ impl From<LoadError> for Failure {
 
 /// A creator of the demo that is in the database.
 pub(super) struct Shop<'a> {
-    pub(super) content: &'a content::Creator,
+    pub(super) content: &'a content::CreatorContent,
     pub(super) scope: CreatorScope,
     /// The creator's variants by SKU.
     pub(super) variants: HashMap<String, VariantId>,
@@ -98,7 +98,7 @@ pub(super) struct Shop<'a> {
 
 /// Loads missing content, and adds the next runs for phases that have none. Returns the number of added runs.
 pub(crate) async fn load(db: &Db) -> Outcome<usize> {
-    let content = Content::read().map_err(LoadError)?;
+    let content = DemoContent::read().map_err(LoadError)?;
     let system = SystemScope::new(REASON);
     // Older content gets earlier dates, as in a marketplace that has been open for a while.
     let earlier = |days: i64| {
@@ -158,7 +158,7 @@ async fn busy(db: &Db) -> Result<bool, DbErr> {
     Ok(tasks::depths(db).await?.iter().any(|(_, state, count)| waits(state) && *count > 0))
 }
 
-async fn publish_legal_texts(db: &Db, system: &SystemScope, content: &Content) -> Result<(), LoadError> {
+async fn publish_legal_texts(db: &Db, system: &SystemScope, content: &DemoContent) -> Result<(), LoadError> {
     let published = legal::current(db.reader()).await?;
     for text in &content.legal {
         if published.iter().all(|known| known.kind != text.kind) {
@@ -185,7 +185,7 @@ async fn open_shop<'a>(
     system: &SystemScope,
     (public, sight): (&PublicScope, &Sight),
     owner: AccountId,
-    content: &'a content::Creator,
+    content: &'a content::CreatorContent,
 ) -> Result<Shop<'a>, LoadError> {
     let creator = match creators::queries::by_slug(db, public, content.slug.as_str()).await? {
         Some(known) => known.id,
@@ -212,7 +212,7 @@ async fn create_creator(
     db: &Db,
     system: &SystemScope,
     owner: AccountId,
-    content: &content::Creator,
+    content: &content::CreatorContent,
 ) -> Result<CreatorId, LoadError> {
     let request = CreateCreator {
         slug: Some(content.slug.clone()),
@@ -234,7 +234,7 @@ async fn make_product(
     sight: &Sight,
     scope: &CreatorScope,
     currency: Currency,
-    content: &content::Product,
+    content: &content::ProductContent,
 ) -> Result<HashMap<String, VariantId>, LoadError> {
     let known = catalog::queries::by_slug(db, sight, scope.creator(), content.slug.as_str()).await?;
     let product: ProductId = match known {

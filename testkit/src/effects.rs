@@ -67,12 +67,12 @@ pub fn link_in(written: &WrittenLetter) -> String {
 
 /// Every row of every table. Two databases with equal content have equal states.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct State(BTreeMap<String, Vec<String>>);
+pub struct DatabaseState(BTreeMap<String, Vec<String>>);
 
 /// Tables that are excluded: a refused request spends its budget, and migrations are not data.
 const NOT_STATE: [&str; 2] = ["budgets", "seaql_migrations"];
 
-impl State {
+impl DatabaseState {
     pub(crate) async fn read(db: &Db) -> Self {
         let names = match db.backend() {
             DbBackend::Postgres => "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'",

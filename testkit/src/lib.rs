@@ -40,7 +40,7 @@ use domain::platform::{Db, clock::ManualClock};
 
 pub use broker::TestBroker;
 pub use effects::{
-    State, audit_actions, facts, letter, letters, link_in, task, tasks, tasks_of, write_letter,
+    DatabaseState, audit_actions, facts, letter, letters, link_in, task, tasks, tasks_of, write_letter,
 };
 pub use entropy::CountingEntropy;
 pub use numbered::{Listener, Numbered};
@@ -99,8 +99,8 @@ impl Kit {
 
     /// Reads all rows of all tables except the budgets, which refused requests spend. A refused request must
     /// leave this state unchanged.
-    pub async fn state(&self) -> State {
-        State::read(&self.db).await
+    pub async fn state(&self) -> DatabaseState {
+        DatabaseState::read(&self.db).await
     }
 }
 

@@ -26,8 +26,8 @@ use domain::{
         text::Markdown,
     },
     reservations::{
-        Line, NewTariff, ReserveRequest, Reserved, legal, legal::LegalKind, quote::Delivery, reserve,
-        set_tariffs, set_tax_rate,
+        NewTariff, RequestedLine, ReserveRequest, Reserved, legal, legal::LegalKind, quote::Delivery,
+        reserve, set_tariffs, set_tax_rate,
     },
 };
 
@@ -128,7 +128,7 @@ impl Market {
 
     /// Builds a request to reserve units of items for pickup. It accepts any price up to 10,000 euros.
     pub fn request(&self, lines: &[(&DropItem, u32)], name: &str) -> ReserveRequest {
-        let line = |(item, units): &(&DropItem, u32)| Line {
+        let line = |(item, units): &(&DropItem, u32)| RequestedLine {
             item: item.id,
             units: Quantity::try_from(*units).expect("at least one unit"),
             delivery: Delivery::Pickup,

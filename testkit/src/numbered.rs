@@ -6,11 +6,11 @@ use domain::platform::tasks::{Attempt, Queue, Task, TaskError};
 use serde::{Deserialize, Serialize};
 
 /// The result of a listener.
-pub type Answer = Pin<Box<dyn Future<Output = Result<(), TaskError>> + Send>>;
+pub type ListenerFuture = Pin<Box<dyn Future<Output = Result<(), TaskError>> + Send>>;
 
 /// A function that gets the numbers of the task and the attempt, and decides the attempt's result.
 #[derive(Clone)]
-pub struct Listener(Arc<dyn Fn(u64, i32) -> Answer + Send + Sync>);
+pub struct Listener(Arc<dyn Fn(u64, i32) -> ListenerFuture + Send + Sync>);
 
 impl Listener {
     /// Wraps a function as a listener.

@@ -15,7 +15,7 @@ use domain::{
         idempotency::IdempotencyKey,
         ids::{CheckoutId, ProductId},
         tags::Tags,
-        text::{Line, Markdown},
+        text::{Markdown, TextLine},
     },
     reservations::{PayRequest, address::Address},
 };
@@ -26,8 +26,8 @@ pub fn euros(minor: i64) -> Money {
 }
 
 /// Returns a single-line text.
-pub fn line<const MAX: usize>(text: &str) -> Line<MAX> {
-    Line::new(text).expect("a line")
+pub fn line<const MAX: usize>(text: &str) -> TextLine<MAX> {
+    TextLine::new(text).expect("a line")
 }
 
 fn nothing() -> Markdown {

@@ -26,11 +26,11 @@ pub const POSTGRES_VARIABLE: &str = "SMALLRUN_TEST_POSTGRES_URL";
 #[derive(Debug)]
 pub struct TestDb {
     url: DatabaseUrl,
-    place: Place,
+    place: TestDbLocation,
 }
 
 #[derive(Debug)]
-enum Place {
+enum TestDbLocation {
     Folder(PathBuf),
     Server { admin_url: String, name: String },
 }
@@ -41,7 +41,7 @@ impl TestDb {
         let folder = std::env::temp_dir().join(unique("smallrun-test"));
         std::fs::create_dir(&folder).expect("a folder for temporary files can be created");
         let url = DatabaseUrl::sqlite(folder.join("smallrun.db"));
-        let this = Self { url, place: Place::Folder(folder) };
+        let this = Self { url, place: TestDbLocation::Folder(folder) };
         migrate(&this.url).await;
         this
     }
@@ -56,7 +56,7 @@ impl TestDb {
         std::fs::create_dir(&folder).expect("a folder for temporary files can be created");
         let file = folder.join("smallrun.db");
         std::fs::copy(original, &file).expect("a database can be copied");
-        Self { url: DatabaseUrl::sqlite(file), place: Place::Folder(folder) }
+        Self { url: DatabaseUrl::sqlite(file), place: TestDbLocation::Folder(folder) }
     }
 
     /// Creates a migrated database on the server of [`POSTGRES_VARIABLE`].
@@ -80,7 +80,7 @@ impl TestDb {
         run(&admin, &format!("CREATE DATABASE {name} {options}")).await.expect("a database can be created");
         close(admin).await;
         let url = database_url(&admin_url, &name).parse().expect("a PostgreSQL URL");
-        Self { url, place: Place::Server { admin_url, name } }
+        Self { url, place: TestDbLocation::Server { admin_url, name } }
     }
 
     /// Returns the URL of the database.
@@ -91,8 +91,8 @@ impl TestDb {
     /// Returns the folder of a SQLite database. A test may write other files into it.
     pub fn folder(&self) -> Option<&Path> {
         match &self.place {
-            Place::Folder(folder) => Some(folder),
-            Place::Server { .. } => None,
+            TestDbLocation::Folder(folder) => Some(folder),
+            TestDbLocation::Server { .. } => None,
         }
     }
 }
@@ -100,8 +100,8 @@ impl TestDb {
 impl Drop for TestDb {
     fn drop(&mut self) {
         match &self.place {
-            Place::Folder(folder) => drop(std::fs::remove_dir_all(folder)),
-            Place::Server { admin_url, name } => {
+            TestDbLocation::Folder(folder) => drop(std::fs::remove_dir_all(folder)),
+            TestDbLocation::Server { admin_url, name } => {
                 // `drop` cannot await a future, and the runtime of the test may be shutting down. A thread
                 // with a runtime of its own does the work.
                 let (admin_url, name) = (admin_url.clone(), name.clone());

@@ -90,7 +90,7 @@ pub trait Consumer: Send {
 
 /// The right to claim one task. A permit that is dropped without [`Permit::done`], as in a crash, is
 /// redelivered to another worker.
-pub struct Permit(pub(crate) Option<rabbit::Delivery>);
+pub struct Permit(pub(crate) Option<rabbit::DeliveredMessage>);
 
 impl Permit {
     /// Ends the permit, because its claim is settled.

@@ -8,7 +8,7 @@ use domain::platform::{
     Db, audit,
     facts::Fact,
     outbox,
-    tasks::{self, Load, Queue, TaskState},
+    tasks::{self, Queue, QueueLoad, TaskState},
     timers,
 };
 use domain::registry;
@@ -53,7 +53,7 @@ async fn measure(db: &Db, tasks: &[&'static str]) -> Result<(), DbErr> {
             gauge!("smallrun_queue_depth", "queue" => queue.name(), "state" => word).set(float(depth));
         }
         let oldest_at =
-            of(TaskState::Ready).chain(of(TaskState::Running)).map(|load: &Load| load.oldest_at).min();
+            of(TaskState::Ready).chain(of(TaskState::Running)).map(|load: &QueueLoad| load.oldest_at).min();
         gauge!("smallrun_queue_oldest_seconds", "queue" => queue.name()).set(age(now, oldest_at));
         let due_at = of(TaskState::Ready).map(|load| load.due_at).min();
         gauge!("smallrun_queue_lag_seconds", "queue" => queue.name()).set(age(now, due_at));

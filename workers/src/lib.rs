@@ -48,7 +48,7 @@ mod unknown;
 pub use loops::Loops;
 
 use bus::Bus;
-use run::{QueueWorker, Stop};
+use run::{QueueWorker, StopSignal};
 
 /// The dependencies of the workers.
 pub struct WorkerDeps {
@@ -125,7 +125,7 @@ impl Workers {
 /// Running workers. If this is dropped without [`WorkersHandle::stop`], they are aborted, as in a crash.
 pub struct WorkersHandle {
     bus: Arc<dyn Bus>,
-    stop: Stop,
+    stop: StopSignal,
     loops: Loops,
     looping: JoinSet<()>,
 }
@@ -135,7 +135,12 @@ const DRAIN_PERCENT: u32 = 80;
 
 impl WorkersHandle {
     fn over(bus: &Arc<dyn Bus>) -> Self {
-        Self { bus: Arc::clone(bus), stop: Stop::default(), loops: Loops::default(), looping: JoinSet::new() }
+        Self {
+            bus: Arc::clone(bus),
+            stop: StopSignal::default(),
+            loops: Loops::default(),
+            looping: JoinSet::new(),
+        }
     }
 
     /// Starts the loop of a projection. It receives the facts of all processes.

@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
-use tokio::{task::JoinHandle, time::Instant};
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 /// Runs `work` until it completes or `stop` is cancelled. In the latter case the work is dropped and the
 /// result is `None`.
@@ -81,8 +81,8 @@ where
 {
     loops.note(name, |state| *state = LoopState::default());
     loop {
-        let mut running = AbortOnDrop(tokio::spawn(start()));
-        match (&mut running.0).await {
+        let mut running = AbortOnDropHandle::new(tokio::spawn(start()));
+        match (&mut running).await {
             Ok(()) => break,
             Err(error) => {
                 loops.note(name, LoopState::add_defect);
@@ -95,15 +95,6 @@ where
         }
     }
     loops.note(name, |state| state.has_ended = true);
-}
-
-/// A task that is aborted when this is dropped.
-pub(crate) struct AbortOnDrop<T>(pub(crate) JoinHandle<T>);
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 #[cfg(test)]

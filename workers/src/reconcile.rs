@@ -49,10 +49,10 @@ pub async fn run(db: Db, stop: CancellationToken) {
 }
 
 /// The results of one round: the name of each reconciler, and the number of its repairs or its error.
-pub type Round = Vec<(&'static str, Result<u64, DbErr>)>;
+pub type RoundResults = Vec<(&'static str, Result<u64, DbErr>)>;
 
 /// Runs all reconcilers once. A failure of one does not stop the others.
-pub async fn round(db: &Db) -> Round {
+pub async fn round(db: &Db) -> RoundResults {
     let scope = SystemScope::new("reconcile");
     vec![
         done("payment_unheard", payments::ask_unheard(db, &scope)).await,

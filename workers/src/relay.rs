@@ -56,8 +56,8 @@ pub async fn run(db: Db, bus: Arc<dyn Bus>, desk: DeskActivity, stop: Cancellati
     while !stop.is_cancelled() {
         pulse.before_look().await;
         match relay.round().await {
-            Ok(Round { more: true, .. }) => {}
-            Ok(Round { next_due, .. }) => {
+            Ok(RelayRound { more: true, .. }) => {}
+            Ok(RelayRound { next_due, .. }) => {
                 until(&stop, pulse.wait(next_due)).await;
             }
             Err(error) => {
@@ -73,7 +73,7 @@ pub async fn run(db: Db, bus: Arc<dyn Bus>, desk: DeskActivity, stop: Cancellati
 
 /// The work that a round has left.
 #[derive(Default)]
-struct Round {
+struct RelayRound {
     /// Whether there may be more facts to stamp.
     more: bool,
     /// When the next scheduled task comes due.
@@ -99,14 +99,14 @@ struct Relay {
 }
 
 impl Relay {
-    async fn round(&mut self) -> Result<Round, DbErr> {
-        let Some(fence) = self.fence().await? else { return Ok(Round::default()) };
+    async fn round(&mut self) -> Result<RelayRound, DbErr> {
+        let Some(fence) = self.fence().await? else { return Ok(RelayRound::default()) };
         let done = self.relay(fence).await;
         // Audit rows are sealed even if relaying facts failed.
         self.sealing.round(fence).await;
         let (next_due, count) = done?;
         let next_due = [next_due, self.sealing.due()].into_iter().flatten().min();
-        Ok(Round { more: count >= BATCH || self.sealing.is_behind(), next_due })
+        Ok(RelayRound { more: count >= BATCH || self.sealing.is_behind(), next_due })
     }
 
     /// Announces due tasks and stamps one batch of facts. Returns when the next task comes due, and the

@@ -19,19 +19,19 @@ use domain::{
         faults::{self, Point},
         ids::TaskId,
         in_tx,
-        tasks::{self, Claimed, Failure, Outcome, Queue, TaskError, TaskKinds},
+        tasks::{self, AttemptFailure, AttemptOutcome, Claimed, Queue, TaskError, TaskKinds},
         trace::TraceParent,
     },
     reservations::DeskActivity,
 };
 use sea_orm::DbErr;
 use tokio::{task::JoinSet, time::Instant};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument;
 
 use crate::{
     bus::{Bus, Permit},
-    loops::{AbortOnDrop, until},
+    loops::until,
     unknown::warn_once,
 };
 
@@ -71,7 +71,7 @@ pub struct QueueWorker {
 
 /// A stop in two steps.
 #[derive(Debug, Clone, Default)]
-pub struct Stop {
+pub struct StopSignal {
     /// Cancelled: claim no more tasks.
     pub claiming: CancellationToken,
     /// Cancelled: hand back the tasks that still run.
@@ -80,13 +80,13 @@ pub struct Stop {
 
 impl QueueWorker {
     /// Claims and runs tasks until `stop` is cancelled and the last running task has ended.
-    pub async fn run(self, stop: Stop) {
+    pub async fn run(self, stop: StopSignal) {
         let worker = Arc::new(self);
         let mut consumer =
             worker.bus.consumer(worker.queue, u16::try_from(worker.concurrency).unwrap_or(u16::MAX));
         let mut running = JoinSet::new();
         let in_hand = InHand::default();
-        let _renewing = AbortOnDrop(tokio::spawn(Arc::clone(&worker).renew(in_hand.clone())));
+        let _renewing = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&worker).renew(in_hand.clone())));
         while !stop.claiming.is_cancelled() {
             while running.try_join_next().is_some() {}
             if worker.queue.can_wait() {
@@ -169,7 +169,7 @@ impl QueueWorker {
     async fn attempt(
         self: Arc<Self>,
         claimed: Claimed,
-        held: Held,
+        held: InHandGuard,
         permit: Option<Permit>,
         hand_back: CancellationToken,
     ) {
@@ -220,25 +220,25 @@ impl QueueWorker {
             kinds.run(&db, &claimed_too).await?;
             Ok(faults::point(Point::ConsumeHandled).await?)
         });
-        let mut running = AbortOnDrop(tokio::spawn(handling.in_current_span()));
+        let mut running = AbortOnDropHandle::new(tokio::spawn(handling.in_current_span()));
         let failure = tokio::select! {
-            ended = &mut running.0 => match ended {
+            ended = &mut running => match ended {
                 Ok(Ok(())) => return Ended::Done,
-                Ok(Err(TaskError::Retry(error))) => Failure::new(Outcome::Retry, chain(error.as_ref())),
-                Ok(Err(TaskError::Discard(error))) => Failure::new(Outcome::Discard, chain(error.as_ref())),
-                Ok(Err(error @ TaskError::Unreadable(_))) => Failure::new(Outcome::Unreadable, chain(&error)),
+                Ok(Err(TaskError::Retry(error))) => AttemptFailure::new(AttemptOutcome::Retry, chain(error.as_ref())),
+                Ok(Err(TaskError::Discard(error))) => AttemptFailure::new(AttemptOutcome::Discard, chain(error.as_ref())),
+                Ok(Err(error @ TaskError::Unreadable(_))) => AttemptFailure::new(AttemptOutcome::Unreadable, chain(&error)),
                 Ok(Err(TaskError::Unknown { what, name })) => {
                     warn_once(what, &name);
                     return Ended::Left;
                 }
-                Err(error) => Failure::new(Outcome::Panic, error.to_string()),
+                Err(error) => AttemptFailure::new(AttemptOutcome::Panic, error.to_string()),
             },
             () = tokio::time::sleep(self.task_time_max) => {
-                Failure::new(Outcome::TimedOut, format!("it took longer than {:?}", self.task_time_max))
+                AttemptFailure::new(AttemptOutcome::TimedOut, format!("it took longer than {:?}", self.task_time_max))
             }
             () = hand_back.cancelled() => return Ended::HandedBack,
         };
-        if failure.outcome == Outcome::Discard || claimed.is_last() {
+        if failure.outcome == AttemptOutcome::Discard || claimed.is_last() {
             Ended::Dead(failure)
         } else {
             Ended::Again(failure)
@@ -267,12 +267,12 @@ impl QueueWorker {
             }
             Ended::Again(failure) => {
                 let wait = match failure.outcome {
-                    Outcome::Unreadable => UNKNOWN_AGAIN,
-                    Outcome::Retry
-                    | Outcome::Discard
-                    | Outcome::TimedOut
-                    | Outcome::Panic
-                    | Outcome::Lost => backoff(db.entropy(), claimed.attempt),
+                    AttemptOutcome::Unreadable => UNKNOWN_AGAIN,
+                    AttemptOutcome::Retry
+                    | AttemptOutcome::Discard
+                    | AttemptOutcome::TimedOut
+                    | AttemptOutcome::Panic
+                    | AttemptOutcome::Lost => backoff(db.entropy(), claimed.attempt),
                 };
                 tracing::warn!(
                     outcome = failure.outcome.word(),
@@ -314,9 +314,9 @@ impl InHand {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn hold(&self, id: TaskId) -> Held {
+    fn hold(&self, id: TaskId) -> InHandGuard {
         self.locked().insert(id);
-        Held { id, of: self.clone() }
+        InHandGuard { id, of: self.clone() }
     }
 
     fn ids(&self) -> Vec<TaskId> {
@@ -325,12 +325,12 @@ impl InHand {
 }
 
 /// A running task. It is removed from [`InHand`] on drop.
-struct Held {
+struct InHandGuard {
     id: TaskId,
     of: InHand,
 }
 
-impl Drop for Held {
+impl Drop for InHandGuard {
     fn drop(&mut self) {
         self.of.locked().remove(&self.id);
     }
@@ -340,9 +340,9 @@ impl Drop for Held {
 enum Ended {
     Done,
     /// The task is retried after a delay.
-    Again(Failure),
+    Again(AttemptFailure),
     /// The task is a dead letter.
-    Dead(Failure),
+    Dead(AttemptFailure),
     HandedBack,
     /// The task is left to a newer version.
     Left,
@@ -367,9 +367,14 @@ impl Ended {
         };
         count_end(claimed, failure.outcome.word());
         match failure.outcome {
-            Outcome::Panic => metrics::counter!("smallrun_task_panics_total", &labels).increment(1),
-            Outcome::TimedOut => metrics::counter!("smallrun_task_timeouts_total", &labels).increment(1),
-            Outcome::Retry | Outcome::Discard | Outcome::Lost | Outcome::Unreadable => {}
+            AttemptOutcome::Panic => metrics::counter!("smallrun_task_panics_total", &labels).increment(1),
+            AttemptOutcome::TimedOut => {
+                metrics::counter!("smallrun_task_timeouts_total", &labels).increment(1)
+            }
+            AttemptOutcome::Retry
+            | AttemptOutcome::Discard
+            | AttemptOutcome::Lost
+            | AttemptOutcome::Unreadable => {}
         }
     }
 }

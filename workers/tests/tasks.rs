@@ -21,9 +21,9 @@ use domain::platform::{
     mail::{LinkBase, Mail, MailError, Mailer, SendMail},
     page::Page,
     tasks::{
-        self, ATTEMPTS_MAX, Claimed, DiscardReason, DiscardRefusal, FAILURES_MAX, Failure, LEASE_SECS,
-        NewTask, Outcome, Queue, RequeueRefusal, Task, TaskError, TaskFailure, TaskFilter, TaskKinds,
-        TaskRow, TaskSort, TaskState,
+        self, ATTEMPTS_MAX, AttemptFailure, AttemptOutcome, Claimed, DiscardReason, DiscardRefusal,
+        FAILURES_MAX, LEASE_SECS, NewTask, Queue, RequeueRefusal, Task, TaskError, TaskFailure, TaskFilter,
+        TaskKinds, TaskRow, TaskSort, TaskState,
     },
     trace::TraceParent,
 };
@@ -39,7 +39,7 @@ use uuid::Uuid;
 use workers::{
     announce,
     bus::{Bus, embedded::EmbeddedBus},
-    run::{QueueWorker, Stop},
+    run::{QueueWorker, StopSignal},
 };
 
 const ACTOR: Actor = Actor::System("test");
@@ -149,12 +149,12 @@ async fn failures(db: &Db, id: TaskId) -> Vec<TaskFailure> {
     failures
 }
 
-async fn history(db: &Db, id: TaskId) -> Vec<(i32, Outcome)> {
+async fn history(db: &Db, id: TaskId) -> Vec<(i32, AttemptOutcome)> {
     failures(db, id).await.iter().map(|failure| (failure.attempt, failure.outcome)).collect()
 }
 
 /// Returns the expected history of attempts with equal outcomes.
-fn alike(attempts: std::ops::RangeInclusive<i32>, outcome: Outcome) -> Vec<(i32, Outcome)> {
+fn alike(attempts: std::ops::RangeInclusive<i32>, outcome: AttemptOutcome) -> Vec<(i32, AttemptOutcome)> {
     attempts.map(|attempt| (attempt, outcome)).collect()
 }
 
@@ -214,7 +214,7 @@ fn ports() -> Ports {
 }
 
 struct Worker {
-    stop: Stop,
+    stop: StopSignal,
     task: JoinHandle<()>,
 }
 
@@ -229,7 +229,7 @@ impl Worker {
 
     fn of(db: &Db, listener: Listener, concurrency: usize, task_time_max: Duration) -> Self {
         let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::new(db.clone()));
-        let stop = Stop::default();
+        let stop = StopSignal::default();
         tokio::spawn(announce::run(db.clone(), Arc::clone(&bus), stop.claiming.clone()));
         let kinds = registry::tasks(ports()).and(TaskKinds::default().with::<Numbered>(listener));
         let worker = QueueWorker {
@@ -353,7 +353,7 @@ on_both! {
         let attempts = usize::try_from(ATTEMPTS_MAX).unwrap();
         assert_eq!(recorder.seen().len(), attempts);
         let letter = dead(&kit.db).await.remove(0);
-        assert_eq!(history(&kit.db, letter.id).await, alike(1..=ATTEMPTS_MAX, Outcome::Retry));
+        assert_eq!(history(&kit.db, letter.id).await, alike(1..=ATTEMPTS_MAX, AttemptOutcome::Retry));
         let back = tasks::requeue(&kit.db, &admin(), letter.id).await.unwrap();
         assert_eq!(
             (back.state, back.attempt, back.attempts_max),
@@ -367,7 +367,7 @@ on_both! {
         .await;
         assert_eq!(
             history(&kit.db, letter.id).await,
-            alike(1..=2 * ATTEMPTS_MAX, Outcome::Retry),
+            alike(1..=2 * ATTEMPTS_MAX, AttemptOutcome::Retry),
             "the limit of attempts was extended"
         );
         worker.end().await;
@@ -375,7 +375,7 @@ on_both! {
 
     async fn the_history_of_a_task_is_bounded_and_deleted_with_it(kit: Kit) {
         enqueue(&kit.db, task(1)).await;
-        let failure = Failure::new(Outcome::Retry, "no ".repeat(5_000));
+        let failure = AttemptFailure::new(AttemptOutcome::Retry, "no ".repeat(5_000));
         let rounds = FAILURES_MAX + 6;
         for _ in 0..rounds {
             execute(&kit.db, "UPDATE tasks SET attempts_max = 100").await;
@@ -387,7 +387,7 @@ on_both! {
             );
         }
         let id = listed(&kit.db, TaskFilter::default()).await.remove(0).id;
-        assert_eq!(history(&kit.db, id).await, alike(7..=rounds, Outcome::Retry));
+        assert_eq!(history(&kit.db, id).await, alike(7..=rounds, AttemptOutcome::Retry));
         assert!(failures(&kit.db, id).await.iter().all(|failure| failure.error.len() == 2_000));
         let claimed = claim(&kit.db).await.remove(0);
         assert!(in_tx(&kit.db, ACTOR, async |tx| tasks::finish(tx, &claimed).await).await.unwrap());
@@ -403,7 +403,7 @@ on_both! {
         let present = claim(&other).await.remove(0);
         assert_eq!((present.id, present.attempt), (stalled.id, 2));
         let before = kit.state().await;
-        let failure = Failure::new(Outcome::Discard, "never");
+        let failure = AttemptFailure::new(AttemptOutcome::Discard, "never");
         let ours = in_tx(&kit.db, ACTOR, async |tx| {
             Ok::<_, sea_orm::DbErr>([
                 tasks::finish(tx, &stalled).await?,
@@ -438,7 +438,7 @@ on_both! {
         assert_eq!(depth(&kit.db, TaskState::Ready).await, 1, "the task still waits for its retry");
         worker.end().await;
         let id = listed(&kit.db, TaskFilter::default()).await.remove(0).id;
-        assert_eq!(history(&kit.db, id).await, [(1, Outcome::Lost), (2, Outcome::Retry)]);
+        assert_eq!(history(&kit.db, id).await, [(1, AttemptOutcome::Lost), (2, AttemptOutcome::Retry)]);
     }
 
     async fn a_panic_does_not_affect_other_tasks(kit: Kit) {
@@ -455,7 +455,7 @@ on_both! {
             .await
             .remove(0);
         let failed = failures(&kit.db, row.id).await;
-        assert_eq!(failed.iter().map(|failure| failure.outcome).collect::<Vec<_>>(), [Outcome::Panic]);
+        assert_eq!(failed.iter().map(|failure| failure.outcome).collect::<Vec<_>>(), [AttemptOutcome::Panic]);
         assert!(failed.iter().all(|failure| failure.error.contains("a panic in a test")), "{failed:?}");
         later(&kit);
         peace(&kit.db).await;
@@ -470,7 +470,7 @@ on_both! {
         recorder.saw(1).await;
         eventually(async || depth(&kit.db, TaskState::Ready).await == 1).await;
         let row = listed(&kit.db, TaskFilter::default()).await.remove(0);
-        assert_eq!(history(&kit.db, row.id).await, [(1, Outcome::TimedOut)]);
+        assert_eq!(history(&kit.db, row.id).await, [(1, AttemptOutcome::TimedOut)]);
         later(&kit);
         peace(&kit.db).await;
         worker.end().await;
@@ -506,7 +506,7 @@ on_both! {
             (letter.attempt, letter.last_error.as_deref()),
             (ATTEMPTS_MAX, Some("its worker fell silent"))
         );
-        assert_eq!(history(&kit.db, letter.id).await, alike(1..=ATTEMPTS_MAX, Outcome::Lost));
+        assert_eq!(history(&kit.db, letter.id).await, alike(1..=ATTEMPTS_MAX, AttemptOutcome::Lost));
     }
 
     async fn a_stop_hands_back_tasks_that_do_not_finish_in_time(kit: Kit) {
@@ -657,7 +657,7 @@ on_both! {
         assert_eq!(recorder.seen(), [(2, 1)]);
         worker.end().await;
         let letter = dead(&kit.db).await.remove(0);
-        assert_eq!(history(&kit.db, letter.id).await, alike(1..=ATTEMPTS_MAX, Outcome::Unreadable));
+        assert_eq!(history(&kit.db, letter.id).await, alike(1..=ATTEMPTS_MAX, AttemptOutcome::Unreadable));
         let error = letter.last_error.unwrap();
         assert_eq!(error, "this version cannot read the task: missing field `number`");
     }
@@ -681,7 +681,7 @@ on_both! {
         assert_eq!(tasks::take_back(&kit.db, &SystemScope::new("start")).await.unwrap(), 1);
         assert_eq!((depth(&kit.db, TaskState::Ready).await, depth(&kit.db, TaskState::Dead).await), (1, 1));
         for row in listed(&kit.db, TaskFilter::default()).await {
-            assert_eq!((row.lease_until, history(&kit.db, row.id).await), (None, vec![(1, Outcome::Lost)]));
+            assert_eq!((row.lease_until, history(&kit.db, row.id).await), (None, vec![(1, AttemptOutcome::Lost)]));
         }
     }
 

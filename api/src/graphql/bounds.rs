@@ -16,7 +16,7 @@ use domain::{
         policy::{PRICE_MINOR_MAX, VARIANTS_MAX},
         sheet::ROWS_MAX,
     },
-    creators::{CreatorName, Place, Tagline},
+    creators::{CreatorName, CreatorPlace, Tagline},
     drops::terms,
     platform::{
         idempotency::{self, IdempotencyKey},
@@ -27,7 +27,7 @@ use domain::{
     },
     reservations::{
         LINE_UNITS_MAX, LINES_MAX, TARIFFS_MAX,
-        address::{City, Phone, PostalCode, Recipient, Street},
+        address::{City, Phone, PostalCode, RecipientName, Street},
         decide::OPEN_HOLDS_MAX,
         legal::LegalTitle,
     },
@@ -64,7 +64,7 @@ fn bounds() -> Vec<(&'static str, String)> {
         ("TOKENS", digits(TOKENS_MAX)),
         // Creators
         ("CREATOR_NAME_CHARS", digits(CreatorName::MAX)),
-        ("PLACE_CHARS", digits(Place::MAX)),
+        ("PLACE_CHARS", digits(CreatorPlace::MAX)),
         ("TAGLINE_CHARS", digits(Tagline::MAX)),
         // The catalogue; drops have titles, summaries and prices of the same form
         ("GRAMS", digits(Grams::MAX)),
@@ -97,7 +97,7 @@ fn bounds() -> Vec<(&'static str, String)> {
         ("OPEN_HOLDS", word(OPEN_HOLDS_MAX)),
         ("PHONE_CHARS", digits(Phone::MAX)),
         ("POSTAL_CODE_CHARS", digits(PostalCode::MAX)),
-        ("RECIPIENT_CHARS", digits(Recipient::MAX)),
+        ("RECIPIENT_CHARS", digits(RecipientName::MAX)),
         ("STREET_CHARS", digits(Street::MAX)),
         ("TARIFFS", digits(TARIFFS_MAX)),
         // Tasks

@@ -17,14 +17,14 @@ use edge::RequestContext;
 
 use super::{
     errors::{Internal, denied},
-    loaders::{Edge, Loader},
-    payload::Stop,
+    loaders::{GraphEdge, Loader},
+    payload::MutationStop,
     user_error::ErrorCode,
 };
 use crate::live::Live;
 
 /// What resolvers need, independently of the request.
-pub(crate) struct Shared {
+pub(crate) struct ApiContext {
     pub(crate) db: Db,
     pub(crate) desk: Desk,
     pub(crate) gateways: Gateways,
@@ -42,14 +42,17 @@ pub(crate) trait Reach {
     fn loader(&self) -> &Loader;
     /// Loads the value of an edge. All keys of an edge that the request's resolvers ask for are loaded
     /// together.
-    fn load<K: Edge>(&self, key: K) -> impl Future<Output = async_graphql::Result<Option<K::Value>>> + Send;
+    fn load<K: GraphEdge>(
+        &self,
+        key: K,
+    ) -> impl Future<Output = async_graphql::Result<Option<K::Value>>> + Send;
     /// Returns the scope of an action, or the error that says why the action is denied.
     fn scope<A: Action>(&self, action: A) -> async_graphql::Result<A::Scope>;
     /// Like [`scope`](Self::scope), but returns `None` for another tenant's thing, which must read as
     /// missing.
     fn scope_if_found<A: Action>(&self, action: A) -> async_graphql::Result<Option<A::Scope>>;
     /// Like [`scope`](Self::scope), for a mutation whose input field `path` names the thing.
-    fn scope_at<A: Action, C: ErrorCode>(&self, action: A, path: &str) -> Result<A::Scope, Stop<C>>;
+    fn scope_at<A: Action, C: ErrorCode>(&self, action: A, path: &str) -> Result<A::Scope, MutationStop<C>>;
     /// Returns the scope in which a mutation may change a creator's things. `path` is the input field that
     /// led to the creator. Pass `None` for the creator of a thing that does not exist: the error is the same
     /// as for another tenant's thing.
@@ -58,18 +61,18 @@ pub(crate) trait Reach {
         creator: impl Into<Option<CreatorId>>,
         permission: Permission,
         path: &str,
-    ) -> Result<CreatorScope, Stop<C>>;
+    ) -> Result<CreatorScope, MutationStop<C>>;
     /// Returns what the viewer may see of the catalogue and of drops.
     fn sight(&self) -> async_graphql::Result<Sight>;
 }
 
 impl Reach for Context<'_> {
     fn db(&self) -> &Db {
-        &self.data_unchecked::<Arc<Shared>>().db
+        &self.data_unchecked::<Arc<ApiContext>>().db
     }
 
     fn desk(&self) -> &Desk {
-        &self.data_unchecked::<Arc<Shared>>().desk
+        &self.data_unchecked::<Arc<ApiContext>>().desk
     }
 
     fn request(&self) -> &RequestContext {
@@ -81,18 +84,18 @@ impl Reach for Context<'_> {
     }
 
     fn gateways(&self) -> &Gateways {
-        &self.data_unchecked::<Arc<Shared>>().gateways
+        &self.data_unchecked::<Arc<ApiContext>>().gateways
     }
 
     fn live(&self) -> &Live {
-        &self.data_unchecked::<Arc<Shared>>().live
+        &self.data_unchecked::<Arc<ApiContext>>().live
     }
 
     fn loader(&self) -> &Loader {
         self.data_unchecked::<Loader>()
     }
 
-    async fn load<K: Edge>(&self, key: K) -> async_graphql::Result<Option<K::Value>> {
+    async fn load<K: GraphEdge>(&self, key: K) -> async_graphql::Result<Option<K::Value>> {
         self.loader().load_one(key).await.internal()
     }
 
@@ -108,8 +111,8 @@ impl Reach for Context<'_> {
         }
     }
 
-    fn scope_at<A: Action, C: ErrorCode>(&self, action: A, path: &str) -> Result<A::Scope, Stop<C>> {
-        authorize(self.viewer(), action).map_err(|why| Stop::denied(why, path))
+    fn scope_at<A: Action, C: ErrorCode>(&self, action: A, path: &str) -> Result<A::Scope, MutationStop<C>> {
+        authorize(self.viewer(), action).map_err(|why| MutationStop::denied(why, path))
     }
 
     fn manage<C: ErrorCode>(
@@ -117,7 +120,7 @@ impl Reach for Context<'_> {
         creator: impl Into<Option<CreatorId>>,
         permission: Permission,
         path: &str,
-    ) -> Result<CreatorScope, Stop<C>> {
+    ) -> Result<CreatorScope, MutationStop<C>> {
         let nobody = CreatorId::from_uuid(uuid::Uuid::nil());
         self.scope_at(Manage { creator: creator.into().unwrap_or(nobody), permission }, path)
     }

@@ -22,7 +22,7 @@ use domain::platform::{
     idempotency::IdempotencyKey,
     ids::IdError,
     slugs::Slug,
-    text::{Line, TextError},
+    text::{TextError, TextLine},
 };
 
 use super::{context, errors::bad_input, money::MoneyInput};
@@ -216,8 +216,8 @@ pub(crate) fn slug(text: &str) -> Result<Slug, String> {
 }
 
 /// Reads a line that may be empty.
-pub(crate) fn line_or_none<const MAX: usize>(text: &str) -> Result<Option<Line<MAX>>, TextError> {
-    if text.trim().is_empty() { Ok(None) } else { Line::new(text).map(Some) }
+pub(crate) fn line_or_none<const MAX: usize>(text: &str) -> Result<Option<TextLine<MAX>>, TextError> {
+    if text.trim().is_empty() { Ok(None) } else { TextLine::new(text).map(Some) }
 }
 
 /// Reads a count: a number that must not be negative.

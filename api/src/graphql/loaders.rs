@@ -44,7 +44,7 @@ pub(crate) struct Loaders {
 }
 
 /// An edge of the graph, identified by its key.
-pub(crate) trait Edge: Copy + Eq + Hash + Send + Sync + 'static {
+pub(crate) trait GraphEdge: Copy + Eq + Hash + Send + Sync + 'static {
     /// The value of a key.
     type Value: Clone + Send + Sync + 'static;
 
@@ -64,7 +64,7 @@ macro_rules! edge {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub(crate) struct $key(pub(crate) $id);
 
-        impl crate::graphql::loaders::Edge for $key {
+        impl crate::graphql::loaders::GraphEdge for $key {
             type Value = $value;
 
             fn load(
@@ -88,23 +88,23 @@ macro_rules! edge {
 pub(crate) use edge;
 
 /// The result of a batch, or its failure. All resolvers that wait for the batch share it.
-type Found<K> = Result<Arc<HashMap<K, <K as Edge>::Value>>, Arc<DbErr>>;
+type BatchResult<K> = Result<Arc<HashMap<K, <K as GraphEdge>::Value>>, Arc<DbErr>>;
 
 /// The keys of one edge that are loaded together.
-struct Batch<K: Edge>(Mutex<BatchState<K>>);
+struct Batch<K: GraphEdge>(Mutex<BatchState<K>>);
 
-struct BatchState<K: Edge> {
+struct BatchState<K: GraphEdge> {
     keys: Vec<K>,
     waiting: Vec<Waker>,
-    found: Option<Found<K>>,
+    found: Option<BatchResult<K>>,
 }
 
-impl<K: Edge> Batch<K> {
+impl<K: GraphEdge> Batch<K> {
     fn new() -> Self {
         Self(Mutex::new(BatchState { keys: Vec::new(), waiting: Vec::new(), found: None }))
     }
 
-    fn poll(&self, context: &Context<'_>) -> Poll<Found<K>> {
+    fn poll(&self, context: &Context<'_>) -> Poll<BatchResult<K>> {
         let mut state = locked(&self.0);
         match &state.found {
             Some(found) => Poll::Ready(found.clone()),
@@ -115,7 +115,7 @@ impl<K: Edge> Batch<K> {
         }
     }
 
-    async fn run(&self, shared: Arc<Shared>) {
+    async fn run(&self, shared: Arc<SharedLoaders>) {
         let asked: HashSet<K> = mem::take(&mut locked(&self.0).keys).into_iter().collect();
         // Another batch may have loaded some of these keys in the meantime.
         let (mut found, mut missing) = (HashMap::with_capacity(asked.len()), Vec::new());
@@ -145,9 +145,9 @@ impl<K: Edge> Batch<K> {
 
 /// The loader of one request.
 #[derive(Clone)]
-pub(crate) struct Loader(Arc<Shared>);
+pub(crate) struct Loader(Arc<SharedLoaders>);
 
-struct Shared {
+struct SharedLoaders {
     loaders: Arc<Loaders>,
     /// The batch of each edge that still accepts keys.
     open: Mutex<HashMap<TypeId, Box<dyn Any + Send>>>,
@@ -158,10 +158,10 @@ struct Shared {
 }
 
 /// The earlier results of one edge.
-type Known<K> = HashMap<K, Option<<K as Edge>::Value>>;
+type Known<K> = HashMap<K, Option<<K as GraphEdge>::Value>>;
 
-impl Shared {
-    fn keep<K: Edge>(&self, asked: Vec<K>, found: &HashMap<K, K::Value>) {
+impl SharedLoaders {
+    fn keep<K: GraphEdge>(&self, asked: Vec<K>, found: &HashMap<K, K::Value>) {
         let Some(known) = &self.known else { return };
         let mut known = locked(known);
         let known = known.entry(TypeId::of::<K>()).or_insert_with(|| Box::new(Known::<K>::new()));
@@ -170,7 +170,7 @@ impl Shared {
         }
     }
 
-    fn known<K: Edge>(&self, key: K) -> Option<Option<K::Value>> {
+    fn known<K: GraphEdge>(&self, key: K) -> Option<Option<K::Value>> {
         locked(self.known.as_ref()?).get(&TypeId::of::<K>())?.downcast_ref::<Known<K>>()?.get(&key).cloned()
     }
 }
@@ -179,7 +179,7 @@ impl Loader {
     /// Makes the loader of one request. If `keeps` is set, it never reads the same key twice.
     pub(crate) fn new(loaders: Loaders, keeps: bool) -> Self {
         let known = keeps.then(Mutex::default);
-        Self(Arc::new(Shared {
+        Self(Arc::new(SharedLoaders {
             loaders: Arc::new(loaders),
             open: Mutex::default(),
             queued: Mutex::default(),
@@ -195,7 +195,7 @@ impl Loader {
     }
 
     /// Loads the value of one key.
-    pub(crate) async fn load_one<K: Edge>(&self, key: K) -> Result<Option<K::Value>, Arc<DbErr>> {
+    pub(crate) async fn load_one<K: GraphEdge>(&self, key: K) -> Result<Option<K::Value>, Arc<DbErr>> {
         if let Some(known) = self.0.known(key) {
             return Ok(known);
         }
@@ -203,7 +203,10 @@ impl Loader {
     }
 
     /// Loads the values of many keys.
-    pub(crate) async fn load_many<K: Edge>(&self, keys: &[K]) -> Result<HashMap<K, K::Value>, Arc<DbErr>> {
+    pub(crate) async fn load_many<K: GraphEdge>(
+        &self,
+        keys: &[K],
+    ) -> Result<HashMap<K, K::Value>, Arc<DbErr>> {
         if keys.is_empty() {
             return Ok(HashMap::new());
         }
@@ -211,14 +214,14 @@ impl Loader {
         Ok(keys.iter().filter_map(|key| Some((*key, found.get(key)?.clone()))).collect())
     }
 
-    async fn found<K: Edge>(&self, keys: impl IntoIterator<Item = K>) -> Found<K> {
+    async fn found<K: GraphEdge>(&self, keys: impl IntoIterator<Item = K>) -> BatchResult<K> {
         let batch = self.batch::<K>();
         locked(&batch.0).keys.extend(keys);
         poll_fn(|context| batch.poll(context)).await
     }
 
     /// Returns the batch of an edge that accepts keys now.
-    fn batch<K: Edge>(&self) -> Arc<Batch<K>> {
+    fn batch<K: GraphEdge>(&self) -> Arc<Batch<K>> {
         let mut open = locked(&self.0.open);
         if let Some(batch) =
             open.get(&TypeId::of::<K>()).and_then(|batch| batch.downcast_ref::<Arc<Batch<K>>>())

@@ -14,7 +14,7 @@ use super::{
 
 /// The ways in which a mutation ends without success.
 #[derive(Debug)]
-pub(crate) enum Stop<C: ErrorCode> {
+pub(crate) enum MutationStop<C: ErrorCode> {
     /// The payload has errors.
     Refused {
         errors: Vec<UserError<C>>,
@@ -25,7 +25,7 @@ pub(crate) enum Stop<C: ErrorCode> {
     Error(Error),
 }
 
-impl<C: ErrorCode> Stop<C> {
+impl<C: ErrorCode> MutationStop<C> {
     /// Ends the mutation with errors in the payload and no time to wait.
     pub(crate) fn refused(errors: Vec<UserError<C>>) -> Self {
         Self::Refused { errors, retry_after_secs: None }
@@ -47,13 +47,13 @@ impl<C: ErrorCode> Stop<C> {
     }
 }
 
-impl<C: ErrorCode> From<Error> for Stop<C> {
+impl<C: ErrorCode> From<Error> for MutationStop<C> {
     fn from(error: Error) -> Self {
         Self::Error(error)
     }
 }
 
-impl<C: ErrorCode> From<InvalidInput> for Stop<C> {
+impl<C: ErrorCode> From<InvalidInput> for MutationStop<C> {
     fn from(InvalidInput(faults): InvalidInput) -> Self {
         let errors = faults.into_iter().map(|fault| UserError {
             code: C::INVALID,
@@ -64,7 +64,7 @@ impl<C: ErrorCode> From<InvalidInput> for Stop<C> {
     }
 }
 
-impl<C, R> From<OpError<R>> for Stop<C>
+impl<C, R> From<OpError<R>> for MutationStop<C>
 where
     C: CodeOf<R>,
     R: std::fmt::Debug + std::fmt::Display + Copy + Send + Sync + 'static,
@@ -103,12 +103,12 @@ pub(crate) trait Payload: Sized {
 /// Runs the work of a mutation. `?` in the work ends the mutation, and errors that the user can fix go into
 /// the payload.
 pub(crate) async fn answer<P: Payload>(
-    work: impl Future<Output = Result<P, Stop<P::Code>>> + Send,
+    work: impl Future<Output = Result<P, MutationStop<P::Code>>> + Send,
 ) -> async_graphql::Result<P> {
     match work.await {
         Ok(payload) => Ok(payload),
-        Err(Stop::Error(error)) => Err(error),
-        Err(Stop::Refused { errors, retry_after_secs }) => Ok(P::refused(errors, retry_after_secs)),
+        Err(MutationStop::Error(error)) => Err(error),
+        Err(MutationStop::Refused { errors, retry_after_secs }) => Ok(P::refused(errors, retry_after_secs)),
     }
 }
 

@@ -85,23 +85,23 @@ async fn products(
 }
 
 /// How far the catalogue has been read.
-enum Place {
+enum ExportPosition {
     Start,
     After(ProductId),
     End,
 }
 
 fn sheet(db: Db, scope: CreatorScope) -> impl Stream<Item = Result<Bytes, ExportError>> {
-    stream::try_unfold(Place::Start, move |place| {
+    stream::try_unfold(ExportPosition::Start, move |place| {
         let db = db.clone();
         async move {
             let after = match place {
-                Place::Start => None,
-                Place::After(product) => Some(product),
-                Place::End => return Ok(None),
+                ExportPosition::Start => None,
+                ExportPosition::After(product) => Some(product),
+                ExportPosition::End => return Ok(None),
             };
             let part = export_part(&db, &scope, after).await.inspect_err(|error| drop(internal(error)))?;
-            Ok(Some((Bytes::from(part.bytes), part.after.map_or(Place::End, Place::After))))
+            Ok(Some((Bytes::from(part.bytes), part.after.map_or(ExportPosition::End, ExportPosition::After))))
         }
     })
 }

@@ -56,13 +56,13 @@ fn read() -> Route {
 /// The parameters of a link or a form. They contain secrets, hence no `Debug`.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Sent {
+struct LinkForm {
     code: String,
     password: String,
     again: String,
 }
 
-impl Sent {
+impl LinkForm {
     /// Parses `name=value&…`. Other names, such as those that mailing programs add, are ignored.
     fn parse(text: &str) -> Option<Self> {
         web::Query::<Self>::from_query(text).ok().map(web::Query::into_inner)
@@ -78,7 +78,7 @@ impl Sent {
 
 /// Returns the code in the address of a link.
 fn code_of(request: &HttpRequest) -> Option<Secret> {
-    Sent::parse(request.query_string())?.code()
+    LinkForm::parse(request.query_string())?.code()
 }
 
 /// `GET /confirm-email?code=…`
@@ -241,7 +241,7 @@ async fn show_open_session(request: HttpRequest, api: web::Data<Api>) -> HttpRes
 }
 
 /// Reads a form of these pages; the error is the complete refusal.
-async fn take_form(request: &HttpRequest, body: web::Payload, api: &Api) -> Result<Sent, HttpResponse> {
+async fn take_form(request: &HttpRequest, body: web::Payload, api: &Api) -> Result<LinkForm, HttpResponse> {
     if is_from_elsewhere(request) {
         let main = "<p role=\"alert\">Another site sent this form. \
              Open the link in the letter, and use the button there.</p>";
@@ -259,7 +259,7 @@ async fn take_form(request: &HttpRequest, body: web::Payload, api: &Api) -> Resu
     }
     let bounds = Bounds { bytes_max: BODY_MAX, within: api.edge.http.body_within };
     let body = read_body(request, body, bounds).await.map_err(|why| unread(cannot_read(why.status())))?;
-    let sent = String::from_utf8(body).ok().and_then(|text| Sent::parse(&text));
+    let sent = String::from_utf8(body).ok().and_then(|text| LinkForm::parse(&text));
     sent.ok_or_else(|| cannot_read(StatusCode::BAD_REQUEST))
 }
 
@@ -410,7 +410,7 @@ mod tests {
     #[test]
     fn a_code_consists_of_letters_digits_and_underscores() {
         let code = |query: &str| {
-            Sent::parse(query).and_then(|sent| sent.code()).map(|code| code.expose().to_owned())
+            LinkForm::parse(query).and_then(|sent| sent.code()).map(|code| code.expose().to_owned())
         };
         assert_eq!(code("utm_source=x&code=sr_link_0aZ").as_deref(), Some("sr_link_0aZ"));
         let long = format!("code={}", "a".repeat(201));

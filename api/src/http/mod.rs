@@ -19,7 +19,7 @@ mod webhooks;
 use std::{sync::Arc, time::Duration};
 
 use actix_web::web;
-use edge::Edge;
+use edge::HttpEdge;
 
 pub use around::around;
 
@@ -44,7 +44,7 @@ pub fn configure(config: &mut web::ServiceConfig, shared: &SharedEdge) {
 /// The edge with the API behind it, shared by the workers of a server.
 #[derive(Clone)]
 pub struct SharedEdge {
-    edge: Arc<Edge>,
+    edge: Arc<HttpEdge>,
     api: web::Data<Api>,
     backend: Arc<ApiBackend>,
     operations: web::Data<health::Operations>,
@@ -66,7 +66,7 @@ impl SharedEdge {
 /// Creates the edge. Operations run on the current runtime. The first call in a process builds the schema.
 pub fn edge(api: Api) -> SharedEdge {
     let backend = Arc::new(ApiBackend::new(&api));
-    let edge = Edge::start(
+    let edge = HttpEdge::start(
         api.edge.clone(),
         profile(),
         Arc::<ApiBackend>::clone(&backend),

@@ -127,7 +127,7 @@ async fn lists(kit: &Kit) -> Vec<(&'static str, List)> {
     use domain::accounts::{CreateAccount, Email, create_admin, open_session_for};
     let email = Email::new("root@example.org").unwrap();
     let request =
-        CreateAccount { email, name: domain::platform::text::Line::new("Root").unwrap(), password: None };
+        CreateAccount { email, name: domain::platform::text::TextLine::new("Root").unwrap(), password: None };
     let root = create_admin(&kit.db, &system(), request).await.unwrap().id;
     let admin = async || {
         open_session_for(&kit.db, &system(), root).await.unwrap().unwrap().secret.expose().to_owned()

@@ -9,8 +9,8 @@ use domain::{
         ids::{CheckoutId, PaymentId, TaskId},
         in_tx,
         mail::SendMail,
-        tasks::{self, Claimed, Failure, NewTask, Outcome, Queue, Task, TaskFilter},
-        text::Line,
+        tasks::{self, AttemptFailure, AttemptOutcome, Claimed, NewTask, Queue, Task, TaskFilter},
+        text::TextLine,
     },
     reservations::{letters::HeldLetter, tasks::LapseCheckout},
 };
@@ -29,7 +29,7 @@ const KINDS: [&str; 3] = [SendMail::KIND, AdvancePayment::KIND, CancelPayment::K
 async fn admin(kit: &Kit) -> String {
     let request = CreateAccount {
         email: Email::new("root@example.org").unwrap(),
-        name: Line::new("Root").unwrap(),
+        name: TextLine::new("Root").unwrap(),
         password: None,
     };
     let account = create_admin(&kit.db, &system(), request).await.unwrap();
@@ -89,7 +89,10 @@ async fn bury_letters(kit: &Kit) -> Vec<TaskId> {
     let claimed = claim(kit, Queue::Mail).await;
     in_tx(&kit.db, ACTOR, async |tx| {
         for task in &claimed {
-            assert!(tasks::bury(tx, task, &Failure::new(Outcome::Discard, "the postman is ill")).await?);
+            assert!(
+                tasks::bury(tx, task, &AttemptFailure::new(AttemptOutcome::Discard, "the postman is ill"))
+                    .await?
+            );
         }
         Ok::<_, DbErr>(())
     })
@@ -105,7 +108,7 @@ async fn some_of_each(kit: &Kit) -> TaskId {
     kit.clock.advance(TimeDelta::seconds(1));
     queue(kit, vec![NewTask::from(AdvancePayment { payment: payment() }).ranked(3, kit.db.now())]).await;
     let first = claim(kit, Queue::Payments).await.remove(0);
-    let failure = Failure::new(Outcome::Retry, "the gateway is away");
+    let failure = AttemptFailure::new(AttemptOutcome::Retry, "the gateway is away");
     in_tx(&kit.db, ACTOR, async |tx| tasks::retry(tx, &first, tx.now(), &failure).await).await.unwrap();
     claim(kit, Queue::Payments).await;
     kit.clock.advance(TimeDelta::seconds(1));
@@ -288,7 +291,7 @@ on_both! {
         bury_letters(&kit).await;
         queue(&kit, vec![CancelPayment { payment: payment() }.into()]).await;
         let other = claim(&kit, Queue::Payments).await.remove(0);
-        let failure = Failure::new(Outcome::Discard, "the gateway refuses");
+        let failure = AttemptFailure::new(AttemptOutcome::Discard, "the gateway refuses");
         in_tx(&kit.db, ACTOR, async |tx| tasks::bury(tx, &other, &failure).await).await.unwrap();
         let root = admin(&kit).await;
         for count in [COUNT, 0] {

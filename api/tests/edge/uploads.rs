@@ -15,7 +15,7 @@ use domain::{
 };
 use edge::{Settings, uploads::UploadRules};
 use serde_json::{Value, json};
-use testkit::{Kit, State, on_both};
+use testkit::{DatabaseState, Kit, on_both};
 
 use crate::edge::shop::{Answer, api, creator, data, person, posted, send, system};
 
@@ -108,7 +108,7 @@ fn spooling(kit: &Kit, bytes_max: usize) -> (Api, PathBuf) {
 
 /// Returns the state after the use of a token was recorded. That happens in the background and only now and
 /// then.
-async fn state_after_use(kit: &Kit, token: &str, creator: CreatorId) -> State {
+async fn state_after_use(kit: &Kit, token: &str, creator: CreatorId) -> DatabaseState {
     drop(exported(kit, Some(token), &creator.to_string()).await);
     loop {
         let state = kit.state().await;

@@ -52,7 +52,7 @@ use workers::{
     announce,
     bus::{Bus, BusState, embedded::EmbeddedBus, rabbit::RabbitBus},
     projections, relay,
-    run::{QueueWorker, Stop},
+    run::{QueueWorker, StopSignal},
 };
 
 const ACTOR: Actor = Actor::System("bench");
@@ -322,8 +322,8 @@ impl Task for NoteMail {
     }
 }
 
-fn start_worker(db: &Db, bus: &Arc<dyn Bus>) -> (Stop, Done) {
-    let (done, stop) = (Done::default(), Stop::default());
+fn start_worker(db: &Db, bus: &Arc<dyn Bus>) -> (StopSignal, Done) {
+    let (done, stop) = (Done::default(), StopSignal::default());
     let worker = QueueWorker {
         db: db.clone(),
         desk: DeskActivity::default(),

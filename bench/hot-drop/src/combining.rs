@@ -7,7 +7,7 @@ use bench::{Outcome, Trouble, load::scattered, progress};
 use domain::{
     platform::{Db, Quantity, access::BuyerScope, idempotency::IdempotencyKey, ids::DropItemId},
     reservations::{
-        Line, ReserveRequest, Reserved,
+        RequestedLine, ReserveRequest, Reserved,
         desk::{Desk, DeskSettings},
         quote::Delivery,
         reserve,
@@ -163,7 +163,7 @@ impl Market {
             let key = IdempotencyKey::new(&format!("combining-{place}-{number}"))
                 .ok_or_else(|| Trouble::new("no such key"))?;
             let request = ReserveRequest {
-                lines: vec![Line { item: *item, units: Quantity::ONE, delivery: Delivery::Pickup }],
+                lines: vec![RequestedLine { item: *item, units: Quantity::ONE, delivery: Delivery::Pickup }],
                 address: requests::address(),
                 expected_total: requests::euros(PRICE),
                 accepted: Vec::new(),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     account, api_token, guest,
-    links::{self, Link, LinkPurpose},
+    links::{self, LinkPurpose, NewLink},
 };
 use crate::platform::{
     EntityId,
@@ -20,7 +20,7 @@ fn owner(account: account::Model) -> Recipient {
     Recipient { address: account.email.as_str().to_owned(), name: Some(account.name) }
 }
 
-fn letter_link(context: &LetterContext<'_>, page: &str, link: Link) -> LetterLink {
+fn letter_link(context: &LetterContext<'_>, page: &str, link: NewLink) -> LetterLink {
     LetterLink::new(context, page, link.secret, link.expires_at)
 }
 

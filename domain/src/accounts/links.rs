@@ -103,7 +103,7 @@ impl LinkPurpose {
 
 /// A link that was just created.
 #[derive(Debug, Clone)]
-pub struct Link {
+pub struct NewLink {
     /// The secret in the link.
     pub secret: Secret,
     /// When the link expires.
@@ -111,7 +111,7 @@ pub struct Link {
 }
 
 /// Creates a link for a letter that is being written.
-pub async fn issue(tx: &Tx, purpose: LinkPurpose) -> Result<Link, DbErr> {
+pub async fn issue(tx: &Tx, purpose: LinkPurpose) -> Result<NewLink, DbErr> {
     let (account, guest, token) = match purpose {
         LinkPurpose::ConfirmEmail(account) | LinkPurpose::ResetPassword(account) => {
             (Some(account), None, None)
@@ -133,7 +133,7 @@ pub async fn issue(tx: &Tx, purpose: LinkPurpose) -> Result<Link, DbErr> {
         used_at: Set(None),
     };
     Entity::insert(row).exec_without_returning(tx.conn()).await?;
-    Ok(Link { secret, expires_at })
+    Ok(NewLink { secret, expires_at })
 }
 
 fn valid(kind: Kind, secret: &Secret, now: DateTime<Utc>) -> Condition {

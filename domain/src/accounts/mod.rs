@@ -83,9 +83,9 @@ pub use sweep::sweep;
 pub use viewer_of::{viewer_of, viewers_of};
 pub use viewers::Viewers;
 
-use crate::platform::text::Line;
+use crate::platform::text::TextLine;
 
 /// The name that a person wants to be called by.
-pub type AccountName = Line<80>;
+pub type AccountName = TextLine<80>;
 /// The purpose of an API token, such as `web shop`.
-pub type TokenName = Line<80>;
+pub type TokenName = TextLine<80>;

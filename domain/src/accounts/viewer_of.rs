@@ -21,14 +21,14 @@ const USED_EVERY: TimeDelta = TimeDelta::minutes(1);
 pub(super) const AT_ONCE: usize = 500;
 
 /// The hash of a bearer token (`Secret::hash`).
-pub(super) type Hash = Vec<u8>;
+pub(super) type TokenHash = Vec<u8>;
 
 /// Returns the viewer of a bearer token; `None` if the token is unknown, revoked or expired.
 ///
 /// Reads the database each time, so that a revocation takes effect with the next request of every process.
 /// [`Viewers`](super::Viewers) batches many look-ups that come at once.
 pub async fn viewer_of(db: &Db, secret: &Secret) -> Result<Option<Viewer>, DbErr> {
-    let asked = Asked::of(secret);
+    let asked = TokenLookup::of(secret);
     let mut found = look_up(db, std::iter::once(&asked)).await?;
     note(db, found.unnoted).await;
     Ok(found.viewers.remove(&asked.hash))
@@ -36,12 +36,12 @@ pub async fn viewer_of(db: &Db, secret: &Secret) -> Result<Option<Viewer>, DbErr
 
 /// A bearer token to look up.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Asked {
-    pub(super) hash: Hash,
+pub(super) struct TokenLookup {
+    pub(super) hash: TokenHash,
     is_session: bool,
 }
 
-impl Asked {
+impl TokenLookup {
     pub(super) fn of(secret: &Secret) -> Self {
         Self { hash: secret.hash(), is_session: secret.expose().starts_with("sr_ses_") }
     }
@@ -49,8 +49,8 @@ impl Asked {
 
 /// The result of a look-up of bearer tokens.
 #[derive(Default)]
-pub(super) struct Found {
-    pub(super) viewers: HashMap<Hash, Viewer>,
+pub(super) struct FoundViewers {
+    pub(super) viewers: HashMap<TokenHash, Viewer>,
     pub(super) unnoted: Unnoted,
 }
 
@@ -74,11 +74,14 @@ impl Unnoted {
 
 /// Looks up the viewers of many bearer tokens with at most three statements, each over a unique index. Tokens
 /// that are not valid are left out.
-pub(super) async fn look_up(db: &Db, asked: impl IntoIterator<Item = &Asked>) -> Result<Found, DbErr> {
-    let mut found = Found::default();
-    let (sessions, tokens): (Vec<&Asked>, Vec<&Asked>) =
+pub(super) async fn look_up(
+    db: &Db,
+    asked: impl IntoIterator<Item = &TokenLookup>,
+) -> Result<FoundViewers, DbErr> {
+    let mut found = FoundViewers::default();
+    let (sessions, tokens): (Vec<&TokenLookup>, Vec<&TokenLookup>) =
         asked.into_iter().partition(|asked| asked.is_session);
-    let hashes = |asked: &[&Asked]| asked.iter().map(|asked| asked.hash.clone()).collect::<Vec<_>>();
+    let hashes = |asked: &[&TokenLookup]| asked.iter().map(|asked| asked.hash.clone()).collect::<Vec<_>>();
     if !sessions.is_empty() {
         find_sessions(db, &hashes(&sessions), &mut found).await?;
     }
@@ -88,7 +91,7 @@ pub(super) async fn look_up(db: &Db, asked: impl IntoIterator<Item = &Asked>) ->
     Ok(found)
 }
 
-async fn find_sessions(db: &Db, hashes: &[Hash], found: &mut Found) -> Result<(), DbErr> {
+async fn find_sessions(db: &Db, hashes: &[TokenHash], found: &mut FoundViewers) -> Result<(), DbErr> {
     let (conn, now) = (db.reader(), db.now());
     let sessions = session::presented(conn, hashes, now).await?;
     // Memberships do not matter for sessions that a storefront opened.
@@ -106,7 +109,7 @@ async fn find_sessions(db: &Db, hashes: &[Hash], found: &mut Found) -> Result<()
     Ok(())
 }
 
-async fn find_tokens(db: &Db, hashes: &[Hash], found: &mut Found) -> Result<(), DbErr> {
+async fn find_tokens(db: &Db, hashes: &[TokenHash], found: &mut FoundViewers) -> Result<(), DbErr> {
     let now = db.now();
     for row in api_token::presented(db.reader(), hashes, now).await? {
         if is_stale(row.last_used_at, now) {
@@ -119,8 +122,8 @@ async fn find_tokens(db: &Db, hashes: &[Hash], found: &mut Found) -> Result<(), 
 
 /// Returns the viewers of bearer tokens by their hashes (`Secret::hash`). Unknown, revoked and expired tokens
 /// are left out. Used for connections that outlive a request. Runs three statements for every 500 tokens.
-pub async fn viewers_of(db: &Db, hashes: &[Hash]) -> Result<HashMap<Hash, Viewer>, DbErr> {
-    let mut found = Found::default();
+pub async fn viewers_of(db: &Db, hashes: &[TokenHash]) -> Result<HashMap<TokenHash, Viewer>, DbErr> {
+    let mut found = FoundViewers::default();
     for some in hashes.chunks(AT_ONCE) {
         find_sessions(db, some, &mut found).await?;
         find_tokens(db, some, &mut found).await?;

@@ -9,7 +9,7 @@ use std::{
 use sea_orm::DbErr;
 use tokio::{runtime::Handle, sync::oneshot};
 
-use super::viewer_of::{AT_ONCE, Asked, Unnoted, look_up, note, viewer_of};
+use super::viewer_of::{AT_ONCE, TokenLookup, Unnoted, look_up, note, viewer_of};
 use crate::platform::{Db, access::Viewer, entropy::Secret};
 
 /// Looks up the viewers of bearer tokens in batches. While one batch is looked up, new requests are gathered
@@ -21,19 +21,19 @@ pub struct Viewers(Arc<Inner>);
 struct Inner {
     db: Db,
     runtime: Handle,
-    state: Mutex<State>,
+    state: Mutex<LookupState>,
 }
 
 #[derive(Default)]
-struct State {
-    waiting: Vec<Waiting>,
+struct LookupState {
+    waiting: Vec<WaitingLookup>,
     looks: bool,
     unnoted: Unnoted,
     notes: bool,
 }
 
-struct Waiting {
-    asked: Asked,
+struct WaitingLookup {
+    asked: TokenLookup,
     answer: oneshot::Sender<Result<Option<Viewer>, DbErr>>,
 }
 
@@ -48,7 +48,7 @@ impl Viewers {
         let (answer, found) = oneshot::channel();
         let begins = {
             let mut state = self.state();
-            state.waiting.push(Waiting { asked: Asked::of(secret), answer });
+            state.waiting.push(WaitingLookup { asked: TokenLookup::of(secret), answer });
             !mem::replace(&mut state.looks, true)
         };
         if begins {
@@ -62,7 +62,7 @@ impl Viewers {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, LookupState> {
         // The state is consistent between any two statements, so a poisoned lock is safe to use.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -70,7 +70,7 @@ impl Viewers {
     /// Looks up the waiting tokens in batches until none is left.
     async fn look(&self) {
         loop {
-            let batch: Vec<Waiting> = {
+            let batch: Vec<WaitingLookup> = {
                 let mut state = self.state();
                 let count = state.waiting.len().min(AT_ONCE);
                 state.looks = count > 0;
@@ -79,7 +79,7 @@ impl Viewers {
             if batch.is_empty() {
                 return;
             }
-            let asked: HashSet<&Asked> = batch.iter().map(|waiting| &waiting.asked).collect();
+            let asked: HashSet<&TokenLookup> = batch.iter().map(|waiting| &waiting.asked).collect();
             match look_up(&self.0.db, asked).await {
                 Ok(found) => {
                     for waiting in batch {

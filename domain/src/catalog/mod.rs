@@ -47,11 +47,11 @@ pub use update_variant::{UpdateVariant, UpdateVariantRefusal, update_variant};
 pub use variant::Model as Variant;
 pub(crate) use variant::for_sale as variants_for_sale;
 
-use crate::platform::text::Line;
+use crate::platform::text::TextLine;
 
 /// The title of a product.
-pub type ProductTitle = Line<120>;
+pub type ProductTitle = TextLine<120>;
 /// A summary of a product, in one or two sentences.
-pub type Summary = Line<300>;
+pub type Summary = TextLine<300>;
 /// What distinguishes a variant from the others of its product.
-pub type VariantTitle = Line<80>;
+pub type VariantTitle = TextLine<80>;

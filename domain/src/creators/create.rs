@@ -3,7 +3,7 @@
 use sea_orm::{ActiveModelTrait, ActiveValue::Set};
 use uuid::Uuid;
 
-use super::{Creator, CreatorName, Place, Tagline, creator::ActiveModel};
+use super::{Creator, CreatorName, CreatorPlace, Tagline, creator::ActiveModel};
 use crate::accounts::member::{self, MEMBERSHIPS_MAX};
 use crate::platform::{
     Country, Currency, Db, EntityId, OpError, TimeZone, Tx,
@@ -26,7 +26,7 @@ pub struct CreateCreator {
     /// What the creator does, in one line.
     pub tagline: Option<Tagline>,
     /// The town or region.
-    pub place: Option<Place>,
+    pub place: Option<CreatorPlace>,
     /// The country. Its taxes apply to goods that buyers pick up.
     pub country: Country,
     /// The time zone.
@@ -90,7 +90,7 @@ pub(super) async fn create_in(
         slug: Set(slug.as_str().to_owned()),
         name: Set(request.name.into_string()),
         tagline: Set(request.tagline.map(Tagline::into_string).unwrap_or_default()),
-        place: Set(request.place.map(Place::into_string).unwrap_or_default()),
+        place: Set(request.place.map(CreatorPlace::into_string).unwrap_or_default()),
         country: Set(request.country),
         time_zone: Set(request.time_zone),
         currency: Set(request.currency),

@@ -17,11 +17,11 @@ pub(crate) use creator::{for_sale, hold, lock};
 pub use queries::CreatorSort;
 pub use update::{UpdateCreator, UpdateCreatorRefusal, update};
 
-use crate::platform::text::Line;
+use crate::platform::text::TextLine;
 
 /// The name of a creator.
-pub type CreatorName = Line<80>;
+pub type CreatorName = TextLine<80>;
 /// A creator's description of its work, in one line.
-pub type Tagline = Line<160>;
+pub type Tagline = TextLine<160>;
 /// The town or region that a creator works in.
-pub type Place = Line<120>;
+pub type CreatorPlace = TextLine<120>;

@@ -3,7 +3,7 @@
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 use uuid::Uuid;
 
-use super::{Creator, CreatorName, Place, Tagline, creator};
+use super::{Creator, CreatorName, CreatorPlace, Tagline, creator};
 use crate::platform::{
     Country, Currency, Db, EntityId, OpError, Refused, TimeZone, Tx,
     access::CreatorScope,
@@ -26,7 +26,7 @@ pub struct UpdateCreator {
     /// A new tagline; `Some(None)` removes it.
     pub tagline: Option<Option<Tagline>>,
     /// A new place; `Some(None)` removes it.
-    pub place: Option<Option<Place>>,
+    pub place: Option<Option<CreatorPlace>>,
     /// A new country.
     pub country: Option<Country>,
     /// A new time zone.
@@ -114,7 +114,7 @@ fn apply(row: Creator, request: UpdateCreator) -> (creator::ActiveModel, Vec<&'s
         fields.push("tagline");
     }
     if let Some(place) = request.place {
-        row.place = Set(place.map(Place::into_string).unwrap_or_default());
+        row.place = Set(place.map(CreatorPlace::into_string).unwrap_or_default());
         fields.push("place");
     }
     if let Some(country) = request.country {

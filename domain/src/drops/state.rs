@@ -32,7 +32,7 @@ pub enum DropEvent {
 /// The error for an event that is not allowed in the current state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the event {event:?} is not allowed while the drop is {state:?}")]
-pub struct BadTransition {
+pub struct BadDropTransition {
     /// The current state.
     pub state: DropState,
     /// The event that was refused.
@@ -40,7 +40,7 @@ pub struct BadTransition {
 }
 
 /// Returns the state that follows an event. This function alone decides changes of state.
-pub fn transition(state: DropState, event: DropEvent) -> Result<DropState, BadTransition> {
+pub fn transition(state: DropState, event: DropEvent) -> Result<DropState, BadDropTransition> {
     match (state, event) {
         (DropState::Draft, DropEvent::Publish) => Ok(DropState::Published),
         (DropState::Published, DropEvent::Withdraw) => Ok(DropState::Draft),
@@ -48,7 +48,7 @@ pub fn transition(state: DropState, event: DropEvent) -> Result<DropState, BadTr
         (DropState::Draft, DropEvent::Withdraw)
         | (DropState::Published, DropEvent::Publish)
         | (DropState::Cancelled, DropEvent::Publish | DropEvent::Withdraw | DropEvent::Cancel) => {
-            Err(BadTransition { state, event })
+            Err(BadDropTransition { state, event })
         }
     }
 }

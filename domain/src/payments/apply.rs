@@ -36,7 +36,7 @@ pub enum ApplyRefusal {
 
 /// How we learned the state of an intent.
 #[derive(Debug, Clone, Copy)]
-enum Told<'a> {
+enum IntentSource<'a> {
     /// From the answer to a call of ours that changed the intent.
     Answer,
     /// From a webhook with this event id.
@@ -56,7 +56,15 @@ pub async fn apply(
     intent: &Intent,
     event: Option<&str>,
 ) -> Result<(), OpError<ApplyRefusal>> {
-    apply_told(db, scope, payables, gateway, intent, event.map_or(Told::Answer, Told::Webhook)).await
+    apply_told(
+        db,
+        scope,
+        payables,
+        gateway,
+        intent,
+        event.map_or(IntentSource::Answer, IntentSource::Webhook),
+    )
+    .await
 }
 
 /// Does the same as [`apply`] for an intent that was polled because no webhook had arrived.
@@ -67,7 +75,7 @@ pub(crate) async fn apply_asked(
     gateway: &str,
     intent: &Intent,
 ) -> Result<(), OpError<ApplyRefusal>> {
-    apply_told(db, scope, payables, gateway, intent, Told::Asked).await
+    apply_told(db, scope, payables, gateway, intent, IntentSource::Asked).await
 }
 
 async fn apply_told(
@@ -76,7 +84,7 @@ async fn apply_told(
     payables: &Payables,
     gateway: &str,
     intent: &Intent,
-    told: Told<'_>,
+    told: IntentSource<'_>,
 ) -> Result<(), OpError<ApplyRefusal>> {
     let unknown = || OpError::refuse(ApplyRefusal::UnknownPayment);
     let unlocked = payment_row::by_id(db.reader(), intent.payment).await?.ok_or_else(unknown)?;
@@ -95,12 +103,12 @@ async fn apply_told(
             return Err(OpError::refuse(ApplyRefusal::WrongAmount));
         }
         let is_answer = match told {
-            Told::Answer => true,
-            Told::Webhook(event) => {
+            IntentSource::Answer => true,
+            IntentSource::Webhook(event) => {
                 webhook::mark_applied(tx, gateway, event).await?;
                 false
             }
-            Told::Asked => false,
+            IntentSource::Asked => false,
         };
         // Our own call is still to be made, or its answer is still to be applied: the report is about an
         // earlier choice.
@@ -113,7 +121,7 @@ async fn apply_told(
         if repeated {
             return Ok(());
         }
-        Step { tx, now, locked: locked.as_ref() }.take(payment, intent, next).await?;
+        PaymentChange { tx, now, locked: locked.as_ref() }.take(payment, intent, next).await?;
         Ok(faults::point(Point::ApplyWritten).await?)
     })
     .await?;
@@ -121,13 +129,13 @@ async fn apply_told(
 }
 
 /// The change of one payment, with its locks held.
-struct Step<'a> {
+struct PaymentChange<'a> {
     tx: &'a Tx,
     now: DateTime<Utc>,
     locked: &'a dyn LockedPayable,
 }
 
-impl Step<'_> {
+impl PaymentChange<'_> {
     async fn take(
         &self,
         mut payment: Payment,

@@ -43,7 +43,7 @@ pub enum PaymentEvent {
 /// The error for an event that is not allowed in the current state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the event {event:?} is not allowed for a payment in the state {state:?}")]
-pub struct BadTransition {
+pub struct BadPaymentTransition {
     /// The current state.
     pub state: PaymentState,
     /// The event that was to be applied.
@@ -54,16 +54,20 @@ pub struct BadTransition {
 ///
 /// Gateways report late and out of order. A paid payment stays paid, and a report about an abandoned intent
 /// changes the state only if the money was captured.
-pub fn transition(state: PaymentState, event: PaymentEvent) -> Result<PaymentState, BadTransition> {
+pub fn transition(state: PaymentState, event: PaymentEvent) -> Result<PaymentState, BadPaymentTransition> {
     use PaymentEvent as E;
     use PaymentState as S;
     match (state, event) {
         (S::Preparing | S::RequiresMethod | S::RequiresAction, E::Choose) => Ok(S::Preparing),
-        (S::Processing | S::Succeeded | S::Cancelled, E::Choose) => Err(BadTransition { state, event }),
+        (S::Processing | S::Succeeded | S::Cancelled, E::Choose) => {
+            Err(BadPaymentTransition { state, event })
+        }
         (S::Preparing | S::RequiresMethod | S::RequiresAction, E::Abandon) => Ok(S::Cancelled),
-        (S::Processing | S::Succeeded | S::Cancelled, E::Abandon) => Err(BadTransition { state, event }),
+        (S::Processing | S::Succeeded | S::Cancelled, E::Abandon) => {
+            Err(BadPaymentTransition { state, event })
+        }
         (_, E::Mirror(IntentState::Succeeded)) => Ok(S::Succeeded),
-        (S::Succeeded | S::Cancelled, E::Mirror(_)) => Err(BadTransition { state, event }),
+        (S::Succeeded | S::Cancelled, E::Mirror(_)) => Err(BadPaymentTransition { state, event }),
         (S::Preparing | S::RequiresMethod | S::RequiresAction | S::Processing, E::Mirror(intent)) => {
             Ok(match intent {
                 IntentState::RequiresMethod => S::RequiresMethod,

@@ -55,9 +55,9 @@ where
 
 /// The inserts that wait for the end of [`together`].
 #[derive(Default)]
-pub(super) struct Kept(Mutex<Option<Vec<InsertStatement>>>);
+pub(super) struct PendingInserts(Mutex<Option<Vec<InsertStatement>>>);
 
-impl Kept {
+impl PendingInserts {
     fn inserts(&self) -> MutexGuard<'_, Option<Vec<InsertStatement>>> {
         // The list is consistent between any two statements, even after a panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -32,10 +32,10 @@ const MMAP_BYTES: &str = "268435456";
 
 /// The location of the database.
 #[derive(Clone, PartialEq, Eq)]
-pub struct DatabaseUrl(Place);
+pub struct DatabaseUrl(DatabaseLocation);
 
 #[derive(Clone, PartialEq, Eq)]
-enum Place {
+enum DatabaseLocation {
     Sqlite(PathBuf),
     Postgres(String),
 }
@@ -63,20 +63,20 @@ pub enum DatabaseUrlError {
 impl DatabaseUrl {
     /// Names a SQLite database in this file.
     pub fn sqlite(file: impl Into<PathBuf>) -> Self {
-        Self(Place::Sqlite(file.into()))
+        Self(DatabaseLocation::Sqlite(file.into()))
     }
 
     /// Returns the file of a SQLite database.
     pub fn sqlite_file(&self) -> Option<&Path> {
         match &self.0 {
-            Place::Sqlite(file) => Some(file),
-            Place::Postgres(_) => None,
+            DatabaseLocation::Sqlite(file) => Some(file),
+            DatabaseLocation::Postgres(_) => None,
         }
     }
 
     /// Returns whether the database is PostgreSQL, which several processes can share.
     pub fn is_postgres(&self) -> bool {
-        matches!(self.0, Place::Postgres(_))
+        matches!(self.0, DatabaseLocation::Postgres(_))
     }
 }
 
@@ -96,7 +96,7 @@ impl FromStr for DatabaseUrl {
         let server = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://"));
         let url = format!("postgres://{}", server.ok_or(DatabaseUrlError::UnknownScheme)?);
         match PgConnectOptions::from_str(&url) {
-            Ok(_) => Ok(Self(Place::Postgres(url))),
+            Ok(_) => Ok(Self(DatabaseLocation::Postgres(url))),
             Err(_) => Err(DatabaseUrlError::Malformed),
         }
     }
@@ -106,8 +106,8 @@ impl FromStr for DatabaseUrl {
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Place::Sqlite(file) => write!(f, "sqlite://{}", file.display()),
-            Place::Postgres(url) => {
+            DatabaseLocation::Sqlite(file) => write!(f, "sqlite://{}", file.display()),
+            DatabaseLocation::Postgres(url) => {
                 // The options after `?` may contain a password too.
                 let url = url.split('?').next().unwrap_or_default();
                 let server = url.strip_prefix("postgres://").unwrap_or_default();
@@ -139,13 +139,13 @@ pub async fn connect(
 ) -> Result<Db, DbErr> {
     let pool_max = pool_max.max(1);
     match &url.0 {
-        Place::Sqlite(file) => {
+        DatabaseLocation::Sqlite(file) => {
             // The writer opens first: it creates the file and switches it to the write-ahead log.
-            let writer = open_sqlite(file, Access::Write).await?;
-            let readers = open_sqlite(file, Access::Read { pool_max }).await?;
+            let writer = open_sqlite(file, ConnectionMode::Write).await?;
+            let readers = open_sqlite(file, ConnectionMode::Read { pool_max }).await?;
             Ok(Db::new(writer, readers, clock, entropy))
         }
-        Place::Postgres(url) => {
+        DatabaseLocation::Postgres(url) => {
             let pool = open_postgres(url, pool_max).await?;
             Ok(Db::new(pool.clone(), pool, clock, entropy))
         }
@@ -153,16 +153,16 @@ pub async fn connect(
 }
 
 #[derive(Clone, Copy)]
-enum Access {
+enum ConnectionMode {
     Write,
     Read { pool_max: u32 },
 }
 
-async fn open_sqlite(file: &Path, access: Access) -> Result<DatabaseConnection, DbErr> {
+async fn open_sqlite(file: &Path, access: ConnectionMode) -> Result<DatabaseConnection, DbErr> {
     let mut options = quiet("sqlite://".to_owned());
     let (connections, query_only) = match access {
-        Access::Write => (1, "false"),
-        Access::Read { pool_max } => (pool_max, "true"),
+        ConnectionMode::Write => (1, "false"),
+        ConnectionMode::Read { pool_max } => (pool_max, "true"),
     };
     options.max_connections(connections).min_connections(1);
     // A connection to a file does not go stale, and closing the last connection would trigger a checkpoint of

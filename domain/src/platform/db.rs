@@ -25,7 +25,7 @@ use tokio::sync::watch;
 
 use super::{
     access::{Actor, By},
-    bulk::Kept,
+    bulk::PendingInserts,
     clock::Clock,
     entropy::Entropy,
     ids::{CreatorId, EntityId},
@@ -199,7 +199,7 @@ pub struct Tx {
     now: DateTime<Utc>,
     left_work: AtomicBool,
     due: Due,
-    kept: Kept,
+    kept: PendingInserts,
 }
 
 impl Tx {
@@ -209,7 +209,7 @@ impl Tx {
     }
 
     /// Returns the inserts that wait to be run together.
-    pub(super) fn kept(&self) -> &Kept {
+    pub(super) fn kept(&self) -> &PendingInserts {
         &self.kept
     }
 
@@ -348,10 +348,10 @@ struct Wall {
 
 /// Puts a transaction within the second wall until it ends, with one statement. Afterwards the connection has
 /// its former role.
-async fn wall_in(tx: &DatabaseTransaction, tenant: CreatorId, access: Access) -> Result<Wall, DbErr> {
+async fn wall_in(tx: &DatabaseTransaction, tenant: CreatorId, access: TxMode) -> Result<Wall, DbErr> {
     let read_only = match access {
-        Access::ReadOnly => ", set_config('transaction_read_only', 'on', true)",
-        Access::ReadWrite => "",
+        TxMode::ReadOnly => ", set_config('transaction_read_only', 'on', true)",
+        TxMode::ReadWrite => "",
     };
     // The columns of a row are evaluated from left to right.
     let sql = format!(
@@ -372,7 +372,7 @@ async fn set_role(tx: &DatabaseTransaction, role: &str) -> Result<(), DbErr> {
 }
 
 #[derive(Clone, Copy)]
-enum Access {
+enum TxMode {
     ReadOnly,
     ReadWrite,
 }
@@ -415,7 +415,7 @@ where
     let tenant = by.into().tenant.filter(|_| db.has_wall());
     let Some(tenant) = tenant else { return work(&db.reader().into()).await };
     let tx = begin_on(&db.0.readers).await?;
-    wall_in(&tx, tenant, Access::ReadOnly).await?;
+    wall_in(&tx, tenant, TxMode::ReadOnly).await?;
     let read = work(&(&tx).into()).await;
     // There is nothing to commit; the rollback restores the connection's role.
     let ended = tx.rollback().await;
@@ -427,7 +427,7 @@ where
 async fn begin(db: &Db, by: By) -> Result<Tx, DbErr> {
     let inner = begin_on(&db.0.writer).await?;
     let wall = match by.tenant.filter(|_| db.has_wall()) {
-        Some(tenant) => Some(wall_in(&inner, tenant, Access::ReadWrite).await?),
+        Some(tenant) => Some(wall_in(&inner, tenant, TxMode::ReadWrite).await?),
         None => None,
     };
     let (left_work, due) = (AtomicBool::new(false), Due::default());
@@ -439,7 +439,7 @@ async fn begin(db: &Db, by: By) -> Result<Tx, DbErr> {
         now: db.now(),
         left_work,
         due,
-        kept: Kept::default(),
+        kept: PendingInserts::default(),
     })
 }
 

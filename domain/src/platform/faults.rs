@@ -137,7 +137,7 @@ impl FromStr for Point {
 
 /// The action of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
+pub enum FaultAction {
     /// The process ends at once, as after `kill -9`.
     Abort,
     /// The step fails as if the database had failed.
@@ -146,7 +146,7 @@ pub enum Action {
     Stall(Duration),
 }
 
-impl FromStr for Action {
+impl FromStr for FaultAction {
     type Err = FaultError;
 
     fn from_str(text: &str) -> Result<Self, FaultError> {
@@ -175,7 +175,7 @@ pub struct Fault {
     /// The point.
     pub point: Point,
     /// The action.
-    pub action: Action,
+    pub action: FaultAction,
 }
 
 /// Parses `POINT=ACTION[,POINT=ACTION…]`; an empty text means no faults.
@@ -262,10 +262,10 @@ mod tests {
         assert_eq!(
             parse("reserve.written=abort, pay.keyed=error,relay.stamped=stall:5s,mail.sent=stall:250ms"),
             Ok(vec![
-                fault(Point::ReserveWritten, Action::Abort),
-                fault(Point::PayKeyed, Action::Error),
-                fault(Point::RelayStamped, Action::Stall(Duration::from_secs(5))),
-                fault(Point::MailSent, Action::Stall(Duration::from_millis(250))),
+                fault(Point::ReserveWritten, FaultAction::Abort),
+                fault(Point::PayKeyed, FaultAction::Error),
+                fault(Point::RelayStamped, FaultAction::Stall(Duration::from_secs(5))),
+                fault(Point::MailSent, FaultAction::Stall(Duration::from_millis(250))),
             ])
         );
         assert_eq!(parse(""), Ok(Vec::new()));

@@ -38,12 +38,12 @@ pub use admin::{
     count, discard, list, requeue, requeue_all,
 };
 pub use claim::{
-    Claimed, Failure, LEASE_SECS, UNKNOWN_AGAIN_SECS, bury, claim, finish, hand_back, leave, renew, retry,
-    take_back,
+    AttemptFailure, Claimed, LEASE_SECS, UNKNOWN_AGAIN_SECS, bury, claim, finish, hand_back, leave, renew,
+    retry, take_back,
 };
-pub use failures::{FAILURES_MAX, Outcome, TaskFailure, failures_of};
+pub use failures::{AttemptOutcome, FAILURES_MAX, TaskFailure, failures_of};
 pub use kinds::{Attempt, TASK_SECS_MAX, Task, TaskError, TaskKinds};
-pub use measure::{Load, come_due, depths, loads, next_due, next_due_after};
+pub use measure::{QueueLoad, come_due, depths, loads, next_due, next_due_after};
 
 /// The queues. Each has its own workers, so that slow work never delays urgent work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumIter, DeriveActiveEnum)]

@@ -20,9 +20,9 @@ pub enum TextError {
 
 /// A line of 1 to `MAX` characters, without white space at its ends.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Line<const MAX: usize>(String);
+pub struct TextLine<const MAX: usize>(String);
 
-impl<const MAX: usize> Line<MAX> {
+impl<const MAX: usize> TextLine<MAX> {
     /// The maximum length, in characters.
     pub const MAX: usize = MAX;
 
@@ -180,10 +180,10 @@ mod tests {
 
     #[test]
     fn lines_are_bounded_and_plain() {
-        assert_eq!(Line::<5>::new("  abc "), Ok(Line("abc".to_owned())));
-        assert_eq!(Line::<5>::new("   "), Err(TextError::Empty));
-        assert_eq!(Line::<5>::new("abcdef"), Err(TextError::TooLong));
-        assert_eq!(Line::<5>::new("a\nb"), Err(TextError::ForbiddenSign));
-        assert_eq!(Line::<5>::new("a\u{202E}b"), Err(TextError::ForbiddenSign));
+        assert_eq!(TextLine::<5>::new("  abc "), Ok(TextLine("abc".to_owned())));
+        assert_eq!(TextLine::<5>::new("   "), Err(TextError::Empty));
+        assert_eq!(TextLine::<5>::new("abcdef"), Err(TextError::TooLong));
+        assert_eq!(TextLine::<5>::new("a\nb"), Err(TextError::ForbiddenSign));
+        assert_eq!(TextLine::<5>::new("a\u{202E}b"), Err(TextError::ForbiddenSign));
     }
 }

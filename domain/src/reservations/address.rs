@@ -2,24 +2,24 @@
 
 use serde::Serialize;
 
-use crate::platform::{Country, text::Line};
+use crate::platform::{Country, text::TextLine};
 
 /// The name of a recipient.
-pub type Recipient = Line<120>;
+pub type RecipientName = TextLine<120>;
 /// A street and number, or a second line of an address.
-pub type Street = Line<160>;
+pub type Street = TextLine<160>;
 /// A postal code, in the format of its country.
-pub type PostalCode = Line<20>;
+pub type PostalCode = TextLine<20>;
 /// A city or town.
-pub type City = Line<120>;
+pub type City = TextLine<120>;
 /// A telephone number.
-pub type Phone = Line<40>;
+pub type Phone = TextLine<40>;
 
 /// The delivery address of a checkout, or the person who picks it up. Personal data.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Address {
     /// The name of the recipient.
-    pub name: Recipient,
+    pub name: RecipientName,
     /// The street and number.
     pub line1: Street,
     /// A second line of the address.

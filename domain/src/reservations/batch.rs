@@ -18,8 +18,8 @@ use sea_orm::DbErr;
 
 use super::{
     checkout_row::{self, NewCheckout},
-    decide::{Decision, PersonKey, Request, decide},
-    known::Known,
+    decide::{Decision, Request, StoredPersonKey, decide},
+    known::DecisionCache,
     lines, load,
     quote::Quote,
     reservation_row::{self, NewLines},
@@ -52,13 +52,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The answer to one caller.
-pub(super) type Answer = Result<Reserved, OpError<ReserveRefusal>>;
+pub(super) type ReserveResult = Result<Reserved, OpError<ReserveRefusal>>;
 
 /// A request to decide, with its caller.
-pub(super) struct Asked {
+pub(super) struct ReserveJob {
     pub(super) request: ReserveRequest,
     pub(super) buyer: Buyer,
-    person: Option<PersonKey>,
+    person: Option<StoredPersonKey>,
     pub(super) actor: Actor,
     /// The id of the checkout to create. It distinguishes what an earlier attempt at this request made from
     /// what another request made.
@@ -67,11 +67,11 @@ pub(super) struct Asked {
     trace: Option<TraceParent>,
 }
 
-impl Asked {
+impl ReserveJob {
     pub(super) fn new(db: &Db, scope: &BuyerScope, request: ReserveRequest) -> Result<Self, DbErr> {
         let input_hash = idempotency::hash_of(&request)?;
         let (buyer, actor, trace) = (scope.buyer(), scope.actor(), TraceParent::current());
-        let person = scope.person().map(PersonKey::from);
+        let person = scope.person().map(StoredPersonKey::from);
         Ok(Self { request, buyer, person, actor, checkout: db.new_id(), input_hash, trace })
     }
 
@@ -106,13 +106,13 @@ pub(super) async fn decide_all<G>(
     db: &Db,
     drops: &BTreeSet<DropId>,
     gather: G,
-    known: &mut Option<Known>,
-) -> Vec<Answer>
+    known: &mut Option<DecisionCache>,
+) -> Vec<ReserveResult>
 where
-    G: FnOnce() -> Vec<Asked> + Send,
+    G: FnOnce() -> Vec<ReserveJob> + Send,
 {
     let asked = LazyLock::new(gather);
-    let mut answers: Vec<Answer> = Vec::new();
+    let mut answers: Vec<ReserveResult> = Vec::new();
     let mut parts = vec![Part::Whole];
     let mut trouble: Option<(Instant, Duration)> = None;
     while let Some(part) = parts.pop() {
@@ -149,7 +149,7 @@ enum Part {
 }
 
 impl Part {
-    fn of<'a>(&self, asked: &'a [Asked]) -> &'a [Asked] {
+    fn of<'a>(&self, asked: &'a [ReserveJob]) -> &'a [ReserveJob] {
         match self {
             Self::Whole => asked,
             Self::Some(places) => asked.get(places.clone()).unwrap_or_default(),
@@ -167,7 +167,7 @@ impl Part {
     }
 }
 
-fn count(answer: &Answer) {
+fn count(answer: &ReserveResult) {
     let outcome = match answer {
         Ok(Reserved::Made { replayed: false, .. }) => "held",
         Ok(Reserved::Made { replayed: true, .. }) => "replayed",
@@ -182,7 +182,7 @@ fn count(answer: &Answer) {
 /// Why a transaction is rolled back.
 enum Abandon {
     /// No request was granted, so there is nothing to write.
-    Answered(Vec<Answer>),
+    Answered(Vec<ReserveResult>),
     Failed(StoreError),
 }
 
@@ -196,10 +196,10 @@ async fn run<'a, A>(
     db: &Db,
     drops: &BTreeSet<DropId>,
     asked: A,
-    known: &mut Option<Known>,
-) -> Result<Vec<Answer>, StoreError>
+    known: &mut Option<DecisionCache>,
+) -> Result<Vec<ReserveResult>, StoreError>
 where
-    A: Fn() -> &'a [Asked] + Send + Sync,
+    A: Fn() -> &'a [ReserveJob] + Send + Sync,
 {
     // If the transaction fails, the cached state is lost.
     let before = known.take();
@@ -219,7 +219,7 @@ where
             Ok(answers)
         }
         Err(Abandon::Answered(answers)) => {
-            *known = left.map(Known::rolled_back);
+            *known = left.map(DecisionCache::rolled_back);
             Ok(answers)
         }
         Err(Abandon::Failed(error)) => Err(error),
@@ -229,21 +229,21 @@ where
 /// The batch within its transaction.
 struct Batch<'a> {
     tx: &'a Tx,
-    asked: &'a [Asked],
+    asked: &'a [ReserveJob],
 }
 
 /// A request whose key is new, with the person that it is for.
 struct Fresh<'a> {
     at: usize,
-    asked: &'a Asked,
-    person: PersonKey,
+    asked: &'a ReserveJob,
+    person: StoredPersonKey,
 }
 
 /// A request that is granted.
 struct Granted<'a> {
     at: usize,
-    asked: &'a Asked,
-    person: &'a PersonKey,
+    asked: &'a ReserveJob,
+    person: &'a StoredPersonKey,
     quote: Quote,
     expires_at: DateTime<Utc>,
 }
@@ -253,16 +253,16 @@ impl<'a> Batch<'a> {
     async fn decide(
         &self,
         gates: Gates,
-        known: Option<Known>,
-    ) -> Result<(Vec<Answer>, Option<Known>), Abandon> {
-        let mut answers: Vec<Option<Answer>> = self.asked.iter().map(|_| None).collect();
+        known: Option<DecisionCache>,
+    ) -> Result<(Vec<ReserveResult>, Option<DecisionCache>), Abandon> {
+        let mut answers: Vec<Option<ReserveResult>> = self.asked.iter().map(|_| None).collect();
         let fresh = self.claim(&mut answers).await?;
         faults::point(Point::ReserveKeyed).await?;
         let mut left = None;
         if !fresh.is_empty() {
             let now = self.tx.decision_now().await?;
             let destinations = fresh.iter().map(|fresh| fresh.asked.request.address.country).collect();
-            let mut known = Known::of(self.tx.conn(), gates, &destinations, now, known).await?;
+            let mut known = DecisionCache::of(self.tx.conn(), gates, &destinations, now, known).await?;
             let granted = self.grant(&fresh, &known, now, &mut answers).await?;
             let rows = self.write(&granted, &known).await?;
             for (granted, rows) in granted.iter().zip(rows) {
@@ -283,14 +283,14 @@ impl<'a> Batch<'a> {
     }
 
     /// Claims the keys, and answers the requests whose keys were used before.
-    async fn claim(&self, answers: &mut [Option<Answer>]) -> Result<Vec<Fresh<'a>>, DbErr> {
-        let keys: Vec<KeyAsked<'_>> = self.asked.iter().map(Asked::key).collect();
+    async fn claim(&self, answers: &mut [Option<ReserveResult>]) -> Result<Vec<Fresh<'a>>, DbErr> {
+        let keys: Vec<KeyAsked<'_>> = self.asked.iter().map(ReserveJob::key).collect();
         let claims = idempotency::claim_all(self.tx, &keys).await?;
         // Authentication has usually determined the person already.
         let unseen: Vec<Buyer> =
             self.asked.iter().filter(|asked| asked.person.is_none()).map(|asked| asked.buyer).collect();
         let unseen = accounts::person_keys(self.tx.conn(), &unseen).await?;
-        let mut fresh: Vec<(usize, &'a Asked)> = Vec::with_capacity(self.asked.len());
+        let mut fresh: Vec<(usize, &'a ReserveJob)> = Vec::with_capacity(self.asked.len());
         for ((at, asked), claim) in self.asked.iter().enumerate().zip(claims) {
             let answer = match claim {
                 Claim::Fresh => {
@@ -309,7 +309,7 @@ impl<'a> Batch<'a> {
         }
         let known = fresh.into_iter().filter_map(|(at, asked)| {
             let person =
-                asked.person.clone().or_else(|| unseen.get(&asked.buyer).copied().map(PersonKey::from));
+                asked.person.clone().or_else(|| unseen.get(&asked.buyer).copied().map(StoredPersonKey::from));
             if person.is_none() {
                 put(answers, at, Err(OpError::inconsistent("a buyer has no confirmed e-mail address")));
             }
@@ -322,12 +322,12 @@ impl<'a> Batch<'a> {
     async fn grant<'f>(
         &self,
         fresh: &'f [Fresh<'a>],
-        known: &Known,
+        known: &DecisionCache,
         now: DateTime<Utc>,
-        answers: &mut [Option<Answer>],
+        answers: &mut [Option<ReserveResult>],
     ) -> Result<Vec<Granted<'f>>, DbErr> {
-        let persons: HashSet<&PersonKey> = fresh.iter().map(|fresh| &fresh.person).collect();
-        let persons: Vec<PersonKey> = persons.into_iter().cloned().collect();
+        let persons: HashSet<&StoredPersonKey> = fresh.iter().map(|fresh| &fresh.person).collect();
+        let persons: Vec<StoredPersonKey> = persons.into_iter().cloned().collect();
         let mut stock = known.stock();
         load::add_persons(self.tx.conn(), &mut stock, &known.items().collect::<Vec<_>>(), &persons, now)
             .await?;
@@ -391,7 +391,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Writes what was granted, in one statement on PostgreSQL. Returns the written rows in the same order.
-    async fn write(&self, granted: &[Granted<'_>], known: &Known) -> Result<Vec<Made>, DbErr> {
+    async fn write(&self, granted: &[Granted<'_>], known: &DecisionCache) -> Result<Vec<Made>, DbErr> {
         let tx = self.tx;
         if granted.is_empty() {
             return Ok(Vec::new());
@@ -403,7 +403,7 @@ impl<'a> Batch<'a> {
         Ok(made)
     }
 
-    async fn insert(&self, granted: &[Granted<'_>], known: &Known) -> Result<Vec<Made>, DbErr> {
+    async fn insert(&self, granted: &[Granted<'_>], known: &DecisionCache) -> Result<Vec<Made>, DbErr> {
         let tx = self.tx;
         let checkouts = granted.iter().map(|Granted { asked, quote, expires_at, .. }| NewCheckout {
             id: asked.checkout,
@@ -454,7 +454,7 @@ impl<'a> Batch<'a> {
     }
 }
 
-fn put(answers: &mut [Option<Answer>], at: usize, answer: Answer) {
+fn put(answers: &mut [Option<ReserveResult>], at: usize, answer: ReserveResult) {
     if let Some(place) = answers.get_mut(at) {
         *place = Some(answer);
     }

@@ -45,7 +45,7 @@ pub enum CancelRefusal {
 }
 
 #[derive(Serialize)]
-struct Input {
+struct CancelKeyInput {
     reservation: ReservationId,
 }
 
@@ -65,7 +65,7 @@ pub async fn cancel(
     let lines = reservation_row::of_checkouts(db.reader(), &[checkout.id]).await?;
     let drops: BTreeSet<DropId> = lines.iter().map(|line| line.drop_id).collect();
     let cancelled = in_tx(db, scope.actor(), async |tx| {
-        let input = Input { reservation };
+        let input = CancelKeyInput { reservation };
         match idempotency::claim(tx, scope.actor(), "reservation.cancel", key, &input, reservation.uuid())
             .await?
         {

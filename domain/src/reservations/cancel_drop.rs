@@ -45,16 +45,16 @@ pub async fn cancel_drop(
     let mut drops = BTreeSet::from([id]);
     loop {
         match in_tx(db, scope, async |tx| cancel_under(tx, scope, id, &drops).await).await? {
-            Attempt::Done(drop) => return Ok(*drop),
+            CancelAttempt::Done(drop) => return Ok(*drop),
             // All gates must be taken together, in ascending order, so the attempt starts again. Between two
             // attempts, only a new checkout over this drop and another one can add a gate.
-            Attempt::Needs(more) => drops.extend(more),
+            CancelAttempt::Needs(more) => drops.extend(more),
         }
     }
 }
 
 /// The result of an attempt to cancel a drop.
-enum Attempt {
+enum CancelAttempt {
     Done(Box<Drop>),
     /// Nothing was done, because the gates of these drops are needed as well.
     Needs(BTreeSet<DropId>),
@@ -65,7 +65,7 @@ async fn cancel_under(
     scope: &CreatorScope,
     id: DropId,
     drops: &BTreeSet<DropId>,
-) -> Result<Attempt, OpError<CancelDropRefusal>> {
+) -> Result<CancelAttempt, OpError<CancelDropRefusal>> {
     let unknown = || OpError::refuse_field(CancelDropRefusal::NotFound, "id");
     if !drop_row::owns(tx.conn(), scope, id).await? {
         return Err(unknown());
@@ -79,13 +79,13 @@ async fn cancel_under(
         .await?;
     let needed: BTreeSet<DropId> = lines.iter().map(|line| line.drop_id).collect();
     if !needed.is_subset(drops) {
-        return Ok(Attempt::Needs(needed));
+        return Ok(CancelAttempt::Needs(needed));
     }
     let drop = drop_row::lock(tx, scope, id).await?.ok_or_else(unknown)?;
     let state = transition(drop.state, DropEvent::Cancel)
         .map_err(|_| OpError::refuse(CancelDropRefusal::AlreadyCancelled))?;
     tx.beyond_wall(async || release_all(tx, &gates, &lines).await).await?;
-    Ok(Attempt::Done(Box::new(enter_state(tx, drop, state, tx.now()).await?)))
+    Ok(CancelAttempt::Done(Box::new(enter_state(tx, drop, state, tx.now()).await?)))
 }
 
 /// Returns the lines that end when a drop is cancelled: the paid lines of the drop, and all held lines of

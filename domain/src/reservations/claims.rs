@@ -33,7 +33,7 @@ use crate::{
 /// The units of an item that are taken, with the version of its drop. That version counts every change of the
 /// drop, its items and its tiers, except changes of the taken units.
 #[derive(Debug, FromQueryResult)]
-pub(crate) struct Taken {
+pub(crate) struct TakenUnits {
     pub(crate) drop_id: DropId,
     pub(crate) version: i64,
     pub(crate) first_held_at: Option<DateTime<Utc>>,
@@ -49,7 +49,7 @@ pub(crate) async fn taken(
     conn: &impl ConnectionTrait,
     drops: &[DropId],
     now: DateTime<Utc>,
-) -> Result<Vec<Taken>, DbErr> {
+) -> Result<Vec<TakenUnits>, DbErr> {
     let its_drop: RelationDef =
         item_row::Entity::belongs_to(drop_row::Entity).from(I::DropId).to(D::Id).into();
     let mut select = item_row::Entity::find()

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     checkout_row,
-    decide::{Decision, LineClaim, PersonKey, Request, StockRefusal, decide},
+    decide::{Decision, LineClaim, Request, StockRefusal, StoredPersonKey, decide},
     load::{self, About},
     reservation_row::{self, Model as Line},
     state::{ReservationEvent, transition},
@@ -38,7 +38,7 @@ pub(crate) async fn confirm<R: fmt::Debug>(
     gates: &Gates,
     checkout: CheckoutId,
     lines: &[Line],
-    means: Option<PersonKey>,
+    means: Option<StoredPersonKey>,
     now: DateTime<Utc>,
 ) -> Result<Confirmed, OpError<R>> {
     let Some(first) = lines.first() else { return Ok(Confirmed::TooLate) };

@@ -14,8 +14,8 @@ use crate::{
 };
 
 /// The key of a person, with or without an account: an
-/// [`accounts::PersonKey`](crate::platform::access::PersonKey), as the table stores it.
-pub type PersonKey = Vec<u8>;
+/// [`accounts::StoredPersonKey`](crate::platform::access::PersonKey), as the table stores it.
+pub type StoredPersonKey = Vec<u8>;
 
 /// The maximum number of unpaid checkouts that one person may hold in a drop at once.
 pub const OPEN_HOLDS_MAX: u32 = 3;
@@ -73,7 +73,7 @@ pub struct Hold {
     /// The number of units.
     pub units: u32,
     /// The person.
-    pub person: PersonKey,
+    pub person: StoredPersonKey,
 }
 
 /// A person's conduct in a drop.
@@ -107,9 +107,9 @@ pub struct Stock {
     /// The holds of the checkouts that the requests are about.
     pub holds: HashMap<CheckoutId, Vec<Hold>>,
     /// The units held and paid for by item and person, for the persons that the requests are about.
-    pub by_person: HashMap<(DropItemId, PersonKey), u32>,
+    pub by_person: HashMap<(DropItemId, StoredPersonKey), u32>,
     /// The conduct in the drops of the persons that the requests are about.
-    pub conduct: HashMap<(DropId, PersonKey), Conduct>,
+    pub conduct: HashMap<(DropId, StoredPersonKey), Conduct>,
 }
 
 /// A number of units of an item.
@@ -131,7 +131,7 @@ pub enum Request<'a> {
         /// The checkout to create.
         checkout: CheckoutId,
         /// The person.
-        person: PersonKey,
+        person: StoredPersonKey,
         /// The lines.
         lines: Vec<LineClaim>,
         /// When the request arrived. The opening of the window is compared with this time.
@@ -147,10 +147,10 @@ pub enum Request<'a> {
         /// The checkout.
         checkout: CheckoutId,
         /// The person.
-        person: PersonKey,
+        person: StoredPersonKey,
         /// The hash of the means of payment. It counts like a person, so that a buyer with several addresses
         /// and one card cannot exceed the limits.
-        means: Option<PersonKey>,
+        means: Option<StoredPersonKey>,
         /// All lines of the checkout.
         lines: Vec<LineClaim>,
     },
@@ -215,16 +215,16 @@ impl Stock {
     }
 
     /// Adds units that a person holds or has paid for.
-    pub fn add_of_person(&mut self, item: DropItemId, person: &PersonKey, units: u32) {
+    pub fn add_of_person(&mut self, item: DropItemId, person: &StoredPersonKey, units: u32) {
         let sum = self.by_person.entry((item, person.clone())).or_default();
         *sum = sum.saturating_add(units);
     }
 
-    fn of_person(&self, item: DropItemId, person: &PersonKey) -> u32 {
+    fn of_person(&self, item: DropItemId, person: &StoredPersonKey) -> u32 {
         self.by_person.get(&(item, person.clone())).copied().unwrap_or(0)
     }
 
-    fn of_person_in(&self, drop: DropId, person: &PersonKey) -> u32 {
+    fn of_person_in(&self, drop: DropId, person: &StoredPersonKey) -> u32 {
         let items = self.items.iter().filter(|(_, stock)| stock.drop == drop);
         items.map(|(item, _)| self.of_person(*item, person)).fold(0, u32::saturating_add)
     }
@@ -273,7 +273,7 @@ impl Stock {
     fn hold(
         &mut self,
         checkout: CheckoutId,
-        person: &PersonKey,
+        person: &StoredPersonKey,
         lines: &[LineClaim],
         now: DateTime<Utc>,
     ) -> DateTime<Utc> {
@@ -317,8 +317,8 @@ impl Stock {
     fn confirm(
         &mut self,
         checkout: CheckoutId,
-        person: &PersonKey,
-        means: Option<&PersonKey>,
+        person: &StoredPersonKey,
+        means: Option<&StoredPersonKey>,
         lines: &[LineClaim],
     ) -> Decision {
         let called_off = |line: &LineClaim| {
@@ -354,7 +354,7 @@ impl Stock {
 
     fn complaints(
         &self,
-        person: &PersonKey,
+        person: &StoredPersonKey,
         lines: &[LineClaim],
         arrived_at: DateTime<Utc>,
         now: DateTime<Utc>,
@@ -390,7 +390,7 @@ impl Stock {
     /// Returns why a person must pay for a hold first, or wait.
     fn misconduct(
         &self,
-        person: &PersonKey,
+        person: &StoredPersonKey,
         lines: &[LineClaim],
         now: DateTime<Utc>,
     ) -> Option<StockRefusal> {
@@ -403,7 +403,7 @@ impl Stock {
     }
 
     /// Returns refusals for the lines that exceed the limit per person of an item or of a drop.
-    fn over_limit(&self, person: &PersonKey, lines: &[LineClaim]) -> Vec<Refused<StockRefusal>> {
+    fn over_limit(&self, person: &StoredPersonKey, lines: &[LineClaim]) -> Vec<Refused<StockRefusal>> {
         let (mut wanted, mut wanted_in): (BTreeMap<DropItemId, u32>, BTreeMap<DropId, u32>) =
             Default::default();
         let over = |(at, line): (usize, &LineClaim)| {
@@ -434,7 +434,7 @@ impl Stock {
 
     /// Returns refusals for the lines that a person cannot have, at most one per line. An exceeded limit
     /// takes precedence over a lack of units.
-    fn shortages(&self, person: &PersonKey, lines: &[LineClaim]) -> Vec<Refused<StockRefusal>> {
+    fn shortages(&self, person: &StoredPersonKey, lines: &[LineClaim]) -> Vec<Refused<StockRefusal>> {
         let mut complaints = self.over_limit(person, lines);
         for short in self.sold_out(lines) {
             if !complaints.iter().any(|over| over.path == short.path) {

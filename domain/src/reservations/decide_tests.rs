@@ -22,7 +22,7 @@ fn checkout(number: u128) -> CheckoutId {
     CheckoutId(Uuid::from_u128(number))
 }
 
-fn person(number: u8) -> PersonKey {
+fn person(number: u8) -> StoredPersonKey {
     vec![number]
 }
 

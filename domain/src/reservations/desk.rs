@@ -21,8 +21,8 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::{
     DeskActivity,
-    batch::{self, Answer, Asked},
-    known::Known,
+    batch::{self, ReserveJob, ReserveResult},
+    known::DecisionCache,
     lines::LINES_MAX,
     reserve::{self, ReserveRefusal, ReserveRequest, Reserved},
 };
@@ -80,7 +80,7 @@ pub struct Desk(Arc<Inner>);
 struct Inner {
     db: Db,
     settings: DeskSettings,
-    queues: Mutex<HashMap<DropId, Queue>>,
+    queues: Mutex<HashMap<DropId, DropQueue>>,
     /// A cache of the items' drops, which never change.
     drops: Mutex<HashMap<DropItemId, DropId>>,
     transactions: Semaphore,
@@ -94,8 +94,8 @@ struct Inner {
 /// The requests that wait for a drop, in order of arrival. A queue exists while requests wait or are being
 /// decided, and for [`LINGER`] afterwards.
 #[derive(Default)]
-struct Queue {
-    waiting: VecDeque<Waiting>,
+struct DropQueue {
+    waiting: VecDeque<WaitingRequest>,
     /// Notified when a request arrives.
     came: Arc<Notify>,
     /// The number of requests that are being decided.
@@ -104,10 +104,10 @@ struct Queue {
     crowded: bool,
 }
 
-struct Waiting {
-    asked: Asked,
+struct WaitingRequest {
+    asked: ReserveJob,
     since: Instant,
-    answer: oneshot::Sender<Answer>,
+    answer: oneshot::Sender<ReserveResult>,
 }
 
 impl Desk {
@@ -138,9 +138,9 @@ impl Desk {
     ) -> Result<Reserved, OpError<ReserveRefusal>> {
         reserve::check(&request)?;
         let drops = self.drops_of(&request).await?;
-        let asked = Asked::new(&self.0.db, scope, request)?;
+        let asked = ReserveJob::new(&self.0.db, scope, request)?;
         let (answer, mut decided) = oneshot::channel();
-        let (checkout, waiting) = (asked.checkout, Waiting { asked, since: Instant::now(), answer });
+        let (checkout, waiting) = (asked.checkout, WaitingRequest { asked, since: Instant::now(), answer });
         let only = if drops.len() == 1 { drops.first().copied() } else { None };
         match only {
             Some(drop) => {
@@ -176,7 +176,7 @@ impl Desk {
     }
 
     /// Updates whether a queue is crowded, after it has changed.
-    fn look_at(&self, queue: &mut Queue) {
+    fn look_at(&self, queue: &mut DropQueue) {
         let DeskSettings { queue_max, wait_max, .. } = self.0.settings;
         let wait = self.expected(queue.waiting.len().saturating_add(queue.deciding));
         let crowded = queue.waiting.len() >= queue_max.div_ceil(2) || wait > wait_max.div_f64(2.0);
@@ -227,7 +227,7 @@ impl Desk {
         reserve::drops_in(request, &known)
     }
 
-    fn enqueue(&self, drop: DropId, waiting: Waiting) -> Result<(), OpError<ReserveRefusal>> {
+    fn enqueue(&self, drop: DropId, waiting: WaitingRequest) -> Result<(), OpError<ReserveRefusal>> {
         let mut queues = locked(&self.0.queues);
         // A queue exists as long as a task serves it.
         let begins = !queues.contains_key(&drop);
@@ -309,7 +309,7 @@ impl Desk {
     }
 
     /// Takes the next batch from a queue. It is empty if all callers have left.
-    fn next_batch(&self, drop: DropId) -> Vec<Waiting> {
+    fn next_batch(&self, drop: DropId) -> Vec<WaitingRequest> {
         let mut queues = locked(&self.0.queues);
         let Some(queue) = queues.get_mut(&drop) else { return Vec::new() };
         let before = queue.waiting.len();
@@ -322,7 +322,7 @@ impl Desk {
     }
 
     /// Decides a request over several drops, once a transaction is available.
-    async fn alone(&self, drops: &BTreeSet<DropId>, waiting: Waiting) {
+    async fn alone(&self, drops: &BTreeSet<DropId>, waiting: WaitingRequest) {
         let patience = self.0.settings.wait_max;
         let Ok(Ok(_turn)) = tokio::time::timeout(patience, self.0.transactions.acquire()).await else {
             let _gone = waiting.answer.send(Err(self.busy(Duration::ZERO)));
@@ -335,9 +335,14 @@ impl Desk {
 
     /// Decides the requests that `gather` returns, and sends the answers. Returns the state of the drops
     /// afterwards, if it is known.
-    async fn decide<G>(&self, drops: &BTreeSet<DropId>, gather: G, mut known: Option<Known>) -> Option<Known>
+    async fn decide<G>(
+        &self,
+        drops: &BTreeSet<DropId>,
+        gather: G,
+        mut known: Option<DecisionCache>,
+    ) -> Option<DecisionCache>
     where
-        G: FnOnce() -> Vec<Waiting> + Send,
+        G: FnOnce() -> Vec<WaitingRequest> + Send,
     {
         let began = Instant::now();
         let mut answers = Vec::new();
@@ -373,9 +378,9 @@ fn unanswered() -> OpError<ReserveRefusal> {
 
 /// Takes the first requests of a queue, up to the size of a batch. Requests whose callers have left are
 /// skipped. A repeated request (same caller, same key) stays in the queue until the first one is answered.
-fn take(waiting: &mut VecDeque<Waiting>) -> Vec<Waiting> {
-    let mut batch: Vec<Waiting> = Vec::new();
-    let mut repeats: VecDeque<Waiting> = VecDeque::new();
+fn take(waiting: &mut VecDeque<WaitingRequest>) -> Vec<WaitingRequest> {
+    let mut batch: Vec<WaitingRequest> = Vec::new();
+    let mut repeats: VecDeque<WaitingRequest> = VecDeque::new();
     let mut lines = 0_usize;
     while let Some(next) = waiting.pop_front() {
         if next.answer.is_closed() {

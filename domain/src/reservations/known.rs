@@ -39,7 +39,7 @@ use crate::{
 const UNGUARDED_MAX: Duration = Duration::from_secs(1);
 
 /// The state of drops as a decision left it.
-pub(super) struct Known {
+pub(super) struct DecisionCache {
     /// The gates, with the versions after this decision.
     gates: Gates,
     drops: Vec<drop_row::Model>,
@@ -81,7 +81,7 @@ impl Unguarded {
     }
 }
 
-impl Known {
+impl DecisionCache {
     /// Returns the state under these gates. Reuses what is still valid of the last decision's state and loads
     /// the rest with up to ten statements.
     pub(super) async fn of(

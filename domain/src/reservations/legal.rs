@@ -14,11 +14,11 @@ use crate::platform::{
     audit,
     ids::LegalTextId,
     in_tx,
-    text::{Line, Markdown},
+    text::{Markdown, TextLine},
 };
 
 /// The title of a legal text.
-pub type LegalTitle = Line<160>;
+pub type LegalTitle = TextLine<160>;
 
 /// The kind of a legal text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]

@@ -33,7 +33,7 @@ pub const LINE_UNITS_MAX: u32 = 1_000;
 
 /// One line of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Line {
+pub struct RequestedLine {
     /// The item.
     pub item: DropItemId,
     /// The number of units, up to [`LINE_UNITS_MAX`].
@@ -96,7 +96,7 @@ impl PriceBook {
     /// Prices lines. `taken` contains the number of units taken of each line's item.
     pub(crate) fn price(
         &self,
-        lines: &[Line],
+        lines: &[RequestedLine],
         destination: Country,
         taken: &[u32],
         at: DateTime<Utc>,
@@ -110,7 +110,7 @@ impl PriceBook {
 }
 
 /// Converts lines to claims.
-pub(crate) fn claims(lines: &[Line]) -> Vec<LineClaim> {
+pub(crate) fn claims(lines: &[RequestedLine]) -> Vec<LineClaim> {
     lines.iter().map(|line| LineClaim { item: line.item, units: line.units.get() }).collect()
 }
 
@@ -133,7 +133,7 @@ pub enum AskRefusal {
 pub async fn ask(
     db: &Db,
     scope: &PublicScope,
-    lines: &[Line],
+    lines: &[RequestedLine],
     destination: Country,
 ) -> Result<Quote, OpError<AskRefusal>> {
     if lines.is_empty() || lines.len() > LINES_MAX {

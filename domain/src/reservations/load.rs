@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DbErr};
 
 use super::{
-    decide::{Conduct, DropWindow, Hold, ItemStock, LAPSES_WITHIN, PersonKey, Stock},
+    decide::{Conduct, DropWindow, Hold, ItemStock, LAPSES_WITHIN, Stock, StoredPersonKey},
     lines::Conditions,
     quote::ItemTerms,
     reservation_row::{self, PersonalClaim},
@@ -24,7 +24,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct About<'a> {
     /// The persons who make the requests; their claims are loaded to check limits.
-    pub(crate) persons: &'a [PersonKey],
+    pub(crate) persons: &'a [StoredPersonKey],
     /// The checkouts whose holds may change.
     pub(crate) checkouts: &'a [CheckoutId],
 }
@@ -100,7 +100,7 @@ pub(super) async fn add_persons(
     conn: &impl ConnectionTrait,
     stock: &mut Stock,
     items: &[DropItemId],
-    persons: &[PersonKey],
+    persons: &[StoredPersonKey],
     now: DateTime<Utc>,
 ) -> Result<(), DbErr> {
     if !persons.is_empty() {

@@ -58,7 +58,7 @@ pub use change_item::{ItemChange, change_item};
 pub use checkout_row::{AddressView, Model as Checkout};
 pub use desk_activity::DeskActivity;
 pub use lapse::{LapseRefusal, lapse};
-pub use lines::{AskRefusal, LINE_UNITS_MAX, LINES_MAX, Line, ask};
+pub use lines::{AskRefusal, LINE_UNITS_MAX, LINES_MAX, RequestedLine, ask};
 pub use pay::{PayRefusal, PayRequest, QUEUE_SECS_MAX, pay};
 pub use reservation_row::Model as Reservation;
 pub use reserve::{Made, ReserveRefusal, ReserveRequest, Reserved, reserve};

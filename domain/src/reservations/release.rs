@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, fmt};
 use super::{
     checkout_row,
     reservation_row::{self, Model as Line},
-    state::{BadTransition, ReservationEvent, ReservationState, transition},
+    state::{BadReservationTransition, ReservationEvent, ReservationState, transition},
     tasks::HoldLapse,
 };
 use crate::{
@@ -39,7 +39,7 @@ pub(crate) enum Release {
 
 impl Release {
     /// Returns the next state of a line.
-    fn next(self, state: ReservationState) -> Result<ReservationState, BadTransition> {
+    fn next(self, state: ReservationState) -> Result<ReservationState, BadReservationTransition> {
         match (self, state) {
             (Self::Lapsed, state) => transition(state, ReservationEvent::Lapse),
             (Self::GivenUp(_), ReservationState::Held) => transition(state, ReservationEvent::Cancel),
@@ -72,7 +72,7 @@ pub(crate) async fn release<R: fmt::Debug>(
     lines: &[&Line],
     why: Release,
 ) -> Result<(), OpError<R>> {
-    let states: Result<Vec<_>, BadTransition> =
+    let states: Result<Vec<_>, BadReservationTransition> =
         lines.iter().map(|line| Ok((line.id, why.next(line.state)?))).collect();
     reservation_row::set_states(tx, states.map_err(OpError::inconsistent)?).await?;
     let confirmed: Vec<&&Line> =

@@ -12,7 +12,7 @@ use sea_orm::{
 };
 
 use super::{
-    decide::PersonKey,
+    decide::StoredPersonKey,
     quote::{Delivery, Quote},
     state::ReservationState,
     tasks::HoldLapse,
@@ -133,7 +133,7 @@ pub(crate) async fn active_holds(
 pub(crate) struct PersonalClaim {
     pub(crate) drop_id: DropId,
     pub(crate) drop_item_id: DropItemId,
-    pub(crate) person_key: PersonKey,
+    pub(crate) person_key: StoredPersonKey,
     pub(crate) checkout_id: CheckoutId,
     pub(crate) units: Quantity,
     pub(crate) state: ReservationState,
@@ -145,7 +145,7 @@ pub(crate) struct PersonalClaim {
 pub(crate) async fn claims_of(
     conn: &impl ConnectionTrait,
     items: &[DropItemId],
-    persons: &[PersonKey],
+    persons: &[StoredPersonKey],
     lapsed_after: DateTime<Utc>,
 ) -> Result<Vec<PersonalClaim>, DbErr> {
     let alive = Column::State.is_in([ReservationState::Held, ReservationState::Confirmed]);
@@ -215,7 +215,7 @@ pub(crate) async fn confirmed_in(
 /// The lines of a checkout that is about to be created.
 pub(crate) struct NewLines<'a> {
     pub(crate) checkout: CheckoutId,
-    pub(crate) person: &'a PersonKey,
+    pub(crate) person: &'a StoredPersonKey,
     pub(crate) quote: &'a Quote,
     pub(crate) expires_at: DateTime<Utc>,
 }

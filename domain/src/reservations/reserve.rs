@@ -8,9 +8,9 @@ use serde::Serialize;
 use super::{
     Checkout, Reservation,
     address::Address,
-    batch::{self, Asked},
+    batch::{self, ReserveJob},
     decide::StockRefusal,
-    lines::{LINES_MAX, Line},
+    lines::{LINES_MAX, RequestedLine},
     quote::{Quote, QuoteRefusal},
 };
 use crate::{
@@ -29,7 +29,7 @@ use crate::{
 #[derive(Debug, Clone, Serialize)]
 pub struct ReserveRequest {
     /// The lines to reserve.
-    pub lines: Vec<Line>,
+    pub lines: Vec<RequestedLine>,
     /// The address of the checkout.
     pub address: Address,
     /// The total that the buyer has seen. A lower total passes; a higher one is refused.
@@ -163,7 +163,7 @@ pub async fn reserve(
     let items: Vec<DropItemId> = request.lines.iter().map(|line| line.item).collect();
     // The drop of an item never changes, so it may be read before the gate is taken.
     let drops = drops_in(request, &item_row::drops_of(db.reader(), &items).await?)?;
-    let asked = Asked::new(db, scope, request.clone())?;
+    let asked = ReserveJob::new(db, scope, request.clone())?;
     let answer = batch::decide_all(db, &drops, || vec![asked], &mut None).await.into_iter().next();
     answer.unwrap_or_else(|| Err(OpError::inconsistent("a request was not decided")))
 }

@@ -39,7 +39,7 @@ pub enum ReservationEvent {
 /// The error for an event that is not allowed in the current state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the event {event:?} is not allowed for a reservation in the state {state:?}")]
-pub struct BadTransition {
+pub struct BadReservationTransition {
     /// The current state.
     pub state: ReservationState,
     /// The event that was to be applied.
@@ -50,7 +50,7 @@ pub struct BadTransition {
 pub fn transition(
     state: ReservationState,
     event: ReservationEvent,
-) -> Result<ReservationState, BadTransition> {
+) -> Result<ReservationState, BadReservationTransition> {
     use ReservationEvent as E;
     use ReservationState as S;
     match (state, event) {
@@ -63,7 +63,9 @@ pub fn transition(
         | (S::Confirmed, E::Pay | E::Lapse | E::Cancel)
         | (S::Expired, E::Lapse | E::Cancel)
         | (S::Cancelled, E::Pay | E::Lapse | E::Cancel)
-        | (S::Refunded, E::Pay | E::Lapse | E::Cancel | E::Refund) => Err(BadTransition { state, event }),
+        | (S::Refunded, E::Pay | E::Lapse | E::Cancel | E::Refund) => {
+            Err(BadReservationTransition { state, event })
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use domain::{
     },
     platform::{
         access::{AccountViewer, Viewer},
-        text::Line,
+        text::TextLine,
     },
 };
 use testkit::{Kit, audit_actions, facts, letter, letters, on_both};
@@ -159,7 +159,7 @@ async fn a_wrong_password_and_an_unknown_address_get_the_same_answer(kit: Kit) {
 }
 
 async fn an_account_without_a_password_cannot_sign_in(kit: Kit) {
-    let request = CreateAccount { email: email(ADA), name: Line::new("Ada").unwrap(), password: None };
+    let request = CreateAccount { email: email(ADA), name: TextLine::new("Ada").unwrap(), password: None };
     create_account(&kit.db, &operator(), request).await.unwrap();
     let before = kit.state().await;
     assert_eq!(refusal(tries(&kit, ADA, PASSWORD).await).0, SignInRefusal::BadCredentials);

@@ -20,7 +20,7 @@ use domain::{
         OpError,
         access::{AccountScope, Enter, EntryScope, OwnAccount, SystemScope, Viewer, authorize},
         entropy::Secret,
-        text::Line,
+        text::TextLine,
     },
 };
 use serde_json::Value as Json;
@@ -69,7 +69,7 @@ fn refusal<T: Debug, R: Debug + Copy>(result: Result<T, OpError<R>>) -> (R, Stri
 }
 
 fn wants_account(address: &str, word: &str) -> SignUp {
-    SignUp { email: email(address), password: password(word), name: Line::new("Ada").unwrap() }
+    SignUp { email: email(address), password: password(word), name: TextLine::new("Ada").unwrap() }
 }
 
 async fn signs_up(kit: &Kit, address: &str, word: &str) {
@@ -80,7 +80,7 @@ async fn signs_up(kit: &Kit, address: &str, word: &str) {
 async fn account(kit: &Kit, address: &str) -> Account {
     let request = CreateAccount {
         email: email(address),
-        name: Line::new("Ada").unwrap(),
+        name: TextLine::new("Ada").unwrap(),
         password: Some(password(PASSWORD)),
     };
     create_account(&kit.db, &operator(), request).await.unwrap()

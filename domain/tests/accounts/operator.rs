@@ -6,7 +6,7 @@ use domain::{
         CreateAccount, CreateAdminRefusal, SignInRefusal, create_account, create_admin, create_buyers,
         open_session_for, queries,
     },
-    platform::{access::Viewer, page::Page, text::Line},
+    platform::{access::Viewer, page::Page, text::TextLine},
 };
 use testkit::{Kit, audit_actions, facts, on_both};
 
@@ -26,7 +26,11 @@ on_both! {
 }
 
 fn wanted(address: &str, word: Option<&str>) -> CreateAccount {
-    CreateAccount { email: email(address), name: Line::new("Root").unwrap(), password: word.map(password) }
+    CreateAccount {
+        email: email(address),
+        name: TextLine::new("Root").unwrap(),
+        password: word.map(password),
+    }
 }
 
 async fn a_new_account_can_be_an_administrator(kit: Kit) {
@@ -75,7 +79,7 @@ async fn creating_an_account_twice_makes_one(kit: Kit) {
 
 async fn many_buyers_are_made_at_once_and_again(kit: Kit) {
     let buyers: Vec<_> = (0..1_500)
-        .map(|number| (email(&format!("b{number}@example.org")), Line::new("Buyer").unwrap()))
+        .map(|number| (email(&format!("b{number}@example.org")), TextLine::new("Buyer").unwrap()))
         .collect();
     let secrets = create_buyers(&kit.db, &operator(), &buyers).await.unwrap();
     assert_eq!(secrets.len(), buyers.len());

@@ -10,7 +10,7 @@ use domain::{
     platform::{
         access::{AccountViewer, MemberRole, OwnSession, SystemScope, Viewer, authorize},
         page::Page,
-        text::Line,
+        text::TextLine,
     },
 };
 use testkit::{Kit, audit_actions, on_both, requests};
@@ -151,7 +151,7 @@ async fn a_session_of_somebody_else_is_unknown(kit: Kit) {
 async fn a_name_can_be_changed(kit: Kit) {
     let made = account(&kit, ADA).await;
     let scope = me(&signs_in(&kit, ADA).await.viewer);
-    let changed = change_name(&kit.db, &scope, Line::new("Ada Lovelace").unwrap()).await.unwrap();
+    let changed = change_name(&kit.db, &scope, TextLine::new("Ada Lovelace").unwrap()).await.unwrap();
     assert_eq!((changed.name.as_str(), changed.version), ("Ada Lovelace", made.version + 1));
     assert_eq!(audit_actions(&kit).await.last().unwrap(), "account.change_name");
 }

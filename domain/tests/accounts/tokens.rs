@@ -15,7 +15,7 @@ use domain::{
         },
         ids::CreatorId,
         page::Page,
-        text::Line,
+        text::TextLine,
     },
 };
 use testkit::{Kit, audit_actions, letter, letters, on_both, requests, write_letter};
@@ -51,7 +51,12 @@ fn of(creator: Option<CreatorId>) -> TokensScope {
 }
 
 fn wanted(kind: TokenKind, permissions: &[Permission], expires_at: Option<DateTime<Utc>>) -> CreateToken {
-    CreateToken { name: Line::new("Web shop").unwrap(), kind, permissions: permissions.to_vec(), expires_at }
+    CreateToken {
+        name: TextLine::new("Web shop").unwrap(),
+        kind,
+        permissions: permissions.to_vec(),
+        expires_at,
+    }
 }
 
 async fn made(
@@ -223,7 +228,7 @@ async fn a_buyer_agrees_by_letter_and_the_storefront_gets_a_session(kit: Kit) {
 async fn a_storefront_session_has_only_the_rights_of_a_buyer(kit: Kit) {
     let request = domain::accounts::CreateAccount {
         email: email(ADA),
-        name: Line::new("Ada").unwrap(),
+        name: TextLine::new("Ada").unwrap(),
         password: None,
     };
     create_admin(&kit.db, &operator(), request).await.unwrap();

@@ -25,7 +25,7 @@ use domain::{
         ids::{AccountId, CreatorId, ProductId, SessionId, TokenId, VariantId},
         page::{Page, Slice, SortKey},
         tags::{TagKind, Tags, tags_of},
-        text::{Line, Markdown},
+        text::{Markdown, TextLine},
     },
 };
 use sea_orm::{ConnectionTrait, Statement};
@@ -66,7 +66,7 @@ async fn creator(kit: &Kit, name: &str) -> (Creator, CreatorScope) {
 
 fn product_request(title: &str) -> CreateProduct {
     let (description, tags) = (Markdown::new("").unwrap(), Tags::default());
-    CreateProduct { slug: None, title: Line::new(title).unwrap(), summary: None, description, tags }
+    CreateProduct { slug: None, title: TextLine::new(title).unwrap(), summary: None, description, tags }
 }
 
 async fn product(kit: &Kit, scope: &CreatorScope, title: &str) -> Product {
@@ -79,7 +79,7 @@ fn variant_request(product: ProductId, sku: &str, price: Money) -> CreateVariant
     CreateVariant {
         product,
         sku: sku.parse().unwrap(),
-        title: Line::new("Small").unwrap(),
+        title: TextLine::new("Small").unwrap(),
         price,
         weight: Grams::try_from(400).unwrap(),
         length: side(300),
@@ -167,7 +167,7 @@ on_both! {
     async fn a_product_is_public_as_soon_as_it_is_made(kit: Kit) {
         let (creator, scope) = creator(&kit, "Olaria").await;
         let asked = CreateProduct {
-            summary: Some(Line::new("For soup").unwrap()),
+            summary: Some(TextLine::new("For soup").unwrap()),
             description: Markdown::new("# Bowl").unwrap(),
             tags: tags(&["stoneware", "bowl"]),
             ..product_request("Wide bowl")
@@ -252,8 +252,8 @@ on_both! {
         let changed = update_product(&kit.db, &scope, asked).await.unwrap();
         assert_eq!(changed, Product { version: 2, updated_at: kit.db.now(), ..bowl.clone() });
         let asked = UpdateProduct {
-            title: Some(Line::new("Deep bowl").unwrap()),
-            summary: Some(Some(Line::new("For soup").unwrap())),
+            title: Some(TextLine::new("Deep bowl").unwrap()),
+            summary: Some(Some(TextLine::new("For soup").unwrap())),
             description: Some(Markdown::new("*Deep*").unwrap()),
             tags: Some(tags(&["soup", "bowl"])),
             ..UpdateProduct::of(bowl.id)
@@ -307,7 +307,7 @@ on_both! {
         for (product, variant) in ids {
             let db = &kit.db;
             let asked =
-                UpdateProduct { title: Some(Line::new("Mine").unwrap()), ..UpdateProduct::of(product) };
+                UpdateProduct { title: Some(TextLine::new("Mine").unwrap()), ..UpdateProduct::of(product) };
             assert_eq!(
                 codes(update_product(db, &scope, asked).await),
                 one(UpdateProductRefusal::NotFound, "id")
@@ -397,7 +397,7 @@ on_both! {
         let all = UpdateVariant {
             variant: small.id,
             sku: Some("BOWL-M".parse().unwrap()),
-            title: Some(Line::new("Medium").unwrap()),
+            title: Some(TextLine::new("Medium").unwrap()),
             price: Some(euros(3_100)),
             weight: Some(Grams::try_from(0).unwrap()),
             length: side(1),

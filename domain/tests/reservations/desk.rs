@@ -21,7 +21,7 @@ use domain::{
         Db, OpError,
         access::BuyerScope,
         ids::{CheckoutId, EntityId, ReservationId},
-        text::Line,
+        text::TextLine,
     },
     reservations::{
         ItemChange, ReserveRefusal, ReserveRequest, Reserved, cancel,
@@ -447,7 +447,7 @@ on_both! {
                 let mut request =
                     market.request(kit.db.now(), &[(&items[0], 1)], 1_000_000, &format!("halved-{at}"));
                 if at == 7 || at == 13 {
-                    request.address.name = Line::new("Guilty").unwrap();
+                    request.address.name = TextLine::new("Guilty").unwrap();
                 }
                 desk.reserve(&buyers[at], request)
             });

@@ -9,7 +9,7 @@ use domain::{
         ids::{DropItemId, LegalTextId},
     },
     reservations::{
-        AskRefusal, Line, ReserveRefusal, Reserved, ask, cancel_drop, lapse, queries,
+        AskRefusal, RequestedLine, ReserveRefusal, Reserved, ask, cancel_drop, lapse, queries,
         quote::{Delivery, QuoteRefusal},
         reserve,
         state::ReservationState,
@@ -64,7 +64,7 @@ on_both! {
         let before = kit.state().await;
         let request = |units, total| market.request(kit.db.now(), &[(&market.cup, units)], total, "refused");
         let mut unknown = request(1, 9_999);
-        unknown.lines = vec![Line {
+        unknown.lines = vec![RequestedLine {
             item: DropItemId(Uuid::from_u128(1)),
             units: Quantity::ONE,
             delivery: Delivery::Pickup,
@@ -194,7 +194,7 @@ on_both! {
         let market = market(&kit).await;
         let scope = authorize(&Viewer::Public, Browse).unwrap();
         let line =
-            |item, units: u32| Line { item, units: units.try_into().unwrap(), delivery: Delivery::Shipping };
+            |item, units: u32| RequestedLine { item, units: units.try_into().unwrap(), delivery: Delivery::Shipping };
         let country = "DE".parse().unwrap();
         let quote = ask(&kit.db, &scope, &[line(market.cup.id, 1)], country).await.unwrap();
         assert_eq!((quote.total_minor, quote.due_now_minor), (4_500, 1_000));

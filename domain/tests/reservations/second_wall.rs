@@ -19,7 +19,7 @@ use domain::{
         idempotency::{self, Claim},
         ids::{CheckoutId, CreatorId},
         in_tx, read_in, tasks,
-        text::Line,
+        text::TextLine,
         timers,
     },
     reservations::tasks::{HoldLapse, LapseCheckout},
@@ -136,7 +136,7 @@ async fn furnish(kit: &Kit, scope: &CreatorScope, drop: &Drop, name: &str) {
     )
     .await;
     let token = CreateToken {
-        name: Line::new("shop").unwrap(),
+        name: TextLine::new("shop").unwrap(),
         kind: TokenKind::Publishable,
         permissions: Vec::new(),
         expires_at: None,

@@ -31,7 +31,7 @@ pub(super) const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// The load of this process.
 #[derive(Debug)]
-pub(super) struct Load {
+pub(super) struct LoadMonitor {
     /// The wait from which on requests are shed, in seconds; infinite when shedding is disabled.
     from_secs: f64,
     waits: Mutex<Waits>,
@@ -44,7 +44,7 @@ struct Waits {
     measured_at: Instant,
 }
 
-impl Load {
+impl LoadMonitor {
     /// Sheds from the given wait on; zero disables shedding.
     pub(super) fn new(from: Duration) -> Self {
         let from_secs = if from.is_zero() { f64::INFINITY } else { from.as_secs_f64() };
@@ -119,7 +119,7 @@ mod tests {
             (1_400, [49, 25, 0]),
             (9_000, [49, 49, 0]),
         ] {
-            let load = Load::new(Duration::from_millis(200));
+            let load = LoadMonitor::new(Duration::from_millis(200));
             (0..200).for_each(|_| load.note(Duration::from_millis(millis), now));
             let shed =
                 [READ, WRITE, PAY].map(|class| (0..50).filter(|_| load.sheds(class, false, now)).count());
@@ -132,7 +132,7 @@ mod tests {
     fn a_crowded_backend_sheds_nearly_everything_from_a_shorter_wait_on() {
         let now = Instant::now();
         for (millis, expected) in [(40, [0, 0, 0]), (60, [49, 49, 0])] {
-            let load = Load::new(Duration::from_millis(200));
+            let load = LoadMonitor::new(Duration::from_millis(200));
             (0..200).for_each(|_| load.note(Duration::from_millis(millis), now));
             let shed =
                 [READ, WRITE, PAY].map(|class| (0..50).filter(|_| load.sheds(class, true, now)).count());
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn an_old_measurement_is_ignored() {
         let now = Instant::now();
-        let load = Load::new(Duration::from_millis(200));
+        let load = LoadMonitor::new(Duration::from_millis(200));
         (0..200).for_each(|_| load.note(Duration::from_secs(5), now));
         assert!((0..50).any(|_| load.sheds(WRITE, false, now)));
         assert!(!(0..50).any(|_| load.sheds(READ, true, now + OLD + Duration::from_millis(1))));
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn nothing_is_shed_when_shedding_is_disabled() {
         let now = Instant::now();
-        let load = Load::new(Duration::ZERO);
+        let load = LoadMonitor::new(Duration::ZERO);
         (0..200).for_each(|_| load.note(Duration::from_secs(60), now));
         assert!(!load.is_busy(now) && !(0..50).any(|_| load.sheds(READ, true, now)));
     }

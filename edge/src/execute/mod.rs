@@ -33,7 +33,7 @@ use tokio::{
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use self::{
-    load::{AGAIN_AFTER, Load},
+    load::{AGAIN_AFTER, LoadMonitor},
     work::traced,
 };
 use crate::{
@@ -115,7 +115,7 @@ struct ExecutorParts {
     backend: Arc<dyn Backend>,
     query_deadline: Duration,
     guard: Guard,
-    load: Load,
+    load: LoadMonitor,
     budget: Option<Budget>,
     /// Parsed documents, by their texts.
     documents: Cache<Arc<str>, Arc<Document>>,
@@ -137,7 +137,7 @@ impl Executor {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self(Arc::new(ExecutorParts {
             guard: Guard::new(settings.limits, schema),
-            load: Load::new(settings.shed_from),
+            load: LoadMonitor::new(settings.shed_from),
             introspection: Introspection::new(settings.introspection, schema.readers()),
             backend,
             query_deadline: settings.query_deadline,

@@ -22,9 +22,10 @@ pub(super) fn check(
     operation: &Positioned<OperationDefinition>,
     limits: &Limits,
 ) -> Result<u64, Excess> {
-    let mut walk = Walk { document, seen: Seen::default() };
+    let mut walk = Walk { document, seen: DocumentTotals::default() };
     walk.set(&operation.node.selection_set, SelectionPlace::Root);
-    let Seen { root_fields, depth, introspection_depth, introspection_lists, introspection } = walk.seen;
+    let DocumentTotals { root_fields, depth, introspection_depth, introspection_lists, introspection } =
+        walk.seen;
     limits.check(Limit::RootFields, root_fields, Some(operation.pos))?;
     limits.check(Limit::Depth, depth.0, depth.1)?;
     limits.check(Limit::IntrospectionDepth, introspection_depth.0, introspection_depth.1)?;
@@ -37,7 +38,7 @@ pub(super) fn check(
 type Most = (u64, Option<Pos>);
 
 #[derive(Default)]
-struct Seen {
+struct DocumentTotals {
     root_fields: u64,
     depth: Most,
     introspection_depth: Most,
@@ -58,7 +59,7 @@ enum SelectionPlace {
 
 struct Walk<'a> {
     document: &'a ExecutableDocument,
-    seen: Seen,
+    seen: DocumentTotals,
 }
 
 impl Walk<'_> {

@@ -16,7 +16,7 @@ use actix_web::{
 };
 use tracing::Instrument;
 
-use super::{Edge, compression::compressed};
+use super::{HttpEdge, compression::compressed};
 use crate::trace::RequestTrace;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -38,7 +38,7 @@ pub async fn around(
     request_id: String,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let began = Instant::now();
-    let https = request.app_data::<web::Data<Edge>>().is_some_and(|edge| edge.settings.http.https);
+    let https = request.app_data::<web::Data<HttpEdge>>().is_some_and(|edge| edge.settings.http.https);
     let method = request.method().clone();
     // The route pattern, not the path: client-made paths would make the number of metrics grow without bound,
     // and a path may end in a secret.

@@ -7,9 +7,9 @@ use actix_web::{
     http::{StatusCode, header::AUTHORIZATION},
 };
 
-use super::{Edge, graphql::media::Media};
+use super::{HttpEdge, graphql::media::Media};
 use crate::{
-    backend::{Failure, Viewer},
+    backend::{BackendError, EdgeViewer},
     errors::{Code, internal},
 };
 
@@ -18,7 +18,7 @@ pub enum Unknown {
     /// The header holds no token, or the token is not valid.
     Token,
     /// The token could not be looked up.
-    Failed(Failure),
+    Failed(BackendError),
 }
 
 /// The error text of [`Unknown::Token`].
@@ -58,7 +58,7 @@ pub(super) fn token_in(header: &str) -> Result<&str, Unknown> {
 }
 
 /// Returns the viewer of a request: the bearer of its token, or the anonymous viewer.
-pub(super) async fn viewer(request: &HttpRequest, edge: &Edge) -> Result<Arc<dyn Viewer>, Unknown> {
+pub(super) async fn viewer(request: &HttpRequest, edge: &HttpEdge) -> Result<Arc<dyn EdgeViewer>, Unknown> {
     let Some(token) = token_of(request)? else { return Ok(edge.backend.anonymous()) };
     edge.backend.viewer(token).await.map_err(Unknown::Failed)?.ok_or(Unknown::Token)
 }

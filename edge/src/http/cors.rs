@@ -17,7 +17,7 @@ use actix_web::{
     web,
 };
 
-use super::Edge;
+use super::HttpEdge;
 
 /// How long a browser may cache a preflight answer, in seconds. Browsers cap it at two hours or a day.
 const REMEMBERED_SECS: &str = "86400";
@@ -71,7 +71,7 @@ pub async fn cors(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let edge = request.app_data::<web::Data<Edge>>().cloned();
+    let edge = request.app_data::<web::Data<HttpEdge>>().cloned();
     let origin = request.headers().get(ORIGIN).cloned();
     let mut response = next.call(request).await?;
     if let Some(edge) = edge {

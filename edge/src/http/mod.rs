@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// The edge of a process, shared by the workers of its server.
-pub struct Edge {
+pub struct HttpEdge {
     settings: Settings,
     backend: Arc<dyn Backend>,
     executor: Executor,
@@ -51,7 +51,7 @@ pub struct Edge {
     stopping: CancellationToken,
 }
 
-impl Edge {
+impl HttpEdge {
     /// Starts an edge for a schema. Operations run on the current runtime. Connections that stay open are
     /// closed when `stopping` is cancelled.
     pub fn start(
@@ -82,7 +82,7 @@ impl Edge {
 }
 
 /// Adds the route `/graphql`. Wrap the application in [`around()`].
-pub fn configure(config: &mut web::ServiceConfig, edge: &Arc<Edge>) {
+pub fn configure(config: &mut web::ServiceConfig, edge: &Arc<HttpEdge>) {
     config.app_data(web::Data::from(Arc::clone(edge)));
     let graphql = live::routes(web::resource("/graphql")).route(web::post().to(graphql::post));
     let graphql = graphql.route(web::get().to(graphql::get)).route(web::head().to(graphql::get));

@@ -11,7 +11,7 @@ use tokio::{sync::watch, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::locked;
-use crate::backend::{Backend, Fingerprint, Viewer};
+use crate::backend::{Backend, EdgeViewer, Fingerprint};
 
 /// The interval of the lookups. Revocations and changes of permissions are promised to take effect within two
 /// seconds.
@@ -20,20 +20,20 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// The tokens in use, by fingerprint.
 pub(crate) struct Passes {
     backend: Arc<dyn Backend>,
-    in_use: Mutex<HashMap<Fingerprint, watch::Sender<Seen>>>,
+    in_use: Mutex<HashMap<Fingerprint, watch::Sender<LastLookup>>>,
 }
 
 /// The result of the last lookup of a token.
-enum Seen {
+enum LastLookup {
     /// It has not been looked up yet.
     Nothing,
     /// It is valid, and this is its bearer.
-    Bearer(Arc<dyn Viewer>),
+    Bearer(Arc<dyn EdgeViewer>),
     /// It is no longer valid.
     Invalid,
 }
 
-impl Seen {
+impl LastLookup {
     fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Nothing, Self::Nothing) | (Self::Invalid, Self::Invalid) => true,
@@ -61,7 +61,7 @@ impl Passes {
     pub(crate) fn watch(self: &Arc<Self>, token: Fingerprint) -> Pass {
         let seen = locked(&self.in_use)
             .entry(token.clone())
-            .or_insert_with(|| watch::Sender::new(Seen::Nothing))
+            .or_insert_with(|| watch::Sender::new(LastLookup::Nothing))
             .subscribe();
         Pass { seen, token, passes: Arc::clone(self) }
     }
@@ -83,7 +83,7 @@ impl Passes {
                 Ok(mut viewers) => {
                     let in_use = locked(&self.in_use);
                     for token in &tokens {
-                        let now = viewers.remove(token).map_or(Seen::Invalid, Seen::Bearer);
+                        let now = viewers.remove(token).map_or(LastLookup::Invalid, LastLookup::Bearer);
                         if let Some(watched) = in_use.get(token) {
                             watched.send_if_modified(|seen| {
                                 let is_news = !seen.is_same(&now);
@@ -104,7 +104,7 @@ impl Passes {
 
 /// A token in use, until it is dropped.
 pub(crate) struct Pass {
-    seen: watch::Receiver<Seen>,
+    seen: watch::Receiver<LastLookup>,
     token: Fingerprint,
     passes: Arc<Passes>,
 }
@@ -113,11 +113,11 @@ impl Pass {
     /// Waits until the token is no longer valid, or its bearer differs from `viewer`, the bearer when the
     /// connection began. It is cancel safe. A token looked up at the very moment of a change may be reported
     /// without need; the client then connects again.
-    pub(crate) async fn lost(&mut self, viewer: &dyn Viewer) -> Lost {
-        let lost = |seen: &Seen| match seen {
-            Seen::Nothing => None,
-            Seen::Bearer(now) => (!now.is_same(viewer)).then_some(Lost::Rights),
-            Seen::Invalid => Some(Lost::Token),
+    pub(crate) async fn lost(&mut self, viewer: &dyn EdgeViewer) -> Lost {
+        let lost = |seen: &LastLookup| match seen {
+            LastLookup::Nothing => None,
+            LastLookup::Bearer(now) => (!now.is_same(viewer)).then_some(Lost::Rights),
+            LastLookup::Invalid => Some(Lost::Token),
         };
         // A result from before the viewer was looked up is ignored.
         while self.seen.changed().await.is_ok() {

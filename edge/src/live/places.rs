@@ -11,11 +11,11 @@ use super::{LiveBounds, locked};
 /// The slots of connections that stay open.
 pub(crate) struct Places {
     bounds: LiveBounds,
-    taken: Mutex<Taken>,
+    taken: Mutex<TakenPlaces>,
 }
 
 #[derive(Default)]
-struct Taken {
+struct TakenPlaces {
     all: usize,
     by_address: HashMap<Option<IpAddr>, usize>,
 }

@@ -68,13 +68,13 @@ pub(crate) struct Runs {
 /// A running subscription.
 struct Run {
     /// Its newest answer; the last one comes with its end.
-    feed: Feed<Told>,
+    feed: Feed<SubscriptionMessage>,
     turn: Arc<Turn>,
 }
 
 /// How a subscription ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum SubscriptionEnd {
     /// It has no further answers.
     Over,
     /// It was refused: its answer is the list of errors.
@@ -209,13 +209,13 @@ impl Runs {
         key: Option<&RunKey>,
         run: &Run,
         responses: impl Stream<Item = Response>,
-    ) -> Option<End> {
+    ) -> Option<SubscriptionEnd> {
         pin!(responses);
         let mut is_first = true;
         loop {
             let response = tokio::select! {
                 response = responses.next() => response,
-                () = self.stopping.cancelled() => return Some(End::Stopped),
+                () = self.stopping.cancelled() => return Some(SubscriptionEnd::Stopped),
                 () = run.feed.unwatched() => {
                     if self.leave(key, run) {
                         return None;
@@ -223,9 +223,9 @@ impl Runs {
                     continue;
                 }
             };
-            let Some(response) = response else { return Some(End::Over) };
+            let Some(response) = response else { return Some(SubscriptionEnd::Over) };
             // Sent together with the end, because a refusal is written differently.
-            let end = (is_first && is_request_error(&response)).then_some(End::Refused);
+            let end = (is_first && is_request_error(&response)).then_some(SubscriptionEnd::Refused);
             run.tell(&response, end);
             if end.is_some() {
                 return end;
@@ -276,45 +276,45 @@ impl Run {
         self.feed.last().and_then(|told| told.answer)
     }
 
-    fn tell(&self, response: &Response, end: Option<End>) {
+    fn tell(&self, response: &Response, end: Option<SubscriptionEnd>) {
         // Without extensions: they contain the budget of a single caller.
         let (answer, answers) = (write(response, None), self.turn.answered());
         // Equal answers share the same bytes, so that nobody is sent the same answer twice.
         let answer = self.last_answer().filter(|last| *last == answer).unwrap_or(answer);
-        self.feed.tell(Told { answer: Some(answer), end }, answers);
+        self.feed.tell(SubscriptionMessage { answer: Some(answer), end }, answers);
     }
 
-    fn end(&self, end: End) {
-        self.feed.tell(Told { answer: self.last_answer(), end: Some(end) }, LookNumber::ALL);
+    fn end(&self, end: SubscriptionEnd) {
+        self.feed.tell(SubscriptionMessage { answer: self.last_answer(), end: Some(end) }, LookNumber::ALL);
     }
 }
 
 /// A client's share in a run.
 pub(crate) struct Joined {
-    watcher: Watcher<Told>,
+    watcher: Watcher<SubscriptionMessage>,
     sent: Option<Bytes>,
 }
 
 /// The next message of a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct SubscriptionMessage {
     /// A new answer, as JSON.
     pub(crate) answer: Option<Bytes>,
     /// Nothing follows after it.
-    pub(crate) end: Option<End>,
+    pub(crate) end: Option<SubscriptionEnd>,
 }
 
 impl Joined {
     /// Returns the newest answer that was not sent yet, or the end. It is cancel safe.
-    pub(crate) async fn next(&mut self) -> Told {
-        let Some(Told { answer, end }) = self.watcher.next().await else {
-            return Told { answer: None, end: Some(End::Stopped) };
+    pub(crate) async fn next(&mut self) -> SubscriptionMessage {
+        let Some(SubscriptionMessage { answer, end }) = self.watcher.next().await else {
+            return SubscriptionMessage { answer: None, end: Some(SubscriptionEnd::Stopped) };
         };
         // The end comes with the last answer, which may already have been sent.
         let is_sent =
             |answer: &Bytes| self.sent.as_ref().is_some_and(|sent| sent.as_ptr() == answer.as_ptr());
         let answer = answer.filter(|answer| !is_sent(answer));
         self.sent = answer.clone().or(self.sent.take());
-        Told { answer, end }
+        SubscriptionMessage { answer, end }
     }
 }

@@ -11,7 +11,7 @@ use super::{
     ACTOR, SIGNATURE_HEADER, Sandbox, SandboxState, declines,
     event_row::{self, EventKind},
     intent_row,
-    methods::{Outcome, outcome},
+    methods::{MethodOutcome, outcome},
     pays,
 };
 use crate::signature;
@@ -74,10 +74,12 @@ impl Sandbox {
                 return Err(DeliverError::Later("the payment is still being processed".to_owned()));
             }
             match outcome(intent.method.as_deref().unwrap_or_default()) {
-                Outcome::DeclinesLate(code) | Outcome::Declines(code) => {
+                MethodOutcome::DeclinesLate(code) | MethodOutcome::Declines(code) => {
                     declines(tx, &mut intent, code).await?
                 }
-                Outcome::PaysLate | Outcome::Pays | Outcome::Asks => pays(tx, &mut intent).await?,
+                MethodOutcome::PaysLate | MethodOutcome::Pays | MethodOutcome::Asks => {
+                    pays(tx, &mut intent).await?
+                }
             }
             intent_row::update(tx, &intent).await?;
             Ok::<_, DeliverError>(None)

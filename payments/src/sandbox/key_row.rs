@@ -26,7 +26,7 @@ const TABLE: &str = "sandbox_keys";
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub key: String,
-    /// A [`Kept`] as JSON.
+    /// A [`KeptAnswer`] as JSON.
     pub answer: String,
     pub created_at: DateTime<Utc>,
 }
@@ -36,7 +36,7 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 #[derive(Serialize, Deserialize)]
-struct Kept<T> {
+struct KeptAnswer<T> {
     input_hash: String,
     answer: T,
 }
@@ -66,7 +66,7 @@ pub(super) async fn claim<T: DeserializeOwned>(
     let known = Entity::find_by_id(key.to_owned()).one(tx.conn()).await?;
     let known = known.ok_or_else(|| DbErr::from(Inconsistency::missing(TABLE, key)))?;
     // Calls have answers of different types: compare the inputs before the answer is deserialized.
-    let kept: Kept<serde_json::Value> =
+    let kept: KeptAnswer<serde_json::Value> =
         serde_json::from_str(&known.answer).map_err(|error| unreadable(key, error))?;
     if kept.input_hash != hash(input)? {
         return Err(CallError::Refused("this idempotency key was used for another call"));
@@ -81,7 +81,7 @@ pub(super) async fn keep(
     input: &impl Serialize,
     answer: &impl Serialize,
 ) -> Result<(), DbErr> {
-    let kept = Kept { input_hash: hash(input)?, answer };
+    let kept = KeptAnswer { input_hash: hash(input)?, answer };
     let kept = serde_json::to_string(&kept).map_err(|error| Inconsistency::no_json("an answer", error))?;
     let update = Entity::update_many().col_expr(Column::Answer, Expr::value(kept));
     update.filter(Column::Key.eq(key)).exec(tx.conn()).await?;

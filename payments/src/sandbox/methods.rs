@@ -24,7 +24,7 @@ pub(super) fn fingerprint(method: &str) -> Option<&str> {
 
 /// The outcome of a payment method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum MethodOutcome {
     Pays,
     Declines(&'static str),
     Asks,
@@ -33,14 +33,14 @@ pub(super) enum Outcome {
 }
 
 /// Returns the outcome of a method. An unknown method is declined with `unknown_method`.
-pub(super) fn outcome(method: &str) -> Outcome {
+pub(super) fn outcome(method: &str) -> MethodOutcome {
     match method.split_once(CARD).map_or(method, |(method, _)| method) {
-        SUCCESS => Outcome::Pays,
-        DECLINED => Outcome::Declines("card_declined"),
-        INSUFFICIENT_FUNDS => Outcome::Declines("insufficient_funds"),
-        CONFIRM => Outcome::Asks,
-        LATE => Outcome::PaysLate,
-        LATE_DECLINED => Outcome::DeclinesLate("card_declined"),
-        _ => Outcome::Declines("unknown_method"),
+        SUCCESS => MethodOutcome::Pays,
+        DECLINED => MethodOutcome::Declines("card_declined"),
+        INSUFFICIENT_FUNDS => MethodOutcome::Declines("insufficient_funds"),
+        CONFIRM => MethodOutcome::Asks,
+        LATE => MethodOutcome::PaysLate,
+        LATE_DECLINED => MethodOutcome::DeclinesLate("card_declined"),
+        _ => MethodOutcome::Declines("unknown_method"),
     }
 }

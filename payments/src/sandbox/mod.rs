@@ -40,7 +40,7 @@ mod tasks;
 pub use delivery::{DeliverError, Webhook};
 use event_row::EventKind;
 pub use intent_row::SandboxState;
-use methods::Outcome;
+use methods::MethodOutcome;
 pub use page::{PageView, SettleError};
 pub use tasks::SandboxOutcome;
 
@@ -103,7 +103,7 @@ impl From<CallError> for GatewayError {
 /// The call that an idempotency key was used for. The same key with another call is refused.
 #[derive(Serialize)]
 #[serde(tag = "call", rename_all = "snake_case")]
-enum Input<'a> {
+enum KeyedCall<'a> {
     Create { payment: String, minor: i64, currency: &'static str },
     Confirm { intent: &'a str, method: &'a str, return_url: Option<&'a str> },
     Cancel { intent: &'a str },
@@ -155,7 +155,7 @@ impl Sandbox {
     async fn create_in(&self, tx: &Tx, new: &NewIntent, key: &str) -> Result<intent_row::Model, CallError> {
         let (payment, minor, currency) =
             (new.payment.to_string(), new.amount.minor, new.amount.currency.code());
-        let input = Input::Create { payment, minor, currency };
+        let input = KeyedCall::Create { payment, minor, currency };
         if let Some(answer) = key_row::claim(tx, key, &input).await? {
             return Ok(answer);
         }
@@ -175,7 +175,7 @@ impl Sandbox {
         return_url: Option<&str>,
         key: &str,
     ) -> Result<intent_row::Model, CallError> {
-        let input = Input::Confirm { intent, method, return_url };
+        let input = KeyedCall::Confirm { intent, method, return_url };
         if let Some(answer) = key_row::claim(tx, key, &input).await? {
             return Ok(answer);
         }
@@ -192,14 +192,14 @@ impl Sandbox {
         row.method = Some(method.to_owned());
         row.return_url = return_url.map(ToOwned::to_owned);
         match methods::outcome(method) {
-            Outcome::Pays => pays(tx, &mut row).await?,
-            Outcome::Declines(code) => declines(tx, &mut row, code).await?,
-            Outcome::Asks => {
+            MethodOutcome::Pays => pays(tx, &mut row).await?,
+            MethodOutcome::Declines(code) => declines(tx, &mut row, code).await?,
+            MethodOutcome::Asks => {
                 row.state = SandboxState::RequiresAction;
                 row.decline_code = None;
                 happened(tx, &row, EventKind::RequiresAction, tx.now()).await?;
             }
-            Outcome::PaysLate | Outcome::DeclinesLate(_) => {
+            MethodOutcome::PaysLate | MethodOutcome::DeclinesLate(_) => {
                 let settles_at = tx.now().checked_add_signed(self.settings.late).unwrap_or(tx.now());
                 row.state = SandboxState::Processing;
                 row.decline_code = None;
@@ -214,7 +214,7 @@ impl Sandbox {
     }
 
     async fn cancel_in(&self, tx: &Tx, intent: &str, key: &str) -> Result<intent_row::Model, CallError> {
-        let input = Input::Cancel { intent };
+        let input = KeyedCall::Cancel { intent };
         if let Some(answer) = key_row::claim(tx, key, &input).await? {
             return Ok(answer);
         }
@@ -238,7 +238,7 @@ impl Sandbox {
     }
 
     async fn refund_in(&self, tx: &Tx, intent: &str, amount: Money, key: &str) -> Result<String, CallError> {
-        let input = Input::Refund { intent, minor: amount.minor, currency: amount.currency.code() };
+        let input = KeyedCall::Refund { intent, minor: amount.minor, currency: amount.currency.code() };
         if let Some(answer) = key_row::claim(tx, key, &input).await? {
             return Ok(answer);
         }

@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::{Raw, Setting, quoted};
+use super::{RawValue, Setting, quoted};
 
 /// Who can introspect the schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Introspection {
+pub(crate) enum IntrospectionSetting {
     /// Everybody while the server is being tried out, otherwise as `Permitted`.
     Auto,
     /// Everybody.
@@ -17,7 +17,7 @@ pub(crate) enum Introspection {
     Off,
 }
 
-impl Introspection {
+impl IntrospectionSetting {
     /// Resolves the setting for a server that is (or is not) being tried out.
     pub(crate) fn audience(self, tried_out: bool) -> edge::introspection::SchemaAudience {
         match self {
@@ -29,8 +29,8 @@ impl Introspection {
     }
 }
 
-impl Setting for Introspection {
-    fn read(raw: &Raw<'_>) -> Result<Self, String> {
+impl Setting for IntrospectionSetting {
+    fn read(raw: &RawValue<'_>) -> Result<Self, String> {
         match raw.text()? {
             "auto" => Ok(Self::Auto),
             "on" => Ok(Self::On),
@@ -72,7 +72,7 @@ impl Switch {
 }
 
 impl Setting for Switch {
-    fn read(raw: &Raw<'_>) -> Result<Self, String> {
+    fn read(raw: &RawValue<'_>) -> Result<Self, String> {
         match raw.text()? {
             "auto" => Ok(Self::Auto),
             "on" => Ok(Self::On),
@@ -123,12 +123,14 @@ fn is_origin(text: &str) -> bool {
 }
 
 impl Setting for Origins {
-    fn read(raw: &Raw<'_>) -> Result<Self, String> {
+    fn read(raw: &RawValue<'_>) -> Result<Self, String> {
         let texts: Option<Vec<&str>> = match raw {
-            Raw::Text("any") => return Ok(Self::Any),
-            Raw::Text(text) => Some(text.split(',').map(str::trim).filter(|text| !text.is_empty()).collect()),
-            Raw::Toml(value) if value.as_str() == Some("any") => return Ok(Self::Any),
-            Raw::Toml(value) => value
+            RawValue::Text("any") => return Ok(Self::Any),
+            RawValue::Text(text) => {
+                Some(text.split(',').map(str::trim).filter(|text| !text.is_empty()).collect())
+            }
+            RawValue::Toml(value) if value.as_str() == Some("any") => return Ok(Self::Any),
+            RawValue::Toml(value) => value
                 .as_array()
                 .and_then(|values| values.iter().map(|value| value.get_ref().as_str()).collect()),
         };
@@ -167,11 +169,11 @@ mod tests {
     fn by_default_only_a_server_that_is_being_tried_out_is_open() {
         use edge::introspection::SchemaAudience as Audience;
         for (setting, tried_out, audience) in [
-            (Introspection::Auto, true, Audience::Everybody),
-            (Introspection::Auto, false, Audience::Permitted),
-            (Introspection::On, false, Audience::Everybody),
-            (Introspection::Permitted, true, Audience::Permitted),
-            (Introspection::Off, true, Audience::Nobody),
+            (IntrospectionSetting::Auto, true, Audience::Everybody),
+            (IntrospectionSetting::Auto, false, Audience::Permitted),
+            (IntrospectionSetting::On, false, Audience::Everybody),
+            (IntrospectionSetting::Permitted, true, Audience::Permitted),
+            (IntrospectionSetting::Off, true, Audience::Nobody),
         ] {
             assert_eq!(setting.audience(tried_out), audience, "{setting:?} {tried_out}");
         }

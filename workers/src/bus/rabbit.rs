@@ -26,11 +26,11 @@ use tokio::{
     task::JoinSet,
 };
 
-pub use consumer::Delivery;
+pub use consumer::DeliveredMessage;
 
 use super::{Bus, BusError, BusState, Consumer, FACTS_BEHIND_MAX};
 use consumer::RabbitConsumer;
-use link::{Address, Line, Link};
+use link::{BrokerAddress, ConnectionKeeper, ConnectionWatch};
 use publisher::{Outgoing, Publisher};
 
 /// The heartbeat interval in seconds. A peer that is silent for twice as long is considered dead. A URL can
@@ -81,9 +81,10 @@ impl RabbitBus {
     /// Starts to connect in the background, and reconnects whenever a connection breaks. The broker need not
     /// be up yet. `authorities` are PEM certificates to trust in addition to the system's.
     pub fn start(db: &Db, url: RabbitUrl, authorities: Option<String>) -> Self {
-        let address = Address { uri: url.0, authorities };
-        let link =
-            |name| Link::new(name, address.clone(), Arc::new(domain::platform::entropy::SystemEntropy));
+        let address = BrokerAddress { uri: url.0, authorities };
+        let link = |name| {
+            ConnectionKeeper::new(name, address.clone(), Arc::new(domain::platform::entropy::SystemEntropy))
+        };
         let (publish, consume) = (link("publishing"), link("consuming"));
         let (publishing, consuming) = (publish.line(), consume.line());
         let (publisher, publishes) = Publisher::new(publish.line());
@@ -165,8 +166,8 @@ impl Bus for RabbitBus {
 /// The two connections.
 #[derive(Clone)]
 struct Lines {
-    publishing: Line,
-    consuming: Line,
+    publishing: ConnectionWatch,
+    consuming: ConnectionWatch,
 }
 
 impl Lines {

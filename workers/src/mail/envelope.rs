@@ -21,7 +21,7 @@ pub(super) fn sender(text: &str) -> Result<Mailbox, SenderError> {
 
 /// The destination of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum MailTarget {
     /// A file, which a person may open in a text editor.
     File,
     /// A server, which may accept only ASCII.
@@ -30,7 +30,7 @@ pub(super) enum Place {
 
 /// Builds the message of a letter. The Message-ID consists of the letter's id and the sender's host, and the
 /// date is the time of the request, so all attempts send the same message.
-pub(super) fn message(from: &Mailbox, mail: &Mail, place: Place) -> Result<Message, MailError> {
+pub(super) fn message(from: &Mailbox, mail: &Mail, place: MailTarget) -> Result<Message, MailError> {
     let never = |error: &dyn std::fmt::Display| MailError::Never(error.to_string());
     let to = mail.to.parse().map_err(|_| never(&"the recipient's address is invalid"))?;
     let builder = Message::builder()
@@ -45,13 +45,13 @@ pub(super) fn message(from: &Mailbox, mail: &Mail, place: Place) -> Result<Messa
 }
 
 /// Returns the text unchanged where possible, so that links stay in one piece, and encoded otherwise.
-fn body(text: &str, place: Place) -> Body {
+fn body(text: &str, place: MailTarget) -> Body {
     // RFC 5322, section 2.1.1: a line has at most 998 characters.
     let plain = text.lines().all(|line| line.len() <= 998 && !line.contains(['\0', '\r']));
     let encoding = match place {
         _ if plain && text.is_ascii() => ContentTransferEncoding::SevenBit,
-        Place::File if plain => ContentTransferEncoding::EightBit,
-        Place::File | Place::Wire => return Body::new(text.to_owned()),
+        MailTarget::File if plain => ContentTransferEncoding::EightBit,
+        MailTarget::File | MailTarget::Wire => return Body::new(text.to_owned()),
     };
     let lines: String = text.lines().flat_map(|line| [line, "\r\n"]).collect();
     Body::dangerous_pre_encoded(lines.into_bytes(), encoding)
@@ -91,7 +91,7 @@ mod tests {
                 .formatted();
             String::from_utf8(formatted).unwrap()
         };
-        let file = text("Grüße", Place::File);
+        let file = text("Grüße", MailTarget::File);
         for part in [
             "Message-ID: <task_01@shop.example>\r\n",
             "To: ada@example.org\r\n",
@@ -102,15 +102,18 @@ mod tests {
         ] {
             assert!(file.contains(part), "{part}: {file}");
         }
-        assert!(text("Greetings", Place::Wire).contains(&format!("\r\n\r\nGreetings\r\n{link}\r\n")));
-        assert!(text("Grüße", Place::Wire).is_ascii());
+        assert!(text("Greetings", MailTarget::Wire).contains(&format!("\r\n\r\nGreetings\r\n{link}\r\n")));
+        assert!(text("Grüße", MailTarget::Wire).is_ascii());
     }
 
     #[test]
     fn an_invalid_address_fails_for_good() {
         let from = sender("post@shop.example").unwrap();
         for to in ["", "ada", "ada@example.org\r\nBcc: eve@example.org", "a b@example.org"] {
-            assert!(matches!(message(&from, &mail(to, "x"), Place::Wire), Err(MailError::Never(_))), "{to}");
+            assert!(
+                matches!(message(&from, &mail(to, "x"), MailTarget::Wire), Err(MailError::Never(_))),
+                "{to}"
+            );
         }
         assert!(sender("nobody").is_err());
     }
@@ -119,7 +122,7 @@ mod tests {
     fn a_subject_cannot_add_a_header() {
         let from = sender("post@shop.example").unwrap();
         let mail = Mail { subject: "x\r\nBcc: eve@example.org".to_owned(), ..mail("ada@example.org", "x") };
-        let text = String::from_utf8(message(&from, &mail, Place::Wire).unwrap().formatted()).unwrap();
+        let text = String::from_utf8(message(&from, &mail, MailTarget::Wire).unwrap().formatted()).unwrap();
         assert!(!text.contains("\r\nBcc:"), "{text}");
     }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use domain::platform::mail::{Mail, MailError, Mailer};
 use lettre::message::Mailbox;
 
-use super::envelope::{Place, SenderError, masked, message, sender};
+use super::envelope::{MailTarget, SenderError, masked, message, sender};
 
 /// Writes letters as `.eml` files, which mail programs open. A repeated letter replaces its file.
 pub struct FolderMailer {
@@ -25,7 +25,7 @@ impl FolderMailer {
 impl Mailer for FolderMailer {
     async fn send(&self, mail: &Mail) -> Result<(), MailError> {
         let later = |error: std::io::Error| MailError::Later(format!("{}: {error}", self.folder.display()));
-        let message = message(&self.from, mail, Place::File)?.formatted();
+        let message = message(&self.from, mail, MailTarget::File)?.formatted();
         tokio::fs::create_dir_all(&self.folder).await.map_err(later)?;
         // The name starts with the time, so that names sort by time. Colons are avoided in file names.
         let name = format!("{}-{}.eml", mail.asked_at.format("%Y%m%dT%H%M%S%3fZ"), mail.id);

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use domain::platform::mail::{Mail, MailError, Mailer};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor, message::Mailbox, transport::smtp};
 
-use super::envelope::{Place, SenderError, masked, message, sender, without};
+use super::envelope::{MailTarget, SenderError, masked, message, sender, without};
 
 /// The timeout of an SMTP command: well within the time limit of a task.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -66,7 +66,7 @@ fn is_of_this_machine(rest: &str) -> bool {
 #[async_trait]
 impl Mailer for SmtpMailer {
     async fn send(&self, mail: &Mail) -> Result<(), MailError> {
-        let message = message(&self.from, mail, Place::Wire)?;
+        let message = message(&self.from, mail, MailTarget::Wire)?;
         match self.transport.send(message).await {
             Ok(_) => {
                 tracing::info!(to = masked(&mail.to), id = mail.id, "the mail server accepted a letter");

@@ -31,7 +31,7 @@ use workers::{
     announce,
     bus::Bus,
     projections, relay,
-    run::{QueueWorker, Stop},
+    run::{QueueWorker, StopSignal},
 };
 
 use crate::bus::Fixture;
@@ -81,8 +81,8 @@ async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
 }
 
 /// Starts a worker of the mail queue.
-fn start_worker(db: &Db, bus: &Arc<dyn Bus>) -> (Arc<Recorder>, Stop, JoinHandle<()>) {
-    let (recorder, stop) = (Arc::new(Recorder::default()), Stop::default());
+fn start_worker(db: &Db, bus: &Arc<dyn Bus>) -> (Arc<Recorder>, StopSignal, JoinHandle<()>) {
+    let (recorder, stop) = (Arc::new(Recorder::default()), StopSignal::default());
     let listening = Arc::clone(&recorder);
     let listener = Listener::new(move |number, _| {
         listening.0.lock().unwrap().push(number);

@@ -8,7 +8,7 @@ use domain::{
     platform::{
         access::{Enter, EntryScope, Viewer, authorize},
         entropy::Secret,
-        text::Line,
+        text::TextLine,
     },
 };
 use testkit::{Kit, on_both};
@@ -33,7 +33,7 @@ on_both! {
         let sign_up = || SignUp {
             email: Email::new("ada@example.org").unwrap(),
             password: Password::new("correct horse").unwrap(),
-            name: Line::new("Ada").unwrap(),
+            name: TextLine::new("Ada").unwrap(),
         };
         accounts::sign_up(&shop.kit.db, &door(), sign_up()).await.unwrap();
         shop.eventually("the letter", async || shop.subjects("ada").len() == 1).await;

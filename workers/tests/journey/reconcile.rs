@@ -19,7 +19,7 @@ use domain::{
         idempotency::IdempotencyKey,
         ids::{CheckoutId, PaymentId, TaskId},
         in_tx,
-        tasks::{self, DiscardReason, Failure, Outcome, Queue, Task, TaskFilter},
+        tasks::{self, AttemptFailure, AttemptOutcome, DiscardReason, Queue, Task, TaskFilter},
         timers,
     },
     reservations::{
@@ -120,7 +120,7 @@ async fn approve_given_up(shop: &Shop, payment: PaymentId) {
 async fn bury(shop: &Shop, queue: Queue) -> TaskId {
     in_tx(&shop.kit.db, ACTOR, async |tx| {
         let claimed = tasks::claim(tx, queue, &shop.kinds().names(), 1).await?.remove(0);
-        assert!(tasks::bury(tx, &claimed, &Failure::new(Outcome::Discard, "never")).await?);
+        assert!(tasks::bury(tx, &claimed, &AttemptFailure::new(AttemptOutcome::Discard, "never")).await?);
         Ok::<_, DbErr>(claimed.id)
     })
     .await

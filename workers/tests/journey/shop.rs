@@ -146,7 +146,7 @@ impl Shop {
     pub(crate) async fn later(&self, by: TimeDelta) {
         let db = &self.kit.db;
         let idle = async || {
-            let due = |load: &tasks::Load| match load.state {
+            let due = |load: &tasks::QueueLoad| match load.state {
                 TaskState::Ready => load.due_at <= db.now(),
                 TaskState::Running => true,
                 TaskState::Dead => false,

@@ -20,7 +20,7 @@ use crate::graphql::{
     context::Reach,
     input::{Form, Parsed, both, id_at, line_or_none, parsed, slug},
     money::MoneyInput,
-    payload::{Stop, answer, payload},
+    payload::{MutationStop, answer, payload},
     user_error::{ErrorCode, user_error},
 };
 
@@ -29,13 +29,16 @@ async fn product_scope<C: ErrorCode>(
     ctx: &Context<'_>,
     product: ProductId,
     path: &str,
-) -> Result<CreatorScope, Stop<C>> {
+) -> Result<CreatorScope, MutationStop<C>> {
     let product = ctx.load(ReferredProduct(product)).await?;
     ctx.manage(product.map(|product| product.creator_id), Permission::CatalogWrite, path)
 }
 
 /// Returns the scope in which a variant may be changed.
-async fn variant_scope<C: ErrorCode>(ctx: &Context<'_>, variant: VariantId) -> Result<CreatorScope, Stop<C>> {
+async fn variant_scope<C: ErrorCode>(
+    ctx: &Context<'_>,
+    variant: VariantId,
+) -> Result<CreatorScope, MutationStop<C>> {
     let variant = ctx.load(ReferredVariant(variant)).await?;
     ctx.manage(variant.map(|variant| variant.creator_id), Permission::CatalogWrite, "id")
 }

@@ -23,7 +23,7 @@ use crate::graphql::{
     context::Reach,
     creators::CreatorById,
     input::{Form, Parsed, count, id_at, parsed, slug},
-    payload::{Stop, answer, payload},
+    payload::{MutationStop, answer, payload},
     scalars::Decimal,
     user_error::{ErrorCode, user_error},
 };
@@ -261,10 +261,10 @@ pub(super) async fn scope_of_drop<C: ErrorCode>(
     ctx: &Context<'_>,
     id: &ID,
     path: &str,
-) -> Result<(CreatorScope, drops::Drop), Stop<C>> {
+) -> Result<(CreatorScope, drops::Drop), MutationStop<C>> {
     let row = ctx.load(ReferredDrop(id_at(path, id)?)).await?;
     let scope = ctx.manage(row.as_ref().map(|row| row.creator_id), Permission::CatalogWrite, path)?;
-    Ok((scope, row.ok_or_else(|| Stop::not_found(path))?))
+    Ok((scope, row.ok_or_else(|| MutationStop::not_found(path))?))
 }
 
 /// The mutations of drops.
@@ -283,7 +283,8 @@ impl DropsMutation {
         answer(async {
             let creator = id_at::<CreatorId>("creatorId", &input.creator_id)?;
             let scope = ctx.manage(creator, Permission::CatalogWrite, "creatorId")?;
-            let owner = ctx.load(CreatorById(creator)).await?.ok_or_else(|| Stop::not_found("creatorId"))?;
+            let owner =
+                ctx.load(CreatorById(creator)).await?.ok_or_else(|| MutationStop::not_found("creatorId"))?;
             let mut form = Form::new();
             let request = parsed!(CreateDrop {
                 slug: form.optional("slug", input.slug.as_deref().map(slug)),

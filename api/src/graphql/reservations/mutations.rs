@@ -10,7 +10,7 @@ use domain::{
         Country, OpError, Refused,
         access::Buy,
         ids::{CheckoutId, LegalTextId, ReservationId},
-        text::Line,
+        text::TextLine,
     },
     reservations::{
         self, CancelRefusal, PayRefusal, PayRequest, ReserveRefusal, ReserveRequest, Reserved,
@@ -170,13 +170,13 @@ fn address(form: &mut Form, input: &AddressInput) -> Parsed<Address> {
     }
     form.inside("address", |form| {
         parsed!(Address {
-            name: form.field("name", Line::new(&input.name)),
-            line1: form.field("line1", Line::new(&input.line1)),
-            line2: form.optional("line2", given(input.line2.as_ref()).map(Line::new)),
-            postal_code: form.field("postalCode", Line::new(&input.postal_code)),
-            city: form.field("city", Line::new(&input.city)),
+            name: form.field("name", TextLine::new(&input.name)),
+            line1: form.field("line1", TextLine::new(&input.line1)),
+            line2: form.optional("line2", given(input.line2.as_ref()).map(TextLine::new)),
+            postal_code: form.field("postalCode", TextLine::new(&input.postal_code)),
+            city: form.field("city", TextLine::new(&input.city)),
             country: form.field("country", input.country.parse::<Country>()),
-            phone: form.optional("phone", given(input.phone.as_ref()).map(Line::new)),
+            phone: form.optional("phone", given(input.phone.as_ref()).map(TextLine::new)),
         })
     })
 }

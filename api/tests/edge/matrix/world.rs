@@ -15,8 +15,8 @@ use domain::{
         ids::AccountId,
         in_tx,
         mail::SendMail,
-        tasks::{self, Failure, Outcome, Queue, Task},
-        text::Line,
+        tasks::{self, AttemptFailure, AttemptOutcome, Queue, Task},
+        text::TextLine,
     },
     reservations::{letters::HeldLetter, queries, withdraw_drop},
 };
@@ -37,7 +37,7 @@ pub(crate) struct World {
 
 async fn root(kit: &Kit) -> AccountId {
     let email = Email::new("root@example.org").unwrap();
-    let request = CreateAccount { email, name: Line::new("root").unwrap(), password: None };
+    let request = CreateAccount { email, name: TextLine::new("root").unwrap(), password: None };
     create_admin(&kit.db, &system(), request).await.unwrap().id
 }
 
@@ -120,7 +120,8 @@ async fn dead_letter(kit: &Kit) -> String {
     let buried: Result<_, DbErr> = in_tx(&kit.db, actor, async |tx| {
         tasks::enqueue(tx, SendMail::new(&HeldLetter { checkout: tx.new_id() })?).await?;
         let claimed = tasks::claim(tx, Queue::Mail, &[SendMail::KIND], 1).await?;
-        tasks::bury(tx, &claimed[0], &Failure::new(Outcome::Discard, "the postman is ill")).await?;
+        tasks::bury(tx, &claimed[0], &AttemptFailure::new(AttemptOutcome::Discard, "the postman is ill"))
+            .await?;
         Ok(claimed[0].id.to_string())
     })
     .await;

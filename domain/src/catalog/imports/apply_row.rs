@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// The context in which rows are applied.
-pub(super) struct Yard<'a> {
+pub(super) struct RowContext<'a> {
     pub(super) tx: &'a Tx,
     pub(super) scope: &'a CreatorScope,
     pub(super) currency: Currency,
@@ -76,7 +76,7 @@ impl Applied {
 
 /// Updates or creates the product of a product's first row. Returns `None` if that is refused.
 pub(super) async fn apply_product(
-    yard: &Yard<'_>,
+    yard: &RowContext<'_>,
     cells: &Cells,
     applied: &mut Applied,
 ) -> Result<Option<Product>, StoreError> {
@@ -149,7 +149,7 @@ pub(super) async fn apply_product(
 }
 
 async fn update(
-    yard: &Yard<'_>,
+    yard: &RowContext<'_>,
     known: Product,
     request: UpdateProduct,
     applied: &mut Applied,
@@ -178,7 +178,7 @@ fn read_tags(cell: &str) -> Result<Tags, tags::TagError> {
 }
 
 /// The variant's columns, as far as the row fills them.
-struct Asked {
+struct VariantColumns {
     sku: Option<Sku>,
     title: Option<VariantTitle>,
     price: Option<Money>,
@@ -189,7 +189,7 @@ struct Asked {
     tax_class: Option<TaxClass>,
 }
 
-impl Asked {
+impl VariantColumns {
     fn read(cells: &Cells, currency: Currency, applied: &mut Applied) -> Self {
         let mut whole = |column| {
             let number =
@@ -240,7 +240,7 @@ fn read_class(cell: &str) -> Result<TaxClass, &'static str> {
 /// Updates or creates the variant of a row. A row without variant columns only describes its product. `head`
 /// has the cells of the product's first row if this is a later one.
 pub(super) async fn apply_variant(
-    yard: &Yard<'_>,
+    yard: &RowContext<'_>,
     cells: &Cells,
     head: Option<&Cells>,
     product: Option<&Product>,
@@ -266,7 +266,7 @@ pub(super) async fn apply_variant(
     {
         return Ok(());
     }
-    let asked = Asked::read(cells, yard.currency, applied);
+    let asked = VariantColumns::read(cells, yard.currency, applied);
     if cells.filled(Column::Sku).is_none() {
         applied.require(Column::Sku);
     }
@@ -298,9 +298,9 @@ pub(super) async fn apply_variant(
 }
 
 async fn change(
-    yard: &Yard<'_>,
+    yard: &RowContext<'_>,
     known: Variant,
-    asked: Asked,
+    asked: VariantColumns,
     applied: &mut Applied,
 ) -> Result<Option<(RowOutcome, VariantId)>, StoreError> {
     let id = known.id;
@@ -327,10 +327,10 @@ async fn change(
 }
 
 async fn create(
-    yard: &Yard<'_>,
+    yard: &RowContext<'_>,
     product: &Product,
     sku: Sku,
-    asked: Asked,
+    asked: VariantColumns,
     applied: &mut Applied,
 ) -> Result<Option<(RowOutcome, VariantId)>, StoreError> {
     if asked.title.is_none() {

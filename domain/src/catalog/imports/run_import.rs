@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{
     ImportRow, ProductImport, RowComplaints, RowOutcome,
-    apply_row::{Applied, Yard, apply_product, apply_variant},
+    apply_row::{Applied, RowContext, apply_product, apply_variant},
     import_row, report_row,
 };
 use crate::{
@@ -102,7 +102,7 @@ async fn run_some(tx: &Tx, scope: &CreatorScope, id: ImportId) -> Result<Progres
     let creator = creators::hold(tx, scope).await?;
     let rows = whole_products(report_row::after(tx, scope, id, import.row_last, ROWS_LOOKED_AT).await?);
     let made = if import.dry_run { u64::from(import.products_created) } else { 0 };
-    let yard = Yard { tx, scope, currency: creator.currency, products_rehearsed: made };
+    let yard = RowContext { tx, scope, currency: creator.currency, products_rehearsed: made };
     let applied = if import.dry_run {
         tx.rehearsed(async || apply(&yard, &rows).await).await
     } else {
@@ -121,7 +121,7 @@ fn whole_products(mut rows: Vec<ImportRow>) -> Vec<ImportRow> {
 }
 
 /// Applies rows and returns their outcomes by row number.
-async fn apply(yard: &Yard<'_>, rows: &[ImportRow]) -> Result<BTreeMap<i32, Applied>, StoreError> {
+async fn apply(yard: &RowContext<'_>, rows: &[ImportRow]) -> Result<BTreeMap<i32, Applied>, StoreError> {
     let mut all = BTreeMap::new();
     let mut product: Option<Product> = None;
     let mut head: Option<(i32, Cells)> = None;

@@ -51,7 +51,7 @@ pub enum StartImportRefusal {
 
 /// The parts of a request that must be equal for a repetition.
 #[derive(Serialize)]
-struct Input<'a> {
+struct ImportKeyInput<'a> {
     creator: CreatorId,
     digest: &'a str,
     dry_run: bool,
@@ -66,8 +66,11 @@ pub async fn start_import(
 ) -> Result<(ProductImport, bool), OpError<StartImportRefusal>> {
     in_tx(db, scope, async |tx| {
         let id: ImportId = tx.new_id();
-        let input =
-            Input { creator: scope.creator(), digest: &request.sheet.digest, dry_run: request.dry_run };
+        let input = ImportKeyInput {
+            creator: scope.creator(),
+            digest: &request.sheet.digest,
+            dry_run: request.dry_run,
+        };
         match idempotency::claim(tx, tx.actor(), "product.import", &request.key, &input, id.uuid()).await? {
             Claim::Fresh => {}
             Claim::Replay(made) => return Ok((replayed(tx, scope, ImportId::from_uuid(made)).await?, true)),

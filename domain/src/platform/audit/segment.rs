@@ -217,14 +217,14 @@ impl Seal {
 }
 
 /// The end of the sealed log: number, last position and head of the last segment, as stored in its record.
-pub(super) struct End {
+pub(super) struct LogEnd {
     pub(super) number: i64,
     pub(super) position: i64,
     pub(super) head: Head,
 }
 
 /// Returns the end of the log; all values are zero before the first segment.
-pub(super) async fn end(on: &impl ConnectionTrait) -> Result<End, DbErr> {
+pub(super) async fn end(on: &impl ConnectionTrait) -> Result<LogEnd, DbErr> {
     let last = entity::Entity::find()
         .select_only()
         .columns([Column::Number, Column::PositionLast, Column::Head])
@@ -233,13 +233,13 @@ pub(super) async fn end(on: &impl ConnectionTrait) -> Result<End, DbErr> {
         .one(on)
         .await?;
     let Some((number, position, head)) = last else {
-        return Ok(End { number: 0, position: 0, head: Head::NONE });
+        return Ok(LogEnd { number: 0, position: 0, head: Head::NONE });
     };
     let head = head
         .as_slice()
         .try_into()
         .map_err(|_| Inconsistency::new(format_args!("the head of audit segment {number} is damaged")))?;
-    Ok(End { number, position, head: Head(head) })
+    Ok(LogEnd { number, position, head: Head(head) })
 }
 
 /// A stored record; `segment` is `None` if the record was changed.

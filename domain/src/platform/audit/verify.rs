@@ -258,13 +258,13 @@ struct Verifier<'a> {
 }
 
 /// A row as found. SQLite stores values of any type in a column, so a row that cannot be read was changed.
-struct Found {
+struct FoundRow {
     id: Option<AuditId>,
     position: i64,
     row: Option<AuditEntry>,
 }
 
-impl Found {
+impl FoundRow {
     fn read(row: &QueryResult) -> Self {
         let position = row.try_get("", "position").unwrap_or(i64::MAX);
         Self { id: row.try_get("", "id").ok(), position, row: AuditEntry::from_query_result(row, "").ok() }
@@ -346,7 +346,7 @@ impl Verifier<'_> {
     /// it. Returns the id of the row to report, and the difference.
     async fn what_stands_there(
         &self,
-        row: &Found,
+        row: &FoundRow,
         seal: &Seal,
     ) -> Result<(Option<AuditId>, RowTampering), DbErr> {
         let named = Some(seal.id);
@@ -376,7 +376,7 @@ impl Verifier<'_> {
     }
 
     /// Returns the rows from the previous segment to the end of this one, and one more than expected.
-    async fn rows_of(&self, segment: &Segment) -> Result<Vec<Found>, DbErr> {
+    async fn rows_of(&self, segment: &Segment) -> Result<Vec<FoundRow>, DbErr> {
         // No row may have a position below the first segment.
         let after = if self.number == 0 { i64::MIN } else { self.position };
         let limit = u64::try_from(segment.seals.len()).unwrap_or(u64::MAX).saturating_add(1);
@@ -398,10 +398,10 @@ impl Verifier<'_> {
         Err(VerifyError::Tampered(Tampering::Row { id: row.id, position: row.position, segment: None, how }))
     }
 
-    async fn found(&self, filter: impl IntoCondition, limit: u64) -> Result<Vec<Found>, DbErr> {
+    async fn found(&self, filter: impl IntoCondition, limit: u64) -> Result<Vec<FoundRow>, DbErr> {
         let select = entity::Entity::find().filter(filter);
         let select = select.order_by_asc(Column::Position).order_by_asc(Column::Id).limit(limit).into_query();
-        Ok(self.db.reader().query_all(&select).await?.iter().map(Found::read).collect())
+        Ok(self.db.reader().query_all(&select).await?.iter().map(FoundRow::read).collect())
     }
 
     /// Returns the current position of a row; the outer `None` means that the row is gone.

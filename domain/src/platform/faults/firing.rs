@@ -12,7 +12,7 @@ use std::{
 
 use sea_orm::DbErr;
 
-use super::{Action, Fault, Point};
+use super::{Fault, FaultAction, Point};
 
 /// A fault of the process; it happens once.
 struct Armed {
@@ -48,9 +48,9 @@ pub(super) async fn pass(point: Point) -> Result<(), DbErr> {
     let Some(armed) = ARMED.get().and_then(|armed| armed.iter().find(of_point)) else { return Ok(()) };
     tracing::warn!(point = point.name(), action = ?armed.fault.action, "a fault happens");
     match armed.fault.action {
-        Action::Abort => std::process::abort(),
-        Action::Error => Err(failure(point)),
-        Action::Stall(time) => {
+        FaultAction::Abort => std::process::abort(),
+        FaultAction::Error => Err(failure(point)),
+        FaultAction::Stall(time) => {
             tokio::time::sleep(time).await;
             Ok(())
         }

@@ -25,7 +25,7 @@ use crate::platform::{
     db::{Db, Tx, in_tx},
     ids::TaskId,
     page::{Page, Slice, SortKey, SortValue, count_capped, slice},
-    text::{Line, TextError},
+    text::{TextError, TextLine},
 };
 
 /// The tasks to list; all conditions must hold.
@@ -202,7 +202,7 @@ async fn requeue_some(tx: &Tx, kind: &str, after: Option<TaskId>) -> Result<(u64
 /// An administrator's reason for discarding a dead letter, in one line. The audit log keeps it forever, so it
 /// must not name persons.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DiscardReason(Line<{ DiscardReason::MAX }>);
+pub struct DiscardReason(TextLine<{ DiscardReason::MAX }>);
 
 impl DiscardReason {
     /// The most characters of a reason.
@@ -212,7 +212,7 @@ impl DiscardReason {
 
     /// Checks a reason; the error says what is wrong with it.
     pub fn new(text: &str) -> Result<Self, &'static str> {
-        match Line::new(text) {
+        match TextLine::new(text) {
             Ok(line) if Self::CHARS.contains(&line.as_str().chars().count()) => Ok(Self(line)),
             Ok(_) | Err(TextError::Empty) => Err("must have at least 3 characters"),
             Err(TextError::TooLong) => Err("must have at most 500 characters"),

@@ -15,7 +15,7 @@ use sea_orm::{
 
 use super::{
     C, Entity, Queue, TaskRow, TaskState,
-    failures::{self, Outcome, bounded},
+    failures::{self, AttemptOutcome, bounded},
 };
 use crate::platform::{
     access::SystemScope,
@@ -57,19 +57,19 @@ impl Claimed {
         self.attempt >= self.attempts_max
     }
 
-    fn held(&self) -> Held {
-        Held { id: self.id, attempt: self.attempt }
+    fn held(&self) -> RunningAttempt {
+        RunningAttempt { id: self.id, attempt: self.attempt }
     }
 }
 
 /// A running attempt.
 #[derive(Clone, Copy)]
-struct Held {
+struct RunningAttempt {
     id: TaskId,
     attempt: i32,
 }
 
-impl Held {
+impl RunningAttempt {
     /// Matches the row as long as no other worker has taken it over.
     fn is_ours(self) -> Condition {
         Condition::all()
@@ -81,17 +81,17 @@ impl Held {
 
 /// How an attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
+pub struct AttemptFailure {
     /// The kind of failure.
-    pub outcome: Outcome,
+    pub outcome: AttemptOutcome,
     /// The error with its causes, without personal data and secrets. It is cut to 2,000 characters when
     /// stored.
     pub error: String,
 }
 
-impl Failure {
+impl AttemptFailure {
     /// Builds a failure.
-    pub fn new(outcome: Outcome, error: impl Into<String>) -> Self {
+    pub fn new(outcome: AttemptOutcome, error: impl Into<String>) -> Self {
         Self { outcome, error: error.into() }
     }
 }
@@ -158,10 +158,10 @@ async fn without_spent(tx: &Tx, rows: Vec<TaskRow>) -> Result<Vec<TaskRow>, DbEr
     const ERROR: &str = "its worker fell silent";
     let lost: Vec<_> = rows.iter().filter(|row| row.state == TaskState::Running).collect();
     for row in &lost {
-        count(row.queue, row.kind.clone(), Outcome::Lost, is_spent(row));
+        count(row.queue, row.kind.clone(), AttemptOutcome::Lost, is_spent(row));
     }
     let attempts = lost.iter().map(|row| (row.id, row.attempt));
-    failures::add_all(tx, attempts, &Failure::new(Outcome::Lost, ERROR)).await?;
+    failures::add_all(tx, attempts, &AttemptFailure::new(AttemptOutcome::Lost, ERROR)).await?;
     let spent: Vec<TaskId> = lost.iter().filter(|row| is_spent(row)).map(|row| row.id).collect();
     if !spent.is_empty() {
         let dead = Entity::update_many()
@@ -219,12 +219,17 @@ pub async fn retry(
     tx: &Tx,
     claimed: &Claimed,
     run_at: DateTime<Utc>,
-    failure: &Failure,
+    failure: &AttemptFailure,
 ) -> Result<bool, DbErr> {
     put_back(tx, claimed.held(), run_at, failure).await
 }
 
-async fn put_back(tx: &Tx, held: Held, run_at: DateTime<Utc>, failure: &Failure) -> Result<bool, DbErr> {
+async fn put_back(
+    tx: &Tx,
+    held: RunningAttempt,
+    run_at: DateTime<Utc>,
+    failure: &AttemptFailure,
+) -> Result<bool, DbErr> {
     let update = Entity::update_many()
         .col_expr(C::State, Expr::value(TaskState::Ready))
         .col_expr(C::RunAt, Expr::value(run_at))
@@ -253,11 +258,11 @@ pub async fn leave(tx: &Tx, claimed: &Claimed, run_at: DateTime<Utc>) -> Result<
 }
 
 /// Turns a task into a dead letter, for a person to look at. Returns `false` as [`finish`] does.
-pub async fn bury(tx: &Tx, claimed: &Claimed, failure: &Failure) -> Result<bool, DbErr> {
+pub async fn bury(tx: &Tx, claimed: &Claimed, failure: &AttemptFailure) -> Result<bool, DbErr> {
     set_aside(tx, claimed.held(), failure).await
 }
 
-async fn set_aside(tx: &Tx, held: Held, failure: &Failure) -> Result<bool, DbErr> {
+async fn set_aside(tx: &Tx, held: RunningAttempt, failure: &AttemptFailure) -> Result<bool, DbErr> {
     let update = Entity::update_many()
         .col_expr(C::State, Expr::value(TaskState::Dead))
         .col_expr(C::LeaseUntil, Expr::value(Option::<DateTime<Utc>>::None))
@@ -268,9 +273,9 @@ async fn set_aside(tx: &Tx, held: Held, failure: &Failure) -> Result<bool, DbErr
 /// Writes the outcome of an attempt and its failure.
 async fn settled(
     tx: &Tx,
-    held: Held,
+    held: RunningAttempt,
     update: sea_orm::UpdateMany<Entity>,
-    failure: &Failure,
+    failure: &AttemptFailure,
 ) -> Result<bool, DbErr> {
     if update.filter(held.is_ours()).exec(tx.conn()).await?.rows_affected == 0 {
         return Ok(false);
@@ -281,7 +286,7 @@ async fn settled(
 
 /// Counts the expired leases that a claim finds. The worker counts the attempts that it ends itself, under
 /// the same metric names.
-fn count(queue: Queue, kind: String, outcome: Outcome, dead: bool) {
+fn count(queue: Queue, kind: String, outcome: AttemptOutcome, dead: bool) {
     let labels = [("queue", queue.name().to_owned()), ("kind", kind), ("outcome", outcome.word().to_owned())];
     metrics::counter!("smallrun_tasks_total", &labels).increment(1);
     let [queue, kind, _] = labels;

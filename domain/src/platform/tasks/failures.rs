@@ -9,7 +9,7 @@ use sea_orm::{
     ActiveValue::Set, DbErr, DeriveActiveEnum, QueryOrder, entity::prelude::*, sea_query::OnConflict,
 };
 
-use super::claim::Failure;
+use super::claim::AttemptFailure;
 use crate::platform::{
     access::AdminScope,
     db::{Db, Tx},
@@ -19,7 +19,7 @@ use crate::platform::{
 /// How an attempt failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
-pub enum Outcome {
+pub enum AttemptOutcome {
     /// The work reported a temporary failure.
     #[sea_orm(string_value = "RETRY")]
     Retry,
@@ -40,7 +40,7 @@ pub enum Outcome {
     Unreadable,
 }
 
-impl Outcome {
+impl AttemptOutcome {
     /// Returns the label in metrics.
     pub fn word(self) -> &'static str {
         match self {
@@ -69,7 +69,7 @@ mod entity {
         /// The number of the attempt, from 1. Attempts that were handed back leave gaps.
         #[sea_orm(primary_key, auto_increment = false)]
         pub attempt: i32,
-        pub outcome: Outcome,
+        pub outcome: AttemptOutcome,
         /// The error with its causes.
         pub error: String,
         pub failed_at: DateTime<Utc>,
@@ -91,7 +91,7 @@ pub(super) fn bounded(error: &str) -> String {
 pub(super) async fn add_all(
     tx: &Tx,
     attempts: impl Iterator<Item = (TaskId, i32)>,
-    failure: &Failure,
+    failure: &AttemptFailure,
 ) -> Result<(), DbErr> {
     let attempts: Vec<_> = attempts.collect();
     if attempts.is_empty() {

@@ -52,7 +52,7 @@ pub async fn next_due_after(db: &Db, after: DateTime<Utc>) -> Result<Option<Date
 
 /// The tasks of one kind on one queue in one state.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Load {
+pub struct QueueLoad {
     /// The queue.
     pub queue: Queue,
     /// The kind. A newer version may have written kinds that this one does not know.
@@ -69,7 +69,7 @@ pub struct Load {
 
 /// Returns all tasks by queue, kind and state, with one statement. Queues that this version does not know are
 /// left out.
-pub async fn loads(db: &Db) -> Result<Vec<Load>, DbErr> {
+pub async fn loads(db: &Db) -> Result<Vec<QueueLoad>, DbErr> {
     type Row = (String, String, String, i64, DateTime<Utc>, DateTime<Utc>);
     let rows: Vec<Row> = Entity::find()
         .select_only()
@@ -87,7 +87,7 @@ pub async fn loads(db: &Db) -> Result<Vec<Load>, DbErr> {
         .await?;
     let load = |(queue, kind, state, depth, oldest_at, due_at): Row| {
         let (queue, state) = (Queue::try_from_value(&queue).ok()?, TaskState::try_from_value(&state).ok()?);
-        Some(Load { queue, kind, state, depth, oldest_at, due_at })
+        Some(QueueLoad { queue, kind, state, depth, oldest_at, due_at })
     };
     Ok(rows.into_iter().filter_map(load).collect())
 }

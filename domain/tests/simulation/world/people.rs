@@ -5,8 +5,8 @@ use domain::{
     payments::{gateway::PaymentGateway, method::PaymentMethod, of_checkouts},
     platform::{idempotency::IdempotencyKey, ids::CheckoutId},
     reservations::{
-        Line, PayRequest, ReserveRequest, Reserved, cancel, cancel_drop, change_item, pay, queries::lines_of,
-        quote::Delivery, reserve,
+        PayRequest, RequestedLine, ReserveRequest, Reserved, cancel, cancel_drop, change_item, pay,
+        queries::lines_of, quote::Delivery, reserve,
     },
 };
 use sea_orm::{ConnectionTrait, Statement};
@@ -44,7 +44,7 @@ impl World<'_> {
         let request = ReserveRequest {
             lines: lines
                 .iter()
-                .map(|(item, units)| Line {
+                .map(|(item, units)| RequestedLine {
                     item: self.model.items[*item].id,
                     units: (*units).try_into().unwrap(),
                     delivery: Delivery::Pickup,

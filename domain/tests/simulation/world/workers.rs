@@ -228,7 +228,7 @@ async fn put_back(
     at: DateTime<Utc>,
     why: String,
 ) -> Result<Option<String>, DbErr> {
-    let failure = tasks::Failure::new(tasks::Outcome::Retry, why.clone());
+    let failure = tasks::AttemptFailure::new(tasks::AttemptOutcome::Retry, why.clone());
     in_tx(db, WORKER, async |tx| tasks::retry(tx, claimed, at, &failure).await).await?;
     Ok(Some(why))
 }

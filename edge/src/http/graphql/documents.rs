@@ -23,7 +23,7 @@ use crate::errors::Code;
 const ENTRY_BYTES: usize = 256;
 
 /// The SHA-256 of a document's text.
-type Hash = [u8; 32];
+type DocumentHash = [u8; 32];
 
 /// The documents that requests may name.
 #[derive(Clone)]
@@ -31,7 +31,7 @@ pub struct Documents {
     trusted: Arc<TrustedDocuments>,
     trusted_only: bool,
     /// The cache of documents by hash; `None` when it is disabled.
-    kept: Option<Cache<Hash, Arc<str>>>,
+    kept: Option<Cache<DocumentHash, Arc<str>>>,
 }
 
 impl fmt::Debug for Documents {
@@ -54,7 +54,7 @@ impl Documents {
     /// Creates the store of trusted documents and of persisted queries, of which at most `kept_bytes_max`
     /// bytes are cached. With `trusted_only`, only trusted documents are answered.
     pub fn new(trusted: TrustedDocuments, trusted_only: bool, kept_bytes_max: u64) -> Self {
-        let weight = |_: &Hash, text: &Arc<str>| {
+        let weight = |_: &DocumentHash, text: &Arc<str>| {
             u32::try_from(text.len().saturating_add(ENTRY_BYTES)).unwrap_or(u32::MAX)
         };
         let cache = || {
@@ -70,7 +70,10 @@ impl Documents {
 
     /// Sets the request's `query` to the text of the document that it names. Caches a document that was sent
     /// with its hash. The error says why there is no document.
-    pub(in crate::http) fn resolve(&self, asked: &mut GraphqlParams) -> Result<Sent, DocumentRefusal> {
+    pub(in crate::http) fn resolve(
+        &self,
+        asked: &mut GraphqlParams,
+    ) -> Result<DocumentSource, DocumentRefusal> {
         let extension = Extension::of(asked)?;
         // Some clients send an empty text when they name the document.
         let text = asked
@@ -93,7 +96,7 @@ impl Documents {
                 if self.trusted_only && !self.trusted.has(text) {
                     Err(DocumentRefusal::NotTrusted)
                 } else {
-                    Ok(Sent::Text)
+                    Ok(DocumentSource::Text)
                 }
             }
             (None, Some(id), _) => {
@@ -103,7 +106,7 @@ impl Documents {
                     DocumentRefusal::UnknownId
                 })?;
                 asked.query = Some(found.to_string());
-                Ok(Sent::Name)
+                Ok(DocumentSource::Name)
             }
             (None, None, Some(Extension(hash))) => {
                 let found = self.find(&hash);
@@ -118,10 +121,10 @@ impl Documents {
                     None => DocumentRefusal::NotSupported,
                 })?;
                 asked.query = Some(found.to_string());
-                Ok(Sent::Name)
+                Ok(DocumentSource::Name)
             }
             // The request has no document. The code that answers it reports that.
-            (None, None, None) => Ok(Sent::Text),
+            (None, None, None) => Ok(DocumentSource::Text),
         }
     }
 
@@ -147,7 +150,7 @@ impl Documents {
 
 /// How a request specified its document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::http) enum Sent {
+pub(in crate::http) enum DocumentSource {
     /// By its text.
     Text,
     /// By the name of a known document.
@@ -223,7 +226,7 @@ impl Extension {
     }
 }
 
-fn read_hash(text: &str) -> Option<Hash> {
+fn read_hash(text: &str) -> Option<DocumentHash> {
     hex::decode(text).ok()?.try_into().ok()
 }
 
@@ -253,7 +256,10 @@ mod tests {
         body
     }
 
-    fn resolve(documents: &Documents, body: Value) -> Result<(Sent, Option<String>), DocumentRefusal> {
+    fn resolve(
+        documents: &Documents,
+        body: Value,
+    ) -> Result<(DocumentSource, Option<String>), DocumentRefusal> {
         let mut asked = asked(body);
         documents.resolve(&mut asked).map(|sent| (sent, asked.query))
     }
@@ -266,8 +272,8 @@ mod tests {
     fn a_document_sent_with_its_hash_is_found_by_it() {
         let documents = Documents::new(TrustedDocuments::default(), false, 1_000_000);
         assert_eq!(resolve(&documents, by_hash(&hash(TEXT))), Err(DocumentRefusal::NotFound));
-        assert_eq!(resolve(&documents, with_text(TEXT)), Ok((Sent::Text, Some(TEXT.to_owned()))));
-        let found = Ok((Sent::Name, Some(TEXT.to_owned())));
+        assert_eq!(resolve(&documents, with_text(TEXT)), Ok((DocumentSource::Text, Some(TEXT.to_owned()))));
+        let found = Ok((DocumentSource::Name, Some(TEXT.to_owned())));
         assert_eq!(resolve(&documents, by_hash(&hash(TEXT))), found);
         assert_eq!(resolve(&documents, by_hash(&hash(TEXT).to_uppercase())), found);
         let mut empty = by_hash(&hash(TEXT));
@@ -309,7 +315,7 @@ mod tests {
             resolve(&documents, json!({ "query": TEXT, "extensions": { "persistedQuery": null } }))
                 .unwrap()
                 .0,
-            Sent::Text
+            DocumentSource::Text
         );
     }
 
@@ -338,7 +344,7 @@ mod tests {
         let documents = Documents::new(trusted(), false, 0);
         assert!(resolve(&documents, with_text("{ other }")).is_ok());
         assert_eq!(resolve(&documents, by_hash(&hash("{ other }"))), Err(DocumentRefusal::NotSupported));
-        assert_eq!(resolve(&documents, by_hash(&hash(TEXT))).unwrap().0, Sent::Name);
+        assert_eq!(resolve(&documents, by_hash(&hash(TEXT))).unwrap().0, DocumentSource::Name);
     }
 
     #[test]
@@ -347,19 +353,22 @@ mod tests {
             for id in ["5f3b".to_owned(), hash(TEXT), format!("sha256:{}", hash(TEXT))] {
                 assert_eq!(
                     resolve(&documents, json!({ "documentId": id })),
-                    Ok((Sent::Name, Some(TEXT.to_owned()))),
+                    Ok((DocumentSource::Name, Some(TEXT.to_owned()))),
                     "{id}"
                 );
             }
-            assert_eq!(resolve(&documents, by_hash("5f3b")), Ok((Sent::Name, Some(TEXT.to_owned()))));
+            assert_eq!(
+                resolve(&documents, by_hash("5f3b")),
+                Ok((DocumentSource::Name, Some(TEXT.to_owned())))
+            );
         }
     }
 
     #[test]
     fn with_trusted_only_other_documents_are_refused() {
         let documents = Documents::new(trusted(), true, 1_000_000);
-        assert_eq!(resolve(&documents, json!({ "query": TEXT })).unwrap().0, Sent::Text);
-        assert_eq!(resolve(&documents, with_text(TEXT)).unwrap().0, Sent::Text);
+        assert_eq!(resolve(&documents, json!({ "query": TEXT })).unwrap().0, DocumentSource::Text);
+        assert_eq!(resolve(&documents, with_text(TEXT)).unwrap().0, DocumentSource::Text);
         for body in [
             json!({ "query": "{ other }" }),
             json!({ "query": format!("{TEXT} ") }),

@@ -47,7 +47,7 @@ enum Sharing {
 
 /// A serialized answer. `data` is left out when nothing was run.
 #[derive(Serialize)]
-struct Answer<'a> {
+struct GraphqlResponse<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [ServerError],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,8 +106,10 @@ impl Media {
             return self.share(response, known.as_ref());
         }
         let data = (!refused).then_some(&response.data);
-        let mut answer =
-            self.write(status, &Answer { errors: &response.errors, data, extensions: &response.extensions });
+        let mut answer = self.write(
+            status,
+            &GraphqlResponse { errors: &response.errors, data, extensions: &response.extensions },
+        );
         if let Some(secs) = retry_after_secs(response) {
             answer.headers_mut().insert(RETRY_AFTER, secs.into());
         }
@@ -118,7 +120,11 @@ impl Media {
     pub(in crate::http) fn refuse(&self, status: StatusCode, code: Code, message: &str) -> HttpResponse {
         self.write(
             status,
-            &Answer { errors: &[code.server_error(message, None)], data: None, extensions: &BTreeMap::new() },
+            &GraphqlResponse {
+                errors: &[code.server_error(message, None)],
+                data: None,
+                extensions: &BTreeMap::new(),
+            },
         )
     }
 
@@ -127,7 +133,7 @@ impl Media {
         self.answer(&Response::from_errors(vec![code.server_error(message, None)]))
     }
 
-    fn write(&self, status: StatusCode, answer: &Answer<'_>) -> HttpResponse {
+    fn write(&self, status: StatusCode, answer: &GraphqlResponse<'_>) -> HttpResponse {
         let Ok(body) = serde_json::to_vec(answer) else {
             return HttpResponse::InternalServerError().finish();
         };
@@ -147,7 +153,8 @@ impl Media {
     /// Writes an answer that is the same for everybody. The extensions, such as the cost, concern a single
     /// request and are left out.
     fn share(&self, response: &Response, known: Option<&IfNoneMatch>) -> HttpResponse {
-        let answer = Answer { errors: &[], data: Some(&response.data), extensions: &BTreeMap::new() };
+        let answer =
+            GraphqlResponse { errors: &[], data: Some(&response.data), extensions: &BTreeMap::new() };
         let Ok(body) = serde_json::to_vec(&answer) else {
             return HttpResponse::InternalServerError().finish();
         };

@@ -26,13 +26,13 @@ use actix_web::{
 };
 
 use self::{
-    documents::{DocumentRefusal, Sent},
+    documents::{DocumentRefusal, DocumentSource},
     media::Media,
-    params::{Content, GraphqlParams},
+    params::{BodyKind, GraphqlParams},
     run::answer,
 };
 use super::{
-    Edge,
+    HttpEdge,
     body::{Bounds, Unread, read_body_inflated},
 };
 use crate::errors::Code;
@@ -41,11 +41,11 @@ use crate::errors::Code;
 pub(super) async fn read_post(
     request: &HttpRequest,
     body: web::Payload,
-    edge: &Edge,
+    edge: &HttpEdge,
 ) -> Result<GraphqlParams, (StatusCode, String)> {
-    match Content::of(request) {
-        Ok(Content::Json) => {}
-        Ok(Content::Multipart) => {
+    match BodyKind::of(request) {
+        Ok(BodyKind::Json) => {}
+        Ok(BodyKind::Multipart) => {
             return Err((
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "files cannot be uploaded over this transport".to_owned(),
@@ -68,12 +68,16 @@ pub(super) async fn read_post(
 }
 
 /// `POST /graphql`.
-pub(super) async fn post(request: HttpRequest, body: web::Payload, edge: web::Data<Edge>) -> HttpResponse {
+pub(super) async fn post(
+    request: HttpRequest,
+    body: web::Payload,
+    edge: web::Data<HttpEdge>,
+) -> HttpResponse {
     let media = match Media::of(&request) {
         Ok(media) => media,
         Err(refused) => return *refused,
     };
-    if Content::of(&request) == Ok(Content::Multipart) {
+    if BodyKind::of(&request) == Ok(BodyKind::Multipart) {
         return multipart::post(&request, body, &edge, media).await;
     }
     match read_post(&request, body, &edge).await {
@@ -83,7 +87,7 @@ pub(super) async fn post(request: HttpRequest, body: web::Payload, edge: web::Da
 }
 
 /// `GET /graphql?query=…`, for queries only.
-pub(super) async fn get(request: HttpRequest, edge: web::Data<Edge>) -> HttpResponse {
+pub(super) async fn get(request: HttpRequest, edge: web::Data<HttpEdge>) -> HttpResponse {
     let media = match Media::of(&request) {
         Ok(media) => media,
         Err(refused) => return *refused,
@@ -110,14 +114,16 @@ pub(super) async fn other(request: HttpRequest) -> HttpResponse {
 /// may be shared: its address is short and contains the whole request.
 async fn with_document(
     request: &HttpRequest,
-    edge: &Edge,
+    edge: &HttpEdge,
     mut asked: GraphqlParams,
     media: Media,
     by_get: bool,
 ) -> HttpResponse {
     match edge.settings.documents.resolve(&mut asked) {
-        Ok(Sent::Name) if by_get => answer(request, edge, asked, media.shared(request), by_get).await,
-        Ok(Sent::Name | Sent::Text) => answer(request, edge, asked, media, by_get).await,
+        Ok(DocumentSource::Name) if by_get => {
+            answer(request, edge, asked, media.shared(request), by_get).await
+        }
+        Ok(DocumentSource::Name | DocumentSource::Text) => answer(request, edge, asked, media, by_get).await,
         Err(refused) => {
             let (code, why) = refused.words();
             match refused {

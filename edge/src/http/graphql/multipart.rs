@@ -32,7 +32,7 @@ use super::{media::Media, params::GraphqlParams, with_document};
 use crate::{
     errors::{Code, internal},
     http::{
-        Edge,
+        HttpEdge,
         bearer::{self, Unknown},
     },
     uploads::{Upload, UploadRules, Uploads},
@@ -101,7 +101,7 @@ impl From<io::Error> for UploadRefusal {
 pub(super) async fn post(
     request: &HttpRequest,
     body: web::Payload,
-    edge: &Edge,
+    edge: &HttpEdge,
     media: Media,
 ) -> HttpResponse {
     match receive(request, body, edge).await {
@@ -121,7 +121,7 @@ pub(super) async fn post(
 async fn receive(
     request: &HttpRequest,
     body: web::Payload,
-    edge: &Edge,
+    edge: &HttpEdge,
 ) -> Result<(GraphqlParams, Uploads), UploadRefusal> {
     let rules = &edge.settings.uploads;
     let sent = |name: &HeaderName| request.headers().get(name).is_some_and(|value| !value.is_empty());

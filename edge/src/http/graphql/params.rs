@@ -29,16 +29,16 @@ struct ParamsByUrl {
     document_id: Option<String>,
 }
 
-/// The content of a POST body, by its `Content-Type`.
+/// The content of a POST body, by its `BodyKind-Type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Content {
+pub(super) enum BodyKind {
     /// A single request.
     Json,
     /// A request with files. It needs a header that no form can send ([`multipart`](super::multipart)).
     Multipart,
 }
 
-impl Content {
+impl BodyKind {
     /// Parses the header; the error is a sentence. Only content types that browsers send to another origin
     /// after a preflight are accepted, so neither those of forms nor a missing one.
     pub(super) fn of(request: &HttpRequest) -> Result<Self, &'static str> {
@@ -152,15 +152,15 @@ mod tests {
             ("", false),
         ] {
             let request = TestRequest::post().insert_header((CONTENT_TYPE, line)).to_http_request();
-            assert_eq!(Content::of(&request).is_ok(), good, "{line}");
+            assert_eq!(BodyKind::of(&request).is_ok(), good, "{line}");
         }
         let files = TestRequest::post().insert_header((CONTENT_TYPE, "multipart/form-data; boundary=x"));
-        assert_eq!(Content::of(&files.to_http_request()), Ok(Content::Multipart));
+        assert_eq!(BodyKind::of(&files.to_http_request()), Ok(BodyKind::Multipart));
         let twice = TestRequest::post()
             .append_header((CONTENT_TYPE, "application/json"))
             .append_header((CONTENT_TYPE, "text/plain"));
-        assert!(Content::of(&twice.to_http_request()).is_err());
-        assert!(Content::of(&TestRequest::post().to_http_request()).is_err());
+        assert!(BodyKind::of(&twice.to_http_request()).is_err());
+        assert!(BodyKind::of(&TestRequest::post().to_http_request()).is_err());
     }
 
     #[test]

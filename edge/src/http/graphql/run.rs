@@ -11,14 +11,14 @@ use crate::{
     backend::RequestContext,
     errors::Code,
     execute,
-    http::{Edge, address, around::OperationName, bearer},
+    http::{HttpEdge, address, around::OperationName, bearer},
     uploads::Uploads,
 };
 
 /// Answers a request.
 pub(super) async fn answer(
     request: &HttpRequest,
-    edge: &Edge,
+    edge: &HttpEdge,
     asked: GraphqlParams,
     media: Media,
     by_get: bool,

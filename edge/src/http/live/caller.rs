@@ -6,9 +6,9 @@ use actix_web::{HttpRequest, web};
 use serde_json::{Map, Value};
 
 use crate::{
-    backend::Viewer,
+    backend::EdgeViewer,
     http::{
-        Edge, address,
+        HttpEdge, address,
         bearer::{Unknown, header_of, token_in},
     },
     live::passes::{Lost, Pass},
@@ -16,7 +16,7 @@ use crate::{
 
 /// The client of a connection.
 pub(super) struct Caller {
-    pub(super) viewer: Arc<dyn Viewer>,
+    pub(super) viewer: Arc<dyn EdgeViewer>,
     pub(super) address: Option<IpAddr>,
     /// Watches the validity of its token, if it has one.
     pass: Option<Pass>,
@@ -34,14 +34,14 @@ pub(super) fn authorization_in(params: &Map<String, Value>) -> Result<Option<Str
 
 impl Caller {
     /// Identifies the sender of a request or a handshake.
-    pub(super) async fn of(request: &HttpRequest, edge: &web::Data<Edge>) -> Result<Self, Unknown> {
+    pub(super) async fn of(request: &HttpRequest, edge: &web::Data<HttpEdge>) -> Result<Self, Unknown> {
         let address = address::client(request, &edge.settings.trusted_proxies);
         Self::find(edge, header_of(request)?, address).await
     }
 
     /// Identifies the bearer of an authorization; without one the caller is anonymous.
     pub(super) async fn find(
-        edge: &Edge,
+        edge: &HttpEdge,
         authorization: Option<&str>,
         address: Option<IpAddr>,
     ) -> Result<Self, Unknown> {

@@ -18,18 +18,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     caller::Caller,
-    operate::{OpenOperation, Operation, refused, told},
+    operate::{AdmittedOperation, OpenOperation, refused, told},
     place,
 };
 use crate::{
     errors::Code,
     http::{
-        Edge,
+        HttpEdge,
         graphql::{media::Media, params::GraphqlParams, read_post},
     },
     live::{
         places::OpenPlace,
-        runs::{End, Told},
+        runs::{SubscriptionEnd, SubscriptionMessage},
     },
 };
 
@@ -37,7 +37,11 @@ use crate::{
 const COMMENT: Bytes = Bytes::from_static(b":\n\n");
 
 /// `POST /graphql` with `Accept: text/event-stream`.
-pub(super) async fn post(request: HttpRequest, body: web::Payload, edge: web::Data<Edge>) -> HttpResponse {
+pub(super) async fn post(
+    request: HttpRequest,
+    body: web::Payload,
+    edge: web::Data<HttpEdge>,
+) -> HttpResponse {
     match read_post(&request, body, &edge).await {
         Ok(asked) => answer(&request, &edge, asked, false).await,
         Err((status, why)) => Media::json().refuse(status, Code::BadRequest, &why),
@@ -46,7 +50,7 @@ pub(super) async fn post(request: HttpRequest, body: web::Payload, edge: web::Da
 
 /// `GET /graphql?query=…` with `Accept: text/event-stream`, as a browser's `EventSource` sends it. Mutations
 /// are refused.
-pub(super) async fn get(request: HttpRequest, edge: web::Data<Edge>) -> HttpResponse {
+pub(super) async fn get(request: HttpRequest, edge: web::Data<HttpEdge>) -> HttpResponse {
     match GraphqlParams::from_url(request.query_string()) {
         Ok(asked) => answer(&request, &edge, asked, true).await,
         Err(why) => Media::json().refuse(StatusCode::BAD_REQUEST, Code::BadRequest, &why),
@@ -55,7 +59,7 @@ pub(super) async fn get(request: HttpRequest, edge: web::Data<Edge>) -> HttpResp
 
 async fn answer(
     request: &HttpRequest,
-    edge: &web::Data<Edge>,
+    edge: &web::Data<HttpEdge>,
     asked: GraphqlParams,
     by_get: bool,
 ) -> HttpResponse {
@@ -70,19 +74,19 @@ async fn answer(
         Ok(caller) => caller,
         Err(unknown) => return unknown.answer(&Media::json()),
     };
-    let next = match Operation::admit(edge, &caller, asked).await {
+    let next = match AdmittedOperation::admit(edge, &caller, asked).await {
         Ok(operation) if by_get && operation.is_mutation() => {
             let why = "GET cannot run mutations: use POST";
             return Media::json().refuse(StatusCode::METHOD_NOT_ALLOWED, Code::BadRequest, why);
         }
         Ok(operation) => Next::Of(operation.begin(edge)),
         // Sent in the stream, because a browser's `EventSource` cannot read any other answer.
-        Err(refused) => Next::Told(told(&refused)),
+        Err(refused) => Next::SubscriptionMessage(told(&refused)),
     };
     let every = edge.settings.live.keep_alive_every;
     let mut comments = interval_at(Instant::now().checked_add(every).unwrap_or_else(Instant::now), every);
     comments.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let events = Events {
+    let events = EventStream {
         next: Some(next),
         caller,
         stopping: edge.stopping.clone(),
@@ -106,11 +110,11 @@ async fn answer(
 /// The rest of a stream: a running operation, or a single last answer.
 enum Next {
     Of(OpenOperation),
-    Told(Told),
+    SubscriptionMessage(SubscriptionMessage),
 }
 
 /// A stream of events.
-struct Events {
+struct EventStream {
     /// `None` after the last event.
     next: Option<Next>,
     caller: Caller,
@@ -120,7 +124,7 @@ struct Events {
     _place: OpenPlace,
 }
 
-impl Events {
+impl EventStream {
     /// Returns the next bytes when the connection can take some; `None` ends the stream.
     async fn event(&mut self) -> Option<Bytes> {
         if !self.is_open {
@@ -129,14 +133,16 @@ impl Events {
             return Some(COMMENT);
         }
         let told = match self.next.as_mut()? {
-            Next::Told(told) => Told { answer: told.answer.take(), end: told.end },
+            Next::SubscriptionMessage(told) => {
+                SubscriptionMessage { answer: told.answer.take(), end: told.end }
+            }
             Next::Of(running) => tokio::select! {
                 biased;
                 // No `complete` event: the client resumes the operation on another server.
                 () = self.stopping.cancelled() => return None,
-                why = self.caller.denied() => Told {
+                why = self.caller.denied() => SubscriptionMessage {
                     answer: Some(refused(Code::Unauthenticated, why)),
-                    end: Some(End::Refused),
+                    end: Some(SubscriptionEnd::Refused),
                 },
                 told = running.next() => told,
                 _ = self.comments.tick() => return Some(COMMENT),
@@ -147,7 +153,7 @@ impl Events {
             metrics::counter!("smallrun_live_values_total", "transport" => "events").increment(1);
             // Serialized JSON has no line breaks.
             match told.end {
-                Some(End::Refused) => {
+                Some(SubscriptionEnd::Refused) => {
                     text.push_str(&format!("event: next\ndata: {{\"errors\":{answer}}}\n\n"))
                 }
                 _ => text.push_str(&format!("event: next\ndata: {answer}\n\n")),
@@ -155,12 +161,12 @@ impl Events {
         }
         match told.end {
             None => {}
-            Some(End::Over | End::Refused) => {
+            Some(SubscriptionEnd::Over | SubscriptionEnd::Refused) => {
                 // An `EventSource` ignores events without data, so an empty line of data is sent.
                 text.push_str("event: complete\ndata: \n\n");
                 self.next = None;
             }
-            Some(End::Stopped) => self.next = None,
+            Some(SubscriptionEnd::Stopped) => self.next = None,
         }
         if text.is_empty() { None } else { Some(Bytes::from(text)) }
     }

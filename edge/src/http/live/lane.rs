@@ -24,7 +24,7 @@ use super::{
     message::{self, Close},
     operate::OpenOperation,
 };
-use crate::live::runs::{End, Told};
+use crate::live::runs::{SubscriptionEnd, SubscriptionMessage};
 
 /// The bytes produced by one poll, from as many messages as are ready. They are written by one system call.
 const CHUNK: usize = 16 * 1024;
@@ -70,7 +70,7 @@ struct Entry {
 /// The next result of an operation.
 struct OperationTurn {
     id: String,
-    told: Told,
+    told: SubscriptionMessage,
     /// `None` when nothing runs, because the operation was refused.
     running: Option<OpenOperation>,
 }
@@ -176,7 +176,7 @@ impl Lane {
     }
 
     /// Sends the refusal of an operation.
-    pub(super) fn refuse(&self, id: String, told: Told) {
+    pub(super) fn refuse(&self, id: String, told: SubscriptionMessage) {
         let name = id.clone();
         self.add(name, false, Box::pin(async move { OperationTurn { id, told, running: None } }));
     }
@@ -235,9 +235,9 @@ impl Inner {
 
     /// Writes the result of an operation, and polls the operation again unless it has ended.
     fn write(&mut self, turn: OperationTurn, out: &mut BytesMut) {
-        let OperationTurn { id, told: Told { answer, end }, running } = turn;
+        let OperationTurn { id, told: SubscriptionMessage { answer, end }, running } = turn;
         match (answer, end) {
-            (Some(errors), Some(End::Refused)) => self.text(message::error(&id, &errors), out),
+            (Some(errors), Some(SubscriptionEnd::Refused)) => self.text(message::error(&id, &errors), out),
             (answer, end) => {
                 if let Some(answer) = answer {
                     metrics::counter!("smallrun_live_values_total", "transport" => "websocket").increment(1);
@@ -245,7 +245,7 @@ impl Inner {
                 }
                 // When the process stops, the operation has not ended: the client resumes it on another
                 // server.
-                if matches!(end, Some(End::Over | End::Refused)) {
+                if matches!(end, Some(SubscriptionEnd::Over | SubscriptionEnd::Refused)) {
                     self.text(message::complete(&id), out);
                 }
             }

@@ -108,7 +108,7 @@ pub(super) enum ClientMessage {
 
 /// A message whose fields have not been checked against its type.
 #[derive(Deserialize)]
-struct Raw {
+struct RawMessage {
     #[serde(rename = "type")]
     kind: String,
     id: Option<String>,
@@ -118,7 +118,7 @@ struct Raw {
 impl ClientMessage {
     /// Parses a message; the error says what is wrong with it.
     pub(super) fn read(text: &str) -> Result<Self, String> {
-        let raw: Raw = serde_json::from_str(text)
+        let raw: RawMessage = serde_json::from_str(text)
             .map_err(|_| "Invalid message: expected an object with `type`".to_owned())?;
         let wrong = |what: &str| format!("Invalid `{}` message: {what}", raw.kind);
         let params = match &raw.payload {

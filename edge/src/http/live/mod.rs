@@ -28,7 +28,7 @@ use actix_web::{
     web,
 };
 
-use super::{Edge, address};
+use super::{HttpEdge, address};
 use crate::live::places::{OpenPlace, PlacesFull};
 
 /// After how many seconds a client that was refused for lack of room may retry.
@@ -57,7 +57,7 @@ fn asks_for_events(request: &GuardContext<'_>) -> bool {
 }
 
 /// Takes a slot for a connection from the request's address; the error is the complete refusal.
-fn place(request: &HttpRequest, edge: &Edge) -> Result<OpenPlace, Box<HttpResponse>> {
+fn place(request: &HttpRequest, edge: &HttpEdge) -> Result<OpenPlace, Box<HttpResponse>> {
     let taken = edge.places.take(address::client(request, &edge.settings.trusted_proxies));
     taken.map_err(|full| {
         let (status, why) = match full {

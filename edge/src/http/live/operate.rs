@@ -8,20 +8,22 @@ use async_graphql::{
     Response, ServerError,
     parser::types::{ExecutableDocument, OperationType, Selection, SelectionSet},
 };
-use tokio::task::JoinHandle;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::AbortOnDropHandle,
+};
 
 use super::caller::Caller;
 use crate::{
     backend::RequestContext,
     errors::Code,
     execute::{self, Admitted, is_request_error},
-    http::{Edge, graphql::params::GraphqlParams},
-    live::runs::{self, End, Joined, Told, written},
+    http::{HttpEdge, graphql::params::GraphqlParams},
+    live::runs::{self, Joined, SubscriptionEnd, SubscriptionMessage, written},
 };
 
 /// An operation that was admitted.
-pub(super) struct Operation {
+pub(super) struct AdmittedOperation {
     admitted: Admitted,
     caller: RequestContext,
     /// Held for as long as the client waits for the answer.
@@ -31,10 +33,10 @@ pub(super) struct Operation {
     variables: String,
 }
 
-impl Operation {
+impl AdmittedOperation {
     /// Admits a request of a caller; the error is the answer that refuses it.
     pub(super) async fn admit(
-        edge: &Edge,
+        edge: &HttpEdge,
         caller: &Caller,
         mut asked: GraphqlParams,
     ) -> Result<Self, Response> {
@@ -77,7 +79,7 @@ impl Operation {
     }
 
     /// Starts the operation.
-    pub(super) fn begin(self, edge: &Edge) -> OpenOperation {
+    pub(super) fn begin(self, edge: &HttpEdge) -> OpenOperation {
         let Self { admitted, caller, here, query, operation_name, variables } = self;
         if admitted.kind() == OperationType::Subscription {
             here.disarm();
@@ -91,7 +93,7 @@ impl Operation {
         }
         let executor = edge.executor.clone();
         // Started at once, not only when the client reads.
-        OpenOperation::Once(AbortOnDrop(rt::spawn(async move {
+        OpenOperation::Once(AbortOnDropHandle::new(rt::spawn(async move {
             let _here = here;
             told(&executor.run(admitted, caller).await)
         })))
@@ -101,15 +103,7 @@ impl Operation {
 /// A running operation. Dropping it ends the operation, except for a mutation that has begun.
 pub(super) enum OpenOperation {
     Watched(Joined),
-    Once(AbortOnDrop),
-}
-
-pub(super) struct AbortOnDrop(JoinHandle<Told>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    Once(AbortOnDropHandle<SubscriptionMessage>),
 }
 
 impl OpenOperation {
@@ -119,10 +113,10 @@ impl OpenOperation {
     }
 
     /// Returns the next answer. It is cancel safe.
-    pub(super) async fn next(&mut self) -> Told {
+    pub(super) async fn next(&mut self) -> SubscriptionMessage {
         match self {
             Self::Watched(joined) => joined.next().await,
-            Self::Once(running) => match (&mut running.0).await {
+            Self::Once(running) => match running.await {
                 Ok(told) => told,
                 Err(defect) => {
                     tracing::error!(%defect, "operation panicked");
@@ -134,9 +128,9 @@ impl OpenOperation {
 }
 
 /// Returns the only answer of an operation.
-pub(super) fn told(response: &Response) -> Told {
-    let end = if is_request_error(response) { End::Refused } else { End::Over };
-    Told { answer: Some(written(response)), end: Some(end) }
+pub(super) fn told(response: &Response) -> SubscriptionMessage {
+    let end = if is_request_error(response) { SubscriptionEnd::Refused } else { SubscriptionEnd::Over };
+    SubscriptionMessage { answer: Some(written(response)), end: Some(end) }
 }
 
 /// Checks that a subscription has exactly one root field (GraphQL, October 2021, section 5.2.3.1).

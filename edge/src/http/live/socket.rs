@@ -20,20 +20,20 @@ use super::{
     caller::{Caller, authorization_in},
     lane::Lane,
     message::{ClientMessage, Close, PROTOCOL},
-    operate::{self, Operation},
+    operate::{self, AdmittedOperation},
     place,
 };
 use crate::{
     errors::{Code, internal},
     http::{
-        Edge,
+        HttpEdge,
         bearer::{UNKNOWN_TOKEN, Unknown},
         graphql::{media::Media, params::GraphqlParams},
     },
     live::{
         LiveBounds,
         places::OpenPlace,
-        runs::{End, Told},
+        runs::{SubscriptionEnd, SubscriptionMessage},
     },
 };
 
@@ -44,7 +44,11 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 const SILENT_PINGS: u32 = 3;
 
 /// `GET /graphql` with `Upgrade: websocket`.
-pub(super) async fn open(request: HttpRequest, payload: web::Payload, edge: web::Data<Edge>) -> HttpResponse {
+pub(super) async fn open(
+    request: HttpRequest,
+    payload: web::Payload,
+    edge: web::Data<HttpEdge>,
+) -> HttpResponse {
     if let Err(error) = ws::verify_handshake(request.head()) {
         return HttpResponse::from(actix_http::Response::from(error));
     }
@@ -94,7 +98,7 @@ fn offers(headers: &HeaderMap) -> bool {
 }
 
 struct Socket {
-    edge: web::Data<Edge>,
+    edge: web::Data<HttpEdge>,
     bounds: LiveBounds,
     lane: Lane,
     /// Identified by the header of the handshake, and again by `connection_init`.
@@ -244,10 +248,10 @@ impl Socket {
         if running >= self.bounds.operations_max {
             let why = format!("this socket already runs {running} operations, which is the limit");
             let answer = Some(operate::refused(Code::TooCostly, &why));
-            self.lane.refuse(id, Told { answer, end: Some(End::Refused) });
+            self.lane.refuse(id, SubscriptionMessage { answer, end: Some(SubscriptionEnd::Refused) });
             return Ok(());
         }
-        match Operation::admit(&self.edge, &self.caller, asked).await {
+        match AdmittedOperation::admit(&self.edge, &self.caller, asked).await {
             Ok(operation) => self.lane.begin(id, operation.begin(&self.edge)),
             Err(refused) => self.lane.refuse(id, operate::told(&refused)),
         }

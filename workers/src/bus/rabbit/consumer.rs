@@ -10,13 +10,14 @@ use lapin::{
     types::FieldTable,
 };
 use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     super::{BusState, Consumer, Permit},
     Lines,
-    link::{Line, Up},
+    link::{ConnectionWatch, Up},
 };
-use crate::{loops::AbortOnDrop, pulse::LOOK_AGAIN};
+use crate::pulse::LOOK_AGAIN;
 
 /// The polling interval while the broker works. Polling then only has to find what was lost: tasks whose
 /// worker died, and permits lost between a commit and the broker.
@@ -25,9 +26,9 @@ const LOOK_AGAIN_WHEN_UP: Duration = Duration::from_secs(5);
 const OPEN_AGAIN: Duration = Duration::from_millis(500);
 
 /// A delivered message.
-pub struct Delivery(Acker);
+pub struct DeliveredMessage(Acker);
 
-impl Delivery {
+impl DeliveredMessage {
     pub(in super::super) async fn acknowledge(self) {
         // Without the acknowledgement the permit is redelivered, and its claim finds nothing.
         if let Err(error) = self.0.ack(BasicAckOptions::default()).await {
@@ -40,13 +41,14 @@ pub(super) struct RabbitConsumer {
     lines: Lines,
     arrived: mpsc::Receiver<Permit>,
     waiting: Vec<Permit>,
-    _receiving: AbortOnDrop<()>,
+    _receiving: AbortOnDropHandle<()>,
 }
 
 impl RabbitConsumer {
     pub(super) fn new(lines: Lines, queue: String, prefetch: u16) -> Self {
         let (send, arrived) = mpsc::channel(usize::from(prefetch.max(1)));
-        let receiving = AbortOnDrop(tokio::spawn(receive(lines.consuming.clone(), queue, prefetch, send)));
+        let receiving =
+            AbortOnDropHandle::new(tokio::spawn(receive(lines.consuming.clone(), queue, prefetch, send)));
         Self { lines, arrived, waiting: Vec::new(), _receiving: receiving }
     }
 }
@@ -76,7 +78,7 @@ impl Consumer for RabbitConsumer {
 }
 
 /// Receives permits until the consumer is dropped, reconnecting as needed.
-async fn receive(mut line: Line, queue: String, prefetch: u16, permits: mpsc::Sender<Permit>) {
+async fn receive(mut line: ConnectionWatch, queue: String, prefetch: u16, permits: mpsc::Sender<Permit>) {
     loop {
         let up = line.borrow_and_update().clone();
         if let Some(up) = up {
@@ -95,7 +97,7 @@ async fn receive(mut line: Line, queue: String, prefetch: u16, permits: mpsc::Se
 
 async fn receive_on(
     up: &Up,
-    line: &mut Line,
+    line: &mut ConnectionWatch,
     queue: &str,
     prefetch: u16,
     permits: &mpsc::Sender<Permit>,
@@ -109,7 +111,7 @@ async fn receive_on(
         tokio::select! {
             delivery = deliveries.next() => match delivery {
                 Some(Ok(delivery)) => {
-                    if permits.send(Permit(Some(Delivery(delivery.acker)))).await.is_err() {
+                    if permits.send(Permit(Some(DeliveredMessage(delivery.acker)))).await.is_err() {
                         return Ok(());
                     }
                 }

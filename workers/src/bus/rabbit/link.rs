@@ -1,7 +1,7 @@
 //! One connection to the broker. It is monitored, and re-established with backoff when it breaks.
 //!
 //! Channels, consumers and exclusive queues are recreated by their users, which wait for the next connection
-//! on a [`Line`]. The client library can recover these by itself, but it gives up after some attempts and
+//! on a [`ConnectionWatch`]. The client library can recover these by itself, but it gives up after some attempts and
 //! leaves the fate of messages in flight unknown.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
@@ -34,32 +34,32 @@ const GOODBYE: u16 = 200;
 pub(super) struct Up(pub(super) Arc<Connection>);
 
 /// The current connection, if there is one.
-pub(super) type Line = watch::Receiver<Option<Up>>;
+pub(super) type ConnectionWatch = watch::Receiver<Option<Up>>;
 
-type Events = Pin<Box<dyn Stream<Item = Event> + Send>>;
+type ConnectionEvents = Pin<Box<dyn Stream<Item = Event> + Send>>;
 
 /// The address of the broker.
 #[derive(Clone)]
-pub(super) struct Address {
+pub(super) struct BrokerAddress {
     pub(super) uri: AMQPUri,
     /// PEM certificates of authorities to trust in addition to the system's.
     pub(super) authorities: Option<String>,
 }
 
 /// Keeps one connection up until its task is aborted.
-pub(super) struct Link {
+pub(super) struct ConnectionKeeper {
     name: &'static str,
-    address: Address,
+    address: BrokerAddress,
     entropy: Arc<dyn Entropy>,
     up: watch::Sender<Option<Up>>,
 }
 
-impl Link {
-    pub(super) fn new(name: &'static str, address: Address, entropy: Arc<dyn Entropy>) -> Self {
+impl ConnectionKeeper {
+    pub(super) fn new(name: &'static str, address: BrokerAddress, entropy: Arc<dyn Entropy>) -> Self {
         Self { name, address, entropy, up: watch::Sender::new(None) }
     }
 
-    pub(super) fn line(&self) -> Line {
+    pub(super) fn line(&self) -> ConnectionWatch {
         self.up.subscribe()
     }
 
@@ -95,7 +95,7 @@ impl Link {
         }
     }
 
-    async fn connect(&self) -> Result<(Arc<Connection>, Events), String> {
+    async fn connect(&self) -> Result<(Arc<Connection>, ConnectionEvents), String> {
         let properties =
             ConnectionProperties::default().with_connection_name(format!("smallrun {}", self.name).into());
         let tls = OwnedTLSConfig { identity: None, cert_chain: self.address.authorities.clone() };
@@ -104,7 +104,7 @@ impl Link {
             let connection =
                 Connection::connect_uri_with_config(self.address.uri.clone(), properties, tls, runtime)
                     .await?;
-            let events: Events = Box::pin(connection.events_listener());
+            let events: ConnectionEvents = Box::pin(connection.events_listener());
             topology::declare_shared(&connection.create_channel().await?).await?;
             Ok::<_, lapin::Error>((Arc::new(connection), events))
         };
@@ -121,7 +121,7 @@ pub(super) async fn say_goodbye(up: &Up) {
 }
 
 /// Returns when a connection has become unusable, with the reason.
-async fn broken(connection: &Connection, mut events: Events) -> String {
+async fn broken(connection: &Connection, mut events: ConnectionEvents) -> String {
     let mut watch = tokio::time::interval(WATCH_EVERY);
     loop {
         tokio::select! {

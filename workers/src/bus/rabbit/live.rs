@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, watch};
 
 use super::{
-    link::{Line, Up},
+    link::{ConnectionWatch, Up},
     topology,
 };
 
@@ -53,7 +53,7 @@ fn read(body: &[u8]) -> Result<Vec<Stamped>, serde_json::Error> {
 
 /// Receives facts and news until it is aborted, reconnecting as needed. Every reconnect counts as news.
 pub(super) async fn receive(
-    mut line: Line,
+    mut line: ConnectionWatch,
     me: String,
     facts: broadcast::Sender<Arc<Stamped>>,
     news: watch::Sender<u64>,
@@ -73,7 +73,7 @@ pub(super) async fn receive(
 
 async fn receive_on(
     up: &Up,
-    line: &mut Line,
+    line: &mut ConnectionWatch,
     me: &str,
     facts: &broadcast::Sender<Arc<Stamped>>,
     news: &watch::Sender<u64>,

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     super::BusError,
-    link::{Line, Up},
+    link::{ConnectionWatch, Up},
 };
 
 /// The maximum number of messages in flight. The throughput is close to its maximum at 256; a larger window
@@ -46,7 +46,7 @@ pub(super) struct Publisher(mpsc::Sender<Outgoing>);
 
 impl Publisher {
     /// Creates a publisher, and the loop that the caller must run for it.
-    pub(super) fn new(line: Line) -> (Self, impl Future<Output = ()> + Send) {
+    pub(super) fn new(line: ConnectionWatch) -> (Self, impl Future<Output = ()> + Send) {
         let (send, receive) = mpsc::channel(WINDOW);
         (Self(send), publish(line, receive))
     }
@@ -67,7 +67,7 @@ impl Publisher {
 
 type Pending = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-async fn publish(mut line: Line, mut messages: mpsc::Receiver<Outgoing>) {
+async fn publish(mut line: ConnectionWatch, mut messages: mpsc::Receiver<Outgoing>) {
     loop {
         let Some(up) = wait_for(&mut line, &mut messages).await else { return };
         match open(&up).await {
@@ -95,7 +95,7 @@ async fn open(up: &Up) -> lapin::Result<Channel> {
 
 /// Waits for a connection and refuses all messages meanwhile. Returns `None` when there will be no more
 /// messages.
-async fn wait_for(line: &mut Line, messages: &mut mpsc::Receiver<Outgoing>) -> Option<Up> {
+async fn wait_for(line: &mut ConnectionWatch, messages: &mut mpsc::Receiver<Outgoing>) -> Option<Up> {
     loop {
         if let Some(up) = line.borrow_and_update().clone() {
             return Some(up);
@@ -111,7 +111,7 @@ async fn wait_for(line: &mut Line, messages: &mut mpsc::Receiver<Outgoing>) -> O
 async fn use_channel(
     up: &Up,
     channel: &Channel,
-    line: &mut Line,
+    line: &mut ConnectionWatch,
     messages: &mut mpsc::Receiver<Outgoing>,
 ) -> bool {
     let mut on_their_way: FuturesUnordered<Pending> = FuturesUnordered::new();

@@ -15,7 +15,7 @@ use edge::uploads::Upload;
 use crate::graphql::{
     context::Reach,
     input::{Form, both},
-    payload::{Stop, answer, payload},
+    payload::{MutationStop, answer, payload},
     user_error::{CodeOf, UserError, user_error},
 };
 
@@ -81,7 +81,7 @@ impl CodeOf<StartImportRefusal> for ProductImportErrorCode {
     }
 }
 
-impl From<SheetError> for Stop<ProductImportErrorCode> {
+impl From<SheetError> for MutationStop<ProductImportErrorCode> {
     fn from(error: SheetError) -> Self {
         let refusal = match error {
             SheetError::NotUtf8 { .. } | SheetError::Malformed { .. } => FileRefusal::NotCsv,

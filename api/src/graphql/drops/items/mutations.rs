@@ -18,7 +18,7 @@ use crate::graphql::{
     drops::{Drop, ReferredDrop, mutations::scope_of_drop},
     errors::Internal,
     input::{Form, Parsed, count, id_at, parsed},
-    payload::{Stop, answer, payload},
+    payload::{MutationStop, answer, payload},
     scalars::Decimal,
     user_error::{ErrorCode, user_error},
 };
@@ -128,11 +128,11 @@ fn tiers(form: &mut Form, input: &[PriceTierInput], currency: platform::Currency
 async fn scope_of_item<C: ErrorCode>(
     ctx: &Context<'_>,
     id: &ID,
-) -> Result<(CreatorScope, DropItemId, platform::Currency), Stop<C>> {
+) -> Result<(CreatorScope, DropItemId, platform::Currency), MutationStop<C>> {
     let item = ctx.load(ReferredItem(id_at("id", id)?)).await?;
     let scope = ctx.manage(item.as_ref().map(|item| item.creator_id), Permission::CatalogWrite, "id")?;
-    let item = item.ok_or_else(|| Stop::not_found("id"))?;
-    let drop = ctx.load(ReferredDrop(item.drop_id)).await?.ok_or_else(|| Stop::not_found("id"))?;
+    let item = item.ok_or_else(|| MutationStop::not_found("id"))?;
+    let drop = ctx.load(ReferredDrop(item.drop_id)).await?.ok_or_else(|| MutationStop::not_found("id"))?;
     Ok((scope, item.id, drop.currency))
 }
 

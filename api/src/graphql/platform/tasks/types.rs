@@ -48,7 +48,7 @@ pub enum TaskState {
 
 /// The way in which an attempt failed.
 #[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
-#[graphql(remote = "rules::Outcome")]
+#[graphql(remote = "rules::AttemptOutcome")]
 pub enum TaskOutcome {
     /// The attempt failed, but a later one may succeed.
     Retry,

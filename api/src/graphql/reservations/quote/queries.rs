@@ -3,7 +3,7 @@
 use async_graphql::{Context, ID, InputObject, Object};
 use domain::{
     platform::{Country, Quantity, access::Browse},
-    reservations::{AskRefusal, LINE_UNITS_MAX, LINES_MAX, Line, ask, quote::QuoteRefusal},
+    reservations::{AskRefusal, LINE_UNITS_MAX, LINES_MAX, RequestedLine, ask, quote::QuoteRefusal},
 };
 
 use super::{Delivery, Quote};
@@ -57,11 +57,11 @@ pub struct CheckoutQuoteInput {
 pub(in crate::graphql::reservations) fn lines(
     form: &mut Form,
     input: &[CheckoutLineInput],
-) -> Parsed<Vec<Line>> {
+) -> Parsed<Vec<RequestedLine>> {
     // Reads one line more than allowed, so that the domain refuses the list, but bounds the work.
     form.each_object("lines", input, LINES_MAX.saturating_add(1), |form, line| {
         let units = Quantity::try_from(line.units).ok().filter(|units| units.get() <= LINE_UNITS_MAX);
-        parsed!(Line {
+        parsed!(RequestedLine {
             item: form.id("itemId", &line.item_id),
             units: form.field("units", units.ok_or_else(|| format!("must be 1 to {LINE_UNITS_MAX}"))),
             delivery: Ok(line.delivery.into()),

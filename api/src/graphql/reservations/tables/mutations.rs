@@ -7,7 +7,7 @@ use domain::{
         Country,
         access::{Administer, Permission},
         ids::CreatorId,
-        text::{Line, Markdown},
+        text::{Markdown, TextLine},
     },
     reservations::{
         self, NewTariff, TARIFFS_MAX, legal,
@@ -159,7 +159,7 @@ impl TablesMutation {
         #[graphql(desc = "The new version.")] input: LegalTextPublishInput,
     ) -> async_graphql::Result<Option<LegalText>> {
         let scope = ctx.scope(Administer)?;
-        let title = argument("title", Line::new(&input.title))?;
+        let title = argument("title", TextLine::new(&input.title))?;
         let body = argument("body", Markdown::new(&input.body))?;
         let id = legal::publish(ctx.db(), &scope, input.kind.into(), &title, &body).await.internal()?;
         Ok(ctx.load(LegalTextById(id)).await?.map(LegalText))

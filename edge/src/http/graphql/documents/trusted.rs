@@ -6,7 +6,7 @@ use async_graphql::parser::parse_query;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::{Hash, read_hash};
+use super::{DocumentHash, read_hash};
 
 /// The longest id, in bytes.
 const ID_BYTES_MAX: usize = 256;
@@ -15,7 +15,7 @@ const ID_BYTES_MAX: usize = 256;
 #[derive(Debug, Default)]
 pub struct TrustedDocuments {
     by_id: HashMap<String, Arc<str>>,
-    by_hash: HashMap<Hash, Arc<str>>,
+    by_hash: HashMap<DocumentHash, Arc<str>>,
 }
 
 /// Why a list of trusted documents is refused.
@@ -43,7 +43,7 @@ enum Written {
     Manifest {
         #[serde(rename = "format")]
         _format: ApolloFormat,
-        operations: Vec<Operation>,
+        operations: Vec<TrustedOperation>,
     },
     /// Written by the client preset of graphql-codegen (`persistedDocuments`) and by Relay's compiler
     /// (`persistConfig`).
@@ -57,7 +57,7 @@ enum ApolloFormat {
 }
 
 #[derive(Deserialize)]
-struct Operation {
+struct TrustedOperation {
     id: String,
     body: String,
 }
@@ -69,7 +69,7 @@ impl TrustedDocuments {
         let written = serde_json::from_str(json).map_err(TrustedDocumentsError::Form)?;
         let listed: Vec<(String, String)> = match written {
             Written::Manifest { operations, .. } => {
-                operations.into_iter().map(|Operation { id, body }| (id, body)).collect()
+                operations.into_iter().map(|TrustedOperation { id, body }| (id, body)).collect()
             }
             Written::Map(map) => map.into_iter().collect(),
         };
@@ -110,7 +110,7 @@ impl TrustedDocuments {
 
     /// Returns whether a text is a trusted document.
     pub(super) fn has(&self, text: &str) -> bool {
-        self.by_hash.contains_key::<Hash>(&Sha256::digest(text.as_bytes()).into())
+        self.by_hash.contains_key::<DocumentHash>(&Sha256::digest(text.as_bytes()).into())
     }
 
     /// Strips the prefix `sha256:` from an id.
