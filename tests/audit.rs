@@ -8,11 +8,9 @@
     reason = "tests may fail loudly"
 )]
 
-mod harness;
-
 use std::{fs, path::PathBuf, sync::Arc, time::Instant};
 
-use harness::{Ended, Folder, SOON, Server, Setup};
+use crate::harness::{Ended, Folder, SOON, Server, Setup};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, QueryResult, Statement};
 
 async fn query(database: &DatabaseConnection, sql: &str) -> QueryResult {
@@ -42,7 +40,7 @@ struct Verify {
 
 impl Verify {
     fn with(&self, arguments: &[&str]) -> Ended {
-        let mut command = harness::smallrun();
+        let mut command = crate::harness::smallrun();
         command.args(["audit", "verify", "--data"]).arg(self.folder.path()).args(arguments);
         Ended::of(command.env("SMALLRUN_DATABASE_URL", &self.url))
     }
@@ -176,6 +174,6 @@ fn the_output_for_an_empty_log_says_so() {
     let folder = Folder::new();
     let url = format!("sqlite://{}", folder.join("smallrun.sqlite").display());
     let data = folder.path().to_str().unwrap();
-    assert_eq!(harness::run(["migrate", "up", "--data", data]).code, Some(0));
+    assert_eq!(crate::harness::run(["migrate", "up", "--data", data]).code, Some(0));
     Verify { folder, url }.passes(&[], "The audit log has no sealed rows yet.");
 }

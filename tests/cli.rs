@@ -8,8 +8,6 @@
     reason = "tests may fail loudly"
 )]
 
-mod harness;
-
 use std::{
     fs,
     net::TcpListener,
@@ -17,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use harness::{Ended, Folder, PostgresDatabase, Server, Setup, run, smallrun};
+use crate::harness::{Ended, Folder, PostgresDatabase, Server, Setup, run, smallrun};
 use sea_orm::{ConnectionTrait, Database};
 use serde_json::json;
 
@@ -358,7 +356,7 @@ async fn readiness_shows_missing_migrations_and_metrics_show_waiting_work() {
     assert_eq!(ready().await, (200, well));
     let mut metrics = asked("/metrics").await.1;
     let patience = Instant::now();
-    while !metrics.contains("smallrun_facts_lag_seconds") && patience.elapsed() < harness::SOON {
+    while !metrics.contains("smallrun_facts_lag_seconds") && patience.elapsed() < crate::harness::SOON {
         tokio::time::sleep(Duration::from_millis(20)).await;
         metrics = asked("/metrics").await.1;
     }

@@ -9,11 +9,9 @@
     reason = "tests may fail loudly"
 )]
 
-mod harness;
-
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt};
 
-use harness::{Ended, Server, Setup, smallrun};
+use crate::harness::{Ended, Server, Setup, smallrun};
 use serde_json::{Value, json};
 
 const DROPS: &str =

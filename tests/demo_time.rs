@@ -9,9 +9,7 @@
     reason = "tests may fail loudly"
 )]
 
-mod harness;
-
-use harness::{Ended, Server, Setup};
+use crate::harness::{Ended, Server, Setup};
 use serde_json::{Value, json};
 
 const BUYER: &str = "buyer@demo.example";

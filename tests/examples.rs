@@ -8,15 +8,13 @@
     reason = "tests may fail loudly"
 )]
 
-mod harness;
-
 use std::{
     collections::BTreeSet,
     sync::atomic::{AtomicU32, Ordering},
 };
 
+use crate::harness::{SOON, Server, Setup};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use harness::{SOON, Server, Setup};
 use sea_orm::{ConnectionTrait, Database, prelude::Uuid, sea_query::Query};
 use serde_json::{Map, Value, json};
 

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::{
+use crate::edge::{
     harness::{Server, Setup},
     node,
 };

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinSet};
 
-use crate::{
+use crate::edge::{
     harness::{SOON, Server, Setup},
     raw::{connect_from, statuses, to_end},
 };

@@ -10,7 +10,7 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
-use crate::harness::Server;
+use crate::edge::harness::Server;
 
 /// How often a slow client sends its next byte.
 const DRIBBLE_EVERY: Duration = Duration::from_millis(50);

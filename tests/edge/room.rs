@@ -1,7 +1,7 @@
 //! The GraphQL clients of storefronts: their code generators accept the schema in strict mode, and the
 //! generated code runs against a demo.
 
-use crate::{
+use crate::edge::{
     harness::{Server, Setup},
     node,
 };

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Ended, Folder, Server, Setup, smallrun};
+use crate::edge::harness::{Ended, Folder, Server, Setup, smallrun};
 
 /// Returns the error code of an introspection query, and the status of the playground.
 async fn openness(server: &Server, token: Option<&str>) -> (Value, u16) {

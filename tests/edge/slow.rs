@@ -7,7 +7,7 @@ use tokio::{
     net::TcpSocket,
 };
 
-use crate::{
+use crate::edge::{
     harness::{SOON, Server, Setup},
     raw::{connect, dribble, statuses, tell},
 };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{
+use crate::edge::{
     harness::{Server, Setup},
     raw::{statuses, tell},
 };

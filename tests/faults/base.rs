@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use sea_orm::{ConnectionTrait, Database};
 use serde_json::Value;
 
-use crate::{
+use crate::faults::{
     harness::{Folder, SOON, Server, Setup},
     market::{Market, address_of},
 };
@@ -30,7 +30,7 @@ impl Base {
             .execute_unprepared("INSERT INTO demo_clock (id, offset_micros) VALUES (1, 0)")
             .await
             .unwrap();
-        crate::books::peace(&connection).await;
+        crate::faults::books::peace(&connection).await;
         connection.close().await.unwrap();
         // Committed data is in the database file and its write-ahead log, so a kill loses nothing.
         market.signal(Signal::KILL);

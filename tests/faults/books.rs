@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 
-use crate::{
+use crate::faults::{
     harness::SOON,
     shop_books::{At, read, unrest},
 };

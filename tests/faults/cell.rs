@@ -7,7 +7,7 @@ use domain::platform::faults::Point;
 use sea_orm::{Database, DatabaseConnection};
 use serde_json::{Value, json};
 
-use crate::{
+use crate::faults::{
     base::Base,
     books,
     harness::{Ended, SOON, Server},

@@ -3,7 +3,7 @@
 use domain::platform::faults::Point;
 use serde_json::{Value, json};
 
-use crate::{base::UNITS, books::number, cell::Cell, market::paying};
+use crate::faults::{base::UNITS, books::number, cell::Cell, market::paying};
 
 const HELD: &str = "Reserved until";
 const CONFIRMED: &str = "Your reservation is confirmed";
@@ -163,7 +163,8 @@ async fn give_back(cell: &mut Cell<'_>, checkout: &str) {
     let cancel =
         json!({ "reservationId": seen["reservations"][0]["id"], "idempotencyKey": "this-gives-it-up" });
     cell.done("reservationCancel", "checkout { status }", cancel).await;
-    until(cell, checkout, |seen| seen["payment"]["refunded"]["amount"] == crate::market::DEPOSIT).await;
+    until(cell, checkout, |seen| seen["payment"]["refunded"]["amount"] == crate::faults::market::DEPOSIT)
+        .await;
 }
 
 async fn let_lapse(cell: &mut Cell<'_>, checkout: &str) {
@@ -183,7 +184,7 @@ async fn until_applied(cell: &mut Cell<'_>, kind: &str) {
     let patience = std::time::Instant::now();
     while number(&cell.database, &sql).await == 0 {
         cell.keep_alive().await;
-        assert!(patience.elapsed() < crate::harness::SOON, "no webhook {kind} was applied");
-        tokio::time::sleep(crate::cell::POLL_EVERY).await;
+        assert!(patience.elapsed() < crate::faults::harness::SOON, "no webhook {kind} was applied");
+        tokio::time::sleep(crate::faults::cell::POLL_EVERY).await;
     }
 }

@@ -10,7 +10,7 @@
 //! A server, its folder and its database are removed when its value is dropped. The harness polls instead of
 //! sleeping for a fixed time.
 
-#![expect(dead_code, unreachable_pub, reason = "each test binary uses its part")]
+#![expect(unreachable_pub, reason = "shared by the modules of this test binary")]
 
 use std::{
     ffi::OsStr,
@@ -392,11 +392,6 @@ impl Server {
         // Links and webhooks lead to the server, whose port the system has chosen.
         command.env("SMALLRUN_PUBLIC_URL", &self.url);
         Worker(command.stdout(Stdio::null()).stderr(log).spawn().unwrap())
-    }
-
-    /// Returns the virtual host of RabbitMQ that the server uses.
-    pub fn broker(&self) -> &TestBroker {
-        self.setup.broker()
     }
 
     /// Returns the URL of the server's database.

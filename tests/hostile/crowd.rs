@@ -8,7 +8,7 @@ use std::{
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::{
+use crate::hostile::{
     cases,
     harness::{Server, Setup},
     memory::Memory,

@@ -13,7 +13,7 @@ use sea_orm::{
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-use crate::harness::{Ended, SOON, Server, Setup};
+use crate::hostile::harness::{Ended, SOON, Server, Setup};
 
 /// How often a condition is checked.
 const POLL_EVERY: Duration = Duration::from_millis(20);

@@ -11,7 +11,7 @@ use std::{
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-use crate::{
+use crate::hostile::{
     cases::{self, Case, Expected},
     harness::{SOON, Server, Setup},
     memory::Memory,

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{
+use crate::papers::{
     harness::{Folder, Server, run, smallrun},
     pages::{Block, Page, files, relative, root},
 };

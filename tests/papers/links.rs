@@ -5,7 +5,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use crate::pages::{Page, files, relative, root};
+use crate::papers::pages::{Page, files, relative, root};
 
 const README_BYTES_MAX: usize = 8_000;
 const ARCHITECTURE_BYTES_MAX: usize = 12_000;

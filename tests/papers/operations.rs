@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::{
+use crate::papers::{
     commands::assert_no_errors,
     harness::Server,
     pages::{Block, Page},

@@ -5,7 +5,7 @@ use std::{
     fs,
 };
 
-use crate::{
+use crate::papers::{
     harness::run,
     pages::{Page, bare, files, relative, root},
 };

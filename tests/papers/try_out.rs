@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use crate::{
+use crate::papers::{
     commands::{Workshop, that_run},
     harness::{Server, Setup},
     operations::{SESSIONS, assert_costs, run_session, validate},

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::{
+use crate::shop::{
     harness::{Ended, Folder, SOON, Server, Setup},
     market::{Market, address_of},
 };
@@ -82,7 +82,7 @@ async fn two_servers_on_one_database_inform_each_other() {
     // The second server has another data folder, so the webhook secret is set explicitly, as in production.
     let secret = "a secret that both servers know";
     let setup = market.same_again().in_folder(&Folder::new()).with("SMALLRUN_SANDBOX_WEBHOOK_SECRET", secret);
-    let other = crate::harness::Server::start(setup).await;
+    let other = crate::shop::harness::Server::start(setup).await;
     let token = Some(market.buyers[0].as_str());
     let checkout = market.reserve(&market.buyers[0]).await;
     let seen = other
@@ -95,7 +95,7 @@ async fn two_servers_on_one_database_inform_each_other() {
 fn combinations_that_would_lose_work_are_refused() {
     let folder = Folder::new();
     let refused = |words: &[&str], bus: Option<&str>, code: i32, what: &str| {
-        let mut command = crate::harness::smallrun();
+        let mut command = crate::shop::harness::smallrun();
         command.args(words).arg("--data").arg(folder.path());
         if let Some(bus) = bus {
             command.env("SMALLRUN_BUS_URL", bus);
@@ -114,7 +114,7 @@ fn combinations_that_would_lose_work_are_refused() {
         ("mail=0", "is not a number of tasks"),
         ("mail=many", "is not a number"),
     ] {
-        let ended = Ended::of(crate::harness::smallrun().args(["work", "--queues", queues]));
+        let ended = Ended::of(crate::shop::harness::smallrun().args(["work", "--queues", queues]));
         assert!(ended.code == Some(2) && ended.stderr.contains(what), "{ended:#?}");
     }
 }

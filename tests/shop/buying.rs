@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::market::{self, CHECKOUT, DEPOSIT, Market, PASSWORD, RETURN_URL, address_of, new_key};
+use crate::shop::market::{self, CHECKOUT, DEPOSIT, Market, PASSWORD, RETURN_URL, address_of, new_key};
 
 on_both! {
     async fn a_newcomer_signs_up_confirms_by_letter_signs_in_reserves_and_pays(setup: Setup) {

@@ -14,7 +14,7 @@ use domain::platform::entropy::{Entropy, SystemEntropy};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::{
+use crate::shop::{
     books,
     harness::{Setup, Worker},
     market::{Market, address_of, drop_input, id, mutation, new_key, paying},

@@ -9,7 +9,7 @@ use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use tokio::{sync::Barrier, task::JoinSet};
 
-use crate::{
+use crate::shop::{
     books,
     harness::{Folder, SOON, Server, Setup},
     market::{Market, PhoneLine, drop_input, id, mutation, new_key},

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::{harness::SOON, market::Market};
+use crate::shop::{harness::SOON, market::Market};
 
 const PROGRESS: &str = "query($id: ID!) { productImport(id: $id) {
     state rowCount rowsDone rowsRefused productsCreated productsUpdated variantsCreated variantsUpdated } }";
@@ -129,7 +129,7 @@ fn csv_cells(sheet: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn an_upload_that_takes_too_long_or_is_too_large_is_refused() {
-    let setup = crate::harness::Setup::empty()
+    let setup = crate::shop::harness::Setup::empty()
         .with("SMALLRUN_UPLOAD_SECS_MAX", "1")
         .with("SMALLRUN_UPLOAD_BYTES_MAX", "2048");
     let market = Market::open(setup, 1, 1).await;

@@ -12,7 +12,7 @@ use domain::platform::clock::{Clock, SystemClock};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection};
 use serde_json::{Value, json};
 
-use crate::harness::{Ended, SOON, Server, Setup};
+use crate::shop::harness::{Ended, SOON, Server, Setup};
 
 /// The administrator of every marketplace here.
 pub(crate) const ADMIN: &str = "admin@example.org";

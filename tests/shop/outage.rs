@@ -17,7 +17,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{
+use crate::shop::{
     books,
     harness::{Ended, Folder, Setup},
     market::{Market, mutation, new_key},

@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{
+use crate::shop::{
     harness::SOON,
     market::{Market, PhoneLine, address_of, id, mutation, paying},
 };

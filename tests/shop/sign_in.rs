@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::market::{ADMIN, Market, PASSWORD, mutation};
+use crate::shop::market::{ADMIN, Market, PASSWORD, mutation};
 
 /// The number of attempts per minute for one address or one account.
 const TRIES: usize = 20;

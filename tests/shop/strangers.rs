@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::market::{CHECKOUT, Market, drop_input, id, mutation, new_key};
+use crate::shop::market::{CHECKOUT, Market, drop_input, id, mutation, new_key};
 
 /// Returns an id that does not exist: the known id with its last character replaced by `z` or `y`.
 fn unknown(known: &str) -> String {

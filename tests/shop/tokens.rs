@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::market::{Market, address_of, id, mutation, new_key};
+use crate::shop::market::{Market, address_of, id, mutation, new_key};
 
 const DRAFT: &str = "query($id: ID!) { node(id: $id) { id } }";
 const RESERVATIONS: &str = "query($id: ID!) { reservations(creatorId: $id) { totalCount } }";

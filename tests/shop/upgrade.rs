@@ -12,7 +12,7 @@ use sea_orm::{ConnectionTrait, Database, DbBackend, Statement, TransactionTrait}
 use sea_orm_migration::MigratorTrait;
 use serde_json::{Value, json};
 
-use crate::harness::{Folder, SOON, Setup};
+use crate::shop::harness::{Folder, SOON, Setup};
 
 /// A server that was started on a database without tables.
 struct Waiting {

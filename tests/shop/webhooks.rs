@@ -9,7 +9,7 @@ use payments::signature::{TOLERANCE_SECS, sign};
 use sea_orm::{ConnectionTrait, Database, Statement};
 use serde_json::{Value, json};
 
-use crate::{
+use crate::shop::{
     harness::SOON,
     market::{DEPOSIT, Market, address_of},
 };

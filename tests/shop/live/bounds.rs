@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::{
+use crate::shop::{
     harness::{Server, Setup},
     live::socket::{STOCK, Socket, free, handshake},
     market::Market,
@@ -64,7 +64,7 @@ async fn operations_are_limited_per_socket() {
 #[tokio::test]
 async fn a_revoked_session_loses_its_socket_and_its_stream() {
     let market = Market::open(Setup::empty(), 5, 1).await;
-    let token = market.sign_in(crate::market::ADMIN, crate::market::PASSWORD).await;
+    let token = market.sign_in(crate::shop::market::ADMIN, crate::shop::market::PASSWORD).await;
     let mut socket = Socket::open(&market, Some(&token)).await;
     let mut other = Socket::open(&market, Some(&market.buyers[0])).await;
     for socket in [&mut socket, &mut other] {

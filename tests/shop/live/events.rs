@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 
-use crate::{
+use crate::shop::{
     harness::{SOON, Setup},
     live::socket::{STOCK, free},
     market::Market,
@@ -107,7 +107,7 @@ async fn queries_mutations_and_refusals_are_sent_as_one_event() {
     let mut query = Events::open(post("{ __typename }", json!({}))).await;
     assert_eq!(query.next().await["data"], json!({ "__typename": "Query" }));
     query.completes().await;
-    let reserve = crate::market::mutation("checkoutReserve", "checkout { status }");
+    let reserve = crate::shop::market::mutation("checkoutReserve", "checkout { status }");
     let mut mutation =
         Events::open(post(&reserve, json!({ "input": market.reserving(&market.item, "by-event-1") }))).await;
     assert_eq!(mutation.next().await["data"]["checkoutReserve"]["checkout"]["status"], "HELD");

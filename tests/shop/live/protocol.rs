@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::{Message, http::HeaderValue};
 
-use crate::{
+use crate::shop::{
     harness::{SOON, Server, Setup},
     live::socket::{STOCK, Socket, free, handshake},
     market::Market,
@@ -209,7 +209,7 @@ async fn queries_and_mutations_run_over_a_socket_too() {
     assert_eq!(socket.data("q").await, json!({ "__typename": "Query" }));
     assert_eq!(socket.hear().await, json!({ "type": "complete", "id": "q" }));
     // The id can be used again.
-    let reserve = crate::market::mutation("checkoutReserve", "checkout { status }");
+    let reserve = crate::shop::market::mutation("checkoutReserve", "checkout { status }");
     socket.subscribe("q", &reserve, json!({ "input": market.reserving(&market.item, "by-socket-1") })).await;
     assert_eq!(socket.data("q").await["checkoutReserve"]["checkout"]["status"], "HELD");
     assert_eq!(socket.hear().await["type"], "complete");

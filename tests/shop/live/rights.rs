@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use sea_orm::{ConnectionTrait, Database};
 use serde_json::{Value, json};
 
-use crate::{
+use crate::shop::{
     live::socket::{STOCK, Socket},
     market::{Market, address_of},
     tokens,

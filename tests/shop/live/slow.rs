@@ -12,7 +12,7 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
-use crate::{
+use crate::shop::{
     harness::{SOON, Server, Setup},
     live::socket::{STOCK, Socket, free},
     market::Market,

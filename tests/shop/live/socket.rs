@@ -10,7 +10,7 @@ use tokio_tungstenite::{
     tungstenite::{Error, Message, client::IntoClientRequest, handshake::client::Request, http::HeaderValue},
 };
 
-use crate::harness::{SOON, Server};
+use crate::shop::harness::{SOON, Server};
 
 /// An open WebSocket.
 pub(crate) struct Socket {

@@ -7,7 +7,7 @@ use chrono::{SecondsFormat, TimeDelta};
 use domain::platform::clock::{Clock, SystemClock};
 use serde_json::{Value, json};
 
-use crate::{
+use crate::shop::{
     harness::{Folder, Server, Setup},
     live::socket::{STOCK, Socket, free},
     market::{CHECKOUT, Market},

@@ -9,8 +9,7 @@
     reason = "tests may fail loudly"
 )]
 
-#[path = "../harness/mod.rs"]
-mod harness;
+use crate::harness;
 
 mod commands;
 mod links;

@@ -9,41 +9,38 @@
     reason = "tests may fail loudly"
 )]
 
-#[path = "../harness/mod.rs"]
-mod harness;
-#[path = "../harness/node.rs"]
-mod node;
+use crate::harness;
+use crate::node;
 
 /// Defines two tests for each function, `embedded::name` and `production::name`. Can be used once per module.
 macro_rules! on_both {
     ($($(#[$about:meta])* async fn $name:ident($setup:ident : Setup $(,)?) $body:block)+) => {
-        $($(#[$about])* async fn $name($setup: crate::harness::Setup) $body)+
+        $($(#[$about])* async fn $name($setup: crate::shop::harness::Setup) $body)+
 
         mod embedded {
             $(#[tokio::test]
             async fn $name() {
-                super::$name(crate::harness::Setup::empty()).await;
+                super::$name(crate::shop::harness::Setup::empty()).await;
             })+
         }
 
         mod production {
             $(#[tokio::test]
             async fn $name() {
-                super::$name(crate::harness::Setup::empty().on_postgres_and_rabbitmq().await).await;
+                super::$name(crate::shop::harness::Setup::empty().on_postgres_and_rabbitmq().await).await;
             })+
         }
     };
 }
 
-#[expect(dead_code, reason = "the tests of fault points also check the invariants at any instant")]
-mod books;
+pub(crate) mod books;
 mod broker;
 mod buying;
 mod crash;
 mod hot;
 mod imports;
 mod live;
-mod market;
+pub(crate) mod market;
 mod outage;
 mod rush;
 mod sign_in;

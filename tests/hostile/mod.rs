@@ -2,7 +2,7 @@
 //! and clients that disconnect ([`gone`]).
 //!
 //! Times and memory are mostly printed and not asserted, because the values of a debug build on a busy
-//! machine mean little. `cargo nextest run --test hostile --no-capture` shows them. `SMALLRUN_TEST_BINARY`
+//! machine mean little. `cargo nextest run --test integration --no-capture hostile` shows them. `SMALLRUN_TEST_BINARY`
 //! names a release build to test instead.
 
 #![expect(
@@ -16,7 +16,6 @@
 mod cases;
 mod crowd;
 mod gone;
-#[path = "../harness/mod.rs"]
-mod harness;
+use crate::harness;
 mod memory;
 mod table;

@@ -12,15 +12,10 @@
     reason = "tests may fail loudly"
 )]
 
-#[path = "../harness/mod.rs"]
-mod harness;
-#[expect(dead_code, reason = "these tests use only the parts for buying")]
-#[path = "../shop/market.rs"]
-mod market;
+use crate::harness;
+use crate::shop::market;
 
-#[expect(dead_code, reason = "these tests check the invariants only at given instants")]
-#[path = "../shop/books.rs"]
-mod shop_books;
+use crate::shop::books as shop_books;
 
 mod base;
 mod books;

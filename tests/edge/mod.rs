@@ -8,10 +8,8 @@
     reason = "tests may fail loudly"
 )]
 
-#[path = "../harness/mod.rs"]
-mod harness;
-#[path = "../harness/node.rs"]
-mod node;
+use crate::harness;
+use crate::node;
 
 mod audits;
 mod crowds;
