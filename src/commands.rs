@@ -55,8 +55,9 @@ enum Command {
     Serve(serve::Arguments),
     /// Run only the background workers, next to any number of servers and other workers.
     ///
-    /// Needs RabbitMQ. Waits for `smallrun migrate up` if migrations are pending. Stops on SIGTERM or Ctrl-C, after tasks in progress
-    /// have finished; tasks that do not finish in time are passed on to another worker.
+    /// Needs RabbitMQ. Waits for `smallrun migrate up` if migrations are pending. Stops on SIGTERM or Ctrl-C,
+    /// after tasks in progress have finished; tasks that do not finish in time are passed on to another
+    /// worker.
     #[command(after_help = EXIT_CODES)]
     Work(work::Arguments),
     /// Apply the database migrations, or show which are applied.

@@ -51,8 +51,8 @@ async fn open(config: &Config) -> Outcome<Db> {
     opened.map_err(|error| failure(config, "open the database", &error))
 }
 
-/// Opens the database of a server or of a worker process. On SQLite, which belongs to this server alone, applies
-/// the pending migrations. On PostgreSQL the caller waits for them ([`pending`]).
+/// Opens the database of a server or of a worker process. On SQLite, which belongs to this server alone,
+/// applies the pending migrations. On PostgreSQL the caller waits for them ([`pending`]).
 pub(crate) async fn open_for_server(config: &Config) -> Outcome<Db> {
     match config.database_url.sqlite_file() {
         Some(_) => Ok(migrate(config).await?.0),
@@ -136,7 +136,8 @@ async fn apply_next(connection: &DatabaseConnection) -> Result<(), DbErr> {
     }
 }
 
-/// Checks the second wall and sets the database's clock to the deployment's time. The schema must be up to date.
+/// Checks the second wall and sets the database's clock to the deployment's time. The schema must be up to
+/// date.
 pub(crate) async fn on_time(config: &Config, db: Db) -> Outcome<Db> {
     wall::check(config, &db).await?;
     db.refresh_clock().await.map_err(|error| failure(config, "read the clock", &error))?;

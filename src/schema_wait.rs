@@ -1,5 +1,5 @@
-//! Waiting for the database schema. On PostgreSQL only `smallrun migrate up` changes it, so that many processes
-//! can start at once and a deployment decides when the schema changes.
+//! Waiting for the database schema. On PostgreSQL only `smallrun migrate up` changes it, so that many
+//! processes can start at once and a deployment decides when the schema changes.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -29,7 +29,8 @@ const POLL_EVERY: Duration = Duration::from_secs(1);
 pub(crate) type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// Waits until all migrations of this program are applied. Meanwhile the process listens on `listening`:
-/// `/livez` answers 200, `/readyz` answers 503 and says which migrations are missing, and any other request gets
+/// `/livez` answers 200, `/readyz` answers 503 and says which migrations are missing, and any other request
+/// gets
 /// 503. Returns `None` if a signal to stop arrives first.
 pub(crate) async fn until_current(
     config: &Config,

@@ -264,6 +264,18 @@ fn no_rust_file_is_too_long() {
     assert!(long.is_empty(), "split these files, which have more than {LINES_MAX} lines: {long:#?}");
 }
 
+/// rustfmt breaks code, but neither comments nor long strings.
+#[test]
+fn lines_end_at_110_columns() {
+    const COLUMNS_MAX: usize = 110;
+    let mut long = Vec::new();
+    for (path, text) in rust_files() {
+        let lines = text.lines().enumerate().filter(|(_, line)| line.chars().count() > COLUMNS_MAX);
+        long.extend(lines.map(|(at, _)| format!("{}:{}", path.display(), at.saturating_add(1))));
+    }
+    assert!(long.is_empty(), "break these lines: {long:#?}");
+}
+
 #[test]
 fn folders_and_modules_are_named_by_capability() {
     let vague: Vec<_> = paths()

@@ -66,8 +66,8 @@ fn types_of(text: &str) -> Vec<String> {
 
 #[test]
 fn types_are_found_where_they_are_declared() {
-    let text = "pub struct A<T>(T);\npub(in crate::x) enum B {\n    pub(super) struct C;\n    type D = u8;\n}\n\
-                type E = u8;\n#[cfg(test)]\nmod tests {\n    struct F;\n}\n";
+    let text = "pub struct A<T>(T);\npub(in crate::x) enum B {\n    pub(super) struct C;\n\
+                \x20   type D = u8;\n}\ntype E = u8;\n#[cfg(test)]\nmod tests {\n    struct F;\n}\n";
     assert_eq!(types_of(text), ["A", "B", "C", "E"]);
 }
 

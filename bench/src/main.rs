@@ -61,7 +61,7 @@ async fn main() -> ExitCode {
 async fn run(options: &Options) -> Outcome<Report> {
     if cfg!(debug_assertions) && !options.debug {
         return Err(Trouble::new(
-            "a debug build gives meaningless results; run `cargo run --release -p bench`, \
+            "a debug build gives meaningless results; run `cargo run --profile dist -p bench`, \
              or use --debug to try it out",
         ));
     }

@@ -7,9 +7,10 @@ use clap::{Parser, ValueEnum, value_parser};
 /// Measure Smallrun over HTTP against floors of the same run: a page of drops, the page by its hash, a drop
 /// by slug, a reservation, and the page while thousands of holds expire.
 ///
-/// Builds `smallrun` in release mode, starts it with the demo marketplace in a temporary folder on a free
-/// port, measures, and removes everything again. Uses SQLite. With SMALLRUN_DATABASE_URL=postgres://… it uses
-/// two new databases on that server and drops them at the end; the role must be allowed to create databases.
+/// Builds `smallrun` in the profile `dist`, which images use, starts it with the demo marketplace in a
+/// temporary folder on a free port, measures, and removes everything again. Uses SQLite. With
+/// SMALLRUN_DATABASE_URL=postgres://… it uses two new databases on that server and drops them at the end; the
+/// role must be allowed to create databases.
 #[derive(Debug, Parser)]
 #[command(name = "bench", version)]
 pub(crate) struct Options {

@@ -34,10 +34,10 @@ pub async fn binary(given: Option<&Path>) -> Outcome<PathBuf> {
     if let Some(file) = given {
         return Ok(file.to_owned());
     }
-    progress("Building smallrun: cargo build --release");
+    progress("Building smallrun: cargo build --profile dist");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let arguments = ["build", "--release", "--locked", "--package", "smallrun", "--bin", "smallrun"];
+    let arguments = ["build", "--profile", "dist", "--locked", "--package", "smallrun", "--bin", "smallrun"];
     let mut build = Command::new(cargo);
     for (name, _) in std::env::vars_os() {
         // `cargo run` sets these variables for the package that it runs. Build scripts that read them
@@ -59,7 +59,7 @@ pub async fn binary(given: Option<&Path>) -> Outcome<PathBuf> {
         .parent()
         .and_then(Path::parent)
         .ok_or_else(|| Trouble::new("could not find the target folder"))?;
-    Ok(target.join("release").join("smallrun"))
+    Ok(target.join("dist").join("smallrun"))
 }
 
 /// A program with the settings of a measurement and no others.

@@ -5,10 +5,10 @@
 //! - A released migration is never edited.
 //! - Expand first, contract later: old code runs on the new schema during a deployment. A column or table is
 //!   dropped one release after the last code that reads it; before the first release, in a later migration.
-//! - On PostgreSQL a migration neither rewrites a large table nor locks one for longer than a moment. Indexes of
-//!   existing tables are made `CONCURRENTLY`, in a migration of their own without a transaction; constraints are
-//!   added `NOT VALID` and validated by a later migration; rows are filled by a task, not by an `UPDATE`. A test
-//!   lints the SQL of every migration (`testkit/tests/migration_lint.rs`).
+//! - On PostgreSQL a migration neither rewrites a large table nor locks one for longer than a moment. Indexes
+//!   of existing tables are made `CONCURRENTLY`, in a migration of their own without a transaction;
+//!   constraints are added `NOT VALID` and validated by a later migration; rows are filled by a task, not by
+//!   an `UPDATE`. A test lints the SQL of every migration (`testkit/tests/migration_lint.rs`).
 //! - A migration that creates a table places it behind the second wall (`wall.rs`).
 
 use sea_orm_migration::prelude::*;

@@ -2,8 +2,8 @@
 //! and clients that disconnect ([`gone`]).
 //!
 //! Times and memory are mostly printed and not asserted, because the values of a debug build on a busy
-//! machine mean little. `cargo nextest run --test integration --no-capture hostile` shows them. `SMALLRUN_TEST_BINARY`
-//! names a release build to test instead.
+//! machine mean little. `cargo nextest run --test integration --no-capture hostile` shows them.
+//! `SMALLRUN_TEST_BINARY` names a release build to test instead.
 
 #![expect(
     clippy::unwrap_used,

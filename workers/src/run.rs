@@ -221,12 +221,13 @@ impl QueueWorker {
             Ok(faults::point(Point::ConsumeHandled).await?)
         });
         let mut running = AbortOnDropHandle::new(tokio::spawn(handling.in_current_span()));
+        let failed = AttemptFailure::new::<String>;
         let failure = tokio::select! {
             ended = &mut running => match ended {
                 Ok(Ok(())) => return Ended::Done,
-                Ok(Err(TaskError::Retry(error))) => AttemptFailure::new(AttemptOutcome::Retry, chain(error.as_ref())),
-                Ok(Err(TaskError::Discard(error))) => AttemptFailure::new(AttemptOutcome::Discard, chain(error.as_ref())),
-                Ok(Err(error @ TaskError::Unreadable(_))) => AttemptFailure::new(AttemptOutcome::Unreadable, chain(&error)),
+                Ok(Err(TaskError::Retry(error))) => failed(AttemptOutcome::Retry, chain(error.as_ref())),
+                Ok(Err(TaskError::Discard(error))) => failed(AttemptOutcome::Discard, chain(error.as_ref())),
+                Ok(Err(error @ TaskError::Unreadable(_))) => failed(AttemptOutcome::Unreadable, chain(&error)),
                 Ok(Err(TaskError::Unknown { what, name })) => {
                     warn_once(what, &name);
                     return Ended::Left;
@@ -234,7 +235,7 @@ impl QueueWorker {
                 Err(error) => AttemptFailure::new(AttemptOutcome::Panic, error.to_string()),
             },
             () = tokio::time::sleep(self.task_time_max) => {
-                AttemptFailure::new(AttemptOutcome::TimedOut, format!("it took longer than {:?}", self.task_time_max))
+                failed(AttemptOutcome::TimedOut, format!("it took longer than {:?}", self.task_time_max))
             }
             () = hand_back.cancelled() => return Ended::HandedBack,
         };

@@ -681,7 +681,8 @@ on_both! {
         assert_eq!(tasks::take_back(&kit.db, &SystemScope::new("start")).await.unwrap(), 1);
         assert_eq!((depth(&kit.db, TaskState::Ready).await, depth(&kit.db, TaskState::Dead).await), (1, 1));
         for row in listed(&kit.db, TaskFilter::default()).await {
-            assert_eq!((row.lease_until, history(&kit.db, row.id).await), (None, vec![(1, AttemptOutcome::Lost)]));
+            let lost = vec![(1, AttemptOutcome::Lost)];
+            assert_eq!((row.lease_until, history(&kit.db, row.id).await), (None, lost));
         }
     }
 

@@ -2,8 +2,8 @@
 //! follows from it. Both buses are measured, next to the rate at which the broker confirms messages in the
 //! same run.
 //!
-//! Run it with `scripts/with-servers --durable cargo run --release -p bench-bus`. The load runs on the same
-//! processors.
+//! Run it with `scripts/with-servers --durable cargo run --profile dist -p bench-bus`. The load runs on the
+//! same processors.
 //!
 //! - *relayed*: the rate for a backlog of facts, from the start of a relay until another process has received
 //!   the last

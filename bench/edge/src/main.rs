@@ -2,8 +2,8 @@
 //! validating it, for the examples of the playground. The floor is the library's parser with the same
 //! documents in the same run.
 //!
-//! Run it with `cargo run --release -p bench-edge`. It uses one thread and no other part of the server. Times
-//! are medians.
+//! Run it with `cargo run --profile dist -p bench-edge`. It uses one thread and no other part of the server.
+//! Times are medians.
 
 #![expect(clippy::expect_used, reason = "a failed measurement ends the program")]
 
@@ -64,7 +64,9 @@ impl Row {
 
 fn main() -> ExitCode {
     if cfg!(debug_assertions) {
-        eprintln!("error: a debug build gives meaningless results; run `cargo run --release -p bench-edge`.");
+        eprintln!(
+            "error: a debug build gives meaningless results; run `cargo run --profile dist -p bench-edge`."
+        );
         return ExitCode::FAILURE;
     }
     let rows = measure();

@@ -2,8 +2,8 @@
 //! time, and each must get a quick and correct result. The floor is one raw transaction per request, measured
 //! in the same run on the same database.
 //!
-//! Run it with `cargo run --release -p bench-hot-drop`, or with PostgreSQL and RabbitMQ with
-//! `scripts/with-servers --durable cargo run --release -p bench-hot-drop`.
+//! Run it with `cargo run --profile dist -p bench-hot-drop`, or with PostgreSQL and RabbitMQ with
+//! `scripts/with-servers --durable cargo run --profile dist -p bench-hot-drop`.
 //!
 //! Scenarios:
 //!
@@ -77,7 +77,7 @@ async fn main() -> ExitCode {
 async fn run(options: &Options) -> Outcome<Report> {
     if cfg!(debug_assertions) && !options.debug {
         return Err(Trouble::new(
-            "a debug build gives meaningless results; run `cargo run --release -p bench-hot-drop`, \
+            "a debug build gives meaningless results; run `cargo run --profile dist -p bench-hot-drop`, \
              or use --debug to try it out",
         ));
     }

@@ -8,11 +8,12 @@ use clap::{Parser, ValueEnum, value_parser};
 /// is correct, and how the server behaves at ten times the sustainable load. Floors are measured in the same
 /// run.
 ///
-/// Builds `smallrun` in release mode, starts it with the demo marketplace in a temporary folder, measures,
-/// and removes everything again. Uses SQLite. With SMALLRUN_DATABASE_URL or SMALLRUN_TEST_POSTGRES_URL it
-/// uses two new databases on that PostgreSQL server; with SMALLRUN_TEST_RABBITMQ_URL and the URL of its
-/// management API it also uses a new virtual host. `scripts/with-servers --durable` sets these variables.
-/// Three processes are measured only with both servers.
+/// Builds `smallrun` in the profile `dist`, which images use, starts it with the demo marketplace in a
+/// temporary folder, measures, and removes everything again. Uses SQLite. With SMALLRUN_DATABASE_URL or
+/// SMALLRUN_TEST_POSTGRES_URL it uses two new databases on that PostgreSQL server; with
+/// SMALLRUN_TEST_RABBITMQ_URL and the URL of its management API it also uses a new virtual host.
+/// `scripts/with-servers --durable` sets these variables. Three processes are measured only with both
+/// servers.
 #[derive(Debug, Parser)]
 #[command(name = "bench-hot-drop", version)]
 pub(crate) struct Options {

@@ -2,8 +2,8 @@
 //! second. The floor is a bare actix server in the same run that sends the same bytes to five thousand
 //! WebSockets, at the rate at which Smallrun sends messages.
 //!
-//! Run it with `cargo run --release -p bench-live`, optionally with the path of a built `smallrun`. The load
-//! runs on the same processors.
+//! Run it with `cargo run --profile dist -p bench-live`, optionally with the path of a built `smallrun`. The
+//! load runs on the same processors.
 //!
 //! - *memory*: the additional memory of the server per idle subscriber
 //! - *delay*: the time from the response of the mutation to the subscriber that knows of it, for each change

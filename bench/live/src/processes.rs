@@ -159,7 +159,7 @@ async fn build() -> PathBuf {
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let build = build
-        .args(["build", "--release", "--locked", "--package", "smallrun", "--bin", "smallrun"])
+        .args(["build", "--profile", "dist", "--locked", "--package", "smallrun", "--bin", "smallrun"])
         .current_dir(root);
     assert!(build.status().await.expect("cargo can be run").success(), "smallrun could not be built");
     std::env::current_exe().expect("this program").with_file_name("smallrun")

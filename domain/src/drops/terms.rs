@@ -68,8 +68,8 @@ pub enum Deposit {
 }
 
 impl Deposit {
-    /// Returns whether the deposit is more than nothing and at most the whole price: 0.01 to 100 percent, or a
-    /// positive amount. A fixed deposit is also compared with the prices of the items.
+    /// Returns whether the deposit is more than nothing and at most the whole price: 0.01 to 100 percent, or
+    /// a positive amount. A fixed deposit is also compared with the prices of the items.
     pub(super) fn is_valid(self) -> bool {
         match self {
             Self::Percent(points) => (1..=10_000).contains(&points),

@@ -194,7 +194,10 @@ on_both! {
         let market = market(&kit).await;
         let scope = authorize(&Viewer::Public, Browse).unwrap();
         let line =
-            |item, units: u32| RequestedLine { item, units: units.try_into().unwrap(), delivery: Delivery::Shipping };
+            |item, units: u32| {
+                let units = units.try_into().unwrap();
+                RequestedLine { item, units, delivery: Delivery::Shipping }
+            };
         let country = "DE".parse().unwrap();
         let quote = ask(&kit.db, &scope, &[line(market.cup.id, 1)], country).await.unwrap();
         assert_eq!((quote.total_minor, quote.due_now_minor), (4_500, 1_000));

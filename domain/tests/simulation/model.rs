@@ -436,8 +436,8 @@ impl Model {
         }
     }
 
-    /// Returns the model as lines of text, in the format in which [`crate::simulation::books::seen`] reads them from the
-    /// database.
+    /// Returns the model as lines of text, in the format in which [`crate::simulation::books::seen`] reads
+    /// them from the database.
     pub(crate) fn lines(&self) -> Vec<String> {
         let hex = |id: uuid::Uuid| id.simple().to_string().to_uppercase();
         let mut lines = Vec::new();

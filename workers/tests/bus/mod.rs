@@ -53,13 +53,15 @@ macro_rules! on_each_bus {
         mod embedded {
             $(#[test]
             fn $name() {
-                crate::bus::run(async { crate::bus::contract::$name(crate::bus::Fixture::embedded().await).await });
+                use crate::bus::{Fixture, contract, run};
+                run(async { contract::$name(Fixture::embedded().await).await });
             })+
         }
         mod rabbit {
             $(#[test]
             fn $name() {
-                crate::bus::run(async { crate::bus::contract::$name(crate::bus::Fixture::rabbit().await).await });
+                use crate::bus::{Fixture, contract, run};
+                run(async { contract::$name(Fixture::rabbit().await).await });
             })+
         }
     };

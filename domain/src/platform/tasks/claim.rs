@@ -91,7 +91,7 @@ pub struct AttemptFailure {
 
 impl AttemptFailure {
     /// Builds a failure.
-    pub fn new(outcome: AttemptOutcome, error: impl Into<String>) -> Self {
+    pub fn new<E: Into<String>>(outcome: AttemptOutcome, error: E) -> Self {
         Self { outcome, error: error.into() }
     }
 }

@@ -1,8 +1,8 @@
 //! One connection to the broker. It is monitored, and re-established with backoff when it breaks.
 //!
 //! Channels, consumers and exclusive queues are recreated by their users, which wait for the next connection
-//! on a [`ConnectionWatch`]. The client library can recover these by itself, but it gives up after some attempts and
-//! leaves the fate of messages in flight unknown.
+//! on a [`ConnectionWatch`]. The client library can recover these by itself, but it gives up after some
+//! attempts and leaves the fate of messages in flight unknown.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
