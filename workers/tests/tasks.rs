@@ -214,6 +214,7 @@ fn ports() -> Ports {
 }
 
 struct Worker {
+    bus: Arc<dyn Bus>,
     stop: StopSignal,
     task: JoinHandle<()>,
 }
@@ -235,25 +236,25 @@ impl Worker {
         let worker = QueueWorker {
             db: db.clone(),
             desk: DeskActivity::default(),
-            bus,
+            bus: Arc::clone(&bus),
             queue: Queue::Mail,
             concurrency,
             task_time_max,
             kinds,
         };
-        Self { task: tokio::spawn(worker.run(stop.clone())), stop }
+        Self { bus, task: tokio::spawn(worker.run(stop.clone())), stop }
+    }
+
+    /// Advances the clock so that tasks in backoff become due, and announces them, as the relay would.
+    async fn later(&self, kit: &Kit) {
+        kit.clock.advance(TimeDelta::minutes(11));
+        self.bus.announce(Queue::Mail, 1).await.unwrap();
     }
 
     async fn end(self) {
         self.stop.claiming.cancel();
         self.task.await.unwrap();
     }
-}
-
-/// Advances the clock so that tasks in backoff become due.
-fn later(kit: &Kit) {
-    kit.clock.advance(TimeDelta::minutes(11));
-    kit.db.wake();
 }
 
 on_both! {
@@ -322,7 +323,7 @@ on_both! {
         for attempt in 1..3 {
             recorder.saw(attempt).await;
             eventually(async || depth(&kit.db, TaskState::Ready).await == 1).await;
-            later(&kit);
+            worker.later(&kit).await;
         }
         peace(&kit.db).await;
         assert_eq!(recorder.seen(), [(1, 1), (1, 2), (1, 3)]);
@@ -346,7 +347,7 @@ on_both! {
         let worker = Worker::start(&kit.db, &recorder, 1);
         enqueue(&kit.db, task(1)).await;
         eventually(async || {
-            later(&kit);
+            worker.later(&kit).await;
             depth(&kit.db, TaskState::Dead).await == 1
         })
         .await;
@@ -361,7 +362,7 @@ on_both! {
         );
         recorder.saw(attempts + 1).await;
         eventually(async || {
-            later(&kit);
+            worker.later(&kit).await;
             depth(&kit.db, TaskState::Dead).await == 1
         })
         .await;
@@ -457,7 +458,7 @@ on_both! {
         let failed = failures(&kit.db, row.id).await;
         assert_eq!(failed.iter().map(|failure| failure.outcome).collect::<Vec<_>>(), [AttemptOutcome::Panic]);
         assert!(failed.iter().all(|failure| failure.error.contains("a panic in a test")), "{failed:?}");
-        later(&kit);
+        worker.later(&kit).await;
         peace(&kit.db).await;
         assert_eq!(recorder.seen(), [(1, 1), (2, 1), (1, 2)]);
         worker.end().await;
@@ -471,7 +472,7 @@ on_both! {
         eventually(async || depth(&kit.db, TaskState::Ready).await == 1).await;
         let row = listed(&kit.db, TaskFilter::default()).await.remove(0);
         assert_eq!(history(&kit.db, row.id).await, [(1, AttemptOutcome::TimedOut)]);
-        later(&kit);
+        worker.later(&kit).await;
         peace(&kit.db).await;
         worker.end().await;
     }
@@ -636,7 +637,7 @@ on_both! {
             assert!(row.run_at > kit.db.now(), "it is delayed");
             enqueue(&kit.db, task(attempt.unsigned_abs().into())).await;
             recorder.saw(usize::try_from(attempt).unwrap()).await;
-            later(&kit);
+            worker.later(&kit).await;
         }
         worker.end().await;
         assert_eq!(kit.state().await.count("task_failures"), 0);
@@ -650,7 +651,7 @@ on_both! {
         let worker = Worker::start(&kit.db, &recorder, 1);
         recorder.saw(1).await;
         eventually(async || {
-            later(&kit);
+            worker.later(&kit).await;
             depth(&kit.db, TaskState::Dead).await == 1
         })
         .await;
