@@ -4,10 +4,10 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
-/// The maximum number of bytes read for a secret.
+/// The maximum number of bytes that are read for a secret. The rest of a longer line is ignored.
 const BYTES_MAX: u64 = 4096;
 
-/// Returns whether standard input is a terminal, so that somebody can be asked.
+/// Returns whether standard input is a terminal, so that the user can be asked a question.
 pub(crate) fn somebody_is_there() -> bool {
     io::stdin().is_terminal()
 }
@@ -23,17 +23,17 @@ pub(crate) fn read_line() -> io::Result<String> {
 pub(crate) fn ask_secretly(question: &str) -> io::Result<String> {
     eprint!("{question} ");
     io::stderr().flush()?;
-    let silent = Silence::begin()?;
+    let echo_off = EchoOff::begin()?;
     let answer = read_line();
-    drop(silent);
+    drop(echo_off);
     eprintln!();
     answer
 }
 
-/// Switches the terminal's echo off until the value is dropped.
-struct Silence(Termios);
+/// Switches the terminal's echo off until the value is dropped. Contains the settings to restore.
+struct EchoOff(Termios);
 
-impl Silence {
+impl EchoOff {
     fn begin() -> io::Result<Self> {
         let before = tcgetattr(io::stdin())?;
         let mut silent = before.clone();
@@ -43,7 +43,7 @@ impl Silence {
     }
 }
 
-impl Drop for Silence {
+impl Drop for EchoOff {
     fn drop(&mut self) {
         let _terminal_went_away = tcsetattr(io::stdin(), OptionalActions::Flush, &self.0);
     }

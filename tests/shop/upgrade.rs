@@ -1,4 +1,4 @@
-//! Servers and workers that start before the database has the schema they need.
+//! Servers that start before the database has the schema that they need, and migrations that wait for a lock.
 
 use std::{
     io::{BufRead, BufReader},
@@ -14,16 +14,16 @@ use serde_json::{Value, json};
 
 use crate::shop::harness::{Folder, SOON, Setup};
 
-/// A server that was started on a database without tables.
-struct Waiting {
+/// A server that was started on a database without tables, and waits for the migrations.
+struct WaitingServer {
     child: Child,
     out: BufReader<ChildStdout>,
     url: String,
     client: reqwest::Client,
 }
 
-impl Waiting {
-    /// Starts a server and reads what it prints while it waits.
+impl WaitingServer {
+    /// Starts a server, and reads the URL from the message that it prints while it waits.
     fn start(setup: &Setup, folder: &Folder) -> Self {
         let mut child = setup.command(folder).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
@@ -48,16 +48,16 @@ impl Waiting {
     }
 }
 
-impl Drop for Waiting {
+impl Drop for WaitingServer {
     fn drop(&mut self) {
-        let _ended_before = self.child.kill();
+        let _has_ended_already = self.child.kill();
     }
 }
 
 #[tokio::test]
-async fn a_server_on_postgres_waits_for_its_migrations_alive_and_unready() {
+async fn a_server_on_postgres_is_alive_but_not_ready_until_the_migrations_are_applied() {
     let (setup, folder) = (Setup::empty().on_postgres().await, Folder::new());
-    let mut server = Waiting::start(&setup, &folder);
+    let mut server = WaitingServer::start(&setup, &folder);
     assert_eq!(server.get("/livez").await.0, 200);
     let (status, ready) = server.get("/readyz").await;
     let ready: Value = serde_json::from_str(&ready).unwrap();
@@ -67,7 +67,7 @@ async fn a_server_on_postgres_waits_for_its_migrations_alive_and_unready() {
     setup.migrate(&folder);
     let began = Instant::now();
     while server.get("/readyz").await.0 != 200 {
-        assert!(began.elapsed() < SOON, "not ready after the migrations");
+        assert!(began.elapsed() < SOON, "the server is not ready although the migrations were applied");
     }
     let (status, answer) = server.get("/graphql?query={drops{totalCount}}").await;
     assert_eq!((status, answer.contains("\"totalCount\":0")), (200, true), "{answer}");
@@ -78,21 +78,21 @@ async fn a_server_on_postgres_waits_for_its_migrations_alive_and_unready() {
 }
 
 #[tokio::test]
-async fn a_server_that_waits_stops_at_a_signal_and_changes_nothing() {
+async fn a_server_that_waits_for_migrations_stops_at_a_signal_and_changes_nothing() {
     let (setup, folder) = (Setup::empty().on_postgres().await, Arc::clone(&Folder::new()));
-    assert_eq!(Waiting::start(&setup, &folder).stop(), Some(0));
-    // A second server finds the database as it was.
-    assert_eq!(Waiting::start(&setup, &folder).stop(), Some(0));
+    assert_eq!(WaitingServer::start(&setup, &folder).stop(), Some(0));
+    // The database still has no tables, so a second server waits as well.
+    assert_eq!(WaitingServer::start(&setup, &folder).stop(), Some(0));
 }
 
-/// The migrations before the first one that changes a table of an earlier one (m0013).
-const BEFORE_CHANGES: u32 = 12;
+/// The number of migrations before m0013, which adds columns to `drops`.
+const MIGRATIONS_BEFORE_M0013: u32 = 12;
 
 #[tokio::test]
-async fn a_migration_that_waits_for_a_table_lets_others_use_it() {
+async fn a_migration_that_waits_for_a_table_does_not_block_readers_for_long() {
     let (setup, folder) = (Setup::empty().on_postgres().await, Folder::new());
     let database = Database::connect(&setup.database().unwrap().url).await.unwrap();
-    Migrator::up(&database, Some(BEFORE_CHANGES)).await.unwrap();
+    Migrator::up(&database, Some(MIGRATIONS_BEFORE_M0013)).await.unwrap();
     let reader = database.begin().await.unwrap();
     reader.execute_unprepared("LOCK TABLE drops IN ACCESS SHARE MODE").await.unwrap();
     let migrating = {
@@ -105,10 +105,11 @@ async fn a_migration_that_waits_for_a_table_lets_others_use_it() {
     {
         assert!(began.elapsed() < SOON, "the migration does not wait for the table");
     }
-    // It would wait for the migration, which waits for the first reader.
+    // This statement queues behind the migration, which waits for the open transaction of `reader`. It runs
+    // when the migration gives up its attempt.
     let others = database.execute_unprepared("SELECT count(*) FROM drops");
-    tokio::time::timeout(SOON, others).await.expect("others can read the table").unwrap();
-    assert!(!migrating.is_finished(), "the migration is tried again");
+    tokio::time::timeout(SOON, others).await.expect("a statement waits too long for the migration").unwrap();
+    assert!(!migrating.is_finished(), "the migration gave up instead of trying again");
     reader.commit().await.unwrap();
     migrating.join().unwrap();
 }

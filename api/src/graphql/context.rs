@@ -1,4 +1,4 @@
-//! What every resolver needs: the viewer, the database and the loaders.
+//! The data in the context of a resolver: the viewer, the database, the loaders and more.
 
 use std::{future::Future, sync::Arc};
 
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::live::Live;
 
-/// What resolvers need, independently of the request.
+/// The services that resolvers use and that are the same for all requests.
 pub(crate) struct ApiContext {
     pub(crate) db: Db,
     pub(crate) desk: Desk,
@@ -40,29 +40,29 @@ pub(crate) trait Reach {
     fn gateways(&self) -> &Gateways;
     fn live(&self) -> &Live;
     fn loader(&self) -> &Loader;
-    /// Loads the value of an edge. All keys of an edge that the request's resolvers ask for are loaded
-    /// together.
+    /// Loads one value over an edge of the graph. The loader collects the keys that the resolvers of a
+    /// request ask for, and loads all keys of the same edge together.
     fn load<K: GraphEdge>(
         &self,
         key: K,
     ) -> impl Future<Output = async_graphql::Result<Option<K::Value>>> + Send;
-    /// Returns the scope of an action, or the error that says why the action is denied.
+    /// Returns the scope of an action if the viewer may do it, or else the error of the denial.
     fn scope<A: Action>(&self, action: A) -> async_graphql::Result<A::Scope>;
-    /// Like [`scope`](Self::scope), but returns `None` for another tenant's thing, which must read as
-    /// missing.
+    /// Like [`scope`](Self::scope), but returns `None` for an object of another tenant, because the response
+    /// must be the same as for an object that does not exist.
     fn scope_if_found<A: Action>(&self, action: A) -> async_graphql::Result<Option<A::Scope>>;
-    /// Like [`scope`](Self::scope), for a mutation whose input field `path` names the thing.
+    /// Like [`scope`](Self::scope), for a mutation. `path` is the input field that the error refers to.
     fn scope_at<A: Action, C: ErrorCode>(&self, action: A, path: &str) -> Result<A::Scope, MutationStop<C>>;
-    /// Returns the scope in which a mutation may change a creator's things. `path` is the input field that
-    /// led to the creator. Pass `None` for the creator of a thing that does not exist: the error is the same
-    /// as for another tenant's thing.
+    /// Returns the scope in which a mutation may change a creator's objects. `path` is the input field that
+    /// led to the creator. Pass `None` as the creator of an object that does not exist: the error is the same
+    /// as for an object of another tenant.
     fn manage<C: ErrorCode>(
         &self,
         creator: impl Into<Option<CreatorId>>,
         permission: Permission,
         path: &str,
     ) -> Result<CreatorScope, MutationStop<C>>;
-    /// Returns what the viewer may see of the catalogue and of drops.
+    /// Returns the sight of the viewer: what data loaders may return of the catalogue and of drops.
     fn sight(&self) -> async_graphql::Result<Sight>;
 }
 
@@ -121,8 +121,8 @@ impl Reach for Context<'_> {
         permission: Permission,
         path: &str,
     ) -> Result<CreatorScope, MutationStop<C>> {
-        let nobody = CreatorId::from_uuid(uuid::Uuid::nil());
-        self.scope_at(Manage { creator: creator.into().unwrap_or(nobody), permission }, path)
+        let nonexistent = CreatorId::from_uuid(uuid::Uuid::nil());
+        self.scope_at(Manage { creator: creator.into().unwrap_or(nonexistent), permission }, path)
     }
 
     fn sight(&self) -> async_graphql::Result<Sight> {
@@ -130,12 +130,12 @@ impl Reach for Context<'_> {
     }
 }
 
-/// Reads a global id of one kind.
+/// Parses a global id, which must be of the kind `I`.
 pub(crate) fn id<I: EntityId>(id: &ID) -> Result<I, IdError> {
     parse_id(id.as_str())
 }
 
-/// Writes a global id.
+/// Returns the global id of an entity.
 pub(crate) fn global(id: impl EntityId) -> ID {
     ID(id.public())
 }

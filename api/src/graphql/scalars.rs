@@ -1,4 +1,4 @@
-//! Scalars for values that would lose information as a JSON number or as plain text.
+//! The scalars for decimal numbers, currencies and sanitised HTML.
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 
@@ -10,7 +10,7 @@ pub(super) const DECIMAL_CHARS_MAX: usize = 24;
 pub struct Decimal(pub String);
 
 /// A decimal number as a string, such as `"12.50"`, of at most {DECIMAL_CHARS} characters. JSON numbers are
-/// refused, because they may be parsed as floating point.
+/// refused, because a parser may round them to floating-point numbers.
 #[Scalar]
 impl ScalarType for Decimal {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -28,16 +28,16 @@ impl ScalarType for Decimal {
 }
 
 impl Decimal {
-    /// Returns basis points as a percentage: 1,900 is `"19"`, 550 is `"5.5"`.
+    /// Converts basis points into a percentage: 1,900 becomes `"19"`, and 550 becomes `"5.5"`.
     pub(crate) fn percent(basis_points: i64) -> Self {
         let (whole, fraction) = (basis_points.div_euclid(100), basis_points.rem_euclid(100));
         let text = format!("{whole}.{fraction:02}");
         Self(text.trim_end_matches('0').trim_end_matches('.').to_owned())
     }
 
-    /// Reads a percentage with at most two decimals into basis points.
+    /// Converts a percentage into basis points. It must have at most five digits and two decimals.
     pub(crate) fn basis_points(&self) -> Result<u32, &'static str> {
-        const WRONG: &str = "must be a plain number with at most two decimals";
+        const WRONG: &str = "must be a number of at most five digits, with at most two decimals";
         let (whole, fraction) = self.0.split_once('.').unwrap_or((self.0.as_str(), "0"));
         let plain = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         if !plain(whole) || !plain(fraction) || whole.len() > 5 || fraction.len() > 2 {
@@ -72,7 +72,8 @@ impl ScalarType for CurrencyCode {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Html(pub String);
 
-/// HTML that was rendered from a creator's Markdown and sanitised. It can be put into a page as it is.
+/// HTML that was rendered from a creator's Markdown and sanitised. It can be put into a page without
+/// escaping.
 #[Scalar(name = "HTML")]
 impl ScalarType for Html {
     fn parse(value: Value) -> InputValueResult<Self> {

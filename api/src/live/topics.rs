@@ -1,4 +1,4 @@
-//! The topics that facts concern, and their listeners.
+//! Topics, which subscriptions listen to, and the mapping of facts to topics.
 
 use std::{
     collections::HashMap,
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::locked;
 
-/// Something whose changes are watched.
+/// An object whose changes subscriptions can wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Topic {
     /// A drop: its texts, terms, items and state.
@@ -36,7 +36,8 @@ impl Topic {
             | Fact::Lapsed { checkout }
             | Fact::ReservationCancelled { checkout }
             | Fact::PaymentChanged { checkout, .. } => [Some(Self::Checkout(*checkout)), None],
-            // Permissions are looked up every second (`passes`), whatever changes them.
+            // These facts have no topic. Changes of permissions need none: the edge looks up every open
+            // connection's permissions each second.
             Fact::AccountChanged { .. } | Fact::CreatorChanged { .. } | Fact::ProductChanged { .. } => {
                 [None, None]
             }
@@ -44,24 +45,24 @@ impl Topic {
     }
 }
 
-/// The topics that have a listener; others are not stored.
+/// The topics that have at least one listener. Other topics are not stored.
 #[derive(Default)]
 pub(crate) struct Topics(Mutex<HashMap<Topic, watch::Sender<u64>>>);
 
 impl Topics {
-    /// Begins to listen to a topic.
+    /// Returns a new listener of a topic.
     pub(crate) fn listen(self: &Arc<Self>, topic: Topic) -> Ear {
         let mut topics = locked(&self.0);
-        let heard = topics.entry(topic).or_insert_with(|| watch::Sender::new(0)).subscribe();
-        Ear { heard, topic, topics: Arc::clone(self) }
+        let changes = topics.entry(topic).or_insert_with(|| watch::Sender::new(0)).subscribe();
+        Ear { changes, topic, topics: Arc::clone(self) }
     }
 
-    /// Wakes the listeners that a fact concerns.
+    /// Wakes the listeners of the topics that a fact concerns.
     pub(crate) fn heard(&self, fact: &Fact) {
         let topics = locked(&self.0);
         for topic in Topic::of(fact).iter().flatten() {
-            if let Some(listened_to) = topics.get(topic) {
-                listened_to.send_modify(|count| *count = count.wrapping_add(1));
+            if let Some(sender) = topics.get(topic) {
+                sender.send_modify(|count| *count = count.wrapping_add(1));
             }
         }
     }
@@ -70,13 +71,13 @@ impl Topics {
     pub(crate) fn wake_all(&self) {
         locked(&self.0)
             .values()
-            .for_each(|listened_to| listened_to.send_modify(|count| *count = count.wrapping_add(1)));
+            .for_each(|sender| sender.send_modify(|count| *count = count.wrapping_add(1)));
     }
 }
 
 /// A listener of a topic. Several changes before the next [`changed`](Self::changed) are received as one.
 pub(crate) struct Ear {
-    heard: watch::Receiver<u64>,
+    changes: watch::Receiver<u64>,
     topic: Topic,
     topics: Arc<Topics>,
 }
@@ -84,23 +85,24 @@ pub(crate) struct Ear {
 impl Ear {
     /// Waits for the next change.
     pub(crate) async fn changed(&mut self) {
-        // The sender exists as long as there is a listener.
-        if self.heard.changed().await.is_err() {
+        // Never fails: the sender exists as long as there is a listener.
+        if self.changes.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
-    /// Discards all changes so far. Must be called before a read that will reflect them.
+    /// Discards all changes so far. Call it before reading the state, so that no change after the read is
+    /// lost.
     pub(crate) fn take_note(&mut self) {
-        self.heard.mark_unchanged();
+        self.changes.mark_unchanged();
     }
 }
 
 impl Drop for Ear {
     fn drop(&mut self) {
         let mut topics = locked(&self.topics.0);
-        // This listener is still counted.
-        if topics.get(&self.topic).is_some_and(|listened_to| listened_to.receiver_count() <= 1) {
+        // The count still includes this listener.
+        if topics.get(&self.topic).is_some_and(|sender| sender.receiver_count() <= 1) {
             topics.remove(&self.topic);
         }
     }
@@ -114,7 +116,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_fact_wakes_the_listeners_it_concerns_and_many_arrive_as_one() {
+    async fn a_fact_wakes_the_listeners_of_its_topics_and_several_arrive_as_one() {
         let (topics, id) = (Arc::new(Topics::default()), Uuid::from_u128);
         let (drop, creator, checkout) = (DropId(id(1)), CreatorId(id(2)), CheckoutId(id(3)));
         let mut of_drop = topics.listen(Topic::Drop(drop));
@@ -123,11 +125,11 @@ mod tests {
         for _ in 0..3 {
             topics.heard(&Fact::StockChanged { creator, drop });
         }
-        assert!(of_stock.heard.has_changed().unwrap() && !of_drop.heard.has_changed().unwrap());
+        assert!(of_stock.changes.has_changed().unwrap() && !of_drop.changes.has_changed().unwrap());
         of_stock.changed().await;
-        assert!(!of_stock.heard.has_changed().unwrap());
+        assert!(!of_stock.changes.has_changed().unwrap());
         topics.heard(&Fact::PaymentChanged { checkout, payment: PaymentId(id(4)) });
-        assert!(of_checkout.heard.has_changed().unwrap() && !of_stock.heard.has_changed().unwrap());
+        assert!(of_checkout.changes.has_changed().unwrap() && !of_stock.changes.has_changed().unwrap());
         topics.wake_all();
         of_drop.changed().await;
         of_stock.changed().await;

@@ -1,5 +1,5 @@
-//! Classifies a server's responses by searching their bytes. Parsing them as JSON would take processor time
-//! from the server.
+//! Classifies a server's responses by searching their bytes. They are not parsed as JSON, because the
+//! benchmark shares its processors with the server.
 
 use bench::{client::Answer, load::has_no_errors, reserve::was_reserved};
 
@@ -10,9 +10,9 @@ pub(crate) enum Said {
     Accepted,
     /// The drop is sold out.
     SoldOut,
-    /// Another rule refused the request, which is as final.
+    /// Another rule refused the request. This is as final as [`Self::SoldOut`].
     Refused,
-    /// The requested page.
+    /// A query was answered without errors.
     Page,
     /// The server is busy; retry after this number of seconds, if given.
     Busy(Option<u32>),
@@ -26,8 +26,8 @@ impl Said {
         let body = answer.body;
         match answer.status {
             200 if was_reserved(body) => Self::Accepted,
-            200 if has_no_errors(body) && holds(body, b"\"code\":\"SOLD_OUT\"") => Self::SoldOut,
-            200 if has_no_errors(body) && holds(body, b"\"code\":\"") => Self::Refused,
+            200 if has_no_errors(body) && contains(body, b"\"code\":\"SOLD_OUT\"") => Self::SoldOut,
+            200 if has_no_errors(body) && contains(body, b"\"code\":\"") => Self::Refused,
             _ => Self::of_failure(answer),
         }
     }
@@ -38,17 +38,17 @@ impl Said {
     }
 
     fn of_failure(answer: &Answer<'_>) -> Self {
-        let told = answer.status == 503 && holds(answer.body, b"\"code\":\"BUSY\"");
-        if told { Self::Busy(retry_after(answer.body)) } else { Self::Odd }
+        let busy = answer.status == 503 && contains(answer.body, b"\"code\":\"BUSY\"");
+        if busy { Self::Busy(retry_after(answer.body)) } else { Self::Odd }
     }
 
-    /// Returns whether the reservation was decided, one way or the other.
+    /// Returns whether the server decided about the reservation: it accepted or refused it.
     pub(crate) fn is_decision(self) -> bool {
         matches!(self, Self::Accepted | Self::SoldOut | Self::Refused)
     }
 }
 
-fn holds(body: &[u8], part: &[u8]) -> bool {
+fn contains(body: &[u8], part: &[u8]) -> bool {
     body.windows(part.len()).any(|bytes| bytes == part)
 }
 
@@ -58,7 +58,7 @@ fn retry_after(body: &[u8]) -> Option<u32> {
     rest.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// Returns the beginning of a response for display.
+/// Returns the status and the beginning of a response as text for messages.
 pub(crate) fn shown(answer: &Answer<'_>) -> String {
     let text: String = String::from_utf8_lossy(answer.body).chars().take(400).collect();
     format!("{} {text}", answer.status)

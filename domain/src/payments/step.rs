@@ -1,7 +1,7 @@
-//! A step at the gateway: one call to it, and the changes that follow from its answer.
+//! The errors of a step of a payment: one call to the gateway, and the changes that follow from its answer.
 //!
-//! No call is made while a transaction is open. Each call carries an idempotency key that is derived from
-//! stored rows, so that the gateway recognises a retry after a crash.
+//! A step makes its call while no transaction is open. The call carries an idempotency key that is derived
+//! from stored rows, so that the gateway recognises a retry after a crash.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::platform::OpError;
 /// Why a step at the gateway failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
-    /// The call to the gateway failed. If the error is temporary, it may be retried with the same key.
+    /// The call to the gateway failed. If the error is temporary, the step may be retried with the same key.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
     /// Too many operations use the same rows. The step may be retried after this time.
@@ -22,7 +22,7 @@ pub enum StepError {
     /// The database failed.
     #[error("the database failed")]
     Db(#[from] DbErr),
-    /// The gateway's answer contradicts our records; a person must look into it.
+    /// The gateway's answer contradicts the stored payment. An administrator must look into it.
     #[error("the gateway's answer contradicts our records: {0}")]
     Disagree(String),
 }

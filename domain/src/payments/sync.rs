@@ -1,4 +1,4 @@
-//! Sync: polls the gateway for the state of an intent that no webhook reported, and applies it.
+//! Polls the gateway for the state of a payment's intent, in case a webhook was lost, and applies the state.
 
 use super::{
     apply::apply_asked,
@@ -11,8 +11,8 @@ use super::{
 };
 use crate::platform::{Db, EntityId, access::SystemScope, ids::PaymentId, in_tx};
 
-/// Asks the gateway for the intent of a payment whose outcome only the gateway knows, and applies any change.
-/// If the payment was abandoned and its intent is still open, cancels the intent.
+/// Asks the gateway for the intent of a payment, and applies any change. Does nothing for a payment that is
+/// not waiting for the gateway. If the payment is cancelled but its intent is still open, cancels the intent.
 ///
 /// Returns whether anything changed, which means that a webhook or a cancellation had been missed.
 pub async fn sync(
@@ -26,20 +26,20 @@ pub async fn sync(
     let Some(intent) = payment.intent.as_deref() else { return Ok(false) };
     match payment.state {
         PaymentState::RequiresAction | PaymentState::Processing | PaymentState::Cancelled => {}
-        // The next step is the buyer's or a task's, so there is nothing to ask the gateway.
+        // The payment waits for a task or for the buyer, or is complete: there is nothing to ask the gateway.
         PaymentState::Preparing | PaymentState::RequiresMethod | PaymentState::Succeeded => return Ok(false),
     }
     let mut seen = gateway.retrieve(intent).await?;
     let open = matches!(seen.state, IntentState::RequiresMethod | IntentState::RequiresAction);
-    let cancels = open && payment.state == PaymentState::Cancelled;
-    if cancels {
-        // This key differs from that of the first attempt to cancel, because the gateway may replay the
-        // answer that it stored for the first key.
+    let must_cancel = open && payment.state == PaymentState::Cancelled;
+    if must_cancel {
+        // The first attempt to cancel used another idempotency key. With the same key, the gateway might
+        // replay its stored answer instead of cancelling the intent.
         seen = gateway.cancel(intent, &format!("cancel-open:{}", id.public())).await?;
     }
-    let tells =
+    let differs =
         transition(payment.state, PaymentEvent::Mirror(seen.state)).is_ok_and(|next| next != payment.state);
-    if tells {
+    if differs {
         apply_asked(db, scope, payables, gateway.identity().as_str(), &seen).await?;
     }
     in_tx(db, scope.actor(), async |tx| match seen.state {
@@ -50,5 +50,5 @@ pub async fn sync(
         | IntentState::Succeeded => payment_row::note_asked(tx, id, false).await,
     })
     .await?;
-    Ok(tells || cancels)
+    Ok(differs || must_cancel)
 }

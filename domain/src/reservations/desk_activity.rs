@@ -1,4 +1,4 @@
-//! Tracks whether requests wait at the desk of this process.
+//! Lets background work wait until no buyer waits at the desk.
 
 use std::{mem, time::Duration};
 
@@ -6,8 +6,8 @@ use tokio::sync::watch;
 
 /// Tracks whether requests wait for a decision at the [`Desk`](super::desk::Desk) of this process. Background
 /// work that can be postponed waits for [`DeskActivity::idle`] first, so that it does not take the processor
-/// and the database writer from buyers. Clones share one state. The default belongs to a process without a
-/// desk, which is always idle.
+/// and the database writer from buyers. Clones share one state. The default value is idle, and stays so in a
+/// process without a desk.
 #[derive(Debug, Clone, Default)]
 pub struct DeskActivity(watch::Sender<bool>);
 
@@ -16,10 +16,10 @@ impl DeskActivity {
         self.0.send_if_modified(|before| mem::replace(before, busy) != busy);
     }
 
-    /// Waits until no request waits at the desk, or until `patience` is over.
-    pub async fn idle(&self, patience: Duration) {
+    /// Waits until no request waits at the desk, but at most for `wait_max`.
+    pub async fn idle(&self, wait_max: Duration) {
         let mut busy = self.0.subscribe();
-        let _patience_is_over = tokio::time::timeout(patience, busy.wait_for(|busy| !*busy)).await;
+        let _is_idle_or_wait_is_over = tokio::time::timeout(wait_max, busy.wait_for(|busy| !*busy)).await;
     }
 }
 
@@ -28,11 +28,11 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn idle_waits_while_the_desk_is_busy_and_no_longer_than_its_patience() {
+    async fn idle_waits_while_the_desk_is_busy_but_not_longer_than_the_maximum() {
         let desk = DeskActivity::default();
-        let elapsed = async |patience| {
+        let elapsed = async |wait_max_secs| {
             let began = tokio::time::Instant::now();
-            desk.idle(Duration::from_secs(patience)).await;
+            desk.idle(Duration::from_secs(wait_max_secs)).await;
             began.elapsed().as_secs()
         };
         assert_eq!(elapsed(5).await, 0);

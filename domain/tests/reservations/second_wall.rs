@@ -1,8 +1,8 @@
 //! Tests of the second wall on PostgreSQL: what a creator's transactions can read and change when a query
 //! forgets `WHERE creator_id = …`.
 //!
-//! Each test sends the statement that such a mistake of ours would send. The second wall does not protect
-//! against injected SQL: an attacker who can send any statement can also send `SET ROLE NONE`.
+//! Most tests execute a statement that such a mistake in our code would execute. The second wall does not
+//! protect against injected SQL: an attacker who can execute any statement can also execute `SET ROLE NONE`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,15 +33,15 @@ use uuid::Uuid;
 
 use crate::reservations::market::{Market, buyer, creator, key, market, number, system};
 
-/// SQLSTATE `insufficient_privilege`: no grant, or a row that the policy does not allow.
+/// SQLSTATE `insufficient_privilege`: the grant is missing, or the policy does not allow the new row.
 const NOT_ALLOWED: &str = "42501";
 /// SQLSTATE `read_only_sql_transaction`.
 const READ_ONLY: &str = "25006";
 
-/// The privileges of the role, and the rows that they cover. Every table that operations with a creator's
-/// scope use needs a line here, so that it gets reviewed; so does every table with a `creator_id`. `own rows`
-/// means row-level security with a policy for reading and writing. `all rows` means that the privilege covers
-/// the rows of everybody.
+/// The reviewed privileges of the role, and the rows that they cover. Every table for which the role has a
+/// privilege needs a line here, so that somebody reviews it. So does every table with row-level security or a
+/// `creator_id`. `own rows` means row-level security with a policy for reading and writing. `all rows` means
+/// that the privilege covers the rows of all creators.
 const ALLOWED: &[&str] = &[
     "accounts: SELECT (id, name); own rows",
     "api_tokens: SELECT, INSERT, UPDATE; own rows",
@@ -65,9 +65,10 @@ const ALLOWED: &[&str] = &[
     "variants: SELECT, INSERT, UPDATE; own rows",
 ];
 
-/// Computes the lines of [`ALLOWED`] from the database's catalogue, including the privileges of `PUBLIC`.
+/// Computes the lines that [`ALLOWED`] should have from the system catalogue of PostgreSQL, including the
+/// privileges of `PUBLIC`.
 /// `$1` is the role.
-const ALLOWED_IN_FACT: &str = "
+const ALLOWED_IN_DATABASE: &str = "
     SELECT c.relname || ': ' || coalesce(whole.privileges, single.privileges, 'nothing') || '; ' || CASE
         WHEN NOT c.relrowsecurity THEN 'all rows'
         WHEN c.relforcerowsecurity THEN 'not even the system''s rows'
@@ -99,13 +100,13 @@ const ALLOWED_IN_FACT: &str = "
     ORDER BY c.relname COLLATE \"C\"";
 
 /// A creator with rows in every table that the second wall covers.
-struct Yard {
+struct Tenant {
     scope: CreatorScope,
     drop: Drop,
     item: DropItem,
 }
 
-async fn yard(kit: &Kit, name: &str) -> Yard {
+async fn tenant(kit: &Kit, name: &str) -> Tenant {
     let scope = creator(kit, name).await;
     let cup = item("CUP").prices(&[(4_000, Some(4)), (5_000, None)]);
     let MadeDrop { drop, mut items } = testkit::market::Market::over(&kit.db)
@@ -113,13 +114,14 @@ async fn yard(kit: &Kit, name: &str) -> Yard {
         .with(cup)
         .open()
         .await;
-    let yard = Yard { drop, scope, item: items.remove(0) };
-    furnish(kit, &yard.scope, &yard.drop, name).await;
-    yard
+    let tenant = Tenant { drop, scope, item: items.remove(0) };
+    add_rows(kit, &tenant.scope, &tenant.drop, name).await;
+    tenant
 }
 
-/// Adds what a creator of the market does not have by default: tags, a member, a token and an import.
-async fn furnish(kit: &Kit, scope: &CreatorScope, drop: &Drop, name: &str) {
+/// Adds the rows that a creator of the test market does not have by default: tags, a member, a token and an
+/// import.
+async fn add_rows(kit: &Kit, scope: &CreatorScope, drop: &Drop, name: &str) {
     let tags = UpdateDrop { tags: Some(vec!["clay".parse().unwrap()]), ..UpdateDrop::default() };
     update(&kit.db, scope, drop.id, tags).await.unwrap();
     let email = Email::new(&format!("member{}@shop.example", name.len())).unwrap();
@@ -153,17 +155,17 @@ async fn furnish(kit: &Kit, scope: &CreatorScope, drop: &Drop, name: &str) {
 }
 
 /// Opens a market with a second creator, and a checkout that holds units of both.
-async fn two_yards(kit: &Kit) -> (Yard, Yard) {
+async fn two_tenants(kit: &Kit) -> (Tenant, Tenant) {
     let market = market(kit).await;
-    furnish(kit, &market.creator, &market.drop, "Salt Glaze").await;
-    let theirs = yard(kit, "Blue Loom").await;
+    add_rows(kit, &market.creator, &market.drop, "Salt Glaze").await;
+    let theirs = tenant(kit, "Blue Loom").await;
     let ada = buyer(kit, "ada").await;
     market.held(&kit.db, &ada, &[(&market.cup, 1), (&theirs.item, 1)], "both").await;
     let Market { creator, drop, cup, .. } = market;
-    (Yard { scope: creator, drop, item: cup }, theirs)
+    (Tenant { scope: creator, drop, item: cup }, theirs)
 }
 
-/// Executes a statement as the owner of the tables.
+/// Executes a statement as the owner of the tables, outside the wall.
 async fn execute(db: &Db, sql: &str) {
     let done: Result<_, DbErr> =
         in_tx(db, Actor::System("test"), async |tx| tx.conn().execute_unprepared(sql).await).await;
@@ -174,10 +176,10 @@ async fn execute(db: &Db, sql: &str) {
 /// the error.
 async fn as_creator(db: &Db, scope: &CreatorScope, sql: &str) -> Result<u64, String> {
     let done: Result<_, DbErr> = in_tx(db, scope, async |tx| tx.conn().execute_unprepared(sql).await).await;
-    done.map(|done| done.rows_affected()).map_err(|error| code(&error))
+    done.map(|done| done.rows_affected()).map_err(|error| sqlstate(&error))
 }
 
-fn code(error: &DbErr) -> String {
+fn sqlstate(error: &DbErr) -> String {
     match error {
         DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause)) => {
             match &**cause {
@@ -194,15 +196,17 @@ async fn texts(conn: &impl ConnectionTrait, sql: &str) -> Result<Vec<String>, Db
     rows.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 
-async fn allowed(kit: &Kit) -> Vec<String> {
-    let asked = Statement::from_sql_and_values(DbBackend::Postgres, ALLOWED_IN_FACT, [TENANT_ROLE.into()]);
-    let rows = kit.db.reader().query_all_raw(asked).await.unwrap();
+/// Returns the lines that the database says [`ALLOWED`] should have.
+async fn actually_allowed(kit: &Kit) -> Vec<String> {
+    let statement =
+        Statement::from_sql_and_values(DbBackend::Postgres, ALLOWED_IN_DATABASE, [TENANT_ROLE.into()]);
+    let rows = kit.db.reader().query_all_raw(statement).await.unwrap();
     rows.iter().map(|row| row.try_get("", "line").unwrap()).collect()
 }
 
-/// Returns the tables with `own rows` for which the role has a privilege, by name, with the columns that it
-/// may read.
-fn divided(privilege: &str) -> BTreeMap<&'static str, &'static str> {
+/// Returns the tables of [`ALLOWED`] with `own rows` for which the role has the given privilege. The values
+/// are the columns that it may read: `*` or a list.
+fn tables_with_own_rows(privilege: &str) -> BTreeMap<&'static str, &'static str> {
     let of = |line: &'static str| {
         let (table, rest) = line.split_once(": ").unwrap();
         let privileges = rest.strip_suffix("; own rows")?;
@@ -215,7 +219,7 @@ fn divided(privilege: &str) -> BTreeMap<&'static str, &'static str> {
     ALLOWED.iter().copied().filter_map(of).collect()
 }
 
-/// Returns the rows of a table that the creator sees without any `WHERE`.
+/// Returns the rows of a table that a creator sees without any `WHERE`, as text.
 async fn seen(kit: &Kit, scope: &CreatorScope, table: &str, columns: &str) -> BTreeSet<String> {
     let sql = format!("SELECT seen::text FROM (SELECT {columns} FROM {table}) AS seen");
     let rows: Result<_, DbErr> = read_in(&kit.db, scope, async |conn| texts(conn, &sql).await).await;
@@ -223,12 +227,12 @@ async fn seen(kit: &Kit, scope: &CreatorScope, table: &str, columns: &str) -> BT
 }
 
 async fn the_role_may_do_what_was_reviewed_and_nothing_else(kit: Kit) {
-    let fact = allowed(&kit).await;
-    let unreviewed: Vec<_> = fact.iter().filter(|line| !ALLOWED.contains(&line.as_str())).collect();
-    let untrue: Vec<_> = ALLOWED.iter().filter(|line| !fact.iter().any(|found| found == *line)).collect();
+    let actual = actually_allowed(&kit).await;
+    let unreviewed: Vec<_> = actual.iter().filter(|line| !ALLOWED.contains(&line.as_str())).collect();
+    let outdated: Vec<_> = ALLOWED.iter().filter(|line| !actual.iter().any(|found| found == *line)).collect();
     assert!(
-        unreviewed.is_empty() && untrue.is_empty(),
-        "not in the list: {unreviewed:#?}, only in the list: {untrue:#?}"
+        unreviewed.is_empty() && outdated.is_empty(),
+        "only in the database: {unreviewed:#?}, only in `ALLOWED`: {outdated:#?}"
     );
     let role = format!(
         "SELECT rolname::text FROM pg_roles WHERE rolname = '{TENANT_ROLE}' AND NOT (rolcanlogin OR rolsuper \
@@ -240,18 +244,19 @@ async fn the_role_may_do_what_was_reviewed_and_nothing_else(kit: Kit) {
     assert_eq!(
         number(&kit.db, functions).await,
         0,
-        "a function that runs as its owner is a hole in the wall"
+        "a function that runs with its owner's privileges bypasses the wall"
     );
 }
 
 async fn a_forgotten_where_finds_no_rows_of_others(kit: Kit) {
-    let (mine, theirs) = two_yards(&kit).await;
-    for (table, columns) in divided("SELECT") {
+    let (mine, theirs) = two_tenants(&kit).await;
+    for (table, columns) in tables_with_own_rows("SELECT") {
         let (own, foreign) =
             (seen(&kit, &mine.scope, table, columns).await, seen(&kit, &theirs.scope, table, columns).await);
         assert!(!own.is_empty() && !foreign.is_empty(), "{table} has no rows to compare");
         assert!(own.is_disjoint(&foreign), "{table}");
-        // Cross-check: the owner of the tables counts the rows with the forgotten condition.
+        // Cross-check: the owner of the tables counts the creator's rows, with the condition that the query
+        // above lacks.
         let of = |scope: &CreatorScope| scope.creator().uuid();
         let forgotten = match table {
             "creators" => format!("id = '{}'", of(&mine.scope)),
@@ -261,8 +266,8 @@ async fn a_forgotten_where_finds_no_rows_of_others(kit: Kit) {
         let counted = number(&kit.db, &format!("SELECT count(*) FROM {table} WHERE {forgotten}")).await;
         assert_eq!(own.len(), usize::try_from(counted).unwrap(), "{table}");
     }
-    // Tables that find their creator through another table: one drop with two items, two products and the
-    // creator itself have slugs.
+    // The rows of these tables belong to a creator through another table. The slugs are those of a drop, of
+    // two products and of the creator itself.
     assert_eq!(seen(&kit, &mine.scope, "price_tiers", "*").await.len(), 3);
     assert_eq!(seen(&kit, &mine.scope, "stock_gates", "*").await.len(), 1);
     assert_eq!(seen(&kit, &mine.scope, "tags", "*").await.len(), 1);
@@ -271,8 +276,8 @@ async fn a_forgotten_where_finds_no_rows_of_others(kit: Kit) {
 }
 
 async fn an_update_or_delete_without_where_touches_no_rows_of_others(kit: Kit) {
-    let (mine, theirs) = two_yards(&kit).await;
-    for (table, columns) in divided("UPDATE") {
+    let (mine, theirs) = two_tenants(&kit).await;
+    for (table, columns) in tables_with_own_rows("UPDATE") {
         let column = format!(
             "SELECT attname::text FROM pg_attribute WHERE attrelid = '{table}'::regclass AND attnum = 1"
         );
@@ -283,11 +288,11 @@ async fn an_update_or_delete_without_where_touches_no_rows_of_others(kit: Kit) {
         assert_eq!(touched, Ok(u64::try_from(own).unwrap()), "{table}");
     }
     // This creator has no reservations, so that all of its rows can be deleted.
-    let empty = yard(&kit, "Small Press").await;
+    let empty = tenant(&kit, "Small Press").await;
     let kept: Vec<_> = all_seen(&kit, &mine.scope, &theirs.scope).await;
-    let referring_first = ["price_tiers", "drop_items", "shipping_tariffs", "tags"];
-    assert_eq!(BTreeSet::from(referring_first), divided("DELETE").into_keys().collect());
-    for table in referring_first {
+    let children_first = ["price_tiers", "drop_items", "shipping_tariffs", "tags"];
+    assert_eq!(BTreeSet::from(children_first), tables_with_own_rows("DELETE").into_keys().collect());
+    for table in children_first {
         let own = seen(&kit, &empty.scope, table, "*").await.len();
         let gone = as_creator(&kit.db, &empty.scope, &format!("DELETE FROM {table}")).await;
         assert_eq!(gone, Ok(u64::try_from(own).unwrap()), "{table}");
@@ -299,7 +304,7 @@ async fn an_update_or_delete_without_where_touches_no_rows_of_others(kit: Kit) {
 /// Returns all rows that two creators see.
 async fn all_seen(kit: &Kit, first: &CreatorScope, second: &CreatorScope) -> Vec<BTreeSet<String>> {
     let mut all = Vec::new();
-    for (table, columns) in divided("SELECT") {
+    for (table, columns) in tables_with_own_rows("SELECT") {
         all.push(seen(kit, first, table, columns).await);
         all.push(seen(kit, second, table, columns).await);
     }
@@ -307,7 +312,7 @@ async fn all_seen(kit: &Kit, first: &CreatorScope, second: &CreatorScope) -> Vec
 }
 
 async fn a_row_for_another_creator_is_refused(kit: Kit) {
-    let (mine, theirs) = two_yards(&kit).await;
+    let (mine, theirs) = two_tenants(&kit).await;
     let other = theirs.scope.creator().uuid();
     let (drop, item) = (theirs.drop.id.uuid(), theirs.item.id.uuid());
     let before = kit.state().await;
@@ -343,7 +348,7 @@ async fn a_row_for_another_creator_is_refused(kit: Kit) {
 }
 
 async fn other_data_is_out_of_a_creators_reach(kit: Kit) {
-    let (mine, _) = two_yards(&kit).await;
+    let (mine, _) = two_tenants(&kit).await;
     let before = kit.state().await;
     for sql in [
         "SELECT id FROM payments",
@@ -370,13 +375,13 @@ async fn other_data_is_out_of_a_creators_reach(kit: Kit) {
 }
 
 async fn without_a_creator_the_role_sees_nothing(kit: Kit) {
-    two_yards(&kit).await;
-    // There is one connection, so the second round finds the setting empty instead of absent, as a creator's
-    // transaction leaves it.
+    two_tenants(&kit).await;
+    // There is only one connection. In the first round its setting of the current creator is absent. In the
+    // second round it is empty, because a creator's transaction has used the connection.
     let db = kit.connect(1).await;
-    let somebody = system().as_creator(CreatorId(uuid::Uuid::from_u128(1)));
+    let nonexistent = system().as_creator(CreatorId(uuid::Uuid::from_u128(1)));
     for _ in 0..2 {
-        for (table, columns) in divided("SELECT") {
+        for (table, columns) in tables_with_own_rows("SELECT") {
             let found: Result<_, DbErr> = in_tx(&db, Actor::Public, async |tx| {
                 tx.conn().execute_unprepared(&format!("SET LOCAL ROLE {TENANT_ROLE}")).await?;
                 texts(tx.conn(), &format!("SELECT 'a row' FROM (SELECT {columns} FROM {table}) AS seen"))
@@ -385,19 +390,19 @@ async fn without_a_creator_the_role_sees_nothing(kit: Kit) {
             .await;
             assert_eq!(found.unwrap(), Vec::<String>::new(), "{table}");
         }
-        as_creator(&db, &somebody, "SELECT").await.unwrap();
+        as_creator(&db, &nonexistent, "SELECT").await.unwrap();
     }
 }
 
 async fn a_connection_is_restored_however_a_creators_transaction_ends(kit: Kit) {
-    let (mine, _) = two_yards(&kit).await;
+    let (mine, _) = two_tenants(&kit).await;
     let scope = &mine.scope;
     let db = kit.connect(1).await;
-    let who = "SELECT concat_ws(' ', pg_backend_pid(), current_user, \
+    let session = "SELECT concat_ws(' ', pg_backend_pid(), current_user, \
                current_setting('transaction_read_only'), current_setting('smallrun.creator', true))";
-    let before = texts(db.reader(), who).await.unwrap();
+    let before = texts(db.reader(), session).await.unwrap();
     let same = async |ending: &str| {
-        let now = texts(db.reader(), who).await.unwrap();
+        let now = texts(db.reader(), session).await.unwrap();
         assert_eq!(now[0].trim_end(), before[0].trim_end(), "{ending}");
     };
     let within: Result<_, DbErr> =
@@ -413,9 +418,9 @@ async fn a_connection_is_restored_however_a_creators_transaction_ends(kit: Kit) 
         read_in(&db, scope, async |conn| texts(conn, "SELECT current_user::text").await).await;
     assert_eq!(read.unwrap(), [TENANT_ROLE]);
     same("read").await;
-    // The request is aborted while its transaction is open.
+    // The task is aborted while its transaction is open.
     let (begun, has_begun) = tokio::sync::oneshot::channel();
-    let given_up = tokio::spawn({
+    let task = tokio::spawn({
         let (db, scope) = (db.clone(), *scope);
         async move {
             let endless: Result<(), DbErr> = in_tx(&db, &scope, async |tx| {
@@ -428,15 +433,15 @@ async fn a_connection_is_restored_however_a_creators_transaction_ends(kit: Kit) 
         }
     });
     has_begun.await.unwrap();
-    given_up.abort();
-    given_up.await.unwrap_err();
-    same("given up").await;
+    task.abort();
+    task.await.unwrap_err();
+    same("aborted").await;
 }
 
-/// The platform's tables belong to no creator, so the platform writes to them beyond the wall and returns
-/// within it afterwards.
+/// The platform's tables belong to no creator. To write to them within a creator's transaction, the platform
+/// leaves the tenant role for these statements, and takes it again afterwards.
 async fn platform_tables_are_written_under_a_creators_scope(kit: Kit) {
-    let (mine, _) = two_yards(&kit).await;
+    let (mine, _) = two_tenants(&kit).await;
     let (db, checkout, made) = (&kit.db, kit.db.new_id::<CheckoutId>(), Uuid::from_u128(1));
     let before = kit.state().await;
     let written: Result<_, DbErr> = in_tx(db, &mine.scope, async |tx| {
@@ -458,7 +463,11 @@ async fn platform_tables_are_written_under_a_creators_scope(kit: Kit) {
         Ok(costs)
     })
     .await;
-    assert_eq!(written.unwrap(), [3, 3], "two statements more than without the wall");
+    assert_eq!(
+        written.unwrap(),
+        [3, 3],
+        "a write takes three statements: itself, and two that switch the role"
+    );
     assert_eq!(testkit::tasks_of::<LapseCheckout>(&kit).await, [LapseCheckout { checkout }]);
     let after = kit.state().await;
     assert_eq!(after.count("timers"), before.count("timers"), "the timer was set and dropped");
@@ -466,13 +475,13 @@ async fn platform_tables_are_written_under_a_creators_scope(kit: Kit) {
 }
 
 async fn a_read_changes_nothing(kit: Kit) {
-    let (mine, _) = two_yards(&kit).await;
+    let (mine, _) = two_tenants(&kit).await;
     let before = kit.state().await;
     let written: Result<_, DbErr> = read_in(&kit.db, &mine.scope, async |conn| {
         conn.execute_unprepared("UPDATE products SET title = 'x'").await
     })
     .await;
-    assert_eq!(code(&written.unwrap_err()), READ_ONLY);
+    assert_eq!(sqlstate(&written.unwrap_err()), READ_ONLY);
     assert_eq!(kit.state().await, before);
 }
 

@@ -4,21 +4,21 @@ use async_graphql::{Pos, ServerError};
 
 use crate::errors::Code;
 
-/// The limits of every request, independent of the caller.
+/// The limits of a request. They are the same for all callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The largest size of a request in bytes, document and variables together.
     pub bytes_max: u32,
     /// The most tokens of a document.
     pub tokens_max: u32,
-    /// The longest name, in bytes. Names are repeated in answers and errors.
+    /// The longest name, in bytes. It is limited because responses and errors repeat names.
     pub name_bytes_max: u32,
-    /// The deepest nesting of brackets of all kinds, with fragments expanded. The parser and the validation
-    /// recurse as deep.
+    /// The deepest nesting of brackets of all kinds, with fragments expanded. It bounds the recursion of the
+    /// parser and of the validation.
     pub nesting_max: u32,
-    /// The most directives.
+    /// The most directives in a document.
     pub directives_max: u32,
-    /// The most aliases. Aliases let a document request one field many times.
+    /// The most aliases in a document. Aliases let a document request one field many times.
     pub aliases_max: u32,
     /// The most root fields of an operation, with fragments expanded.
     pub root_fields_max: u32,
@@ -30,18 +30,18 @@ pub struct Limits {
     pub values_nesting_max: u32,
     /// The most fields and fragments in a document, with fragments expanded.
     pub selections_max: u32,
-    /// The deepest nesting of fields.
+    /// The deepest nesting of fields outside introspection, with fragments expanded.
     pub depth_max: u32,
-    /// The highest cost of an operation's fields: each field costs one, and a list its number of rows times
-    /// the cost of a row.
+    /// The highest cost of an operation: each field costs one, plus the cost of its selected fields. A list
+    /// costs its number of rows times the cost of one row.
     pub complexity_max: u32,
     /// The deepest nesting of fields in introspection.
     pub introspection_depth_max: u32,
-    /// The deepest nesting of lists that lead back to types (`fields`, `inputFields`, `interfaces`,
-    /// `possibleTypes`) in introspection. graphql-js has the same rule with the same bound
+    /// The deepest nesting, in introspection, of the lists that lead back to types (`fields`, `inputFields`,
+    /// `interfaces`, `possibleTypes`). graphql-js has the same rule with the same bound
     /// (`MaxIntrospectionDepthRule`).
     pub introspection_lists_max: u32,
-    /// The highest cost of introspection, with typical sizes of its lists.
+    /// The highest cost of introspection. Its lists are assumed to have typical sizes.
     pub introspection_complexity_max: u32,
 }
 
@@ -119,7 +119,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    /// Returns its name in errors and metrics.
+    /// Returns the name of the limit in errors and metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Bytes => "bytes",
@@ -151,7 +151,7 @@ pub struct Excess {
     pub count: u64,
     /// The largest allowed count.
     pub max: u32,
-    /// The position in the document.
+    /// The position in the document, if the count belongs to one.
     pub at: Option<Pos>,
 }
 

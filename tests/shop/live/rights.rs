@@ -1,5 +1,5 @@
-//! Permissions that change during a subscription: the connections of viewers who lose a permission end,
-//! whatever changed it.
+//! Permissions that change during a subscription: the server closes the viewer's connections, so that the
+//! client reconnects with the new permissions.
 
 use std::time::{Duration, Instant};
 
@@ -16,18 +16,21 @@ const DROP: &str = "subscription($id: ID!) { dropChanged(id: $id) { phase } }";
 const RESERVATION: &str = "subscription($id: ID!) { reservationChanged(id: $id) { state } }";
 const CHECKOUT: &str = "subscription($id: ID!) { checkoutChanged(id: $id) { status } }";
 
-/// A viewer who can see an object, and a change that removes the permission.
+/// A viewer who can see some objects, and a change that removes the permission.
 struct Case<'a> {
     token: &'a str,
+    /// The subscriptions: pairs of a query and the id of its object.
     watched: &'a [(&'a str, &'a str)],
+    /// The SQL statement that removes the permission.
     change: String,
-    /// The error code afterwards; `None` if the response is the same as for an unknown id.
+    /// The error code afterwards of subscriptions to a reservation or checkout; `None` if the response is the
+    /// same as for an unknown id. Drops and stock never have a code: a hidden draft reads as missing.
     code: Option<&'a str>,
 }
 
 /// Subscribes to an object, and returns the first result.
-async fn told(socket: &mut Socket, id: &str, query: &str, of: &str) -> Value {
-    socket.subscribe(id, query, json!({ "id": of })).await;
+async fn first_result(socket: &mut Socket, id: &str, query: &str, object: &str) -> Value {
+    socket.subscribe(id, query, json!({ "id": object })).await;
     let message = socket.hear().await;
     assert!(message["type"] == "next" && message["id"] == id, "{message:#}");
     message["payload"].clone()
@@ -50,7 +53,7 @@ on_both! {
         let (_, staff) = tokens::make(&market, "SECRET", &["CATALOG_READ", "RESERVATIONS_READ"]).await;
         let rows = Database::connect(market.database_url()).await.unwrap();
         let mut bystander = Socket::open(&market, Some(&market.buyers[1])).await;
-        assert!(!is_null(&told(&mut bystander, "1", STOCK, &market.drop).await));
+        assert!(!is_null(&first_result(&mut bystander, "1", STOCK, &market.drop).await));
         for Case { token, watched, change, code } in [
             Case {
                 token: &staff,
@@ -75,18 +78,18 @@ on_both! {
             },
         ] {
             let mut socket = Socket::open(&market, Some(token)).await;
-            for (number, (query, of)) in watched.iter().enumerate() {
-                let first = told(&mut socket, &number.to_string(), query, of).await;
+            for (number, (query, object)) in watched.iter().enumerate() {
+                let first = first_result(&mut socket, &number.to_string(), query, object).await;
                 assert!(!is_null(&first), "{query}: {first:#}");
             }
-            let (query, of) = watched[0];
+            let (query, object) = watched[0];
             let events = market
                 .client()
                 .post(market.at("/graphql"))
                 .header("accept", "text/event-stream")
                 .bearer_auth(token);
             let events =
-                events.json(&json!({ "query": query, "variables": { "id": of } })).send().await.unwrap();
+                events.json(&json!({ "query": query, "variables": { "id": object } })).send().await.unwrap();
             rows.execute_unprepared(&change).await.unwrap();
             let changed = Instant::now();
             let (closed, reason) = socket.closed().await;
@@ -97,17 +100,17 @@ on_both! {
                 events.contains("UNAUTHENTICATED") && events.ends_with("event: complete\ndata: \n\n"),
                 "{change}: {events}"
             );
-            let mut again = Socket::open(&market, Some(token)).await;
-            for (number, (query, of)) in watched.iter().enumerate() {
-                let payload = told(&mut again, &number.to_string(), query, of).await;
+            let mut reconnected = Socket::open(&market, Some(token)).await;
+            for (number, (query, object)) in watched.iter().enumerate() {
+                let payload = first_result(&mut reconnected, &number.to_string(), query, object).await;
                 assert!(is_null(&payload), "{change}, {query}: {payload:#}");
-                let needs_rights = *query != DROP && *query != STOCK;
-                let expected = code.filter(|_| needs_rights).map_or(Value::Null, Value::from);
+                let requires_permission = *query != DROP && *query != STOCK;
+                let expected = code.filter(|_| requires_permission).map_or(Value::Null, Value::from);
                 assert_eq!(
                     payload["errors"][0]["extensions"]["code"], expected,
                     "{change}, {query}: {payload:#}"
                 );
-                assert_eq!(again.hear().await["type"], "complete", "{change}, {query}");
+                assert_eq!(reconnected.hear().await["type"], "complete", "{change}, {query}");
             }
         }
         rows.close().await.unwrap();
@@ -117,7 +120,7 @@ on_both! {
     async fn a_viewer_who_gains_a_permission_is_asked_to_reconnect(setup: Setup) {
         let market = Market::open(setup, 5, 1).await;
         let mut socket = Socket::open(&market, Some(&market.buyers[0])).await;
-        assert!(!is_null(&told(&mut socket, "1", STOCK, &market.drop).await));
+        assert!(!is_null(&first_result(&mut socket, "1", STOCK, &market.drop).await));
         market.new_creator(&market.buyers[0], "Rivals").await;
         let (closed, reason) = socket.closed().await;
         assert!(closed == 4403 && reason.contains("changed"), "{closed} {reason}");

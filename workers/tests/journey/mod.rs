@@ -1,4 +1,4 @@
-//! Whole journeys with all workers running: the effects of each call as a buyer sees them.
+//! Whole journeys of a buyer with all workers running, checked by the results that the buyer sees.
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 

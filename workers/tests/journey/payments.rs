@@ -1,4 +1,4 @@
-//! From reservation to payment: paid, lapsed, and paid too late.
+//! Reservations and their payments: paid in time, never paid, and paid after the hold had expired.
 
 use ::payments::sandbox::{SandboxOutcome, methods};
 use chrono::TimeDelta;
@@ -10,6 +10,7 @@ use testkit::{Kit, on_both};
 
 use crate::journey::shop::{HOLD_SECS, Shop, system};
 
+/// The time that the sandbox takes to settle a payment with [`methods::LATE`].
 fn late() -> TimeDelta {
     TimeDelta::seconds(20)
 }
@@ -23,9 +24,9 @@ on_both! {
         let shop = Shop::open(kit, late(), 3).await;
         let ada = shop.buyer("ada").await;
         let checkout = shop.reserve(&ada, "reserve-1").await;
-        shop.eventually("the held letter", async || shop.subjects("ada").len() == 1).await;
+        shop.eventually("the letter about the hold", async || shop.subjects("ada").len() == 1).await;
         shop.pay(&ada, checkout, methods::SUCCESS, "pay-00001").await;
-        shop.eventually("the second letter", async || shop.subjects("ada").len() == 2).await;
+        shop.eventually("the letter about the confirmation", async || shop.subjects("ada").len() == 2).await;
         assert_eq!(
             shop.subjects("ada"),
             ["Reserved until Monday, 2 March 2026, 10:10 UTC", "Your reservation is confirmed"]
@@ -41,18 +42,20 @@ on_both! {
         shop.close().await;
     }
 
-    async fn a_payment_in_process_is_confirmed_when_it_settles(kit: Kit) {
+    async fn a_payment_that_is_processed_confirms_the_reservation_when_it_settles(kit: Kit) {
         let shop = Shop::open(kit, late(), 3).await;
         let ada = shop.buyer("ada").await;
         let checkout = shop.reserve(&ada, "reserve-1").await;
         shop.pay(&ada, checkout, methods::LATE, "pay-00001").await;
-        shop.eventually("it is processed", async || {
+        shop.eventually("the payment is processed", async || {
             shop.payment(checkout).await.state == PaymentState::Processing
         })
         .await;
         shop.later(late()).await;
-        shop.eventually("it settles", async || shop.payment(checkout).await.state == PaymentState::Succeeded)
-            .await;
+        shop.eventually("the payment succeeds", async || {
+            shop.payment(checkout).await.state == PaymentState::Succeeded
+        })
+        .await;
         assert_eq!(shop.line(checkout).await.state, ReservationState::Confirmed);
         shop.close().await;
     }
@@ -62,13 +65,17 @@ on_both! {
         let ada = shop.buyer("ada").await;
         let checkout = shop.reserve(&ada, "reserve-1").await;
         shop.pay(&ada, checkout, methods::CONFIRM, "pay-00001").await;
-        shop.eventually("it requires an action", async || shop.payment(checkout).await.action_url.is_some())
-            .await;
+        shop.eventually("the payment requires an action", async || {
+            shop.payment(checkout).await.action_url.is_some()
+        })
+        .await;
         let url = shop.payment(checkout).await.action_url.unwrap();
         shop.sandbox.settle(url.rsplit('/').next().unwrap(), true).await.unwrap();
-        // The shop learns this only from the webhook.
-        shop.eventually("it is paid", async || shop.payment(checkout).await.state == PaymentState::Succeeded)
-            .await;
+        // Only the webhook tells the shop that the buyer has paid.
+        shop.eventually("the payment succeeds", async || {
+            shop.payment(checkout).await.state == PaymentState::Succeeded
+        })
+        .await;
         shop.close().await;
     }
 
@@ -77,11 +84,16 @@ on_both! {
         let (ada, bob) = (shop.buyer("ada").await, shop.buyer("bob").await);
         let checkout = shop.reserve(&ada, "reserve-1").await;
         shop.pay(&ada, checkout, methods::DECLINED, "pay-00001").await;
-        shop.eventually("it is declined", async || shop.payment(checkout).await.decline_code.is_some()).await;
+        shop.eventually("the payment is declined", async || {
+            shop.payment(checkout).await.decline_code.is_some()
+        })
+        .await;
         shop.peace().await;
         shop.later(hold()).await;
-        shop.eventually("it lapses", async || shop.line(checkout).await.state == ReservationState::Expired)
-            .await;
+        shop.eventually("the reservation expires", async || {
+            shop.line(checkout).await.state == ReservationState::Expired
+        })
+        .await;
         shop.peace().await;
         assert_eq!(shop.payment(checkout).await.state, PaymentState::Cancelled);
         assert_eq!(shop.subjects("ada").last().map(String::as_str), Some("Your reservation has ended"));
@@ -95,22 +107,26 @@ on_both! {
         let (ada, bob) = (shop.buyer("ada").await, shop.buyer("bob").await);
         let first = shop.reserve(&ada, "reserve-1").await;
         let payment = shop.pay(&ada, first, methods::LATE, "pay-00001").await;
-        shop.eventually("it is processed", async || {
+        shop.eventually("the payment is processed", async || {
             shop.payment(first).await.state == PaymentState::Processing
         })
         .await;
-        // A payment in processing extends the hold once.
+        // The hold is extended once, because its payment is being processed.
         shop.later(hold()).await;
         assert_eq!(shop.line(first).await.state, ReservationState::Held);
         shop.later(hold()).await;
-        shop.eventually("it lapses", async || shop.line(first).await.state == ReservationState::Expired)
-            .await;
+        shop.eventually("the reservation expires", async || {
+            shop.line(first).await.state == ReservationState::Expired
+        })
+        .await;
         let second = shop.reserve(&bob, "reserve-2").await;
         shop.pay(&bob, second, methods::SUCCESS, "pay-00002").await;
-        shop.eventually("it is Bob's", async || shop.line(second).await.state == ReservationState::Confirmed)
-            .await;
+        shop.eventually("Bob's reservation is confirmed", async || {
+            shop.line(second).await.state == ReservationState::Confirmed
+        })
+        .await;
         shop.later(TimeDelta::hours(2)).await;
-        shop.eventually("it is refunded", async || {
+        shop.eventually("the payment is refunded", async || {
             shop.refunds(payment)
                 .await
                 .iter()
@@ -123,20 +139,22 @@ on_both! {
         shop.close().await;
     }
 
-    async fn money_that_arrives_after_the_lapse_takes_the_unit_again_if_it_is_available(kit: Kit) {
+    async fn money_that_arrives_after_the_hold_expired_takes_the_unit_again_if_it_is_available(kit: Kit) {
         let shop = Shop::open(kit, TimeDelta::hours(2), 1).await;
         let ada = shop.buyer("ada").await;
         let checkout = shop.reserve(&ada, "reserve-1").await;
         let payment = shop.pay(&ada, checkout, methods::LATE, "pay-00001").await;
-        shop.eventually("it is processed", async || {
+        shop.eventually("the payment is processed", async || {
             shop.payment(checkout).await.state == PaymentState::Processing
         })
         .await;
         shop.later(hold() + hold()).await;
-        shop.eventually("it lapses", async || shop.line(checkout).await.state == ReservationState::Expired)
-            .await;
+        shop.eventually("the reservation expires", async || {
+            shop.line(checkout).await.state == ReservationState::Expired
+        })
+        .await;
         shop.later(TimeDelta::hours(2)).await;
-        shop.eventually("it is confirmed for Ada", async || {
+        shop.eventually("Ada's reservation is confirmed", async || {
             shop.line(checkout).await.state == ReservationState::Confirmed
         })
         .await;
@@ -145,7 +163,7 @@ on_both! {
         shop.close().await;
     }
 
-    async fn the_webhook_of_an_old_decline_does_not_undo_a_new_choice(kit: Kit) {
+    async fn the_webhook_of_an_old_decline_does_not_undo_the_choice_of_a_new_method(kit: Kit) {
         let shop = Shop::closed(kit, late(), 1).await;
         let (db, system) = (&shop.kit.db, system());
         let ada = shop.buyer("ada").await;
@@ -153,7 +171,7 @@ on_both! {
         let payment = shop.pay(&ada, checkout, methods::DECLINED, "pay-00001").await;
         advance(db, &system, &domain::registry::payables(), shop.sandbox.as_ref(), payment).await.unwrap();
         assert_eq!(shop.payment(checkout).await.state, PaymentState::RequiresMethod);
-        // The webhook of the decline is still in flight when the buyer chooses again.
+        // The webhook of the decline is still in flight when the buyer chooses another payment method.
         for SandboxOutcome { event } in testkit::tasks_of(&shop.kit).await {
             shop.sandbox.deliver(event).await.unwrap();
         }

@@ -1,7 +1,8 @@
-//! Mutations that sign in and out, start sessions of guests, and open sessions for buyers who agreed.
+//! Mutations that sign accounts in and out, start sessions for guests, and let storefronts open sessions for
+//! buyers who agreed to that.
 //!
-//! Inputs with secrets do not implement `Debug`, and their secret fields are marked, so that they cannot
-//! appear in a log.
+//! Inputs with secrets do not implement `Debug`, and their secret fields are marked with
+//! `#[graphql(secret)]`, so that secrets cannot appear in a log.
 
 use async_graphql::{Context, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
@@ -99,7 +100,7 @@ payload!(GuestConfirmPayload, GuestConfirmError {
 });
 payload!(SessionRequestPayload, SessionRequestError {
     /// True if the request was accepted. An e-mail is sent to the address if it is the confirmed address of
-    /// an account. The result is the same if it is not.
+    /// an account. Otherwise none is sent, but the result is the same.
     accepted: bool,
 } retry_after_seconds);
 payload!(SessionOpenPayload, SessionOpenError {
@@ -143,30 +144,30 @@ pub struct GuestConfirmInput {
     pub link: String,
 }
 
-/// The buyer who is asked to agree.
+/// A request to open a session for a buyer, to which the buyer must agree.
 #[derive(InputObject)]
 pub struct SessionRequestInput {
-    /// The e-mail address of the buyer's account. An e-mail with a link is sent there. It names the
-    /// storefront by the name of its API token.
+    /// The e-mail address of the buyer's account. An e-mail with a link is sent there. It calls the
+    /// storefront by the name of the API token that makes the request.
     pub email: String,
 }
 
-/// The proof that a buyer agreed.
+/// The proof that a buyer agreed to a session.
 #[derive(InputObject)]
 pub struct SessionOpenInput {
     /// The `code` of the link in the e-mail. It works once, for {OPEN_SESSION_LASTS}, and only for the API
-    /// token that requested it.
+    /// token that requested the link.
     #[graphql(secret)]
     pub link: String,
 }
 
-/// The mutations of sessions.
+/// The mutations that start and end sessions.
 #[derive(Default)]
 pub struct SessionsMutation;
 
 #[Object]
 impl SessionsMutation {
-    /// Signs in, which starts a session of {SESSION_LASTS}. The e-mail address need not be confirmed, but
+    /// Signs in: starts a session that lasts {SESSION_LASTS}. The e-mail address need not be confirmed, but
     /// some operations require a confirmed address.
     async fn session_sign_in(
         &self,
@@ -190,7 +191,8 @@ impl SessionsMutation {
         .await
     }
 
-    /// Signs out: ends the session of the request's bearer token, which may be an account's or a guest's.
+    /// Signs out: ends the session of the request's bearer token. The session may be an account's or a
+    /// guest's.
     async fn session_sign_out(&self, ctx: &Context<'_>) -> async_graphql::Result<SessionSignOutPayload> {
         answer(async {
             let scope = ctx.scope(OwnSession)?;
@@ -217,8 +219,8 @@ impl SessionsMutation {
         .await
     }
 
-    /// Starts to buy without an account. An e-mail with a link is sent to the address, and `guestConfirm`
-    /// takes the code of the link.
+    /// The first step to buy without an account. Sends an e-mail with a link to the address. The second step
+    /// is `guestConfirm` with the code of the link.
     async fn guest_start(
         &self,
         ctx: &Context<'_>,
@@ -234,8 +236,8 @@ impl SessionsMutation {
         .await
     }
 
-    /// Starts the session of a guest with the code of the link in the e-mail. The session lasts
-    /// {GUEST_SESSION_LASTS}, and can reserve and pay.
+    /// Starts the session of a guest, with the code of the link in the e-mail. The session lasts
+    /// {GUEST_SESSION_LASTS}. In this session the guest can reserve and pay.
     async fn guest_confirm(
         &self,
         ctx: &Context<'_>,
@@ -255,8 +257,8 @@ impl SessionsMutation {
         .await
     }
 
-    /// Asks a buyer to let the storefront open a session. The e-mail to the buyer names the storefront. For
-    /// secret tokens with `SESSIONS_OPEN`.
+    /// Asks a buyer by e-mail to let the storefront open a session for them. Requires a secret API token with
+    /// the permission `SESSIONS_OPEN`.
     async fn session_request(
         &self,
         ctx: &Context<'_>,
@@ -272,9 +274,9 @@ impl SessionsMutation {
         .await
     }
 
-    /// Opens a session of {SESSION_LASTS} for a buyer who agreed, with the code of the link in the e-mail. In
-    /// this session the viewer can buy, but not manage the account or act for creators. Only for the secret
-    /// token that requested the link.
+    /// Opens a session for a buyer who agreed, with the code of the link in the e-mail. The session lasts
+    /// {SESSION_LASTS}. In this session the viewer can buy, but cannot manage the account or act for
+    /// creators. Requires the secret API token that requested the link.
     async fn session_open(
         &self,
         ctx: &Context<'_>,
