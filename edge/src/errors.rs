@@ -1,8 +1,8 @@
-//! The errors of the edge: the closed table of codes in `extensions.code`, and what a client sees of a
-//! failure.
+//! The errors of the edge: the closed table of codes in `extensions.code`, and how failures are shown to
+//! clients.
 //!
-//! Any failure outside the table is `INTERNAL`. It is logged once with its chain of causes and shown without
-//! internal details.
+//! A failure that has no code of its own is `INTERNAL`. It is logged once with its chain of causes, and the
+//! client sees no internal details.
 
 use std::time::Duration;
 
@@ -36,11 +36,12 @@ pub enum Code {
     RateLimited,
     /// The server is overloaded, and nothing was changed. The error says after how many seconds to retry.
     Busy,
-    /// Introspection is not allowed for this viewer.
+    /// This viewer may not introspect the schema.
     IntrospectionDisabled,
-    /// No document is known by this hash or id: send its text once. The code is that of Apollo's protocol.
+    /// No document is stored under this hash or id: send the hash with the text once. Apollo's protocol
+    /// defines this code.
     PersistedQueryNotFound,
-    /// This server does not store documents by hash. The code is that of Apollo's protocol.
+    /// This server does not store documents by hash. Apollo's protocol defines this code.
     PersistedQueryNotSupported,
     /// This server runs trusted documents only, and this document is not one of them.
     DocumentNotTrusted,
@@ -71,7 +72,8 @@ impl Code {
         }
     }
 
-    /// Returns an error of this code that is raised outside of a resolver.
+    /// Returns an error with this code, for failures outside of resolvers. `at` is the position in the
+    /// document.
     pub fn server_error(self, message: impl Into<String>, at: Option<Pos>) -> ServerError {
         let mut error = ServerError::new(message, at);
         self.mark(&mut error);
@@ -83,16 +85,16 @@ impl Code {
         error.extensions.get_or_insert_default().set("code", self.name());
     }
 
-    /// Returns an error of this code.
+    /// Returns an error with this code, for a resolver.
     pub fn error(self, message: impl Into<String>) -> Error {
         Error::new(message).extend_with(|_, extensions| extensions.set("code", self.name()))
     }
 }
 
-/// The extension of an error that holds the seconds to wait.
+/// The key in `extensions` of the number of seconds after which to retry.
 pub const RETRY_AFTER: &str = "retryAfterSecs";
 
-/// Returns the error of an overloaded server: retry after the given time.
+/// Returns a `BUSY` error, which says when to retry.
 pub fn busy(retry_after: Duration) -> ServerError {
     let secs = whole_secs(retry_after);
     let mut error = Code::Busy.server_error(format!("the server is busy: retry in {secs} s"), None);
@@ -100,7 +102,7 @@ pub fn busy(retry_after: Duration) -> ServerError {
     error
 }
 
-/// Returns a duration in whole seconds, rounded up, at least one.
+/// Returns a duration in whole seconds, rounded up, but at least one second.
 pub fn whole_secs(time: Duration) -> u64 {
     time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)).max(1)
 }

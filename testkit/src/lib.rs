@@ -1,5 +1,5 @@
-//! The test kit: a fresh database on SQLite and on PostgreSQL, a clock and a source of ids under the control
-//! of the test, and readers of an operation's effects.
+//! The test kit: a fresh database on SQLite and on PostgreSQL, a clock and a source of ids that the
+//! test controls, and functions that read the effects of an operation.
 //!
 //! ```
 //! use testkit::{Kit, on_both};
@@ -47,8 +47,8 @@ pub use numbered::{Listener, Numbered};
 pub use projection::{ProjectionFault, Recorded, RecordingProjection};
 pub use store::TestDb;
 
-/// The connections of a test's pool: more than any single operation needs, and few enough for many tests at a
-/// time.
+/// The size of a test's connection pool: more connections than any single operation needs, but few enough
+/// that many tests can run at a time.
 const POOL_MAX: u32 = 10;
 
 /// The environment of a test. The database is removed when `store` is dropped.
@@ -97,15 +97,15 @@ impl Kit {
         db.expect("the database can be opened again")
     }
 
-    /// Reads all rows of all tables except the budgets, which refused requests spend. A refused request must
-    /// leave this state unchanged.
+    /// Reads all rows of all tables except the rate limits' budgets. A refused request must leave this state
+    /// unchanged; only the budgets change, because it counts towards the rate limits too.
     pub async fn state(&self) -> DatabaseState {
         DatabaseState::read(&self.db).await
     }
 }
 
-/// Runs the body of a test on a runtime with four worker threads.
-pub fn run<K, F>(make: K, body: impl FnOnce(Kit) -> F)
+/// Runs the body of a test, with the kit that it needs, on a runtime with four worker threads.
+pub fn run<K, F>(kit: K, body: impl FnOnce(Kit) -> F)
 where
     K: Future<Output = Kit>,
     F: Future<Output = ()>,
@@ -117,12 +117,14 @@ where
         .expect("threads can be started");
     // Test servers spawn local tasks, which stay on this thread.
     let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, async { body(make.await).await });
+    local.block_on(&runtime, async { body(kit.await).await });
 }
 
-/// Generates two tests of each body: `sqlite::name` and `postgres::name`. Accepts functions, `on_both! {
-/// async fn name(kit: Kit) { … } }`, or the names of functions, `on_both! { name, other_name }`. Can be used
-/// once in a module.
+/// Generates two tests from each function: `sqlite::name` and `postgres::name`. Use it at most once in a
+/// module, because it generates the modules `sqlite` and `postgres`.
+///
+/// It takes functions, as in `on_both! { async fn name(kit: Kit) { … } }`, or the names of functions, as in
+/// `on_both! { name, other_name }`.
 #[macro_export]
 macro_rules! on_both {
     ($($(#[$about:meta])* async fn $name:ident($kit:ident : $kind:ty $(,)?) $body:block)+) => {

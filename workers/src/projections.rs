@@ -1,8 +1,8 @@
 //! The loop that applies facts to a projection. Each projection of a process has a loop of its own, so a
 //! slow, failing or rebuilding projection does not delay the others.
 //!
-//! A [`reader`] finds the facts that follow the projection's position, in broadcasts or in the table. If they
-//! are no longer kept, the projection is rebuilt.
+//! A [`reader`] finds the facts that follow the projection's position, in broadcasts or in the outbox. If the
+//! outbox no longer holds them, the projection is rebuilt from the database.
 
 mod lag;
 mod reader;
@@ -21,18 +21,19 @@ use tokio_util::sync::CancellationToken;
 use self::reader::{FactReader, NextFacts};
 use crate::{bus::Bus, loops::until, run::chain};
 
-/// The delay after the facts could not be read.
+/// The delay before facts are read again after a failure to read them.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// The delay after the first failure of a projection. It doubles with each further failure …
+/// The delay after the first failure of a projection. It doubles with each further failure, up to
+/// [`RETRY_AFTER_MAX`].
 const RETRY_AFTER: Duration = Duration::from_millis(250);
-/// … up to this maximum.
+/// The maximum delay after a failure of a projection.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
 
 /// Runs a projection until `stop` is cancelled. A batch that is being applied is finished first; a rebuild is
 /// aborted.
 pub async fn run(db: Db, bus: Arc<dyn Bus>, projection: Arc<dyn Projection>, stop: CancellationToken) {
-    let (reached, seen) = watch::channel(None);
+    let (reached, reached_receiver) = watch::channel(None);
     let reader = FactReader::new(&db, bus.as_ref());
     let projecting = ProjectionLoop {
         db: &db,
@@ -44,7 +45,7 @@ pub async fn run(db: Db, bus: Arc<dyn Bus>, projection: Arc<dyn Projection>, sto
     };
     tokio::select! {
         () = projecting.run() => {}
-        () = lag::measure(&db, projection.name(), seen) => {}
+        () = lag::measure(&db, projection.name(), reached_receiver) => {}
     }
 }
 
@@ -53,7 +54,7 @@ struct ProjectionLoop<'a> {
     projection: &'a dyn Projection,
     reader: FactReader,
     stop: &'a CancellationToken,
-    /// The projection's position, once it is known. The lag is measured by it.
+    /// Passes the projection's position to [`lag::measure`]. It holds `None` until the position is known.
     reached: watch::Sender<Option<i64>>,
     /// The number of failures since the projection last advanced.
     failures: u32,
@@ -105,14 +106,14 @@ impl ProjectionLoop<'_> {
         }
     }
 
-    /// Applies facts from the projection's position on until the loop is stopped. The position is read again
-    /// after each failure, because the projection may have advanced before it failed.
+    /// Applies the facts that follow the projection's position, until the loop is stopped. It starts by
+    /// reading the position, because the projection may have advanced before its last failure.
     async fn follow(&mut self) -> Result<Stopped, FollowError> {
         let known = self.projection.position().await?;
         self.reached.send_replace(Some(known.unwrap_or(0)));
         let mut position = known;
         while !self.stop.is_cancelled() {
-            let went_to = match position {
+            let new_position = match position {
                 None => self.rebuild().await?,
                 Some(reached) => match until(self.stop, self.reader.next(reached)).await.transpose()? {
                     None => None,
@@ -140,8 +141,8 @@ impl ProjectionLoop<'_> {
                     }
                 },
             };
-            let Some(went_to) = went_to else { break };
-            position = Some(went_to);
+            let Some(new_position) = new_position else { break };
+            position = Some(new_position);
             self.reached.send_replace(position);
             self.failures = 0;
         }
@@ -151,7 +152,8 @@ impl ProjectionLoop<'_> {
     /// Rebuilds the projection. Returns its new position, or `None` if the rebuild was aborted by a stop.
     async fn rebuild(&self) -> Result<Option<i64>, FollowError> {
         counter!("smallrun_projection_rebuilds_total", "projection" => self.projection.name()).increment(1);
-        // The position is read first, so that a fact stamped during the rebuild is applied again afterwards.
+        // The position is read first, so that a fact that gets its position during the rebuild is applied
+        // afterwards, even if the rebuild has already seen its effect.
         let position = outbox::position_last(self.db).await?;
         let rebuilt = until(self.stop, self.projection.rebuild(position)).await.transpose()?;
         Ok(rebuilt.map(|()| position))

@@ -505,7 +505,7 @@ on_both! {
         let letter = dead(&kit.db).await.remove(0);
         assert_eq!(
             (letter.attempt, letter.last_error.as_deref()),
-            (ATTEMPTS_MAX, Some("its worker fell silent"))
+            (ATTEMPTS_MAX, Some("the worker did not renew its lease"))
         );
         assert_eq!(history(&kit.db, letter.id).await, alike(1..=ATTEMPTS_MAX, AttemptOutcome::Lost));
     }

@@ -1,12 +1,12 @@
 //! Measures the path of a fact: from its commit to another process that receives it, and to the task that
-//! follows from it. Both buses are measured, next to the rate at which the broker confirms messages in the
-//! same run.
+//! follows from it. Both buses are measured. As a baseline, the same run measures how many messages a second
+//! the broker confirms.
 //!
 //! Run it with `scripts/with-servers --durable cargo run --profile dist -p bench-bus`. The load runs on the
 //! same processors.
 //!
 //! - *relayed*: the rate for a backlog of facts, from the start of a relay until another process has received
-//!   the last
+//!   the last fact
 //! - *received*: the time from commit to reception, at a steady rate
 //! - *done*: the rate of tasks that follow from a backlog of facts, and the time from commit to done at a
 //!   steady rate
@@ -60,11 +60,12 @@ const ACTOR: Actor = Actor::System("bench");
 const BACKLOG: u128 = 20_000;
 /// The backlog of tasks for a worker.
 const TASKS: u128 = 3_000;
-/// The number of facts that are committed one by one, and the time between two.
+/// The number of facts that are committed one by one, at a steady rate.
 const STEADY: u128 = 1_000;
+/// The time between two of these facts.
 const EVERY: Duration = Duration::from_millis(5);
-/// The number of concurrent tasks. The server sends four letters at a time; this measures the limit of the
-/// machinery.
+/// The number of concurrent tasks. A server sends only four letters at a time; more are allowed here, to find
+/// the limit of the queue and the bus.
 const CONCURRENCY: usize = 32;
 
 fn main() {
@@ -78,7 +79,7 @@ fn main() {
         let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::new(db.clone()));
         measure(&[(db.clone(), Arc::clone(&bus)), (db, bus)]).await;
 
-        println!("\nRabbitMQ, on PostgreSQL, two processes' worth of connections");
+        println!("\nRabbitMQ, on PostgreSQL, with the connections of two processes");
         let (store, broker) = (TestDb::postgres().await, TestBroker::new().await);
         let floor = broker::confirmed_per_second(broker.url(), Duration::from_secs(5))
             .await
@@ -95,7 +96,7 @@ fn main() {
             processes.push((db, bus));
         }
         let relayed = measure(&processes).await;
-        println!("  facts relayed per message that the broker confirms: {:.2}", relayed / floor);
+        println!("  facts relayed, divided by messages confirmed: {:.2}", relayed / floor);
     });
 }
 
@@ -107,67 +108,67 @@ async fn open(store: &TestDb) -> Db {
 
 /// Measures everything on two processes. Returns the number of facts relayed per second.
 async fn measure(processes: &[(Db, Arc<dyn Bus>)]) -> f64 {
-    let [(here, to), (there, from)] = processes else { return 0.0 };
-    let mut heard = Heard::start(there, from).await;
+    let [(sender, sender_bus), (receiver, receiver_bus)] = processes else { return 0.0 };
+    let mut received = ReceivedFacts::start(receiver, receiver_bus).await;
     for first in (0..BACKLOG).step_by(1_000) {
-        publish(here, (first..first.saturating_add(1_000)).map(changed)).await;
+        publish(sender, (first..first.saturating_add(1_000)).map(account_changed)).await;
     }
     let began = Instant::now();
-    let running = Running::start(here, to);
+    let relay = RelayLoops::start(sender, sender_bus);
     for _ in 0..BACKLOG {
-        heard.next().await;
+        received.next().await;
     }
     let relayed = rate(BACKLOG, began.elapsed());
     println!("  facts relayed                 {relayed:>9.0}/s  ({BACKLOG} waiting)");
 
     let sent = Times::default();
-    let writer = steady(here.clone(), sent.clone(), changed);
+    let writer = steady(sender.clone(), sent.clone(), account_changed);
     let mut delays = Vec::new();
     for _ in 0..STEADY {
-        if let Fact::AccountChanged { account } = heard.next().await.fact {
+        if let Fact::AccountChanged { account } = received.next().await.fact {
             delays.extend(sent.since(account.0.as_u128()));
         }
     }
     writer.await.expect("the writer does not panic");
-    say("from commit to received", &mut delays);
+    print_percentiles("from commit to received", &mut delays);
 
-    let (worker, done) = start_worker(there, from);
+    let (worker, done) = start_worker(receiver, receiver_bus);
     let began = Instant::now();
     for first in (0..TASKS).step_by(1_000) {
-        publish(here, (first..first.saturating_add(1_000)).map(reserved)).await;
+        publish(sender, (first..first.saturating_add(1_000)).map(reserved)).await;
     }
-    done.until(TASKS).await;
-    println!("  following tasks done          {:>9.0}/s  ({TASKS} at once)", rate(TASKS, began.elapsed()));
-    done.forget();
+    done.wait_for(TASKS).await;
+    println!("  tasks done                    {:>9.0}/s  ({TASKS} facts)", rate(TASKS, began.elapsed()));
+    done.clear();
     let sent = Times::default();
-    let writer = steady(here.clone(), sent.clone(), reserved);
-    done.until(STEADY).await;
+    let writer = steady(sender.clone(), sent.clone(), reserved);
+    done.wait_for(STEADY).await;
     writer.await.expect("the writer does not panic");
     let mut delays: Vec<Duration> =
-        done.taken().into_iter().filter_map(|(number, at)| sent.until(number, at)).collect();
-    say("from commit to done", &mut delays);
+        done.take().into_iter().filter_map(|(number, at)| sent.elapsed_until(number, at)).collect();
+    print_percentiles("from commit to done", &mut delays);
     worker.claiming.cancel();
-    heard.following.abort();
-    running.end().await;
+    received.projection_loop.abort();
+    relay.end().await;
     relayed
 }
 
-/// Passes on the facts that a process receives, through the loop that runs projections.
-struct Heard {
+/// The facts that a process receives, in order. They come from a projection, which forwards each fact.
+struct ReceivedFacts {
     facts: UnboundedReceiver<Arc<Stamped>>,
-    following: JoinHandle<()>,
+    projection_loop: JoinHandle<()>,
 }
 
-impl Heard {
+impl ReceivedFacts {
     /// Starts at the newest fact.
     async fn start(db: &Db, bus: &Arc<dyn Bus>) -> Self {
         let (sender, facts) = unbounded_channel();
-        let projection = Arc::new(HeardProjection { facts: sender, position: watch::Sender::new(None) });
+        let projection = Arc::new(ForwardingProjection { facts: sender, position: watch::Sender::new(None) });
         let mut position = projection.position.subscribe();
-        let following =
+        let projection_loop =
             tokio::spawn(projections::run(db.clone(), Arc::clone(bus), projection, CancellationToken::new()));
         position.wait_for(Option::is_some).await.expect("the projection runs");
-        Self { facts, following }
+        Self { facts, projection_loop }
     }
 
     async fn next(&mut self) -> Arc<Stamped> {
@@ -175,13 +176,13 @@ impl Heard {
     }
 }
 
-struct HeardProjection {
+struct ForwardingProjection {
     facts: UnboundedSender<Arc<Stamped>>,
     position: watch::Sender<Option<i64>>,
 }
 
 #[async_trait]
-impl Projection for HeardProjection {
+impl Projection for ForwardingProjection {
     fn name(&self) -> &'static str {
         "bench"
     }
@@ -192,7 +193,8 @@ impl Projection for HeardProjection {
 
     async fn apply(&self, batch: &FactBatch) -> Result<(), ProjectionError> {
         for stamped in &batch.facts {
-            let _measured = self.facts.send(Arc::clone(stamped));
+            // The receiver is gone when the measurement is over.
+            let _not_received = self.facts.send(Arc::clone(stamped));
         }
         self.position.send_replace(Some(batch.position));
         Ok(())
@@ -205,12 +207,12 @@ impl Projection for HeardProjection {
 }
 
 /// The relay of a process, and the loop that announces its tasks.
-struct Running {
+struct RelayLoops {
     stop: CancellationToken,
     loops: Vec<JoinHandle<()>>,
 }
 
-impl Running {
+impl RelayLoops {
     fn start(db: &Db, bus: &Arc<dyn Bus>) -> Self {
         let stop = CancellationToken::new();
         let relaying =
@@ -221,13 +223,13 @@ impl Running {
 
     async fn end(self) {
         self.stop.cancel();
-        for running in self.loops {
-            running.await.expect("the loop does not panic");
+        for handle in self.loops {
+            handle.await.expect("the loop does not panic");
         }
     }
 }
 
-fn changed(number: u128) -> Fact {
+fn account_changed(number: u128) -> Fact {
     Fact::AccountChanged { account: AccountId(Uuid::from_u128(number)) }
 }
 
@@ -247,12 +249,12 @@ fn steady(db: Db, sent: Times, fact: fn(u128) -> Fact) -> JoinHandle<()> {
         for number in 0..STEADY {
             tick.tick().await;
             publish(&db, std::iter::once(fact(number))).await;
-            sent.note(number);
+            sent.record(number);
         }
     })
 }
 
-/// The times of numbered events.
+/// The times at which numbered events happened.
 #[derive(Clone, Default)]
 struct Times(Arc<Mutex<HashMap<u128, Instant>>>);
 
@@ -261,52 +263,55 @@ impl Times {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, number: u128) {
+    fn record(&self, number: u128) {
         self.locked().insert(number, Instant::now());
     }
 
-    /// Returns the time since an event, or zero if it was received before its writer had recorded its commit.
+    /// Returns the time since an event, or zero if it was not recorded yet: a fact may be received before its
+    /// writer has recorded the commit.
     fn since(&self, number: u128) -> Option<Duration> {
         Some(self.locked().get(&number).map_or(Duration::ZERO, Instant::elapsed))
     }
 
-    fn until(&self, number: u128, at: Instant) -> Option<Duration> {
+    /// Returns the time from an event until `at`, or `None` if the event was not recorded.
+    fn elapsed_until(&self, number: u128, at: Instant) -> Option<Duration> {
         self.locked().get(&number).map(|sent| at.saturating_duration_since(*sent))
     }
 
-    async fn until_count(&self, count: u128) {
+    async fn wait_for_count(&self, count: u128) {
         while u128::try_from(self.locked().len()).unwrap_or(0) < count {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 }
 
-/// Does nothing but record the time.
+/// The times at which tasks ran, by the number in their checkout's id.
 #[derive(Clone, Default)]
-struct Done(Times);
+struct TaskTimes(Times);
 
-impl Done {
-    async fn until(&self, count: u128) {
-        self.0.until_count(count).await;
+impl TaskTimes {
+    async fn wait_for(&self, count: u128) {
+        self.0.wait_for_count(count).await;
     }
 
-    fn forget(&self) {
+    fn clear(&self) {
         self.0.locked().clear();
     }
 
-    fn taken(&self) -> HashMap<u128, Instant> {
+    fn take(&self) -> HashMap<u128, Instant> {
         std::mem::take(&mut *self.0.locked())
     }
 }
 
-/// Replaces the task that sends the letter about a hold: it only records that it runs.
+/// A task with the kind and the payload of [`SendMail`] for the letter about a hold. It only records when it
+/// runs.
 #[derive(Serialize, Deserialize)]
-struct NoteMail {
+struct RecordMail {
     letter: HeldLetter,
 }
 
-impl Task for NoteMail {
-    type Context = Done;
+impl Task for RecordMail {
+    type Context = TaskTimes;
 
     const KIND: &'static str = SendMail::KIND;
     const QUEUE: Queue = SendMail::QUEUE;
@@ -316,14 +321,14 @@ impl Task for NoteMail {
         self.letter.checkout.to_string()
     }
 
-    async fn run(self, _: &Attempt, done: &Done) -> Result<(), TaskError> {
-        done.0.note(self.letter.checkout.0.as_u128());
+    async fn run(self, _: &Attempt, done: &TaskTimes) -> Result<(), TaskError> {
+        done.0.record(self.letter.checkout.0.as_u128());
         Ok(())
     }
 }
 
-fn start_worker(db: &Db, bus: &Arc<dyn Bus>) -> (StopSignal, Done) {
-    let (done, stop) = (Done::default(), StopSignal::default());
+fn start_worker(db: &Db, bus: &Arc<dyn Bus>) -> (StopSignal, TaskTimes) {
+    let (done, stop) = (TaskTimes::default(), StopSignal::default());
     let worker = QueueWorker {
         db: db.clone(),
         desk: DeskActivity::default(),
@@ -331,7 +336,7 @@ fn start_worker(db: &Db, bus: &Arc<dyn Bus>) -> (StopSignal, Done) {
         queue: Queue::Mail,
         concurrency: CONCURRENCY,
         task_time_max: Duration::from_secs(30),
-        kinds: TaskKinds::default().with::<NoteMail>(done.clone()),
+        kinds: TaskKinds::default().with::<RecordMail>(done.clone()),
     };
     tokio::spawn(worker.run(stop.clone()));
     (stop, done)
@@ -341,16 +346,16 @@ fn rate(count: u128, time: Duration) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / time.as_secs_f64()
 }
 
-fn say(what: &str, delays: &mut [Duration]) {
+fn print_percentiles(what: &str, delays: &mut [Duration]) {
     delays.sort_unstable();
     let at = |percent: usize| {
-        let place = delays
+        let index = delays
             .len()
             .saturating_mul(percent)
             .checked_div(100)
             .unwrap_or(0)
             .min(delays.len().saturating_sub(1));
-        delays.get(place).map_or(0.0, |delay| delay.as_secs_f64() * 1_000.0)
+        delays.get(index).map_or(0.0, |delay| delay.as_secs_f64() * 1_000.0)
     };
     let per_second = 1_000_u128.checked_div(EVERY.as_millis()).unwrap_or(0);
     println!("  {what:<28} p50 {:>6.1} ms, p99 {:>6.1} ms  ({per_second}/s)", at(50), at(99));

@@ -15,7 +15,8 @@ pub enum ParcelError {
     Length,
 }
 
-/// The weight of one packed unit. 0 means unknown, or nothing to carry.
+/// The weight of one packed unit, in grams. 0 means that the weight is unknown, or that there is nothing to
+/// ship.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Grams(i32);
 
@@ -30,8 +31,8 @@ impl Grams {
 }
 
 impl From<Grams> for i32 {
-    fn from(size: Grams) -> Self {
-        size.0
+    fn from(weight: Grams) -> Self {
+        weight.0
     }
 }
 
@@ -50,7 +51,7 @@ impl TryFrom<i32> for Grams {
 
 stored_number!(Grams as i32, Int, Integer, "a weight of 0 to 100,000 g");
 
-/// The length of one side of a unit's parcel. 0 means unknown.
+/// The length of one side of a unit's parcel, in millimetres. 0 means that the length is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Millimetres(i32);
 
@@ -65,8 +66,8 @@ impl Millimetres {
 }
 
 impl From<Millimetres> for i32 {
-    fn from(size: Millimetres) -> Self {
-        size.0
+    fn from(length: Millimetres) -> Self {
+        length.0
     }
 }
 

@@ -1,4 +1,4 @@
-//! Stores and publishes a drop's new state, as returned by [`transition`](super::state::transition).
+//! Stores a drop's new state, which [`transition`](super::state::transition) has returned.
 
 use chrono::{DateTime, Utc};
 use sea_orm::DbErr;
@@ -9,8 +9,8 @@ use super::{
 };
 use crate::platform::{Tx, audit, facts::Fact, outbox};
 
-/// Stores the state of a drop whose row is locked, publishes its fact and records it in the audit log.
-/// Returns the drop in its new state.
+/// Stores the new state of a drop, publishes the fact [`Fact::DropChanged`], and records the change in the
+/// audit log. The drop's row must be locked. Returns the drop in its new state.
 pub(crate) async fn enter_state(
     tx: &Tx,
     drop: Drop,

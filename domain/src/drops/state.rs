@@ -1,16 +1,17 @@
-//! The state machine of a drop, and the phase that follows from the state and the clock.
+//! The state machine of a drop, and its phase, which is computed from the state and the clock.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{DeriveActiveEnum, entity::prelude::*};
 
-/// The stored state of a drop. Scheduled, open and closed are not states: they follow from the clock.
+/// The stored state of a drop. Whether a published drop is scheduled, open or closed is not stored: see
+/// [`DropPhase`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 pub enum DropState {
     /// The drop is being prepared; only its creator sees it.
     #[sea_orm(string_value = "DRAFT")]
     Draft,
-    /// The drop is published. The clock decides whether it is scheduled, open or closed.
+    /// The drop is published.
     #[sea_orm(string_value = "PUBLISHED")]
     Published,
     /// The drop was cancelled.
@@ -29,7 +30,7 @@ pub enum DropEvent {
     Cancel,
 }
 
-/// The error for an event that is not allowed in the current state.
+/// The error of [`transition`] for an event that is not allowed in the current state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the event {event:?} is not allowed while the drop is {state:?}")]
 pub struct BadDropTransition {
@@ -39,7 +40,7 @@ pub struct BadDropTransition {
     pub event: DropEvent,
 }
 
-/// Returns the state that follows an event. This function alone decides changes of state.
+/// Returns the state of a drop after an event. Every change of state is decided here.
 pub fn transition(state: DropState, event: DropEvent) -> Result<DropState, BadDropTransition> {
     match (state, event) {
         (DropState::Draft, DropEvent::Publish) => Ok(DropState::Published),

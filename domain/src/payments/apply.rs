@@ -1,4 +1,5 @@
-//! Apply: brings a payment, and what it is for, to the state that the gateway reports.
+//! Applies a gateway's report: brings a payment, and what it pays for, to the state that the gateway
+//! reports.
 
 use chrono::{DateTime, Utc};
 use sea_orm::DbErr;
@@ -30,7 +31,7 @@ pub enum ApplyRefusal {
     #[error("no such payment")]
     UnknownPayment,
     /// The amount or the currency differs from what we requested.
-    #[error("the gateway reports another amount than was requested")]
+    #[error("the gateway reports a different amount than was requested")]
     WrongAmount,
 }
 
@@ -42,12 +43,12 @@ enum IntentSource<'a> {
     /// From a webhook with this event id.
     Webhook(&'a str),
     /// From polling, because no webhook had arrived.
-    Asked,
+    Polled,
 }
 
-/// Brings a payment, and what it is for, to the state that the gateway reports. Reports may come in any order
-/// and repeatedly. `event` is the id of the webhook that reported the intent, if any; it is marked as applied
-/// in the same transaction.
+/// Brings a payment, and what it pays for, to the state that the gateway reports. Reports may come in any
+/// order and repeatedly. `event` is the id of the webhook that reported the intent, if any; it is marked as
+/// applied in the same transaction.
 pub async fn apply(
     db: &Db,
     scope: &SystemScope,
@@ -56,7 +57,7 @@ pub async fn apply(
     intent: &Intent,
     event: Option<&str>,
 ) -> Result<(), OpError<ApplyRefusal>> {
-    apply_told(
+    apply_report(
         db,
         scope,
         payables,
@@ -75,16 +76,16 @@ pub(crate) async fn apply_asked(
     gateway: &str,
     intent: &Intent,
 ) -> Result<(), OpError<ApplyRefusal>> {
-    apply_told(db, scope, payables, gateway, intent, IntentSource::Asked).await
+    apply_report(db, scope, payables, gateway, intent, IntentSource::Polled).await
 }
 
-async fn apply_told(
+async fn apply_report(
     db: &Db,
     scope: &SystemScope,
     payables: &Payables,
     gateway: &str,
     intent: &Intent,
-    told: IntentSource<'_>,
+    source: IntentSource<'_>,
 ) -> Result<(), OpError<ApplyRefusal>> {
     let unknown = || OpError::refuse(ApplyRefusal::UnknownPayment);
     let unlocked = payment_row::by_id(db.reader(), intent.payment).await?.ok_or_else(unknown)?;
@@ -102,18 +103,19 @@ async fn apply_told(
         if intent.amount != payment.amount() || intent.captured.minor > payment.amount_minor {
             return Err(OpError::refuse(ApplyRefusal::WrongAmount));
         }
-        let is_answer = match told {
+        let is_answer = match source {
             IntentSource::Answer => true,
             IntentSource::Webhook(event) => {
                 webhook::mark_applied(tx, gateway, event).await?;
                 false
             }
-            IntentSource::Asked => false,
+            IntentSource::Polled => false,
         };
-        // Our own call is still to be made, or its answer is still to be applied: the report is about an
-        // earlier choice.
-        let waits = payment.queued_at.is_some() && !is_answer;
-        if waits && matches!(intent.state, IntentState::RequiresMethod | IntentState::RequiresAction) {
+        // The buyer has chosen a means of payment, and our call to the gateway was not made yet, or its
+        // answer was not applied yet. So a report that the gateway waits for the buyer is about an earlier
+        // choice.
+        let is_in_queue = payment.queued_at.is_some() && !is_answer;
+        if is_in_queue && matches!(intent.state, IntentState::RequiresMethod | IntentState::RequiresAction) {
             return Ok(());
         }
         let repeated = payment.state == PaymentState::Succeeded;
@@ -121,7 +123,7 @@ async fn apply_told(
         if repeated {
             return Ok(());
         }
-        PaymentChange { tx, now, locked: locked.as_ref() }.take(payment, intent, next).await?;
+        PaymentChange { tx, now, locked: locked.as_ref() }.enter(payment, intent, next).await?;
         Ok(faults::point(Point::ApplyWritten).await?)
     })
     .await?;
@@ -136,7 +138,7 @@ struct PaymentChange<'a> {
 }
 
 impl PaymentChange<'_> {
-    async fn take(
+    async fn enter(
         &self,
         mut payment: Payment,
         intent: &Intent,
@@ -176,8 +178,8 @@ impl PaymentChange<'_> {
     }
 }
 
-/// Books a captured payment and allocates it to reservations. If the payment came too late or over a limit,
-/// queues a refund of all of it.
+/// Books a captured payment and allocates it to reservations. If the payment came too late or exceeds a
+/// limit, queues a refund of the whole payment.
 async fn settle(tx: &Tx, payment: &Payment, settlement: &Settlement) -> Result<(), DbErr> {
     let parts: Vec<(ReservationId, i64)> =
         settlement.shares.iter().map(|share| (share.reservation, share.amount_minor)).collect();
@@ -191,8 +193,8 @@ async fn settle(tx: &Tx, payment: &Payment, settlement: &Settlement) -> Result<(
     }
 }
 
-/// Returns the hash that we store of a means of payment. It is enough to recognise the means and no more. It
-/// is the same in all drops and for all buyers.
+/// Returns the hash by which we recognise a means of payment. It reveals nothing else about the means. The
+/// same means has the same hash in all drops and for all buyers.
 fn hash_of_means(gateway: &str, fingerprint: &str) -> Vec<u8> {
     Sha256::digest(format!("{gateway}:{fingerprint}")).to_vec()
 }

@@ -1,7 +1,7 @@
 //! The port to a payment gateway. The crate `payments` contains the implementations.
 //!
-//! An implementation stores nothing of ours. Every call carries an idempotency key that is derived from rows
-//! stored before the call, so that a call whose answer was lost can be repeated.
+//! An implementation does not touch our records of payments. Every call carries an idempotency key that is
+//! derived from rows stored before the call, so that a call whose answer was lost can be repeated.
 
 use std::fmt;
 
@@ -22,9 +22,9 @@ pub enum GatewayMode {
 /// The identity of a gateway: the service, our account there, and the mode. Each payment stores it, so that
 /// its later calls go to the account that holds its money.
 ///
-/// The text of the default account in test mode is the name alone, such as `sandbox`. The text of any other
-/// identity names all three parts, such as `stripe/acct_1F7/live`. These texts are stored, so they must never
-/// change.
+/// An identity is stored as a text, whose form must never change. The text of the default account in test
+/// mode is the gateway's name alone, such as `sandbox`. The text of any other identity has all three parts,
+/// such as `stripe/acct_1F7/live`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct GatewayIdentity {
     name: &'static str,
@@ -40,7 +40,7 @@ impl GatewayIdentity {
     const PART_BYTES_MAX: usize = 100;
 
     /// Returns the identity of an account at a gateway, or `None` if the name or the account is not plain.
-    /// Plain text has 1 to 100 bytes of ASCII letters, digits, `_` and `-`.
+    /// A plain text has 1 to 100 bytes, which are ASCII letters, digits, `_` and `-`.
     pub fn new(name: &'static str, account: &str, mode: GatewayMode) -> Option<Self> {
         let plain = |part: &str| {
             let fits = (1..=Self::PART_BYTES_MAX).contains(&part.len());
@@ -109,7 +109,7 @@ pub enum IntentState {
     /// The buyer must complete an action at `action_url`, such as strong customer authentication or a bank's
     /// page.
     RequiresAction,
-    /// The payment was accepted; the outcome comes later.
+    /// The gateway has accepted the means of payment; whether the money is captured is decided later.
     Processing,
     /// The money was captured.
     Succeeded,
@@ -117,7 +117,7 @@ pub enum IntentState {
     Cancelled,
 }
 
-/// A gateway's view of one payment.
+/// A gateway's record of one payment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intent {
     /// The gateway's id of the intent.
@@ -153,7 +153,7 @@ pub struct NewIntent {
 pub struct GatewayEvent {
     /// The gateway's id of the event. Repeated deliveries carry the same id.
     pub id: String,
-    /// The intent that the event is about; `None` for kinds of events that do not concern us.
+    /// The gateway's id of the intent that the event is about; `None` for kinds of events that we ignore.
     pub intent: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The register of personal data in payments, refunds, the ledger and the webhook inbox.
+//! The register of the personal data in payments, refunds, the ledger and the webhook inbox.
 
 use crate::platform::personal_data::{
     Classification::{Personal, Plain, Secret},
@@ -58,7 +58,7 @@ pub const REGISTER: Register = Register {
                         export: Export::Withheld("a hash is of no use to the person"),
                         erase: Erase::Null,
                         keep: KeepUntil::Erasure,
-                        why: "limits per person apply to everybody who pays with the same means",
+                        why: "buyers who pay with the same means count as one person for a limit per person",
                     }),
                 ),
             ],
@@ -102,7 +102,8 @@ pub const REGISTER: Register = Register {
                         export: Export::Withheld("a copy of what the gateway holds and exports"),
                         erase: Erase::WithRow,
                         keep: KeepUntil::Days(30),
-                        why: "repeated deliveries are recognised by it, and failures can be investigated",
+                        why: "the row recognises repeated deliveries; the body is for the investigation of \
+                              failures",
                     }),
                 ),
             ],

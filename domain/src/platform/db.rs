@@ -1,11 +1,11 @@
 //! The database: [`in_tx`] is the only way to write to it, and [`read_in`] the only way to read a tenant's
 //! rows.
 //!
-//! On PostgreSQL both run within the *second wall* when they are done [`By`] a tenant: the transaction has
-//! the role [`TENANT_ROLE`], for which row-level security shows and accepts only rows of that tenant. So a
-//! forgotten `WHERE creator_id = …` finds no rows of other tenants. The wall protects against our own
-//! mistakes, not against injected SQL: anybody who can send statements can also send `SET ROLE NONE`. SQLite
-//! has no such wall.
+//! On PostgreSQL, work that is done for a tenant (see [`By`]) runs within the *second wall*: its transaction
+//! has the role [`TENANT_ROLE`], and row-level security lets that role read and write only the tenant's rows.
+//! So a query without its `WHERE creator_id = …` finds no rows of other tenants. The wall protects against
+//! our own mistakes, not against injected SQL: anybody who can send statements can also send `SET ROLE NONE`.
+//! SQLite has no such wall.
 
 use std::{
     ops::AsyncFnOnce,
@@ -32,8 +32,8 @@ use super::{
     tasks::{Due, Queue},
 };
 
-/// The role of a tenant's transactions on PostgreSQL. Roles belong to a server, not to a database. So the
-/// name is the same everywhere and never changes.
+/// The role of a tenant's transactions on PostgreSQL. Roles belong to a server, not to one of its databases,
+/// so all databases share this name, and it must never change.
 pub const TENANT_ROLE: &str = "smallrun_tenant";
 
 /// The database, with the ports that every operation needs: time and randomness. It is cheap to clone.
@@ -50,7 +50,7 @@ struct Inner {
     commits: watch::Sender<u64>,
     due: Arc<Due>,
     statements: Arc<AtomicU64>,
-    /// How far the database's clock is ahead of this process's clock.
+    /// How far the database's clock was ahead of this process's clock when it was last read.
     ahead_micros: Arc<AtomicI64>,
 }
 
@@ -114,7 +114,8 @@ impl Db {
         &self.0.readers
     }
 
-    /// Returns the connection that may change the schema, for migrations, which run before anything else.
+    /// Returns the connection that may change the schema. It is for migrations, which run before anything
+    /// else.
     pub fn schema_connection(&self) -> &DatabaseConnection {
         &self.0.writer
     }
@@ -182,8 +183,9 @@ impl Db {
         self.0.commits.send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    /// Returns, by queue, how many tasks this process has queued to run at once since the last call, for a
-    /// bus to announce to the workers. Queues without any are left out.
+    /// Returns how many tasks this process has queued on each queue since the last call, counting only those
+    /// that can run immediately. Queues without such tasks are left out. A bus announces the numbers to
+    /// workers.
     pub fn take_due(&self) -> Vec<(Queue, u32)> {
         self.0.due.take()
     }
@@ -208,7 +210,7 @@ impl Tx {
         &self.inner
     }
 
-    /// Returns the inserts that wait to be run together.
+    /// Returns the inserts that are collected to be run together.
     pub(super) fn kept(&self) -> &PendingInserts {
         &self.kept
     }
@@ -223,7 +225,8 @@ impl Tx {
         self.actor
     }
 
-    /// Returns the time of this process when the transaction began, for timestamps, not for decisions.
+    /// Returns the time of this process when the transaction began. It is for timestamps; decisions are based
+    /// on [`Tx::decision_now`].
     pub fn now(&self) -> DateTime<Utc> {
         self.now
     }
@@ -233,7 +236,8 @@ impl Tx {
         self.db.0.machine_clock.machine_now()
     }
 
-    /// Returns the time to decide by; read it after the lock is granted.
+    /// Reads the time that a decision is based on (see [`Clock::decision_now`]). Call it after the lock that
+    /// the decision needs is granted.
     pub async fn decision_now(&self) -> Result<DateTime<Utc>, DbErr> {
         let before = self.db.now();
         let decided = self.db.0.clock.decision_now(&self.inner).await?;
@@ -247,9 +251,9 @@ impl Tx {
     }
 
     /// Makes PostgreSQL walk an index in its order for the rest of the transaction, instead of collecting
-    /// rows and sorting them. Tables that serve as queues change faster than their statistics, which say that
-    /// there is hardly a row. And until a vacuum, a bitmap includes the many index entries of rows that have
-    /// left the queue.
+    /// rows and sorting them. It is for tables that serve as queues. They change faster than their
+    /// statistics, so the planner takes them for nearly empty. And until a vacuum, a bitmap scan visits the
+    /// index entries of the many rows that have left the queue.
     pub(crate) async fn walk_indexes(&self) -> Result<(), DbErr> {
         if self.db.backend() == DbBackend::Postgres {
             let sql = "SELECT set_config('enable_bitmapscan', 'off', true), \
@@ -270,28 +274,28 @@ impl Tx {
         self.db.entropy()
     }
 
-    /// Runs `work` outside the second wall, in the same transaction. It is for changes that a rule, and not
-    /// the tenant, makes to rows of others. For example, a cancelled drop releases its buyers' whole
-    /// checkouts, including lines of other creators. Review each call: the work must not depend on the
-    /// tenant's wishes. Functions that write the platform's own tables (tasks, timers, idempotency keys) call
-    /// this themselves.
+    /// Runs `work` outside the second wall, in the same transaction. It is for changes to other tenants' rows
+    /// that a rule of the marketplace requires. For example, a cancelled drop releases its buyers' whole
+    /// checkouts, including lines of other creators. Review each call: the tenant must not be able to choose
+    /// what the work changes. Functions that write the platform's own tables (tasks, timers, idempotency
+    /// keys) call this themselves.
     ///
-    /// It costs two statements within the wall, and none outside it.
+    /// It costs two statements if the transaction is within the wall, and none otherwise.
     pub(crate) async fn beyond_wall<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: AsyncFnOnce() -> Result<T, E>,
         E: From<DbErr>,
     {
-        let Some(wall) = self.wall.as_ref().filter(|wall| !wall.is_passed.load(Ordering::Relaxed)) else {
+        let Some(wall) = self.wall.as_ref().filter(|wall| !wall.is_outside.load(Ordering::Relaxed)) else {
             return work().await;
         };
         set_role(&self.inner, &wall.role_before).await?;
-        wall.is_passed.store(true, Ordering::Relaxed);
+        wall.is_outside.store(true, Ordering::Relaxed);
         let done = work().await;
-        wall.is_passed.store(false, Ordering::Relaxed);
+        wall.is_outside.store(false, Ordering::Relaxed);
         let back = set_role(&self.inner, TENANT_ROLE).await;
-        // A failed transaction accepts nothing but its end, so setting the role fails too. Its own error
-        // tells the reason.
+        // If a statement of `work` failed, the transaction accepts only a rollback, so setting the role fails
+        // too. The error of `work` is the cause, so it is the one to return.
         let done = done?;
         back?;
         Ok(done)
@@ -313,7 +317,8 @@ impl Tx {
         done
     }
 
-    /// Runs `work` to learn its result: its changes are always rolled back, and the transaction continues.
+    /// Runs `work` within a savepoint and returns its result. Its changes are always rolled back, and the
+    /// transaction continues.
     pub(crate) async fn rehearsed<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: AsyncFnOnce() -> Result<T, E>,
@@ -326,7 +331,7 @@ impl Tx {
         done
     }
 
-    /// Marks that this transaction leaves work behind, so that workers wake after the commit.
+    /// Marks that this transaction leaves work behind, so that its commit wakes the relay and the workers.
     pub(crate) fn leaves_work(&self) {
         self.left_work.store(true, Ordering::Relaxed);
     }
@@ -340,15 +345,16 @@ impl Tx {
 
 /// The state needed to leave the second wall within a transaction.
 struct Wall {
-    /// The role outside the wall: `none`, unless the operator set another one for the database's user.
+    /// The role to restore outside the wall: `none`, unless the operator has set a role for the database's
+    /// user.
     role_before: String,
     /// Whether the transaction is outside the wall at the moment.
-    is_passed: AtomicBool,
+    is_outside: AtomicBool,
 }
 
-/// Puts a transaction within the second wall until it ends, with one statement. Afterwards the connection has
-/// its former role.
-async fn wall_in(tx: &DatabaseTransaction, tenant: CreatorId, access: TxMode) -> Result<Wall, DbErr> {
+/// Puts a transaction within the second wall until it ends, with one statement. After the transaction,
+/// the connection has its former role again.
+async fn enter_wall(tx: &DatabaseTransaction, tenant: CreatorId, access: TxMode) -> Result<Wall, DbErr> {
     let read_only = match access {
         TxMode::ReadOnly => ", set_config('transaction_read_only', 'on', true)",
         TxMode::ReadWrite => "",
@@ -362,7 +368,7 @@ async fn wall_in(tx: &DatabaseTransaction, tenant: CreatorId, access: TxMode) ->
         Statement::from_sql_and_values(DbBackend::Postgres, sql, [tenant.uuid().to_string().into()]);
     let row = tx.query_one_raw(statement).await?;
     let row = row.ok_or_else(|| DbErr::RecordNotFound("set_config".to_owned()))?;
-    Ok(Wall { role_before: row.try_get("", "role_before")?, is_passed: AtomicBool::new(false) })
+    Ok(Wall { role_before: row.try_get("", "role_before")?, is_outside: AtomicBool::new(false) })
 }
 
 async fn set_role(tx: &DatabaseTransaction, role: &str) -> Result<(), DbErr> {
@@ -377,8 +383,8 @@ enum TxMode {
     ReadWrite,
 }
 
-/// Runs `work` in one transaction: commits if it returns `Ok`, rolls back otherwise. A tenant's transaction
-/// runs within the second wall.
+/// Runs `work` in one transaction: commits if `work` returns `Ok`, and rolls back otherwise. A tenant's
+/// transaction runs within the second wall.
 ///
 /// On SQLite the transaction is `IMMEDIATE`: it takes the write lock at its first statement, because a
 /// transaction that reads first and writes later fails under contention.
@@ -415,7 +421,7 @@ where
     let tenant = by.into().tenant.filter(|_| db.has_wall());
     let Some(tenant) = tenant else { return work(&db.reader().into()).await };
     let tx = begin_on(&db.0.readers).await?;
-    wall_in(&tx, tenant, TxMode::ReadOnly).await?;
+    enter_wall(&tx, tenant, TxMode::ReadOnly).await?;
     let read = work(&(&tx).into()).await;
     // There is nothing to commit; the rollback restores the connection's role.
     let ended = tx.rollback().await;
@@ -427,7 +433,7 @@ where
 async fn begin(db: &Db, by: By) -> Result<Tx, DbErr> {
     let inner = begin_on(&db.0.writer).await?;
     let wall = match by.tenant.filter(|_| db.has_wall()) {
-        Some(tenant) => Some(wall_in(&inner, tenant, TxMode::ReadWrite).await?),
+        Some(tenant) => Some(enter_wall(&inner, tenant, TxMode::ReadWrite).await?),
         None => None,
     };
     let (left_work, due) = (AtomicBool::new(false), Due::default());
@@ -461,9 +467,12 @@ where
     row.into_active_model().reset_all()
 }
 
-/// Returns whether a failure comes from the connection or from contention, so that the same request may
-/// succeed a moment later. The outcome of a commit that failed in this way is unknown.
-#[expect(clippy::wildcard_enum_match_arm, reason = "foreign enums: what is not listed does not pass")]
+/// Returns whether a failure is transient: it comes from the connection or from contention, so the same
+/// request may succeed a moment later. The outcome of a commit that failed in this way is unknown.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "enums of other crates: an error that is not listed is permanent"
+)]
 pub(crate) fn is_passing(error: &DbErr) -> bool {
     match error {
         DbErr::ConnectionAcquire(_) => true,
@@ -474,7 +483,7 @@ pub(crate) fn is_passing(error: &DbErr) -> bool {
             // PostgreSQL's codes have five characters: connection exceptions, a server that is shutting down,
             // and a transaction that lost to another one. SQLite's codes are numbers: SQLITE_BUSY and
             // SQLITE_LOCKED are the lower byte of an extended code.
-            SqlxError::Database(told) => told.code().is_some_and(|code| match code.len() {
+            SqlxError::Database(failed) => failed.code().is_some_and(|code| match code.len() {
                 5 => code.starts_with("08") || code.starts_with("57P") || code == "40001" || code == "40P01",
                 _ => code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6)),
             }),

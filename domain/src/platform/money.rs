@@ -12,14 +12,14 @@ use serde::{Deserialize, Serialize};
 
 use super::stored::misread;
 
-/// An active ISO 4217 currency that has minor units.
+/// An active ISO 4217 currency for which the standard defines a number of decimals (zero for JPY).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Currency(Iso);
 
 /// Why an amount could not be read or computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MoneyError {
-    /// The text is not a known three-letter code of ISO 4217.
+    /// The text is not the three-letter code of a [`Currency`].
     #[error("unknown currency")]
     UnknownCurrency,
     /// The text is not a decimal number in plain digits.
@@ -40,7 +40,7 @@ impl Currency {
     /// Parses a code such as `EUR`, in upper case as in ISO 4217.
     pub fn from_code(code: &str) -> Result<Self, MoneyError> {
         let iso = Iso::from_code(code).ok_or(MoneyError::UnknownCurrency)?;
-        // Codes without a minor unit (gold, testing) are not accepted as money.
+        // For some codes (gold, testing) ISO 4217 defines no decimals. They are not money.
         iso.exponent().map(|_| Self(iso)).ok_or(MoneyError::UnknownCurrency)
     }
 
@@ -183,14 +183,14 @@ impl Money {
 
     /// Returns the sum of two amounts of one currency.
     pub fn plus(self, other: Self) -> Result<Self, MoneyError> {
-        self.same(other)?;
+        self.require_same_currency(other)?;
         let minor = self.minor.checked_add(other.minor).ok_or(MoneyError::Overflow)?;
         Ok(Self::new(minor, self.currency))
     }
 
     /// Returns the difference of two amounts of one currency.
     pub fn minus(self, other: Self) -> Result<Self, MoneyError> {
-        self.same(other)?;
+        self.require_same_currency(other)?;
         let minor = self.minor.checked_sub(other.minor).ok_or(MoneyError::Overflow)?;
         Ok(Self::new(minor, self.currency))
     }
@@ -249,7 +249,7 @@ impl Money {
             .collect()
     }
 
-    fn same(self, other: Self) -> Result<(), MoneyError> {
+    fn require_same_currency(self, other: Self) -> Result<(), MoneyError> {
         if self.currency == other.currency { Ok(()) } else { Err(MoneyError::MixedCurrencies) }
     }
 }
@@ -311,7 +311,7 @@ mod tests {
         }
 
         #[test]
-        fn text_and_back(
+        fn an_amount_is_the_same_after_it_is_written_and_read(
             minor in any::<i64>().prop_filter("representable", |m| *m != i64::MIN),
             code in prop::sample::select(vec!["EUR", "JPY", "KWD"]),
         ) {

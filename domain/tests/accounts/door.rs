@@ -1,4 +1,4 @@
-//! Signing up and signing in.
+//! Signing up and signing in: who gets an account or a session, which letters are sent, and the limits.
 
 use chrono::TimeDelta;
 use domain::{
@@ -20,9 +20,9 @@ use super::{
 };
 
 on_both! {
-    a_new_address_gets_an_account_to_confirm_and_a_letter,
+    a_new_address_gets_an_unconfirmed_account_and_a_letter,
     an_address_is_the_same_however_it_is_typed,
-    a_known_address_gets_the_same_answer_and_its_owner_a_letter,
+    a_known_address_gets_the_same_answer_and_its_owner_gets_a_letter,
     an_unconfirmed_address_gets_its_link_again_and_keeps_its_password,
     two_sign_ups_with_different_passwords_leave_no_valid_password,
     two_sign_ups_at_once_make_one_account,
@@ -37,7 +37,7 @@ on_both! {
     a_refused_try_does_not_refill_the_budget,
 }
 
-async fn a_new_address_gets_an_account_to_confirm_and_a_letter(kit: Kit) {
+async fn a_new_address_gets_an_unconfirmed_account_and_a_letter(kit: Kit) {
     signs_up(&kit, ADA, PASSWORD).await;
     let made = queries::account_by_email(&kit.db, &operator(), &email(ADA)).await.unwrap().unwrap();
     assert_eq!((made.name.as_str(), made.email_confirmed_at, made.admin), ("Ada", None, false));
@@ -53,7 +53,7 @@ async fn an_address_is_the_same_however_it_is_typed(kit: Kit) {
     assert!(tries(&kit, "ADA@example.org", PASSWORD).await.is_ok());
 }
 
-async fn a_known_address_gets_the_same_answer_and_its_owner_a_letter(kit: Kit) {
+async fn a_known_address_gets_the_same_answer_and_its_owner_gets_a_letter(kit: Kit) {
     let known = account(&kit, ADA).await;
     signs_up(&kit, ADA, "another password").await;
     assert_eq!(letters(&kit).await, [letter(&AlreadySignedUpLetter { account: known.id })]);
@@ -75,14 +75,15 @@ async fn an_unconfirmed_address_gets_its_link_again_and_keeps_its_password(kit: 
 }
 
 async fn two_sign_ups_with_different_passwords_leave_no_valid_password(kit: Kit) {
-    signs_up(&kit, ADA, "a stranger's word").await;
-    let stranger = tries(&kit, ADA, "a stranger's word").await.unwrap();
+    signs_up(&kit, ADA, "a stranger's password").await;
+    let stranger = tries(&kit, ADA, "a stranger's password").await.unwrap();
     signs_up(&kit, ADA, PASSWORD).await;
     assert_eq!(viewer(&kit, &stranger.secret).await, None);
     let link = newest_link(&kit).await;
     confirm_email(&kit.db, &door(), &link).await.unwrap();
-    for word in ["a stranger's word", PASSWORD] {
-        assert_eq!(refusal(tries(&kit, ADA, word).await).0, SignInRefusal::BadCredentials, "{word}");
+    for either in ["a stranger's password", PASSWORD] {
+        let refused = refusal(tries(&kit, ADA, either).await);
+        assert_eq!(refused.0, SignInRefusal::BadCredentials, "{either}");
     }
 }
 
@@ -126,26 +127,26 @@ async fn sign_ups_from_one_network_are_limited(kit: Kit) {
 
 async fn signing_in_opens_a_session(kit: Kit) {
     let known = account(&kit, ADA).await;
-    let begun = signs_in(&kit, ADA).await;
-    assert!(begun.secret.expose().starts_with("sr_ses_"));
-    assert_eq!(begun.session.expires_at, Kit::start() + TimeDelta::days(30));
+    let signed_in = signs_in(&kit, ADA).await;
+    assert!(signed_in.secret.expose().starts_with("sr_ses_"));
+    assert_eq!(signed_in.session.expires_at, Kit::start() + TimeDelta::days(30));
     let expected = AccountViewer {
         account: known.id,
-        session: begun.session.id,
+        session: signed_in.session.id,
         lent: false,
         person: Some(domain::accounts::person_key(&email(ADA))),
         admin: false,
         memberships: vec![],
     };
-    assert_eq!(begun.viewer, Viewer::Account(expected));
-    assert_eq!(viewer(&kit, &begun.secret).await, Some(begun.viewer));
+    assert_eq!(signed_in.viewer, Viewer::Account(expected));
+    assert_eq!(viewer(&kit, &signed_in.secret).await, Some(signed_in.viewer));
     assert_eq!(audit_actions(&kit).await, ["account.create", "session.open"]);
 }
 
 async fn an_unconfirmed_address_may_sign_in_and_stays_unconfirmed(kit: Kit) {
     signs_up(&kit, ADA, PASSWORD).await;
-    let Viewer::Account(begun) = signs_in(&kit, ADA).await.viewer else { unreachable!() };
-    assert!(begun.person.is_none());
+    let Viewer::Account(signed_in) = signs_in(&kit, ADA).await.viewer else { unreachable!() };
+    assert!(signed_in.person.is_none());
 }
 
 async fn a_wrong_password_and_an_unknown_address_get_the_same_answer(kit: Kit) {

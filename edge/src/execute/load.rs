@@ -2,8 +2,9 @@
 //!
 //! The load is measured by how long operations wait before they run. This needs neither the number of
 //! processors nor an estimate of costs (as in CoDel: Nichols and Jacobson, "Controlling Queue Delay", ACM
-//! Queue 10(5), 2012). The [`Class`] of a document decides what is shed first. Between two thresholds the
-//! share of shed requests grows with the wait, so that the load does not swing between all and nothing.
+//! Queue 10(5), 2012). The [`Class`] of a document decides what is shed first. Between two thresholds of
+//! the wait, the share of shed requests grows with the wait, so that the load does not swing between all and
+//! nothing.
 
 use std::{
     sync::{
@@ -20,22 +21,24 @@ const WAIT: &str = "smallrun_graphql_wait_seconds";
 
 /// The weight of the newest wait in the moving average.
 const WEIGHT: f64 = 0.1;
-/// The fraction of the shedding threshold from which on a crowded backend counts as overload.
+/// When the backend is crowded, shedding starts at this fraction of the usual wait.
 const CROWDED_FROM: f64 = 0.25;
 /// A measurement older than this is ignored.
-const OLD: Duration = Duration::from_secs(1);
-/// One of this many requests is let through under any load, so that its wait shows when the overload ends.
-const ONE_IN: u64 = 50;
-/// When a shed request may be retried.
+const AGE_MAX: Duration = Duration::from_secs(1);
+/// Of this many requests, one is let through under any load, so that its wait shows when the overload ends.
+const PROBE_EVERY: u64 = 50;
+/// The delay after which a client may retry a shed request.
 pub(super) const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// The load of this process.
 #[derive(Debug)]
 pub(super) struct LoadMonitor {
-    /// The wait from which on requests are shed, in seconds; infinite when shedding is disabled.
+    /// The wait, in seconds, of which the thresholds of each class are multiples (see [`Shedding`]). It is
+    /// infinite if shedding is disabled.
     from_secs: f64,
     waits: Mutex<Waits>,
-    asked: AtomicU64,
+    /// The number of requests so far that could be shed.
+    candidates: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -45,13 +48,13 @@ struct Waits {
 }
 
 impl LoadMonitor {
-    /// Sheds from the given wait on; zero disables shedding.
+    /// Creates a monitor with [`Settings::shed_from`](crate::Settings::shed_from); zero disables shedding.
     pub(super) fn new(from: Duration) -> Self {
         let from_secs = if from.is_zero() { f64::INFINITY } else { from.as_secs_f64() };
         Self {
             from_secs,
             waits: Mutex::new(Waits { mean_secs: 0.0, measured_at: Instant::now() }),
-            asked: AtomicU64::new(0),
+            candidates: AtomicU64::new(0),
         }
     }
 
@@ -60,26 +63,28 @@ impl LoadMonitor {
         metrics::histogram!(WAIT).record(waited);
         let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
         let before =
-            if now.saturating_duration_since(waits.measured_at) > OLD { 0.0 } else { waits.mean_secs };
+            if now.saturating_duration_since(waits.measured_at) > AGE_MAX { 0.0 } else { waits.mean_secs };
         *waits =
             Waits { mean_secs: before * (1.0 - WEIGHT) + waited.as_secs_f64() * WEIGHT, measured_at: now };
     }
 
-    fn wait(&self, now: Instant) -> f64 {
+    /// Returns the moving average of the waits, in seconds.
+    fn mean_wait_secs(&self, now: Instant) -> f64 {
         let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.saturating_duration_since(waits.measured_at) > OLD { 0.0 } else { waits.mean_secs }
+        if now.saturating_duration_since(waits.measured_at) > AGE_MAX { 0.0 } else { waits.mean_secs }
     }
 
-    /// Returns whether any request may be shed at present.
+    /// Returns whether requests wait so long that some may be shed. [`LoadMonitor::sheds`] decides which.
     pub(super) fn is_busy(&self, now: Instant) -> bool {
-        self.wait(now) > self.from_secs * CROWDED_FROM
+        self.mean_wait_secs(now) > self.from_secs * CROWDED_FROM
     }
 
-    /// Returns whether a request of this class is shed. When requests wait here and the backend is crowded as
-    /// well, nearly all that may be shed are shed: they would wait here only to be refused there.
+    /// Returns whether to shed a request of this class, and counts it if so. If requests wait here while the
+    /// backend is crowded, nearly all requests of the classes that can be shed are shed: the backend would
+    /// refuse them anyway, after they had waited here.
     pub(super) fn sheds(&self, class: Class, crowded: bool, now: Instant) -> bool {
         let Some(Shedding { from, nearly_all_from }) = class.shed else { return false };
-        let wait = self.wait(now) / self.from_secs;
+        let wait = self.mean_wait_secs(now) / self.from_secs;
         let share = if crowded && wait > CROWDED_FROM {
             1.0
         } else {
@@ -88,11 +93,12 @@ impl LoadMonitor {
         if share == 0.0 {
             return false;
         }
-        // Spread evenly: of every fifty requests, the given share is shed, but never all.
-        let turn = self.asked.fetch_add(1, Ordering::Relaxed).wrapping_mul(29) % ONE_IN;
-        let shed = turn != 0
-            && f64::from(u32::try_from(turn).unwrap_or(0))
-                <= share * f64::from(u32::try_from(ONE_IN).unwrap_or(0));
+        // The slots of 50 consecutive requests are 0 to 49 in a scattered order (29 and 50 have no common
+        // divisor). So the requests that are shed are spread evenly. Slot 0 is never shed.
+        let slot = self.candidates.fetch_add(1, Ordering::Relaxed).wrapping_mul(29) % PROBE_EVERY;
+        let shed = slot != 0
+            && f64::from(u32::try_from(slot).unwrap_or(0))
+                <= share * f64::from(u32::try_from(PROBE_EVERY).unwrap_or(0));
         if shed {
             metrics::counter!(SHED, "class" => class.name).increment(1);
         }
@@ -146,7 +152,7 @@ mod tests {
         let load = LoadMonitor::new(Duration::from_millis(200));
         (0..200).for_each(|_| load.note(Duration::from_secs(5), now));
         assert!((0..50).any(|_| load.sheds(WRITE, false, now)));
-        assert!(!(0..50).any(|_| load.sheds(READ, true, now + OLD + Duration::from_millis(1))));
+        assert!(!(0..50).any(|_| load.sheds(READ, true, now + AGE_MAX + Duration::from_millis(1))));
     }
 
     #[test]

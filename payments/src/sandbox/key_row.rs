@@ -1,4 +1,4 @@
-//! The sandbox's idempotency keys: the call that used a key, and its answer.
+//! The sandbox's idempotency keys. Each is stored with the hash of its call's input, and with the answer.
 
 #![expect(
     clippy::disallowed_methods,
@@ -50,9 +50,9 @@ fn hash(input: &impl Serialize) -> Result<String, DbErr> {
     Ok(hex::encode(Sha256::digest(&input)))
 }
 
-/// Claims a key. Returns `None` when the key is new and the call may proceed, or the answer of the call that
-/// used it before. The insert waits for a concurrent call with the same key. A call that is refused leaves
-/// the key free, because its transaction is rolled back.
+/// Claims a key. Returns `None` if the key is new, so that the call may proceed, or else the answer of the
+/// call that used it before. The insert waits for a concurrent call with the same key. A call that is refused
+/// leaves the key free, because its transaction is rolled back.
 pub(super) async fn claim<T: DeserializeOwned>(
     tx: &Tx,
     key: &str,
@@ -65,11 +65,12 @@ pub(super) async fn claim<T: DeserializeOwned>(
     }
     let known = Entity::find_by_id(key.to_owned()).one(tx.conn()).await?;
     let known = known.ok_or_else(|| DbErr::from(Inconsistency::missing(TABLE, key)))?;
-    // Calls have answers of different types: compare the inputs before the answer is deserialized.
+    // The key may have been used for a call with another type of answer. So the inputs are compared before
+    // the answer is deserialized.
     let kept: KeptAnswer<serde_json::Value> =
         serde_json::from_str(&known.answer).map_err(|error| unreadable(key, error))?;
     if kept.input_hash != hash(input)? {
-        return Err(CallError::Refused("this idempotency key was used for another call"));
+        return Err(CallError::Refused("this idempotency key was used for another call; use a new key"));
     }
     Ok(Some(serde_json::from_value(kept.answer).map_err(|error| unreadable(key, error))?))
 }
@@ -94,6 +95,7 @@ pub(super) async fn forget(tx: &Tx, key: &str) -> Result<(), DbErr> {
     Ok(())
 }
 
+/// Deletes the keys that were claimed before `before`. Returns how many there were.
 pub(super) async fn sweep(tx: &Tx, before: DateTime<Utc>) -> Result<u64, DbErr> {
     Ok(Entity::delete_many().filter(Column::CreatedAt.lt(before)).exec(tx.conn()).await?.rows_affected)
 }

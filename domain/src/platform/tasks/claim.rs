@@ -1,8 +1,9 @@
 //! Claiming and settling: a worker claims due tasks, and records how each attempt ended.
 //!
-//! A worker may stall for longer than its lease, and return when another worker has the task. So every later
-//! report names the task and the attempt, and takes effect only while that attempt is running. The attempt
-//! number never decreases, and no two workers have the same one.
+//! A worker may stall for longer than its lease, and continue when another worker has already claimed the
+//! task. So the functions that settle a task match the row by its id and attempt number, and change nothing
+//! unless that attempt is still running. The attempt number never decreases, and no two workers have the same
+//! one.
 
 #![expect(clippy::disallowed_methods, reason = "the tasks table's own finders")]
 
@@ -24,12 +25,12 @@ use crate::platform::{
     trace::TraceParent,
 };
 
-/// The duration of a lease: another worker takes a task whose lease was not renewed for this long. It is
-/// three times the interval between renewals.
+/// The duration of a lease, in seconds. If a worker does not renew its lease for this long, another worker
+/// may claim the task. It is three times the interval between renewals.
 pub const LEASE_SECS: i64 = 10;
 
-/// When a task that this version does not know is tried again. During a deploy, workers of a newer version
-/// may know it. A deploy ends well before the attempts are used up.
+/// The delay, in seconds, before a task that this version cannot read is tried again. During a deploy, a
+/// worker of a newer version may be able to read it. A deploy ends well before the attempts are used up.
 pub const UNKNOWN_AGAIN_SECS: u64 = 60;
 
 /// A task that a worker has claimed.
@@ -45,7 +46,7 @@ pub struct Claimed {
     pub payload: JsonValue,
     /// The number of this attempt, from 1.
     pub attempt: i32,
-    /// The number of the last attempt, unless an attempt is handed back.
+    /// The number of the last attempt. It increases when an attempt does not count (see [`leave`]).
     pub attempts_max: i32,
     /// The trace that the task belongs to.
     pub trace: Option<TraceParent>,
@@ -57,7 +58,7 @@ impl Claimed {
         self.attempt >= self.attempts_max
     }
 
-    fn held(&self) -> RunningAttempt {
+    fn running(&self) -> RunningAttempt {
         RunningAttempt { id: self.id, attempt: self.attempt }
     }
 }
@@ -96,9 +97,10 @@ impl AttemptFailure {
     }
 }
 
-/// Claims up to `limit` due tasks of a queue that are of these kinds: lowest class first, and within a class
-/// the oldest concern first. A running task whose lease expired is due too, unless that was its last attempt.
-/// Tasks of other kinds are left to workers that know them.
+/// Claims up to `limit` due tasks of a queue that are of these kinds. They are ordered by `urgency`, lowest
+/// first, and then by `since`, oldest first (see [`NewTask::ranked`](super::NewTask::ranked)). A running task
+/// whose lease expired is due too, unless that was its last attempt. Tasks of other kinds are left to workers
+/// that know them.
 pub async fn claim(tx: &Tx, queue: Queue, kinds: &[&'static str], limit: u64) -> Result<Vec<Claimed>, DbErr> {
     // Leases are compared across processes, whose clocks may differ.
     let now = tx.decision_now().await?;
@@ -123,8 +125,8 @@ pub async fn claim(tx: &Tx, queue: Queue, kinds: &[&'static str], limit: u64) ->
         .col_expr(C::State, Expr::value(TaskState::Running))
         .col_expr(C::Attempt, ExprTrait::add(Expr::col(C::Attempt), 1))
         .col_expr(C::LeaseUntil, Expr::value(lease_until))
-        // The unique key is released now: a change from here on may come after this attempt has read its
-        // data, so it must be able to queue the same task again.
+        // The unique key is released now. If data changes after this attempt has read it, that change must be
+        // able to queue the same task again.
         .col_expr(C::UniqueKey, Expr::value(Option::<String>::None))
         .filter(C::Id.is_in(rows.iter().map(|row| row.id)))
         .exec(tx.conn())
@@ -151,11 +153,11 @@ async fn first_of(
     ordered.limit(limit).lock_with_behavior(LockType::Update, LockBehavior::SkipLocked).all(tx.conn()).await
 }
 
-/// Records the attempts whose lease expired, and returns the rows that may be tried again. The others have
-/// used their last attempt and become dead letters: a task that crashes its worker each time must not run
-/// forever.
+/// Records the running attempts among these rows as lost. Turns the tasks whose last attempt was lost into
+/// dead letters, because a task that crashes its worker each time must not run forever. Returns the other
+/// rows.
 async fn without_spent(tx: &Tx, rows: Vec<TaskRow>) -> Result<Vec<TaskRow>, DbErr> {
-    const ERROR: &str = "its worker fell silent";
+    const ERROR: &str = "the worker did not renew its lease";
     let lost: Vec<_> = rows.iter().filter(|row| row.state == TaskState::Running).collect();
     for row in &lost {
         count(row.queue, row.kind.clone(), AttemptOutcome::Lost, is_spent(row));
@@ -173,12 +175,12 @@ async fn without_spent(tx: &Tx, rows: Vec<TaskRow>) -> Result<Vec<TaskRow>, DbEr
     Ok(rows.into_iter().filter(|row| !spent.contains(&row.id)).collect())
 }
 
-/// Returns whether the last attempt was begun.
+/// Returns whether the task's last attempt has begun.
 fn is_spent(row: &TaskRow) -> bool {
     row.attempt >= row.attempts_max
 }
 
-/// Renews the leases of these tasks.
+/// Renews the leases of these tasks, if they are running. Attempt numbers are not compared.
 pub async fn renew(tx: &Tx, ids: Vec<TaskId>) -> Result<(), DbErr> {
     let now = tx.decision_now().await?;
     let lease_until = now.checked_add_signed(TimeDelta::seconds(LEASE_SECS)).unwrap_or(now);
@@ -187,8 +189,9 @@ pub async fn renew(tx: &Tx, ids: Vec<TaskId>) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Puts back the running tasks of a process that crashed, and returns their number. Only for a process that
-/// starts where no other process has workers. Otherwise a buyer would wait until the leases expire.
+/// Makes the running tasks of a crashed process ready again, and returns their number. Without this, they
+/// would wait until their leases expire. It may be called only when a process starts and no other process has
+/// workers.
 pub async fn take_back(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> {
     in_tx(db, scope.actor(), async |tx| {
         let running =
@@ -207,26 +210,26 @@ pub async fn take_back(db: &Db, scope: &SystemScope) -> Result<u64, DbErr> {
     .await
 }
 
-/// Ends a task that succeeded: deletes the row and its history. Returns `false`, without a change, if another
-/// worker has the task by now.
+/// Ends a task that succeeded: deletes the row and its history. Returns `false`, without a change, if this
+/// attempt is no longer running, for example because another worker has claimed the task.
 pub async fn finish(tx: &Tx, claimed: &Claimed) -> Result<bool, DbErr> {
-    let done = Entity::delete_many().filter(claimed.held().is_ours());
+    let done = Entity::delete_many().filter(claimed.running().is_ours());
     Ok(done.exec(tx.conn()).await?.rows_affected == 1)
 }
 
-/// Puts back a task whose attempt failed, to run again at `run_at`. Returns `false` as [`finish`] does.
+/// Makes a task whose attempt failed ready again, to run at `run_at`. Returns `false` as [`finish`] does.
 pub async fn retry(
     tx: &Tx,
     claimed: &Claimed,
     run_at: DateTime<Utc>,
     failure: &AttemptFailure,
 ) -> Result<bool, DbErr> {
-    put_back(tx, claimed.held(), run_at, failure).await
+    make_ready(tx, claimed.running(), run_at, failure).await
 }
 
-async fn put_back(
+async fn make_ready(
     tx: &Tx,
-    held: RunningAttempt,
+    attempt: RunningAttempt,
     run_at: DateTime<Utc>,
     failure: &AttemptFailure,
 ) -> Result<bool, DbErr> {
@@ -236,56 +239,57 @@ async fn put_back(
         .col_expr(C::LeaseUntil, Expr::value(Option::<DateTime<Utc>>::None))
         .col_expr(C::LastError, Expr::value(bounded(&failure.error)));
     tx.leaves_work();
-    settled(tx, held, update, failure).await
+    settle(tx, attempt, update, failure).await
 }
 
-/// Puts back a task whose worker is stopping; the attempt does not count. Returns `false` as [`finish`] does.
+/// Makes a task whose worker is stopping ready again, at once. The attempt does not count. Returns `false` as
+/// [`finish`] does.
 pub async fn hand_back(tx: &Tx, claimed: &Claimed) -> Result<bool, DbErr> {
     leave(tx, claimed, tx.now()).await
 }
 
-/// Leaves a task to another worker, from `run_at` on; the attempt does not count. Returns `false` as
-/// [`finish`] does.
+/// Makes a task ready again for another worker, to run at `run_at`. The attempt does not count. Returns
+/// `false` as [`finish`] does.
 pub async fn leave(tx: &Tx, claimed: &Claimed, run_at: DateTime<Utc>) -> Result<bool, DbErr> {
     let update = Entity::update_many()
         .col_expr(C::State, Expr::value(TaskState::Ready))
         .col_expr(C::RunAt, Expr::value(run_at))
         .col_expr(C::LeaseUntil, Expr::value(Option::<DateTime<Utc>>::None))
         .col_expr(C::AttemptsMax, ExprTrait::add(Expr::col(C::AttemptsMax), 1));
-    let done = update.filter(claimed.held().is_ours()).exec(tx.conn()).await?;
+    let done = update.filter(claimed.running().is_ours()).exec(tx.conn()).await?;
     tx.leaves_work();
     Ok(done.rows_affected == 1)
 }
 
 /// Turns a task into a dead letter, for a person to look at. Returns `false` as [`finish`] does.
 pub async fn bury(tx: &Tx, claimed: &Claimed, failure: &AttemptFailure) -> Result<bool, DbErr> {
-    set_aside(tx, claimed.held(), failure).await
+    make_dead_letter(tx, claimed.running(), failure).await
 }
 
-async fn set_aside(tx: &Tx, held: RunningAttempt, failure: &AttemptFailure) -> Result<bool, DbErr> {
+async fn make_dead_letter(tx: &Tx, attempt: RunningAttempt, failure: &AttemptFailure) -> Result<bool, DbErr> {
     let update = Entity::update_many()
         .col_expr(C::State, Expr::value(TaskState::Dead))
         .col_expr(C::LeaseUntil, Expr::value(Option::<DateTime<Utc>>::None))
         .col_expr(C::LastError, Expr::value(bounded(&failure.error)));
-    settled(tx, held, update, failure).await
+    settle(tx, attempt, update, failure).await
 }
 
-/// Writes the outcome of an attempt and its failure.
-async fn settled(
+/// Runs `update` if the attempt is still running, and records its failure. Returns `false` otherwise.
+async fn settle(
     tx: &Tx,
-    held: RunningAttempt,
+    attempt: RunningAttempt,
     update: sea_orm::UpdateMany<Entity>,
     failure: &AttemptFailure,
 ) -> Result<bool, DbErr> {
-    if update.filter(held.is_ours()).exec(tx.conn()).await?.rows_affected == 0 {
+    if update.filter(attempt.is_ours()).exec(tx.conn()).await?.rows_affected == 0 {
         return Ok(false);
     }
-    failures::add_all(tx, std::iter::once((held.id, held.attempt)), failure).await?;
+    failures::add_all(tx, std::iter::once((attempt.id, attempt.attempt)), failure).await?;
     Ok(true)
 }
 
-/// Counts the expired leases that a claim finds. The worker counts the attempts that it ends itself, under
-/// the same metric names.
+/// Counts an attempt that was lost. The worker counts the attempts that it ends itself, under the same metric
+/// names.
 fn count(queue: Queue, kind: String, outcome: AttemptOutcome, dead: bool) {
     let labels = [("queue", queue.name().to_owned()), ("kind", kind), ("outcome", outcome.word().to_owned())];
     metrics::counter!("smallrun_tasks_total", &labels).increment(1);
