@@ -91,8 +91,8 @@ impl Ear {
         }
     }
 
-    /// Discards all changes so far. Call it before reading the state, so that no change after the read is
-    /// lost.
+    /// Discards all changes so far. Call it before reading the state, not after, so that no change
+    /// is lost that happens during the read.
     pub(crate) fn take_note(&mut self) {
         self.changes.mark_unchanged();
     }
