@@ -8,7 +8,7 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr
 const BYTES_MAX: u64 = 4096;
 
 /// Returns whether standard input is a terminal, so that the user can be asked a question.
-pub(crate) fn somebody_is_there() -> bool {
+pub(crate) fn is_interactive() -> bool {
     io::stdin().is_terminal()
 }
 
@@ -20,7 +20,7 @@ pub(crate) fn read_line() -> io::Result<String> {
 }
 
 /// Asks a question on the terminal and reads the answer without echo.
-pub(crate) fn ask_secretly(question: &str) -> io::Result<String> {
+pub(crate) fn ask_secret(question: &str) -> io::Result<String> {
     eprint!("{question} ");
     io::stderr().flush()?;
     let echo_off = EchoOff::begin()?;

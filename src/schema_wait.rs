@@ -12,6 +12,7 @@ use actix_web::{
     http::header::{CACHE_CONTROL, RETRY_AFTER},
     web,
 };
+use api::Check;
 use domain::platform::Db;
 
 use crate::{
@@ -81,7 +82,10 @@ async fn wait(
 }
 
 fn serve_probes(db: &Db, listener: &TcpListener, metrics: &Metrics) -> Outcome<actix_web::dev::ServerHandle> {
-    let checks = vec![wiring::schema_check(db)];
+    // Even when the last migration is applied, the server behind these probes has yet to start.
+    let server =
+        Check::new("server", async || Err("not started: it waits for database migrations".to_owned()));
+    let checks = vec![wiring::schema_check(db), server];
     let operations = web::Data::new(api::Operations { db: db.clone(), checks, metrics: Arc::clone(metrics) });
     let unexpected = |cause: std::io::Error| Failure::unexpected("listen", &cause);
     let server = HttpServer::new(move || {

@@ -1,13 +1,5 @@
 //! Black-box tests of the audit log: a server seals it, and `audit verify` detects manual changes.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests may fail loudly"
-)]
-
 use std::{fs, path::PathBuf, sync::Arc, time::Instant};
 
 use crate::harness::{Ended, Folder, SOON, Server, Setup};

@@ -1,13 +1,5 @@
 //! Black-box tests of the command line: help, exit codes, error messages, starting and stopping.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests may fail loudly"
-)]
-
 use std::{
     fs,
     net::TcpListener,

@@ -1,14 +1,6 @@
 //! Black-box tests of the demo marketplace: its content after the first start, the runs that a later start
 //! adds, and the buyers for load tests.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests may fail loudly"
-)]
-
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt};
 
 use crate::harness::{Ended, Server, Setup, smallrun};

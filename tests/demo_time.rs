@@ -1,14 +1,6 @@
 //! Black-box tests of the demo's clock: when it is set forward next to a running server, windows, holds, late
 //! payments and letters follow.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests may fail loudly"
-)]
-
 use crate::harness::{Ended, Server, Setup};
 use serde_json::{Value, json};
 

@@ -1,13 +1,5 @@
 //! The examples of the playground. Each is opened and run as the playground does it, on a new demo.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests may fail loudly"
-)]
-
 use std::{
     collections::BTreeSet,
     sync::atomic::{AtomicU32, Ordering},

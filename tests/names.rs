@@ -1,7 +1,5 @@
 //! One name, one thing: two types of the product do not share a name without a reason.
 
-#![expect(clippy::expect_used, reason = "tests may fail loudly")]
-
 use std::{
     collections::BTreeMap,
     fs,
@@ -50,16 +48,17 @@ fn types_of(text: &str) -> Vec<String> {
     let lines = product.lines().filter_map(|line| {
         let indented = line.starts_with(' ');
         let line = line.trim_start();
-        let line = match line.strip_prefix("pub") {
-            Some(rest) => rest.trim_start_matches(|at: char| at != ' ').trim_start(),
-            None => line,
+        let line = match line.strip_prefix("pub(") {
+            Some(restricted) => restricted.split_once(") ")?.1,
+            None => line.strip_prefix("pub ").unwrap_or(line),
         };
         let (keyword, rest) = line.split_once(' ')?;
         // An indented alias is an associated type.
         let declares =
             matches!(keyword, "struct" | "enum" | "trait" | "union") || (keyword == "type" && !indented);
         let end = rest.find(|at: char| !at.is_alphanumeric() && at != '_').unwrap_or(rest.len());
-        declares.then(|| rest.get(..end).unwrap_or_default().to_owned())
+        // A macro's `struct $name` declares nothing by itself.
+        (declares && end > 0).then(|| rest.get(..end).unwrap_or_default().to_owned())
     });
     lines.collect()
 }

@@ -5,5 +5,6 @@ mod audit;
 mod catalog;
 mod creators;
 mod demo_clock;
+mod gateways;
 mod reservations;
 mod simulation;

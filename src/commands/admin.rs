@@ -90,11 +90,11 @@ fn ask_password(create: &Create) -> Outcome<String> {
             "Pass it on standard input with --password-stdin",
         )
     };
-    if create.password_stdin || !prompt::somebody_is_there() {
+    if create.password_stdin || !prompt::is_interactive() {
         return prompt::read_line().map_err(unread);
     }
-    let first = prompt::ask_secretly("Password (8 to 128 characters):").map_err(unread)?;
-    let again = prompt::ask_secretly("Repeat the password:").map_err(unread)?;
+    let first = prompt::ask_secret("Password (8 to 128 characters):").map_err(unread)?;
+    let again = prompt::ask_secret("Repeat the password:").map_err(unread)?;
     if first == again {
         Ok(first)
     } else {

@@ -124,7 +124,7 @@ pub fn address() -> Address {
 
 /// Returns the identity of the gateway that [`pay`] names.
 pub fn gateway() -> GatewayIdentity {
-    GatewayIdentity::in_test("sandbox")
+    GatewayIdentity::test_account("sandbox")
 }
 
 /// Returns an idempotency key made from any text.

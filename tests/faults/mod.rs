@@ -4,14 +4,6 @@
 //!
 //! [`cell`] runs one point with one action; [`story`] is what the buyer does; [`books`] holds the checks.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests may fail loudly"
-)]
-
 use crate::harness;
 use crate::shop::market;
 

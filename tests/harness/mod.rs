@@ -20,7 +20,7 @@ use std::{
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
         mpsc::{self, Receiver},
     },
     time::{Duration, Instant},
@@ -231,7 +231,8 @@ impl Setup {
 
     /// Applies the migrations on PostgreSQL, where a server does not do it.
     pub fn migrate(&self, folder: &Folder) {
-        if self.database.is_none() {
+        let Some(database) = &self.database else { return };
+        if database.is_migrated.swap(true, Ordering::Relaxed) {
             return;
         }
         let mut command = smallrun();
@@ -582,6 +583,8 @@ pub struct PostgresDatabase {
     /// Whether the owner is dropped with the database.
     owner_goes: bool,
     pub url: String,
+    /// Whether the binary has applied its migrations.
+    is_migrated: AtomicBool,
 }
 
 impl PostgresDatabase {
@@ -599,6 +602,7 @@ impl PostgresDatabase {
         copied
             .run(&format!("CREATE DATABASE {} OWNER {} TEMPLATE {}", copied.name, copied.owner, other.name))
             .await;
+        copied.is_migrated.store(other.is_migrated.load(Ordering::Relaxed), Ordering::Relaxed);
         Arc::new(copied)
     }
 
@@ -621,7 +625,7 @@ impl PostgresDatabase {
         let (base, _) = server.rsplit_once('/').unwrap();
         let (_, host) = base.rsplit_once(['@', '/']).unwrap();
         let url = format!("postgres://{owner}:{owner}@{host}/{name}");
-        Self { server: server.to_owned(), name, owner, owner_goes, url }
+        Self { server: server.to_owned(), name, owner, owner_goes, url, is_migrated: AtomicBool::new(false) }
     }
 
     /// Returns the host and the port of the server.

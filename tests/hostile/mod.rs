@@ -5,14 +5,6 @@
 //! machine mean little. `cargo nextest run --test integration --no-capture hostile` shows them.
 //! `SMALLRUN_TEST_BINARY` names a release build to test instead.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests may fail loudly"
-)]
-
 mod cases;
 mod crowd;
 mod gone;

@@ -1,14 +1,6 @@
 //! The pages of the project (`*.md`) checked: their links, sizes and tables against the sources and the
 //! binary; their commands and operations on a demo.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests may fail loudly"
-)]
-
 use crate::harness;
 
 mod commands;

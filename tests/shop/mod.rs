@@ -1,14 +1,6 @@
 //! Black-box tests of the shop: newcomers, guests, other people, storefronts and crowds use the real binary
 //! over real connections, on SQLite with the embedded bus and on PostgreSQL with RabbitMQ.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests may fail loudly"
-)]
-
 use crate::harness;
 use crate::node;
 

@@ -28,6 +28,7 @@ async fn alike(
 }
 
 on_both! {
+    #[expect(clippy::too_many_lines, reason = "one table of cases")]
     async fn another_persons_objects_look_exactly_like_unknown_ones(setup: Setup) {
         let market = Market::open(setup, 10, 2).await;
         let things = Things::make(&market).await;

@@ -88,6 +88,7 @@ async fn a_server_that_waits_for_migrations_stops_at_a_signal_and_changes_nothin
 /// The number of migrations before m0013, which adds columns to `drops`.
 const MIGRATIONS_BEFORE_M0013: u32 = 12;
 
+#[expect(clippy::disallowed_methods, reason = "the test is another client of the database")]
 #[tokio::test]
 async fn a_migration_that_waits_for_a_table_does_not_block_readers_for_long() {
     let (setup, folder) = (Setup::empty().on_postgres().await, Folder::new());

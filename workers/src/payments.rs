@@ -52,7 +52,7 @@ impl Budgeted {
                     tokio::time::sleep(wait).await;
                 }
                 Err(error) => {
-                    return Err(GatewayError::Later(format!(
+                    return Err(GatewayError::Unavailable(format!(
                         "the gateway's rate limit could not be checked: {error}"
                     )));
                 }

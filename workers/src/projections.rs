@@ -99,7 +99,7 @@ impl ProjectionLoop<'_> {
                 }
             };
             // The facts of a failed batch are not broadcast again, so they must be read from the table.
-            self.reader.look_next();
+            self.reader.read_table_next();
             if until(self.stop, tokio::time::sleep(wait)).await.is_none() {
                 return;
             }

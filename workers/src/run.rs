@@ -43,7 +43,7 @@ const RENEW_EVERY: Duration =
 const DESK_PATIENCE: Duration = Duration::from_millis(250);
 
 /// The delay before a task that this version does not know is tried again.
-const UNKNOWN_AGAIN: Duration = Duration::from_secs(tasks::UNKNOWN_AGAIN_SECS);
+const UNREADABLE_RETRY: Duration = Duration::from_secs(tasks::UNREADABLE_RETRY_SECS);
 
 /// The maximum delay before the first retry of a task.
 const BACKOFF_BASE_MILLIS: u64 = 1_000;
@@ -263,12 +263,12 @@ impl QueueWorker {
                 Ok(ours)
             }
             Ended::Left => {
-                let run_at = later(db, UNKNOWN_AGAIN);
+                let run_at = later(db, UNREADABLE_RETRY);
                 in_tx(db, actor, async |tx| tasks::leave(tx, claimed, run_at).await).await
             }
             Ended::Again(failure) => {
                 let wait = match failure.outcome {
-                    AttemptOutcome::Unreadable => UNKNOWN_AGAIN,
+                    AttemptOutcome::Unreadable => UNREADABLE_RETRY,
                     AttemptOutcome::Retry
                     | AttemptOutcome::Discard
                     | AttemptOutcome::TimedOut

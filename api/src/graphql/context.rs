@@ -32,7 +32,7 @@ pub(crate) struct ApiContext {
 }
 
 /// Typed access to the data in the context of a resolver.
-pub(crate) trait Reach {
+pub(crate) trait ContextExt {
     fn db(&self) -> &Db;
     fn desk(&self) -> &Desk;
     fn request(&self) -> &RequestContext;
@@ -66,7 +66,7 @@ pub(crate) trait Reach {
     fn sight(&self) -> async_graphql::Result<Sight>;
 }
 
-impl Reach for Context<'_> {
+impl ContextExt for Context<'_> {
     fn db(&self) -> &Db {
         &self.data_unchecked::<Arc<ApiContext>>().db
     }

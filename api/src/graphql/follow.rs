@@ -15,10 +15,10 @@ use futures_util::{
 };
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::context::Reach;
+use super::context::ContextExt;
 use crate::live::{
     AGAIN_AFTER, Live, PACE,
-    topics::{Ear, Topic},
+    topics::{Topic, TopicListener},
     until_instant,
 };
 
@@ -67,7 +67,7 @@ where
 struct Following<T, R> {
     live: Live,
     turn: Arc<Turn>,
-    ear: Ear,
+    ear: TopicListener,
     asked: AskedLooks,
     read: R,
     first: Option<Option<Look<T>>>,
@@ -106,7 +106,7 @@ where
                 () = until_instant(self.live.db(), self.changes_at) => {}
             }
             sleep_until(self.told_at.checked_add(PACE).unwrap_or(self.told_at)).await;
-            self.ear.take_note();
+            self.ear.mark_seen();
             self.asked.take();
             self.turn.begin(None).await;
             match (self.read)().await {

@@ -23,7 +23,7 @@ use super::{
         Product, SeenProduct, SeenVariant, Variant,
         imports::{ProductImport, SeenImport},
     },
-    context::Reach,
+    context::ContextExt,
     creators::{Creator, CreatorById},
     drops::{
         Drop, SeenDrop,

@@ -109,7 +109,7 @@ impl Projection for Live {
 
     async fn apply(&self, batch: &FactBatch) -> Result<(), ProjectionError> {
         for stamped in &batch.facts {
-            self.0.topics.heard(&stamped.fact);
+            self.0.topics.notify(&stamped.fact);
         }
         *locked(&self.0.position) = Some(batch.position);
         Ok(())

@@ -151,7 +151,7 @@ async fn run(live: Live, drop: DropId, feed: Arc<Feed<StockRead>>) {
     let mut ear = live.topics().listen(Topic::Stock(drop));
     let mut asked = feed.looks().asked();
     loop {
-        ear.take_note();
+        ear.mark_seen();
         let answers = asked.take();
         let began = Instant::now();
         let (again_at, no_sooner) = match read(&live, drop).await {

@@ -51,14 +51,14 @@ pub(crate) struct Topics(Mutex<HashMap<Topic, watch::Sender<u64>>>);
 
 impl Topics {
     /// Returns a new listener of a topic.
-    pub(crate) fn listen(self: &Arc<Self>, topic: Topic) -> Ear {
+    pub(crate) fn listen(self: &Arc<Self>, topic: Topic) -> TopicListener {
         let mut topics = locked(&self.0);
         let changes = topics.entry(topic).or_insert_with(|| watch::Sender::new(0)).subscribe();
-        Ear { changes, topic, topics: Arc::clone(self) }
+        TopicListener { changes, topic, topics: Arc::clone(self) }
     }
 
     /// Wakes the listeners of the topics that a fact concerns.
-    pub(crate) fn heard(&self, fact: &Fact) {
+    pub(crate) fn notify(&self, fact: &Fact) {
         let topics = locked(&self.0);
         for topic in Topic::of(fact).iter().flatten() {
             if let Some(sender) = topics.get(topic) {
@@ -76,13 +76,13 @@ impl Topics {
 }
 
 /// A listener of a topic. Several changes before the next [`changed`](Self::changed) are received as one.
-pub(crate) struct Ear {
+pub(crate) struct TopicListener {
     changes: watch::Receiver<u64>,
     topic: Topic,
     topics: Arc<Topics>,
 }
 
-impl Ear {
+impl TopicListener {
     /// Waits for the next change.
     pub(crate) async fn changed(&mut self) {
         // Never fails: the sender exists as long as there is a listener.
@@ -93,12 +93,12 @@ impl Ear {
 
     /// Discards all changes so far. Call it before reading the state, not after, so that no change
     /// is lost that happens during the read.
-    pub(crate) fn take_note(&mut self) {
+    pub(crate) fn mark_seen(&mut self) {
         self.changes.mark_unchanged();
     }
 }
 
-impl Drop for Ear {
+impl Drop for TopicListener {
     fn drop(&mut self) {
         let mut topics = locked(&self.topics.0);
         // The count still includes this listener.
@@ -123,12 +123,12 @@ mod tests {
         let mut of_stock = topics.listen(Topic::Stock(drop));
         let of_checkout = topics.listen(Topic::Checkout(checkout));
         for _ in 0..3 {
-            topics.heard(&Fact::StockChanged { creator, drop });
+            topics.notify(&Fact::StockChanged { creator, drop });
         }
         assert!(of_stock.changes.has_changed().unwrap() && !of_drop.changes.has_changed().unwrap());
         of_stock.changed().await;
         assert!(!of_stock.changes.has_changed().unwrap());
-        topics.heard(&Fact::PaymentChanged { checkout, payment: PaymentId(id(4)) });
+        topics.notify(&Fact::PaymentChanged { checkout, payment: PaymentId(id(4)) });
         assert!(of_checkout.changes.has_changed().unwrap() && !of_stock.changes.has_changed().unwrap());
         topics.wake_all();
         of_drop.changed().await;

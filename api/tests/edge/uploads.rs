@@ -255,6 +255,7 @@ on_both! {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 #[test]
 fn malformed_uploads_are_refused_and_leave_no_files() {
     testkit::run(Kit::sqlite(), async |kit| {

@@ -69,7 +69,7 @@ pub async fn apply(
 }
 
 /// Does the same as [`apply`] for an intent that was polled because no webhook had arrived.
-pub(crate) async fn apply_asked(
+pub(crate) async fn apply_polled(
     db: &Db,
     scope: &SystemScope,
     payables: &Payables,

@@ -44,6 +44,6 @@ pub async fn cancel_intent(
 /// Records that the gateway has cancelled the intent of a payment, so that the gateway is not polled for it
 /// again.
 pub(super) async fn note_ended(tx: &Tx, id: PaymentId) -> Result<(), DbErr> {
-    payment_row::note_asked(tx, id, true).await?;
+    payment_row::note_polled(tx, id, true).await?;
     audit::record(tx, "payment.end_intent", id, &["intent_ended_at"]).await
 }

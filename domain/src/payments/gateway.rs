@@ -50,7 +50,7 @@ impl GatewayIdentity {
             return None;
         }
         let text = match (account, mode) {
-            (Self::DEFAULT_ACCOUNT, GatewayMode::Test) => return Some(Self::in_test(name)),
+            (Self::DEFAULT_ACCOUNT, GatewayMode::Test) => return Some(Self::test_account(name)),
             (_, GatewayMode::Test) => format!("{name}/{account}/test"),
             (_, GatewayMode::Live) => format!("{name}/{account}/live"),
         };
@@ -59,7 +59,7 @@ impl GatewayIdentity {
 
     /// Returns the identity of the default account at a gateway in test mode. `name` must be plain, as in
     /// [`new`](Self::new).
-    pub fn in_test(name: &'static str) -> Self {
+    pub fn test_account(name: &'static str) -> Self {
         Self {
             name,
             account: Self::DEFAULT_ACCOUNT.to_owned(),
@@ -162,7 +162,7 @@ pub struct GatewayEvent {
 pub enum GatewayError {
     /// The gateway is unreachable, slow or busy. The same call may be retried with the same key.
     #[error("the payment gateway is not available: {0}")]
-    Later(String),
+    Unavailable(String),
     /// The gateway understood the call and refused it. A retry would be refused again.
     #[error("the payment gateway refused the call: {0}")]
     Refused(String),
@@ -233,7 +233,7 @@ mod tests {
         for account in ["", "a/b", "a:b", "a b", "ä"] {
             assert_eq!(text(account, GatewayMode::Live), None, "{account}");
         }
-        let sandbox = GatewayIdentity::in_test("sandbox");
+        let sandbox = GatewayIdentity::test_account("sandbox");
         assert_eq!(
             (sandbox.name(), sandbox.account(), sandbox.mode()),
             ("sandbox", "default", GatewayMode::Test)

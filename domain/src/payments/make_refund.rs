@@ -32,11 +32,11 @@ pub async fn make_refund(
         return Ok(());
     }
     let payment = payment_row::by_id(db.reader(), refund.payment_id).await?;
-    let payment = payment.ok_or_else(|| StepError::Disagree("a refund without a payment".to_owned()))?;
+    let payment = payment.ok_or_else(|| StepError::Contradiction("a refund without a payment".to_owned()))?;
     let intent = payment
         .intent
         .clone()
-        .ok_or_else(|| StepError::Disagree("a refund of a payment without an intent".to_owned()))?;
+        .ok_or_else(|| StepError::Contradiction("a refund of a payment without an intent".to_owned()))?;
     let amount = Money::new(refund.amount_minor, refund.currency);
     let answer = match gateway.refund(&intent, amount, &format!("refund:{}", id.public())).await {
         Ok(answer) => answer,

@@ -251,7 +251,7 @@ pub(crate) async fn save(tx: &Tx, mut payment: Model) -> Result<i64, DbErr> {
 
 /// Records that the gateway was asked for the state of a payment's intent, and whether the intent has ended.
 /// Neither the state of the payment nor its `updated_at` changes.
-pub(crate) async fn note_asked(tx: &Tx, id: PaymentId, ended: bool) -> Result<(), DbErr> {
+pub(crate) async fn note_polled(tx: &Tx, id: PaymentId, ended: bool) -> Result<(), DbErr> {
     let mut update = Entity::update_many().col_expr(Column::AskedAt, Expr::value(tx.now()));
     if ended {
         update = update.col_expr(Column::IntentEndedAt, Expr::value(tx.now()));

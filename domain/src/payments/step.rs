@@ -24,7 +24,7 @@ pub enum StepError {
     Db(#[from] DbErr),
     /// The gateway's answer contradicts the stored payment. An administrator must look into it.
     #[error("the gateway's answer contradicts our records: {0}")]
-    Disagree(String),
+    Contradiction(String),
 }
 
 impl From<OpError<ApplyRefusal>> for StepError {
@@ -32,8 +32,8 @@ impl From<OpError<ApplyRefusal>> for StepError {
         match error {
             OpError::Db(error) => Self::Db(error),
             OpError::Busy(wait) => Self::Busy(wait),
-            OpError::Refused(why) => Self::Disagree(format!("{why:?}")),
-            OpError::Inconsistent(what) => Self::Disagree(what.to_string()),
+            OpError::Refused(why) => Self::Contradiction(format!("{why:?}")),
+            OpError::Inconsistent(what) => Self::Contradiction(what.to_string()),
         }
     }
 }

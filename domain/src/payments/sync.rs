@@ -1,7 +1,7 @@
 //! Polls the gateway for the state of a payment's intent, in case a webhook was lost, and applies the state.
 
 use super::{
-    apply::apply_asked,
+    apply::apply_polled,
     cancel_intent::note_ended,
     gateway::{IntentState, PaymentGateway},
     payable::Payables,
@@ -40,14 +40,14 @@ pub async fn sync(
     let differs =
         transition(payment.state, PaymentEvent::Mirror(seen.state)).is_ok_and(|next| next != payment.state);
     if differs {
-        apply_asked(db, scope, payables, gateway.identity().as_str(), &seen).await?;
+        apply_polled(db, scope, payables, gateway.identity().as_str(), &seen).await?;
     }
     in_tx(db, scope.actor(), async |tx| match seen.state {
         IntentState::Cancelled => note_ended(tx, id).await,
         IntentState::RequiresMethod
         | IntentState::RequiresAction
         | IntentState::Processing
-        | IntentState::Succeeded => payment_row::note_asked(tx, id, false).await,
+        | IntentState::Succeeded => payment_row::note_polled(tx, id, false).await,
     })
     .await?;
     Ok(differs || must_cancel)

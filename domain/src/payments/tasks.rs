@@ -24,10 +24,12 @@ use crate::platform::{
 impl From<StepError> for TaskError {
     fn from(error: StepError) -> Self {
         match error {
-            StepError::Gateway(GatewayError::Later(_)) | StepError::Db(_) | StepError::Busy(_) => {
+            StepError::Gateway(GatewayError::Unavailable(_)) | StepError::Db(_) | StepError::Busy(_) => {
                 Self::retry(error)
             }
-            StepError::Gateway(GatewayError::Refused(_)) | StepError::Disagree(_) => Self::discard(error),
+            StepError::Gateway(GatewayError::Refused(_)) | StepError::Contradiction(_) => {
+                Self::discard(error)
+            }
         }
     }
 }

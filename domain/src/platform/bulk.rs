@@ -76,9 +76,9 @@ where
     if tx.conn().get_database_backend() != DbBackend::Postgres || tx.has_wall() {
         return work().await;
     }
-    *tx.kept().inserts() = Some(Vec::new());
+    *tx.pending_inserts().inserts() = Some(Vec::new());
     let done = work().await;
-    let mut inserts = tx.kept().inserts().take().unwrap_or_default();
+    let mut inserts = tx.pending_inserts().inserts().take().unwrap_or_default();
     let done = done?;
     let Some(last) = inserts.pop() else { return Ok(done) };
     let mut before = WithClause::new();
@@ -92,7 +92,7 @@ where
 }
 
 async fn run(tx: &Tx, insert: InsertStatement) -> Result<(), DbErr> {
-    if let Some(kept) = tx.kept().inserts().as_mut() {
+    if let Some(kept) = tx.pending_inserts().inserts().as_mut() {
         kept.push(insert);
         return Ok(());
     }
@@ -118,7 +118,7 @@ where
 /// must not be empty.
 pub(crate) fn statement<A: ActiveModelTrait>(tx: &Tx, rows: Vec<A>) -> Result<InsertStatement, DbErr> {
     // A single row always gives the same text, but not in a statement combined with others.
-    let is_list = (rows.len() == 1 && tx.kept().inserts().is_none())
+    let is_list = (rows.len() == 1 && tx.pending_inserts().inserts().is_none())
         || tx.conn().get_database_backend() != DbBackend::Postgres;
     if is_list { Ok(<A::Entity as EntityTrait>::insert_many(rows).into_query()) } else { as_json(&rows) }
 }

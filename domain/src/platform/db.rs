@@ -211,7 +211,7 @@ impl Tx {
     }
 
     /// Returns the inserts that are collected to be run together.
-    pub(super) fn kept(&self) -> &PendingInserts {
+    pub(super) fn pending_inserts(&self) -> &PendingInserts {
         &self.kept
     }
 
@@ -303,7 +303,7 @@ impl Tx {
 
     /// Runs `work` within a savepoint: if it returns an error, its changes are rolled back, and the
     /// transaction continues.
-    pub(crate) async fn part<T, E, F>(&self, work: F) -> Result<T, E>
+    pub(crate) async fn in_savepoint<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: AsyncFnOnce() -> Result<T, E>,
         E: From<DbErr>,
@@ -319,7 +319,7 @@ impl Tx {
 
     /// Runs `work` within a savepoint and returns its result. Its changes are always rolled back, and the
     /// transaction continues.
-    pub(crate) async fn rehearsed<T, E, F>(&self, work: F) -> Result<T, E>
+    pub(crate) async fn rolled_back<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: AsyncFnOnce() -> Result<T, E>,
         E: From<DbErr>,
@@ -473,7 +473,7 @@ where
     clippy::wildcard_enum_match_arm,
     reason = "enums of other crates: an error that is not listed is permanent"
 )]
-pub(crate) fn is_passing(error: &DbErr) -> bool {
+pub(crate) fn is_transient(error: &DbErr) -> bool {
     match error {
         DbErr::ConnectionAcquire(_) => true,
         DbErr::Conn(RuntimeErr::SqlxError(cause))

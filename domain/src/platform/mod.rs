@@ -64,7 +64,7 @@ pub mod values;
 pub use connect::{DatabaseUrl, DatabaseUrlError, connect};
 pub use country::Country;
 pub use db::{Db, TENANT_ROLE, Tx, in_tx, read_in};
-pub(crate) use db::{as_new, is_passing};
+pub(crate) use db::{as_new, is_transient};
 pub use errors::{NeverRefused, OpError, PathStep, Refused};
 pub use ids::EntityId;
 pub use money::{Currency, Money};

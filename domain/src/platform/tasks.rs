@@ -38,7 +38,7 @@ pub use admin::{
     count, discard, list, requeue, requeue_all,
 };
 pub use claim::{
-    AttemptFailure, Claimed, LEASE_SECS, UNKNOWN_AGAIN_SECS, bury, claim, finish, hand_back, leave, renew,
+    AttemptFailure, Claimed, LEASE_SECS, UNREADABLE_RETRY_SECS, bury, claim, finish, hand_back, leave, renew,
     retry, take_back,
 };
 pub use failures::{AttemptOutcome, FAILURES_MAX, TaskFailure, failures_of};

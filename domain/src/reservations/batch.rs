@@ -41,7 +41,7 @@ use crate::{
         faults::{self, Point},
         idempotency::{self, Claim, KeyAsked},
         ids::{CheckoutId, DropId},
-        in_tx, is_passing, outbox, timers,
+        in_tx, is_transient, outbox, timers,
         trace::TraceParent,
     },
 };
@@ -119,7 +119,7 @@ where
         match run(db, drops, || part.of(&asked), known).await {
             Ok(of_part) => answers.extend(of_part),
             Err(error) => {
-                let passing = matches!(&error, StoreError::Db(error) if is_passing(error));
+                let passing = matches!(&error, StoreError::Db(error) if is_transient(error));
                 let (since, pause) = trouble.unwrap_or_else(|| (Instant::now(), PAUSE));
                 if passing && since.elapsed() < PATIENCE {
                     tracing::warn!(%error, "reservations could not be decided; retrying");

@@ -1,7 +1,5 @@
 //! Replaces the shipping tariffs of a creator.
 
-#![expect(clippy::disallowed_methods, reason = "these are queries of the shipping_tariffs table")]
-
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 
 use super::tables::{TableRefusal, tariff_row};

@@ -1,7 +1,5 @@
 //! Sets a tax rate of the marketplace.
 
-#![expect(clippy::disallowed_methods, reason = "this is a query of the tax_rates table")]
-
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveValue::Set, EntityTrait, sea_query::OnConflict};
 

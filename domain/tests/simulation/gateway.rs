@@ -62,7 +62,7 @@ impl Gateway {
         let (intents, refunded, keys, wire, told) =
             (Vec::new(), HashMap::new(), HashMap::new(), Vec::new(), Vec::new());
         let state = Mutex::new(State { intents, refunded, keys, wire, events: 0, mishap: None, told, clock });
-        Self { identity: GatewayIdentity::in_test("simulated"), state }
+        Self { identity: GatewayIdentity::test_account("simulated"), state }
     }
 
     /// Sets how the next call fails.
@@ -151,7 +151,7 @@ impl State {
     ) -> Result<Answer, GatewayError> {
         let mishap = self.mishap.take();
         if mishap == Some(Mishap::Unheard) {
-            return Err(GatewayError::Later("not reached".into()));
+            return Err(GatewayError::Unavailable("not reached".into()));
         }
         let answer = match self.keys.get(key) {
             Some(known) => known.clone(),
@@ -177,7 +177,7 @@ impl State {
             self.overtake(&intent.id);
         }
         if mishap == Some(Mishap::Unanswered) {
-            return Err(GatewayError::Later("answer lost".into()));
+            return Err(GatewayError::Unavailable("answer lost".into()));
         }
         if let Answer::Intent(intent) = &answer {
             self.told.push(intent.clone());
@@ -260,7 +260,7 @@ impl PaymentGateway for Gateway {
         let mut state = self.state.lock().unwrap();
         let mishap = state.mishap.take();
         if matches!(mishap, Some(Mishap::Unheard | Mishap::Unanswered)) {
-            return Err(GatewayError::Later("no answer".into()));
+            return Err(GatewayError::Unavailable("no answer".into()));
         }
         let known = state.intent(intent)?.clone();
         match mishap {

@@ -28,7 +28,7 @@ const AGE_MAX: Duration = Duration::from_secs(1);
 /// Of this many requests, one is let through under any load, so that its wait shows when the overload ends.
 const PROBE_EVERY: u64 = 50;
 /// The delay after which a client may retry a shed request.
-pub(super) const AGAIN_AFTER: Duration = Duration::from_secs(1);
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The load of this process.
 #[derive(Debug)]

@@ -33,7 +33,7 @@ use tokio::{
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use self::{
-    load::{AGAIN_AFTER, LoadMonitor},
+    load::{LoadMonitor, RETRY_AFTER},
     work::traced,
 };
 use crate::{
@@ -263,7 +263,7 @@ fn read_lately() -> Cache<Arc<str>, Arc<Document>> {
 }
 
 fn turned_away() -> Response {
-    Response::from_errors(vec![busy(AGAIN_AFTER)])
+    Response::from_errors(vec![busy(RETRY_AFTER)])
 }
 
 fn failed(defect: &JoinError) -> Response {

@@ -94,7 +94,7 @@ enum CallError {
 impl From<CallError> for GatewayError {
     fn from(error: CallError) -> Self {
         match error {
-            CallError::Db(error) => Self::Later(error.to_string()),
+            CallError::Db(error) => Self::Unavailable(error.to_string()),
             CallError::Refused(why) => Self::Refused(why.to_owned()),
         }
     }
@@ -118,7 +118,7 @@ pub const SIGNATURE_HEADER: &str = "Smallrun-Signature";
 impl Sandbox {
     /// Creates a sandbox that stores its state in `db`.
     pub fn new(db: Db, settings: SandboxSettings) -> Result<Self, reqwest::Error> {
-        Ok(Self { identity: GatewayIdentity::in_test(NAME), db, settings, http: delivery::client()? })
+        Ok(Self { identity: GatewayIdentity::test_account(NAME), db, settings, http: delivery::client()? })
     }
 
     /// Creates a sandbox behind an [`Arc`].

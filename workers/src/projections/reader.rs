@@ -44,7 +44,7 @@ impl FactReader {
     }
 
     /// Makes the next read start with the table.
-    pub(super) fn look_next(&mut self) {
+    pub(super) fn read_table_next(&mut self) {
         self.look = true;
     }
 

@@ -9,7 +9,7 @@ use domain::platform::{
 };
 
 use crate::graphql::{
-    context::Reach,
+    context::ContextExt,
     input::{Form, Parsed},
 };
 

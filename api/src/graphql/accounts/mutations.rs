@@ -18,7 +18,7 @@ use super::{
     entry::{entry_scope, link},
 };
 use crate::graphql::{
-    context::Reach,
+    context::ContextExt,
     errors::Internal,
     input::{Form, parsed},
     payload::{answer, payload},

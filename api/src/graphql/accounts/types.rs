@@ -13,7 +13,7 @@ use domain::{
 use super::{sessions::Session, tokens::ViewerToken};
 use crate::graphql::{
     connection::{Connection, List, ListNode},
-    context::{Reach, global},
+    context::{ContextExt, global},
     creators::{Creator, CreatorById},
     errors::{Internal, denied},
 };

@@ -17,7 +17,7 @@ use domain::{
 
 use super::{Product, ReferredProduct, ReferredVariant, TaxClass, Variant};
 use crate::graphql::{
-    context::Reach,
+    context::ContextExt,
     input::{Form, Parsed, both, id_at, line_or_none, parsed, slug},
     money::MoneyInput,
     payload::{MutationStop, answer, payload},

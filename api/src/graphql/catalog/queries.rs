@@ -12,7 +12,7 @@ use domain::{
 use super::Product;
 use crate::graphql::{
     connection::{Connection, List},
-    context::{Reach, id},
+    context::{ContextExt, id},
     creators::queries::creator_id_by_slug,
     errors::{Internal, bad_input},
     input::{Form, InvalidInput, parsed},

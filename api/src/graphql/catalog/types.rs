@@ -12,7 +12,7 @@ use domain::{
 
 use crate::graphql::{
     connection::ListNode,
-    context::{Reach, global},
+    context::{ContextExt, global},
     creators::{Creator, CreatorById},
     loaders::edge,
     money::Money,

@@ -14,7 +14,7 @@ use domain::{
 
 use super::Creator;
 use crate::graphql::{
-    context::Reach,
+    context::ContextExt,
     input::{Form, both, line_or_none, parsed, slug},
     payload::{answer, payload},
     scalars::CurrencyCode,

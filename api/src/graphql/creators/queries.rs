@@ -9,7 +9,7 @@ use domain::{
 use super::Creator;
 use crate::graphql::{
     connection::{Connection, List},
-    context::Reach,
+    context::ContextExt,
     errors::Internal,
 };
 

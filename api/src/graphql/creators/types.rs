@@ -10,7 +10,7 @@ use domain::{
 use crate::graphql::{
     catalog::imports::{self, ProductImport},
     connection::{Connection, ListNode},
-    context::{Reach, global},
+    context::{ContextExt, global},
     loaders::edge,
     reservations::tables::{ShippingTariff, TariffsOf},
     scalars::{CurrencyCode, Html},

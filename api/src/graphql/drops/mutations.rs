@@ -20,7 +20,7 @@ use domain::{
 
 use super::{Drop, ReferredDrop};
 use crate::graphql::{
-    context::Reach,
+    context::ContextExt,
     creators::CreatorById,
     input::{Form, Parsed, count, id_at, parsed, slug},
     payload::{MutationStop, answer, payload},

@@ -11,7 +11,7 @@ use domain::{
 use super::{Drop, DropPhase, stock::DropStock};
 use crate::graphql::{
     connection::{Connection, List},
-    context::{Reach, id},
+    context::{ContextExt, id},
     creators::queries::creator_id_by_slug,
     errors::Internal,
     input::{Form, InvalidInput},

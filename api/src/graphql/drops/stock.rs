@@ -11,7 +11,7 @@ use super::{
     Drop, ReferredDrop,
     items::{DropItem, stock},
 };
-use crate::{graphql::context::Reach, live::stock::StockRead};
+use crate::{graphql::context::ContextExt, live::stock::StockRead};
 
 /// The stock of a drop's items at one instant.
 #[derive(Clone)]

@@ -18,14 +18,14 @@ use futures_util::{StreamExt, stream};
 use super::{Drop, stock::DropStock};
 use crate::{
     graphql::{
-        context::{self, Reach},
+        context::{self, ContextExt},
         errors::Internal,
         follow::{Look, States, follow, next_of, nothing},
     },
     live::{
         Live,
         stock::StockWatch,
-        topics::{Ear, Topic},
+        topics::{Topic, TopicListener},
     },
 };
 
@@ -48,7 +48,7 @@ struct FollowingStock {
     asked: AskedLooks,
     /// The newest look that the next read answers.
     answers: LookNumber,
-    ear: Ear,
+    ear: TopicListener,
     watch: StockWatch,
     ended: bool,
 }

@@ -20,7 +20,7 @@ use domain::{
 use super::items::{DropItem, HeldOf, ItemsOf, stock};
 use crate::graphql::{
     connection::ListNode,
-    context::{Reach, global},
+    context::{ContextExt, global},
     creators::{Creator, CreatorById},
     errors::Internal,
     loaders::edge,

@@ -8,7 +8,7 @@ use domain::{
 };
 
 use crate::graphql::{
-    context::{Reach, global},
+    context::{ContextExt, global},
     loaders::edge,
     money::Money,
 };

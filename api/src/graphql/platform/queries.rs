@@ -6,7 +6,7 @@ use domain::platform::{access::Administer, audit};
 use super::AuditEntry;
 use crate::graphql::{
     connection::{Connection, List},
-    context::Reach,
+    context::ContextExt,
     errors::Internal,
 };
 

@@ -27,7 +27,7 @@ use super::{
     },
 };
 use crate::graphql::{
-    context::Reach,
+    context::ContextExt,
     errors::bad_input,
     input::{Form, Parsed, id_at, parsed},
     money::MoneyInput,

@@ -13,7 +13,7 @@ use domain::{
 use super::{Checkout, Reservation, ReservationState};
 use crate::graphql::{
     connection::{Connection, List},
-    context::{self, Reach},
+    context::{self, ContextExt},
     errors::Internal,
     input::{Form, InvalidInput, parsed},
 };

@@ -14,7 +14,7 @@ use domain::{
 use super::{Checkout, Reservation};
 use crate::{
     graphql::{
-        context::{self, Reach},
+        context::{self, ContextExt},
         errors::{Internal, denied},
         follow::{Look, States, follow, next_of, nothing},
     },

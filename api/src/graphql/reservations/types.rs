@@ -16,7 +16,7 @@ use super::{
 use crate::graphql::{
     catalog::{ReferredVariant, Variant},
     connection::ListNode,
-    context::{Reach, global},
+    context::{ContextExt, global},
     creators::{Creator, CreatorById},
     drops::{
         Drop, ReferredDrop,

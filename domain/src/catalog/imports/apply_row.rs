@@ -76,7 +76,7 @@ impl Applied {
 
 /// Updates or creates the product of a product's first row. Returns `None` if that is refused.
 pub(super) async fn apply_product(
-    yard: &RowContext<'_>,
+    context: &RowContext<'_>,
     cells: &Cells,
     applied: &mut Applied,
 ) -> Result<Option<Product>, StoreError> {
@@ -105,12 +105,12 @@ pub(super) async fn apply_product(
     }
     let slug = own_slug.clone().or_else(|| title.as_ref().and_then(|title| Slug::from_title(title.as_str())));
     let known = match &slug {
-        Some(slug) => product::by_slug(yard.tx, yard.scope, slug).await?,
+        Some(slug) => product::by_slug(context.tx, context.scope, slug).await?,
         None => None,
     };
     let product = match known {
         Some(known) => {
-            let present = tags::tags_on(yard.tx.conn(), TagKind::Product, &[known.id])
+            let present = tags::tags_on(context.tx.conn(), TagKind::Product, &[known.id])
                 .await?
                 .remove(&known.id)
                 .unwrap_or_default();
@@ -123,7 +123,7 @@ pub(super) async fn apply_product(
                 tags: tags.filter(|tags| **tags != *present),
                 ..UpdateProduct::of(known.id)
             };
-            update(yard, known, request, applied).await?
+            update(context, known, request, applied).await?
         }
         None => {
             let Some(title) = title else {
@@ -135,9 +135,11 @@ pub(super) async fn apply_product(
             let Some(description) = description else { return Ok(None) };
             let (summary, tags) = (summary.flatten(), tags.unwrap_or_default());
             let request = CreateProduct { slug: own_slug, title, summary, description, tags };
-            let made = yard
+            let made = context
                 .tx
-                .part(async || create_product_in(yard.tx, yard.scope, request, yard.products_rehearsed).await)
+                .in_savepoint(async || {
+                    create_product_in(context.tx, context.scope, request, context.products_rehearsed).await
+                })
                 .await;
             let made = applied.settle(made)?;
             applied.product = made.as_ref().map(|_| RowOutcome::Created).or(applied.product);
@@ -149,7 +151,7 @@ pub(super) async fn apply_product(
 }
 
 async fn update(
-    yard: &RowContext<'_>,
+    context: &RowContext<'_>,
     known: Product,
     request: UpdateProduct,
     applied: &mut Applied,
@@ -162,8 +164,9 @@ async fn update(
         applied.product = Some(RowOutcome::Unchanged);
         return Ok(Some(known));
     }
-    let done =
-        applied.settle(yard.tx.part(async || update_product_in(yard.tx, yard.scope, request).await).await)?;
+    let done = applied.settle(
+        context.tx.in_savepoint(async || update_product_in(context.tx, context.scope, request).await).await,
+    )?;
     if done.is_some() {
         applied.product = Some(RowOutcome::Updated);
     }
@@ -240,7 +243,7 @@ fn read_class(cell: &str) -> Result<TaxClass, &'static str> {
 /// Updates or creates the variant of a row. A row without variant columns only describes its product. `head`
 /// has the cells of the product's first row if this is a later one.
 pub(super) async fn apply_variant(
-    yard: &RowContext<'_>,
+    context: &RowContext<'_>,
     cells: &Cells,
     head: Option<&Cells>,
     product: Option<&Product>,
@@ -266,7 +269,7 @@ pub(super) async fn apply_variant(
     {
         return Ok(());
     }
-    let asked = VariantColumns::read(cells, yard.currency, applied);
+    let asked = VariantColumns::read(cells, context.currency, applied);
     if cells.filled(Column::Sku).is_none() {
         applied.require(Column::Sku);
     }
@@ -283,13 +286,13 @@ pub(super) async fn apply_variant(
     if applied.complaints.len() > before {
         return Ok(());
     }
-    let done = match variant::by_sku(yard.tx, yard.scope, sku.as_str()).await? {
+    let done = match variant::by_sku(context.tx, context.scope, sku.as_str()).await? {
         Some(known) if known.product_id != product.id => {
             applied.complaints.push(Complaint::of(Code::SkuTaken, Column::Sku));
             None
         }
-        Some(known) => change(yard, known, asked, applied).await?,
-        None => create(yard, product, sku, asked, applied).await?,
+        Some(known) => change(context, known, asked, applied).await?,
+        None => create(context, product, sku, asked, applied).await?,
     };
     if let Some((outcome, variant)) = done {
         (applied.variant, applied.variant_id) = (Some(outcome), Some(variant));
@@ -298,7 +301,7 @@ pub(super) async fn apply_variant(
 }
 
 async fn change(
-    yard: &RowContext<'_>,
+    context: &RowContext<'_>,
     known: Variant,
     asked: VariantColumns,
     applied: &mut Applied,
@@ -321,13 +324,14 @@ async fn change(
     if title.is_none() && price.is_none() && weight.is_none() && sides && tax_class.is_none() {
         return Ok(Some((RowOutcome::Unchanged, id)));
     }
-    let done =
-        applied.settle(yard.tx.part(async || update_variant_in(yard.tx, yard.scope, request).await).await)?;
+    let done = applied.settle(
+        context.tx.in_savepoint(async || update_variant_in(context.tx, context.scope, request).await).await,
+    )?;
     Ok(done.map(|variant| (RowOutcome::Updated, variant.id)))
 }
 
 async fn create(
-    yard: &RowContext<'_>,
+    context: &RowContext<'_>,
     product: &Product,
     sku: Sku,
     asked: VariantColumns,
@@ -351,7 +355,8 @@ async fn create(
         height: asked.height.unwrap_or_default(),
         tax_class: asked.tax_class.unwrap_or(TaxClass::Standard),
     };
-    let made =
-        applied.settle(yard.tx.part(async || create_variant_in(yard.tx, yard.scope, request).await).await)?;
+    let made = applied.settle(
+        context.tx.in_savepoint(async || create_variant_in(context.tx, context.scope, request).await).await,
+    )?;
     Ok(made.map(|variant| (RowOutcome::Created, variant.id)))
 }

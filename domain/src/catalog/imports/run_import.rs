@@ -102,11 +102,11 @@ async fn run_some(tx: &Tx, scope: &CreatorScope, id: ImportId) -> Result<Progres
     let creator = creators::hold(tx, scope).await?;
     let rows = whole_products(report_row::after(tx, scope, id, import.row_last, ROWS_LOOKED_AT).await?);
     let made = if import.dry_run { u64::from(import.products_created) } else { 0 };
-    let yard = RowContext { tx, scope, currency: creator.currency, products_rehearsed: made };
+    let context = RowContext { tx, scope, currency: creator.currency, products_rehearsed: made };
     let applied = if import.dry_run {
-        tx.rehearsed(async || apply(&yard, &rows).await).await
+        tx.rolled_back(async || apply(&context, &rows).await).await
     } else {
-        apply(&yard, &rows).await
+        apply(&context, &rows).await
     }?;
     report(tx, import, rows, applied).await
 }
@@ -121,7 +121,7 @@ fn whole_products(mut rows: Vec<ImportRow>) -> Vec<ImportRow> {
 }
 
 /// Applies rows and returns their outcomes by row number.
-async fn apply(yard: &RowContext<'_>, rows: &[ImportRow]) -> Result<BTreeMap<i32, Applied>, StoreError> {
+async fn apply(context: &RowContext<'_>, rows: &[ImportRow]) -> Result<BTreeMap<i32, Applied>, StoreError> {
     let mut all = BTreeMap::new();
     let mut product: Option<Product> = None;
     let mut head: Option<(i32, Cells)> = None;
@@ -130,7 +130,7 @@ async fn apply(yard: &RowContext<'_>, rows: &[ImportRow]) -> Result<BTreeMap<i32
         let cells = &row.cells;
         let mut applied = Applied { complaints: row.complaints.0.clone(), ..Applied::default() };
         if row.first == row.number {
-            (product, place) = (apply_product(yard, cells, &mut applied).await?, 0);
+            (product, place) = (apply_product(context, cells, &mut applied).await?, 0);
             head = Some((row.number, cells.clone()));
         }
         // Normally a product's first row is in the same batch. It was processed in an earlier batch only if
@@ -139,7 +139,7 @@ async fn apply(yard: &RowContext<'_>, rows: &[ImportRow]) -> Result<BTreeMap<i32
         let too_many = first.is_none() || place >= VARIANTS_MAX;
         place = place.saturating_add(1);
         let first = first.filter(|(number, _)| *number != row.number).map(|(_, cells)| cells);
-        apply_variant(yard, cells, first, product.as_ref(), too_many, &mut applied).await?;
+        apply_variant(context, cells, first, product.as_ref(), too_many, &mut applied).await?;
         all.insert(row.number, applied);
     }
     Ok(all)

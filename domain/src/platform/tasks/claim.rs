@@ -31,7 +31,7 @@ pub const LEASE_SECS: i64 = 10;
 
 /// The delay, in seconds, before a task that this version cannot read is tried again. During a deploy, a
 /// worker of a newer version may be able to read it. A deploy ends well before the attempts are used up.
-pub const UNKNOWN_AGAIN_SECS: u64 = 60;
+pub const UNREADABLE_RETRY_SECS: u64 = 60;
 
 /// A task that a worker has claimed.
 #[derive(Debug, Clone)]

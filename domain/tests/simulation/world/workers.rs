@@ -214,11 +214,13 @@ fn made_to_fail(cause: &(dyn Error + Send + Sync + 'static)) -> Option<String> {
         return Some(why.clone());
     }
     match cause.downcast_ref()? {
-        StepError::Gateway(GatewayError::Later(why)) | StepError::Db(DbErr::Custom(why)) => Some(why.clone()),
+        StepError::Gateway(GatewayError::Unavailable(why)) | StepError::Db(DbErr::Custom(why)) => {
+            Some(why.clone())
+        }
         StepError::Gateway(GatewayError::Refused(_))
         | StepError::Db(_)
         | StepError::Busy(_)
-        | StepError::Disagree(_) => None,
+        | StepError::Contradiction(_) => None,
     }
 }
 

@@ -24,7 +24,7 @@ use crate::graphql::{
         Viewer,
         entry::{entry_scope, link},
     },
-    context::{Reach, global},
+    context::{ContextExt, global},
     errors::Internal,
     input::{Form, parsed},
     payload::{answer, payload},

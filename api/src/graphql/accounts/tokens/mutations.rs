@@ -9,7 +9,7 @@ use domain::{
 
 use super::{ApiToken, ApiTokenKind, ApiTokenPermission};
 use crate::graphql::{
-    context::{Reach, id},
+    context::{ContextExt, id},
     input::{Form, both, parsed},
     payload::{answer, payload},
     user_error::user_error,

@@ -9,7 +9,7 @@ use domain::{
 use super::ApiToken;
 use crate::graphql::{
     connection::{Connection, List},
-    context::{Reach, id},
+    context::{ContextExt, id},
     errors::Internal,
 };
 

@@ -13,7 +13,7 @@ use super::ProductImport;
 use edge::uploads::Upload;
 
 use crate::graphql::{
-    context::Reach,
+    context::ContextExt,
     input::{Form, both},
     payload::{MutationStop, answer, payload},
     user_error::{CodeOf, UserError, user_error},

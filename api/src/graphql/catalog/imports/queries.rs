@@ -12,7 +12,7 @@ use domain::{
 use super::{ProductImport, SeenImport};
 use crate::graphql::{
     connection::{Connection, List},
-    context::{Reach, global},
+    context::{ContextExt, global},
     errors::Internal,
     input::id_at,
 };

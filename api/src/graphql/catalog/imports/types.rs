@@ -14,7 +14,7 @@ use domain::{
 use crate::graphql::{
     catalog::{Product, ReferredProduct, ReferredVariant, Variant},
     connection::{Connection, List, ListNode},
-    context::{Reach, global},
+    context::{ContextExt, global},
     creators::{Creator, CreatorById},
     errors::Internal,
     loaders::edge,

@@ -14,7 +14,7 @@ use domain::{
 
 use super::{DropItem, ReferredItem};
 use crate::graphql::{
-    context::Reach,
+    context::ContextExt,
     drops::{Drop, ReferredDrop, mutations::scope_of_drop},
     errors::Internal,
     input::{Form, Parsed, count, id_at, parsed},

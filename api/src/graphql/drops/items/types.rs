@@ -15,7 +15,7 @@ use domain::{
 
 use crate::graphql::{
     catalog::{ReferredVariant, Variant},
-    context::{Reach, global},
+    context::{ContextExt, global},
     drops::{Drop, ReferredDrop},
     errors::Internal,
     loaders::edge,

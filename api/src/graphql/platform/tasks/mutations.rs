@@ -12,7 +12,7 @@ use domain::platform::{
 
 use super::Task;
 use crate::graphql::{
-    context::{Reach, global},
+    context::{ContextExt, global},
     errors::Internal,
     input::{Form, InvalidInput, both, id_at},
     payload::{answer, payload},

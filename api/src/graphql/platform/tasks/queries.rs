@@ -6,7 +6,7 @@ use domain::platform::{access::Administer, ids::TaskId, tasks as rules};
 use super::{SeenTask, Task, TaskQueue, TaskState};
 use crate::graphql::{
     connection::{Connection, List},
-    context::Reach,
+    context::ContextExt,
     errors::Internal,
     input::id_at,
 };

@@ -14,7 +14,7 @@ use sea_orm::DbErr;
 
 use crate::graphql::{
     connection::ListNode,
-    context::{Reach, global},
+    context::{ContextExt, global},
     loaders::{Loaders, edge},
 };
 

@@ -8,7 +8,7 @@ use domain::{
 
 use super::{Delivery, Quote};
 use crate::graphql::{
-    context::Reach,
+    context::ContextExt,
     input::{Form, Parsed, both, parsed},
     payload::{answer, payload},
     user_error::user_error,

@@ -8,7 +8,7 @@ use domain::{
 };
 
 use crate::graphql::{
-    context::Reach,
+    context::ContextExt,
     drops::items::{DropItem, ReferredItem},
     errors::Internal,
     money::{Money, TaxedMoney},

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::graphql::{
     catalog::TaxClass,
-    context::Reach,
+    context::ContextExt,
     errors::Internal,
     input::{Form, argument, both, id_at, parsed},
     money::MoneyInput,

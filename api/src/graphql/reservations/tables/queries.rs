@@ -4,7 +4,7 @@ use async_graphql::{Context, Object};
 use domain::reservations::{legal, quote, tables};
 
 use super::{LegalText, types::TaxRate};
-use crate::graphql::{context::Reach, errors::Internal, scalars::Decimal};
+use crate::graphql::{context::ContextExt, errors::Internal, scalars::Decimal};
 
 /// The queries of legal texts and tax rates.
 #[derive(Default)]
