@@ -26,6 +26,9 @@ use crate::{
 /// How often the applied migrations are read, and the `Retry-After` of requests in the meantime.
 const POLL_EVERY: Duration = Duration::from_secs(1);
 
+/// How long a probe in progress may take when the server starts.
+const PROBES_SECS_MAX: u64 = 2;
+
 /// What renders the text of `/metrics`.
 pub(crate) type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
 
@@ -76,7 +79,7 @@ async fn wait(
     }
     tracing::info!("all database migrations are applied");
     if let Some(server) = server {
-        server.stop(false).await;
+        server.stop(true).await;
     }
     Ok(())
 }
@@ -93,7 +96,11 @@ fn serve_probes(db: &Db, listener: &TcpListener, metrics: &Metrics) -> Outcome<a
             .configure(|routes| api::http::health::configure(routes, &operations))
             .default_service(web::to(unavailable))
     });
-    let server = server.workers(1).disable_signals().listen(listener.try_clone().map_err(unexpected)?);
+    let server = server
+        .workers(1)
+        .shutdown_timeout(PROBES_SECS_MAX)
+        .disable_signals()
+        .listen(listener.try_clone().map_err(unexpected)?);
     let server = server.map_err(unexpected)?.run();
     let handle = server.handle();
     tokio::spawn(server);

@@ -227,7 +227,9 @@ impl QueueWorker {
                 Ok(Ok(())) => return Ended::Done,
                 Ok(Err(TaskError::Retry(error))) => failed(AttemptOutcome::Retry, chain(error.as_ref())),
                 Ok(Err(TaskError::Discard(error))) => failed(AttemptOutcome::Discard, chain(error.as_ref())),
-                Ok(Err(error @ TaskError::Unreadable(_))) => failed(AttemptOutcome::Unreadable, chain(&error)),
+                Ok(Err(error @ TaskError::Unreadable(_))) => {
+                    failed(AttemptOutcome::Unreadable, chain(&error))
+                }
                 Ok(Err(TaskError::Unknown { what, name })) => {
                     warn_once(what, &name);
                     return Ended::Left;

@@ -14,7 +14,7 @@ pub(crate) fn bad_input(message: impl Into<String>) -> Error {
 }
 
 /// Returns the error for a denied action. A mutation reports another tenant's thing as data instead, if an
-/// input field names it ([`MutationStop::denied`](super::payload::Stop::denied)).
+/// input field names it ([`MutationStop::denied`](super::payload::MutationStop::denied)).
 pub(crate) fn denied(denied: Denied) -> Error {
     let code = match denied {
         Denied::Unauthenticated => Code::Unauthenticated,
