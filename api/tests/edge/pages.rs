@@ -182,20 +182,29 @@ on_both! {
         // An item is visible to the viewers who may see its drop.
         let items = domain::drops::queries::items_of(&kit.db, &[open.id, hidden.id]).await.unwrap();
         let item = |drop| items[drop][0].id.to_string();
-        for (id, token, found) in [
+        let cases = [
             (hidden.id.to_string(), Some(staff(&kit, salt).await), true),
             (hidden.id.to_string(), Some(staff(&kit, blue).await), false),
             (item(&open.id), None, true),
             (item(&hidden.id), None, false),
             (item(&hidden.id), Some(staff(&kit, salt).await), true),
-        ] {
-            let mut request = posted("query N($id: ID!) { node(id: $id) { id } }", json!({ "id": id }));
-            if let Some(token) = &token {
-                request = request.insert_header(("authorization", format!("Bearer {token}")));
+        ];
+        // Cancelling changes nothing: what was never public stays hidden, and what was public stays visible.
+        for is_cancelled in [false, true] {
+            if is_cancelled {
+                for drop in [open.id, hidden.id] {
+                    domain::reservations::cancel_drop(&kit.db, &scope, drop).await.unwrap();
+                }
             }
-            let answer = send(api(&kit), request).await.json();
-            let expected = if found { json!({ "id": id }) } else { Value::Null };
-            assert_eq!(answer["data"], json!({ "node": expected }), "{id}");
+            for (id, token, found) in &cases {
+                let mut request = posted("query N($id: ID!) { node(id: $id) { id } }", json!({ "id": id }));
+                if let Some(token) = token {
+                    request = request.insert_header(("authorization", format!("Bearer {token}")));
+                }
+                let answer = send(api(&kit), request).await.json();
+                let expected = if *found { json!({ "id": id }) } else { Value::Null };
+                assert_eq!(answer["data"], json!({ "node": expected }), "{id}");
+            }
         }
         let many = vec![unknown; 101];
         assert_eq!(send(api(&kit), posted(query, json!({ "ids": many }))).await.code(), "BAD_USER_INPUT");

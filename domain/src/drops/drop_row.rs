@@ -65,6 +65,12 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
+    /// Returns whether the public may see the drop: it is published, or was published when it was cancelled. A
+    /// draft that is cancelled was never public and stays hidden.
+    pub fn is_announced(&self) -> bool {
+        self.published_at.is_some()
+    }
+
     /// Returns the deposit, which is paid at reservation.
     pub fn deposit(&self) -> Result<Deposit, Inconsistency> {
         Deposit::from_stored(self.deposit_kind, self.deposit_value).ok_or_else(|| {

@@ -91,7 +91,7 @@ fn phase_condition(phase: DropPhase, now: DateTime<Utc>) -> Condition {
 }
 
 fn seen(sight: &Sight) -> Select<Entity> {
-    drop_row::all().filter(sight.condition(C::CreatorId, Condition::all().add(C::State.ne(DropState::Draft))))
+    drop_row::all().filter(sight.condition(C::CreatorId, Condition::all().add(C::PublishedAt.is_not_null())))
 }
 
 fn filtered(sight: &Sight, filter: &DropFilter, now: DateTime<Utc>) -> Select<Entity> {
@@ -171,7 +171,7 @@ pub async fn by_ids(db: &Db, sight: &Sight, ids: &[DropId]) -> Result<HashMap<Dr
 /// Returns whether the viewer may see a drop.
 pub fn is_seen(sight: &Sight, drop: &Drop) -> bool {
     let of_shop = sight.public_scope().creator().is_none_or(|creator| creator == drop.creator_id);
-    sight.sees_hidden_of(drop.creator_id) || (of_shop && drop.state != DropState::Draft)
+    sight.sees_hidden_of(drop.creator_id) || (of_shop && drop.is_announced())
 }
 
 /// Returns the drops that reservations in the caller's scope refer to, in any state, with one statement.

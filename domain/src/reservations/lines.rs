@@ -18,7 +18,7 @@ use super::{
 use crate::{
     catalog::{self, Variant},
     creators::{self, Creator},
-    drops::{drop_row, item_row, state::DropState},
+    drops::{drop_row, item_row},
     platform::{
         Country, Db, OpError, Quantity, Refused, StoreError,
         access::PublicScope,
@@ -150,8 +150,7 @@ pub async fn ask(
     let mut complaints = Vec::new();
     for (at, line) in lines.iter().enumerate() {
         let visible = book.terms.get(&line.item).is_some_and(|terms| {
-            let announced =
-                stock.drops.get(&terms.drop).is_some_and(|window| window.state != DropState::Draft);
+            let announced = drops.iter().any(|drop| drop.id == terms.drop && drop.is_announced());
             announced && scope.creator().is_none_or(|creator| creator == terms.creator)
         });
         if !visible {
