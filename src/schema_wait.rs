@@ -14,6 +14,7 @@ use actix_web::{
 };
 use api::Check;
 use domain::platform::Db;
+use tokio::runtime::Handle;
 
 use crate::{
     config::Config,
@@ -25,9 +26,6 @@ use crate::{
 
 /// How often the applied migrations are read, and the `Retry-After` of requests in the meantime.
 const POLL_EVERY: Duration = Duration::from_secs(1);
-
-/// How long a probe in progress may take when the server starts.
-const PROBES_SECS_MAX: u64 = 2;
 
 /// What renders the text of `/metrics`.
 pub(crate) type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
@@ -79,7 +77,8 @@ async fn wait(
     }
     tracing::info!("all database migrations are applied");
     if let Some(server) = server {
-        server.stop(true).await;
+        // A graceful stop would accept connections that nobody answers any more.
+        server.stop(false).await;
     }
     Ok(())
 }
@@ -89,18 +88,15 @@ fn serve_probes(db: &Db, listener: &TcpListener, metrics: &Metrics) -> Outcome<a
     let server =
         Check::new("server", async || Err("not started: it waits for database migrations".to_owned()));
     let checks = vec![wiring::schema_check(db), server];
-    let operations = web::Data::new(api::Operations { db: db.clone(), checks, metrics: Arc::clone(metrics) });
+    let (db, metrics, runtime) = (db.clone(), Arc::clone(metrics), Handle::current());
+    let operations = web::Data::new(api::Operations { db, checks, runtime, metrics });
     let unexpected = |cause: std::io::Error| Failure::unexpected("listen", &cause);
     let server = HttpServer::new(move || {
         App::new()
             .configure(|routes| api::http::health::configure(routes, &operations))
             .default_service(web::to(unavailable))
     });
-    let server = server
-        .workers(1)
-        .shutdown_timeout(PROBES_SECS_MAX)
-        .disable_signals()
-        .listen(listener.try_clone().map_err(unexpected)?);
+    let server = server.workers(1).disable_signals().listen(listener.try_clone().map_err(unexpected)?);
     let server = server.map_err(unexpected)?.run();
     let handle = server.handle();
     tokio::spawn(server);

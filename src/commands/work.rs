@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use actix_web::{App, HttpServer, web::Data};
 use domain::{platform::tasks::Queue, reservations::DeskActivity};
+use tokio::runtime::Handle;
 use workers::Workers;
 
 use crate::{
@@ -79,7 +80,8 @@ pub(super) async fn run(config: Config, arguments: &Arguments) -> Outcome {
     );
     if let Some((listener, address)) = listener {
         let checks = wiring::checks(&db, &bus, workers.loops());
-        let operations = Data::new(api::Operations { db: db.clone(), checks, metrics });
+        let operations =
+            Data::new(api::Operations { db: db.clone(), checks, runtime: Handle::current(), metrics });
         let server = HttpServer::new(move || {
             App::new().configure(|routes| api::http::health::configure(routes, &operations))
         });

@@ -68,13 +68,12 @@ fn start(db: Db) -> Running {
 }
 
 impl Running {
-    fn positions(&mut self) -> Vec<i64> {
-        std::iter::from_fn(|| self.facts.try_recv().ok()).map(|fact| fact.position).collect()
-    }
-
-    async fn end(self) {
+    /// Stops the relay, and returns the positions of the facts that it has broadcast. A fact that is stamped may
+    /// not be broadcast yet, so only a relay that has ended can be asked.
+    async fn end(mut self) -> Vec<i64> {
         self.stop.cancel();
         self.task.await.unwrap();
+        std::iter::from_fn(|| self.facts.try_recv().ok()).map(|fact| fact.position).collect()
     }
 }
 
@@ -82,8 +81,8 @@ on_both! {
     async fn positions_have_no_gap_with_many_writers_and_two_relays(kit: Kit) {
         const WRITERS: u128 = 6;
         const EACH: u128 = 20;
-        let mut first = start(kit.db.clone());
-        let mut second = start(kit.connect(4).await);
+        let first = start(kit.db.clone());
+        let second = start(kit.connect(4).await);
         let mut writers = JoinSet::new();
         for writer in 0..WRITERS {
             let db = kit.connect(2).await;
@@ -103,10 +102,8 @@ on_both! {
             ended.unwrap();
         }
         eventually_stamped(&kit.db).await;
-        let (a, b) = (first.positions(), second.positions());
+        let (a, b) = (first.end().await, second.end().await);
         assert!(a.is_sorted() && b.is_sorted());
-        first.end().await;
-        second.end().await;
         let mut all = [a, b].concat();
         all.sort_unstable();
         assert_eq!(all, (1..=i64::try_from(WRITERS * EACH).unwrap()).collect::<Vec<_>>());
@@ -116,12 +113,11 @@ on_both! {
         let first = start(kit.db.clone());
         publish(&kit.db, changed(1)).await;
         eventually_stamped(&kit.db).await;
-        let mut second = start(kit.connect(2).await);
+        let second = start(kit.connect(2).await);
         first.end().await;
         publish(&kit.db, changed(2)).await;
         eventually_stamped(&kit.db).await;
-        assert_eq!(second.positions(), [2]);
-        second.end().await;
+        assert_eq!(second.end().await, [2]);
     }
 
     async fn another_relay_takes_over_when_the_lease_of_a_dead_one_expires(kit: Kit) {
@@ -130,12 +126,11 @@ on_both! {
         eventually_stamped(&kit.db).await;
         first.task.abort();
         assert!(first.task.await.unwrap_err().is_cancelled());
-        let mut second = start(kit.connect(2).await);
+        let second = start(kit.connect(2).await);
         kit.clock.advance(TimeDelta::seconds(outbox::LEASE_SECS + 1));
         publish(&kit.db, changed(2)).await;
         eventually_stamped(&kit.db).await;
-        assert_eq!(second.positions(), [2]);
-        second.end().await;
+        assert_eq!(second.end().await, [2]);
     }
 
     async fn a_relay_that_lost_its_lease_stamps_nothing(kit: Kit) {
@@ -175,11 +170,9 @@ on_both! {
     async fn more_facts_than_one_batch_are_stamped(kit: Kit) {
         let many: Vec<_> = (0..1_100).map(|number| (1, changed(number))).collect();
         in_tx(&kit.db, ACTOR, async |tx| outbox::publish_all(tx, &many).await).await.unwrap();
-        let mut relay = start(kit.db.clone());
+        let relay = start(kit.db.clone());
         eventually_stamped(&kit.db).await;
-        relay.stop.cancel();
-        (&mut relay.task).await.unwrap();
-        assert_eq!(relay.positions(), (1..=1_100).collect::<Vec<_>>());
+        assert_eq!(relay.end().await, (1..=1_100).collect::<Vec<_>>());
     }
 
     async fn a_fact_of_an_unknown_kind_stays_unstamped_and_later_ones_are_stamped(kit: Kit) {
@@ -190,16 +183,14 @@ on_both! {
         let newer = "UPDATE outbox SET kind = 'of_a_newer_version', \
                      payload = '{\"kind\": \"of_a_newer_version\"}'";
         execute(&kit.db, &format!("{newer} WHERE aggregate <> (SELECT MAX(aggregate) FROM outbox)")).await;
-        let mut relay = start(kit.db.clone());
+        let relay = start(kit.db.clone());
         eventually(async || !outbox::any_unstamped(&kit.db).await.unwrap()).await;
         publish(&kit.db, changed(4)).await;
         eventually(async || outbox::position_last(&kit.db).await.unwrap() == 2).await;
         // The relay keeps its lease, although rows of unknown kinds remain.
         let others = kit.connect(2).await;
         assert!(outbox::is_leased_to_another(&others, Uuid::from_u128(9)).await.unwrap());
-        relay.stop.cancel();
-        (&mut relay.task).await.unwrap();
-        assert_eq!(relay.positions(), [1, 2]);
+        assert_eq!(relay.end().await, [1, 2]);
         assert_eq!(outbox::unstamped_count(&kit.db).await.unwrap(), 2, "they wait for a newer relay");
     }
 }

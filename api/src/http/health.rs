@@ -6,6 +6,7 @@ use actix_web::{HttpResponse, http::header::CACHE_CONTROL, web};
 use domain::platform::Db;
 use futures_util::future::{BoxFuture, join_all};
 use serde_json::json;
+use tokio::runtime::Handle;
 
 /// A dependency that takes longer than this to answer a check is too slow for requests as well.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
@@ -71,6 +72,9 @@ pub struct Operations {
     pub db: Db,
     /// The checks of `/readyz` besides the database.
     pub checks: Vec<Check>,
+    /// The runtime that runs the checks. A database connection belongs to the runtime that opened it, so it must
+    /// not be one that ends before the process, such as that of a worker of an HTTP server.
+    pub runtime: Handle,
     /// Renders the text of `/metrics`.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
@@ -90,12 +94,17 @@ async fn livez() -> HttpResponse {
 
 /// Runs all checks and reports their results. The status is 503 when a required check fails.
 async fn readyz(operations: web::Data<Operations>) -> HttpResponse {
-    let database = database(&operations.db);
-    let said = join_all(std::iter::once(&database).chain(&operations.checks).map(Check::said)).await;
+    let checks: Vec<Check> =
+        std::iter::once(database(&operations.db)).chain(operations.checks.iter().cloned()).collect();
+    let asking = operations.runtime.spawn(async move {
+        let said = join_all(checks.iter().map(Check::said)).await;
+        said.into_iter().map(|(check, said)| (check.name, check.required, said)).collect::<Vec<_>>()
+    });
+    let Ok(said) = asking.await else { return HttpResponse::InternalServerError().finish() };
     let missing: Vec<_> = said
         .iter()
-        .filter(|(check, said)| check.required && said.is_err())
-        .map(|(check, _)| check.name)
+        .filter(|(_, required, said)| *required && said.is_err())
+        .map(|(name, _, _)| *name)
         .collect();
     if !missing.is_empty() {
         tracing::warn!(?missing, "not ready");
@@ -103,7 +112,7 @@ async fn readyz(operations: web::Data<Operations>) -> HttpResponse {
     let ready = missing.is_empty();
     let checks: BTreeMap<_, _> = said
         .into_iter()
-        .map(|(check, said)| (check.name, said.err().unwrap_or_else(|| "ok".to_owned())))
+        .map(|(name, _, said)| (name, said.err().unwrap_or_else(|| "ok".to_owned())))
         .collect();
     let mut answer = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     answer.insert_header((CACHE_CONTROL, "no-store")).json(json!({ "ready": ready, "checks": checks }))

@@ -73,6 +73,7 @@ pub fn edge(api: Api) -> SharedEdge {
         api.live.stopping().clone(),
     );
     let operations = health::Operations {
+        runtime: tokio::runtime::Handle::current(),
         db: api.db.clone(),
         checks: api.checks.clone(),
         metrics: Arc::clone(&api.metrics),
