@@ -68,8 +68,8 @@ fn start(db: Db) -> Running {
 }
 
 impl Running {
-    /// Stops the relay, and returns the positions of the facts that it has broadcast. A fact that is stamped may
-    /// not be broadcast yet, so only a relay that has ended can be asked.
+    /// Stops the relay, and returns the positions of the facts that it has broadcast. A fact that is stamped
+    /// may not be broadcast yet, so only a relay that has ended can be asked.
     async fn end(mut self) -> Vec<i64> {
         self.stop.cancel();
         self.task.await.unwrap();

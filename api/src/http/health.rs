@@ -72,8 +72,8 @@ pub struct Operations {
     pub db: Db,
     /// The checks of `/readyz` besides the database.
     pub checks: Vec<Check>,
-    /// The runtime that runs the checks. A database connection belongs to the runtime that opened it, so it must
-    /// not be one that ends before the process, such as that of a worker of an HTTP server.
+    /// The runtime that runs the checks. A database connection belongs to the runtime that opened it, so it
+    /// must not be one that ends before the process, such as that of a worker of an HTTP server.
     pub runtime: Handle,
     /// Renders the text of `/metrics`.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,

@@ -65,8 +65,8 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
-    /// Returns whether the public may see the drop: it is published, or was published when it was cancelled. A
-    /// draft that is cancelled was never public and stays hidden.
+    /// Returns whether the public may see the drop: it is published, or was published when it was cancelled.
+    /// A draft that is cancelled was never public and stays hidden.
     pub fn is_announced(&self) -> bool {
         self.published_at.is_some()
     }
