@@ -32,8 +32,7 @@ pub(crate) type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// Waits until all migrations of this program are applied. Meanwhile the process listens on `listening`:
 /// `/livez` answers 200, `/readyz` answers 503 and says which migrations are missing, and any other request
-/// gets
-/// 503. Returns `None` if a signal to stop arrives first.
+/// gets 503. Returns `None` if a signal to stop arrives first.
 pub(crate) async fn until_current(
     config: &Config,
     db: Db,

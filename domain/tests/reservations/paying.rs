@@ -204,40 +204,16 @@ on_both! {
         let good = intent(&kit, checkout, IntentState::Succeeded).await;
         let mut wrong = good.clone();
         wrong.amount.minor += 1;
-        assert_eq!(
-            codes(
-                apply(
-                    &kit.db,
-                    &system(),
-                    &domain::registry::payables(),
-                    requests::gateway().as_str(),
-                    &wrong,
-                    None
-                )
-                .await
-            ),
-            [ApplyRefusal::WrongAmount]
-        );
+        let refused = async |gateway: &str, intent: &Intent| {
+            let payables = domain::registry::payables();
+            codes(apply(&kit.db, &system(), &payables, gateway, intent, None).await)
+        };
+        let gateway = requests::gateway();
+        assert_eq!(refused(gateway.as_str(), &wrong).await, [ApplyRefusal::WrongAmount]);
         let mut unknown = good.clone();
         unknown.payment = PaymentId(Uuid::from_u128(1));
-        assert_eq!(
-            codes(
-                apply(
-                    &kit.db,
-                    &system(),
-                    &domain::registry::payables(),
-                    requests::gateway().as_str(),
-                    &unknown,
-                    None
-                )
-                .await
-            ),
-            [ApplyRefusal::UnknownPayment]
-        );
-        assert_eq!(
-            codes(apply(&kit.db, &system(), &domain::registry::payables(), "other", &good, None).await),
-            [ApplyRefusal::UnknownPayment]
-        );
+        assert_eq!(refused(gateway.as_str(), &unknown).await, [ApplyRefusal::UnknownPayment]);
+        assert_eq!(refused("other", &good).await, [ApplyRefusal::UnknownPayment]);
         assert_eq!(kit.state().await, before);
     }
 
