@@ -19,8 +19,7 @@ use testkit::{Kit, audit_actions, facts, on_both};
 use uuid::Uuid;
 
 use crate::reservations::market::{
-    Market, address, buyer, check_books, codes, creator, draft_of, euros, market, number, system, tiers,
-    variant,
+    Market, buyer, check_books, codes, creator, draft_of, euros, market, number, system, tiers, variant,
 };
 
 on_both! {
