@@ -21,7 +21,7 @@ use testkit::{
 };
 pub(crate) use testkit::{
     market::system,
-    requests::{address, euros, key, tiers},
+    requests::{euros, key, tiers},
 };
 
 /// Returns the codes of a refusal. Panics if the result is not a refusal.
