@@ -4,6 +4,7 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::Duration,
 };
 
 /// Runs a script of one of the folders, and returns its output. Panics if the script fails.
@@ -22,14 +23,30 @@ fn ended_well(command: &mut Command) -> String {
     stdout
 }
 
+/// Installs the packages of a folder. The registry is not part of what is tested, so a failed installation is
+/// tried again.
+fn install(folder: &Path) {
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]).current_dir(folder);
+    for pause in [2, 10, 30] {
+        let output = npm.stdin(Stdio::null()).output();
+        match output {
+            Ok(output) if output.status.success() => return,
+            failed => println!("npm could not install the packages of {}: {failed:?}", folder.display()),
+        }
+        std::thread::sleep(Duration::from_secs(pause));
+    }
+    ended_well(&mut npm);
+}
+
 /// Copies the scripts of a folder and the schema to the target folder, installs their packages there, and
 /// builds them if needed. Tests run in separate processes, so a file lock ensures that only one of them
-/// installs.
+/// installs: two runs of npm at the same time can disturb each other in npm's cache.
 fn installed(name: &str) -> PathBuf {
     let (root, tmp) = (Path::new(env!("CARGO_MANIFEST_DIR")), Path::new(env!("CARGO_TARGET_TMPDIR")));
     let folder = tmp.join("clients").join(name);
     fs::create_dir_all(&folder).unwrap();
-    let turn = File::create(tmp.join(format!("clients-{name}.lock"))).unwrap();
+    let turn = File::create(tmp.join("clients.lock")).unwrap();
     turn.lock().unwrap();
     let ours =
         fs::read_dir(root.join("tests/clients").join(name)).unwrap().map(|entry| entry.unwrap().path());
@@ -47,11 +64,7 @@ fn installed(name: &str) -> PathBuf {
     let wanted = fs::read(folder.join("package-lock.json")).unwrap();
     let mark = folder.join("installed-lock.json");
     if fs::read(&mark).ok().as_ref() != Some(&wanted) {
-        ended_well(
-            Command::new("npm")
-                .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-                .current_dir(&folder),
-        );
+        install(&folder);
         fs::write(mark, wanted).unwrap();
         changed = true;
     }
