@@ -26,7 +26,7 @@ use domain::{
         text::Markdown,
     },
     reservations::{
-        NewTariff, RequestedLine, ReserveRequest, Reserved, legal, legal::LegalKind, quote::Delivery,
+        NewTariff, RequestedLine, ReserveRequest, Reserved, legal, legal::LegalKind, quote::DeliveryMethod,
         reserve, set_tariffs, set_tax_rate,
     },
 };
@@ -131,7 +131,7 @@ impl Market {
         let line = |(item, units): &(&DropItem, u32)| RequestedLine {
             item: item.id,
             units: Quantity::try_from(*units).expect("at least one unit"),
-            delivery: Delivery::Pickup,
+            delivery: DeliveryMethod::Pickup,
         };
         ReserveRequest {
             lines: lines.iter().map(line).collect(),

@@ -9,7 +9,7 @@ use domain::{
     reservations::{
         RequestedLine, ReserveRequest, Reserved,
         desk::{Desk, DeskSettings},
-        quote::Delivery,
+        quote::DeliveryMethod,
         reserve,
     },
 };
@@ -163,7 +163,7 @@ impl Market {
             let key = IdempotencyKey::new(&format!("combining-{place}-{number}"))
                 .ok_or_else(|| Trouble::new("no such key"))?;
             let request = ReserveRequest {
-                lines: vec![RequestedLine { item: *item, units: Quantity::ONE, delivery: Delivery::Pickup }],
+                lines: vec![RequestedLine { item: *item, units: Quantity::ONE, delivery: DeliveryMethod::Pickup }],
                 address: requests::address(),
                 expected_total: requests::euros(PRICE),
                 accepted: Vec::new(),

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{
     decide::LineClaim,
     load::{self, About},
-    quote::{Delivery, ItemTerms, LineAsked, Quote, QuoteRefusal, Tables, quote},
+    quote::{DeliveryMethod, ItemTerms, LineAsked, Quote, QuoteRefusal, Tables, quote},
     tables,
 };
 use crate::{
@@ -39,7 +39,7 @@ pub struct RequestedLine {
     /// The number of units, up to [`LINE_UNITS_MAX`].
     pub units: Quantity,
     /// How the line is delivered.
-    pub delivery: Delivery,
+    pub delivery: DeliveryMethod,
 }
 
 /// The data that prices depend on and that no gate guards: variants, the terms of their creators, tax rates

@@ -30,7 +30,7 @@ use crate::{
 )]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Delivery {
+pub enum DeliveryMethod {
     /// Shipped to the address of the checkout.
     #[sea_orm(string_value = "SHIPPING")]
     Shipping,
@@ -112,7 +112,7 @@ pub struct LineAsked<'a> {
     /// The number of units.
     pub units: Quantity,
     /// How it reaches the buyer.
-    pub delivery: Delivery,
+    pub delivery: DeliveryMethod,
     /// The units of the item that are already held or confirmed. They determine the price tier.
     pub taken: u32,
 }
@@ -165,7 +165,7 @@ pub struct QuotedLine {
     /// The number of units.
     pub units: Quantity,
     /// How it reaches the buyer.
-    pub delivery: Delivery,
+    pub delivery: DeliveryMethod,
     /// The units by price tier.
     pub parts: Vec<PricePart>,
     /// Whether the prices of the parts include tax.
@@ -297,8 +297,8 @@ fn quote_line(
         .try_fold(0_i64, |sum, part| sum.checked_add(part.price_minor.checked_mul(i64::from(part.units))?));
     let goods_minor = goods_minor.ok_or(QuoteRefusal::AmountTooLarge)?;
     let country = match line.delivery {
-        Delivery::Shipping => destination,
-        Delivery::Pickup => terms.origin_country,
+        DeliveryMethod::Shipping => destination,
+        DeliveryMethod::Pickup => terms.origin_country,
     };
     let tax_rate_bp = tax_rate(tables, country, terms.tax_class, at).ok_or(QuoteRefusal::CountryNotServed)?;
     let taxed = |minor| with_tax(Money::new(minor, terms.currency), tax_rate_bp, terms.prices_include_tax);
@@ -410,13 +410,13 @@ fn parcels(
     let mut by_drop: BTreeMap<DropId, Vec<(usize, u64)>> = BTreeMap::new();
     for (at, line) in lines.iter().enumerate() {
         let offered = match line.delivery {
-            Delivery::Shipping => line.terms.shipping,
-            Delivery::Pickup => line.terms.pickup,
+            DeliveryMethod::Shipping => line.terms.shipping,
+            DeliveryMethod::Pickup => line.terms.pickup,
         };
         if !offered {
             return Err((at, QuoteRefusal::DeliveryNotOffered));
         }
-        if line.delivery == Delivery::Shipping {
+        if line.delivery == DeliveryMethod::Shipping {
             let weight = u64::from(line.terms.weight_grams.get()).saturating_mul(u64::from(line.units));
             by_drop.entry(line.terms.drop).or_default().push((at, weight));
         }
@@ -526,7 +526,7 @@ mod tests {
     }
 
     fn line(terms: &ItemTerms, units: u32, taken: u32) -> LineAsked<'_> {
-        LineAsked { terms, units: quantity(units), delivery: Delivery::Shipping, taken }
+        LineAsked { terms, units: quantity(units), delivery: DeliveryMethod::Shipping, taken }
     }
 
     #[test]
@@ -573,7 +573,7 @@ mod tests {
         let (one, two) = (terms(3), terms(4));
         let priced = quote(&[line(&one, 1, 0), line(&two, 2, 0)], country("DE"), &tables(), now()).unwrap();
         assert_eq!(priced.lines.iter().map(|line| line.shipping.gross()).collect::<Vec<_>>(), [230, 460]);
-        let fetched = LineAsked { delivery: Delivery::Pickup, ..line(&one, 1, 0) };
+        let fetched = LineAsked { delivery: DeliveryMethod::Pickup, ..line(&one, 1, 0) };
         assert_eq!(quote(&[fetched], country("JP"), &tables(), now()).unwrap().total_minor, 4_000);
         let heavy = quote(&[line(&one, 30, 0)], country("DE"), &tables(), now()).unwrap();
         assert_eq!(heavy.lines.first().unwrap().shipping.gross(), 3 * 690);
@@ -588,7 +588,7 @@ mod tests {
             ..terms(4)
         };
         let shipped_only = ItemTerms { pickup: false, ..terms(5) };
-        let pickup = |terms| LineAsked { delivery: Delivery::Pickup, ..line(terms, 1, 0) };
+        let pickup = |terms| LineAsked { delivery: DeliveryMethod::Pickup, ..line(terms, 1, 0) };
         for (lines, code, expected) in [
             (vec![line(&one, 1, 0), pickup(&yen)], "DE", (1, QuoteRefusal::MixedCurrencies)),
             (vec![line(&one, 1, 0)], "FR", (0, QuoteRefusal::NotShippedThere)),
@@ -632,7 +632,7 @@ mod tests {
             let terms = terms(3);
             let parts = price_parts(&terms.tiers, taken, first + second, now());
             let whole: i64 = parts.iter().map(|part| part.price_minor * i64::from(part.units)).sum();
-            let pickup = |units| LineAsked { delivery: Delivery::Pickup, ..line(&terms, units, taken) };
+            let pickup = |units| LineAsked { delivery: DeliveryMethod::Pickup, ..line(&terms, units, taken) };
             let priced = quote(&[pickup(first), pickup(second)], country("DE"), &tables(), now()).unwrap();
             prop_assert_eq!(priced.total_minor, whole);
         }

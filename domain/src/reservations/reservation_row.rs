@@ -13,7 +13,7 @@ use sea_orm::{
 
 use super::{
     decide::StoredPersonKey,
-    quote::{Delivery, Quote},
+    quote::{DeliveryMethod, Quote},
     state::ReservationState,
     tasks::HoldLapse,
 };
@@ -50,7 +50,7 @@ pub struct Model {
     pub due_now_minor: i64,
     pub due_later_minor: i64,
     pub balance_due_on: Option<Date>,
-    pub delivery: Delivery,
+    pub delivery: DeliveryMethod,
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,

@@ -10,7 +10,7 @@ use domain::{
     },
     reservations::{
         AskRefusal, RequestedLine, ReserveRefusal, Reserved, ask, cancel_drop, lapse, queries,
-        quote::{Delivery, QuoteRefusal},
+        quote::{DeliveryMethod, QuoteRefusal},
         reserve,
         state::ReservationState,
     },
@@ -66,7 +66,7 @@ on_both! {
         unknown.lines = vec![RequestedLine {
             item: DropItemId(Uuid::from_u128(1)),
             units: Quantity::ONE,
-            delivery: Delivery::Pickup,
+            delivery: DeliveryMethod::Pickup,
         }];
         let mut none = request(1, 9_999);
         none.lines = Vec::new();
@@ -75,7 +75,7 @@ on_both! {
         let mut unaccepted = request(1, 9_999);
         unaccepted.accepted = vec![LegalTextId(Uuid::from_u128(1))];
         let mut abroad = request(1, 9_999);
-        abroad.lines[0].delivery = Delivery::Shipping;
+        abroad.lines[0].delivery = DeliveryMethod::Shipping;
         abroad.address.country = "JP".parse().unwrap();
         let mut early = request(1, 9_999);
         early.arrived_at = market.drop.opens_at - TimeDelta::microseconds(1);
@@ -194,7 +194,7 @@ on_both! {
         let scope = authorize(&Viewer::Public, Browse).unwrap();
         let line = |item, units: u32| {
             let units = units.try_into().unwrap();
-            RequestedLine { item, units, delivery: Delivery::Shipping }
+            RequestedLine { item, units, delivery: DeliveryMethod::Shipping }
         };
         let country = "DE".parse().unwrap();
         let quote = ask(&kit.db, &scope, &[line(market.cup.id, 1)], country).await.unwrap();

@@ -10,7 +10,7 @@ use domain::{
 };
 
 use super::{
-    quote::{Delivery, Quote},
+    quote::{DeliveryMethod, Quote},
     tables::{LegalText, LegalTextById},
 };
 use crate::graphql::{
@@ -248,7 +248,7 @@ impl Reservation {
         self.0.units.into()
     }
     /// How the units reach the buyer.
-    async fn delivery(&self) -> Delivery {
+    async fn delivery(&self) -> DeliveryMethod {
         self.0.delivery.into()
     }
     /// The tax that `total` includes.

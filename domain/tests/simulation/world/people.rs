@@ -6,7 +6,7 @@ use domain::{
     platform::{idempotency::IdempotencyKey, ids::CheckoutId},
     reservations::{
         PayRequest, RequestedLine, ReserveRequest, Reserved, cancel, cancel_drop, change_item, pay,
-        queries::lines_of, quote::Delivery, reserve,
+        queries::lines_of, quote::DeliveryMethod, reserve,
     },
 };
 use sea_orm::{ConnectionTrait, Statement};
@@ -47,7 +47,7 @@ impl World<'_> {
                 .map(|(item, units)| RequestedLine {
                     item: self.model.items[*item].id,
                     units: (*units).try_into().unwrap(),
-                    delivery: Delivery::Pickup,
+                    delivery: DeliveryMethod::Pickup,
                 })
                 .collect(),
             address: address(),

@@ -4,4 +4,4 @@ pub mod queries;
 pub mod types;
 
 pub use queries::QuoteQuery;
-pub use types::{Delivery, Quote};
+pub use types::{DeliveryMethod, Quote};

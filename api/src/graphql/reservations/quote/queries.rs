@@ -6,7 +6,7 @@ use domain::{
     reservations::{AskRefusal, LINE_UNITS_MAX, LINES_MAX, RequestedLine, ask, quote::QuoteRefusal},
 };
 
-use super::{Delivery, Quote};
+use super::{DeliveryMethod, Quote};
 use crate::graphql::{
     context::ContextExt,
     input::{Form, Parsed, both, parsed},
@@ -40,8 +40,8 @@ pub struct CheckoutLineInput {
     /// The number of units: 1 to {LINE_UNITS}.
     pub units: i32,
     /// How the units reach the buyer.
-    #[graphql(default_with = "Delivery::Shipping")]
-    pub delivery: Delivery,
+    #[graphql(default_with = "DeliveryMethod::Shipping")]
+    pub delivery: DeliveryMethod,
 }
 
 /// A request for a price.

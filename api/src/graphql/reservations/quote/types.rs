@@ -4,7 +4,7 @@ use async_graphql::{Context, Enum, Object, SimpleObject};
 use chrono::NaiveDate;
 use domain::{
     platform::Currency,
-    reservations::quote::{self, Delivery as How},
+    reservations::quote::{self, DeliveryMethod as How},
 };
 
 use crate::graphql::{
@@ -18,7 +18,7 @@ use crate::graphql::{
 /// How a line reaches its buyer.
 #[derive(Enum, Debug, Copy, Clone, Eq, PartialEq)]
 #[graphql(remote = "How")]
-pub enum Delivery {
+pub enum DeliveryMethod {
     /// The units are shipped to the address of the checkout.
     Shipping,
     /// The buyer picks the units up at the creator's place.
@@ -83,7 +83,7 @@ impl QuoteLine {
         self.line.units.into()
     }
     /// How the units reach the buyer.
-    async fn delivery(&self) -> Delivery {
+    async fn delivery(&self) -> DeliveryMethod {
         self.line.delivery.into()
     }
     /// The prices of the units. There are several if the line spans several price tiers.
