@@ -68,7 +68,8 @@ impl Buyers {
     ) -> Result<(), LoadError> {
         let mut left: Vec<(&DropItem, u32)> = items.iter().map(|item| (item, item.units.get())).collect();
         for (turn, account) in self.accounts.iter().enumerate() {
-            let delivery = if pickup && turn % 3 == 2 { DeliveryMethod::Pickup } else { DeliveryMethod::Shipping };
+            let delivery =
+                if pickup && turn % 3 == 2 { DeliveryMethod::Pickup } else { DeliveryMethod::Shipping };
             let wanted = |item: &DropItem| match demand {
                 Demand::None => 0,
                 Demand::Some(buyers) if turn < buyers => 1 + u32::from(turn % 2 == 1),
