@@ -163,7 +163,12 @@ impl Market {
             let key = IdempotencyKey::new(&format!("combining-{place}-{number}"))
                 .ok_or_else(|| Trouble::new("no such key"))?;
             let request = ReserveRequest {
-                lines: vec![RequestedLine { item: *item, units: Quantity::ONE, delivery: DeliveryMethod::Pickup }],
+                lines: vec![RequestedLine {
+                    item: *item,
+                    units: Quantity::ONE,
+                    delivery: DeliveryMethod::Pickup,
+                    pickup_place: None,
+                }],
                 address: requests::address(),
                 expected_total: requests::euros(PRICE),
                 accepted: Vec::new(),

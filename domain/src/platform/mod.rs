@@ -24,11 +24,12 @@
 //! - [`personal_data`] lists which columns hold personal data.
 //!
 //! Values: [`ids`], [`money`], [`values`] (whole numbers with a unit), [`country`], [`time_zone`], [`clock`],
-//! [`demo_clock`], [`entropy`], [`text`], [`slugs`], [`tags`] and [`page`].
+//! [`demo_clock`], [`entropy`], [`text`], [`address_lines`], [`slugs`], [`tags`] and [`page`].
 //!
 //! Tests: [`faults`] defines points where a test makes a step fail.
 
 pub mod access;
+pub mod address_lines;
 pub mod audit;
 pub mod budget;
 pub(crate) mod bulk;
