@@ -1,4 +1,5 @@
-//! The places where buyers pick up their goods, which of them a drop offers, and which one a reservation chose.
+//! The places where buyers pick up their goods, which of them a drop offers, and which one a reservation
+//! chose.
 
 use sea_orm_migration::prelude::*;
 
@@ -38,9 +39,9 @@ migration!(|manager| {
     let own_drop_and_place = "EXISTS (SELECT FROM drops WHERE drops.id = drop_pickup_places.drop_id) \
          AND EXISTS (SELECT FROM pickup_places WHERE pickup_places.id = drop_pickup_places.pickup_place_id)";
     wall::tied(manager, "drop_pickup_places", own_drop_and_place, &["SELECT", "INSERT", "DELETE"]).await?;
-    // There is no foreign key, because thousands of reservations are written in the seconds after a drop opens,
-    // and places are never deleted. The column is null for goods that are shipped, and for drops from before
-    // there were places.
+    // There is no foreign key, because thousands of reservations are written in the seconds after a drop
+    // opens, and places are never deleted. The column is null for goods that are shipped, and for drops from
+    // before there were places.
     let mut place = ColumnDef::new("pickup_place_id");
     place.uuid().null();
     manager.alter_table(Table::alter().table("reservations").add_column(place).to_owned()).await

@@ -75,14 +75,16 @@ on_both! {
         let creator = scope.creator().to_string();
         let input = json!({ "creatorId": creator, "name": "Yard", "line1": "Kiln Lane 1", "line2": " ",
             "postalCode": "10115", "city": "Berlin", "country": "DE", "hours": "Fri", "note": "Ring." });
-        let made = ask(&kit, Some(&member), CREATE, json!({ "input": input })).await["pickupPlaceCreate"].take();
+        let mut made = ask(&kit, Some(&member), CREATE, json!({ "input": input })).await;
+        let made = made["pickupPlaceCreate"].take();
         assert_eq!(made["errors"], json!([]));
         let yard = made["pickupPlace"]["id"].clone();
         assert_eq!(
             made["pickupPlace"],
             json!({ "id": yard, "name": "Yard", "country": "DE", "hours": "Fri", "note": "Ring.",
                 "archived": false, "version": 1,
-                "address": { "line1": "Kiln Lane 1", "line2": null, "postalCode": "10115", "city": "Berlin" } })
+                "address": { "line1": "Kiln Lane 1", "line2": null, "postalCode": "10115",
+                    "city": "Berlin" } })
         );
         let mut wrong = input.clone();
         (wrong["name"], wrong["country"], wrong["note"]) = (json!(""), json!("XX"), json!("x".repeat(501)));
@@ -97,7 +99,8 @@ on_both! {
         let plan = market.drop(&scope, "Firing").with(item("CUP"));
         let drop = plan.terms(|terms| terms.pickup_places = places).open().await;
         let seen = async |token: Option<&str>| {
-            ask(&kit, token, PLACES, json!({ "id": drop.drop.id.to_string() })).await["node"]["pickupPlaces"][0].take()
+            let mut answer = ask(&kit, token, PLACES, json!({ "id": drop.drop.id.to_string() })).await;
+            answer["node"]["pickupPlaces"][0].take()
         };
         let hidden = json!({ "id": yard, "name": "Yard", "city": "Berlin", "country": "DE",
             "address": null, "hours": null, "note": null });
@@ -118,7 +121,8 @@ on_both! {
         assert_eq!(
             mine().await["reservations"],
             json!([{ "state": "CONFIRMED", "pickupPlace": { "name": "Yard", "city": "Berlin",
-                "address": { "line1": "Kiln Lane 1", "postalCode": "10115" }, "hours": "Fri", "note": "Ring." } }])
+                "address": { "line1": "Kiln Lane 1", "postalCode": "10115" },
+                "hours": "Fri", "note": "Ring." } }])
         );
         assert_eq!(seen(Some(&buyer)).await["address"]["line1"], json!("Kiln Lane 1"));
         assert_eq!(seen(None).await["address"], Value::Null);
@@ -128,7 +132,8 @@ on_both! {
         let market = Market::new(&kit).await;
         let (owner, ada) = (market.account("owner").await, market.account("ada").await);
         let scope = market.creator_of(Some(owner), "Salt Glaze").await;
-        let (yard, _) = (market.pickup_place(&scope, "Yard").await, market.pickup_place(&scope, "Stall").await);
+        let yard = market.pickup_place(&scope, "Yard").await;
+        market.pickup_place(&scope, "Stall").await;
         let archive = "mutation A($id: ID!) { pickupPlaceArchive(input: { id: $id }) {
             pickupPlace { archived } errors { code } } }";
         let (member, buyer) = (session(&kit, owner).await, session(&kit, ada).await);

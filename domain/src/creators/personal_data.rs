@@ -1,5 +1,5 @@
-//! The personal data in creators: only what they publish about themselves, and the addresses of pickup places,
-//! which can be private homes.
+//! The personal data in creators: the addresses of pickup places, which can be private homes. All else is
+//! what creators publish about themselves.
 
 use crate::platform::personal_data::{
     Classification::{self, Personal, Plain},

@@ -262,7 +262,7 @@ async fn a_forgotten_where_finds_no_rows_of_others(kit: Kit) {
         let of = |scope: &CreatorScope| scope.creator().uuid();
         let forgotten = match table {
             "creators" => format!("id = '{}'", of(&mine.scope)),
-            "accounts" | "price_tiers" | "slugs" | "stock_gates" | "tags" => continue,
+            "accounts" | "drop_pickup_places" | "price_tiers" | "slugs" | "stock_gates" | "tags" => continue,
             _ => format!("creator_id = '{}'", of(&mine.scope)),
         };
         let counted = number(&kit.db, &format!("SELECT count(*) FROM {table} WHERE {forgotten}")).await;
@@ -270,6 +270,7 @@ async fn a_forgotten_where_finds_no_rows_of_others(kit: Kit) {
     }
     // The rows of these tables belong to a creator through another table. The slugs are those of a drop, of
     // two products and of the creator itself.
+    assert_eq!(seen(&kit, &mine.scope, "drop_pickup_places", "*").await.len(), 1);
     assert_eq!(seen(&kit, &mine.scope, "price_tiers", "*").await.len(), 3);
     assert_eq!(seen(&kit, &mine.scope, "stock_gates", "*").await.len(), 1);
     assert_eq!(seen(&kit, &mine.scope, "tags", "*").await.len(), 1);

@@ -16,8 +16,8 @@ pub enum ArchivePickupPlaceRefusal {
     NotFound,
 }
 
-/// Archives a pickup place: no further drop can offer it. Published drops that offer it continue to. Archiving
-/// it again changes nothing.
+/// Archives a pickup place: no further drop can offer it. Published drops that offer it continue to.
+/// Archiving it again changes nothing.
 pub async fn archive(
     db: &Db,
     scope: &CreatorScope,

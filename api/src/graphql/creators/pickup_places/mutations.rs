@@ -45,8 +45,8 @@ pub struct PickupPlaceCreateInput {
     pub note: Option<String>,
 }
 
-/// The changes to a pickup place. Fields that are left out stay as they are. The country cannot change: create
-/// another place instead.
+/// The changes to a pickup place. Fields that are left out stay as they are. The country cannot change:
+/// create another place instead.
 #[derive(InputObject)]
 pub struct PickupPlaceUpdateInput {
     /// The global id of the place.

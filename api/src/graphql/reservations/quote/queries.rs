@@ -46,8 +46,8 @@ pub struct CheckoutLineInput {
     /// How the units reach the buyer.
     #[graphql(default_with = "DeliveryMethod::Shipping")]
     pub delivery: DeliveryMethod,
-    /// The global id of the place where the buyer picks the units up, one of the drop's `pickupPlaces`. It may
-    /// be left out if there is only one.
+    /// The global id of the place where the buyer picks the units up, one of the drop's `pickupPlaces`. It
+    /// may be left out if there is only one.
     pub pickup_place_id: Option<ID>,
 }
 
