@@ -10,6 +10,7 @@
 //! - [`around()`]: the middleware around all of them.
 
 mod around;
+mod downloads;
 mod exports;
 pub mod health;
 mod links;

@@ -14,6 +14,7 @@
 //! - [`reconcile`] queues work that was missed.
 //! - [`mail`] is the port that sends letters.
 //! - [`sweep`] is the port that removes rows kept by adapters.
+//! - [`export`] writes CSV files that are safe in spreadsheets.
 //!
 //! Requests:
 //!
@@ -40,6 +41,7 @@ pub mod db;
 pub mod demo_clock;
 pub mod entropy;
 pub mod errors;
+pub mod export;
 pub mod facts;
 pub mod faults;
 pub mod idempotency;
