@@ -17,7 +17,7 @@ pub enum ArchivePickupPlaceRefusal {
 }
 
 /// Archives a pickup place: no further drop can offer it. Published drops that offer it continue to.
-/// Archiving it again changes nothing.
+/// If it is archived already, it keeps its time.
 pub async fn archive(
     db: &Db,
     scope: &CreatorScope,
