@@ -43,8 +43,8 @@ impl LabelGrid {
     fn points(self, lines: &[String]) -> u8 {
         let fits = |points: &u8| {
             // A character is about 0.55 of the size wide, those of East Asia the whole size, and a line 1.2
-            // of the size high; a point is 0.3528 mm. The padding takes 3 mm at each side, and the reference a
-            // line of 7 points at the bottom.
+            // of the size high; a point is 0.3528 mm. The padding takes 3 mm at each side, and the reference
+            // a line of 7 points at the bottom.
             let size = f32::from(*points) * 3.528;
             let wide = (f32::from(self.width) - 60.0).max(size) / (0.55 * size);
             let high = (f32::from(self.height) - 90.0) / (1.2 * size);
