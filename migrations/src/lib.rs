@@ -28,6 +28,7 @@ mod m0011_demo_clock;
 mod m0012_product_imports;
 mod m0013_hot_drop;
 mod m0014_lean_reservations;
+mod m0019_pickup_places;
 mod wall;
 
 pub use wall::{ROLE_MISSING, TENANT_ROLE, make_role};
@@ -54,6 +55,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0012_product_imports::Migration),
             Box::new(m0013_hot_drop::Migration),
             Box::new(m0014_lean_reservations::Migration),
+            Box::new(m0019_pickup_places::Migration),
         ]
     }
 }

@@ -9,7 +9,7 @@ use domain::{
         Country, Db, OpError, Quantity,
         access::{Browse, Buyer, SystemScope, Viewer, authorize},
         idempotency::IdempotencyKey,
-        ids::{AccountId, LegalTextId},
+        ids::{AccountId, LegalTextId, PickupPlaceId},
         text::{TextError, TextLine},
     },
     reservations::{
@@ -55,21 +55,22 @@ impl Buyers {
         Ok(Self { system: *system, accounts, accepted, method })
     }
 
-    /// Buys units of one run, one buyer after the other. `then` is the database with the clock set to the
-    /// time of the purchases.
+    /// Buys units of one run, one buyer after the other. Some of them come to the run's pickup places. `then`
+    /// is the database with the clock set to the time of the purchases.
     pub(super) async fn buy(
         &self,
         then: &Db,
         run: &str,
         items: &[DropItem],
         home: Country,
-        pickup: bool,
+        places: &[PickupPlaceId],
         demand: Demand,
     ) -> Result<(), LoadError> {
         let mut left: Vec<(&DropItem, u32)> = items.iter().map(|item| (item, item.units.get())).collect();
         for (turn, account) in self.accounts.iter().enumerate() {
-            let delivery =
-                if pickup && turn % 3 == 2 { DeliveryMethod::Pickup } else { DeliveryMethod::Shipping };
+            // Every third buyer comes, each to another of the places.
+            let pickup_place = places.iter().cycle().nth(turn / 3).copied().filter(|_| turn % 3 == 2);
+            let delivery = pickup_place.map_or(DeliveryMethod::Shipping, |_| DeliveryMethod::Pickup);
             let wanted = |item: &DropItem| match demand {
                 Demand::None => 0,
                 Demand::Some(buyers) if turn < buyers => 1 + u32::from(turn % 2 == 1),
@@ -81,7 +82,7 @@ impl Buyers {
                 let units = wanted(item).min(*left).min(item.per_buyer_max.get());
                 *left = left.saturating_sub(units);
                 if let Ok(units) = Quantity::try_from(units) {
-                    lines.push(RequestedLine { item: item.id, units, delivery });
+                    lines.push(RequestedLine { item: item.id, units, delivery, pickup_place });
                 }
             }
             if lines.is_empty() {

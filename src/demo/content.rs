@@ -5,9 +5,13 @@ use std::str::FromStr;
 
 use domain::{
     catalog::{Grams, Millimetres, ProductTitle, Sku, Summary, TaxClass, VariantTitle},
-    creators::{CreatorName, CreatorPlace, Tagline},
+    creators::{
+        CreatorName, CreatorPlace, Tagline,
+        pickup_places::{OpeningHours, PickupNote, PickupPlaceName},
+    },
     platform::{
         Country, Currency, Days, TimeZone, Units,
+        address_lines::{City, PostalCode, Street},
         slugs::Slug,
         tags::{Tag, Tags},
         text::{Markdown, TextError, TextLine},
@@ -55,8 +59,29 @@ pub(super) struct CreatorContent {
     pub(super) tagline: Tagline,
     #[serde(deserialize_with = "markdown")]
     pub(super) story: Markdown,
+    pub(super) pickup_places: Vec<PlaceContent>,
     pub(super) products: Vec<ProductContent>,
     pub(super) series: Vec<Series>,
+}
+
+/// A place where buyers pick up what they bought, in the creator's country.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PlaceContent {
+    #[serde(deserialize_with = "line")]
+    pub(super) name: PickupPlaceName,
+    #[serde(deserialize_with = "line")]
+    pub(super) line1: Street,
+    #[serde(default, deserialize_with = "optional_line")]
+    pub(super) line2: Option<Street>,
+    #[serde(default, deserialize_with = "optional_line")]
+    pub(super) postal_code: Option<PostalCode>,
+    #[serde(deserialize_with = "line")]
+    pub(super) city: City,
+    #[serde(default, deserialize_with = "optional_line")]
+    pub(super) hours: Option<OpeningHours>,
+    #[serde(default, deserialize_with = "optional_line")]
+    pub(super) note: Option<PickupNote>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -215,6 +240,13 @@ fn slug<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Slug, D::Error> {
 fn line<'de, D: Deserializer<'de>, const MAX: usize>(deserializer: D) -> Result<TextLine<MAX>, D::Error> {
     let text = String::deserialize(deserializer)?;
     TextLine::new(&text).map_err(|error| D::Error::custom(format_args!("`{text}` {error}")))
+}
+
+/// Reads a line of a key that may be absent.
+fn optional_line<'de, D: Deserializer<'de>, const MAX: usize>(
+    deserializer: D,
+) -> Result<Option<TextLine<MAX>>, D::Error> {
+    line(deserializer).map(Some)
 }
 
 fn markdown<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Markdown, D::Error> {

@@ -10,14 +10,18 @@ use std::{
 use chrono::TimeDelta;
 use domain::{
     catalog::{self, CreateProduct, CreateVariant, Sight},
-    creators::{self, CreateCreator},
+    creators::{
+        self, CreateCreator,
+        pickup_places::{self, CreatePickupPlace},
+    },
     platform::{
         Currency, Db, Money, OpError,
         access::{Browse, CreatorScope, PublicScope, SystemScope, Viewer, authorize},
         clock::ManualClock,
         demo_clock,
-        ids::{AccountId, CreatorId, ProductId, VariantId},
+        ids::{AccountId, CreatorId, PickupPlaceId, ProductId, VariantId},
         outbox,
+        page::{PAGE_SIZE_MAX, Page},
         tasks::{self, TaskState},
     },
     reservations::{
@@ -94,6 +98,8 @@ pub(super) struct Shop<'a> {
     pub(super) scope: CreatorScope,
     /// The creator's variants by SKU.
     pub(super) variants: HashMap<String, VariantId>,
+    /// The creator's pickup places.
+    pub(super) places: Vec<PickupPlaceId>,
 }
 
 /// Loads missing content, and adds the next runs for phases that have none. Returns the number of added runs.
@@ -205,7 +211,39 @@ async fn open_shop<'a>(
         let made = make_product(db, sight, &scope, content.currency, product).await;
         variants.extend(made.map_err(|error| error.within(product.slug.as_str()))?);
     }
-    Ok(Shop { content, scope, variants })
+    let places = make_places(db, &scope, content).await?;
+    Ok(Shop { content, scope, variants, places })
+}
+
+/// Creates the creator's pickup places that do not exist yet. Returns all of them, in the order of the
+/// content.
+async fn make_places(
+    db: &Db,
+    scope: &CreatorScope,
+    content: &content::CreatorContent,
+) -> Result<Vec<PickupPlaceId>, LoadError> {
+    let known = pickup_places::queries::list(db, scope, false, &Page::first(PAGE_SIZE_MAX)).await?;
+    let mut places = Vec::new();
+    for place in &content.pickup_places {
+        let known = known.rows.iter().find(|(_, known)| known.name == place.name.as_str());
+        places.push(match known {
+            Some((_, known)) => known.id,
+            None => {
+                let request = CreatePickupPlace {
+                    name: place.name.clone(),
+                    line1: place.line1.clone(),
+                    line2: place.line2.clone(),
+                    postal_code: place.postal_code.clone(),
+                    city: place.city.clone(),
+                    country: content.country,
+                    hours: place.hours.clone(),
+                    note: place.note.clone(),
+                };
+                pickup_places::create(db, scope, request).await?.id
+            }
+        });
+    }
+    Ok(places)
 }
 
 async fn create_creator(

@@ -97,6 +97,7 @@ async fn add_run(
     let name = format!("{}-{number}", series.slug.as_str());
     let slug: Slug = name.parse().map_err(|()| LoadError::new("not a valid slug"))?;
     let currency = shop.content.currency;
+    let places = if series.pickup { shop.places.clone() } else { Vec::new() };
     let request = CreateDrop {
         slug: Some(slug),
         series: Some(series.slug.clone()),
@@ -113,6 +114,7 @@ async fn add_run(
         balance: balance(&series.balance, window),
         lead_time_days: series.lead_time_days,
         pickup: series.pickup,
+        pickup_places: places.clone(),
         shipping: true,
     };
     let drop = create(&then, &shop.scope, request).await?;
@@ -136,7 +138,7 @@ async fn add_run(
     let bought_at = window.opens_at.checked_add_signed(BOUGHT_AFTER).unwrap_or(window.opens_at);
     let then = db.with_clock(Arc::new(ManualClock::new(bought_at)));
     let run = format!("{}.{name}", shop.content.slug.as_str());
-    buyers.buy(&then, &run, &made, shop.content.country, series.pickup, demand).await
+    buyers.buy(&then, &run, &made, shop.content.country, &places, demand).await
 }
 
 fn deposit(text: &DepositText, currency: Currency) -> Result<Deposit, LoadError> {

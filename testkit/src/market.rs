@@ -17,12 +17,13 @@ use chrono::TimeDelta;
 use domain::{
     accounts::{CreateAccount, Email, create_account},
     catalog::{TaxClass, create_product, create_variant},
-    creators::create_for,
+    creators::{create_for, pickup_places},
     drops::{CreateDrop, Drop, DropItem, NewItem, add_item, create, publish},
     platform::{
         Db, Quantity,
         access::{Buyer, BuyerScope, CreatorScope, SystemScope},
-        ids::{AccountId, CheckoutId, LegalTextId, VariantId},
+        ids::{AccountId, CheckoutId, LegalTextId, PickupPlaceId, VariantId},
+        page::Page,
         text::Markdown,
     },
     reservations::{
@@ -90,6 +91,21 @@ impl Market {
         scope
     }
 
+    /// Creates a pickup place in Berlin.
+    pub async fn pickup_place(&self, creator: &CreatorScope, name: &str) -> PickupPlaceId {
+        let request = requests::pickup_place(name);
+        pickup_places::create(&self.db, creator, request).await.expect("a place can be created").id
+    }
+
+    /// Returns the creator's newest pickup place, and creates one if there is none.
+    async fn some_pickup_place(&self, creator: &CreatorScope) -> PickupPlaceId {
+        let known = pickup_places::queries::list(&self.db, creator, false, &Page::first(1)).await;
+        match known.expect("places can be listed").rows.pop() {
+            Some((_, place)) => place.id,
+            None => self.pickup_place(creator, "Workshop").await,
+        }
+    }
+
     /// Creates a variant at 50 euros, with a product of its own.
     pub async fn variant(&self, creator: &CreatorScope, sku: &str) -> VariantId {
         self.variant_of(creator, &item(sku)).await
@@ -132,6 +148,7 @@ impl Market {
             item: item.id,
             units: Quantity::try_from(*units).expect("at least one unit"),
             delivery: DeliveryMethod::Pickup,
+            pickup_place: None,
         };
         ReserveRequest {
             lines: lines.iter().map(line).collect(),
@@ -242,9 +259,12 @@ impl DropPlan<'_> {
         self
     }
 
-    /// Creates the drop as a draft.
-    pub async fn draft(self) -> MadeDrop {
+    /// Creates the drop as a draft. If it offers pickup, it gets a pickup place.
+    pub async fn draft(mut self) -> MadeDrop {
         let (market, creator) = (self.market, &self.creator);
+        if self.terms.pickup && self.terms.pickup_places.is_empty() {
+            self.terms.pickup_places.push(market.some_pickup_place(creator).await);
+        }
         let drop = create(&market.db, creator, self.terms).await.expect("a drop can be created");
         let mut made = Vec::with_capacity(self.items.len());
         for plan in self.items {

@@ -4,7 +4,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     catalog::{CreateProduct, CreateVariant, TaxClass},
-    creators::CreateCreator,
+    creators::{CreateCreator, pickup_places::CreatePickupPlace},
     drops::{
         CreateDrop,
         terms::{Balance, Deposit, Tier},
@@ -46,6 +46,20 @@ pub fn creator(name: &str) -> CreateCreator {
         currency: Currency::from_code("EUR").expect("a currency"),
         prices_include_tax: true,
         story: nothing(),
+    }
+}
+
+/// A request to create a pickup place in Berlin.
+pub fn pickup_place(name: &str) -> CreatePickupPlace {
+    CreatePickupPlace {
+        name: line(name),
+        line1: line("Kiln Lane 1, second yard"),
+        line2: None,
+        postal_code: Some(line("10115")),
+        city: line("Berlin"),
+        country: "DE".parse().expect("a country"),
+        hours: Some(line("Fri 15:00 to 18:00")),
+        note: Some(line("Ring twice.")),
     }
 }
 
@@ -95,6 +109,7 @@ pub fn drop(now: DateTime<Utc>, title: &str) -> CreateDrop {
         balance: Balance::BeforeShipping,
         lead_time_days: 30.into(),
         pickup: true,
+        pickup_places: Vec::new(),
         shipping: true,
     }
 }

@@ -268,6 +268,7 @@ fn whose(owner: RowOwner) -> String {
     let ways = found_by.iter().map(|way| match way {
         FoundBy::Id { person: Person::Account, .. } => "account",
         FoundBy::Id { person: Person::Guest, .. } => "guest",
+        FoundBy::Through { other_table: "creator_members", .. } => "members of the creator",
         FoundBy::Through { .. } => "buyer",
     });
     ways.collect::<Vec<_>>().join(" or ")

@@ -16,8 +16,11 @@ use domain::{
         policy::{PRICE_MINOR_MAX, VARIANTS_MAX},
         sheet::ROWS_MAX,
     },
-    creators::{CreatorName, CreatorPlace, Tagline},
-    drops::terms,
+    creators::{
+        CreatorName, CreatorPlace, Tagline,
+        pickup_places::{OpeningHours, PICKUP_PLACES_MAX, PickupNote, PickupPlaceName},
+    },
+    drops::{DROP_PLACES_MAX, terms},
     platform::{
         idempotency::{self, IdempotencyKey},
         slugs::Slug,
@@ -64,6 +67,10 @@ fn bounds() -> Vec<(&'static str, String)> {
         ("TOKENS", digits(TOKENS_MAX)),
         // Creators
         ("CREATOR_NAME_CHARS", digits(CreatorName::MAX)),
+        ("HOURS_CHARS", digits(OpeningHours::MAX)),
+        ("PICKUP_NAME_CHARS", digits(PickupPlaceName::MAX)),
+        ("PICKUP_NOTE_CHARS", digits(PickupNote::MAX)),
+        ("PICKUP_PLACES", digits(PICKUP_PLACES_MAX)),
         ("PLACE_CHARS", digits(CreatorPlace::MAX)),
         ("TAGLINE_CHARS", digits(Tagline::MAX)),
         // The catalogue; drops have titles, summaries and prices of the same form
@@ -80,6 +87,7 @@ fn bounds() -> Vec<(&'static str, String)> {
         ("VARIANTS", digits(VARIANTS_MAX)),
         // Drops
         ("CLOSING_SOON_HOURS", word(terms::CLOSING_SOON_HOURS)),
+        ("DROP_PLACES", digits(DROP_PLACES_MAX)),
         ("HOLD_MINUTES", format!("{} to {}", hold_min / 60, hold_max / 60)),
         ("HOLD_SECS", format!("{hold_min} to {hold_max}")),
         ("HOLD_SECS_DEFAULT", terms::HOLD_SECS_DEFAULT.to_string()),

@@ -67,7 +67,7 @@ use self::{
         CatalogMutation, CatalogQuery,
         imports::{ImportsMutation, ImportsQuery},
     },
-    creators::{CreatorsMutation, CreatorsQuery},
+    creators::{CreatorsMutation, CreatorsQuery, pickup_places::PickupPlacesMutation},
     drops::{DropsMutation, DropsQuery, DropsSubscription, items::DropItemsMutation},
     node::NodeQuery,
     platform::{
@@ -105,6 +105,7 @@ pub struct Mutation(
     SessionsMutation,
     TokensMutation,
     CreatorsMutation,
+    PickupPlacesMutation,
     CatalogMutation,
     ImportsMutation,
     DropsMutation,

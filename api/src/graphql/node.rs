@@ -9,8 +9,8 @@ use domain::{
         EntityId,
         access::{Administer, Buy, OwnAccount, authorize},
         ids::{
-            AccountId, CheckoutId, CreatorId, DropId, DropItemId, ImportId, LegalTextId, ProductId,
-            ReservationId, TaskId, VariantId, parse_typeid,
+            AccountId, CheckoutId, CreatorId, DropId, DropItemId, ImportId, LegalTextId, PickupPlaceId,
+            ProductId, ReservationId, TaskId, VariantId, parse_typeid,
         },
     },
     reservations,
@@ -24,7 +24,10 @@ use super::{
         imports::{ProductImport, SeenImport},
     },
     context::ContextExt,
-    creators::{Creator, CreatorById},
+    creators::{
+        Creator, CreatorById,
+        pickup_places::{PickupPlace, SeenPickupPlace},
+    },
     drops::{
         Drop, SeenDrop,
         items::{DropItem, ReferredItem},
@@ -53,6 +56,8 @@ pub enum Node {
     Account(Account),
     /// A creator: a workshop that sells small runs.
     Creator(Creator),
+    /// A place where buyers pick up their units.
+    PickupPlace(PickupPlace),
     /// A product of a creator.
     Product(Product),
     /// A variant of a product, which can be ordered.
@@ -134,6 +139,10 @@ async fn find(ctx: &Context<'_>, id: &ID) -> async_graphql::Result<Option<Node>>
         CreatorId::PREFIX => {
             ctx.load(CreatorById(CreatorId(uuid))).await?.map(|row| Node::Creator(Creator(row)))
         }
+        PickupPlaceId::PREFIX => ctx
+            .load(SeenPickupPlace(PickupPlaceId(uuid)))
+            .await?
+            .map(|row| Node::PickupPlace(PickupPlace(row))),
         ProductId::PREFIX => {
             ctx.load(SeenProduct(ProductId(uuid))).await?.map(|row| Node::Product(Product(row)))
         }

@@ -32,6 +32,7 @@ use edge::{
 };
 use serde::Deserialize;
 
+use super::html::escaped;
 use crate::Api;
 
 /// The longest body of a form, in bytes: a code and two passwords of the maximal length, with every byte
@@ -377,21 +378,6 @@ overflow-wrap:anywhere;white-space:pre-wrap}\
 .code{user-select:all;-webkit-user-select:all}\
 .small{font-size:.9rem}\
 :focus-visible{outline:3px solid #e09b2d;outline-offset:2px}";
-
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            other => out.push(other),
-        }
-    }
-    out
-}
 
 #[cfg(test)]
 mod tests {

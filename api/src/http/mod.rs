@@ -6,14 +6,18 @@
 //! - [`webhooks`]: the webhooks of payment gateways.
 //! - [`links`]: the pages that letters link to.
 //! - [`exports`]: a creator's catalogue as a CSV file.
+//! - [`printed`]: packing lists and address labels, as pages to print.
 //! - [`health`]: liveness, readiness and metrics.
 //! - [`around()`]: the middleware around all of them.
 
 mod around;
+mod downloads;
 mod exports;
 pub mod health;
+mod html;
 mod links;
 pub mod playground;
+pub mod printed;
 mod webhooks;
 
 use std::{sync::Arc, time::Duration};

@@ -11,6 +11,7 @@ mod fuzz;
 mod http_rules;
 mod matrix;
 mod pages;
+mod pickup;
 mod relay;
 mod schema;
 mod shop;

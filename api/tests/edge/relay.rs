@@ -146,6 +146,11 @@ async fn lists(kit: &Kit) -> Vec<(&'static str, List)> {
     for name in ["Mugs", "Bowls", "Plates"] {
         open_drop(kit, &scope, name).await;
     }
+    for name in ["Yard", "Loft", "Shed"] {
+        kit.clock.advance(chrono::TimeDelta::seconds(1));
+        let place = requests::pickup_place(name);
+        domain::creators::pickup_places::create(&kit.db, &scope, place).await.unwrap();
+    }
     let mut import = None;
     for key in ["import-1", "import-2", "import-3"] {
         kit.clock.advance(chrono::TimeDelta::seconds(1));
@@ -187,6 +192,7 @@ async fn lists(kit: &Kit) -> Vec<(&'static str, List)> {
         ("Query.products", top("products", "", None)),
         ("Query.tasks", top("tasks", "", Some(&root))),
         ("Account.sessions", within(&["viewer", "account"], "sessions")),
+        ("Creator.pickupPlaces", within(&["creator(slug: \"salt-glaze\")"], "pickupPlaces")),
         ("Creator.productImports", within(&["creator(slug: \"salt-glaze\")"], "productImports")),
         ("ProductImport.rows", within(&[&format!("productImport(id: \"{import}\")")], "rows")),
         ("Query.checkouts", top("checkouts", "", Some(&again))),

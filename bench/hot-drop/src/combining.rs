@@ -167,6 +167,7 @@ impl Market {
                     item: *item,
                     units: Quantity::ONE,
                     delivery: DeliveryMethod::Pickup,
+                    pickup_place: None,
                 }],
                 address: requests::address(),
                 expected_total: requests::euros(PRICE),

@@ -11,6 +11,7 @@ use super::{
 use crate::platform::{
     Db,
     access::CreatorScope,
+    export::{ExportError, ExportPart},
     ids::ProductId,
     read_in,
     tags::{self, Tag, TagKind},
@@ -19,26 +20,6 @@ use crate::platform::{
 /// The number of products that are read and written at once.
 const PRODUCTS_AT_ONCE: u64 = 100;
 
-/// A part of the sheet, and where the next part begins.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SheetPart {
-    /// Whole rows of CSV.
-    pub bytes: Vec<u8>,
-    /// The last product of this part, if more may follow.
-    pub after: Option<ProductId>,
-}
-
-/// The reasons why a part of a sheet cannot be exported.
-#[derive(Debug, thiserror::Error)]
-pub enum ExportError {
-    /// The catalogue could not be read.
-    #[error("the catalogue cannot be read")]
-    Db(#[from] DbErr),
-    /// The rows could not be written as CSV.
-    #[error("the sheet cannot be written")]
-    Csv(#[from] csv::Error),
-}
-
 /// Writes the part of a creator's catalogue that follows the product `after`. Without `after`, writes the
 /// first part, with the header. Parts are read one by one, so that a catalogue of any size takes little
 /// memory. A change during an export may or may not be in the sheet.
@@ -46,7 +27,7 @@ pub async fn export_part(
     db: &Db,
     scope: &CreatorScope,
     after: Option<ProductId>,
-) -> Result<SheetPart, ExportError> {
+) -> Result<ExportPart<ProductId>, ExportError> {
     let select = product::owned(scope).filter(product::Column::ArchivedAt.is_null());
     let select = match after {
         // Ids grow with time (UUIDv7).
@@ -74,7 +55,7 @@ pub async fn export_part(
             writer.row(&cells)?;
         }
     }
-    Ok(SheetPart { bytes: writer.bytes()?, after: last.filter(|_| full) })
+    Ok(ExportPart { bytes: writer.bytes()?, after: last.filter(|_| full) })
 }
 
 /// Returns the rows of a product. The first row has the product's own columns; each variant has one row.

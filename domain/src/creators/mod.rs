@@ -1,12 +1,14 @@
 //! Creators: the tenants, with their public profiles.
 //!
 //! [`create()`], [`create_for()`] and [`update()`] are the operations; [`queries`] has the reads. The table
-//! is `creators`. Invariant: a creator's currency is fixed once it has a product or a drop.
+//! is `creators`. [`pickup_places`] has the places where buyers pick up what they bought. Invariant: a
+//! creator's currency is fixed once it has a product or a drop.
 
 mod create;
 mod create_for;
 pub(crate) mod creator;
 pub mod personal_data;
+pub mod pickup_places;
 pub mod queries;
 mod update;
 

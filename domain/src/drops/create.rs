@@ -6,6 +6,7 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set};
 use super::{
     drop_row::{ActiveModel, Model as Drop},
     gate,
+    offered_place::{self, PlaceComplaint},
     state::DropState,
     terms::{Balance, Deposit},
 };
@@ -17,7 +18,7 @@ use crate::{
         access::CreatorScope,
         audit,
         facts::Fact,
-        ids::DropId,
+        ids::{DropId, PickupPlaceId},
         in_tx, outbox,
         slugs::{self, Slug, SlugKind},
         tags::{self, Tag, TagKind},
@@ -59,6 +60,8 @@ pub struct CreateDrop {
     pub lead_time_days: Days,
     /// Whether buyers may pick up their goods.
     pub pickup: bool,
+    /// The pickup places, in order. A drop that offers pickup needs one before it is published.
+    pub pickup_places: Vec<PickupPlaceId>,
     /// Whether goods can be shipped.
     pub shipping: bool,
 }
@@ -75,6 +78,21 @@ pub enum CreateDropRefusal {
     /// The window closes before it opens.
     #[error("the window must close after it opens")]
     WindowEmpty,
+    /// The creator has no such pickup place, or it is archived.
+    #[error("there is no such pickup place, or it is archived")]
+    PickupPlaceNotFound,
+    /// There are more than [`DROP_PLACES_MAX`](super::DROP_PLACES_MAX) pickup places.
+    #[error("a drop can have at most 20 pickup places")]
+    TooManyPickupPlaces,
+}
+
+impl From<PlaceComplaint> for CreateDropRefusal {
+    fn from(complaint: PlaceComplaint) -> Self {
+        match complaint {
+            PlaceComplaint::NotFound => Self::PickupPlaceNotFound,
+            PlaceComplaint::TooMany => Self::TooManyPickupPlaces,
+        }
+    }
 }
 
 const FIELDS: &[&str] = &[
@@ -90,6 +108,7 @@ const FIELDS: &[&str] = &[
     "balance",
     "lead_time",
     "delivery",
+    "pickup_places",
 ];
 
 /// Creates a draft. Whether it is complete is checked when it is published.
@@ -105,6 +124,9 @@ pub async fn create(
     }
     in_tx(db, scope, async |tx| {
         let creator = creators::hold(tx, scope).await?;
+        let places = request.pickup_places;
+        let complaints = offered_place::complaints(tx, scope, &[], &places, CreateDropRefusal::from).await?;
+        OpError::refuse_if_any(complaints)?;
         let id: DropId = tx.new_id();
         if !slugs::take(tx, SlugKind::Drop, creator.id.uuid(), &slug, id.uuid()).await? {
             return Err(OpError::refuse_field(CreateDropRefusal::SlugTaken, "slug"));
@@ -143,6 +165,7 @@ pub async fn create(
         };
         let drop = row.insert(tx.conn()).await?;
         gate::build(tx, id).await?;
+        offered_place::set(tx, id, &places).await?;
         tags::set(tx, TagKind::Drop, id, &request.tags).await?;
         outbox::publish(tx, drop.version, &Fact::DropChanged { creator: creator.id, drop: id }).await?;
         audit::record(tx, "drop.create", id, FIELDS).await?;

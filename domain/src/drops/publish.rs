@@ -5,11 +5,13 @@ use super::{
     enter_state::enter_state,
     gate,
     item_row::{self, Model as DropItem},
+    offered_place,
     state::{DropEvent, transition},
     terms::{Deposit, HOLD_SECS, LEAD_TIME_DAYS_MAX, Tier, is_short_enough},
 };
 use crate::{
     catalog,
+    creators::pickup_places::PickupPlace,
     platform::{
         Db, Inconsistency, OpError, Refused, Units,
         access::CreatorScope,
@@ -64,6 +66,12 @@ pub enum PublishRefusal {
     /// The drop offers neither shipping nor pickup.
     #[error("offer shipping, pickup, or both")]
     NoDelivery,
+    /// The drop offers pickup, but has no pickup place.
+    #[error("a drop that offers pickup needs a pickup place")]
+    NoPickupPlace,
+    /// A pickup place was archived after it was added.
+    #[error("this pickup place is archived")]
+    PickupPlaceArchived,
 }
 
 /// Publishes a draft. Checks the whole drop and returns all complaints at once.
@@ -93,6 +101,10 @@ pub async fn publish(db: &Db, scope: &CreatorScope, id: DropId) -> Result<Drop, 
         let units = items.iter().map(|item| i64::from(item.units)).fold(0, i64::saturating_add);
         if drop.minimum_units.is_some_and(|minimum| !(1..=units).contains(&i64::from(minimum))) {
             complaints.push(Refused::field(PublishRefusal::MinimumOutOfRange, "minimumUnits"));
+        }
+        if drop.pickup {
+            let places = offered_place::of_drops(tx.conn(), &[id]).await?.remove(&id).unwrap_or_default();
+            complaints.extend(place_complaints(&places));
         }
         OpError::refuse_if_any(complaints)?;
         Ok(enter_state(tx, drop, state, now).await?)
@@ -125,6 +137,15 @@ fn complaints(drop: &Drop, now: DateTime<Utc>) -> Result<Vec<Refused<PublishRefu
         complaints.push(Refused::field(R::NoDelivery, "shipping"));
     }
     Ok(complaints)
+}
+
+fn place_complaints(places: &[PickupPlace]) -> Vec<Refused<PublishRefusal>> {
+    const LIST: &str = "pickupPlaceIds";
+    if places.is_empty() {
+        return vec![Refused::field(PublishRefusal::NoPickupPlace, LIST)];
+    }
+    let archived = places.iter().enumerate().filter(|(_, place)| place.archived_at.is_some());
+    archived.map(|(at, _)| Refused::entry(PublishRefusal::PickupPlaceArchived, LIST, at)).collect()
 }
 
 fn item_complaints(

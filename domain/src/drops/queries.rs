@@ -9,14 +9,16 @@ use super::{
     drop_row::{self, Column as C, Entity, Model as Drop},
     gate,
     item_row::{self, Model as DropItem},
+    offered_place,
     state::{DropPhase, DropState},
     terms::{CLOSING_SOON_HOURS, Tier},
 };
 use crate::{
     catalog::Sight,
+    creators::pickup_places::{PickupPlace, place_row},
     platform::{
         Currency, Db, EntityId,
-        ids::{CreatorId, DropId, DropItemId},
+        ids::{CreatorId, DropId, DropItemId, PickupPlaceId},
         page::{Page, Slice, SortKey, SortValue, count_capped, slice},
         slugs::{self, SlugKind},
         tags::{self, Tag, TagKind},
@@ -209,4 +211,24 @@ pub async fn stock_versions(db: &Db, drops: &[DropId]) -> Result<Vec<(DropId, i6
 /// Returns the slugs of a creator's drops in one series.
 pub async fn series_slugs(db: &Db, creator: CreatorId, series: &str) -> Result<Vec<String>, DbErr> {
     drop_row::series_slugs(db.reader(), creator, series).await
+}
+
+/// Returns the pickup places of drops, in order, with one statement. The caller must have checked that the
+/// viewer may see the drops.
+pub async fn pickup_places_of(db: &Db, drops: &[DropId]) -> Result<HashMap<DropId, Vec<PickupPlace>>, DbErr> {
+    offered_place::of_drops(db.reader(), drops).await
+}
+
+/// Returns the visible pickup places by id, with one statement: the viewer's own, and those that announced
+/// drops offer.
+pub async fn pickup_places_by_ids(
+    db: &Db,
+    sight: &Sight,
+    ids: &[PickupPlaceId],
+) -> Result<HashMap<PickupPlaceId, PickupPlace>, DbErr> {
+    use place_row::Column as P;
+    let announced = Condition::all().add(P::Id.in_subquery(offered_place::announced()));
+    let seen = place_row::all().filter(sight.condition(P::CreatorId, announced));
+    let rows = seen.filter(P::Id.is_in(ids.iter().copied())).all(db.reader()).await?;
+    Ok(rows.into_iter().map(|row| (row.id, row)).collect())
 }

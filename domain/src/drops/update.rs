@@ -1,22 +1,23 @@
 //! Changes a drop. A draft can change freely; a published drop only within what was promised.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, DbErr, IntoActiveModel};
 
 use super::{
     drop_row::{self, Model as Drop},
     gate,
+    offered_place::{self, PlaceComplaint},
     state::DropState,
     terms::{Balance, Deposit, is_short_enough},
 };
 use crate::{
     catalog::{ProductTitle, Summary},
     platform::{
-        Days, Db, EntityId, Inconsistency, OpError, Refused, Seconds, Units,
+        Days, Db, EntityId, Inconsistency, OpError, Refused, Seconds, Tx, Units,
         access::CreatorScope,
         audit,
         facts::Fact,
-        ids::DropId,
+        ids::{DropId, PickupPlaceId},
         in_tx, outbox,
         slugs::{self, Slug, SlugKind},
         tags::{self, Tag, TagKind},
@@ -57,6 +58,8 @@ pub struct UpdateDrop {
     pub lead_time_days: Option<Days>,
     /// Whether buyers may pick up their goods. This cannot change after publication.
     pub pickup: Option<bool>,
+    /// The pickup places, which replace all old ones. After publication places can only be added.
+    pub pickup_places: Option<Vec<PickupPlaceId>>,
     /// Whether goods can be shipped. This cannot change after publication.
     pub shipping: Option<bool>,
 }
@@ -100,6 +103,21 @@ pub enum UpdateDropRefusal {
     /// The drop was cancelled.
     #[error("the drop was cancelled")]
     Cancelled,
+    /// The creator has no such pickup place, or it is archived.
+    #[error("there is no such pickup place, or it is archived")]
+    PickupPlaceNotFound,
+    /// There are more than [`DROP_PLACES_MAX`](super::DROP_PLACES_MAX) pickup places.
+    #[error("a drop can have at most 20 pickup places")]
+    TooManyPickupPlaces,
+}
+
+impl From<PlaceComplaint> for UpdateDropRefusal {
+    fn from(complaint: PlaceComplaint) -> Self {
+        match complaint {
+            PlaceComplaint::NotFound => Self::PickupPlaceNotFound,
+            PlaceComplaint::TooMany => Self::TooManyPickupPlaces,
+        }
+    }
 }
 
 /// Changes a drop. All complaints are returned at once.
@@ -116,7 +134,11 @@ pub async fn update(
         if request.version.is_some_and(|seen| seen.checked_add(1) != Some(drop.version)) {
             return Err(OpError::refuse_field(UpdateDropRefusal::Conflict, "version"));
         }
-        OpError::refuse_if_any(complaints(&drop, &request, now)?)?;
+        let mut complaints = complaints(&drop, &request, now)?;
+        if let Some(places) = &request.pickup_places {
+            complaints.extend(place_complaints(tx, scope, &drop, places).await?);
+        }
+        OpError::refuse_if_any(complaints)?;
         if let Some(slug) = &request.slug
             && !slugs::take(tx, SlugKind::Drop, drop.creator_id.uuid(), slug, id.uuid()).await?
         {
@@ -124,6 +146,9 @@ pub async fn update(
         }
         if let Some(tags) = &request.tags {
             tags::set(tx, TagKind::Drop, id, tags).await?;
+        }
+        if let Some(places) = &request.pickup_places {
+            offered_place::set(tx, id, places).await?;
         }
         let creator = drop.creator_id;
         let (changed, fields) = changed(drop, request);
@@ -204,6 +229,22 @@ fn complaints(
     Ok(complaints)
 }
 
+/// Returns the complaints about new pickup places. Buyers may have chosen any place of a published drop.
+async fn place_complaints(
+    tx: &Tx,
+    scope: &CreatorScope,
+    drop: &Drop,
+    wanted: &[PickupPlaceId],
+) -> Result<Vec<Refused<UpdateDropRefusal>>, DbErr> {
+    let offered = offered_place::of_drops(tx.conn(), &[drop.id]).await?.remove(&drop.id).unwrap_or_default();
+    let offered: Vec<PickupPlaceId> = offered.iter().map(|place| place.id).collect();
+    let removed = offered.iter().any(|place| !wanted.contains(place));
+    if drop.state == DropState::Published && removed {
+        return Ok(vec![Refused::field(UpdateDropRefusal::Frozen, "pickupPlaceIds")]);
+    }
+    offered_place::complaints(tx, scope, &offered, wanted, UpdateDropRefusal::from).await
+}
+
 fn fixed_above(deposit: Option<Deposit>, price_min_minor: i64) -> bool {
     matches!(deposit, Some(Deposit::Fixed(minor)) if minor > price_min_minor)
 }
@@ -247,6 +288,9 @@ fn changed(drop: Drop, request: UpdateDrop) -> (drop_row::ActiveModel, Vec<&'sta
     }
     if request.tags.is_some() {
         fields.push("tags");
+    }
+    if request.pickup_places.is_some() {
+        fields.push("pickup_places");
     }
     (row, fields)
 }

@@ -44,6 +44,11 @@ impl<R> Refused<R> {
         Self { code, path: vec![PathStep::Field(name)] }
     }
 
+    /// Refuses `list[at]`.
+    pub fn entry(code: R, list: &'static str, at: usize) -> Self {
+        Self { code, path: vec![PathStep::Field(list), PathStep::At(at)] }
+    }
+
     /// Refuses `list[at].field`.
     pub fn item(code: R, list: &'static str, at: usize, field: &'static str) -> Self {
         Self { code, path: vec![PathStep::Field(list), PathStep::At(at), PathStep::Field(field)] }

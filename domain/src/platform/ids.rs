@@ -113,6 +113,8 @@ entity_ids! {
     TokenId = "token";
     /// A creator: a tenant.
     CreatorId = "creator";
+    /// A place where buyers pick up their goods.
+    PickupPlaceId = "place";
     /// A product.
     ProductId = "product";
     /// A variant: the orderable SKU.

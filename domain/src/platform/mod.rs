@@ -14,6 +14,7 @@
 //! - [`reconcile`] queues work that was missed.
 //! - [`mail`] is the port that sends letters.
 //! - [`sweep`] is the port that removes rows kept by adapters.
+//! - [`export`] writes CSV files that are safe in spreadsheets.
 //!
 //! Requests:
 //!
@@ -24,11 +25,12 @@
 //! - [`personal_data`] lists which columns hold personal data.
 //!
 //! Values: [`ids`], [`money`], [`values`] (whole numbers with a unit), [`country`], [`time_zone`], [`clock`],
-//! [`demo_clock`], [`entropy`], [`text`], [`slugs`], [`tags`] and [`page`].
+//! [`demo_clock`], [`entropy`], [`text`], [`address_lines`], [`slugs`], [`tags`] and [`page`].
 //!
 //! Tests: [`faults`] defines points where a test makes a step fail.
 
 pub mod access;
+pub mod address_lines;
 pub mod audit;
 pub mod budget;
 pub(crate) mod bulk;
@@ -39,6 +41,7 @@ pub mod db;
 pub mod demo_clock;
 pub mod entropy;
 pub mod errors;
+pub mod export;
 pub mod facts;
 pub mod faults;
 pub mod idempotency;

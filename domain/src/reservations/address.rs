@@ -2,16 +2,11 @@
 
 use serde::Serialize;
 
+pub use crate::platform::address_lines::{City, PostalCode, Street};
 use crate::platform::{Country, text::TextLine};
 
 /// The name of a recipient.
 pub type RecipientName = TextLine<120>;
-/// A street and number, or a second line of an address.
-pub type Street = TextLine<160>;
-/// A postal code, in the format of its country.
-pub type PostalCode = TextLine<20>;
-/// A city or town.
-pub type City = TextLine<120>;
 /// A telephone number.
 pub type Phone = TextLine<40>;
 

@@ -244,7 +244,8 @@ impl Stock {
                 let quote = match pricing(&taken) {
                     Ok(quote) => quote,
                     Err((at, refusal)) => {
-                        let refused = Refused::item(StockRefusal::Quote(refusal), "lines", at, "itemId");
+                        let refused =
+                            Refused::item(StockRefusal::Quote(refusal), "lines", at, refusal.field());
                         return Decision::Refused(vec![refused], None);
                     }
                 };

@@ -26,7 +26,7 @@ use super::{
     reservation_row,
 };
 use crate::{
-    drops::{drop_row, gate::Gates, item_row},
+    drops::{drop_row, gate::Gates, item_row, offered_place::PlacesByDrop},
     platform::{
         Country, StoreError,
         facts::Fact,
@@ -67,11 +67,12 @@ impl Unguarded {
     async fn load(
         conn: &impl ConnectionTrait,
         items: &[item_row::Model],
+        places: &PlacesByDrop,
         destinations: &BTreeSet<Country>,
     ) -> Result<Self, DbErr> {
         let loaded = Instant::now();
         let accepted = legal::current_ids(conn).await?;
-        let conditions = Arc::new(Conditions::load(conn, items, destinations).await?);
+        let conditions = Arc::new(Conditions::load(conn, items, places, destinations).await?);
         Ok(Self { accepted, conditions, destinations: destinations.clone(), loaded })
     }
 
@@ -83,7 +84,7 @@ impl Unguarded {
 
 impl DecisionCache {
     /// Returns the state under these gates. Reuses what is still valid of the last decision's state and loads
-    /// the rest with up to ten statements.
+    /// the rest with up to eleven statements.
     pub(super) async fn of(
         conn: &impl ConnectionTrait,
         gates: Gates,
@@ -105,11 +106,13 @@ impl DecisionCache {
         let ids = gates.drops();
         let drops = drop_row::by_ids(conn, &ids).await?;
         let items = item_row::of_drops(conn, &ids).await?;
-        let unguarded = match unguarded.filter(|unguarded| unguarded.conditions.serve(&items)) {
+        let places = load::places_of(conn, &drops).await?;
+        let unguarded = match unguarded.filter(|unguarded| unguarded.conditions.serve(&items, &places)) {
             Some(unguarded) => unguarded,
-            None => Unguarded::load(conn, &items, destinations).await?,
+            None => Unguarded::load(conn, &items, &places, destinations).await?,
         };
-        let book = PriceBook::load(conn, &drops, &items, Arc::clone(&unguarded.conditions)).await?;
+        let conditions = Arc::clone(&unguarded.conditions);
+        let book = PriceBook::load(conn, &drops, &items, &places, conditions).await?;
         let held = reservation_row::held_units(conn, &ids, now).await?;
         let held = held.into_iter().map(|(_, item, units, until)| (item, (units.get(), until))).collect();
         Ok(Self { gates, drops, book, unguarded, items, held })

@@ -18,11 +18,11 @@ use super::{
 use crate::{
     catalog::{self, Variant},
     creators::{self, Creator},
-    drops::{drop_row, item_row},
+    drops::{drop_row, item_row, offered_place::PlacesByDrop},
     platform::{
         Country, Db, OpError, Quantity, Refused, StoreError,
         access::PublicScope,
-        ids::{CreatorId, DropId, DropItemId, VariantId},
+        ids::{CreatorId, DropId, DropItemId, PickupPlaceId, VariantId},
     },
 };
 
@@ -40,6 +40,9 @@ pub struct RequestedLine {
     pub units: Quantity,
     /// How the line is delivered.
     pub delivery: DeliveryMethod,
+    /// Where a line is picked up. It may be left out if the drop has only one place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pickup_place: Option<PickupPlaceId>,
 }
 
 /// The data that prices depend on and that no gate guards: variants, the terms of their creators, tax rates
@@ -47,32 +50,40 @@ pub struct RequestedLine {
 pub(crate) struct Conditions {
     pub(super) variants: HashMap<VariantId, Variant>,
     pub(super) creators: HashMap<CreatorId, Creator>,
+    /// The countries in which goods are picked up. The tables have their tax rates.
+    origins: BTreeSet<Country>,
     tables: Tables,
 }
 
 impl Conditions {
-    /// Loads the conditions of items for some destinations, with four statements.
+    /// Loads the conditions of items and their drops' pickup places for some destinations, with four
+    /// statements.
     pub(crate) async fn load(
         conn: &impl ConnectionTrait,
         items: &[item_row::Model],
+        places: &PlacesByDrop,
         destinations: &BTreeSet<Country>,
     ) -> Result<Self, DbErr> {
         let variants: BTreeSet<VariantId> = items.iter().map(|item| item.variant_id).collect();
         let variants = catalog::variants_for_sale(conn, &variants.into_iter().collect::<Vec<_>>()).await?;
         let creators: BTreeSet<CreatorId> = items.iter().map(|item| item.creator_id).collect();
         let found = creators::for_sale(conn, &creators.iter().copied().collect::<Vec<_>>()).await?;
-        let origins: BTreeSet<Country> = found.values().map(|creator| creator.country).collect();
+        let origins = found.values().map(|creator| creator.country).chain(countries_of(places)).collect();
         let tables = tables::load(conn, &creators, destinations, &origins).await?;
-        Ok(Self { variants, creators: found, tables })
+        Ok(Self { variants, creators: found, origins, tables })
     }
 
-    /// Whether the conditions cover all of these items.
-    pub(super) fn serve(&self, items: &[item_row::Model]) -> bool {
+    /// Whether the conditions cover all of these items and pickup places.
+    pub(super) fn serve(&self, items: &[item_row::Model], places: &PlacesByDrop) -> bool {
         let known = |item: &item_row::Model| {
             self.variants.contains_key(&item.variant_id) && self.creators.contains_key(&item.creator_id)
         };
-        items.iter().all(known)
+        items.iter().all(known) && countries_of(places).all(|country| self.origins.contains(&country))
     }
+}
+
+fn countries_of(places: &PlacesByDrop) -> impl Iterator<Item = Country> + '_ {
+    places.values().flatten().map(|place| place.country)
 }
 
 /// The data that pricing needs, loaded once for any number of requests.
@@ -87,9 +98,10 @@ impl PriceBook {
         conn: &impl ConnectionTrait,
         drops: &[drop_row::Model],
         items: &[item_row::Model],
+        places: &PlacesByDrop,
         conditions: Arc<Conditions>,
     ) -> Result<Self, StoreError> {
-        let terms = load::terms_of(conn, drops, items, &conditions).await?;
+        let terms = load::terms_of(conn, drops, items, places, &conditions).await?;
         Ok(Self { terms, conditions })
     }
 
@@ -103,7 +115,8 @@ impl PriceBook {
     ) -> Result<Quote, (usize, QuoteRefusal)> {
         let lines = lines.iter().zip(taken).filter_map(|(line, taken)| {
             let terms = self.terms.get(&line.item)?;
-            Some(LineAsked { terms, units: line.units, delivery: line.delivery, taken: *taken })
+            let RequestedLine { item: _, units, delivery, pickup_place } = *line;
+            Some(LineAsked { terms, units, delivery, pickup_place, taken: *taken })
         });
         quote(&lines.collect::<Vec<_>>(), destination, &self.conditions.tables, at)
     }
@@ -143,8 +156,9 @@ pub async fn ask(
     let items = item_row::by_ids(db.reader(), &ids.into_iter().collect::<Vec<_>>()).await?;
     let ids: BTreeSet<DropId> = items.iter().map(|item| item.drop_id).collect();
     let drops = drop_row::by_ids(db.reader(), &ids.into_iter().collect::<Vec<_>>()).await?;
-    let conditions = Conditions::load(db.reader(), &items, &BTreeSet::from([destination])).await?;
-    let book = PriceBook::load(db.reader(), &drops, &items, Arc::new(conditions)).await?;
+    let places = load::places_of(db.reader(), &drops).await?;
+    let conditions = Conditions::load(db.reader(), &items, &places, &BTreeSet::from([destination])).await?;
+    let book = PriceBook::load(db.reader(), &drops, &items, &places, Arc::new(conditions)).await?;
     let now = db.now();
     let stock = load::stock_of(db.reader(), &drops, &items, About::default(), now).await?;
     let mut complaints = Vec::new();
@@ -159,6 +173,7 @@ pub async fn ask(
     }
     OpError::refuse_if_any(complaints)?;
     let taken: Vec<u32> = lines.iter().map(|line| stock.taken(line.item)).collect();
-    book.price(lines, destination, &taken, now)
-        .map_err(|(at, refusal)| Refused::item(AskRefusal::Quote(refusal), "lines", at, "itemId").into())
+    book.price(lines, destination, &taken, now).map_err(|(at, refusal)| {
+        Refused::item(AskRefusal::Quote(refusal), "lines", at, refusal.field()).into()
+    })
 }

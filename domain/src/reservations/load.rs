@@ -8,12 +8,16 @@ use sea_orm::{ConnectionTrait, DbErr};
 use super::{
     decide::{Conduct, DropWindow, Hold, ItemStock, LAPSES_WITHIN, Stock, StoredPersonKey},
     lines::Conditions,
-    quote::ItemTerms,
+    quote::{ItemTerms, OfferedPlace},
     reservation_row::{self, PersonalClaim},
     state::ReservationState,
 };
 use crate::{
-    drops::{drop_row, item_row},
+    creators::pickup_places::PickupPlace,
+    drops::{
+        drop_row, item_row,
+        offered_place::{self, PlacesByDrop},
+    },
     platform::{
         Inconsistency, StoreError, Units,
         ids::{CheckoutId, DropId, DropItemId},
@@ -134,15 +138,26 @@ fn count_claims(stock: &mut Stock, claims: Vec<PersonalClaim>, now: DateTime<Utc
     }
 }
 
+/// Loads the pickup places of drops, in one statement if any of them offers pickup.
+pub(crate) async fn places_of(
+    conn: &impl ConnectionTrait,
+    drops: &[drop_row::Model],
+) -> Result<PlacesByDrop, DbErr> {
+    let offering: Vec<DropId> = drops.iter().filter(|drop| drop.pickup).map(|drop| drop.id).collect();
+    if offering.is_empty() { Ok(PlacesByDrop::new()) } else { offered_place::of_drops(conn, &offering).await }
+}
+
 /// Loads the terms of items and their drops, by item, in one statement.
 pub(crate) async fn terms_of(
     conn: &impl ConnectionTrait,
     drops: &[drop_row::Model],
     rows: &[item_row::Model],
+    places: &PlacesByDrop,
     Conditions { variants, creators, .. }: &Conditions,
 ) -> Result<HashMap<DropItemId, ItemTerms>, StoreError> {
     let drops: HashMap<_, _> = drops.iter().map(|row| (row.id, row)).collect();
     let mut tiers = item_row::tiers_of(conn, &rows.iter().map(|row| row.id).collect::<Vec<_>>()).await?;
+    let offered = |place: &PickupPlace| OfferedPlace { id: place.id, country: place.country };
     let mut terms = HashMap::new();
     for row in rows {
         let found = (drops.get(&row.drop_id), variants.get(&row.variant_id), creators.get(&row.creator_id));
@@ -165,6 +180,13 @@ pub(crate) async fn terms_of(
             closes_at: drop.closes_at,
             lead_time_days: drop.lead_time_days,
             pickup: drop.pickup,
+            pickup_places: places
+                .get(&drop.id)
+                .map(Vec::as_slice)
+                .unwrap_or_default()
+                .iter()
+                .map(offered)
+                .collect(),
             shipping: drop.shipping,
             prices_include_tax: creator.prices_include_tax,
             origin_country: creator.country,

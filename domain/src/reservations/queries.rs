@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ColumnTrait, DbErr, QueryFilter};
+use sea_orm::{ColumnTrait, DbErr, QueryFilter, QuerySelect, QueryTrait};
 
 use super::{
     checkout_row::{self, AddressView, Model as Checkout},
@@ -15,7 +15,7 @@ use crate::{
     platform::{
         Db,
         access::{BuyerScope, CreatorScope, SystemScope},
-        ids::{CheckoutId, DropId, ReservationId},
+        ids::{CheckoutId, DropId, PickupPlaceId, ReservationId},
         page::{Page, Slice, SortKey, SortValue, count_capped, slice},
         read_in,
     },
@@ -80,6 +80,17 @@ pub async fn own_reservations(
     let checkouts: Vec<CheckoutId> = rows.iter().map(|row| row.checkout_id).collect();
     let own = checkouts_by_ids(db, scope, &checkouts).await?;
     Ok(rows.into_iter().filter(|row| own.contains_key(&row.checkout_id)).map(|row| (row.id, row)).collect())
+}
+
+/// Returns those of the given pickup places whose address the buyer may see, because the deposit of a
+/// reservation that is picked up there is paid.
+pub async fn open_places(
+    db: &Db,
+    scope: &BuyerScope,
+    places: &[PickupPlaceId],
+) -> Result<Vec<PickupPlaceId>, DbErr> {
+    let own = checkout_row::of_buyer(scope).select_only().column(checkout_row::Column::Id).into_query();
+    reservation_row::paid_places(db.reader(), own, places).await
 }
 
 /// A filter of a creator's reservations.

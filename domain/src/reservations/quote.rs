@@ -10,7 +10,7 @@ use crate::{
     drops::terms::{Balance, Deposit, Tier},
     platform::{
         BasisPoints, Country, Currency, Days, Money, Quantity, TariffGrams, TimeZone, Units,
-        ids::{CreatorId, DropId, DropItemId, VariantId},
+        ids::{CreatorId, DropId, DropItemId, PickupPlaceId, VariantId},
         money::MoneyError,
     },
 };
@@ -34,7 +34,7 @@ pub enum DeliveryMethod {
     /// Shipped to the address of the checkout.
     #[sea_orm(string_value = "SHIPPING")]
     Shipping,
-    /// Picked up at the creator's place.
+    /// Picked up at one of the drop's pickup places.
     #[sea_orm(string_value = "PICKUP")]
     Pickup,
 }
@@ -65,6 +65,15 @@ pub struct ShippingTariff {
     pub price: Money,
 }
 
+/// A pickup place that a drop offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OfferedPlace {
+    /// The place.
+    pub id: PickupPlaceId,
+    /// Its country, whose tax applies to what is picked up there.
+    pub country: Country,
+}
+
 /// The terms of one drop item that a quote depends on.
 #[derive(Debug, Clone)]
 pub struct ItemTerms {
@@ -90,11 +99,14 @@ pub struct ItemTerms {
     pub lead_time_days: Days,
     /// Whether the item can be picked up.
     pub pickup: bool,
+    /// The drop's pickup places. Drops from before there were places have none: there the creator and the
+    /// buyer agree on the place.
+    pub pickup_places: Vec<OfferedPlace>,
     /// Whether the item can be shipped.
     pub shipping: bool,
     /// Whether the prices include tax.
     pub prices_include_tax: bool,
-    /// The creator's country, whose tax applies to a pickup.
+    /// The creator's country, whose tax applies to a pickup from a drop without places.
     pub origin_country: Country,
     /// The creator's time zone, in which due dates are computed.
     pub time_zone: TimeZone,
@@ -113,6 +125,8 @@ pub struct LineAsked<'a> {
     pub units: Quantity,
     /// How it reaches the buyer.
     pub delivery: DeliveryMethod,
+    /// The chosen pickup place. It may be left out if the drop has only one.
+    pub pickup_place: Option<PickupPlaceId>,
     /// The units of the item that are already held or confirmed. They determine the price tier.
     pub taken: u32,
 }
@@ -166,6 +180,9 @@ pub struct QuotedLine {
     pub units: Quantity,
     /// How it reaches the buyer.
     pub delivery: DeliveryMethod,
+    /// Where the buyer picks it up. Quotes that are older than pickup places lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pickup_place: Option<PickupPlaceId>,
     /// The units by price tier.
     pub parts: Vec<PricePart>,
     /// Whether the prices of the parts include tax.
@@ -235,9 +252,29 @@ pub enum QuoteRefusal {
     /// The drop does not offer shipping, or does not offer pickup.
     #[error("this drop does not offer that kind of delivery")]
     DeliveryNotOffered,
+    /// The drop does not offer the pickup place, or the line is not picked up.
+    #[error("this drop does not offer that pickup place, or the line is not picked up")]
+    PickupPlaceNotOffered,
+    /// The drop has several pickup places, and the line names none.
+    #[error("this drop has several pickup places: choose one")]
+    PickupPlaceNeeded,
     /// The amount exceeds what can be computed.
     #[error("the amount is too large")]
     AmountTooLarge,
+}
+
+impl QuoteRefusal {
+    /// Returns the field of the line that is at fault.
+    pub fn field(self) -> &'static str {
+        match self {
+            Self::PickupPlaceNotOffered | Self::PickupPlaceNeeded => "pickupPlaceId",
+            Self::MixedCurrencies
+            | Self::CountryNotServed
+            | Self::NotShippedThere
+            | Self::DeliveryNotOffered
+            | Self::AmountTooLarge => "itemId",
+        }
+    }
 }
 
 impl From<MoneyError> for QuoteRefusal {
@@ -249,8 +286,8 @@ impl From<MoneyError> for QuoteRefusal {
 /// Prices lines for a destination at an instant. A pure function. The error contains the index of the line.
 ///
 /// Units fall into tiers by their number, counted over held and confirmed units; a line may straddle two
-/// tiers. The tax is that of the destination, or of the creator's country for a pickup, and is rounded once
-/// per line. Shipped lines of the same drop share a parcel. The deposit is a part of the price of the goods;
+/// tiers. The tax is that of the destination, or of the country of the pickup place, and is rounded once per
+/// line. Shipped lines of the same drop share a parcel. The deposit is a part of the price of the goods;
 /// shipping is due with the balance.
 pub fn quote(
     lines: &[LineAsked<'_>],
@@ -296,9 +333,10 @@ fn quote_line(
         .iter()
         .try_fold(0_i64, |sum, part| sum.checked_add(part.price_minor.checked_mul(i64::from(part.units))?));
     let goods_minor = goods_minor.ok_or(QuoteRefusal::AmountTooLarge)?;
+    let place = pickup_place(line)?;
     let country = match line.delivery {
         DeliveryMethod::Shipping => destination,
-        DeliveryMethod::Pickup => terms.origin_country,
+        DeliveryMethod::Pickup => place.map_or(terms.origin_country, |place| place.country),
     };
     let tax_rate_bp = tax_rate(tables, country, terms.tax_class, at).ok_or(QuoteRefusal::CountryNotServed)?;
     let taxed = |minor| with_tax(Money::new(minor, terms.currency), tax_rate_bp, terms.prices_include_tax);
@@ -324,6 +362,7 @@ fn quote_line(
         variant: terms.variant,
         units: line.units,
         delivery: line.delivery,
+        pickup_place: place.map(|place| place.id),
         parts,
         prices_include_tax: terms.prices_include_tax,
         tax_rate_bp,
@@ -334,6 +373,21 @@ fn quote_line(
         balance_due_on,
         balance_estimated,
     })
+}
+
+/// Returns where a line is picked up: at the place that it names, or at the only place of its drop.
+fn pickup_place(line: &LineAsked<'_>) -> Result<Option<OfferedPlace>, QuoteRefusal> {
+    let places = &line.terms.pickup_places;
+    match (line.delivery, line.pickup_place, places.as_slice()) {
+        (DeliveryMethod::Shipping, None, _) | (DeliveryMethod::Pickup, None, []) => Ok(None),
+        (DeliveryMethod::Shipping, Some(_), _) => Err(QuoteRefusal::PickupPlaceNotOffered),
+        (DeliveryMethod::Pickup, None, [only]) => Ok(Some(*only)),
+        (DeliveryMethod::Pickup, None, _) => Err(QuoteRefusal::PickupPlaceNeeded),
+        (DeliveryMethod::Pickup, Some(wanted), _) => {
+            let offered = places.iter().find(|place| place.id == wanted);
+            offered.copied().map(Some).ok_or(QuoteRefusal::PickupPlaceNotOffered)
+        }
+    }
 }
 
 /// Returns the prices of the units numbered `taken + 1` to `taken + units`.
@@ -492,6 +546,7 @@ mod tests {
             closes_at: now() + TimeDelta::hours(10),
             lead_time_days: Days::from(30),
             pickup: true,
+            pickup_places: Vec::new(),
             shipping: true,
             prices_include_tax: true,
             origin_country: country("DE"),
@@ -526,7 +581,8 @@ mod tests {
     }
 
     fn line(terms: &ItemTerms, units: u32, taken: u32) -> LineAsked<'_> {
-        LineAsked { terms, units: quantity(units), delivery: DeliveryMethod::Shipping, taken }
+        let delivery = DeliveryMethod::Shipping;
+        LineAsked { terms, units: quantity(units), delivery, pickup_place: None, taken }
     }
 
     #[test]
@@ -597,6 +653,50 @@ mod tests {
         ] {
             assert_eq!(quote(&lines, country(code), &tables(), now()).unwrap_err(), expected);
         }
+    }
+
+    #[test]
+    fn a_pickup_is_at_the_chosen_or_only_place_and_taxed_in_its_country() {
+        use QuoteRefusal::{PickupPlaceNeeded, PickupPlaceNotOffered};
+        let place = |number, code: &str| OfferedPlace {
+            id: PickupPlaceId(Uuid::from_u128(number)),
+            country: country(code),
+        };
+        let (berlin, paris) = (place(1, "DE"), place(2, "FR"));
+        let (pickup, shipping) = (DeliveryMethod::Pickup, DeliveryMethod::Shipping);
+        for (offered, delivery, asked, expected) in [
+            (vec![], pickup, None, Ok((None, 1_900))),
+            (vec![], pickup, Some(berlin), Err(PickupPlaceNotOffered)),
+            (vec![paris], pickup, None, Ok((Some(paris), 2_000))),
+            (vec![paris], pickup, Some(paris), Ok((Some(paris), 2_000))),
+            (vec![paris], pickup, Some(berlin), Err(PickupPlaceNotOffered)),
+            (vec![berlin, paris], pickup, None, Err(PickupPlaceNeeded)),
+            (vec![berlin, paris], pickup, Some(paris), Ok((Some(paris), 2_000))),
+            (vec![berlin, paris], shipping, None, Ok((None, 1_900))),
+            (vec![berlin, paris], shipping, Some(berlin), Err(PickupPlaceNotOffered)),
+        ] {
+            let terms = ItemTerms { pickup_places: offered, ..terms(3) };
+            let pickup_place = asked.map(|place| place.id);
+            let asked = LineAsked { delivery, pickup_place, ..line(&terms, 1, 0) };
+            let priced = quote(&[asked], country("DE"), &tables(), now());
+            let seen = priced.map(|quote| {
+                let line = quote.lines.first().unwrap();
+                (line.pickup_place, u32::from(line.tax_rate_bp))
+            });
+            let expected = expected
+                .map(|(place, rate)| (place.map(|place| place.id), rate))
+                .map_err(|refusal| (0, refusal));
+            assert_eq!(seen, expected, "{asked:?}");
+        }
+    }
+
+    #[test]
+    fn a_quote_from_before_there_were_places_can_be_read() {
+        let terms = terms(3);
+        let priced = quote(&[line(&terms, 1, 0)], country("DE"), &tables(), now()).unwrap();
+        let stored = serde_json::to_value(&priced).unwrap();
+        assert!(!stored.to_string().contains("pickup_place"), "{stored}");
+        assert_eq!(serde_json::from_value::<Quote>(stored).unwrap(), priced);
     }
 
     #[test]

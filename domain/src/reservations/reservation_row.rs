@@ -21,7 +21,7 @@ use crate::platform::{
     BigUnits, Currency, Position, Quantity, Tx, Units,
     access::CreatorScope,
     as_new, bulk,
-    ids::{CheckoutId, CreatorId, DropId, DropItemId, ReservationId, VariantId},
+    ids::{CheckoutId, CreatorId, DropId, DropItemId, PickupPlaceId, ReservationId, VariantId},
     timers,
 };
 
@@ -51,6 +51,8 @@ pub struct Model {
     pub due_later_minor: i64,
     pub balance_due_on: Option<Date>,
     pub delivery: DeliveryMethod,
+    /// Where the buyer picks the units up. Reservations from before there were places lack it.
+    pub pickup_place_id: Option<PickupPlaceId>,
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -83,6 +85,27 @@ pub(crate) fn checkout_of(line: ReservationId) -> SelectStatement {
 /// Returns lines by id, without checking whose they are.
 pub(crate) async fn by_ids(conn: &impl ConnectionTrait, ids: &[ReservationId]) -> Result<Vec<Model>, DbErr> {
     Entity::find().filter(Column::Id.is_in(ids.iter().copied())).all(conn).await
+}
+
+/// Returns which of these pickup places the paid lines of some checkouts are picked up at, in one statement.
+pub(crate) async fn paid_places(
+    conn: &impl ConnectionTrait,
+    checkouts: SelectStatement,
+    places: &[PickupPlaceId],
+) -> Result<Vec<PickupPlaceId>, DbErr> {
+    use ReservationState as S;
+    let over = [S::Expired, S::Cancelled, S::Refunded];
+    Entity::find()
+        .select_only()
+        .column(Column::PickupPlaceId)
+        .distinct()
+        .filter(Column::PickupPlaceId.is_in(places.iter().copied()))
+        .filter(Column::CheckoutId.in_subquery(checkouts))
+        .filter(Column::ConfirmedAt.is_not_null())
+        .filter(Column::State.is_not_in(over))
+        .into_tuple()
+        .all(conn)
+        .await
 }
 
 /// Returns the lines of a drop that are held or paid. Cancelling the drop releases them.
@@ -243,6 +266,7 @@ impl NewLines<'_> {
             due_later_minor: line.due_later_minor,
             balance_due_on: Some(line.balance_due_on),
             delivery: line.delivery,
+            pickup_place_id: line.pickup_place,
             version: 1,
             created_at: tx.now(),
             updated_at: tx.now(),

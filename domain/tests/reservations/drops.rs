@@ -29,7 +29,7 @@ use testkit::{Kit, on_both, requests};
 use uuid::Uuid;
 
 use crate::reservations::market::{
-    buyer, check_books, codes, creator, draft_of, market, number, system, tiers, variant,
+    buyer, check_books, codes, creator, draft_of, draft_with_place, market, number, system, tiers, variant,
 };
 
 on_both! {
@@ -65,7 +65,8 @@ on_both! {
         ];
         assert_eq!(codes(publish(&kit.db, &market.creator, drop.id).await), expected);
         assert_eq!(kit.state().await, before);
-        let empty = create(&kit.db, &market.creator, draft_of(&kit, "Empty")).await.unwrap();
+        let empty = draft_with_place(&kit, &market.creator, "Empty").await;
+        let empty = create(&kit.db, &market.creator, empty).await.unwrap();
         assert_eq!(codes(publish(&kit.db, &market.creator, empty.id).await), [R::NoItems]);
         assert_eq!(codes(publish(&kit.db, &market.creator, market.drop.id).await), [R::NotDraft]);
     }
@@ -199,7 +200,7 @@ on_both! {
     async fn an_announced_run_keeps_at_least_its_minimum_units(kit: Kit) {
         let market = market(&kit).await;
         let creator = &market.creator;
-        let mut run = draft_of(&kit, "Second firing");
+        let mut run = draft_with_place(&kit, creator, "Second firing").await;
         run.minimum_units = Some(10.into());
         let drop = create(&kit.db, creator, run).await.unwrap();
         let new = |variant| NewItem { variant, units: 8, per_buyer_max: 1, tiers: tiers(&[(5_000, None)]) };
@@ -311,7 +312,8 @@ on_both! {
     async fn a_cancelled_drop_releases_an_unpaid_checkout_whole_with_the_lines_of_other_creators(kit: Kit) {
         let market = market(&kit).await;
         let other = creator(&kit, "Blue Loom").await;
-        let theirs = create(&kit.db, &other, draft_of(&kit, "Warp")).await.unwrap();
+        let terms = draft_with_place(&kit, &other, "Warp").await;
+        let theirs = create(&kit.db, &other, terms).await.unwrap();
         let new = NewItem {
             variant: variant(&kit, &other, "RUG").await,
             units: 1,

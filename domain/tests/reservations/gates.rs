@@ -19,7 +19,7 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use testkit::Kit;
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use crate::reservations::market::{Market, buyer, creator, draft_of, market, number, tiers, variant};
+use crate::reservations::market::{Market, buyer, creator, draft_with_place, market, number, tiers, variant};
 
 /// A call that takes longer than this waits for a gate.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -127,7 +127,8 @@ testkit::on_both! { a_strangers_call_ends_with_the_ownership_check }
 
 /// Opens a second drop of the market, with one item.
 async fn second_drop(kit: &Kit, market: &Market) -> DropItem {
-    let drop = create(&kit.db, &market.creator, draft_of(kit, "Second firing")).await.unwrap();
+    let terms = draft_with_place(kit, &market.creator, "Second firing").await;
+    let drop = create(&kit.db, &market.creator, terms).await.unwrap();
     let new = NewItem {
         variant: variant(kit, &market.creator, "JUG").await,
         units: 10,

@@ -71,6 +71,12 @@ pub(crate) fn draft_of(kit: &Kit, title: &str) -> CreateDrop {
     requests::drop(kit.db.now(), title)
 }
 
+/// Returns the terms of a draft with a pickup place, so that it can be published.
+pub(crate) async fn draft_with_place(kit: &Kit, scope: &CreatorScope, title: &str) -> CreateDrop {
+    let place = market::Market::over(&kit.db).pickup_place(scope, "Workshop").await;
+    CreateDrop { pickup_places: vec![place], ..draft_of(kit, title) }
+}
+
 impl Market {
     pub(crate) fn request(
         &self,

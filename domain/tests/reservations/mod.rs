@@ -9,5 +9,6 @@ mod ends;
 mod gates;
 mod market;
 mod paying;
+mod pickup;
 mod reserving;
 mod second_wall;

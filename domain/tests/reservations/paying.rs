@@ -61,7 +61,7 @@ async fn first_line(kit: &Kit, checkout: CheckoutId) -> ReservationId {
     queries::lines_of(&kit.db, &[checkout]).await.unwrap().remove(&checkout).unwrap()[0].id
 }
 
-async fn paid(kit: &Kit, buyer: &BuyerScope, checkout: CheckoutId, name: &str) {
+pub(crate) async fn paid(kit: &Kit, buyer: &BuyerScope, checkout: CheckoutId, name: &str) {
     pay(&kit.db, buyer, &requests::pay(checkout, name)).await.unwrap();
     tell(kit, checkout, IntentState::Succeeded).await;
 }

@@ -19,7 +19,8 @@ use testkit::{Kit, audit_actions, facts, on_both};
 use uuid::Uuid;
 
 use crate::reservations::market::{
-    Market, buyer, check_books, codes, creator, draft_of, euros, market, number, system, tiers, variant,
+    Market, buyer, check_books, codes, creator, draft_of, draft_with_place, euros, market, number, system,
+    tiers, variant,
 };
 
 on_both! {
@@ -67,6 +68,7 @@ on_both! {
             item: DropItemId(Uuid::from_u128(1)),
             units: Quantity::ONE,
             delivery: DeliveryMethod::Pickup,
+            pickup_place: None,
         }];
         let mut none = request(1, 9_999);
         none.lines = Vec::new();
@@ -149,7 +151,8 @@ on_both! {
     async fn lines_of_several_creators_are_held_together_or_not_at_all(kit: Kit) {
         let market = market(&kit).await;
         let other = creator(&kit, "Blue Loom").await;
-        let drop = domain::drops::create(&kit.db, &other, draft_of(&kit, "Scarves")).await.unwrap();
+        let terms = draft_with_place(&kit, &other, "Scarves").await;
+        let drop = domain::drops::create(&kit.db, &other, terms).await.unwrap();
         let new = domain::drops::NewItem {
             variant: variant(&kit, &other, "SCARF").await,
             units: 1,
@@ -194,7 +197,7 @@ on_both! {
         let scope = authorize(&Viewer::Public, Browse).unwrap();
         let line = |item, units: u32| {
             let units = units.try_into().unwrap();
-            RequestedLine { item, units, delivery: DeliveryMethod::Shipping }
+            RequestedLine { item, units, delivery: DeliveryMethod::Shipping, pickup_place: None }
         };
         let country = "DE".parse().unwrap();
         let quote = ask(&kit.db, &scope, &[line(market.cup.id, 1)], country).await.unwrap();

@@ -12,7 +12,7 @@ use domain::{
         imports::{StartImport, start_import},
         sheet::Sheet,
     },
-    drops::{Drop, DropItem, UpdateDrop, update},
+    drops::{Drop, DropItem, UpdateDrop, queries::pickup_places_of, update},
     platform::{
         Db, EntityId, TENANT_ROLE,
         access::{Actor, CreatorScope, TokenKind},
@@ -50,9 +50,11 @@ const ALLOWED: &[&str] = &[
     "creators: SELECT, UPDATE; own rows",
     "demo_clock: SELECT; all rows",
     "drop_items: SELECT, INSERT, UPDATE, DELETE; own rows",
+    "drop_pickup_places: SELECT, INSERT, DELETE; own rows",
     "drops: SELECT, INSERT, UPDATE; own rows",
     "ledger_entries: nothing; own rows",
     "outbox: INSERT; all rows",
+    "pickup_places: SELECT, INSERT, UPDATE; own rows",
     "price_tiers: SELECT, INSERT, DELETE; own rows",
     "product_import_rows: SELECT, INSERT, UPDATE; own rows",
     "product_imports: SELECT, INSERT, UPDATE; own rows",
@@ -260,7 +262,7 @@ async fn a_forgotten_where_finds_no_rows_of_others(kit: Kit) {
         let of = |scope: &CreatorScope| scope.creator().uuid();
         let forgotten = match table {
             "creators" => format!("id = '{}'", of(&mine.scope)),
-            "accounts" | "price_tiers" | "slugs" | "stock_gates" | "tags" => continue,
+            "accounts" | "drop_pickup_places" | "price_tiers" | "slugs" | "stock_gates" | "tags" => continue,
             _ => format!("creator_id = '{}'", of(&mine.scope)),
         };
         let counted = number(&kit.db, &format!("SELECT count(*) FROM {table} WHERE {forgotten}")).await;
@@ -268,6 +270,7 @@ async fn a_forgotten_where_finds_no_rows_of_others(kit: Kit) {
     }
     // The rows of these tables belong to a creator through another table. The slugs are those of a drop, of
     // two products and of the creator itself.
+    assert_eq!(seen(&kit, &mine.scope, "drop_pickup_places", "*").await.len(), 1);
     assert_eq!(seen(&kit, &mine.scope, "price_tiers", "*").await.len(), 3);
     assert_eq!(seen(&kit, &mine.scope, "stock_gates", "*").await.len(), 1);
     assert_eq!(seen(&kit, &mine.scope, "tags", "*").await.len(), 1);
@@ -290,7 +293,7 @@ async fn an_update_or_delete_without_where_touches_no_rows_of_others(kit: Kit) {
     // This creator has no reservations, so that all of its rows can be deleted.
     let empty = tenant(&kit, "Small Press").await;
     let kept: Vec<_> = all_seen(&kit, &mine.scope, &theirs.scope).await;
-    let children_first = ["price_tiers", "drop_items", "shipping_tariffs", "tags"];
+    let children_first = ["drop_pickup_places", "price_tiers", "drop_items", "shipping_tariffs", "tags"];
     assert_eq!(BTreeSet::from(children_first), tables_with_own_rows("DELETE").into_keys().collect());
     for table in children_first {
         let own = seen(&kit, &empty.scope, table, "*").await.len();
@@ -315,6 +318,8 @@ async fn a_row_for_another_creator_is_refused(kit: Kit) {
     let (mine, theirs) = two_tenants(&kit).await;
     let other = theirs.scope.creator().uuid();
     let (drop, item) = (theirs.drop.id.uuid(), theirs.item.id.uuid());
+    let places = pickup_places_of(&kit.db, &[theirs.drop.id]).await.unwrap();
+    let place = places[&theirs.drop.id][0].id.uuid();
     let before = kit.state().await;
     for sql in [
         format!("UPDATE products SET creator_id = '{other}'"),
@@ -329,6 +334,18 @@ async fn a_row_for_another_creator_is_refused(kit: Kit) {
              FROM drop_items LIMIT 1"
         ),
         format!("INSERT INTO price_tiers (drop_item_id, position, price_minor) VALUES ('{item}', 9, 1)"),
+        format!(
+            "INSERT INTO pickup_places (id, creator_id, name, line1, city, country, version, created_at, \
+             updated_at) VALUES (gen_random_uuid(), '{other}', 'Mine', '1', 'Rome', 'IT', 1, now(), now())"
+        ),
+        format!(
+            "INSERT INTO drop_pickup_places (drop_id, pickup_place_id, position) \
+             SELECT '{drop}', id, 9 FROM pickup_places"
+        ),
+        format!(
+            "INSERT INTO drop_pickup_places (drop_id, pickup_place_id, position) \
+             SELECT id, '{place}', 9 FROM drops"
+        ),
         format!("INSERT INTO stock_gates (drop_id, version) VALUES ('{drop}', 1)"),
         format!("INSERT INTO tags (kind, subject, tag) VALUES ('drop', '{drop}', 'mine')"),
         "INSERT INTO tags (kind, subject, tag) SELECT 'unheard-of', id, 'mine' FROM drops".to_owned(),

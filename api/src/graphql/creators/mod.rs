@@ -1,6 +1,7 @@
 //! Creators: the tenants of the marketplace, with their public profiles.
 
 pub mod mutations;
+pub mod pickup_places;
 pub mod queries;
 pub mod types;
 

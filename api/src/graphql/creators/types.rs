@@ -7,6 +7,7 @@ use domain::{
     platform::ids::CreatorId,
 };
 
+use super::pickup_places::{self, PickupPlace};
 use crate::graphql::{
     catalog::imports::{self, ProductImport},
     connection::{Connection, ListNode},
@@ -82,6 +83,15 @@ impl Creator {
     async fn shipping_tariffs(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<ShippingTariff>> {
         let tariffs = ctx.load(TariffsOf(self.0.id)).await?.unwrap_or_default();
         Ok(tariffs.into_iter().map(ShippingTariff::from).collect())
+    }
+    /// The pickup places, newest first. For the creator's members, and for its secret tokens with
+    /// `CATALOG_READ`; null for others. Everybody sees the places of a drop in `Drop.pickupPlaces`.
+    async fn pickup_places(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Whether to return the archived places instead.", default)] archived: bool,
+    ) -> async_graphql::Result<Option<Connection<PickupPlace>>> {
+        pickup_places::of_creator(ctx, self.0.id, archived).await
     }
     /// The imports of products, newest first. For the creator's members, and for its secret tokens with
     /// `CATALOG_READ`; null for others.

@@ -5,13 +5,13 @@ use chrono::{DateTime, NaiveDate, Utc};
 use domain::{
     catalog::{ProductTitle, Summary},
     drops::{
-        self, CreateDrop, CreateDropRefusal, PublishRefusal, UpdateDrop, UpdateDropRefusal,
+        self, CreateDrop, CreateDropRefusal, DROP_PLACES_MAX, PublishRefusal, UpdateDrop, UpdateDropRefusal,
         terms::{Balance, Deposit, HOLD_SECS_DEFAULT},
     },
     platform::{
         self,
         access::{CreatorScope, Permission},
-        ids::CreatorId,
+        ids::{CreatorId, PickupPlaceId},
         tags::{Tag, Tags},
         text::Markdown,
     },
@@ -35,6 +35,8 @@ user_error!(
         SlugTaken: "Another drop of the creator has, or once had, this slug.",
         SlugNeeded: "No slug was given, and none can be derived from the title.",
         WindowEmpty: "The window must close after it opens.",
+        PickupPlaceNotFound: "The creator has no such pickup place, or it is archived.",
+        TooManyPickupPlaces: "A drop can have at most {DROP_PLACES} pickup places.",
     }
 );
 user_error!(DropUpdateError, DropUpdateErrorCode, UpdateDropRefusal {
@@ -50,6 +52,8 @@ user_error!(DropUpdateError, DropUpdateErrorCode, UpdateDropRefusal {
     MinimumOutOfRange: "The minimum run must be at least 1.",
     Frozen: "This field cannot change after the drop is published.",
     Cancelled: "The drop is cancelled.",
+    PickupPlaceNotFound: "The creator has no such pickup place, or it is archived.",
+    TooManyPickupPlaces: "A drop can have at most {DROP_PLACES} pickup places.",
 } not_found: NotFound);
 user_error!(DropPublishError, DropPublishErrorCode, PublishRefusal {
     NotDraft: "Only a draft can be published.",
@@ -65,6 +69,8 @@ user_error!(DropPublishError, DropPublishErrorCode, PublishRefusal {
     BalanceTooEarly: "The balance would be due before the window closes.",
     LeadTimeTooLong: "The lead time is longer than {LEAD_TIME_DAYS} days.",
     NoDelivery: "The drop offers neither shipping nor pickup.",
+    NoPickupPlace: "The drop offers pickup, but has no pickup place.",
+    PickupPlaceArchived: "A pickup place was archived after it was added to the drop.",
 } not_found: NotFound);
 user_error!(DropWithdrawError, DropWithdrawErrorCode, WithdrawDropRefusal {
     NotPublished: "Only a published drop can be withdrawn.",
@@ -167,9 +173,13 @@ pub struct DropCreateInput {
     pub balance: BalanceInput,
     /// The number of days from the end of the window to shipping, at most {LEAD_TIME_DAYS}.
     pub lead_time_days: i32,
-    /// Whether buyers may pick up their units at the creator's place.
+    /// Whether buyers may pick up their units.
     #[graphql(default)]
     pub pickup: bool,
+    /// The global ids of the creator's pickup places that buyers choose from, in their order, at most
+    /// {DROP_PLACES}. A drop that offers pickup needs one before it is published.
+    #[graphql(default)]
+    pub pickup_place_ids: Vec<ID>,
     /// Whether units are shipped.
     #[graphql(default = true)]
     pub shipping: bool,
@@ -215,6 +225,9 @@ pub struct DropUpdateInput {
     pub lead_time_days: Option<i32>,
     /// Whether buyers may pick up their units. Fixed once the drop is published.
     pub pickup: Option<bool>,
+    /// The global ids of the pickup places, at most {DROP_PLACES}. They replace all present ones. After the
+    /// drop is published, places can only be added.
+    pub pickup_place_ids: Option<Vec<ID>>,
     /// Whether units are shipped. Fixed once the drop is published.
     pub shipping: Option<bool>,
 }
@@ -253,6 +266,12 @@ fn tags(form: &mut Form, texts: &[String]) -> Parsed<Vec<Tag>> {
         tags.extend(form.field("tags", text.parse::<Tag>()));
     }
     form.field("tags", Tags::new(tags)).map(|tags| tags.to_vec())
+}
+
+/// Reads the ids of pickup places.
+fn places(form: &mut Form, ids: &[ID]) -> Parsed<Vec<PickupPlaceId>> {
+    // Reads one more than allowed, so that the domain refuses the list, but bounds the work.
+    form.each("pickupPlaceIds", ids, DROP_PLACES_MAX.saturating_add(1), |form, at, id| form.id(at, id))
 }
 
 /// Returns the drop and the scope in which it may be changed. An unknown drop and another tenant's drop give
@@ -303,6 +322,7 @@ impl DropsMutation {
                 balance: form.field("balance", balance(&input.balance)),
                 lead_time_days: form.field("leadTimeDays", count(input.lead_time_days)),
                 pickup: Ok(input.pickup),
+                pickup_places: places(&mut form, &input.pickup_place_ids),
                 shipping: Ok(input.shipping),
             });
             let drop = drops::create(ctx.db(), &scope, form.finish(request)?).await?;
@@ -338,6 +358,7 @@ impl DropsMutation {
                 balance: form.optional("balance", input.balance.as_ref().map(balance)),
                 lead_time_days: form.optional("leadTimeDays", input.lead_time_days.map(count)),
                 pickup: Ok(input.pickup),
+                pickup_places: input.pickup_place_ids.map(|ids| places(&mut form, &ids)).transpose(),
                 shipping: Ok(input.shipping),
             });
             let drop = drops::update(ctx.db(), &scope, row.id, form.finish(request)?).await?;

@@ -3,6 +3,7 @@
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::{
+    creators::pickup_places,
     drops as rules,
     drops::{
         queries,
@@ -21,7 +22,7 @@ use super::items::{DropItem, HeldOf, ItemsOf, stock};
 use crate::graphql::{
     connection::ListNode,
     context::{ContextExt, global},
-    creators::{Creator, CreatorById},
+    creators::{Creator, CreatorById, pickup_places::PickupPlace},
     errors::Internal,
     loaders::edge,
     money::Money,
@@ -39,6 +40,12 @@ edge!(
 edge!(
     /// The tags of a drop.
     TagsOfDrop(DropId) -> Vec<Tag>, |loaders, ids| tags::tags_of(&loaders.db, TagKind::Drop, ids)
+);
+
+edge!(
+    /// The pickup places of a drop.
+    PlacesOfDrop(DropId) -> Vec<pickup_places::PickupPlace>,
+    |loaders, ids| queries::pickup_places_of(&loaders.db, ids)
 );
 
 /// The phase of a drop. A published drop moves from SCHEDULED to OPEN to CLOSED by time alone.
@@ -240,9 +247,18 @@ impl Drop {
     async fn lead_time_days(&self) -> i32 {
         self.0.lead_time_days.into()
     }
-    /// Whether buyers may pick up their units at the creator's place.
+    /// Whether buyers may pick up their units.
     async fn pickup(&self) -> bool {
         self.0.pickup
+    }
+    /// The places where buyers may pick up their units, in the creator's order; at most {DROP_PLACES}. If
+    /// there are several, each line that is picked up names one. Empty if the drop does not offer pickup.
+    async fn pickup_places(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<PickupPlace>> {
+        if !self.0.pickup {
+            return Ok(Vec::new());
+        }
+        let places = ctx.load(PlacesOfDrop(self.0.id)).await?.unwrap_or_default();
+        Ok(places.into_iter().map(PickupPlace).collect())
     }
     /// Whether units are shipped.
     async fn shipping(&self) -> bool {

@@ -50,6 +50,10 @@ user_error!(CheckoutReserveError, CheckoutReserveErrorCode, ReserveRefusal {
     NotShippedThere (Quote(QuoteRefusal::NotShippedThere)): "The creator does not ship to the country.",
     DeliveryNotOffered (Quote(QuoteRefusal::DeliveryNotOffered)): "The drop does not offer this kind of \
         delivery.",
+    PickupPlaceNotOffered (Quote(QuoteRefusal::PickupPlaceNotOffered)): "The drop does not offer this pickup \
+        place, or the line is not picked up.",
+    PickupPlaceNeeded (Quote(QuoteRefusal::PickupPlaceNeeded)): "The drop has several pickup places, and the \
+        line names none.",
     AmountTooLarge (Quote(QuoteRefusal::AmountTooLarge)): "The amount is too large.",
     LegalTextsNotAccepted: "The current version of a legal text was not accepted. See the query \
         `legalTexts`.",

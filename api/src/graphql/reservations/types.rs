@@ -17,7 +17,10 @@ use crate::graphql::{
     catalog::{ReferredVariant, Variant},
     connection::ListNode,
     context::{ContextExt, global},
-    creators::{Creator, CreatorById},
+    creators::{
+        Creator, CreatorById,
+        pickup_places::{PickupPlace, ReferredPickupPlace},
+    },
     drops::{
         Drop, ReferredDrop,
         items::{DropItem, ReferredItem},
@@ -250,6 +253,12 @@ impl Reservation {
     /// How the units reach the buyer.
     async fn delivery(&self) -> DeliveryMethod {
         self.0.delivery.into()
+    }
+    /// The place where the buyer picks the units up. Null if they are shipped, or the drop had no pickup
+    /// places when they were reserved. The buyer sees the address once the deposit is paid.
+    async fn pickup_place(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<PickupPlace>> {
+        let Some(place) = self.0.pickup_place_id else { return Ok(None) };
+        Ok(ctx.load(ReferredPickupPlace(place)).await?.map(PickupPlace))
     }
     /// The tax that `total` includes.
     async fn tax(&self) -> Money {

@@ -35,6 +35,8 @@ fn things(field: &str, path: &[String]) -> &'static [&'static str] {
             &["open drop", "draft", "withdrawn drop"]
         }
         "dropId" => &["draft"],
+        "pickupPlaceId" => &["pickup place"],
+        "pickupPlaceIds" => &["pickup place", "hidden pickup place"],
         "itemId" if field.starts_with("checkout") => &["item"],
         "checkoutId" => &["checkout"],
         "reservationId" => &["reservation"],
@@ -43,6 +45,8 @@ fn things(field: &str, path: &[String]) -> &'static [&'static str] {
             "node" | "nodes" => &[
                 "account",
                 "creator",
+                "pickup place",
+                "hidden pickup place",
                 "product",
                 "variant",
                 "open drop",
@@ -59,6 +63,7 @@ fn things(field: &str, path: &[String]) -> &'static [&'static str] {
                 "session",
             ],
             "creatorUpdate" | "creatorShippingTariffsSet" => &["creator"],
+            "pickupPlaceUpdate" | "pickupPlaceArchive" => &["pickup place", "hidden pickup place"],
             "productImport" => &["import"],
             "productUpdate" | "productArchive" | "productUnarchive" => &["product"],
             "variantUpdate" | "variantArchive" | "variantUnarchive" => &["variant"],
@@ -80,8 +85,8 @@ fn things(field: &str, path: &[String]) -> &'static [&'static str] {
 
 /// The objects that everybody may see or name: field, path of the argument, and kinds of objects.
 const PUBLIC: &[(&str, &str, &[&str])] = &[
-    ("node", "id", &["creator", "product", "variant", "open drop", "item", "legal text"]),
-    ("nodes", "ids", &["creator", "product", "variant", "open drop", "item", "legal text"]),
+    ("node", "id", &["creator", "pickup place", "product", "variant", "open drop", "item", "legal text"]),
+    ("nodes", "ids", &["creator", "pickup place", "product", "variant", "open drop", "item", "legal text"]),
     ("products", "filter.creatorId", &["creator"]),
     ("drops", "filter.creatorId", &["creator"]),
     ("checkoutQuote", "input.lines.itemId", &["item"]),
@@ -332,7 +337,9 @@ fn ids_of_others_are_always_answered_like_unknown_ones() {
             ("query", "Query", "checkout", "id", "checkout", "other buyer"),
             ("query", "Query", "reservations", "creatorId", "creator", "other member"),
             ("query", "Query", "productImport", "id", "import", "other member"),
+            ("query", "Query", "node", "id", "hidden pickup place", "other member"),
             ("mutation", "Mutation", "productUpdate", "input.id", "product", "other member"),
+            ("mutation", "Mutation", "pickupPlaceUpdate", "input.id", "pickup place", "other member"),
             ("mutation", "Mutation", "dropPublish", "input.id", "draft", "other member"),
             ("mutation", "Mutation", "dropItemUpdate", "input.id", "item", "other member"),
             ("mutation", "Mutation", "checkoutPay", "input.checkoutId", "checkout", "other buyer"),

@@ -8,7 +8,7 @@ use domain::{
         imports::{StartImport, start_import},
         sheet::Sheet,
     },
-    drops::queries::items_of,
+    drops::queries::{items_of, pickup_places_of},
     platform::{
         access::{Actor, Buyer, Permission, TokenKind},
         idempotency::IdempotencyKey,
@@ -89,6 +89,9 @@ impl World {
         let withdrawn = open_drop(kit, &scope, "Bowls").await;
         withdraw_drop(&kit.db, &scope, withdrawn.id).await.unwrap();
         ids.insert("withdrawn drop", withdrawn.id.to_string());
+        let places = pickup_places_of(&kit.db, &[open.id]).await.unwrap();
+        ids.insert("pickup place", places[&open.id][0].id.to_string());
+        ids.insert("hidden pickup place", market.pickup_place(&scope, "Attic").await.to_string());
         let items = items_of(&kit.db, &[open.id, hidden.id]).await.unwrap();
         let (item, hidden_item) = (&items[&open.id][0], &items[&hidden.id][0]);
         ids.insert("open drop", open.id.to_string());

@@ -48,6 +48,7 @@ impl World<'_> {
                     item: self.model.items[*item].id,
                     units: (*units).try_into().unwrap(),
                     delivery: DeliveryMethod::Pickup,
+                    pickup_place: None,
                 })
                 .collect(),
             address: address(),

@@ -21,6 +21,10 @@ user_error!(CheckoutQuoteError, CheckoutQuoteErrorCode, AskRefusal {
     NotShippedThere (Quote(QuoteRefusal::NotShippedThere)): "The creator does not ship to the country.",
     DeliveryNotOffered (Quote(QuoteRefusal::DeliveryNotOffered)): "The drop does not offer this kind of \
         delivery.",
+    PickupPlaceNotOffered (Quote(QuoteRefusal::PickupPlaceNotOffered)): "The drop does not offer this pickup \
+        place, or the line is not picked up.",
+    PickupPlaceNeeded (Quote(QuoteRefusal::PickupPlaceNeeded)): "The drop has several pickup places, and the \
+        line names none.",
     AmountTooLarge (Quote(QuoteRefusal::AmountTooLarge)): "The amount is too large.",
 } not_found: ItemNotFound);
 
@@ -42,6 +46,9 @@ pub struct CheckoutLineInput {
     /// How the units reach the buyer.
     #[graphql(default_with = "DeliveryMethod::Shipping")]
     pub delivery: DeliveryMethod,
+    /// The global id of the place where the buyer picks the units up, one of the drop's `pickupPlaces`. It
+    /// may be left out if there is only one.
+    pub pickup_place_id: Option<ID>,
 }
 
 /// A request for a price.
@@ -65,6 +72,7 @@ pub(in crate::graphql::reservations) fn lines(
             item: form.id("itemId", &line.item_id),
             units: form.field("units", units.ok_or_else(|| format!("must be 1 to {LINE_UNITS_MAX}"))),
             delivery: Ok(line.delivery.into()),
+            pickup_place: line.pickup_place_id.as_ref().map(|id| form.id("pickupPlaceId", id)).transpose(),
         })
     })
 }

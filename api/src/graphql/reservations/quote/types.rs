@@ -9,6 +9,7 @@ use domain::{
 
 use crate::graphql::{
     context::ContextExt,
+    creators::pickup_places::{PickupPlace, ReferredPickupPlace},
     drops::items::{DropItem, ReferredItem},
     errors::Internal,
     money::{Money, TaxedMoney},
@@ -21,7 +22,7 @@ use crate::graphql::{
 pub enum DeliveryMethod {
     /// The units are shipped to the address of the checkout.
     Shipping,
-    /// The buyer picks the units up at the creator's place.
+    /// The buyer picks the units up at one of the drop's pickup places.
     Pickup,
 }
 
@@ -85,6 +86,12 @@ impl QuoteLine {
     /// How the units reach the buyer.
     async fn delivery(&self) -> DeliveryMethod {
         self.line.delivery.into()
+    }
+    /// The place where the buyer picks the units up. Null if they are shipped, or the drop has no pickup
+    /// places.
+    async fn pickup_place(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<PickupPlace>> {
+        let Some(place) = self.line.pickup_place else { return Ok(None) };
+        Ok(ctx.load(ReferredPickupPlace(place)).await?.map(PickupPlace))
     }
     /// The prices of the units. There are several if the line spans several price tiers.
     async fn prices(&self) -> async_graphql::Result<Vec<PricePart>> {
