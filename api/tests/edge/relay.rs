@@ -4,7 +4,7 @@ use domain::catalog::{
     imports::{StartImport, run_import, start_import},
     sheet::Sheet,
 };
-use domain::platform::idempotency::IdempotencyKey;
+use domain::platform::{access::CreatorScope, idempotency::IdempotencyKey};
 use serde_json::{Value, json};
 use testkit::{Kit, requests};
 
@@ -122,6 +122,14 @@ fn cursors(page: &Value) -> Vec<String> {
         .collect()
 }
 
+async fn make_places(kit: &Kit, scope: &CreatorScope) {
+    for name in ["Yard", "Loft", "Shed"] {
+        kit.clock.advance(chrono::TimeDelta::seconds(1));
+        let place = requests::pickup_place(name);
+        domain::creators::pickup_places::create(&kit.db, scope, place).await.unwrap();
+    }
+}
+
 /// Returns the lists of the schema as `Type.field`, each with at least three rows in the test's database.
 async fn lists(kit: &Kit) -> Vec<(&'static str, List)> {
     use domain::accounts::{CreateAccount, Email, create_admin, open_session_for};
@@ -146,11 +154,7 @@ async fn lists(kit: &Kit) -> Vec<(&'static str, List)> {
     for name in ["Mugs", "Bowls", "Plates"] {
         open_drop(kit, &scope, name).await;
     }
-    for name in ["Yard", "Loft", "Shed"] {
-        kit.clock.advance(chrono::TimeDelta::seconds(1));
-        let place = requests::pickup_place(name);
-        domain::creators::pickup_places::create(&kit.db, &scope, place).await.unwrap();
-    }
+    make_places(kit, &scope).await;
     let mut import = None;
     for key in ["import-1", "import-2", "import-3"] {
         kit.clock.advance(chrono::TimeDelta::seconds(1));
