@@ -25,7 +25,7 @@ use futures_util::{Stream, stream};
 use crate::backend::ApiBackend;
 
 /// Returns a resource whose preflight requests are answered. Add the route, and wrap it in
-/// [`cors::cors`](edge::http::cors::cors).
+/// [`cors::cors`].
 pub(super) fn resource(path: &str) -> Resource {
     web::resource(path).route(web::method(Method::OPTIONS).to(cors::preflight))
 }
