@@ -7,6 +7,7 @@
 //! - [`links`]: the pages that letters link to.
 //! - [`exports`]: a creator's catalogue as a CSV file.
 //! - [`printed`]: packing lists and address labels, as pages to print.
+//! - [`html`]: texts of others within HTML.
 //! - [`health`]: liveness, readiness and metrics.
 //! - [`around()`]: the middleware around all of them.
 
@@ -14,7 +15,7 @@ mod around;
 mod downloads;
 mod exports;
 pub mod health;
-mod html;
+pub mod html;
 mod links;
 pub mod playground;
 pub mod printed;
